@@ -1,0 +1,43 @@
+# make demo: the whole thing, on this machine alone. make test, make check, make bench: see CONTRIBUTING.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench screenshots lock clean
+
+demo: $(READY)
+	@$(BIN)/gapless demo $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+screenshots: $(READY)
+	$(BIN)/python -m screenshots.build
+
+# Two steps, since pip can't check hashes and install an editable project at once.
+$(READY): pyproject.toml requirements/all.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing pinned dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q wire forwarder tui simulator gapless
+	@touch $@
+
+# Renews the pins from pyproject.toml; needs pip-tools in the environment that runs it.
+lock:
+	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev \
+		--build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-header --output-file requirements/all.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

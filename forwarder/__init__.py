@@ -1,0 +1,1 @@
+"""CloudWatch Logs to WebSocket: a numbered, resumable, verifiable stream."""

@@ -1,0 +1,1 @@
+"""What was discovered, in the order of discovery: one protocol, interchangeable stores."""

@@ -1,0 +1,77 @@
+"""What the forwarder's parts hand to one another; times in milliseconds since the Unix epoch."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wire.messages import GapState, Item, Origin
+
+
+class LogEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as CloudWatch Logs (or a live path, without ingestion time) gave it."""
+
+    id: str
+    timestamp: int
+    ingestion_time: int | None
+    stream: str
+    message: str
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """An event in the journal; ``message`` is None where retention took the body."""
+
+    seq: int
+    id: str
+    timestamp: int
+    ingestion_time: int | None
+    stream: str
+    message: str | None
+    origin: Origin
+    digest: int
+
+    def item(self) -> Item:
+        """As the wire has it; only for a row that has its body."""
+        assert self.message is not None, "a body must be fetched again before it is sent"
+        return Item(
+            self.seq,
+            self.id,
+            self.timestamp,
+            self.ingestion_time,
+            self.stream,
+            self.message,
+            self.origin,
+        )
+
+
+class RangeTotal(msgspec.Struct, frozen=True):
+    """Count and digest (0 <= digest < 2**64) of the events of a range."""
+
+    count: int
+    digest: int
+
+
+class EpochStart(msgspec.Struct, frozen=True):
+    """A link of the chain: an epoch and the first seq that it may give out."""
+
+    epoch: str
+    first_seq: int
+
+
+class GapRecord(msgspec.Struct, frozen=True):
+    """A declared gap, as the journal keeps it until it is repaired."""
+
+    id: str
+    from_: int
+    through: int
+    state: GapState
+    reason: str
+    recovered: int
+
+
+class ScanDone(msgspec.Struct, frozen=True):
+    """A whole scan that may be marked: range (inclusive), begin, and the head when it ended."""
+
+    from_: int
+    through: int
+    scanned_at: int
+    head_seq: int

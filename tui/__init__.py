@@ -1,0 +1,1 @@
+"""WebSocket to screen: the viewer, and the same engine for plain output."""

@@ -1,0 +1,106 @@
+"""Messages to frames and back, within limits; every fault of the input is a ``WireError``.
+
+msgspec refuses lone surrogates, which CloudWatch's JSON may hold and which must arrive; such
+frames (rare) go through the standard library's ``json`` instead, as ``\\udXXX`` escapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from wire.errors import WireError
+from wire.limits import CLIENT_FRAME_BYTES_MAX, CLIENT_MESSAGE_BYTES_MAX
+from wire.messages import ClientMessage, ServerMessage, Unknown
+
+_T = TypeVar("_T")
+
+_ENCODER: Final = msgspec.json.Encoder()
+_SERVER: Final = msgspec.json.Decoder(ServerMessage)
+_CLIENT: Final = msgspec.json.Decoder(ClientMessage)
+_UNKNOWN: Final = msgspec.json.Decoder(Unknown)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SERVER_TYPES: Final = frozenset(
+    {"welcome", "events", "backfill", "heartbeat", "mark", "gap", "digest", "end", "bye"}
+)
+
+
+def encode(message: Any) -> bytes:  # noqa: ANN401 - any struct of the wire
+    """A message (or an HTTP body) as UTF-8 JSON."""
+    try:
+        return _ENCODER.encode(message)
+    except UnicodeEncodeError:
+        built = msgspec.to_builtins(message)
+        return json.dumps(built, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def decode_server(data: bytes | str) -> ServerMessage | Unknown:
+    """What a client received; a type that it does not know becomes ``Unknown``.
+
+    Raises:
+        WireError: not JSON, not an object of the protocol, or over 8 MiB.
+
+    """
+    raw = _bounded(data, CLIENT_FRAME_BYTES_MAX)
+    try:
+        return _decode(raw, _SERVER)
+    except WireError:
+        unknown = _unknown(raw)
+        if unknown is None:
+            raise
+        return unknown
+
+
+def decode_client(data: bytes | str) -> ClientMessage:
+    """What a forwarder received.
+
+    Raises:
+        WireError: not JSON, not one of the three messages, or over 4096 bytes.
+
+    """
+    return _decode(_bounded(data, CLIENT_MESSAGE_BYTES_MAX), _CLIENT)
+
+
+def decode_body(data: bytes, body: type[_T], bytes_max: int = CLIENT_FRAME_BYTES_MAX) -> _T:
+    """The body of an HTTP answer, as the struct ``body``.
+
+    Raises:
+        WireError: not JSON of that struct, or too large.
+
+    """
+    return _decode(_bounded(data, bytes_max), msgspec.json.Decoder(body))
+
+
+def _bounded(data: bytes | str, bytes_max: int) -> bytes:
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(raw) > bytes_max:
+        msg = f"a message of {len(raw)} bytes is over the limit of {bytes_max}"
+        raise WireError(msg)
+    return raw
+
+
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+    try:
+        if _SURROGATE.search(raw) is None:
+            return decoder.decode(raw)
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            return msgspec.convert(json.loads(raw), type=decoder.type)
+    except (ValueError, RecursionError) as error:
+        # msgspec's errors and json's are ValueErrors; their texts name the place, not the input.
+        msg = f"not a message of the protocol: {str(error)[:200]}"
+        raise WireError(msg) from error
+
+
+def _unknown(raw: bytes) -> Unknown | None:
+    try:
+        unknown = _decode(raw, _UNKNOWN)
+    except WireError:
+        return None
+    return None if unknown.type in _SERVER_TYPES else unknown

@@ -1,0 +1,279 @@
+"""The query parameters of ``/v1/tail``, ``/v1/logs`` and ``/v1/digest``, parsed and built.
+
+Pure text to struct and back; which group is served, and whether a cursor is resumable, is the
+forwarder's to say.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from wire.errors import WireError
+from wire.limits import FILTERS_MAX, LOGS_PAGE_EVENTS_MAX, NAME_CHARS_MAX, SEQ_MAX, TIMESTAMP_MAX
+from wire.order import Interval, parse_interval
+
+History = Literal["newest", "oldest"]
+_EPOCH_CHARS_MAX: Final = 128
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which log streams are wanted: the union of the three; all empty means every stream."""
+
+    streams: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+    def matches(self, stream: str) -> bool:
+        """Whether a log stream of that name is wanted."""
+        if not (self.streams or self.executions or self.prefixes):
+            return True
+        return (
+            stream in self.streams
+            or any(is_stream_of(stream, one) for one in self.executions)
+            or stream.startswith(self.prefixes)
+        )
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every stream is wanted."""
+        return not (self.streams or self.executions or self.prefixes)
+
+
+def is_stream_of(stream: str, execution: str) -> bool:
+    """Whether a log stream is the execution's: named like it, or ending in ``/ID``."""
+    return stream == execution or stream.endswith("/" + execution)
+
+
+class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of ``/v1/tail``; see the table in ``PROTOCOL.md``."""
+
+    group: str | None = None
+    filter: Filter = Filter()
+    since: int | None = None
+    epoch: str | None = None
+    after: int | None = None
+    held: Interval | None = None
+    history: History = "newest"
+    base: int = 0
+    credit: int | None = None
+
+    def encode(self) -> str:
+        """As a query string, without the leading question mark."""
+        pairs = _filter_pairs(self.group, self.filter)
+        for name in ("since", "epoch", "after", "held", "credit"):
+            value = getattr(self, name)
+            if value is not None:
+                pairs.append((name, str(value)))
+        if self.history != "newest":
+            pairs.append(("history", self.history))
+        if self.base:
+            pairs.append(("base", str(self.base)))
+        return urlencode(pairs)
+
+
+class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of ``/v1/logs``: in display order, or in seq order after a cursor."""
+
+    group: str | None = None
+    filter: Filter = Filter()
+    since: int | None = None
+    through: int | None = None
+    limit: int = LOGS_PAGE_EVENTS_MAX
+    next: str | None = None
+    epoch: str | None = None
+    after: int | None = None
+    until_seq: int | None = None
+
+    def encode(self) -> str:
+        """As a query string, without the leading question mark."""
+        pairs = _filter_pairs(self.group, self.filter)
+        for name in ("since", "through", "next", "epoch", "after", "until_seq"):
+            value = getattr(self, name)
+            if value is not None:
+                pairs.append((name, str(value)))
+        if self.limit != LOGS_PAGE_EVENTS_MAX:
+            pairs.append(("limit", str(self.limit)))
+        return urlencode(pairs)
+
+
+class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of ``/v1/digest``: a range, for the journal as it stood at ``seq``."""
+
+    group: str | None = None
+    filter: Filter = Filter()
+    from_: int
+    through: int
+    epoch: str
+    seq: int
+    base: int = 0
+
+    def encode(self) -> str:
+        """As a query string, without the leading question mark."""
+        pairs = _filter_pairs(self.group, self.filter)
+        pairs += [("from", str(self.from_)), ("through", str(self.through))]
+        pairs += [("epoch", self.epoch), ("seq", str(self.seq))]
+        if self.base:
+            pairs.append(("base", str(self.base)))
+        return urlencode(pairs)
+
+
+def parse_tail(query: str) -> TailQuery:
+    """The parameters of ``/v1/tail``.
+
+    Raises:
+        WireError: malformed, repeated or contradictory; the text names what is wrong.
+
+    """
+    fields = _Fields(query)
+    held = fields.text("held", 200)
+    history = fields.text("history", 10) or "newest"
+    if history not in ("newest", "oldest"):
+        msg = "history must be newest or oldest"
+        raise WireError(msg)
+    parsed = TailQuery(
+        group=fields.text("group", NAME_CHARS_MAX),
+        filter=fields.filter(),
+        since=fields.number("since", TIMESTAMP_MAX),
+        epoch=fields.text("epoch", _EPOCH_CHARS_MAX),
+        after=fields.number("after", SEQ_MAX),
+        held=None if held is None else parse_interval(held),
+        history="oldest" if history == "oldest" else "newest",
+        base=fields.number("base", SEQ_MAX) or 0,
+        credit=fields.number("credit", SEQ_MAX),
+    )
+    if (parsed.epoch is None) != (parsed.after is None):
+        msg = "epoch and after go together: give both or neither"
+        raise WireError(msg)
+    if parsed.epoch is not None and parsed.since is None:
+        msg = "a cursor (epoch, after) needs the since it was made with"
+        raise WireError(msg)
+    if parsed.held is not None and parsed.epoch is None:
+        msg = "held needs a cursor (epoch, after)"
+        raise WireError(msg)
+    return parsed
+
+
+def parse_logs(query: str) -> LogsQuery:
+    """The parameters of ``/v1/logs``.
+
+    Raises:
+        WireError: as ``parse_tail``.
+
+    """
+    fields = _Fields(query)
+    limit = fields.number("limit", LOGS_PAGE_EVENTS_MAX)
+    if limit == 0:
+        msg = f"limit must be from 1 to {LOGS_PAGE_EVENTS_MAX}"
+        raise WireError(msg)
+    parsed = LogsQuery(
+        group=fields.text("group", NAME_CHARS_MAX),
+        filter=fields.filter(),
+        since=fields.number("since", TIMESTAMP_MAX),
+        through=fields.number("through", TIMESTAMP_MAX),
+        limit=limit or LOGS_PAGE_EVENTS_MAX,
+        next=fields.text("next", 200),
+        epoch=fields.text("epoch", _EPOCH_CHARS_MAX),
+        after=fields.number("after", SEQ_MAX),
+        until_seq=fields.number("until_seq", SEQ_MAX),
+    )
+    if (parsed.epoch is None) != (parsed.after is None):
+        msg = "epoch and after go together: give both or neither"
+        raise WireError(msg)
+    return parsed
+
+
+def parse_digest(query: str) -> DigestQuery:
+    """The parameters of ``/v1/digest``.
+
+    Raises:
+        WireError: as ``parse_tail``, or one of the needed parameters is missing.
+
+    """
+    fields = _Fields(query)
+    from_, through = fields.number("from", TIMESTAMP_MAX), fields.number("through", TIMESTAMP_MAX)
+    epoch, seq = fields.text("epoch", _EPOCH_CHARS_MAX), fields.number("seq", SEQ_MAX)
+    if from_ is None or through is None or epoch is None or seq is None:
+        msg = "from, through, epoch and seq are all needed"
+        raise WireError(msg)
+    return DigestQuery(
+        group=fields.text("group", NAME_CHARS_MAX),
+        filter=fields.filter(),
+        from_=from_,
+        through=through,
+        epoch=epoch,
+        seq=seq,
+        base=fields.number("base", SEQ_MAX) or 0,
+    )
+
+
+def parse_group(query: str) -> str | None:
+    """The group of a request that has no other parameters, ``/v1/executions`` for one.
+
+    Raises:
+        WireError: malformed or repeated.
+
+    """
+    return _Fields(query).text("group", NAME_CHARS_MAX)
+
+
+def _filter_pairs(group: str | None, wanted: Filter) -> list[tuple[str, str]]:
+    pairs = [] if group is None else [("group", group)]
+    pairs += [("stream", one) for one in wanted.streams]
+    pairs += [("execution", one) for one in wanted.executions]
+    pairs += [("prefix", one) for one in wanted.prefixes]
+    return pairs
+
+
+class _Fields:
+    """A query string taken apart; unknown parameters are ignored, as unknown fields are."""
+
+    def __init__(self, query: str) -> None:
+        try:
+            pairs = parse_qsl(
+                query,
+                keep_blank_values=True,
+                strict_parsing=bool(query),
+                errors="strict",
+                max_num_fields=FILTERS_MAX + 20,
+            )
+        except ValueError as error:
+            msg = f"malformed query: {str(error)[:100]}"
+            raise WireError(msg) from error
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def text(self, name: str, chars_max: int) -> str | None:
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            msg = f"{name} is given {len(values)} times"
+            raise WireError(msg)
+        if not values[0] or len(values[0]) > chars_max:
+            msg = f"{name} must have 1 to {chars_max} characters"
+            raise WireError(msg)
+        return values[0]
+
+    def number(self, name: str, maximum: int) -> int | None:
+        text = self.text(name, 20)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit()) or int(text) > maximum:
+            msg = f"{name} must be a whole number from 0 to {maximum}"
+            raise WireError(msg)
+        return int(text)
+
+    def filter(self) -> Filter:
+        lists = [tuple(self._values.get(name, ())) for name in ("stream", "execution", "prefix")]
+        if sum(map(len, lists)) > FILTERS_MAX:
+            msg = f"more than {FILTERS_MAX} streams, executions and prefixes"
+            raise WireError(msg)
+        for name, values in zip(("stream", "execution", "prefix"), lists, strict=True):
+            if any(not value or len(value) > NAME_CHARS_MAX for value in values):
+                msg = f"{name} must have 1 to {NAME_CHARS_MAX} characters"
+                raise WireError(msg)
+        return Filter(*lists)
