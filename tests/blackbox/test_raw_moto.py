@@ -1,0 +1,157 @@
+"""The promise, black box: a raw moto server, plain boto3, the real forwarder, the real viewer.
+
+Every test ends with lost = doubled = misordered = unexpected = 0, both of what the viewer
+printed in strict order and of its record, which is the displayed timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.cable import Cable
+from tests.support.moto_server import RawMoto, raw_moto
+from tests.support.parts import Viewer, forwarder
+from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_ms
+
+GROUP = "/jobs/nightly"
+STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(moto: RawMoto) -> Iterator[Ledger]:
+    one = Ledger(moto, GROUP, STREAMS)
+    yield one
+    one.close()
+
+
+def settle(viewer: Viewer, ledger: Ledger) -> None:
+    """Wait for every event, then for the viewer's own word; then judge output and record."""
+    through = max(timestamp for _, timestamp, _ in ledger.accepted if timestamp <= now_ms())
+    viewer.wait_complete(through)
+    record = viewer.finish()
+    assert compare(ledger.accepted, events_of(record)) == CLEAN
+    assert compare(ledger.accepted, viewer.shown()) == CLEAN
+    marks = [line for line in record if line["type"] == "mark"]
+    assert marks
+    assert marks[-1]["equal"] is True
+
+
+def test_connecting_after_2000_events_were_written(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    start = now_ms()
+    for number, stream in enumerate(STREAMS):
+        ledger.put(
+            stream, [(start - 60_000 + i * 30, f"early {i}") for i in range(number, 2001, 3)]
+        )
+    assert len(ledger.accepted) >= 2000
+    with (
+        forwarder(GROUP, moto.url, tmp_path) as part,
+        Load(ledger, 100) as load,
+        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+    ):
+        viewer.wait_shown(2000)
+        load.run_for(2)
+        load.stop()
+        settle(viewer, ledger)
+
+
+def test_two_disconnections_of_three_seconds_under_load(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    with forwarder(GROUP, moto.url, tmp_path) as part:
+        websocket = urlsplit(part.ready()["websocket"])
+        with (
+            Cable(websocket.port or 0) as cable,
+            Load(ledger, 200) as load,
+            Viewer(f"ws://127.0.0.1:{cable.port}{websocket.path}", state=tmp_path) as viewer,
+        ):
+            viewer.wait_shown(100)
+            for _ in range(2):
+                cable.pull()
+                load.run_for(3)
+                cable.plug()
+                viewer.wait_shown(len(viewer.shown()) + 600)
+            load.stop()
+            assert cable.connections >= 3
+            settle(viewer, ledger)
+
+
+def test_the_forwarder_killed_twice_under_load(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    first = forwarder(GROUP, moto.url, tmp_path)
+    with first:
+        ready = first.ready()
+        port = urlsplit(ready["websocket"]).port or 0
+        epochs = {ready["epoch"]}
+        with (
+            Load(ledger, 200) as load,
+            Viewer(ready["websocket"], state=tmp_path) as viewer,
+        ):
+            viewer.wait_shown(100)
+            first.kill()
+            with forwarder(GROUP, moto.url, tmp_path, port=port) as second:
+                epochs.add(second.ready()["epoch"])
+                viewer.wait_shown(len(viewer.shown()) + 600)
+                second.kill()
+                load.run_for(1)
+                with forwarder(GROUP, moto.url, tmp_path, port=port) as third:
+                    epochs.add(third.ready()["epoch"])
+                    viewer.wait_shown(len(viewer.shown()) + 600)
+                    load.stop()
+                    connections = [
+                        line for line in viewer.record_now() if line["type"] == "connection"
+                    ]
+                    settle(viewer, ledger)
+    assert len(epochs) == 3
+    outcomes = [line["outcome"] for line in connections]
+    assert outcomes[0] == "fresh"
+    assert outcomes[1:]
+    assert set(outcomes[1:]) == {"resumed"}
+
+
+def test_24000_events_in_one_millisecond(moto: RawMoto, ledger: Ledger, tmp_path: Path) -> None:
+    with (
+        forwarder(GROUP, moto.url, tmp_path) as part,
+        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+    ):
+        moment = now_ms()
+        for stream in STREAMS:
+            ledger.put(stream, [(moment, f"{stream} {i % 7}") for i in range(8000)])
+        assert len({timestamp for _, timestamp, _ in ledger.accepted}) == 1
+        viewer.wait_shown(24_000)
+        settle(viewer, ledger)
+
+
+def test_late_and_future_events_move_no_cursor(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    with (
+        forwarder(GROUP, moto.url, tmp_path) as part,
+        Viewer(part.ready()["websocket"], "--since", "4h", state=tmp_path) as viewer,
+    ):
+        ledger.put(STREAMS[0], [(now_ms(), f"before {i}") for i in range(10)])
+        viewer.wait_shown(10)
+        ledger.put(STREAMS[1], [(now_ms() + 110 * 60_000, "from the future")])
+        ledger.put(STREAMS[0], [(now_ms(), "after the future")])
+        viewer.wait_shown(11)
+        for late_ms, what in ((60_000, "60 s late"), (500, "half a second late")):
+            ledger.put(STREAMS[2], [(now_ms() - late_ms, what)])
+        ledger.put(STREAMS[2], [(now_ms() - 3 * 3_600_000, "3 h late")])
+        viewer.wait_shown(14)
+        ledger.put(STREAMS[0], [(now_ms(), f"afterwards {i}") for i in range(10)])
+        viewer.wait_shown(24)
+        settle(viewer, ledger)

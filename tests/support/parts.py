@@ -1,0 +1,225 @@
+"""The product's own programs as processes, the way a user starts them, for black-box tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from tests.support.moto_server import CREDENTIALS
+
+WAIT_S = 90.0
+"""The longest that anything is waited for; nothing is asserted of how long it took."""
+
+POLL_S = 0.1
+"""How often a condition outside of this process is looked at."""
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
+    """Wait for a condition of another process; AssertionError names what did not come."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain for {what}"
+        pause.wait(POLL_S)
+
+
+class Lines:
+    """The lines of a stream, read by a thread as they come."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._changed:
+                self._lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def so_far(self) -> list[str]:
+        """A copy of what has come."""
+        with self._changed:
+            return list(self._lines)
+
+    def wait_for(self, count: int, what: str, timeout_s: float = WAIT_S) -> list[str]:
+        """At least ``count`` lines, or all of them if the stream ended before."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._lines) >= count or self._ended, timeout_s)
+            have = len(self._lines)
+            assert have >= count, f"{have} of {count} {what} came; the last: {self._lines[-3:]}"
+            return list(self._lines)
+
+    def wait_end(self) -> list[str]:
+        """Every line, once the stream has ended."""
+        self._thread.join(WAIT_S)
+        assert self._ended, "the stream did not end"
+        return self.so_far()
+
+
+class Part:
+    """A running ``gapless`` command; ends with the ``with`` block, by its process id."""
+
+    def __init__(
+        self, *arguments: str, state: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.arguments = arguments
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gapless", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_environment(state, environment),
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.out = Lines(self.process.stdout)
+        self.err = Lines(self.process.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        for lines, stream in ((self.out, self.process.stdout), (self.err, self.process.stderr)):
+            lines.wait_end()
+            assert stream is not None
+            stream.close()
+        if error is not None:
+            sys.stderr.write(f"--- stderr of gapless {' '.join(self.arguments)}:\n")
+            sys.stderr.write("\n".join(self.err.so_far()[-40:]) + "\n")
+
+    def ready(self) -> dict[str, Any]:
+        """The JSON ready line of ``forward`` and ``simulate``."""
+        line = self.out.wait_for(1, "ready lines")[0]
+        ready: dict[str, Any] = json.loads(line)
+        assert ready["ready"] is True
+        return ready
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self.process.kill()
+        self.process.wait(WAIT_S)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; the exit status."""
+        self.signal(number)
+        return self.process.wait(WAIT_S)
+
+
+class Viewer(Part):
+    """``gapless tail`` with JSON output and a record of the displayed timeline."""
+
+    def __init__(self, target: str, *options: str, state: Path, name: str = "viewer") -> None:
+        self.record_path = state / f"{name}.record.ndjson"
+        super().__init__(
+            "tail",
+            target,
+            "--output",
+            "json",
+            "--record",
+            str(self.record_path),
+            *options,
+            state=state,
+        )
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The events printed so far, in the order of printing."""
+        return [json.loads(line) for line in self.out.so_far()]
+
+    def wait_shown(self, count: int) -> list[dict[str, Any]]:
+        """At least ``count`` printed events."""
+        return [json.loads(line) for line in self.out.wait_for(count, "events")]
+
+    def record_now(self) -> list[dict[str, Any]]:
+        """The displayed timeline at this moment, asked for with SIGUSR1."""
+        before = self.record_path.stat().st_mtime_ns if self.record_path.exists() else 0
+        self.signal(signal.SIGUSR1)
+        wait_until(
+            lambda: self.record_path.exists() and self.record_path.stat().st_mtime_ns > before,
+            "the record after SIGUSR1",
+        )
+        return read_record(self.record_path)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Ctrl+C, and the record that was written on exit."""
+        self.end(signal.SIGINT)
+        self.out.wait_end()
+        return read_record(self.record_path)
+
+    def wait_complete(self, through: int) -> None:
+        """Wait until the viewer itself says it is complete through a time in ms."""
+
+        def complete() -> bool:
+            status = [line for line in self.record_now() if line["type"] == "status"]
+            return bool(status) and (status[-1].get("complete_through") or 0) >= through
+
+        wait_until(complete, f"COMPLETE to {through}")
+
+
+def read_record(path: Path) -> list[dict[str, Any]]:
+    """A record file's lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def clean_environment(
+    state: Path, extra: Mapping[str, str] | None = None, *, credentials: bool = True
+) -> dict[str, str]:
+    """An environment in which nothing of the machine's own settings or state is seen."""
+    keep = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
+    homes = {
+        name: str(state / name.lower())
+        for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    }
+    given = dict(CREDENTIALS) if credentials else {"AWS_EC2_METADATA_DISABLED": "true"}
+    return {**keep, **homes, **given, "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def forwarder(
+    group: str, endpoint: str, state: Path, *options: str, port: int = 0, journal: str = "journal"
+) -> Part:
+    """``gapless forward`` of one log group against an endpoint, with a journal in ``state``."""
+    arguments: Sequence[str] = (
+        "forward",
+        group,
+        "--endpoint-url",
+        endpoint,
+        "--region",
+        "us-east-1",
+        "--port",
+        str(port),
+        "--journal",
+        str(state / f"{journal}.sqlite3"),
+        *options,
+    )
+    return Part(*arguments, state=state)
