@@ -1,14 +1,14 @@
-"""Messages to frames and back, within limits; every fault of the input is a ``WireError``.
+r"""Messages to frames and back, within limits; every fault of the input is a ``WireError``.
 
 msgspec refuses lone surrogates, which CloudWatch's JSON may hold and which must arrive; such
-frames (rare) go through the standard library's ``json`` instead, as ``\\udXXX`` escapes.
+frames (rare) go through the standard library's ``json`` instead, as ``\udXXX`` escapes.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -19,9 +19,10 @@ from wire.messages import ClientMessage, ServerMessage, Unknown
 _T = TypeVar("_T")
 
 _ENCODER: Final = msgspec.json.Encoder()
-_SERVER: Final = msgspec.json.Decoder(ServerMessage)
-_CLIENT: Final = msgspec.json.Decoder(ClientMessage)
+_SERVER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
+_CLIENT: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
 _UNKNOWN: Final = msgspec.json.Decoder(Unknown)
+_ERROR_CHARS_MAX: Final = 120
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SERVER_TYPES: Final = frozenset(
     {"welcome", "events", "backfill", "heartbeat", "mark", "gap", "digest", "end", "bye"}
@@ -91,11 +92,23 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            return msgspec.convert(json.loads(raw), type=decoder.type)
+            # Decoded here, since json.loads would guess at UTF-16 and pass surrogates as bytes.
+            built = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+            return msgspec.convert(built, type=decoder.type)
     except (ValueError, RecursionError) as error:
-        # msgspec's errors and json's are ValueErrors; their texts name the place, not the input.
-        msg = f"not a message of the protocol: {str(error)[:200]}"
+        # msgspec's errors and json's are all ValueErrors.
+        msg = f"not a message of the protocol: {_one_line(str(error))}"
         raise WireError(msg) from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    msg = f"{constant} is no JSON"
+    raise ValueError(msg)
+
+
+def _one_line(text: str) -> str:
+    """What may be logged and shown: msgspec repeats a wrong value just as it came."""
+    return ascii(text[:_ERROR_CHARS_MAX])[1:-1]
 
 
 def _unknown(raw: bytes) -> Unknown | None:

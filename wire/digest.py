@@ -17,10 +17,15 @@ _MASK: Final = MODULUS - 1
 def event_digest(event_id: str, timestamp: int, stream: str, message: str) -> int:
     """The digest of one event: 0 <= digest < 2**64; ``timestamp`` in ms.
 
-    Lone surrogates, legal in CloudWatch's JSON, are passed through to their three-byte form.
+    Lone surrogates, legal in CloudWatch's JSON, are passed through to their three-byte form. The
+    two halves of a pair are one character, as they are after any way through JSON.
     """
     text = f"{event_id}\n{timestamp}\n{stream}\n{message}"
-    data = text.encode("utf-8", "surrogatepass")
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        data = paired.encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 

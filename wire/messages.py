@@ -150,7 +150,7 @@ class Unknown(msgspec.Struct):
     """A server message of a type that this version does not know: counted by ``n``, ignored."""
 
     type: str
-    n: int
+    n: Annotated[int, Meta(ge=1, le=SEQ_MAX)]
 
 
 ServerMessage = Welcome | Events | Backfill | Heartbeat | Mark | Gap | DigestReply | End | Bye

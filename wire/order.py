@@ -18,7 +18,7 @@ ID_BITS: Final = 192
 """Room for ids of up to 57 digits (10**57 < 2**190)."""
 
 _ID_MASK: Final = (1 << ID_BITS) - 1
-_POSITION: Final = re.compile(r"([0-9]{1,16}):([0-9]{1,%d})" % ID_DIGITS_MAX, re.ASCII)
+_POSITION: Final = re.compile(rf"([0-9]{{1,16}}):([0-9]{{1,{ID_DIGITS_MAX}}})", re.ASCII)
 
 KEY_MIN: Final = 0
 """Below every event."""

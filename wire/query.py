@@ -61,7 +61,12 @@ class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
     credit: int | None = None
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark."""
+        """As a query string, without the leading question mark.
+
+        Raises:
+            WireError: a name that no query can hold (half a surrogate pair).
+
+        """
         pairs = _filter_pairs(self.group, self.filter)
         for name in ("since", "epoch", "after", "held", "credit"):
             value = getattr(self, name)
@@ -71,7 +76,7 @@ class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
             pairs.append(("history", self.history))
         if self.base:
             pairs.append(("base", str(self.base)))
-        return urlencode(pairs)
+        return _encode(pairs)
 
 
 class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +93,12 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
     until_seq: int | None = None
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark."""
+        """As a query string, without the leading question mark.
+
+        Raises:
+            WireError: a name that no query can hold (half a surrogate pair).
+
+        """
         pairs = _filter_pairs(self.group, self.filter)
         for name in ("since", "through", "next", "epoch", "after", "until_seq"):
             value = getattr(self, name)
@@ -96,7 +106,7 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
                 pairs.append((name, str(value)))
         if self.limit != LOGS_PAGE_EVENTS_MAX:
             pairs.append(("limit", str(self.limit)))
-        return urlencode(pairs)
+        return _encode(pairs)
 
 
 class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,13 +121,18 @@ class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
     base: int = 0
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark."""
+        """As a query string, without the leading question mark.
+
+        Raises:
+            WireError: a name that no query can hold (half a surrogate pair).
+
+        """
         pairs = _filter_pairs(self.group, self.filter)
         pairs += [("from", str(self.from_)), ("through", str(self.through))]
         pairs += [("epoch", self.epoch), ("seq", str(self.seq))]
         if self.base:
             pairs.append(("base", str(self.base)))
-        return urlencode(pairs)
+        return _encode(pairs)
 
 
 def parse_tail(query: str) -> TailQuery:
@@ -227,6 +242,19 @@ def _filter_pairs(group: str | None, wanted: Filter) -> list[tuple[str, str]]:
     return pairs
 
 
+def _encode(pairs: list[tuple[str, str]]) -> str:
+    try:
+        return urlencode(pairs)
+    except UnicodeEncodeError as error:
+        name = next(name for name, value in pairs if not _is_text(value))
+        msg = f"{name} is not valid text: it holds half a surrogate pair"
+        raise WireError(msg) from error
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 class _Fields:
     """A query string taken apart; unknown parameters are ignored, as unknown fields are."""
 
@@ -240,7 +268,7 @@ class _Fields:
                 max_num_fields=FILTERS_MAX + 20,
             )
         except ValueError as error:
-            msg = f"malformed query: {str(error)[:100]}"
+            msg = f"malformed query: {ascii(str(error)[:100])[1:-1]}"
             raise WireError(msg) from error
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wire import messages
+from wire.codec import decode_body, decode_client, decode_server, encode
+from wire.errors import WireError
+from wire.limits import CLIENT_FRAME_BYTES_MAX, CLIENT_MESSAGE_BYTES_MAX, SEQ_MAX
+
+ITEM = messages.Item(7, "38", 5, None, "s", "m", "live")
+ITEM_JSON = b'[7,"38",5,null,"s","m","live"]'
+
+SERVER = [
+    (
+        messages.Welcome(
+            epoch="E",
+            outcome="resumed",
+            after=4,
+            head_seq=9,
+            since=3,
+            heartbeat_ms=2000,
+            lost=[messages.Lost(1, 2, "retention")],
+        ),
+        (
+            b'{"type":"welcome","n":1,"protocol":1,"epoch":"E","outcome":"resumed","after":4,"head_seq":9,'
+            b'"since":3,"heartbeat_ms":2000,"lost":[{"from":1,"through":2,"reason":"retention"}]}'
+        ),
+    ),
+    (
+        messages.Events(n=2, after=4, seq=7, items=[ITEM]),
+        b'{"type":"events","n":2,"after":4,"seq":7,"items":[' + ITEM_JSON + b"]}",
+    ),
+    (
+        messages.Backfill(n=3, held="5:1..", total=8, done=True),
+        b'{"type":"backfill","n":3,"held":"5:1..","total":8,"done":true}',
+    ),
+    (
+        messages.Heartbeat(
+            n=4, head_seq=9, sent_seq=8, upstream=messages.Upstream("throttled", 120)
+        ),
+        (
+            b'{"type":"heartbeat","n":4,"head_seq":9,"sent_seq":8,'
+            b'"upstream":{"state":"throttled","lag_ms":120}}'
+        ),
+    ),
+    (
+        messages.Mark(
+            n=5, from_=1, through=2, scanned_at=3, seq=4, count=5, digest="0123456789abcdef"
+        ),
+        (
+            b'{"type":"mark","n":5,"from":1,"through":2,"scanned_at":3,"seq":4,"count":5,'
+            b'"digest":"0123456789abcdef"}'
+        ),
+    ),
+    (
+        messages.Gap(n=6, id="g", from_=1, through=2, state="repaired", reason="late", recovered=2),
+        (
+            b'{"type":"gap","n":6,"id":"g","from":1,"through":2,"state":"repaired","reason":"late",'
+            b'"recovered":2}'
+        ),
+    ),
+    (
+        messages.DigestReply(n=7, from_=1, through=2, seq=4, count=5, digest="f" * 16),
+        b'{"type":"digest","n":7,"from":1,"through":2,"seq":4,"count":5,"digest":"ffffffffffffffff"}',
+    ),
+    (
+        messages.End(
+            n=8,
+            execution="x",
+            status="STOPPED",
+            from_=1,
+            through=2,
+            seq=4,
+            count=5,
+            digest="f" * 16,
+        ),
+        (
+            b'{"type":"end","n":8,"execution":"x","status":"STOPPED","from":1,"through":2,"seq":4,'
+            b'"count":5,"digest":"ffffffffffffffff"}'
+        ),
+    ),
+    (
+        messages.Bye(n=9, reason="closing", retry_after_ms=500),
+        b'{"type":"bye","n":9,"reason":"closing","retry_after_ms":500}',
+    ),
+]
+CLIENT = [
+    (messages.Credit(1000), b'{"type":"credit","events":1000}'),
+    (messages.Verify(1, 2), b'{"type":"verify","from":1,"through":2}'),
+    (messages.Repair(1, 2), b'{"type":"repair","from":1,"through":2}'),
+]
+
+
+@pytest.mark.parametrize(("message", "frame"), SERVER)
+def test_server_messages_to_and_fro(message: messages.ServerMessage, frame: bytes) -> None:
+    assert json.loads(encode(message)) == json.loads(frame)
+    assert decode_server(frame) == message
+    assert decode_server(frame.decode()) == message
+
+
+@pytest.mark.parametrize(("message", "frame"), CLIENT)
+def test_client_messages_to_and_fro(message: messages.ClientMessage, frame: bytes) -> None:
+    assert encode(message) == frame
+    assert decode_client(frame) == message
+
+
+def test_unknown_fields_and_further_elements_are_ignored() -> None:
+    frame = b'{"x":[1],"n":2,"type":"bye","reason":"r","retry_after_ms":0,"y":null}'
+    assert decode_server(frame) == messages.Bye(n=2, reason="r")
+    frame = b'{"type":"events","n":1,"after":0,"seq":7,"items":[[7,"38",5,null,"s","m","live",1]]}'
+    assert decode_server(frame) == messages.Events(after=0, seq=7, items=[ITEM])
+
+
+def test_an_unknown_type_is_counted_and_nothing_more() -> None:
+    assert decode_server(b'{"type":"weather","n":12,"is":"fine"}') == messages.Unknown(
+        "weather", 12
+    )
+    assert decode_server(b'{"n":12,"is":"\\ud800","type":"\\ud800"}') == messages.Unknown(
+        "\ud800", 12
+    )
+
+
+def test_a_client_message_of_an_unknown_type_is_refused() -> None:
+    with pytest.raises(WireError):
+        decode_client(b'{"type":"weather","n":12}')
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b"{}",
+        b"1",
+        b'"bye"',
+        b"\xff\xfe",
+        b"\x00",
+        b'{"type":"bye"}',
+        b'{"type":"bye","n":1,"reason":"r"',
+        b'{"type":"bye","n":1,"reason":"r"}}',
+        b'{"type":"bye","n":0,"reason":"r"}',
+        b'{"type":"bye","n":1.5,"reason":"r"}',
+        b'{"type":"bye","n":"1","reason":"r"}',
+        b'{"type":"bye","n":true,"reason":"r"}',
+        b'{"type":"bye","n":1,"reason":null}',
+        b'{"type":"bye","n":1,"reason":"\xff"}',
+        b'{"type":"bye","n":1,"reason":"\xed\xa0\x80"}',
+        b'{"type":"bye","n":1,"reason":"\\ud800","more":NaN}',
+        b'{"type":"bye","n":1,"reason":"\\ud80"}',
+        b'{"type":"weather"}',
+        b'{"type":"weather","n":0}',
+        b'{"type":"weather","n":-1}',
+        b'{"type":"weather","n":9007199254740992}',
+        b'{"type":null,"n":1}',
+        b'{"type":"mark","n":1,"from":1,"through":2,"scanned_at":3,"seq":4,"count":5,"digest":"F"}',
+        b'{"type":"events","n":1,"after":0,"seq":1,"items":[[1,"1",1]]}',
+        b'{"type":"events","n":1,"after":0,"seq":1,"items":[[0,"1",1,null,"s","m","live"]]}',
+        b'{"type":"events","n":1,"after":0,"seq":1,"items":[[1,"1",-1,null,"s","m","live"]]}',
+        b'{"type":"events","n":1,"after":0,"seq":1,"items":[[1,"1",1,null,"s","m","sun"]]}',
+        b"[" * 100_000,
+        b'{"type":"weather","n":1,"more":' + b"[" * 100_000,
+        b'{"type":"\\ud800","n":1,"more":' + b"[" * 100_000,
+    ],
+)
+def test_anything_else_is_a_wire_error_of_one_short_line(frame: bytes) -> None:
+    with pytest.raises(WireError) as caught:
+        decode_server(frame)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_text_of_an_error_can_not_reach_a_terminal_raw() -> None:
+    with pytest.raises(WireError) as caught:
+        decode_client(b'{"type":"\\u001b[2J\\n"}')
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+
+
+def test_utf_16_is_no_frame_even_where_surrogates_are_escaped() -> None:
+    # The bytes of these characters hold `\ud8`, for which frames are looked at a second time.
+    text = '{"type":"bye","n":1,"reason":"x","\u755c\u3864\u3838":0}'
+    assert b"\\ud8" in text.encode("utf-16-le")
+    with pytest.raises(WireError):
+        decode_server(text.encode("utf-16-le"))
+
+
+def test_lone_surrogates_arrive_as_they_were() -> None:
+    message = "before \ud83d between \ude00 after \U0001f600"
+    item = messages.Item(7, "38", 5, None, "s", message, "live")
+    assert decode_server(encode(messages.Events(after=0, seq=7, items=[item]))) == (
+        messages.Events(after=0, seq=7, items=[item])
+    )
+
+
+def test_limits_on_size() -> None:
+    padding = b" " * CLIENT_MESSAGE_BYTES_MAX
+    frame = CLIENT[0][1]
+    assert decode_client(frame + padding[len(frame) :]) == CLIENT[0][0]
+    with pytest.raises(WireError, match="over the limit of 4096"):
+        decode_client(frame + padding)
+    with pytest.raises(WireError, match="over the limit of 8388608"):
+        decode_server(b" " * (CLIENT_FRAME_BYTES_MAX + 1))
+
+
+def test_the_largest_event_passes_however_it_is_escaped() -> None:
+    item = messages.Item(7, "38", 5, None, "s", "\x01" * (1 << 20), "live")
+    events = messages.Events(after=0, seq=7, items=[item])
+    assert decode_server(encode(events)) == events
+
+
+def test_bodies_of_http() -> None:
+    page = messages.LogsPage("E", 9, None, None, [ITEM])
+    assert decode_body(encode(page), messages.LogsPage) == page
+    total = messages.RangeDigest("E", 1, 2, SEQ_MAX, 4, "0" * 16)
+    assert decode_body(encode(total), messages.RangeDigest) == total
+    with pytest.raises(WireError):
+        decode_body(b"<html>502 Bad Gateway</html>", messages.LogsPage)
+    with pytest.raises(WireError, match="over the limit of 5"):
+        decode_body(b"      ", messages.LogsPage, bytes_max=5)
