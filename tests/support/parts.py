@@ -38,6 +38,7 @@ class Lines:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._lines: list[str] = []
+        self._stamps_ns: list[int] = []
         self._changed = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -46,6 +47,7 @@ class Lines:
     def _read(self) -> None:
         for line in self._stream:
             with self._changed:
+                self._stamps_ns.append(time.time_ns())
                 self._lines.append(line.decode("utf-8", "replace").rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
@@ -56,6 +58,11 @@ class Lines:
         """A copy of what has come."""
         with self._changed:
             return list(self._lines)
+
+    def stamped(self) -> list[tuple[int, str]]:
+        """What has come, each line with the wall clock in ns at which it did."""
+        with self._changed:
+            return list(zip(self._stamps_ns, self._lines, strict=True))
 
     def wait_for(self, count: int, what: str, timeout_s: float = WAIT_S) -> list[str]:
         """At least ``count`` lines, or all of them if the stream ended before."""

@@ -1,0 +1,106 @@
+"""From the moment an event is written to the moment the viewer prints it, with what it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psutil
+
+from tests.bench.standin import GROUP
+from tests.support.parts import Part, forwarder
+
+
+class Cost(NamedTuple):
+    """What a process used: CPU in percent of one core over the run, memory at its end."""
+
+    cpu_percent: float
+    rss_mb: float
+
+
+class LagReport(msgspec.Struct):
+    """One run at one rate."""
+
+    rate: int
+    events: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    costs: dict[str, Cost]
+
+
+@contextmanager
+def standin(rate: int, seconds: float) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The stand-in's process and its URL; a line to its standard input starts the writing."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.standin", str(rate), str(seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def measure(rate: int, seconds: float) -> LagReport:
+    """Run stand-in, forwarder and viewer, each a process, and time every event."""
+    with tempfile.TemporaryDirectory() as folder, standin(rate, seconds) as (writer, url):
+        state = Path(folder)
+        with forwarder(GROUP, url, state) as part:
+            websocket = part.ready()["websocket"]
+            options = ("--output", "json", "--order", "arrival")
+            with Part("tail", websocket, *options, state=state) as viewer:
+                return _run(rate, writer, part, viewer)
+
+
+def _run(rate: int, writer: subprocess.Popen[bytes], part: Part, viewer: Part) -> LagReport:
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    processes = {
+        "stand-in": writer.pid,
+        "forwarder": part.process.pid,
+        "viewer": viewer.process.pid,
+    }
+    before = {name: _cpu_s(pid) for name, pid in processes.items()}
+    started = time.monotonic()
+    writer.stdin.write(b"go\n")
+    writer.stdin.flush()
+    written = int(writer.stdout.readline())
+    elapsed = time.monotonic() - started
+    costs = {
+        name: Cost((_cpu_s(pid) - before[name]) * 100 / elapsed, _rss_mb(pid))
+        for name, pid in processes.items()
+    }
+    viewer.out.wait_for(written, "events")
+    lags = sorted(at / 1e6 - json.loads(line)["timestamp"] for at, line in viewer.out.stamped())
+    return LagReport(
+        rate=rate,
+        events=len(lags),
+        p50_ms=lags[len(lags) // 2],
+        p99_ms=lags[len(lags) * 99 // 100],
+        max_ms=lags[-1],
+        costs=costs,
+    )
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _rss_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
