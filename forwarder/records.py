@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from wire.messages import GapState, Item, Origin
+from wire.messages import ExecutionStatus, GapState, Item, Origin
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):
@@ -75,3 +75,33 @@ class ScanDone(msgspec.Struct, frozen=True):
     through: int
     scanned_at: int
     head_seq: int
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """What the door needs of a row that is in the journal."""
+
+    seq: int
+    timestamp: int
+    stream: str
+    has_body: bool
+
+
+class ExecutionEnd(msgspec.Struct, frozen=True):
+    """An execution is over and drained: its first and last timestamps, and the head by then."""
+
+    execution: str
+    status: ExecutionStatus
+    from_: int
+    through: int
+    head_seq: int
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """The journal began a new chain: every connection ends with ``bye``, and comes back."""
+
+    epoch: str
+    reason: str
+
+
+Notice = ScanDone | GapRecord | ExecutionEnd | Reset
+"""What the door has to say to the viewers' sessions, in the order in which it came about."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from forwarder.records import EpochStart, GapRecord, LogEvent, RangeTotal, Row
-from wire.messages import Lost, Origin
+from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
+from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
 
@@ -39,6 +39,11 @@ class Journal(Protocol):
         """The last seq given out in this chain; 0 where there is none."""
         ...
 
+    @property
+    def revision(self) -> int:
+        """Changes whenever the totals of rows that were there already change (lost, new chain)."""
+        ...
+
     def is_resumable(self, epoch: str, after: int) -> bool:
         """Whether a cursor is of this chain: protocol, "Three positions"."""
         ...
@@ -53,6 +58,10 @@ class Journal(Protocol):
 
     def known(self, ids: Collection[str]) -> dict[str, tuple[int, str]]:
         """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
+        ...
+
+    def find(self, ids: Collection[str]) -> dict[str, Known]:
+        """As ``known``, with the seq and whether the body is here."""
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
@@ -110,7 +119,10 @@ class Journal(Protocol):
         ...
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
-        """Take bodies: of events older than ``before`` ms, then the oldest while over size."""
+        """Take bodies: of events older than ``before`` ms, then the oldest while over size.
+
+        One call takes a bounded number, which it returns: call again until that is 0.
+        """
         ...
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
@@ -127,6 +139,14 @@ class Journal(Protocol):
 
     def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
         """Ranges whose bodies are lost, adjoining ones with the same reason merged."""
+        ...
+
+    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+        """Executions that were found to be over by that rule, with their status."""
+        ...
+
+    def put_over(self, execution: str, status: ExecutionStatus, rule: str) -> None:
+        """Remember that an execution is over, for as long as the chain goes on."""
         ...
 
     def streams(self) -> list[tuple[str, int, int, int]]:
