@@ -1,5 +1,6 @@
 """The forwarder's errors: each is one line that tells a person what to do."""
 
+# ruff: noqa: N818 - the names say what happened, as the SDK's own do
 from __future__ import annotations
 
 from typing import ClassVar
