@@ -27,3 +27,61 @@ class JournalError(ForwarderError):
 
 class EventError(ForwarderError):
     """CloudWatch (or what stands in for it) gave an event that the protocol has no place for."""
+
+
+class ConfigError(ForwarderError):
+    """What the forwarder was told can't work; the text names the option. A usage error."""
+
+    exit_code = 2
+
+
+class CloudWatchError(ForwarderError):
+    """CloudWatch Logs could not be read."""
+
+    exit_code = 3
+
+
+class BadAwsSettings(CloudWatchError):
+    """The profile, Region or endpoint is not one. A usage error."""
+
+    exit_code = 2
+
+
+class NoCredentials(CloudWatchError):
+    """There are no credentials, or AWS does not accept them."""
+
+
+class AccessDenied(CloudWatchError):
+    """The credentials do not allow what is needed."""
+
+
+class GroupNotFound(CloudWatchError):
+    """There is no such log group."""
+
+
+class Refused(CloudWatchError):
+    """CloudWatch refuses a request for another reason; the text has its words."""
+
+
+class Throttled(CloudWatchError):
+    """Too many calls: CloudWatch wants fewer. Passes."""
+
+
+class Unreachable(CloudWatchError):
+    """No connection, no answer in time, or a server error. Passes, if the endpoint is right."""
+
+
+class UnknownEndpoint(Unreachable):
+    """The endpoint's name can't be resolved: a wrong Region or URL, or no network."""
+
+
+class TruncatedResponse(CloudWatchError):
+    """A reply that is not whole: cut short, without ``events``, or not CloudWatch's. Passes."""
+
+
+class TokenRefused(CloudWatchError):
+    """A page token expired or was refused: the scan goes on by time."""
+
+
+class ScanStuck(CloudWatchError):
+    """A scan began again and again without getting further. Retried later."""
