@@ -1,0 +1,49 @@
+"""The rules of the house that no linter holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FORBIDDEN = {
+    "wire": ("forwarder", "tui", "simulator", "gapless", "textual", "boto3", "moto", "websockets"),
+    "forwarder.main": ("tui", "simulator", "gapless", "textual", "moto"),
+    "tui.app": ("forwarder", "simulator", "gapless", "boto3", "moto"),
+    "tui.plain": ("forwarder", "simulator", "gapless", "textual", "boto3", "moto"),
+    "simulator.main": ("forwarder", "tui", "gapless", "textual"),
+}
+
+
+@pytest.mark.parametrize("module", FORBIDDEN)
+def test_a_part_does_not_load_what_it_must_not_know(module: str) -> None:
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert module.partition(".")[0] in loaded
+    assert not set(FORBIDDEN[module]) & set(loaded)
+
+
+def test_every_dependency_has_its_reason_beside_it() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    assert wanted
+    for one in wanted:
+        assert re.search(rf'"{re.escape(one)}",\s+# \w', text), f"{one} has no reason beside it"
+
+
+def test_pins_are_exact_with_hashes_and_without_addresses() -> None:
+    text = (ROOT / "requirements" / "all.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([a-z0-9][\w.-]*)==\S+ \\$", text, re.MULTILINE)
+    assert "textual" in pins
+    assert "hatchling" in pins
+    assert "://" not in text
+    assert not re.search(r"^[a-z0-9][\w.-]*==[^\s\\]+$", text, re.MULTILINE)
