@@ -1,0 +1,185 @@
+"""The rows of the timeline: log lines, and rules about what happened to them.
+
+A row's ``key`` is its place, its identity and its duplicate check in one integer:
+``(timestamp, int(id), lane)``, the lane being the number of its target.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from wire.messages import Origin
+from wire.order import ID_BITS, id_of, key_of
+
+LANE_BITS: Final = 8
+"""Low bits of a key: they keep the targets apart, whose ids may collide (moto's do)."""
+
+RULE_LANE: Final = (1 << LANE_BITS) - 1
+"""The lane of rules, which are nobody's events."""
+
+TARGETS_MAX: Final = RULE_LANE
+"""Targets in one viewer."""
+
+_LANE_MASK: Final = (1 << LANE_BITS) - 1
+_TIME_SHIFT: Final = ID_BITS + LANE_BITS
+
+RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end"]
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One log event as shown."""
+
+    key: int
+    seq: int
+    ingestion_time: int | None
+    stream: str
+    message: str
+    origin: Origin
+    late_ms: int = 0
+    """How long after its own time it was ingested, where that place was already proved; or 0."""
+    era: int = 0
+    """Rebases of its target before it was confirmed; ``Timeline.is_confirmed`` reads it."""
+    id_digits: int = 1
+    """Digits of the id, since a number has no leading zeros."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self.key >> _TIME_SHIFT
+
+    @property
+    def id(self) -> str:
+        """CloudWatch's event id."""
+        return str(id_of(self.key >> LANE_BITS)).zfill(self.id_digits)
+
+    @property
+    def lane(self) -> int:
+        """The number of its target."""
+        return self.key & _LANE_MASK
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that says what happened here; the text is ``describe(rule)``."""
+
+    key: int
+    kind: RuleKind
+    target: int | None
+    """The target that it is about; None where it is about all."""
+    from_ms: int
+    through_ms: int | None
+    """None while it lasts."""
+    state: str = ""
+    """A gap's state; the status of an execution; empty otherwise."""
+    reason: str = ""
+    count: int | None = None
+    """Lines recovered, missing or dropped; None where not known (yet)."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the Unix epoch: its place."""
+        return self.key >> _TIME_SHIFT
+
+
+Row = Line | Rule
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What happened to the timeline between two looks at it.
+
+    A view anchored to the key of its top row asks ``Timeline.index_of`` for that key again
+    whenever ``first`` is at or below what it shows, or ``evicted`` is not 0.
+    """
+
+    added: int = 0
+    """Rows that are new."""
+    appended: int = 0
+    """Of those, rows that came after every other: the last ones of the timeline."""
+    inserted: tuple[int, ...] = ()
+    """Keys of the other new rows, which stand between older ones, ascending."""
+    first: int | None = None
+    """Least index that now holds another row than before; None where nothing moved."""
+    replaced: tuple[int, ...] = ()
+    """Keys of rows whose content is new while their place is the same."""
+    evicted: int = 0
+    """Rows taken from the top; the length grew by ``added - evicted``."""
+    restyled: bool = False
+    """Lines may have become unconfirmed: whatever is cached of their look is void."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is different."""
+        return bool(self.added or self.replaced or self.evicted or self.restyled)
+
+    def then(self, later: Change) -> Change:
+        """This change and a later one as one."""
+        firsts = [one for one in (self.first, later.first) if one is not None]
+        return Change(
+            added=self.added + later.added,
+            appended=self.appended + later.appended,
+            inserted=self.inserted + later.inserted,
+            first=min(firsts) if firsts else None,
+            replaced=self.replaced + later.replaced,
+            evicted=self.evicted + later.evicted,
+            restyled=self.restyled or later.restyled,
+        )
+
+
+def line_key(timestamp: int, event_id: str, lane: int) -> int:
+    """The key of a line; ``lane`` is the number of its target.
+
+    Raises:
+        WireError: the id is not decimal.
+
+    """
+    return key_of(timestamp, event_id) << LANE_BITS | lane
+
+
+def time_key(timestamp: int) -> int:
+    """The least key of a millisecond."""
+    return timestamp << _TIME_SHIFT
+
+
+def time_of(key: int) -> int:
+    """The milliseconds of a key."""
+    return key >> _TIME_SHIFT
+
+
+def rule_key(timestamp: int, number: int) -> int:
+    """The key of a rule: at the beginning of its millisecond; ``number`` makes it unique."""
+    return (timestamp << ID_BITS | number) << LANE_BITS | RULE_LANE
+
+
+def describe(rule: Rule) -> str:
+    """What a rule says, without the dashes round it; ranges of time are left to the caller."""
+    texts = {
+        "lost": f"not recoverable: {rule.reason}",
+        "unproved": f"not proved: {_lines(rule.count)} missing or different",
+        "rebased": f"lines above are unconfirmed: {rule.reason}",
+        "evicted": f"{_lines(rule.count)} older than this no longer kept",
+        "end": f"{rule.reason} {rule.state}",
+    }
+    if rule.kind == "offline":
+        return _offline(rule)
+    return _gap(rule) if rule.kind == "gap" else texts[rule.kind]
+
+
+def _offline(rule: Rule) -> str:
+    if rule.through_ms is None:
+        return f"offline: {rule.reason}" if rule.reason else "offline"
+    length = f"offline {(rule.through_ms - rule.from_ms) / 1000:.1f} s"
+    return length if rule.count is None else f"{length} · {_lines(rule.count)} recovered"
+
+
+def _gap(rule: Rule) -> str:
+    match rule.state:
+        case "unrecoverable":
+            return f"not recoverable: {rule.reason}"
+        case "repaired":
+            return f"gap repaired · {_lines(rule.count)} recovered"
+        case _:
+            return f"gap {rule.state}… {rule.reason}".rstrip()
+
+
+def _lines(count: int | None) -> str:
+    return "1 line" if count == 1 else f"{count or 0:,} lines"
