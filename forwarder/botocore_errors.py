@@ -165,4 +165,4 @@ def _refusal(error: ClientError, group: str | None, *, with_token: bool) -> Clou
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_TEXT_MAX] or type(error).__name__
+    return " ".join(str(error).split())[:_TEXT_MAX].rstrip(". ") or type(error).__name__

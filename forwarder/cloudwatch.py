@@ -1,0 +1,273 @@
+"""CloudWatch Logs as async streams of pages; the only module of the forwarder that has boto3.
+
+Every attempt goes through ``Turns`` (one budget, polls first) and is made once: the SDK's own
+retries are configured to a single attempt, since those here know of the budget, tell the state
+as it is, and are not to be multiplied by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, cast
+
+import boto3
+import botocore.session
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import NoCredentialsError
+
+from forwarder.botocore_errors import translate, translate_setup
+from forwarder.config import AwsOptions
+from forwarder.errors import CloudWatchError, Throttled
+from forwarder.pages import PageParserFactory
+from forwarder.paging import PageWalk
+from forwarder.records import LogEvent
+from forwarder.turns import SLOTS_MAX, Priority, Turns
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilterLogEventsRequestTypeDef
+
+_T = TypeVar("_T")
+
+Outcome = Literal["ok", "throttled", "unreachable"]
+Observer = Callable[[Outcome], None]
+"""Told what came of each attempt."""
+
+CONNECT_TIMEOUT_S: Final = 5
+READ_TIMEOUT_S: Final = 15
+"""A page takes a second or two; beyond this the connection is taken for dead."""
+
+STREAM_NAMES_MAX: Final = 100
+"""``logStreamNames`` of one FilterLogEvents call."""
+
+
+_BOTO_CONFIG: Final = BotoConfig(
+    connect_timeout=CONNECT_TIMEOUT_S,
+    read_timeout=READ_TIMEOUT_S,
+    max_pool_connections=SLOTS_MAX,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    tcp_keepalive=True,
+    user_agent_extra="gapless",
+)
+
+
+class CloudWatch:
+    """One account, Region and endpoint, shared by everything in the process that reads it."""
+
+    def __init__(self, aws: AwsOptions | None = None) -> None:
+        """Nothing is loaded or asked before ``open``."""
+        self._aws = aws or AwsOptions()
+        self._client: CloudWatchLogsClient | None = None
+        self._turns: Turns | None = None
+        self._opening = asyncio.Lock()
+        self._where = self._aws.endpoint_url or self._aws.region or "its endpoint"
+        self.random = random.random
+        """For jitter, not for secrets."""
+
+    async def open(self) -> None:
+        """Load the SDK's settings, find credentials and make a client; nothing is asked yet.
+
+        Raises:
+            BadAwsSettings: no such profile, no Region, an impossible endpoint.
+            NoCredentials: none are found.
+
+        """
+        async with self._opening:
+            if self._client is None:
+                self._turns = Turns(asyncio.get_running_loop())
+                self._client = await self._turns.call(self._make_client, Priority.POLL)
+                self._where = self._client.meta.endpoint_url
+
+    async def close(self) -> None:
+        """Close the connections; what is under way is left to end on its own."""
+        client, self._client, self._turns = self._client, None, None
+        if client is not None:
+            client.close()
+
+    async def __aenter__(self) -> Self:
+        """Open it, as ``open`` does."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def check(self, group: str) -> None:
+        """Ask once for an event of a log group: whether reading it will work at all.
+
+        Raises:
+            CloudWatchError: of the class that says why not; ``Unreachable`` may pass.
+
+        """
+        await self.call(
+            lambda client: client.filter_log_events(logGroupName=group, limit=1),
+            group=group,
+            priority=Priority.POLL,
+        )
+
+    async def fetch_logs_since_timestamp(
+        self,
+        group: str,
+        since: int,
+        until: int | None = None,
+        streams: Sequence[str] | str | None = None,
+        *,
+        priority: Priority = Priority.SCAN,
+        observer: Observer | None = None,
+    ) -> AsyncGenerator[list[LogEvent], None]:
+        """The events of a log group in order of time, a page at a time; the end is the whole.
+
+        Args:
+            group: the log group's name.
+            since: ms, inclusive.
+            until: ms, inclusive; None is open, so that events stamped ahead are included.
+            streams: log stream names, or one prefix as a ``str``; more than a hundred names are
+                asked for by the hundred, each hundred in order of time.
+            priority: what the calls are for.
+            observer: told what came of each attempt.
+
+        Yields:
+            Pages that are not empty; no event twice.
+
+        Raises:
+            CloudWatchError: the scan can't be finished; what was given out so far is no whole.
+
+        """
+        if until is not None and until < since:
+            return
+        for parameters in _requests(group, since, until, streams):
+            walk = PageWalk(since, self.random)
+            while not walk.done:
+                try:
+                    events, token = await self._page(parameters, walk, priority)
+                except CloudWatchError as error:
+                    if observer is not None:
+                        observer("throttled" if isinstance(error, Throttled) else "unreachable")
+                    await asyncio.sleep(walk.failed(error) / 1000)
+                    continue
+                if observer is not None:
+                    observer("ok")
+                fresh = walk.received(events, token)
+                if isinstance(streams, str):  # moto ignores logStreamNamePrefix
+                    fresh = [one for one in fresh if one.stream.startswith(streams)]
+                if fresh:
+                    yield fresh
+
+    async def _page(
+        self, parameters: FilterLogEventsRequestTypeDef, walk: PageWalk, priority: Priority
+    ) -> tuple[list[LogEvent], str | None]:
+        request = parameters.copy()
+        request["startTime"] = walk.start
+        if walk.token is not None:
+            request["nextToken"] = walk.token
+        answer = await self.call(
+            lambda client: client.filter_log_events(**request),
+            group=parameters["logGroupName"],
+            priority=priority,
+            with_token=walk.token is not None,
+        )
+        # The page parser puts LogEvents where botocore has dictionaries.
+        return cast("list[LogEvent]", answer["events"]), answer.get("nextToken")
+
+    async def call(
+        self,
+        function: Callable[[CloudWatchLogsClient], _T],
+        *,
+        group: str | None = None,
+        priority: Priority = Priority.SCAN,
+        with_token: bool = False,
+    ) -> _T:
+        """One attempt at a call of the SDK, in a thread, when its turn comes.
+
+        Raises:
+            CloudWatchError: of the class that says why it failed.
+
+        """
+        await self.open()
+        client, turns = self._client, self._turns
+        assert client is not None
+        assert turns is not None
+        try:
+            answer = await turns.call(lambda: function(client), priority)
+        except Exception as error:  # botocore raises what the shape of a strange reply leads to
+            told = translate(error, where=self._where, group=group, with_token=with_token)
+            if isinstance(told, Throttled):
+                turns.throttled()
+            raise told from error
+        turns.budget.succeeded()
+        return answer
+
+    def _make_client(self) -> CloudWatchLogsClient:
+        """In a thread: it reads files, and may ask the instance's metadata for credentials."""
+        try:
+            base = botocore.session.get_session()
+            base.register_component("response_parser_factory", PageParserFactory())
+            session = boto3.Session(
+                botocore_session=base,
+                profile_name=self._aws.profile,
+                region_name=self._aws.region,
+            )
+            client: CloudWatchLogsClient = session.client(
+                "logs", endpoint_url=self._aws.endpoint_url, config=_BOTO_CONFIG
+            )
+            credentials = session.get_credentials()
+        except Exception as error:  # the SDK's, and whatever its files and plug-ins raise
+            raise translate_setup(error) from error
+        if credentials is None:
+            raise translate_setup(NoCredentialsError())
+        return client
+
+
+async def fetch_logs_since_timestamp(
+    group: str,
+    since: int,
+    until: int | None = None,
+    streams: Sequence[str] | str | None = None,
+    *,
+    aws: AwsOptions | None = None,
+) -> AsyncGenerator[list[LogEvent], None]:
+    """As ``CloudWatch.fetch_logs_since_timestamp``, with a connection of its own.
+
+    Yields:
+        Pages that are not empty, in order of time.
+
+    Raises:
+        CloudWatchError: the scan can't be finished; what was given out so far is no whole.
+
+    """
+    async with (
+        CloudWatch(aws) as cloudwatch,
+        aclosing(cloudwatch.fetch_logs_since_timestamp(group, since, until, streams)) as pages,
+    ):
+        async for page in pages:
+            yield page
+
+
+def _requests(
+    group: str, since: int, until: int | None, streams: Sequence[str] | str | None
+) -> Iterator[FilterLogEventsRequestTypeDef]:
+    request: FilterLogEventsRequestTypeDef = {
+        "logGroupName": group,
+        "startTime": since,
+        # AWS ignores it since 2019 and always merges streams; moto merges only when told.
+        "interleaved": True,
+    }
+    if until is not None:
+        request["endTime"] = until
+    if isinstance(streams, str):
+        yield {**request, "logStreamNamePrefix": streams}
+    elif streams is None:
+        yield request
+    else:
+        for start in range(0, len(streams), STREAM_NAMES_MAX):
+            yield {**request, "logStreamNames": streams[start : start + STREAM_NAMES_MAX]}

@@ -1,0 +1,133 @@
+"""Who may call CloudWatch next: in order of priority, at the budget's pace, so many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from functools import partial
+from typing import Final, TypeVar
+
+from forwarder.budget import CallBudget
+
+_T = TypeVar("_T")
+
+SLOTS_MAX: Final = 16
+"""Calls under way at once, each of which holds a thread and a connection."""
+
+POLL_SLOTS: Final = 4
+"""Of these, kept free for polls: scans that hang must not hold up the newest events."""
+
+POLLS_IN_A_ROW_MAX: Final = 3
+"""While scans wait as well: they must get on too, or there would be no marks."""
+
+
+class Priority(IntEnum):
+    """What a call is for; the lower goes first."""
+
+    POLL = 0
+    SCAN = 1
+    PAST = 2
+
+
+class Turns:
+    """One for all that a process asks of CloudWatch; belongs to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing under way, a full budget."""
+        self.budget = CallBudget(loop.time() * 1000)
+        """The pace; what happens to each call must be told to it."""
+        self._loop = loop
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+        self._under_way = 0
+        self._polls_in_a_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def call(self, function: Callable[[], _T], priority: Priority) -> _T:
+        """Run a blocking function in a thread when its turn comes.
+
+        A daemon thread for each call, at a few calls a second, instead of an executor: an
+        executor's threads are joined when the process ends, so one call that hangs would hold up
+        SIGTERM for as long as its timeout. A call that nobody awaits any more keeps its slot
+        until it really ends.
+        """
+        turn: asyncio.Future[None] = self._loop.create_future()
+        heapq.heappush(self._waiting, (priority, next(self._order), turn))
+        self._let_through()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._ended()
+            raise
+        answer: asyncio.Future[_T] = self._loop.create_future()
+        thread = threading.Thread(
+            target=self._run, args=(function, answer), name="cloudwatch", daemon=True
+        )
+        thread.start()
+        return await answer
+
+    def throttled(self) -> None:
+        """A call was throttled."""
+        self.budget.throttled(self._loop.time() * 1000)
+
+    def _run(self, function: Callable[[], _T], answer: asyncio.Future[_T]) -> None:
+        settle: Callable[[], None]
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            settle = partial(answer.set_exception, error)
+        else:
+            settle = partial(answer.set_result, result)
+
+        def deliver() -> None:
+            self._ended()
+            if not answer.done():
+                settle()
+
+        # The loop may be closed by now: then nobody waits for the answer either.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(deliver)
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        self._let_through()
+
+    def _let_through(self) -> None:
+        while (index := self._next_index()) is not None:
+            now_ms = self._loop.time() * 1000
+            wait_ms = self.budget.wait_ms(now_ms)
+            if wait_ms > 0:
+                if self._timer is None:
+                    self._timer = self._loop.call_later(wait_ms / 1000, self._wake)
+                return
+            priority, _, turn = self._waiting.pop(index)
+            heapq.heapify(self._waiting)
+            is_poll = priority is Priority.POLL
+            self._polls_in_a_row = self._polls_in_a_row + 1 if is_poll else 0
+            self.budget.take(now_ms)
+            self._under_way += 1
+            turn.set_result(None)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._let_through()
+
+    def _next_index(self) -> int | None:
+        """Which of the waiting may go, as far as slots and fairness have it."""
+        self._waiting = [one for one in self._waiting if not one[2].done()]
+        heapq.heapify(self._waiting)
+        if not self._waiting or self._under_way >= SLOTS_MAX:
+            return None
+        scans = [index for index, one in enumerate(self._waiting) if one[0] is not Priority.POLL]
+        may_scan = bool(scans) and self._under_way < SLOTS_MAX - POLL_SLOTS
+        if self._waiting[0][0] is not Priority.POLL:
+            return 0 if may_scan else None
+        if may_scan and self._polls_in_a_row >= POLLS_IN_A_ROW_MAX:
+            return min(scans, key=lambda index: self._waiting[index][:2])
+        return 0
