@@ -30,6 +30,10 @@ class Coverage:
         for from_, through in ranges:
             self.add(from_, through)
 
+    def copy(self) -> Coverage:
+        """Another set of the same milliseconds."""
+        return Coverage(self.ranges)
+
     @property
     def ranges(self) -> list[Range]:
         """The ranges, ascending."""

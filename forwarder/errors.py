@@ -25,6 +25,12 @@ class JournalError(ForwarderError):
     """The journal can't be opened, read or written; nothing that it holds was changed."""
 
 
+class LifecycleError(ForwarderError):
+    """The rule that is to tell when an execution is over makes no sense."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class EventError(ForwarderError):
     """CloudWatch (or what stands in for it) gave an event that the protocol has no place for."""
 

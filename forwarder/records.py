@@ -84,6 +84,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
     stream: str
     has_body: bool
+    is_lost: bool
 
 
 class ExecutionEnd(msgspec.Struct, frozen=True):

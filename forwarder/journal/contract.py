@@ -61,7 +61,7 @@ class Journal(Protocol):
         ...
 
     def find(self, ids: Collection[str]) -> dict[str, Known]:
-        """As ``known``, with the seq and whether the body is here."""
+        """As ``known``, with the seq and whether the body is here, or lost."""
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
@@ -145,8 +145,8 @@ class Journal(Protocol):
         """Executions that were found to be over by that rule, with their status."""
         ...
 
-    def put_over(self, execution: str, status: ExecutionStatus, rule: str) -> None:
-        """Remember that an execution is over, for as long as the chain goes on."""
+    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+        """Remember (None: forget) that an execution is over, while the chain goes on."""
         ...
 
     def streams(self) -> list[tuple[str, int, int, int]]:

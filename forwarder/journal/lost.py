@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from wire.messages import Lost
@@ -28,7 +29,7 @@ def lost_ranges(losses: Iterable[tuple[int, str]]) -> list[Lost]:
         (
             after - before
             for timestamps in by_reason.values()
-            for before, after in zip(timestamps, timestamps[1:], strict=False)
+            for before, after in pairwise(timestamps)
         ),
         reverse=True,
     )

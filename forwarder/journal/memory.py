@@ -48,9 +48,8 @@ class MemoryJournal:
         """What a copy of the journal's file holds: the same chain, until one of them starts."""
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
-        for name in ("_rows", "_seq_of", "_order", "_lost", "_gaps", "_over"):
+        for name in ("_rows", "_seq_of", "_order", "_lost", "_coverage", "_gaps", "_over"):
             setattr(other, name, getattr(self, name).copy())
-        other._coverage = Coverage(self._coverage.ranges)
         return other
 
     @property
@@ -105,7 +104,8 @@ class MemoryJournal:
             seq = self._seq_of.get(one)
             if seq is not None:
                 row = self._rows[seq - 1]
-                found[one] = Known(seq, row.timestamp, row.stream, row.message is not None)
+                has_body = row.message is not None
+                found[one] = Known(seq, row.timestamp, row.stream, has_body, seq in self._lost)
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
@@ -249,9 +249,11 @@ class MemoryJournal:
         """Executions that were found to be over by that rule, with their status."""
         return {one: status for (of, one), status in self._over.items() if of == rule}
 
-    def put_over(self, execution: str, status: ExecutionStatus, rule: str) -> None:
-        """Remember that an execution is over."""
-        self._over[rule, execution] = status
+    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+        """Remember (None: forget) that an execution is over."""
+        self._over.pop((rule, execution), None)
+        if status is not None:
+            self._over[rule, execution] = status
 
     def streams(self) -> list[tuple[str, int, int, int]]:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""

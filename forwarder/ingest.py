@@ -1,0 +1,351 @@
+"""The one door into a journal, and all that is known about one log group.
+
+Pure but for the journal: no clock, no network. Every event that any path brings comes through
+here: known ids are ignored, new ones are numbered and committed, and only then can they be sent.
+A whole scan proves what it covers, unless it failed to return what was known before [8].
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from forwarder.comparison import Comparison
+from forwarder.coverage import Coverage
+from forwarder.door import checked
+from forwarder.gaps import Gaps
+from forwarder.journal.contract import Journal
+from forwarder.lifecycle import Executions, Lifecycle
+from forwarder.records import ExecutionEnd, GapRecord, Known, LogEvent, Notice, Reset, ScanDone
+from forwarder.scan import Ingested, Scan, ScanKind
+from forwarder.totals import Totals
+from wire.messages import Execution, ExecutionStatus, GapState, Origin
+
+__all__ = ["ALLOWANCE_MS", "OVERLAP_MS", "Ingested", "LogGroup", "Scan", "ScanKind"]
+
+ALLOWANCE_MS: Final = 2_000
+"""How long CloudWatch may take to make an event visible without its counting as late."""
+
+OVERLAP_MS: Final = 5_000
+"""How far a poll looks back behind the begin of the one before."""
+
+NOTICES_MAX: Final = 10_000
+"""Notices that wait. Older ones are found at connecting: gaps in the journal, ends here."""
+
+MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
+TOO_LARGE: Final = "the journal reached its size limit"
+
+
+class LogGroup:
+    """What the forwarder knows about one log group, and the only way to add to it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        allowance_ms: int = ALLOWANCE_MS,
+        lifecycle: Lifecycle | None = None,
+        overlap_ms: int = OVERLAP_MS,
+    ) -> None:
+        """Take over what ``journal`` holds; it must have begun its epoch.
+
+        Args:
+            journal: the log group's; nothing else may append to it.
+            allowance_ms: the visibility allowance: a scan proves nothing of its last part.
+            lifecycle: how it is known that an execution is over; None: it never is.
+            overlap_ms: what a repair scan finds that is younger than this before the begin of
+                the last poll, the next poll would have found as well: it was not missed.
+
+        """
+        self.journal = journal
+        self.allowance_ms = allowance_ms
+        self.retention_ms: int | None = None
+        """The log group's retention setting; None: CloudWatch keeps events for ever."""
+        self._lifecycle = lifecycle
+        self._overlap_ms = overlap_ms
+        self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self._scans_begun = 0
+        self._live_begun_ms: int | None = None
+        self._comparisons: dict[int, tuple[Scan, Comparison]] = {}
+        self._load()
+
+    def _load(self) -> None:
+        self.totals = Totals(self.journal)
+        """Range sums, shared by all viewers."""
+        self._marked = Coverage()
+        self._deleted: dict[str, int] = {}
+        self._suspects: set[str] = set()
+        self._gaps = Gaps(self.journal, self._notices.append)
+        self._executions = Executions(self._lifecycle)
+        over = {} if self._lifecycle is None else self.journal.over(self._lifecycle.rule)
+        self._executions.load(self.journal.streams(), over, self.journal.head_seq)
+
+    @property
+    def name(self) -> str:
+        """The log group's name."""
+        return self.journal.group
+
+    @property
+    def epoch(self) -> str:
+        """The journal's present epoch."""
+        return self.journal.epoch
+
+    @property
+    def head_seq(self) -> int:
+        """The journal's last seq."""
+        return self.journal.head_seq
+
+    @property
+    def coverage(self) -> Coverage:
+        """The time of which a whole scan was taken in, by this process or an earlier one."""
+        return Coverage(self.journal.coverage())
+
+    def complete_through(self, from_: int) -> int | None:
+        """How far from ``from_`` on this process's marks reach; None where none begins."""
+        return self._marked.end_from(from_)
+
+    def take_notices(self) -> list[Notice]:
+        """What has come about since the last call, oldest first."""
+        notices = list(self._notices)
+        self._notices.clear()
+        return notices
+
+    # Events come in
+
+    def ingest(self, events: Sequence[LogEvent], origin: Origin) -> Ingested:
+        """Take in events that are not of a scan; known ids are ignored, their bodies restored.
+
+        Raises:
+            EventError: an event has no place in the protocol; nothing of the batch was taken.
+            JournalError: the journal can't be written; what was not committed is not known.
+
+        """
+        return self._take(checked(events), origin, None)
+
+    def begin_scan(self, kind: ScanKind, from_: int, through: int | None, now_ms: int) -> Scan:
+        """Begin a scan of ``from_ <= timestamp <= through`` (None: open end)."""
+        self._scans_begun += 1
+        scan = Scan(
+            kind,
+            from_,
+            through,
+            begun_ms=now_ms,
+            number=self._scans_begun,
+            head_seq=self.journal.head_seq,
+            take=self._page,
+        )
+        comparison = Comparison(self.journal, scan, self._deleted, self.retention_ms)
+        self._comparisons[scan.number] = scan, comparison
+        return scan
+
+    def finish_scan(self, scan: Scan, now_ms: int) -> ScanDone | None:
+        """A scan has returned its last page: what it proves, left as a notice as well.
+
+        None where it proves nothing: the group was made anew meanwhile, the range is younger
+        than the allowance, or it failed to return what it should have [8].
+        """
+        comparison = self._close(scan)
+        if comparison is None:
+            return None
+        self.journal.cover(scan.from_, scan.covered)
+        if scan.kind == "live":
+            self._live_begun_ms = scan.begun_ms
+        if not self._returned_all(comparison, now_ms):
+            return None
+        self._drain(scan)
+        through = min(scan.covered, scan.begun_ms - self.allowance_ms)
+        if through < scan.from_:
+            return None
+        done = ScanDone(scan.from_, through, scan.begun_ms, self.journal.head_seq)
+        self._marked.add(done.from_, done.through)
+        self._gaps.marked(scan, done)
+        self._notices.append(done)
+        return done
+
+    def abandon(self, scan: Scan) -> None:
+        """A scan ends without having been whole: what it found stays, it proves nothing."""
+        self._close(scan)
+
+    def _close(self, scan: Scan) -> Comparison | None:
+        scan.is_open = False
+        _, comparison = self._comparisons.pop(scan.number, (None, None))
+        if comparison is not None:
+            self._gaps.found(scan)
+        return comparison
+
+    def _page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
+        assert scan.is_open, "a scan that has ended takes no page"
+        return self._take(checked(events), "live", scan)
+
+    def _take(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
+        found = self.journal.find([event.id for event in events])
+        fresh: dict[str, LogEvent] = {}
+        same: list[Known] = []
+        bodiless: list[tuple[LogEvent, Known]] = []
+        for event in events:
+            known = found.get(event.id)
+            if known is not None:
+                if self._is_made_anew(known, event):
+                    return self._take_anew(events)
+                same.append(known)
+                if not known.has_body:
+                    bodiless.append((event, known))
+            elif self._is_made_anew(fresh.setdefault(event.id, event), event):
+                return self._take_anew(events)
+        self._seen_again(same, scan)
+        self._restore(bodiless, scan)
+        if self._live_begun_ms is None:
+            # An earlier process may have taken in the end of an execution as it ended itself.
+            known_events = [event for event in events if event.id in found]
+            self._executions.observe(known_events, self._scans_begun)
+        late = self._append(fresh.values(), origin, scan)
+        return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
+
+    def _is_made_anew(self, known: Known | LogEvent, event: LogEvent) -> bool:
+        """A known id elsewhere is no duplicate: its log group is another one [17]."""
+        return known.timestamp != event.timestamp or known.stream != event.stream
+
+    def _take_anew(self, events: Sequence[LogEvent]) -> Ingested:
+        self.begin_chain(MADE_ANEW)
+        fresh = {event.id: event for event in events}
+        self._append(fresh.values(), "live", None)
+        duplicates = len(events) - len(fresh)
+        return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
+
+    def _seen_again(self, same: Sequence[Known], scan: Scan | None) -> None:
+        _, comparison = self._comparisons.get(0 if scan is None else scan.number, (None, None))
+        if comparison is not None:
+            comparison.returned(same)
+
+    def _restore(self, bodiless: Sequence[tuple[LogEvent, Known]], scan: Scan | None) -> None:
+        """Bodies come back where somebody asked for the past, and where they were said lost.
+
+        A scan that merely looks again does not bring back what retention has just taken.
+        """
+        wanted = scan is None or scan.kind == "backfill"
+        bodies = {event.id: event.message for event, row in bodiless if wanted or row.is_lost}
+        if bodies:
+            self.journal.restore(bodies)
+
+    def _append(self, events: Collection[LogEvent], origin: Origin, scan: Scan | None) -> int:
+        by_origin: dict[Origin, list[LogEvent]] = {}
+        if scan is None or scan.kind == "live":
+            by_origin[origin] = list(events)
+        else:
+            coverage = self.coverage
+            for event in events:
+                of = self._origin(scan.kind, event.timestamp, coverage)
+                by_origin.setdefault(of, []).append(event)
+        late = 0
+        for of, batch in by_origin.items():
+            if not batch:
+                continue
+            self.journal.append(batch, of)
+            late += sum(event.timestamp in self._marked for event in batch)
+            self._forget_over(self._executions.appended(batch, self._scans_begun))
+            if of == "repair" and scan is not None:
+                scan.add_missed([event.timestamp for event in batch])
+        return late
+
+    def _origin(self, kind: ScanKind, timestamp: int, coverage: Coverage) -> Origin:
+        """Who would have brought an event that a scan other than a poll is the first to return.
+
+        The next poll would have, if its range begins before it; nobody, if a whole scan has been
+        there already: that is a gap; a client's asking, if none has.
+        """
+        begun_ms, end = self._live_begun_ms, coverage.end
+        if begun_ms is not None and timestamp >= begun_ms - self._overlap_ms:
+            return "live"
+        if timestamp in coverage:
+            return "repair"
+        if kind == "repair" and (end is None or timestamp > end):
+            return "live"
+        return "backfill"
+
+    # What scans prove
+
+    def _returned_all(self, comparison: Comparison, now_ms: int) -> bool:
+        """Whether a scan returned every row that was held in its range as it began [8]."""
+        if comparison.is_whole():
+            return True
+        missing = comparison.missing(now_ms)
+        self._suspects.update(row.stream for row in missing)
+        return not missing
+
+    def take_suspects(self) -> set[str]:
+        """Log streams of which a scan failed to return known events: do they still exist?"""
+        suspects, self._suspects = self._suspects, set()
+        return suspects
+
+    def stream_deleted(self, stream: str) -> None:
+        """CloudWatch has no such log stream any more: its events may be missing from scans."""
+        self._deleted[stream] = self.journal.head_seq
+
+    def declare_gap(self, from_: int, through: int, state: GapState, reason: str) -> GapRecord:
+        """Declare that the live path may have missed events, or that some can't be had."""
+        return self._gaps.declare(from_, through, state, reason, self._scans_begun)
+
+    def change_gap(self, gap_id: str, state: GapState) -> GapRecord | None:
+        """A declared gap is in another state, repairing for one; None where it is no more."""
+        return self._gaps.change(gap_id, state)
+
+    # Executions
+
+    def executions(self, now_ms: int) -> list[Execution]:
+        """Every execution with what is known of it, newest first."""
+        return self._executions.table(now_ms)
+
+    def end_of(self, execution: str) -> ExecutionEnd | None:
+        """What is due to a viewer of an execution that has ended and is drained."""
+        return self._executions.end_of(execution)
+
+    def execution_over(self, execution: str, status: ExecutionStatus) -> None:
+        """Something beside the log says that an execution is over, an ECS cluster for one."""
+        self._executions.over(execution, status, self._scans_begun)
+
+    def draining(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
+        """The range that two scans must cover before an execution can end; None: none waits.
+
+        Executions that ended long ago are worth it only if a viewer names them in ``wanted``.
+        """
+        return self._executions.draining(now_ms, wanted)
+
+    def _drain(self, scan: Scan) -> None:
+        ends = self._executions.scanned(
+            scan.from_,
+            scan.through,
+            number=scan.number,
+            begun_ms=scan.begun_ms,
+            allowance_ms=self.allowance_ms,
+            head_seq=self.journal.head_seq,
+        )
+        for end in ends:
+            if self._lifecycle is not None:
+                self.journal.put_over(end.execution, end.status, self._lifecycle.rule)
+            self._notices.append(end)
+
+    def _forget_over(self, reopened: Collection[str]) -> None:
+        for execution in reopened:
+            if self._lifecycle is not None:
+                self.journal.put_over(execution, None, self._lifecycle.rule)
+
+    # The journal's bounds
+
+    def begin_chain(self, reason: str) -> str:
+        """Forget everything under a new epoch; every connection comes back and starts anew."""
+        epoch = self.journal.begin_chain(reason)
+        self._comparisons.clear()
+        self._load()
+        self._notices.append(Reset(epoch, reason))
+        return epoch
+
+    def retain(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
+        """Take bodies as ``Journal.retire``; with none left to take, over size, start anew [5].
+
+        A viewer that is owed the past needs its bodies: ``before`` must not be beyond it.
+        """
+        taken = self.journal.retire(before=before, bytes_max=bytes_max)
+        if not taken and bytes_max is not None and self.journal.size_bytes() > bytes_max:
+            self.begin_chain(TOO_LARGE)
+        return taken

@@ -1,0 +1,290 @@
+"""Is an execution over, and is everything that it wrote here? Pure: no clock, no I/O.
+
+An execution is what the last path component of a log stream's name names. A ``Lifecycle`` says
+when one is over; ``Executions`` says when it is drained as well, which is when ``end`` is due.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Final, Literal, get_args
+
+from forwarder.errors import LifecycleError
+from forwarder.records import ExecutionEnd, LogEvent
+from wire.messages import Execution, ExecutionStatus
+
+DRAIN_MS: Final = 60_000
+"""How far before an execution's last event the two scans must begin (or at its first event)."""
+
+FRESH_MS: Final = 100_000
+"""Executions whose last event is younger are drained without anybody's asking."""
+
+
+class Lifecycle:
+    """How the end of an execution is known: by its messages, by silence, or from outside."""
+
+    def __init__(
+        self,
+        rule: str,
+        *,
+        expression: re.Pattern[str] | None = None,
+        idle_ms: int | None = None,
+    ) -> None:
+        """Make one by ``pattern``, ``idle`` or ``told`` rather than by this.
+
+        Args:
+            rule: names the lifecycle and what it was made with; what one rule found is not
+                taken over by another.
+            expression: a message in which it is found says that the execution is over.
+            idle_ms: so long after its last event an execution is over.
+
+        """
+        self.rule = rule
+        self.idle_ms = idle_ms
+        self._expression = expression
+        groups = () if expression is None else expression.groupindex
+        self._groups = [status for status in get_args(ExecutionStatus) if status in groups]
+
+    @property
+    def reads_messages(self) -> bool:
+        """Whether a message can say that an execution is over."""
+        return self._expression is not None
+
+    @classmethod
+    def pattern(cls, expression: str) -> Lifecycle:
+        """Over with the message that a regular expression is found in.
+
+        The named group (SUCCEEDED, FAILED, STOPPED) that took part in the match is the
+        status; without one it is UNKNOWN.
+
+        Raises:
+            LifecycleError: not a regular expression.
+
+        """
+        try:
+            compiled = re.compile(expression)
+        except re.error as error:
+            msg = f"--lifecycle pattern:{expression} is not a regular expression: {error}"
+            raise LifecycleError(msg) from error
+        return cls(f"pattern:{expression}", expression=compiled)
+
+    @classmethod
+    def idle(cls, quiet_ms: int) -> Lifecycle:
+        """Over, with status UNKNOWN, ``quiet_ms`` after the last event."""
+        return cls(f"idle:{quiet_ms}ms", idle_ms=quiet_ms)
+
+    @classmethod
+    def told(cls, rule: str) -> Lifecycle:
+        """Over when ``LogGroup.execution_over`` says so, as an ECS cluster would be asked."""
+        return cls(rule)
+
+    def status_of(self, message: str) -> ExecutionStatus | None:
+        """The status with which a message says that its execution is over, else None."""
+        found = None if self._expression is None else self._expression.search(message)
+        if found is None:
+            return None
+        return next((one for one in self._groups if found[one] is not None), "UNKNOWN")
+
+    def is_idle(self, last_ms: int, now_ms: int) -> bool:
+        """Whether an execution is over by silence."""
+        return self.idle_ms is not None and last_ms + self.idle_ms <= now_ms
+
+
+def execution_of(stream: str) -> str:
+    """The execution that a log stream belongs to: the last path component of its name."""
+    return stream.rpartition("/")[2] or stream
+
+
+class _State:
+    """What is known of one execution; ``changed`` and ``over_since`` are numbers of scans."""
+
+    __slots__ = (
+        "agreed_ms", "changed", "count", "end", "first", "last", "over_since", "status", "stream",
+    )  # fmt: skip
+
+    def __init__(self, stream: str, first: int, last: int, count: int) -> None:
+        self.stream = stream
+        self.first = first
+        self.last = last
+        self.count = count
+        self.changed = 0
+        self.status: ExecutionStatus | None = None
+        self.over_since = 0
+        self.agreed_ms: int | None = None
+        self.end: ExecutionEnd | None = None
+
+
+class Executions:
+    """Every execution of one log group, from running over over to drained."""
+
+    def __init__(self, lifecycle: Lifecycle | None) -> None:
+        """Without a lifecycle no execution is ever known to be over."""
+        self._lifecycle = lifecycle
+        self._states: dict[str, _State] = {}
+        self._of_stream: dict[str, str] = {}
+        self._open: set[str] = set()
+
+    def load(
+        self,
+        streams: Iterable[tuple[str, int, int, int]],
+        over: dict[str, ExecutionStatus],
+        head_seq: int,
+    ) -> None:
+        """Take over what a journal knows: its log streams, and the executions found drained."""
+        for stream, first, last, count in streams:
+            self._take(stream, first, last, count)
+        for execution, status in over.items():
+            state = self._states.get(execution)
+            if state is not None:
+                state.status = status
+                state.end = _end(execution, state, head_seq)
+                self._open.discard(execution)
+
+    def appended(self, events: Iterable[LogEvent], scans_begun: int) -> list[str]:
+        """Take in new events; the executions for which they are late news after their end."""
+        reopened = []
+        for event in events:
+            state = self._take(event.stream, event.timestamp, event.timestamp, 1)
+            state.changed = scans_begun
+            if state.status is not None and self._reopen(state):
+                reopened.append(execution_of(event.stream))
+        self.observe(events, scans_begun)
+        return reopened
+
+    def observe(self, events: Iterable[LogEvent], scans_begun: int) -> None:
+        """Look whether messages, new or seen again after a start, end their executions."""
+        lifecycle = self._lifecycle
+        if lifecycle is None or not lifecycle.reads_messages:
+            return
+        for event in events:
+            status = lifecycle.status_of(event.message)
+            if status is not None:
+                self.over(execution_of(event.stream), status, scans_begun)
+
+    def over(self, execution: str, status: ExecutionStatus, scans_begun: int) -> None:
+        """An execution is over: only scans that begin from now on may prove it drained."""
+        state = self._states.get(execution)
+        if state is not None and state.status is None:
+            state.status = status
+            state.over_since = scans_begun
+
+    def scanned(
+        self,
+        from_: int,
+        through: int | None,
+        *,
+        number: int,
+        begun_ms: int,
+        allowance_ms: int,
+        head_seq: int,
+    ) -> list[ExecutionEnd]:
+        """A whole scan, which missed nothing that was known, has finished: who is drained by it?
+
+        It agrees with the one before if it covers the execution and found nothing new of it.
+        """
+        ends = []
+        for execution in sorted(self._open):
+            state = self._states[execution]
+            if self._is_idle(state, begun_ms):
+                state.status, state.over_since = "UNKNOWN", number - 1
+            agrees = (
+                state.status is not None
+                and max(state.over_since, state.changed) < number
+                and _reaches(state, from_, through, begun_ms)
+            )
+            if not agrees:
+                continue
+            if state.agreed_ms is None or begun_ms < state.agreed_ms:
+                state.agreed_ms = begun_ms
+            elif begun_ms >= state.agreed_ms + allowance_ms:
+                state.end = _end(execution, state, head_seq)
+                self._open.discard(execution)
+                ends.append(state.end)
+        return ends
+
+    def draining(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
+        """The range of which two scans would let an execution end; None where none waits.
+
+        Only executions that have just ended, or that are ``wanted``, are worth a scan.
+        """
+        best: tuple[int, int] | None = None
+        for execution in self._open:
+            state = self._states[execution]
+            if state.status is None and not self._is_idle(state, now_ms):
+                continue
+            if state.last >= now_ms - FRESH_MS or execution in wanted:
+                span = max(state.first, state.last - DRAIN_MS), min(state.last, now_ms)
+                best = span if best is None or span[1] > best[1] else best
+        return best
+
+    def end_of(self, execution: str) -> ExecutionEnd | None:
+        """What is to be sent to who follows an execution that ended; by its id or stream name."""
+        state = self._states.get(execution_of(execution))
+        return None if state is None else state.end
+
+    def table(self, now_ms: int | None = None) -> list[Execution]:
+        """Every execution, newest first; without a lifecycle no status is known."""
+        states = sorted(self._states.items(), key=lambda one: (-one[1].last, one[0]))
+        return [
+            Execution(
+                execution=execution,
+                stream=state.stream,
+                status=self._status(state, now_ms),
+                first=state.first,
+                last=state.last,
+                count=state.count,
+            )
+            for execution, state in states
+        ]
+
+    def _status(self, state: _State, now_ms: int | None) -> ExecutionStatus | Literal["RUNNING"]:
+        if state.status is not None:
+            return state.status
+        idle = now_ms is not None and self._is_idle(state, now_ms)
+        return "UNKNOWN" if self._lifecycle is None or idle else "RUNNING"
+
+    def _is_idle(self, state: _State, now_ms: int) -> bool:
+        return (
+            state.status is None
+            and self._lifecycle is not None
+            and self._lifecycle.is_idle(state.last, now_ms)
+        )
+
+    def _take(self, stream: str, first: int, last: int, count: int) -> _State:
+        execution = self._of_stream.get(stream)
+        if execution is None:
+            execution = self._of_stream[stream] = execution_of(stream)
+        state = self._states.get(execution)
+        if state is None:
+            self._open.add(execution)
+            state = self._states[execution] = _State(stream, first, last, count)
+            return state
+        state.first = min(state.first, first)
+        state.last = max(state.last, last)
+        state.count += count
+        state.agreed_ms = None
+        return state
+
+    def _reopen(self, state: _State) -> bool:
+        """Late news of an execution that was over: it ends again, with another count [11].
+
+        Whether it had ended already.
+        """
+        had_ended = state.end is not None
+        state.end = None
+        self._open.add(execution_of(state.stream))
+        if self._lifecycle is not None and self._lifecycle.idle_ms is not None:
+            state.status = None
+        return had_ended
+
+
+def _reaches(state: _State, from_: int, through: int | None, begun_ms: int) -> bool:
+    """Whether a scan covers the last part of an execution; stamps ahead of the clock aside."""
+    return from_ <= max(state.first, state.last - DRAIN_MS) and (
+        through is None or through >= min(state.last, begun_ms)
+    )
+
+
+def _end(execution: str, state: _State, head_seq: int) -> ExecutionEnd:
+    return ExecutionEnd(execution, state.status or "UNKNOWN", state.first, state.last, head_seq)
