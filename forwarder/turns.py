@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from enum import IntEnum
 from functools import partial
@@ -34,6 +34,17 @@ class Priority(IntEnum):
     PAST = 2
 
 
+def choose(waiting: AbstractSet[Priority], under_way: int, polls_in_a_row: int) -> Priority | None:
+    """Which of those that wait goes next; None if nobody may while so many are under way."""
+    if not waiting or under_way >= SLOTS_MAX:
+        return None
+    scans = waiting - {Priority.POLL} if under_way < SLOTS_MAX - POLL_SLOTS else set()
+    polls = waiting & {Priority.POLL}
+    if polls and not (scans and polls_in_a_row >= POLLS_IN_A_ROW_MAX):
+        return Priority.POLL
+    return min(scans, default=None)
+
+
 class Turns:
     """One for all that a process asks of CloudWatch; belongs to one event loop."""
 
@@ -42,8 +53,9 @@ class Turns:
         self.budget = CallBudget(loop.time() * 1000)
         """The pace; what happens to each call must be told to it."""
         self._loop = loop
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
-        self._order = itertools.count()
+        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {
+            priority: deque() for priority in Priority
+        }
         self._under_way = 0
         self._polls_in_a_row = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -57,7 +69,7 @@ class Turns:
         until it really ends.
         """
         turn: asyncio.Future[None] = self._loop.create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), turn))
+        self._waiting[priority].append(turn)
         self._let_through()
         try:
             await turn
@@ -99,35 +111,26 @@ class Turns:
         self._let_through()
 
     def _let_through(self) -> None:
-        while (index := self._next_index()) is not None:
+        while (priority := self._next()) is not None:
             now_ms = self._loop.time() * 1000
             wait_ms = self.budget.wait_ms(now_ms)
             if wait_ms > 0:
                 if self._timer is None:
                     self._timer = self._loop.call_later(wait_ms / 1000, self._wake)
                 return
-            priority, _, turn = self._waiting.pop(index)
-            heapq.heapify(self._waiting)
             is_poll = priority is Priority.POLL
             self._polls_in_a_row = self._polls_in_a_row + 1 if is_poll else 0
             self.budget.take(now_ms)
             self._under_way += 1
-            turn.set_result(None)
+            self._waiting[priority].popleft().set_result(None)
 
     def _wake(self) -> None:
         self._timer = None
         self._let_through()
 
-    def _next_index(self) -> int | None:
-        """Which of the waiting may go, as far as slots and fairness have it."""
-        self._waiting = [one for one in self._waiting if not one[2].done()]
-        heapq.heapify(self._waiting)
-        if not self._waiting or self._under_way >= SLOTS_MAX:
-            return None
-        scans = [index for index, one in enumerate(self._waiting) if one[0] is not Priority.POLL]
-        may_scan = bool(scans) and self._under_way < SLOTS_MAX - POLL_SLOTS
-        if self._waiting[0][0] is not Priority.POLL:
-            return 0 if may_scan else None
-        if may_scan and self._polls_in_a_row >= POLLS_IN_A_ROW_MAX:
-            return min(scans, key=lambda index: self._waiting[index][:2])
-        return 0
+    def _next(self) -> Priority | None:
+        for line in self._waiting.values():
+            while line and line[0].done():  # given up while it waited
+                line.popleft()
+        waiting = {priority for priority, line in self._waiting.items() if line}
+        return choose(waiting, self._under_way, self._polls_in_a_row)
