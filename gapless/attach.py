@@ -1,0 +1,158 @@
+"""A log group's own forwarder: started for the first command, shared, gone with the last.
+
+Beside its journal stand two files. ``….users`` is held (shared) by every command attached; the
+forwarder waits for it and ends when nobody holds it. ``….lock`` is held by the forwarder and
+says where it listens. A command takes hold of the first before it looks at the second, so the
+forwarder that it finds can't be about to end: one that is keeps hold of the first until it is
+gone (``lifeline``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from gapless.errors import GaplessError
+from gapless.identity import AwsChoice, group_folder
+from gapless.lifeline import Held, hold
+from gapless.lockfile import lock_path, owner_of, wait_until_free
+from gapless.processes import READY_WITHIN_S, Part, PartFailedError, start
+from gapless.state import state_dir
+
+_LOOK_S: Final = 0.05
+"""How often a forwarder that another command is starting is looked at."""
+
+_RESTART_PAUSE_S: Final = 1.0
+"""Between attempts to bring back a forwarder that died."""
+
+
+class OwnForwarder:
+    """This command's share of a log group's own forwarder, until ``close``."""
+
+    def __init__(self, group: str, choice: AwsChoice, journal: Path) -> None:
+        """Made by ``attach``."""
+        self.group = group
+        self.ready: dict[str, Any] = {}
+        self._choice = choice
+        self._journal = journal
+        self._held: Held | None = None
+        self._part: Part | None = None
+        self._closing = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Its WebSocket URL."""
+        return str(self.ready["websocket"])
+
+    def open(self, port: int = 0) -> None:
+        """Attach to the forwarder that runs, or start one at ``port`` (0 = any free one).
+
+        Raises:
+            GaplessError: it can't be started, with its own words.
+
+        """
+        self._held = self._held or hold(self._journal.with_name(self._journal.name + ".users"))
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline and not self._closing.is_set():
+            owner = owner_of(lock_path(self._journal))
+            if owner is None:
+                if self._start(port):
+                    return
+            elif "websocket" in owner:
+                self.ready = owner
+                return
+            self._closing.wait(_LOOK_S)
+        msg = (
+            f"the forwarder of {self.group} that another command started does not become ready: "
+            f"see {self._journal.with_name('forwarder.log')}"
+        )
+        raise GaplessError(msg)
+
+    def _start(self, port: int) -> bool:
+        """Whether the one started is ready; not so where another command was faster."""
+        users = self._journal.with_name(self._journal.name + ".users")
+        part = start(
+            f"the forwarder of {self.group}",
+            [
+                *("forward", self.group, "--port", str(port), "--journal", str(self._journal)),
+                *("--while-held", str(users), *self._choice.arguments()),
+            ],
+            log=self._journal.with_name("forwarder.log"),
+        )
+        try:
+            self.ready = part.ready()
+        except PartFailedError:
+            part.leave()
+            if owner_of(lock_path(self._journal)) is not None:
+                return False
+            raise
+        except BaseException:
+            part.end()
+            part.leave()
+            raise
+        self._replace(part)
+        return True
+
+    def _replace(self, part: Part | None) -> None:
+        if self._part is not None:
+            self._part.leave()
+        self._part = part
+
+    def keep(self) -> None:
+        """Bring the forwarder back, on the port it had, should it die while we are attached."""
+        threading.Thread(target=self._keep, name="keep-forwarder", daemon=True).start()
+
+    def _keep(self) -> None:
+        port = urlsplit(self.url).port or 0
+        while not self._closing.is_set():
+            wait_until_free(lock_path(self._journal))
+            if self._closing.is_set():
+                return
+            # The viewer says on screen that it is not connected, and goes on trying meanwhile.
+            with contextlib.suppress(GaplessError):
+                self.open(port)
+            self._closing.wait(_RESTART_PAUSE_S)
+
+    def close(self) -> None:
+        """Let go; the forwarder ends if nobody else is attached."""
+        self._closing.set()
+        self._replace(None)
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+    def __enter__(self) -> Self:
+        """Until the end of the ``with`` block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go."""
+        self.close()
+
+
+def attach(group: str, choice: AwsChoice) -> OwnForwarder:
+    """This account's, Region's and endpoint's forwarder of a log group, started if need be.
+
+    Raises:
+        GaplessError: it can't be started, with its own words and exit code.
+
+    """
+    folder = state_dir("groups", group_folder(choice, group, os.environ))
+    own = OwnForwarder(group, choice, folder / "journal.sqlite3")
+    try:
+        own.open()
+    except BaseException:
+        own.close()
+        raise
+    return own

@@ -1,0 +1,181 @@
+"""Options and types of arguments that several commands share."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from gapless.identity import AwsChoice
+from gapless.targets import Target, TargetError, parse_target
+from gapless.times import TimeFormatError, parse_duration, parse_time
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+class _Text(click.ParamType[Any]):
+    """Repeated values in a variable are one a line: a pattern may hold spaces."""
+
+    envvar_list_splitter = "\n"
+
+
+class DurationType(_Text):
+    """``90s 10m 2h 3d 2d1h20m``, as ms."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Text to ms."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_duration(str(value))
+        except TimeFormatError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TimeType(_Text):
+    """A duration ago, ISO 8601 or ``12:04``, as ms since the Unix epoch."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Text to ms since the Unix epoch."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_time(str(value), time.time_ns() // 1_000_000)
+        except TimeFormatError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SizeType(_Text):
+    """``2GiB``, ``500MiB``, as bytes."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Text to bytes."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a size: write 2GiB, 500MiB or 65536", param, ctx)
+        return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
+
+
+class TargetType(_Text):
+    """The URL of a forwarder, or a log group."""
+
+    name = "target"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Target:
+        """Text to a target."""
+        try:
+            return parse_target(str(value))
+        except TargetError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TextType(_Text):
+    """Any text that is not empty."""
+
+    name = "text"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Text as it is."""
+        if not str(value):
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
+class PatternType(TextType):
+    """A regular expression, checked; handed on as text."""
+
+    name = "re"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Text that compiles."""
+        text = super().convert(value, param, ctx)
+        try:
+            re.compile(text)
+        except re.error as error:
+            self.fail(f"{text[:80]!r} is not a regular expression: {error}", param, ctx)
+        return text
+
+
+DURATION: Final = DurationType()
+TIME: Final = TimeType()
+SIZE: Final = SizeType()
+TARGET: Final = TargetType()
+TEXT: Final = TextType()
+PATTERN: Final = PatternType()
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
+PATH: Final = click.Path(path_type=Path)
+PORT: Final = click.IntRange(0, 65_535)
+
+
+def aws_options(function: _F) -> _F:
+    """Give a command ``--profile --region --endpoint-url``."""
+    for option in (
+        click.option("--endpoint-url", type=TEXT, metavar="U", help="CloudWatch Logs endpoint."),
+        click.option("--region", type=TEXT, metavar="R", help="AWS Region."),
+        click.option("--profile", type=TEXT, metavar="P", help="Profile of the AWS settings."),
+    ):
+        function = option(function)
+    return function
+
+
+def while_held_option(function: _F) -> _F:
+    """Give a part the hidden option that ties its life to a file's lock."""
+    return click.option("--while-held", type=FILE, hidden=True)(function)
+
+
+def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None) -> AwsChoice:
+    """The three AWS options as one.
+
+    Raises:
+        click.BadParameter: the endpoint is no URL.
+
+    """
+    if endpoint_url is not None and not endpoint_url.startswith(("http://", "https://")):
+        msg = f"{endpoint_url[:80]!r} is not a URL: write http://… or https://…"
+        raise click.BadParameter(msg, param_hint="--endpoint-url")
+    return AwsChoice(profile=profile, region=region, endpoint_url=endpoint_url)

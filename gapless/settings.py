@@ -1,0 +1,90 @@
+"""Settings from ``GAPLESS_*`` variables and a TOML file: flag beats variable beats file.
+
+An option ``--since`` of ``tail`` is read from ``GAPLESS_TAIL_SINCE``, else ``GAPLESS_SINCE``; in
+the file it is ``since`` under ``[tail]``, else ``since`` at the top. Options that may be given
+several times are one a line in a variable and an array in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gapless.errors import UsageError
+
+CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
+
+
+def add_variables(command: click.Command) -> None:
+    """Give every visible option of a command its two variables."""
+    assert command.name is not None
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name and not option.hidden:
+            name = option.name.upper()
+            option.envvar = [f"GAPLESS_{command.name.upper()}_{name}", f"GAPLESS_{name}"]
+
+
+def settings_file(env: Mapping[str, str]) -> Path:
+    """The file that ``GAPLESS_CONFIG`` names, else ``config.toml`` in the user's settings."""
+    named = env.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    import platformdirs  # noqa: PLC0415 - not needed for --help
+
+    return platformdirs.user_config_path("gapless", appauthor=False) / "config.toml"
+
+
+def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
+    """What the settings file says for one command, by the names of its parameters.
+
+    Raises:
+        UsageError: the file can't be read, is no TOML, or has a setting in the command's own
+            table that the command does not know.
+
+    """
+    settings = _read(path)
+    own = settings.get(command.name or "", {})
+    if not isinstance(own, dict):
+        msg = f"{path}: {command.name} must be a table, written [{command.name}]"
+        raise UsageError(msg)
+    known = {
+        one.name: one
+        for one in command.params
+        if isinstance(one, click.Option) and one.name and not one.hidden
+    }
+    for key in own:
+        if _name(key) not in known:
+            msg = f"{path}: [{command.name}] has no setting {key!r}: see gapless {command.name} -h"
+            raise UsageError(msg)
+    common = {key: value for key, value in settings.items() if not isinstance(value, dict)}
+    merged = {_name(key): value for key, value in (*common.items(), *own.items())}
+    return {
+        name: [value] if known[name].multiple and not isinstance(value, list) else value
+        for name, value in merged.items()
+        if name in known
+    }
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if os.environ.get(CONFIG_VARIABLE):
+            msg = f"the settings file {path} of {CONFIG_VARIABLE} does not exist"
+            raise UsageError(msg) from None
+        return {}
+    except OSError as error:
+        msg = f"cannot read the settings file {path} ({error.strerror}): mend it or move it away"
+        raise UsageError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"the settings file {path} is not TOML: {error}"
+        raise UsageError(msg) from error

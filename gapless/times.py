@@ -1,0 +1,105 @@
+"""Durations (``90s 10m 2h 3d 2d1h20m``) and times (ISO 8601 or ``12:04``) of the command line.
+
+Pure: the present is an argument; only the time zone is the machine's.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+_UNITS_MS: Final[dict[str, int]] = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
+_DURATION: Final = re.compile(
+    r"(?=[0-9])(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?",
+    re.ASCII,
+)
+_CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
+_DURATION_MS_MAX: Final = 36_600 * 86_400_000
+"""A hundred years: beyond it a number was mistyped."""
+
+DURATION_FORMS: Final = "90s, 10m, 2h, 3d or 2d1h20m"
+TIME_FORMS: Final = f"{DURATION_FORMS} ago, ISO 8601 as 2026-11-23T12:04Z, or 12:04"
+
+
+class TimeFormatError(ValueError):
+    """A text that is no duration, or no time; it says which forms there are."""
+
+
+def parse_duration(text: str) -> int:
+    """A duration in ms.
+
+    Raises:
+        TimeFormatError: not of the form ``90s 10m 2h 3d 2d1h20m``.
+
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        msg = f"{text[:40]!r} is not a duration: write {DURATION_FORMS}"
+        raise TimeFormatError(msg)
+    total = sum(
+        int(number) * unit_ms
+        for number, unit_ms in zip(found.groups(), _UNITS_MS.values(), strict=True)
+        if number is not None
+    )
+    if total > _DURATION_MS_MAX:
+        msg = f"{text[:40]!r} is longer than a hundred years"
+        raise TimeFormatError(msg)
+    return total
+
+
+def format_duration(duration_ms: int) -> str:
+    """A duration as it is typed, in whole seconds rounded down: ``2d1h20m``, ``0s``."""
+    parts = []
+    rest = duration_ms
+    for unit, unit_ms in _UNITS_MS.items():
+        number, rest = divmod(rest, unit_ms)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
+    """A moment in ms since the Unix epoch.
+
+    A duration is counted back from ``now_ms``; ``12:04`` is the latest such moment that is not
+    in the future; ISO 8601 without an offset is in ``zone``, the machine's own where it is None.
+
+    Raises:
+        TimeFormatError: none of these forms, or before 1970.
+
+    """
+    text = text.strip()
+    if _DURATION.fullmatch(text) is not None:
+        return _checked(now_ms - parse_duration(text), text)
+    clock = _CLOCK.fullmatch(text)
+    try:
+        if clock is not None:
+            return _checked(_clock_time(clock, now_ms, zone), text)
+        return _checked(_millis(datetime.fromisoformat(text), zone), text)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, TimeFormatError):
+            raise
+        msg = f"{text[:40]!r} is not a time: write {TIME_FORMS}"
+        raise TimeFormatError(msg) from error
+
+
+def _clock_time(clock: re.Match[str], now_ms: int, zone: tzinfo | None) -> int:
+    hour, minute, second = (int(one or 0) for one in clock.groups())
+    now = datetime.fromtimestamp(now_ms / 1000, zone)
+    at = now.replace(hour=hour, minute=minute, second=second, microsecond=0, tzinfo=None)
+    at_ms = _millis(at, zone)
+    return at_ms if at_ms <= now_ms else _millis(at - timedelta(days=1), zone)
+
+
+def _millis(moment: datetime, zone: tzinfo | None) -> int:
+    if moment.tzinfo is None and zone is not None:
+        moment = moment.replace(tzinfo=zone)
+    return round(moment.timestamp() * 1000)
+
+
+def _checked(moment_ms: int, text: str) -> int:
+    if moment_ms < 0:
+        msg = f"{text[:40]!r} is before 1970"
+        raise TimeFormatError(msg)
+    return moment_ms
