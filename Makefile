@@ -26,6 +26,7 @@ screenshots: $(READY)
 
 # Two steps, since pip can't check hashes and install an editable project at once.
 $(READY): pyproject.toml requirements/all.txt
+	@$(PYTHON) -c 'import sys; sys.exit("gapless needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned dependencies into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
