@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gapless import cli
+from gapless.errors import EndedBySignalError, GaplessError
+
+HEAVY = {"textual", "boto3", "botocore", "moto", "websockets", "flask", "forwarder", "simulator"}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    code = (
+        "import sys\nfrom gapless import cli\n"
+        f"cli.run({list(arguments)!r})\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in cli.COMMANDS)]
+)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert not HEAVY & loaded_by(*arguments)
+
+
+def test_every_command_is_there_with_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    listed = capsys.readouterr().out
+    for name, line in cli.COMMANDS.items():
+        assert name in listed
+        assert line in listed
+        assert cli.run([name, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"Usage: gapless {name} [OPTIONS]")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify"], ["scenario", "list"], ["demo", "--web"], ["tail", "--since", "soon"]]
+)
+def test_what_there_is_not_is_a_usage_error_of_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("gapless: ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_mistyped_command_gets_a_suggestion_or_the_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run([]) == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (GaplessError("it is\nso", 3), 3, "gapless: it is so\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (EndedBySignalError(15), 130, ""),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_how_a_command_ends(
+    error: BaseException,
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**arguments: object) -> None:
+        del arguments
+        raise error
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.run(["tail"]) == code
+    assert capsys.readouterr().err == says
+
+
+def test_an_unexpected_fault_leaves_its_traceback_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**arguments: object) -> None:
+        del arguments
+        msg = "two\nlines"
+        raise RuntimeError(msg)
+
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.run(["tail"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    path = next((tmp_path / "faults").iterdir())
+    assert said == (
+        f"gapless: unexpected fault: RuntimeError: two lines; the traceback is in {path}\n"
+    )
+    assert "Traceback" in path.read_text()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    environment = {"_GAPLESS_COMPLETE": f"{shell}_source", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gapless"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "_GAPLESS_COMPLETE" in done.stdout

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gapless.errors import UsageError
+from gapless.options import DURATION, PATTERN
+from gapless.settings import add_variables, defaults_of, settings_file
+
+
+@click.command("tail")
+@click.option("--since", type=DURATION)
+@click.option("--grep", type=PATTERN, multiple=True)
+@click.option("--follow/--no-follow", default=True)
+@click.option("--max-rows", type=int)
+@click.option("--while-held", hidden=True)
+def tail(
+    since: int | None,
+    grep: tuple[str, ...],
+    follow: bool,  # noqa: FBT001 - click gives it by name
+    max_rows: int | None,
+    while_held: str | None,
+) -> None:
+    click.echo(f"{since} {grep} {follow} {max_rows} {while_held}")
+
+
+add_variables(tail)
+
+
+def run(*arguments: str, env: dict[str, str] | None = None, file: Path | None = None) -> str:
+    defaults = {} if file is None else defaults_of(tail, file)
+    result = CliRunner().invoke(tail, arguments, env=env, default_map=defaults)
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'since = "1h"\nmax-rows = 5\nregion = "for other commands"\n'
+        '[tail]\ngrep = ["a b", "c"]\nfollow = false\n'
+    )
+    return path
+
+
+def test_flag_beats_variable_beats_file(config: Path) -> None:
+    assert run() == "None () True None None"
+    assert run(file=config) == "3600000 ('a b', 'c') False 5 None"
+    env = {"GAPLESS_SINCE": "2h", "GAPLESS_GREP": "x y\nz", "GAPLESS_FOLLOW": "true"}
+    assert run(file=config, env=env) == "7200000 ('x y', 'z') True 5 None"
+    assert run("--since", "3h", "--grep", "f", file=config, env=env).startswith("10800000 ('f',)")
+
+
+def test_a_variable_of_the_command_beats_one_of_all(config: Path) -> None:
+    env = {"GAPLESS_SINCE": "2h", "GAPLESS_TAIL_SINCE": "4h"}
+    assert run(file=config, env=env).startswith("14400000 ")
+
+
+def test_what_is_hidden_can_t_be_set(config: Path) -> None:
+    assert run(env={"GAPLESS_WHILE_HELD": "x"}).endswith("None")
+    config.write_text("while-held = 'x'\n")
+    assert run(file=config).endswith("None")
+
+
+def test_a_single_value_for_a_repeatable_option(config: Path) -> None:
+    config.write_text("grep = 'one two'\n")
+    assert "('one two',)" in run(file=config)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("since = ", "is not TOML"),
+        ("tail = 3", "must be a table"),
+        ("[tail]\nsinse = '1h'", "no setting 'sinse'"),
+        ("[tail]\nwhile-held = 'x'", "no setting"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(config: Path, text: str, says: str) -> None:
+    config.write_text(text)
+    with pytest.raises(UsageError, match=says):
+        defaults_of(tail, config)
+
+
+def test_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert settings_file({}) == tmp_path / "gapless" / "config.toml"
+    assert settings_file({"GAPLESS_CONFIG": "/a"}) == Path("/a")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GAPLESS_CONFIG", raising=False)
+    assert defaults_of(tail, tmp_path / "none") == {}
+    monkeypatch.setenv("GAPLESS_CONFIG", "x")
+    with pytest.raises(UsageError, match="does not exist"):
+        defaults_of(tail, tmp_path / "none")
+    with pytest.raises(UsageError, match="cannot read"):
+        defaults_of(tail, tmp_path)
