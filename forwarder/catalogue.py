@@ -130,8 +130,8 @@ async def describe_log_streams(
             yield page
 
 
-async def has_stream(cloudwatch: CloudWatch, group: str, stream: str) -> bool:
-    """Whether a log stream is still there.
+async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> StreamInfo | None:
+    """A log stream by its name; None where there is none any more.
 
     Raises:
         CloudWatchError: nobody can tell; a log group that is gone is ``GroupNotFound``.
@@ -139,9 +139,21 @@ async def has_stream(cloudwatch: CloudWatch, group: str, stream: str) -> bool:
     """
     async with aclosing(describe_log_streams(cloudwatch, group, stream)) as pages:
         async for page in pages:
-            if any(one.name == stream for one in page):
-                return True
-    return False
+            for one in page:
+                if one.name == stream:
+                    return one
+    return None
+
+
+async def find_group(cloudwatch: CloudWatch, group: str) -> GroupInfo | None:
+    """A log group by its name; None where there is none.
+
+    Raises:
+        CloudWatchError: nobody can tell.
+
+    """
+    found = await describe_log_groups(cloudwatch, prefix=group)
+    return next((one for one in found if one.name == group), None)
 
 
 async def _paged(

@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 import boto3
 import botocore.session
@@ -26,6 +26,7 @@ from forwarder.pages import PageParserFactory
 from forwarder.paging import PageWalk
 from forwarder.records import LogEvent
 from forwarder.turns import SLOTS_MAX, Priority, Turns
+from forwarder.upstream import Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Outcome = Literal["ok", "throttled", "unreachable"]
 Observer = Callable[[Outcome], None]
 """Told what came of each attempt."""
 

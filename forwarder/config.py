@@ -10,14 +10,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from forwarder.errors import ConfigError
+from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.reconciler import POLL_MS
 from wire.limits import HEARTBEAT_MS
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
-
-PAST_MAX_MS: Final = 14 * DAY_MS
-"""PutLogEvents takes no older events, so nothing older can still change."""
 
 _GROUP_NAME: Final = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}", re.ASCII)
 _PORT_MAX: Final = 65_535
@@ -70,24 +69,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     journal: Path | None = None
     """A file for one group, a folder for several; None keeps it in memory."""
     retain_ms: int = DAY_MS
-    """How old an event's body may become in the journal."""
+    """How old a body in the journal may become, by its event's timestamp."""
     retain_bytes: int = 2 << 30
     """How large the journal may become."""
     lifecycle: str | None = None
     """How an execution's end is known: ``pattern:RE`` or ``idle:30s``."""
 
-    poll_ms: int = 1_000
+    poll_ms: int = POLL_MS
     """How often the newest events are asked for."""
-    overlap_ms: int = 5_000
+    overlap_ms: int = OVERLAP_MS
     """How far a poll reaches back before the beginning of the last successful one."""
-    allowance_ms: int = 2_000
+    allowance_ms: int = ALLOWANCE_MS
     """How late an event may become visible and still be covered by a mark in time."""
-    scan_ms: int = 10_000
-    """How often the recent past is scanned."""
-    scan_span_ms: int = 2 * MINUTE_MS
-    """What the recent past is."""
-    deep_ms: int = 30_000
-    """How often all of the past that viewers look at is scanned."""
     heartbeat_ms: int = HEARTBEAT_MS
 
     def __post_init__(self) -> None:
@@ -118,9 +111,6 @@ _LEAST: Final[dict[str, int]] = {
     "poll_ms": 50,
     "overlap_ms": 0,
     "allowance_ms": 0,
-    "scan_ms": 100,
-    "scan_span_ms": 1_000,
-    "deep_ms": 1_000,
     "heartbeat_ms": 50,
 }
 """Below these the forwarder would do nothing else."""

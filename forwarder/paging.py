@@ -37,6 +37,30 @@ BACKOFF_FIRST_MS: Final = 100
 BACKOFF_MAX_MS: Final = 10_000
 
 
+class Patience:
+    """Whether and when the same call is made again after an error that passes."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        """No error yet; ``random`` gives numbers from 0 to 1."""
+        self._attempts = 0
+        self._backoff = Backoff(BACKOFF_FIRST_MS, BACKOFF_MAX_MS, random)
+
+    def failed(self, error: CloudWatchError) -> int | None:
+        """One more attempt failed; how many ms to wait before the next, None to give up."""
+        self._attempts += 1
+        most = 1
+        if isinstance(error, Throttled):
+            most = THROTTLED_ATTEMPTS_MAX
+        elif isinstance(error, TruncatedResponse | Unreachable):
+            most = PAGE_ATTEMPTS_MAX
+        return self._backoff.failed() if self._attempts < most else None
+
+    def succeeded(self) -> None:
+        """The next error is the first again."""
+        self._attempts = 0
+        self._backoff.succeeded()
+
+
 class PageWalk:
     """A scan from ``since`` on: ask for ``(start, token)``, tell what came, until ``done``.
 
@@ -58,9 +82,8 @@ class PageWalk:
         self._in_order = True
         self._repeats = False
         self._tokens: set[int] = set()
-        self._attempts = 0
         self._restarts = 0
-        self._backoff = Backoff(BACKOFF_FIRST_MS, BACKOFF_MAX_MS, random)
+        self._patience = Patience(random)
 
     def received(self, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
         """A page came; its events, without those that were given out before.
@@ -69,8 +92,7 @@ class PageWalk:
             ScanStuck: begun again and again without getting anywhere.
 
         """
-        self._attempts = 0
-        self._backoff.succeeded()
+        self._patience.succeeded()
         fresh = self._without_repeats(events)
         if fresh:
             self._restarts = 0
@@ -91,18 +113,14 @@ class PageWalk:
             CloudWatchError: the same, if asking again is not up to the scan.
 
         """
-        self._attempts += 1
-        match error:
-            case Throttled() if self._attempts < THROTTLED_ATTEMPTS_MAX:
-                pass
-            case TruncatedResponse() | Unreachable() if self._attempts < PAGE_ATTEMPTS_MAX:
-                pass
-            case TokenRefused() | TruncatedResponse() if self.token is not None:
-                self._attempts = 0
-                self._begin_again()
-            case _:
-                raise error
-        return self._backoff.failed()
+        wait_ms = self._patience.failed(error)
+        if wait_ms is not None:
+            return wait_ms
+        if self.token is None or not isinstance(error, TokenRefused | TruncatedResponse):
+            raise error
+        self._patience.succeeded()
+        self._begin_again()
+        return 0
 
     def _begin_again(self) -> None:
         if self._restarts >= RESTARTS_MAX:

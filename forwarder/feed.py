@@ -1,0 +1,312 @@
+"""The shell that keeps one log group's door fed: polls, scans, backfill, checks and retention.
+
+No decisions here: when to scan what is ``Schedule``'s, what is wanted of the past ``Wants``',
+what a scan proves the door's. After the start every failure of CloudWatch passes or not, but
+is never the end: the feed serves what it has and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Final
+
+from forwarder.budget import Backoff
+from forwarder.cloudwatch import CloudWatch
+from forwarder.config import Config
+from forwarder.errors import CloudWatchError, EventError, ForwarderError
+from forwarder.ingest import LogGroup
+from forwarder.reconciler import Due, Schedule
+from forwarder.records import Row
+from forwarder.refetch import Refetcher
+from forwarder.scanner import Scanner
+from forwarder.turns import Priority
+from forwarder.upkeep import Upkeep
+from forwarder.upstream import Outcome, UpstreamWatch
+from forwarder.wants import Want, Wants
+from wire.messages import Upstream
+from wire.query import History
+
+_LOG: Final = logging.getLogger("gapless.forwarder")
+
+IDLE_WAIT_S: Final = 1.0
+"""The longest wait before the backfill looks again, a new chain having no coverage."""
+RETRY_FIRST_MS: Final = 500
+RETRY_MAX_MS: Final = 10_000
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Feed:
+    """One log group's feed; all of it belongs to one event loop."""
+
+    def __init__(
+        self,
+        group: LogGroup,
+        cloudwatch: CloudWatch,
+        schedule: Schedule,
+        *,
+        config: Config,
+        on_progress: Callable[[], None] = lambda: None,
+        clock: Callable[[], int] = wall_clock_ms,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        """Join the parts; nothing runs before ``run``.
+
+        Args:
+            group: the door.
+            cloudwatch: where to read; may be shared by feeds.
+            schedule: made for the same log group with the same clock.
+            config: retention and the widths of polls.
+            on_progress: called, often, whenever there may be something new to send or to tell.
+            clock: ms since the Unix epoch.
+            random: numbers from 0 to 1, for jitter.
+
+        """
+        self.on_progress = on_progress
+        """Called whenever there may be something new to send or to tell; must not block."""
+        self.trouble: str | None = None
+        """One line about why CloudWatch can't be read at present; None where it can."""
+        self._group = group
+        self._cloudwatch = cloudwatch
+        self._schedule = schedule
+        self._config = config
+        self._clock = clock
+        self._random = random or cloudwatch.random
+        self._wants = Wants()
+        self._watch = UpstreamWatch(clock(), config.poll_ms, config.overlap_ms, config.allowance_ms)
+        self._told = "ok"
+        self._polled_ms: int | None = None
+        self._polling_from: int | None = None
+        self._due = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._scanner = Scanner(
+            group,
+            cloudwatch,
+            clock=clock,
+            on_progress=self._progress,
+            on_late=self._late,
+        )
+        self._refetcher = Refetcher(group, cloudwatch, self._scanner, clock=clock)
+        self._upkeep = Upkeep(
+            group,
+            cloudwatch,
+            config,
+            clock=clock,
+            bodies=self._refetcher.bodies,
+            oldest_wanted=lambda: self._wants.oldest,
+        )
+
+    # What the hub asks
+
+    @property
+    def upstream(self) -> Upstream:
+        """How the way to CloudWatch is, as a heartbeat tells it."""
+        return self._watch.at(self._clock())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a poll has been whole: from then on what is served is the present."""
+        return self._polled_ms is not None
+
+    def want(
+        self,
+        key: Hashable,
+        since: int,
+        history: History = "newest",
+        executions: Sequence[str] = (),
+    ) -> None:
+        """A viewer wants the past since then; stays so until ``unwant``.
+
+        Args:
+            key: the viewer; wanting again replaces what it wanted before.
+            since: ms, inclusive.
+            history: which end of the past to fetch first.
+            executions: those that it names, whose end it waits for.
+
+        """
+        self._wants.put(key, Want(since, history, tuple(executions)))
+        self._wants_changed()
+
+    def unwant(self, key: Hashable) -> None:
+        """A viewer has gone; what nobody else wants is not fetched any further."""
+        self._wants.drop(key)
+        self._wants_changed()
+
+    def missing(self, since: int) -> list[tuple[int, int]]:
+        """The ranges from ``since`` up to the last poll that no whole scan has covered yet."""
+        through = self._clock() if self._polled_ms is None else self._polled_ms
+        return self._group.coverage.missing(since, through)
+
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
+        """Bring back bodies, or mark them lost, as ``Refetcher.refetch``.
+
+        ``want`` the range before, so that retention does not take them again.
+        """
+        return await self._refetcher.refetch(from_, through, deadline_ms)
+
+    def hint(self) -> None:
+        """Something says that there is news: poll now."""
+        self._schedule.hint(self._clock())
+        self._due.set()
+
+    # What runs
+
+    async def run(self) -> None:
+        """Feed the log group until cancelled.
+
+        Raises:
+            JournalError: the journal can't be written any more.
+
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._upkeep.learn())
+                tasks.create_task(self._upkeep.ask_after_streams())
+                tasks.create_task(self._upkeep.retain())
+                tasks.create_task(self._reconcile(tasks))
+                tasks.create_task(self._backfill())
+        except BaseExceptionGroup as group:
+            known, unknown = group.split(ForwarderError)
+            if known is None or unknown is not None:
+                raise
+            raise _first(known) from group
+
+    async def _reconcile(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin each scan when the schedule says so; none waits for another."""
+        while True:
+            now_ms = self._clock()
+            self._schedule.want(self._wants.oldest, now_ms)
+            self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
+            for due in self._schedule.due(now_ms):
+                self._schedule.started(due.tier, now_ms)
+                if due.tier == "live":
+                    self._polling_from = due.from_
+                tasks.create_task(self._run_due(due))
+            wait_ms = self._schedule.next_ms - self._clock()
+            await _wait(self._due, max(wait_ms, 1) / 1000)
+
+    async def _run_due(self, due: Due) -> None:
+        is_poll = due.tier == "live"
+        begun_ms = self._clock()
+        try:
+            await self._scanner.scan(
+                due.kind,
+                due.from_,
+                due.through,
+                priority=Priority.POLL if is_poll else Priority.SCAN,
+                observer=self._poll_outcome if is_poll else self._scan_outcome,
+            )
+        except (CloudWatchError, EventError) as error:
+            self._schedule.failed(due.tier, self._clock())
+            if is_poll:
+                self._failed(error)
+        else:
+            self._schedule.finished(due.tier, self._clock())
+            if is_poll:
+                self._polled(begun_ms)
+            self._upkeep.scanned()
+        finally:
+            if is_poll:
+                self._polling_from = None
+            self._due.set()
+
+    async def _backfill(self) -> None:
+        """Fetch what is wanted of the past, window by window, while it is wanted."""
+        backoff = Backoff(RETRY_FIRST_MS, RETRY_MAX_MS, self._random)
+        while True:
+            window = self._next_window()
+            if window is None:
+                await _wait(self._wanted, IDLE_WAIT_S)
+                continue
+            from_, through = window
+            try:
+                events = await self._scanner.scan(
+                    "backfill",
+                    from_,
+                    through,
+                    priority=Priority.PAST,
+                    observer=self._scan_outcome,
+                    is_wanted=partial(self._wants.is_wanted, through),
+                )
+            except (CloudWatchError, EventError) as error:
+                _LOG.debug("%s: a backfill broke off: %s", self._group.name, error)
+                await _wait(self._wanted, backoff.failed() / 1000)
+                continue
+            backoff.succeeded()
+            if events is not None:
+                self._wants.window_done(events)
+                self._upkeep.scanned()
+
+    def _next_window(self) -> tuple[int, int] | None:
+        # What a poll is just reading need not be read twice.
+        if self._polling_from is not None:
+            through = self._polling_from - 1
+        else:
+            through = self._clock() if self._polled_ms is None else self._polled_ms
+        return self._wants.next_window(self._group.coverage, through, self._upkeep.floor_ms())
+
+    # What is heard
+
+    def _poll_outcome(self, outcome: Outcome) -> None:
+        self._watch.poll_outcome(outcome, self._clock())
+        self._tell_state()
+
+    def _scan_outcome(self, outcome: Outcome) -> None:
+        self._watch.scan_outcome(outcome, self._clock())
+        self._tell_state()
+
+    def _polled(self, begun_ms: int) -> None:
+        self._polled_ms = max(begun_ms, self._polled_ms or 0)
+        self._watch.poll_finished(begun_ms)
+        self.trouble = None
+        self._tell_state()
+
+    def _failed(self, error: ForwarderError) -> None:
+        self._watch.poll_outcome("unreachable", self._clock())
+        if self.trouble != str(error):
+            _LOG.warning("%s: %s (trying again)", self._group.name, error)
+        self.trouble = str(error)
+        self._tell_state()
+
+    def _late(self, rows: list[Row]) -> None:
+        now_ms = self._clock()
+        for row in rows:
+            self._watch.appeared(row.timestamp, row.ingestion_time, now_ms)
+
+    def _tell_state(self) -> None:
+        state = self.upstream.state
+        if state != self._told:
+            _LOG.info("%s: CloudWatch Logs is %s", self._group.name, state)
+            self._told = state
+            self._progress()
+
+    def _wants_changed(self) -> None:
+        self._due.set()
+        self._wanted.set()
+
+    def _progress(self) -> None:
+        self.on_progress()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set (it is cleared then) or the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()
+
+
+def _first(group: BaseExceptionGroup[ForwarderError]) -> ForwarderError:
+    error: ForwarderError | BaseExceptionGroup[ForwarderError] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

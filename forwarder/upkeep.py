@@ -1,0 +1,157 @@
+"""What a log group's feed minds beside its scans: settings, deleted log streams, retention."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from forwarder.catalogue import StreamInfo, find_group, find_stream
+from forwarder.cloudwatch import CloudWatch
+from forwarder.config import DAY_MS, Config
+from forwarder.errors import CloudWatchError
+from forwarder.ingest import LogGroup
+from forwarder.wants import OLDER_THAN_GROUP_MS
+from wire.order import Interval, first_key, last_key
+
+_LOG: Final = logging.getLogger("gapless.forwarder")
+
+RETAIN_EVERY_S: Final = 30
+LEARN_EVERY_S: Final = 600
+"""How often the log group's settings are looked up."""
+STREAM_ASKED_EVERY_MS: Final = 30_000
+"""How often it is asked after the same log stream."""
+GROUP_AGE_MS: Final = 35 * DAY_MS
+"""How old a log group is taken to be while that is not known."""
+SAME_MS_ROWS: Final = 1_000
+"""Rows of a log stream's first millisecond that are looked at."""
+
+
+class Upkeep:
+    """One log group's; ``learn``, ``ask_after_streams`` and ``retain`` run until cancelled."""
+
+    def __init__(
+        self,
+        group: LogGroup,
+        cloudwatch: CloudWatch,
+        config: Config,
+        *,
+        clock: Callable[[], int],
+        bodies: asyncio.Lock,
+        oldest_wanted: Callable[[], int | None],
+    ) -> None:
+        """Make one for a log group.
+
+        Args:
+            group: the door.
+            cloudwatch: where to ask.
+            config: how much to retain.
+            clock: ms since the Unix epoch.
+            bodies: held while bodies are taken or brought back.
+            oldest_wanted: the oldest ``since`` of a connected viewer.
+
+        """
+        self._group = group
+        self._cloudwatch = cloudwatch
+        self._config = config
+        self._clock = clock
+        self._bodies = bodies
+        self._oldest_wanted = oldest_wanted
+        self._created_ms: int | None = None
+        self._suspects: set[str] = set()
+        self._asked_ms: dict[str, int] = {}
+        self._suspected = asyncio.Event()
+
+    def floor_ms(self) -> int:
+        """Nothing older is likely to exist, the log group being as old as it is."""
+        created = self._created_ms
+        assumed = self._clock() - GROUP_AGE_MS if created is None else created
+        return assumed - OLDER_THAN_GROUP_MS
+
+    def scanned(self) -> None:
+        """A scan was whole: it may have failed to return what it should have."""
+        self._suspects |= self._group.take_suspects()
+        if self._suspects:
+            self._suspected.set()
+
+    async def learn(self) -> None:
+        """The log group's age and retention setting; without permission to ask, never."""
+        while True:
+            try:
+                found = await find_group(self._cloudwatch, self._group.name)
+            except CloudWatchError as error:
+                _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)
+            else:
+                if found is not None:
+                    days = found.retention_days
+                    self._created_ms = found.created
+                    self._group.retention_ms = None if days is None else days * DAY_MS
+            await asyncio.sleep(LEARN_EVERY_S)
+
+    async def ask_after_streams(self) -> None:
+        """Of the log streams that scans failed to return events of: were they deleted [8]?
+
+        One that exists is asked after again, at most so often, as long as it is suspected.
+        """
+        while True:
+            await self._suspected.wait()
+            self._suspected.clear()
+            for stream in sorted(self._suspects):
+                self._suspects.discard(stream)
+                now_ms = self._clock()
+                if now_ms - self._asked_ms.get(stream, 0) >= STREAM_ASKED_EVERY_MS:
+                    self._asked_ms[stream] = now_ms
+                    await self._ask_after(stream)
+            self._forget_old_answers()
+
+    async def retain(self) -> None:
+        """Keep the journal within its bounds; nothing that a viewer is owed goes by age.
+
+        Raises:
+            JournalError: the journal can't be written.
+
+        """
+        while True:
+            await asyncio.sleep(RETAIN_EVERY_S)
+            await self.retain_once()
+
+    async def retain_once(self) -> None:
+        """As much as there is to take now."""
+        before = self._clock() - self._config.retain_ms
+        oldest = self._oldest_wanted()
+        before = before if oldest is None else min(before, oldest)
+        taken = 1
+        async with self._bodies:
+            while taken:
+                taken = self._group.retain(before=before, bytes_max=self._config.retain_bytes)
+                await asyncio.sleep(0)
+
+    async def _ask_after(self, stream: str) -> None:
+        try:
+            found = await find_stream(self._cloudwatch, self._group.name, stream)
+        except CloudWatchError as error:
+            _LOG.debug("%s: can't ask after %s: %s", self._group.name, stream, error)
+            self._asked_ms.pop(stream, None)
+            return
+        if found is None or self._is_made_anew(found):
+            self._group.stream_deleted(stream)
+            # Should one of that name come and go again, that is to be noticed at once.
+            self._asked_ms.pop(stream, None)
+
+    def _is_made_anew(self, stream: StreamInfo) -> bool:
+        """Whether events of it were ingested before it was made: there was another before."""
+        for name, first, _, _ in self._group.journal.streams():
+            if name == stream.name and stream.created is not None:
+                moment = Interval(first_key(first), last_key(first))
+                created = stream.created
+                return any(
+                    row.ingestion_time is not None and row.ingestion_time < created
+                    for row in self._group.journal.read_between(moment, SAME_MS_ROWS)
+                    if row.stream == name
+                )
+        return False
+
+    def _forget_old_answers(self) -> None:
+        old_ms = self._clock() - STREAM_ASKED_EVERY_MS
+        self._asked_ms = {one: at for one, at in self._asked_ms.items() if at > old_ms}
