@@ -141,12 +141,36 @@ class PatternType(TextType):
         return text
 
 
+class LifecycleType(TextType):
+    """``pattern:RE`` or ``idle:30s``, checked; handed on as text."""
+
+    name = "lifecycle"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Text that the forwarder understands."""
+        text = super().convert(value, param, ctx)
+        kind, _, rule = text.partition(":")
+        if kind == "pattern" and rule:
+            PATTERN.convert(rule, param, ctx)
+        elif kind == "idle" and rule:
+            DURATION.convert(rule, param, ctx)
+        else:
+            self.fail(f"{text[:80]!r} is neither pattern:RE nor idle:30s", param, ctx)
+        return text
+
+
 DURATION: Final = DurationType()
 TIME: Final = TimeType()
 SIZE: Final = SizeType()
 TARGET: Final = TargetType()
 TEXT: Final = TextType()
 PATTERN: Final = PatternType()
+LIFECYCLE: Final = LifecycleType()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)

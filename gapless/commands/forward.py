@@ -1,0 +1,171 @@
+"""``gapless forward``: serve log groups to viewers."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gapless.errors import EXIT_DONE, GaplessError, UsageError
+from gapless.identity import AwsChoice, group_folder
+from gapless.lifeline import end_when_released
+from gapless.lockfile import LockedError, LockFile, lock_path
+from gapless.options import (
+    DURATION,
+    FILE,
+    LIFECYCLE,
+    PATH,
+    PORT,
+    SIZE,
+    TEXT,
+    aws_choice,
+    aws_options,
+    while_held_option,
+)
+from gapless.state import state_dir
+
+if TYPE_CHECKING:
+    from forwarder.config import Config
+
+_ANY_PORT_MAX: Final = 64
+"""Forwarders on any free port that may share a default place for their journals."""
+
+
+@click.command("forward")
+@click.argument("groups", type=TEXT, nargs=-1, required=True, metavar="GROUP...")
+@click.option(
+    "--live",
+    type=click.Choice(["auto", "poll"]),
+    default="auto",
+    show_default=True,
+    help="Where live events come from.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=PORT, default=8765, show_default=True, help="0 = any free one.")
+@click.option(
+    "--journal", type=PATH, help="Where to keep the journal: a file; a folder for several groups."
+)
+@click.option(
+    "--retain", type=DURATION, default="24h", show_default=True, help="How long to keep messages."
+)
+@click.option(
+    "--retain-size",
+    type=SIZE,
+    default="2GiB",
+    show_default=True,
+    help="How large the journal may become.",
+)
+@click.option(
+    "--lifecycle",
+    type=LIFECYCLE,
+    metavar="pattern:RE|idle:30s",
+    help="How an execution's end is known: by a message (with groups named SUCCEEDED, FAILED, "
+    "STOPPED), or by silence.",
+)
+@click.option("--token-file", type=FILE, metavar="F", help="Ask viewers for the token in a file.")
+@click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")
+@click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
+@aws_options
+@while_held_option
+def command(
+    groups: tuple[str, ...],
+    *,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    while_held: Path | None,
+    **options: Any,  # noqa: ANN401 - click has checked them
+) -> int:
+    """Serve log groups to viewers; one JSON line says where, once it is ready.
+
+    Ends with SIGTERM or Ctrl+C.
+    """
+    if while_held is not None:
+        end_when_released(while_held)
+    choice = aws_choice(profile, region, endpoint_url)
+    _check_host(options["host"], options["token_file"])
+    # boto3 is slow to import, hence imported only here.
+    from forwarder.errors import ForwarderError  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
+        stack.enter_context(lock)
+        try:
+            config = _config(groups, choice, {**options, "journal": journal})
+            _serve(config, lock)
+        except ForwarderError as error:
+            raise GaplessError(str(error), error.exit_code) from error
+    return EXIT_DONE
+
+
+def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
+    from forwarder.config import AwsOptions, Config  # noqa: PLC0415 - with the rest of it
+
+    return Config(
+        groups=groups,
+        aws=AwsOptions(
+            profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
+        ),
+        retain_ms=options.pop("retain"),
+        retain_bytes=options.pop("retain_size"),
+        **options,
+    )
+
+
+def _serve(config: Config, lock: LockFile) -> None:
+    raise AssertionError
+
+
+def _check_host(host: str, token_file: Path | None) -> None:
+    """Logs are not for everybody who can reach the machine.
+
+    Raises:
+        UsageError: others than this machine can connect, and no token is asked for.
+
+    """
+    if token_file is not None or is_loopback(host):
+        return
+    msg = (
+        f"--host {host[:100]} can be reached from other machines: give --token-file, so that only "
+        "who has the token can read the logs, or listen on 127.0.0.1"
+    )
+    raise UsageError(msg)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to that address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _take_journal(
+    journal: Path | None, groups: tuple[str, ...], choice: AwsChoice, port: int
+) -> tuple[Path, LockFile]:
+    """The journal and its lock: the one named, else one in the state directory.
+
+    The default belongs to account, Region, endpoint, groups and port, so that the same command
+    goes on with it after a restart and two forwarders never share one.
+    """
+    if journal is not None:
+        return journal, LockFile.take(lock_path(journal))
+    folder = state_dir("forward", group_folder(choice, " ".join(groups), os.environ))
+    if port:
+        path = folder / f"port-{port}"
+        return _inside(path, groups), LockFile.take(lock_path(path))
+    for number in range(1, _ANY_PORT_MAX):
+        path = folder / f"any-port-{number}"
+        with contextlib.suppress(LockedError):
+            return _inside(path, groups), LockFile.take(lock_path(path))
+    msg = f"{_ANY_PORT_MAX} forwarders of these log groups run already: give --journal"
+    raise GaplessError(msg)
+
+
+def _inside(path: Path, groups: tuple[str, ...]) -> Path:
+    """A folder for several groups, a file for one."""
+    return path if len(groups) > 1 else path.with_suffix(".sqlite3")

@@ -1,0 +1,115 @@
+"""``gapless inject``: break something of a running simulator, or heal everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from gapless.controls import ControlApi
+from gapless.errors import CannotConnectError, UsageError
+from gapless.options import TEXT
+from gapless.runs import newest_ready
+
+_SCHEDULE: Final = ("after_ms", "for_ms")
+
+
+@click.command("inject")
+@click.argument("fault", type=TEXT, required=False)
+@click.argument("attributes", type=TEXT, nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--heal", is_flag=True, help="Heal FAULT, or every fault.")
+@click.option(
+    "--control",
+    type=TEXT,
+    metavar="URL",
+    help="Control URL, from the ready line of 'gapless simulate'; without it the simulator "
+    "that was started last.",
+)
+def command(
+    fault: str | None, attributes: tuple[str, ...], *, heal: bool, control: str | None
+) -> None:
+    """Switch FAULT of a running simulator on, or heal it; without FAULT, list what there is.
+
+    Besides its own attributes every fault takes toxicity=0..1, the share that it hits, name=TEXT,
+    and a schedule: after_ms=N from now, for_ms=N long.
+    """
+    if heal and attributes:
+        msg = "--heal takes no KEY=VALUE: give a fault to heal, or none to heal all"
+        raise UsageError(msg)
+    api = ControlApi(_control_url(control))
+    if heal and fault is None:
+        healed = api.heal()
+        click.echo(f"healed: {', '.join(healed) or 'nothing was on'}")
+    elif heal and fault is not None:
+        api.switch_off(fault)
+        click.echo(f"healed: {fault}")
+    elif fault is None:
+        _list(api)
+    else:
+        told = api.switch_on(fault_request(fault, attributes, api.types()))
+        values = " ".join(f"{name}={value}" for name, value in told.get("attributes", {}).items())
+        click.echo(f"{told.get('name', fault)} {values}".rstrip())
+
+
+def fault_request(
+    fault: str, attributes: Sequence[str], types: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the control API is asked for; ``types`` tells the fault's own attributes.
+
+    Raises:
+        UsageError: no such fault, or something that is not KEY=NUMBER.
+
+    """
+    known = {str(one.get("type")): one for one in types}
+    if fault not in known:
+        msg = f"no fault is called {fault!r}; there are: {', '.join(known)}"
+        raise UsageError(msg)
+    own = {str(one.get("name")) for one in known[fault].get("attributes", ())}
+    asked: dict[str, Any] = {"type": fault, "attributes": {}, "schedule": {}}
+    for text in attributes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            msg = f"{text!r} is not KEY=VALUE: write it like {next(iter(own), 'toxicity')}=1"
+            raise UsageError(msg)
+        if name == "name":
+            asked["name"] = value
+        elif name == "toxicity":
+            asked["toxicity"] = _number(text, value, float)
+        elif name in _SCHEDULE and name not in own:
+            asked["schedule"][name] = _number(text, value, int)
+        else:
+            asked["attributes"][name] = _number(text, value, int)
+    return asked
+
+
+def _number(text: str, value: str, kind: type[int | float]) -> int | float:
+    try:
+        return kind(value)
+    except ValueError as error:
+        wanted = "a whole number" if kind is int else "a number"
+        msg = f"{text!r}: {value!r} is not {wanted}"
+        raise UsageError(msg) from error
+
+
+def _control_url(control: str | None) -> str:
+    if control is not None:
+        if not control.startswith(("http://", "https://")):
+            msg = f"--control {control[:80]!r} is not a URL: it is like http://127.0.0.1:40123"
+            raise UsageError(msg)
+        return control
+    ready = newest_ready()
+    if ready is None or "control" not in ready:
+        msg = "no simulator is running: start one with 'gapless simulate', or give --control URL"
+        raise CannotConnectError(msg)
+    return str(ready["control"])
+
+
+def _list(api: ControlApi) -> None:
+    on = {one.get("type") for one in api.faults() if one.get("on")}
+    for one in api.types():
+        state = "on " if one.get("type") in on else "off"
+        click.echo(f"{state} {one.get('type')}: {one.get('meaning')}")
+        for attribute in one.get("attributes", ()):
+            name, default = attribute.get("name"), attribute.get("default")
+            click.echo(f"      {name}={default}  {attribute.get('meaning')}")

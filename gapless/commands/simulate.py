@@ -1,0 +1,108 @@
+"""``gapless simulate``: simulator, forwarder and control API, headless."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapless.errors import GaplessError
+from gapless.options import PORT, while_held_option
+from gapless.processes import environment
+from gapless.runs import Run, run_folder
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Replays a run."
+)
+cloudwatch_option = click.option(
+    "--cloudwatch",
+    type=click.Choice(["faithful", "moto"]),
+    default="faithful",
+    show_default=True,
+    help="CloudWatch made faithful, or moto as it is.",
+)
+
+
+@click.command("simulate")
+@click.option("--port", type=PORT, default=0, metavar="N", help="Viewers' port; 0 = any free one.")
+@seed_option
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 100_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Events a second, all executions together.",
+)
+@click.option(
+    "--executions",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Executions that run at once.",
+)
+@cloudwatch_option
+@while_held_option
+def command(
+    *,
+    port: int,
+    seed: int,
+    rate: float,
+    executions: int,
+    cloudwatch: str,
+    while_held: Path | None,
+) -> None:
+    """Run a simulated CloudWatch with a forwarder; one JSON line says where they are.
+
+    Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
+    """
+    # moto is slow to import, hence imported only here.
+    from simulator.errors import SimulatorError  # noqa: PLC0415
+    from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
+
+    _adopt_environment()
+    with run_folder() as folder:
+
+        def announce(ready: Mapping[str, Any]) -> None:
+            folder.announce(ready)
+            print_ready(ready)
+
+        config = SimulatorConfig(
+            seed=seed,
+            rate=rate,
+            executions=executions,
+            mode="moto" if cloudwatch == "moto" else "faithful",
+            port=port,
+            while_held=while_held,
+        )
+        try:
+            run(config, forwarder_command(folder, config.group), announce)
+        except SimulatorError as error:
+            raise GaplessError(str(error)) from error
+
+
+def forwarder_command(folder: Run, group: str) -> Callable[[str], Sequence[str]]:
+    """The command of the simulator's forwarder, given the CloudWatch's URL."""
+    from simulator.lines import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
+
+    def arguments(url: str) -> Sequence[str]:
+        return [
+            *(sys.executable, "-m", "gapless", "forward", group),
+            *("--endpoint-url", url, "--port", "0", "--journal", str(folder.journal)),
+            *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
+            *("--while-held", str(folder.lifeline)),
+        ]
+
+    return arguments
+
+
+def _adopt_environment() -> None:
+    """The parts inherit this process's environment: without settings, as ``processes`` has it."""
+    ours = environment(os.environ)
+    os.environ.clear()
+    os.environ.update(ours)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapless import cli
+from gapless.commands.forward import is_loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_addresses_of_this_machine_alone(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", ""])
+def test_addresses_that_others_can_reach(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--host", "0.0.0.0", "jobs"], 2, "give --token-file"),
+        (["--port", "70000", "jobs"], 2, "--port"),
+        (["--live", "kinesis:logs", "jobs"], 2, "--live"),
+        (["--retain", "soon", "jobs"], 2, "is not a duration"),
+        (["--journal", "/dev/null/journal", "jobs"], 1, "--journal"),
+        (["no good name"], 2, "is not the name of a log group"),
+        (["--lifecycle", "weather", "jobs"], 2, "--lifecycle"),
+        (["--lifecycle", "ecs:cluster", "jobs"], 2, "--lifecycle"),
+        (["--tls-cert", "cert.pem", "jobs"], 2, "--tls-key"),
+        ([], 2, "Missing argument 'GROUP...'"),
+    ],
+)
+def test_what_can_go_wrong_before_anything_is_asked(
+    arguments: list[str],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    assert cli.run(["forward", *arguments]) == code
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.startswith("gapless: ")
+    assert said.count("\n") == 1
