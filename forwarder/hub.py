@@ -1,0 +1,233 @@
+"""The viewers of one log group: what its door and feed have to say, fanned out to sessions.
+
+No I/O and no clock; it belongs to one event loop, as the feed does. A viewer that wants to hear
+is woken and pulls for itself: nothing is queued per viewer but what its session keeps bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from itertools import count
+from typing import Protocol
+
+import msgspec
+
+from forwarder.ingest import LogGroup
+from forwarder.marks import Proved
+from forwarder.records import GapRecord, Notice, Reset, ScanDone
+from forwarder.session import Session
+from forwarder.slices import Slices
+from wire.limits import HEARTBEAT_MS
+from wire.messages import GapState, Outcome, Upstream
+from wire.query import History, TailQuery
+
+
+class FeedLike(Protocol):
+    """What a hub needs of a log group's feed."""
+
+    @property
+    def upstream(self) -> Upstream:
+        """How the way to CloudWatch is."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether a poll has been whole."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why CloudWatch can't be read at present; None where it can."""
+        ...
+
+    def want(
+        self,
+        key: Hashable,
+        since: int,
+        history: History = "newest",
+        executions: Sequence[str] = (),
+    ) -> None:
+        """A viewer wants the past since then; stays so until ``unwant``."""
+        ...
+
+    def unwant(self, key: Hashable) -> None:
+        """A viewer has gone."""
+        ...
+
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
+        """Bring back the bodies of a range, or mark them lost."""
+        ...
+
+
+class ViewerRecord(msgspec.Struct):
+    """One row of ``GET /v1/viewers``; times in ms since the Unix epoch."""
+
+    id: int
+    peer: str
+    group: str
+    outcome: Outcome
+    epoch: str
+    since: int
+    after: int
+    head_seq: int
+    lag_events: int
+    lag_ms: int
+    streams: tuple[str, ...]
+    executions: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    history: History
+    base: int
+    credit: int | None
+    past_done: bool
+    connected_at: int
+    events_sent: int
+    bytes_sent: int
+
+
+class Viewer:
+    """One connection: its session, and how to wake whoever serves it."""
+
+    def __init__(self, number: int, session: Session, wake: Callable[[], None], peer: str) -> None:
+        """Made by ``Hub.open``."""
+        self.number = number
+        self.session = session
+        self.wake = wake
+        self.peer = peer
+        self.bytes_sent = 0
+
+    def record(self, now_ms: int) -> ViewerRecord:
+        """What ``/v1/viewers`` says of it."""
+        session, query = self.session, self.session.query
+        return ViewerRecord(
+            id=self.number,
+            peer=self.peer,
+            group=session.group.name,
+            outcome=session.opening.outcome,
+            epoch=session.opening.epoch,
+            since=session.since,
+            after=session.sent_seq,
+            head_seq=session.group.head_seq,
+            lag_events=max(0, session.group.head_seq - session.lanes.read_seq),
+            lag_ms=session.lag_ms(now_ms),
+            streams=query.filter.streams,
+            executions=query.filter.executions,
+            prefixes=query.filter.prefixes,
+            history=query.history,
+            base=query.base,
+            credit=session.lanes.granted,
+            past_done=session.is_done,
+            connected_at=session.connected_ms,
+            events_sent=session.lanes.events_sent,
+            bytes_sent=self.bytes_sent,
+        )
+
+
+class Tallies(msgspec.Struct):
+    """What a hub counts since it started, for the metrics."""
+
+    viewers: int = 0
+    events_sent: int = 0
+    bytes_sent: int = 0
+    too_slow: int = 0
+    bad_messages: int = 0
+    marks: int = 0
+    resets: int = 0
+    gaps: dict[GapState, int] = {}
+
+
+class Hub:
+    """The sessions of one log group."""
+
+    def __init__(
+        self, group: LogGroup, feed: FeedLike, *, heartbeat_ms: int = HEARTBEAT_MS
+    ) -> None:
+        """Join a log group to its feed, whose ``on_progress`` must be this hub's ``progress``."""
+        self.group = group
+        self.feed = feed
+        self.tallies = Tallies()
+        self.slices = Slices(group.journal)
+        """Frames shared by viewers with the same filter at the same cursor."""
+        self._heartbeat_ms = heartbeat_ms
+        self._viewers: dict[int, Viewer] = {}
+        self._numbers = count(1)
+        self._proved = Proved()
+        self._state = feed.upstream.state
+        self._closing: str | None = None
+
+    @property
+    def viewers(self) -> list[Viewer]:
+        """Those that are connected, in the order in which they came."""
+        return list(self._viewers.values())
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why what is served is not complete yet; None where it is."""
+        if self.feed.ready:
+            return None
+        why = self.feed.trouble or "the first whole scan has not finished"
+        return f"{self.group.name}: {why}"
+
+    def open(
+        self, query: TailQuery, now_ms: int, *, wake: Callable[[], None], peer: str = ""
+    ) -> Viewer:
+        """A viewer connects; from now on its past is wanted, until ``close``."""
+        session = Session(
+            query,
+            self.group,
+            now_ms=now_ms,
+            heartbeat_ms=self._heartbeat_ms,
+            slices=self.slices,
+            upstream=lambda _now_ms: self.feed.upstream,
+        )
+        viewer = Viewer(next(self._numbers), session, wake, peer)
+        self._viewers[viewer.number] = viewer
+        self.tallies.viewers += 1
+        for done in self._proved.pieces:
+            session.notice(done)
+        self.feed.want(viewer.number, session.since, query.history, sorted(session.executions))
+        if self._closing is not None:
+            session.bye(self._closing)
+        return viewer
+
+    def close(self, viewer: Viewer) -> None:
+        """A viewer has gone."""
+        if self._viewers.pop(viewer.number, None) is not None:
+            self.feed.unwant(viewer.number)
+            self.tallies.events_sent += viewer.session.lanes.events_sent
+            self.tallies.bytes_sent += viewer.bytes_sent
+
+    def progress(self) -> None:
+        """There may be something new to send or to tell: hand it round, and wake everybody."""
+        for notice in self.group.take_notices():
+            self._note(notice)
+            for viewer in self._viewers.values():
+                viewer.session.notice(notice)
+        state = self.feed.upstream.state
+        if state != self._state:
+            self._state = state
+            for viewer in self._viewers.values():
+                viewer.session.upstream_changed()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let every viewer pull."""
+        for viewer in self._viewers.values():
+            viewer.wake()
+
+    def bye(self, reason: str) -> None:
+        """Everybody is told to go, now and from now on (4001)."""
+        self._closing = reason
+        for viewer in self._viewers.values():
+            viewer.session.bye(reason)
+        self.wake()
+
+    def _note(self, notice: Notice) -> None:
+        tallies = self.tallies
+        if isinstance(notice, ScanDone):
+            self._proved.add(notice)
+            tallies.marks += 1
+        elif isinstance(notice, GapRecord):
+            tallies.gaps[notice.state] = tallies.gaps.get(notice.state, 0) + 1
+        elif isinstance(notice, Reset):
+            self._proved.clear()
+            tallies.resets += 1
