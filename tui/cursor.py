@@ -1,0 +1,37 @@
+"""From where a viewer goes on: the cursor, alone and as it is saved between runs. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from wire.order import Interval
+from wire.query import Filter
+
+NOTHING_HELD: Final = Interval(0, 0)
+"""``held`` where none of the past has come yet: without ``held`` none would be owed [1]."""
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """From where a connection goes on: epoch, the seq last stored, and the past held."""
+
+    epoch: str
+    after: int
+    held: Interval
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a cursor is about; with any other one it means nothing [7]."""
+
+    url: str
+    group: str | None
+    filter: Filter
+    since: int
+
+
+class SavedCursor(msgspec.Struct, frozen=True):
+    """A cursor with what it is about: saved and read as one."""
+
+    subject: Subject
+    cursor: Cursor
