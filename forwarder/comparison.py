@@ -12,6 +12,7 @@ from typing import Final
 from forwarder.journal.contract import Journal
 from forwarder.records import Known, Row
 from forwarder.scan import Scan
+from forwarder.totals import Totals
 from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
 
@@ -25,12 +26,18 @@ class Comparison:
     """The comparison of one scan, of which only a count and a set of seqs are kept."""
 
     def __init__(
-        self, journal: Journal, scan: Scan, deleted: dict[str, int], retention_ms: int | None
+        self,
+        journal: Journal,
+        totals: Totals,
+        scan: Scan,
+        deleted: dict[str, int],
+        retention_ms: int | None,
     ) -> None:
         """Begin with a scan; ``deleted`` is the log group's, and may grow meanwhile.
 
         Args:
             journal: what is compared with.
+            totals: its sums.
             scan: what is compared.
             deleted: deleted log streams, with the head when that was found out: rows up to it
                 are excused, rows of a later stream of that name are not.
@@ -38,6 +45,7 @@ class Comparison:
 
         """
         self._journal = journal
+        self._totals = totals
         self._scan = scan
         self._deleted = deleted
         self._retention_ms = retention_ms
@@ -75,14 +83,14 @@ class Comparison:
         return missing[:MISSING_MAX]
 
     def _expected(self) -> int:
-        scan, journal = self._scan, self._journal
-        count = journal.total(self._low, scan.top, Filter(), seq=scan.head_seq).count
+        scan, totals = self._scan, self._totals
+        count = totals.total(self._low, scan.top, Filter(), seq=scan.head_seq).count
         names: dict[int, list[str]] = {}
         for name, head in self._deleted.items():
             names.setdefault(min(head, scan.head_seq), []).append(name)
         for head, streams in names.items():
             wanted = Filter(streams=tuple(streams))
-            count -= journal.total(self._low, scan.top, wanted, seq=head).count
+            count -= totals.total(self._low, scan.top, wanted, seq=head).count
         return count
 
     def _is_excused(self, row: Row, floor_ms: int) -> bool:

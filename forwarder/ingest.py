@@ -135,7 +135,7 @@ class LogGroup:
             head_seq=self.journal.head_seq,
             take=self._page,
         )
-        comparison = Comparison(self.journal, scan, self._deleted, self.retention_ms)
+        comparison = Comparison(self.journal, self.totals, scan, self._deleted, self.retention_ms)
         self._comparisons[scan.number] = scan, comparison
         return scan
 

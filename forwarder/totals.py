@@ -1,18 +1,55 @@
-"""Range sums shared by all viewers with the same filter."""
+"""Range sums, kept up to date for each filter and shared by all viewers that have it.
+
+Time is cut into blocks of three sizes. A range is whole blocks and less than a second at either
+end; a block is asked of the journal once, and from then on what is appended is added to it.
+"""
 
 from __future__ import annotations
 
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
 from forwarder.journal.contract import Journal
 from forwarder.records import RangeTotal
+from wire.digest import MODULUS
 from wire.query import Filter
+
+SIZES_MS: Final = (1_000, 64_000, 4_096_000)
+"""The blocks: each size holds 64 of the next smaller."""
+
+BLOCKS_MAX: Final = 2_048
+"""Blocks of one size and filter: two weeks are 296 of the largest."""
+
+FILTERS_MAX: Final = 64
+"""Filters (with a base each) whose sums are kept: the rest is asked of the journal again."""
+
+ANSWERS_MAX: Final = 1_024
+"""Last answers, for viewers that get the same mark."""
+
+TAIL_MAX: Final = 65_536
+"""Rows just appended, of which (seq, timestamp, stream, digest) are kept: 24 bytes each."""
+
+_LARGE_BLOCKS_MAX: Final = 512
+"""Longer ranges, those open above for one, are the journal's to add up."""
+
+_READ: Final = 5_000
+
+_Key = tuple[Filter, int]
+_Sum = tuple[int, int]
 
 
 class Totals:
-    """Exact totals of any range of a journal."""
+    """Exact totals of any range of one journal."""
 
     def __init__(self, journal: Journal) -> None:
         """Ask ``journal`` for what is not known yet."""
         self._journal = journal
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        self._answers: OrderedDict[tuple[int, int, Filter, int, int], RangeTotal] = OrderedDict()
+        self._tail = _Tail(journal.head_seq)
+        self._state = journal.epoch, journal.revision
 
     def total(
         self,
@@ -23,5 +60,165 @@ class Totals:
         base: int = 0,
         seq: int | None = None,
     ) -> RangeTotal:
-        """As ``Journal.total``."""
-        return self._journal.total(from_, through, wanted, base=base, seq=seq)
+        """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``.
+
+        The same as ``Journal.total``, in about a tenth of a millisecond once it is warm.
+        """
+        journal = self._journal
+        head = journal.head_seq
+        last = head if seq is None else min(seq, head)
+        if from_ > through or base >= last:
+            return RangeTotal(0, 0)
+        self._advance(head)
+        question = from_, through, wanted, base, last
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._answers[question] = self._asked(*question)
+            if len(self._answers) > ANSWERS_MAX:
+                self._answers.popitem(last=False)
+        return answer
+
+    def _advance(self, head: int) -> None:
+        state = self._journal.epoch, self._journal.revision
+        if state != self._state or head - self._tail.head > TAIL_MAX:
+            self._state = state
+            self._kept.clear()
+            self._answers.clear()
+            self._tail = _Tail(head)
+        self._tail.read(self._journal, head)
+
+    def _asked(self, from_: int, through: int, wanted: Filter, base: int, last: int) -> RangeTotal:
+        tail = self._tail
+        if through - from_ > _LARGE_BLOCKS_MAX * SIZES_MS[-1] or last < tail.first:
+            return self._journal.total(from_, through, wanted, base=base, seq=last)
+        count, digest = self._of(wanted, base).total(from_, through)
+        later, undone = tail.total(from_, through, wanted, max(base, last))
+        return RangeTotal(count - later, (digest - undone) % MODULUS)
+
+    def _of(self, wanted: Filter, base: int) -> _Kept:
+        key = wanted, base
+        kept = self._kept.get(key)
+        if kept is None or kept.head < self._tail.first:
+            kept = self._kept[key] = _Kept(self._journal, wanted, base)
+            if len(self._kept) > FILTERS_MAX:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        kept.advance(self._tail)
+        return kept
+
+
+class _Tail:
+    """The rows that were appended last, in columns."""
+
+    def __init__(self, head: int) -> None:
+        self.first = head
+        """The rows with a greater seq are here."""
+        self.head = head
+        self._names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._timestamps = array("q")
+        self._streams = array("q")
+        self._digests = array("Q")
+
+    def read(self, journal: Journal, head: int) -> None:
+        """Take in what was appended, and let go of the oldest."""
+        while self.head < head:
+            rows = journal.read_after(self.head, _READ)
+            for row in rows:
+                number = self._numbers.setdefault(row.stream, len(self._numbers))
+                if number == len(self._names):
+                    self._names.append(row.stream)
+                self._timestamps.append(row.timestamp)
+                self._streams.append(number)
+                self._digests.append(row.digest)
+            self.head = rows[-1].seq
+        if len(self._timestamps) > 2 * TAIL_MAX:
+            self._drop(len(self._timestamps) - TAIL_MAX)
+
+    def _drop(self, count: int) -> None:
+        self.first += count
+        del self._timestamps[:count]
+        del self._streams[:count]
+        del self._digests[:count]
+
+    def after(self, seq: int, wanted: Filter) -> Iterator[tuple[int, int]]:
+        """(timestamp, digest) of the rows with a greater seq that a filter wants."""
+        start = seq - self.first
+        columns = self._timestamps[start:], self._streams[start:], self._digests[start:]
+        matches: dict[int, bool] = {}
+        for timestamp, stream, digest in zip(*columns, strict=True):
+            if stream not in matches:
+                matches[stream] = wanted.matches(self._names[stream])
+            if matches[stream]:
+                yield timestamp, digest
+
+    def total(self, from_: int, through: int, wanted: Filter, seq: int) -> _Sum:
+        """Count and sum of the digests of a range, of the rows with a greater seq."""
+        count = sum_ = 0
+        if seq < self.head:
+            for timestamp, digest in self.after(seq, wanted):
+                if from_ <= timestamp <= through:
+                    count += 1
+                    sum_ += digest
+        return count, sum_
+
+
+class _Kept:
+    """The blocks of one filter, of the rows with a seq above a base."""
+
+    def __init__(self, journal: Journal, wanted: Filter, base: int) -> None:
+        self._journal = journal
+        self._wanted = wanted
+        self._base = base
+        self._blocks: list[dict[int, _Sum]] = [{} for _ in SIZES_MS]
+        self.head = journal.head_seq
+
+    def advance(self, tail: _Tail) -> None:
+        """Add what was appended to the blocks that are kept."""
+        if self.head == tail.head:
+            return
+        for timestamp, digest in tail.after(max(self.head, self._base), self._wanted):
+            for size, blocks in zip(SIZES_MS, self._blocks, strict=True):
+                kept = blocks.get(timestamp // size)
+                if kept is not None:
+                    blocks[timestamp // size] = kept[0] + 1, (kept[1] + digest) % MODULUS
+        self.head = tail.head
+
+    def total(self, from_: int, through: int) -> _Sum:
+        """Count and sum of the digests of a range."""
+        count = sum_ = 0
+        for low, high, level in _pieces(from_, through):
+            part = self._read(low, high) if level is None else self._block(low, high, level)
+            count += part[0]
+            sum_ += part[1]
+        return count, sum_
+
+    def _block(self, low: int, high: int, level: int) -> _Sum:
+        blocks, index = self._blocks[level], low // SIZES_MS[level]
+        kept = blocks.get(index)
+        if kept is None:
+            if len(blocks) >= BLOCKS_MAX:
+                # The oldest to have been asked for; a range that moves on leaves them behind.
+                del blocks[next(iter(blocks))]
+            kept = blocks[index] = self._read(low, high)
+        return kept
+
+    def _read(self, low: int, high: int) -> _Sum:
+        found = self._journal.total(low, high, self._wanted, base=self._base)
+        return found.count, found.digest
+
+
+def _pieces(from_: int, through: int) -> Iterator[tuple[int, int, int | None]]:
+    """A range as the largest whole blocks (with their size's index) and what is left over."""
+    low, end = from_, through + 1
+    while low < end:
+        for level in reversed(range(len(SIZES_MS))):
+            size = SIZES_MS[level]
+            if low % size == 0 and low + size <= end:
+                yield low, low + size - 1, level
+                low += size
+                break
+        else:
+            high = min(end, (low // SIZES_MS[0] + 1) * SIZES_MS[0])
+            yield low, high - 1, None
+            low = high

@@ -8,12 +8,18 @@ only; everything else of a row stays as long as the chain does.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
+
+RETIRE_ROWS_MAX: Final = 50_000
+"""Bodies that one call of ``retire`` takes, so that nothing else waits for long."""
+
+ROW_BYTES: Final = 200
+"""About what a row takes beside its message, indexes included (SQLite: 180, measured)."""
 
 
 class Journal(Protocol):

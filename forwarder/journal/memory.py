@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Self
+from typing import Self
 
 from msgspec.structs import replace
 
 from forwarder.coverage import Coverage
 from forwarder.journal.chain import Chain, new_epoch
+from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES
 from forwarder.journal.lost import lost_ranges
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
 from wire.digest import digest_sum, event_digest
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
-
-RETIRE_ROWS_MAX: Final = 50_000
-"""Bodies that one call of ``retire`` takes, so that nothing else waits for long."""
-
-ROW_BYTES: Final = 200
-"""About what a row takes in the journal beside its message."""
 
 
 class MemoryJournal:
@@ -86,7 +81,7 @@ class MemoryJournal:
         self._chain = self._chain.begun(self.head_seq + 1)
         return self.epoch
 
-    def begin_chain(self, reason: str) -> str:  # noqa: ARG002 - for those who keep a log of it
+    def begin_chain(self, reason: str) -> str:  # noqa: ARG002 - for who logs it
         """Forget everything and start anew at seq 1 under a new epoch."""
         self._forget()
         self._revision += 1

@@ -1,0 +1,222 @@
+"""The SQLite file of journals: opened with care, one writer, every fault a ``JournalError``.
+
+WAL with synchronous=NORMAL: a commit survives the end of the process, not always a power cut.
+What a power cut takes back can't pass for what clients know: the epoch is new at every open.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from forwarder.errors import JournalError
+
+SCHEMA_VERSION: Final = 1
+"""In ``user_version``; a file with a greater one was written by a newer gapless."""
+
+APPLICATION_ID: Final = 0x6761706C
+"""``gapl``, in the header of the file: whose database it is."""
+
+_BUSY_S: Final = 1.0
+"""How long to wait for a forwarder that is just ending."""
+
+_PAGE_BYTES: Final = 16_384
+"""Appending takes about a tenth less time than with 4 KiB (measured)."""
+
+_CACHE_KIB: Final = 32_768
+
+_WAL_BYTES_MAX: Final = 64 << 20
+"""What the WAL file shrinks to after it had to grow."""
+
+_SCHEMA: Final = """
+CREATE TABLE chains (  -- one log group's rows from one beginning; the others are being deleted
+    chain INTEGER PRIMARY KEY AUTOINCREMENT,
+    name BLOB NOT NULL,
+    is_current INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    body_bytes INTEGER NOT NULL,
+    retired_ms INTEGER NOT NULL  -- no event before it has its body, those in strays aside
+);
+CREATE UNIQUE INDEX chain_of_group ON chains (name) WHERE is_current;
+CREATE TABLE links (
+    chain INTEGER NOT NULL, position INTEGER NOT NULL,
+    epoch TEXT NOT NULL, first_seq INTEGER NOT NULL,
+    PRIMARY KEY (chain, position)
+) WITHOUT ROWID;
+CREATE TABLE streams (
+    stream INTEGER PRIMARY KEY,
+    chain INTEGER NOT NULL, name BLOB NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+    UNIQUE (chain, name)
+);
+CREATE TABLE events (
+    place INTEGER PRIMARY KEY,  -- chain << 40 | seq
+    chain INTEGER NOT NULL,
+    id BLOB NOT NULL,  -- its digits, two a byte, so that bytes compare as numbers do
+    timestamp INTEGER NOT NULL,
+    ingestion_time INTEGER,
+    stream INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    digest INTEGER NOT NULL,  -- signed
+    message BLOB  -- UTF-8, lone surrogates passed; NULL where retention took it
+);
+CREATE UNIQUE INDEX event_ids ON events (chain, id);
+CREATE INDEX display_order ON events (chain, timestamp, id, stream, digest);
+CREATE TABLE sums (  -- of all rows, by stream and block of time: low and high halves of digests
+    chain INTEGER NOT NULL, block INTEGER NOT NULL, stream INTEGER NOT NULL,
+    count INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
+    PRIMARY KEY (chain, block, stream)
+) WITHOUT ROWID;
+CREATE TABLE strays (  -- bodies that came, or came back, behind retired_ms
+    chain INTEGER NOT NULL, timestamp INTEGER NOT NULL, id BLOB NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY (chain, timestamp, id)
+) WITHOUT ROWID;
+CREATE TABLE lost (
+    place INTEGER PRIMARY KEY,
+    chain INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+    stream INTEGER NOT NULL, digest INTEGER NOT NULL, reason BLOB NOT NULL
+);
+CREATE INDEX lost_order ON lost (chain, timestamp);
+CREATE TABLE coverage (
+    chain INTEGER NOT NULL, from_ms INTEGER NOT NULL, through_ms INTEGER NOT NULL,
+    PRIMARY KEY (chain, from_ms)
+) WITHOUT ROWID;
+CREATE TABLE gaps (
+    chain INTEGER NOT NULL, id TEXT NOT NULL,
+    from_ms INTEGER NOT NULL, through_ms INTEGER NOT NULL,
+    state TEXT NOT NULL, reason BLOB NOT NULL, recovered INTEGER NOT NULL,
+    PRIMARY KEY (chain, id)
+) WITHOUT ROWID;
+CREATE TABLE executions_over (
+    chain INTEGER NOT NULL, rule BLOB NOT NULL, execution BLOB NOT NULL, status TEXT NOT NULL,
+    PRIMARY KEY (chain, rule, execution)
+) WITHOUT ROWID;
+"""
+
+Values = Sequence[Any]
+
+
+def to_blob(text: str) -> bytes:
+    """Any text as SQLite can keep it, which refuses lone surrogates in text of its own."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def from_blob(data: bytes) -> str:
+    """What ``to_blob`` was given."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+class Database:
+    """One open file, used by one thread, and by no other process until it is closed."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open or make the file.
+
+        Raises:
+            JournalError: it can't be opened, is not ours, is in use, or is of a newer version;
+                nothing was changed.
+
+        """
+        self.path = os.fspath(path)
+        self._make_file()
+        with self._explained("opened"):
+            self._connection = sqlite3.connect(self.path, _BUSY_S, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def rows(self, sql: str, values: Values = ()) -> list[Any]:
+        """All rows of a query, as tuples."""
+        with self._explained("read"):
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write: committed at the end of the block, or not at all."""
+        connection = self._connection
+        with self._explained("written"):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Write everything into the one file, and let others have it."""
+        with self._explained("closed"):
+            self._connection.close()
+
+    def _make_file(self) -> None:
+        """Make sure that there is a file, for its owner alone: logs are nobody else's business."""
+        path = Path(self.path)
+        if not path.parent.is_dir():
+            self._fail(f"the directory {path.parent} does not exist: make it")
+        if path.is_dir():
+            self._fail("it is a directory: name a file in it")
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            self._fail(f"{error.strerror}: check its permissions, or give --journal another path")
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+        is_new = not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
+        if not is_new and owner != APPLICATION_ID:
+            self._fail("it is another program's database: give --journal another path")
+        if version > SCHEMA_VERSION:
+            self._fail(
+                f"it was written by a newer gapless (version {version}, this one knows"
+                f" {SCHEMA_VERSION}): upgrade gapless, or give --journal another path"
+            )
+        # The lock is taken with the first write and held until the file is closed. It dies
+        # with the process, so that nothing is left to clean up after SIGKILL.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("BEGIN IMMEDIATE")
+        if is_new:
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._fail(_advice(error), done, error)
+
+    def _fail(self, why: str, done: str = "opened", error: Exception | None = None) -> NoReturn:
+        msg = f"the journal {self.path} can't be {done}: {why}"
+        raise JournalError(msg) from error
+
+
+def _advice(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another forwarder is using it: stop that one, or give --journal another path"
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full: make room, then start again"
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{error}: move it away for a new one, or give --journal another path"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return f"{error}: check the permissions of the file and its directory"
+    return f"{error}: check the disk that it is on"
