@@ -129,7 +129,7 @@ class Part:
         assert ready["ready"] is True
         return ready
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
         os.kill(self.process.pid, number)
 
@@ -140,7 +140,7 @@ class Part:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; the exit status."""
-        self.signal(number)
+        self.send(number)
         return self.process.wait(WAIT_S)
 
 
@@ -171,7 +171,7 @@ class Viewer(Part):
     def record_now(self) -> list[dict[str, Any]]:
         """The displayed timeline at this moment, asked for with SIGUSR1."""
         before = self.record_path.stat().st_mtime_ns if self.record_path.exists() else 0
-        self.signal(signal.SIGUSR1)
+        self.send(signal.SIGUSR1)
         wait_until(
             lambda: self.record_path.exists() and self.record_path.stat().st_mtime_ns > before,
             "the record after SIGUSR1",
