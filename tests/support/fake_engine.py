@@ -1,0 +1,238 @@
+"""An engine without a network: the real timeline, and a status that a test writes down.
+
+For tests of the screen, where what is shown must not depend on what a connection does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tui.rows import Change, Line, Row, Rule, line_key, rule_key
+from tui.status import Status, TargetStatus
+from tui.timeline import Timeline
+from wire.messages import Origin
+
+EPOCH_MS: Final = 1_795_435_200_000
+"""2026-11-23 12:00:00 UTC: the beginning of every example."""
+
+
+def target_status(**changes: Any) -> TargetStatus:  # noqa: ANN401 - any field
+    """A target that is live, has proved nothing yet, and lacks nothing."""
+    fields: dict[str, Any] = {
+        "target": 0,
+        "name": "/gapless/demo",
+        "url": "ws://127.0.0.1:8765/v1/tail",
+        "group": "/gapless/demo",
+        "state": "live",
+        "state_since_ms": EPOCH_MS,
+        "detail": "",
+        "attempt": 0,
+        "retry_at_ms": None,
+        "progress": None,
+        "epoch": "3f9c2a71d0",
+        "after": 0,
+        "head_seq": 0,
+        "generation": 1,
+        "since_ms": EPOCH_MS - 600_000,
+        "complete_through_ms": None,
+        "provisional": 0,
+        "missing": 0,
+        "unproved": (),
+        "gaps": (),
+        "lost": (),
+        "events": 0,
+        "unconfirmed": 0,
+        "duplicates": 0,
+        "late": 0,
+        "repaired": 0,
+        "marks": 0,
+        "marks_unequal": 0,
+        "last_mark": None,
+        "malformed": 0,
+        "upstream": "ok",
+        "upstream_lag_ms": 800,
+        "lag_ms": None,
+        "rate_per_s": 0.0,
+        "ends": (),
+        "history": (),
+        "outages": (),
+    }
+    return TargetStatus(**(fields | changes))
+
+
+def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # noqa: ANN401 - any field
+    """The status of one target (the first), with whatever is to differ."""
+    first = targets[0]
+    fields: dict[str, Any] = {
+        "at_ms": EPOCH_MS,
+        "targets": targets,
+        "state": first.state,
+        "complete_through_ms": first.complete_through_ms,
+        "provisional": first.provisional,
+        "missing": first.missing,
+        "gaps": first.gaps,
+        "lost": first.lost,
+        "unproved": first.unproved,
+        "lag_ms": first.lag_ms,
+        "rate_per_s": first.rate_per_s,
+        "volume": (),
+        "lines": 0,
+        "evicted": 0,
+        "evicted_through_ms": None,
+        "events": first.events,
+        "duplicates": first.duplicates,
+        "late": first.late,
+        "repaired": first.repaired,
+        "unconfirmed": first.unconfirmed,
+    }
+    return Status(**(fields | changes))
+
+
+class FakeEngine:
+    """Keeps to ``tui.ports.ViewerEngine``."""
+
+    def __init__(self, capacity: int = 1_000_000) -> None:
+        self.timeline = Timeline(capacity)
+        self.target = target_status()
+        self.extra: dict[str, Any] = {}
+        self.started = False
+        self.stopped = False
+        self.reconnects = 0
+        self._callbacks: list[Callable[[Change], None]] = []
+
+    @property
+    def status(self) -> Status:
+        lines = self.timeline.lines
+        return status_of((self.target,), **({"lines": lines} | self.extra))
+
+    def on_change(self, callback: Callable[[Change], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def start(self) -> None:
+        self.started = True
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def reconnect_now(self) -> None:
+        self.reconnects += 1
+
+    def add(self, rows: Iterable[Row]) -> Change:
+        """Rows that arrive."""
+        change = self.timeline.add_many(rows)
+        self.tell(change)
+        return change
+
+    def set(self, **changes: Any) -> None:  # noqa: ANN401 - any field of the target
+        """The one target's status, otherwise."""
+        self.target = msgspec.structs.replace(self.target, **changes)
+        self.tell(Change())
+
+    def tell(self, change: Change) -> None:
+        for callback in self._callbacks:
+            callback(change)
+
+
+class FakeControls:
+    """Switches that keep to ``tui.controls.Controls``."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, bool] = dict.fromkeys(self.names, False)
+        self.refreshed = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("disconnect", "visibility_delay", "duplicate_timestamps")
+
+    async def toggle(self, name: str) -> bool:
+        self.states[name] = not self.states[name]
+        return self.states[name]
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+
+
+def make_line(
+    number: int,
+    message: str,
+    *,
+    at_ms: int | None = None,
+    stream: str = "web/app/7c1e09",
+    origin: Origin = "live",
+    late_ms: int = 0,
+    era: int = 0,
+    lane: int = 0,
+) -> Line:
+    """A line, 100 ms after the one before it unless told otherwise."""
+    timestamp = EPOCH_MS + number * 100 if at_ms is None else at_ms
+    event_id = f"{timestamp << 80 | number}"
+    return Line(
+        key=line_key(timestamp, event_id, lane),
+        seq=number + 1,
+        ingestion_time=timestamp + 350,
+        stream=stream,
+        message=message,
+        origin=origin,
+        late_ms=late_ms,
+        era=era,
+        id_digits=len(event_id),
+    )
+
+
+def make_rule(number: int, at_ms: int, kind: Any, **changes: Any) -> Rule:  # noqa: ANN401 - any field
+    """A rule in the list."""
+    fields: dict[str, Any] = {
+        "key": rule_key(at_ms, number),
+        "kind": kind,
+        "target": 0,
+        "from_ms": at_ms,
+        "through_ms": at_ms,
+    }
+    return Rule(**(fields | changes))
+
+
+STREAMS: Final = (
+    "web/app/7c1e09",
+    "web/app/b2d417",
+    "worker/render/exec-0007",
+    "worker/render/exec-0008",
+    "scheduler/main/01",
+)
+
+
+def busy_lines(count: int, seed: int = 7, first: int = 0) -> Iterator[Line]:
+    """What running jobs write: levels, JSON, a stack trace now and then."""
+    chance = random.Random(f"{seed}:{first}")
+    for number in range(first, first + count):
+        stream = chance.choice(STREAMS)
+        yield make_line(number, _message(chance, number, stream), stream=stream)
+
+
+def _message(chance: random.Random, number: int, stream: str) -> str:
+    roll = chance.random()
+    took = chance.randrange(3, 900)
+    if roll < 0.03:
+        return (
+            f"ERROR upload of frame {number} failed: connection reset by peer\n"
+            "Traceback (most recent call last):\n"
+            '  File "/srv/render/upload.py", line 88, in put\n'
+            "    raise ConnectionResetError(104)\n"
+            "ConnectionResetError: [Errno 104] Connection reset by peer"
+        )
+    if roll < 0.09:
+        return f"WARN  frame {number} took {took * 10} ms, more than the 2000 ms it has"
+    if roll < 0.20:
+        return f"DEBUG cache hit tile={number % 512} age={took} ms"
+    if stream.startswith("web"):
+        path = chance.choice(("/v1/jobs", "/v1/frames", "/healthz", "/v1/jobs/0007"))
+        return (
+            f'{{"level":"info","msg":"request done","method":"GET","path":"{path}",'
+            f'"status":200,"ms":{took},"request":{number}}}'
+        )
+    if stream.startswith("scheduler"):
+        return f"INFO  placed {took % 7 + 1} tasks, queue {took % 90}, next look in 5 s"
+    return f"INFO  rendered frame {number} of 9600 in {took} ms on gpu{number % 4}"

@@ -1,0 +1,364 @@
+"""The viewer's application: it lays out the screen, and passes keys and news to its parts.
+
+It decides nothing about the protocol (``engine``), nothing about what is shown (``window``,
+``view``, ``headline``) and nothing about looks (``format``, ``palette``, ``app.tcss``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, tzinfo
+from functools import partial
+from typing import ClassVar, Final
+
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.theme import Theme
+
+from tui import environment, figures, themes
+from tui.bindings import available, textual_bindings
+from tui.chunks import Chunk, chunk
+from tui.controls import CABLE, Controls, ControlsError
+from tui.finding import Finding
+from tui.format import Columns, TimeMode
+from tui.harmless import harmless
+from tui.levels import level_of
+from tui.palette import Palette, Tones
+from tui.ports import ViewerEngine
+from tui.rows import Change, Line
+from tui.side import Side
+from tui.strips import Strips
+from tui.view import View
+from tui.widgets.chip_bar import ChipBar
+from tui.widgets.fault_panel import FaultPanel
+from tui.widgets.help_panel import HelpPanel
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.log_view import LogView
+from tui.widgets.pane import Pane
+from tui.widgets.prompt import Kind, Prompt
+from tui.widgets.status_bar import ConnectionBar, StatusBar
+from tui.window import Motion
+
+FRAME_S: Final = 1 / 30
+"""News is drawn at most so often: more would only cost."""
+
+TICK_S: Final = 0.25
+"""What depends on the clock alone (waits, ages) is drawn so often."""
+
+NOTE_MS: Final = 4_000
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class ViewerApp(App[None]):
+    """The screen."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "gapless"
+    BINDINGS: ClassVar[list[BindingType]] = textual_bindings()
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - as Textual declares it
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        engine: ViewerEngine,
+        *,
+        title: str,
+        controls: Controls | None = None,
+        theme: str | None = None,
+        clock: Callable[[], int] = _now_ms,
+        zone: tzinfo | None = None,
+    ) -> None:
+        """A screen for an engine, which it starts and stops.
+
+        Args:
+            engine: brings the lines.
+            title: what is watched, for the top line.
+            controls: the simulator's switches, under ``demo``.
+            theme: the name of a theme; by default one that suits the terminal.
+            clock: the time in ms since the Unix epoch.
+            zone: of local times; by default the machine's.
+
+        """
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if no_color else None)
+        self.title = title
+        self._engine = engine
+        self._controls = controls
+        self._clock = clock
+        self._zone = zone or environment.local_zone()
+        self._ascii_only = environment.is_ascii_only()
+        for one in (themes.DARK, themes.LIGHT):
+            self.register_theme(one)
+        own = themes.LIGHT.name if environment.is_light() else themes.DARK.name
+        chosen = theme or os.environ.get("TEXTUAL_THEME") or own
+        self.theme = "ansi-dark" if no_color else chosen
+        self._palette = self._mix()
+        columns = Columns(zone=self._zone, ascii_only=self._ascii_only)
+        timeline = engine.timeline
+        view = View(timeline)
+        strips = Strips(
+            self._palette, lambda line: level_of(line.message), timeline.is_confirmed, columns
+        )
+        self.log_view = LogView(view, strips, ascii_only=self._ascii_only)
+        self._top = ConnectionBar(self._palette, title, ascii_only=self._ascii_only)
+        self._chips = ChipBar(self._palette)
+        self._bottom = StatusBar(self._palette, ascii_only=self._ascii_only)
+        self._pane = Pane(self._palette, id="pane")
+        self._side = Side(self._pane, engine, self.log_view.current, clock, self._zone)
+        self._prompt = Prompt()
+        self._keys = KeyBar(self._palette, controls=controls is not None)
+        self._finding = Finding(timeline, view, self.log_view, self._say, self._run)
+        self._change = Change()
+        self._note = ""
+        self._note_until_ms = 0
+
+    def compose(self) -> ComposeResult:
+        """The parts of the screen, top to bottom."""
+        yield self._top
+        with Container(id="body"):
+            yield self.log_view
+            yield self._pane
+        yield self._chips
+        yield self._bottom
+        yield self._prompt
+        yield self._keys
+
+    async def on_mount(self) -> None:
+        """Start the engine once there is a screen to show it on."""
+        self.log_view.focus()
+        self.theme_changed_signal.subscribe(self, self._on_theme)
+        self._frames = self.set_interval(FRAME_S, self._draw_frame, pause=True)
+        self.set_interval(TICK_S, self._tick)
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, self._end, number)
+        self._engine.on_change(self._on_change)
+        await self._engine.start()
+        self._tick()
+
+    async def on_unmount(self) -> None:
+        """Stop the engine with the screen."""
+        await self._engine.stop()
+
+    def _end(self, number: int) -> None:
+        """A signal to end: leave the terminal in order, and say so by the exit code."""
+        self.exit(return_code=128 + number)
+
+    def _on_change(self, change: Change) -> None:
+        self._change = self._change.then(change)
+        self._frames.resume()
+
+    def _draw_frame(self) -> None:
+        """One frame: whatever came since the last one."""
+        self._frames.pause()
+        change, self._change = self._change, Change()
+        self._finding.apply(change)
+        self.log_view.flush(change)
+
+    def _tick(self) -> None:
+        """What the clock alone changes."""
+        now_ms = self._clock()
+        self.log_view.tick(now_ms)
+        self._show_bars()
+        self._side.refresh("connection")
+
+    def _show_bars(self) -> None:
+        now_ms, status = self._clock(), self._engine.status
+        self._top.update(status, now_ms, self._switched())
+        zone = self._zone if self.log_view.time is TimeMode.LOCAL else UTC
+        notes = self._finding.count()
+        if now_ms < self._note_until_ms:
+            notes = [chunk(self._note, "warn", 1)]
+        self._bottom.update(status, self.log_view.place, now_ms, zone, notes)
+        self._chips.update(self._finding.filters, self.log_view.lines, status.lines)
+
+    def _switched(self) -> list[Chunk]:
+        """The faults that are on, so that nobody takes them for the real thing."""
+        states = {} if self._controls is None else self._controls.states
+        names = [name.replace("_", " ") for name, is_on in states.items() if is_on]
+        return [chunk(f" {harmless(name)} ", "badge.warn", 2, "app.faults") for name in names]
+
+    def _say(self, text: str) -> None:
+        """Tell the reader something, for some seconds."""
+        self._note, self._note_until_ms = harmless(text), self._clock() + NOTE_MS
+        self._show_bars()
+
+    def _run(self, work: Coroutine[None, None, None], name: str) -> None:
+        self.run_worker(work, group=name, exclusive=True)
+
+    def _mix(self) -> Palette:
+        tones = Tones.of(self.get_css_variables(), dark=self.current_theme.dark)
+        if self.no_color:
+            return Palette(tones, "none")
+        return Palette(tones, "ansi" if self.native_ansi_color else "full")
+
+    def _on_theme(self, _theme: Theme) -> None:
+        self._palette = self._mix()
+        for part in (self.log_view, self._pane, self._top, self._chips, self._bottom, self._keys):
+            part.set_palette(self._palette)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature
+        """Every key of the table by name, and Textual's own theme chooser."""
+        for key in available(controls=self._controls is not None):
+            for act in key.acts:
+                if act.action != "command_palette":
+                    run = partial(self.run_action, act.action)
+                    yield SystemCommand(act.title, f"{key.shown}: {key.help}", run)
+        yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the simulator are dead where there is none."""
+        if action in ("cable", "faults"):
+            return self._controls is not None
+        return super().check_action(action, parameters)
+
+    def on_log_view_moved(self) -> None:
+        """The cursor is elsewhere, or lines came."""
+        self._show_bars()
+        self._side.refresh("detail")
+
+    def on_log_view_opened(self) -> None:
+        """A line was clicked twice."""
+        self.action_detail()
+
+    def on_prompt_typed(self, event: Prompt.Typed) -> None:
+        """Something is being typed."""
+        self._finding.typed(event.kind, event.text)
+
+    def on_prompt_answered(self, event: Prompt.Answered) -> None:
+        """Something was entered."""
+        self._keys.display = True
+        self.log_view.focus()
+        self._finding.answered(event.kind, event.text)
+        self._show_bars()
+
+    def _ask(self, kind: Kind) -> None:
+        self._keys.display = False
+        self._prompt.ask(kind)
+
+    def action_follow(self) -> None:
+        """F End G."""
+        self.log_view.follow()
+
+    def action_freeze(self) -> None:
+        """Space."""
+        self.log_view.freeze()
+
+    def action_move(self, motion: Motion) -> None:
+        """The keys that move up and down."""
+        self.log_view.move(motion)
+
+    def action_side(self, steps: int) -> None:
+        """The keys that move along long lines."""
+        self.log_view.move_side(steps)
+
+    def action_search(self) -> None:
+        """The slash."""
+        self._ask("search")
+
+    def action_include(self) -> None:
+        """A filter for something."""
+        self._ask("include")
+
+    def action_exclude(self) -> None:
+        """A filter against something."""
+        self._ask("exclude")
+
+    def action_next_match(self, direction: int) -> None:
+        """The letter n, small or large."""
+        self._finding.next_match(direction)
+
+    def action_next_level(self, level: str, direction: int) -> None:
+        """The letters e and w, small or large."""
+        self._finding.next_level(level, direction)
+
+    def action_level(self, number: int) -> None:
+        """The digits."""
+        self._finding.set_level(number)
+
+    def action_filters(self) -> None:
+        """All filters off, or on."""
+        self._finding.toggle()
+
+    def action_drop_chip(self, index: int) -> None:
+        """A chip was clicked."""
+        self._finding.drop(index)
+
+    def action_detail(self) -> None:
+        """Open the line under the cursor, or close it."""
+        self.log_view.settle()
+        self._side.toggle("detail")
+
+    def action_connection(self) -> None:
+        """Open the connection panel, or close it."""
+        self._side.toggle("connection")
+
+    def action_time(self) -> None:
+        """The next kind of time."""
+        modes = list(TimeMode)
+        mode = modes[(modes.index(self.log_view.time) + 1) % len(modes)]
+        self.log_view.set_time(mode)
+        self._say(f"time: {mode}")
+
+    def action_wrap(self) -> None:
+        """Break long lines, or cut them."""
+        self.log_view.toggle_wrap()
+
+    def action_full(self) -> None:
+        """All but the log away, or back."""
+        self.screen.toggle_class("-full")
+
+    def action_copy(self) -> None:
+        """The line under the cursor, to the clipboard of the terminal."""
+        row = self.log_view.current()
+        if isinstance(row, Line):
+            text = row.message.encode("utf-8", "replace").decode("utf-8")
+            self.copy_to_clipboard(text)
+            self._say(f"copied {figures.plural(len(text), 'character')}")
+
+    async def action_cable(self) -> None:
+        """Pull the cable, or plug it in."""
+        if self._controls is not None:
+            try:
+                is_out = await self._controls.toggle(CABLE)
+            except ControlsError as error:
+                self._say(str(error))
+            else:
+                self._say("the cable is pulled" if is_out else "the cable is plugged in")
+
+    def action_faults(self) -> None:
+        """The simulator's faults."""
+        if self._controls is not None:
+            self.push_screen(FaultPanel(self._palette, self._controls))
+
+    def action_reconnect(self) -> None:
+        """Try now."""
+        self._engine.reconnect_now()
+        self._say("reconnecting now")
+
+    def action_help(self) -> None:
+        """The keys."""
+        self.push_screen(HelpPanel(self._palette, controls=self._controls is not None))
+
+    def action_close(self) -> None:
+        """Close what is open; then take back the search, then the filters."""
+        if self.screen.has_class("-full"):
+            self.action_full()
+        elif self._side.close():
+            self.log_view.focus()
+        elif not self._finding.clear():
+            self._say("nothing to close: q quits")
+
+    def action_leave(self) -> None:
+        """End the viewer."""
+        self.exit()

@@ -1,0 +1,51 @@
+"""What ``gapless demo`` lends the viewer: faults that can be switched by key.
+
+The viewer knows no simulator; it is handed an object that keeps to this protocol, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+CABLE: Final = "disconnect"
+"""The fault that ``p`` switches: the cable between viewer and forwarder."""
+
+TITLES: Final = {
+    "disconnect": "pull the cable between viewer and forwarder",
+    "visibility_delay": "CloudWatch shows events seconds after it took them",
+    "duplicate_timestamps": "many events in one and the same millisecond",
+}
+"""What a fault does, in the words of the screen; one that is not here is shown by its name."""
+
+
+class ControlsError(Exception):
+    """A fault could not be switched; the text is one line and says what came back."""
+
+
+class Controls(Protocol):
+    """Switches of a running simulator."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The faults there are, in the order in which they are shown."""
+
+    @property
+    def states(self) -> Mapping[str, bool]:
+        """Which of them are on, as last heard."""
+
+    async def toggle(self, name: str) -> bool:
+        """Switch a fault, and say whether it is on now.
+
+        Raises:
+            ControlsError: the simulator did not answer, or refused.
+
+        """
+
+    async def refresh(self) -> None:
+        """Hear again which faults are on.
+
+        Raises:
+            ControlsError: the simulator did not answer.
+
+        """

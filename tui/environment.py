@@ -1,0 +1,37 @@
+"""What the terminal and the machine say about themselves: glyphs, colours, time zone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_PLAIN_TERMINALS: Final = frozenset({"linux", "dumb", "vt100", "vt102", "vt220"})
+_LIGHT_GROUNDS: Final = frozenset({"7", "15"})
+
+
+def is_ascii_only(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
+    """Whether the terminal can draw no more than ASCII."""
+    written = encoding or sys.stdout.encoding or "ascii"
+    return "utf" not in written.lower() or environ.get("TERM", "") in _PLAIN_TERMINALS
+
+
+def is_light(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the terminal has a light ground, as ``COLORFGBG`` tells (rxvt, Konsole, iTerm2)."""
+    return environ.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_GROUNDS
+
+
+def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
+    """The machine's time zone, with its changes over the year where its name can be found."""
+    name = environ.get("TZ", "").lstrip(":")
+    if not name:
+        place = str(Path("/etc/localtime").resolve())
+        name = place.partition("/zoneinfo/")[2]
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return datetime.now(UTC).astimezone().tzinfo or UTC

@@ -1,0 +1,90 @@
+"""Numbers and times as a person reads them: durations, clocks, counts, sparklines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+SECOND: Final = 1_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_BARS: Final = " ▁▂▃▄▅▆▇█"
+_BARS_ASCII: Final = " .:-=+*#@"
+_YEAR_MAX_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, which is as far as ``datetime`` goes."""
+
+
+def number(value: int) -> str:
+    """A count with its thousands apart: ``1,284``."""
+    return f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+    """``1 line``, ``1,284 lines``."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def duration(ms: int) -> str:
+    """A length of time in at most seven characters: ``0.4 s``, ``12 s``, ``3m12s``, ``2d05h``."""
+    if ms < 0:
+        return f"-{duration(-ms)}"
+    if ms < 10 * SECOND:
+        return f"{ms / 1000:.1f} s"
+    if ms < MINUTE:
+        return f"{ms // 1000} s"
+    if ms < HOUR:
+        return f"{ms // MINUTE}m{ms % MINUTE // SECOND:02d}s"
+    if ms < DAY:
+        return f"{ms // HOUR}h{ms % HOUR // MINUTE:02d}m"
+    return f"{ms // DAY}d{ms % DAY // HOUR:02d}h"
+
+
+def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:
+    """A time in ms since the Unix epoch as a date, or None where it is beyond the year 9999."""
+    if not 0 <= ms <= _YEAR_MAX_MS:
+        return None
+    try:
+        return datetime.fromtimestamp(ms / 1000, zone)
+    except (OverflowError, ValueError):  # a zone that shifts it over the edge
+        return None
+
+
+def clock(ms: int, zone: tzinfo = UTC, *, millis: bool = False) -> str:
+    """``12:04:31`` or ``12:04:31.123``; a time beyond the year 9999 is given as it came."""
+    found = moment(ms, zone)
+    if found is None:
+        return f"{ms} ms"
+    text = f"{found.hour:02d}:{found.minute:02d}:{found.second:02d}"
+    return f"{text}.{ms % 1000:03d}" if millis else text
+
+
+def date(ms: int, zone: tzinfo = UTC) -> str:
+    """``2026-11-23``; empty beyond the year 9999."""
+    found = moment(ms, zone)
+    return "" if found is None else f"{found.year:04d}-{found.month:02d}-{found.day:02d}"
+
+
+def stamp(ms: int, zone: tzinfo = UTC) -> str:
+    """``2026-11-23 12:04:31.123``."""
+    return f"{date(ms, zone)} {clock(ms, zone, millis=True)}".lstrip()
+
+
+def span(from_ms: int, through_ms: int, zone: tzinfo = UTC) -> str:
+    """A range of time: ``12:01:10 to 12:01:14``, with dates where its ends lie on two days."""
+    if date(from_ms, zone) != date(through_ms, zone):
+        return f"{stamp(from_ms, zone)[:19]} to {stamp(through_ms, zone)[:19]}"
+    low, high = clock(from_ms, zone), clock(through_ms, zone)
+    return low if low == high else f"{low} to {high}"
+
+
+def sparkline(values: Sequence[int], cells: int, *, ascii_only: bool = False) -> str:
+    """The newest ``cells`` values as bars, the highest one full; nothing is a blank, not a bar."""
+    bars = _BARS_ASCII if ascii_only else _BARS
+    shown = list(values)[-cells:]
+    top = max(shown, default=0)
+    steps = len(bars) - 1
+    drawn = "".join(bars[-(-value * steps // top)] if value > 0 else " " for value in shown)
+    return drawn.rjust(cells)

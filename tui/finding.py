@@ -1,0 +1,186 @@
+"""Searching, filtering and hunting for levels, slice by slice, never holding up a key."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from tui import figures
+from tui.chunks import Chunk
+from tui.filters import Filters, pattern_of
+from tui.harmless import harmless
+from tui.levels import LEVELS, at_least, level_of
+from tui.rows import Change, Line
+from tui.timeline import Timeline
+from tui.view import Sieve, Test, View, hunt
+from tui.widgets.log_view import LogView
+from tui.widgets.prompt import Kind
+
+_PATTERN_CHARS: Final = 16
+
+Say = Callable[[str], None]
+Run = Callable[[Coroutine[None, None, None], str], None]
+
+
+class Finding:
+    """What the reader looks for, and in what."""
+
+    def __init__(self, timeline: Timeline, view: View, log: LogView, say: Say, run: Run) -> None:
+        """Nothing is looked for, everything is shown.
+
+        Args:
+            timeline: all rows.
+            view: the rows that are shown.
+            log: shows them.
+            say: tells the reader something, for a while.
+            run: runs a coroutine under a name, ending the one of that name before.
+
+        """
+        self.filters = Filters()
+        self._timeline = timeline
+        self._view = view
+        self._log = log
+        self._say = say
+        self._run = run
+        self._pattern: re.Pattern[str] | None = None
+        self._matches: Sieve | None = None
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether matches are marked."""
+        return self._pattern is not None
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline."""
+        if self._matches is not None:
+            self._matches.apply(change)
+
+    def count(self) -> list[Chunk]:
+        """Which match the cursor is on, and how many there are: ``/timeout 3/128``."""
+        if self._pattern is None or self._matches is None:
+            return []
+        text = harmless(self._pattern.pattern)
+        short = text if len(text) <= _PATTERN_CHARS else f"{text[: _PATTERN_CHARS - 1]}…"
+        keys = self._matches.keys
+        total = figures.number(len(keys)) + ("" if self._matches.is_done else "+")
+        cursor = self._log.place.cursor
+        if cursor is not None and self._matches.has(cursor):
+            total = f"{figures.number(self._matches.index_of(cursor) + 1)}/{total}"
+        role = "text" if keys else "warn"
+        parts = ((f"/{short} ", "muted"), (total, role))
+        return [Chunk(parts, 2, "app.search")]
+
+    def typed(self, kind: Kind, text: str) -> None:
+        """Mark matches while they are typed."""
+        if kind == "search":
+            self._log.highlight(pattern_of(text) if text else self._pattern)
+
+    def answered(self, kind: Kind, text: str | None) -> None:
+        """Enter or Esc in the prompt."""
+        if kind == "search":
+            self._search(text)
+        elif text:
+            self.filters.add(text, excludes=kind == "exclude")
+            self.refilter()
+
+    def _search(self, text: str | None) -> None:
+        if text is not None:
+            self._pattern = pattern_of(text) if text else None
+            self._count_anew()
+        self._log.highlight(self._pattern)
+        if text:
+            self.next_match(-1 if self._log.place.following else 1, here=True)
+
+    def next_match(self, direction: int, *, here: bool = False) -> None:
+        """Go to the next match; ``here``: the row under the cursor counts too."""
+        pattern = self._pattern
+        if pattern is None:
+            self._say("nothing is searched for: / begins")
+            return
+        self._hunt(
+            lambda line: pattern.search(line.message) is not None, direction, "match", here=here
+        )
+
+    def next_level(self, level: str, direction: int) -> None:
+        """Go to the next line of a level or above."""
+
+        def test(line: Line) -> bool:
+            found = level_of(line.message)
+            return found is not None and at_least(found, level)
+
+        self._hunt(test, direction, {"warn": "warning"}.get(level, level))
+
+    def set_level(self, number: int) -> None:
+        """Show only a level (1 is all) and above."""
+        self.filters.minimum = LEVELS[number - 1]
+        self.filters.are_on = True
+        self.refilter()
+
+    def toggle(self) -> None:
+        """All filters off, or on again."""
+        if not self.filters.is_any:
+            self._say("there are no filters: f and x make them")
+            return
+        self.filters.are_on = not self.filters.are_on
+        self.refilter()
+
+    def drop(self, index: int) -> None:
+        """One chip less."""
+        self.filters.remove(index)
+        self.refilter()
+
+    def clear(self) -> bool:
+        """Take back the search, or else the filters; whether there was anything."""
+        if self.is_searching:
+            self._search("")
+            return True
+        if self.filters.is_any:
+            self.filters.clear()
+            self.refilter()
+            return True
+        return False
+
+    def refilter(self) -> None:
+        """The filters are others: show what passes them."""
+        self._log.select(self.filters.test())
+        self._count_anew()
+        self._run(self._sift(), "sift")
+
+    def _count_anew(self) -> None:
+        pattern = self._pattern
+        if pattern is None:
+            self._matches = None
+            return
+        keep: Test | None = self.filters.test(counting=False)
+
+        def test(line: Line) -> bool:
+            return pattern.search(line.message) is not None and (keep is None or keep(line))
+
+        self._matches = Sieve(self._timeline, test, rules=False)
+        self._run(self._sift(), "sift")
+
+    async def _sift(self) -> None:
+        """Go over older and older rows, with room for everything else between two slices."""
+        while self._log.step() | (self._matches is not None and self._matches.step()):  # noqa: ASYNC110 - it is the work that is repeated, not a question
+            await asyncio.sleep(0)
+
+    def _hunt(self, test: Test, direction: int, what: str, *, here: bool = False) -> None:
+        row = self._log.current()
+        if row is None:
+            self._say(f"no {what}: there are no lines yet")
+            return
+        here = here or (self._log.place.following and direction < 0)
+        start = row.key + (1 if (direction > 0) != here else 0)
+        self._run(self._go_to_next(test, direction, start, what), "hunt")
+
+    async def _go_to_next(self, test: Test, direction: int, start: int, what: str) -> None:
+        at: int | None = start
+        while at is not None:
+            found, at = hunt(self._view, at, direction, test)
+            if found is not None:
+                self._log.go_to(found)
+                return
+            await asyncio.sleep(0)
+        self._say(f"no {what} {'below' if direction > 0 else 'above'}")

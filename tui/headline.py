@@ -1,0 +1,166 @@
+"""The answers that the screen always gives: connected? missing anything? how far behind? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from typing import Final
+
+from tui import figures
+from tui.chunks import Chunk, chunk
+from tui.harmless import harmless
+from tui.status import STATE_LABELS, Progress, Status, TargetState, TargetStatus
+from tui.window import Place
+
+SPARK_CELLS: Final = 20
+
+_BADGES: Final[dict[TargetState, tuple[str, str]]] = {
+    "connecting": ("○", "badge.accent"),
+    "backfilling": ("◔", "badge.accent"),
+    "live": ("●", "badge.accent"),
+    "quiet": ("○", "badge.quiet"),
+    "polling": ("◐", "badge.warn"),
+    "reconnecting": ("✕", "badge.bad"),
+    "ended": ("■", "badge.quiet"),
+    "failed": ("✕", "badge.bad"),
+}
+_END_BADGES: Final = {"SUCCEEDED": "badge.ok", "FAILED": "badge.bad", "STOPPED": "badge.warn"}
+_STALE_MS: Final = 30_000
+"""Marks come every ten seconds; a proof older than this is said to be old."""
+
+
+def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list[Chunk]:
+    """Whether the viewer is connected: a badge, and what there is to say about it."""
+    state = status.state
+    glyph, role = _BADGES[state]
+    word = STATE_LABELS[state].upper()
+    if state == "ended":
+        ends = [end.status for target in status.targets for end in target.ends]
+        word, role = (
+            (f"ENDED {ends[-1]}", _END_BADGES.get(ends[-1], role)) if ends else (word, role)
+        )
+    mark = "" if ascii_only else f"{glyph} "
+    said = [chunk(f" {mark}{word} ", role)]
+    concerned = [target for target in status.targets if target.state == state]
+    detail = _detail(concerned, now_ms) if concerned else ""
+    if len(status.targets) > 1 and concerned:
+        detail = f"{len(concerned)} of {len(status.targets)} {detail}".rstrip()
+    if detail:
+        said.append(chunk(harmless(detail), "strong" if state != "quiet" else "muted", 1))
+    upstream = {target.upstream for target in status.targets} - {None, "ok"}
+    if upstream:
+        said.append(chunk(f"CloudWatch {', '.join(sorted(map(str, upstream)))}", "warn", 2))
+    return said
+
+
+def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
+    target = targets[0]
+    match target.state:
+        case "backfilling":
+            return _progress(target.progress)
+        case "reconnecting":
+            wait = "" if target.retry_at_ms is None else _wait(target.retry_at_ms - now_ms)
+            return f"attempt {max(1, target.attempt)}{wait}"
+        case "quiet":
+            return f"alive, no lines for {_whole(now_ms - target.state_since_ms)}"
+        case "connecting" | "polling" | "failed":
+            return target.detail
+        case _:
+            return ""
+
+
+def _progress(progress: Progress | None) -> str:
+    if progress is None:
+        return ""
+    done, total = progress.received, progress.total
+    if not total:
+        return f"{figures.number(done)} lines of the past"
+    share = min(100, 100 * done // total)
+    return f"{share} % · {figures.number(done)} of {figures.number(total)}"
+
+
+def _wait(ms: int) -> str:
+    return f", in {ms / 1000:.1f} s" if ms > 0 else ", now"
+
+
+def _whole(ms: int) -> str:
+    """A duration without tenths, which would flicker."""
+    return figures.duration(ms // 1000 * 1000).replace(".0 s", " s")
+
+
+def pace(status: Status, *, ascii_only: bool = False) -> list[Chunk]:
+    """How much comes, and how far behind the viewer is."""
+    said: list[Chunk] = []
+    if status.lag_ms is not None and status.state in ("live", "backfilling", "polling"):
+        said.append(chunk(f"lag {figures.duration(status.lag_ms)}", "muted", 4))
+    said.append(chunk(f"{figures.number(round(status.rate_per_s))}/s", "muted", 5))
+    if any(status.volume):
+        bars = figures.sparkline(status.volume, SPARK_CELLS, ascii_only=ascii_only)
+        said.append(chunk(bars, "accent", 6))
+    return said
+
+
+def completeness(
+    status: Status, now_ms: int, zone: tzinfo = UTC, *, ascii_only: bool = False
+) -> list[Chunk]:
+    """Whether anything is missing. Green is said only of what equal digests prove."""
+    through = status.complete_through_ms
+    tick, cross, ring = ("ok", "x", "o") if ascii_only else ("✔", "✕", "○")
+    until = None if through is None else _until(through, now_ms, zone)
+    wrong = _wrong(status, zone)
+    said: list[Chunk] = []
+    if wrong:
+        said.append(chunk(f"{cross} {wrong}", "bad"))
+        said.append(
+            chunk(f"complete to {until}", "text", 3)
+            if until
+            else chunk("not yet proved", "warn", 3)
+        )
+    elif status.is_green and until is not None:
+        said.append(chunk(f"{tick} COMPLETE to {until}", "ok"))
+    else:
+        said.append(chunk(f"{ring} NOT YET PROVED", "warn"))
+    count = status.provisional
+    said.append(chunk(f"{figures.number(count)} provisional", "warn" if count else "muted", 2))
+    if status.unconfirmed:
+        said.append(chunk(f"{figures.number(status.unconfirmed)} unconfirmed", "warn", 1))
+    if not wrong:
+        missing = status.missing
+        said.append(chunk(f"{figures.number(missing)} missing", "bad" if missing else "muted", 1))
+    return said
+
+
+def _until(through: int, now_ms: int, zone: tzinfo) -> str:
+    text = figures.clock(through, zone)
+    if figures.date(through, zone) != figures.date(now_ms, zone):
+        text = f"{figures.date(through, zone)} {text}"
+    age = now_ms - through
+    return f"{text} ({_whole(age)} ago)" if age >= _STALE_MS else text
+
+
+def _wrong(status: Status, zone: tzinfo) -> str:
+    """What is known to be wrong, with its range; empty where nothing is."""
+    ranges = [(one.from_ms, one.through_ms) for one in status.unproved]
+    ranges += [(one.from_ms, one.through_ms) for one in status.lost]
+    open_gaps = [gap for gap in status.gaps if gap.state != "repaired"]
+    ranges += [(gap.from_ms, gap.through_ms) for gap in open_gaps]
+    if not ranges:
+        return ""
+    where = figures.span(min(low for low, _ in ranges), max(high for _, high in ranges), zone)
+    if status.missing:
+        return f"{figures.number(status.missing)} MISSING {where}"
+    if status.unproved or status.lost or any(gap.state == "unrecoverable" for gap in open_gaps):
+        return f"MISSING {where}"
+    return f"GAP {where} {open_gaps[0].state}"
+
+
+def position(place: Place, *, ascii_only: bool = False) -> list[Chunk]:
+    """Where the reader is, and what came since."""
+    arrow = "v" if ascii_only else "↓"
+    new = f"{arrow} {figures.number(place.new)} new"
+    if place.frozen:
+        said = f" FROZEN · {new} " if place.new else " FROZEN "
+        return [chunk(said, "badge.warn", 0, "app.freeze")]
+    if place.following:
+        return [chunk("following", "muted", 4)]
+    return [chunk(f" {new} ", "badge.accent" if place.new else "badge.quiet", 0, "app.follow")]

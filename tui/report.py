@@ -1,0 +1,266 @@
+"""What the panes say, as lines of text with roles: connection, one event, the keys. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
+from typing import Final
+
+from tui import figures
+from tui.bindings import sections
+from tui.harmless import Segment, harmless, segments
+from tui.rows import Line, Rule, describe
+from tui.status import STATE_LABELS, MarkStatus, Outage, Status, TargetStatus
+
+DETAIL_CHARS_MAX: Final = 64 << 10
+"""Characters of one message that the detail pane shows; ``y`` copies all of it."""
+
+OUTAGES_SHOWN: Final = 12
+HISTORY_SHOWN: Final = 16
+
+_FIELD_CELLS: Final = 13
+_ORIGINS: Final = {
+    "live": "live",
+    "backfill": "backfill: fetched because the past was asked for",
+    "repair": "repair: a whole scan found what the live path had missed",
+}
+_JSON: Final = re.compile(
+    r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<ok>"(?:[^"\\]|\\.)*")'
+    r"|(?P<accent>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?P<warn>true|false|null)"
+)
+
+Text = list[list[Segment]]
+
+
+def connection_report(status: Status, now_ms: int, zone: tzinfo = UTC) -> Text:
+    """Everything about the connections: state, proof, disconnections, history."""
+    lines: Text = []
+    for target in status.targets:
+        lines += _target(target, now_ms, zone)
+        lines.append([])
+    return lines[:-1]
+
+
+def _target(target: TargetStatus, now_ms: int, zone: tzinfo) -> Text:
+    since = figures.duration(max(0, now_ms - target.state_since_ms))
+    lines: Text = [
+        [(harmless(target.name), "strong")],
+        _field("address", harmless(target.url)),
+        _field("state", f"{STATE_LABELS[target.state]} for {since}"),
+    ]
+    if target.detail:
+        lines.append(_field("", harmless(target.detail), "warn"))
+    through = target.complete_through_ms
+    proof = "nothing yet" if through is None else figures.stamp(through, zone)[:19]
+    lines += [
+        _field("proved to", proof, "warn" if through is None else "ok"),
+        _field("marks", _marks(target)),
+        *_mark(target.last_mark, zone),
+        _field("events", _events(target)),
+        _field("cursor", f"seq {_count(target.after)} of {_count(target.head_seq)}"),
+        _field("epoch", harmless(target.epoch or "not known yet")),
+        _field("connection", f"number {target.generation}, {target.malformed} unreadable"),
+        _field("CloudWatch", _upstream(target)),
+    ]
+    lines += [[], [("Missing", "strong")], *_missing(target, zone)]
+    lines += [[], [("Disconnections", "strong")], *_outages(target.outages, now_ms, zone)]
+    lines += [[], [("History", "strong")]]
+    for entry in reversed(target.history[-HISTORY_SHOWN:]):
+        at, label = figures.clock(entry.at_ms, zone), STATE_LABELS[entry.state]
+        lines.append([(f"{at} ", "time"), (label, "text"), (f" {harmless(entry.detail)}", "muted")])
+    return lines
+
+
+def _marks(target: TargetStatus) -> str:
+    unequal = f", {target.marks_unequal} unequal" if target.marks_unequal else ", all equal"
+    return figures.number(target.marks) + (unequal if target.marks else "")
+
+
+def _mark(mark: MarkStatus | None, zone: tzinfo) -> Text:
+    if mark is None:
+        return []
+    sign, role = ("=", "ok") if mark.equal else ("≠", "bad")
+    return [
+        _field("last mark", figures.span(mark.from_ms, mark.through_ms, zone)),
+        _field("  theirs", f"{mark.digest}  {figures.number(mark.count)}"),
+        _field("  ours", f"{mark.own_digest}  {figures.number(mark.own_count)} {sign}", role),
+    ]
+
+
+def _events(target: TargetStatus) -> str:
+    said = f"{figures.number(target.events)}, {figures.number(target.duplicates)} again"
+    late, repaired = figures.number(target.late), figures.number(target.repaired)
+    return f"{said}, {late} late, {repaired} repaired"
+
+
+def _upstream(target: TargetStatus) -> str:
+    if target.upstream is None:
+        return "not heard of yet"
+    lag = target.upstream_lag_ms
+    return target.upstream + ("" if lag is None else f", {figures.duration(lag)} behind")
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else figures.number(value)
+
+
+def _missing(target: TargetStatus, zone: tzinfo) -> Text:
+    lines: Text = []
+    for unproved in target.unproved:
+        where = figures.span(unproved.from_ms, unproved.through_ms, zone)
+        said = "asked again, still different" if unproved.final else "asked for again"
+        count = figures.plural(unproved.missing, "line")
+        lines.append([(f"{where}  ", "time"), (f"{count} missing: {said}", "bad")])
+    for lost in target.lost:
+        where = figures.span(lost.from_ms, lost.through_ms, zone)
+        lines.append([(f"{where}  ", "time"), (f"gone: {harmless(lost.reason)}", "bad")])
+    for gap in target.gaps:
+        where = figures.span(gap.from_ms, gap.through_ms, zone)
+        role = {"repaired": "ok", "unrecoverable": "bad"}.get(gap.state, "warn")
+        said = f"gap {gap.state}, {figures.plural(gap.recovered, 'line')}: {harmless(gap.reason)}"
+        lines.append([(f"{where}  ", "time"), (said, role)])
+    return lines or [[("nothing", "muted")]]
+
+
+def _outages(outages: Sequence[Outage], now_ms: int, zone: tzinfo) -> Text:
+    lines: Text = []
+    for outage in reversed(outages[-OUTAGES_SHOWN:]):
+        ended = now_ms if outage.ended_ms is None else outage.ended_ms
+        length = figures.duration(ended - outage.began_ms)
+        code = "" if outage.code is None else f"{outage.code} "
+        said: str = "lasting" if outage.ended_ms is None else outage.outcome or "back"
+        if outage.recovered is not None:
+            said = f"{said}, {figures.plural(outage.recovered, 'line')} recovered"
+        lines.append(
+            [
+                (f"{figures.clock(outage.began_ms, zone)} ", "time"),
+                (f"{length:>6} ", "strong"),
+                (said, "warn" if outage.ended_ms is None else "ok"),
+            ]
+        )
+        lines.append([(f"         {code}{harmless(outage.reason)}", "muted")])
+    return lines or [[("none", "muted")]]
+
+
+def detail_report(
+    line: Line, *, group: str, level: str | None, confirmed: bool, zone: tzinfo = UTC
+) -> Text:
+    """Everything about one event."""
+    size = len(line.message)
+    local = "" if zone is UTC else f" ({figures.clock(line.timestamp, zone, millis=True)} local)"
+    lines: Text = [
+        _field("time", f"{figures.stamp(line.timestamp)} UTC{local}"),
+        _field("log stream", harmless(line.stream)),
+        [],
+        *_message(line.message[:DETAIL_CHARS_MAX]),
+    ]
+    if size > DETAIL_CHARS_MAX:
+        more = figures.plural(size - DETAIL_CHARS_MAX, "character")
+        lines.append([(f"… {more} more: y copies all", "control")])
+    lines += [
+        [],
+        _field("level", level or "none seen"),
+        _field("came as", _ORIGINS[line.origin]),
+    ]
+    if line.late_ms:
+        late = f"+{figures.duration(line.late_ms)}: its place had been proved complete before"
+        lines.append(_field("late", late, "warn"))
+    if not confirmed:
+        said = "the forwarder started anew and has not sent it again"
+        lines.append(_field("unconfirmed", said, "bad"))
+    return [
+        *lines,
+        _field("ingested", _ingested(line)),
+        _field("log group", harmless(group)),
+        _field("event id", harmless(line.id)),
+        _field("seq", figures.number(line.seq)),
+        _field("size", figures.plural(size, "character")),
+    ]
+
+
+def _ingested(line: Line) -> str:
+    if line.ingestion_time is None:
+        return "not told by the live path"
+    lag = figures.duration(line.ingestion_time - line.timestamp)
+    return f"{figures.stamp(line.ingestion_time)} UTC, {lag} after"
+
+
+def _message(message: str) -> Text:
+    parsed = _parsed(message)
+    if parsed is None:
+        return [segments(part) for part in message.split("\n")]
+    pretty = json.dumps(parsed, indent=2, ensure_ascii=False)
+    return [list(_coloured(part)) for part in pretty.split("\n")]
+
+
+def _parsed(message: str) -> object:
+    """The JSON object or list that a message is, or None."""
+    if not message.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        parsed: object = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    return parsed
+
+
+def _coloured(line: str) -> Iterable[Segment]:
+    at = 0
+    for found in _JSON.finditer(line):
+        yield from segments(line[at : found.start()])
+        role = found.lastgroup or "message"
+        for text, part in segments(found[0]):
+            yield text, role if part == "message" else part
+        at = found.end()
+    yield from segments(line[at:])
+
+
+def rule_report(rule: Rule, zone: tzinfo = UTC) -> Text:
+    """Everything about a rule in the list."""
+    through = "still" if rule.through_ms is None else figures.stamp(rule.through_ms, zone)
+    return [
+        [(harmless(describe(rule)), "strong")],
+        _field("from", figures.stamp(rule.from_ms, zone)),
+        _field("through", through),
+        _field("reason", harmless(rule.reason) or "none given"),
+    ]
+
+
+def help_report(*, controls: bool) -> Text:
+    """The keys, what the signs mean, and where it departs from other viewers."""
+    lines: Text = []
+    for heading, keys in sections(controls=controls).items():
+        lines.append([(heading, "strong")])
+        lines += [[(f"  {key.shown:<11}", "key"), (key.help, "text")] for key in keys]
+        lines.append([])
+    lines.append([("The column before the time", "strong")])
+    for sign, role, said in (
+        ("↑", "gutter.backfill", "fetched because the past was asked for"),
+        ("+", "gutter.repair", "found by a whole scan: the live path had missed it"),
+        ("~", "gutter.late", "came when its time had been proved complete already"),
+        ("?", "gutter.unconfirmed", "not yet sent again by a forwarder that started anew"),
+    ):
+        lines.append([(f"  {sign:<11}", role), (said, "text")])
+    lines += [
+        [],
+        [("The line at the bottom", "strong")],
+        [
+            ("  COMPLETE   ", "ok"),
+            ("count and digest equal the forwarder's, up to that time", "text"),
+        ],
+        [("  provisional", "warn"), (" shown, and newer than what is proved", "text")],
+        [("  missing    ", "bad"), ("known to exist, and not here", "text")],
+        [],
+        [("Other than in less and lnav", "strong")],
+    ]
+    for keys in sections(controls=controls).values():
+        lines += [
+            [(f"  {key.shown:<11}", "key"), (key.departs, "muted")] for key in keys if key.departs
+        ]
+    return lines
+
+
+def _field(name: str, value: str, role: str = "text") -> list[Segment]:
+    return [(f"{name:<{_FIELD_CELLS}}", "muted"), (value, role)]

@@ -1,0 +1,93 @@
+"""The pane beside the log: which of its contents is open, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Literal
+
+from tui import report
+from tui.levels import level_of
+from tui.ports import ViewerEngine
+from tui.rows import Row, Rule
+from tui.widgets.pane import Pane
+
+Content = Literal["detail", "connection"]
+
+_HINT = "Tab, then arrows: scroll · Esc: close"
+
+
+class Side:
+    """Opens and closes the pane, and fills it."""
+
+    def __init__(
+        self,
+        pane: Pane,
+        engine: ViewerEngine,
+        current: Callable[[], Row | None],
+        clock: Callable[[], int],
+        zone: tzinfo,
+    ) -> None:
+        """Closed.
+
+        Args:
+            pane: the widget.
+            engine: what the connection panel is about.
+            current: the row that the detail is about.
+            clock: the time in ms.
+            zone: of local times.
+
+        """
+        self.content: Content | None = None
+        self._pane = pane
+        self._engine = engine
+        self._current = current
+        self._clock = clock
+        self._zone = zone
+        pane.border_subtitle = _HINT
+        pane.display = False
+
+    def toggle(self, content: Content) -> None:
+        """Open with a content, or close where it is open with it."""
+        self.content = None if self.content == content else content
+        self._pane.display = self.content is not None
+        self.refresh(content, anew=True)
+
+    def close(self) -> bool:
+        """Close; whether it was open."""
+        was_open = self.content is not None
+        self.content = None
+        self._pane.display = False
+        return was_open
+
+    def refresh(self, content: Content, *, anew: bool = False) -> None:
+        """Say it again, where that content is open.
+
+        Args:
+            content: what may have changed.
+            anew: it is about something else now: begin at the top.
+
+        """
+        if self.content != content:
+            return
+        lines = self._connection() if content == "connection" else self._detail()
+        self._pane.show(content, lines, anew=anew)
+
+    def _connection(self) -> report.Text:
+        return report.connection_report(self._engine.status, self._clock(), self._zone)
+
+    def _detail(self) -> report.Text:
+        row = self._current()
+        if row is None:
+            return [[("no line yet", "muted")]]
+        if isinstance(row, Rule):
+            return report.rule_report(row, self._zone)
+        targets = self._engine.status.targets
+        target = targets[row.lane] if row.lane < len(targets) else None
+        return report.detail_report(
+            row,
+            group="" if target is None else target.group or target.name,
+            level=level_of(row.message),
+            confirmed=self._engine.timeline.is_confirmed(row),
+            zone=self._zone,
+        )

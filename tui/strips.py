@@ -1,0 +1,220 @@
+"""Rows of the timeline as strips of the screen, each made once and kept while it is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from rich.segment import Segment as Cell
+from textual.cache import LRUCache
+from textual.strip import Strip
+
+from tui import format as fmt
+from tui.format import Columns, TimeMode
+from tui.harmless import MESSAGE, Segment
+from tui.palette import Palette, Surface
+from tui.rows import Line, Row, Rule
+
+STRIPS_MAX: Final = 4096
+"""Rows whose strips are kept: some seventy screens."""
+
+STREAM_CELLS_MAX: Final = 30
+STREAM_CELLS_NARROW: Final = 13
+"""What a long stream name gets at least: a folder or two by their initials, and the task."""
+
+_CHARS_A_CELL: Final = 4
+"""Characters of a message that are looked at for one cell of it: colour codes take their part."""
+
+_NO_EDGE: Final[Segment] = ("", MESSAGE)
+
+Made = tuple[Row, int, list[Strip]]
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Everything about how rows look but the theme."""
+
+    width: int = 80
+    left: int = 0
+    """Cells of the message that are scrolled out at the left."""
+    wrapped: bool = False
+    time: TimeMode = TimeMode.UTC
+    dated: bool = False
+    pattern: re.Pattern[str] | None = None
+    """What is searched for."""
+
+
+class Strips:
+    """Makes strips of rows, and keeps them until the look changes."""
+
+    def __init__(
+        self,
+        palette: Palette,
+        level_of: Callable[[Line], str | None],
+        is_confirmed: Callable[[Line], bool],
+        columns: Columns,
+    ) -> None:
+        """Make strips with a palette.
+
+        Args:
+            palette: the styles.
+            level_of: the level of a line, None where it has none.
+            is_confirmed: whether a line counts in the present epoch.
+            columns: zone and glyphs; widths are found from what is shown.
+
+        """
+        self._palette = palette
+        self._level_of = level_of
+        self._is_confirmed = is_confirmed
+        self._columns = columns
+        self._look = Look()
+        self._made: LRUCache[tuple[int, Surface, Segment], Made] = LRUCache(STRIPS_MAX)
+        self.now_ms = 0
+        """What relative times count from."""
+
+    @property
+    def look(self) -> Look:
+        """How rows look."""
+        return self._look
+
+    @property
+    def columns(self) -> Columns:
+        """The columns before the message."""
+        return self._columns
+
+    def set_look(self, look: Look) -> None:
+        """Draw rows otherwise from now on."""
+        if look != self._look:
+            self._look = look
+            cells = min(self._columns.stream_cells, self._stream_cells_max)
+            self._set_columns(time=look.time, dated=look.dated, stream_cells=cells)
+
+    def set_palette(self, palette: Palette) -> None:
+        """The theme changed."""
+        self._palette = palette
+        self.forget()
+
+    def forget(self) -> None:
+        """Make all strips anew: something outside changed what rows look like."""
+        self._made.clear()
+
+    def widen(self, rows: list[Row]) -> bool:
+        """Make room for the stream names of these rows; whether that changed anything."""
+        longest = max((len(row.stream) for row in rows if isinstance(row, Line)), default=0)
+        cells = min(longest, self._stream_cells_max)
+        if cells <= self._columns.stream_cells:
+            return False
+        self._set_columns(stream_cells=cells)
+        return True
+
+    def lines_of(self, row: Row, previous: Row | None) -> int:
+        """How many lines of the screen a row takes."""
+        return len(self.strips(row, previous))
+
+    def strips(
+        self,
+        row: Row,
+        previous: Row | None,
+        surface: Surface = "log",
+        edge: Segment = _NO_EDGE,
+    ) -> list[Strip]:
+        """The strips of a row, one unless wrapped.
+
+        Args:
+            row: what to draw.
+            previous: the row above it.
+            surface: what it is drawn on.
+            edge: what follows it at the right: a cell of the scroll bar.
+
+        """
+        extra = self._extra(row, previous)
+        key = (row.key, surface, edge)
+        found = self._made.get(key)
+        if found is not None and found[0] is row and found[1] == extra:
+            return found[2]
+        lines = self._line(row, previous) if isinstance(row, Line) else [self._rule(row)]
+        strips = [self._strip(line, surface, edge) for line in lines]
+        self._made[key] = (row, extra, strips)
+        return strips
+
+    def blank(self, edge: Segment) -> Strip:
+        """A line of the screen that has no row."""
+        return self._strip([], "log", edge)
+
+    @property
+    def _stream_cells_max(self) -> int:
+        return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, self._look.width // 6))
+
+    def _set_columns(self, **changes: object) -> None:
+        self._columns = msgspec.structs.replace(self._columns, **changes)
+        self.forget()
+
+    def _extra(self, row: Row, previous: Row | None) -> int:
+        """What the strips depend on besides row and look."""
+        if self._look.time is TimeMode.RELATIVE:
+            return self.now_ms // 1000
+        if self._look.time is TimeMode.DELTA:
+            return row.timestamp if previous is None else previous.timestamp
+        return 0
+
+    def _line(self, line: Line, previous: Row | None) -> list[list[Segment]]:
+        columns, look = self._columns, self._look
+        level = self._level_of(line)
+        prefix = [
+            fmt.gutter(
+                line.origin,
+                late=line.late_ms > 0,
+                confirmed=self._is_confirmed(line),
+                ascii_only=columns.ascii_only,
+            ),
+            (
+                fmt.time_text(
+                    line.timestamp,
+                    columns,
+                    now_ms=self.now_ms,
+                    previous_ms=None if previous is None else previous.timestamp,
+                )
+                + " ",
+                "time",
+            ),
+            (
+                fmt.stream_text(line.stream, columns.stream_cells, ascii_only=columns.ascii_only)
+                + " ",
+                fmt.stream_role(line.stream),
+            ),
+            fmt.level_segment(level),
+            (" ", MESSAGE),
+        ]
+        cells = max(1, look.width - columns.cells)
+        rows = fmt.WRAPPED_ROWS_MAX + 1 if look.wrapped else 1
+        message = fmt.message_segments(
+            line.message,
+            level,
+            ascii_only=columns.ascii_only,
+            chars_max=_CHARS_A_CELL * (look.left + cells * rows) + 256,
+        )
+        if look.pattern is not None:
+            message = fmt.highlight(message, look.pattern)
+        if not look.wrapped:
+            return [prefix + fmt.clip(message, look.left, cells)]
+        first, *others = fmt.wrap(message, cells)
+        indent = (" " * columns.cells, MESSAGE)
+        return [[*prefix, *first], *([indent, *other] for other in others)]
+
+    def _rule(self, rule: Rule) -> list[Segment]:
+        columns = self._columns
+        zone = columns.zone if columns.time is TimeMode.LOCAL else None
+        text, role = fmt.rule_text(rule, zone)
+        return fmt.rule_segments(text, role, self._look.width, ascii_only=columns.ascii_only)
+
+    def _strip(self, line: list[Segment], surface: Surface, edge: Segment) -> Strip:
+        width = self._look.width
+        style = self._palette.style
+        cells = [
+            Cell(text, style(role, surface)) for text, role in fmt.clip(line, 0, width) if text
+        ]
+        text, role = edge
+        if text:
+            cells.append(Cell(text, style(role)))
+        return Strip(cells, width + len(text))

@@ -1,0 +1,47 @@
+"""The filters that are on, as chips that a click takes away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tui import figures
+from tui.chunks import Chunk, chunk
+from tui.filters import Filters
+from tui.harmless import harmless
+from tui.levels import LEVELS
+from tui.palette import Palette
+from tui.widgets.bar import Bar
+
+_TEXT_CHARS: Final = 24
+
+
+class ChipBar(Bar):
+    """Least level and chips, with the hits of each."""
+
+    def __init__(self, palette: Palette) -> None:
+        """No filters."""
+        super().__init__(palette, id="chip-bar")
+        self.display = False
+
+    def update(self, filters: Filters, shown: int, total: int) -> None:
+        """Show the filters, and how many lines they leave."""
+        self.display = filters.is_any
+        if not filters.is_any:
+            return
+        said: list[Chunk] = []
+        role = "accent" if filters.are_on else "muted"
+        if not filters.are_on:
+            said.append(chunk("filters off", "warn", 0, "app.filters"))
+        if filters.minimum != LEVELS[0]:
+            said.append(chunk(f"{filters.minimum.upper()} and above", role, 1, "app.level(1)"))
+        for index, chip in enumerate(filters.chips):
+            sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
+            short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
+            parts = (
+                (f"{sign} ", "muted"),
+                (short, role),
+                (f" {figures.number(chip.hits)}", "text"),
+            )
+            said.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
+        left = f"{figures.number(shown)} of {figures.plural(total, 'line')}"
+        self.show(said, [chunk(left, "muted", 1)])

@@ -1,0 +1,25 @@
+"""The footer: as many of the keys as fit, each of which can be clicked."""
+
+from __future__ import annotations
+
+from tui.bindings import available
+from tui.chunks import Chunk
+from tui.palette import Palette
+from tui.widgets.bar import Bar
+
+
+class KeyBar(Bar):
+    """Keys and what they do."""
+
+    def __init__(self, palette: Palette, *, controls: bool) -> None:
+        """A bar with the keys that do something here."""
+        super().__init__(palette, id="key-bar")
+        keys = [key for key in available(controls=controls) if key.label]
+        self._left = tuple(
+            Chunk(
+                ((key.shown.split()[0], "key"), (f" {key.label}", "muted")),
+                key.footer,
+                f"app.{key.acts[0].action}",
+            )
+            for key in keys
+        )
