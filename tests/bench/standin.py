@@ -113,7 +113,7 @@ def make_handler(store: Store) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:  # type: ignore[override] # says nothing
+        def log_message(self, *_: object) -> None:
             """Requests are not logged."""
 
     return Handler

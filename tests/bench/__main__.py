@@ -1,0 +1,62 @@
+"""``make bench``: measures and reports; nothing is asserted and nothing fails by being slow.
+
+Absolute figures vary from machine to machine and from run to run: compare what stands side by
+side in one report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+
+from tests.bench import delivery, lag, pages
+from tests.bench.pages import Rate
+
+
+def main() -> None:
+    """Run the parts that were asked for, all without any."""
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("parts", nargs="*", help="pages, delivery, lag; none = all")
+    parser.add_argument("--seconds", type=float, default=20, help="length of each lag run")
+    parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
+    given = parser.parse_args()
+    parts = given.parts or ["pages", "delivery", "lag"]
+    _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    if "pages" in parts:
+        _say("\n## CloudWatch page to journal (one core)")
+        _table(pages.measure())
+    if "delivery" in parts:
+        _say("\n## Journal to viewer, over a loopback WebSocket")
+        _table(delivery.measure())
+    if "lag" in parts:
+        _say(f"\n## Lag from writing to output, polling each second, {given.seconds:.0f} s")
+        head = f"{'events/s':>9} {'events':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
+        _say(f"{head}  CPU in % of a core, memory")
+        for rate in given.rates:
+            _lag(lag.measure(rate, given.seconds))
+
+
+def _table(rates: list[Rate]) -> None:
+    for one in rates:
+        _say(f"{one.per_s:>12,.0f} events/s  {one.what}" + (f"  ({one.note})" if one.note else ""))
+
+
+def _lag(report: lag.LagReport) -> None:
+    costs = ", ".join(
+        f"{name} {cost.cpu_percent:.1f} % {cost.rss_mb:.0f} MB"
+        for name, cost in report.costs.items()
+    )
+    _say(
+        f"{report.rate:>9,} {report.events:>8,} {report.p50_ms:>8,.0f} {report.p99_ms:>8,.0f}"
+        f" {report.max_ms:>8,.0f}  {costs}"
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+main()
