@@ -17,7 +17,7 @@ from typing import Final
 from forwarder.budget import Backoff
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
-from forwarder.errors import CloudWatchError, EventError, ForwarderError
+from forwarder.errors import CloudWatchError, EventError, ForwarderError, Throttled
 from forwarder.ingest import LogGroup
 from forwarder.reconciler import Due, Schedule
 from forwarder.records import Row
@@ -269,7 +269,8 @@ class Feed:
         self._tell_state()
 
     def _failed(self, error: ForwarderError) -> None:
-        self._watch.poll_outcome("unreachable", self._clock())
+        outcome: Outcome = "throttled" if isinstance(error, Throttled) else "unreachable"
+        self._watch.poll_outcome(outcome, self._clock())
         if self.trouble != str(error):
             _LOG.warning("%s: %s (trying again)", self._group.name, error)
         self.trouble = str(error)

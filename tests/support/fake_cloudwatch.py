@@ -1,0 +1,143 @@
+"""A CloudWatch in this process, for tests of what reads it: no network, no threads, no waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, TypeVar
+
+from forwarder.cloudwatch import CloudWatch, Observer
+from forwarder.errors import CloudWatchError, Throttled
+from forwarder.records import LogEvent
+from forwarder.turns import Priority
+
+_T = TypeVar("_T")
+
+
+class Clock:
+    """A clock that stands still until it is moved; ms."""
+
+    def __init__(self, now_ms: int = 1_795_000_000_000) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class FakeCloudWatch(CloudWatch):
+    """One log group's events; failures, hidden events and held-up calls as a test says."""
+
+    def __init__(self, group: str, clock: Clock) -> None:
+        super().__init__()
+        self.random = lambda: 0.0
+        self.clock = clock
+        self.group = group
+        self.created = clock.now_ms
+        self.retention_days: int | None = None
+        self.streams: dict[str, int] = {}
+        """Creation times."""
+        self.events: list[LogEvent] = []
+        self.page_events = 10_000
+        self.asked: list[tuple[Priority, int, int | None]] = []
+        """Scans begun: priority, since, until."""
+        self.finished = 0
+        """Scans whose last page was given out."""
+        self.down: CloudWatchError | None = None
+        """What every call fails with."""
+        self.breaks_after: int | None = None
+        """Pages after which a scan fails with ``down``; None: at once."""
+        self.gates: dict[Priority, asyncio.Event] = {}
+        """Pages of that priority wait for this."""
+        self._number = 0
+
+    def put(self, stream: str, *events: tuple[int, str]) -> list[LogEvent]:
+        """Write (timestamp, message) pairs now; the log stream is made if need be."""
+        self.streams.setdefault(stream, self.clock.now_ms)
+        made = []
+        for timestamp, message in events:
+            self._number += 1
+            made.append(LogEvent(str(self._number), timestamp, self.clock.now_ms, stream, message))
+        self.events += made
+        return made
+
+    def delete_stream(self, stream: str) -> None:
+        """Delete a log stream and its events."""
+        del self.streams[stream]
+        self.events = [event for event in self.events if event.stream != stream]
+
+    async def fetch_logs_since_timestamp(
+        self,
+        group: str,
+        since: int,
+        until: int | None = None,
+        streams: Sequence[str] | str | None = None,
+        *,
+        priority: Priority = Priority.SCAN,
+        observer: Observer | None = None,
+    ) -> AsyncGenerator[list[LogEvent], None]:
+        """As the real one."""
+        assert group == self.group
+        assert streams is None
+        self.asked.append((priority, since, until))
+        pages = 0
+        while True:
+            if priority in self.gates:
+                await self.gates[priority].wait()
+            if self.down is not None and (self.breaks_after or 0) <= pages:
+                if observer is not None:
+                    observer("throttled" if isinstance(self.down, Throttled) else "unreachable")
+                raise self.down
+            if observer is not None:
+                observer("ok")
+            wanted = (one for one in self.events if since <= one.timestamp)
+            rows = sorted(
+                (one for one in wanted if until is None or one.timestamp <= until),
+                key=lambda one: one.timestamp,
+            )
+            start = pages * self.page_events
+            pages += 1
+            if page := rows[start : start + self.page_events]:
+                yield page
+            if start + self.page_events >= len(rows):
+                self.finished += 1
+                return
+
+    async def call(
+        self,
+        function: Callable[[Any], _T],
+        *,
+        group: str | None = None,
+        priority: Priority = Priority.SCAN,
+        with_token: bool = False,
+    ) -> _T:
+        """As the real one, with a client that knows how to describe."""
+        assert group in (None, self.group)
+        assert not with_token
+        _ = priority
+        if self.down is not None:
+            raise self.down
+        return function(_Client(self))
+
+
+class _Client:
+    def __init__(self, fake: FakeCloudWatch) -> None:
+        self._fake = fake
+
+    def describe_log_groups(self, **_: object) -> dict[str, Any]:
+        group: dict[str, Any] = {
+            "logGroupName": self._fake.group,
+            "creationTime": self._fake.created,
+        }
+        if self._fake.retention_days is not None:
+            group["retentionInDays"] = self._fake.retention_days
+        return {"logGroups": [group]}
+
+    def describe_log_streams(self, **asked: object) -> dict[str, Any]:
+        assert asked["logGroupName"] == self._fake.group
+        prefix = str(asked.get("logStreamNamePrefix", ""))
+        found = [
+            {"logStreamName": name, "creationTime": created}
+            for name, created in sorted(self._fake.streams.items())
+            if name.startswith(prefix)
+        ]
+        return {"logStreams": found}

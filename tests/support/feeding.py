@@ -1,0 +1,110 @@
+"""A feed on a fake CloudWatch and a journal in memory, driven by a clock of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from forwarder.config import Config
+from forwarder.feed import Feed
+from forwarder.ingest import LogGroup
+from forwarder.journal.memory import MemoryJournal
+from forwarder.reconciler import Schedule
+from forwarder.records import GapRecord, Notice, ScanDone
+from forwarder.turns import Priority
+from tests.support.fake_cloudwatch import Clock, FakeCloudWatch
+
+GROUP = "/fake/group"
+
+
+class Rig:
+    """The parts, joined; ``run`` runs the feed, ``pass_ms`` lets time pass."""
+
+    def __init__(self, journal: MemoryJournal | None = None, *, now_ms: int | None = None) -> None:
+        self.clock = Clock() if now_ms is None else Clock(now_ms)
+        self.cloudwatch = FakeCloudWatch(GROUP, self.clock)
+        self.journal = journal or MemoryJournal(GROUP)
+        self.group = LogGroup(self.journal)
+        self.config = Config(groups=(GROUP,))
+        schedule = Schedule(self.clock(), self.group.coverage.end)
+        self.feed = Feed(
+            self.group,
+            self.cloudwatch,
+            schedule,
+            config=self.config,
+            clock=self.clock,
+            on_progress=self._progress,
+        )
+        self.notices: list[Notice] = []
+        self._changed = asyncio.Event()
+        self._runs: asyncio.Task[None] | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """What the clock says."""
+        return self.clock.now_ms
+
+    def _progress(self) -> None:
+        self.notices += self.group.take_notices()
+        self._changed.set()
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Run the feed for the length of a block; its first poll is over when it begins."""
+        self._runs = asyncio.create_task(self.feed.run())
+        try:
+            await self.until(lambda: self.feed.ready)
+            yield
+        finally:
+            # A feed that has ended by an error has told it to ``until``.
+            if not self._runs.done():
+                self._runs.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._runs
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the feed has made a condition true, or has ended by an error."""
+        async with asyncio.timeout(30):
+            while not condition():
+                if self._runs is not None and self._runs.done():
+                    self._runs.result()
+                # Some of what a test looks at changes without a word to viewers.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await self._changed.wait()
+                self._changed.clear()
+
+    async def pass_ms(self, milliseconds: int) -> None:
+        """Let time pass, and every scan that becomes due by that finish."""
+        self.clock.now_ms += milliseconds
+        begun, finished = len(self.cloudwatch.asked), self.cloudwatch.finished
+        self.feed.hint()
+        await self.until(lambda: len(self.cloudwatch.asked) > begun)
+        await self.until(
+            lambda: self.cloudwatch.finished - finished >= len(self.cloudwatch.asked) - begun
+        )
+        for _ in range(20):  # what follows from the last page
+            await asyncio.sleep(0)
+
+    async def try_again(self) -> None:
+        """Let so much time pass that a poll that failed is due again, and see it begin."""
+        self.clock.now_ms += 20_000
+        polls = self._polls()
+        self.feed._due.set()  # what time alone would do, later
+        await self.until(lambda: self._polls() > polls)
+
+    def _polls(self) -> int:
+        return sum(priority is Priority.POLL for priority, _, _ in self.cloudwatch.asked)
+
+    def messages(self) -> list[str | None]:
+        """The journal's messages in order of discovery."""
+        return [row.message for row in self.journal.read_after(0, 1_000_000)]
+
+    def marks(self) -> list[ScanDone]:
+        """The marks so far."""
+        return [one for one in self.notices if isinstance(one, ScanDone)]
+
+    def gaps(self) -> list[GapRecord]:
+        """The gap notices so far."""
+        return [one for one in self.notices if isinstance(one, GapRecord)]

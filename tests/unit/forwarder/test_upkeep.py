@@ -1,0 +1,104 @@
+"""Deleted log streams, the log group's settings, and retention."""
+
+from __future__ import annotations
+
+import pytest
+
+from forwarder import upkeep
+from forwarder.config import DAY_MS
+from forwarder.errors import AccessDenied
+from forwarder.upkeep import GROUP_AGE_MS
+from forwarder.wants import OLDER_THAN_GROUP_MS
+from tests.support.feeding import Rig
+
+MINUTE = 60_000
+
+
+async def test_marks_come_again_after_a_stream_was_deleted() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("kept", (rig.now_ms, "kept"))
+    rig.cloudwatch.put("gone", (rig.now_ms, "gone"))
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.delete_stream("gone")
+        marked = len(rig.marks())
+        await rig.pass_ms(1_000)
+        assert len(rig.marks()) == marked  # [8]
+        await rig.until(lambda: not rig.feed._upkeep._suspects)
+        await rig.pass_ms(1_000)
+        assert len(rig.marks()) > marked
+        assert rig.messages() == ["kept", "gone"]
+
+
+async def test_a_stream_that_exists_excuses_nothing() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms, "one"), (rig.now_ms, "two"))
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        hidden = rig.cloudwatch.events.pop()
+        marked = len(rig.marks())
+        for _ in range(3):
+            await rig.pass_ms(1_000)
+        assert len(rig.marks()) == marked
+        rig.cloudwatch.events.append(hidden)
+        await rig.pass_ms(1_000)
+        assert len(rig.marks()) > marked
+
+
+async def test_a_stream_that_was_made_anew_was_deleted_too() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms, "old"))
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.delete_stream("s")
+        rig.clock.now_ms += 100
+        rig.cloudwatch.put("s", (rig.now_ms, "new"))
+        marked = len(rig.marks())
+        await rig.pass_ms(1_000)
+        await rig.pass_ms(1_000)
+        assert len(rig.marks()) > marked
+        assert rig.messages() == ["old", "new"]
+
+
+async def test_the_settings_of_the_group_are_learnt() -> None:
+    rig = Rig()
+    rig.cloudwatch.retention_days = 3
+    rig.cloudwatch.created = rig.now_ms - 7 * DAY_MS
+    async with rig.run():
+        await rig.until(lambda: rig.group.retention_ms == 3 * DAY_MS)
+        assert rig.feed._upkeep.floor_ms() == rig.cloudwatch.created - OLDER_THAN_GROUP_MS
+
+
+async def test_without_permission_to_ask_it_works_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def denied(*_: object) -> None:
+        msg = "not allowed: logs:DescribeLogGroups"
+        raise AccessDenied(msg)
+
+    monkeypatch.setattr(upkeep, "find_group", denied)
+    monkeypatch.setattr(upkeep, "find_stream", denied)
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms, "one"))
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.delete_stream("s")
+        await rig.pass_ms(1_000)
+        await rig.pass_ms(1_000)
+        assert rig.messages() == ["one"]
+        assert rig.group.retention_ms is None
+        assert rig.feed._upkeep.floor_ms() == rig.now_ms - GROUP_AGE_MS - OLDER_THAN_GROUP_MS
+
+
+async def test_bodies_go_by_age_but_not_what_a_viewer_is_owed() -> None:
+    rig = Rig()
+    day = rig.config.retain_ms
+    rig.cloudwatch.put("s", *((rig.now_ms - day + minute * MINUTE, "m") for minute in range(-3, 3)))
+    rig.group.ingest(rig.cloudwatch.events, "backfill")
+    rig.feed.want("viewer", rig.now_ms - day - 2 * MINUTE)
+    await rig.feed._upkeep.retain_once()
+    assert rig.messages() == [None, *["m"] * 5]
+    rig.feed.unwant("viewer")
+    await rig.feed._upkeep.retain_once()
+    assert rig.messages() == [*[None] * 3, *["m"] * 3]
+    assert rig.group.head_seq == 6
