@@ -1,0 +1,213 @@
+"""The control API: faults, ledger and verdict over HTTP, on 127.0.0.1 alone.
+
+The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 404 or 405.
+
+| request | answer |
+|---|---|
+| ``GET /simulator/faults`` | the faults that are on or scheduled |
+| ``POST /simulator/faults`` | switches one on; the body is a ``FaultRequest`` |
+| ``GET``, ``DELETE /simulator/faults/NAME`` | one of them; heals it (204) |
+| ``GET /simulator/types`` | every fault that there is, with its attributes |
+| ``POST /simulator/heal`` | heals all |
+| ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions fall silent |
+| ``GET /simulator/ledger`` | what CloudWatch accepted, NDJSON |
+| ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
+| ``GET /simulator/executions``, ``/simulator/seed`` | what runs and ran; what replays it |
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+
+import msgspec
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import Map, Rule
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from simulator.errors import NotFoundError, SimulatorError
+from simulator.faults.board import Board, FaultRequest, catalogue
+from simulator.ledger import Ledger, as_json
+from simulator.workload import Workload
+from simulator.writer import Writer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+RECORD_BYTES_MAX: Final = 1 << 30
+"""A record of two million events of the workload takes less."""
+
+REQUEST_BYTES_MAX: Final = 65_536
+POLL_S: Final = 0.1
+"""How soon the server notices that it is to end."""
+
+_T = TypeVar("_T")
+_LINES_A_CHUNK: Final = 500
+_GRACE_MS_MAX: Final = 3_600_000
+
+_URLS: Final = Map(
+    [
+        Rule("/simulator/faults", endpoint="faults", methods=["GET", "POST"]),
+        Rule("/simulator/faults/<name>", endpoint="fault", methods=["GET", "DELETE"]),
+        Rule("/simulator/types", endpoint="types", methods=["GET"]),
+        Rule("/simulator/heal", endpoint="heal", methods=["POST"]),
+        Rule("/simulator/workload", endpoint="workload", methods=["GET", "POST"]),
+        Rule("/simulator/ledger", endpoint="ledger", methods=["GET"]),
+        Rule("/simulator/verdict", endpoint="verdict", methods=["POST"]),
+        Rule("/simulator/executions", endpoint="executions", methods=["GET"]),
+        Rule("/simulator/seed", endpoint="seed", methods=["GET"]),
+    ]
+)
+
+
+class _WorkloadRequest(msgspec.Struct, forbid_unknown_fields=True):
+    running: bool
+
+
+class Parts(NamedTuple):
+    """What the control API controls."""
+
+    board: Board
+    ledger: Ledger
+    workload: Workload
+    writer: Writer
+    now_ms: Callable[[], int]
+
+
+class Control:
+    """The WSGI application."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Answers for these parts."""
+        self._parts = parts
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        return self.respond(Request(environ))(environ, start_response)
+
+    def respond(self, request: Request) -> Response:
+        """The answer to a request; what is wrong with it is said in JSON."""
+        try:
+            endpoint, values = _URLS.bind_to_environ(request.environ).match()
+            answer: Response = getattr(self, f"_{endpoint}")(request, **values)
+        except HTTPException as error:
+            text = f"{request.method} {request.path}: {error.name}".lower()
+            return _json({"error": text}, error.code or 500)
+        except NotFoundError as error:
+            return _json({"error": str(error)}, 404)
+        except SimulatorError as error:
+            return _json({"error": str(error)}, 400)
+        return answer
+
+    def _faults(self, request: Request) -> Response:
+        if request.method == "GET":
+            return _json(self._parts.board.all_told())
+        return _json(self._parts.board.switch_on(_body(request, FaultRequest)))
+
+    def _fault(self, request: Request, name: str) -> Response:
+        if request.method == "GET":
+            return _json(self._parts.board.told(name))
+        self._parts.board.switch_off(name)
+        return Response(status=204)
+
+    def _types(self, request: Request) -> Response:
+        del request
+        return _json(catalogue())
+
+    def _heal(self, request: Request) -> Response:
+        del request
+        return _json({"healed": self._parts.board.heal()})
+
+    def _workload(self, request: Request) -> Response:
+        writer = self._parts.writer
+        if request.method == "POST":
+            (writer.resume if _body(request, _WorkloadRequest).running else writer.pause)()
+        return _json({"running": writer.is_running, "accepted": len(self._parts.ledger)})
+
+    def _ledger(self, request: Request) -> Response:
+        del request
+        return Response(self._ledger_lines(), mimetype="application/x-ndjson")
+
+    def _ledger_lines(self) -> Iterator[str]:
+        lines = (json.dumps(as_json(event)) + "\n" for event in self._parts.ledger.events())
+        while chunk := "".join(itertools.islice(lines, _LINES_A_CHUNK)):
+            yield chunk
+
+    def _verdict(self, request: Request) -> Response:
+        text = request.args.get("grace_ms", "0")
+        if not (text.isascii() and text.isdigit() and int(text) <= _GRACE_MS_MAX):
+            msg = f"grace_ms must be a whole number from 0 to {_GRACE_MS_MAX}"
+            raise SimulatorError(msg)
+        if (request.content_length or 0) > RECORD_BYTES_MAX:
+            raise RequestEntityTooLarge
+        # Without a grace, what nobody can see yet is pending; with one, so is what is that new.
+        expected_before_ms = self._parts.now_ms() - int(text) + 1
+        lines = io.BufferedReader(cast("io.RawIOBase", request.stream))
+        verdict = self._parts.ledger.verdict(lines, expected_before_ms=expected_before_ms)
+        return _json(verdict.report())
+
+    def _executions(self, request: Request) -> Response:
+        del request
+        now_ms = self._parts.now_ms()
+        return _json(
+            [
+                {
+                    "execution": one.id,
+                    "stream": one.stream,
+                    "status": one.status(now_ms),
+                    "started_ms": one.started_ms,
+                    "ends_ms": one.ends_ms,
+                }
+                for one in self._parts.workload.executions(now_ms)
+            ]
+        )
+
+    def _seed(self, request: Request) -> Response:
+        del request
+        return _json({"seed": self._parts.workload.seed})
+
+
+def _body(request: Request, kind: type[_T]) -> _T:
+    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+        raise RequestEntityTooLarge
+    try:
+        return msgspec.json.decode(request.get_data(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"the body is not what is wanted: {error}"
+        raise SimulatorError(msg) from error
+
+
+def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever JSON can hold
+    # Escaped, since log messages may hold lone surrogates.
+    return Response(json.dumps(answer) + "\n", status, mimetype="application/json")
+
+
+class _Handler(WSGIRequestHandler):
+    """Says nothing of requests that went well."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
+        if type == "error":
+            super().log(type, message, *args)
+
+
+def serve(listener: socket.socket, parts: Parts) -> BaseWSGIServer:
+    """Answer requests from daemon threads, until the server's ``shutdown``."""
+    host, port = listener.getsockname()[:2]
+    server = make_server(
+        host,
+        port,
+        Control(parts),
+        threaded=True,
+        request_handler=_Handler,
+        fd=listener.fileno(),
+    )
+    threading.Thread(
+        target=server.serve_forever, args=(POLL_S,), name="control", daemon=True
+    ).start()
+    return server

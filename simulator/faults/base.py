@@ -1,0 +1,176 @@
+"""What every fault is: a name, attributes with units, a share that it hits, a seed, a cycle.
+
+Names and vocabulary follow Shopify's toxiproxy: a fault of a ``type``, under a ``name``, with
+``toxicity`` and ``attributes``. A fault decides nothing about time: its ``Cycle`` says when it is
+on, and ``simulator.faults.board`` switches it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, Final, NamedTuple, Protocol
+
+from simulator.batches import NewEvent
+from simulator.errors import SimulatorError
+
+DAY_MS: Final = 24 * 3_600_000
+
+
+class Attribute(NamedTuple):
+    """A whole number that a fault can be given; its unit is the end of its name."""
+
+    name: str
+    default: int
+    maximum: int
+    meaning: str
+    minimum: int = 0
+
+
+class Phase(NamedTuple):
+    """Where a fault is in its cycle: which turn, on or off, ms until that changes (None: never)."""
+
+    turn: int
+    is_on: bool
+    change_in_ms: int | None
+
+
+class Cycle(NamedTuple):
+    """On for ``on_ms`` (0 = just an instant, None = until healed), again every ``every_ms``.
+
+    ``every_ms`` 0 = one turn only.
+    """
+
+    on_ms: int | None = None
+    every_ms: int = 0
+
+    def phase(self, elapsed_ms: int) -> Phase | None:
+        """The phase that long after the start; None = over."""
+        turn, within = divmod(elapsed_ms, self.every_ms) if self.every_ms else (0, elapsed_ms)
+        rest_ms = self.every_ms - within if self.every_ms else 0
+        if self.on_ms is None:
+            return Phase(turn, is_on=True, change_in_ms=rest_ms or None)
+        if within < self.on_ms:
+            return Phase(turn, is_on=True, change_in_ms=self.on_ms - within)
+        return Phase(turn, is_on=False, change_in_ms=rest_ms) if self.every_ms else None
+
+
+class CableLever(Protocol):
+    """The cable between viewer and forwarder, from any thread."""
+
+    def pull(self, owner: str, share: float, seed: int) -> None:
+        """Cut that share of the connections, present and new, until ``plug(owner)``."""
+        ...
+
+    def plug(self, owner: str) -> None:
+        """Let connections pass, unless another owner has it out."""
+        ...
+
+
+class CloudWatchLever(Protocol):
+    """CloudWatch, from any thread."""
+
+    def delay_visibility(
+        self, owner: str, delay_ms: int, jitter_ms: int, share: float, seed: int
+    ) -> None:
+        """Show that share of the events ingested from now on so much later.
+
+        Raises:
+            SimulatorError: this CloudWatch can't, or did not answer.
+
+        """
+        ...
+
+    def show(self, owner: str) -> None:
+        """Show at once what is still hidden, and delay no more.
+
+        Raises:
+            SimulatorError: it did not answer.
+
+        """
+        ...
+
+
+class WriterLever(Protocol):
+    """What writes to CloudWatch, from any thread."""
+
+    def submit(self, compose: Callable[[int, Sequence[str]], Iterable[NewEvent]]) -> None:
+        """Write what ``compose(now_ms, streams of the running executions)`` returns, soon.
+
+        Raises:
+            SimulatorError: too much is waiting already.
+
+        """
+        ...
+
+
+class Levers(NamedTuple):
+    """All that a fault can get its hands on."""
+
+    cable: CableLever
+    cloudwatch: CloudWatchLever
+    writer: WriterLever
+
+
+class Fault(ABC):
+    """One fault that is switched on, under a name of its own."""
+
+    type: ClassVar[str]
+    """What the control API calls it."""
+
+    attributes: ClassVar[tuple[Attribute, ...]] = ()
+    """What it can be given."""
+
+    def __init__(self, name: str, given: Mapping[str, int], toxicity: float, seed: int) -> None:
+        """A fault with what is ``given``, and defaults for the rest; ``toxicity`` 0..1.
+
+        Raises:
+            SimulatorError: an attribute is unknown or out of range, or they contradict.
+
+        """
+        self.name = name
+        self.toxicity = toxicity
+        self.seed = seed
+        self.values = {one.name: one.default for one in self.attributes}
+        known = {one.name: one for one in self.attributes}
+        for attribute, value in given.items():
+            if attribute not in known:
+                names = ", ".join(known) or "none"
+                msg = f"{self.type} has no attribute {attribute!r}; it has: {names}"
+                raise SimulatorError(msg)
+            low, high = known[attribute].minimum, known[attribute].maximum
+            if not low <= value <= high:
+                msg = f"{attribute} must be a whole number from {low} to {high}, not {value}"
+                raise SimulatorError(msg)
+            self.values[attribute] = value
+        self.check()
+
+    def check(self) -> None:  # noqa: B027 - most faults have nothing to add
+        """Refuse attributes that contradict one another.
+
+        Raises:
+            SimulatorError: they do.
+
+        """
+
+    def cycle(self) -> Cycle:
+        """When it is on; until healed, unless a fault says otherwise."""
+        return Cycle()
+
+    @abstractmethod
+    def start(self, levers: Levers, turn: int) -> None:
+        """Do the harm; ``turn`` counts the cycle's turns from 0.
+
+        Raises:
+            SimulatorError: the lever does not work.
+
+        """
+
+    @abstractmethod
+    def stop(self, levers: Levers) -> None:
+        """Undo what ``start`` did, as far as it can be undone.
+
+        Raises:
+            SimulatorError: the lever does not work.
+
+        """

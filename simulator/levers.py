@@ -1,0 +1,107 @@
+"""The levers that faults pull, made to work from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from simulator.cloudwatch import VISIBILITY_PATH, Mode
+from simulator.errors import SimulatorError
+from simulator.proxy import Cable
+from simulator.visibility import Regime, Visibility
+
+LEVER_TIMEOUT_S: Final = 5.0
+"""How long a fault may take to be switched."""
+
+
+class CableLink:
+    """The cable, for threads other than the event loop's."""
+
+    def __init__(self, cable: Cable, loop: asyncio.AbstractEventLoop) -> None:
+        """``loop`` is the one that the cable lives in."""
+        self._cable = cable
+        self._loop = loop
+
+    def pull(self, owner: str, share: float, seed: int) -> None:
+        """See ``Cable.pull``; it is out when this returns."""
+        self._wait_for(self._cable.pull(owner, share, seed))
+
+    def plug(self, owner: str) -> None:
+        """See ``Cable.plug``; it is in when this returns."""
+        self._wait_for(self._cable.plug(owner))
+
+    def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:  # the loop is closed
+            work.close()
+            msg = "the cable can't be switched any more: the simulation is over"
+            raise SimulatorError(msg) from error
+        try:
+            future.result(LEVER_TIMEOUT_S)
+        except (TimeoutError, OSError) as error:
+            future.cancel()
+            msg = f"the cable could not be switched: {error}"
+            raise SimulatorError(msg) from error
+
+
+class CloudWatchLink:
+    """The stand-in's own levers, over HTTP, and a copy of what they were set to."""
+
+    def __init__(self, url: str, mode: Mode, visibility: Visibility) -> None:
+        """``visibility`` is the copy."""
+        self._address = urlsplit(url).netloc
+        self._mode = mode
+        self._visibility = visibility
+
+    def delay_visibility(
+        self, owner: str, delay_ms: int, jitter_ms: int, share: float, seed: int
+    ) -> None:
+        """Delay what is ingested from now on.
+
+        Raises:
+            SimulatorError: it is unpatched moto, or did not answer.
+
+        """
+        if self._mode == "moto":
+            msg = "unpatched moto shows everything at once; start with --cloudwatch faithful"
+            raise SimulatorError(msg)
+        new = {
+            "name": owner,
+            "delay_ms": delay_ms,
+            "jitter_ms": jitter_ms,
+            "toxicity": share,
+            "seed": seed,
+        }
+        self._visibility.impose(msgspec.convert(self._ask("POST", new), type=Regime))
+
+    def show(self, owner: str) -> None:
+        """Show at once what is hidden.
+
+        Raises:
+            SimulatorError: it did not answer.
+
+        """
+        self._visibility.heal(owner, self._ask("DELETE", {"name": owner})["now_ms"])
+
+    def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self._address, timeout=LEVER_TIMEOUT_S)
+        try:
+            connection.request(method, VISIBILITY_PATH, json.dumps(body))
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            msg = f"the CloudWatch stand-in did not answer: {error}"
+            raise SimulatorError(msg) from error
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            msg = f"the CloudWatch stand-in refused: {answer.get('error')}"
+            raise SimulatorError(msg)
+        return answer

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator.errors import SimulatorError
+from simulator.faults import FAULTS
+from simulator.faults.base import Cycle, Fault, Phase
+
+
+def test_until_healed() -> None:
+    cycle = Cycle()
+    assert cycle.phase(0) == cycle.phase(10**9) == Phase(0, is_on=True, change_in_ms=None)
+
+
+def test_once() -> None:
+    cycle = Cycle(on_ms=100)
+    assert cycle.phase(0) == Phase(0, is_on=True, change_in_ms=100)
+    assert cycle.phase(99) == Phase(0, is_on=True, change_in_ms=1)
+    assert cycle.phase(100) is None
+
+
+def test_again_and_again() -> None:
+    cycle = Cycle(on_ms=100, every_ms=300)
+    assert cycle.phase(100) == Phase(0, is_on=False, change_in_ms=200)
+    assert cycle.phase(300) == Phase(1, is_on=True, change_in_ms=100)
+    assert cycle.phase(950) == Phase(3, is_on=True, change_in_ms=50)
+
+
+def test_instants() -> None:
+    assert Cycle(on_ms=0).phase(0) is None
+    assert Cycle(on_ms=0, every_ms=50).phase(60) == Phase(1, is_on=False, change_in_ms=40)
+    assert Cycle(every_ms=50).phase(60) == Phase(1, is_on=True, change_in_ms=40)
+
+
+@pytest.mark.parametrize("kind", FAULTS.values())
+def test_every_fault_says_what_it_is(kind: type[Fault]) -> None:
+    assert FAULTS[kind.type] is kind
+    assert kind.__doc__ is not None
+    assert "A correct" in kind.__doc__
+    assert "``toxicity``" in kind.__doc__
+    for attribute in kind.attributes:
+        assert f"{attribute.name}:" in kind.__doc__
+        assert attribute.minimum <= attribute.default <= attribute.maximum
+    assert kind(kind.type, {}, 1.0, 1).values == {one.name: one.default for one in kind.attributes}
+
+
+@pytest.mark.parametrize("kind", FAULTS.values())
+def test_unknown_attributes_are_refused_with_those_there_are(kind: type[Fault]) -> None:
+    with pytest.raises(SimulatorError, match=f"{kind.type} has no attribute 'speed'; it has: "):
+        kind("x", {"speed": 1}, 1.0, 1)
+
+
+@pytest.mark.parametrize("value", [-1, 10**12])
+@pytest.mark.parametrize("kind", FAULTS.values())
+def test_values_out_of_range_are_refused(kind: type[Fault], value: int) -> None:
+    name = kind.attributes[0].name
+    with pytest.raises(SimulatorError, match=f"{name} must be a whole number from"):
+        kind("x", {name: value}, 1.0, 1)

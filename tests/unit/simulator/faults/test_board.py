@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from simulator.errors import NotFoundError, SimulatorError
+from simulator.faults import FAULTS, board
+from simulator.faults.board import Board, FaultRequest, Schedule, catalogue
+from tests.support.levers import Remembered
+
+PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
+
+
+class Clock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def levers() -> Remembered:
+    return Remembered()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def switches(levers: Remembered, clock: Clock) -> Board:
+    return Board(levers.levers(), 7, clock)
+
+
+def request(
+    kind: str = "disconnect", *, schedule: Schedule | None = None, **given: int
+) -> FaultRequest:
+    return FaultRequest(type=kind, attributes=given, schedule=schedule or Schedule())
+
+
+def test_on_until_healed(switches: Board, levers: Remembered) -> None:
+    told = switches.switch_on(request())
+    assert told["name"] == told["type"] == "disconnect"
+    assert told["on"] is True
+    assert switches.step(10**9) is None
+    assert levers.calls == [PULL]
+    switches.switch_off("disconnect")
+    assert levers.calls == [PULL, PLUG]
+    assert switches.all_told() == []
+
+
+def test_once_for_a_time(switches: Board, levers: Remembered, clock: Clock) -> None:
+    switches.switch_on(request(down_ms=300))
+    assert switches.step(clock.now_ms + 299) == 1
+    assert switches.told("disconnect")["on"] is True
+    assert switches.step(clock.now_ms + 300) is None
+    assert levers.calls == [PULL, PLUG]
+    assert switches.all_told() == []
+
+
+def test_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
+    switches.switch_on(request(down_ms=100, every_ms=300))
+    assert switches.step(clock.now_ms + 100) == 200
+    assert switches.told("disconnect") | {"on": False, "turns": 1} == switches.told("disconnect")
+    assert switches.step(clock.now_ms + 300) == 100
+    assert levers.calls == [PULL, PLUG, PULL]
+    assert switches.step(clock.now_ms + 600) == 100  # the end of the last one was slept through
+    assert levers.calls == [PULL, PLUG, PULL, PLUG, PULL]
+
+
+def test_an_instant_happens_and_is_over(switches: Board, levers: Remembered) -> None:
+    assert switches.switch_on(request("duplicate_timestamps"))["turns"] == 1
+    assert levers.calls == [("submit",)]
+    assert switches.all_told() == []
+
+
+def test_instants_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
+    switches.switch_on(request("duplicate_timestamps", every_ms=50))
+    assert switches.step(clock.now_ms) == 50
+    assert switches.step(clock.now_ms + 50) == 50
+    assert levers.calls == [("submit",)] * 2
+
+
+def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
+    told = switches.switch_on(request(schedule=Schedule(after_ms=500, for_ms=200)))
+    assert told["on"] is False
+    assert levers.calls == []
+    assert switches.step(clock.now_ms) == 500
+    assert switches.step(clock.now_ms + 500) == 200
+    assert levers.calls == [PULL]
+    assert switches.step(clock.now_ms + 700) is None
+    assert levers.calls == [PULL, PLUG]
+    assert switches.all_told() == []
+
+
+def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: Clock) -> None:
+    schedule = Schedule(for_ms=350)
+    switches.switch_on(request(schedule=schedule, down_ms=100, every_ms=300))
+    assert switches.step(clock.now_ms + 100) == 200
+    assert switches.step(clock.now_ms + 300) == 50
+    assert switches.step(clock.now_ms + 350) is None
+    assert levers.calls == [PULL, PLUG, PULL, PLUG]
+
+
+def test_the_same_name_replaces(switches: Board, levers: Remembered) -> None:
+    switches.switch_on(request())
+    switches.switch_on(request(down_ms=5))
+    assert levers.calls == [PULL, PLUG, PULL]
+    assert [told["attributes"]["down_ms"] for told in switches.all_told()] == [5]
+
+
+def test_two_of_a_type_under_names_of_their_own(switches: Board, levers: Remembered) -> None:
+    switches.switch_on(request())
+    switches.switch_on(FaultRequest(type="disconnect", name="other"))
+    assert switches.heal() == ["disconnect", "other"]
+    assert levers.calls == [PULL, ("pull", "other"), PLUG, ("plug", "other")]
+
+
+def test_what_is_wrong_changes_nothing(switches: Board, levers: Remembered) -> None:
+    switches.switch_on(request())
+    with pytest.raises(SimulatorError, match="no fault is called 'x'; there are: disconnect, "):
+        switches.switch_on(request("x"))
+    with pytest.raises(SimulatorError, match="has no attribute"):
+        switches.switch_on(request(wrong=1))
+    with pytest.raises(NotFoundError, match="'x' is on; on are: disconnect"):
+        switches.switch_off("x")
+    with pytest.raises(NotFoundError, match="'x' is on"):
+        switches.told("x")
+    assert levers.calls == [PULL]
+
+
+def test_a_broken_lever_is_said_and_leaves_nothing_on(
+    switches: Board, levers: Remembered, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levers.broken = True
+    with pytest.raises(SimulatorError, match="the lever broke"):
+        switches.switch_on(request())
+    assert switches.all_told() == []
+    switches.switch_on(request(schedule=Schedule(after_ms=10)))
+    assert switches.step(clock.now_ms + 10) is None
+    assert switches.all_told() == []
+    assert capsys.readouterr().err == "gapless: disconnect: the lever broke\n"
+
+
+def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembered) -> None:
+    switches.switch_on(request())
+    switches.switch_on(FaultRequest(type="disconnect", name="other"))
+    levers.broken = True
+    with pytest.raises(SimulatorError, match="the lever broke"):
+        switches.heal()
+    assert levers.calls[-2:] == [PLUG, ("plug", "other")]
+    assert switches.all_told() == []
+
+
+def test_the_number_of_faults_is_bounded(switches: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "FAULTS_ON_MAX", 1)
+    switches.switch_on(request())
+    with pytest.raises(SimulatorError, match="the most there may be"):
+        switches.switch_on(FaultRequest(type="disconnect", name="other"))
+    switches.switch_on(request())
+
+
+def test_its_thread_switches_what_is_scheduled() -> None:
+    pulled = threading.Event()
+
+    class Cable(Remembered):
+        def plug(self, owner: str) -> None:
+            super().plug(owner)
+            pulled.set()
+
+    levers = Cable()
+    switches = Board(levers.levers(), 7)
+    switches.start()
+    try:
+        switches.switch_on(request(down_ms=20))
+        assert pulled.wait(30)
+    finally:
+        switches.close()
+    assert levers.calls == [PULL, PLUG]
+
+
+def test_the_catalogue_tells_every_fault() -> None:
+    told = {one["type"]: one for one in catalogue()}
+    assert set(told) == set(FAULTS)
+    assert told["disconnect"]["attributes"][0]["name"] == "down_ms"
+    assert all(one["meaning"].endswith((".", ",")) or one["meaning"] for one in told.values())

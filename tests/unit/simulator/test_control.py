@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from simulator.cloudwatch import listen
+from simulator.control import Control, Parts, serve
+from simulator.faults.board import Board
+from simulator.ledger import Ledger
+from simulator.visibility import Visibility
+from simulator.workload import Workload
+from simulator.writer import Writer
+from tests.support.levers import Remembered
+from tests.support.records import faithful, record
+
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.fixture
+def parts() -> Parts:
+    ledger = Ledger(Visibility().visible_ms)
+    workload = Workload(5, 20, 4, started_ms=NOW_MS)
+    writer = Writer(
+        workload,
+        ledger,
+        endpoint="http://127.0.0.1:1",
+        region="us-east-1",
+        group="/g",
+        now_ms=lambda: NOW_MS,
+        failed=pytest.fail,
+    )
+    board = Board(Remembered().levers(), 5, lambda: NOW_MS)
+    for batch in workload.due(NOW_MS):
+        ledger.offer(batch.events)
+        ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
+    return Parts(board, ledger, workload, writer, lambda: NOW_MS)
+
+
+@pytest.fixture
+def client(parts: Parts) -> Client:
+    return Client(Control(parts))
+
+
+def said(response: TestResponse, status: int = 200) -> Any:  # noqa: ANN401 - JSON
+    assert response.status_code == status, response.get_data(as_text=True)
+    assert response.mimetype == "application/json"
+    return json.loads(response.get_data())
+
+
+def switch(client: Client, body: object) -> TestResponse:
+    return client.post("/simulator/faults", data=json.dumps(body))
+
+
+def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
+    assert said(client.get("/simulator/faults")) == []
+    told = said(switch(client, {"type": "disconnect", "attributes": {"down_ms": 10_000}}))
+    assert told == {
+        "name": "disconnect",
+        "type": "disconnect",
+        "toxicity": 1.0,
+        "attributes": {"down_ms": 10_000, "every_ms": 0},
+        "schedule": {"after_ms": 0, "for_ms": 0},
+        "on": True,
+        "turns": 1,
+    }
+    assert said(client.get("/simulator/faults")) == [told]
+    assert said(client.get("/simulator/faults/disconnect")) == told
+    gone = client.delete("/simulator/faults/disconnect")
+    assert (gone.status_code, gone.get_data()) == (204, b"")
+    assert said(client.get("/simulator/faults")) == []
+
+
+def test_everything_is_healed_at_once(client: Client) -> None:
+    said(switch(client, {"type": "disconnect", "name": "one"}))
+    said(switch(client, {"type": "visibility_delay", "toxicity": 0.5}))
+    assert said(client.post("/simulator/heal")) == {"healed": ["one", "visibility_delay"]}
+    assert said(client.get("/simulator/faults")) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ({"type": "x"}, "no fault is called 'x'; there are: disconnect"),
+        ({"type": "disconnect", "attributes": {"x": 1}}, "it has: down_ms, every_ms"),
+        ({"type": "disconnect", "attributes": {"down_ms": "3s"}}, "down_ms|attributes"),
+        ({"type": "disconnect", "attributes": {"down_ms": -1}}, "from 0 to"),
+        ({"type": "disconnect", "toxicity": 2}, "toxicity"),
+        ({"type": "disconnect", "toxity": 1}, "toxity"),
+        ({"type": "disconnect", "name": "a b"}, "name"),
+        ({"type": "disconnect", "schedule": {"after_ms": -1}}, "after_ms"),
+        ({}, "type"),
+        ([], "body"),
+    ],
+)
+def test_what_is_wrong_with_a_fault_is_said(client: Client, body: object, what: str) -> None:
+    error = said(switch(client, body), 400)["error"]
+    assert any(one in error for one in what.split("|"))
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000])
+def test_what_is_not_json_is_refused(client: Client, body: bytes) -> None:
+    response = client.post("/simulator/faults", data=body)
+    assert "the body is not what is wanted" in said(response, 400)["error"]
+
+
+def test_what_is_too_large_is_refused(client: Client) -> None:
+    said(client.post("/simulator/faults", data=b"x" * 70_000), 413)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/simulator", 404),
+        ("GET", "/simulator/faults/x", 404),
+        ("DELETE", "/simulator/faults/x", 404),
+        ("PUT", "/simulator/faults", 405),
+        ("GET", "/simulator/heal", 405),
+        ("GET", "/simulator/verdict", 405),
+    ],
+)
+def test_what_is_not_there_is_said(client: Client, method: str, path: str, status: int) -> None:
+    assert said(client.open(path, method=method), status)["error"]
+
+
+def test_the_ledger_is_told_line_by_line(client: Client, parts: Parts) -> None:
+    response = client.get("/simulator/ledger")
+    assert response.mimetype == "application/x-ndjson"
+    lines = [json.loads(line) for line in response.get_data().splitlines()]
+    assert len(lines) == len(parts.ledger) > 100
+    assert set(lines[0]) == {"log_stream", "timestamp", "message", "accepted_ms", "visible_ms"}
+
+
+def test_a_record_is_judged(client: Client, parts: Parts) -> None:
+    lines = faithful(list(parts.ledger.events()))
+    body = "\n".join(record(lines))
+    verdict = said(client.post("/simulator/verdict", data=body))
+    assert verdict["clean"] is True
+    assert verdict["accepted"] == verdict["shown"] == len(lines)
+    less = "\n".join(record(lines[1:]))
+    worse = said(client.post("/simulator/verdict", data=less))
+    assert (worse["clean"], worse["lost"]) == (False, 1)
+
+
+def test_with_a_grace_what_is_new_is_pending(client: Client, parts: Parts) -> None:
+    less = "\n".join(record(faithful(list(parts.ledger.events()))[1:]))
+    verdict = said(client.post("/simulator/verdict?grace_ms=1", data=less))
+    assert (verdict["clean"], verdict["lost"], verdict["pending"]) == (True, 0, 1)
+
+
+@pytest.mark.parametrize("query", ["grace_ms=x", "grace_ms=-1", "grace_ms=99999999"])
+def test_a_malformed_grace_is_refused(client: Client, query: str) -> None:
+    response = client.post(f"/simulator/verdict?{query}", data="")
+    assert "grace_ms must be a whole number" in said(response, 400)["error"]
+
+
+@pytest.mark.parametrize("body", ["", "x", "{}"])
+def test_what_is_no_record_is_refused(client: Client, body: str) -> None:
+    assert "record" in said(client.post("/simulator/verdict", data=body), 400)["error"]
+
+
+def test_executions_seed_and_types_are_told(client: Client) -> None:
+    executions = said(client.get("/simulator/executions"))
+    assert {"RUNNING", "SUCCEEDED"} <= {one["status"] for one in executions}
+    assert executions[0]["stream"] == f"job/main/{executions[0]['execution']}"
+    assert said(client.get("/simulator/seed")) == {"seed": 5}
+    types = [one["type"] for one in said(client.get("/simulator/types"))]
+    assert types == ["disconnect", "visibility_delay", "duplicate_timestamps"]
+
+
+def test_the_workload_is_paused_and_resumed(client: Client, parts: Parts) -> None:
+    accepted = len(parts.ledger)
+    running = {"running": True, "accepted": accepted}
+    assert said(client.get("/simulator/workload")) == running
+    pause = client.post("/simulator/workload", data=json.dumps({"running": False}))
+    assert said(pause) == {"running": False, "accepted": accepted}
+    resume = client.post("/simulator/workload", data=json.dumps({"running": True}))
+    assert said(resume) == running
+    said(client.post("/simulator/workload", data="{}"), 400)
+
+
+def test_it_is_served_over_http(parts: Parts) -> None:
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        server = serve(listener, parts)
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        lines = record(faithful(list(parts.ledger.events())))
+        connection.request("POST", "/simulator/verdict", "\n".join(lines))
+        assert json.loads(connection.getresponse().read())["clean"] is True
+        connection.close()
+    finally:
+        server.shutdown()

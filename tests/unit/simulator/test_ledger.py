@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator import ledger as module
+from simulator.batches import NewEvent
+from simulator.errors import SimulatorError
+from simulator.ledger import Ledger, LedgerEvent, as_json
+from simulator.visibility import Regime, Visibility
+from tests.support.records import record, shown
+
+EVENT = NewEvent("s/1", 10, "m")
+
+
+@pytest.fixture
+def visibility() -> Visibility:
+    return Visibility()
+
+
+@pytest.fixture
+def ledger(visibility: Visibility) -> Ledger:
+    return Ledger(visibility.visible_ms)
+
+
+def line(event: NewEvent) -> dict[str, object]:
+    return shown(LedgerEvent(event.stream, event.timestamp, event.message, 0, 0), 1)
+
+
+def test_it_holds_what_was_accepted(ledger: Ledger) -> None:
+    ledger.offer([EVENT, EVENT])
+    assert len(ledger) == 0
+    ledger.accept([EVENT], sent_ms=100, accepted_ms=105)
+    assert len(ledger) == 1
+    (event,) = ledger.events()
+    assert as_json(event) == {
+        "log_stream": "s/1",
+        "timestamp": 10,
+        "message": "m",
+        "accepted_ms": 105,
+        "visible_ms": 105,
+    }
+
+
+def test_an_event_in_flight_is_not_unexpected(ledger: Ledger) -> None:
+    ledger.offer([EVENT])
+    assert ledger.verdict(record([line(EVENT)])).unexpected == 0
+    ledger.accept([], sent_ms=100, accepted_ms=105)
+    assert ledger.verdict(record([line(EVENT)])).unexpected == 1
+
+
+def test_it_knows_from_when_on_an_event_must_be_seen(
+    ledger: Ledger, visibility: Visibility
+) -> None:
+    ledger.offer([EVENT])
+    ledger.accept([EVENT], sent_ms=98, accepted_ms=103)
+    visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=100))
+    (event,) = ledger.events()
+    assert event.visible_ms == 153
+    visibility.heal("a", 120)
+    (event,) = ledger.events()
+    assert event.visible_ms == 120
+
+
+def test_a_delay_that_ended_while_the_call_was_under_way_may_have_hit(
+    ledger: Ledger, visibility: Visibility
+) -> None:
+    visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=1))
+    visibility.impose(Regime("a", 5, 0, 1.0, 1, begin_ms=100))
+    ledger.offer([EVENT])
+    ledger.accept([EVENT], sent_ms=99, accepted_ms=101)
+    (event,) = ledger.events()
+    assert event.visible_ms == 149
+
+
+def test_it_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEDGER_EVENTS_MAX", 1)
+    ledger.offer([EVENT])
+    ledger.accept([EVENT], sent_ms=1, accepted_ms=1)
+    with pytest.raises(SimulatorError, match="the most that is kept"):
+        ledger.offer([EVENT])

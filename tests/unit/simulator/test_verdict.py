@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator.verdict import LedgerEvent, Verdict, judge
+from tests.support.records import accepted, faithful, gap, mark, record, shown
+
+EVENTS = [accepted(10 * number, f"m{number}", accepted_ms=10 * number) for number in range(1, 6)]
+
+
+def findings(verdict: Verdict) -> dict[str, int]:
+    """What is not as it should be."""
+    names = (
+        "lost",
+        "undeclared",
+        "pending",
+        "duplicated",
+        "misordered",
+        "unexpected",
+        "altered",
+        "marks_lied",
+    )
+    return {name: getattr(verdict, name) for name in names if getattr(verdict, name)}
+
+
+def test_a_correct_record_is_clean() -> None:
+    verdict = judge(EVENTS, record([*faithful(EVENTS), mark(0, 100, 200)]))
+    assert findings(verdict) == {}
+    assert verdict.clean
+    assert (verdict.accepted, verdict.owed, verdict.shown, verdict.marks) == (5, 5, 5, 1)
+
+
+def test_a_missing_event_is_lost_and_undeclared() -> None:
+    verdict = judge(EVENTS, record(faithful(EVENTS)[1:]))
+    assert findings(verdict) == {"lost": 1, "undeclared": 1}
+    assert not verdict.clean
+    assert not verdict.honest
+    assert verdict.examples["lost"] == ["10 s/1 m1"]
+
+
+@pytest.mark.parametrize("state", ["suspected", "repairing", "unrecoverable"])
+def test_a_loss_that_the_viewer_declares_is_honest_but_not_clean(state: str) -> None:
+    verdict = judge(EVENTS, record([*faithful(EVENTS)[1:], gap(5, 10, state)]))
+    assert findings(verdict) == {"lost": 1}
+    assert verdict.honest
+    assert not verdict.clean
+
+
+def test_lost_bodies_are_declared_too() -> None:
+    lost = {"type": "lost", "from": 0, "through": 15, "reason": "retention"}
+    assert findings(judge(EVENTS, record([*faithful(EVENTS)[1:], lost]))) == {"lost": 1}
+
+
+def test_a_repaired_gap_declares_nothing() -> None:
+    verdict = judge(EVENTS, record([*faithful(EVENTS)[1:], gap(5, 10, "repaired")]))
+    assert findings(verdict) == {"lost": 1, "undeclared": 1}
+
+
+def test_the_same_event_twice_is_duplicated() -> None:
+    lines = faithful(EVENTS)
+    verdict = judge(EVENTS, record([lines[0], *lines]))
+    assert findings(verdict) == {"duplicated": 1}
+
+
+def test_the_same_event_under_another_id_is_duplicated() -> None:
+    lines = [*faithful(EVENTS), shown(EVENTS[-1], 99)]
+    assert findings(judge(EVENTS, record(lines))) == {"duplicated": 1}
+
+
+def test_equal_events_are_counted() -> None:
+    twins = [accepted(10), accepted(10)]
+    assert judge(twins, record(faithful(twins))).clean
+    assert findings(judge(twins, record(faithful(twins[:1])))) == {"lost": 1, "undeclared": 1}
+    # One of the two shown twice is not both of them.
+    twice = record([shown(twins[0], 1), shown(twins[0], 1)])
+    assert findings(judge(twins, twice)) == {"lost": 1, "undeclared": 1, "duplicated": 1}
+
+
+def test_events_in_the_wrong_order_are_misordered() -> None:
+    lines = faithful(EVENTS)
+    lines[1], lines[2] = lines[2], lines[1]
+    assert findings(judge(EVENTS, record(lines))) == {"misordered": 1}
+
+
+def test_within_a_millisecond_ids_are_compared_as_numbers() -> None:
+    twins = [accepted(10, "a"), accepted(10, "b")]
+    right = [shown(twins[0], 9), shown(twins[1], 10)]
+    assert judge(twins, record(right)).clean
+    assert findings(judge(twins, record(right[::-1]))) == {"misordered": 1}
+
+
+def test_what_was_never_accepted_is_unexpected() -> None:
+    lines = [*faithful(EVENTS), shown(accepted(900, "invented"), 900)]
+    assert findings(judge(EVENTS, record(lines))) == {"unexpected": 1}
+
+
+@pytest.mark.parametrize("changed", [{"message": "m3 "}, {"timestamp": 31}, {"log_stream": "s/2"}])
+def test_an_event_with_another_message_time_or_stream_is_altered(changed: dict[str, str]) -> None:
+    lines = faithful(EVENTS)
+    lines[2] |= changed
+    assert findings(judge(EVENTS, record(lines))) == {"altered": 1}
+
+
+def test_what_is_in_flight_may_be_shown_and_need_not_be() -> None:
+    flying = accepted(900, "flying")
+    lines = [*faithful(EVENTS), shown(flying, 900)]
+    assert judge(EVENTS, record(lines), in_flight=[flying.identity]).clean
+    assert judge(EVENTS, record(faithful(EVENTS)), in_flight=[flying.identity]).clean
+    twice = [*lines, shown(flying, 901)]
+    verdict = judge(EVENTS, record(twice), in_flight=[flying.identity])
+    assert findings(verdict) == {"duplicated": 1}
+
+
+def test_showing_nothing_is_not_clean_if_there_was_something() -> None:
+    assert not judge(EVENTS, record([])).clean
+    assert not judge(EVENTS, record([], targets=[{"since": 1_000}])).clean
+    assert not judge(EVENTS, record([]), expected_before_ms=0).clean
+    assert judge([], record([])).clean
+
+
+def test_what_nobody_can_see_yet_is_pending() -> None:
+    hidden = accepted(60, "hidden", accepted_ms=60, visible_ms=500)
+    events = [*EVENTS, hidden]
+    verdict = judge(events, record(faithful(EVENTS)), expected_before_ms=500)
+    assert findings(verdict) == {"pending": 1}
+    assert verdict.clean
+    late = judge(events, record(faithful(EVENTS)), expected_before_ms=501)
+    assert findings(late) == {"lost": 1, "undeclared": 1}
+
+
+def test_only_what_the_viewer_asked_for_is_owed() -> None:
+    other = accepted(30, "other", stream="t/2")
+    events = [*EVENTS, other]
+    mine = faithful(EVENTS)
+    for target in (
+        {"streams": ["s/1"]},
+        {"executions": ["1"]},
+        {"filter": {"prefixes": ["s/"]}},
+        {"name": "ws", "since": None, "streams": ["s/1"], "executions": [], "prefixes": []},
+    ):
+        verdict = judge(events, record(mine, targets=[target]))
+        assert findings(verdict) == {}
+        assert verdict.owed == 5
+    since = judge(EVENTS, record(mine[2:], targets=[{"since": 30}]))
+    assert since.clean
+    assert since.owed == 3
+
+
+def test_older_news_than_asked_for_may_be_shown() -> None:
+    assert judge(EVENTS, record(faithful(EVENTS), targets=[{"since": 30}])).clean
+
+
+def test_a_mark_over_a_missing_event_lied() -> None:
+    lines = faithful(EVENTS)[1:]
+    verdict = judge(EVENTS, record([*lines, mark(0, 100, 200), mark(11, 100, 200)]))
+    assert findings(verdict) == {"lost": 1, "undeclared": 1, "marks_lied": 1}
+    assert not verdict.clean
+
+
+def test_a_mark_is_about_what_was_visible_when_its_scan_began() -> None:
+    event = accepted(10, accepted_ms=20, visible_ms=300)
+    events = [event, accepted(5, "x")]
+    lines = faithful(events[1:])
+    assert judge(events, record([*lines, mark(0, 100, 299)])).marks_lied == 0
+    assert judge(events, record([*lines, mark(0, 100, 300)])).marks_lied == 1
+
+
+def test_a_mark_that_was_not_equal_claims_nothing() -> None:
+    lines = [*faithful(EVENTS)[1:], mark(0, 100, 200, equal=False)]
+    verdict = judge(EVENTS, record(lines))
+    assert (verdict.marks, verdict.marks_lied) == (0, 0)
+
+
+def test_a_mark_is_about_the_streams_of_its_target() -> None:
+    targets = [{"name": "a", "streams": ["s/1"]}, {"name": "b", "streams": ["t/2"]}]
+    lines = faithful(EVENTS)[1:]
+    for target, lies in ((0, 1), (1, 0), ("a", 1), ("b", 0)):
+        judged = judge(EVENTS, record([*lines, mark(0, 100, 200, target=target)], targets=targets))
+        assert judged.marks_lied == lies
+
+
+def test_of_equal_events_the_one_seen_last_is_missing() -> None:
+    twins = [accepted(10, visible_ms=500), accepted(10, visible_ms=20)]
+    lines = [shown(twins[0], 1), mark(0, 100, 200)]
+    assert judge(twins, record(lines)).marks_lied == 0
+
+
+def test_examples_are_few_and_short() -> None:
+    many = [accepted(number, "x" * 500) for number in range(100)]
+    verdict = judge(many, record([]))
+    assert verdict.lost == 100
+    assert len(verdict.examples["lost"]) == 5
+    assert max(map(len, verdict.examples["lost"])) < 200
+
+
+def test_the_report_is_plain_data() -> None:
+    report = judge(EVENTS, record(faithful(EVENTS))).report()
+    assert report["clean"] is True
+    assert report["honest"] is True
+    assert report["lost"] == 0
+
+
+def test_lone_surrogates_are_judged() -> None:
+    event: LedgerEvent = accepted(10, "half \ud83d")
+    assert judge([event], record(faithful([event]))).clean
