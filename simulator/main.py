@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from simulator import control, lifeline
+from simulator import lifeline
 from simulator.children import Child
 from simulator.cloudwatch import HOST, REGION, Mode, listen, wall_clock_ms
 from simulator.errors import SimulatorError
@@ -188,6 +188,9 @@ class Simulator:
             failed=lambda text: self._from_thread(self._fail_soon, text),
         )
         writer.start()
+        # Imported now that the other processes are starting: it takes as long as they can spare.
+        from simulator import control  # noqa: PLC0415
+
         stack.push_async_callback(asyncio.to_thread, writer.stop)
         loop = asyncio.get_running_loop()
         cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility)
