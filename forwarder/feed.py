@@ -273,7 +273,8 @@ class Feed:
         self._watch.poll_outcome(outcome, self._clock())
         if self.trouble != str(error):
             _LOG.warning("%s: %s (trying again)", self._group.name, error)
-        self.trouble = str(error)
+            self.trouble = str(error)
+            self._progress()
         self._tell_state()
 
     def _late(self, rows: list[Row]) -> None:

@@ -7,6 +7,8 @@ standard input does, so it never outlives the tests, even after SIGKILL; at the 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,6 +63,10 @@ class RawMoto(msgspec.Struct, frozen=True):
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
         )
+
+    def kill(self) -> None:
+        """SIGKILL, before the ``with`` block ends; what it held is gone."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def create(self, group: str, *streams: str) -> None:
         """Make a log group (unless it is there) and log streams in it."""
