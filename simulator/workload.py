@@ -119,8 +119,11 @@ class Workload:
         yield NewEvent(stream, started, first_words(execution.id, rng))
         at, number = float(started), 0
         while True:
-            gap = self._gap_ms if at >= self._started_ms else self._history_gap_ms
-            at += rng.uniform(0, 2) * gap
+            is_past = at < self._started_ms
+            at += rng.uniform(0, 2) * (self._history_gap_ms if is_past else self._gap_ms)
+            if is_past and at >= self._started_ms:
+                # The long gaps of the past must not delay the present.
+                at = self._started_ms + rng.uniform(0, 2) * self._gap_ms
             if at >= ends:
                 break
             number += 1

@@ -62,6 +62,12 @@ def test_the_rate_is_kept(rate: float, executions: int) -> None:
     assert rate * 60 * 0.8 < count < rate * 60 * 1.2
 
 
+def test_the_rate_is_kept_from_the_first_second() -> None:
+    one = workload(rate=2_000)
+    due(one, START_MS)
+    assert len(due(one, START_MS + 1_000)) > 1_500
+
+
 def test_executions_begin_run_and_end_and_others_take_their_place() -> None:
     one, hour = workload(), START_MS + HOUR_MS // 6
     by_stream: dict[str, list[NewEvent]] = {}
