@@ -84,6 +84,15 @@ class Holdings:
 
     # Events
 
+    def keys(self, items: Sequence[Item]) -> list[int]:
+        """The keys that events have here.
+
+        Raises:
+            WireError: the id of one is not decimal.
+
+        """
+        return [line_key(item.timestamp, item.id, self.lane) for item in items]
+
     def store(self, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
         """Take in events; what is new of them, and the keys of all.
 
@@ -95,7 +104,7 @@ class Holdings:
             WireError: the id of one is not decimal; none was taken in.
 
         """
-        keys = [line_key(item.timestamp, item.id, self.lane) for item in items]
+        keys = self.keys(items)
         stored = Stored([], [])
         if self.floor_ms and keys and min(keys) < time_key(self.floor_ms):
             items, keys = self._below_floor(items, keys, stored, live=live)

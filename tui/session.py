@@ -118,7 +118,7 @@ class ViewerSession:
             self.holdings.proof.since = since
         if cursor is not None:
             self.epoch, self.after = cursor.epoch, cursor.after
-            self._hold(cursor.held)
+            self.hold(cursor.held)
             self.holdings.tally.base = self._base_of(cursor)
 
     @property
@@ -300,7 +300,7 @@ class ViewerSession:
         asked, rebases = self._asked
         if asked is None or rebases != self._rebases or message.head_seq < asked.after:
             return False
-        self._hold(asked.held)
+        self.hold(asked.held)
         return message.after == asked.after
 
     def _is_of_this_epoch(self, message: Welcome) -> bool:
@@ -326,7 +326,8 @@ class ViewerSession:
         self._asking.drop()
         return self.holdings.rebase(reason)
 
-    def _hold(self, held: Interval) -> None:
+    def hold(self, held: Interval) -> None:
+        """So much of the past is here."""
         self.held = held
         low = held.low is None or (self._since is not None and held.low <= first_key(self._since))
         self.is_done = low and held.high is None
