@@ -1,0 +1,42 @@
+"""No WebSocket can be had: a middlebox refuses the upgrade, plain HTTP brings the lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.middlebox import Middlebox
+from tests.support.moto_server import raw_moto
+from tests.support.parts import Viewer, forwarder
+from tests.support.writing import CLEAN, Ledger, compare, events_of, now_ms
+
+GROUP = "/jobs/behind-a-middlebox"
+STREAMS = ("job/main/aaaa", "job/main/bbbb")
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_polling_brings_past_and_present_and_proves_them(tmp_path: Path) -> None:
+    with raw_moto() as moto:
+        ledger = Ledger(moto, GROUP, STREAMS)
+        start = now_ms()
+        ledger.put(STREAMS[0], [(start - 60_000 + i, f"early {i}") for i in range(500)])
+        with forwarder(GROUP, moto.url, tmp_path) as part:
+            websocket = urlsplit(part.ready()["websocket"])
+            with Middlebox(websocket.port or 0) as box:
+                url = f"ws://127.0.0.1:{box.port}{websocket.path}"
+                with Viewer(url, "--since", "10m", state=tmp_path) as viewer:
+                    viewer.wait_shown(500)
+                    ledger.put(STREAMS[1], [(now_ms(), f"present {i}") for i in range(100)])
+                    viewer.wait_shown(600)
+                    viewer.wait_complete(max(when for _, when, _ in ledger.accepted))
+                    record = viewer.finish()
+                    shown = viewer.shown()
+                assert box.refused >= 1
+                assert any(path.startswith("/v1/logs") for path in box.passed)
+                assert any(path.startswith("/v1/digest") for path in box.passed)
+        ledger.close()
+    assert compare(ledger.accepted, events_of(record)) == CLEAN
+    assert compare(ledger.accepted, shown) == CLEAN
