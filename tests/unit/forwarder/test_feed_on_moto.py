@@ -75,13 +75,14 @@ async def test_everything_written_arrives_once_whatever_its_time() -> None:
             messages = [f"{stream} {number}" for number in range(4_000)]
             moto.put(GROUP, stream, [(now, message) for message in messages])
             wanted += messages
+        # Late ones are there before the backfill begins: later ones wait for the next deep scan.
+        strange = {-60_000: "late", -500: "a bit late", -3 * HOUR: "very late"}
+        strange[110 * 60_000] = "ahead"
+        for offset, message in sorted(strange.items()):
+            moto.put(GROUP, "a", [(now + offset, message)])
+        wanted += strange.values()
         async with running(moto.url) as one:
             one.feed.want("viewer", now - 4 * HOUR)
-            strange = {-60_000: "late", -500: "a bit late", -3 * HOUR: "very late"}
-            strange[110 * 60_000] = "ahead"
-            for offset, message in strange.items():
-                await asyncio.to_thread(moto.put, GROUP, "a", [(now + offset, message)])
-            wanted += strange.values()
             for number in range(20):
                 line = (wall_clock_ms(), f"live {number}")
                 await asyncio.to_thread(moto.put, GROUP, "b", [line])
