@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from gapless.errors import GaplessError
 from gapless.identity import AwsChoice, group_folder
-from gapless.lifeline import Held, hold
+from gapless.lifeline import Held, hold, remove_if_free
 from gapless.lockfile import lock_path, owner_of, wait_until_free
 from gapless.processes import READY_WITHIN_S, Part, PartFailedError, start
 from gapless.state import state_dir
@@ -41,6 +41,7 @@ class OwnForwarder:
         self.ready: dict[str, Any] = {}
         self._choice = choice
         self._journal = journal
+        self._users = journal.with_name(journal.name + ".users")
         self._held: Held | None = None
         self._part: Part | None = None
         self._closing = threading.Event()
@@ -57,10 +58,10 @@ class OwnForwarder:
             GaplessError: it can't be started, with its own words.
 
         """
-        self._held = self._held or hold(self._journal.with_name(self._journal.name + ".users"))
+        self._held = self._held or hold(self._users)
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline and not self._closing.is_set():
-            owner = owner_of(lock_path(self._journal))
+            owner = running(self._journal)
             if owner is None:
                 if self._start(port):
                     return
@@ -76,12 +77,11 @@ class OwnForwarder:
 
     def _start(self, port: int) -> bool:
         """Whether the one started is ready; not so where another command was faster."""
-        users = self._journal.with_name(self._journal.name + ".users")
         part = start(
             f"the forwarder of {self.group}",
             [
                 *("forward", self.group, "--port", str(port), "--journal", str(self._journal)),
-                *("--while-held", str(users), *self._choice.arguments()),
+                *("--while-held", str(self._users), *self._choice.arguments()),
             ],
             log=self._journal.with_name("forwarder.log"),
         )
@@ -89,7 +89,7 @@ class OwnForwarder:
             self.ready = part.ready()
         except PartFailedError:
             part.leave()
-            if owner_of(lock_path(self._journal)) is not None:
+            if running(self._journal) is not None:
                 return False
             raise
         except BaseException:
@@ -126,6 +126,8 @@ class OwnForwarder:
         if self._held is not None:
             self._held.release()
             self._held = None
+            # A forwarder that runs takes it away itself, last of all: see lifeline.
+            remove_if_free(self._users, lambda: running(self._journal) is not None)
 
     def __enter__(self) -> Self:
         """Until the end of the ``with`` block."""
@@ -141,6 +143,22 @@ class OwnForwarder:
         self.close()
 
 
+def journal_of(group: str, choice: AwsChoice) -> Path:
+    """Where a log group's own forwarder keeps its journal.
+
+    Raises:
+        GaplessError: the state directory can't be made.
+
+    """
+    folder = state_dir("groups", group_folder(choice, group, os.environ))
+    return folder / "journal.sqlite3"
+
+
+def running(journal: Path) -> dict[str, Any] | None:
+    """The ready line of the forwarder that has a journal (empty until it is ready), or None."""
+    return owner_of(lock_path(journal))
+
+
 def attach(group: str, choice: AwsChoice) -> OwnForwarder:
     """This account's, Region's and endpoint's forwarder of a log group, started if need be.
 
@@ -148,8 +166,7 @@ def attach(group: str, choice: AwsChoice) -> OwnForwarder:
         GaplessError: it can't be started, with its own words and exit code.
 
     """
-    folder = state_dir("groups", group_folder(choice, group, os.environ))
-    own = OwnForwarder(group, choice, folder / "journal.sqlite3")
+    own = OwnForwarder(group, choice, journal_of(group, choice))
     try:
         own.open()
     except BaseException:

@@ -17,6 +17,7 @@ import fcntl
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -107,6 +108,25 @@ def _remove(path: Path, descriptor: int) -> None:
     if is_still_at(path, descriptor):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
+
+
+def remove_if_free(path: Path, is_needed: Callable[[], bool] | None = None) -> None:
+    """Take a file away that nobody holds any more; harmless where it is gone.
+
+    ``is_needed`` is asked while nobody else can hold it, and may say that it has to stay.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_needed is None or not is_needed():
+            _remove(path, descriptor)
+    except BlockingIOError:
+        pass  # it is needed still
+    finally:
+        os.close(descriptor)
 
 
 def is_still_at(path: Path, descriptor: int) -> bool:

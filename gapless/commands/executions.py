@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from pathlib import Path
@@ -12,8 +13,9 @@ import click
 
 from gapless.errors import GaplessError
 from gapless.http_client import read_token, request
+from gapless.identity import AwsChoice
 from gapless.options import FILE, TARGET, aws_choice, aws_options
-from gapless.table import harmless, moment, table
+from gapless.table import NOTHING, harmless, moment, table
 from gapless.targets import ForwarderTarget, GroupTarget, Target
 
 
@@ -34,14 +36,10 @@ def command(
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
     choice = aws_choice(profile, region, endpoint_url)
     token = read_token(token_file)
-    with contextlib.ExitStack() as stack:
-        if isinstance(target, GroupTarget):
-            from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
-
-            own = stack.enter_context(attach(target.group, choice))
-            executions = _ask(ForwarderTarget(own.url), target.group, token)
-        else:
-            executions = _ask(target, _group_of(target), token)
+    if isinstance(target, GroupTarget):
+        executions = _of_group(target.group, choice, token)
+    else:
+        executions = _ask(target, _group_of(target), token)
     if as_json:
         click.echo(json.dumps(executions))
         return
@@ -49,6 +47,56 @@ def command(
         click.echo("gapless: there are no executions yet", err=True)
         return
     click.echo(_table(executions))
+
+
+def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str, Any]]:
+    """What the log streams tell, and more of those that a running forwarder of ours has seen.
+
+    An execution that no forwarder has seen has status UNKNOWN and no count; its times are those
+    of DescribeLogStreams, which lag by up to an hour.
+    """
+    from gapless.attach import journal_of, running  # noqa: PLC0415 - only where one is needed
+
+    found = {str(one["stream"]): one for one in _of_streams(group, choice)}
+    ready = running(journal_of(group, choice))
+    if ready:
+        for one in _ask(ForwarderTarget(str(ready["websocket"])), group, token):
+            found[str(one.get("stream"))] = one
+    return list(found.values())
+
+
+def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
+    # boto3 is slow to import, hence imported only here.
+    from forwarder.catalogue import StreamInfo, describe_log_streams  # noqa: PLC0415
+    from forwarder.cloudwatch import CloudWatch  # noqa: PLC0415
+    from forwarder.config import AwsOptions  # noqa: PLC0415
+    from forwarder.errors import ForwarderError  # noqa: PLC0415
+
+    async def ask() -> list[StreamInfo]:
+        options = AwsOptions(
+            profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
+        )
+        async with (
+            CloudWatch(options) as cloudwatch,
+            contextlib.aclosing(describe_log_streams(cloudwatch, group)) as pages,
+        ):
+            return [one async for page in pages for one in page]
+
+    try:
+        streams = asyncio.run(ask())
+    except ForwarderError as error:
+        raise GaplessError(str(error), error.exit_code) from error
+    return [
+        {
+            "execution": one.name.rpartition("/")[2],
+            "stream": one.name,
+            "status": "UNKNOWN",
+            "first": one.first,
+            "last": one.last,
+            "count": None,
+        }
+        for one in streams
+    ]
 
 
 def _ask(target: ForwarderTarget, group: str | None, token: str | None) -> list[dict[str, Any]]:
@@ -74,7 +122,7 @@ def _table(executions: list[dict[str, Any]]) -> str:
             str(one.get("status")),
             moment(one.get("first")),
             moment(one.get("last")),
-            str(one.get("count")),
+            NOTHING if one.get("count") is None else str(one["count"]),
             harmless(str(one.get("stream"))),
         )
         for one in newest_first

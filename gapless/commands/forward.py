@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
+import json
+import logging
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
-from gapless.errors import EXIT_DONE, GaplessError, UsageError
+from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
 from gapless.identity import AwsChoice, group_folder
 from gapless.lifeline import end_when_released
 from gapless.lockfile import LockedError, LockFile, lock_path
@@ -88,6 +94,7 @@ def command(
         end_when_released(while_held)
     choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     # boto3 is slow to import, hence imported only here.
     from forwarder.errors import ForwarderError  # noqa: PLC0415
 
@@ -96,10 +103,9 @@ def command(
         stack.enter_context(lock)
         try:
             config = _config(groups, choice, {**options, "journal": journal})
-            _serve(config, lock)
+            return _serve(config, lock)
         except ForwarderError as error:
             raise GaplessError(str(error), error.exit_code) from error
-    return EXIT_DONE
 
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
@@ -116,8 +122,33 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
     )
 
 
-def _serve(config: Config, lock: LockFile) -> None:
-    raise AssertionError
+def _serve(config: Config, lock: LockFile) -> int:
+    """Serve until a signal ends it; the exit code."""
+    from forwarder.main import Ready, run  # noqa: PLC0415 - with the rest of it
+
+    received: list[signal.Signals] = []
+
+    def announce(ready: Ready) -> None:
+        line = msgspec.to_builtins(ready)
+        lock.write(line)
+        click.echo(json.dumps(line))
+        # Whoever started us reads one line; nobody need read more.
+        sys.stdout.flush()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def end(number: signal.Signals) -> None:
+            received.append(number)
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, end, number)
+        await run(config, announce, stop)
+
+    asyncio.run(main())
+    return EXIT_INTERRUPTED if signal.SIGINT in received[:1] else EXIT_DONE
 
 
 def _check_host(host: str, token_file: Path | None) -> None:
@@ -153,6 +184,8 @@ def _take_journal(
     goes on with it after a restart and two forwarders never share one.
     """
     if journal is not None:
+        with contextlib.suppress(OSError):  # taking the lock says better what is wrong
+            journal.parent.mkdir(parents=True, exist_ok=True)
         return journal, LockFile.take(lock_path(journal))
     folder = state_dir("forward", group_folder(choice, " ".join(groups), os.environ))
     if port:

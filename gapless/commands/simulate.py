@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gapless.errors import GaplessError
+from gapless.lifeline import remove_if_free
 from gapless.options import PORT, while_held_option
 from gapless.processes import environment
 from gapless.runs import Run, run_folder
@@ -32,7 +33,7 @@ cloudwatch_option = click.option(
 @seed_option
 @click.option(
     "--rate",
-    type=click.FloatRange(0.1, 100_000),
+    type=click.FloatRange(0.1, 50_000),
     default=20,
     show_default=True,
     metavar="N",
@@ -84,6 +85,9 @@ def command(
             run(config, forwarder_command(folder, config.group), announce)
         except SimulatorError as error:
             raise GaplessError(str(error)) from error
+        finally:
+            if while_held is not None:
+                remove_if_free(while_held)
 
 
 def forwarder_command(folder: Run, group: str) -> Callable[[str], Sequence[str]]:

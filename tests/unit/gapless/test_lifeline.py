@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gapless.lifeline import hold, is_still_at
+from gapless.lifeline import hold, is_still_at, remove_if_free
 
 NEEDED = """
 import signal, sys, threading
@@ -140,3 +140,15 @@ def test_whether_a_file_is_still_the_one_of_that_name(tmp_path: Path) -> None:
     path.touch()
     assert not is_still_at(path, descriptor)
     os.close(descriptor)
+
+
+def test_a_file_is_removed_only_where_nobody_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with hold(path):
+        remove_if_free(path)
+        assert path.exists()
+    remove_if_free(path, lambda: True)
+    assert path.exists()
+    remove_if_free(path)
+    assert not path.exists()
+    remove_if_free(path)
