@@ -42,8 +42,9 @@ class Welcomed(msgspec.Struct, frozen=True):
 
 
 class Rebased(msgspec.Struct, frozen=True):
-    """All lines shown so far are unconfirmed; ``era`` is the number of the new era."""
+    """All lines of a target shown so far are unconfirmed; ``era`` is the number of the new era."""
 
+    lane: int
     era: int
     reason: str
 

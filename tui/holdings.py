@@ -31,6 +31,7 @@ ENDS_MAX: Final = 100
 class Counts(msgspec.Struct):
     """What was received, for the status."""
 
+    events: int = 0
     duplicates: int = 0
     late: int = 0
     repaired: int = 0
@@ -122,6 +123,7 @@ class Holdings:
                     stored.confirmed.append(self._line(key, item, False))  # noqa: FBT003 - as map
                 else:
                     self.counts.duplicates += 1
+        self.counts.events += len(stored.lines)
         self._bound()
         return stored, keys
 
@@ -183,7 +185,7 @@ class Holdings:
         if not counted:
             return []
         self.era += 1
-        return [Rebased(self.era, reason)]
+        return [Rebased(self.lane, self.era, reason)]
 
     # Comparisons
 
@@ -224,11 +226,12 @@ class Holdings:
             self._differ(claim, judged, scanned=True)
         return judged
 
-    def judge_end(self, end: End, generation: int) -> Judged:
+    def judge_end(self, end: End) -> Judged:
         """An execution's end, which may be told again [11].
 
-        Where it is not equal, the digest of the range is asked for before the events: a range
-        may hold other executions' events too.
+        It proves nothing for green: the scans behind it cover the execution's last part, and
+        its range may reach ahead of the clock. Where it is not equal, the digest of the range is
+        asked for before the events: a range may hold other executions' events too.
         """
         claim = Claim(end.from_, end.through, end.seq, end.count, end.digest)
         equal = self.is_equal(claim)
@@ -236,11 +239,11 @@ class Holdings:
             self._ends[end.execution] = (end, equal)
         judged = Judged([Ended(_end_status(end, equal=equal))])
         if equal:
-            judged.effects += self._prove(claim, generation)
+            self.proof.agree(end.from_, end.through)
         else:
             self.proof.doubt(end.from_, end.through)
             low = max(end.from_, self.floor_ms)
-            judged.requests.append(Request("verify", low, end.through, scanned=True))
+            judged.requests.append(Request("verify", low, end.through, scanned=False))
         return judged
 
     def judge_answer(
@@ -257,6 +260,7 @@ class Holdings:
                 judged.effects += self._prove(claim, generation)
             else:
                 self.proof.agree(claim.from_, claim.through)
+                judged.effects += self._settle_ends(claim)
         elif request.kind == "repair":
             judged.effects.append(self._give_up(claim))
         else:
@@ -272,9 +276,15 @@ class Holdings:
 
     def _prove(self, claim: Claim, generation: int) -> list[Effect]:
         repaired = self.proof.prove(claim.from_, claim.through, generation)
-        effects: list[Effect] = [GapSeen(gap) for gap in repaired]
+        return [*(GapSeen(gap) for gap in repaired), *self._settle_ends(claim)]
+
+    def _settle_ends(self, claim: Claim) -> list[Effect]:
+        """Ends that compared unequal agree once a range that holds theirs does."""
+        effects: list[Effect] = []
         for execution, (end, equal) in self._ends.items():
-            if not equal and self.proof.covers(end.from_, end.through):
+            low = max(end.from_, self.floor_ms)
+            agrees = claim.from_ <= low and end.through <= claim.through
+            if not equal and (agrees or self.proof.covers(end.from_, end.through)):
                 self._ends[execution] = (end, True)
                 effects.append(Ended(_end_status(end, equal=True)))
         return effects

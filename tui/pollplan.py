@@ -19,7 +19,7 @@ from tui.session import ViewerSession
 from wire.codec import decode_body
 from wire.errors import WireError
 from wire.limits import DEFAULT_PAST_MS, TIMESTAMP_MAX
-from wire.messages import HttpError, LogsPage, RangeDigest
+from wire.messages import HttpError, Item, LogsPage, RangeDigest
 from wire.order import Interval, first_key, key_of, timestamp_of
 from wire.query import DigestQuery, LogsQuery
 
@@ -38,7 +38,7 @@ _CONFLICT: Final = 409
 _ALL: Final = ""
 """In the place of the next page's name: all pages are here."""
 
-Kind = Literal["after", "past", "again", "digest"]
+Kind = Literal["complete", "after", "past", "again", "digest"]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -77,7 +77,9 @@ class PollPlan:
         self._since = 0
         self._is_round = False
         self._brings = False
+        self._welcomes = 0
         self._page: LogsPage | None = None
+        self._scanned: LogsPage | None = None
         self._to_compare: list[Request] = []
         self._repairing: tuple[Request, set[int], str | None] | None = None
 
@@ -91,7 +93,8 @@ class PollPlan:
         session = self._session
         self._is_round = True
         self._brings = not session.is_welcomed
-        self._page = None
+        self._welcomes = session.welcomes
+        self._page = self._scanned = None
         self._repairing = None
         self._to_compare = []
         if session.is_welcomed:
@@ -103,19 +106,27 @@ class PollPlan:
 
     def next(self) -> Ask | None:
         """The next question of the round; None at its end."""
-        session = self._session
-        if not self._is_round or session.is_welcomed == self._brings:
-            return None  # the WebSocket came or went: the rest of the round is not needed
-        if self._brings:
-            if session.epoch is None:
-                return self._logs("past", LogsQuery(since=session.since))
-            if self._page is None or self._page.next is not None:
-                return self._logs("after", self._after_query())
-            if not session.is_done:
-                return self._logs("past", LogsQuery(since=session.since, next=self._next))
+        if not self._is_valid():
+            return None
+        page = self._next_page() if self._brings else None
+        if page is not None:
+            return page
         if self._repairing is not None:
             return self._again(self._repairing[0], self._repairing[2])
         return self._compare(self._to_compare[0]) if self._to_compare else None
+
+    def _next_page(self) -> Ask | None:
+        """The next lines to ask for; None once all are here."""
+        session = self._session
+        if session.epoch is None:
+            return self._logs("past", LogsQuery(since=session.since))
+        if session.is_done and self._scanned is None:
+            return self._logs("complete", self._complete_query())
+        if self._page is None or self._page.next is not None:
+            return self._logs("after", self._after_query())
+        if not session.is_done:
+            return self._logs("past", LogsQuery(since=session.since, next=self._next))
+        return None
 
     def answered(self, ask: Ask, answer: Answer, now_ms: int) -> list[Effect]:
         """Take in an answer.
@@ -124,21 +135,18 @@ class PollPlan:
             PollError: the round ends: refused, or not an answer of the protocol.
 
         """
-        if not self._is_round or self._session.is_welcomed == self._brings:
+        if not self._is_valid():
             return []
         if answer.status == _CONFLICT:
             return self._conflict()
         if answer.status != _OK:
+            self._next = None  # it may be what is refused
             raise PollError(_refusal(answer))
         try:
             if ask.kind == "digest":
                 return self._on_digest(ask, decode_body(answer.body, RangeDigest), now_ms)
             page = decode_body(answer.body, LogsPage)
-            if ask.kind == "after":
-                return self._on_after(page, now_ms)
-            if ask.kind == "past":
-                return self._on_past(page, now_ms)
-            return self._on_again(page, now_ms)
+            return self._on_page(ask.kind, page, now_ms)
         except WireError as error:
             self._is_round = False
             raise PollError(str(error)) from error
@@ -147,11 +155,37 @@ class PollPlan:
         """The round is over, or broken off."""
         self._is_round = False
 
+    def _is_valid(self) -> bool:
+        """Whether no WebSocket has come or gone since the round began: it moves the cursor too."""
+        session = self._session
+        same = session.is_welcomed != self._brings and session.welcomes == self._welcomes
+        return self._is_round and same
+
+    def _on_page(self, kind: Kind, page: LogsPage, now_ms: int) -> list[Effect]:
+        match kind:
+            case "after":
+                return self._on_after(page, now_ms)
+            case "past":
+                return self._on_past(page, now_ms)
+            case "again":
+                return self._on_again(page, now_ms)
+        self._scanned = page
+        return []
+
     # Lines after the cursor, in seq order
 
+    def _complete_query(self) -> LogsQuery:
+        """Asks how far whole scans reach from ``since`` on, before the lines are asked for."""
+        since = self._session.since
+        return LogsQuery(since=since, through=since, limit=1)
+
     def _after_query(self) -> LogsQuery:
-        session = self._session
-        return LogsQuery(since=session.since, epoch=session.epoch, after=session.after)
+        """Without ``since``, which would leave out late news that is older."""
+        return LogsQuery(epoch=self._session.epoch, after=self._session.after)
+
+    def _is_owed(self, item: Item) -> bool:
+        """An older event is owed as late news, not where it was fetched for another viewer."""
+        return item.timestamp >= (self._session.since or 0) or item.origin != "backfill"
 
     def _on_after(self, page: LogsPage, now_ms: int) -> list[Effect]:
         session = self._session
@@ -165,7 +199,7 @@ class PollPlan:
         reached = page.head_seq if page.next is None else seqs[-1]
         if reached < session.after:
             return self._conflict()
-        effects = session.store(page.items, now_ms, live=True)
+        effects = session.store(list(filter(self._is_owed, page.items)), now_ms, live=True)
         session.epoch, session.after = page.epoch, reached
         session.heard.head_seq = page.head_seq
         self._page = page
@@ -178,7 +212,7 @@ class PollPlan:
         if not self._brings:
             self._is_round = False  # the WebSocket will say so itself
             return []
-        self._page = self._next = self._repairing = None
+        self._page = self._scanned = self._next = self._repairing = None
         self._to_compare = []
         return self._session.rebase("the forwarder began another epoch")
 
@@ -198,7 +232,7 @@ class PollPlan:
         since = first_key(session.since or 0)
         if page.next is None:
             session.hold(Interval(since, None))
-            self._page = None  # once more after the cursor, then compare
+            self._page = self._scanned = None  # once more after the cursor, then compare
         elif page.items:
             self._grow_held(since, key_of(page.items[-1].timestamp, page.items[-1].id))
         return effects
@@ -235,19 +269,26 @@ class PollPlan:
 
     def _plan_comparison(self, now_ms: int) -> None:
         """Up to ``complete_through`` a whole scan stands behind the answer, above it none does."""
-        session, page = self._session, self._page
+        session = self._session
         proved = session.holdings.proof.complete_through
         low = session.since or 0
         if proved is not None:
             low = max(low, proved + 1 - OVERLAP_MS)
         low = max(low, session.holdings.floor_ms)
-        scanned = page.complete_through if page is not None else None
+        through = self._complete_through()
+        if through is not None and through >= low:
+            self._to_compare.append(Request("verify", low, through, scanned=True))
+            low = through + 1
         top = now_ms + AHEAD_MS
-        if scanned is not None and scanned >= low:
-            self._to_compare.append(Request("verify", low, scanned, scanned=True))
-            low = scanned + 1
         if low <= top:
             self._to_compare.append(Request("verify", low, top, scanned=False))
+
+    def _complete_through(self) -> int | None:
+        """How far scans reached before the lines were asked for that are all here now."""
+        scanned, session = self._scanned, self._session
+        if scanned is None or scanned.epoch != session.epoch or scanned.head_seq > session.after:
+            return None
+        return scanned.complete_through
 
     def _compare(self, request: Request) -> Ask | None:
         session = self._session

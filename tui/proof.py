@@ -98,11 +98,13 @@ class Proof:
     def accounted_through(self, from_: int) -> int | None:
         """Until when, from ``from_`` on, every millisecond is proved or known not to be had."""
         settled = Ranges()
-        for one in self._proved:
-            settled.add(*one)
-        for one in [*self._failed, *self._known_losses()]:
+        for one in [*self._proved, *self.known_missing()]:
             settled.add(*one)
         return settled.end_from(from_)
+
+    def known_missing(self) -> list[tuple[int, int]]:
+        """Ranges that are lost, unrecoverable or given up, ascending."""
+        return sorted({*self._failed, *self._known_losses()})
 
     def prove(self, from_: int, through: int, generation: int) -> list[GapStatus]:
         """A whole scan's range compared equal; gaps that thereby turned out to be repaired."""

@@ -71,7 +71,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     through_ms: int | None
     """None while it lasts."""
     state: str = ""
-    """A gap's state; the status of an execution; empty otherwise."""
+    """A gap's state; the status of an execution; ``proved`` where that came late; or empty."""
     reason: str = ""
     count: int | None = None
     """Lines recovered, missing or dropped; None where not known (yet)."""
@@ -154,7 +154,9 @@ def describe(rule: Rule) -> str:
     """What a rule says, without the dashes round it; ranges of time are left to the caller."""
     texts = {
         "lost": f"not recoverable: {rule.reason}",
-        "unproved": f"not proved: {_lines(rule.count)} missing or different",
+        "unproved": f"not proved: {_lines(rule.count)} missing or different"
+        if rule.state != "proved"
+        else "proved after all",
         "rebased": f"lines above are unconfirmed: {rule.reason}",
         "evicted": f"{_lines(rule.count)} older than this no longer kept",
         "end": f"{rule.reason} {rule.state}",

@@ -101,6 +101,8 @@ class ViewerSession:
         self.generation = 0
         self.is_open = False
         self.is_welcomed = False
+        self.welcomes = 0
+        """How often a forwarder took the viewer in."""
         self.heartbeat_ms: int | None = None
         self.heard = Heard()
         self._since = since
@@ -111,7 +113,6 @@ class ViewerSession:
         self._items = 0
         self._credited = 0
         self._received_ms = 0
-        self._was_welcomed = False
         self._catching: int | None = None
         self._recovered = 0
         if since is not None:
@@ -284,11 +285,11 @@ class ViewerSession:
         self.epoch, self.after = message.epoch, message.after
         if self._since is None:
             self.since = message.since
-        effects.append(Welcomed(message.outcome, message.epoch, self._was_welcomed))
+        effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         found = [self.holdings.proof.put_lost(lost) for lost in message.lost]
         effects += [LostSeen(lost) for lost in found if lost is not None]
-        self._catching = message.head_seq if self._was_welcomed else None
-        self._was_welcomed = True
+        self._catching = message.head_seq if self.welcomes else None
+        self.welcomes += 1
         self._recovered = 0
         return effects + self._catch_up()
 
@@ -417,7 +418,7 @@ class ViewerSession:
     def _on_end(self, message: End, now_ms: int) -> list[Effect]:
         if self._lags(message.seq):
             return self._broken(f"an end at {message.seq} came at {self.after}")
-        return self._judged(self.holdings.judge_end(message, self.generation), now_ms)
+        return self._judged(self.holdings.judge_end(message), now_ms)
 
     def _on_digest(self, message: DigestReply, now_ms: int) -> list[Effect]:
         if self._lags(message.seq):

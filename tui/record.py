@@ -1,0 +1,145 @@
+"""The record: what is displayed, in display order, with marks and what is declared missing.
+
+NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``gap`` (a range
+that compared unequal is one in the state ``unproved``), ``lost``, ``evicted``, and ``status``
+last. The screen and plain output write the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tui.engine import Engine
+from tui.rows import Line
+from tui.status import Status
+from wire.codec import encode
+
+RECORD_VERSION: Final = 1
+
+
+def write_record(path: Path, engine: Engine) -> None:
+    """Write the record; another one of that name is replaced only by a whole one.
+
+    Raises:
+        OSError: it can't be written.
+
+    """
+    engine.merge()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(encode(entry) + b"\n" for entry in entries(engine))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def entries(engine: Engine) -> Iterator[dict[str, Any]]:
+    """The record's lines."""
+    status = engine.status
+    yield {"type": "record", "version": RECORD_VERSION, "targets": list(_targets(engine, status))}
+    yield from _events(engine)
+    for mark in engine.marks:
+        yield {
+            "type": "mark",
+            "target": mark.target,
+            "from": mark.from_ms,
+            "through": mark.through_ms,
+            "scanned_at": mark.scanned_at_ms,
+            "seq": mark.seq,
+            "count": mark.count,
+            "digest": mark.digest,
+            "equal": mark.equal,
+        }
+    yield from _missing(status)
+    yield {
+        "type": "status",
+        "state": status.state,
+        "complete_through": status.complete_through_ms,
+        "provisional": status.provisional,
+        "missing": status.missing,
+        "lines": status.lines,
+        "duplicates": status.duplicates,
+        "late": status.late,
+        "repaired": status.repaired,
+        "unconfirmed": status.unconfirmed,
+        "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
+    }
+
+
+def event(line: Line, group: str | None) -> dict[str, Any]:
+    """An event as output has it."""
+    return {
+        "seq": line.seq,
+        "id": line.id,
+        "timestamp": line.timestamp,
+        "ingestion_time": line.ingestion_time,
+        "log_group": group,
+        "log_stream": line.stream,
+        "message": line.message,
+        "origin": line.origin,
+    }
+
+
+def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
+    for target, session in zip(status.targets, engine.sessions, strict=True):
+        yield {
+            "name": target.name,
+            "url": target.url,
+            "group": target.group,
+            "since": target.since_ms,
+            "filter": msgspec.to_builtins(session.wanted),
+        }
+
+
+def _events(engine: Engine) -> Iterator[dict[str, Any]]:
+    groups, timeline = engine.groups, engine.timeline
+    for row in timeline.iterate():
+        if isinstance(row, Line):
+            yield {
+                "type": "event",
+                **event(row, groups[row.lane]),
+                "late": row.late_ms > 0,
+                "confirmed": timeline.is_confirmed(row),
+            }
+
+
+def _missing(status: Status) -> Iterator[dict[str, Any]]:
+    for gap in status.gaps:
+        yield {
+            "type": "gap",
+            "target": gap.target,
+            "id": gap.id,
+            "from": gap.from_ms,
+            "through": gap.through_ms,
+            "state": gap.state,
+            "reason": gap.reason,
+            "recovered": gap.recovered,
+        }
+    for one in status.unproved:
+        yield {
+            "type": "gap",
+            "target": one.target,
+            "id": "",
+            "from": one.from_ms,
+            "through": one.through_ms,
+            "state": "unproved",
+            "reason": f"{one.missing} missing or different",
+            "recovered": 0,
+        }
+    for lost in status.lost:
+        yield {
+            "type": "lost",
+            "target": lost.target,
+            "from": lost.from_ms,
+            "through": lost.through_ms,
+            "reason": lost.reason,
+        }
+    if status.evicted:
+        through = status.evicted_through_ms
+        yield {"type": "evicted", "count": status.evicted, "through": through}

@@ -1,0 +1,75 @@
+"""Cursors saved between runs: each a file, replaced as a whole.
+
+Epoch, cursor, held, since and filter stand in one file, so that no crash can tear them apart.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from tui.cursor import SavedCursor, Subject
+from wire.codec import encode
+from wire.query import Filter
+
+
+def save(folder: Path, saved: SavedCursor) -> None:
+    """Keep a cursor for the next run about the same.
+
+    Raises:
+        OSError: it can't be written; what was there before still is.
+
+    """
+    subject = saved.subject
+    path = _path(folder, subject.url, subject.group, subject.filter)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            file.write(encode(saved))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def load(
+    folder: Path, url: str, group: str | None, wanted: Filter, since: int | None = None
+) -> SavedCursor | None:
+    """The cursor of an earlier run with that URL, group and filter [7]; None where there is none.
+
+    Args:
+        folder: Where they are kept.
+        url: Of the forwarder.
+        group: The log group.
+        wanted: The filter.
+        since: Where given, a cursor with another ``since`` is none of ours either [7].
+
+    A file that can't be read or is not whole is as good as none: everything comes again.
+    """
+    try:
+        data = _path(folder, url, group, wanted).read_bytes()
+        saved = msgspec.json.decode(data, type=SavedCursor)
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return None
+    subject = Subject(url, group, wanted, saved.subject.since if since is None else since)
+    return saved if _is_about(saved, subject) else None
+
+
+def forget(folder: Path, saved: SavedCursor) -> None:
+    """Take a cursor away: its execution is over, or nothing is to be resumed."""
+    subject = saved.subject
+    _path(folder, subject.url, subject.group, subject.filter).unlink(missing_ok=True)
+
+
+def _is_about(saved: SavedCursor, subject: Subject) -> bool:
+    """Whether a cursor was made with this group, filter and since [7]."""
+    return saved.subject == subject
+
+
+def _path(folder: Path, url: str, group: str | None, wanted: Filter) -> Path:
+    name = encode([url, group, wanted])
+    return folder / f"{blake2b(name, digest_size=16).hexdigest()}.json"
