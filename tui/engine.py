@@ -281,10 +281,14 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
         self._tasks = []
-        while self._rows:
-            self._merge()
+        self.merge()
         if self._flush is not None:
             self._flush.cancel()
+
+    def merge(self) -> None:
+        """Bring the timeline up to what has come; the callbacks hear of it in their turn."""
+        while self._rows:
+            self._merge()
 
     def reconnect_now(self) -> None:
         """Try at once, without waiting; an open connection is made anew."""
@@ -339,10 +343,6 @@ class Engine:
         batch = [rows.popleft() for _ in range(min(len(rows), FLUSH_ROWS))]
         if batch:
             self._pending = self._pending.then(self._timeline.add_many(batch))
-
-    def _merge_all(self) -> None:
-        while self._rows:
-            self._merge()
 
     # The end
 

@@ -8,12 +8,50 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 from pathlib import Path
+from typing import Final, Self
 
 import msgspec
 
-from tui.cursor import SavedCursor, Subject
+from tui.cursor import Cursor, SavedCursor, Subject
 from wire.codec import encode
+from wire.order import parse_interval
 from wire.query import Filter
+
+VERSION: Final = 1
+
+
+class _File(msgspec.Struct):
+    """What a file holds; positions as text, since no JSON number has room for them."""
+
+    version: int
+    url: str
+    group: str | None
+    filter: Filter
+    since: int
+    epoch: str
+    after: int
+    held: str
+
+    @classmethod
+    def of(cls, saved: SavedCursor) -> Self:
+        subject, cursor = saved.subject, saved.cursor
+        return cls(
+            version=VERSION,
+            url=subject.url,
+            group=subject.group,
+            filter=subject.filter,
+            since=subject.since,
+            epoch=cursor.epoch,
+            after=cursor.after,
+            held=str(cursor.held),
+        )
+
+    def saved(self) -> SavedCursor:
+        if self.version != VERSION:
+            msg = f"version {self.version} is not {VERSION}"
+            raise ValueError(msg)
+        subject = Subject(self.url, self.group, self.filter, self.since)
+        return SavedCursor(subject, Cursor(self.epoch, self.after, parse_interval(self.held)))
 
 
 def save(folder: Path, saved: SavedCursor) -> None:
@@ -28,7 +66,7 @@ def save(folder: Path, saved: SavedCursor) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with draft.open("wb") as file:
-            file.write(encode(saved))
+            file.write(encode(_File.of(saved)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -52,7 +90,7 @@ def load(
     """
     try:
         data = _path(folder, url, group, wanted).read_bytes()
-        saved = msgspec.json.decode(data, type=SavedCursor)
+        saved = msgspec.json.decode(data, type=_File).saved()
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return None
     subject = Subject(url, group, wanted, saved.subject.since if since is None else since)
