@@ -87,8 +87,11 @@ class ViewerRecord(msgspec.Struct):
 class Viewer:
     """One connection: its session, and how to wake whoever serves it."""
 
-    def __init__(self, number: int, session: Session, wake: Callable[[], None], peer: str) -> None:
+    def __init__(
+        self, hub: Hub, number: int, session: Session, wake: Callable[[], None], peer: str
+    ) -> None:
         """Made by ``Hub.open``."""
+        self.hub = hub
         self.number = number
         self.session = session
         self.wake = wake
@@ -123,7 +126,7 @@ class Viewer:
 
 
 class Tallies(msgspec.Struct):
-    """What a hub counts since it started, for the metrics."""
+    """What a hub has counted, for the metrics; what was sent, of those who have gone."""
 
     viewers: int = 0
     events_sent: int = 0
@@ -160,6 +163,17 @@ class Hub:
         return list(self._viewers.values())
 
     @property
+    def events_sent(self) -> int:
+        """To everybody, since the start."""
+        present = sum(one.session.lanes.events_sent for one in self._viewers.values())
+        return self.tallies.events_sent + present
+
+    @property
+    def bytes_sent(self) -> int:
+        """To everybody, since the start."""
+        return self.tallies.bytes_sent + sum(one.bytes_sent for one in self._viewers.values())
+
+    @property
     def not_ready(self) -> str | None:
         """Why what is served is not complete yet; None where it is."""
         if self.feed.ready:
@@ -179,7 +193,7 @@ class Hub:
             slices=self.slices,
             upstream=lambda _now_ms: self.feed.upstream,
         )
-        viewer = Viewer(next(self._numbers), session, wake, peer)
+        viewer = Viewer(self, next(self._numbers), session, wake, peer)
         self._viewers[viewer.number] = viewer
         self.tallies.viewers += 1
         for done in self._proved.pieces:

@@ -138,6 +138,8 @@ class Past:
     def _ceiling(self, coverage: Coverage) -> int:
         """How far up from what is claimed the covered time reaches, as a position."""
         at = timestamp_of(self._claim_high + 1)
+        if at > self.connected_ms:
+            return KEY_MAX
         end = coverage.end_from(at)
         if end is None:
             return self._claim_high

@@ -158,6 +158,8 @@ class Session:
 
     def receive(self, message: ClientMessage, now_ms: int | None = None) -> None:  # noqa: ARG002 - pure cores all take the time
         """Take a message of the client."""
+        if self._bye is not None:
+            return
         if isinstance(message, Credit):
             self.lanes.grant(message.events)
             return
@@ -235,8 +237,9 @@ class Session:
         yield self._proofs.answer()
         yield self.lanes.next()
         yield self.progress.slice_end()
-        # The lanes may just have found out that there is nothing more of the past to send.
+        # The lanes may just have found out that nothing more of the past, or of a repair, is left.
         yield self.progress.news()
+        yield self._proofs.answer()
         if self.lanes.has_all:
             self._caught_up_ms = now_ms
 
@@ -269,7 +272,8 @@ class Session:
         return max(1, int(self.heartbeat_ms * BEAT_SHARE))
 
     def _heartbeat(self, now_ms: int) -> ServerMessage | None:
-        if now_ms < self._beat_at_ms:
+        # A clock that was set back must not silence it.
+        if self._beat_at_ms - self._beat_ms <= now_ms < self._beat_at_ms:
             return None
         frame = self.lanes.cursor_frame()  # [12]
         if frame is not None:

@@ -103,6 +103,21 @@ class Slices:
             self._keep(key, since, found)
         return found
 
+    def page(
+        self, seq: int, until_seq: int, wanted: Filter, times: tuple[int, int], limit: int
+    ) -> Slice:
+        """As ``after`` with ``since`` the first of ``times``, up to ``until_seq`` and the last."""
+        since, through = times
+
+        def wants(row: Row) -> bool:
+            is_owed = row.timestamp >= since or row.origin != "backfill"
+            return is_owed and row.timestamp <= through and wanted.matches(row.stream)
+
+        def read(last: Row | None, count: int) -> list[Row]:
+            return self._journal.read_after(seq if last is None else last.seq, count, until_seq)
+
+        return self._cut(read, wants, limit, everything=False)
+
     def between(
         self,
         interval: Interval,
