@@ -51,6 +51,11 @@ class OwnForwarder:
         """Its WebSocket URL."""
         return str(self.ready["websocket"])
 
+    @property
+    def folder(self) -> Path:
+        """What is kept of this account's, Region's, endpoint's and log group's."""
+        return self._journal.parent
+
     def open(self, port: int = 0) -> None:
         """Attach to the forwarder that runs, or start one at ``port`` (0 = any free one).
 

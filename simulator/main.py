@@ -76,7 +76,7 @@ def run(
     config: SimulatorConfig,
     forwarder_argv: Callable[[str], Sequence[str]],
     announce: Callable[[Mapping[str, Any]], None] = print_ready,
-) -> None:
+) -> signal.Signals | None:
     """Simulate until SIGTERM, SIGINT, SIGHUP or the lifeline's end; leaves no process behind.
 
     Call it from the main thread, before any other thread is started.
@@ -88,11 +88,14 @@ def run(
             line with ``ready``, ``websocket``, ``http`` and ``epoch``.
         announce: told once what the ready line says.
 
+    Returns:
+        The signal that ended it; None for the lifeline.
+
     Raises:
         SimulatorError: it can't begin, or a part of it ended before its time.
 
     """
-    asyncio.run(Simulator(config, announce).run(forwarder_argv))
+    return asyncio.run(Simulator(config, announce).run(forwarder_argv))
 
 
 class Simulator:
@@ -110,14 +113,14 @@ class Simulator:
             config.seed, config.rate, config.executions, started_ms=wall_clock_ms()
         )
         self._cable = Cable()
-        self._end: asyncio.Future[None]
+        self._end: asyncio.Future[signal.Signals | None]
 
-    async def run(self, forwarder_argv: Callable[[str], Sequence[str]]) -> None:
-        """Start everything, announce it, wait for the end, stop everything."""
+    async def run(self, forwarder_argv: Callable[[str], Sequence[str]]) -> signal.Signals | None:
+        """Start everything, announce it, wait for the end, stop everything; see ``run``."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
         for one in _SIGNALS:
-            loop.add_signal_handler(one, self._finish)
+            loop.add_signal_handler(one, self._finish, one)
         async with contextlib.AsyncExitStack() as stack:
             self._cable.bind(self._config.port)
             stack.push_async_callback(self._cable.stop)
@@ -153,7 +156,7 @@ class Simulator:
             )
             stack.callback(start.cancel)
             start.add_done_callback(self._begun)
-            await self._end
+            return await self._end
 
     def _begun(self, start: asyncio.Task[None]) -> None:
         # What nobody foresaw ends the simulation too, with its traceback.
@@ -256,9 +259,9 @@ class Simulator:
         first = done.pop()
         self._fail(ends[first].epitaph(first.result()))
 
-    def _finish(self) -> None:
+    def _finish(self, number: signal.Signals | None = None) -> None:
         if not self._end.done():
-            self._end.set_result(None)
+            self._end.set_result(number)
 
     def _fail(self, text: str) -> None:
         if not self._end.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from gapless.errors import GaplessError
+from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
 from gapless.lifeline import remove_if_free
 from gapless.options import PORT, while_held_option
 from gapless.processes import environment
@@ -57,7 +58,7 @@ def command(
     executions: int,
     cloudwatch: str,
     while_held: Path | None,
-) -> None:
+) -> int:
     """Run a simulated CloudWatch with a forwarder; one JSON line says where they are.
 
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
@@ -82,12 +83,13 @@ def command(
             while_held=while_held,
         )
         try:
-            run(config, forwarder_command(folder, config.group), announce)
+            ended_by = run(config, forwarder_command(folder, config.group), announce)
         except SimulatorError as error:
             raise GaplessError(str(error)) from error
         finally:
             if while_held is not None:
                 remove_if_free(while_held)
+    return EXIT_INTERRUPTED if ended_by == signal.SIGINT else EXIT_DONE
 
 
 def forwarder_command(folder: Run, group: str) -> Callable[[str], Sequence[str]]:

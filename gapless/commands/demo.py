@@ -1,0 +1,107 @@
+"""``gapless demo``: simulator and forwarder as processes, the viewer in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gapless.commands.simulate import cloudwatch_option, seed_option
+from gapless.lifeline import hold
+from gapless.options import DURATION
+from gapless.processes import Part, start
+from gapless.state import state_dir
+from gapless.viewing import Viewing, Watched, load_viewer, watch
+from wire.limits import DEFAULT_PAST_MS
+
+_TICK_S: Final = 1.0
+
+
+@click.command("demo")
+@seed_option
+@click.option(
+    "--connect-after",
+    type=DURATION,
+    metavar="30s",
+    help="Watch only after that time, and get everything from the first line.",
+)
+@cloudwatch_option
+def command(*, seed: int, connect_after: int | None, cloudwatch: str) -> int:
+    """Watch simulated jobs, with a network cable to pull (p) and other faults (F2).
+
+    Everything runs on this machine alone, and ends when the viewer does.
+    """
+    with contextlib.ExitStack() as stack:
+        lifeline = _lifeline()
+        stack.enter_context(hold(lifeline, remove=True))
+        started_ms = time.time_ns() // 1_000_000
+        part = stack.enter_context(
+            start(
+                "the simulator",
+                [
+                    *("simulate", "--seed", str(seed), "--cloudwatch", cloudwatch),
+                    *("--while-held", str(lifeline)),
+                ],
+            )
+        )
+        ready = _ready(part)
+        if connect_after is not None:
+            _count_down(connect_after, part)
+        code = watch(
+            Viewing(
+                targets=(_watched(ready),),
+                # The executions have been running for a while when the simulator starts.
+                since=started_ms - DEFAULT_PAST_MS,
+                control=str(ready["control"]),
+            )
+        )
+        if not part.is_running:
+            raise part.failure()
+    return code
+
+
+def _watched(ready: dict[str, Any]) -> Watched:
+    url, group = str(ready["websocket"]), str(ready["group"])
+    return Watched(url=url, name=group, group=group, key=url)
+
+
+def _lifeline() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="demo-", dir=state_dir("lifelines"))
+    os.close(descriptor)
+    return Path(name)
+
+
+def _ready(part: Part) -> dict[str, Any]:
+    """The simulator's ready line; the viewer is loaded in the time that this takes."""
+    is_terminal = sys.stderr.isatty()
+    if is_terminal:
+        click.echo("starting the simulator …", err=True, nl=False)
+    try:
+        load_viewer()
+        return part.ready()
+    finally:
+        if is_terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _count_down(wait_ms: int, part: Part) -> None:
+    """Wait, and say so; ends early with the simulator."""
+    deadline = time.monotonic() + wait_ms / 1000
+    is_terminal = sys.stderr.isatty()
+    tick = threading.Event()
+    while (left := deadline - time.monotonic()) > 0 and part.is_running:
+        if is_terminal:
+            text = f"\rthe jobs are running, nobody watches; connecting in {left:.0f} s\x1b[K"
+            click.echo(text, err=True, nl=False)
+        tick.wait(min(_TICK_S, left))
+    if is_terminal:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    if not part.is_running:
+        raise part.failure()

@@ -1,0 +1,132 @@
+"""``gapless tail``: watch log groups or forwarders, on screen or as output."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gapless.errors import UsageError
+from gapless.http_client import read_token
+from gapless.identity import AwsChoice
+from gapless.options import (
+    DURATION,
+    FILE,
+    PATTERN,
+    TARGET,
+    TEXT,
+    TIME,
+    aws_choice,
+    aws_options,
+)
+from gapless.targets import GroupTarget, Target
+
+if TYPE_CHECKING:
+    from gapless.viewing import Watched
+
+LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
+"""As ``tui.levels`` has them, which a test holds; named here so that help loads nothing of it."""
+
+_LINES_MAX: Final = 1_000_000
+
+
+@click.command("tail")
+@click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--execution", "executions", type=TEXT, multiple=True, metavar="ID", help="Only its stream."
+)
+@click.option(
+    "--stream", "streams", type=TEXT, multiple=True, metavar="NAME", help="Only that log stream."
+)
+@click.option(
+    "--prefix", "prefixes", type=TEXT, multiple=True, metavar="P", help="Only streams named so."
+)
+@click.option("--since", type=TIME, metavar="10m|TIME", help="How far back to begin.")
+@click.option("--until", type=TIME, metavar="TIME", help="Nothing later than this.")
+@click.option(
+    "--lines",
+    type=click.IntRange(0, _LINES_MAX),
+    metavar="N",
+    help="Of the past, only the last N lines.",
+)
+@click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
+@click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="No lines that match.")
+@click.option("--level", type=click.Choice(LEVELS), help="Only lines of this level or above.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "raw"]),
+    help="Print lines instead of the screen; text where stdout is no terminal.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["strict", "arrival"]),
+    default="strict",
+    show_default=True,
+    help="Of output: by time, held until proved; or as lines come.",
+)
+@click.option(
+    "--hold",
+    type=DURATION,
+    default="10s",
+    show_default=True,
+    help="Longest that strict order holds a line.",
+)
+@click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its proof.")
+@click.option("--follow/--no-follow", default=True, help="Go on, or end with what there is.")
+@click.option(
+    "--resume/--no-resume", default=False, help="Go on where the last viewer of these targets was."
+)
+@click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
+)
+@click.option("--token-file", type=FILE, metavar="F", help="File with the forwarders' token.")
+@aws_options
+def command(
+    targets: tuple[Target, ...],
+    *,
+    token_file: Path | None,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    **options: Any,  # noqa: ANN401 - click has checked them
+) -> int:
+    """Watch TARGETs, merged in order of time, each line proved to be there once.
+
+    A TARGET is a log group, or the ws:// URL of a forwarder.
+    """
+    choice = aws_choice(profile, region, endpoint_url)
+    if not targets:
+        return _offer(choice)
+    token = read_token(token_file)
+    from gapless.viewing import Viewing, watch  # noqa: PLC0415 - only once it is clear what
+
+    with contextlib.ExitStack() as stack:
+        watched = tuple(_watched(stack, target, choice) for target in targets)
+        return watch(Viewing(targets=watched, token=token, **options))
+
+
+def _watched(stack: contextlib.ExitStack, target: Target, choice: AwsChoice) -> Watched:
+    """Where a target is served; a log group's own forwarder is kept for as long as we run."""
+    from gapless.viewing import Watched  # noqa: PLC0415 - only once it is clear what
+
+    if not isinstance(target, GroupTarget):
+        return Watched(url=target.url, name=target.url, key=target.url)
+    from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
+
+    own = stack.enter_context(attach(target.group, choice))
+    own.keep()
+    name = target.group
+    return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}")
+
+
+def _offer(choice: AwsChoice) -> int:
+    """Without a target: on a terminal, what there is to watch."""
+    hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
+    if sys.stdout.isatty():
+        from gapless.commands.groups import print_groups  # noqa: PLC0415 - boto3 is slow to import
+
+        print_groups(choice, None, as_json=False)
+    raise UsageError(hint)
