@@ -65,6 +65,9 @@ class Listener(Protocol):
     def happened(self, effects: list[Effect]) -> None:
         """The session took in a message."""
 
+    async def ready(self) -> None:
+        """Lets others go first; returns once more can be taken."""
+
     def malformed(self, why: str) -> None:
         """A message could not be read."""
 
@@ -193,7 +196,7 @@ class Connection:
                         closing.code, closing.reason, welcomed_ms, final=closing.final
                     )
                 await self._send(websocket, effects)
-                await asyncio.sleep(0)  # a burst of frames must not keep the screen waiting
+                await self._listener.ready()
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None
             return self._ended(code, self._reason(error), welcomed_ms, final=False)

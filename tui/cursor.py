@@ -24,7 +24,8 @@ class Cursor(msgspec.Struct, frozen=True):
 class Subject(msgspec.Struct, frozen=True):
     """What a cursor is about; with any other one it means nothing [7]."""
 
-    url: str
+    target: str
+    """What names it from run to run: a forwarder's URL, or what its own forwarder is found by."""
     group: str | None
     filter: Filter
     since: int

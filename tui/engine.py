@@ -13,26 +13,19 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from tui.address import Address
-from tui.connection import Connection, Disconnection
-from tui.cursor import Cursor, SavedCursor, Subject
-from tui.effects import Effect, Marked, Rebased, Send, Stored, Unconfirmed
+from tui import state
+from tui.cursor import SavedCursor
+from tui.effects import Effect, Marked, Rebased, Stored, Unconfirmed
 from tui.goal import EXIT_CANNOT_CONNECT, EXIT_FAILURE, Goal, Outcome, reached
-from tui.http import Getter, HttpFailure
-from tui.polling import Polling
-from tui.pollplan import PollPlan
-from tui.rows import TARGETS_MAX, Change, Line, Row
+from tui.rows import TARGETS_MAX, Change, Line, Row, Rule
 from tui.session import ViewerSession
 from tui.snapshot import Watched, snapshot
 from tui.status import MarkStatus, Status
-from tui.story import Story
+from tui.target import Target, TargetSpec
 from tui.timeline import CAPACITY, Timeline
-from wire.query import Filter, History
 
 FLUSH_S: Final = 1 / 30
 """How often the timeline changes, at most."""
@@ -43,122 +36,11 @@ FLUSH_ROWS: Final = 5_000
 PATIENCE_MS: Final = 10_000
 """A target that could not be reached at all for so long is told to be out of reach."""
 
-GROUP_S: Final = 2
-"""Patience for the name of the one log group that a forwarder serves."""
+SAVE_S: Final = 5
+"""How often cursors are kept: a killed viewer shows so much again, at most."""
 
 MARKS_MAX: Final = 20_000
 """Marks kept for the record: some hours of one target's."""
-
-
-class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to watch, and where."""
-
-    url: str
-    """Of a forwarder, ``ws://`` or ``wss://``."""
-    name: str = ""
-    """How the screen calls it; the group or the URL where empty."""
-    group: str | None = None
-    """None where the forwarder serves exactly one."""
-    filter: Filter = Filter()
-    since: int | None = None
-    """ms; None leaves it to the forwarder."""
-    history: History = "newest"
-    token: str | None = None
-    cursor: Cursor | None = None
-    """Saved by an earlier run about the same: go on there, without the lines of that run."""
-
-
-class Target:
-    """One target's parts, put together; hears what its connection and its polling do."""
-
-    def __init__(self, engine: Engine, number: int, spec: TargetSpec) -> None:
-        """Create it, without connecting yet."""
-        self.spec = spec
-        self.group = spec.group
-        """The log group's name, once it is known."""
-        self.session = ViewerSession(
-            number,
-            group=spec.group,
-            wanted=spec.filter,
-            since=spec.since,
-            history=spec.history,
-            cursor=spec.cursor,
-        )
-        self.story = Story(number, self.session, engine.next_number)
-        self._engine = engine
-        address = Address(spec.url, spec.token)
-        self.connection = Connection(
-            self.session, address, self, now_ms=engine.steady_ms, rng=engine.rng
-        )
-        self._getter = Getter(address)
-        plan = PollPlan(self.session)
-        self.polling = Polling(plan, self._getter, self, now_ms=engine.wall_ms)
-
-    @property
-    def saved(self) -> SavedCursor | None:
-        """The cursor as it may be saved, once there is one."""
-        cursor, since = self.session.cursor(), self.session.since
-        if cursor is None or since is None:
-            return None
-        subject = Subject(self.spec.url, self.spec.group, self.spec.filter, since)
-        return SavedCursor(subject, cursor)
-
-    def connecting(self, attempt: int) -> None:
-        """An attempt begins."""
-        self.story.connecting(attempt, self._engine.wall_ms())
-        self._engine.changed()
-
-    def happened(self, effects: list[Effect]) -> None:
-        """The session took in a message."""
-        rules = self.story.happened(effects, self._engine.wall_ms())
-        self._engine.take(effects, rules)
-
-    def malformed(self, why: str) -> None:
-        """A message could not be read; the next one will show whether it is missed."""
-        self.story.malformed += 1
-        self.story.detail = why
-        self._engine.changed()
-
-    def disconnected(self, end: Disconnection, wait_ms: int) -> None:
-        """An attempt ended; where only the WebSocket is refused, lines come by polling."""
-        rules = self.story.disconnected(
-            end.reason, end.code, wait_ms, final=end.final, now_ms=self._engine.wall_ms()
-        )
-        if end.is_refused and not end.final and not self.story.is_polling:
-            self.polling.poll_now()
-        self._engine.take([], rules)
-
-    async def polled(self, effects: list[Effect]) -> None:
-        """An answer to a poll was taken in; what it has to say goes over the WebSocket."""
-        self.happened(effects)
-        if any(isinstance(effect, Send) for effect in effects):
-            await self.connection.send(effects)
-
-    def round_ended(self, failure: str | None, *, brought: bool) -> None:
-        """A round of polling is over."""
-        if brought and not self.session.is_welcomed:
-            self._engine.take([], self.story.polled(failure, self._engine.wall_ms()))
-
-    async def _learn_group(self) -> None:
-        """Which log group it is, where the forwarder serves exactly one."""
-        with contextlib.suppress(HttpFailure, TimeoutError, msgspec.DecodeError):
-            async with asyncio.timeout(GROUP_S):
-                status, body = await self._getter.get("/v1/groups")
-            names = msgspec.json.decode(body, type=list[str]) if status == HTTPStatus.OK else []
-            if len(names) == 1:
-                self.group = names[0]
-
-    async def run(self) -> None:
-        """Connect and poll until the forwarder says not to come back, or this is cancelled."""
-        if self.group is None:
-            await self._learn_group()
-        polling = asyncio.create_task(self.polling.run())
-        try:
-            await self.connection.run()
-        finally:
-            polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await polling
 
 
 class Engine:
@@ -169,6 +51,7 @@ class Engine:
         goal: When it is done; None: never.
         capacity: Rows that the timeline keeps.
         rng: Source of the jitter.
+        cursors: Folder in which the cursors are kept for the next run; None: nowhere.
         wall_ms: The clock that events are stamped by, ms since the Unix epoch.
         steady_ms: A clock that never jumps.
 
@@ -181,8 +64,9 @@ class Engine:
         goal: Goal | None = None,
         capacity: int = CAPACITY,
         rng: random.Random | None = None,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        steady_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+        cursors: Path | None = None,
+        wall_ms: Callable[[], int] | None = None,
+        steady_ms: Callable[[], int] | None = None,
     ) -> None:
         """Create an engine that has not connected yet.
 
@@ -194,14 +78,15 @@ class Engine:
             msg = f"{len(targets)} targets are more than {TARGETS_MAX}"
             raise ValueError(msg)
         self.rng = rng or random.Random()  # noqa: S311 - jitter is no secret
-        self.wall_ms = wall_ms
-        self.steady_ms = steady_ms
+        self._wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
+        self._steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self.marks: deque[MarkStatus] = deque(maxlen=MARKS_MAX)
         """The marks that came, for the record, oldest first."""
         self.finished = asyncio.Event()
         """Set once there is an ``outcome``."""
         self.outcome: Outcome | None = None
         self._goal = goal or Goal()
+        self._cursors = cursors
         self._timeline = Timeline(capacity)
         self._numbers = itertools.count(1)
         self._rows: deque[Row] = deque()
@@ -209,7 +94,10 @@ class Engine:
         self._flush: asyncio.TimerHandle | asyncio.Handle | None = None
         self._on_change: list[Callable[[Change], None]] = []
         self._on_lines: list[Callable[[list[Line]], None]] = []
+        self._on_rules: list[Callable[[Sequence[Rule]], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._flow = asyncio.Event()
+        self._flow.set()
         self._began_ms = 0
         self._targets = [Target(self, number, spec) for number, spec in enumerate(targets)]
 
@@ -265,6 +153,10 @@ class Engine:
         """Call back with every line that is new, as it came: each one exactly once."""
         self._on_lines.append(callback)
 
+    def on_rules(self, callback: Callable[[Sequence[Rule]], None]) -> None:
+        """Call back with every rule that is new or says something else than before."""
+        self._on_rules.append(callback)
+
     async def start(self) -> None:
         """Begin to connect."""
         self._began_ms = self.steady_ms()
@@ -282,6 +174,7 @@ class Engine:
                 raise outcome
         self._tasks = []
         self.merge()
+        self._save()
         if self._flush is not None:
             self._flush.cancel()
 
@@ -295,13 +188,34 @@ class Engine:
         for target in self._targets:
             target.connection.reconnect_now()
 
-    # What the targets tell
+    def pause(self) -> None:
+        """Read no more until ``resume``: whoever takes the lines can't keep up."""
+        self._flow.clear()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._flow.set()
+
+    async def ready(self) -> None:
+        """Returns once more lines can be taken; lets others go first."""
+        await asyncio.sleep(0)
+        await self._flow.wait()
+
+    # What the targets ask and tell
+
+    def wall_ms(self) -> int:
+        """The clock that events are stamped by, ms since the Unix epoch."""
+        return self._wall_ms()
+
+    def steady_ms(self) -> int:
+        """A clock that never jumps, ms."""
+        return self._steady_ms()
 
     def next_number(self) -> int:
         """A number for each rule, so that no two have the same key."""
         return next(self._numbers)
 
-    def take(self, effects: list[Effect], rules: Sequence[Row]) -> None:
+    def take(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
         """Let what happened to a target come into the timeline."""
         for effect in effects:
             match effect:
@@ -320,6 +234,9 @@ class Engine:
                     self.merge()
                     self._pending = self._pending.then(self._timeline.unconfirm(keys))
         self._rows.extend(rules)
+        if rules:
+            for told in self._on_rules:
+                told(rules)
         self.changed()
         self._settle()
 
@@ -372,10 +289,20 @@ class Engine:
 
     async def _watch(self) -> None:
         """Time passes without any message too: quiet, patience, rates."""
-        while True:
+        for second in itertools.count(1):
             await asyncio.sleep(1)
             self._settle()
             self.changed()
+            if second % SAVE_S == 0:
+                self._save()
+
+    def _save(self) -> None:
+        """Keep the cursors; a disk that is full must not stop the lines."""
+        if self._cursors is None:
+            return
+        with contextlib.suppress(OSError):
+            for saved in self.saved:
+                state.save(self._cursors, saved)
 
 
 def _refused(target: Target) -> str:

@@ -105,17 +105,15 @@ def time_text(timestamp_ms: int, columns: Columns, *, now_ms: int, previous_ms: 
         case TimeMode.RELATIVE:
             ago = now_ms - timestamp_ms
             text = f"-{_short(ago)}" if ago >= 0 else f"+{_short(-ago)}"
-            return text.rjust(columns.time_cells)
         case TimeMode.DELTA:
             delta = 0 if previous_ms is None else timestamp_ms - previous_ms
             text = f"{delta / 1000:+.3f}" if abs(delta) < figures.MINUTE else _short(delta)
-            return text.rjust(columns.time_cells)
         case _:
             zone = columns.zone if columns.time is TimeMode.LOCAL else UTC
             text = figures.clock(timestamp_ms, zone, millis=True)
             if columns.dated:
                 text = f"{figures.date(timestamp_ms, zone)[5:]} {text}"
-            return text.rjust(columns.time_cells)[: columns.time_cells]
+    return text.rjust(columns.time_cells)[: columns.time_cells]
 
 
 def _short(ms: int) -> str:
@@ -211,6 +209,7 @@ def wrap(
     rows_max: int = WRAPPED_ROWS_MAX,
     *,
     words: bool = False,
+    indent: int = 0,
 ) -> list[list[Segment]]:
     """The pieces broken into rows of at most ``cells`` cells, and at newlines.
 
@@ -218,29 +217,36 @@ def wrap(
         segments: what is broken.
         cells: of a row.
         rows_max: at most so many; that something is cut off is said in a further one.
-        words: break between words where there is a blank to break at.
+        words: break at a blank, where there is one, and in its place.
+        indent: blanks before all rows but the first.
 
     """
     rows: list[list[Segment]] = [[]]
-    left = cells
+    left, full = cells, cells - indent
+    margin = [(" " * indent, MESSAGE)] if indent else []
     for text, role in segments:
         if role == NEWLINE:
-            rows.append([])
-            left = cells
+            rows.append(margin[:])
+            left = full
             continue
         at = 0
         while at < len(text):
             taken = _fitting(text, at, left)
+            is_fresh = left == (cells if len(rows) == 1 else full)
+            blank = 0
             if words and taken < len(text):
-                taken = text.rfind(" ", at, taken + 1) + 1 or (taken if left == cells else at)
-            if taken == at and left < cells:
-                rows.append([])
-                left = cells
+                if text[taken] == " " and taken > at:
+                    blank = 1  # the break takes its place
+                else:
+                    taken = text.rfind(" ", at, taken) + 1 or (taken if is_fresh else at)
+            if taken == at and not is_fresh:
+                rows.append(margin[:])
+                left = full
                 continue
             taken = max(taken, at + 1)  # a wide character in a column of one cell
             rows[-1].append((text[at:taken], role))
-            left -= cell_len(text[at:taken])
-            at = taken
+            left = 0 if blank else left - cell_len(text[at:taken])
+            at = taken + blank
             if len(rows) > rows_max:
                 return [*rows[:rows_max], [("(cut: Enter shows more)"[:cells], CONTROL)]]
     return rows
@@ -282,7 +288,7 @@ def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
     at, end = 0, start + cells
     for text, role in segments:
         size = cell_len(text)
-        if at >= start and at + size <= end:
+        if start <= at and at + size <= end:
             out.append((text, role))
         elif at + size > start:
             if at >= end:
@@ -298,9 +304,8 @@ def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
             if taken < len(text):
                 return _with_more(out, cells)
         at += size
-    used = sum(cell_len(text) for text, _ in out)
-    if used < cells:
-        out.append((" " * (cells - used), MESSAGE))
+    if at < end:
+        out.append((" " * (end - max(at, start)), MESSAGE))
     return out
 
 
@@ -324,9 +329,11 @@ _RULE_ROLES: Final = {
     "rebased": "rule.warn",
     "evicted": "rule.note",
     "end": "rule.note",
+    "resumed": "rule.note",
 }
 _STATE_ROLES: Final = {
     "repaired": "rule.ok",
+    "proved": "rule.ok",
     "unrecoverable": "rule.bad",
     "SUCCEEDED": "rule.ok",
     "FAILED": "rule.bad",

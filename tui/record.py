@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from tui.engine import Engine
+from tui.printing import event
 from tui.rows import Line
 from tui.status import Status
 from wire.codec import encode
@@ -69,20 +70,6 @@ def entries(engine: Engine) -> Iterator[dict[str, Any]]:
         "repaired": status.repaired,
         "unconfirmed": status.unconfirmed,
         "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
-    }
-
-
-def event(line: Line, group: str | None) -> dict[str, Any]:
-    """An event as output has it."""
-    return {
-        "seq": line.seq,
-        "id": line.id,
-        "timestamp": line.timestamp,
-        "ingestion_time": line.ingestion_time,
-        "log_group": group,
-        "log_stream": line.stream,
-        "message": line.message,
-        "origin": line.origin,
     }
 
 

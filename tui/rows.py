@@ -25,7 +25,7 @@ TARGETS_MAX: Final = RULE_LANE
 _LANE_MASK: Final = (1 << LANE_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + LANE_BITS
 
-RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end"]
+RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end", "resumed"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +160,7 @@ def describe(rule: Rule) -> str:
         "rebased": f"lines above are unconfirmed: {rule.reason}",
         "evicted": f"{_lines(rule.count)} older than this no longer kept",
         "end": f"{rule.reason} {rule.state}",
+        "resumed": f"resumed · {_lines(rule.count)} since",
     }
     if rule.kind == "offline":
         return _offline(rule)

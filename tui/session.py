@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from tui.asking import Asking, Request
 from tui.cursor import NOTHING_HELD, Cursor
 from tui.effects import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
+from tui.heard import CREDIT_EVENTS, Grant, Heard
 from tui.holdings import Claim, Holdings, Judged
 from tui.rows import time_key
 from wire.limits import (
@@ -26,7 +25,6 @@ from wire.limits import (
 from wire.messages import (
     Backfill,
     Bye,
-    Credit,
     DigestReply,
     End,
     Events,
@@ -36,7 +34,6 @@ from wire.messages import (
     Mark,
     ServerMessage,
     Unknown,
-    Upstream,
     Welcome,
 )
 from wire.order import Interval, first_key, parse_interval
@@ -47,19 +44,6 @@ WELCOME_MS: Final = 15_000
 
 HEARTBEATS_MISSED_MAX: Final = 2
 """After so many times ``heartbeat_ms`` of silence the connection is taken for dead (4012)."""
-
-CREDIT_EVENTS: Final = 20_000
-"""Events that may be on their way: some 5 MB, a fraction of a second of a fast forwarder [15]."""
-
-
-class Heard(msgspec.Struct):
-    """What this connection's messages said beside the events, for the status."""
-
-    head_seq: int | None = None
-    upstream: Upstream | None = None
-    past_total: int | None = None
-    past_received: int = 0
-    bye: Bye | None = None
 
 
 class ViewerSession:
@@ -110,8 +94,7 @@ class ViewerSession:
         self._asked: tuple[Cursor | None, int] = (None, 0)
         self._rebases = 0
         self._n = 0
-        self._items = 0
-        self._credited = 0
+        self._grant = Grant()
         self._received_ms = 0
         self._catching: int | None = None
         self._recovered = 0
@@ -166,8 +149,7 @@ class ViewerSession:
         self.heartbeat_ms = None
         self.heard = Heard()
         self._n = 0
-        self._items = 0
-        self._credited = CREDIT_EVENTS
+        self._grant = Grant()
         self._received_ms = now_ms
 
     def closed(self) -> None:
@@ -288,10 +270,14 @@ class ViewerSession:
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         found = [self.holdings.proof.put_lost(lost) for lost in message.lost]
         effects += [LostSeen(lost) for lost in found if lost is not None]
-        self._catching = message.head_seq if self.welcomes else None
+        self._catching = message.head_seq if self._goes_on() else None
         self.welcomes += 1
         self._recovered = 0
         return effects + self._catch_up()
+
+    def _goes_on(self) -> bool:
+        """Whether there was something before this connection, here or in an earlier run."""
+        return self.welcomes > 0 or self.holdings.tally.base > 0
 
     def _take_back(self, message: Welcome) -> bool:
         """Stand again where the question stood; whether the answer is about it, and possible.
@@ -340,10 +326,10 @@ class ViewerSession:
             return self._broken(f"events after {message.after} came at {self.after}")
         effects = self.store(message.items, now_ms, live=message.seq > message.after)
         self.after = message.seq
-        self._items += len(message.items)
         if message.seq == message.after and not self.is_done:
             self.heard.past_received += len(message.items)
-        return effects + self._catch_up() + self._grant()
+        more = self._credit() if self._grant.used(len(message.items)) else []
+        return effects + self._catch_up() + more
 
     def _follows(self, message: Events) -> bool:
         """Whether the frame goes on where the one before ended [12], with seqs in its range."""
@@ -387,15 +373,9 @@ class ViewerSession:
         self.is_done = True
         return self._catch_up()
 
-    def _grant(self) -> list[Effect]:
-        """More credit once half of it is used: every item of every frame counts [15]."""
-        if self._credited - self._items > CREDIT_EVENTS // 2:
-            return []
-        return self._credit()
-
     def _credit(self) -> list[Effect]:
-        self._credited = self._items + CREDIT_EVENTS
-        return [Send(Credit(self._credited))]
+        """More credit: when half of it is used, and at each heartbeat [15]."""
+        return [Send(self._grant.renewed())]
 
     # Heartbeats, marks, digests
 
@@ -404,7 +384,7 @@ class ViewerSession:
             return self._broken(f"the forwarder has sent {message.sent_seq}, here is {self.after}")
         self.heard.head_seq = message.head_seq
         self.heard.upstream = message.upstream
-        return self._credit() + self._ask_next(now_ms)  # the grant is repeated [15]
+        return self._credit() + self._ask_next(now_ms)
 
     def _lags(self, sent_seq: int) -> bool:
         """Whether the forwarder has sent more than has come [12]."""

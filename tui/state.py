@@ -24,7 +24,7 @@ class _File(msgspec.Struct):
     """What a file holds; positions as text, since no JSON number has room for them."""
 
     version: int
-    url: str
+    target: str
     group: str | None
     filter: Filter
     since: int
@@ -37,7 +37,7 @@ class _File(msgspec.Struct):
         subject, cursor = saved.subject, saved.cursor
         return cls(
             version=VERSION,
-            url=subject.url,
+            target=subject.target,
             group=subject.group,
             filter=subject.filter,
             since=subject.since,
@@ -50,7 +50,7 @@ class _File(msgspec.Struct):
         if self.version != VERSION:
             msg = f"version {self.version} is not {VERSION}"
             raise ValueError(msg)
-        subject = Subject(self.url, self.group, self.filter, self.since)
+        subject = Subject(self.target, self.group, self.filter, self.since)
         return SavedCursor(subject, Cursor(self.epoch, self.after, parse_interval(self.held)))
 
 
@@ -62,7 +62,7 @@ def save(folder: Path, saved: SavedCursor) -> None:
 
     """
     subject = saved.subject
-    path = _path(folder, subject.url, subject.group, subject.filter)
+    path = _path(folder, subject.target, subject.group, subject.filter)
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with draft.open("wb") as file:
@@ -75,13 +75,13 @@ def save(folder: Path, saved: SavedCursor) -> None:
 
 
 def load(
-    folder: Path, url: str, group: str | None, wanted: Filter, since: int | None = None
+    folder: Path, target: str, group: str | None, wanted: Filter, since: int | None = None
 ) -> SavedCursor | None:
-    """The cursor of an earlier run with that URL, group and filter [7]; None where there is none.
+    """The cursor of an earlier run about that target, group and filter [7]; None: there is none.
 
     Args:
         folder: Where they are kept.
-        url: Of the forwarder.
+        target: What names it from run to run.
         group: The log group.
         wanted: The filter.
         since: Where given, a cursor with another ``since`` is none of ours either [7].
@@ -89,18 +89,18 @@ def load(
     A file that can't be read or is not whole is as good as none: everything comes again.
     """
     try:
-        data = _path(folder, url, group, wanted).read_bytes()
+        data = _path(folder, target, group, wanted).read_bytes()
         saved = msgspec.json.decode(data, type=_File).saved()
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return None
-    subject = Subject(url, group, wanted, saved.subject.since if since is None else since)
+    subject = Subject(target, group, wanted, saved.subject.since if since is None else since)
     return saved if _is_about(saved, subject) else None
 
 
 def forget(folder: Path, saved: SavedCursor) -> None:
     """Take a cursor away: its execution is over, or nothing is to be resumed."""
     subject = saved.subject
-    _path(folder, subject.url, subject.group, subject.filter).unlink(missing_ok=True)
+    _path(folder, subject.target, subject.group, subject.filter).unlink(missing_ok=True)
 
 
 def _is_about(saved: SavedCursor, subject: Subject) -> bool:
@@ -108,6 +108,6 @@ def _is_about(saved: SavedCursor, subject: Subject) -> bool:
     return saved.subject == subject
 
 
-def _path(folder: Path, url: str, group: str | None, wanted: Filter) -> Path:
-    name = encode([url, group, wanted])
+def _path(folder: Path, target: str, group: str | None, wanted: Filter) -> Path:
+    name = encode([target, group, wanted])
     return folder / f"{blake2b(name, digest_size=16).hexdigest()}.json"

@@ -137,7 +137,8 @@ class Story:
             self.detail = failure
         else:
             self.was_connected = True
-            rules = self._back(None, now_ms) + self._recovered(self._outage_lines)
+            rules = self._back(None, now_ms)
+            rules += self._recovered(self._outage_lines) if self._outages else []
         self._note(now_ms)
         return rules
 
@@ -301,7 +302,10 @@ class Story:
 
     def _recovered(self, lines: int) -> list[Rule]:
         """All that was owed for the time without connection is here."""
-        if not self._outages or self._outages[-1].recovered is not None:
+        if not self._outages:
+            since = self._session.since or 0  # of an earlier run: above every line
+            return [self._rule("resumed", "", since, None, count=lines)]
+        if self._outages[-1].recovered is not None:
             return []
         self._outages[-1] = msgspec.structs.replace(self._outages[-1], recovered=lines)
         return [self._offline_rule()]
