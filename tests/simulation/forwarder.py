@@ -1,0 +1,320 @@
+"""A forwarder in virtual time: the pure cores as they are, and what their shells do round them.
+
+Scans take a page at a time and can break off, bodies are fetched again as the real shell does,
+log streams of suspects are asked after; who goes next is the world's to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from forwarder.hub import Hub
+from forwarder.hub import Viewer as Served
+from forwarder.ingest import LogGroup
+from forwarder.journal.memory import MemoryJournal
+from forwarder.lifecycle import Lifecycle
+from forwarder.reconciler import Schedule, TierName
+from forwarder.scan import Scan, ScanKind
+from forwarder.wants import Want, Wants
+from tests.simulation.cloudwatch import CloudWatch, Place
+from tests.simulation.fault import FaultError
+from tests.simulation.link import Link
+from wire.messages import Events, Upstream
+from wire.order import Interval, first_key, last_key
+from wire.query import History, TailQuery
+
+HEARTBEAT_MS = 2_000
+BODIES_WAIT_MS = 5_000
+PAST_EVERY = 3
+"""Live frames in a row that may go before one of the past [15]."""
+LIFECYCLE = Lifecycle.pattern("DONE (?P<SUCCEEDED>ok)?(?P<FAILED>bad)?")
+
+
+@dataclass(eq=False)
+class ScanTask:
+    """A scan under way."""
+
+    scan: Scan
+    record: ScanRecord
+    tier: TierName | None
+    token: Place | None = None
+    refetch: Refetch | None = None
+
+
+@dataclass(eq=False)
+class Refetch:
+    """Bodies of a range that are being fetched again; twice, before they count as lost."""
+
+    from_: int
+    through: int
+    epoch: str
+    ids: set[str] = field(default_factory=set)
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class Connection:
+    """A viewer as the forwarder sees it."""
+
+    link: Link
+    served: Served
+    opened_ms: int
+    is_welcomed: bool = False
+    live_run: int = 0
+    """Live frames in a row while the past waited."""
+
+
+@dataclass(eq=False)
+class ScanRecord:
+    """What really became of a scan: what the judge holds marks against."""
+
+    from_: int
+    through: int | None
+    begun: int
+    generation: int
+    known: dict[str, tuple[int, str]]
+    """Ids in the journal as it began, with timestamp and stream."""
+    returned: set[str] = field(default_factory=set)
+    ended: int | None = None
+    """When its last page came; None: it never did."""
+    is_open: bool = True
+    failed: bool | None = None
+    """Whether it did not return what was known and is there; None: not looked at yet."""
+
+    @property
+    def covered(self) -> int:
+        """The last millisecond that it can prove."""
+        return self.begun if self.through is None else min(self.through, self.begun)
+
+
+class Forwarder:
+    """One process, from start to SIGKILL; the journal outlives it."""
+
+    trouble: str | None = None
+
+    def __init__(
+        self,
+        journal: MemoryJournal,
+        cloudwatch: CloudWatch,
+        records: list[ScanRecord],
+        now: int,
+    ) -> None:
+        """Start, as the command does: a new epoch, then the door; scans go into ``records``."""
+        self.journal, self.cloudwatch = journal, cloudwatch
+        journal.begin_epoch()
+        self.group = LogGroup(journal, lifecycle=LIFECYCLE)
+        self.hub = Hub(self.group, self, heartbeat_ms=HEARTBEAT_MS)
+        self.schedule = Schedule(now, self.group.coverage.end)
+        self.wants = Wants()
+        self.tasks: list[ScanTask] = []
+        self.refetches: list[Refetch] = []
+        self.connections: dict[int, Connection] = {}
+        self.records = records
+        self.retain_ms: int | None = None
+        self.lost = 0
+        """Rows that were ever declared lost, some of which may have been found again."""
+        self.polled_ms: int | None = None
+        self._suspects: set[str] = set()
+
+    # What the hub wants of a feed
+
+    @property
+    def upstream(self) -> Upstream:
+        """Always well."""
+        return Upstream("ok", 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a poll has been whole."""
+        return self.polled_ms is not None
+
+    def want(
+        self,
+        key: Hashable,
+        since: int,
+        history: History = "newest",
+        executions: Sequence[str] = (),
+        *,
+        is_owed: bool = True,
+    ) -> None:
+        """A viewer wants the past since then."""
+        self.wants.put(key, Want(since, history, tuple(executions), is_owed))
+
+    def unwant(self, key: Hashable) -> None:
+        """A viewer has gone."""
+        self.wants.drop(key)
+
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
+        """The real shell awaits; here bodies come back by ``fetch_bodies``."""
+        raise AssertionError((from_, through, deadline_ms))
+
+    # Viewers
+
+    def connect(self, link: Link, query: TailQuery, now: int) -> None:
+        """A viewer's upgrade arrives."""
+        served = self.hub.open(query, now, wake=lambda: None)
+        self.connections[link.number] = Connection(link, served, now)
+
+    def disconnect(self, number: int) -> None:
+        """A connection is gone."""
+        connection = self.connections.pop(number, None)
+        if connection is not None:
+            self.hub.close(connection.served)
+
+    def send(self, connection: Connection, now: int, frames: int) -> None:
+        """Let one session send, as long as the link takes it."""
+        session, link = connection.served.session, connection.link
+        for _ in range(frames):
+            if not link.has_room:
+                break
+            span = session.wants_bodies
+            if span is not None:
+                self.fetch_bodies(*span)
+                if not connection.is_welcomed and now - connection.opened_ms < BODIES_WAIT_MS:
+                    break
+            past = session.lanes.past.next_interval if connection.is_welcomed else None
+            message = session.next(now)
+            if message is None:
+                self.hub.idle(connection.served)
+                break
+            connection.is_welcomed = True
+            is_live = isinstance(message, Events) and message.seq > message.after
+            is_neutral = isinstance(message, Events) and not is_live
+            if past is None or is_neutral or session.lanes.past.next_interval != past:
+                connection.live_run = 0
+            elif isinstance(message, Events) and message.items:
+                connection.live_run += 1
+                if connection.live_run > PAST_EVERY:
+                    what = f"the past got none of {connection.live_run} frames"
+                    raise FaultError("starved", what)
+            link.down.append(message)
+        if session.is_over:
+            link.close_code = session.close_code
+            self.disconnect(link.number)
+
+    # Scans
+
+    def begin_due(self, now: int) -> None:
+        """Begin every scan that is due."""
+        self.schedule.want(self.wants.oldest, now)
+        self.schedule.want_drain(self.group.draining(now, self.wants.executions))
+        for due in self.schedule.due(now):
+            self.schedule.started(due.tier, now)
+            self._begin(due.kind, due.from_, due.through, now, tier=due.tier)
+        if not any(task.scan.kind == "backfill" and not task.refetch for task in self.tasks):
+            through = now if self.polled_ms is None else self.polled_ms
+            polling = [task.scan.from_ for task in self.tasks if task.tier == "live"]
+            window = self.wants.next_window(
+                self.group.coverage, polling[0] - 1 if polling else through, 0
+            )
+            if window is not None:
+                self._begin("backfill", *window, now)
+        for refetch in self.refetches:
+            if not any(task.refetch is refetch for task in self.tasks):
+                self._refetch(refetch, now)
+                break
+
+    def _begin(
+        self,
+        kind: ScanKind,
+        from_: int,
+        through: int | None,
+        now: int,
+        *,
+        tier: TierName | None = None,
+        refetch: Refetch | None = None,
+    ) -> None:
+        rows = self.journal.read_after(0, 1_000_000)
+        known = {row.id: (row.timestamp, row.stream) for row in rows}
+        record = ScanRecord(from_, through, now, self.cloudwatch.generation, known)
+        self.records.append(record)
+        scan = self.group.begin_scan(kind, from_, through, now)
+        self.tasks.append(ScanTask(scan, record, tier, refetch=refetch))
+
+    def page(self, task: ScanTask, now: int, limit: int) -> None:
+        """One page of a scan, and its end if that was the last."""
+        scan = task.scan
+        events, task.token = self.cloudwatch.page(scan.from_, scan.through, task.token, limit, now)
+        task.record.returned.update(event.id for event in events)
+        scan.page(events)
+        if task.token is None:
+            task.record.ended = now
+            self._finish(task, now)
+        self.hub.progress()
+
+    def _finish(self, task: ScanTask, now: int) -> None:
+        self.tasks.remove(task)
+        task.record.is_open = False
+        self.group.finish_scan(task.scan, now)
+        if task.tier is not None:
+            self.schedule.finished(task.tier, now)
+        if task.tier == "live":
+            self.polled_ms = task.scan.begun_ms
+        if task.scan.kind == "backfill" and task.refetch is None:
+            self.wants.window_done(len(task.record.returned))
+        self._suspects |= self.group.take_suspects()
+
+    def break_off(self, task: ScanTask, now: int) -> None:
+        """A scan fails in the middle."""
+        self.tasks.remove(task)
+        task.record.is_open = False
+        self.group.abandon(task.scan)
+        if task.tier is not None:
+            self.schedule.failed(task.tier, now)
+        self.hub.progress()
+
+    # Upkeep
+
+    def ask_after_streams(self) -> None:
+        """Of suspected log streams: do they exist, and are they the ones that were known?"""
+        for stream in sorted(self._suspects):
+            created = self.cloudwatch.created.get(stream)
+            if created is None or self._is_made_anew(stream, created):
+                self.group.stream_deleted(stream)
+        self._suspects.clear()
+
+    def _is_made_anew(self, stream: str, created: int) -> bool:
+        for name, first, _, _ in self.journal.streams():
+            if name == stream:
+                moment = Interval(first_key(first), last_key(first))
+                return any(
+                    row.ingestion_time is not None and row.ingestion_time < created
+                    for row in self.journal.read_between(moment, 1_000)
+                    if row.stream == name
+                )
+        return False
+
+    def retain(self, now: int) -> None:
+        """Take bodies that are too old and that nobody connected is owed."""
+        if self.retain_ms is not None and not self.refetches:
+            oldest = self.wants.oldest_owed
+            before = now - self.retain_ms
+            self.group.retain(before=before if oldest is None else min(before, oldest))
+
+    def fetch_bodies(self, from_: int, through: int) -> None:
+        """Have the bodies of a range fetched again."""
+        rows = self.journal.bodiless(from_, through, 10_000)
+        if rows and not any(
+            one.from_ <= from_ and through <= one.through for one in self.refetches
+        ):
+            ids = {row.id for row in rows}
+            self.refetches.append(Refetch(from_, through, self.group.epoch, ids))
+
+    def _refetch(self, refetch: Refetch, now: int) -> None:
+        rows = self.journal.bodiless(refetch.from_, refetch.through, 10_000)
+        rows = [row for row in rows if row.id in refetch.ids]
+        if refetch.epoch != self.group.epoch or not rows:
+            self.refetches.remove(refetch)
+        elif refetch.tries < 2:
+            refetch.tries += 1
+            low = min(row.timestamp for row in rows)
+            high = max(row.timestamp for row in rows)
+            self._begin("backfill", low, high, now, refetch=refetch)
+        else:
+            self.refetches.remove(refetch)
+            for row in rows:
+                deleted = row.stream not in self.cloudwatch.created
+                if deleted:
+                    self.group.stream_deleted(row.stream)
+                self.lost += self.journal.mark_lost([row.id], "deleted" if deleted else "gone")

@@ -1,0 +1,295 @@
+"""Holds what viewers show and say against what really was: the ledger and the scans.
+
+The judge knows every event that the model CloudWatch accepted, when it could be seen, and what
+each scan really returned. It believes nothing that the forwarder or a viewer says of itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.fault import FaultError
+from tui.ranges import Ranges
+from tui.rows import Line
+from tui.status import MarkStatus
+from wire.messages import ServerMessage, Welcome
+from wire.query import Filter
+
+if TYPE_CHECKING:
+    from tests.simulation.cloudwatch import Stored
+    from tests.simulation.forwarder import Forwarder, ScanRecord
+    from tests.simulation.viewer import Viewer
+    from tests.simulation.world import World
+
+STARVED_MS = 30_000
+"""With something owed, nothing came for so long although the connection stood."""
+
+
+class Judge:
+    """Looks at one run while it goes on, and at its end."""
+
+    def __init__(self, world: World) -> None:
+        """Judge ``world``."""
+        self.world = world
+        self._backed = Ranges()
+        self._open: list[ScanRecord] = []
+        self._looked_at = 0
+        self._by_message: dict[str, Stored] = {}
+        self._indexed = 0
+        self._required: dict[tuple[int, Filter], frozenset[str]] = {}
+        self._told: dict[str, int | None] = {}
+        self.marks = 0
+
+    # While it goes on
+
+    def before(self, viewer: Viewer, message: ServerMessage) -> None:
+        """A frame is about to be taken in."""
+        if isinstance(message, Welcome):
+            self._judge_welcome(viewer, message)
+
+    def after(self, viewer: Viewer) -> None:
+        """A frame was taken in: what came must be real, what is claimed must be true."""
+        for line in viewer.new_lines:
+            self._judge_line(viewer, line)
+        viewer.new_lines.clear()
+        for mark in viewer.new_marks:
+            self._judge_mark(viewer, mark)
+        viewer.new_marks.clear()
+
+    def look(self) -> None:
+        """Nobody's green may reach further than whole scans do."""
+        for viewer in self.world.viewers:
+            through = viewer.complete_through
+            if through is None or self._told.get(viewer.name) == through:
+                continue
+            self._told[viewer.name] = through
+            self._back()
+            since = viewer.session.since
+            end = None if since is None else self._backed.end_from(since)
+            if end is None or through > end:
+                what = f"{viewer.name} is green to {through}, whole scans reach {end}"
+                raise FaultError("false green", what)
+
+    def _back(self) -> None:
+        records = self.world.records
+        fresh = [*self._open, *records[self._looked_at :]]
+        self._looked_at = len(records)
+        self._open = [record for record in fresh if record.is_open]
+        for record in fresh:
+            if record.ended is not None and not self._failed(record):
+                self._backed.add(record.from_, record.covered)
+
+    def _judge_line(self, viewer: Viewer, line: Line) -> None:
+        if line.key in viewer.invented:
+            return
+        stored = self._find(line.message)
+        if stored is None:
+            raise FaultError("unexpected", f"{viewer.name} shows {line}, which nobody wrote")
+        event = stored.event
+        if (event.timestamp, event.id, event.stream) != (line.timestamp, line.id, line.stream):
+            raise FaultError("altered", f"{viewer.name} shows {line} for {event}")
+        if not viewer.wanted.matches(event.stream):
+            raise FaultError("unexpected", f"{viewer.name} shows {line} against its filter")
+
+    def _find(self, message: str) -> Stored | None:
+        ledger = self.world.cloudwatch.ledger
+        for stored in ledger[self._indexed :]:
+            self._by_message[stored.event.message] = stored
+        self._indexed = len(ledger)
+        return self._by_message.get(message)
+
+    def _judge_welcome(self, viewer: Viewer, welcome: Welcome) -> None:
+        """A resume must be of the journal that the cursor is of."""
+        forwarder = self.world.forwarder
+        if forwarder is None or welcome.epoch != forwarder.group.epoch:
+            return
+        if welcome.outcome == "resumed":
+            rows = {row.seq: row.id for row in forwarder.journal.read_after(0, welcome.after)}
+            for key in viewer.confirmed - viewer.invented:
+                line = viewer.shown[key]
+                if line.seq <= welcome.after and rows.get(line.seq) != line.id:
+                    what = f"{viewer.name} was resumed in another journal: {line}"
+                    raise FaultError("dishonest", what)
+        elif welcome.outcome == "rebased" and self.world.journal_is_intact:
+            raise FaultError("dishonest", f"{viewer.name} was rebased without need")
+
+    def _judge_mark(self, viewer: Viewer, mark: MarkStatus) -> None:
+        """What an equal mark claims of the scan behind it must be true of the viewer."""
+        self.marks += 1
+        best: list[str] | None = None
+        for record in self.world.records:
+            covers = record.from_ <= mark.from_ms and mark.through_ms <= record.covered
+            if record.begun != mark.scanned_at_ms or not covers or record.ended is None:
+                continue
+            missing = [
+                one
+                for one in self._required_by(record, viewer.wanted) - viewer.good - viewer.had
+                if mark.from_ms <= self._by_message[one].event.timestamp <= mark.through_ms
+                and not self._is_declared(viewer, self._by_message[one].event.timestamp)
+            ]
+            if not missing:
+                return
+            best = missing
+        if best is None:
+            what = f"{viewer.name} was told of {mark}, behind which there is no whole scan"
+            raise FaultError("false green", what)
+        raise FaultError("false green", f"{viewer.name}: {mark}, but {best[:5]} are not there")
+
+    def _required_by(self, record: ScanRecord, wanted: Filter) -> frozenset[str]:
+        """Messages of what a viewer must have where the record's scan is marked."""
+        found = self._required.get((id(record), wanted))
+        if found is None:
+            found = self._required[id(record), wanted] = frozenset(self._messages(record, wanted))
+        return found
+
+    def _messages(self, record: ScanRecord, wanted: Filter) -> list[str]:
+        self._find("")
+        assert record.ended is not None
+        failed = self._failed(record)
+        return [
+            one.event.message
+            for one in self.world.cloudwatch.ledger
+            if one.generation == record.generation
+            and one.visible_at < record.begun
+            and record.from_ <= one.event.timestamp
+            and wanted.matches(one.event.stream)
+            and (
+                one.is_visible_throughout(record.begun, record.ended)
+                or (failed and one.gone_at is None)
+            )
+        ]
+
+    def _failed(self, record: ScanRecord) -> bool:
+        """Whether the scan did not return what was known and still is there [8]."""
+        if record.failed is None:
+            assert record.ended is not None
+            there = {
+                one.event.id: one
+                for one in self.world.cloudwatch.ledger
+                if one.generation == record.generation
+            }
+            top, remade = record.through, self.world.cloudwatch.remade
+            record.failed = any(
+                there[event_id].event.timestamp == timestamp
+                and there[event_id].is_there(record.ended)
+                for event_id, (timestamp, stream) in record.known.items()
+                # Of a stream that was deleted and came again, early rows are excused as well.
+                if event_id in there
+                and stream not in remade
+                and event_id not in record.returned
+                and record.from_ <= timestamp
+                and (top is None or timestamp <= top)
+            )
+        return record.failed
+
+    def _is_declared(self, viewer: Viewer, timestamp: int) -> bool:
+        gaps = viewer.session.holdings.proof.gaps
+        lost = [(gap.from_ms, gap.through_ms) for gap in gaps if gap.state == "unrecoverable"]
+        return any(low <= timestamp <= high for low, high in [*viewer.lost, *lost])
+
+    # At the end
+
+    def is_at_rest(self, healed_at: int) -> bool:
+        """Whether every viewer has everything, says so, and is right."""
+        return all(self._trouble_of(viewer, healed_at) is None for viewer in self.world.viewers)
+
+    def why_not_at_rest(self, healed_at: int) -> FaultError:
+        """The fault of a run that did not come to rest within its bound."""
+        for viewer in self.world.viewers:
+            trouble = self._trouble_of(viewer, healed_at)
+            if trouble is not None:
+                return trouble
+        raise AssertionError("it is at rest")  # noqa: EM101 - can't happen
+
+    def _trouble_of(self, viewer: Viewer, healed_at: int) -> FaultError | None:
+        world, session = self.world, viewer.session
+        forwarder, proof = world.forwarder, viewer.session.holdings.proof
+        if forwarder is None or viewer.link is None or not session.is_welcomed:
+            return FaultError("never converges", f"{viewer.name} is not connected: {viewer.closes}")
+        assert session.since is not None
+        missing = self._missing(viewer, forwarder)
+        reached = proof.accounted_through(session.since)
+        green = session.since > healed_at or (reached is not None and reached >= healed_at)
+        if missing and green:
+            return FaultError("lost", f"{viewer.name} never gets {missing[:5]}")
+        if (missing or not session.is_done) and world.now - viewer.items_at > STARVED_MS:
+            what = f"{viewer.name} gets nothing, owed {missing[:5]}, done: {session.is_done}"
+            return FaultError("starved", what)
+        if missing or not green or not session.is_done:
+            what = f"{viewer.name}: green to {reached} of {healed_at}, done: {session.is_done}"
+            return FaultError("never converges", f"{what}, owed {missing[:5]}")
+        if session.after != forwarder.group.head_seq:
+            return FaultError("never converges", f"{viewer.name} is at {session.after}")
+        return self._extra_trouble(viewer, forwarder) or self._end_trouble(viewer, forwarder)
+
+    def _extra_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
+        """Nothing may count that the forwarder does not have."""
+        since, base = viewer.session.since or 0, viewer.session.holdings.tally.base
+        lines = [viewer.shown[key] for key in viewer.confirmed]
+        # No mark speaks of what is older than since, or below the base.
+        lines = [line for line in lines if line.timestamp >= since and line.seq > base]
+        found = forwarder.journal.find([line.id for line in lines])
+        for line in lines:
+            row = found.get(line.id)
+            if row is None or row.is_lost or row.timestamp != line.timestamp:
+                return FaultError("unexpected", f"{viewer.name} counts {line}")
+        return None
+
+    def _missing(self, viewer: Viewer, forwarder: Forwarder) -> list[str]:
+        """What a viewer must have in the end: what CloudWatch has, and what the journal has."""
+        since = viewer.session.since or 0
+        owed = {
+            one.event.message
+            for one in self.world.cloudwatch.stored
+            if one.event.timestamp >= since and viewer.wanted.matches(one.event.stream)
+        }
+        owed |= {
+            row.message
+            for row in forwarder.journal.read_after(0, 1_000_000)
+            if row.message is not None
+            and row.timestamp >= since
+            and viewer.wanted.matches(row.stream)
+        }
+        missing = owed - viewer.good - viewer.had
+        self._find("")
+        return sorted(
+            one
+            for one in missing
+            if not self._is_declared(viewer, self._by_message[one].event.timestamp)
+        )
+
+    def _end_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
+        """Whoever follows an execution that is over must have heard of its end [11]."""
+        rows = forwarder.journal.read_after(0, 1_000_000)
+        for stream in sorted({row.stream for row in rows if " DONE" in (row.message or "")}):
+            name = stream.rpartition("/")[2]
+            named = stream in viewer.wanted.streams or name in viewer.wanted.executions
+            if not named or viewer.had:
+                continue
+            end = viewer.ends.get(name)
+            if end is None:
+                return FaultError("never converges", f"{viewer.name} hears of no end of {name}")
+            since = viewer.session.since or 0
+            low = max(since, end.from_ms)
+            base = viewer.session.holdings.tally.base
+            count = forwarder.journal.total(low, end.through_ms, viewer.wanted, base=base).count
+            last = max(row.timestamp for row in rows if row.stream == stream)
+            # The count is over the whole filter; late news of another execution is not told.
+            alone = viewer.wanted in (Filter(streams=(stream,)), Filter(executions=(name,)))
+            count = count if alone else end.count
+            if not viewer.lost and last >= since and (end.count != count or end.through_ms < last):
+                what = f"{viewer.name} heard {end} with {count} events through {last}"
+                return FaultError("never converges", what)
+        return None
+
+    def finally_(self) -> None:
+        """What must hold once everybody is at rest."""
+        world = self.world
+        forwarder = world.forwarder
+        assert forwarder is not None
+        for viewer in world.viewers:
+            if viewer.unproved_final:
+                raise FaultError("false red", f"{viewer.name} gave up on a range")
+            excused = viewer.rotted or world.lost
+            if viewer.unproved and not excused:
+                raise FaultError("false red", f"{viewer.name} disagreed without a reason")

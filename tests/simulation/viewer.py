@@ -1,0 +1,227 @@
+"""A viewer in virtual time: the pure session as it is, a screen that is a dict, and its crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.simulation.fault import FaultError
+from tests.simulation.link import Link
+from tui.effects import (
+    Close,
+    Effect,
+    Ended,
+    LostSeen,
+    Marked,
+    Rebased,
+    Send,
+    Stored,
+    Unconfirmed,
+    Unproved,
+    Welcomed,
+)
+from tui.rows import Line
+from tui.cursor import Cursor
+from tui.session import ViewerSession
+from tui.status import EndStatus, MarkStatus
+from wire.messages import Events, Item, ServerMessage, Welcome
+from wire.query import Filter, History
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a viewer leaves for the next one of its kind."""
+
+    cursor: Cursor
+    since: int
+    had: frozenset[str]
+    """Messages that were on the screen when it was saved: the next one need not show them."""
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One person's viewer, through its crashes and connections."""
+
+    name: str
+    wanted: Filter
+    since: int | None
+    history: History
+    session: ViewerSession = field(init=False)
+    link: Link | None = None
+    shown: dict[int, Line] = field(default_factory=dict)
+    confirmed: set[int] = field(default_factory=set)
+    good: set[str] = field(default_factory=set)
+    """Messages of the confirmed lines; each is one event's."""
+    had: frozenset[str] = frozenset()
+    """Messages that an earlier life showed, beyond which this one goes on."""
+    invented: set[int] = field(default_factory=set)
+    """Keys of lines that bit rot put there."""
+    rotted: int = 0
+    forgotten: set[str] = field(default_factory=set)
+    """Messages of lines that bit rot took: they had been on the screen."""
+    items_at: int = 0
+    """When events came last, or it connected."""
+    new_lines: list[Line] = field(default_factory=list)
+    ends: dict[str, EndStatus] = field(default_factory=dict)
+    lost: list[tuple[int, int]] = field(default_factory=list)
+    new_marks: list[MarkStatus] = field(default_factory=list)
+    welcomes: list[Welcomed] = field(default_factory=list)
+    unproved: int = 0
+    unproved_final: int = 0
+    closes: list[tuple[int, str]] = field(default_factory=list)
+    retry_at: int = 0
+    is_final: bool = False
+
+    def __post_init__(self) -> None:
+        """Start its first life."""
+        self.session = self.make_session(None)
+
+    def make_session(self, cursor: Cursor | None) -> ViewerSession:
+        """The pure session, from a saved cursor or from nothing."""
+        return ViewerSession(
+            wanted=self.wanted, since=self.since, history=self.history, cursor=cursor
+        )
+
+    # The connection
+
+    def opened(self, link: Link, now: int) -> None:
+        """The upgrade has succeeded."""
+        self.link = link
+        self.session.opened(now)
+
+    def take(self, message: ServerMessage, now: int) -> None:
+        """A frame has arrived."""
+        if isinstance(message, Welcome) or (isinstance(message, Events) and message.items):
+            self.items_at = now
+        self._apply(self.session.received(message, now, self.session.generation))
+
+    def tick(self, now: int) -> None:
+        """Time has passed."""
+        if self.link is not None:
+            self._apply(self.session.tick(now))
+
+    def closed(self, now: int, wait: int) -> None:
+        """The connection is gone."""
+        self.session.closed()
+        if self.link is not None:
+            self.link.is_closed_by_client = True
+        self.link = None
+        self.retry_at = now + wait
+
+    def _apply(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - one case an effect
+        for effect in effects:
+            match effect:
+                case Stored():
+                    self._stored(effect)
+                case Send():
+                    if self.link is not None:
+                        self.link.up.append(effect.message)
+                case Close():
+                    self.closes.append((effect.code, effect.reason))
+                    self.is_final = self.is_final or effect.final
+                    if self.link is not None:
+                        self.link.is_closed_by_client = True
+                        self.link = None
+                    self.session.closed()
+                case Welcomed():
+                    self.welcomes.append(effect)
+                    if effect.outcome != "resumed":
+                        self.had = frozenset()
+                case Rebased():
+                    self.confirmed.clear()
+                    self.good.clear()
+                    self.ends.clear()
+                    self.had = frozenset()
+                case Unconfirmed():
+                    self._unconfirm(effect.keys)
+                case Marked():
+                    if effect.mark.equal:
+                        self.new_marks.append(effect.mark)
+                case LostSeen():
+                    self.lost.append((effect.lost.from_ms, effect.lost.through_ms))
+                case Unproved():
+                    self.unproved += 1
+                    self.unproved_final += effect.range.final
+                case Ended():
+                    self.ends[effect.end.execution] = effect.end
+
+    def _stored(self, stored: Stored) -> None:
+        for line in stored.lines:
+            if line.key in self.shown:
+                raise FaultError("doubled", f"{self.name} shows {line} twice")
+            self._show(line)
+        for line in stored.confirmed:
+            if line.key not in self.shown:
+                raise FaultError("lost", f"{self.name} confirms {line} without showing it")
+            self._show(line)
+
+    def _show(self, line: Line) -> None:
+        if line.key in self.confirmed:
+            self.good.discard(self.shown[line.key].message)
+        self.shown[line.key] = line
+        self.confirmed.add(line.key)
+        self.good.add(line.message)
+        self.new_lines.append(line)
+
+    def _unconfirm(self, keys: list[int]) -> None:
+        for key in keys:
+            self.confirmed.discard(key)
+            self.good.discard(self.shown[key].message)
+
+    def rot(self, random: Random) -> None:
+        """Its memory loses an event, or holds one that nobody wrote."""
+        session = self.session
+        if not self.confirmed or not session.is_welcomed or self._is_repairing():
+            return
+        line = self.shown[random.choice(sorted(self.confirmed))]
+        key = line.key
+        is_past = session.since is None or line.timestamp < session.since
+        if is_past or line.seq <= session.holdings.tally.base:
+            return  # no mark speaks of it
+        self.rotted += 1
+        if random.random() < 0.6:
+            session.holdings.tally.unconfirm([key])
+            self.forgotten.add(line.message)
+            self._unconfirm([key])
+            return
+        item = Item(
+            line.seq, f"9{self.rotted:07}", line.timestamp, None, line.stream, "rot", "live"
+        )
+        stored, keys = session.holdings.store([item], live=False)
+        self.invented.update(keys)
+        self._stored(stored)
+
+    def _is_repairing(self) -> bool:
+        """Rot in the middle of a repair leaves a range red for good, as it should [13]."""
+        asking = self.session._asking
+        return bool(asking.out or asking._waiting or self.session.holdings.proof.unproved)
+
+    # Its lives
+
+    def save(self) -> Saved | None:
+        """What it writes to disk, atomically."""
+        cursor, since = self.session.cursor(), self.session.since
+        if cursor is None or since is None:
+            return None
+        return Saved(cursor, since, self.had | self.good | self.forgotten)
+
+    def crash(self, saved: Saved | None) -> None:
+        """A new process with an empty screen goes on at the saved cursor, or from nothing."""
+        if self.link is not None:
+            self.link.is_closed_by_client = True
+        self.link = None
+        self.shown, self.confirmed, self.good, self.forgotten = {}, set(), set(), set()
+        self.new_lines, self.invented = [], set()
+        self.ends, self.lost = {}, []
+        self.had = frozenset() if saved is None else saved.had
+        if saved is not None:
+            self.since = saved.since
+        self.session = self.make_session(None if saved is None else saved.cursor)
+
+    # What it says
+
+    @property
+    def complete_through(self) -> int | None:
+        """Green through this, ms."""
+        return self.session.holdings.proof.complete_through

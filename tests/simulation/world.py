@@ -1,0 +1,429 @@
+"""One run: a model CloudWatch, a forwarder, viewers and a network, interleaved by a seed.
+
+First chaos, in which everything of the run's plan may go wrong; then everything heals, and within
+a bound every viewer must be green, whole and at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from unittest.mock import patch
+
+from forwarder.journal.memory import MemoryJournal
+from tests.simulation.cloudwatch import CloudWatch
+from tests.simulation.fault import FaultError
+from tests.simulation.forwarder import Forwarder, ScanRecord
+from tests.simulation.judge import Judge
+from tests.simulation.link import Link, Toxics
+from tests.simulation.viewer import Saved, Viewer
+from wire.query import Filter
+
+START = 10_000_000
+STREAMS = ("job/a1", "job/b2", "other/c3")
+EXECUTIONS = ("a1", "b2", "c3")
+CHAOS_STEPS = 110
+HEAL_STEPS = 400
+HEAL_MS = 180_000
+
+TROUBLES = (
+    "cut", "half open", "drop", "duplicate", "reorder", "drop up", "restart", "rollback",
+    "journal lost", "retention", "stream deleted", "flap", "break off", "viewer crash",
+    "made anew", "bit rot", "late", "bursts", "overload",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of."""
+
+    seed: int
+    troubles: tuple[str, ...]
+    counted_ids: bool
+    frame_events: int
+    credit: int
+    viewers: int
+    page_events: int
+
+    @classmethod
+    def of(cls, seed: int, only: tuple[str, ...] | None = None) -> Plan:
+        """The plan of a seed; ``only`` these troubles where that is given."""
+        random = Random(seed)
+        amount = random.choice((1, 2, 3, 5, 8))
+        drawn = tuple(sorted(random.sample(TROUBLES, amount)))
+        return cls(
+            seed,
+            drawn if only is None else only,
+            counted_ids=random.random() < 0.5,
+            frame_events=random.choice((1, 2, 3, 5, 9)),
+            credit=random.choice((2, 8, 20, 1000)),
+            viewers=random.choice((1, 1, 2, 3)),
+            page_events=random.choice((1, 3, 7, 50)),
+        )
+
+
+@contextmanager
+def small_world(plan: Plan) -> Iterator[None]:
+    """Bounds that are hundreds and minutes in life are a few and seconds here."""
+    frame = max(plan.frame_events, 1)
+    values = {
+        "forwarder.lanes.FRAME_EVENTS_MAX": frame,
+        "forwarder.slices.FRAME_EVENTS_MAX": frame,
+        "forwarder.slices.FIRST_ROWS": 2,
+        "forwarder.slices.EXAMINED_ROWS_MAX": 6,
+        "forwarder.wants.WINDOW_FIRST_MS": 5_000,
+        "forwarder.reconciler.RECENT_EVERY_MS": 4_000,
+        "forwarder.reconciler.RECENT_SPAN_MS": 15_000,
+        "forwarder.reconciler.DEEP_EVERY_MS": 9_000,
+        "forwarder.reconciler.DEEP_SHARE": 2,
+        "forwarder.lifecycle.DRAIN_MS": 5_000,
+        "tui.session.CREDIT_EVENTS": plan.credit,
+    }
+    patches = [patch(name, value) for name, value in values.items()]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
+
+
+class World:
+    """A run in progress."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Set everything up at ``START``; nobody is connected yet."""
+        self.plan = plan
+        self.random = Random(plan.seed * 7919 + 1)
+        self.now = START
+        self.steps = 0
+        self.cloudwatch = CloudWatch(counted_ids=plan.counted_ids)
+        self.toxics = Toxics()
+        self._epochs = count(1)
+        self._links = count(1)
+        self._messages = count(1)
+        self.live_streams = list(STREAMS)
+        self._write_past()
+        self.journal = self._new_journal()
+        self.records: list[ScanRecord] = []
+        self.forwarder: Forwarder | None = self._start()
+        self.down_until = 0
+        self._lost_before = 0
+        self.copies: list[MemoryJournal] = []
+        self.is_healing = False
+        self.viewers = [self._new_viewer(number) for number in range(plan.viewers)]
+        self.links: dict[int, Link] = {}
+        self.saved: dict[str, Saved | None] = {}
+        self.journal_is_intact = True
+        self.judge = Judge(self)
+        self.trace: list[str] = []
+
+    # What there is
+
+    def _new_journal(self) -> MemoryJournal:
+        return MemoryJournal("group", make_epoch=lambda: f"e{next(self._epochs)}")
+
+    def _start(self) -> Forwarder:
+        return Forwarder(self.journal, self.cloudwatch, self.records, self.now)
+
+    @property
+    def lost(self) -> int:
+        """Rows that were ever declared lost."""
+        return self._lost_before + (0 if self.forwarder is None else self.forwarder.lost)
+
+    def _new_viewer(self, number: int) -> Viewer:
+        random = self.random
+        wanted = random.choice(
+            (
+                Filter(),
+                Filter(),
+                Filter(streams=(STREAMS[0],)),
+                Filter(executions=(EXECUTIONS[1],)),
+                Filter(prefixes=("job/",)),
+                Filter(streams=(STREAMS[2],), executions=(EXECUTIONS[0],)),
+                Filter(prefixes=("nothing",)),
+            )
+        )
+        since = random.choice((START - 30_000, START - 12_000, START + 2_000, None))
+        history = random.choice(("newest", "oldest"))
+        viewer = Viewer(
+            f"viewer {number}", wanted, since, "oldest" if history == "oldest" else "newest"
+        )
+        viewer.retry_at = START + random.choice((0, 0, 3_000, 10_000))
+        return viewer
+
+    def _write_past(self) -> None:
+        random = self.random
+        at = START - 40_000
+        for _ in range(random.choice((0, 5, 30, 60))):
+            at = min(START, at + random.choice((0, 0, 1, 200, 1_500)))
+            stream = random.choice(self.live_streams)
+            self.cloudwatch.put(stream, at, f"past {next(self._messages)}", at, 0)
+
+    # A step
+
+    def step(self) -> None:
+        """Let some time pass, and everybody do a little."""
+        self.steps += 1
+        random = self.random
+        stride = (0, 5, 40, 150, 400) if not self.is_healing else (100, 400, 800)
+        self.now += random.choice(stride)
+        if not self.is_healing:
+            self._write()
+            self._trouble()
+        self._forward()
+        for viewer in self.viewers:
+            self._view(viewer)
+        self.judge.look()
+
+    def _write(self) -> None:
+        random = self.random
+        troubles = self.plan.troubles
+        amount = random.choice((0, 0, 1, 2))
+        if "bursts" in troubles and random.random() < 0.05:
+            amount = 12
+        if "overload" in troubles:
+            amount += random.choice((1, 3))
+        at = self.now - random.choice((0, 0, 1, 300))
+        for _ in range(amount):
+            if "late" in troubles and random.random() < 0.1:
+                at = self.now - random.choice((3_000, 10_000, 35_000))
+            elif "late" in troubles and random.random() < 0.05:
+                at = self.now + random.choice((500, 20_000))
+            elif "bursts" not in troubles:
+                at = max(at, self.now - random.choice((0, 0, 50)))
+            delay = random.choice((0, 0, 200, 1_500))
+            if "late" in troubles and random.random() < 0.1:
+                delay = random.choice((4_000, 20_000))
+            if not self.live_streams:
+                return
+            stream = random.choice(self.live_streams)
+            if stream in self.cloudwatch.remade:
+                # Old events in a new stream of that name look like the old stream's.
+                at = max(at, self.cloudwatch.created.get(stream, self.now))
+            done = " DONE ok" if random.random() < 0.01 else ""
+            if done and random.random() < 0.8:
+                self.live_streams.remove(stream)
+            self.cloudwatch.put(stream, at, f"line {next(self._messages)}{done}", self.now, delay)
+
+    # Troubles
+
+    def _trouble(self) -> None:
+        """At most one new trouble a step, of those in the plan."""
+        random = self.random
+        if random.random() > 0.18:
+            return
+        trouble = random.choice(self.plan.troubles)
+        method = getattr(self, "_" + trouble.replace(" ", "_"), None)
+        if method is not None:
+            self.trace.append(f"{self.now} {trouble}")
+            method()
+
+    def _linked(self) -> list[Viewer]:
+        return [viewer for viewer in self.viewers if viewer.link is not None]
+
+    def _cut(self) -> None:
+        for viewer in self._linked():
+            if self.random.random() < 0.7:
+                self._pull(viewer)
+                viewer.closed(self.now, self.random.choice((0, 500, 3_000)))
+
+    def _half_open(self) -> None:
+        for viewer in self._linked():
+            self._pull(viewer)
+
+    def _pull(self, viewer: Viewer) -> None:
+        assert viewer.link is not None
+        viewer.link.cut()
+        if self.forwarder is not None and self.random.random() < 0.8:
+            self.forwarder.disconnect(viewer.link.number)
+
+    def _drop(self) -> None:
+        self.toxics.drop = self.random.choice((0.0, 0.1, 0.4))
+
+    def _duplicate(self) -> None:
+        self.toxics.duplicate = self.random.choice((0.0, 0.2, 0.5))
+
+    def _reorder(self) -> None:
+        self.toxics.reorder = self.random.choice((0.0, 0.2, 0.6))
+
+    def _drop_up(self) -> None:
+        self.toxics.drop_up = self.random.choice((0.0, 0.3, 0.9))
+
+    def _restart(self) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
+        """SIGKILL of the forwarder; it is started again a little later."""
+        if self.forwarder is None:
+            return
+        for link in self.links.values():
+            link.cut()
+        for viewer in self._linked():
+            viewer.closed(self.now, self.random.choice((0, 500, 3_000)))
+        self._lost_before += self.forwarder.lost
+        self.forwarder = None
+        self.down_until = self.now + self.random.choice((0, 300, 4_000))
+
+    def _rollback(self) -> None:
+        if self.random.random() < 0.5 or not self.copies:
+            self.copies.append(self.journal.copy())
+            return
+        self._kill()
+        self.journal = self.random.choice(self.copies).copy()
+        self.journal_is_intact = False
+
+    def _journal_lost(self) -> None:
+        if self.random.random() < 0.4:
+            self._kill()
+            self.journal = self._new_journal()
+            self.journal_is_intact = False
+
+    def _retention(self) -> None:
+        if self.forwarder is not None:
+            self.forwarder.retain_ms = self.random.choice((1_000, 6_000))
+
+    def _stream_deleted(self) -> None:
+        if self.random.random() < 0.3 and len(self.live_streams) > 1:
+            stream = self.random.choice(self.live_streams)
+            self.cloudwatch.delete_stream(stream, self.now)
+            if self.random.random() < 0.5:
+                self.live_streams.remove(stream)
+
+    def _flap(self) -> None:
+        """All events of a stream round some time are not returned for a while."""
+        random = self.random
+        stream = random.choice(STREAMS)
+        middle = self.now - random.choice((0, 500, 5_000))
+        width = random.choice((500, 3_000, 20_000))
+        span = (self.now, self.now + random.choice((300, 2_000, 6_000)))
+        for one in self.cloudwatch.stored:
+            if one.event.stream == stream and abs(one.event.timestamp - middle) <= width:
+                one.hidden.append(span)
+
+    def _break_off(self) -> None:
+        if self.forwarder is not None and self.forwarder.tasks:
+            self.forwarder.break_off(self.random.choice(self.forwarder.tasks), self.now)
+
+    def _viewer_crash(self) -> None:
+        viewer = self.random.choice(self.viewers)
+        if self.random.random() < 0.6:
+            self.saved[viewer.name] = viewer.save()
+            return
+        if viewer.link is not None:
+            self._pull(viewer)
+        viewer.crash(self.saved.get(viewer.name))
+        viewer.retry_at = self.now + self.random.choice((0, 500, 3_000))
+
+    def _made_anew(self) -> None:
+        if self.random.random() < 0.3:
+            self.cloudwatch.make_anew(self.now)
+            self.journal_is_intact = False
+
+    def _bit_rot(self) -> None:
+        """A viewer's memory loses an event, or holds one that nobody wrote."""
+        self.random.choice(self.viewers).rot(self.random)
+
+    # Everybody does a little
+
+    def _forward(self) -> None:
+        forwarder, random = self.forwarder, self.random
+        if forwarder is None:
+            if self.now < self.down_until and not self.is_healing:
+                return
+            forwarder = self.forwarder = self._start()
+        forwarder.begin_due(self.now)
+        for task in list(forwarder.tasks):
+            # A page in a step of chaos at most; healed, a scan is quick.
+            for _ in range(50 if self.is_healing else random.random() < 0.6):
+                if task in forwarder.tasks:
+                    forwarder.page(task, self.now, self.plan.page_events)
+        forwarder.ask_after_streams()
+        if random.random() < 0.1 or self.is_healing:
+            forwarder.retain(self.now)
+        frames = 8 if self.is_healing else random.choice((0, 1, 2, 4))
+        for connection in list(forwarder.connections.values()):
+            link = connection.link
+            while (message := link.take_up(random, self.toxics)) is not None:
+                connection.served.session.receive(message)
+            if link.is_closed_by_client:
+                forwarder.disconnect(link.number)
+            else:
+                forwarder.send(connection, self.now, frames)
+
+    def _view(self, viewer: Viewer) -> None:
+        random = self.random
+        link = viewer.link
+        if link is None:
+            if self.now >= viewer.retry_at and not viewer.is_final:
+                self._connect(viewer)
+            return
+        for _ in range(8 if self.is_healing else random.choice((0, 1, 3))):
+            message = link.take_down(random, self.toxics)
+            if message is not None:
+                self.judge.before(viewer, message)
+                viewer.take(message, self.now)
+                self.judge.after(viewer)
+                if viewer.link is not link:
+                    break
+        if viewer.link is link and link.close_code is not None and not link.down:
+            viewer.closed(self.now, 200)
+        viewer.tick(self.now)
+        if viewer.link is None:
+            viewer.retry_at = max(viewer.retry_at, self.now + 100)
+
+    def _connect(self, viewer: Viewer) -> None:
+        if self.forwarder is None:
+            viewer.retry_at = self.now + 500
+            return
+        link = Link(next(self._links))
+        self.links[link.number] = link
+        self.forwarder.connect(link, viewer.session.query(), self.now)
+        viewer.opened(link, self.now)
+
+    # The run
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more; what was written last becomes visible in time."""
+        self.is_healing = True
+        self.toxics = Toxics()
+        for one in self.cloudwatch.stored:
+            one.hidden = [(a, min(b, self.now)) for a, b in one.hidden if a <= self.now]
+        for stream in self.live_streams:
+            if stream in self.cloudwatch.created and self.random.random() < 0.7:
+                text = f"last words {next(self._messages)} DONE ok"
+                self.cloudwatch.put(stream, self.now, text, self.now, 700)
+
+    def run(self) -> None:
+        """The whole run.
+
+        Raises:
+            FaultError: the system is at fault.
+
+        """
+        for _ in range(CHAOS_STEPS):
+            self.step()
+        self.heal()
+        healed_at = self.now
+        while not self.judge.is_at_rest(healed_at):
+            if self.now - healed_at > HEAL_MS:
+                raise self.judge.why_not_at_rest(healed_at)
+            self.step()
+        self.judge.finally_()
+
+
+def run(seed: int, only: tuple[str, ...] | None = None) -> World:
+    """Run one seed; a fault names it."""
+    plan = Plan.of(seed, only)
+    with small_world(plan):
+        world = World(plan)
+        try:
+            world.run()
+        except FaultError as fault:
+            fault.add_note(f"{plan}, step {world.steps}, at {world.now}: {world.trace[-5:]}")
+            raise
+    return world
