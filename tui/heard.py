@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from wire.messages import Bye, Credit, Upstream
-
-CREDIT_EVENTS: Final = 20_000
-"""Events that may be on their way: some 5 MB, a fraction of a second of a fast forwarder [15]."""
 
 
 class Heard(msgspec.Struct):
@@ -23,19 +18,25 @@ class Heard(msgspec.Struct):
 
 
 class Grant:
-    """Credit of one connection: every item of every frame counts [15]."""
+    """Credit of one connection: every item of every frame counts [15].
 
-    def __init__(self) -> None:
-        """The query grants the first events."""
+    Args:
+        events: Events that may be on their way; the query has granted so many.
+
+    """
+
+    def __init__(self, events: int) -> None:
+        """Nothing has come yet."""
+        self._events = events
         self._items = 0
-        self._granted = CREDIT_EVENTS
+        self._granted = events
 
     def used(self, items: int) -> bool:
         """Events came; whether half of the credit is used, so that more must be granted."""
         self._items += items
-        return self._granted - self._items <= CREDIT_EVENTS // 2
+        return self._granted - self._items <= self._events // 2
 
     def renewed(self) -> Credit:
         """The whole of it again, as the cumulative number that the wire has."""
-        self._granted = self._items + CREDIT_EVENTS
+        self._granted = self._items + self._events
         return Credit(self._granted)

@@ -13,7 +13,7 @@ from typing import Final
 from tui.asking import Asking, Request
 from tui.cursor import NOTHING_HELD, Cursor
 from tui.effects import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
-from tui.heard import CREDIT_EVENTS, Grant, Heard
+from tui.heard import Grant, Heard
 from tui.holdings import Claim, Holdings, Judged
 from tui.rows import time_key
 from wire.limits import (
@@ -44,6 +44,8 @@ WELCOME_MS: Final = 15_000
 
 HEARTBEATS_MISSED_MAX: Final = 2
 """After so many times ``heartbeat_ms`` of silence the connection is taken for dead (4012)."""
+CREDIT_EVENTS: Final = 20_000
+"""Events that may be on their way: some 5 MB, a fraction of a second of a fast forwarder [15]."""
 
 
 class ViewerSession:
@@ -94,7 +96,7 @@ class ViewerSession:
         self._asked: tuple[Cursor | None, int] = (None, 0)
         self._rebases = 0
         self._n = 0
-        self._grant = Grant()
+        self._grant = Grant(CREDIT_EVENTS)
         self._received_ms = 0
         self._catching: int | None = None
         self._recovered = 0
@@ -149,7 +151,7 @@ class ViewerSession:
         self.heartbeat_ms = None
         self.heard = Heard()
         self._n = 0
-        self._grant = Grant()
+        self._grant = Grant(CREDIT_EVENTS)
         self._received_ms = now_ms
 
     def closed(self) -> None:
