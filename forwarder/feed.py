@@ -100,7 +100,7 @@ class Feed:
             config,
             clock=clock,
             bodies=self._refetcher.bodies,
-            oldest_wanted=lambda: self._wants.oldest,
+            oldest_wanted=lambda: self._wants.oldest_owed,
         )
 
     # What the hub asks
@@ -121,6 +121,8 @@ class Feed:
         since: int,
         history: History = "newest",
         executions: Sequence[str] = (),
+        *,
+        is_owed: bool = True,
     ) -> None:
         """A viewer wants the past since then; stays so until ``unwant``.
 
@@ -129,9 +131,10 @@ class Feed:
             since: ms, inclusive.
             history: which end of the past to fetch first.
             executions: those that it names, whose end it waits for.
+            is_owed: whether some of it is still to be sent, so that retention must leave it.
 
         """
-        self._wants.put(key, Want(since, history, tuple(executions)))
+        self._wants.put(key, Want(since, history, tuple(executions), is_owed))
         self._wants_changed()
 
     def unwant(self, key: Hashable) -> None:

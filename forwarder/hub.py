@@ -46,6 +46,8 @@ class FeedLike(Protocol):
         since: int,
         history: History = "newest",
         executions: Sequence[str] = (),
+        *,
+        is_owed: bool = True,
     ) -> None:
         """A viewer wants the past since then; stays so until ``unwant``."""
         ...
@@ -97,6 +99,8 @@ class Viewer:
         self.wake = wake
         self.peer = peer
         self.bytes_sent = 0
+        self.is_owed = True
+        """Whether some of the past is still to be sent, as the feed was told."""
 
     def record(self, now_ms: int) -> ViewerRecord:
         """What ``/v1/viewers`` says of it."""
@@ -198,7 +202,7 @@ class Hub:
         self.tallies.viewers += 1
         for done in self._proved.pieces:
             session.notice(done)
-        self.feed.want(viewer.number, session.since, query.history, sorted(session.executions))
+        self._want(viewer)
         if self._closing is not None:
             session.bye(self._closing)
         return viewer
@@ -222,6 +226,22 @@ class Hub:
             for viewer in self._viewers.values():
                 viewer.session.upstream_changed()
         self.wake()
+
+    def idle(self, viewer: Viewer) -> None:
+        """A viewer has nothing to send now: has it all of the past, so that retention may go on?"""
+        if viewer.is_owed and viewer.session.has_past:
+            viewer.is_owed = False
+            self._want(viewer)
+
+    def _want(self, viewer: Viewer) -> None:
+        session = viewer.session
+        self.feed.want(
+            viewer.number,
+            session.since,
+            session.query.history,
+            sorted(session.executions),
+            is_owed=viewer.is_owed,
+        )
 
     def wake(self) -> None:
         """Let every viewer pull."""

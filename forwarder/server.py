@@ -323,6 +323,7 @@ class _Link:
             self._wake.clear()
             message = session.next(self._clock())
             if message is None:
+                self._viewer.hub.idle(self._viewer)
                 self._fetch_bodies()
                 await self._wait()
                 continue

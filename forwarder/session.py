@@ -123,6 +123,12 @@ class Session:
         return self.progress.is_done
 
     @property
+    def has_past(self) -> bool:
+        """Whether all was sent that the journal has of the past, and nothing must be fetched."""
+        lanes = self.lanes
+        return lanes.has_all and not lanes.past.intervals and self.wants_backfill is None
+
+    @property
     def wake_at_ms(self) -> int:
         """When to ask ``next`` again, even if nothing happens."""
         return 0 if self.lanes.wants_turn else self._beat_at_ms

@@ -49,7 +49,7 @@ class Upkeep:
             config: how much to retain.
             clock: ms since the Unix epoch.
             bodies: held while bodies are taken or brought back.
-            oldest_wanted: the oldest ``since`` of a connected viewer.
+            oldest_wanted: the oldest ``since`` of a viewer to whom the past is still being sent.
 
         """
         self._group = group

@@ -21,11 +21,15 @@ WINDOW_EVENTS_MAX: Final = 50_000
 
 
 class Want(msgspec.Struct, frozen=True):
-    """One viewer's past: from when on, from which end, and the executions that it names."""
+    """One viewer's past: from when on, from which end, and the executions that it names.
+
+    ``is_owed`` until all of it was sent: what is still to be sent needs its bodies.
+    """
 
     since: int
     history: History = "newest"
     executions: tuple[str, ...] = ()
+    is_owed: bool = True
 
 
 class Wants:
@@ -38,8 +42,9 @@ class Wants:
 
     def put(self, key: Hashable, want: Want) -> None:
         """A viewer wants this, in place of what it wanted before; windows start small again."""
-        if self._wants.get(key) != want:
-            self._wants[key] = want
+        before = self._wants.get(key)
+        self._wants[key] = want
+        if before is None or msgspec.structs.replace(before, is_owed=want.is_owed) != want:
             self._window_ms = WINDOW_FIRST_MS
 
     def drop(self, key: Hashable) -> None:
@@ -50,6 +55,11 @@ class Wants:
     def oldest(self) -> int | None:
         """The oldest ``since``; None where nobody wants anything."""
         return min((want.since for want in self._wants.values()), default=None)
+
+    @property
+    def oldest_owed(self) -> int | None:
+        """The oldest ``since`` of those to whom the past is still being sent."""
+        return min((want.since for want in self._wants.values() if want.is_owed), default=None)
 
     @property
     def executions(self) -> set[str]:

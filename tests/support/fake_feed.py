@@ -19,6 +19,7 @@ class FakeFeed:
         self.ready = True
         self.trouble: str | None = None
         self.wanted: dict[Hashable, tuple[int, History, tuple[str, ...]]] = {}
+        self.owed: set[Hashable] = set()
         self.bodies: dict[str, str] = {}
         self.refetched: list[tuple[int, int]] = []
 
@@ -28,13 +29,17 @@ class FakeFeed:
         since: int,
         history: History = "newest",
         executions: Sequence[str] = (),
+        *,
+        is_owed: bool = True,
     ) -> None:
         """Keep it."""
         self.wanted[key] = since, history, tuple(executions)
+        (self.owed.add if is_owed else self.owed.discard)(key)
 
     def unwant(self, key: Hashable) -> None:
         """Forget it."""
         del self.wanted[key]
+        self.owed.discard(key)
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:  # noqa: ARG002 - as the feed's
         """Bring back the bodies that a test has put there; the rest is lost."""
