@@ -6,7 +6,6 @@ shell completion answer at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from gapless.errors import (
     EXIT_USAGE,
     EndedBySignalError,
     GaplessError,
+    say,
 )
 
 COMMANDS: Final[dict[str, str]] = {
@@ -90,8 +90,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(args=list(arguments), prog_name="gapless", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
-    except (KeyboardInterrupt, click.Abort, EndedBySignalError):
+    except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
+    except EndedBySignalError as error:
+        return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has gone, `| head` for one: that is no failure.
         return EXIT_DONE
@@ -141,8 +143,5 @@ def _unexpected(error: Exception) -> int:
 
 
 def _said(text: str, code: int) -> int:
-    with contextlib.suppress(BrokenPipeError):
-        line = " ".join(text.split())
-        sys.stderr.write(f"gapless: {line}\n")
-        sys.stderr.flush()
+    say(text)
     return code

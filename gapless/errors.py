@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Final
 
 EXIT_DONE: Final = 0
@@ -14,6 +16,15 @@ EXIT_FAILED: Final = 5
 EXIT_STOPPED: Final = 6
 """The execution that was watched ended as STOPPED."""
 EXIT_INTERRUPTED: Final = 130
+"""Ctrl+C (SIGINT); another signal gives 128 + its number likewise, as shells have it."""
+
+
+def say(text: str) -> None:
+    """Tell a person something, as one line on stderr; nobody may be left to read it."""
+    line = " ".join(text.split())
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"gapless: {line}\n")
+        sys.stderr.flush()
 
 
 class GaplessError(Exception):
@@ -49,4 +60,4 @@ class EndedBySignalError(BaseException):
     def __init__(self, number: int) -> None:
         """``number`` is the signal's."""
         super().__init__(number)
-        self.number = number
+        self.exit_code = 128 + number

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import os
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
+from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
 from gapless.state import state_dir
 from gapless.terminal import left_in_order
 
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from tui.engine import Engine
     from tui.goal import Outcome
     from wire.query import Filter
-
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-_SIGNAL_CODE: Final = 128
-"""The screen ends with this and the signal's number where a signal ended it."""
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +73,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 def load_viewer() -> None:
     """Import what the viewer needs, while something else takes its time."""
     if sys.stdout.isatty():
-        import tui.app  # noqa: PLC0415 - textual is slow to import
+        pass
     import tui.engine  # noqa: F401, PLC0415 - websockets likewise
 
 
@@ -92,43 +87,69 @@ def watch(viewing: Viewing) -> int:
     if viewing.is_on_screen:
         with left_in_order():
             return asyncio.run(_on_screen(viewing))
-    raise AssertionError
+    return asyncio.run(_as_output(viewing))
+
+
+async def _as_output(viewing: Viewing) -> int:
+    """Print; the exit code, which the reason on stderr goes with."""
+    from tui.plain import Plain, PlainOptions  # noqa: PLC0415 - websockets is slow to import
+    from tui.query import QueryError, line_test  # noqa: PLC0415 - with it
+
+    try:
+        test = line_test(viewing.grep, viewing.exclude, viewing.level)
+    except QueryError as error:
+        raise UsageError(str(error)) from error
+    options = PlainOptions(
+        output=viewing.output or "text",
+        order=viewing.order,
+        hold_ms=viewing.hold,
+        lines=viewing.lines,
+        until_ms=viewing.until,
+        color=_is_coloured(viewing.color),
+        test=test,
+        record=viewing.record,
+        cursors=_cursors(viewing),
+    )
+    # Output saves its cursors itself, once what they stand for is printed.
+    engine = make_engine(viewing, _now_ms(), cursors=None)
+    return await Plain(engine, options, out=sys.stdout.fileno(), say=say).run()
+
+
+def _is_coloured(color: str) -> bool:
+    """``auto``: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    if color == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return color == "always"
 
 
 async def _on_screen(viewing: Viewing) -> int:
-    import tui.app  # noqa: PLC0415 - textual is slow to import
+    from gapless.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
 
-    faults: list[Exception] = []
-
-    class App(tui.app.ViewerApp):
-        """Hands its faults to us, instead of printing tracebacks over the terminal."""
-
-        # Textual looks for it beside the class's own module.
-        CSS_PATH = str(Path(tui.app.__file__).with_name("app.tcss"))
-
-        def _handle_exception(self, error: Exception) -> None:
-            faults.append(error)
-            self.exit(return_code=1)
-
-    engine = make_engine(viewing, _now_ms())
-    app = App(engine, title=_title(viewing), controls=_controls(viewing))
-    gc.freeze()
+    engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
+    app = ScreenApp(
+        engine,
+        title=_title(viewing),
+        controls=_controls(viewing),
+        include=viewing.grep,
+        exclude=viewing.exclude,
+        level=viewing.level,
+    )
     async with _tasks(
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
     ):
         await app.run_async()
     _write_record(engine, viewing)
-    if faults:
-        raise faults[0]
-    # The application ends with 128 + number where a signal ended it.
-    return _code(engine.outcome, interrupted=(app.return_code or 0) > _SIGNAL_CODE)
+    if app.fault is not None:
+        raise app.fault
+    return _code(engine.outcome, app.return_code or EXIT_DONE)
 
 
-def make_engine(viewing: Viewing, now_ms: int) -> Engine:
+def make_engine(viewing: Viewing, now_ms: int, *, cursors: Path | None) -> Engine:
     """The engine for the targets, with its goal and the cursors of an earlier run."""
-    from tui.engine import Engine, TargetSpec  # noqa: PLC0415 - websockets is slow to import
+    from tui.engine import Engine  # noqa: PLC0415 - websockets is slow to import
     from tui.goal import Goal  # noqa: PLC0415 - with it
+    from tui.target import TargetSpec  # noqa: PLC0415 - with it
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
@@ -147,19 +168,18 @@ def make_engine(viewing: Viewing, now_ms: int) -> Engine:
     ]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
-    # A simulation is never watched twice.
-    return Engine(specs, goal=goal, cursors=None if viewing.control else state_dir("cursors"))
+    return Engine(specs, goal=goal, cursors=cursors)
 
 
-def _code(outcome: Outcome | None, *, interrupted: bool) -> int:
-    """The exit code.
+def _code(outcome: Outcome | None, code: int) -> int:
+    """The exit code: the outcome's where there is one, else the screen's own.
 
     Raises:
         GaplessError: the outcome has something to say.
 
     """
     if outcome is None:
-        return EXIT_INTERRUPTED if interrupted else EXIT_DONE
+        return code
     if outcome.reason:
         raise GaplessError(outcome.reason, outcome.code)
     return outcome.code
@@ -210,6 +230,11 @@ def _write_record(engine: Engine, viewing: Viewing) -> None:
     except OSError as error:
         msg = f"cannot write the record {viewing.record} ({error.strerror}): choose another place"
         raise GaplessError(msg) from error
+
+
+def _cursors(viewing: Viewing) -> Path | None:
+    """Where cursors are kept; a simulation is never watched twice."""
+    return None if viewing.control else state_dir("cursors")
 
 
 def _load_cursor(viewing: Viewing, target: Watched, wanted: Filter) -> Cursor | None:

@@ -65,7 +65,7 @@ def test_a_mistyped_command_gets_a_suggestion_or_the_list(
     [
         (GaplessError("it is\nso", 3), 3, "gapless: it is so\n"),
         (KeyboardInterrupt(), 130, ""),
-        (EndedBySignalError(15), 130, ""),
+        (EndedBySignalError(15), 143, ""),
         (BrokenPipeError(), 0, ""),
     ],
 )
