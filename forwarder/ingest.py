@@ -21,6 +21,7 @@ from forwarder.records import ExecutionEnd, GapRecord, Known, LogEvent, Notice, 
 from forwarder.scan import Ingested, Scan, ScanKind
 from forwarder.totals import Totals
 from wire.messages import Execution, ExecutionStatus, GapState, Origin
+from wire.order import Interval, first_key, last_key
 
 __all__ = ["ALLOWANCE_MS", "OVERLAP_MS", "Ingested", "LogGroup", "Scan", "ScanKind"]
 
@@ -32,6 +33,9 @@ OVERLAP_MS: Final = 5_000
 
 NOTICES_MAX: Final = 10_000
 """Notices that wait. Older ones are found at connecting: gaps in the journal, ends here."""
+
+READ_BACK_ROWS_MAX: Final = 10_000
+"""Rows before an execution's last event in which its end is looked for after a start."""
 
 MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
 TOO_LARGE: Final = "the journal reached its size limit"
@@ -309,7 +313,23 @@ class LogGroup:
 
         Executions that ended long ago are worth it only if a viewer names them in ``wanted``.
         """
+        self._read_back(wanted)
         return self._executions.draining(now_ms, wanted)
+
+    def _read_back(self, wanted: Collection[str]) -> None:
+        """Look in the journal for the ends of executions that a viewer names.
+
+        An earlier process may have taken in such an end without living to see it drained.
+        """
+        for stream, first, last in self._executions.take_unread(wanted):
+            interval = Interval(first_key(first), last_key(last))
+            rows = self.journal.read_between(interval, READ_BACK_ROWS_MAX, newest_first=True)
+            events = [
+                LogEvent(row.id, row.timestamp, row.ingestion_time, stream, row.message)
+                for row in rows
+                if row.stream == stream and row.message is not None
+            ]
+            self._executions.observe(events, self._scans_begun)
 
     def _drain(self, scan: Scan) -> None:
         ends = self._executions.scanned(

@@ -124,6 +124,7 @@ class Executions:
         self._states: dict[str, _State] = {}
         self._of_stream: dict[str, str] = {}
         self._open: set[str] = set()
+        self._unread: set[str] = set()
 
     def load(
         self,
@@ -140,6 +141,18 @@ class Executions:
                 state.status = status
                 state.end = _end(execution, state, head_seq)
                 self._open.discard(execution)
+        if self._lifecycle is not None and self._lifecycle.reads_messages:
+            self._unread = set(self._open)
+
+    def take_unread(self, wanted: Collection[str]) -> list[tuple[str, int, int]]:
+        """Of ``wanted``, the executions whose messages nobody has read since ``load``.
+
+        Their log stream, first and last timestamp; each is given out once.
+        """
+        taken = self._unread.intersection(wanted)
+        self._unread -= taken
+        states = [self._states[execution] for execution in sorted(taken)]
+        return [(state.stream, state.first, state.last) for state in states]
 
     def appended(self, events: Iterable[LogEvent], scans_begun: int) -> list[str]:
         """Take in new events; the executions for which they are late news after their end."""
