@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from forwarder.hub import Hub
+from forwarder.metrics import HTTP_REQUESTS, METRICS, render
+from tests.support.fake_feed import FakeFeed
+from tests.support.session_client import NOW, event, log_group
+from wire.messages import Upstream
+from wire.query import TailQuery
+
+
+def test_every_metric_of_the_table_is_there_and_named_as_is_usual() -> None:
+    group = log_group([event(1)])
+    hub = Hub(group, FakeFeed(group))
+    text = render([hub], {}).decode()
+    for metric in METRICS:
+        assert f"# TYPE {metric.name} {metric.kind}" in text
+        assert metric.name.startswith("gapless_")
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert metric.help.endswith(".")
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_values_are_those_of_the_moment() -> None:
+    group = log_group([event(1), event(2)])
+    feed = FakeFeed(group)
+    hub = Hub(group, feed)
+    viewer = hub.open(TailQuery(since=0), NOW, wake=lambda: None)
+    feed.upstream = Upstream("throttled", 1_500)
+    group.declare_gap(1, 2, "suspected", "polls failed")
+    hub.progress()
+    while viewer.session.next(NOW) is not None:
+        pass
+    lines = render([hub], {200: 3, 404: 1}).decode().splitlines()
+    for line in (
+        'gapless_journal_head_seq{group="/app"} 2.0',
+        'gapless_viewers{group="/app"} 1.0',
+        'gapless_events_sent_total{group="/app"} 2.0',
+        'gapless_upstream_lag_seconds{group="/app"} 1.5',
+        'gapless_upstream_state{group="/app",state="throttled"} 1.0',
+        'gapless_upstream_state{group="/app",state="ok"} 0.0',
+        'gapless_gaps_total{group="/app",state="suspected"} 1.0',
+        'gapless_ready{group="/app"} 1.0',
+        HTTP_REQUESTS + '{status="200"} 3.0',
+        HTTP_REQUESTS + '{status="404"} 1.0',
+    ):
+        assert line in lines
+
+
+def test_without_hubs_there_are_names_alone() -> None:
+    assert b"gapless_viewers" in render([], {})
