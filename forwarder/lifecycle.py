@@ -222,7 +222,7 @@ class Executions:
         Only executions that have just ended, or that are ``wanted``, are worth a scan.
         """
         best: tuple[int, int] | None = None
-        for execution in self._open:
+        for execution in sorted(self._open):
             state = self._states[execution]
             if state.status is None and not self._is_idle(state, now_ms):
                 continue

@@ -258,7 +258,7 @@ class Session:
         lost = self._journal.lost(self.since, TIMESTAMP_MAX, self.query.filter)
         self._declared_lost = [(one.from_, one.through) for one in lost]
         self._gaps_again()
-        for execution in self.executions:
+        for execution in sorted(self.executions):
             end = self.group.end_of(execution)
             if end is not None:
                 self._proofs.ended(end)
