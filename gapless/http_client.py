@@ -70,7 +70,7 @@ def request(
 
 
 def read_token(path: Path | None) -> str | None:
-    """The token that a file holds, without white space around it.
+    """The first token of a file like the forwarder's: a token a line, maybe with a pattern.
 
     Raises:
         UsageError: it can't be read, or holds no token.
@@ -80,15 +80,17 @@ def read_token(path: Path | None) -> str | None:
         return None
     try:
         with path.open("rb") as file:
-            token = file.read(_TOKEN_BYTES_MAX).decode("ascii").strip()
+            text = file.read(_TOKEN_BYTES_MAX).decode("ascii")
     except OSError as error:
         msg = f"cannot read the token file {path} ({error.strerror}): give another --token-file"
         raise UsageError(msg) from error
     except UnicodeDecodeError as error:
         msg = f"the token file {path} holds no token: it must be plain ASCII"
         raise UsageError(msg) from error
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    token = next((words[0] for words in lines if words), "")
     if not token or not token.isprintable():
-        msg = f"the token file {path} holds no token: write one line into it"
+        msg = f"the token file {path} holds no token: write one into its first line"
         raise UsageError(msg)
     return token
 

@@ -11,13 +11,14 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
+from gapless.reader import when_reader_leaves
 from gapless.state import state_dir
 from gapless.terminal import left_in_order
 
@@ -112,7 +113,26 @@ async def _as_output(viewing: Viewing) -> int:
     )
     # Output saves its cursors itself, once what they stand for is printed.
     engine = make_engine(viewing, _now_ms(), cursors=None)
-    return await Plain(engine, options, out=sys.stdout.fileno(), say=say).run()
+    out = sys.stdout.fileno()
+    printing = asyncio.create_task(Plain(engine, options, out=out, say=say).run())
+    loop = asyncio.get_running_loop()
+    left = asyncio.Event()
+
+    def leave() -> None:
+        left.set()
+        printing.cancel()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed: it is over anyway
+            loop.call_soon_threadsafe(leave)
+
+    when_reader_leaves(out, tell)
+    try:
+        return await printing
+    except asyncio.CancelledError:
+        if left.is_set():
+            return EXIT_DONE
+        raise
 
 
 def _is_coloured(color: str) -> bool:

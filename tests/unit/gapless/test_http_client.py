@@ -83,7 +83,9 @@ def test_tokens(tmp_path: Path) -> None:
     assert read_token(None) is None
     path.write_text("  s3cret\n")
     assert read_token(path) == "s3cret"
-    for bad in (b"", b"a\nb", "ü".encode()):
+    path.write_text("# who may read what\n\nfirst /jobs/*\nsecond\n")
+    assert read_token(path) == "first"
+    for bad in (b"", b"# none\n", b"a\x07", "ü".encode()):
         path.write_bytes(bad)
         with pytest.raises(UsageError, match="holds no token"):
             read_token(path)

@@ -1,0 +1,370 @@
+"""The command line as a user meets it: exit codes, one-line errors, and how everything ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.moto_server import RawMoto, raw_moto
+from tests.support.parts import Part, clean_environment, forwarder, wait_until
+from tests.support.processes import family, is_gone, lock_files, locked_files, wait_gone
+from tests.support.pseudo_terminal import TerminalPart
+from tests.support.writing import now_ms
+
+STREAM = "job/main/aaaa"
+
+ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture
+def group(moto: RawMoto, request: pytest.FixtureRequest) -> str:
+    """A log group of the test's own, with ten lines in it."""
+    name = f"/jobs/{zlib.crc32(request.node.nodeid.encode()):08x}"
+    moto.create(name, STREAM)
+    moto.put(name, STREAM, [(now_ms() - 1000 + i, f"line {i}") for i in range(10)])
+    return name
+
+
+def aws(moto: RawMoto) -> tuple[str, ...]:
+    return ("--endpoint-url", moto.url, "--region", "us-east-1")
+
+
+def run(
+    state: Path, *arguments: str, credentials: bool = True, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "gapless", *arguments],
+        env=clean_environment(state, more, credentials=credentials),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr that an error is; AssertionError where it is not that."""
+    assert done.stderr.startswith("gapless: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+# --- Errors -----------------------------------------------------------------------------------
+
+
+def test_nobody_listens_at_the_url(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        done = run(tmp_path, "tail", f"ws://127.0.0.1:{unused.getsockname()[1]}")
+    assert done.returncode == 3
+    assert "refused" in one_line(done).lower()
+
+
+def test_a_url_of_something_else(tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            del arguments
+
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        done = run(tmp_path, "tail", f"ws://127.0.0.1:{server.server_port}/v1/tail")
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 3
+    assert "404" in one_line(done)
+
+
+def test_a_group_that_the_forwarder_does_not_serve(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    with forwarder(group, moto.url, tmp_path) as part:
+        done = run(tmp_path, "tail", part.ready()["websocket"] + "?group=/other")
+    assert done.returncode == 3
+    assert "/other" in one_line(done)
+
+
+@pytest.mark.parametrize("command", ["tail", "forward", "executions"])
+def test_a_group_that_there_is_not(moto: RawMoto, tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, "/no/such/group", *aws(moto))
+    assert done.returncode == 3
+    assert "/no/such/group" in one_line(done)
+    assert lock_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [["groups"], ["forward", "/jobs"], ["tail", "/jobs"]])
+def test_no_credentials(moto: RawMoto, tmp_path: Path, command: list[str]) -> None:
+    done = run(tmp_path, *command, *aws(moto), credentials=False)
+    assert done.returncode == 3
+    assert "no AWS credentials" in one_line(done)
+
+
+def test_a_port_in_use(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "forward", group, "--port", port, *aws(moto))
+    assert done.returncode == 1
+    assert port in one_line(done)
+    assert "--port" in done.stderr
+
+
+def test_a_journal_that_is_none(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite3"
+    journal.write_bytes(b"this is no database " * 100)
+    done = run(tmp_path, "forward", group, "--port", "0", "--journal", str(journal), *aws(moto))
+    assert done.returncode == 1
+    assert str(journal) in one_line(done)
+    assert journal.read_bytes() == b"this is no database " * 100
+
+
+def test_a_journal_that_another_forwarder_has(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    with forwarder(group, moto.url, tmp_path) as part:
+        url = part.ready()["websocket"]
+        journal = str(tmp_path / "journal.sqlite3")
+        done = run(tmp_path, "forward", group, "--port", "0", "--journal", journal, *aws(moto))
+    assert done.returncode == 1
+    assert url in one_line(done)
+
+
+def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("secret-of-ours\n")
+    wrong.write_text("guess-of-theirs\n")
+    with forwarder(group, moto.url, tmp_path, "--token-file", str(right)) as part:
+        url = part.ready()["websocket"]
+        refused = run(tmp_path, "tail", url, "--token-file", str(wrong))
+        assert refused.returncode == 3
+        assert "token" in one_line(refused)
+        taken = run(tmp_path, "tail", url, "--token-file", str(right), "--no-follow")
+        assert taken.returncode == 0
+        assert taken.stdout.count("\n") == 10
+
+
+def test_without_a_target_it_lists_what_there_is(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    with TerminalPart("tail", *aws(moto), state=tmp_path) as part:
+        assert part.process.wait(90) == 2
+        part.wait_for(group)
+        part.wait_for("gapless tail ")
+    assert run(tmp_path, "tail").returncode == 2
+
+
+# --- What is printed --------------------------------------------------------------------------
+
+
+def test_groups_and_executions_as_tables_and_json(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    assert group in run(tmp_path, "groups", *aws(moto)).stdout
+    groups = json.loads(run(tmp_path, "groups", group[3:], "--json", *aws(moto)).stdout)
+    assert [one["name"] for one in groups] == [group]
+    rows = json.loads(run(tmp_path, "executions", group, "--json", *aws(moto)).stdout)
+    assert [one["execution"] for one in rows] == ["aaaa"]
+    assert "aaaa" in run(tmp_path, "executions", group, *aws(moto)).stdout
+    wait_until(lambda: lock_files(tmp_path) == [], "the end of their forwarders")
+
+
+def test_a_group_s_lines_once_and_the_settings_that_chose_how(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, "tail", group, "--no-follow", *aws(moto), GAPLESS_OUTPUT="json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["message"] for line in lines] == [f"line {i}" for i in range(10)]
+    assert {line["log_group"] for line in lines} == {group}
+    done = run(tmp_path, "tail", group, "--no-follow", "--output", "raw", *aws(moto))
+    assert done.stdout.splitlines() == [f"line {i}" for i in range(10)]
+
+
+def test_grep_exclude_and_lines(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    common = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
+    assert run(tmp_path, *common, "--grep", "line [3-5]", "--exclude", "4").stdout == (
+        "line 3\nline 5\n"
+    )
+    assert run(tmp_path, *common, "--lines", "2").stdout == "line 8\nline 9\n"
+    assert run(tmp_path, *common, "--level", "error").stdout == ""
+
+
+def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    with Part("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as part:
+        assert part.process.stdout is not None
+        part.out.wait_for(10, "lines")
+        everything = family(part.process.pid)
+        moto.put(group, STREAM, [(now_ms(), "one more")])
+        part.out.wait_for(11, "lines")
+        assert part.end(signal.SIGINT) == 130
+        assert part.err.wait_end() == []
+    wait_gone(everything)
+    piped = subprocess.run(
+        f"{sys.executable} -m gapless tail {group} --output raw {' '.join(aws(moto))} | head -n 3",
+        shell=True,
+        env=clean_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    )
+    assert piped.stdout.count("\n") == 3
+    assert piped.stderr == ""
+
+
+# --- How everything ends ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_tail_s_forwarder_ends_with_it(
+    moto: RawMoto, group: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    with Part("tail", group, "--output", "json", *aws(moto), state=tmp_path) as part:
+        part.out.wait_for(10, "events")
+        everything = family(part.process.pid)
+        assert len(everything) == 2
+        code = part.end(number)
+    assert code == (-9 if number == signal.SIGKILL else 128 + number)
+    wait_gone(everything)
+    assert locked_files(tmp_path) == []
+    assert lock_files(tmp_path) == []
+
+
+def test_two_tails_share_a_forwarder_that_ends_with_the_last(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    arguments = ("tail", group, "--output", "json", *aws(moto))
+    with Part(*arguments, state=tmp_path) as first:
+        first.out.wait_for(10, "events")
+        everything = family(first.process.pid)
+        with Part(*arguments, state=tmp_path) as second:
+            second.out.wait_for(10, "events")
+            assert len(family(second.process.pid)) == 1
+            first.end(signal.SIGKILL)
+            wait_gone(everything[:1])
+            count = len(second.out.so_far())
+            moto.put(group, STREAM, [(now_ms(), "after the first left")])
+            second.out.wait_for(count + 1, "events")
+            assert not is_gone(everything[1])
+            second.end(signal.SIGTERM)
+        wait_gone(everything)
+    assert lock_files(tmp_path) == []
+
+
+def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    with Part("tail", group, "--output", "json", *aws(moto), state=tmp_path) as part:
+        part.out.wait_for(10, "events")
+        dead = family(part.process.pid)[1]
+        dead.kill()
+        count = len(part.out.so_far())
+        moto.put(group, STREAM, [(now_ms(), "while it was dead")])
+        part.out.wait_for(count + 1, "events")
+        everything = family(part.process.pid)
+        part.end(signal.SIGINT)
+    wait_gone(everything)
+    assert lock_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals) -> None:
+    with Part("simulate", state=tmp_path) as part:
+        ready = part.ready()
+        assert {"websocket", "http", "epoch", "cloudwatch", "control"} <= set(ready)
+        everything = family(part.process.pid)
+        assert len(everything) == 3
+        injected = run(tmp_path, "inject", "disconnect", "down_ms=1000")
+        assert injected.returncode == 0, injected.stderr
+        assert run(tmp_path, "inject", "--heal").stdout.startswith("healed")
+        code = part.end(number)
+    assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}.get(number, 0)
+    wait_gone(everything)
+    assert locked_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with TerminalPart("demo", state=tmp_path) as part:
+        part.wait_for("COMPLETE")
+        everything = family(part.process.pid)
+        assert len(everything) == 4
+        part.process.send_signal(number)
+        code = part.process.wait(60)
+        wait_gone(everything)
+        if number != signal.SIGKILL:
+            assert code == 128 + number
+            assert part.attributes() == part.before
+            assert part.written.rindex("\x1b[?1049l") > part.written.rindex("\x1b[?1049h")
+    assert locked_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", ["q", "\x03"])
+def test_leaving_the_demo_by_key(tmp_path: Path, key: str) -> None:
+    with TerminalPart("demo", state=tmp_path) as part:
+        part.wait_for("COMPLETE")
+        everything = family(part.process.pid)
+        part.press(key)
+        assert part.process.wait(60) in {0, 130}
+        wait_gone(everything)
+        assert part.attributes() == part.before
+    assert locked_files(tmp_path) == []
+    assert lock_files(tmp_path) == []
+
+
+def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) -> None:
+    with TerminalPart("demo", state=tmp_path) as part:
+        wait_until(
+            lambda: len(psutil.Process(part.process.pid).children(recursive=True)) == 3,
+            "the processes of the simulator",
+        )
+        everything = family(part.process.pid)
+        part.process.send_signal(signal.SIGINT)
+        assert part.process.wait(60) == 130
+        wait_gone(everything)
+        assert part.attributes() == part.before
+    assert lock_files(tmp_path) == []
+
+
+def test_connecting_late_misses_nothing(tmp_path: Path) -> None:
+    record = tmp_path / "out"
+    with (
+        record.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "gapless", "demo", "--connect-after", "3s"],
+            env=clean_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process,
+    ):
+        wait_until(lambda: record.read_bytes().count(b"\n") > 250, "lines of the past")
+        everything = family(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        wait_gone(everything)
+    assert b"execution started" in record.read_bytes()
