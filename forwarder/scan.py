@@ -94,8 +94,6 @@ class Scan:
         """How many there are."""
         self.is_open = True
         """Whether it has neither finished nor been abandoned."""
-        self.is_void = False
-        """Whether the log group was made anew meanwhile: it proves nothing any more."""
         self._take = take
 
     @property

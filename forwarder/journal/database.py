@@ -29,6 +29,9 @@ _PAGE_BYTES: Final = 16_384
 
 _CACHE_KIB: Final = 32_768
 
+_SYNCHRONOUS: Final = "NORMAL"
+"""A commit waits for no disk; see above for what that may cost."""
+
 _WAL_BYTES_MAX: Final = 64 << 20
 """What the WAL file shrinks to after it had to grow."""
 
@@ -124,7 +127,9 @@ class Database:
         self.path = os.fspath(path)
         self._make_file()
         with self._explained("opened"):
-            self._connection = sqlite3.connect(self.path, _BUSY_S, isolation_level=None)
+            self._connection = sqlite3.connect(
+                Path(self.path).absolute(), _BUSY_S, isolation_level=None
+            )
             try:
                 self._prepare()
             except BaseException:
@@ -170,6 +175,9 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self._connection
+        # The lock is taken with the first access and held until the file is closed. It dies
+        # with the process, so that nothing is left to clean up after SIGKILL.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
         is_new = not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
@@ -180,12 +188,9 @@ class Database:
                 f"it was written by a newer gapless (version {version}, this one knows"
                 f" {SCHEMA_VERSION}): upgrade gapless, or give --journal another path"
             )
-        # The lock is taken with the first write and held until the file is closed. It dies
-        # with the process, so that nothing is left to clean up after SIGKILL.
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
         connection.execute("PRAGMA foreign_keys = OFF")

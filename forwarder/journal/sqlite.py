@@ -224,7 +224,8 @@ class SqliteJournal:
 
     def read_after(self, after: int, limit: int, until: int | None = None) -> list[Row]:
         """Rows with ``after < seq <= until``, in seq order, at most ``limit``."""
-        return self._rows.after(after, limit, self._head if until is None else until)
+        end = self._head if until is None else min(until, self._head)
+        return self._rows.after(min(after, end), limit, end)
 
     def read_between(
         self,
@@ -235,7 +236,7 @@ class SqliteJournal:
         until_seq: int | None = None,
     ) -> list[Row]:
         """Rows within the interval in display order (descending if ``newest_first``)."""
-        until = self._head if until_seq is None else until_seq
+        until = self._head if until_seq is None else min(until_seq, self._head)
         return self._rows.between(interval, limit, until, newest_first=newest_first)
 
     def total(
