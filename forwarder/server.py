@@ -29,7 +29,12 @@ from forwarder.hub import Viewer
 from forwarder.pagination import Refusal
 from wire.codec import decode_client, encode
 from wire.errors import WireError
-from wire.limits import CLOSE_BAD_MESSAGE, CLOSE_REASONS, CLOSE_SHUTTING_DOWN
+from wire.limits import (
+    CLOSE_BAD_MESSAGE,
+    CLOSE_REASONS,
+    CLOSE_SHUTTING_DOWN,
+    REQUEST_LINE_BYTES_MAX,
+)
 
 SEND_DEADLINE_S: Final = 10.0
 """A send that takes longer is aborted: the viewer reads too slowly (4008 in effect)."""
@@ -62,6 +67,8 @@ WRITE_BUFFER_BYTES: Final = 64 << 10
 
 _REASON_BYTES_MAX: Final = 120
 
+_LIBRARY_PREFIX: Final = "Failed to open a WebSocket connection: "
+
 _LOG: Final = logging.getLogger("gapless.forwarder")
 _LIBRARY_LOG: Final = logging.getLogger("gapless.forwarder.websockets")
 
@@ -72,7 +79,10 @@ class _Protocol(ServerProtocol):
     def reject(self, status: StatusLike, text: str) -> Response:
         """A refusal of the library's own."""
         response = super().reject(status, text)
-        response.body = encode({"error": " ".join(text.split())})
+        error = " ".join(text.removeprefix(_LIBRARY_PREFIX).split())
+        if status == HTTPStatus.REQUEST_URI_TOO_LONG:
+            error = f"the request line is too long: at most {REQUEST_LINE_BYTES_MAX} bytes"
+        response.body = encode({"error": error})
         del response.headers["Content-Length"]
         del response.headers["Content-Type"]
         response.headers["Content-Length"] = str(len(response.body))
