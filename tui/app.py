@@ -7,6 +7,7 @@ It decides nothing about the protocol (``engine``), nothing about what is shown 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -21,7 +22,7 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui import environment, figures, themes
+from tui import environment, figures, headline, themes
 from tui.bindings import available, textual_bindings
 from tui.chunks import Chunk, chunk
 from tui.controls import CABLE, Controls, ControlsError
@@ -29,7 +30,7 @@ from tui.finding import Finding
 from tui.format import Columns, TimeMode
 from tui.harmless import harmless
 from tui.levels import level_of
-from tui.palette import Palette, Tones
+from tui.palette import Depth, Palette, Tones
 from tui.ports import ViewerEngine
 from tui.rows import Change, Line
 from tui.side import Side
@@ -45,8 +46,8 @@ from tui.widgets.prompt import Kind, Prompt
 from tui.widgets.status_bar import ConnectionBar, StatusBar
 from tui.window import Motion
 
-FRAME_S: Final = 1 / 30
-"""News is drawn at most so often: more would only cost."""
+FRAME_S: Final = 1 / 60
+"""News is drawn at most so often; the engine gathers it 30 times a second already."""
 
 TICK_S: Final = 0.25
 """What depends on the clock alone (waits, ages) is drawn so often."""
@@ -96,6 +97,7 @@ class ViewerApp(App[None]):
         self._clock = clock
         self._zone = zone or environment.local_zone()
         self._ascii_only = environment.is_ascii_only()
+        self.set_class(self._ascii_only, "-ascii")
         for one in (themes.DARK, themes.LIGHT):
             self.register_theme(one)
         own = themes.LIGHT.name if environment.is_light() else themes.DARK.name
@@ -136,12 +138,15 @@ class ViewerApp(App[None]):
         """Start the engine once there is a screen to show it on."""
         self.log_view.focus()
         self.theme_changed_signal.subscribe(self, self._on_theme)
+        # Textual comes back from the shell (fg) to an empty screen and draws only what changes.
+        self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
         self._frames = self.set_interval(FRAME_S, self._draw_frame, pause=True)
         self.set_interval(TICK_S, self._tick)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._end, number)
+            self.call_after_refresh(gc.freeze)  # what is here stays; pauses to look at it do not
         self._engine.on_change(self._on_change)
         await self._engine.start()
         self._tick()
@@ -165,22 +170,44 @@ class ViewerApp(App[None]):
         self._finding.apply(change)
         self.log_view.flush(change)
 
+    def show_now(self) -> None:
+        """Show everything as it is now, without waiting for the next frame or tick."""
+        self._draw_frame()
+        self._tick()
+
     def _tick(self) -> None:
         """What the clock alone changes."""
         now_ms = self._clock()
         self.log_view.tick(now_ms)
+        self.log_view.set_dated(dated=self._spans_days())
         self._show_bars()
         self._side.refresh("connection")
+
+    def _spans_days(self) -> bool:
+        """Whether the clock alone would not tell when the oldest line was."""
+        timeline = self._engine.timeline
+        if not len(timeline):
+            return False
+        oldest, newest = timeline.row(0), timeline.row(len(timeline) - 1)
+        return figures.date(oldest.timestamp, self._zone_shown) != figures.date(
+            newest.timestamp, self._zone_shown
+        )
+
+    @property
+    def _zone_shown(self) -> tzinfo:
+        return self._zone if self.log_view.time is TimeMode.LOCAL else UTC
 
     def _show_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
         self._top.update(status, now_ms, self._switched())
-        zone = self._zone if self.log_view.time is TimeMode.LOCAL else UTC
         notes = self._finding.count()
         if now_ms < self._note_until_ms:
-            notes = [chunk(self._note, "warn", 1)]
-        self._bottom.update(status, self.log_view.place, now_ms, zone, notes)
-        self._chips.update(self._finding.filters, self.log_view.lines, status.lines)
+            notes = [chunk(self._note, "warn")]
+        self._bottom.update(status, self.log_view.place, now_ms, self._zone_shown, notes)
+        filters = self._finding.filters
+        empty = headline.emptiness(status, filtered=filters.is_any and filters.are_on)
+        self.log_view.set_empty(empty)
+        self._chips.update(filters, self.log_view.lines, status.lines)
 
     def _switched(self) -> list[Chunk]:
         """The faults that are on, so that nobody takes them for the real thing."""
@@ -198,9 +225,8 @@ class ViewerApp(App[None]):
 
     def _mix(self) -> Palette:
         tones = Tones.of(self.get_css_variables(), dark=self.current_theme.dark)
-        if self.no_color:
-            return Palette(tones, "none")
-        return Palette(tones, "ansi" if self.native_ansi_color else "full")
+        depth: Depth = "ansi" if self.native_ansi_color else "full"
+        return Palette(tones, "none" if self.no_color else depth, ascii_only=self._ascii_only)
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()

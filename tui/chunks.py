@@ -16,7 +16,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     parts: tuple[Part, ...]
     rank: int = 0
-    """0 stays to the last; the highest goes first."""
+    """0 stays; the highest goes first."""
     action: str | None = None
     """What a click on it does: a Textual action."""
 
@@ -34,9 +34,14 @@ def chunk(text: str, role: str, rank: int = 0, action: str | None = None) -> Chu
 def arrange(
     left: Sequence[Chunk], right: Sequence[Chunk], cells: int, gap: int = 2
 ) -> tuple[list[Chunk], list[Chunk]]:
-    """The chunks that fit into ``cells``, with ``gap`` cells between any two."""
+    """The chunks that fit into ``cells``, with ``gap`` cells between any two.
+
+    Those of rank 0 all stay, fit or not.
+    """
     kept = [(one, True) for one in left] + [(one, False) for one in right]
-    while len(kept) > 1 and sum(one.cells + gap for one, _ in kept) - gap > cells:
+    while sum(one.cells + gap for one, _ in kept) - gap > cells:
         worst = max(range(len(kept)), key=lambda index: (kept[index][0].rank, index))
+        if not kept[worst][0].rank:
+            break
         del kept[worst]
     return [one for one, is_left in kept if is_left], [one for one, is_left in kept if not is_left]

@@ -28,7 +28,7 @@ def plural(value: int, noun: str) -> str:
 
 
 def duration(ms: int) -> str:
-    """A length of time in at most seven characters: ``0.4 s``, ``12 s``, ``3m12s``, ``2d05h``."""
+    """A length of time in six characters or so: ``0.4 s``, ``12 s``, ``3m12s``, ``2d05h``."""
     if ms < 0:
         return f"-{duration(-ms)}"
     if ms < 10 * SECOND:
@@ -39,7 +39,9 @@ def duration(ms: int) -> str:
         return f"{ms // MINUTE}m{ms % MINUTE // SECOND:02d}s"
     if ms < DAY:
         return f"{ms // HOUR}h{ms % HOUR // MINUTE:02d}m"
-    return f"{ms // DAY}d{ms % DAY // HOUR:02d}h"
+    if ms < 100 * DAY:
+        return f"{ms // DAY}d{ms % DAY // HOUR:02d}h"
+    return f"{ms // DAY}d"
 
 
 def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:

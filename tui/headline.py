@@ -47,6 +47,8 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
         detail = f"{len(concerned)} of {len(status.targets)} {detail}".rstrip()
     if detail:
         said.append(chunk(harmless(detail), "strong" if state != "quiet" else "muted", 1))
+    if state == "reconnecting" and concerned[0].detail:
+        said.append(chunk(harmless(concerned[0].detail), "muted", 4))
     upstream = {target.upstream for target in status.targets} - {None, "ok"}
     if upstream:
         said.append(chunk(f"CloudWatch {', '.join(sorted(map(str, upstream)))}", "warn", 2))
@@ -86,6 +88,27 @@ def _wait(ms: int) -> str:
 def _whole(ms: int) -> str:
     """A duration without tenths, which would flicker."""
     return figures.duration(ms // 1000 * 1000).replace(".0 s", " s")
+
+
+def emptiness(status: Status, *, filtered: bool) -> tuple[str, ...]:
+    """What to say while there is no line to show."""
+    if filtered and status.lines:
+        return ("no line passes the filters", "Ctrl+F switches them off, Esc clears them")
+    target = next(one for one in status.targets if one.state == status.state)
+    match status.state:
+        case "failed":
+            return (f"{target.name}: no connection", harmless(target.detail), "r tries again")
+        case "connecting" | "reconnecting":
+            detail = (harmless(target.detail),) if target.detail else ()
+            return (f"connecting to {harmless(target.url)}", *detail)
+        case "backfilling":
+            return ("fetching the past",)
+        case "ended":
+            return ("ended without a line",)
+        case _:
+            since = target.since_ms
+            past = "" if since is None else f" since {figures.stamp(since)[:19]} UTC"
+            return (f"connected: no lines{past}",)
 
 
 def pace(status: Status, *, ascii_only: bool = False) -> list[Chunk]:

@@ -8,17 +8,19 @@ underlining say what colour says elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import cos, pi, sin
 from typing import Final, Literal
 
 import msgspec
 from rich.color import Color as RichColor
 from rich.color import ColorType
+from rich.segment import Segment as Cell
 from rich.style import Style
 from textual.color import Color, ColorParseError
 
 from tui.format import STREAM_COLOURS
+from tui.harmless import Segment
 
 Rgb = tuple[int, int, int]
 Surface = Literal["log", "bar", "cursor", "panel"]
@@ -59,6 +61,7 @@ _BOLD: Final = frozenset(
     {"level.fatal", "level.error", "level.warn", "message.fatal", "match", "strong", "key"}
     | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
 )
+_ASCII_SIGNS: Final = str.maketrans("·…\u203a─↑↓→←≠⏎", "-~>-^v><!^")
 _BADGES: Final = {"ok": "success", "warn": "warning", "bad": "error", "accent": "accent"}
 _ANSI: Final = {"success": "green", "warning": "yellow", "error": "red", "accent": "cyan"}
 _ANSI_STREAMS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan")
@@ -107,14 +110,16 @@ class Tones(msgspec.Struct, frozen=True):
 class Palette:
     """Styles by role and surface; made anew when the theme changes."""
 
-    def __init__(self, tones: Tones, depth: Depth = "full") -> None:
+    def __init__(self, tones: Tones, depth: Depth = "full", *, ascii_only: bool = False) -> None:
         """Mix a palette.
 
         Args:
             tones: of the theme.
             depth: what the terminal may be sent.
+            ascii_only: draw the viewer's own signs with ASCII.
 
         """
+        self._signs = _ASCII_SIGNS if ascii_only else None
         self._tones = tones
         self._depth = depth
         self._styles: dict[tuple[str, Surface], Style] = {}
@@ -135,6 +140,13 @@ class Palette:
             )
             self._styles[role, surface] = found
         return found
+
+    def cells(self, line: Iterable[Segment], surface: Surface = "log") -> list[Cell]:
+        """The pieces of a line, ready for a strip."""
+        style, signs = self.style, self._signs
+        if signs is not None:
+            line = [(text.translate(signs), role) for text, role in line]
+        return [Cell(text, style(role, surface)) for text, role in line if text]
 
     def _full(self, role: str, surface: Surface) -> Style:
         ground = self._surfaces[surface]

@@ -149,7 +149,8 @@ def detail_report(
 ) -> Text:
     """Everything about one event."""
     size = len(line.message)
-    local = "" if zone is UTC else f" ({figures.clock(line.timestamp, zone, millis=True)} local)"
+    here = figures.clock(line.timestamp, zone)
+    local = "" if here == figures.clock(line.timestamp) else f", {here} local"
     lines: Text = [
         _field("time", f"{figures.stamp(line.timestamp)} UTC{local}"),
         _field("log stream", harmless(line.stream)),

@@ -14,7 +14,7 @@ from tui.widgets.pane import Pane
 
 Content = Literal["detail", "connection"]
 
-_HINT = "Tab, then arrows: scroll · Esc: close"
+_HINT = "Tab, then arrows scroll; Esc closes"
 
 
 class Side:

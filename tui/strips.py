@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from rich.segment import Segment as Cell
 from textual.cache import LRUCache
 from textual.strip import Strip
 
@@ -140,7 +139,13 @@ class Strips:
 
     def blank(self, edge: Segment) -> Strip:
         """A line of the screen that has no row."""
-        return self._strip([], "log", edge)
+        return self._strip([(" " * self._look.width, MESSAGE)], "log", edge)
+
+    def middle(self, text: str, edge: Segment) -> Strip:
+        """A line of the screen that says something in its middle."""
+        before = max(0, (self._look.width - len(text)) // 2)
+        line = fmt.clip([(" " * before, MESSAGE), (text, "muted")], 0, self._look.width)
+        return self._strip(line, "log", edge)
 
     @property
     def _stream_cells_max(self) -> int:
@@ -197,24 +202,24 @@ class Strips:
         if look.pattern is not None:
             message = fmt.highlight(message, look.pattern)
         if not look.wrapped:
-            return [prefix + fmt.clip(message, look.left, cells)]
-        first, *others = fmt.wrap(message, cells)
+            return [self._whole(prefix + fmt.clip(message, look.left, cells))]
+        first, *others = fmt.wrap(message, cells, words=True)
         indent = (" " * columns.cells, MESSAGE)
-        return [[*prefix, *first], *([indent, *other] for other in others)]
+        lines = [[*prefix, *first], *([indent, *other] for other in others)]
+        return [fmt.clip(line, 0, look.width) for line in lines]
+
+    def _whole(self, line: list[Segment]) -> list[Segment]:
+        """A line that fits, unless the screen is narrower than the columns before the message."""
+        fits = self._look.width > self._columns.cells
+        return line if fits else fmt.clip(line, 0, self._look.width)
 
     def _rule(self, rule: Rule) -> list[Segment]:
         columns = self._columns
         zone = columns.zone if columns.time is TimeMode.LOCAL else None
         text, role = fmt.rule_text(rule, zone)
-        return fmt.rule_segments(text, role, self._look.width, ascii_only=columns.ascii_only)
+        line = fmt.rule_segments(text, role, self._look.width, ascii_only=columns.ascii_only)
+        return fmt.clip(line, 0, self._look.width)
 
     def _strip(self, line: list[Segment], surface: Surface, edge: Segment) -> Strip:
-        width = self._look.width
-        style = self._palette.style
-        cells = [
-            Cell(text, style(role, surface)) for text, role in fmt.clip(line, 0, width) if text
-        ]
-        text, role = edge
-        if text:
-            cells.append(Cell(text, style(role)))
-        return Strip(cells, width + len(text))
+        cells = self._palette.cells(line, surface) + self._palette.cells([edge])
+        return Strip(cells, self._look.width + len(edge[0]))

@@ -60,13 +60,9 @@ class Sieve:
         """Take in what happened to the timeline since the last call."""
         if change.evicted:
             oldest = self._timeline.row(0).key if len(self._timeline) else 0
-            del self.keys[: bisect_left(self.keys, oldest)]
-        if change.restyled:
-            for key in [one for one in self._rule_keys if self._timeline.find(one) is None]:
-                self._rule_keys.discard(key)
-                at = bisect_left(self.keys, key)
-                if self.keys[at : at + 1] == [key]:
-                    del self.keys[at]
+            gone = bisect_left(self.keys, oldest)
+            self._rule_keys.difference_update(self.keys[:gone])
+            del self.keys[:gone]
         for key in self._passing(self._unseen(change)):
             if not self.has(key):
                 insort(self.keys, key)
@@ -87,6 +83,11 @@ class Sieve:
                 unseen[rule.key] = rule
         self._last = max(self._last, *unseen) if unseen else self._last
         return list(unseen.values())
+
+    @property
+    def lines(self) -> int:
+        """Rows that passed, without the rules."""
+        return len(self.keys) - len(self._rule_keys)
 
     def index_of(self, key: int) -> int:
         """How many of the keys are below one."""
@@ -121,6 +122,11 @@ class View:
     def __len__(self) -> int:
         """Rows shown, rules included."""
         return len(self.timeline) if self.sieve is None else len(self.sieve.keys)
+
+    @property
+    def lines(self) -> int:
+        """Rows shown, without the rules."""
+        return self.timeline.lines if self.sieve is None else self.sieve.lines
 
     def select(self, test: Test | None) -> None:
         """Show only lines that pass, and rules; None shows all."""

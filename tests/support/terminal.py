@@ -1,103 +1,14 @@
-"""A terminal of one's own for a program with a screen: a pseudo terminal, read all the time."""
+"""A terminal that is the same for everyone who runs the tests."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
-import threading
-from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
-
-from tests.support.parts import WAIT_S, clean_environment, wait_until
-
-_READ_BYTES: Final = 65_536
+import pytest
 
 
-class TerminalPart:
-    """``gapless`` in a terminal of its own, which it controls; ends with the ``with`` block."""
-
-    def __init__(
-        self,
-        *arguments: str,
-        state: Path,
-        environment: Mapping[str, str] | None = None,
-        columns: int = 120,
-        rows: int = 40,
-    ) -> None:
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.before = termios.tcgetattr(theirs)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _CONTROLLING, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={
-                **clean_environment(state, environment),
-                "TERM": "xterm-256color",
-                "COLORTERM": "truecolor",
-            },
-            start_new_session=True,
-        )
-        self._theirs = theirs
-        self._read_so_far = bytearray()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._ours, _READ_BYTES)
-            except OSError:
-                return
-            if not data:
-                return
-            self._read_so_far += data
-
-    @property
-    def written(self) -> str:
-        """Everything that was written to the terminal, escapes included."""
-        return bytes(self._read_so_far).decode("utf-8", "replace")
-
-    def wait_for(self, text: str) -> None:
-        """Wait until a text has been written."""
-        wait_until(lambda: text in self.written, f"{text!r} on the terminal")
-
-    def press(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._ours, text.encode())
-
-    def attributes(self) -> list[int | list[bytes | int]]:
-        """How the terminal is set."""
-        return termios.tcgetattr(self._theirs)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(WAIT_S)
-        os.close(self._theirs)
-        self._reader.join(WAIT_S)
-        os.close(self._ours)
-
-
-_CONTROLLING: Final = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "gapless", *sys.argv[1:]])
-"""
-"""Makes the terminal the process's own, as a shell would, so that Ctrl+C in it is a SIGINT."""
+@pytest.fixture(autouse=True)
+def same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the terminal in which the tests run shows in what they see."""
+    for name in ("NO_COLOR", "COLORFGBG", "TEXTUAL_THEME", "TEXTUAL_FILTERS", "UNICODE_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len
-from rich.segment import Segment as Cell
 from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
@@ -58,12 +57,10 @@ class Bar(Widget):
     def render_line(self, y: int) -> Strip:
         """The line."""
         width = self.size.width
-        style = self._palette.style
         if y:
-            return Strip.blank(width, style("text", "bar"))
+            return Strip.blank(width, self._palette.style("text", "bar"))
         parts = [part for _, chunk in self._placed() for part in chunk]
-        clipped = fmt.clip(parts, 0, width)
-        return Strip([Cell(text, style(role, "bar")) for text, role in clipped if text], width)
+        return Strip(self._palette.cells(fmt.clip(parts, 0, width), "bar"), width)
 
     def _placed(self) -> list[tuple[str | None, list[tuple[str, str]]]]:
         """The chunks from left to right with the blanks between them, and their actions."""

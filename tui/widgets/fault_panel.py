@@ -31,7 +31,7 @@ class FaultPanel(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The pane."""
         pane = Pane(self._palette, id="faults")
-        pane.border_subtitle = "a number switches · Esc closes"
+        pane.border_subtitle = "a number switches; Esc closes"
         yield pane
 
     async def on_mount(self) -> None:

@@ -31,7 +31,7 @@ class HelpPanel(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The pane."""
         pane = Pane(self._palette, id="help")
-        pane.border_subtitle = "arrows scroll · Esc closes"
+        pane.border_subtitle = "arrows scroll; Esc closes"
         yield pane
 
     def on_mount(self) -> None:

@@ -9,6 +9,7 @@ finished strips to the compositor.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -67,6 +68,7 @@ class LogView(ScrollView, can_focus=True):
         self._window = Window(view)
         self._screen_strips: list[Strip] | None = None
         self._bar = (0, 0)
+        self._empty: Sequence[str] = ()
         self._is_dragging = False
 
     @property
@@ -81,8 +83,8 @@ class LogView(ScrollView, can_focus=True):
 
     @property
     def lines(self) -> int:
-        """Rows shown, rules included."""
-        return len(self._view)
+        """Lines shown, without the rules."""
+        return self._view.lines
 
     @property
     def visible_rows(self) -> list[Row]:
@@ -151,6 +153,13 @@ class LogView(ScrollView, can_focus=True):
         self._strips.now_ms = now_ms
         if self._strips.look.time is TimeMode.RELATIVE:
             self._draw()
+
+    def set_empty(self, lines: Sequence[str]) -> None:
+        """What to say in the middle while there is no row."""
+        if lines != self._empty:
+            self._empty = lines
+            if not len(self._view):
+                self._draw()
 
     def follow(self) -> None:
         """To the newest row, and stay there."""
@@ -257,6 +266,10 @@ class LogView(ScrollView, can_focus=True):
                 lines.append(make.strips(slot.row, slot.previous, surface, edge)[slot.part])
             else:
                 lines.append(make.blank(edge))
+        if not window.slots:
+            at = max(0, (window.height - len(self._empty)) // 2)
+            said = [make.middle(text, self._edges[False]) for text in self._empty]
+            lines[at : at + len(said)] = said[: window.height]
         return lines
 
     def _bar_span(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich.segment import Segment as Cell
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -67,9 +67,11 @@ class Pane(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if not width:
             return
-        self._wrapped = [
-            row for line in self._said for row in fmt.wrap(line, width, LINE_ROWS_MAX, words=True)
-        ]
+        self._wrapped = []
+        for line in self._said:
+            indent = cell_len(line[0][0]) if len(line) > 1 else 0
+            indent = indent if indent <= width // 3 else 0
+            self._wrapped += fmt.wrap(line, width, LINE_ROWS_MAX, words=True, indent=indent)
         self.virtual_size = Size(width, len(self._wrapped))
         self.refresh()
 
@@ -78,8 +80,4 @@ class Pane(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         index = y + self.scroll_offset.y
         line = self._wrapped[index] if index < len(self._wrapped) else []
-        style = self._palette.style
-        cells = [
-            Cell(text, style(role, "panel")) for text, role in fmt.clip(line, 0, width) if text
-        ]
-        return Strip(cells, width)
+        return Strip(self._palette.cells(fmt.clip(line, 0, width), "panel"), width)

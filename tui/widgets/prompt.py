@@ -35,6 +35,7 @@ class Field(Input):
     def __init__(self) -> None:
         """An empty field."""
         super().__init__(compact=True, max_length=CHARS_MAX, id="prompt-field")
+        self.cursor_blink = False  # a picture that changes twice a second is work over SSH
         self._past: list[str] = []
         self._at = 0
 

@@ -1,0 +1,1 @@
+"""Pictures of the real application, for the README and for whoever changes the screen."""

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
+from tests.support.screen import Screen, running
+
+
+def mixed(count: int = 300) -> FakeEngine:
+    """Every tenth line an error, every fifth a warning."""
+    engine = FakeEngine()
+    levels = {0: "ERROR", 5: "WARN"}
+    engine.add(
+        make_line(number, f"{levels.get(number % 10, 'INFO')} line {number}")
+        for number in range(count)
+    )
+    return engine
+
+
+def cursor(screen: Screen) -> str:
+    return str(getattr(screen.app.log_view.current(), "message", ""))
+
+
+def marked(screen: Screen) -> list[str]:
+    style = screen.app._palette.style("match")
+    strips = screen.app.log_view._drawn()
+    return [cell.text for strip in strips for cell in strip if cell.style == style]
+
+
+async def test_a_search_goes_to_the_newest_match_and_on() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("slash")
+        await screen.type("line 1[0-9]5")
+        assert cursor(screen) == "WARN line 195"
+        assert "10/10" in screen.lines[-2]
+        await screen.press("N")
+        assert cursor(screen) == "WARN line 185"
+        assert "9/10" in screen.lines[-2]
+        await screen.press("n")
+        assert cursor(screen) == "WARN line 195"
+        await screen.press("n")
+        assert "no match below" in screen.lines[-2]
+        assert "line 195" in marked(screen)
+
+
+async def test_matches_are_marked_while_they_are_typed() -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press("slash", "e", "r", "r")
+        assert set(marked(screen)) == {"ERR"}
+        await screen.press("escape")
+        assert marked(screen) == []
+        await screen.press("slash", "E", "r", "r")
+        assert marked(screen) == []  # an upper-case letter asks for just that
+
+
+async def test_new_matches_are_counted() -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press("slash")
+        await screen.type("error")
+        assert "2/2" in screen.lines[-2]
+        screen.engine.add([make_line(900, "ERROR more")])
+        await screen.settle()
+        assert "2/3" in screen.lines[-2]
+
+
+async def test_escape_takes_back_the_search() -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press("slash")
+        await screen.type("error")
+        await screen.press("escape")
+        assert marked(screen) == []
+        await screen.press("n")
+        assert "nothing is searched for" in screen.lines[-2]
+
+
+async def test_what_was_typed_before() -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press("slash")
+        await screen.type("first")
+        await screen.press("slash", "up")
+        assert "first" in screen.lines[-1]
+        await screen.press("down")
+        assert "first" not in screen.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (["E"], "ERROR line 290"),
+        (["E", "E"], "ERROR line 280"),
+        (["W"], "WARN line 295"),
+        (["W", "W"], "ERROR line 290"),
+        (["E", "E", "e"], "ERROR line 290"),
+        (["W", "W", "w"], "WARN line 295"),
+    ],
+)
+async def test_errors_and_warnings(keys: list[str], found: str) -> None:
+    async with running(mixed()) as screen:
+        await screen.press(*keys)
+        assert cursor(screen) == found
+
+
+async def test_no_error_below() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("e")
+        assert "no error below" in screen.lines[-2]
+
+
+async def test_nothing_to_find_in() -> None:
+    async with running() as screen:
+        await screen.press("e")
+        assert "there are no lines yet" in screen.lines[-2]
+
+
+async def test_levels() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("4")
+        assert "WARN and above" in screen.text
+        assert "60 of 300 lines" in screen.text
+        assert "INFO" not in "".join(screen.lines[1:-3])
+        await screen.press("5")
+        assert "30 of 300 lines" in screen.text
+        await screen.press("1")
+        assert "and above" not in screen.text
+
+
+async def test_filters() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("f")
+        await screen.type("line 1")
+        assert "only line 1 111" in screen.text
+        await screen.press("x")
+        await screen.type("ERROR")
+        assert "without ERROR 30" in screen.text
+        assert "100 of 300 lines" in screen.text
+        await screen.press("ctrl+f")
+        assert "filters off" in screen.text
+        assert "line 299" in screen.text
+        await screen.press("ctrl+f", "escape")
+        assert "without" not in screen.text
+
+
+async def test_lines_that_come_are_filtered_too() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("f")
+        await screen.type("ERROR")
+        screen.engine.add(
+            [
+                make_line(900, "INFO not this"),
+                make_line(901, "ERROR but this"),
+                make_line(906, "ERROR x", at_ms=EPOCH_MS + 550),
+            ]
+        )
+        await screen.settle()
+        assert "ERROR but this" in screen.text
+        assert "not this" not in screen.text
+        assert "32 of 303 lines" in screen.text
+
+
+async def test_a_chip_is_clicked_away() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("f")
+        await screen.type("ERROR")
+        await screen.pilot.click("#chip-bar", offset=(3, 0))
+        await screen.press("escape")
+        assert "only" not in screen.text
+
+
+async def test_filtering_keeps_the_line_that_is_read() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("E", "E", "E", "E")
+        assert cursor(screen) == "ERROR line 260"
+        await screen.press("5")
+        assert cursor(screen) == "ERROR line 260"
+        assert "line 260" in screen.text
+        await screen.press("1")
+        assert "line 260" in screen.text
+
+
+async def test_filters_that_leave_nothing_say_so() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("f")
+        await screen.type("no such thing")
+        assert "no line passes the filters" in screen.text
+        assert "Ctrl+F switches them off" in screen.text
+
+
+async def test_a_broken_expression_is_plain_text() -> None:
+    engine = FakeEngine()
+    engine.add([make_line(1, "array[(x"), make_line(2, "other")])
+    async with running(engine) as screen:
+        await screen.press("f")
+        await screen.type("[(x")
+        assert "array" in screen.text
+        assert "other" not in screen.text
+
+
+async def test_keys_typed_into_a_field_do_nothing_else() -> None:
+    async with running(mixed()) as screen:
+        await screen.press("slash", *"qjkFgGcp?")
+        assert re.search(r"search\s+qjkFgGcp\?", screen.lines[-1])
+        assert screen.app.is_running
+        assert screen.app.log_view.place.following

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pytest
+from textual.widgets import OptionList
+
+from tests.support.fake_engine import FakeControls, FakeEngine, make_line
+from tests.support.screen import NARROW, WIDE, running
+from tui import bindings
+from tui.controls import ControlsError
+
+
+def engine_with(*messages: str) -> FakeEngine:
+    engine = FakeEngine()
+    engine.add(make_line(number, message) for number, message in enumerate(messages))
+    return engine
+
+
+async def test_the_help_lists_the_keys_and_closes() -> None:
+    async with running(size=(120, 70)) as screen:
+        await screen.press("question_mark")
+        for key in bindings.available(controls=False):
+            assert key.help in screen.text
+        assert "pull the cable" not in screen.text
+        await screen.press("escape")
+        assert "hold the screen still" not in screen.text
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1", "q", "escape"])
+async def test_ways_out_of_the_help(key: str) -> None:
+    async with running() as screen:
+        await screen.press("f1", "j", "k", "down", key)
+        assert len(screen.app.screen_stack) == 1
+        assert screen.app.is_running
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_the_detail_follows_the_cursor(size: tuple[int, int]) -> None:
+    engine = engine_with('{"level":"info","user":"ada"}', "plain text", "last one")
+    async with running(engine, size=size) as screen:
+        await screen.press("enter")
+        assert not screen.app.log_view.place.following
+        assert "/gapless/demo" in screen.text
+        await screen.press("k", "k")
+        assert '"user": "ada"' in screen.text
+        await screen.press("escape")
+        assert '"user": "ada"' not in screen.text
+
+
+async def test_the_detail_scrolls_with_the_focus() -> None:
+    engine = engine_with("\n".join(f"row {number}" for number in range(50)))
+    async with running(engine) as screen:
+        await screen.press("enter")
+        assert "row 40" not in screen.text
+        await screen.press("tab", "end")
+        assert "log group" in screen.text
+        await screen.press("escape", "k")
+        assert screen.app.is_running
+
+
+async def test_the_detail_of_nothing_and_of_a_rule() -> None:
+    async with running() as screen:
+        await screen.press("enter")
+        assert "no line yet" in screen.text
+
+
+async def test_time_modes() -> None:
+    async with running(engine_with("one", "two")) as screen:
+        assert "12:00:00.100" in screen.line_with("two")
+        await screen.press("t")
+        assert "12:00:00.100" in screen.line_with("two")
+        await screen.press("t")
+        assert "-59s" in screen.line_with("two")
+        await screen.press("t")
+        assert "+0.100" in screen.line_with("two")
+        await screen.press("t")
+        assert "12:00:00.100" in screen.line_with("two")
+
+
+async def test_dates_once_the_log_spans_days() -> None:
+    engine = FakeEngine()
+    engine.add([make_line(1, "yesterday", at_ms=make_line(1, "x").timestamp - 86_400_000)])
+    engine.add([make_line(2, "today")])
+    async with running(engine) as screen:
+        assert "11-22 12:00:00.100" in screen.line_with("yesterday")
+        assert "11-23 12:00:00.200" in screen.line_with("today")
+
+
+async def test_wrapping_and_reading_on() -> None:
+    engine = engine_with("begin " + "word " * 40 + "finish")
+    async with running(engine) as screen:
+        assert "finish" not in screen.text
+        await screen.press("vertical_line")
+        assert "finish" in screen.text
+        await screen.press("vertical_line", *["right"] * 12)
+        assert "finish" in screen.text
+        assert "begin" not in screen.text
+        await screen.press(*["left"] * 12)
+        assert "begin" in screen.text
+
+
+async def test_full_screen() -> None:
+    async with running(engine_with("one")) as screen:
+        await screen.press("backslash")
+        assert "LIVE" not in screen.text
+        assert len(screen.lines[0]) == 80
+        assert "one" in screen.lines[0]
+        await screen.press("escape")
+        assert "LIVE" in screen.text
+
+
+async def test_copying() -> None:
+    async with running(engine_with("first", "half \ud800 pair")) as screen:
+        await screen.press("y")
+        assert screen.app.clipboard == "half ? pair"
+        assert "copied 11 characters" in screen.lines[-2]
+        await screen.press("k", "y")
+        assert screen.app.clipboard == "first"
+
+
+async def test_the_palette_has_every_action() -> None:
+    async with running(controls=FakeControls()) as screen:
+        commands = {one.title for one in screen.app.get_system_commands(screen.app.screen)}
+        wanted = {act.title for key in bindings.KEYS for act in key.acts} - {"Commands"}
+        assert wanted <= commands
+        await screen.press("ctrl+p", *"freeze")
+        assert screen.app.screen.query_one(OptionList).option_count
+        await screen.press("enter")
+        assert screen.app.log_view.place.frozen
+
+
+async def test_the_cable() -> None:
+    controls = FakeControls()
+    async with running(controls=controls) as screen:
+        await screen.press("p")
+        assert controls.states["disconnect"]
+        assert "the cable is pulled" in screen.lines[-2]
+        assert "disconnect" in screen.lines[0]
+        await screen.press("p")
+        assert controls.states == dict.fromkeys(controls.names, False)
+        assert "the cable is plugged in" in screen.lines[-2]
+
+
+async def test_without_a_simulator_its_keys_are_not_there() -> None:
+    async with running() as screen:
+        before = screen.text
+        await screen.press("p", "f2")
+        assert screen.text == before
+        assert "cable" not in screen.lines[-1]
+        commands = {one.title for one in screen.app.get_system_commands(screen.app.screen)}
+        assert "Cable" not in commands
+
+
+async def test_the_fault_panel() -> None:
+    controls = FakeControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2")
+        assert controls.refreshed == 1
+        assert "many events in one and the same millisecond" in screen.text
+        await screen.press("3", "9")
+        assert controls.states["duplicate_timestamps"]
+        assert "ON" in screen.line_with("same millisecond")
+        await screen.press("f2")
+        assert "same millisecond" not in screen.text
+        assert "duplicate timestamps" in screen.lines[0]
+
+
+async def test_a_simulator_that_does_not_answer() -> None:
+    class Broken(FakeControls):
+        async def toggle(self, name: str) -> bool:
+            msg = f"the simulator did not answer about {name}: refused"
+            raise ControlsError(msg)
+
+        async def refresh(self) -> None:
+            msg = "the simulator did not answer"
+            raise ControlsError(msg)
+
+    async with running(controls=Broken()) as screen:
+        await screen.press("p")
+        assert "did not answer about disconnect" in screen.lines[-2]
+        await screen.press("f2")
+        assert "the simulator did not answer" in screen.text
+        await screen.press("1")
+        assert "did not answer about disconnect" in screen.text
+
+
+async def test_keys_in_the_footer_can_be_clicked() -> None:
+    async with running(engine_with("one")) as screen:
+        at = screen.lines[-1].index("Space")
+        await screen.pilot.click("#key-bar", offset=(at, 0))
+        await screen.settle()
+        assert screen.app.log_view.place.frozen

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
+from tests.support.screen import NOW_MS, WIDE, running
+from tui.status import HistoryEntry, Outage, Progress, UnprovedRange
+
+
+async def test_the_screen_always_answers() -> None:
+    async with running() as screen:
+        engine = screen.engine
+        assert "LIVE" in screen.lines[0]
+        assert "NOT YET PROVED" in screen.lines[-2]
+        engine.set(complete_through_ms=NOW_MS - 2_000, provisional=3)
+        await screen.settle()
+        assert screen.lines[-2].startswith(" ✔ COMPLETE to 12:00:58 · 3 provisional · 0 missing")
+        engine.set(state="reconnecting", attempt=2, retry_at_ms=NOW_MS + 1_500, detail="refused")
+        await screen.settle()
+        assert "RECONNECTING" in screen.lines[0]
+        assert "attempt 2, in 1.5 s" in screen.lines[0]
+        unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
+        engine.set(state="quiet", state_since_ms=NOW_MS - 9_000, unproved=unproved, missing=5)
+        await screen.settle()
+        assert "QUIET" in screen.lines[0]
+        assert "5 MISSING 12:00:00 to 12:00:04" in screen.lines[-2]
+        engine.set(state="backfilling", progress=Progress(30, 40, None))
+        await screen.settle()
+        assert "75 % · 30 of 40" in screen.lines[0]
+
+
+async def test_green_is_drawn_only_for_proof() -> None:
+    async with running() as screen:
+
+        def is_green() -> bool:
+            green = screen.app._palette.style("ok", "bar").color
+            bars = [screen.app._top, screen.app._bottom]
+            return any(
+                cell.style is not None and cell.style.color == green
+                for bar in bars
+                for cell in bar.render_line(0)
+            )
+
+        assert not is_green()
+        screen.engine.set(complete_through_ms=NOW_MS)
+        await screen.settle()
+        assert is_green()
+        unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
+        screen.engine.set(unproved=unproved)
+        await screen.settle()
+        assert not is_green()
+
+
+async def test_an_empty_screen_says_why() -> None:
+    engine = FakeEngine()
+    engine.set(state="failed", detail="HTTP 404: there is no log group /x here")
+    async with running(engine) as screen:
+        assert "no connection" in screen.text
+        assert "there is no log group /x here" in screen.text
+        assert "r tries again" in screen.text
+
+
+async def test_the_connection_panel() -> None:
+    engine = FakeEngine()
+    engine.set(
+        outages=(Outage(EPOCH_MS, EPOCH_MS + 10_000, 1006, "no answer", 203, "resumed"),),
+        history=(HistoryEntry(EPOCH_MS, "live", ""),),
+        duplicates=9,
+    )
+    async with running(engine, size=WIDE) as screen:
+        await screen.press("c")
+        assert "203 lines recovered" in screen.text
+        assert "9 again" in screen.text
+        engine.set(duplicates=10)
+        await screen.settle()
+        assert "10 again" in screen.text
+        await screen.press("c")
+        assert "again" not in screen.text
+
+
+async def test_reconnecting_by_key() -> None:
+    async with running() as screen:
+        await screen.press("r")
+        assert screen.engine.reconnects == 1
+        assert "reconnecting now" in screen.lines[-2]
+
+
+async def test_a_million_lines_are_a_million_to_the_reader() -> None:
+    engine = FakeEngine()
+    engine.add(make_line(number, "x") for number in range(1_500))
+    async with running(engine) as screen:
+        await screen.press("g")
+        engine.add(make_line(number, "x") for number in range(1_500, 3_000))
+        await screen.settle()
+        assert "↓ 1,500 new" in screen.lines[-2]

@@ -1,0 +1,36 @@
+"""Pictures of the screen as SVG, compared byte by byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.image import SVGImageSnapshotExtension
+
+from tests.support.fake_engine import FakeControls, FakeEngine
+from tests.support.scenes import NOW_MS
+from tests.support.screen import running
+from tests.support.terminal import same_terminal
+
+__all__ = ["picture", "same_terminal"]
+
+
+@pytest.fixture
+def picture(snapshot: SnapshotAssertion) -> Any:  # noqa: ANN401 - a function with keywords
+    """Compare the screen, after some keys, with the picture that is kept."""
+    kept = snapshot.use_extension(SVGImageSnapshotExtension)
+
+    async def compare(
+        engine: FakeEngine,
+        *keys: str,
+        size: tuple[int, int],
+        controls: bool = True,
+        theme: str | None = None,
+    ) -> None:
+        lent = FakeControls() if controls else None
+        async with running(engine, size=size, controls=lent, theme=theme, now_ms=NOW_MS) as screen:
+            await screen.press(*keys)
+            assert screen.app.export_screenshot() == kept
+
+    return compare

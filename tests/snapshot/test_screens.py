@@ -1,0 +1,76 @@
+"""What the screen looks like. ``pytest tests/snapshot --snapshot-update`` renews the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.support import scenes
+from tests.support.screen import NARROW, WIDE
+
+Picture = Callable[..., Awaitable[None]]
+SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "120x40"])
+
+
+@SIZES
+async def test_live(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), size=size)
+
+
+@SIZES
+async def test_reconnecting(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.reconnecting(), size=size)
+
+
+async def test_backfilling(picture: Picture) -> None:
+    await picture(scenes.backfilling(), size=NARROW)
+
+
+@SIZES
+async def test_missing(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.missing(), size=size)
+
+
+async def test_unreachable(picture: Picture) -> None:
+    await picture(scenes.unreachable(), size=NARROW, controls=False)
+
+
+@SIZES
+async def test_detail(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "k", "k", "enter", size=size)
+
+
+@SIZES
+async def test_connection(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "c", size=size)
+
+
+@SIZES
+async def test_help(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "question_mark", size=size)
+
+
+async def test_search(picture: Picture) -> None:
+    await picture(scenes.live(), "slash", *"frame", "enter", "N", size=WIDE)
+
+
+async def test_filters(picture: Picture) -> None:
+    await picture(scenes.live(), "f", *"gpu", "enter", "x", *"gpu1", "enter", "space", size=NARROW)
+
+
+async def test_faults(picture: Picture) -> None:
+    await picture(scenes.live(), "f2", "2", size=NARROW)
+
+
+async def test_wrapped(picture: Picture) -> None:
+    await picture(scenes.live(), "vertical_line", "E", size=NARROW)
+
+
+async def test_light(picture: Picture) -> None:
+    await picture(scenes.live(), "k", size=NARROW, theme="gapless-light")
+
+
+async def test_without_colour(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    await picture(scenes.missing(), "k", size=NARROW)

@@ -1,0 +1,124 @@
+"""Moments in the life of a viewer, for pictures: always the same ones."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_rule
+from tui.rows import Row
+from tui.status import GapStatus, HistoryEntry, MarkStatus, Outage, Progress, UnprovedRange
+
+LINES: Final = 420
+NOW_MS: Final = EPOCH_MS + LINES * 100 + 900
+
+_OFF_MS: Final = EPOCH_MS + 39_250
+_BACK_MS: Final = _OFF_MS + 10_200
+_VOLUME: Final = (4, 6, 9, 12, 8, 7, 9, 14, 11, 9, 0, 0, 0, 0, 0, 38, 21, 12, 9, 11) * 3
+
+
+def live(**changes: Any) -> FakeEngine:  # noqa: ANN401 - any field of the target's status
+    """Live after an outage: everything is proved up to some seconds ago."""
+    engine = FakeEngine()
+    rows: list[Row] = list(busy_lines(LINES))
+    for index in range(300, 330):
+        rows[index] = msgspec.structs.replace(rows[index], origin="backfill")
+    for index in (401, 402):
+        rows[index] = msgspec.structs.replace(rows[index], origin="repair")
+    rows[406] = msgspec.structs.replace(rows[406], late_ms=42_000)
+    rows.append(
+        make_rule(
+            1, _OFF_MS, "offline", through_ms=_BACK_MS, count=103, reason="the cable was pulled"
+        )
+    )
+    rows.append(
+        make_rule(
+            2,
+            EPOCH_MS + 40_050,
+            "gap",
+            state="repaired",
+            reason="a scan found more",
+            through_ms=EPOCH_MS + 40_300,
+            count=2,
+        )
+    )
+    engine.add(rows)
+    through = EPOCH_MS + 36_000
+    count = len(list(busy_lines(360)))
+    digest = "83fa012bcd9e77aa"
+    settled: dict[str, Any] = {
+        "complete_through_ms": through,
+        "provisional": 59,
+        "events": LINES,
+        "after": LINES,
+        "head_seq": LINES,
+        "marks": 14,
+        "generation": 2,
+        "duplicates": 17,
+        "late": 1,
+        "repaired": 2,
+        "lag_ms": 820,
+        "rate_per_s": 11.0,
+        "last_mark": MarkStatus(
+            0, EPOCH_MS, through, NOW_MS - 2_000, LINES, count, digest, count, digest, equal=True
+        ),
+        "gaps": (
+            GapStatus(
+                0, "g1", EPOCH_MS + 40_050, EPOCH_MS + 40_300, "repaired", "a scan found more", 2
+            ),
+        ),
+        "outages": (Outage(_OFF_MS, _BACK_MS, None, "the cable was pulled", 103, "resumed"),),
+        "history": (
+            HistoryEntry(EPOCH_MS - 1_000, "connecting", ""),
+            HistoryEntry(EPOCH_MS - 900, "backfilling", ""),
+            HistoryEntry(EPOCH_MS + 300, "live", ""),
+            HistoryEntry(_OFF_MS, "reconnecting", "the cable was pulled"),
+            HistoryEntry(_BACK_MS, "live", "resumed"),
+        ),
+    }
+    engine.extra["volume"] = _VOLUME
+    engine.set(**(settled | changes))
+    return engine
+
+
+def reconnecting() -> FakeEngine:
+    """The cable is out."""
+    return live(
+        state="reconnecting",
+        attempt=3,
+        retry_at_ms=NOW_MS + 2_100,
+        detail="connection refused",
+        lag_ms=None,
+    )
+
+
+def backfilling() -> FakeEngine:
+    """The past is on its way, and nothing is proved."""
+    return live(
+        state="backfilling",
+        progress=Progress(12_304, 27_000, EPOCH_MS - 90_000),
+        complete_through_ms=None,
+        provisional=LINES,
+        marks=0,
+        last_mark=None,
+    )
+
+
+def missing() -> FakeEngine:
+    """The forwarder has lines that the viewer has not."""
+    unproved = UnprovedRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 214, final=True)
+    return live(
+        state="polling",
+        detail="the WebSocket is refused: HTTP 403",
+        unproved=(unproved,),
+        missing=214,
+        complete_through_ms=EPOCH_MS + 10_000,
+    )
+
+
+def unreachable() -> FakeEngine:
+    """Nothing ever came."""
+    engine = FakeEngine()
+    engine.set(state="failed", detail="HTTP 404: there is no log group /gapless/demo here")
+    return engine

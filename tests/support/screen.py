@@ -1,0 +1,88 @@
+"""The viewer's application over a fake engine, and what stands on its screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC
+from typing import Final
+
+from textual.pilot import Pilot
+
+from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine
+from tui.app import ViewerApp
+
+NOW_MS: Final = EPOCH_MS + 60_000
+NARROW: Final = (80, 24)
+WIDE: Final = (120, 40)
+
+
+class Screen:
+    """A running application, driven by keys and read as text."""
+
+    def __init__(self, app: ViewerApp, engine: FakeEngine, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.engine = engine
+        self.pilot = pilot
+
+    async def settle(self) -> None:
+        """Draw what has come, without waiting for the next frame or tick."""
+        self.app._draw_frame()
+        self.app._tick()
+        await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        """Keys, one after the other, until all is drawn."""
+        await self.pilot.press(*keys)
+        await self.app.workers.wait_for_complete()
+        await self.settle()
+
+    async def type(self, text: str) -> None:
+        """A text, into whatever has the focus, and Enter."""
+        await self.press(*({" ": "space"}.get(char, char) for char in text), "enter")
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen, top to bottom."""
+        strips = self.app.screen._compositor.render_strips()
+        return [strip.text for strip in strips]
+
+    @property
+    def text(self) -> str:
+        """The screen as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def raw(self) -> str:
+        """What a full repaint sends to the terminal."""
+        update = self.app.screen._compositor.render_full_update()
+        return update.render_segments(self.app.console)
+
+    def line_with(self, text: str) -> str:
+        """The first line of the screen that contains a text."""
+        return next(line for line in self.lines if text in line)
+
+
+@asynccontextmanager
+async def running(
+    engine: FakeEngine | None = None,
+    *,
+    size: tuple[int, int] = NARROW,
+    controls: FakeControls | None = None,
+    theme: str | None = None,
+    now_ms: int = NOW_MS,
+) -> AsyncIterator[Screen]:
+    """An application on a screen of ``size``, at one moment of time, in UTC."""
+    engine = engine or FakeEngine()
+    app = ViewerApp(
+        engine,
+        title="/gapless/demo",
+        controls=controls,
+        theme=theme,
+        clock=lambda: now_ms,
+        zone=UTC,
+    )
+    async with app.run_test(size=size) as pilot:
+        screen = Screen(app, engine, pilot)
+        await screen.settle()
+        yield screen

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from textual.binding import Binding
+
+from tui import bindings
+from tui.app import ViewerApp
+
+
+def test_no_key_does_two_things() -> None:
+    keys = Counter(
+        name for key in bindings.KEYS for act in key.acts for name in act.keys.split(",")
+    )
+    assert [name for name, count in keys.items() if count > 1] == []
+
+
+def test_every_action_exists() -> None:
+    for key in bindings.KEYS:
+        for act in key.acts:
+            name = act.action.partition("(")[0]
+            assert hasattr(ViewerApp, f"action_{name}"), act.action
+
+
+def test_every_key_is_shown_as_it_is_written() -> None:
+    written = {
+        "pagedown": "PgDn",
+        "pageup": "PgUp",
+        "vertical_line": "|",
+        "backslash": "\\",
+        "question_mark": "?",
+        "slash": "/",
+        "escape": "Esc",
+        "down": "↓",
+        "up": "↑",
+        "left": "←",
+        "right": "→",
+    }
+    for key in bindings.KEYS:
+        for act in key.acts:
+            for name in act.keys.split(","):
+                shown = written.get(name) or name.replace("ctrl+", "Ctrl+")
+                assert shown.lower() in key.shown.lower().split(), name
+
+
+def test_the_simulators_keys_are_only_there_with_one() -> None:
+    without = {key.shown for key in bindings.available(controls=False)}
+    assert {key.shown for key in bindings.available(controls=True)} - without == {"p", "F2"}
+    shown = [key for keys in bindings.sections(controls=False).values() for key in keys]
+    assert {key.shown for key in shown} == without
+
+
+def test_only_leaving_goes_before_the_text_fields() -> None:
+    all_of_them = [one for one in bindings.textual_bindings() if isinstance(one, Binding)]
+    assert [one.key for one in all_of_them if one.priority] == ["ctrl+c"]
+
+
+def test_the_table_for_the_readme() -> None:
+    table = bindings.markdown()
+    assert "| `Space` | hold the screen still while lines keep coming in |" in table
+    assert "| `p` | pull the cable to the forwarder, or plug it in (with `gapless demo`) |" in table
+    assert table.count("\n") == len(bindings.KEYS) + 1
+    assert "| `\\|` `Ctrl+W` |" in table

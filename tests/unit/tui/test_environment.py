@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tui import environment
+
+
+def test_glyphs() -> None:
+    assert not environment.is_ascii_only({"TERM": "xterm-256color"}, "utf-8")
+    assert environment.is_ascii_only({"TERM": "xterm-256color"}, "iso-8859-1")
+    assert environment.is_ascii_only({"TERM": "linux"}, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "light"), [("0;15", True), ("0;default;15", True), ("15;0", False), ("", False)]
+)
+def test_the_ground(value: str, light: bool) -> None:  # noqa: FBT001 - what is expected
+    assert environment.is_light({"COLORFGBG": value}) is light
+
+
+def test_zones() -> None:
+    assert environment.local_zone({"TZ": "Europe/Berlin"}) == ZoneInfo("Europe/Berlin")
+    assert environment.local_zone({"TZ": ":Asia/Tokyo"}) == ZoneInfo("Asia/Tokyo")
+    fallback = environment.local_zone({"TZ": "../../etc/passwd"})
+    assert isinstance(datetime(2026, 1, 1, tzinfo=UTC).astimezone(fallback).utcoffset(), timedelta)
