@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forwarder.errors import JournalError
+from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION
+from forwarder.journal.sqlite import SqliteJournals
+from tests.support.log_events import GROUP, NOW_MS, event, events
+from wire.query import Filter
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite3"
+
+
+def _refused(path: Path, words: str) -> None:
+    with pytest.raises(JournalError, match=words) as error:
+        SqliteJournals.open(path)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_journal_goes_on_where_it_was(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    first = journals.journal(GROUP)
+    first.append(events(range(1, 5)), "live")
+    first.cover(NOW_MS, NOW_MS + 30)
+    rows, epoch = first.read_after(0, 9), first.epoch
+    journals.close()
+    journals = SqliteJournals.open(path)
+    second = journals.journal(GROUP)
+    assert second.read_after(0, 9) == rows
+    assert list(second.coverage()) == [(NOW_MS, NOW_MS + 30)]
+    assert second.epoch != epoch
+    assert second.is_resumable(epoch, 4)
+    assert not second.is_resumable(epoch, 5)
+    assert second.append([event(5)], "live") == 5
+    assert not second.is_resumable(epoch, 5)
+    journals.close()
+
+
+def test_a_group_has_one_journal_in_an_open_file(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    assert journals.groups == []
+    journal = journals.journal("/b")
+    assert journals.journal("/b") is journal
+    journals.journal("/a")
+    assert journals.groups == ["/a", "/b"]
+    assert journals.path == str(path)
+    journals.close()
+
+
+def test_groups_of_one_file_do_not_see_each_other(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    one, other = journals.journal("/one"), journals.journal("/other")
+    one.append(events(range(1, 4)), "live")
+    other.append([event(2, message="the other's")], "live")
+    assert [row.message for row in other.read_after(0, 9)] == ["the other's"]
+    assert (one.head_seq, other.head_seq) == (3, 1)
+    assert other.total(0, 1 << 52, Filter()).count == 1
+    assert one.retire(before=1 << 52) == 3
+    assert other.begin_chain("made anew")
+    assert [row.id for row in one.read_after(0, 9)] == ["1", "2", "3"]
+    journals.close()
+
+
+def test_only_the_owner_may_read_it(path: Path) -> None:
+    SqliteJournals.open(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_nothing_is_left_beside_a_closed_journal(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journals.journal(GROUP).append([event(1)], "live")
+    journals.close()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_second_forwarder_is_refused_until_the_first_has_ended(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.journal.database._BUSY_S", 0.0)
+    journals = SqliteJournals.open(path)
+    _refused(path, "another forwarder is using it")
+    journals.journal(GROUP).append([event(1)], "live")
+    _refused(path, "another forwarder is using it")
+    journals.close()
+    SqliteJournals.open(path).close()
+
+
+_WRITER = """
+import sys
+from forwarder.journal.sqlite import SqliteJournals
+from forwarder.records import LogEvent
+journal = SqliteJournals.open(sys.argv[1]).journal("g")
+for number in range(1, 501):
+    journal.append([LogEvent(str(number), number, None, "job/1", "line")], "live")
+print(journal.epoch, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_was_appended_survives_sigkill_and_the_lock_does_not(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        epoch = writer.stdout.readline().decode().strip()
+        _refused(path, "another forwarder is using it")
+        writer.kill()
+        writer.wait()
+    journals = SqliteJournals.open(path)
+    journal = journals.journal("g")
+    assert journal.head_seq == 500
+    assert journal.is_resumable(epoch, 500)
+    assert [row.seq for row in journal.read_after(498, 9)] == [499, 500]
+    journals.close()
+
+
+def test_an_older_copy_works_and_does_not_pass_for_the_journal_it_was(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journals.journal(GROUP).append(events(range(1, 4)), "live")
+    journals.close()
+    copy = shutil.copy(path, path.with_suffix(".copy"))
+    journals = SqliteJournals.open(path)
+    journal = journals.journal(GROUP)
+    journal.append(events(range(4, 8)), "live")
+    later, earlier = journal.epoch, journal.chain[0].epoch
+    journals.close()
+    shutil.copy(copy, path)
+    journals = SqliteJournals.open(path)
+    restored = journals.journal(GROUP)
+    assert restored.epoch not in (later, earlier)
+    assert restored.head_seq == 3
+    assert not restored.is_resumable(later, 3)
+    assert restored.is_resumable(earlier, 3)
+    assert restored.append(events(range(4, 6)), "live") == 5
+    assert not restored.is_resumable(earlier, 4)
+    journals.close()
+
+
+def test_a_file_made_of_two_is_found_out(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journals.journal(GROUP).append(events(range(1, 4)), "live")
+    journals.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM events WHERE timestamp = ?", (NOW_MS + 20,))
+    connection.close()
+    journals = SqliteJournals.open(path)
+    with pytest.raises(JournalError, match="is damaged"):
+        journals.journal(GROUP)
+    journals.close()
+
+
+@pytest.mark.parametrize("content", [b"not", b"a log file\n" * 1_000])
+def test_another_kind_of_file_is_refused_and_left_as_it_was(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _refused(path, "not a database: move it away")
+    assert path.read_bytes() == content
+
+
+def test_an_empty_file_becomes_a_journal(path: Path) -> None:
+    path.touch()
+    journals = SqliteJournals.open(path)
+    assert journals.journal(GROUP).append([event(1)], "live") == 1
+    journals.close()
+
+
+def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE cookies (name)")
+    connection.close()
+    content = path.read_bytes()
+    _refused(path, "another program's database")
+    assert path.read_bytes() == content
+
+
+def test_a_newer_journal_is_refused_and_left_as_it_was(path: Path) -> None:
+    SqliteJournals.open(path).close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    content = path.read_bytes()
+    _refused(path, "written by a newer gapless")
+    assert path.read_bytes() == content
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    _refused(tmp_path, "it is a directory")
+
+
+def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    _refused(tmp_path / "none" / "journal", "none does not exist: make it")
+
+
+def test_a_file_that_may_not_be_opened_is_refused(path: Path) -> None:
+    # Permissions would not stop root, a symbolic link to nowhere does.
+    path.symlink_to(path.parent / "none" / "journal")
+    _refused(path, "check its permissions")
+
+
+def test_a_damaged_file_is_refused_when_it_is_read(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journals.journal(GROUP).append(events(range(1, 2_000)), "live")
+    journals.close()
+    content = bytearray(path.read_bytes())
+    content[20_000:] = b"\x5a" * (len(content) - 20_000)
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match="move it away"):
+        SqliteJournals.open(path).journal(GROUP)
+    assert path.read_bytes() == content
+
+
+def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journal = journals.journal(GROUP)
+    journal.append([event(1)], "live")
+    [(pages,)] = journals._db.rows("PRAGMA page_count")
+    journals._db.rows(f"PRAGMA max_page_count = {pages}")
+    wide = [event(number, stream=f"job/{number}", message="m" * 900) for number in range(2, 500)]
+    with pytest.raises(JournalError, match="the disk is full: make room"):
+        journal.append(wide, "live")
+    assert journal.head_seq == 1
+    assert journal.find([one.id for one in wide]) == {}
+    assert [name for name, *_ in journal.streams()] == ["job/1"]
+    journals._db.rows("PRAGMA max_page_count = 1000000")
+    assert journal.append(wide, "live") == 499
+    assert [row.id for row in journal.read_after(0, 3)] == ["1", "2", "3"]
+    journals.close()
+    journals = SqliteJournals.open(path)
+    assert journals.journal(GROUP).head_seq == 499
+    journals.close()
+
+
+def test_a_forgotten_chain_is_deleted_bit_by_bit(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journal = journals.journal(GROUP)
+    journal.append(events(range(1, 5_001)), "live")
+    journal.cover(1, 2)
+    journal.begin_chain("size")
+    counts = []
+    for number in range(1, 4):
+        journal.append([event(number)], "live")
+        counts.append(journals._db.rows("SELECT COUNT(*) FROM events")[0][0])
+    assert counts == [3_001, 1_002, 3]
+    journal.retire(before=0)
+    for table in ("chains", "links"):
+        assert journals._db.rows(f"SELECT COUNT(*) FROM {table}") == [(1,)]
+    assert journals._db.rows("SELECT COUNT(*) FROM coverage") == [(0,)]
+    journals.close()
+
+
+def test_a_failed_write_after_another_leaves_the_file_usable(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journal = journals.journal(GROUP)
+    journal.append([event(1)], "live")
+    with pytest.raises(JournalError, match="can't be written"):
+        journal.append([event(1)], "live")
+    assert journal.append([event(2)], "live") == 2
+    journals.close()
+
+
+def test_reading_a_closed_journal_is_an_error_of_ours(path: Path) -> None:
+    journals = SqliteJournals.open(path)
+    journal = journals.journal(GROUP)
+    journals.close()
+    with pytest.raises(JournalError):
+        journal.read_after(0, 1)
