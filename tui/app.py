@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, tzinfo
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Final
 
 from textual.app import App, ComposeResult, SystemCommand
@@ -62,7 +63,7 @@ def _now_ms() -> int:
 class ViewerApp(App[None]):
     """The screen."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = str(Path(__file__).with_name("app.tcss"))  # absolute: subclasses live elsewhere
     TITLE = "gapless"
     BINDINGS: ClassVar[list[BindingType]] = textual_bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - as Textual declares it

@@ -61,7 +61,9 @@ _BOLD: Final = frozenset(
     {"level.fatal", "level.error", "level.warn", "message.fatal", "match", "strong", "key"}
     | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
 )
-_ASCII_SIGNS: Final = str.maketrans("·…\u203a─↑↓→←≠⏎", "-~>-^v><!^")
+_ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌", "-~<>-^v><!^o") | dict.fromkeys(
+    range(0x2400, 0x2422), "^"
+)
 _BADGES: Final = {"ok": "success", "warn": "warning", "bad": "error", "accent": "accent"}
 _ANSI: Final = {"success": "green", "warning": "yellow", "error": "red", "accent": "cyan"}
 _ANSI_STREAMS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan")
