@@ -183,6 +183,7 @@ class Slices:
     def _take(self, frame: _Frame, rows: Sequence[Row], wants: Callable[[Row], bool]) -> Why | None:
         """Take in what is wanted of ``rows``; why it ends there, if it does."""
         taken: list[Row] = []
+        room = frame.limit - frame.count
         lost: set[str] | None = None
         for row in rows:
             if wants(row):
@@ -192,7 +193,7 @@ class Slices:
                         fits = frame.add(taken)
                         return frame.needs_bodies(rows, row, lost, wants) if fits else "full"
                     frame.lost.append(row.timestamp)
-                elif frame.count + len(taken) < frame.limit:
+                elif len(taken) < room:
                     taken.append(row)
                 else:
                     frame.add(taken)
