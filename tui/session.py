@@ -121,7 +121,7 @@ class ViewerSession:
     def query(self) -> TailQuery:
         """The parameters of the next attempt, which begins a new generation."""
         self.generation += 1
-        self.is_open = self.is_welcomed = False
+        self.closed()
         asked = self.cursor()
         self._asked = (asked, self._rebases)
         return TailQuery(

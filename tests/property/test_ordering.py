@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.told import line
+from tui.ordering import Moment, Strict
+from tui.rows import line_key
+
+steps = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 40), max_size=6),  # lines come
+        st.integers(0, 8),  # time passes
+        st.one_of(st.none(), st.integers(0, 40)),  # what is proved
+        st.booleans(),
+    ),
+    max_size=20,
+)
+
+
+@given(steps, st.integers(0, 10), st.integers(1, 12))
+def test_every_line_is_printed_once_and_in_order_but_for_late_ones(
+    script: list[tuple[list[int], int, int | None, bool]], hold_ms: int, lines_max: int
+) -> None:
+    strict, now_ms, put = Strict(hold_ms, lines_max), 0, 0
+    printed = []
+    for times, passed, proved, is_backfilled in script:
+        lines = [line(line_key(time, str(put + place), 0)) for place, time in enumerate(times)]
+        put += len(lines)
+        strict.put(lines, now_ms)
+        now_ms += passed
+        printed += strict.take(Moment(now_ms, proved, is_backfilled))
+        assert len(strict) <= lines_max
+        first = strict.first_held
+        assert (first is None) == (len(strict) == 0)
+    printed += strict.take_all()
+    assert strict.arrived == put == len({one.line.key for one in printed}) == len(printed)
+    in_time = [one.line.key for one in printed if not one.is_late]
+    assert in_time == sorted(in_time)
+    for place, one in enumerate(printed):
+        if one.is_late:
+            assert any(before.line.key > one.line.key for before in printed[:place])
