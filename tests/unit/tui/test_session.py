@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.told import HEARTBEAT_MS, SINCE, Told, connect, hear, item, live, stored
@@ -20,11 +22,15 @@ from tui.effects import (
 )
 from tui.session import CREDIT_EVENTS, WELCOME_MS, ViewerSession
 from wire.errors import WireError
-from wire.messages import Credit, Lost, Repair, Unknown, Verify
+from wire.messages import Credit, Lost, Repair, ServerMessage, Unknown, Verify
 from wire.order import Interval, first_key, key_of
 from wire.query import Filter
 
 HELD = f"{SINCE}:0.."
+
+
+def green(session: ViewerSession) -> int | None:
+    return session.holdings.proof.complete_through
 
 
 def closes(effects: list[Effect]) -> list[int]:
@@ -159,13 +165,13 @@ def test_an_empty_frame_moves_the_cursor() -> None:
 def test_whoever_speaks_of_more_than_has_come_left_something_out(what: str) -> None:
     """[12]"""
     session, told = live([item(1, 2_000)])
-    message = {
+    messages: dict[str, Callable[[], ServerMessage]] = {
         "heartbeat": lambda: told.heartbeat(2),
         "mark": lambda: told.mark(SINCE, 3_000, 2),
         "digest": lambda: told.digest(SINCE, 3_000, 2),
         "end": lambda: told.end(SINCE, 3_000, 2),
-    }[what]()
-    assert closes(hear(session, message)) == [4010]
+    }
+    assert closes(hear(session, messages[what]())) == [4010]
 
 
 def test_malformed_items_change_nothing_and_leave_a_hole() -> None:
@@ -229,25 +235,25 @@ def test_rebased_everything_is_unconfirmed_until_it_comes_again() -> None:
     first, second = item(1, 2_000), item(2, 2_001)
     session, told = live([first, second])
     hear(session, told.mark(SINCE, 3_000, 2))
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
     told = Told()
     effects = connect(session, told.welcome("rebased", epoch="e9", after=40))
     assert Rebased(0, 1, "the forwarder began epoch e9") in effects
-    assert session.holdings.proof.complete_through is None
+    assert green(session) is None
     assert (session.held, session.is_done, session.after) == (None, False, 40)
     again = item(33, 2_001, 2)
     effects = hear(session, told.past(40, [again]))
     assert stored(effects) == []
     assert session.holdings.tally.unconfirmed == 1
     hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 40))
-    assert session.holdings.proof.complete_through == 3_000, "of what was sent again alone"
+    assert green(session) == 3_000, "of what was sent again alone"
 
 
 def test_rebased_an_empty_range_that_was_proved_is_not_proved_any_more() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
     connect(session, Told().welcome("rebased", epoch="e9"))
-    assert session.holdings.proof.complete_through is None
+    assert green(session) is None
 
 
 def test_fresh_though_a_cursor_was_told_is_a_rebase() -> None:
@@ -288,7 +294,7 @@ def test_a_saved_cursor_goes_on_without_its_lines() -> None:
     effects = hear(session, told.events(5, [item(6, 2_001)]))
     assert effects[-1] == CaughtUp(1)
     hear(session, told.mark(SINCE, 3_000, 6, base=5))
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_a_base_of_another_epoch_proves_nothing_so_it_is_given_up() -> None:
@@ -351,14 +357,14 @@ def test_an_equal_mark_proves_its_range() -> None:
     assert isinstance(mark, Marked)
     assert mark.mark.equal
     assert (mark.mark.count, mark.mark.own_count) == (1, 1)
-    assert session.holdings.proof.complete_through == 2_400
+    assert green(session) == 2_400
 
 
 def test_a_mark_is_compared_at_its_own_position() -> None:
     """[10]"""
     session, told = live([item(1, 2_000), item(2, 2_001)])
     hear(session, told.mark(SINCE, 3_000, 1))
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
@@ -372,7 +378,7 @@ def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
     assert session.holdings.proof.unproved[0].missing == 1
     effects = hear(session, told.past(2, [missed]), told.digest(SINCE, 3_000, 2))
     assert stored(effects)
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
     hear(session, told.mark(SINCE, 3_001, 2))
     assert session.holdings.proof.unproved == ()
 
@@ -389,10 +395,10 @@ def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
     assert [one.range.final for one in effects if isinstance(one, Unproved)] == [True]
     unequal = told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
     assert not [one for one in hear(session, unequal) if isinstance(one, Send)]
-    assert session.holdings.proof.complete_through is None
+    assert green(session) is None
     hear(session, told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000)]))
     assert session.holdings.proof.unproved == ()
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
@@ -404,7 +410,7 @@ def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
     assert Send(Verify(SINCE, 1_899)) in sent
     effects = hear(session, told.digest(SINCE, 1_899, 1, owned=[]))
     assert effects == [Send(Verify(2_101, 3_000))]
-    assert session.holdings.proof.complete_through == 1_899
+    assert green(session) == 1_899
 
 
 def test_what_a_repair_does_not_bring_again_becomes_unconfirmed() -> None:
@@ -414,7 +420,7 @@ def test_what_a_repair_does_not_bring_again_becomes_unconfirmed() -> None:
     hear(session, told.mark(SINCE, 3_000, 2, owned=[good]))
     hear(session, told.past(2, [good]), told.digest(SINCE, 3_000, 2, owned=[good]))
     assert session.holdings.tally.unconfirmed == 1
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_what_comes_live_during_a_repair_was_sent_after_the_question() -> None:
@@ -424,13 +430,13 @@ def test_what_comes_live_during_a_repair_was_sent_after_the_question() -> None:
     hear(session, told.past(1, [good]), told.events(1, [new]))
     hear(session, told.digest(SINCE, 3_000, 2))
     assert session.holdings.tally.unconfirmed == 0
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_a_digest_that_nobody_asked_for_is_ignored() -> None:
     session, told = live([item(1, 2_000)])
     assert hear(session, told.digest(SINCE, 3_000, 1)) == []
-    assert session.holdings.proof.complete_through is None
+    assert green(session) is None
 
 
 def test_questions_are_forgotten_with_their_connection() -> None:
@@ -440,7 +446,7 @@ def test_questions_are_forgotten_with_their_connection() -> None:
     connect(session, told.welcome("resumed", after=1))
     assert hear(session, told.digest(SINCE, 3_000, 1)) == []
     hear(session, told.mark(SINCE, 3_000, 1))
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_asking_from_elsewhere_goes_the_same_way() -> None:
@@ -458,9 +464,9 @@ def test_an_unrecoverable_gap_ends_what_is_complete() -> None:
     hear(session, told.mark(SINCE, 3_000, 0))
     (effect,) = hear(session, told.gap(2_000, 2_100, "unrecoverable"))
     assert isinstance(effect, GapSeen)
-    assert session.holdings.proof.complete_through == 1_999
+    assert green(session) == 1_999
     hear(session, told.gap(2_000, 2_100, "repaired"))
-    assert session.holdings.proof.complete_through == 3_000
+    assert green(session) == 3_000
 
 
 def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
@@ -479,11 +485,11 @@ def test_what_is_lost_is_told_once_and_stays() -> None:
     effects = connect(session, told.welcome(lost=[lost]))
     assert [one.lost.reason for one in effects if isinstance(one, LostSeen)] == ["retention"]
     hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 0))
-    assert session.holdings.proof.complete_through == 1_999
+    assert green(session) == 1_999
     told = Told()
     effects = connect(session, told.welcome("resumed", lost=[lost]))
     assert not [one for one in effects if isinstance(one, LostSeen)]
-    assert session.holdings.proof.complete_through == 1_999
+    assert green(session) == 1_999
 
 
 def test_an_end_is_told_with_its_proof_and_again_when_it_changes() -> None:
