@@ -79,9 +79,24 @@ class LogsPages:
             self._until = query.until_seq
         else:
             # Of an earlier state of the journal it is not known how far it was complete.
-            self._complete_through = self._group.complete_through(self._since)
+            self._complete_through = self._proved()
         if not self._is_by_seq:
             self._at = first_key(self._since)
+
+    def _proved(self) -> int | None:
+        """How far scans reach, short of what can't be had any more: no page declares that."""
+        through = self._group.complete_through(self._since)
+        if through is None:
+            return None
+        journal, since = self._group.journal, self._since
+        firsts = [lost.from_ for lost in journal.lost(since, through, self._query.filter)]
+        firsts += [
+            gap.from_
+            for gap in journal.gaps()
+            if gap.state == "unrecoverable" and gap.through >= since
+        ]
+        through = min([through, *(first - 1 for first in firsts)])
+        return through if through >= since else None
 
     def _resume(self, token: str) -> None:
         parts = token.split("~")
