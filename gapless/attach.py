@@ -13,6 +13,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -56,8 +57,10 @@ class OwnForwarder:
         """What is kept of this account's, Region's, endpoint's and log group's."""
         return self._journal.parent
 
-    def open(self, port: int = 0) -> None:
+    def open(self, port: int = 0, meanwhile: Callable[[], None] | None = None) -> None:
         """Attach to the forwarder that runs, or start one at ``port`` (0 = any free one).
+
+        ``meanwhile`` is called while the one that was started gets ready.
 
         Raises:
             GaplessError: it can't be started, with its own words.
@@ -68,7 +71,7 @@ class OwnForwarder:
         while time.monotonic() < deadline and not self._closing.is_set():
             owner = running(self._journal)
             if owner is None:
-                if self._start(port):
+                if self._start(port, meanwhile):
                     return
             elif "websocket" in owner:
                 self.ready = owner
@@ -80,7 +83,7 @@ class OwnForwarder:
         )
         raise GaplessError(msg)
 
-    def _start(self, port: int) -> bool:
+    def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
         """Whether the one started is ready; not so where another command was faster."""
         part = start(
             f"the forwarder of {self.group}",
@@ -91,6 +94,8 @@ class OwnForwarder:
             log=self._journal.with_name("forwarder.log"),
         )
         try:
+            if meanwhile is not None:
+                meanwhile()
             self.ready = part.ready()
         except PartFailedError:
             part.leave()
@@ -164,8 +169,12 @@ def running(journal: Path) -> dict[str, Any] | None:
     return owner_of(lock_path(journal))
 
 
-def attach(group: str, choice: AwsChoice) -> OwnForwarder:
+def attach(
+    group: str, choice: AwsChoice, meanwhile: Callable[[], None] | None = None
+) -> OwnForwarder:
     """This account's, Region's and endpoint's forwarder of a log group, started if need be.
+
+    ``meanwhile`` is called while it gets ready, where it has to be started.
 
     Raises:
         GaplessError: it can't be started, with its own words and exit code.
@@ -173,7 +182,7 @@ def attach(group: str, choice: AwsChoice) -> OwnForwarder:
     """
     own = OwnForwarder(group, choice, journal_of(group, choice))
     try:
-        own.open()
+        own.open(meanwhile=meanwhile)
     except BaseException:
         own.close()
         raise

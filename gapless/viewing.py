@@ -71,9 +71,9 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
 
 
-def load_viewer() -> None:
+def load_viewer(*, for_screen: bool = True) -> None:
     """Import what the viewer needs, while something else takes its time."""
-    if sys.stdout.isatty():
+    if for_screen and sys.stdout.isatty():
         pass
     import tui.engine  # noqa: F401, PLC0415 - websockets likewise
 

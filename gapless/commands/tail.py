@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,14 +103,17 @@ def command(
     if not targets:
         return _offer(choice)
     token = read_token(token_file)
-    from gapless.viewing import Viewing, watch  # noqa: PLC0415 - only once it is clear what
+    from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - only once it is clear what
 
     with contextlib.ExitStack() as stack:
-        watched = tuple(_watched(stack, target, choice) for target in targets)
+        load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
+        watched = tuple(_watched(stack, target, choice, load) for target in targets)
         return watch(Viewing(targets=watched, token=token, **options))
 
 
-def _watched(stack: contextlib.ExitStack, target: Target, choice: AwsChoice) -> Watched:
+def _watched(
+    stack: contextlib.ExitStack, target: Target, choice: AwsChoice, meanwhile: Callable[[], None]
+) -> Watched:
     """Where a target is served; a log group's own forwarder is kept for as long as we run."""
     from gapless.viewing import Watched  # noqa: PLC0415 - only once it is clear what
 
@@ -116,7 +121,7 @@ def _watched(stack: contextlib.ExitStack, target: Target, choice: AwsChoice) -> 
         return Watched(url=target.url, name=target.url, key=target.url)
     from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
 
-    own = stack.enter_context(attach(target.group, choice))
+    own = stack.enter_context(attach(target.group, choice, meanwhile))
     own.keep()
     name = target.group
     return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}")

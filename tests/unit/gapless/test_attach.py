@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapless import attach as module
+from gapless.attach import OwnForwarder, attach, journal_of
+from gapless.errors import GaplessError
+from gapless.identity import AwsChoice
+from gapless.lockfile import LockFile, lock_path
+from gapless.processes import PartFailedError
+
+CHOICE = AwsChoice(endpoint_url="http://127.0.0.1:1")
+READY = {"ready": True, "websocket": "ws://127.0.0.1:5/v1/tail"}
+
+
+class FakePart:
+    """A forwarder that is ready, or fails, when it is read."""
+
+    def __init__(self, ready: Callable[[], dict[str, Any]]) -> None:
+        self.ready = ready
+        self.is_left = False
+
+    def leave(self) -> None:
+        self.is_left = True
+
+    def end(self) -> None:
+        assert not self.is_left
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    return journal_of("/jobs", CHOICE)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The arguments of the forwarders that were started; each of them is ready at once."""
+    arguments: list[Sequence[str]] = []
+
+    def start(name: str, given: Sequence[str], *, log: Path) -> FakePart:
+        del name, log
+        arguments.append(given)
+        return FakePart(lambda: READY)
+
+    monkeypatch.setattr(module, "start", start)
+    return arguments
+
+
+def users(journal: Path) -> Path:
+    return journal.with_name("journal.sqlite3.users")
+
+
+def fail(code: int = 3) -> dict[str, Any]:
+    msg = "there is no log group '/jobs'"
+    raise PartFailedError(msg, code)
+
+
+def test_a_forwarder_is_started_with_its_journal_and_lifeline(
+    journal: Path, started: list[Sequence[str]]
+) -> None:
+    loaded: list[bool] = []
+    with attach("/jobs", CHOICE, lambda: loaded.append(True)) as own:
+        assert own.url == READY["websocket"]
+        assert own.folder == journal.parent
+        assert users(journal).exists()
+    assert loaded == [True]
+    text = " ".join(started[0])
+    assert text.startswith("forward /jobs --port 0")
+    assert f"--journal {journal}" in text
+    assert f"--while-held {users(journal)}" in text
+    assert text.endswith("--endpoint-url http://127.0.0.1:1")
+
+
+def test_one_that_runs_is_attached_to_and_its_lifeline_left_to_it(
+    journal: Path, started: list[Sequence[str]]
+) -> None:
+    with LockFile.take(lock_path(journal)) as lock:
+        lock.write(READY)
+        with attach("/jobs", CHOICE) as own:
+            assert own.url == READY["websocket"]
+        assert users(journal).exists()
+    assert started == []
+
+
+def test_one_that_another_command_is_starting_is_waited_for(
+    journal: Path, started: list[Sequence[str]]
+) -> None:
+    with LockFile.take(lock_path(journal)) as lock:
+        ready = threading.Timer(0.1, lock.write, (READY,))
+        ready.start()
+        with attach("/jobs", CHOICE) as own:
+            assert own.url == READY["websocket"]
+        ready.join()
+    assert started == []
+
+
+def test_one_that_never_becomes_ready(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READY_WITHIN_S", 0.1)
+    with (
+        LockFile.take(lock_path(journal)),
+        pytest.raises(GaplessError, match=r"does not become ready: see .*forwarder\.log"),
+    ):
+        attach("/jobs", CHOICE)
+
+
+def test_one_that_fails_says_why_and_leaves_nothing(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "start", lambda *_, **__: FakePart(fail))
+    with pytest.raises(PartFailedError, match="there is no log group") as caught:
+        attach("/jobs", CHOICE)
+    assert caught.value.exit_code == 3
+    assert not users(journal).exists()
+
+
+def test_the_slower_of_two_that_start_one_attaches_to_the_other_s(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks: list[LockFile] = []
+
+    def lose() -> dict[str, Any]:
+        locks.append(LockFile.take(lock_path(journal)))
+        locks[0].write(READY)
+        return fail(1)
+
+    monkeypatch.setattr(module, "start", lambda *_, **__: FakePart(lose))
+    with attach("/jobs", CHOICE) as own:
+        assert own.url == READY["websocket"]
+    locks[0].release()
+
+
+def test_one_that_dies_is_brought_back_on_its_port(
+    journal: Path, started: list[Sequence[str]]
+) -> None:
+    own = OwnForwarder("/jobs", CHOICE, journal)
+    lock = LockFile.take(lock_path(journal))
+    lock.write(READY)
+    own.open()
+    own.keep()
+    assert started == []
+    lock.release()
+    tries = threading.Event()
+    for _ in range(300):
+        if started:
+            break
+        tries.wait(0.1)
+    assert "--port 5" in " ".join(started[0])
+    own.close()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapless import viewing as module
+from gapless.errors import GaplessError
+from gapless.viewing import Viewing, Watched, make_engine
+from tui.goal import Outcome
+from wire.query import Filter
+
+URL = "ws://127.0.0.1:1/v1/tail"
+TARGET = Watched(url=URL, name="jobs", group="/jobs", key="own:jobs")
+NOW_MS = 1_795_435_200_000
+
+
+def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
+    viewing = Viewing(
+        targets=(TARGET, TARGET),
+        executions=("4f2a",),
+        streams=("s",),
+        prefixes=("p",),
+        since=5,
+        token="secret",
+    )
+    engine = make_engine(viewing, NOW_MS, cursors=tmp_path)
+    specs = [target.spec for target in engine._targets]
+    assert len(specs) == 2
+    assert specs[0].url == URL
+    assert specs[0].group == "/jobs"
+    assert specs[0].identity == "own:jobs"
+    assert specs[0].filter == Filter(("s",), ("4f2a",), ("p",))
+    assert (specs[0].since, specs[0].token, specs[0].cursor) == (5, "secret", None)
+    assert engine._goal.executions == ("4f2a",)
+    assert engine._goal.through_ms is None
+
+
+@pytest.mark.parametrize(
+    ("follow", "until", "through"),
+    [(True, None, None), (False, None, NOW_MS), (False, 7, 7), (True, 7, 7)],
+)
+def test_how_far_it_goes(follow: bool, until: int | None, through: int | None) -> None:  # noqa: FBT001 - the table's column
+    viewing = Viewing(targets=(TARGET,), follow=follow, until=until)
+    assert make_engine(viewing, NOW_MS, cursors=None)._goal.through_ms == through
+
+
+def test_exit_codes() -> None:
+    assert module._code(None, 0) == 0
+    assert module._code(None, 130) == 130
+    assert module._code(Outcome(5), 0) == 5
+    with pytest.raises(GaplessError, match="not complete") as caught:
+        module._code(Outcome(4, "not complete: 12:00 to 12:01"), 0)
+    assert caught.value.exit_code == 4
+
+
+def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert module._is_coloured("always")
+    assert not module._is_coloured("never")
+    assert module._is_coloured("auto")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not module._is_coloured("auto")
+
+
+def test_the_screen_needs_a_terminal_and_nothing_else_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not Viewing(targets=(TARGET,)).is_on_screen
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+    assert Viewing(targets=(TARGET,)).is_on_screen
+    assert not Viewing(targets=(TARGET,), output="json").is_on_screen
+    assert not Viewing(targets=(TARGET,), follow=False).is_on_screen
