@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import re
-import signal
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -100,24 +99,6 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         gc.collect()
         gc.freeze()
         await _until(feeds, stop, failed)
-
-
-def serve(config: Config, ready: Callable[[Ready], None]) -> None:
-    """``run`` in an event loop of its own, until SIGTERM, SIGINT or SIGHUP.
-
-    Raises:
-        ForwarderError: as ``run``.
-
-    """
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, stop.set)
-        await run(config, ready, stop)
-
-    asyncio.run(main())
 
 
 def lifecycle_of(text: str) -> Lifecycle:
