@@ -6,7 +6,10 @@ What the session says is told to a listener, as it happens.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -40,6 +43,8 @@ RETRY_AFTER_MAX_MS: Final = 60_000
 
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 414})
 """What a forwarder answers to a request that will never be right."""
+
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 class Disconnection(msgspec.Struct, frozen=True):
@@ -166,7 +171,7 @@ class Connection:
         except TimeoutError:
             return Disconnection(f"no answer within {OPEN_S} s")
         except OSError as error:
-            return Disconnection(_one_line(error))
+            return Disconnection(_unreachable(error))
         except (WebSocketException, ValueError) as error:
             # A handshake that no WebSocket server gives: a middlebox's, or not this protocol.
             return Disconnection(_one_line(error), is_refused=True)
@@ -255,6 +260,15 @@ def _refusal(error: InvalidStatus) -> Disconnection:
     except WireError:
         return Disconnection(f"the WebSocket was refused with HTTP {status}", is_refused=True)
     return Disconnection(f"{why} (HTTP {status})", final=status in _REFUSALS, is_refused=True)
+
+
+def _unreachable(error: OSError) -> str:
+    """Why nobody answers, in the words of the system; asyncio's own name addresses only."""
+    found = _ERRNO.search(str(error))
+    number = error.errno if error.errno is not None else int(found[1]) if found else 0
+    if number == errno.ECONNREFUSED:
+        return "connection refused: no forwarder listens there"
+    return os.strerror(number).lower() if number > 0 else _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -89,6 +89,8 @@ class Plain:
         self._signals_seen: list[int] = []
         self._ripening: tuple[int, list[SavedCursor]] | None = None
         self._save_at_ms = 0
+        for session in engine.sessions:
+            session.history = "oldest"  # what is to be printed first must come first
         engine.on_lines(self._take_in)
         engine.on_rules(self._declare)
 

@@ -76,6 +76,7 @@ class Told:
         since: int = SINCE,
         lost: Sequence[Lost] = (),
         protocol: int = 1,
+        heartbeat_ms: int = HEARTBEAT_MS,
     ) -> Welcome:
         return Welcome(
             n=self._number(),
@@ -85,7 +86,7 @@ class Told:
             after=after,
             head_seq=after if head_seq is None else head_seq,
             since=since,
-            heartbeat_ms=HEARTBEAT_MS,
+            heartbeat_ms=heartbeat_ms,
             lost=list(lost),
         )
 

@@ -1,0 +1,104 @@
+"""A forwarder's HTTP side as small as can be, for tests of polling: a list of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from tests.support.told import total
+from tui.effects import Effect
+from tui.pollplan import Answer, PollPlan
+from wire.codec import encode
+from wire.messages import HttpError, Item, LogsPage, RangeDigest
+from wire.order import key_of
+from wire.query import LogsQuery, parse_digest, parse_logs
+
+NOW = 100_000
+
+
+class Library:
+    """Answers ``/v1/logs`` and ``/v1/digest`` from what it owns.
+
+    Args:
+        items: The journal, its seqs from 1.
+        page: Items on a page.
+
+    """
+
+    def __init__(self, items: list[Item], *, epoch: str = "e1", page: int = 3) -> None:
+        self.items = items
+        self.epoch = epoch
+        self.resumable = {epoch}
+        self.page = page
+        self.complete_through: int | None = None
+        self.asked: list[str] = []
+        self.before: Callable[[str], None] = lambda _target: None
+        """Called with every request before it is answered."""
+
+    @property
+    def head_seq(self) -> int:
+        return max((one.seq for one in self.items), default=0)
+
+    def answer(self, target: str) -> Answer:
+        self.before(target)
+        self.asked.append(target)
+        parts = urlsplit(target)
+        if parts.path == "/v1/digest":
+            return self._digest(parts.query)
+        query = parse_logs(parts.query)
+        if query.epoch is not None and query.epoch not in self.resumable:
+            return Answer(409, encode(HttpError("another journal", self.epoch)))
+        found = self._after(query) if query.after is not None else self._between(query)
+        begin = int(query.next or 0)
+        items = found[begin : begin + min(self.page, query.limit)]
+        more = begin + len(items) < len(found)
+        page = LogsPage(
+            epoch=self.epoch,
+            head_seq=self.head_seq,
+            next=str(begin + len(items)) if more else None,
+            complete_through=self.complete_through,
+            items=items,
+        )
+        return Answer(200, encode(page))
+
+    def _after(self, query: LogsQuery) -> list[Item]:
+        after = query.after or 0
+        return sorted((one for one in self.items if one.seq > after), key=lambda one: one.seq)
+
+    def _between(self, query: LogsQuery) -> list[Item]:
+        low, high = query.since or 0, query.through
+        found = [
+            one
+            for one in self.items
+            if low <= one.timestamp and (high is None or one.timestamp <= high)
+        ]
+        return sorted(found, key=lambda one: key_of(one.timestamp, one.id))
+
+    def _digest(self, text: str) -> Answer:
+        query = parse_digest(text)
+        if query.epoch not in self.resumable:
+            return Answer(409, encode(HttpError("another journal", self.epoch)))
+        count, digest = total(
+            one
+            for one in self.items
+            if query.from_ <= one.timestamp <= query.through and query.base < one.seq <= query.seq
+        )
+        reply = RangeDigest(
+            epoch=self.epoch,
+            from_=query.from_,
+            through=query.through,
+            seq=query.seq,
+            count=count,
+            digest=digest,
+        )
+        return Answer(200, encode(reply))
+
+
+def poll(plan: PollPlan, library: Library, now_ms: int = NOW) -> list[Effect]:
+    """A round, whole."""
+    effects: list[Effect] = []
+    plan.begin(now_ms)
+    while (ask := plan.next()) is not None:
+        effects += plan.answered(ask, library.answer(ask.target), now_ms)
+    plan.stop()
+    return effects

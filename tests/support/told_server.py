@@ -1,0 +1,128 @@
+"""A forwarder on a real port that says what a test tells it to, for tests of the shells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from tests.support.told_http import Library
+from wire.codec import decode_client, encode
+from wire.messages import ClientMessage, ServerMessage
+from wire.query import TailQuery, parse_tail
+
+Script = Callable[["Talk"], Awaitable[None]]
+
+
+class Talk:
+    """One connection, as the test sees it."""
+
+    def __init__(self, websocket: ServerConnection, query: TailQuery) -> None:
+        self.websocket = websocket
+        self.query = query
+
+    async def say(self, *messages: ServerMessage) -> None:
+        for message in messages:
+            await self.websocket.send(encode(message), text=True)
+
+    async def hear(self) -> ClientMessage:
+        return decode_client(await self.websocket.recv(decode=False))
+
+    async def until_closed(self) -> int | None:
+        """The client's close code, once it has closed."""
+        await self.websocket.wait_closed()
+        return self.websocket.close_code
+
+
+class ToldServer:
+    """Each connection is handled by the next script; the last one stays for all that follow."""
+
+    def __init__(self, *scripts: Script, library: Library | None = None) -> None:
+        self.scripts = list(scripts)
+        self.library = library
+        self.refusal: tuple[int, bytes] | None = None
+        """What every upgrade is answered with instead."""
+        self.queries: list[TailQuery] = []
+        self.headers: list[dict[str, str]] = []
+        self.failures: list[BaseException] = []
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/tail"
+
+    async def handle(self, websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        query = parse_tail(urlsplit(websocket.request.path).query)
+        self.queries.append(query)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        try:
+            await script(Talk(websocket, query))
+        except ConnectionClosed:
+            return
+        except Exception as failure:  # noqa: BLE001 - a failed assertion in a script, for the test
+            self.failures.append(failure)
+
+    def answer(self, websocket: ServerConnection, request: Request) -> Response | None:
+        path = urlsplit(request.path).path
+        self.headers.append(dict(request.headers.raw_items()))
+        if path == "/v1/tail":
+            if self.refusal is None:
+                return None
+            return _respond(websocket, *self.refusal)
+        if path == "/v1/groups":
+            return _respond(websocket, 200, b'["/told"]')
+        if self.library is None:
+            return _respond(websocket, 502, b"no such thing here")
+        given = self.library.answer(request.path)
+        return _respond(websocket, given.status, given.body)
+
+
+def _respond(websocket: ServerConnection, status: int, body: bytes) -> Response:
+    response = websocket.respond(HTTPStatus(status), "")
+    response.body = body
+    del response.headers["Content-Length"]
+    response.headers["Content-Length"] = str(len(body))
+    return response
+
+
+@asynccontextmanager
+async def told_server(
+    *scripts: Script, library: Library | None = None
+) -> AsyncIterator[ToldServer]:
+    """A server for the length of a block; what failed in its scripts fails the test."""
+    told = ToldServer(*scripts, library=library)
+    server: Server = await serve(
+        told.handle,
+        "127.0.0.1",
+        0,
+        process_request=told.answer,
+        ping_interval=None,
+        close_timeout=1,
+    )
+    told.port = next(iter(server.sockets)).getsockname()[1]
+    try:
+        yield told
+    finally:
+        server.close()
+        await server.wait_closed()
+    if told.failures:
+        raise told.failures[0]
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Returns once it holds; a test's own time limit is how long that may take."""
+    while not holds():  # noqa: ASYNC110 - what is waited for knows nothing of the test
+        await asyncio.sleep(0.005)
+
+
+async def stay(talk: Talk) -> None:
+    """A script's end: stay connected, and hear whatever comes."""
+    while True:
+        await talk.hear()
