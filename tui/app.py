@@ -7,11 +7,10 @@ It decides nothing about the protocol (``engine``), nothing about what is shown 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
@@ -147,7 +146,7 @@ class ViewerApp(App[None]):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._end, number)
-            self.call_after_refresh(gc.freeze)  # what is here stays; pauses to look at it do not
+            self.call_after_refresh(environment.calm_collector)
         self._engine.on_change(self._on_change)
         await self._engine.start()
         self._tick()
@@ -170,6 +169,12 @@ class ViewerApp(App[None]):
         change, self._change = self._change, Change()
         self._finding.apply(change)
         self.log_view.flush(change)
+
+    def filter_by(
+        self, include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
+    ) -> None:
+        """Begin with filters, as chips that can be taken off; call it once the screen is there."""
+        self._finding.begin_with(include, exclude, level)
 
     def show_now(self) -> None:
         """Show everything as it is now, without waiting for the next frame or tick."""

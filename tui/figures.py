@@ -39,9 +39,8 @@ def duration(ms: int) -> str:
         return f"{ms // MINUTE}m{ms % MINUTE // SECOND:02d}s"
     if ms < DAY:
         return f"{ms // HOUR}h{ms % HOUR // MINUTE:02d}m"
-    if ms < 100 * DAY:
-        return f"{ms // DAY}d{ms % DAY // HOUR:02d}h"
-    return f"{ms // DAY}d"
+    hours = f"{ms % DAY // HOUR:02d}h" if ms < 100 * DAY else ""
+    return f"{ms // DAY}d{hours}"
 
 
 def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from tui import figures
@@ -116,6 +116,14 @@ class Finding:
         """Show only a level (1 is all) and above."""
         self.filters.minimum = LEVELS[number - 1]
         self.filters.are_on = True
+        self.refilter()
+
+    def begin_with(self, include: Sequence[str], exclude: Sequence[str], level: str | None) -> None:
+        """The filters that the viewer was started with."""
+        for texts, excludes in ((include, False), (exclude, True)):
+            for text in texts:
+                self.filters.add(text, excludes=excludes)
+        self.filters.minimum = level or self.filters.minimum
         self.refilter()
 
     def toggle(self) -> None:

@@ -219,6 +219,8 @@ class Palette:
             colour = _ANSI.get(_BADGES.get(rest, ""))
         elif role in _HUES:
             colour = _ANSI[_HUES[role]]
+        if surface == "cursor":
+            colour = None  # reversed, each piece would have a ground of its own
         if self._depth == "none":
             colour = None
             if role in ("level.error", "level.fatal", "bad"):

@@ -16,8 +16,8 @@ from tui.harmless import MESSAGE, Segment
 from tui.palette import Palette, Surface
 from tui.rows import Line, Row, Rule
 
-STRIPS_MAX: Final = 4096
-"""Rows whose strips are kept: some seventy screens."""
+STRIPS_MAX: Final = 1024
+"""Rows whose strips are kept: some twenty screens. A strip is twenty objects to the collector."""
 
 STREAM_CELLS_MAX: Final = 30
 STREAM_CELLS_NARROW: Final = 13

@@ -203,3 +203,13 @@ async def test_keys_typed_into_a_field_do_nothing_else() -> None:
         assert re.search(r"search\s+qjkFgGcp\?", screen.lines[-1])
         assert screen.app.is_running
         assert screen.app.log_view.place.following
+
+
+async def test_filters_of_the_command_line_are_chips() -> None:
+    async with running(mixed()) as screen:
+        screen.app.filter_by(["line 1"], ["ERROR"], "warn")
+        await screen.settle()
+        assert "WARN and above" in screen.text
+        assert "only line 1 111" in screen.text
+        await screen.press("escape")
+        assert "line 299" in screen.text

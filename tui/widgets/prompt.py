@@ -17,6 +17,7 @@ LABELS: Final[dict[Kind, str]] = {
     "include": "only lines with",
     "exclude": "only lines without",
 }
+PLACEHOLDER: Final = "text or regular expression; Esc leaves it"
 CHARS_MAX: Final = 500
 
 
@@ -34,7 +35,9 @@ class Field(Input):
 
     def __init__(self) -> None:
         """An empty field."""
-        super().__init__(compact=True, max_length=CHARS_MAX, id="prompt-field")
+        super().__init__(
+            compact=True, max_length=CHARS_MAX, placeholder=PLACEHOLDER, id="prompt-field"
+        )
         self.cursor_blink = False  # a picture that changes twice a second is work over SSH
         self._past: list[str] = []
         self._at = 0

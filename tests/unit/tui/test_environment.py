@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,3 +27,14 @@ def test_zones() -> None:
     assert environment.local_zone({"TZ": ":Asia/Tokyo"}) == ZoneInfo("Asia/Tokyo")
     fallback = environment.local_zone({"TZ": "../../etc/passwd"})
     assert isinstance(datetime(2026, 1, 1, tzinfo=UTC).astimezone(fallback).utcoffset(), timedelta)
+
+
+def test_the_collector_is_calmed() -> None:
+    before = gc.get_threshold()
+    try:
+        environment.calm_collector()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() > before
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

@@ -1,0 +1,109 @@
+"""How long a frame takes with very many lines: ``python -m tests.bench.frame [LINES]``.
+
+A frame is what a flush costs the event loop: taking in the change, laying the rows out, drawing
+them and making the bytes for the terminal. It reports; nothing depends on the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from tests.support.fake_engine import FakeEngine, busy_lines, make_line
+from tests.support.screen import Screen, running
+from tui import environment
+from tui.rows import Line
+
+FRAMES = 400
+BATCH = 10_000
+
+
+def lines(first: int, count: int, kinds: list[Line]) -> Iterator[Line]:
+    """Lines of every kind, one after the other."""
+    for number in range(first, first + count):
+        kind = kinds[number % len(kinds)]
+        yield make_line(number, kind.message, stream=kind.stream)
+
+
+def draw(screen: Screen) -> None:
+    """What Textual does at its next opportunity, now."""
+    app_screen = screen.app.screen
+    # Textual's own, so that this alone is timed.
+    app_screen._dirty_widgets.add(screen.app.log_view)
+    app_screen._compositor.update_widgets(app_screen._dirty_widgets)
+    update = app_screen._compositor.render_partial_update()
+    app_screen._dirty_widgets.clear()
+    if update is not None:
+        update.render_segments(screen.app.console)
+
+
+def report(name: str, frames: Iterator[Callable[[], None]], screen: Screen) -> None:
+    """Time each frame, and say the median and the worst of a hundred."""
+    taken = []
+    for change in frames:
+        began = time.process_time()  # whatever else the machine is at
+        change()
+        draw(screen)
+        taken.append(time.process_time() - began)
+    taken.sort()
+    p50, p99 = taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3
+    sys.stdout.write(f"  {name:<28} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms\n")
+
+
+async def measure(count: int, size: tuple[int, int]) -> None:
+    """All kinds of frames on a screen of one size."""
+    kinds = list(busy_lines(2_000))
+    engine = FakeEngine(capacity=2 * count + 1_000_000)
+    for first in range(0, count, BATCH):
+        engine.timeline.add_many(lines(first, min(BATCH, count - first), kinds))
+    chance = random.Random(1)
+    async with running(engine, size=size) as screen:
+        environment.calm_collector()
+        log = screen.app.log_view
+        sys.stdout.write(f"{count:,} lines at {size[0]}x{size[1]}\n")
+
+        def arriving(each: int) -> Iterator[Callable[[], None]]:
+            for number in range(FRAMES):
+                batch = list(lines(count + 500_000 + number * each, each, kinds))
+                change = engine.timeline.add_many(batch)
+                yield lambda change=change: log.flush(change)  # type: ignore[misc] # bound now
+
+        report("5 new lines, following", arriving(5), screen)
+        report("a screen of new lines", arriving(size[1]), screen)
+        log.move("up")
+        late = iter(range(FRAMES))
+
+        def arriving_late() -> Iterator[Callable[[], None]]:
+            for number in late:
+                at = chance.randrange(count) * 100 + 50
+                line = make_line(10_000_000 + number, "late", at_ms=kinds[0].timestamp + at)
+                change = engine.timeline.add_many([line])
+                yield lambda change=change: log.flush(change)  # type: ignore[misc] # bound now
+
+        report("a late line, scrolled up", arriving_late(), screen)
+        report("a page up", iter([lambda: log.move("page_up")] * FRAMES), screen)
+        report("a line down", iter([lambda: log.move("down")] * FRAMES), screen)
+        keys = [engine.timeline.row(chance.randrange(count)).key for _ in range(FRAMES)]
+        report("a jump", iter([lambda key=key: log.go_to(key) for key in keys]), screen)  # type: ignore[misc] # bound now
+        began = time.perf_counter()
+        log.select(lambda line: "frame 77" in line.message)
+        draw(screen)
+        first_ms = (time.perf_counter() - began) * 1e3
+        while log.step():
+            pass
+        all_ms = (time.perf_counter() - began) * 1e3
+        sys.stdout.write(f"  filter: first screen {first_ms:.1f} ms, all {all_ms:.0f} ms\n")
+
+
+def main() -> None:
+    """Both ends of what a terminal is."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    for size in ((80, 24), (120, 40), (200, 60)):
+        asyncio.run(measure(count, size))
+
+
+if __name__ == "__main__":
+    main()
