@@ -94,6 +94,7 @@ class ViewerSession:
         self._since = since
         self._asking = Asking()
         self._asked: tuple[Cursor | None, int] = (None, 0)
+        self._asked_base = 0
         self._rebases = 0
         self._n = 0
         self._grant = Grant(CREDIT_EVENTS)
@@ -124,6 +125,7 @@ class ViewerSession:
         self.closed()
         asked = self.cursor()
         self._asked = (asked, self._rebases)
+        self._asked_base = self.holdings.tally.base if asked else 0
         return TailQuery(
             group=self.group,
             filter=self.wanted,
@@ -132,7 +134,7 @@ class ViewerSession:
             after=asked.after if asked else None,
             held=asked.held if asked else None,
             history=self.history,
-            base=self.holdings.tally.base if asked else 0,
+            base=self._asked_base,
             credit=CREDIT_EVENTS,
         )
 
@@ -300,9 +302,10 @@ class ViewerSession:
     def _has_foreign_base(self) -> bool:
         """Whether this connection counts from a seq that another epoch gave out [16].
 
-        A mark of it would prove nothing, so the next attempt asks without cursor and base.
+        A mark of it would prove nothing, so the next attempt asks without cursor and base. It is
+        the base that was asked with: polling may have begun anew since then.
         """
-        return self.holdings.tally.base > 0
+        return self._asked_base > 0
 
     def _base_of(self, cursor: Cursor) -> int:
         """The lines of an earlier run are not here, so none up to the cursor counts [16]."""
