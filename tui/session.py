@@ -95,6 +95,7 @@ class ViewerSession:
         self._asking = Asking()
         self._asked: tuple[Cursor | None, int] = (None, 0)
         self._asked_base = 0
+        self._asked_since: int | None = None
         self._rebases = 0
         self._n = 0
         self._grant = Grant(CREDIT_EVENTS)
@@ -126,6 +127,7 @@ class ViewerSession:
         asked = self.cursor()
         self._asked = (asked, self._rebases)
         self._asked_base = self.holdings.tally.base if asked else 0
+        self._asked_since = self._since
         return TailQuery(
             group=self.group,
             filter=self.wanted,
@@ -269,7 +271,8 @@ class ViewerSession:
         self.heartbeat_ms = message.heartbeat_ms
         self.heard.head_seq = message.head_seq
         self.epoch, self.after = message.epoch, message.after
-        if self._since is None:
+        if self._asked_since is None:
+            # Polling may have chosen one since the question: this connection owes from its own.
             self.since = message.since
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         found = [self.holdings.proof.put_lost(lost) for lost in message.lost]

@@ -1,4 +1,4 @@
-"""A connection counts from the base that it was asked with, whatever polling did meanwhile."""
+"""A connection is what it was asked for, whatever polling did before it was welcomed."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def test_polling_that_rebased_first_does_not_hide_a_foreign_base() -> None:
     assert not effects[-1].final
     asked = session.query()
     assert (asked.base, asked.epoch) == (0, None)
+
+
+def test_since_is_the_one_of_the_connection_where_none_was_asked_for() -> None:
+    session = ViewerSession()
+    assert session.query().since is None
+    session.opened(0)
+    session.since = SINCE  # chosen by a round of polling that began meanwhile
+    welcome = Welcome(
+        epoch="e", outcome="fresh", after=0, head_seq=0, since=SINCE + 500, heartbeat_ms=2_000
+    )
+    session.received(welcome, 0)
+    assert session.since == SINCE + 500
