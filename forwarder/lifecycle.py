@@ -20,6 +20,9 @@ DRAIN_MS: Final = 60_000
 FRESH_MS: Final = 100_000
 """Executions whose last event is younger are drained without anybody's asking."""
 
+TRIES_MAX: Final = 12
+"""Scans of its own that an execution gets; one that goes on writing waits for the usual ones."""
+
 
 class Lifecycle:
     """How the end of an execution is known: by its messages, by silence, or from outside."""
@@ -101,6 +104,7 @@ class _State:
 
     __slots__ = (
         "agreed_ms", "changed", "count", "end", "first", "last", "over_since", "status", "stream",
+        "tries",
     )  # fmt: skip
 
     def __init__(self, stream: str, first: int, last: int, count: int) -> None:
@@ -113,6 +117,7 @@ class _State:
         self.over_since = 0
         self.agreed_ms: int | None = None
         self.end: ExecutionEnd | None = None
+        self.tries = 0
 
 
 class Executions:
@@ -196,17 +201,17 @@ class Executions:
 
         It agrees with the one before if it covers the execution and found nothing new of it.
         """
-        ends = []
+        ends: list[ExecutionEnd] = []
+        if self._lifecycle is None:
+            return ends
         for execution in sorted(self._open):
             state = self._states[execution]
             if self._is_idle(state, begun_ms):
                 state.status, state.over_since = "UNKNOWN", number - 1
-            agrees = (
-                state.status is not None
-                and max(state.over_since, state.changed) < number
-                and _reaches(state, from_, through, begun_ms)
-            )
-            if not agrees:
+            if state.status is None or not _reaches(state, from_, through, begun_ms):
+                continue
+            state.tries += 1
+            if max(state.over_since, state.changed) >= number:
                 continue
             if state.agreed_ms is None or begun_ms < state.agreed_ms:
                 state.agreed_ms = begun_ms
@@ -222,12 +227,15 @@ class Executions:
         Only executions that have just ended, or that are ``wanted``, are worth a scan.
         """
         best: tuple[int, int] | None = None
+        if self._lifecycle is None:
+            return best
         for execution in sorted(self._open):
             state = self._states[execution]
-            if state.status is None and not self._is_idle(state, now_ms):
+            is_over = state.status is not None or self._is_idle(state, now_ms)
+            if not is_over or state.tries >= TRIES_MAX:
                 continue
             if state.last >= now_ms - FRESH_MS or execution in wanted:
-                span = max(state.first, state.last - DRAIN_MS), min(state.last, now_ms)
+                span = max(state.first, state.last - DRAIN_MS), min(state.last + DRAIN_MS, now_ms)
                 best = span if best is None or span[1] > best[1] else best
         return best
 
@@ -286,6 +294,7 @@ class Executions:
         """
         had_ended = state.end is not None
         state.end = None
+        state.tries = 0 if had_ended else state.tries
         self._open.add(execution_of(state.stream))
         if self._lifecycle is not None and self._lifecycle.idle_ms is not None:
             state.status = None
