@@ -1,0 +1,57 @@
+"""Ranges of time behave as the sets of milliseconds that they stand for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.coverage import Coverage, Range, windows
+from wire.query import History
+
+RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
+
+
+def _moments(ranges: list[Range]) -> set[int]:
+    return {moment for low, high in ranges for moment in range(low, high + 1)}
+
+
+@given(RANGES)
+def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range]) -> None:
+    coverage = Coverage()
+    for low, high in ranges:
+        before = _moments(coverage.ranges)
+        assert coverage.add(low, high) == bool(_moments([(low, high)]) - before)
+    assert _moments(coverage.ranges) == _moments(ranges)
+    assert all(low <= high for low, high in coverage.ranges)
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(coverage.ranges))
+    assert coverage.end == max(_moments(ranges), default=None)
+
+
+@given(RANGES, st.integers(0, 40), st.integers(0, 40))
+def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: int) -> None:
+    coverage = Coverage(ranges)
+    wanted = _moments([(low, high)])
+    missing = coverage.missing(low, high)
+    assert _moments(missing) == wanted - _moments(ranges)
+    assert missing == Coverage(missing).ranges
+    if wanted:
+        assert coverage.covers(low, high) == (not missing)
+    end = coverage.end_from(low)
+    assert (end is None) == (low not in _moments(ranges))
+    if end is not None:
+        assert _moments([(low, end)]) <= _moments(ranges)
+        assert end + 1 not in _moments(ranges)
+
+
+@given(RANGES, st.sampled_from(["newest", "oldest"]), st.integers(1, 5), st.integers(5, 20))
+def test_windows_are_the_pieces_again_in_order(
+    ranges: list[Range], history: History, first_ms: int, max_ms: int
+) -> None:
+    pieces = Coverage(ranges).ranges
+    found = list(windows(pieces, history, first_ms=first_ms, max_ms=max_ms))
+    assert Coverage(found).ranges == pieces
+    assert sum(high - low + 1 for low, high in found) == len(_moments(pieces))
+    assert found == sorted(found, reverse=history == "newest")
+    assert all(high - low < max_ms for low, high in found)
