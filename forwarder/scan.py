@@ -28,35 +28,30 @@ class Ingested(msgspec.Struct, frozen=True):
 
 
 class SeqSet:
-    """A set of seqs, a bit each in chunks of 8 KiB: a scan may return millions."""
+    """A set of seqs, a byte each in chunks of 64 KiB: a scan may return millions."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._chunks: dict[int, bytearray] = {}
-        self._count = 0
 
     def __len__(self) -> int:
         """How many seqs are in."""
-        return self._count
+        return sum(chunk.count(1) for chunk in self._chunks.values())
 
     def __contains__(self, seq: int) -> bool:
         """Whether a seq is in."""
         chunk = self._chunks.get(seq >> _CHUNK_BITS)
-        low = seq & _CHUNK_MASK
-        return chunk is not None and bool(chunk[low >> 3] & 1 << (low & 7))
+        return chunk is not None and chunk[seq & _CHUNK_MASK] == 1
 
     def add_all(self, seqs: Sequence[int]) -> None:
         """Put seqs in, those that are in already without effect."""
         chunks = self._chunks
         for seq in seqs:
-            chunk = chunks.get(seq >> _CHUNK_BITS)
-            if chunk is None:
-                chunk = chunks[seq >> _CHUNK_BITS] = bytearray(1 << _CHUNK_BITS - 3)
-            low = seq & _CHUNK_MASK
-            bit = 1 << (low & 7)
-            if not chunk[low >> 3] & bit:
-                chunk[low >> 3] |= bit
-                self._count += 1
+            try:
+                chunks[seq >> _CHUNK_BITS][seq & _CHUNK_MASK] = 1
+            except KeyError:
+                chunk = chunks[seq >> _CHUNK_BITS] = bytearray(1 << _CHUNK_BITS)
+                chunk[seq & _CHUNK_MASK] = 1
 
 
 class Scan:

@@ -132,14 +132,16 @@ class Rows:
     def find(self, ids: Collection[str]) -> dict[str, Known]:
         """What is known of some ids."""
         names, found = self._streams.names, {}
-        blobs = sorted(map(id_to_blob, ids))
+        ids_of = {id_to_blob(one): one for one in ids}
+        blobs = sorted(ids_of)
         for start in range(0, len(blobs), _IDS_A_QUERY):
-            for one, place, timestamp, stream, body in self._find(blobs, start):
-                found[id_from_blob(one)] = Known(
-                    place & SEQ_MASK, timestamp, names[stream], body == _HERE, body == _LOST
-                )
-        wanted = set(ids)
-        return {one: known for one, known in found.items() if one in wanted}
+            for blob, place, timestamp, stream, body in self._find(blobs, start):
+                event_id = ids_of.get(blob)
+                if event_id is not None:
+                    found[event_id] = Known(
+                        place & SEQ_MASK, timestamp, names[stream], body == _HERE, body == _LOST
+                    )
+        return found
 
     def _find(self, blobs: Sequence[bytes], start: int) -> list[Any]:
         """Rows of some ids, perhaps with others between them.
