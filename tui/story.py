@@ -96,6 +96,7 @@ class Story:
         self._target = target
         self._session = session
         self._number = number
+        self._is_live = False
         self._is_polling = False
         self._failed = False
         self._state: TargetState = "connecting"
@@ -119,22 +120,18 @@ class Story:
         """An attempt ended, or a connection."""
         self.detail, self._failed = reason, final
         self.retry_at_ms = None if final else now_ms + wait_ms
-        rules = []
-        last = self._outages[-1] if self._outages else None
-        if self.was_connected and (last is None or last.ended_ms is not None):
-            self._outages.append(Outage(now_ms, None, code, reason, None, None))
-            self._outage_lines = 0
-            self._outage_key = rule_key(now_ms, self._number())
-            rules.append(self._offline_rule())
+        rules = self._lost_touch(reason, code, now_ms) if self._is_live else []
+        self._is_live = False
         self._note(now_ms)
         return rules
 
     def polled(self, failure: str | None, now_ms: int) -> list[Rule]:
         """A round that was to bring lines is over."""
-        self._is_polling = failure is None
         rules = []
+        was_polling, self._is_polling = self._is_polling, failure is None
         if failure is not None:
             self.detail = failure
+            rules = self._lost_touch(failure, None, now_ms) if was_polling else []
         else:
             self.was_connected = True
             rules = self._back(None, now_ms)
@@ -150,7 +147,8 @@ class Story:
                 case Stored():
                     self._stored(effect, now_ms)
                 case Welcomed():
-                    self._is_polling, self.was_connected, self.detail = False, True, ""
+                    self._is_live = self.was_connected = True
+                    self._is_polling, self.detail = False, ""
                     self.attempt, self.retry_at_ms = 0, None
                     rules += self._back(effect, now_ms)
                 case CaughtUp():
@@ -290,6 +288,13 @@ class Story:
         return rule
 
     # Outages
+
+    def _lost_touch(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
+        """No line can be had any more, whichever way."""
+        self._outages.append(Outage(now_ms, None, code, reason, None, None))
+        self._outage_lines = 0
+        self._outage_key = rule_key(now_ms, self._number())
+        return [self._offline_rule()]
 
     def _back(self, welcomed: Welcomed | None, now_ms: int) -> list[Rule]:
         """Lines can be had again."""
