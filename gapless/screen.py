@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import tui.app
 from gapless.errors import EXIT_FAILURE
+from tui.app import ViewerApp
 from tui.controls import Controls
 from tui.ports import ViewerEngine
 
 
-class ScreenApp(tui.app.ViewerApp):
+class ScreenApp(ViewerApp):
     """Leaves in order where it meets a fault of its own, instead of printing a traceback."""
-
-    # Textual looks for it beside the class's own module.
-    CSS_PATH = str(Path(tui.app.__file__).with_name("app.tcss"))
 
     def __init__(
         self,
@@ -37,14 +33,7 @@ class ScreenApp(tui.app.ViewerApp):
 
     def on_ready(self) -> None:
         """Begin with the filters, as chips that can be taken off."""
-        filters = self._finding.filters
-        for text in self._include:
-            filters.add(text, excludes=False)
-        for text in self._exclude:
-            filters.add(text, excludes=True)
-        filters.minimum = self._level or filters.minimum
-        if filters.is_any:
-            self._finding.refilter()
+        self.filter_by(self._include, self._exclude, self._level)
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual's own; a test shows that it is still called.

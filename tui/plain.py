@@ -32,6 +32,12 @@ TAKE_S: Final = 0.05
 SAVE_S: Final = 2
 """How often a cursor is looked at that may be saved."""
 
+READER_PATIENCE_MS: Final = 5_000
+"""Once told to end: so long after the last byte was taken, nobody reads any more."""
+
+WRITE_BYTES: Final = 65_536
+"""At most so much at once, so that it is seen whether somebody reads."""
+
 WAITING_MAX: Final = 150_000
 """Lines that may wait for whoever reads the output; beyond them no more are received."""
 
@@ -44,7 +50,7 @@ _DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unproved"})
 
 
 class _AbandonedError(Exception):
-    """A second signal came while nobody read the output."""
+    """It was told to end while nobody read the output, and told again or had waited enough."""
 
 
 class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +93,8 @@ class Plain:
         self._order = self._make_order()
         self._stop = asyncio.Event()
         self._signals_seen: list[int] = []
+        self._signalled_ms = 0
+        self._wrote_ms = 0
         self._ripening: tuple[int, list[SavedCursor]] | None = None
         self._save_at_ms = 0
         for session in engine.sessions:
@@ -170,17 +178,31 @@ class Plain:
             printed(one, options.output, groups[one.line.lane], color=options.color)
             for one in lines
         )
-        writing = asyncio.create_task(in_thread(lambda: _write(self._out, data)))
+        writing = asyncio.create_task(in_thread(lambda: self._write(data)))
         before = self._order.arrived
         while not writing.done():
             await asyncio.wait((writing,), timeout=TAKE_S)
             if self._order.arrived - before > WAITING_MAX:
                 self._engine.pause()
-            if len(self._signals_seen) > 1:
+            if self._is_abandoned():
                 writing.cancel()
                 raise _AbandonedError
         self._engine.resume()
         await writing
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._out, view[:WRITE_BYTES]) :]
+            self._wrote_ms = self._engine.steady_ms()
+
+    def _is_abandoned(self) -> bool:
+        """Whether it is to end, and nobody reads what would have to be printed first."""
+        if not self._signals_seen:
+            return False
+        since_ms = max(self._wrote_ms, self._signalled_ms)
+        stalled_ms = self._engine.steady_ms() - since_ms
+        return len(self._signals_seen) > 1 or stalled_ms > READER_PATIENCE_MS
 
     def _declare(self, rules: Sequence[Rule]) -> None:
         """Called by the engine: what is missing is never left unsaid."""
@@ -215,7 +237,7 @@ class Plain:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first signal ends output in order, the second at once."""
+        """The first signal ends output in order, as long as somebody reads; the second at once."""
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {
             one: partial(self._interrupt, one) for one in _ENDING
@@ -230,6 +252,7 @@ class Plain:
                 loop.remove_signal_handler(one)
 
     def _interrupt(self, number: int) -> None:
+        self._signalled_ms = self._signalled_ms or self._engine.steady_ms()
         self._signals_seen.append(number)
         self._stop.set()
 
@@ -241,9 +264,3 @@ class Plain:
             write_record(path, self._engine)
         except OSError as error:
             self._say(f"cannot write the record {path}: {error.strerror}")
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

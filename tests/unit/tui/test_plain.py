@@ -226,6 +226,25 @@ async def test_a_second_signal_abandons_what_nobody_reads() -> None:
         assert one.lines, "the pipe's fill came through, and unblocks the writer"
 
 
+async def test_one_signal_does_where_nobody_reads_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.plain.READER_PATIENCE_MS", 100)
+    told = Told()
+    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
+    messages: list[ServerMessage] = [
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, large),
+        told.mark(SINCE, 5_000, 399),
+    ]
+    async with printing(says(*messages)) as one:
+        await eventually(lambda: one.engine.complete_through == 5_000)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await one.task == 143
+        assert one.lines, "the pipe's fill came through, and unblocks the writer"
+
+
 async def test_outages_are_said() -> None:
     first, second = Told(), Told()
 
