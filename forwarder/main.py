@@ -204,7 +204,7 @@ async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
 
 async def _bind(server: Server, config: Config, tls: ssl.SSLContext | None) -> None:
     try:
-        await server.bind(config.host, config.port, tls)
+        await server.bind(config.host.strip("[]"), config.port, tls)
     except OSError as error:
         raise _no_address(config, error) from error
 
