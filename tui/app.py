@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, tzinfo
@@ -26,6 +25,7 @@ from tui import environment, figures, headline, themes
 from tui.bindings import available, textual_bindings
 from tui.chunks import Chunk, chunk
 from tui.controls import CABLE, Controls, ControlsError
+from tui.ending import Ending
 from tui.finding import Finding
 from tui.format import Columns, TimeMode
 from tui.harmless import harmless
@@ -120,6 +120,7 @@ class ViewerApp(App[None]):
         self._keys = KeyBar(self._palette, controls=controls is not None)
         self._finding = Finding(timeline, view, self.log_view, self._say, self._run)
         self._change = Change()
+        self._ending: Ending | None = None
         self._note = ""
         self._note_until_ms = 0
 
@@ -143,9 +144,8 @@ class ViewerApp(App[None]):
         self._frames = self.set_interval(FRAME_S, self._draw_frame, pause=True)
         self.set_interval(TICK_S, self._tick)
         if not self.is_headless:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._end, number)
+            self._ending = Ending(asyncio.get_running_loop(), self._end)
+            self._ending.watch()
             self.call_after_refresh(environment.calm_collector)
         self._engine.on_change(self._on_change)
         await self._engine.start()
@@ -154,6 +154,8 @@ class ViewerApp(App[None]):
     async def on_unmount(self) -> None:
         """Stop the engine with the screen."""
         await self._engine.stop()
+        if self._ending is not None:
+            self._ending.forget()
 
     def _end(self, number: int) -> None:
         """A signal to end: leave the terminal in order, and say so by the exit code."""

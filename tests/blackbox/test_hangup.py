@@ -1,0 +1,40 @@
+"""The terminal goes away under the screen without anybody telling the program."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.parts import clean_environment, wait_until
+from tests.support.processes import family, locked_files, wait_gone
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_a_terminal_that_is_gone_ends_the_demo_though_no_signal_came(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    # Not the terminal's session: closing it sends no SIGHUP, as when a parent swallows it.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gapless", "demo"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**clean_environment(tmp_path), "TERM": "xterm-256color"},
+        start_new_session=True,
+    )
+    os.close(slave)
+    seen = b""
+    while b"COMPLETE" not in seen:
+        seen += os.read(master, 65_536)
+    everything: list[psutil.Process] = family(process.pid)
+    assert len(everything) == 4
+    os.close(master)
+    wait_until(lambda: process.poll() is not None, "the end of the demo", 60)
+    wait_gone(everything)
+    assert locked_files(tmp_path) == []
