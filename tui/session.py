@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Final
 
 from tui.asking import Asking, Request
-from tui.cursor import NOTHING_HELD, Cursor
+from tui.cursor import Cursor
 from tui.effects import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
 from tui.heard import Grant, Heard
 from tui.holdings import Claim, Holdings, Judged
+from tui.position import Position
 from tui.rows import time_key
 from wire.limits import (
     CLOSE_NO_HEARTBEAT,
@@ -48,7 +49,7 @@ CREDIT_EVENTS: Final = 20_000
 """Events that may be on their way: some 5 MB, a fraction of a second of a fast forwarder [15]."""
 
 
-class ViewerSession:
+class ViewerSession(Position):
     """What one target's viewer has received, and from where it goes on.
 
     Args:
@@ -74,49 +75,25 @@ class ViewerSession:
         holdings: Holdings | None = None,
     ) -> None:
         """Create a session that has not connected yet."""
-        self.holdings = holdings or Holdings(lane)
-        self.group = group
-        self.wanted = wanted
-        self.history: History = history
-        self.epoch: str | None = None
-        self.after = 0
-        """The seq last received, which is stored before the next message is looked at."""
-        self.held: Interval | None = None
-        self.is_done = False
-        """Whether all of the past that was owed is here."""
+        super().__init__(
+            group=group,
+            wanted=wanted,
+            since=since,
+            history=history,
+            cursor=cursor,
+            holdings=holdings or Holdings(lane),
+        )
         self.generation = 0
         self.is_open = False
         self.is_welcomed = False
-        self.welcomes = 0
-        """How often a forwarder took the viewer in."""
         self.heartbeat_ms: int | None = None
         self.heard = Heard()
-        self._since = since
         self._asking = Asking()
-        self._asked: tuple[Cursor | None, int] = (None, 0)
-        self._asked_base = 0
-        self._asked_since: int | None = None
-        self._rebases = 0
         self._n = 0
         self._grant = Grant(CREDIT_EVENTS)
         self._received_ms = 0
         self._catching: int | None = None
         self._recovered = 0
-        if since is not None:
-            self.holdings.proof.since = since
-        if cursor is not None:
-            self.epoch, self.after = cursor.epoch, cursor.after
-            self.hold(cursor.held)
-            self.holdings.tally.base = self._base_of(cursor)
-
-    @property
-    def since(self) -> int | None:
-        """From when on everything is owed, ms; None until the forwarder has said it."""
-        return self._since
-
-    @since.setter
-    def since(self, since: int) -> None:
-        self._since = self.holdings.proof.since = since
 
     # The connection
 
@@ -124,30 +101,19 @@ class ViewerSession:
         """The parameters of the next attempt, which begins a new generation."""
         self.generation += 1
         self.closed()
-        asked = self.cursor()
-        self._asked = (asked, self._rebases)
-        self._asked_base = self.holdings.tally.base if asked else 0
-        self._asked_since = self._since
+        asked = self.begin()
+        cursor = asked.cursor
         return TailQuery(
             group=self.group,
             filter=self.wanted,
-            since=self._since,
-            epoch=asked.epoch if asked else None,
-            after=asked.after if asked else None,
-            held=asked.held if asked else None,
+            since=asked.since,
+            epoch=cursor.epoch if cursor else None,
+            after=cursor.after if cursor else None,
+            held=cursor.held if cursor else None,
             history=self.history,
-            base=self._asked_base,
+            base=asked.base,
             credit=CREDIT_EVENTS,
         )
-
-    def cursor(self) -> Cursor | None:
-        """From where to go on: the seq last *stored*, and the past that is here.
-
-        ``held`` always goes with a cursor, or no past would be owed any more [1, 3].
-        """
-        if self.epoch is None:
-            return None
-        return Cursor(self.epoch, self.after, self.held or NOTHING_HELD)
 
     def opened(self, now_ms: int) -> None:
         """The connection of the last ``query`` stands."""
@@ -271,7 +237,7 @@ class ViewerSession:
         self.heartbeat_ms = message.heartbeat_ms
         self.heard.head_seq = message.head_seq
         self.epoch, self.after = message.epoch, message.after
-        if self._asked_since is None:
+        if self._asked.since is None:
             # Polling may have chosen one since the question: this connection owes from its own.
             self.since = message.since
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
@@ -282,50 +248,10 @@ class ViewerSession:
         self._recovered = 0
         return effects + self._catch_up()
 
-    def _goes_on(self) -> bool:
-        """Whether there was something before this connection, here or in an earlier run."""
-        return self.welcomes > 0 or self.holdings.tally.base > 0
-
-    def _take_back(self, message: Welcome) -> bool:
-        """Stand again where the question stood; whether the answer is about it, and possible.
-
-        Lines that came by polling since the question come again, and are dropped as doubles.
-        """
-        asked, rebases = self._asked
-        if asked is None or rebases != self._rebases or message.head_seq < asked.after:
-            return False
-        self.hold(asked.held)
-        return message.after == asked.after
-
-    def _is_of_this_epoch(self, message: Welcome) -> bool:
-        """Whether what is here came by polling from the epoch that a first connection now meets."""
-        no_cursor = self._asked[0] is None and message.outcome == "fresh"
-        return no_cursor and message.epoch == self.epoch
-
-    def _has_foreign_base(self) -> bool:
-        """Whether this connection counts from a seq that another epoch gave out [16].
-
-        A mark of it would prove nothing, so the next attempt asks without cursor and base. It is
-        the base that was asked with: polling may have begun anew since then.
-        """
-        return self._asked_base > 0
-
-    def _base_of(self, cursor: Cursor) -> int:
-        """The lines of an earlier run are not here, so none up to the cursor counts [16]."""
-        return cursor.after
-
     def rebase(self, reason: str) -> list[Effect]:
         """The cursor is of another epoch: everything is owed again [6]."""
-        self.epoch, self.after, self.held, self.is_done = None, 0, None, False
-        self._rebases += 1
         self._asking.drop()
-        return self.holdings.rebase(reason)
-
-    def hold(self, held: Interval) -> None:
-        """So much of the past is here."""
-        self.held = held
-        low = held.low is None or (self._since is not None and held.low <= first_key(self._since))
-        self.is_done = low and held.high is None
+        return super().rebase(reason)
 
     # Events and the past
 
