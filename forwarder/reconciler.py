@@ -93,6 +93,8 @@ class Schedule:
         if covered_ms is not None and covered_ms >= start_ms - CATCH_UP_MAX_MS:
             self._live_from = min(covered_ms, start_ms) - RECENT_SPAN_MS
         self._since: int | None = None
+        self._unproved_below = 0 if covered_ms is None else covered_ms
+        self._deep_from = 0
         self._drain: tuple[int, int] | None = None
         self._seen_ms = start_ms
         self._tiers: dict[TierName, _Tier] = {
@@ -104,10 +106,14 @@ class Schedule:
 
     def want(self, since: int | None, now_ms: int) -> None:
         """The oldest ``since`` of the viewers that are connected; None without any."""
-        if self._since is None and since is not None:
-            # What the viewer asked for is being fetched just now: look at it again later.
+        if since is not None and (self._since is None or since < self._since):
             deep = self._tiers["deep"]
-            deep.next_ms = max(deep.next_ms, now_ms + DEEP_EVERY_MS)
+            if since < self._unproved_below:
+                # The journal has it from an earlier run, and nothing of this one proves it.
+                deep.next_ms = min(deep.next_ms, now_ms)
+            elif self._since is None:
+                # What the viewer asked for is being fetched just now: look at it again later.
+                deep.next_ms = max(deep.next_ms, now_ms + DEEP_EVERY_MS)
         self._since = since
 
     def want_drain(self, span: tuple[int, int] | None) -> None:
@@ -146,12 +152,16 @@ class Schedule:
     def started(self, tier: TierName, now_ms: int) -> None:
         """The tier's scan begins; ``now_ms`` is what ``begin_scan`` was given."""
         self._tiers[tier].began_ms = now_ms
+        if tier == "deep" and self._since is not None:
+            self._deep_from = self._since
 
     def finished(self, tier: TierName, now_ms: int) -> None:
         """The tier's scan was whole."""
         began_ms = self._tiers[tier].ended(now_ms, whole=True)
         if tier == "live":
             self._live_from = began_ms - self._overlap_ms
+        if tier == "deep":
+            self._unproved_below = min(self._unproved_below, self._deep_from)
 
     def failed(self, tier: TierName, now_ms: int) -> None:
         """The tier's scan broke off: the next one covers the same again."""

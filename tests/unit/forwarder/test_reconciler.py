@@ -105,6 +105,26 @@ def test_the_whole_past_of_viewers_is_scanned_while_there_are_any() -> None:
     assert _of(schedule, "deep", NOW_MS + 300_000) is None
 
 
+def test_what_an_earlier_run_left_is_proved_at_once_and_only_once() -> None:
+    schedule = Schedule(NOW_MS, NOW_MS - 60_000)
+    since = NOW_MS - 600_000
+    schedule.want(since, NOW_MS)
+    assert _of(schedule, "deep", NOW_MS) == Due("deep", "repair", since, NOW_MS)
+    schedule.started("deep", NOW_MS)
+    schedule.finished("deep", NOW_MS + 100)
+    schedule.want(None, NOW_MS + 60_000)
+    schedule.want(since, NOW_MS + 60_000)
+    assert _of(schedule, "deep", NOW_MS + 60_000) is None
+    schedule.want(since - 1, NOW_MS + 60_000)
+    assert _of(schedule, "deep", NOW_MS + 60_000) is not None
+
+
+def test_what_no_earlier_run_had_is_not_scanned_twice() -> None:
+    schedule = Schedule(NOW_MS, NOW_MS - 60_000)
+    schedule.want(NOW_MS - 30_000, NOW_MS)
+    assert _of(schedule, "deep", NOW_MS) is None
+
+
 def test_the_deep_scan_goes_back_two_weeks_at_most() -> None:
     schedule = Schedule(NOW_MS)
     schedule.want(0, NOW_MS)
