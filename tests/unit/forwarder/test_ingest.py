@@ -7,8 +7,8 @@ from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS, TOO_LARGE, Ingested, LogG
 from forwarder.journal.memory import MemoryJournal
 from forwarder.lifecycle import Lifecycle
 from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
-from forwarder.scan import ScanKind
 from tests.support.log_events import GROUP, NOW_MS, event, events
+from tests.support.scanning import scanned
 from wire.messages import Origin
 from wire.query import Filter
 
@@ -21,19 +21,6 @@ def journal() -> MemoryJournal:
 @pytest.fixture
 def group(journal: MemoryJournal) -> LogGroup:
     return LogGroup(journal)
-
-
-def _scan(
-    group: LogGroup,
-    returned: list[LogEvent],
-    now_ms: int,
-    from_: int = NOW_MS,
-    through: int | None = None,
-    kind: ScanKind = "repair",
-) -> ScanDone | None:
-    scan = group.begin_scan(kind, from_, through, now_ms)
-    scan.page(returned)
-    return group.finish_scan(scan, now_ms)
 
 
 def _origins(group: LogGroup) -> dict[str, Origin]:
@@ -101,7 +88,7 @@ def test_scans_that_saw_the_log_group_before_it_was_made_anew_prove_nothing(
 def test_a_whole_scan_covers_up_to_its_begin_and_proves_all_but_the_allowance(
     group: LogGroup,
 ) -> None:
-    done = _scan(group, events(range(1, 4)), NOW_MS + 9_000)
+    done = scanned(group, events(range(1, 4)), NOW_MS + 9_000)
     assert done == ScanDone(NOW_MS, NOW_MS + 9_000 - ALLOWANCE_MS, NOW_MS + 9_000, 3)
     assert group.take_notices() == [done]
     assert group.take_notices() == []
@@ -111,13 +98,13 @@ def test_a_whole_scan_covers_up_to_its_begin_and_proves_all_but_the_allowance(
 
 
 def test_a_scan_of_a_range_that_is_over_proves_all_of_it(group: LogGroup) -> None:
-    done = _scan(group, [], NOW_MS + 9_000, through=NOW_MS + 5_000)
+    done = scanned(group, [], NOW_MS + 9_000, through=NOW_MS + 5_000)
     assert done == ScanDone(NOW_MS, NOW_MS + 5_000, NOW_MS + 9_000, 0)
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + 5_000)]
 
 
 def test_a_scan_of_the_present_alone_proves_nothing_yet(group: LogGroup) -> None:
-    assert _scan(group, [event(1)], NOW_MS + ALLOWANCE_MS - 1) is None
+    assert scanned(group, [event(1)], NOW_MS + ALLOWANCE_MS - 1) is None
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + ALLOWANCE_MS - 1)]
 
 
@@ -133,60 +120,24 @@ def test_a_scan_that_was_abandoned_proves_nothing(group: LogGroup) -> None:
 
 def test_a_stamp_ahead_of_the_clock_moves_nothing(group: LogGroup) -> None:
     ahead = event(9, NOW_MS + 6_600_000)
-    done = _scan(group, [event(1), ahead], NOW_MS + 9_000, kind="live")
+    done = scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live")
     assert done is not None
     assert done.through == NOW_MS + 9_000 - ALLOWANCE_MS
     assert group.coverage.end == NOW_MS + 9_000
     later = event(2, NOW_MS + 8_000)
-    done = _scan(group, [later, ahead], NOW_MS + 10_000, NOW_MS + 4_000, kind="live")
+    done = scanned(group, [later, ahead], NOW_MS + 10_000, NOW_MS + 4_000, kind="live")
     assert done is not None
     assert (done.through, done.head_seq) == (NOW_MS + 10_000 - ALLOWANCE_MS, 3)
 
 
-def test_a_scan_with_an_open_end_must_return_what_is_ahead_of_the_clock(group: LogGroup) -> None:
-    ahead = event(9, NOW_MS + 6_600_000)
-    assert _scan(group, [event(1), ahead], NOW_MS + 9_000, kind="live") is not None
-    assert _scan(group, [event(1)], NOW_MS + 10_000, kind="live") is None
-    assert _scan(group, [event(1)], NOW_MS + 10_000, through=NOW_MS + 10_000) is not None
-
-
-def test_a_scan_that_forgets_what_was_known_proves_nothing(group: LogGroup) -> None:
-    logged = [event(1), event(2, NOW_MS + 1, "job/2"), event(3, NOW_MS + 2)]
-    assert _scan(group, logged, NOW_MS + 9_000) is not None
-    assert _scan(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
-    assert group.take_suspects() == {"job/2"}
-    assert group.take_suspects() == set()
-    assert _scan(group, logged, NOW_MS + 11_000) is not None
-
-
-def test_events_of_a_deleted_log_stream_may_be_missing(group: LogGroup) -> None:
-    logged = [event(1), event(2, NOW_MS + 1, "job/2")]
-    _scan(group, logged, NOW_MS + 9_000)
-    assert _scan(group, [logged[0]], NOW_MS + 10_000) is None
-    group.stream_deleted("job/2")
-    assert _scan(group, [logged[0]], NOW_MS + 11_000) is not None
-    again = event(3, NOW_MS + 2, "job/2")
-    assert _scan(group, [logged[0], again], NOW_MS + 12_000) is not None
-    assert _scan(group, [logged[0]], NOW_MS + 13_000) is None
-
-
-def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup) -> None:
-    logged = [event(1), event(2, NOW_MS + 5_000)]
-    _scan(group, logged, NOW_MS + 9_000)
-    assert _scan(group, [logged[1]], NOW_MS + 10_000) is None
-    group.retention_ms = 6_000
-    assert _scan(group, [logged[1]], NOW_MS + 10_000) is not None
-    assert _scan(group, [], NOW_MS + 10_000) is None
-
-
 def test_only_news_that_a_poll_should_have_brought_is_a_gap(group: LogGroup) -> None:
     polled = NOW_MS + 60_000
-    _scan(group, [], NOW_MS + 59_000, kind="live")
-    _scan(group, [], polled, polled - OVERLAP_MS, kind="live")
+    scanned(group, [], NOW_MS + 59_000, kind="live")
+    scanned(group, [], polled, polled - OVERLAP_MS, kind="live")
     group.take_notices()
     missed = [event(1, NOW_MS + 20_000), event(2, NOW_MS + 30_000)]
     young = event(3, polled - OVERLAP_MS)
-    done = _scan(group, [*missed, young], polled + 500)
+    done = scanned(group, [*missed, young], polled + 500)
     assert _origins(group) == {"1": "repair", "2": "repair", "3": "live"}
     gap, marked = group.take_notices()
     assert marked == done
@@ -198,7 +149,7 @@ def test_only_news_that_a_poll_should_have_brought_is_a_gap(group: LogGroup) -> 
 
 
 def test_what_an_abandoned_scan_repaired_is_told_as_well(group: LogGroup) -> None:
-    _scan(group, [], NOW_MS + 60_000, kind="live")
+    scanned(group, [], NOW_MS + 60_000, kind="live")
     group.take_notices()
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 61_000)
     scan.page([event(1)])
@@ -207,10 +158,10 @@ def test_what_an_abandoned_scan_repaired_is_told_as_well(group: LogGroup) -> Non
 
 
 def test_what_nobody_had_scanned_before_is_no_gap(group: LogGroup) -> None:
-    _scan(group, [], NOW_MS + 60_000, NOW_MS + 50_000, kind="live")
+    scanned(group, [], NOW_MS + 60_000, NOW_MS + 50_000, kind="live")
     group.take_notices()
-    _scan(group, [event(1)], NOW_MS + 61_000, through=NOW_MS + 10_000, kind="backfill")
-    _scan(group, [event(2, NOW_MS + 20_000)], NOW_MS + 61_000, NOW_MS + 11_000, kind="repair")
+    scanned(group, [event(1)], NOW_MS + 61_000, through=NOW_MS + 10_000, kind="backfill")
+    scanned(group, [event(2, NOW_MS + 20_000)], NOW_MS + 61_000, NOW_MS + 11_000, kind="repair")
     assert _origins(group) == {"1": "backfill", "2": "backfill"}
     assert not any(isinstance(notice, GapRecord) for notice in group.take_notices())
 
@@ -218,12 +169,12 @@ def test_what_nobody_had_scanned_before_is_no_gap(group: LogGroup) -> None:
 def test_what_came_while_nobody_was_there_is_live_to_a_repair_scan(journal: MemoryJournal) -> None:
     journal.cover(NOW_MS, NOW_MS + 1_000)
     group = LogGroup(journal)
-    _scan(group, [event(1, NOW_MS + 500), event(2, NOW_MS + 1_001)], NOW_MS + 99_000)
+    scanned(group, [event(1, NOW_MS + 500), event(2, NOW_MS + 1_001)], NOW_MS + 99_000)
     assert _origins(group) == {"1": "repair", "2": "live"}
 
 
 def test_news_behind_a_mark_is_late(group: LogGroup) -> None:
-    _scan(group, [], NOW_MS + 9_000)
+    scanned(group, [], NOW_MS + 9_000)
     assert group.ingest([event(1), event(2, NOW_MS + 8_000)], "live").late == 1
 
 
@@ -231,9 +182,9 @@ def test_bodies_come_back_with_what_somebody_asks_for(group: LogGroup) -> None:
     logged = events(range(1, 4))
     group.ingest(logged, "live")
     assert group.retain(before=NOW_MS + 9_000) == 3
-    _scan(group, logged, NOW_MS + 9_000, kind="repair")
+    scanned(group, logged, NOW_MS + 9_000, kind="repair")
     assert [row.message for row in group.journal.read_after(0, 9)] == [None, None, None]
-    _scan(group, logged[:2], NOW_MS + 9_000, kind="backfill")
+    scanned(group, logged[:2], NOW_MS + 9_000, kind="backfill")
     assert group.ingest(logged[1:], "live").new == 0
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", "line 2", "line 3"]
 
@@ -244,8 +195,8 @@ def test_a_lost_body_that_turns_up_after_all_counts_again(group: LogGroup) -> No
     group.retain(before=NOW_MS + 9_000)
     group.journal.mark_lost(["1"], "gone")
     assert group.totals.total(NOW_MS, NOW_MS + 99, Filter()).count == 1
-    assert _scan(group, [logged[1]], NOW_MS + 9_000) is not None
-    assert _scan(group, logged, NOW_MS + 10_000) is not None
+    assert scanned(group, [logged[1]], NOW_MS + 9_000) is not None
+    assert scanned(group, logged, NOW_MS + 10_000) is not None
     assert group.totals.total(NOW_MS, NOW_MS + 99, Filter()).count == 2
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", None]
 
@@ -273,7 +224,7 @@ def test_an_execution_ends_after_two_scans_and_again_after_late_news(
         if second == 5:
             logged.append(event(3, NOW_MS + 950, message="last words"))
         assert group.draining(now_ms) is None or second in (2, 3, 6, 7)
-        _scan(group, logged, now_ms)
+        scanned(group, logged, now_ms)
         ends += [one for one in group.take_notices() if isinstance(one, ExecutionEnd)]
     assert ends == [
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 900, 2),
@@ -289,7 +240,7 @@ def test_a_restart_remembers_who_has_ended(journal: MemoryJournal) -> None:
     group = LogGroup(journal, lifecycle=lifecycle)
     logged = [event(1, message="exit")]
     for second in (10, 20, 30):
-        _scan(group, logged, NOW_MS + 1_000 * second)
+        scanned(group, logged, NOW_MS + 1_000 * second)
     assert group.end_of("1") is not None
     journal.begin_epoch()
     again = LogGroup(journal, lifecycle=lifecycle)
@@ -306,38 +257,7 @@ def test_what_is_over_may_be_told_from_outside(journal: MemoryJournal) -> None:
     group.execution_over("1", "STOPPED")
     assert group.draining(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
     for second in (10, 20):
-        _scan(group, [event(1)], NOW_MS + 1_000 * second)
+        scanned(group, [event(1)], NOW_MS + 1_000 * second)
     end = group.end_of("1")
     assert end is not None
     assert end.status == "STOPPED"
-
-
-def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
-    before = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
-    gap = group.declare_gap(NOW_MS + 10, NOW_MS + 20, "suspected", "the live path stopped")
-    lost = group.declare_gap(NOW_MS + 12, NOW_MS + 15, "unrecoverable", "expired")
-    assert group.take_notices() == [gap, lost]
-    group.finish_scan(before, NOW_MS + 9_000)
-    assert [one.state for one in group.journal.gaps()] == ["suspected", "unrecoverable"]
-    repairing = group.change_gap(gap.id, "repairing")
-    assert repairing is not None
-    assert repairing.state == "repairing"
-    assert group.change_gap("unheard of", "repairing") is None
-    group.take_notices()
-    _scan(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
-    recovered, repaired, done = group.take_notices()
-    assert isinstance(recovered, GapRecord)
-    assert isinstance(repaired, GapRecord)
-    assert isinstance(done, ScanDone)
-    assert (recovered.id, recovered.recovered) == (gap.id, 1)
-    assert (repaired.id, repaired.state, repaired.recovered) == (gap.id, "repaired", 1)
-    assert group.journal.gaps() == [lost]
-
-
-def test_a_scan_of_part_of_a_gap_repairs_nothing(group: LogGroup) -> None:
-    group.declare_gap(NOW_MS, NOW_MS + 20_000, "suspected", "the live path stopped")
-    _scan(group, [], NOW_MS + 9_000)
-    _scan(group, [], NOW_MS + 99_000, NOW_MS + 1)
-    assert [one.state for one in group.journal.gaps()] == ["suspected"]
-    _scan(group, [], NOW_MS + 99_000)
-    assert group.journal.gaps() == []
