@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from screenshots import simulated
 from screenshots.stage import staged
 from tui.app import ViewerApp
 
@@ -28,14 +29,16 @@ class Shot(msgspec.Struct, frozen=True):
     """One picture: a scene, the keys that are pressed, and the size of the terminal."""
 
     name: str
-    scene: str
+    scene: str | None
+    """Seeded lines over a clock that stands still; None: the simulator, by the picture's name."""
     size: tuple[int, int]
     keys: tuple[str, ...] = ()
     theme: str | None = None
 
 
 SHOTS: Final = (
-    Shot("live", "live", (120, 34)),
+    Shot("live", None, (120, 34)),
+    Shot("reconnected", None, (120, 34)),
     Shot("live-80x24", "live", (80, 24)),
     Shot("live-200x60", "live", (200, 60)),
     Shot("reconnecting", "reconnecting", (100, 26), ("k", "k")),
@@ -53,6 +56,8 @@ SHOTS: Final = (
 
 async def shoot(shot: Shot) -> str:
     """The picture as SVG."""
+    if shot.scene is None:
+        return await simulated.shoot(shot.name, TITLE, shot.size)
     stage = staged(shot.scene)
     app = ViewerApp(
         stage.engine,
