@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 import msgspec
 
 from tui.asking import Request
 from tui.effects import Effect
 from tui.holdings import Claim
+from tui.pollends import PollEnds
 from tui.session import ViewerSession
 from wire.codec import decode_body
 from wire.errors import WireError
 from wire.limits import DEFAULT_PAST_MS, TIMESTAMP_MAX
-from wire.messages import HttpError, Item, LogsPage, RangeDigest
+from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
 from wire.order import Interval, first_key, key_of, timestamp_of
 from wire.query import DigestQuery, LogsQuery
 
@@ -38,7 +40,7 @@ _CONFLICT: Final = 409
 _ALL: Final = ""
 """In the place of the next page's name: all pages are here."""
 
-Kind = Literal["complete", "after", "past", "again", "digest"]
+Kind = Literal["complete", "after", "past", "again", "digest", "ends"]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     kind: Kind
     target: str
-    query: LogsQuery | DigestQuery
+    query: LogsQuery | DigestQuery | None = None
     request: Request | None = None
     """What is being compared or repaired."""
 
@@ -73,6 +75,8 @@ class PollPlan:
     def __init__(self, session: ViewerSession) -> None:
         """Create a plan that has not begun a round."""
         self._session = session
+        self._ends = PollEnds(session.holdings, session.wanted)
+        self._are_ends_asked = False
         self._next: str | None = None  # where the past goes on in the next round
         self._since = 0
         self._is_round = False
@@ -92,6 +96,7 @@ class PollPlan:
         """Begin a round."""
         session = self._session
         self._is_round = True
+        self._are_ends_asked = False
         self._brings = not session.is_welcomed
         self._welcomes = session.welcomes
         self._page = self._scanned = None
@@ -113,7 +118,13 @@ class PollPlan:
             return page
         if self._repairing is not None:
             return self._again(self._repairing[0], self._repairing[2])
-        return self._compare(self._to_compare[0]) if self._to_compare else None
+        if self._to_compare:
+            return self._compare(self._to_compare[0])
+        if self._brings and self._ends.are_open and not self._are_ends_asked:
+            group = self._session.group
+            query = "" if group is None else "?" + urlencode({"group": group})
+            return Ask("ends", f"/v1/executions{query}")
+        return None
 
     def _next_page(self) -> Ask | None:
         """The next lines to ask for; None once all are here."""
@@ -145,6 +156,10 @@ class PollPlan:
         try:
             if ask.kind == "digest":
                 return self._on_digest(ask, decode_body(answer.body, RangeDigest), now_ms)
+            if ask.kind == "ends":
+                self._are_ends_asked = True
+                rows = decode_body(answer.body, list[Execution])
+                return self._ends.take(rows, self._session.after)
             page = decode_body(answer.body, LogsPage)
             return self._on_page(ask.kind, page, now_ms)
         except WireError as error:

@@ -9,7 +9,7 @@ from tests.support.told import total
 from tui.effects import Effect
 from tui.pollplan import Answer, PollPlan
 from wire.codec import encode
-from wire.messages import HttpError, Item, LogsPage, RangeDigest
+from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
 from wire.order import key_of
 from wire.query import LogsQuery, parse_digest, parse_logs
 
@@ -32,6 +32,7 @@ class Library:
         self.page = page
         self.complete_through: int | None = None
         self.asked: list[str] = []
+        self.executions: list[Execution] = []
         self.before: Callable[[str], None] = lambda _target: None
         """Called with every request before it is answered."""
 
@@ -43,6 +44,8 @@ class Library:
         self.before(target)
         self.asked.append(target)
         parts = urlsplit(target)
+        if parts.path == "/v1/executions":
+            return Answer(200, encode(self.executions))
         if parts.path == "/v1/digest":
             return self._digest(parts.query)
         query = parse_logs(parts.query)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
 import pytest
 
 from tests.support.told import SINCE, Told, connect, hear, item, live, stored
 from tests.support.told_http import NOW, Library, poll
 from tui.cursor import Cursor
-from tui.effects import Rebased, Send, Unconfirmed, Unproved
+from tui.effects import Ended, Rebased, Send, Unconfirmed, Unproved
 from tui.pollplan import AHEAD_MS, Answer, PollError, PollPlan
 from tui.session import ViewerSession
-from wire.messages import Item, Repair
+from wire.messages import Execution, Item, Repair
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -357,3 +360,37 @@ def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> Non
     with pytest.raises(PollError, match="out of their order"):
         poll(plan, library)
     assert session.after == 3
+
+
+def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
+    session = ViewerSession(since=SINCE, wanted=Filter(executions=("one",)))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    row = Execution("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
+    library.executions = [row, Execution("two", "app/two", "FAILED", 1, 2, 3)]
+
+    def ends() -> list[str]:
+        return [one.end.status for one in poll(plan, library) if isinstance(one, Ended)]
+
+    assert ends() == []
+    assert ends() == [], "nothing is proved"
+    library.complete_through = SINCE + 500
+    library.executions = [msgspec.structs.replace(row, status="RUNNING")]
+    assert ends() == []
+    library.executions = [row]
+    assert ends() == []
+    assert ends() == ["FAILED"]
+    assert session.holdings.ends[0].equal
+    library.asked.clear()
+    assert ends() == []
+    assert not [target for target in library.asked if "executions" in target]
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "RUNNING"])
+def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"]) -> None:
+    session = ViewerSession(group="/g", since=SINCE, wanted=Filter(executions=("one",)))
+    library, plan = Library(items(1)), PollPlan(session)
+    library.complete_through = SINCE + 500
+    library.executions = [Execution("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
+    for _ in range(3):
+        assert not [one for one in poll(plan, library) if isinstance(one, Ended)]
+    assert library.asked[-1] == "/v1/executions?group=%2Fg"
