@@ -5,6 +5,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -312,3 +314,12 @@ async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
         saved = load(tmp_path, one.engine._targets[0].spec.url, None, Filter())
         assert saved is not None
         assert saved.cursor.after == 4
+
+
+def test_output_needs_no_screen() -> None:
+    """It must start fast: neither Textual nor what belongs to the other parts is imported."""
+    code = "import sys, tui.plain; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60
+    )
+    assert not {"textual", "boto3", "moto", "forwarder", "simulator"} & set(done.stdout.split())
