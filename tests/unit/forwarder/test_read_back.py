@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
-from forwarder.lifecycle import Lifecycle
+from forwarder.lifecycle import DRAIN_MS, Lifecycle
 from forwarder.records import ExecutionEnd, LogEvent
 
 LIFECYCLE = Lifecycle.pattern("DONE")
@@ -38,7 +38,7 @@ def test_it_is_read_from_the_journal_once_a_viewer_names_it() -> None:
     live = group.begin_scan("live", NOW - 5_000, None, NOW)
     group.finish_scan(live, NOW)
     assert group.draining(NOW) is None
-    assert group.draining(NOW, {"a"}) == (1_000, 3_000)
+    assert group.draining(NOW, {"a"}) == (1_000, 3_000 + DRAIN_MS)
     assert scan(group, events, NOW) == []
     (end,) = scan(group, events, NOW + 3_000)
     assert (end.execution, end.status, end.through) == ("a", "UNKNOWN", 3_000)
@@ -48,7 +48,7 @@ def test_one_that_is_not_over_stays_open() -> None:
     group = restarted(event(1, 1_000, "begin"), event(2, 1_000, "DONE", "job/b"))
     assert group.draining(NOW, {"a"}) is None
     assert group.draining(NOW, {"nobody"}) is None
-    assert group.draining(NOW, {"b"}) == (1_000, 1_000)
+    assert group.draining(NOW, {"b"}) == (1_000, 1_000 + DRAIN_MS)
 
 
 def test_bodies_that_retention_took_say_nothing() -> None:
