@@ -33,6 +33,12 @@ class Stored:
     gone_at: int | None = None
     """When it was deleted, with its stream, its group or by retention."""
 
+    @property
+    def put_at(self) -> int:
+        """When it was written."""
+        assert self.event.ingestion_time is not None
+        return self.event.ingestion_time
+
     def is_visible(self, now: int) -> bool:
         """Whether a request at that moment returns it."""
         return self.visible_at <= now and not any(a <= now <= b for a, b in self.hidden)
@@ -100,6 +106,11 @@ class CloudWatch:
         self.created.pop(stream, None)
         self.remade.add(stream)
         self._remove([one for one in self.stored if one.event.stream == stream], now)
+
+    def expire(self, from_: int, through: int, spared: set[str], now: int) -> None:
+        """Events of a range are gone, but for those whose ids are ``spared``."""
+        inside = [one for one in self.stored if from_ <= one.event.timestamp <= through]
+        self._remove([one for one in inside if one.event.id not in spared], now)
 
     def make_anew(self, now: int) -> None:
         """The group is deleted and created again: counted ids begin anew."""

@@ -18,7 +18,7 @@ from forwarder.reconciler import Schedule, TierName
 from forwarder.scan import Scan, ScanKind
 from forwarder.wants import Want, Wants
 from tests.simulation.cloudwatch import CloudWatch, Place
-from tests.simulation.fault import FaultError
+from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
 from wire.messages import Events, Upstream
 from wire.order import Interval, first_key, last_key
@@ -72,6 +72,7 @@ class ScanRecord:
     from_: int
     through: int | None
     begun: int
+    epoch: str
     generation: int
     known: dict[str, tuple[int, str]]
     """Ids in the journal as it began, with timestamp and stream."""
@@ -98,9 +99,14 @@ class Forwarder:
         journal: MemoryJournal,
         cloudwatch: CloudWatch,
         records: list[ScanRecord],
+        lost: set[str],
         now: int,
     ) -> None:
-        """Start, as the command does: a new epoch, then the door; scans go into ``records``."""
+        """Start, as the command does: a new epoch, then the door.
+
+        Scans go into ``records``, and into ``lost`` the ids of rows that were ever declared
+        lost, some of which may be found again.
+        """
         self.journal, self.cloudwatch = journal, cloudwatch
         journal.begin_epoch()
         self.group = LogGroup(journal, lifecycle=LIFECYCLE)
@@ -112,8 +118,7 @@ class Forwarder:
         self.connections: dict[int, Connection] = {}
         self.records = records
         self.retain_ms: int | None = None
-        self.lost = 0
-        """Rows that were ever declared lost, some of which may have been found again."""
+        self.lost = lost
         self.polled_ms: int | None = None
         self._suspects: set[str] = set()
 
@@ -181,13 +186,14 @@ class Forwarder:
             connection.is_welcomed = True
             is_live = isinstance(message, Events) and message.seq > message.after
             is_neutral = isinstance(message, Events) and not is_live
-            if past is None or is_neutral or session.lanes.past.next_interval != past:
+            waits = past is not None and session.lanes.bodies.get("past") is None
+            if not waits or is_neutral or session.lanes.past.next_interval != past:
                 connection.live_run = 0
             elif isinstance(message, Events) and message.items:
                 connection.live_run += 1
                 if connection.live_run > PAST_EVERY:
                     what = f"the past got none of {connection.live_run} frames"
-                    raise FaultError("starved", what)
+                    raise FaultError(Kind.STARVED, what)
             link.down.append(message)
         if session.is_over:
             link.close_code = session.close_code
@@ -227,7 +233,8 @@ class Forwarder:
     ) -> None:
         rows = self.journal.read_after(0, 1_000_000)
         known = {row.id: (row.timestamp, row.stream) for row in rows}
-        record = ScanRecord(from_, through, now, self.cloudwatch.generation, known)
+        generation = self.cloudwatch.generation
+        record = ScanRecord(from_, through, now, self.group.epoch, generation, known)
         self.records.append(record)
         scan = self.group.begin_scan(kind, from_, through, now)
         self.tasks.append(ScanTask(scan, record, tier, refetch=refetch))
@@ -245,7 +252,13 @@ class Forwarder:
 
     def _finish(self, task: ScanTask, now: int) -> None:
         self.tasks.remove(task)
-        task.record.is_open = False
+        record = task.record
+        record.is_open = False
+        # What was found to be lost before is not missed; who holds the rest of it was told.
+        unseen = self.journal.find([one for one in record.known if one not in record.returned])
+        for one, row in unseen.items():
+            if row.is_lost:
+                del record.known[one]
         self.group.finish_scan(task.scan, now)
         if task.tier is not None:
             self.schedule.finished(task.tier, now)
@@ -317,4 +330,5 @@ class Forwarder:
                 deleted = row.stream not in self.cloudwatch.created
                 if deleted:
                     self.group.stream_deleted(row.stream)
-                self.lost += self.journal.mark_lost([row.id], "deleted" if deleted else "gone")
+                self.journal.mark_lost([row.id], "deleted" if deleted else "gone")
+                self.lost.add(row.id)

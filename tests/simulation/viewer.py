@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.simulation.fault import FaultError
+from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
+from tui import state
+from tui.cursor import Cursor, SavedCursor, Subject
 from tui.effects import (
     Close,
     Effect,
@@ -22,19 +24,19 @@ from tui.effects import (
     Welcomed,
 )
 from tui.rows import Line
-from tui.cursor import Cursor
 from tui.session import ViewerSession
 from tui.status import EndStatus, MarkStatus
-from wire.messages import Events, Item, ServerMessage, Welcome
+from wire.messages import Events, Item, Repair, ServerMessage, Welcome
 from wire.query import Filter, History
+
+TARGET = "ws://127.0.0.1/v1/tail"
 
 
 @dataclass(frozen=True)
 class Saved:
     """What a viewer leaves for the next one of its kind."""
 
-    cursor: Cursor
-    since: int
+    saved: SavedCursor
     had: frozenset[str]
     """Messages that were on the screen when it was saved: the next one need not show them."""
 
@@ -64,6 +66,9 @@ class Viewer:
     """When events came last, or it connected."""
     new_lines: list[Line] = field(default_factory=list)
     ends: dict[str, EndStatus] = field(default_factory=dict)
+    new_ends: list[EndStatus] = field(default_factory=list)
+    repaired_ms: int = 0
+    """The length of all ranges that it asked to be sent again."""
     lost: list[tuple[int, int]] = field(default_factory=list)
     new_marks: list[MarkStatus] = field(default_factory=list)
     welcomes: list[Welcomed] = field(default_factory=list)
@@ -94,12 +99,12 @@ class Viewer:
         """A frame has arrived."""
         if isinstance(message, Welcome) or (isinstance(message, Events) and message.items):
             self.items_at = now
-        self._apply(self.session.received(message, now, self.session.generation))
+        self.apply(self.session.received(message, now, self.session.generation))
 
     def tick(self, now: int) -> None:
         """Time has passed."""
         if self.link is not None:
-            self._apply(self.session.tick(now))
+            self.apply(self.session.tick(now))
 
     def closed(self, now: int, wait: int) -> None:
         """The connection is gone."""
@@ -109,12 +114,15 @@ class Viewer:
         self.link = None
         self.retry_at = now + wait
 
-    def _apply(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - one case an effect
+    def apply(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 - one case an effect
+        """Do what the pure session says."""
         for effect in effects:
             match effect:
                 case Stored():
                     self._stored(effect)
                 case Send():
+                    if isinstance(effect.message, Repair):
+                        self.repaired_ms += effect.message.through - effect.message.from_ + 1
                     if self.link is not None:
                         self.link.up.append(effect.message)
                 case Close():
@@ -145,15 +153,16 @@ class Viewer:
                     self.unproved_final += effect.range.final
                 case Ended():
                     self.ends[effect.end.execution] = effect.end
+                    self.new_ends.append(effect.end)
 
     def _stored(self, stored: Stored) -> None:
         for line in stored.lines:
             if line.key in self.shown:
-                raise FaultError("doubled", f"{self.name} shows {line} twice")
+                raise FaultError(Kind.DOUBLED, f"{self.name} shows {line} twice")
             self._show(line)
         for line in stored.confirmed:
             if line.key not in self.shown:
-                raise FaultError("lost", f"{self.name} confirms {line} without showing it")
+                raise FaultError(Kind.LOST, f"{self.name} confirms {line} without showing it")
             self._show(line)
 
     def _show(self, line: Line) -> None:
@@ -204,7 +213,8 @@ class Viewer:
         cursor, since = self.session.cursor(), self.session.since
         if cursor is None or since is None:
             return None
-        return Saved(cursor, since, self.had | self.good | self.forgotten)
+        subject = Subject(TARGET, None, self.wanted, since)
+        return Saved(SavedCursor(subject, cursor), self.had | self.good | self.forgotten)
 
     def crash(self, saved: Saved | None) -> None:
         """A new process with an empty screen goes on at the saved cursor, or from nothing."""
@@ -214,10 +224,15 @@ class Viewer:
         self.shown, self.confirmed, self.good, self.forgotten = {}, set(), set(), set()
         self.new_lines, self.invented = [], set()
         self.ends, self.lost = {}, []
-        self.had = frozenset() if saved is None else saved.had
-        if saved is not None:
-            self.since = saved.since
-        self.session = self.make_session(None if saved is None else saved.cursor)
+        cursor = None if saved is None else self._usable(saved.saved)
+        self.had = frozenset() if saved is None or cursor is None else saved.had
+        self.session = self.make_session(cursor)
+
+    def _usable(self, saved: SavedCursor) -> Cursor | None:
+        """The saved cursor, where it is about what this viewer is to watch [7]."""
+        self.since = saved.subject.since
+        subject = Subject(TARGET, None, self.wanted, self.since)
+        return saved.cursor if state._is_about(saved, subject) else None
 
     # What it says
 

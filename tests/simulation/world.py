@@ -6,11 +6,14 @@ a bound every viewer must be green, whole and at rest.
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from random import Random
+from types import ModuleType
 from unittest.mock import patch
 
 from forwarder.journal.memory import MemoryJournal
@@ -19,12 +22,23 @@ from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
 from tests.simulation.judge import Judge
 from tests.simulation.link import Link, Toxics
+from tests.simulation.poller import Poller
 from tests.simulation.viewer import Saved, Viewer
+from wire.messages import ServerMessage, Welcome
 from wire.query import Filter
 
 START = 10_000_000
 STREAMS = ("job/a1", "job/b2", "other/c3")
 EXECUTIONS = ("a1", "b2", "c3")
+FILTERS = (
+    Filter(),
+    Filter(),
+    Filter(streams=(STREAMS[0],)),
+    Filter(executions=(EXECUTIONS[1],)),
+    Filter(prefixes=("job/",)),
+    Filter(streams=(STREAMS[2],), executions=(EXECUTIONS[0],)),
+    Filter(prefixes=("nothing",)),
+)
 CHAOS_STEPS = 110
 HEAL_STEPS = 400
 HEAL_MS = 180_000
@@ -32,7 +46,8 @@ HEAL_MS = 180_000
 TROUBLES = (
     "cut", "half open", "drop", "duplicate", "reorder", "drop up", "restart", "rollback",
     "journal lost", "retention", "stream deleted", "flap", "break off", "viewer crash",
-    "made anew", "bit rot", "late", "bursts", "overload",
+    "made anew", "bit rot", "late", "bursts", "overload", "blocked",
+    "gap", "refilter",
 )  # fmt: skip
 
 
@@ -68,28 +83,34 @@ class Plan:
 @contextmanager
 def small_world(plan: Plan) -> Iterator[None]:
     """Bounds that are hundreds and minutes in life are a few and seconds here."""
-    frame = max(plan.frame_events, 1)
     values = {
-        "forwarder.lanes.FRAME_EVENTS_MAX": frame,
-        "forwarder.slices.FRAME_EVENTS_MAX": frame,
-        "forwarder.slices.FIRST_ROWS": 2,
-        "forwarder.slices.EXAMINED_ROWS_MAX": 6,
-        "forwarder.wants.WINDOW_FIRST_MS": 5_000,
-        "forwarder.reconciler.RECENT_EVERY_MS": 4_000,
-        "forwarder.reconciler.RECENT_SPAN_MS": 15_000,
-        "forwarder.reconciler.DEEP_EVERY_MS": 9_000,
-        "forwarder.reconciler.DEEP_SHARE": 2,
-        "forwarder.lifecycle.DRAIN_MS": 5_000,
-        "tui.session.CREDIT_EVENTS": plan.credit,
+        "FRAME_EVENTS_MAX": plan.frame_events,
+        "FIRST_ROWS": 2,
+        "EXAMINED_ROWS_MAX": 6,
+        "WINDOW_FIRST_MS": 5_000,
+        "RECENT_EVERY_MS": 4_000,
+        "RECENT_SPAN_MS": 15_000,
+        "DEEP_EVERY_MS": 9_000,
+        "DEEP_SHARE": 2,
+        "DRAIN_MS": 5_000,
+        "CREDIT_EVENTS": plan.credit,
     }
-    patches = [patch(name, value) for name, value in values.items()]
-    for one in patches:
-        one.start()
-    try:
+    with ExitStack() as stack:
+        for name, value in values.items():
+            homes = [one for one in _modules() if hasattr(one, name)]
+            assert homes, f"no module has {name} any more"
+            for home in homes:
+                stack.enter_context(patch.object(home, name, value))
         yield
-    finally:
-        for one in patches:
-            one.stop()
+
+
+def _modules() -> list[ModuleType]:
+    """The modules of both pure cores, wherever a constant of theirs was imported to."""
+    return [
+        module
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("forwarder", "tui")
+    ]
 
 
 class World:
@@ -110,17 +131,21 @@ class World:
         self._write_past()
         self.journal = self._new_journal()
         self.records: list[ScanRecord] = []
+        self.lost: set[str] = set()
         self.forwarder: Forwarder | None = self._start()
         self.down_until = 0
-        self._lost_before = 0
+        self.blocked_until = 0
         self.copies: list[MemoryJournal] = []
         self.is_healing = False
         self.viewers = [self._new_viewer(number) for number in range(plan.viewers)]
+        self.pollers = {viewer.name: Poller(viewer, self.now) for viewer in self.viewers}
         self.links: dict[int, Link] = {}
         self.saved: dict[str, Saved | None] = {}
         self.journal_is_intact = True
         self.judge = Judge(self)
         self.trace: list[str] = []
+        self.seen: Counter[str] = Counter()
+        """What happened to the viewers: outcomes, closes, ends, losses."""
 
     # What there is
 
@@ -128,26 +153,11 @@ class World:
         return MemoryJournal("group", make_epoch=lambda: f"e{next(self._epochs)}")
 
     def _start(self) -> Forwarder:
-        return Forwarder(self.journal, self.cloudwatch, self.records, self.now)
-
-    @property
-    def lost(self) -> int:
-        """Rows that were ever declared lost."""
-        return self._lost_before + (0 if self.forwarder is None else self.forwarder.lost)
+        return Forwarder(self.journal, self.cloudwatch, self.records, self.lost, self.now)
 
     def _new_viewer(self, number: int) -> Viewer:
         random = self.random
-        wanted = random.choice(
-            (
-                Filter(),
-                Filter(),
-                Filter(streams=(STREAMS[0],)),
-                Filter(executions=(EXECUTIONS[1],)),
-                Filter(prefixes=("job/",)),
-                Filter(streams=(STREAMS[2],), executions=(EXECUTIONS[0],)),
-                Filter(prefixes=("nothing",)),
-            )
-        )
+        wanted = random.choice(FILTERS)
         since = random.choice((START - 30_000, START - 12_000, START + 2_000, None))
         history = random.choice(("newest", "oldest"))
         viewer = Viewer(
@@ -181,34 +191,42 @@ class World:
         self.judge.look()
 
     def _write(self) -> None:
-        random = self.random
-        troubles = self.plan.troubles
+        random, troubles = self.random, self.plan.troubles
         amount = random.choice((0, 0, 1, 2))
         if "bursts" in troubles and random.random() < 0.05:
             amount = 12
         if "overload" in troubles:
             amount += random.choice((1, 3))
         at = self.now - random.choice((0, 0, 1, 300))
-        for _ in range(amount):
-            if "late" in troubles and random.random() < 0.1:
-                at = self.now - random.choice((3_000, 10_000, 35_000))
-            elif "late" in troubles and random.random() < 0.05:
-                at = self.now + random.choice((500, 20_000))
-            elif "bursts" not in troubles:
-                at = max(at, self.now - random.choice((0, 0, 50)))
-            delay = random.choice((0, 0, 200, 1_500))
-            if "late" in troubles and random.random() < 0.1:
-                delay = random.choice((4_000, 20_000))
-            if not self.live_streams:
-                return
+        for _ in range(amount if self.live_streams else 0):
             stream = random.choice(self.live_streams)
-            if stream in self.cloudwatch.remade:
-                # Old events in a new stream of that name look like the old stream's.
-                at = max(at, self.cloudwatch.created.get(stream, self.now))
-            done = " DONE ok" if random.random() < 0.01 else ""
-            if done and random.random() < 0.8:
+            at, delay = self._stamp(stream, at)
+            is_over = random.random() < 0.01
+            text = f"line {next(self._messages)}{' DONE ok' if is_over else ''}"
+            self.cloudwatch.put(stream, at, text, self.now, delay)
+            if is_over and random.random() < 0.8:
                 self.live_streams.remove(stream)
-            self.cloudwatch.put(stream, at, f"line {next(self._messages)}{done}", self.now, delay)
+                break
+
+    def _stamp(self, stream: str, at: int) -> tuple[int, int]:
+        """Timestamp of the next event of a batch, and in how many ms it can be seen."""
+        random, troubles = self.random, self.plan.troubles
+        delay = random.choice((0, 0, 200, 1_500))
+        if "late" in troubles:
+            kind = random.random()
+            if kind < 0.1:
+                at = self.now - random.choice((3_000, 10_000, 35_000))
+            elif kind < 0.15:
+                at = self.now + random.choice((500, 20_000))
+            elif kind < 0.25:
+                delay = random.choice((4_000, 20_000))
+        elif "bursts" not in troubles:
+            at = max(at, self.now - random.choice((0, 0, 50)))
+        if {"stream deleted", "made anew"} & set(troubles):
+            # A stream is known to be another than before by its first event: the old one's
+            # must be older than any of the new one's.
+            at = min(max(at, self.cloudwatch.created.get(stream, at)), self.now)
+        return at, delay
 
     # Troubles
 
@@ -265,7 +283,6 @@ class World:
             link.cut()
         for viewer in self._linked():
             viewer.closed(self.now, self.random.choice((0, 500, 3_000)))
-        self._lost_before += self.forwarder.lost
         self.forwarder = None
         self.down_until = self.now + self.random.choice((0, 300, 4_000))
 
@@ -319,10 +336,35 @@ class World:
         viewer.crash(self.saved.get(viewer.name))
         viewer.retry_at = self.now + self.random.choice((0, 500, 3_000))
 
+    def _refilter(self) -> None:
+        """A viewer ends, and the next one is told to watch something else."""
+        viewer = self.random.choice(self.viewers)
+        if viewer.link is not None:
+            self._pull(viewer)
+        saved = viewer.save()
+        viewer.wanted = self.random.choice(FILTERS)
+        viewer.crash(saved)
+        viewer.retry_at = self.now + self.random.choice((0, 500))
+
+    def _gap(self) -> None:
+        """Retention takes what was never scanned: the forwarder declares it."""
+        if self.forwarder is None or self.random.random() < 0.5:
+            return
+        through = self.now - self.random.choice((100, 4_000, 15_000))
+        from_ = through - self.random.choice((0, 300, 2_000))
+        known = self.journal.known([one.event.id for one in self.cloudwatch.stored])
+        self.cloudwatch.expire(from_, through, set(known), self.now)
+        self.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
+        self.forwarder.hub.progress()
+
     def _made_anew(self) -> None:
         if self.random.random() < 0.3:
             self.cloudwatch.make_anew(self.now)
             self.journal_is_intact = False
+
+    def _blocked(self) -> None:
+        """A middlebox refuses the upgrade for a while: viewers poll."""
+        self.blocked_until = self.now + self.random.choice((0, 5_000, 10_000))
 
     def _bit_rot(self) -> None:
         """A viewer's memory loses an event, or holds one that nobody wrote."""
@@ -357,6 +399,10 @@ class World:
 
     def _view(self, viewer: Viewer) -> None:
         random = self.random
+        if "blocked" in self.plan.troubles:
+            poller = self.pollers[viewer.name]
+            poller.step(self.forwarder, self.now, 50 if self.is_healing else random.choice((0, 3)))
+            self.judge.after(viewer)
         link = viewer.link
         if link is None:
             if self.now >= viewer.retry_at and not viewer.is_final:
@@ -365,6 +411,7 @@ class World:
         for _ in range(8 if self.is_healing else random.choice((0, 1, 3))):
             message = link.take_down(random, self.toxics)
             if message is not None:
+                self.seen[_what(message)] += 1
                 self.judge.before(viewer, message)
                 viewer.take(message, self.now)
                 self.judge.after(viewer)
@@ -377,8 +424,9 @@ class World:
             viewer.retry_at = max(viewer.retry_at, self.now + 100)
 
     def _connect(self, viewer: Viewer) -> None:
-        if self.forwarder is None:
-            viewer.retry_at = self.now + 500
+        if self.forwarder is None or (self.now < self.blocked_until and not self.is_healing):
+            viewer.session.query()  # the attempt, which fails
+            viewer.closed(self.now, 500)
             return
         link = Link(next(self._links))
         self.links[link.number] = link
@@ -386,6 +434,16 @@ class World:
         viewer.opened(link, self.now)
 
     # The run
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """What tells two runs apart: how far they went, and what everybody ended up with."""
+        shown = [(viewer.session.after, sorted(viewer.good)) for viewer in self.viewers]
+        return self.now, self.steps, self.judge.marks, self.journal.head_seq, self.trace, shown
+
+    def chaos(self, steps: int = CHAOS_STEPS) -> None:
+        """Everything of the plan may go wrong."""
+        for _ in range(steps):
+            self.step()
 
     def heal(self) -> None:
         """Nothing goes wrong any more; what was written last becomes visible in time."""
@@ -405,8 +463,7 @@ class World:
             FaultError: the system is at fault.
 
         """
-        for _ in range(CHAOS_STEPS):
-            self.step()
+        self.chaos()
         self.heal()
         healed_at = self.now
         while not self.judge.is_at_rest(healed_at):
@@ -414,6 +471,12 @@ class World:
                 raise self.judge.why_not_at_rest(healed_at)
             self.step()
         self.judge.finally_()
+
+
+def _what(message: ServerMessage) -> str:
+    if isinstance(message, Welcome):
+        return "lost" if message.lost else message.outcome
+    return type(message).__name__
 
 
 def run(seed: int, only: tuple[str, ...] | None = None) -> World:

@@ -167,7 +167,7 @@ class ProtocolClient:
         opened = await connect(
             self.url + separator + urlencode(query, doseq=True),
             max_size=ACCEPTED_BYTES,
-            max_queue=4,
+            max_queue=None,
             proxy=None,
         )
         connection = Connection(self, opened, resuming="epoch" in query)
@@ -248,9 +248,10 @@ class Connection:
         await self.client.until(lambda: len(self.digests) > answered, f"the answer to {kind}")
         return self.digests[answered][1]
 
-    def cut(self) -> None:
+    async def cut(self) -> None:
         """Break the connection without a word, as a pulled cable does."""
         self.socket.transport.abort()
+        await self.socket.wait_closed()
 
     async def close(self) -> None:
         """Close it in order."""

@@ -1,0 +1,29 @@
+"""``python -m tests.simulation SEED [TROUBLE ...]`` plays one run again and tells what went on."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.simulation.fault import FaultError
+from tests.simulation.world import Plan, World, small_world
+
+
+def main() -> int:
+    """Play it; 1 where it fails."""
+    seed, troubles = int(sys.argv[1]), tuple(sys.argv[2:])
+    plan = Plan.of(seed, troubles or None)
+    out = sys.stdout.write
+    with small_world(plan):
+        world = World(plan)
+        out(f"{plan}\n")
+        try:
+            world.run()
+        except FaultError as fault:
+            out("\n".join([*world.trace, f"at {world.now}: {fault}", ""]))
+            return 1
+    out("\n".join([*world.trace, f"at rest at {world.now}, {world.judge.marks} marks", ""]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

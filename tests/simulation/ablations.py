@@ -1,0 +1,374 @@
+"""Each bracketed rule of the protocol switched off, one at a time, by overriding what keeps it.
+
+An ablation says which troubles bring its fault to light, and as which kinds of fault the judge
+may then find it. Some rules are backed by another: repairs [13] bring back what was lost by
+breaking them, and the viewer only disagreed for a while. Of those the ablation exists twice, with
+the repairs (``false red``: the ends disagree without a reason) and without that net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from forwarder import lanes
+from forwarder.http import Api
+from forwarder.ingest import LogGroup
+from forwarder.journal.memory import MemoryJournal
+from forwarder.lanes import Lanes
+from forwarder.lifecycle import Executions
+from forwarder.marks import Marks
+from forwarder.opening import Opening
+from forwarder.past import Past, last_position
+from forwarder.proofs import Proofs
+from forwarder.records import RangeTotal
+from forwarder.scan import Scan
+from forwarder.session import Session
+from tests.simulation.fault import Kind
+from tui import state
+from tui.asking import Asking, Request
+from tui.effects import Effect, Send
+from tui.holdings import Holdings
+from tui.session import ViewerSession
+from wire.digest import digest_hex
+from wire.messages import Credit, Heartbeat, RangeDigest, Welcome
+from wire.order import Interval, first_key, timestamp_of
+from wire.query import DigestQuery
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One rule switched off."""
+
+    rule: int
+    how: str
+    troubles: tuple[str, ...]
+    """What goes wrong in the runs that look for the fault."""
+    kinds: tuple[Kind, ...]
+    """As what the fault may be found."""
+    switch: Callable[[], list[Any]]
+    """The patches that switch it off."""
+    has_net: bool = True
+    """Whether the viewer asks for repairs [13]."""
+
+    def __str__(self) -> str:
+        """For the name of a test."""
+        return f"{self.rule}: {self.how}" + ("" if self.has_net else ", without repairs")
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """While it is switched off."""
+        with ExitStack() as stack:
+            for one in self.switch():
+                stack.enter_context(one)
+            if not self.has_net:
+                stack.enter_context(no_repairs())
+            yield
+
+
+def override(owner: type, name: str, value: Any) -> Any:  # noqa: ANN401 - a method of any kind
+    """A patch of a method, which must exist."""
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
+    return patch.object(owner, name, value)
+
+
+def no_repairs() -> Any:  # noqa: ANN401 - a patch
+    """The viewer never asks for a range again."""
+    put = Asking.put
+
+    def without(self: Asking, request: Request) -> bool:
+        return request.kind != "repair" and put(self, request)
+
+    return override(Asking, "put", without)
+
+
+# [1] held, with a cursor: the past outside it is still owed
+
+
+def held_is_not_honoured() -> list[Any]:
+    """Resuming in mid-history goes on with the present alone."""
+
+    def past(self: Opening, now_ms: int) -> Past:
+        if self.outcome == "resumed":
+            return Past.nothing(self.since, now_ms)
+        return Past(self.since, now_ms, history=self.query.history)
+
+    return [override(Opening, "_past", past)]
+
+
+# [2] n is dense
+
+
+def n_is_not_looked_at() -> list[Any]:
+    """A frame of the past, which moves no cursor, may be missing unseen."""
+    return [
+        override(ViewerSession, "_is_hole", lambda _self, _n: False),
+        override(ViewerSession, "_is_old", lambda _self, _n: False),
+    ]
+
+
+# [3] the borders of held are positions
+
+
+def held_in_milliseconds() -> list[Any]:
+    """A slice that ends inside a millisecond claims the whole of it."""
+    exact = Past.held.fget  # type: ignore[attr-defined]  # a property's function
+    assert exact is not None
+
+    def held(self: Past) -> Interval | None:
+        interval: Interval | None = exact(self)
+        if interval is None:
+            return None
+        low, high = interval.low, interval.high
+        return Interval(
+            None if low is None else first_key(timestamp_of(low)),
+            None if high is None else last_position(timestamp_of(high)),
+        )
+
+    return [override(Past, "held", property(held))]
+
+
+# [4] a new epoch at every start
+
+
+def one_epoch_for_ever() -> list[Any]:
+    """A journal keeps its epoch when it is opened again."""
+    return [override(MemoryJournal, "begin_epoch", lambda self: self.epoch)]
+
+
+# [5] retention takes bodies only
+
+
+def rows_go_with_their_bodies() -> list[Any]:
+    """What retention takes is forgotten: not counted, not known, not declared lost."""
+    retire = MemoryJournal.retire
+
+    def forgetting(self: MemoryJournal, **bounds: int | None) -> int:
+        before = {row.seq for row in self._rows if row.message is None}
+        taken = retire(self, **bounds)
+        for row in self._rows:
+            if row.message is None and row.seq not in before:
+                self._seq_of.pop(row.id, None)
+                self._order = [one for one in self._order if one[1] != row.seq]
+        self._revision += 1
+        return taken
+
+    return [override(MemoryJournal, "retire", forgetting)]
+
+
+# [6] rebased: unconfirmed, and held is ignored
+
+
+def held_of_another_journal() -> list[Any]:
+    """Rebased, the past within the client's old ``held`` is not sent."""
+
+    def past(self: Opening, now_ms: int) -> Past:
+        return Past(self.since, now_ms, held=self.query.held, history=self.query.history)
+
+    return [override(Opening, "_past", past)]
+
+
+def old_lines_still_count() -> list[Any]:
+    """Rebased, what the client had stays confirmed and proved."""
+
+    def rebase(self: ViewerSession, _reason: str) -> list[Effect]:
+        self.epoch, self.after, self.held, self.is_done = None, 0, None, False
+        self._asking.drop()
+        return []
+
+    return [override(ViewerSession, "rebase", rebase)]
+
+
+# [7] a cursor belongs to its filter
+
+
+def cursor_of_another_filter() -> list[Any]:
+    """A saved cursor is used whatever it was about."""
+    return [patch.object(state, "_is_about", lambda _saved, _subject: True)]
+
+
+# [8] marks only of whole scans that returned what was known
+
+
+def known_events_may_be_missing() -> list[Any]:
+    """A scan is taken for the truth though it did not return what the journal holds."""
+    return [override(LogGroup, "_returned_all", lambda _self, _comparison, _now_ms: True)]
+
+
+def unfinished_scans_count() -> list[Any]:
+    """A scan that broke off is marked like a whole one."""
+
+    def abandon(self: LogGroup, scan: Scan) -> None:
+        self.finish_scan(scan, scan.begun_ms)
+
+    return [override(LogGroup, "abandon", abandon)]
+
+
+# [9] gaps are told again after every welcome
+
+
+def gaps_are_told_once() -> list[Any]:
+    """Who was away when a gap was declared never hears of it."""
+    return [override(Session, "_gaps_again", lambda _self: None)]
+
+
+# [10] a mark comes when its events have, and describes that point of the stream
+
+
+def marks_do_not_wait() -> list[Any]:
+    """A mark overtakes what its scan had brought."""
+    return [override(Marks, "_is_reached", lambda _self, _done, _reached: True)]
+
+
+def totals_of_the_head() -> list[Any]:
+    """A mark counts what the journal holds, not what the viewer was sent."""
+
+    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
+        opening = self._opening
+        return self._group.totals.total(
+            from_, through, opening.query.filter, base=opening.base, seq=None
+        )
+
+    return [override(Proofs, "_total", total)]
+
+
+# [11] end: two scans apart, to everybody, and again
+
+
+def one_scan_is_enough() -> list[Any]:
+    """An execution has ended as soon as its last message is here."""
+    scanned = Executions.scanned
+
+    def at_once(self: Executions, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        for execution in self._open:
+            one = self._states[execution]
+            if one.status is not None:
+                one.agreed_ms = 0
+                one.over_since = one.changed = 0
+        return scanned(self, *arguments, **options)
+
+    return [override(Executions, "scanned", at_once)]
+
+
+def ends_are_told_once() -> list[Any]:
+    """Who connects after an end never hears of it."""
+    welcome, end_of = Session._welcome, LogGroup.end_of
+
+    def forgetful(self: Session, now_ms: int) -> Welcome:
+        with patch.object(LogGroup, "end_of", lambda _self, _execution: None):
+            return welcome(self, now_ms)
+
+    assert end_of is not None
+    return [override(Session, "_welcome", forgetful)]
+
+
+def ends_are_final() -> list[Any]:
+    """Late news of an execution that has ended changes nothing."""
+    return [override(Executions, "_reopen", lambda _self, _state: False)]
+
+
+# [12] what the filter skips moves the cursor
+
+
+def skipped_events_say_nothing() -> list[Any]:
+    """No empty frame announces what the filter leaves out."""
+    return [override(Lanes, "cursor_frame", lambda _self: None)]
+
+
+# [13] repair, once
+
+
+def nothing_is_sent_again() -> list[Any]:
+    """The viewer never asks for a range again."""
+    return [no_repairs()]
+
+
+def what_did_not_come_again_stays() -> list[Any]:
+    """After a repair the viewer still counts what the forwarder does not have."""
+    return [override(Holdings, "_unconfirm_unseen", lambda _self, _claim, _seen: [])]
+
+
+def repairs_without_end() -> list[Any]:
+    """A range that stays unequal is asked for again and again."""
+    return [override(Holdings, "_was_tried", lambda _self, _claim: False)]
+
+
+def a_lying_forwarder() -> Any:  # noqa: ANN401 - a patch
+    """Not an ablation: a forwarder that always counts one event more than it has."""
+    total = Proofs._total
+
+    def lying(self: Proofs, from_: int, through: int) -> RangeTotal:
+        honest = total(self, from_, through)
+        return RangeTotal(honest.count + 1, honest.digest)
+
+    return override(Proofs, "_total", lying)
+
+
+# [14] a digest over HTTP is of an epoch and a seq
+
+
+def digests_of_the_head() -> list[Any]:
+    """``/v1/digest`` says how the journal stands now, whatever ``seq`` is asked about."""
+
+    def now(self: Api, hub: Any, query: DigestQuery) -> RangeDigest:  # noqa: ANN401 - a hub
+        assert isinstance(self, Api)
+        total = hub.group.totals.total(
+            query.from_, query.through, query.filter, base=query.base, seq=None
+        )
+        return RangeDigest(
+            epoch=query.epoch,
+            from_=query.from_,
+            through=query.through,
+            seq=query.seq,
+            count=total.count,
+            digest=digest_hex(total.digest),
+        )
+
+    return [override(Api, "_range_digest", now)]
+
+
+# [15] credit is repeated, and the past gets its share
+
+
+def credit_is_said_once() -> list[Any]:
+    """The grant is not repeated at a heartbeat."""
+    on_heartbeat = ViewerSession._on_heartbeat
+
+    def silent(self: ViewerSession, message: Heartbeat, now_ms: int) -> list[Effect]:
+        effects = on_heartbeat(self, message, now_ms)
+        return [
+            effect
+            for effect in effects
+            if not (isinstance(effect, Send) and isinstance(effect.message, Credit))
+        ]
+
+    return [override(ViewerSession, "_on_heartbeat", silent)]
+
+
+def live_always_goes_first() -> list[Any]:
+    """The past gets what the present leaves over."""
+    return [patch.object(lanes, "LIVE_RUN_MAX", 10**9)]
+
+
+# [16] base
+
+
+def the_forwarder_knows_no_base() -> list[Any]:
+    """Counts of a viewer that goes on without its old lines include them."""
+    return [override(Opening, "_base", lambda _self: 0)]
+
+
+def the_viewer_knows_no_base() -> list[Any]:
+    """A viewer that goes on without its old lines has them counted."""
+    return [override(ViewerSession, "_base_of", lambda _self, _cursor: 0)]
+
+
+# [17] a known id elsewhere: the group was made anew
+
+
+def a_known_id_is_a_duplicate() -> list[Any]:
+    """Whatever its timestamp and stream, an event with a known id is ignored."""
+    return [override(LogGroup, "_is_made_anew", lambda _self, _known, _event: False)]

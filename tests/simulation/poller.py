@@ -1,0 +1,81 @@
+"""A viewer's polling in virtual time: the pure plan of it, against the forwarder's pure answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from forwarder.http import Answer as Reply
+from forwarder.http import Api
+from forwarder.pagination import NeedsBodies
+from tests.simulation.fault import FaultError, Kind
+from tui.pollplan import Answer, PollError, PollPlan
+
+if TYPE_CHECKING:
+    from tests.simulation.forwarder import Forwarder
+    from tests.simulation.viewer import Viewer
+
+ROUND_EVERY_MS = 3_000
+
+
+class Poller:
+    """One viewer's rounds."""
+
+    def __init__(self, viewer: Viewer, now: int) -> None:
+        """The first round is due at ``now``."""
+        self._viewer = viewer
+        self._plan = PollPlan(viewer.session)
+        self._next_at = now
+        self.is_in_round = False
+        self.began_at = now
+        self.has_proved = False
+        """Whether an answer has moved the viewer's green since the judge last looked."""
+
+    def step(self, forwarder: Forwarder | None, now: int, asks: int) -> None:
+        """Ask at most so much."""
+        if self._plan._session is not self._viewer.session:  # a new life
+            self._plan = PollPlan(self._viewer.session)
+            self.is_in_round = False
+        if not self.is_in_round:
+            if now < self._next_at:
+                return
+            self._plan.begin(now)
+            self.is_in_round = True
+            self.began_at = now
+        for _ in range(asks):
+            if not self._ask(forwarder, now):
+                self._plan.stop()
+                self.is_in_round = False
+                self._next_at = now + ROUND_EVERY_MS
+                break
+
+    def _ask(self, forwarder: Forwarder | None, now: int) -> bool:
+        """Ask the next question; whether the round goes on."""
+        ask = self._plan.next()
+        if ask is None:
+            return False
+        answer = None if forwarder is None else self._get(forwarder, ask.target, now)
+        if answer is None:
+            return False
+        before = self._viewer.complete_through or -1
+        try:
+            self._viewer.apply(self._plan.answered(ask, answer, now))
+        except PollError as error:
+            if answer.status == HTTPStatus.BAD_REQUEST:
+                raise FaultError(Kind.NEVER_CONVERGES, f"{ask.target}: {error}") from error
+            return False
+        self.has_proved |= (self._viewer.complete_through or -1) > before
+        return True
+
+    def _get(self, forwarder: Forwarder, target: str, now: int) -> Answer | None:
+        """One request; None where it broke off, as while bodies are fetched."""
+        steps = Api({forwarder.group.name: forwarder.hub}).answer("GET", target, None, now)
+        while True:
+            try:
+                needed = next(steps)
+            except StopIteration as stop:
+                reply: Reply = stop.value
+                return Answer(reply.status, reply.body)
+            if isinstance(needed, NeedsBodies):
+                forwarder.fetch_bodies(needed.from_, needed.through)
+                return None

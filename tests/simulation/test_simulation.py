@@ -1,0 +1,82 @@
+"""2,000 runs by seed: nothing lost, nothing doubled, nothing falsely green, and then at rest.
+
+A run that fails says its seed; ``python -m tests.simulation SEED`` plays it again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
+from tests.simulation.world import Plan, World, run, small_world
+
+RUNS = 2_000
+CHUNK = 100
+
+
+@pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
+def test_nothing_is_lost_doubled_or_falsely_green(first: int) -> None:
+    seen: Counter[str] = Counter()
+    lines = marks = 0
+    for seed in range(first, first + CHUNK):
+        world = run(seed)
+        seen += world.seen
+        marks += world.judge.marks
+        lines += sum(len(viewer.good) for viewer in world.viewers)
+    # A system that shows nothing, or a chaos in which nothing happens, must not pass.
+    assert lines > 50 * CHUNK
+    assert marks > 10 * CHUNK
+    for what in ("fresh", "resumed", "rebased", "lost", "Gap", "DigestReply", "End", "Bye"):
+        assert seen[what] > 0, f"no {what} in {CHUNK} runs"
+
+
+REPLAY = """
+import sys
+from tests.simulation.world import run
+for seed in range(3):
+    print(run(seed).fingerprint())
+"""
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    prints = {
+        subprocess.run(
+            [sys.executable, "-c", REPLAY],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(prints) == 1
+    assert b"line" in prints.pop()
+
+
+def repaired(*, without_end: bool) -> float:
+    """How often over a viewer of a forwarder that always lies has its range sent again."""
+    plan = Plan.of(4, ("cut",))
+    patches = [a_lying_forwarder(), *(repairs_without_end() if without_end else [])]
+    with small_world(plan):
+        for one in patches:
+            one.start()
+        try:
+            world = World(plan)
+            world.chaos()
+            world.heal()
+            world.chaos(60)
+        finally:
+            for one in patches:
+                one.stop()
+    return max(
+        viewer.repaired_ms / (world.now - (viewer.session.since or 0)) for viewer in world.viewers
+    )
+
+
+def test_a_forwarder_that_lies_is_not_asked_for_ever() -> None:
+    assert 0 < repaired(without_end=False) < 1.5
+    assert repaired(without_end=True) > 2
