@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from tests.simulation.fault import FaultError
-from tests.simulation.world import Plan, World, small_world
+from tests.simulation.plan import Plan, small_world
+from tests.simulation.world import World
 
 
 def main() -> int:

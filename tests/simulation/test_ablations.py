@@ -50,7 +50,9 @@ ABLATIONS = [
         off.held_in_milliseconds,
         has_net=False,
     ),
-    Ablation(4, "one epoch for ever", ("rollback", "cut"), (Kind.DISHONEST,), one_epoch_for_ever),
+    Ablation(
+        4, "one epoch for ever", ("rollback", "cut"), (Kind.DISHONEST,), off.one_epoch_for_ever
+    ),
     Ablation(
         5,
         "rows go with their bodies",

@@ -13,7 +13,8 @@ from collections import Counter
 import pytest
 
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
-from tests.simulation.world import Plan, World, run, small_world
+from tests.simulation.plan import Plan, small_world
+from tests.simulation.world import World, run
 
 RUNS = 2_000
 CHUNK = 100

@@ -6,15 +6,9 @@ a bound every viewer must be green, whole and at rest.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import count
 from random import Random
-from types import ModuleType
-from unittest.mock import patch
 
 from forwarder.journal.memory import MemoryJournal
 from tests.simulation.cloudwatch import CloudWatch
@@ -22,95 +16,14 @@ from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
 from tests.simulation.judge import Judge
 from tests.simulation.link import Link, Toxics
+from tests.simulation.plan import FILTERS, START, STREAMS, Plan, small_world
 from tests.simulation.poller import Poller
+from tests.simulation.troubles import Saboteur
 from tests.simulation.viewer import Saved, Viewer
 from wire.messages import ServerMessage, Welcome
-from wire.query import Filter
 
-START = 10_000_000
-STREAMS = ("job/a1", "job/b2", "other/c3")
-EXECUTIONS = ("a1", "b2", "c3")
-FILTERS = (
-    Filter(),
-    Filter(),
-    Filter(streams=(STREAMS[0],)),
-    Filter(executions=(EXECUTIONS[1],)),
-    Filter(prefixes=("job/",)),
-    Filter(streams=(STREAMS[2],), executions=(EXECUTIONS[0],)),
-    Filter(prefixes=("nothing",)),
-)
 CHAOS_STEPS = 110
-HEAL_STEPS = 400
 HEAL_MS = 180_000
-
-TROUBLES = (
-    "cut", "half open", "drop", "duplicate", "reorder", "drop up", "restart", "rollback",
-    "journal lost", "retention", "stream deleted", "flap", "break off", "viewer crash",
-    "made anew", "bit rot", "late", "bursts", "overload", "blocked",
-    "gap", "refilter",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is made of."""
-
-    seed: int
-    troubles: tuple[str, ...]
-    counted_ids: bool
-    frame_events: int
-    credit: int
-    viewers: int
-    page_events: int
-
-    @classmethod
-    def of(cls, seed: int, only: tuple[str, ...] | None = None) -> Plan:
-        """The plan of a seed; ``only`` these troubles where that is given."""
-        random = Random(seed)
-        amount = random.choice((1, 2, 3, 5, 8))
-        drawn = tuple(sorted(random.sample(TROUBLES, amount)))
-        return cls(
-            seed,
-            drawn if only is None else only,
-            counted_ids=random.random() < 0.5,
-            frame_events=random.choice((1, 2, 3, 5, 9)),
-            credit=random.choice((2, 8, 20, 1000)),
-            viewers=random.choice((1, 1, 2, 3)),
-            page_events=random.choice((1, 3, 7, 50)),
-        )
-
-
-@contextmanager
-def small_world(plan: Plan) -> Iterator[None]:
-    """Bounds that are hundreds and minutes in life are a few and seconds here."""
-    values = {
-        "FRAME_EVENTS_MAX": plan.frame_events,
-        "FIRST_ROWS": 2,
-        "EXAMINED_ROWS_MAX": 6,
-        "WINDOW_FIRST_MS": 5_000,
-        "RECENT_EVERY_MS": 4_000,
-        "RECENT_SPAN_MS": 15_000,
-        "DEEP_EVERY_MS": 9_000,
-        "DEEP_SHARE": 2,
-        "DRAIN_MS": 5_000,
-        "CREDIT_EVENTS": plan.credit,
-    }
-    with ExitStack() as stack:
-        for name, value in values.items():
-            homes = [one for one in _modules() if hasattr(one, name)]
-            assert homes, f"no module has {name} any more"
-            for home in homes:
-                stack.enter_context(patch.object(home, name, value))
-        yield
-
-
-def _modules() -> list[ModuleType]:
-    """The modules of both pure cores, wherever a constant of theirs was imported to."""
-    return [
-        module
-        for name, module in sys.modules.items()
-        if name.partition(".")[0] in ("forwarder", "tui")
-    ]
 
 
 class World:
@@ -129,7 +42,7 @@ class World:
         self._messages = count(1)
         self.live_streams = list(STREAMS)
         self._write_past()
-        self.journal = self._new_journal()
+        self.journal = self.new_journal()
         self.records: list[ScanRecord] = []
         self.lost: set[str] = set()
         self.forwarder: Forwarder | None = self._start()
@@ -143,13 +56,14 @@ class World:
         self.saved: dict[str, Saved | None] = {}
         self.journal_is_intact = True
         self.judge = Judge(self)
+        self.saboteur = Saboteur(self)
         self.trace: list[str] = []
         self.seen: Counter[str] = Counter()
         """What happened to the viewers: outcomes, closes, ends, losses."""
 
     # What there is
 
-    def _new_journal(self) -> MemoryJournal:
+    def new_journal(self) -> MemoryJournal:
         return MemoryJournal("group", make_epoch=lambda: f"e{next(self._epochs)}")
 
     def _start(self) -> Forwarder:
@@ -184,7 +98,7 @@ class World:
         self.now += random.choice(stride)
         if not self.is_healing:
             self._write()
-            self._trouble()
+            self.saboteur.act()
         self._forward()
         for viewer in self.viewers:
             self._view(viewer)
@@ -227,148 +141,6 @@ class World:
             # must be older than any of the new one's.
             at = min(max(at, self.cloudwatch.created.get(stream, at)), self.now)
         return at, delay
-
-    # Troubles
-
-    def _trouble(self) -> None:
-        """At most one new trouble a step, of those in the plan."""
-        random = self.random
-        if random.random() > 0.18:
-            return
-        trouble = random.choice(self.plan.troubles)
-        method = getattr(self, "_" + trouble.replace(" ", "_"), None)
-        if method is not None:
-            self.trace.append(f"{self.now} {trouble}")
-            method()
-
-    def _linked(self) -> list[Viewer]:
-        return [viewer for viewer in self.viewers if viewer.link is not None]
-
-    def _cut(self) -> None:
-        for viewer in self._linked():
-            if self.random.random() < 0.7:
-                self._pull(viewer)
-                viewer.closed(self.now, self.random.choice((0, 500, 3_000)))
-
-    def _half_open(self) -> None:
-        for viewer in self._linked():
-            self._pull(viewer)
-
-    def _pull(self, viewer: Viewer) -> None:
-        assert viewer.link is not None
-        viewer.link.cut()
-        if self.forwarder is not None and self.random.random() < 0.8:
-            self.forwarder.disconnect(viewer.link.number)
-
-    def _drop(self) -> None:
-        self.toxics.drop = self.random.choice((0.0, 0.1, 0.4))
-
-    def _duplicate(self) -> None:
-        self.toxics.duplicate = self.random.choice((0.0, 0.2, 0.5))
-
-    def _reorder(self) -> None:
-        self.toxics.reorder = self.random.choice((0.0, 0.2, 0.6))
-
-    def _drop_up(self) -> None:
-        self.toxics.drop_up = self.random.choice((0.0, 0.3, 0.9))
-
-    def _restart(self) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
-        """SIGKILL of the forwarder; it is started again a little later."""
-        if self.forwarder is None:
-            return
-        for link in self.links.values():
-            link.cut()
-        for viewer in self._linked():
-            viewer.closed(self.now, self.random.choice((0, 500, 3_000)))
-        self.forwarder = None
-        self.down_until = self.now + self.random.choice((0, 300, 4_000))
-
-    def _rollback(self) -> None:
-        if self.random.random() < 0.5 or not self.copies:
-            self.copies.append(self.journal.copy())
-            return
-        self._kill()
-        self.journal = self.random.choice(self.copies).copy()
-        self.journal_is_intact = False
-
-    def _journal_lost(self) -> None:
-        if self.random.random() < 0.4:
-            self._kill()
-            self.journal = self._new_journal()
-            self.journal_is_intact = False
-
-    def _retention(self) -> None:
-        if self.forwarder is not None:
-            self.forwarder.retain_ms = self.random.choice((1_000, 6_000))
-
-    def _stream_deleted(self) -> None:
-        if self.random.random() < 0.3 and len(self.live_streams) > 1:
-            stream = self.random.choice(self.live_streams)
-            self.cloudwatch.delete_stream(stream, self.now)
-            if self.random.random() < 0.5:
-                self.live_streams.remove(stream)
-
-    def _flap(self) -> None:
-        """All events of a stream round some time are not returned for a while."""
-        random = self.random
-        stream = random.choice(STREAMS)
-        middle = self.now - random.choice((0, 500, 5_000))
-        width = random.choice((500, 3_000, 20_000))
-        span = (self.now, self.now + random.choice((300, 2_000, 6_000)))
-        for one in self.cloudwatch.stored:
-            if one.event.stream == stream and abs(one.event.timestamp - middle) <= width:
-                one.hidden.append(span)
-
-    def _break_off(self) -> None:
-        if self.forwarder is not None and self.forwarder.tasks:
-            self.forwarder.break_off(self.random.choice(self.forwarder.tasks), self.now)
-
-    def _viewer_crash(self) -> None:
-        viewer = self.random.choice(self.viewers)
-        if self.random.random() < 0.6:
-            self.saved[viewer.name] = viewer.save()
-            return
-        if viewer.link is not None:
-            self._pull(viewer)
-        viewer.crash(self.saved.get(viewer.name))
-        viewer.retry_at = self.now + self.random.choice((0, 500, 3_000))
-
-    def _refilter(self) -> None:
-        """A viewer ends, and the next one is told to watch something else."""
-        viewer = self.random.choice(self.viewers)
-        if viewer.link is not None:
-            self._pull(viewer)
-        saved = viewer.save()
-        viewer.wanted = self.random.choice(FILTERS)
-        viewer.crash(saved)
-        viewer.retry_at = self.now + self.random.choice((0, 500))
-
-    def _gap(self) -> None:
-        """Retention takes what was never scanned: the forwarder declares it."""
-        if self.forwarder is None or self.random.random() < 0.5:
-            return
-        through = self.now - self.random.choice((100, 4_000, 15_000))
-        from_ = through - self.random.choice((0, 300, 2_000))
-        known = self.journal.known([one.event.id for one in self.cloudwatch.stored])
-        self.cloudwatch.expire(from_, through, set(known), self.now)
-        self.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
-        self.forwarder.hub.progress()
-
-    def _made_anew(self) -> None:
-        if self.random.random() < 0.3:
-            self.cloudwatch.make_anew(self.now)
-            self.journal_is_intact = False
-
-    def _blocked(self) -> None:
-        """A middlebox refuses the upgrade for a while: viewers poll."""
-        self.blocked_until = self.now + self.random.choice((0, 5_000, 10_000))
-
-    def _bit_rot(self) -> None:
-        """A viewer's memory loses an event, or holds one that nobody wrote."""
-        self.random.choice(self.viewers).rot(self.random)
 
     # Everybody does a little
 

@@ -1,0 +1,95 @@
+"""What a run is made of, by its seed, and the small world that it happens in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from random import Random
+from types import ModuleType
+from unittest.mock import patch
+
+from wire.query import Filter
+
+START = 10_000_000
+STREAMS = ("job/a1", "job/b2", "other/c3")
+EXECUTIONS = ("a1", "b2", "c3")
+FILTERS = (
+    Filter(),
+    Filter(),
+    Filter(streams=(STREAMS[0],)),
+    Filter(executions=(EXECUTIONS[1],)),
+    Filter(prefixes=("job/",)),
+    Filter(streams=(STREAMS[2],), executions=(EXECUTIONS[0],)),
+    Filter(prefixes=("nothing",)),
+)
+
+TROUBLES = (
+    "cut", "half open", "drop", "duplicate", "reorder", "drop up", "restart", "rollback",
+    "journal lost", "retention", "stream deleted", "flap", "break off", "viewer crash",
+    "made anew", "bit rot", "late", "bursts", "overload", "blocked",
+    "gap", "refilter",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of."""
+
+    seed: int
+    troubles: tuple[str, ...]
+    counted_ids: bool
+    frame_events: int
+    credit: int
+    viewers: int
+    page_events: int
+
+    @classmethod
+    def of(cls, seed: int, only: tuple[str, ...] | None = None) -> Plan:
+        """The plan of a seed; ``only`` these troubles where that is given."""
+        random = Random(seed)
+        amount = random.choice((1, 2, 3, 5, 8))
+        drawn = tuple(sorted(random.sample(TROUBLES, amount)))
+        return cls(
+            seed,
+            drawn if only is None else only,
+            counted_ids=random.random() < 0.5,
+            frame_events=random.choice((1, 2, 3, 5, 9)),
+            credit=random.choice((2, 8, 20, 1000)),
+            viewers=random.choice((1, 1, 2, 3)),
+            page_events=random.choice((1, 3, 7, 50)),
+        )
+
+
+@contextmanager
+def small_world(plan: Plan) -> Iterator[None]:
+    """Bounds that are hundreds and minutes in life are a few and seconds here."""
+    values = {
+        "FRAME_EVENTS_MAX": plan.frame_events,
+        "FIRST_ROWS": 2,
+        "EXAMINED_ROWS_MAX": 6,
+        "WINDOW_FIRST_MS": 5_000,
+        "RECENT_EVERY_MS": 4_000,
+        "RECENT_SPAN_MS": 15_000,
+        "DEEP_EVERY_MS": 9_000,
+        "DEEP_SHARE": 2,
+        "DRAIN_MS": 5_000,
+        "CREDIT_EVENTS": plan.credit,
+    }
+    with ExitStack() as stack:
+        for name, value in values.items():
+            homes = [one for one in _modules() if hasattr(one, name)]
+            assert homes, f"no module has {name} any more"
+            for home in homes:
+                stack.enter_context(patch.object(home, name, value))
+        yield
+
+
+def _modules() -> list[ModuleType]:
+    """The modules of both pure cores, wherever a constant of theirs was imported to."""
+    return [
+        module
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("forwarder", "tui")
+    ]
