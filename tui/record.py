@@ -1,8 +1,9 @@
 """The record: what is displayed, in display order, with marks and what is declared missing.
 
-NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``gap`` (a range
-that compared unequal is one in the state ``unproved``), ``lost``, ``evicted``, and ``status``
-last. The screen and plain output write the same.
+NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``connection``
+(each one that was taken up), ``gap`` (a range that compared unequal is one in the state
+``unproved``), ``lost``, ``evicted``, ``outage`` (each disconnection), and ``status`` last. The
+screen and plain output write the same.
 """
 
 from __future__ import annotations
@@ -57,7 +58,17 @@ def entries(engine: Engine) -> Iterator[dict[str, Any]]:
             "digest": mark.digest,
             "equal": mark.equal,
         }
+    for target in status.targets:
+        for one in target.connections:
+            yield {
+                "type": "connection",
+                "target": target.target,
+                "at": one.at_ms,
+                "outcome": one.outcome,
+                "epoch": one.epoch,
+            }
     yield from _missing(status)
+    yield from _outages(status)
     yield {
         "type": "status",
         "state": status.state,
@@ -93,6 +104,21 @@ def _events(engine: Engine) -> Iterator[dict[str, Any]]:
                 **event(row, groups[row.lane]),
                 "late": row.late_ms > 0,
                 "confirmed": timeline.is_confirmed(row),
+            }
+
+
+def _outages(status: Status) -> Iterator[dict[str, Any]]:
+    for target in status.targets:
+        for outage in target.outages:
+            yield {
+                "type": "outage",
+                "target": target.target,
+                "from": outage.began_ms,
+                "through": outage.ended_ms,
+                "code": outage.code,
+                "reason": outage.reason,
+                "recovered": outage.recovered,
+                "outcome": outage.outcome,
             }
 
 

@@ -96,6 +96,7 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
         ends=holdings.ends,
         history=tuple(story.history),
         outages=story.outages,
+        connections=tuple(story.connections),
     )
 
 

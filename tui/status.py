@@ -122,6 +122,14 @@ class Outage(msgspec.Struct, frozen=True):
     """How the forwarder took the viewer back."""
 
 
+class ConnectionEntry(msgspec.Struct, frozen=True):
+    """A connection that the forwarder took up."""
+
+    at_ms: int
+    outcome: Outcome
+    epoch: str
+
+
 class HistoryEntry(msgspec.Struct, frozen=True):
     """A change of state."""
 
@@ -200,6 +208,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[HistoryEntry, ...]
     """Newest last, bounded."""
     outages: tuple[Outage, ...]
+    """Newest last, bounded."""
+    connections: tuple[ConnectionEntry, ...] = ()
     """Newest last, bounded."""
 
 

@@ -26,7 +26,7 @@ from tui.effects import (
 )
 from tui.rows import Rule, RuleKind, rule_key
 from tui.session import ViewerSession
-from tui.status import HistoryEntry, Outage, TargetState
+from tui.status import ConnectionEntry, HistoryEntry, Outage, TargetState
 
 QUIET_MS: Final = 10_000
 """Live without a new line for so long is called quiet."""
@@ -36,6 +36,7 @@ LAG_MS: Final = 10_000
 
 HISTORY_MAX: Final = 200
 OUTAGES_MAX: Final = 100
+CONNECTIONS_MAX: Final = 200
 RULES_MAX: Final = 10_000
 """Rules that may still change; an older one stays in the list as it is."""
 
@@ -101,6 +102,8 @@ class Story:
         self._failed = False
         self._state: TargetState = "connecting"
         self._outages: deque[Outage] = deque(maxlen=OUTAGES_MAX)
+        self.connections: deque[ConnectionEntry] = deque(maxlen=CONNECTIONS_MAX)
+        """Newest last."""
         self._outage_lines = 0
         self._outage_key = 0
         self._rules: dict[str, Rule] = {}
@@ -146,7 +149,8 @@ class Story:
             match effect:
                 case Stored():
                     self._stored(effect, now_ms)
-                case Welcomed():
+                case Welcomed(outcome, epoch):
+                    self.connections.append(ConnectionEntry(now_ms, outcome, epoch))
                     self._is_live = self.was_connected = True
                     self._is_polling, self.detail = False, ""
                     self.attempt, self.retry_at_ms = 0, None
