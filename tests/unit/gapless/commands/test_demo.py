@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from gapless import cli
+from gapless.commands import demo
+from gapless.errors import EXIT_FAILURE, GaplessError
+from gapless.processes import PartFailedError
+from gapless.viewing import Viewing
+
+READY = {
+    "ready": True,
+    "websocket": "ws://127.0.0.1:5/v1/tail",
+    "control": "http://127.0.0.1:6",
+    "group": "/gapless/demo",
+}
+
+
+class FakePart:
+    """A simulator that is ready at once, and ends when it is told."""
+
+    def __init__(self) -> None:
+        self.is_running = True
+        self.arguments: list[str] = []
+
+    def ready(self) -> dict[str, Any]:
+        return READY
+
+    def failure(self) -> PartFailedError:
+        return PartFailedError("the simulator broke down", EXIT_FAILURE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *given: object) -> None:
+        self.is_running = False
+
+
+@pytest.fixture
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePart:
+    one = FakePart()
+
+    def start(name: str, arguments: list[str]) -> FakePart:
+        assert name == "the simulator"
+        one.arguments = arguments
+        held = Path(arguments[-1])
+        assert held.exists()
+        return one
+
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(demo, "start", start)
+    return one
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Viewing]:
+    seen: list[Viewing] = []
+
+    def watch(viewing: Viewing) -> int:
+        seen.append(viewing)
+        return 0
+
+    monkeypatch.setattr(demo, "watch", watch)
+    return seen
+
+
+def test_the_viewer_watches_what_the_simulator_serves_from_the_beginning(
+    part: FakePart, watched: list[Viewing], tmp_path: Path
+) -> None:
+    assert cli.run(["demo", "--seed", "7", "--connect-after", "0s", "--cloudwatch", "moto"]) == 0
+    assert part.arguments[:5] == ["simulate", "--seed", "7", "--cloudwatch", "moto"]
+    (viewing,) = watched
+    assert viewing.targets[0].url == READY["websocket"]
+    assert viewing.targets[0].group == READY["group"]
+    assert viewing.control == READY["control"]
+    assert viewing.since is not None
+    assert not part.is_running
+    assert list((tmp_path / "lifelines").iterdir()) == []
+
+
+def test_a_simulator_that_broke_down_says_why(
+    part: FakePart,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def watch(viewing: Viewing) -> int:
+        del viewing
+        part.is_running = False
+        return 0
+
+    monkeypatch.setattr(demo, "watch", watch)
+    assert cli.run(["demo"]) == 1
+    assert capsys.readouterr().err == "gapless: the simulator broke down\n"
+
+
+def test_the_countdown_ends_early_with_the_simulator(part: FakePart) -> None:
+    part.is_running = False
+    with pytest.raises(GaplessError, match="broke down"):
+        demo._count_down(60_000, part)  # type: ignore[arg-type]  # has what it needs of a part

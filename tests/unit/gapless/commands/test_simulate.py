@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapless import cli
+from gapless.commands.simulate import forwarder_command
+from gapless.runs import Run
+
+
+def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -> None:
+    arguments = list(forwarder_command(Run(Path("/runs/one")), "/jobs")("http://127.0.0.1:1"))
+    text = " ".join(arguments)
+    assert "-m gapless forward /jobs --endpoint-url http://127.0.0.1:1 --port 0" in text
+    assert "--journal /runs/one/journal.sqlite3" in text
+    assert "--while-held /runs/one/held" in text
+    assert "(?P<FAILED>FAILED)" in arguments[arguments.index("--lifecycle") + 1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rate", "0"], ["--executions", "0"], ["--cloudwatch", "aws"], ["--seed", "x"]]
+)
+def test_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["simulate", *arguments]) == 2
+    assert arguments[0] in capsys.readouterr().err
