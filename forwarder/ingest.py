@@ -80,6 +80,7 @@ class LogGroup:
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
         self._suspects: set[str] = set()
+        self._missed_ingested: dict[str, int] = {}
         self._gaps = Gaps(self.journal, self._notices.append)
         self._executions = Executions(self._lifecycle)
         over = {} if self._lifecycle is None else self.journal.over(self._lifecycle.rule)
@@ -274,7 +275,11 @@ class LogGroup:
         if comparison.is_whole():
             return True
         missing = comparison.missing(now_ms)
-        self._suspects.update(row.stream for row in missing)
+        for row in missing:
+            self._suspects.add(row.stream)
+            if row.ingestion_time is not None:
+                before = self._missed_ingested.get(row.stream, row.ingestion_time)
+                self._missed_ingested[row.stream] = min(before, row.ingestion_time)
         return not missing
 
     def take_suspects(self) -> set[str]:
@@ -282,8 +287,17 @@ class LogGroup:
         suspects, self._suspects = self._suspects, set()
         return suspects
 
+    def lacks_older(self, stream: str, created_ms: int) -> bool:
+        """Whether scans failed to return an event of a log stream from before it was made.
+
+        If so, there was another of that name, which was deleted.
+        """
+        ingested = self._missed_ingested.get(stream)
+        return ingested is not None and ingested < created_ms
+
     def stream_deleted(self, stream: str) -> None:
         """CloudWatch has no such log stream any more: its events may be missing from scans."""
+        self._missed_ingested.pop(stream, None)
         self._deleted[stream] = self.journal.head_seq
 
     def declare_gap(self, from_: int, through: int, state: GapState, reason: str) -> GapRecord:

@@ -13,7 +13,6 @@ from forwarder.config import DAY_MS, Config
 from forwarder.errors import CloudWatchError
 from forwarder.ingest import LogGroup
 from forwarder.wants import OLDER_THAN_GROUP_MS
-from wire.order import Interval, first_key, last_key
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
@@ -24,8 +23,6 @@ STREAM_ASKED_EVERY_MS: Final = 30_000
 """How often it is asked after the same log stream."""
 GROUP_AGE_MS: Final = 35 * DAY_MS
 """How old a log group is taken to be while that is not known."""
-SAME_MS_ROWS: Final = 1_000
-"""Rows of a log stream's first millisecond that are looked at."""
 
 
 class Upkeep:
@@ -140,17 +137,9 @@ class Upkeep:
             self._asked_ms.pop(stream, None)
 
     def _is_made_anew(self, stream: StreamInfo) -> bool:
-        """Whether events of it were ingested before it was made: there was another before."""
-        for name, first, _, _ in self._group.journal.streams():
-            if name == stream.name and stream.created is not None:
-                moment = Interval(first_key(first), last_key(first))
-                created = stream.created
-                return any(
-                    row.ingestion_time is not None and row.ingestion_time < created
-                    for row in self._group.journal.read_between(moment, SAME_MS_ROWS)
-                    if row.stream == name
-                )
-        return False
+        """Whether events that are missing were ingested before it was made: of another one."""
+        created = stream.created
+        return created is not None and self._group.lacks_older(stream.name, created)
 
     def _forget_old_answers(self) -> None:
         old_ms = self._clock() - STREAM_ASKED_EVERY_MS

@@ -21,7 +21,6 @@ from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
 from wire.messages import Events, Upstream
-from wire.order import Interval, first_key, last_key
 from wire.query import History, TailQuery
 
 HEARTBEAT_MS = 2_000
@@ -283,20 +282,9 @@ class Forwarder:
         """Of suspected log streams: do they exist, and are they the ones that were known?"""
         for stream in sorted(self._suspects):
             created = self.cloudwatch.created.get(stream)
-            if created is None or self._is_made_anew(stream, created):
+            if created is None or self.group.lacks_older(stream, created):
                 self.group.stream_deleted(stream)
         self._suspects.clear()
-
-    def _is_made_anew(self, stream: str, created: int) -> bool:
-        for name, first, _, _ in self.journal.streams():
-            if name == stream:
-                moment = Interval(first_key(first), last_key(first))
-                return any(
-                    row.ingestion_time is not None and row.ingestion_time < created
-                    for row in self.journal.read_between(moment, 1_000)
-                    if row.stream == name
-                )
-        return False
 
     def retain(self, now: int) -> None:
         """Take bodies that are too old and that nobody connected is owed."""

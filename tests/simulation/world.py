@@ -114,7 +114,7 @@ class World:
         at = self.now - random.choice((0, 0, 1, 300))
         for _ in range(amount if self.live_streams else 0):
             stream = random.choice(self.live_streams)
-            at, delay = self._stamp(stream, at)
+            at, delay = self._stamp(at)
             is_over = random.random() < 0.01
             text = f"line {next(self._messages)}{' DONE ok' if is_over else ''}"
             self.cloudwatch.put(stream, at, text, self.now, delay)
@@ -122,7 +122,7 @@ class World:
                 self.live_streams.remove(stream)
                 break
 
-    def _stamp(self, stream: str, at: int) -> tuple[int, int]:
+    def _stamp(self, at: int) -> tuple[int, int]:
         """Timestamp of the next event of a batch, and in how many ms it can be seen."""
         random, troubles = self.random, self.plan.troubles
         delay = random.choice((0, 0, 200, 1_500))
@@ -136,10 +136,6 @@ class World:
                 delay = random.choice((4_000, 20_000))
         elif "bursts" not in troubles:
             at = max(at, self.now - random.choice((0, 0, 50)))
-        if {"stream deleted", "made anew"} & set(troubles):
-            # A stream is known to be another than before by its first event: the old one's
-            # must be older than any of the new one's.
-            at = min(max(at, self.cloudwatch.created.get(stream, at)), self.now)
         return at, delay
 
     # Everybody does a little
