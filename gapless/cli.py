@@ -70,7 +70,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every option is also read from GAPLESS_* variables and from config.toml in the "
-    "user's settings directory (or the file that GAPLESS_CONFIG names).",
+    "user's settings directory (or the file that GAPLESS_CONFIG names). Shell completion: "
+    'eval "$(_GAPLESS_COMPLETE=bash_source gapless)"; likewise zsh_source, fish_source.',
 )
 @click.version_option(__version__, prog_name="gapless")
 @click.pass_context

@@ -24,9 +24,9 @@ from gapless.terminal import left_in_order
 
 if TYPE_CHECKING:
     from tui.controls import Controls
-    from tui.cursor import Cursor
     from tui.engine import Engine
     from tui.goal import Outcome
+    from tui.target import TargetSpec
     from wire.query import Filter
 
 
@@ -169,23 +169,10 @@ def make_engine(viewing: Viewing, now_ms: int, *, cursors: Path | None) -> Engin
     """The engine for the targets, with its goal and the cursors of an earlier run."""
     from tui.engine import Engine  # noqa: PLC0415 - websockets is slow to import
     from tui.goal import Goal  # noqa: PLC0415 - with it
-    from tui.target import TargetSpec  # noqa: PLC0415 - with it
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
-    specs = [
-        TargetSpec(
-            url=target.url,
-            name=target.name,
-            group=target.group,
-            filter=wanted,
-            since=viewing.since,
-            token=viewing.token,
-            identity=target.key,
-            cursor=_load_cursor(viewing, target, wanted),
-        )
-        for target in viewing.targets
-    ]
+    specs = [_spec(viewing, target, wanted) for target in viewing.targets]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
     return Engine(specs, goal=goal, cursors=cursors)
@@ -257,13 +244,27 @@ def _cursors(viewing: Viewing) -> Path | None:
     return None if viewing.control else state_dir("cursors")
 
 
-def _load_cursor(viewing: Viewing, target: Watched, wanted: Filter) -> Cursor | None:
-    if not viewing.resume:
-        return None
-    from tui import state  # noqa: PLC0415 - with the engine
+def _spec(viewing: Viewing, target: Watched, wanted: Filter) -> TargetSpec:
+    """A target for the engine; with ``--resume`` it goes on where the last run about it was.
 
-    saved = state.load(state_dir("cursors"), target.key, target.group, wanted, viewing.since)
-    return None if saved is None else saved.cursor
+    A cursor is worth something only with the ``since`` that it was made with [7].
+    """
+    from tui import state  # noqa: PLC0415 - websockets is slow to import
+    from tui.target import TargetSpec  # noqa: PLC0415 - with it
+
+    saved = None
+    if viewing.resume:
+        saved = state.load(state_dir("cursors"), target.key, target.group, wanted)
+    return TargetSpec(
+        url=target.url,
+        name=target.name,
+        group=target.group,
+        filter=wanted,
+        since=viewing.since if saved is None else saved.subject.since,
+        token=viewing.token,
+        identity=target.key,
+        cursor=None if saved is None else saved.cursor,
+    )
 
 
 def _controls(viewing: Viewing) -> Controls | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -56,7 +57,11 @@ _LINES_MAX: Final = 1_000_000
 )
 @click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
 @click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="No lines that match.")
-@click.option("--level", type=click.Choice(LEVELS), help="Only lines of this level or above.")
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="Only lines of this level or above.",
+)
 @click.option(
     "--output",
     type=click.Choice(["text", "json", "raw"]),
@@ -103,12 +108,25 @@ def command(
     if not targets:
         return _offer(choice)
     token = read_token(token_file)
+    _check_record(options["record"])
     from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - only once it is clear what
 
     with contextlib.ExitStack() as stack:
         load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
         watched = tuple(_watched(stack, target, choice, load) for target in targets)
         return watch(Viewing(targets=watched, token=token, **options))
+
+
+def _check_record(record: Path | None) -> None:
+    """Find out before hours of watching that the record could not be written.
+
+    Raises:
+        UsageError: there is no such folder, or nothing may be written into it.
+
+    """
+    if record is not None and not os.access(record.absolute().parent, os.W_OK | os.X_OK):
+        msg = f"cannot write the record {record}: its folder is missing or not ours to write"
+        raise UsageError(msg)
 
 
 def _watched(

@@ -211,6 +211,15 @@ def test_grep_exclude_and_lines(moto: RawMoto, group: str, tmp_path: Path) -> No
     assert run(tmp_path, *common, "--level", "error").stdout == ""
 
 
+def test_going_on_where_the_last_run_ended(moto: RawMoto, group: str, tmp_path: Path) -> None:
+    arguments = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
+    assert run(tmp_path, *arguments).stdout.count("\n") == 10
+    moto.put(group, STREAM, [(now_ms(), f"since then {i}") for i in range(3)])
+    again = run(tmp_path, *arguments, "--resume")
+    assert again.stdout == "since then 0\nsince then 1\nsince then 2\n"
+    assert run(tmp_path, *arguments, "--no-resume").stdout.count("\n") == 13
+
+
 def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> None:
     with Part("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as part:
         assert part.process.stdout is not None

@@ -24,6 +24,7 @@ def test_the_levels_are_the_viewer_s() -> None:
         (["ws://127.0.0.1", "--lines", "-1"], "--lines"),
         (["ws://127.0.0.1", "--token-file", "/no/such/file"], "cannot read the token file"),
         (["ws://127.0.0.1", "--endpoint-url", "moto"], "is not a URL"),
+        (["ws://127.0.0.1", "--record", "/no/such/folder/record"], "cannot write the record"),
         (["ws://127.0.0.1", "--order", "random"], "--order"),
     ],
 )
