@@ -123,8 +123,9 @@ class Feed:
         executions: Sequence[str] = (),
         *,
         is_owed: bool = True,
+        until_ms: int | None = None,
     ) -> None:
-        """A viewer wants the past since then; stays so until ``unwant``.
+        """A viewer wants the past since then; stays so until ``unwant`` or ``until_ms``.
 
         Args:
             key: the viewer; wanting again replaces what it wanted before.
@@ -132,9 +133,10 @@ class Feed:
             history: which end of the past to fetch first.
             executions: those that it names, whose end it waits for.
             is_owed: whether some of it is still to be sent, so that retention must leave it.
+            until_ms: when who polls is taken to have gone; None: it says so.
 
         """
-        self._wants.put(key, Want(since, history, tuple(executions), is_owed))
+        self._wants.put(key, Want(since, history, tuple(executions), is_owed, until_ms))
         self._wants_changed()
 
     def unwant(self, key: Hashable) -> None:
@@ -185,6 +187,7 @@ class Feed:
         """Begin each scan when the schedule says so; none waits for another."""
         while True:
             now_ms = self._clock()
+            self._wants.expire(now_ms)
             self._schedule.want(self._wants.oldest, now_ms)
             self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
             for due in self._schedule.due(now_ms):

@@ -154,9 +154,12 @@ class Api:
 
     # The answers
 
-    def _logs(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
+    def _logs(self, query: str, authorization: str | None, now_ms: int) -> Steps:
         parsed = parse_logs(query)
-        pages = LogsPages(self._hub(parsed.group, authorization), parsed)
+        hub = self._hub(parsed.group, authorization)
+        pages = LogsPages(hub, parsed)
+        if parsed.since is not None:
+            hub.polled(parsed.since, parsed.filter.executions, now_ms)
         return Answer(HTTPStatus.OK, (yield from pages.body()))
 
     def _digest(self, query: str, authorization: str | None, _now_ms: int) -> Steps:

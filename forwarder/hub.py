@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,6 +20,9 @@ from forwarder.slices import Slices
 from wire.limits import HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery
+
+POLL_LEASE_MS: Final = 60_000
+"""Who has not polled for so long has gone; viewers poll every ten seconds."""
 
 
 class FeedLike(Protocol):
@@ -48,8 +51,9 @@ class FeedLike(Protocol):
         executions: Sequence[str] = (),
         *,
         is_owed: bool = True,
+        until_ms: int | None = None,
     ) -> None:
-        """A viewer wants the past since then; stays so until ``unwant``."""
+        """A viewer wants the past since then; stays so until ``unwant`` or ``until_ms``."""
         ...
 
     def unwant(self, key: Hashable) -> None:
@@ -232,6 +236,15 @@ class Hub:
         if viewer.is_owed and viewer.session.has_past:
             viewer.is_owed = False
             self._want(viewer)
+
+    def polled(self, since: int, executions: tuple[str, ...], now_ms: int) -> None:
+        """Somebody polls, where no WebSocket is to be had: its past is wanted as a viewer's is."""
+        self.feed.want(
+            ("poll", since, executions),
+            since,
+            executions=sorted(executions),
+            until_ms=now_ms + POLL_LEASE_MS,
+        )
 
     def _want(self, viewer: Viewer) -> None:
         session = viewer.session

@@ -19,17 +19,27 @@ OLDER_THAN_GROUP_MS: Final = 14 * 86_400_000
 WINDOW_EVENTS_MAX: Final = 50_000
 """Above so many events windows become shorter: what a scan that breaks fetches again is bounded."""
 
+LEASES_MAX: Final = 100
+"""Wants of those who poll; beyond it the first ones go, which at most delays their past."""
+
 
 class Want(msgspec.Struct, frozen=True):
     """One viewer's past: from when on, from which end, and the executions that it names.
 
     ``is_owed`` until all of it was sent: what is still to be sent needs its bodies.
+    ``until_ms`` is when who polls is taken to have gone; None: until ``drop``.
     """
 
     since: int
     history: History = "newest"
     executions: tuple[str, ...] = ()
     is_owed: bool = True
+    until_ms: int | None = None
+
+    @property
+    def past(self) -> tuple[int, History, tuple[str, ...]]:
+        """What is wanted, whoever wants it and for how long."""
+        return self.since, self.history, self.executions
 
 
 class Wants:
@@ -44,12 +54,21 @@ class Wants:
         """A viewer wants this, in place of what it wanted before; windows start small again."""
         before = self._wants.get(key)
         self._wants[key] = want
-        if before is None or msgspec.structs.replace(before, is_owed=want.is_owed) != want:
+        if before is None or before.past != want.past:
             self._window_ms = WINDOW_FIRST_MS
+        leased = [one for one, its in self._wants.items() if its.until_ms is not None]
+        for one in leased[: max(0, len(leased) - LEASES_MAX)]:
+            self.drop(one)
 
     def drop(self, key: Hashable) -> None:
         """A viewer has gone."""
         self._wants.pop(key, None)
+
+    def expire(self, now_ms: int) -> None:
+        """Who polled, and has not for a while, has gone."""
+        for key, want in list(self._wants.items()):
+            if want.until_ms is not None and want.until_ms <= now_ms:
+                self.drop(key)
 
     @property
     def oldest(self) -> int | None:

@@ -20,6 +20,7 @@ class FakeFeed:
         self.trouble: str | None = None
         self.wanted: dict[Hashable, tuple[int, History, tuple[str, ...]]] = {}
         self.owed: set[Hashable] = set()
+        self.until: dict[Hashable, int | None] = {}
         self.bodies: dict[str, str] = {}
         self.refetched: list[tuple[int, int]] = []
 
@@ -31,8 +32,10 @@ class FakeFeed:
         executions: Sequence[str] = (),
         *,
         is_owed: bool = True,
+        until_ms: int | None = None,
     ) -> None:
         """Keep it."""
+        self.until[key] = until_ms
         self.wanted[key] = since, history, tuple(executions)
         (self.owed.add if is_owed else self.owed.discard)(key)
 

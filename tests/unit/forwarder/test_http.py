@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from forwarder.http import Accepted, Answer, Api
-from forwarder.hub import Hub
+from forwarder.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.lifecycle import Lifecycle
@@ -45,6 +45,16 @@ def api_of(*groups: LogGroup, tokens: Tokens | None = None) -> Api:
 @pytest.fixture
 def group() -> LogGroup:
     return log_group(events(range(1, 8), lambda n: NOW - 1_000 + n))
+
+
+def test_who_polls_wants_its_past_as_a_viewer_does_for_a_while(group: LogGroup) -> None:
+    feed = FakeFeed(group)
+    api = Api({group.name: Hub(group, feed)})
+    assert answer(api, "/v1/logs").status == 200
+    assert feed.wanted == {}
+    assert answer(api, f"/v1/logs?since={NOW - 9_000}&execution=a").status == 200
+    assert list(feed.wanted.values()) == [(NOW - 9_000, "newest", ("a",))]
+    assert list(feed.until.values()) == [NOW + POLL_LEASE_MS]
 
 
 def test_alive_and_ready(group: LogGroup) -> None:

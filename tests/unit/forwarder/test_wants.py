@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.coverage import WINDOW_FIRST_MS, Coverage
-from forwarder.wants import WINDOW_EVENTS_MAX, Want, Wants
+from forwarder.wants import LEASES_MAX, WINDOW_EVENTS_MAX, Want, Wants
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE
@@ -135,3 +135,24 @@ def test_windows_cover_all_that_is_missing_and_nothing_twice(
         coverage.add(*window)
         wants.window_done(0)
     assert coverage.missing(since * MINUTE, end) == []
+
+
+def test_who_polls_is_gone_once_the_time_is_over() -> None:
+    wants = wanting(NOW)
+    wants.put("poll", Want(NOW - MINUTE, until_ms=NOW + 10))
+    wants.expire(NOW + 9)
+    assert wants.oldest == NOW - MINUTE
+    wants.put("poll", Want(NOW - MINUTE, until_ms=NOW + 20))
+    wants.expire(NOW + 10)
+    assert wants.oldest == NOW - MINUTE
+    wants.expire(NOW + 20)
+    assert wants.oldest == NOW
+
+
+def test_wants_of_those_who_poll_are_bounded_and_take_no_viewer_s_place() -> None:
+    wants = wanting(NOW - MINUTE)
+    for number in range(LEASES_MAX + 1):
+        wants.put(number, Want(number, until_ms=NOW))
+    assert wants.oldest == 1
+    wants.expire(NOW)
+    assert wants.oldest == NOW - MINUTE
