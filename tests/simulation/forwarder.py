@@ -141,9 +141,10 @@ class Forwarder:
         executions: Sequence[str] = (),
         *,
         is_owed: bool = True,
+        until_ms: int | None = None,
     ) -> None:
         """A viewer wants the past since then."""
-        self.wants.put(key, Want(since, history, tuple(executions), is_owed))
+        self.wants.put(key, Want(since, history, tuple(executions), is_owed, until_ms))
 
     def unwant(self, key: Hashable) -> None:
         """A viewer has gone."""
@@ -202,6 +203,7 @@ class Forwarder:
 
     def begin_due(self, now: int) -> None:
         """Begin every scan that is due."""
+        self.wants.expire(now)
         self.schedule.want(self.wants.oldest, now)
         self.schedule.want_drain(self.group.draining(now, self.wants.executions))
         for due in self.schedule.due(now):
