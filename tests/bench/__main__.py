@@ -11,18 +11,18 @@ import os
 import platform
 import sys
 
-from tests.bench import delivery, lag, pages
+from tests.bench import delivery, frame, lag, pages
 from tests.bench.pages import Rate
 
 
 def main() -> None:
     """Run the parts that were asked for, all without any."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("parts", nargs="*", help="pages, delivery, lag; none = all")
+    parser.add_argument("parts", nargs="*", help="pages, delivery, lag, frame; none = all")
     parser.add_argument("--seconds", type=float, default=20, help="length of each lag run")
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
     given = parser.parse_args()
-    parts = given.parts or ["pages", "delivery", "lag"]
+    parts = given.parts or ["pages", "delivery", "lag", "frame"]
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     if "pages" in parts:
         _say("\n## CloudWatch page to journal (one core)")
@@ -36,6 +36,9 @@ def main() -> None:
         _say(f"{head}  CPU in % of a core, memory")
         for rate in given.rates:
             _lag(lag.measure(rate, given.seconds))
+    if "frame" in parts:
+        _say("\n## CPU time of a frame of the screen, over a million lines")
+        frame.measure_all()
 
 
 def _table(rates: list[Rate]) -> None:

@@ -98,12 +98,11 @@ async def measure(count: int, size: tuple[int, int]) -> None:
         sys.stdout.write(f"  filter: first screen {first_ms:.1f} ms, all {all_ms:.0f} ms\n")
 
 
-def main() -> None:
-    """Both ends of what a terminal is."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+def measure_all(count: int = 1_000_000) -> None:
+    """Both ends of what a terminal is, and what lies between."""
     for size in ((80, 24), (120, 40), (200, 60)):
         asyncio.run(measure(count, size))
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
