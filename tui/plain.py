@@ -179,6 +179,7 @@ class Plain:
             for one in lines
         )
         writing = asyncio.create_task(in_thread(lambda: self._write(data)))
+        writing.add_done_callback(_noticed)  # this may be cancelled as the write fails: `| head`
         before = self._order.arrived
         while not writing.done():
             await asyncio.wait((writing,), timeout=TAKE_S)
@@ -264,3 +265,9 @@ class Plain:
             write_record(path, self._engine)
         except OSError as error:
             self._say(f"cannot write the record {path}: {error.strerror}")
+
+
+def _noticed(writing: asyncio.Task[None]) -> None:
+    """Else asyncio reports a failure that nobody awaits any more, with a traceback."""
+    if not writing.cancelled():
+        writing.exception()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -207,6 +208,25 @@ async def test_whoever_reads_may_have_enough() -> None:
         assert await one.task == 0
         assert one.said == []
         one.reading = os.open(os.devnull, os.O_RDONLY)
+
+
+async def test_no_traceback_is_left_where_it_is_ended_as_the_write_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+
+    async def failing(_work: object) -> None:
+        loop.call_soon(one.task.cancel)  # runs before whoever waits is told of the failure
+        raise BrokenPipeError
+
+    monkeypatch.setattr("tui.plain.in_thread", failing)
+    async with printing(says(*four(Told()))) as one:
+        await asyncio.wait([one.task])
+    one.task = loop.create_task(asyncio.sleep(0, 0))  # the old one holds what it failed with
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_second_signal_abandons_what_nobody_reads() -> None:
