@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+
 from gapless.errors import EXIT_FAILURE
 from tui.app import ViewerApp
 from tui.controls import Controls
 from tui.ports import ViewerEngine
+
+
+class ClearingDriver(LinuxDriver):
+    """Clears its screen before it leaves it.
+
+    tmux that was resized in both directions meanwhile otherwise leaves the viewer's last picture
+    where the shell's screen was.
+    """
+
+    _is_shown = False
+
+    def start_application_mode(self) -> None:
+        """As Textual's."""
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
+        self._is_shown = True
+
+    def stop_application_mode(self) -> None:
+        """As Textual's, but never clear the shell's screen."""
+        if self._is_shown:
+            self.write("\x1b[0m\x1b[2J")
+        self._is_shown = False
+        super().stop_application_mode()
 
 
 class ScreenApp(ViewerApp):
@@ -30,6 +55,11 @@ class ScreenApp(ViewerApp):
         self._include = include
         self._exclude = exclude
         self._level = level
+
+    def get_driver_class(self) -> type[Driver]:
+        """The usual one, but for what is left on screen."""
+        usual = super().get_driver_class()
+        return ClearingDriver if usual is LinuxDriver else usual
 
     def on_ready(self) -> None:
         """Begin with the filters, as chips that can be taken off."""

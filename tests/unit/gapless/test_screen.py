@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from gapless.screen import ScreenApp
+import pytest
+from textual.drivers.linux_driver import LinuxDriver
+
+from gapless.screen import ClearingDriver, ScreenApp
 from tests.support.fake_engine import FakeEngine
 
 
@@ -28,3 +31,21 @@ async def test_a_fault_of_the_screen_is_handed_on_and_ends_it() -> None:
     await app.run_async(headless=True, size=(80, 24))
     assert str(app.fault) == "the screen is broken"
     assert app.return_code == 1
+
+
+async def test_its_own_screen_is_cleared_before_it_is_left_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    for name, does in (("start", "shown"), ("stop", "left")):
+        monkeypatch.setattr(
+            LinuxDriver, f"{name}_application_mode", lambda _self, does=does: written.append(does)
+        )
+    app = ScreenApp(FakeEngine(), title="t")
+    assert app.get_driver_class() is ClearingDriver
+    driver = ClearingDriver(app)
+    monkeypatch.setattr(driver, "write", written.append)
+    driver.start_application_mode()
+    driver.stop_application_mode()
+    driver.stop_application_mode()
+    assert written == ["shown", "\x1b[0m\x1b[2J", "left", "left"]
