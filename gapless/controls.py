@@ -49,8 +49,8 @@ class ControlApi:
         answer = request(f"{self._base}/faults", method="POST", body=dict(fault))
         return answer if isinstance(answer, dict) else {}
 
-    def switch_off(self, name: str) -> None:
-        """Heal a fault; one that is over already is no error.
+    def switch_off(self, name: str) -> bool:
+        """Heal a fault; whether it was on. One that is over already is no error.
 
         Raises:
             GaplessError: as ``types``.
@@ -61,6 +61,8 @@ class ControlApi:
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
+            return False
+        return True
 
     def heal(self) -> list[str]:
         """Heal all; the names of those that were on.

@@ -42,8 +42,8 @@ def command(
         healed = api.heal()
         click.echo(f"healed: {', '.join(healed) or 'nothing was on'}")
     elif heal and fault is not None:
-        api.switch_off(fault)
-        click.echo(f"healed: {fault}")
+        was_on = api.switch_off(fault)
+        click.echo(f"healed: {fault if was_on else f'nothing called {fault!r} was on'}")
     elif fault is None:
         _list(api)
     else:

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from gapless import cli
 from gapless.controls import ControlApi, SimulatorControls
 from gapless.errors import GaplessError
 from tui.controls import Controls, ControlsError
@@ -100,7 +101,7 @@ async def test_refusals_and_silence_are_one_line(board: Board) -> None:
 def test_healing(board: Board) -> None:
     api = ControlApi(url_of(board))
     api.switch_on({"type": "delay"})
-    api.switch_off("disconnect")  # is over already
+    assert api.switch_off("disconnect") is False, "it is over already"
     assert [one["name"] for one in api.faults()] == ["delay"]
     assert api.heal() == ["delay"]
     assert api.faults() == []
@@ -110,3 +111,15 @@ def test_something_that_is_no_simulator(board: Board) -> None:
     board.refuses = True
     with pytest.raises(GaplessError, match="answers 400"):
         ControlApi(url_of(board)).heal()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("disconnect", "healed: disconnect\n"), ("cot", "healed: nothing called 'cot' was on\n")],
+)
+def test_healed_is_said_of_what_was_on(
+    board: Board, name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ControlApi(url_of(board)).switch_on({"type": "disconnect"})
+    assert cli.run(["inject", "--heal", name, "--control", url_of(board)]) == 0
+    assert capsys.readouterr().out == says
