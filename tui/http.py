@@ -58,9 +58,18 @@ class Getter:
                     msg = f"the answer is over the limit of {CLIENT_FRAME_BYTES_MAX} bytes"
                     raise HttpFailure(msg)
                 return response.status, body
+        except urllib3.exceptions.NewConnectionError as error:
+            raise HttpFailure(_unreachable(error)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             text = str(error) or type(error).__name__
             raise HttpFailure(text.splitlines()[0][:200]) from error
+
+
+def _unreachable(error: urllib3.exceptions.NewConnectionError) -> str:
+    """In the system's words alone: urllib3's begin with objects of its own."""
+    cause = error.__cause__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or "no connection"
+    return f"{why}: is a forwarder running there?"
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
