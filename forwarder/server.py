@@ -7,6 +7,7 @@ keepalive does not notice a reader that has stalled, and its ``broadcast`` queue
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import ssl
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from websockets import http11
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
-from websockets.typing import StatusLike
+from websockets.typing import Origin, StatusLike
 
 from forwarder.errors import ForwarderError
 from forwarder.http import TAIL_PATH, Accepted, Answer, Api, Steps, refused
@@ -33,11 +36,12 @@ from wire.limits import (
     CLOSE_BAD_MESSAGE,
     CLOSE_REASONS,
     CLOSE_SHUTTING_DOWN,
+    CLOSE_TOO_SLOW,
     REQUEST_LINE_BYTES_MAX,
 )
 
 SEND_DEADLINE_S: Final = 10.0
-"""A send that takes longer is aborted: the viewer reads too slowly (4008 in effect)."""
+"""A send that takes longer is given up: the viewer reads too slowly (4008)."""
 
 REFETCH_BEFORE_WELCOME_MS: Final = 5_000
 """How long ``welcome`` waits for bodies, so that it can say what is lost."""
@@ -60,7 +64,7 @@ SOCKETS_MAX: Final = 2_000
 """Connections of any kind, those included that have not asked for anything yet."""
 
 MESSAGE_BYTES_MAX: Final = 64 << 10
-"""Larger ones the library refuses (1009); from 4 KiB on they are bad messages (4501)."""
+"""Larger ones are not even read; from 4 KiB on they are bad messages (4501) anyway."""
 
 WRITE_BUFFER_BYTES: Final = 64 << 10
 """What is handed to the kernel ahead of its taking it."""
@@ -72,9 +76,35 @@ _LIBRARY_PREFIX: Final = "Failed to open a WebSocket connection: "
 _LOG: Final = logging.getLogger("gapless.forwarder")
 _LIBRARY_LOG: Final = logging.getLogger("gapless.forwarder.websockets")
 
+# The library counts the line's end too, which is no part of the request line.
+http11.MAX_LINE_LENGTH = REQUEST_LINE_BYTES_MAX + len(b"\r\n")
+
 
 class _Protocol(ServerProtocol):
-    """Refuses in JSON, also what never reaches ``process_request`` (a line too long: 414)."""
+    """Refuses in JSON, also what never reaches ``process_request`` (a line too long: 414).
+
+    What is no message of the protocol by its frame alone closes with 4501 as any other does.
+    """
+
+    has_binary = False
+    """Whether a binary frame came: messages are text."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Look at the kind of a frame, which nobody can see later."""
+        self.has_binary = self.has_binary or frame.opcode is Opcode.BINARY
+        super().recv_frame(frame)
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Close because of what came: too long for a message is a bad message."""
+        is_bad_message = code == CloseCode.MESSAGE_TOO_BIG
+        super().fail(CLOSE_BAD_MESSAGE if is_bad_message else code, reason)
+
+    def process_origin(self, headers: Headers) -> Origin | None:
+        """Let in, with pages of nobody, the clients that name the address they dial as origin."""
+        given, hosts = headers.get_all("Origin"), headers.get_all("Host")
+        if len(given) == len(hosts) == 1 and _is_address_of(given[0], hosts[0]):
+            return Origin(given[0])
+        return super().process_origin(headers)
 
     def reject(self, status: StatusLike, text: str) -> Response:
         """A refusal of the library's own."""
@@ -90,6 +120,17 @@ class _Protocol(ServerProtocol):
         return response
 
 
+def _is_address_of(origin: str, host: str) -> bool:
+    """Whether an origin is the host itself, by address: a name can be made to point here."""
+    try:
+        parts = urlsplit(origin)
+        if parts.netloc != host or parts.hostname is None:
+            return False
+        return parts.hostname == "localhost" or bool(ipaddress.ip_address(parts.hostname))
+    except ValueError:
+        return False
+
+
 class _Connection(ServerConnection):
     """A connection that knows whose it is, and is counted from its first byte."""
 
@@ -99,6 +140,21 @@ class _Connection(ServerConnection):
         ours = _Protocol(origins=protocol.origins, max_size=MESSAGE_BYTES_MAX, logger=_LIBRARY_LOG)
         super().__init__(ours, server, **options)
         self.accepted: Accepted | None = None
+        self._ours = ours
+
+    async def receive(self) -> bytes:
+        """The next message as it came.
+
+        Raises:
+            ConnectionClosed: there is none.
+            WireError: it is not text.
+
+        """
+        data = await self.recv(decode=False)
+        if self._ours.has_binary:
+            msg = "a binary frame: messages are text"
+            raise WireError(msg)
+        return data
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -267,12 +323,21 @@ class Server:
         except TimeoutError:
             _LOG.info("%s: a viewer (%s) reads too slowly", hub.group.name, viewer.peer)
             hub.tallies.too_slow += 1
-            connection.transport.abort()
+            hub.close(viewer)
+            await _cut_off(connection)
         except ForwarderError as error:
             self._on_error(error)
         finally:
             self._viewers -= 1
             hub.close(viewer)
+
+
+async def _cut_off(connection: _Connection) -> None:
+    """Close with 4008, which who reads on at last still hears; whoever does not is aborted."""
+    with suppress(TimeoutError, ConnectionClosed):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close(CLOSE_TOO_SLOW, CLOSE_REASONS[CLOSE_TOO_SLOW])
+    connection.transport.abort()
 
 
 class _Link:
@@ -318,9 +383,11 @@ class _Link:
         session = self._session
         try:
             while True:
-                session.receive(decode_client(await self._connection.recv(decode=False)))
+                session.receive(decode_client(await self._connection.receive()))
                 self._wake.set()
-        except ConnectionClosed:
+        except ConnectionClosed as closed:
+            is_bad_message = closed.sent is not None and closed.sent.code == CLOSE_BAD_MESSAGE
+            self._viewer.hub.tallies.bad_messages += is_bad_message
             self._is_gone = True
         except WireError as error:
             self._viewer.hub.tallies.bad_messages += 1

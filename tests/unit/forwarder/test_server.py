@@ -143,7 +143,17 @@ async def test_heartbeats_in_silence(running: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", ["", "nonsense", '{"type":"weather"}', b"\x00\xff", "x" * 5_000, '{"type":"credit"}']
+    "frame",
+    [
+        "",
+        "nonsense",
+        '{"type":"weather"}',
+        b"\x00\xff",
+        b'{"type":"credit","events":5}',
+        "x" * 5_000,
+        "x" * 100_000,
+        '{"type":"credit"}',
+    ],
 )
 async def test_a_bad_message_closes_its_own_connection_with_4501(
     running: Running, frame: str | bytes
@@ -180,6 +190,17 @@ async def test_a_reader_that_stalls_is_cut_off_and_nobody_else(
         assert len(running.hub.viewers) == 1
     stalled.transport.abort()
     await stalled.wait_closed()
+
+
+async def test_a_reader_that_stalled_and_reads_on_hears_4008(
+    running: Running, group: LogGroup
+) -> None:
+    now = wall_clock_ms()
+    for first in range(10_000, 10_400, 10):
+        group.ingest([event(n, now, "x" * 200_000) for n in range(first, first + 10)], "live")
+    async with await running.dial(max_queue=1) as stalled:
+        await running.until(lambda: running.hub.tallies.too_slow == 1)
+        assert await close_code(stalled) == 4008
 
 
 async def test_stopping_says_bye_and_closes_with_4001(running: Running) -> None:
@@ -292,10 +313,37 @@ async def test_http_answers_are_whole(running: Running) -> None:
     assert running.api.requests[200] == 1
 
 
-async def test_web_pages_of_others_are_refused(running: Running) -> None:
+@pytest.mark.parametrize(
+    "origin", ["https://example.org", "http://127.0.0.1", "null", "http://[", "http://example:1"]
+)
+async def test_web_pages_of_others_are_refused(running: Running, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        await running.dial(origin="https://example.org")
+        await running.dial(origin=origin)
     assert refused.value.response.status_code == 403
+
+
+async def test_a_name_that_was_made_to_point_here_is_refused(running: Running) -> None:
+    port = running.server.port
+    head = [f"Origin: http://evil.example:{port}", "Upgrade: websocket", "Connection: Upgrade"]
+    head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+    request = [f"GET /v1/tail HTTP/1.1\r\nHost: evil.example:{port}", *head]
+    found, _ = await running.get("", raw="\r\n".join([*request, "", ""]).encode())
+    assert found == 403
+
+
+async def test_a_client_that_names_the_address_it_dials_as_origin_is_let_in(
+    running: Running,
+) -> None:
+    async with await running.dial(origin=f"http://127.0.0.1:{running.server.port}") as viewer:
+        assert len(await all_past(viewer)) == 2_000
+
+
+@pytest.mark.parametrize(("size", "status"), [(8_192, 200), (8_193, 414)])
+async def test_a_request_line_may_have_8_kib(running: Running, size: int, status: int) -> None:
+    line = "GET /v1/groups?x= HTTP/1.1"
+    line = line.replace("x=", "x=" + "y" * (size - len(line)))
+    found, _ = await running.get("", raw=f"{line}\r\nHost: h\r\n\r\n".encode())
+    assert found == status
 
 
 async def test_with_a_token_alone(group: LogGroup) -> None:
