@@ -179,16 +179,17 @@ def parse_logs(query: str) -> LogsQuery:
 
     """
     fields = _Fields(query)
-    limit = fields.number("limit", LOGS_PAGE_EVENTS_MAX)
+    limit = fields.number("limit", SEQ_MAX)
     if limit == 0:
-        msg = f"limit must be from 1 to {LOGS_PAGE_EVENTS_MAX}"
+        msg = "limit must be at least 1"
         raise WireError(msg)
     parsed = LogsQuery(
         group=fields.text("group", NAME_CHARS_MAX),
         filter=fields.filter(),
         since=fields.number("since", TIMESTAMP_MAX),
         through=fields.number("through", TIMESTAMP_MAX),
-        limit=limit or LOGS_PAGE_EVENTS_MAX,
+        # Who asks for more gets pages as long as they come.
+        limit=min(limit or LOGS_PAGE_EVENTS_MAX, LOGS_PAGE_EVENTS_MAX),
         next=fields.text("next", 200),
         epoch=fields.text("epoch", _EPOCH_CHARS_MAX),
         after=fields.number("after", SEQ_MAX),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wire.errors import WireError
-from wire.limits import FILTERS_MAX, SEQ_MAX, TIMESTAMP_MAX
+from wire.limits import FILTERS_MAX, LOGS_PAGE_EVENTS_MAX, SEQ_MAX, TIMESTAMP_MAX
 from wire.order import parse_interval
 from wire.query import (
     DigestQuery,
@@ -82,10 +82,14 @@ def test_what_is_wrong_is_named(query: str, names: str) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=x", "epoch=E", "after=1"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "epoch=E", "after=1"])
 def test_what_logs_refuses(query: str) -> None:
     with pytest.raises(WireError):
         parse_logs(query)
+
+
+def test_who_asks_for_more_than_a_page_holds_gets_a_page() -> None:
+    assert parse_logs("limit=50000").limit == LOGS_PAGE_EVENTS_MAX
 
 
 @pytest.mark.parametrize("left_out", ["from", "through", "epoch", "seq"])
