@@ -95,7 +95,7 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_upstream_lag_seconds",
         "gauge",
         "How far what is served may be behind CloudWatch Logs.",
-        _one(lambda hub: hub.feed.upstream.lag_ms / 1000),
+        _one(lambda hub: (hub.feed.upstream.lag_ms or 0) / 1000),
     ),
     Metric(
         "gapless_viewers",

@@ -49,10 +49,10 @@ def decode_server(data: bytes | str) -> ServerMessage | Unknown:
     try:
         return _decode(raw, _SERVER)
     except WireError:
-        unknown = _unknown(raw)
-        if unknown is None:
+        other = _unknown(raw) or _spelled_otherwise(raw)
+        if other is None:
             raise
-        return unknown
+        return other
 
 
 def decode_client(data: bytes | str) -> ClientMessage:
@@ -117,3 +117,26 @@ def _unknown(raw: bytes) -> Unknown | None:
     except WireError:
         return None
     return None if unknown.type in _SERVER_TYPES else unknown
+
+
+def _spelled_otherwise(raw: bytes) -> ServerMessage | None:
+    """A message that says what ours say in another way, where the protocol leaves it open.
+
+    A field may be null for left out, and the id of a gap a number.
+    """
+    try:
+        built = _without_nulls(msgspec.json.decode(raw))
+        if not isinstance(built, dict) or "items" in built:
+            return None
+        if isinstance(built.get("id"), int):
+            built["id"] = str(built["id"])
+        message: ServerMessage = msgspec.convert(built, ServerMessage)
+    except (ValueError, RecursionError):
+        return None
+    return message
+
+
+def _without_nulls(built: object) -> object:
+    if isinstance(built, dict):
+        return {name: _without_nulls(one) for name, one in built.items() if one is not None}
+    return [_without_nulls(one) for one in built] if isinstance(built, list) else built

@@ -40,14 +40,15 @@ class Lost(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
     from_: Millis
     through: Millis
-    reason: str
+    reason: str = ""
 
 
 class Upstream(msgspec.Struct, frozen=True):
     """How the forwarder's way to CloudWatch Logs is."""
 
     state: UpstreamState
-    lag_ms: Count
+    lag_ms: int | None = None
+    """None where a forwarder can't say; below 0 where its clock is behind."""
 
 
 class _Numbered(msgspec.Struct, kw_only=True):
@@ -111,7 +112,7 @@ class Gap(_Numbered, tag="gap", tag_field="type", rename={"from_": "from"}, kw_o
     from_: Millis
     through: Millis
     state: GapState
-    reason: str
+    reason: str = ""
     recovered: Count = 0
 
 
@@ -189,10 +190,12 @@ class LogsPage(msgspec.Struct):
     items: list[Item]
 
 
-class RangeDigest(msgspec.Struct, rename={"from_": "from"}):
-    """The body of ``GET /v1/digest``."""
+class RangeDigest(
+    msgspec.Struct, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
+):
+    """The body of ``GET /v1/digest``: as the message ``digest``; our forwarder adds the epoch."""
 
-    epoch: str
+    epoch: str | None = None
     from_: Millis
     through: Millis
     seq: Seq

@@ -118,6 +118,7 @@ def test_a_digest_is_of_the_journal_as_it_stood(group: LogGroup) -> None:
     target = f"/v1/digest?from=0&through={NOW}&epoch={group.epoch}&seq=7"
     found = answer(api_of(group), target)
     assert body(found) == {
+        "type": "digest",
         "epoch": group.epoch,
         "from": 0,
         "through": NOW,

@@ -335,7 +335,7 @@ def test_lines_of_an_earlier_run_are_not_brought_again_by_a_repair() -> None:
             Answer(
                 200, b'{"epoch":"e1","head_seq":0,"next":"1","complete_through":null,"items":[]}'
             ),
-            "without lines has a next one",
+            "leads to itself",
         ),
     ],
 )
@@ -350,6 +350,48 @@ def test_a_round_ends_with_a_reason(answer: Answer, text: str) -> None:
 
     with pytest.raises(PollError, match=text):
         asked()
+
+
+def test_a_page_on_which_the_filter_left_nothing_leads_on() -> None:
+    session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    empty = b'{"epoch":"e1","head_seq":2,"next":"%s","complete_through":null,"items":[]}'
+    asked: list[str] = []
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target.replace("next=there&", ""))
+        if ask.kind == "after":
+            asked.append(ask.target)
+            if "next=" not in ask.target:
+                given = Answer(200, empty.replace(b"%s", b"there"))
+        plan.answered(ask, given, NOW)
+    assert session.after == 2
+    assert "next=there" in asked[1]
+
+
+def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    library.complete_through = SINCE + 500
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target)
+        if ask.kind == "digest":
+            given = Answer(200, given.body.replace(b'"epoch":"e1",', b""))
+        plan.answered(ask, given, NOW)
+    assert green(session) == SINCE + 500
+
+
+def test_executions_told_in_other_words_end_no_round() -> None:
+    session = ViewerSession(since=SINCE, wanted=Filter(executions=("x",)))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target)
+        if ask.kind == "ends":
+            given = Answer(200, b'{"executions":[]}')
+        plan.answered(ask, given, NOW)
+    assert session.after == 2
 
 
 @pytest.mark.parametrize("seqs", [(1, 4), (5, 4)])

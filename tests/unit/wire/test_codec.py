@@ -122,6 +122,29 @@ def test_an_unknown_type_is_counted_and_nothing_more() -> None:
     )
 
 
+def test_what_a_forwarder_can_not_say_it_may_leave_out_or_null() -> None:
+    heartbeat = decode_server(
+        b'{"type":"heartbeat","n":3,"head_seq":7,"sent_seq":7,'
+        b'"upstream":{"state":"unreachable","lag_ms":null}}'
+    )
+    upstream = messages.Upstream("unreachable")
+    assert heartbeat == messages.Heartbeat(n=3, head_seq=7, sent_seq=7, upstream=upstream)
+    gap = b'{"type":"gap","n":6,"id":5,"from":1,"through":2,"state":"repaired","reason":null}'
+    assert decode_server(gap) == messages.Gap(
+        n=6, id="5", from_=1, through=2, state="repaired", reason=""
+    )
+    assert decode_server(b'{"type":"bye","n":4,"reason":"r","retry_after_ms":null}') == (
+        messages.Bye(n=4, reason="r")
+    )
+
+
+def test_what_must_be_there_may_not_be_null() -> None:
+    with pytest.raises(WireError):
+        decode_server(b'{"type":"mark","n":4,"from":1,"through":2,"scanned_at":3,"seq":null}')
+    with pytest.raises(WireError):
+        decode_server(b'{"type":"events","n":1,"after":0,"seq":7,"items":[null]}')
+
+
 def test_a_client_message_of_an_unknown_type_is_refused() -> None:
     with pytest.raises(WireError):
         decode_client(b'{"type":"weather","n":12}')
@@ -215,7 +238,9 @@ def test_the_largest_event_passes_however_it_is_escaped() -> None:
 def test_bodies_of_http() -> None:
     page = messages.LogsPage("E", 9, None, None, [ITEM])
     assert decode_body(encode(page), messages.LogsPage) == page
-    total = messages.RangeDigest("E", 1, 2, SEQ_MAX, 4, "0" * 16)
+    total = messages.RangeDigest(
+        epoch="E", from_=1, through=2, seq=SEQ_MAX, count=4, digest="0" * 16
+    )
     assert decode_body(encode(total), messages.RangeDigest) == total
     with pytest.raises(WireError):
         decode_body(b"<html>502 Bad Gateway</html>", messages.LogsPage)
