@@ -105,6 +105,7 @@ async def _as_output(viewing: Viewing) -> int:
         order=viewing.order,
         hold_ms=viewing.hold,
         lines=viewing.lines,
+        follow=viewing.follow,
         until_ms=viewing.until,
         color=_is_coloured(viewing.color),
         test=test,

@@ -201,18 +201,19 @@ class LastOfPast:
     Args:
         order: Where lines go once the past is here.
         count: Lines of the past.
-        start_ms: Where the past ends.
+        start_ms: Where the past ends; None: nowhere, as output ends with it.
 
     """
 
-    def __init__(self, order: Order, count: int, start_ms: int) -> None:
+    def __init__(self, order: Order, count: int, start_ms: int | None) -> None:
         """Nothing has come."""
         self._order = order
         self._count = count
-        self._start = time_key(start_ms)
+        self._start = None if start_ms is None else time_key(start_ms)
         self._past: list[tuple[int, int, Line]] = []
         self._since: list[Line] = []
         self._number = 0
+        self._now_ms = 0
         self._is_past = True
 
     @property
@@ -229,11 +230,12 @@ class LastOfPast:
 
     def put(self, lines: Iterable[Line], now_ms: int) -> None:
         """Take in new lines, in any order."""
+        self._now_ms = now_ms
         if not self._is_past:
             self._order.put(lines, now_ms)
             return
         for line in lines:
-            if line.key >= self._start:
+            if self._start is not None and line.key >= self._start:
                 self._since.append(line)
             else:
                 self._number += 1
@@ -243,14 +245,14 @@ class LastOfPast:
 
     def take(self, moment: Moment) -> list[Printed]:
         """Nothing, until the past is here."""
-        if self._is_past and not moment.is_backfilled:
+        if self._start is None or (self._is_past and not moment.is_backfilled):
             return []
         self._pass_on(moment.now_ms)
         return self._order.take(moment)
 
     def take_all(self) -> list[Printed]:
         """Everything that is held."""
-        self._pass_on(0)
+        self._pass_on(self._now_ms)
         return self._order.take_all()
 
     def declarations(self) -> list[str]:

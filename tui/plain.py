@@ -60,7 +60,8 @@ class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     order: Literal["strict", "arrival"] = "strict"
     hold_ms: int = 10_000
     lines: int | None = None
-    """Of the past, only the last so many."""
+    """Of the past, only the last so many; of everything, where output does not follow."""
+    follow: bool = True
     until_ms: int | None = None
     """Nothing later than this."""
     color: bool = False
@@ -131,7 +132,8 @@ class Plain:
         order: Order = Strict(options.hold_ms) if options.order == "strict" else Arrival()
         if options.lines is None:
             return order
-        return LastOfPast(order, options.lines, self._engine.wall_ms())
+        start_ms = self._engine.wall_ms() if options.follow else None
+        return LastOfPast(order, options.lines, start_ms)
 
     def _take_in(self, lines: list[Line]) -> None:
         """Called by the engine with every line that is new."""

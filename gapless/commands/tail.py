@@ -53,7 +53,7 @@ _LINES_MAX: Final = 1_000_000
     "--lines",
     type=click.IntRange(0, _LINES_MAX),
     metavar="N",
-    help="Of the past, only the last N lines.",
+    help="Of the past, only the last N lines; with --no-follow, of all.",
 )
 @click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
 @click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="No lines that match.")

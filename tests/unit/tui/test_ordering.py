@@ -147,3 +147,20 @@ def test_at_the_end_the_last_lines_are_printed_though_the_past_is_not_here() -> 
     order.put(at(40, 10), 50)
     assert rest(order) == ["40"]
     assert order.declarations() == []
+
+
+@pytest.mark.parametrize(("count", "last"), [(0, []), (2, ["40", "50"]), (9, ["10", "40", "50"])])
+def test_the_last_lines_of_all_where_output_ends_with_them(count: int, last: list[str]) -> None:
+    order = LastOfPast(Strict(HOLD_MS), count, start_ms=None)
+    order.put(at(50, 40), 50)
+    assert taken(order, moment(50, 99)) == []
+    order.put(at(10), 50)
+    assert taken(order, moment(60, 99)) == []
+    assert rest(order) == last
+
+
+def test_lines_are_not_ahead_of_a_clock_that_was_told_with_them() -> None:
+    order = LastOfPast(Strict(HOLD_MS), 2, start_ms=None)
+    order.put(at(NOW), NOW)
+    assert rest(order) == [str(NOW)]
+    assert order.declarations() == []
