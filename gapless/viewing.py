@@ -74,7 +74,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 def load_viewer(*, for_screen: bool = True) -> None:
     """Import what the viewer needs, while something else takes its time."""
     if for_screen and sys.stdout.isatty():
-        pass
+        import gapless.screen  # noqa: F401, PLC0415 - textual is slow to import
     import tui.engine  # noqa: F401, PLC0415 - websockets likewise
 
 

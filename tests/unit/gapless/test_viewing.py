@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,19 @@ def test_the_screen_needs_a_terminal_and_nothing_else_asked_for(
     assert Viewing(targets=(TARGET,)).is_on_screen
     assert not Viewing(targets=(TARGET,), output="json").is_on_screen
     assert not Viewing(targets=(TARGET,), follow=False).is_on_screen
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "for_screen"), [(True, True), (True, False), (False, True)]
+)
+def test_textual_is_loaded_ahead_only_for_a_screen(*, is_terminal: bool, for_screen: bool) -> None:
+    code = f"""
+import io, sys
+from gapless.viewing import load_viewer
+out, sys.stdout = sys.stdout, io.StringIO()
+sys.stdout.isatty = lambda: {is_terminal}
+load_viewer(for_screen={for_screen})
+print("textual" in sys.modules, "tui.engine" in sys.modules, file=out)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(is_terminal and for_screen), "True"]
