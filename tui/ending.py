@@ -2,7 +2,8 @@
 
 Textual's writer thread dies of the first write to a terminal that is gone; the queue before it
 fills up, and the next frame waits there for good. An event loop's signal handler would never
-run then. A plain one does: Python runs it while the main thread waits for a lock.
+run then. Nor need a plain one: Python runs it in the main thread, which nothing wakes where the
+system gave the signal to another thread. So a thread of its own reads the wakeup descriptor.
 """
 
 from __future__ import annotations
@@ -33,22 +34,45 @@ class Ending:
         self._end = end
         self._before: dict[int, Any] = {}
         self._excepthook = threading.excepthook
+        self._pipe: tuple[int, int] | None = None
+        self._wakeup_before = -1
+        self._watcher: threading.Thread | None = None
 
     def watch(self) -> None:
         """Take over; from the main thread."""
+        self._pipe = _, told = os.pipe()
+        os.set_blocking(told, False)  # as set_wakeup_fd asks for
+        self._watcher = threading.Thread(target=self._read, name="ending", daemon=True)
+        self._watcher.start()
+        self._wakeup_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._caught)
+            self._before[number] = signal.signal(number, _leave_to_the_watcher)
         threading.excepthook = self._thread_died
 
     def forget(self) -> None:
-        """Give back what was taken over."""
+        """Give back what was taken over; from the main thread."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
         threading.excepthook = self._excepthook
+        if self._pipe is None or self._watcher is None:
+            return
+        signal.set_wakeup_fd(self._wakeup_before)
+        reading, told = self._pipe
+        os.close(told)
+        self._watcher.join()
+        os.close(reading)
+        self._pipe = self._watcher = None
 
-    def _caught(self, number: int, frame: FrameType | None) -> None:
-        del frame
+    def _read(self) -> None:
+        """Until the other end is closed. Other signals come by too: the terminal's new size."""
+        reading = self._pipe[0] if self._pipe else -1
+        while numbers := os.read(reading, 64):
+            for number in numbers:
+                if number in SIGNALS:
+                    self._caught(number)
+
+    def _caught(self, number: int) -> None:
         deadline = threading.Timer(END_S, _end_at_once, (number,))
         deadline.daemon = True
         deadline.start()
@@ -60,6 +84,11 @@ class Ending:
             os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, whoever else was told
             return
         self._excepthook(died)
+
+
+def _leave_to_the_watcher(number: int, frame: FrameType | None) -> None:
+    """The system is told that the signal is caught; what it means is decided in the thread."""
+    del number, frame
 
 
 def _end_at_once(number: int) -> None:

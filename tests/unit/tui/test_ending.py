@@ -45,6 +45,27 @@ async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("number", ending.SIGNALS)
+async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
+    number: signal.Signals,
+) -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()  # before the mask: it takes the signal that the main thread does not
+    watching = Ending(asyncio.get_running_loop(), told.put_nowait)
+    watching.watch()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        os.kill(os.getpid(), number)
+        assert await told.get() == number
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        over.set()
+        other.join()
+        watching.forget()
+
+
 async def test_a_signal_is_caught_while_the_main_thread_waits_for_a_lock(
     monkeypatch: pytest.MonkeyPatch, forced: Queue[int]
 ) -> None:
