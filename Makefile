@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench screenshots lock clean
+.PHONY: demo test check bench peers screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
@@ -20,6 +20,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+peers: $(READY)
+	$(BIN)/python -m tests.peers $(ARGS)
 
 screenshots: $(READY)
 	$(BIN)/python -m screenshots.build

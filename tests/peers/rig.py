@@ -1,0 +1,128 @@
+"""One run: the same events, the same weather, every program at once; what each of them lost."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.peers.load import STREAMS, Event, Habit, Plan, Writing
+from tests.peers.tools import PEERS, Follower, Peer, Printing, Seen, gapless_running, peer_running
+from tests.support.moto_server import raw_moto
+from tests.support.weather import Weather, weather_before
+
+GROUP: Final = "/jobs/nightly"
+LEAST_S: Final = 15.0
+"""How long everybody gets after the last event, at least: three of the slowest one's polls."""
+MOST_S: Final = 90.0
+LOOK_S: Final = 1.0
+
+
+class Situation(NamedTuple):
+    """What one run is about."""
+
+    name: str
+    habit: Habit = "steady"
+    weather: Weather = Weather()
+
+
+SITUATIONS: Final = (
+    Situation("nothing special"),
+    Situation("10 % of the events 5 to 60 s late", habit="late"),
+    Situation("two streams, one flushed each 5 s", habit="flush"),
+    Situation("throttled, p = 0.3", weather=Weather(throttle=0.3)),
+    Situation("truncated answers, p = 0.2", weather=Weather(truncate=0.2)),
+    Situation("connections cut, p = 0.3", weather=Weather(cut=0.3)),
+    Situation("eight 503 in a row", weather=Weather(outage_at=5, outage_calls=8)),
+)
+
+
+class Result(NamedTuple):
+    """What a program showed of what was accepted; lag in ms from acceptance to output."""
+
+    tool: str
+    accepted: int
+    lost: int
+    doubled: int
+    misordered: int
+    lag_p50_ms: float
+    lag_p99_ms: float
+    died: bool
+
+
+def judge(
+    tool: str, accepted: Mapping[int, tuple[Event, int]], seen: Sequence[Seen], *, died: bool
+) -> Result:
+    """Compare what a program showed, in its order, with what CloudWatch accepted."""
+    counts = Counter(one.number for one in seen)
+    stamps = [accepted[one.number][0].timestamp for one in seen if one.number in accepted]
+    first: dict[int, int] = {}
+    for one in seen:
+        first.setdefault(one.number, one.at_ns)
+    lags = sorted(
+        (first[number] - at_ns) / 1e6 for number, (_, at_ns) in accepted.items() if number in first
+    )
+    return Result(
+        tool=tool,
+        accepted=len(accepted),
+        lost=sum(1 for number in accepted if number not in counts),
+        doubled=sum(count - 1 for count in counts.values()),
+        misordered=sum(1 for left, right in itertools.pairwise(stamps) if left > right),
+        lag_p50_ms=lags[len(lags) // 2] if lags else float("nan"),
+        lag_p99_ms=lags[len(lags) * 99 // 100] if lags else float("nan"),
+        died=died,
+    )
+
+
+def run(
+    situation: Situation, rate: int, seconds: float, visible_within_ms: int, peers: Sequence[Peer]
+) -> list[Result]:
+    """Let every program follow the same log group, each behind weather of its own, same seed."""
+    weather = Weather(
+        **{
+            name: getattr(situation.weather, name)
+            for name in Weather.__struct_fields__
+            if name != "visible_within_ms"
+        },
+        visible_within_ms=visible_within_ms,
+    )
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        moto = stack.enter_context(raw_moto())
+        moto.create(GROUP, *STREAMS)
+        url = stack.enter_context(weather_before(moto.url, weather))
+        gapless = stack.enter_context(gapless_running(GROUP, url, state))
+        printing: dict[str, Printing] = {}
+        for peer in peers:
+            own_url = stack.enter_context(weather_before(moto.url, weather))
+            printing[peer.name] = stack.enter_context(peer_running(peer, GROUP, own_url, state))
+        writing = Writing(moto, GROUP, Plan(situation.habit, rate, weather.seed))
+        writing.run(seconds)
+        _settle(gapless, time.time_ns() // 1_000_000)
+        results = [judge("gapless", writing.accepted, gapless.finish(), died=False)]
+        for name, one in printing.items():
+            died = one.died
+            results.append(judge(name, writing.accepted, one.finish(), died=died))
+        return results
+
+
+def installed() -> tuple[list[Peer], list[Peer]]:
+    """The peers that are installed, and those that are not."""
+    found = [peer for peer in PEERS if peer.path() is not None]
+    return found, [peer for peer in PEERS if peer not in found]
+
+
+def _settle(follower: Follower, through_ms: int) -> None:
+    """Everybody gets the least, and whoever can say that it is complete the time to say so."""
+    began = time.monotonic()
+    pause = threading.Event()
+    is_done = False
+    while (elapsed := time.monotonic() - began) < (LEAST_S if is_done else MOST_S):
+        is_done = is_done or follower.is_done(through_ms)
+        pause.wait(min(LOOK_S, MOST_S - elapsed))

@@ -1,0 +1,163 @@
+"""The programs that follow a log group: gapless and those that people use today."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from tests.support.moto_server import CREDENTIALS
+from tests.support.parts import Lines, Viewer, clean_environment, forwarder
+
+SINCE: Final = "5m"
+_NUMBER: Final = re.compile(r"#(\d{7})#")
+_END_S: Final = 20
+
+
+class Seen(NamedTuple):
+    """An event as it was shown: its number, and when it first came, in ns of the wall clock."""
+
+    number: int
+    at_ns: int
+
+
+class Follower(Protocol):
+    """A program that follows a log group."""
+
+    def is_done(self, through_ms: int) -> bool:
+        """Whether it says itself that nothing is missing up to then; who can't say it never is."""
+        ...
+
+    def finish(self) -> list[Seen]:
+        """End it; what it shows, in its order."""
+        ...
+
+
+class Peer(NamedTuple):
+    """A program that prints lines as it finds them."""
+
+    name: str
+    command: str
+    arguments: tuple[str, ...]
+
+    def path(self) -> str | None:
+        """Where it is installed."""
+        return shutil.which(self.command)
+
+
+PEERS: Final = (
+    Peer(
+        "aws logs tail --follow",
+        os.environ.get("PEERS_AWS", "aws"),
+        ("logs", "tail", "{group}", "--follow", "--since", SINCE, "--endpoint-url", "{url}"),
+    ),
+    Peer(
+        "awslogs get --watch",
+        os.environ.get("PEERS_AWSLOGS", "awslogs"),
+        (
+            *("get", "{group}", "ALL", "--watch", "--start", SINCE),
+            *("--aws-endpoint-url", "{url}", "--aws-region", "us-east-1"),
+        ),
+    ),
+)
+
+
+def numbers(line: str) -> Iterator[int]:
+    """The numbers of the events in a line."""
+    return (int(match) for match in _NUMBER.findall(line))
+
+
+class Printing:
+    """A peer's process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], lines: Lines) -> None:
+        self._process = process
+        self._lines = lines
+
+    def is_done(self, through_ms: int) -> bool:
+        """It can't say."""
+        del through_ms
+        return False
+
+    def finish(self) -> list[Seen]:
+        """End it; what it printed."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._lines.wait_end()
+        return [
+            Seen(number, at_ns) for at_ns, line in self._lines.stamped() for number in numbers(line)
+        ]
+
+    @property
+    def died(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
+
+@contextmanager
+def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[Printing]:
+    """A peer that follows the log group behind a URL."""
+    arguments = [one.format(group=group, url=url) for one in peer.arguments]
+    environment = {**clean_environment(state), **CREDENTIALS, "PYTHONUNBUFFERED": "1", "TZ": "UTC"}
+    with (state / f"{Path(peer.command).name}.stderr").open("wb") as errors:
+        process = subprocess.Popen(
+            [peer.path() or peer.command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+        )
+    assert process.stdout is not None
+    try:
+        yield Printing(process, Lines(process.stdout))
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+class Gapless:
+    """Our forwarder and viewer; what is shown is the viewer's record, the displayed timeline."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+
+    def is_done(self, through_ms: int) -> bool:
+        """Whether the viewer is complete through then."""
+        status = [one for one in self._viewer.record_now() if one["type"] == "status"]
+        return bool(status) and (status[-1].get("complete_through") or 0) >= through_ms
+
+    def finish(self) -> list[Seen]:
+        """End the viewer; its record."""
+        record = self._viewer.finish()
+        came: dict[int, int] = {}
+        for at_ns, line in self._viewer.out.stamped():
+            for number in numbers(line):
+                came.setdefault(number, at_ns)
+        shown = [one["message"] for one in record if one["type"] == "event"]
+        return [Seen(number, came[number]) for text in shown for number in numbers(text)]
+
+
+@contextmanager
+def gapless_running(
+    group: str, url: str, state: Path, options: Sequence[str] = ()
+) -> Iterator[Gapless]:
+    """A forwarder of the log group behind a URL, and a viewer of it."""
+    with (
+        forwarder(group, url, state, *options) as part,
+        Viewer(
+            part.ready()["websocket"], "--since", SINCE, "--order", "arrival", state=state
+        ) as viewer,
+    ):
+        yield Gapless(viewer)
