@@ -1,0 +1,160 @@
+"""What each key does: the application's actions, most of them one call to the part concerned."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from textual.app import App
+
+from tui import figures
+from tui.controls import CABLE, Controls, ControlsError
+from tui.finding import Finding
+from tui.format import TimeMode
+from tui.palette import Palette
+from tui.ports import ViewerEngine
+from tui.rows import Line
+from tui.side import Side
+from tui.widgets.fault_panel import FaultPanel
+from tui.widgets.help_panel import HelpPanel
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.log_view import LogView
+from tui.widgets.prompt import Kind, Prompt
+from tui.window import Motion
+
+
+class Actions(App[None]):
+    """The actions of ``bindings.KEYS``; ``ViewerApp`` makes the parts that they speak to."""
+
+    log_view: LogView
+    _controls: Controls | None
+    _engine: ViewerEngine
+    _finding: Finding
+    _keys: KeyBar
+    _palette: Palette
+    _prompt: Prompt
+    _side: Side
+
+    @abstractmethod
+    def _say(self, text: str) -> None:
+        """Tell the reader something, for some seconds."""
+
+    def _ask(self, kind: Kind) -> None:
+        self._keys.display = False
+        self._prompt.ask(kind)
+
+    def action_follow(self) -> None:
+        """F End G."""
+        self.log_view.follow()
+
+    def action_freeze(self) -> None:
+        """Space."""
+        self.log_view.freeze()
+
+    def action_move(self, motion: Motion) -> None:
+        """The keys that move up and down."""
+        self.log_view.move(motion)
+
+    def action_side(self, steps: int) -> None:
+        """The keys that move along long lines."""
+        self.log_view.move_side(steps)
+
+    def action_search(self) -> None:
+        """The slash."""
+        self._ask("search")
+
+    def action_include(self) -> None:
+        """A filter for something."""
+        self._ask("include")
+
+    def action_exclude(self) -> None:
+        """A filter against something."""
+        self._ask("exclude")
+
+    def action_next_match(self, direction: int) -> None:
+        """The letter n, small or large."""
+        self._finding.next_match(direction)
+
+    def action_next_level(self, level: str, direction: int) -> None:
+        """The letters e and w, small or large."""
+        self._finding.next_level(level, direction)
+
+    def action_level(self, number: int) -> None:
+        """The digits."""
+        self._finding.set_level(number)
+
+    def action_filters(self) -> None:
+        """All filters off, or on."""
+        self._finding.toggle()
+
+    def action_drop_chip(self, index: int) -> None:
+        """A chip was clicked."""
+        self._finding.drop(index)
+
+    def action_detail(self) -> None:
+        """Open the line under the cursor, or close it."""
+        self.log_view.settle()
+        self._side.toggle("detail")
+
+    def action_connection(self) -> None:
+        """Open the connection panel, or close it."""
+        self._side.toggle("connection")
+
+    def action_time(self) -> None:
+        """The next kind of time."""
+        modes = list(TimeMode)
+        mode = modes[(modes.index(self.log_view.time) + 1) % len(modes)]
+        self.log_view.set_time(mode)
+        self._say(f"time: {mode}")
+
+    def action_wrap(self) -> None:
+        """Break long lines, or cut them."""
+        self.log_view.toggle_wrap()
+
+    def action_full(self) -> None:
+        """All but the log away, or back."""
+        self.screen.toggle_class("-full")
+
+    def action_copy(self) -> None:
+        """The line under the cursor, to the clipboard of the terminal."""
+        row = self.log_view.current()
+        if isinstance(row, Line):
+            text = row.message.encode("utf-8", "replace").decode("utf-8")
+            self.copy_to_clipboard(text)
+            self._say(f"copied {figures.plural(len(text), 'character')}")
+
+    async def action_cable(self) -> None:
+        """Pull the cable, or plug it in."""
+        if self._controls is not None:
+            try:
+                is_out = await self._controls.toggle(CABLE)
+            except ControlsError as error:
+                self._say(str(error))
+            else:
+                self._say("the cable is pulled" if is_out else "the cable is plugged in")
+
+    def action_faults(self) -> None:
+        """The simulator's faults."""
+        if self._controls is not None:
+            self.push_screen(FaultPanel(self._palette, self._controls))
+
+    def action_reconnect(self) -> None:
+        """Try now."""
+        self._engine.reconnect_now()
+        self._say("reconnecting now")
+
+    def action_help(self) -> None:
+        """The keys."""
+        self.push_screen(HelpPanel(self._palette, controls=self._controls is not None))
+
+    def action_close(self) -> None:
+        """Close what is open; then take back the search, then the filters."""
+        if self.screen.has_class("-full"):
+            self.action_full()
+        elif self._side.close():
+            self.log_view.focus()
+        elif not self._finding.clear():
+            self._say("nothing to close: q quits")
+
+    def action_leave(self) -> None:
+        """End the viewer."""
+        self.exit()
