@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from simulator.cloudwatch import VISIBILITY_PATH, Mode
+from simulator.cloudwatch import LEVERS_PATH, Mode
+from simulator.cloudwatch.levers import Order
 from simulator.errors import SimulatorError
+from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
 from simulator.proxy import Cable
-from simulator.visibility import Regime, Visibility
+from simulator.visibility import Visibility
 
 LEVER_TIMEOUT_S: Final = 5.0
 """How long a fault may take to be switched."""
@@ -60,29 +62,25 @@ class CloudWatchLink:
         self._mode = mode
         self._visibility = visibility
 
-    def delay_visibility(
-        self, owner: str, delay_ms: int, jitter_ms: int, share: float, seed: int
+    def pull(
+        self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
     ) -> None:
-        """Delay what is ingested from now on.
+        """Engage the lever of the fault type ``kind``; it is engaged when this returns.
 
         Raises:
             SimulatorError: it is unpatched moto, or did not answer.
 
         """
         if self._mode == "moto":
-            msg = "unpatched moto shows everything at once; start with --cloudwatch faithful"
+            msg = "unpatched moto can't be broken; start with --cloudwatch faithful"
             raise SimulatorError(msg)
-        new = {
-            "name": owner,
-            "delay_ms": delay_ms,
-            "jitter_ms": jitter_ms,
-            "toxicity": share,
-            "seed": seed,
-        }
-        self._visibility.impose(msgspec.convert(self._ask("POST", new), type=Regime))
+        order = Order(owner, kind, dict(attributes), share, seed)
+        now_ms = self._ask("POST", msgspec.to_builtins(order))["now_ms"]
+        if kind == VisibilityDelay.type:
+            self._visibility.impose(VisibilityLever(order).regime(now_ms))
 
-    def show(self, owner: str) -> None:
-        """Show at once what is hidden.
+    def release(self, owner: str) -> None:
+        """Release the owner's lever.
 
         Raises:
             SimulatorError: it did not answer.
@@ -93,7 +91,7 @@ class CloudWatchLink:
     def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._address, timeout=LEVER_TIMEOUT_S)
         try:
-            connection.request(method, VISIBILITY_PATH, json.dumps(body))
+            connection.request(method, LEVERS_PATH, json.dumps(body))
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from simulator import lifeline
 from simulator.children import Child
-from simulator.cloudwatch import HOST, REGION, Mode, listen, wall_clock_ms
+from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
+from simulator.cloudwatch.server import listen
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
 from simulator.faults.board import Board

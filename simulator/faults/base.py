@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from simulator.batches import NewEvent
+from simulator.cloudwatch.levers import Lever
 from simulator.errors import SimulatorError
 
 DAY_MS: Final = 24 * 3_600_000
@@ -70,10 +71,10 @@ class CableLever(Protocol):
 class CloudWatchLever(Protocol):
     """CloudWatch, from any thread."""
 
-    def delay_visibility(
-        self, owner: str, delay_ms: int, jitter_ms: int, share: float, seed: int
+    def pull(
+        self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
     ) -> None:
-        """Show that share of the events ingested from now on so much later.
+        """Engage the lever of the fault type ``kind``, in place of the owner's earlier one.
 
         Raises:
             SimulatorError: this CloudWatch can't, or did not answer.
@@ -81,8 +82,8 @@ class CloudWatchLever(Protocol):
         """
         ...
 
-    def show(self, owner: str) -> None:
-        """Show at once what is still hidden, and delay no more.
+    def release(self, owner: str) -> None:
+        """Release the owner's lever; none is fine, too.
 
         Raises:
             SimulatorError: it did not answer.
@@ -174,3 +175,20 @@ class Fault(ABC):
             SimulatorError: the lever does not work.
 
         """
+
+
+class LeverFault(Fault):
+    """A fault whose harm a lever inside the CloudWatch stand-in does.
+
+    The lever stands in the same file; see ``simulator.cloudwatch`` on what it can do.
+    """
+
+    lever: ClassVar[type[Lever]]
+
+    def start(self, levers: Levers, turn: int) -> None:
+        """Engage the lever, with a seed of this turn's own."""
+        levers.cloudwatch.pull(self.name, self.type, self.values, self.toxicity, self.seed + turn)
+
+    def stop(self, levers: Levers) -> None:
+        """Release it."""
+        levers.cloudwatch.release(self.name)

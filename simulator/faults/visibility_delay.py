@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from simulator.cloudwatch.levers import Lever
 from simulator.errors import SimulatorError
-from simulator.faults.base import DAY_MS, Attribute, Fault, Levers
+from simulator.faults.base import DAY_MS, Attribute, LeverFault
+from simulator.visibility import Regime
+
+if TYPE_CHECKING:
+    from simulator.cloudwatch.logs import Logs
+
+TYPE = "visibility_delay"
 
 
-class VisibilityDelay(Fault):
+class VisibilityLever(Lever):
+    """Imposes a regime on what is stored."""
+
+    def engage(self, logs: Logs, now_ms: int) -> None:
+        """Delay what is ingested from the next millisecond on."""
+        logs.impose(self.regime(now_ms))
+
+    def release(self, logs: Logs, now_ms: int) -> None:
+        """Show at once what is hidden."""
+        logs.heal(self.name, now_ms)
+
+    def regime(self, now_ms: int) -> Regime:
+        """The regime of a lever that was engaged at ``now_ms``."""
+        # What was ingested in this millisecond may have been seen already.
+        return Regime(
+            self.name,
+            self.attributes["delay_ms"],
+            self.attributes["jitter_ms"],
+            self.toxicity,
+            self.seed,
+            begin_ms=now_ms + 1,
+        )
+
+
+class VisibilityDelay(LeverFault):
     """Events that CloudWatch accepts from now on can be read only some time later.
 
     Attributes:
@@ -21,7 +54,8 @@ class VisibilityDelay(Fault):
 
     """
 
-    type = "visibility_delay"
+    type = TYPE
+    lever = VisibilityLever
     attributes = (
         Attribute("delay_ms", 5_000, DAY_MS, "how much later events can be read"),
         Attribute("jitter_ms", 0, DAY_MS, "more or less by up to this, at most delay_ms"),
@@ -37,14 +71,3 @@ class VisibilityDelay(Fault):
         if self.values["jitter_ms"] > self.values["delay_ms"]:
             msg = f"jitter_ms must be at most delay_ms, which is {self.values['delay_ms']}"
             raise SimulatorError(msg)
-
-    def start(self, levers: Levers, turn: int) -> None:
-        """Delay what is ingested from now on."""
-        delay_ms, jitter_ms = self.values["delay_ms"], self.values["jitter_ms"]
-        levers.cloudwatch.delay_visibility(
-            self.name, delay_ms, jitter_ms, self.toxicity, self.seed + turn
-        )
-
-    def stop(self, levers: Levers) -> None:
-        """Show everything."""
-        levers.cloudwatch.show(self.name)

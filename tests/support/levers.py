@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
@@ -10,7 +10,7 @@ from simulator.faults.base import Levers
 
 
 class Remembered:
-    """All three levers; ``calls`` is what was done with them, in order."""
+    """All the levers; ``calls`` is what was done with them, in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
@@ -30,19 +30,26 @@ class Remembered:
     def plug(self, owner: str) -> None:
         self._note("plug", owner)
 
-    def delay_visibility(
-        self, owner: str, delay_ms: int, jitter_ms: int, share: float, seed: int
-    ) -> None:
-        del seed
-        self._note("delay", owner, f"{delay_ms}+-{jitter_ms}", f"{share:g}")
-
-    def show(self, owner: str) -> None:
-        self._note("show", owner)
-
     def submit(self, compose: Callable[[int, Sequence[str]], Iterable[NewEvent]]) -> None:
         self.composed.append(compose)
         self._note("submit")
 
     def levers(self) -> Levers:
         """As a fault gets them."""
-        return Levers(self, self, self)
+        return Levers(self, _CloudWatch(self._note), self)
+
+
+class _CloudWatch:
+    """CloudWatch's levers, which have the cable's names."""
+
+    def __init__(self, note: Callable[..., None]) -> None:
+        self._note = note
+
+    def pull(
+        self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
+    ) -> None:
+        given = " ".join(f"{name}={value}" for name, value in attributes.items())
+        self._note("engage", owner, kind, given, f"{share:g}", str(seed))
+
+    def release(self, owner: str) -> None:
+        self._note("release", owner)

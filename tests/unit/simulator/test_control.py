@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from simulator.cloudwatch import listen
+from simulator.cloudwatch.server import listen
 from simulator.control import Control, Parts, serve
 from simulator.faults.board import Board
 from simulator.ledger import Ledger

@@ -13,7 +13,10 @@ def test_it_delays_and_shows() -> None:
     fault = VisibilityDelay("mine", {"delay_ms": 700, "jitter_ms": 20}, 0.5, 1)
     fault.start(levers.levers(), 0)
     fault.stop(levers.levers())
-    assert levers.calls == [("delay", "mine", "700+-20", "0.5"), ("show", "mine")]
+    assert levers.calls == [
+        ("engage", "mine", "visibility_delay", "delay_ms=700 jitter_ms=20", "0.5", "1"),
+        ("release", "mine"),
+    ]
     assert fault.cycle() == Cycle()
 
 

@@ -1,0 +1,51 @@
+"""The CloudWatch Logs stand-in: a moto server in a process of its own.
+
+``python -m simulator.cloudwatch --port 0`` prints one JSON line once it answers:
+``{"ready": true, "cloudwatch": "http://127.0.0.1:PORT"}``.
+
+Mode ``moto`` serves moto as it is installed. Mode ``faithful`` answers CloudWatch Logs as AWS does
+and can be broken on demand. Nothing here imports moto before it is served.
+
+**The seam for faults.** A *lever* is what a fault pulls inside this process. It is a subclass of
+``simulator.cloudwatch.levers.Lever`` that overrides what it needs of
+
+- ``engage(logs, now_ms)``, ``release(logs, now_ms)``: act on what is stored, once;
+- ``call(call, then)``: stand around each AWS call. Change ``call`` before ``then(call)``, change
+  or replace the ``Answer``, wait (no lock is held), or answer without asking;
+- ``hides(event, now_ms)``: an event that this read must not show, asked only of events that
+  would be returned otherwise;
+- ``deliver(batches)``: what a subscription filter sends; drop, double, delay or reorder it.
+
+The fault's class (``simulator.faults.base.LeverFault``, in the same file as its lever) names the
+lever, and being in ``simulator.faults.FAULTS`` is all the registration there is. Over HTTP, on
+this server, whatever the state of CloudWatch (``simulator.cloudwatch.rack``):
+
+| request | does |
+|---|---|
+| ``GET /simulator/levers`` | the levers that are engaged, in their order |
+| ``POST /simulator/levers`` | engages one: ``{"name", "type", "attributes", "toxicity", "seed"}`` |
+| ``DELETE /simulator/levers`` | releases one: ``{"name"}``; none of that name is no error |
+
+``POST`` replaces the lever of the same name and answers, as ``DELETE`` does, ``{"now_ms": N}``:
+this process's clock when the lever was switched. Levers stand around a call in the order in which
+they were engaged, the first outermost. The simulator itself writes with ``PutLogEvents`` and
+doesn't retry: let that call pass unless it is the one that the fault is about.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Literal
+
+__all__ = ["HOST", "LEVERS_PATH", "REGION", "Mode", "wall_clock_ms"]
+
+Mode = Literal["faithful", "moto"]
+
+HOST: Final = "127.0.0.1"
+LEVERS_PATH: Final = "/simulator/levers"
+REGION: Final = "us-east-1"
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the Unix epoch, cut off as moto does it."""
+    return time.time_ns() // 1_000_000

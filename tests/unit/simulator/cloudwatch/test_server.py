@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from simulator.cloudwatch.__main__ import main
+from simulator.cloudwatch.server import listen
+from simulator.errors import SimulatorError
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with listen(0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SimulatorError, match=f"port {port} can't be had"):
+            listen(port)
+    with pytest.raises(SimulatorError, match="there is no port 70000"):
+        listen(70_000)
+
+
+def test_main_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["--port", str(taken.getsockname()[1])]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gapless: port ")
+    assert captured.err.count("\n") == 1
