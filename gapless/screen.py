@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -47,9 +48,10 @@ class ScreenApp(ViewerApp):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         level: str | None = None,
+        keep: Path | None = None,
     ) -> None:
         """As ``ViewerApp``, with the filters of the command line."""
-        super().__init__(engine, title=title, controls=controls)
+        super().__init__(engine, title=title, controls=controls, keep=keep)
         self.fault: Exception | None = None
         """What went wrong in the application itself."""
         self._include = include

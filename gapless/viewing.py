@@ -154,6 +154,7 @@ async def _on_screen(viewing: Viewing) -> int:
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
+        keep=_kept(viewing),
     )
     async with _tasks(
         _exit_when_finished(engine, app.exit),
@@ -243,6 +244,18 @@ def _write_record(engine: Engine, viewing: Viewing) -> None:
 def _cursors(viewing: Viewing) -> Path | None:
     """Where cursors are kept; a simulation is never watched twice."""
     return None if viewing.control else state_dir("cursors")
+
+
+def _kept(viewing: Viewing) -> Path | None:
+    """The file in which the view is kept for the next run about the same."""
+    folder = _cursors(viewing)
+    if folder is None:
+        return None
+    from tui import kept  # noqa: PLC0415 - with the engine
+    from wire.query import Filter  # noqa: PLC0415 - with it
+
+    wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
+    return kept.path_of(folder, [(one.key, one.group) for one in viewing.targets], wanted)
 
 
 def _spec(viewing: Viewing, target: Watched, wanted: Filter) -> TargetSpec:

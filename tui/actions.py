@@ -10,6 +10,7 @@ from tui import figures
 from tui.controls import CABLE, Controls, ControlsError
 from tui.finding import Finding
 from tui.format import TimeMode
+from tui.going import Going
 from tui.palette import Palette
 from tui.ports import ViewerEngine
 from tui.rows import Line
@@ -18,7 +19,7 @@ from tui.widgets.fault_panel import FaultPanel
 from tui.widgets.help_panel import HelpPanel
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.log_view import LogView
-from tui.widgets.prompt import Kind, Prompt
+from tui.widgets.prompt import Check, Kind, Prompt
 from tui.window import Motion
 
 
@@ -29,6 +30,7 @@ class Actions(App[None]):
     _controls: Controls | None
     _engine: ViewerEngine
     _finding: Finding
+    _going: Going
     _keys: KeyBar
     _palette: Palette
     _prompt: Prompt
@@ -38,9 +40,9 @@ class Actions(App[None]):
     def _say(self, text: str) -> None:
         """Tell the reader something, for some seconds."""
 
-    def _ask(self, kind: Kind) -> None:
+    def _ask(self, kind: Kind, check: Check | None = None) -> None:
         self._keys.display = False
-        self._prompt.ask(kind)
+        self._prompt.ask(kind, check)
 
     def action_follow(self) -> None:
         """F End G."""
@@ -69,6 +71,18 @@ class Actions(App[None]):
     def action_exclude(self) -> None:
         """A filter against something."""
         self._ask("exclude")
+
+    def action_jump(self) -> None:
+        """The colon."""
+        self._ask("time", self._going.mistake)
+
+    def action_bookmark(self) -> None:
+        """The letter m."""
+        self._going.toggle()
+
+    def action_next_bookmark(self) -> None:
+        """The apostrophe."""
+        self._going.next_bookmark()
 
     def action_next_match(self, direction: int) -> None:
         """The letter n, small or large."""

@@ -22,14 +22,16 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui import environment, figures, headline, themes
+from tui import environment, figures, headline, kept, themes
 from tui.actions import Actions
 from tui.bindings import available, textual_bindings
+from tui.bookmarks import Bookmarks
 from tui.chunks import Chunk, chunk
 from tui.controls import Controls
 from tui.ending import Ending
 from tui.finding import Finding
 from tui.format import Columns, TimeMode
+from tui.going import Going
 from tui.harmless import harmless
 from tui.levels import level_of
 from tui.palette import Depth, Palette, Tones
@@ -76,6 +78,7 @@ class ViewerApp(Actions):
         theme: str | None = None,
         clock: Callable[[], int] = _now_ms,
         zone: tzinfo | None = None,
+        keep: Path | None = None,
     ) -> None:
         """A screen for an engine, which it starts and stops.
 
@@ -86,6 +89,7 @@ class ViewerApp(Actions):
             theme: the name of a theme; by default one that suits the terminal.
             clock: the time in ms since the Unix epoch.
             zone: of local times; by default the machine's.
+            keep: the file in which the view is kept for the next run; None: nowhere.
 
         """
         no_color = "NO_COLOR" in os.environ
@@ -106,8 +110,13 @@ class ViewerApp(Actions):
         columns = Columns(zone=self._zone, ascii_only=self._ascii_only)
         timeline = engine.timeline
         view = View(timeline)
+        bookmarks = Bookmarks(() if keep is None else kept.load(keep))
         strips = Strips(
-            self._palette, lambda line: level_of(line.message), timeline.is_confirmed, columns
+            self._palette,
+            lambda line: level_of(line.message),
+            timeline.is_confirmed,
+            columns,
+            bookmarks.__contains__,
         )
         self.log_view = LogView(view, strips, ascii_only=self._ascii_only)
         self._top = ConnectionBar(self._palette, title, ascii_only=self._ascii_only)
@@ -118,6 +127,15 @@ class ViewerApp(Actions):
         self._prompt = Prompt()
         self._keys = KeyBar(self._palette, controls=controls is not None)
         self._finding = Finding(timeline, view, self.log_view, self._say, self._run)
+        self._going = Going(
+            view,
+            self.log_view,
+            bookmarks,
+            keep,
+            self._say,
+            self._run,
+            lambda: (clock(), self._zone_shown),
+        )
         self._change = Change()
         self._ending: Ending | None = None
         self._note = ""
@@ -247,6 +265,8 @@ class ViewerApp(Actions):
                 if act.action != "command_palette":
                     run = partial(self.run_action, act.action)
                     yield SystemCommand(act.title, f"{key.shown}: {key.help}", run)
+        for title, row in self._going.listed():
+            yield SystemCommand(title, "go to this line", partial(self.log_view.go_to, row))
         yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -272,5 +292,8 @@ class ViewerApp(Actions):
         """Something was entered."""
         self._keys.display = True
         self.log_view.focus()
-        self._finding.answered(event.kind, event.text)
+        if event.kind != "time":
+            self._finding.answered(event.kind, event.text)
+        elif event.text:
+            self._going.to_time(event.text)
         self._show_bars()

@@ -30,6 +30,7 @@ WRAPPED_ROWS_MAX: Final = 200
 
 _GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~", "~")}
 _UNCONFIRMED: Final = "?"
+_BOOKMARK: Final = ("◆", "*")
 _LETTERS: Final = {
     "trace": "T",
     "debug": "D",
@@ -80,15 +81,21 @@ class Columns(msgspec.Struct, frozen=True):
         return 1 + self.time_cells + 1 + self.stream_cells + 1 + 1 + 1
 
 
-def gutter(origin: str, *, late: bool, confirmed: bool, ascii_only: bool = False) -> Segment:
-    """How the line got here, in one cell: live is blank; lateness matters more than the path."""
-    if not confirmed:
-        return _UNCONFIRMED, "gutter.unconfirmed"
+def gutter(
+    origin: str, *, late: bool, confirmed: bool, marked: bool = False, ascii_only: bool = False
+) -> Segment:
+    """How the line got here, in one cell: live is blank; lateness matters more than the path.
+
+    A bookmark stands out as a badge; the sign on it still says how the line got here.
+    """
     kind = "late" if late else origin
     glyphs = _GUTTERS.get(kind)
-    if glyphs is None:
-        return " ", "gutter.live"
-    return glyphs[ascii_only], f"gutter.{kind}"
+    sign, role = (" ", "gutter.live") if glyphs is None else (glyphs[ascii_only], f"gutter.{kind}")
+    if not confirmed:
+        sign, role = _UNCONFIRMED, "gutter.unconfirmed"
+    if marked:
+        return sign if sign != " " else _BOOKMARK[ascii_only], "badge.accent"
+    return sign, role
 
 
 def time_text(timestamp_ms: int, columns: Columns, *, now_ms: int, previous_ms: int | None) -> str:

@@ -53,6 +53,7 @@ class Strips:
         level_of: Callable[[Line], str | None],
         is_confirmed: Callable[[Line], bool],
         columns: Columns,
+        is_marked: Callable[[int], bool] = lambda _key: False,
     ) -> None:
         """Make strips with a palette.
 
@@ -61,12 +62,14 @@ class Strips:
             level_of: the level of a line, None where it has none.
             is_confirmed: whether a line counts in the present epoch.
             columns: zone and glyphs; widths are found from what is shown.
+            is_marked: whether the line of a key has a bookmark.
 
         """
         self._palette = palette
         self._level_of = level_of
         self._is_confirmed = is_confirmed
         self._columns = columns
+        self._is_marked = is_marked
         self._look = Look()
         self._made: LRUCache[tuple[int, Surface, Segment], Made] = LRUCache(STRIPS_MAX)
         self.now_ms = 0
@@ -171,6 +174,7 @@ class Strips:
                 line.origin,
                 late=line.late_ms > 0,
                 confirmed=self._is_confirmed(line),
+                marked=self._is_marked(line.key),
                 ascii_only=columns.ascii_only,
             ),
             (

@@ -16,7 +16,7 @@ def engine_with(*messages: str) -> FakeEngine:
 
 
 async def test_the_help_lists_the_keys_and_closes() -> None:
-    async with running(size=(120, 70)) as screen:
+    async with running(size=(120, 100)) as screen:
         await screen.press("question_mark")
         for key in bindings.available(controls=False):
             assert key.help in screen.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC
+from pathlib import Path
 from typing import Final
 
 from textual.pilot import Pilot
@@ -71,6 +72,7 @@ async def running(
     controls: FakeControls | None = None,
     theme: str | None = None,
     now_ms: int = NOW_MS,
+    keep: Path | None = None,
 ) -> AsyncIterator[Screen]:
     """An application on a screen of ``size``, at one moment of time, in UTC."""
     engine = engine or FakeEngine()
@@ -81,6 +83,7 @@ async def running(
         theme=theme,
         clock=lambda: now_ms,
         zone=UTC,
+        keep=keep,
     )
     async with app.run_test(size=size) as pilot:
         screen = Screen(app, engine, pilot)

@@ -125,6 +125,11 @@ class LogView(ScrollView, can_focus=True):
         self._strips.set_palette(palette)
         self._draw()
 
+    def forget(self) -> None:
+        """Draw anew: something that the rows do not know of changed what they look like."""
+        self._strips.forget()
+        self._draw()
+
     def highlight(self, pattern: re.Pattern[str] | None) -> None:
         """Mark every match of a pattern."""
         self._strips.set_look(msgspec.structs.replace(self._strips.look, pattern=pattern))

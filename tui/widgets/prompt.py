@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Final, Literal
 
 from textual.app import ComposeResult
@@ -10,14 +11,27 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-Kind = Literal["search", "include", "exclude"]
+from tui.harmless import harmless
+from tui.moment import MOMENT_FORMS
+
+Kind = Literal["search", "include", "exclude", "time"]
+
+Check = Callable[[str], str | None]
+"""What is wrong with a text, or None."""
 
 LABELS: Final[dict[Kind, str]] = {
     "search": "search",
     "include": "only lines with",
     "exclude": "only lines without",
+    "time": "go to",
 }
-PLACEHOLDER: Final = "text or regular expression; Esc leaves it"
+_PATTERN: Final = "text or regular expression; Esc leaves it"
+PLACEHOLDERS: Final[dict[Kind, str]] = {
+    "search": _PATTERN,
+    "include": _PATTERN,
+    "exclude": _PATTERN,
+    "time": f"{MOMENT_FORMS}; Esc leaves it",
+}
 CHARS_MAX: Final = 500
 
 
@@ -35,16 +49,15 @@ class Field(Input):
 
     def __init__(self) -> None:
         """An empty field."""
-        super().__init__(
-            compact=True, max_length=CHARS_MAX, placeholder=PLACEHOLDER, id="prompt-field"
-        )
+        super().__init__(compact=True, max_length=CHARS_MAX, id="prompt-field")
         self.cursor_blink = False  # a picture that changes twice a second is work over SSH
         self._past: list[str] = []
         self._at = 0
 
-    def open(self, text: str, past: list[str]) -> None:
+    def open(self, text: str, past: list[str], placeholder: str) -> None:
         """Begin anew, with what was typed before."""
         self.value = text
+        self.placeholder = placeholder
         self._past = past
         self._at = len(past)
         self.focus()
@@ -86,30 +99,44 @@ class Prompt(Horizontal):
         """Closed."""
         super().__init__(id="prompt")
         self._kind: Kind = "search"
-        self._past: dict[Kind, list[str]] = {"search": [], "include": [], "exclude": []}
+        self._past: dict[Kind, list[str]] = {kind: [] for kind in LABELS}
+        self._check: Check | None = None
         self.display = False
 
     def compose(self) -> ComposeResult:
         """The label and the field."""
         yield Static(id="prompt-label", markup=False)
         yield Field()
+        yield Static(id="prompt-mistake", markup=False)
 
-    def ask(self, kind: Kind) -> None:
-        """Open for a question."""
-        self._kind = kind
+    def ask(self, kind: Kind, check: Check | None = None) -> None:
+        """Open for a question.
+
+        Args:
+            kind: what is asked for.
+            check: what is wrong with an answer; with a wrong one the prompt stays open.
+
+        """
+        self._kind, self._check = kind, check
         self.query_one("#prompt-label", Static).update(LABELS[kind])
+        self._show_mistake("")
         self.display = True
-        self.query_one(Field).open("", self._past[kind])
+        self.query_one(Field).open("", self._past[kind], PLACEHOLDERS[kind])
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Something was typed."""
         event.stop()
+        self._show_mistake("")
         if self.display:
             self.post_message(self.Typed(self._kind, event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter."""
         event.stop()
+        mistake = self._check(event.value) if self._check is not None and event.value else None
+        if mistake is not None:
+            self._show_mistake(mistake)
+            return
         past = self._past[self._kind]
         if event.value and event.value not in past[-1:]:
             past.append(event.value)
@@ -119,6 +146,9 @@ class Prompt(Horizontal):
         """Esc."""
         event.stop()
         self._close(None)
+
+    def _show_mistake(self, text: str) -> None:
+        self.query_one("#prompt-mistake", Static).update(harmless(text))
 
     def _close(self, text: str | None) -> None:
         self.display = False

@@ -35,6 +35,8 @@ def test_every_key_is_shown_as_it_is_written() -> None:
         "up": "↑",
         "left": "←",
         "right": "→",
+        "colon": ":",
+        "apostrophe": "'",
     }
     for key in bindings.KEYS:
         for act in key.acts:

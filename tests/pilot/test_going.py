@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
+from tests.support.screen import Screen, running
+from tui import bookmarks, kept
+
+
+def numbered(count: int = 300) -> FakeEngine:
+    """A line each second."""
+    engine = FakeEngine()
+    engine.add(make_line(n, f"line {n}", at_ms=EPOCH_MS + n * 1_000) for n in range(count))
+    return engine
+
+
+def cursor(screen: Screen) -> str:
+    return str(getattr(screen.app.log_view.current(), "message", ""))
+
+
+def gutter(screen: Screen, text: str) -> str:
+    return screen.line_with(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("12:02", "line 120"),
+        ("12:02:30.5", "line 151"),
+        ("2026-11-23T12:00:07Z", "line 7"),
+        ("2026-11-23T13:00:07+01:00", "line 7"),
+    ],
+)
+async def test_to_a_time(text: str, found: str) -> None:
+    async with running(numbered()) as screen:
+        await screen.press("colon")
+        assert "go to" in screen.lines[-1]
+        assert "-5m" in screen.lines[-1]
+        await screen.type(text)
+        assert cursor(screen) == found
+        assert found in screen.text
+
+
+async def test_relative_to_the_line_that_is_read() -> None:
+    async with running(numbered(), now_ms=EPOCH_MS + 300_000) as screen:
+        await screen.press("colon")
+        await screen.type("-1m")  # while following: before now
+        assert cursor(screen) == "line 240"
+        await screen.press("colon")
+        await screen.type("-1m")
+        assert cursor(screen) == "line 180"
+        await screen.press("colon")
+        await screen.type("+10s")
+        assert cursor(screen) == "line 190"
+
+
+async def test_a_time_that_is_none_is_told_in_the_prompt() -> None:
+    async with running(numbered()) as screen:
+        await screen.press("colon")
+        await screen.type("12:0x")
+        assert "'12:0x' is no time: 12:04, -5m or 2026-11-23T12:00Z" in screen.lines[-1]
+        assert screen.app.log_view.place.following
+        await screen.press("backspace")
+        assert "is no time" not in screen.lines[-1]
+        await screen.type("1")
+        assert cursor(screen) == "line 60"
+
+
+async def test_beyond_what_there_is() -> None:
+    async with running(numbered()) as screen:
+        await screen.press("colon")
+        await screen.type("11:00")
+        assert cursor(screen) == "line 0"
+        assert "the oldest line here is of 2026-11-23 12:00:00" in screen.lines[-2]
+        await screen.press("colon")
+        await screen.type("13:00")
+        assert cursor(screen) == "line 299"
+        assert "the newest line here is of 2026-11-23 12:04:59" in screen.lines[-2]
+
+
+async def test_among_what_the_filters_leave() -> None:
+    async with running(numbered()) as screen:
+        await screen.press("f")
+        await screen.type("0$")
+        await screen.press("colon")
+        await screen.type("12:01:55")
+        assert cursor(screen) == "line 120"
+
+
+async def test_to_a_time_in_an_empty_list() -> None:
+    async with running() as screen:
+        await screen.press("colon")
+        await screen.type("12:00")
+        assert "there are no lines yet" in screen.lines[-2]
+        await screen.press("colon", "escape")
+        assert "go to" not in screen.lines[-1]
+
+
+async def test_bookmarks_stay_on_their_lines() -> None:
+    async with running(numbered()) as screen:
+        await screen.press("k", "k", "m", "k", "k", "m")
+        assert gutter(screen, "line 297") == "◆"
+        assert gutter(screen, "line 295") == "◆"
+        assert gutter(screen, "line 296") == " "
+        screen.engine.add(
+            make_line(900 + n, f"late {n}", at_ms=EPOCH_MS + n, origin="backfill")
+            for n in range(1, 500)
+        )
+        await screen.settle()
+        assert gutter(screen, "line 297") == "◆"
+        await screen.press("apostrophe")
+        assert cursor(screen) == "line 297"
+        assert "bookmark 2 of 2" in screen.lines[-2]
+        await screen.press("apostrophe")
+        assert cursor(screen) == "line 295"
+        await screen.press("m")
+        assert gutter(screen, "line 295") == " "
+        await screen.press("apostrophe", "m", "apostrophe")
+        assert "there are no bookmarks" in screen.lines[-2]
+
+
+async def test_a_bookmark_shows_how_its_line_came() -> None:
+    engine = FakeEngine()
+    engine.add([make_line(1, "past one", origin="backfill")])
+    async with running(engine) as screen:
+        await screen.press("m")
+        assert gutter(screen, "past one") == "↑"
+        style = screen.app._palette.style("badge.accent")
+        assert any(cell.text == "↑" and cell.style == style for cell in next(
+            iter(screen.app.log_view._drawn())))  # fmt: skip
+
+
+async def test_bookmarks_behind_a_filter() -> None:
+    async with running(numbered()) as screen:
+        await screen.press("k", "m", "f")
+        await screen.type("line 1")
+        await screen.press("apostrophe")
+        assert "1 bookmark: behind the filters" in screen.lines[-2]
+
+
+async def test_bookmarks_in_the_palette() -> None:
+    engine = FakeEngine()
+    engine.add([make_line(1, "[red]odd[/] one"), *(make_line(n, f"x {n}") for n in range(2, 90))])
+    async with running(engine) as screen:
+        await screen.press("g", "m", "F", "ctrl+p", *"bookmark2026")
+        assert "Bookmark 2026-11-23 12:00:00 (red)odd(/) one" in screen.text
+        await screen.press("enter")
+        await screen.settle()
+        assert cursor(screen) == "[red]odd[/] one"
+
+
+async def test_nothing_to_mark() -> None:
+    async with running() as screen:
+        await screen.press("m")
+        assert "there is no line here to mark" in screen.lines[-2]
+
+
+async def test_bookmarks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookmarks, "BOOKMARKS_MAX", 1)
+    async with running(numbered()) as screen:
+        await screen.press("k", "m", "k", "m")
+        assert "bookmarks are the most" in screen.lines[-2]
+        assert gutter(screen, "line 297") == " "
+
+
+async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
+    keep = tmp_path / "kept.view.json"
+    async with running(numbered(), keep=keep) as screen:
+        await screen.press("k", "m")
+    async with running(numbered(), keep=keep) as screen:
+        assert gutter(screen, "line 298") == "◆"
+        await screen.press("apostrophe", "m")
+    assert kept.load(keep) == []
+
+
+async def test_bookmarks_that_cannot_be_kept(tmp_path: Path) -> None:
+    async with running(numbered(), keep=tmp_path / "missing" / "x") as screen:
+        await screen.press("m")
+        assert "the bookmarks can't be kept for the next run" in screen.lines[-2]
+        assert len(screen.app._going.bookmarks) == 1
