@@ -105,7 +105,12 @@ def translate_setup(error: Exception) -> CloudWatchError:
 
 
 def translate(
-    error: Exception, *, where: str, group: str | None = None, with_token: bool = False
+    error: Exception,
+    *,
+    where: str,
+    group: str | None = None,
+    with_token: bool = False,
+    service: str = "CloudWatch Logs",
 ) -> CloudWatchError:
     """Our error for what a call raised.
 
@@ -114,41 +119,44 @@ def translate(
         where: the endpoint URL, or the Region.
         group: the log group that was asked for.
         with_token: whether the call carried a ``nextToken`` that may be what was refused.
+        service: who was asked.
 
     """
     if isinstance(error, CloudWatchError):
         return error
     if isinstance(error, ClientError):
-        return _refusal(error, group, with_token=with_token)
+        return _refusal(error, group, service, with_token=with_token)
     text = _one_line(error)
     if isinstance(error, (BotoConnectionError, HTTPClientError, OSError)):
-        return _unreachable(error, where, text)
+        return _unreachable(error, where, text, service)
     if isinstance(error, (*_NO_CREDENTIALS, *_BAD_SETTINGS)):
         return translate_setup(error)
     if isinstance(error, BotoCoreError):
-        return Refused(f"CloudWatch Logs could not be asked: {text}")
+        return Refused(f"{service} could not be asked: {text}")
     # What is left is botocore's parser on a reply that no CloudWatch sends, a middlebox's page
     # for one: it then raises whatever the shape of the reply leads to.
     return TruncatedResponse(f"{where} sent a reply that can't be read: {text}")
 
 
-def _unreachable(error: Exception, where: str, text: str) -> Unreachable:
+def _unreachable(error: Exception, where: str, text: str, service: str) -> Unreachable:
     if isinstance(error, EndpointConnectionError):
         cause = error.kwargs.get("error")
         if isinstance(cause, NameResolutionError):
             how = "check --region and --endpoint-url"
             return UnknownEndpoint(f"{where} is not known to the name service: {how}")
-    return Unreachable(f"can't reach CloudWatch Logs at {where}: {text}")
+    return Unreachable(f"can't reach {service} at {where}: {text}")
 
 
-def _refusal(error: ClientError, group: str | None, *, with_token: bool) -> CloudWatchError:
+def _refusal(
+    error: ClientError, group: str | None, service: str, *, with_token: bool
+) -> CloudWatchError:
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX] or code
     known: CloudWatchError | None = None
     if code in _THROTTLED or status == _HTTP_TOO_MANY:
-        known = Throttled(f"CloudWatch Logs asks for fewer calls ({code or status})")
+        known = Throttled(f"{service} asks for fewer calls ({code or status})")
     elif code == "ResourceNotFoundException":
         how = "`gapless groups` lists what there is"
         known = GroupNotFound(f"there is no log group {group!r}: {how}" if group else said)
@@ -158,10 +166,10 @@ def _refusal(error: ClientError, group: str | None, *, with_token: bool) -> Clou
         how = f"({said}): {_HOW_CREDENTIALS}"
         known = NoCredentials(f"AWS does not accept the credentials {how}")
     elif code == "InvalidParameterException" and with_token:
-        known = TokenRefused(f"CloudWatch Logs refused a page token: {said}")
+        known = TokenRefused(f"{service} refused a page token: {said}")
     elif status >= _HTTP_SERVER_ERROR:
-        known = Unreachable(f"CloudWatch Logs fails ({code or status}): {said}")
-    return known or Refused(f"CloudWatch Logs refuses the request ({code or status}): {said}")
+        known = Unreachable(f"{service} fails ({code or status}): {said}")
+    return known or Refused(f"{service} refuses the request ({code or status}): {said}")
 
 
 def _one_line(error: Exception) -> str:

@@ -45,7 +45,7 @@ STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
 
 
-_BOTO_CONFIG: Final = BotoConfig(
+BOTO_CONFIG: Final = BotoConfig(
     connect_timeout=CONNECT_TIMEOUT_S,
     read_timeout=READ_TIMEOUT_S,
     max_pool_connections=SLOTS_MAX,
@@ -53,6 +53,7 @@ _BOTO_CONFIG: Final = BotoConfig(
     tcp_keepalive=True,
     user_agent_extra="gapless",
 )
+"""Of every client: one attempt, short timeouts."""
 
 
 class CloudWatch:
@@ -218,7 +219,7 @@ class CloudWatch:
                 region_name=self._aws.region,
             )
             client: CloudWatchLogsClient = session.client(
-                "logs", endpoint_url=self._aws.endpoint_url, config=_BOTO_CONFIG
+                "logs", endpoint_url=self._aws.endpoint_url, config=BOTO_CONFIG
             )
             credentials = session.get_credentials()
         except Exception as error:  # the SDK's, and whatever its files and plug-ins raise

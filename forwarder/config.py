@@ -73,7 +73,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retain_bytes: int = 2 << 30
     """How large the journal may become."""
     lifecycle: str | None = None
-    """How an execution's end is known: ``pattern:RE`` or ``idle:30s``."""
+    """How an execution's end is known: ``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``."""
 
     poll_ms: int = POLL_MS
     """How often the newest events are asked for."""

@@ -322,6 +322,14 @@ class LogGroup:
         """Something beside the log says that an execution is over, an ECS cluster for one."""
         self._executions.over(execution, status, self._scans_begun)
 
+    def execution_forgotten(self, execution: str) -> None:
+        """Nobody can tell whether an execution is over: its silence has to do."""
+        self._executions.forgotten(execution)
+
+    def undecided(self) -> list[str]:
+        """The executions of which it is to be asked whether they are over, newest first."""
+        return self._executions.undecided()
+
     def draining(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
         """The range that two scans must cover before an execution can end; None: none waits.
 

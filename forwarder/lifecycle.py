@@ -23,6 +23,9 @@ FRESH_MS: Final = 100_000
 TRIES_MAX: Final = 12
 """Scans of its own that an execution gets; one that goes on writing waits for the usual ones."""
 
+FORGOTTEN_MS: Final = 60_000
+"""So long after its last event an execution is over that whoever tells of ends knows nothing of."""
+
 
 class Lifecycle:
     """How the end of an execution is known: by its messages, by silence, or from outside."""
@@ -33,6 +36,7 @@ class Lifecycle:
         *,
         expression: re.Pattern[str] | None = None,
         idle_ms: int | None = None,
+        forgotten_ms: int | None = None,
     ) -> None:
         """Make one by ``pattern``, ``idle`` or ``told`` rather than by this.
 
@@ -41,10 +45,12 @@ class Lifecycle:
                 taken over by another.
             expression: a message in which it is found says that the execution is over.
             idle_ms: so long after its last event an execution is over.
+            forgotten_ms: likewise, of executions that whoever is asked knows nothing of.
 
         """
         self.rule = rule
         self.idle_ms = idle_ms
+        self.forgotten_ms = forgotten_ms
         self._expression = expression
         groups = () if expression is None else expression.groupindex
         self._groups = [status for status in get_args(ExecutionStatus) if status in groups]
@@ -79,8 +85,12 @@ class Lifecycle:
 
     @classmethod
     def told(cls, rule: str) -> Lifecycle:
-        """Over when ``LogGroup.execution_over`` says so, as an ECS cluster would be asked."""
-        return cls(rule)
+        """Over when ``LogGroup.execution_over`` says so, after an ECS cluster for one was asked.
+
+        Where nobody can tell (``LogGroup.execution_forgotten``: ECS forgets a task about an hour
+        after it stopped) silence has to do, as with ``idle``; the status is UNKNOWN then.
+        """
+        return cls(rule, forgotten_ms=FORGOTTEN_MS)
 
     def status_of(self, message: str) -> ExecutionStatus | None:
         """The status with which a message says that its execution is over, else None."""
@@ -89,9 +99,14 @@ class Lifecycle:
             return None
         return next((one for one in self._groups if found[one] is not None), "UNKNOWN")
 
-    def is_idle(self, last_ms: int, now_ms: int) -> bool:
+    def is_idle(self, last_ms: int, now_ms: int, *, is_forgotten: bool = False) -> bool:
         """Whether an execution is over by silence."""
-        return self.idle_ms is not None and last_ms + self.idle_ms <= now_ms
+        idle_ms = self.forgotten_ms if is_forgotten else self.idle_ms
+        return idle_ms is not None and last_ms + idle_ms <= now_ms
+
+    def was_silence(self, status: ExecutionStatus | None) -> bool:
+        """Whether an end may have been told by silence alone, which further events disprove."""
+        return self.idle_ms is not None or (self.forgotten_ms is not None and status == "UNKNOWN")
 
 
 def execution_of(stream: str) -> str:
@@ -103,8 +118,8 @@ class _State:
     """What is known of one execution; ``changed`` and ``over_since`` are numbers of scans."""
 
     __slots__ = (
-        "agreed_ms", "changed", "count", "end", "first", "last", "over_since", "status", "stream",
-        "tries",
+        "agreed_ms", "changed", "count", "end", "first", "is_forgotten", "last", "over_since",
+        "status", "stream", "tries",
     )  # fmt: skip
 
     def __init__(self, stream: str, first: int, last: int, count: int) -> None:
@@ -118,6 +133,7 @@ class _State:
         self.agreed_ms: int | None = None
         self.end: ExecutionEnd | None = None
         self.tries = 0
+        self.is_forgotten = False
 
 
 class Executions:
@@ -167,6 +183,8 @@ class Executions:
             state.changed = scans_begun
             if state.status is not None and self._reopen(state):
                 reopened.append(execution_of(event.stream))
+            # Who writes may be known by now.
+            state.is_forgotten = False
         self.observe(events, scans_begun)
         return reopened
 
@@ -186,6 +204,21 @@ class Executions:
         if state is not None and state.status is None:
             state.status = status
             state.over_since = scans_begun
+
+    def forgotten(self, execution: str) -> None:
+        """Nobody can tell whether an execution is over: silence has to do, until it writes."""
+        state = self._states.get(execution)
+        if state is not None and state.status is None:
+            state.is_forgotten = True
+
+    def undecided(self) -> list[str]:
+        """The executions of which it is to be asked whether they are over, newest first."""
+        asked = [
+            (-state.last, execution)
+            for execution in self._open
+            if (state := self._states[execution]).status is None and not state.is_forgotten
+        ]
+        return [execution for _, execution in sorted(asked)]
 
     def scanned(
         self,
@@ -269,7 +302,7 @@ class Executions:
         return (
             state.status is None
             and self._lifecycle is not None
-            and self._lifecycle.is_idle(state.last, now_ms)
+            and self._lifecycle.is_idle(state.last, now_ms, is_forgotten=state.is_forgotten)
         )
 
     def _take(self, stream: str, first: int, last: int, count: int) -> _State:
@@ -296,7 +329,7 @@ class Executions:
         state.end = None
         state.tries = 0 if had_ended else state.tries
         self._open.add(execution_of(state.stream))
-        if self._lifecycle is not None and self._lifecycle.idle_ms is not None:
+        if self._lifecycle is not None and self._lifecycle.was_silence(state.status):
             state.status = None
         return had_ended
 

@@ -7,11 +7,11 @@ import gc
 import logging
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from errno import EADDRINUSE
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -30,6 +30,9 @@ from forwarder.reconciler import Schedule
 from forwarder.server import Server
 from forwarder.tokens import Tokens
 
+if TYPE_CHECKING:
+    from forwarder.ecs import EcsWatcher
+
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
 CHECKS_MAX: Final = 3
@@ -40,6 +43,7 @@ CHECK_PAUSE_S: Final = 0.5
 GOODBYE: Final = "the forwarder is shutting down"
 
 _DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 _UNITS_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000)
 
 
@@ -93,33 +97,59 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         stack.push_async_callback(server.stop, GOODBYE)
         await _bind(server, config, tls)
         await _check(cloudwatch, journals)
+        watchers = await _watchers(config, [hub.group for hub in hubs.values()], stack)
         await _accept(server, config)
         ready(_ready(config, server.port, journals[0].epoch))
         # What the start made stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        await _until(feeds, stop, failed)
+        await _until([*feeds, *watchers], stop, failed)
 
 
 def lifecycle_of(text: str) -> Lifecycle:
-    """The lifecycle that ``pattern:RE`` or ``idle:30s`` names.
+    """The lifecycle that ``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s`` names.
 
     Raises:
-        LifecycleError: neither, or no regular expression.
+        LifecycleError: none of them, or no regular expression.
 
     """
     kind, _, rule = text.partition(":")
     if kind == "pattern" and rule:
         return Lifecycle.pattern(rule)
+    if kind == "ecs" and _CLUSTER.fullmatch(rule) is not None:
+        return Lifecycle.told(text)
     found = _DURATION.fullmatch(rule)
     if kind == "idle" and rule and found is not None:
         units = zip(found.groups(), _UNITS_MS, strict=True)
         return Lifecycle.idle(sum(int(count or 0) * unit_ms for count, unit_ms in units))
-    msg = f"--lifecycle {text[:100]!r} is not pattern:RE or idle:DURATION (idle:30s)"
+    msg = f"--lifecycle {text[:100]!r} is not ecs:CLUSTER, pattern:RE or idle:DURATION (idle:30s)"
     raise LifecycleError(msg)
 
 
-async def _until(feeds: list[Feed], stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
+async def _watchers(
+    config: Config, groups: list[LogGroup], stack: AsyncExitStack
+) -> list[EcsWatcher]:
+    """Whoever knows from outside that an execution is over; none for most lifecycles.
+
+    Raises:
+        ConfigError: there is no such ECS cluster.
+        CloudWatchError: it may not be asked.
+
+    """
+    kind, _, cluster = (config.lifecycle or "").partition(":")
+    if kind != "ecs":
+        return []
+    from forwarder.ecs import EcsWatcher  # noqa: PLC0415 - only where one is needed
+
+    watcher = EcsWatcher(cluster, groups, config.aws)
+    stack.push_async_callback(watcher.close)
+    await watcher.open()
+    return [watcher]
+
+
+async def _until(
+    feeds: Sequence[Feed | EcsWatcher], stop: asyncio.Event, failed: asyncio.Future[None]
+) -> None:
     """Feed until told to stop, or until something can't go on.
 
     Raises:

@@ -17,6 +17,8 @@ from gapless.times import TimeFormatError, parse_duration, parse_time
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
+"""Name or ARN of an ECS cluster (Amazon ECS API reference, CreateCluster)."""
 _SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -142,7 +144,7 @@ class PatternType(TextType):
 
 
 class LifecycleType(TextType):
-    """``pattern:RE`` or ``idle:30s``, checked; handed on as text."""
+    """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked; handed on as text."""
 
     name = "lifecycle"
 
@@ -159,8 +161,8 @@ class LifecycleType(TextType):
             PATTERN.convert(rule, param, ctx)
         elif kind == "idle" and rule:
             DURATION.convert(rule, param, ctx)
-        else:
-            self.fail(f"{text[:80]!r} is neither pattern:RE nor idle:30s", param, ctx)
+        elif kind != "ecs" or _CLUSTER.fullmatch(rule) is None:
+            self.fail(f"{text[:80]!r} is not ecs:CLUSTER, pattern:RE or idle:30s", param, ctx)
         return text
 
 

@@ -68,9 +68,10 @@ _ANY_PORT_MAX: Final = 64
 @click.option(
     "--lifecycle",
     type=LIFECYCLE,
-    metavar="pattern:RE|idle:30s",
-    help="How an execution's end is known: by a message (with groups named SUCCEEDED, FAILED, "
-    "STOPPED), or by silence.",
+    metavar="ecs:CLUSTER|pattern:RE|idle:30s",
+    help="How an execution's end is known: from ECS, whose task id ends the log stream's name; by "
+    "a message (with groups named SUCCEEDED, FAILED, STOPPED); or by silence. Set as "
+    "GAPLESS_LIFECYCLE it holds for the forwarders that tail starts, too.",
 )
 @click.option("--token-file", type=FILE, metavar="F", help="Ask viewers for the token in a file.")
 @click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from forwarder.errors import LifecycleError
-from forwarder.lifecycle import DRAIN_MS, FRESH_MS, TRIES_MAX, Executions, Lifecycle, execution_of
+from forwarder.lifecycle import (
+    DRAIN_MS,
+    FORGOTTEN_MS,
+    FRESH_MS,
+    TRIES_MAX,
+    Executions,
+    Lifecycle,
+    execution_of,
+)
 from forwarder.records import ExecutionEnd
 from tests.support.log_events import NOW_MS, event
 
@@ -199,3 +207,47 @@ def test_a_message_that_is_seen_again_may_end_an_execution() -> None:
     _scanned(executions, 2, NOW_MS + 9_000)
     [end] = _scanned(executions, 3, NOW_MS + 19_000)
     assert end.status == "STOPPED"
+
+
+def test_silence_ends_what_nobody_can_tell_of() -> None:
+    executions = Executions(Lifecycle.told("ecs:cluster"))
+    executions.appended([event(1), event(2, stream="job/2")], 0)
+    assert executions.undecided() == ["1", "2"]
+    executions.forgotten("1")
+    executions.forgotten("unheard of")
+    assert executions.undecided() == ["2"]
+    quiet_ms = NOW_MS + FORGOTTEN_MS
+    assert executions.table(quiet_ms - 1)[0].status == "RUNNING"
+    assert executions.draining(quiet_ms - 1) is None
+    assert executions.draining(quiet_ms) is not None
+    assert _scanned(executions, 1, quiet_ms) == []
+    [end] = _scanned(executions, 2, quiet_ms + ALLOWANCE_MS)
+    assert (end.execution, end.status) == ("1", "UNKNOWN")
+
+
+def test_who_writes_again_is_asked_after_again() -> None:
+    executions = Executions(Lifecycle.told("ecs:cluster"))
+    executions.appended([event(1)], 0)
+    executions.forgotten("1")
+    executions.appended([event(2, NOW_MS + 5)], 0)
+    assert executions.undecided() == ["1"]
+    executions.forgotten("1")
+    for number, begun_ms in ((1, NOW_MS + 90_000), (2, NOW_MS + 95_000)):
+        ends = _scanned(executions, number, begun_ms)
+    assert [end.status for end in ends] == ["UNKNOWN"]
+    assert executions.appended([event(3, NOW_MS + 9)], 2) == ["1"]
+    assert executions.undecided() == ["1"]
+    executions.over("1", "FAILED", 3)
+    for number, begun_ms in ((4, NOW_MS + 99_000), (5, NOW_MS + 105_000)):
+        ends = _scanned(executions, number, begun_ms)
+    assert [end.status for end in ends] == ["FAILED"]
+
+
+def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
+    executions = Executions(Lifecycle.told("ecs:cluster"))
+    executions.load([("job/1", NOW_MS, NOW_MS + 50, 3)], {"1": "FAILED"}, 7)
+    assert executions.appended([event(9, NOW_MS + 20)], 0) == ["1"]
+    assert executions.undecided() == []
+    for number, begun_ms in ((1, NOW_MS + 99_000), (2, NOW_MS + 105_000)):
+        ends = _scanned(executions, number, begun_ms)
+    assert [end.status for end in ends] == ["FAILED"]

@@ -224,10 +224,13 @@ def test_a_lifecycle_by_its_name() -> None:
     assert lifecycle_of("pattern:exit (?P<FAILED>1)").status_of("exit 1") == "FAILED"
     assert lifecycle_of("idle:30s").idle_ms == 30_000
     assert lifecycle_of("idle:1h30m").idle_ms == 5_400_000
+    assert lifecycle_of("ecs:jobs").rule == "ecs:jobs"
+    arn = "ecs:arn:aws:ecs:us-east-1:123456789012:cluster/jobs"
+    assert lifecycle_of(arn).rule == arn
 
 
 @pytest.mark.parametrize(
-    "text", ["", "idle", "idle:", "idle:soon", "pattern:", "pattern:(", "ecs:a"]
+    "text", ["", "idle", "idle:", "idle:soon", "pattern:", "pattern:(", "ecs:", "ecs:a b"]
 )
 def test_a_lifecycle_that_is_none(text: str) -> None:
     with pytest.raises(LifecycleError, match="--lifecycle"):
