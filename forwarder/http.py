@@ -10,20 +10,22 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from forwarder import metrics
+from forwarder.guard import Reason
 from forwarder.hub import Hub
 from forwarder.pagination import LogsPages, NeedsBodies, Refusal
-from forwarder.tokens import Tokens
+from forwarder.tokens import Tokens, Verdict
 from wire.codec import encode
 from wire.digest import digest_hex
 from wire.errors import WireError
 from wire.messages import HttpError, RangeDigest
 from wire.query import DigestQuery, TailQuery, parse_digest, parse_group, parse_logs, parse_tail
 
+ALIVE_PATH: Final = "/healthz"
+LOGS_PATH: Final = "/v1/logs"
 TAIL_PATH: Final = "/v1/tail"
 JSON: Final = "application/json"
 
@@ -42,6 +44,8 @@ class Accepted(msgspec.Struct):
 
     hub: Hub
     query: TailQuery
+    verdict: Callable[[], Verdict]
+    """What its token is worth by now; the token itself is not to be had."""
 
 
 Steps = Generator[NeedsBodies | None, None, Answer]
@@ -57,12 +61,14 @@ class Api:
         self._tokens = tokens
         self.requests: Counter[int] = Counter()
         """Answers by status."""
+        self.refused: Counter[Reason] = Counter()
+        """Refusals by reason; the server's."""
         self._open: dict[str, Callable[[], Answer]] = {
-            "/healthz": lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
+            ALIVE_PATH: lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
         }
         self._routes: dict[str, Callable[[str, str | None, int], Steps]] = {
-            "/v1/logs": self._logs,
+            LOGS_PATH: self._logs,
             "/v1/digest": self._digest,
             "/v1/executions": self._executions,
             "/v1/groups": self._groups,
@@ -81,6 +87,15 @@ class Api:
         for hub in self._hubs.values():
             hub.bye(reason)
 
+    def knows(self, authorization: str) -> bool:
+        """Whether a header has a valid token, whatever that covers."""
+        return self._tokens is not None and self._tokens.check(authorization, None) == "ok"
+
+    def tokens_changed(self) -> None:
+        """Viewers whose token is not valid any more, or not for their group, are told to go."""
+        for hub in self._hubs.values():
+            hub.check_tokens()
+
     def answer(self, method: str, target: str, authorization: str | None, now_ms: int) -> Steps:
         """The answer to a request that is not a viewer's upgrade.
 
@@ -92,15 +107,15 @@ class Api:
 
         """
         try:
-            parts = urlsplit(target)
+            path, query = split(target)
             if method != "GET":
                 return (yield from _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served"))
-            if parts.path in self._open:
-                return self._open[parts.path]()
-            route = self._routes.get(parts.path)
+            if path in self._open:
+                return self._open[path]()
+            route = self._routes.get(path)
             if route is None:
                 return (yield from _refuse(HTTPStatus.NOT_FOUND, "there is no such path"))
-            return (yield from route(parts.query, authorization, now_ms))
+            return (yield from route(query, authorization, now_ms))
         except Refusal as refusal:
             return refused(refusal)
         except (WireError, ValueError) as error:
@@ -109,8 +124,9 @@ class Api:
     def accept(self, target: str, authorization: str | None) -> Accepted | Answer:
         """Whether a viewer may connect with this path and query; else the refusal."""
         try:
-            query = parse_tail(urlsplit(target).query)
-            return Accepted(self._hub(query.group, authorization), query)
+            query = parse_tail(split(target)[1])
+            hub = self._hub(query.group, authorization)
+            return Accepted(hub, query, lambda: self._verdict(authorization, hub.group.name))
         except Refusal as refusal:
             return refused(refusal)
         except (WireError, ValueError) as error:
@@ -133,10 +149,11 @@ class Api:
             raise Refusal(HTTPStatus.NOT_FOUND, text)
         return hub
 
+    def _verdict(self, authorization: str | None, group: str | None) -> Verdict:
+        return "ok" if self._tokens is None else self._tokens.check(authorization, group)
+
     def _check(self, authorization: str | None, group: str | None) -> None:
-        if self._tokens is None:
-            return
-        verdict = self._tokens.check(authorization, group)
+        verdict = self._verdict(authorization, group)
         if verdict == "unknown":
             text = "a token is needed: Authorization: Bearer TOKEN"
             raise Refusal(HTTPStatus.UNAUTHORIZED, text)
@@ -145,11 +162,8 @@ class Api:
 
     def _covered(self, authorization: str | None) -> list[Hub]:
         self._check(authorization, None)
-        tokens = self._tokens
         return [
-            hub
-            for name, hub in self._hubs.items()
-            if tokens is None or tokens.check(authorization, name) == "ok"
+            hub for name, hub in self._hubs.items() if self._verdict(authorization, name) == "ok"
         ]
 
     # The answers
@@ -232,11 +246,24 @@ def refused(refusal: Refusal) -> Answer:
         answer.headers["WWW-Authenticate"] = "Bearer"
     if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
         answer.headers["Allow"] = "GET"
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        answer.headers["Retry-After"] = "1"
+    retry_after_s = refusal.retry_after_s
+    if retry_after_s is None and refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after_s = 1
+    if retry_after_s is not None:
+        answer.headers["Retry-After"] = str(retry_after_s)
     return answer
 
 
 def _refuse(status: HTTPStatus, text: str) -> Steps:
     yield None
     return refused(Refusal(status, text))
+
+
+def split(target: str) -> tuple[str, str]:
+    """Path and query of a request's target, as they stand: nothing in it is resolved.
+
+    No path of ours has an escape or a dot in it, so that ``/v1/../x``, ``//host/v1/logs`` or
+    ``/v1/%6cogs`` is just a path that is not there.
+    """
+    path, _, query = target.partition("?")
+    return path, query

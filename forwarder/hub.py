@@ -17,12 +17,17 @@ from forwarder.marks import Proved
 from forwarder.records import GapRecord, Notice, Reset, ScanDone
 from forwarder.session import Session
 from forwarder.slices import Slices
-from wire.limits import HEARTBEAT_MS
+from forwarder.tokens import Verdict
+from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery
 
 POLL_LEASE_MS: Final = 60_000
 """Who has not polled for so long has gone; viewers poll every ten seconds."""
+
+
+_CODES: Final[dict[Verdict, int]] = {"unknown": CLOSE_TOKEN, "denied": CLOSE_GROUP_DENIED}
+"""With which code a viewer is closed whose token is worth that."""
 
 
 class FeedLike(Protocol):
@@ -103,6 +108,8 @@ class Viewer:
         self.wake = wake
         self.peer = peer
         self.bytes_sent = 0
+        self.verdict: Callable[[], Verdict] = lambda: "ok"
+        """What the viewer's token is worth by now."""
         self.is_owed = True
         """Whether some of the past is still to be sent, as the feed was told."""
 
@@ -267,6 +274,14 @@ class Hub:
         for viewer in self._viewers.values():
             viewer.session.bye(reason)
         self.wake()
+
+    def check_tokens(self) -> None:
+        """The valid tokens are other ones: who has none for this group any more is told to go."""
+        for viewer in self._viewers.values():
+            code = _CODES.get(viewer.verdict())
+            if code is not None:
+                viewer.session.bye(CLOSE_REASONS[code], code=code)
+                viewer.wake()
 
     def _note(self, notice: Notice) -> None:
         tallies = self.tallies

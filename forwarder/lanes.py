@@ -11,7 +11,7 @@ from typing import Final
 from forwarder.opening import Opening
 from forwarder.records import Row
 from forwarder.repairing import Repairing
-from forwarder.slices import Slice, Slices, frame_bytes
+from forwarder.slices import Slice, Slices, frame_parts
 from wire.codec import encode
 from wire.limits import FRAME_EVENTS_MAX
 from wire.messages import Events
@@ -173,11 +173,12 @@ class Lanes:
         self._last = frame, found.body
         return frame
 
-    def encoded(self, frame: Events) -> bytes:
-        """A frame's bytes; of the last one, the items are encoded already."""
-        if self._last is not None and self._last[0] is frame:
-            return frame_bytes(*self._last)
-        return encode(frame)
+    def parts(self, frame: Events) -> tuple[bytes, ...]:
+        """A frame's bytes; of the last one, the items are encoded already, and shared."""
+        last, self._last = self._last, None
+        if last is not None and last[0] is frame:
+            return frame_parts(*last)
+        return (encode(frame),)
 
     # What the session asks
 

@@ -156,9 +156,13 @@ class Session:
         has_all = self.lanes.has_all and self.lanes.read_seq >= self._journal.head_seq
         return 0 if has_all else max(0, now_ms - self._caught_up_ms)
 
+    def parts(self, message: ServerMessage) -> tuple[bytes, ...]:
+        """The frame of a message that ``next`` gave; what viewers share of it is not copied."""
+        return self.lanes.parts(message) if isinstance(message, Events) else (encode(message),)
+
     def encoded(self, message: ServerMessage) -> bytes:
-        """The frame of a message that ``next`` gave; shared work where there is some."""
-        return self.lanes.encoded(message) if isinstance(message, Events) else encode(message)
+        """The frame of a message that ``next`` gave, in one piece."""
+        return b"".join(self.parts(message))
 
     # What comes in
 

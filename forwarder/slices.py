@@ -307,7 +307,7 @@ class _Frame:
         )
 
 
-def frame_bytes(message: Events, body: bytes) -> bytes:
+def frame_parts(message: Events, body: bytes) -> tuple[bytes, bytes, bytes]:
     """An ``events`` message whose items are encoded already, as ``encode`` would have it."""
     head = b'{"type":"events","n":%d,"after":%d,"seq":%d,"items":'
-    return head % (message.n, message.after, message.seq) + body + b"}"
+    return head % (message.n, message.after, message.seq), body, b"}"

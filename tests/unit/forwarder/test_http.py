@@ -165,7 +165,12 @@ def test_a_cursor_of_another_journal_is_409_with_the_present_epoch(
         ("/v1/executions?group=%22%0a", 404, "served"),
         ("/v1/tail?since=x", 400, "since"),
         ("/v1/tail", 426, "WebSocket"),
-        ("//[", 400, ""),
+        ("//[", 404, "path"),
+        ("//host/v1/logs", 404, "path"),
+        ("/v1/../v1/logs", 404, "path"),
+        ("/v1/%6cogs", 404, "path"),
+        ("/v1/lo\tgs", 404, "path"),
+        ("http://host/v1/logs", 404, "path"),
     ],
 )
 def test_what_is_wrong_is_said(group: LogGroup, target: str, status: int, text: str) -> None:

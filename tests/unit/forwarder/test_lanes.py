@@ -115,6 +115,6 @@ def test_the_bytes_of_a_frame() -> None:
     group = log_group(events(range(1, 4), lambda n: NOW - n))
     lanes = lanes_of(group)
     (frame,) = pull(lanes, group)
-    assert decode_server(lanes.encoded(frame)) == frame
+    assert decode_server(b"".join(lanes.parts(frame))) == frame
     other = Events(n=3, after=1, seq=1, items=frame.items[:1])
-    assert decode_server(lanes.encoded(other)) == other
+    assert decode_server(b"".join(lanes.parts(other))) == other

@@ -9,12 +9,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from forwarder import server as module
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.feed import wall_clock_ms
 from forwarder.http import Api
 from forwarder.hub import Hub
 from forwarder.ingest import LogGroup
+from forwarder.limits import REFUSED_SOCKETS, Limits
 from forwarder.server import Server
 from forwarder.tokens import Grant, Tokens
 from tests.support.fake_feed import FakeFeed
@@ -28,14 +28,23 @@ HEARTBEAT_MS = 200
 class Running:
     """A server on a free port, with the journal of one log group."""
 
-    def __init__(self, group: LogGroup, tokens: Tokens | None = None) -> None:
+    def __init__(
+        self,
+        group: LogGroup,
+        tokens: Tokens | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         self.group = group
         self.feed = FakeFeed(group)
         self.hub = Hub(group, self.feed, heartbeat_ms=HEARTBEAT_MS)
         self.api = Api({group.name: self.hub}, tokens)
         self.errors: list[ForwarderError] = []
         self.server = Server(
-            self.api, clock=wall_clock_ms, on_error=self.errors.append, send_deadline_s=0.5
+            self.api,
+            clock=wall_clock_ms,
+            on_error=self.errors.append,
+            send_deadline_s=0.5,
+            **options,
         )
 
     async def start(self) -> None:
@@ -60,9 +69,12 @@ class Running:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         lines = [f"GET {request} HTTP/1.1", "Host: here", *headers, "", ""]
         writer.write("\r\n".join(lines).encode() if raw is None else raw)
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
+        try:
+            answer = await reader.read()
+        finally:
+            writer.close()
+        if not answer:
+            raise EOFError
         head, _, body = answer.partition(b"\r\n\r\n")
         return int(head.split(b" ", 2)[1]), json.loads(body)
 
@@ -83,7 +95,8 @@ async def running(group: LogGroup) -> AsyncIterator[Running]:
     yield made
     await made.server.stop("the test is over")
     assert made.hub.viewers == []
-    assert made.server._sockets == set()
+    assert made.server._connections == set()
+    assert made.server.guard.sockets == 0
 
 
 async def take(connection: ClientConnection) -> ServerMessage:
@@ -363,7 +376,7 @@ async def test_with_a_token_alone(group: LogGroup) -> None:
 
 
 async def test_viewers_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VIEWERS_MAX", 1)
+    monkeypatch.setattr(running.server, "_limits", Limits(viewers_max=1))
     async with await running.dial() as connection:
         await take(connection)
         with pytest.raises(InvalidStatus) as refused:
@@ -372,12 +385,19 @@ async def test_viewers_are_bounded(running: Running, monkeypatch: pytest.MonkeyP
         assert (await running.get("/healthz"))[0] == 200
 
 
-async def test_sockets_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SOCKETS_MAX", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
-    try:
-        assert await reader.read() == b""
-    except ConnectionResetError:
-        pass
-    finally:
-        writer.close()
+async def test_sockets_are_bounded(group: LogGroup) -> None:
+    made = Running(group, sockets_max=1)
+    await made.start()
+    async with await made.dial() as connection:
+        await take(connection)
+        found, body = await made.get("/v1/groups")
+        assert found == 503
+        assert "1 connections are open already" in body["error"]
+        assert (await made.get("/healthz"))[0] == 200
+        made.server.guard.sockets += REFUSED_SOCKETS
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await made.get("", raw=b"GET /healthz HTTP/1.1\r\n\r\n")
+        made.server.guard.sockets -= REFUSED_SOCKETS
+        assert made.server.guard.refused["sockets"] == 3
+    await made.server.stop("over")
+    assert made.server.guard.sockets == 0

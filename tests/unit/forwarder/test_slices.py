@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from forwarder import slices as module
-from forwarder.slices import ITEMS_BYTES_MAX, Slices, frame_bytes
+from forwarder.slices import ITEMS_BYTES_MAX, Slices, frame_parts
 from tests.support.session_client import event, log_group
 from wire.codec import decode_server, encode
 from wire.limits import FRAME_BYTES_MAX
@@ -76,9 +76,8 @@ def test_frames_keep_within_a_megabyte_as_they_are_on_the_wire(text: str) -> Non
     while at < group.head_seq:
         found = slices.after(at, ALL, 0, 500)
         assert found.last is not None
-        frame = frame_bytes(
-            Events(n=1, after=at, seq=found.last.seq, items=found.items), found.body
-        )
+        message = Events(n=1, after=at, seq=found.last.seq, items=found.items)
+        frame = b"".join(frame_parts(message, found.body))
         assert len(frame) <= FRAME_BYTES_MAX
         decoded = decode_server(frame)
         assert isinstance(decoded, Events)
@@ -197,8 +196,8 @@ def test_a_slice_that_waits_for_bodies_is_not_kept() -> None:
     assert ids(slices.after(0, ALL, 0, 500).items) == ["1", "2"]
 
 
-def test_frame_bytes_are_what_encode_makes() -> None:
+def test_the_parts_of_a_frame_are_what_encode_makes() -> None:
     group = log_group([event(1, 1, 'a "quoted" line\n'), event(2, 2)])
     found = Slices(group.journal).after(0, ALL, 0, 500)
     message = Events(n=9, after=0, seq=2, items=found.items)
-    assert frame_bytes(message, found.body) == encode(message)
+    assert b"".join(frame_parts(message, found.body)) == encode(message)
