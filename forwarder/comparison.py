@@ -6,7 +6,7 @@ CloudWatch has deleted (by retention, with a log stream, or found lost before) i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from forwarder.journal.contract import Journal
@@ -65,18 +65,27 @@ class Comparison:
             ]
         )
 
-    def is_whole(self) -> bool:
-        """Whether as many rows came as are held, which were all held: quick, and often enough."""
-        return self._state() == self._begun_at and len(self._scan.seen) == self._expected()
+    def is_whole(self, unseen: int = 0) -> bool:
+        """Whether as many rows came as are held, which were all held: quick, and often enough.
 
-    def missing(self, now_ms: int) -> list[Row]:
-        """The rows that the scan failed to return and nothing excuses: at most ``MISSING_MAX``."""
+        ``unseen`` of them no scan has returned yet, so that this one need not have.
+        """
+        expected = self._expected() - unseen
+        return self._state() == self._begun_at and len(self._scan.seen) == expected
+
+    def missing(self, now_ms: int, unseen: Collection[int] = ()) -> list[Row]:
+        """The rows that the scan failed to return and nothing excuses: at most ``MISSING_MAX``.
+
+        The seqs in ``unseen`` no scan has returned yet, so that this one need not have.
+        """
         low, floor = first_key(self._scan.from_), self._floor_ms(now_ms)
         missing: list[Row] = []
         while len(missing) < MISSING_MAX:
             interval = Interval(low, last_key(self._scan.top))
             rows = self._journal.read_between(interval, _SLICE, until_seq=self._scan.head_seq)
-            missing += [row for row in rows if not self._is_excused(row, floor)]
+            missing += [
+                row for row in rows if row.seq not in unseen and not self._is_excused(row, floor)
+            ]
             if len(rows) < _SLICE:
                 break
             low = key_of(rows[-1].timestamp, rows[-1].id) + 1

@@ -16,9 +16,11 @@ from forwarder.coverage import Coverage
 from forwarder.door import checked
 from forwarder.gaps import Gaps
 from forwarder.journal.contract import Journal
-from forwarder.lifecycle import Executions, Lifecycle
+from forwarder.lifecycle import Executions, Lifecycle, execution_of
 from forwarder.records import ExecutionEnd, GapRecord, Known, LogEvent, Notice, Reset, ScanDone
 from forwarder.scan import Ingested, Scan, ScanKind
+from forwarder.sources.agreement import Unseen
+from forwarder.sources.witness import Witness
 from forwarder.totals import Totals
 from wire.messages import Execution, ExecutionStatus, GapState, Origin
 from wire.order import Interval, first_key, last_key
@@ -38,6 +40,7 @@ READ_BACK_ROWS_MAX: Final = 10_000
 """Rows before an execution's last event in which its end is looked for after a start."""
 
 MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
+UNLIKE_SCANS: Final = "the live path brought what CloudWatch Logs does not have"
 TOO_LARGE: Final = "the journal reached its size limit"
 
 
@@ -63,6 +66,8 @@ class LogGroup:
 
         """
         self.journal = journal
+        self.witness = Witness()
+        """Compares what a live path brings with what scans return."""
         self.allowance_ms = allowance_ms
         self.retention_ms: int | None = None
         """The log group's retention setting; None: CloudWatch keeps events for ever."""
@@ -77,6 +82,7 @@ class LogGroup:
     def _load(self) -> None:
         self.totals = Totals(self.journal)
         """Range sums, shared by all viewers."""
+        self._loaded_seq = self.journal.head_seq
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
         self._suspects: set[str] = set()
@@ -105,6 +111,11 @@ class LogGroup:
     def coverage(self) -> Coverage:
         """The time of which a whole scan was taken in, by this process or an earlier one."""
         return Coverage(self.journal.coverage())
+
+    def covered_from(self, now_ms: int) -> int | None:
+        """Where the unbroken coverage begins that reaches the present; None where none does."""
+        begins = [from_ for from_, _ in self.journal.coverage() if from_ <= now_ms]
+        return begins[-1] if begins else None
 
     def complete_through(self, from_: int) -> int | None:
         """How far from ``from_`` on this process's marks reach; None where none begins."""
@@ -152,14 +163,22 @@ class LogGroup:
         """
         comparison = self._close(scan)
         if comparison is None:
+            self.witness.abandoned(scan)
+            return None
+        refuted = self.witness.finished(scan, max(0, now_ms - (self.retention_ms or now_ms)))
+        if refuted is not None:
+            self.begin_chain(f"{UNLIKE_SCANS}: {refuted}")
             return None
         self.journal.cover(scan.from_, scan.covered)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
-        if not self._returned_all(comparison, now_ms):
+        unseen = self.witness.unseen(scan)
+        if not self._returned_all(comparison, now_ms, unseen):
             return None
-        self._drain(scan)
+        self._drain(scan, unseen)
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
+        # Nothing is proved of the time of a row that is not visible yet [8].
+        through = min([through, *(one.timestamp - 1 for one in unseen)])
         if through < scan.from_:
             return None
         done = ScanDone(scan.from_, through, scan.begun_ms, self.journal.head_seq)
@@ -170,6 +189,7 @@ class LogGroup:
 
     def abandon(self, scan: Scan) -> None:
         """A scan ends without having been whole: what it found stays, it proves nothing."""
+        self.witness.abandoned(scan)
         self._close(scan)
 
     def _close(self, scan: Scan) -> Comparison | None:
@@ -181,7 +201,10 @@ class LogGroup:
 
     def _page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
-        return self._take(checked(events), "live", scan)
+        good = checked(events)
+        taken = self._take(good, "live", scan)
+        self.witness.returned(scan, good)
+        return taken
 
     def _take(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
         found = self.journal.find([event.id for event in events])
@@ -235,8 +258,11 @@ class LogGroup:
 
     def _append(self, events: Collection[LogEvent], origin: Origin, scan: Scan | None) -> int:
         by_origin: dict[Origin, list[LogEvent]] = {}
-        if scan is None or scan.kind == "live":
+        if scan is None:
             by_origin[origin] = list(events)
+        elif scan.kind == "live":
+            for event in events:
+                by_origin.setdefault(self.witness.origin(event, scan), []).append(event)
         else:
             coverage = self.coverage
             for event in events:
@@ -251,6 +277,8 @@ class LogGroup:
             self._forget_over(self._executions.appended(batch, self._scans_begun))
             if of == "repair" and scan is not None:
                 scan.add_missed([event.timestamp for event in batch])
+        if scan is not None:
+            self.witness.appended(events)
         return late
 
     def _origin(self, kind: ScanKind, timestamp: int, coverage: Coverage) -> Origin:
@@ -270,17 +298,32 @@ class LogGroup:
 
     # What scans prove
 
-    def _returned_all(self, comparison: Comparison, now_ms: int) -> bool:
-        """Whether a scan returned every row that was held in its range as it began [8]."""
-        if comparison.is_whole():
+    def _returned_all(self, comparison: Comparison, now_ms: int, unseen: Sequence[Unseen]) -> bool:
+        """Whether a scan returned every row that was held in its range as it began [8].
+
+        Those excepted that a live path has brought and that no scan has returned yet.
+        """
+        for one in unseen:
+            if one.is_late:
+                self._suspect(one.stream, one.arrived_ms)
+        if comparison.is_whole(len(unseen)):
             return True
-        missing = comparison.missing(now_ms)
+        missing = comparison.missing(now_ms, {one.seq for one in unseen})
         for row in missing:
-            self._suspects.add(row.stream)
-            if row.ingestion_time is not None:
-                before = self._missed_ingested.get(row.stream, row.ingestion_time)
-                self._missed_ingested[row.stream] = min(before, row.ingestion_time)
+            self._suspect(row.stream, row.ingestion_time)
+        # Only live paths leave out the ingestion time: was it one of an earlier process?
+        brought = [
+            row for row in missing if row.ingestion_time is None and row.seq <= self._loaded_seq
+        ]
+        self.witness.adopted(brought, now_ms)
         return not missing
+
+    def _suspect(self, stream: str, ingested_ms: int | None) -> None:
+        """A log stream may have been deleted: an event ingested by then is not returned."""
+        self._suspects.add(stream)
+        if ingested_ms is not None:
+            before = self._missed_ingested.get(stream, ingested_ms)
+            self._missed_ingested[stream] = min(before, ingested_ms)
 
     def take_suspects(self) -> set[str]:
         """Log streams of which a scan failed to return known events: do they still exist?"""
@@ -299,6 +342,7 @@ class LogGroup:
         """CloudWatch has no such log stream any more: its events may be missing from scans."""
         self._missed_ingested.pop(stream, None)
         self._deleted[stream] = self.journal.head_seq
+        self.witness.stream_deleted(stream)
 
     def declare_gap(self, from_: int, through: int, state: GapState, reason: str) -> GapRecord:
         """Declare that the live path may have missed events, or that some can't be had."""
@@ -353,7 +397,7 @@ class LogGroup:
             ]
             self._executions.observe(events, self._scans_begun)
 
-    def _drain(self, scan: Scan) -> None:
+    def _drain(self, scan: Scan, unseen: Sequence[Unseen]) -> None:
         ends = self._executions.scanned(
             scan.from_,
             scan.through,
@@ -361,6 +405,7 @@ class LogGroup:
             begun_ms=scan.begun_ms,
             allowance_ms=self.allowance_ms,
             head_seq=self.journal.head_seq,
+            unseen={execution_of(one.stream) for one in unseen},
         )
         for end in ends:
             if self._lifecycle is not None:
@@ -378,6 +423,7 @@ class LogGroup:
         """Forget everything under a new epoch; every connection comes back and starts anew."""
         epoch = self.journal.begin_chain(reason)
         self._comparisons.clear()
+        self.witness.began_anew()
         self._load()
         self._notices.append(Reset(epoch, reason))
         return epoch

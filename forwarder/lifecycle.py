@@ -229,10 +229,12 @@ class Executions:
         begun_ms: int,
         allowance_ms: int,
         head_seq: int,
+        unseen: Collection[str] = (),
     ) -> list[ExecutionEnd]:
         """A whole scan, which missed nothing that was known, has finished: who is drained by it?
 
-        It agrees with the one before if it covers the execution and found nothing new of it.
+        It agrees with the one before if it covers the execution and found nothing new of it. Those in
+        ``unseen`` have rows of a live path that no scan has returned yet.
         """
         ends: list[ExecutionEnd] = []
         if self._lifecycle is None:
@@ -242,6 +244,8 @@ class Executions:
             if self._is_idle(state, begun_ms):
                 state.status, state.over_since = "UNKNOWN", number - 1
             if state.status is None or not _reaches(state, from_, through, begun_ms):
+                continue
+            if execution in unseen:
                 continue
             state.tries += 1
             if max(state.over_since, state.changed) >= number:
