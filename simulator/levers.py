@@ -13,9 +13,11 @@ import msgspec
 
 from simulator.cloudwatch import LEVERS_PATH, Mode
 from simulator.cloudwatch.levers import Order
+from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
 from simulator.proxy import Cable
+from simulator.toxics import Strain
 from simulator.visibility import Visibility
 
 LEVER_TIMEOUT_S: Final = 5.0
@@ -25,9 +27,10 @@ LEVER_TIMEOUT_S: Final = 5.0
 class CableLink:
     """The cable, for threads other than the event loop's."""
 
-    def __init__(self, cable: Cable, loop: asyncio.AbstractEventLoop) -> None:
-        """``loop`` is the one that the cable lives in."""
+    def __init__(self, cable: Cable, crowds: Crowds, loop: asyncio.AbstractEventLoop) -> None:
+        """``loop`` is the one that the cable and the crowds of viewers live in."""
         self._cable = cable
+        self._crowds = crowds
         self._loop = loop
 
     def pull(self, owner: str, share: float, seed: int) -> None:
@@ -37,6 +40,26 @@ class CableLink:
     def plug(self, owner: str) -> None:
         """See ``Cable.plug``; it is in when this returns."""
         self._wait_for(self._cable.plug(owner))
+
+    def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
+        """See ``Cable.strain``; it holds when this returns."""
+        self._wait_for(self._cable.strain(owner, strain, share, seed))
+
+    def ease(self, owner: str) -> None:
+        """See ``Cable.ease``; it is gone when this returns."""
+        self._wait_for(self._cable.ease(owner))
+
+    def close_with(self, code: int, share: float, seed: int) -> None:
+        """See ``Cable.close_with``."""
+        self._wait_for(self._cable.close_with(code, share, seed))
+
+    def gather(self, owner: str, clients: int) -> None:
+        """See ``Crowds.gather``; they are on their way when this returns."""
+        self._wait_for(self._crowds.gather(owner, clients))
+
+    def disperse(self, owner: str) -> None:
+        """See ``Crowds.disperse``; they are gone when this returns."""
+        self._wait_for(self._crowds.disperse(owner))
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -22,6 +22,7 @@ from simulator import lifeline
 from simulator.children import Child
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.server import listen
+from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
 from simulator.faults.board import Board
@@ -114,6 +115,7 @@ class Simulator:
             config.seed, config.rate, config.executions, started_ms=wall_clock_ms()
         )
         self._cable = Cable()
+        self._crowds = Crowds(lambda: self._cable.port, config.group)
         self._end: asyncio.Future[signal.Signals | None]
 
     async def run(self, forwarder_argv: Callable[[str], Sequence[str]]) -> signal.Signals | None:
@@ -125,6 +127,7 @@ class Simulator:
         async with contextlib.AsyncExitStack() as stack:
             self._cable.bind(self._config.port)
             stack.push_async_callback(self._cable.stop)
+            stack.push_async_callback(self._crowds.stop)
             moto_listener = stack.enter_context(listen(self._config.cloudwatch_port))
             control_listener = stack.enter_context(listen(self._config.control_port))
             url = f"http://{HOST}:{moto_listener.getsockname()[1]}"
@@ -198,7 +201,8 @@ class Simulator:
         stack.push_async_callback(asyncio.to_thread, writer.stop)
         loop = asyncio.get_running_loop()
         cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility)
-        board = Board(Levers(CableLink(self._cable, loop), cloudwatch, writer), self._config.seed)
+        cable = CableLink(self._cable, self._crowds, loop)
+        board = Board(Levers(cable, cloudwatch, writer), self._config.seed)
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
         parts = control.Parts(board, self._ledger, self._workload, writer, wall_clock_ms)

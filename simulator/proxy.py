@@ -14,16 +14,34 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.errors import SimulatorError
+from simulator.frames import HEAD_END, is_upgrade, may_be_request
+from simulator.toxics import BlockUpgrade, Hold, Strain
+from simulator.way import CHUNK_BYTES, Gate, Way
 
 HOST: Final = "127.0.0.1"
-CHUNK_BYTES: Final = 65_536
 CONNECTIONS_MAX: Final = 10_000
+
+FAREWELL_S: Final = 2.0
+"""How long a viewer may take to close after it was told to."""
+
 _RESET: Final = struct.pack("ii", 1, 0)
+_BAD_GATEWAY: Final = (
+    b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n"
+    b"Connection: close\r\n\r\nno WebSockets here\n"
+)
 
 
 class _Pull(NamedTuple):
     """One reason why the cable is out: the share of the connections that it cuts."""
 
+    share: float
+    rng: Random
+
+
+class _Imposed(NamedTuple):
+    """A strain on a share of the connections."""
+
+    strain: Strain
     share: float
     rng: Random
 
@@ -37,7 +55,8 @@ class Cable:
         self._server: asyncio.Server | None = None
         self._target = 0
         self._pulls: dict[str, _Pull] = {}
-        self._open: set[_Connection] = set()
+        self._strains: dict[str, _Imposed] = {}
+        self._open: dict[_Connection, None] = {}
         self.connections = 0
 
     @property
@@ -70,6 +89,40 @@ class Cable:
         """Pass connections on to the port ``target`` of this machine."""
         self._target = target
         await self._listen()
+
+    def retarget(self, target: int) -> None:
+        """Pass new connections on to another port of this machine."""
+        self._target = target
+
+    async def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
+        """Put that share (0..1) of the connections, present and future, under a strain.
+
+        It lasts until ``ease(owner)``, and takes the place of the owner's earlier one.
+        """
+        await self.ease(owner)
+        imposed = _Imposed(strain, share, Random(seed))  # noqa: S311 - a simulation
+        self._strains[owner] = imposed
+        for connection in tuple(self._open):
+            self._impose(owner, imposed, connection)
+
+    async def ease(self, owner: str) -> None:
+        """Take the owner's strain away."""
+        self._strains.pop(owner, None)
+        for connection in tuple(self._open):
+            connection.recover(owner)
+
+    async def close_with(self, code: int, share: float, seed: int) -> None:
+        """Send that share of the viewers a close frame with a code, and cut them off."""
+        rng = Random(seed)  # noqa: S311 - a simulation
+        for connection in tuple(self._open):
+            if rng.random() < share:
+                connection.close_with(code)
+
+    def _impose(self, owner: str, imposed: _Imposed, connection: _Connection) -> None:
+        # Both are drawn whatever comes of it: a connection's fate follows from seed and number.
+        is_hit, own_seed = imposed.rng.random() < imposed.share, imposed.rng.getrandbits(64)
+        if is_hit:
+            connection.suffer(owner, imposed.strain, Random(own_seed))  # noqa: S311 - likewise
 
     async def stop(self) -> None:
         """Cut everything and let go of the port."""
@@ -117,55 +170,133 @@ class Cable:
         return any([pull.rng.random() < pull.share for pull in self._pulls.values()])  # noqa: C419
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(reader, writer)
+        connection = _Connection(reader, writer, self.connections)
         self.connections += 1
         if self._drawn() or len(self._open) >= CONNECTIONS_MAX:
             connection.reset()
             return
-        self._open.add(connection)
+        self._open[connection] = None
+        for owner, imposed in self._strains.items():
+            self._impose(owner, imposed, connection)
         try:
             await connection.run(self._target)
         except OSError:
             connection.reset()  # one end is gone; so is the other, then
         finally:
-            self._open.discard(connection)
+            self._open.pop(connection, None)
             connection.close()
 
 
 class _Connection:
     """A viewer's connection: one to the proxy, one from it to the forwarder."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
         self._near = (reader, writer)
         self._writers = [writer]
+        self._rng = Random(number)  # noqa: S311 - a simulation
+        self._link = Gate()
+        self._strains: dict[str, tuple[Strain, Random]] = {}
+        self._ways: tuple[Way, ...] = ()
         self._was_reset = False
+        self._farewell: asyncio.TimerHandle | None = None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the forwarder agreed to speak WebSocket."""
+        return any(way.stream is not None and way.stream.is_websocket for way in self._ways)
+
+    def suffer(self, owner: str, strain: Strain, rng: Random) -> None:
+        """Be under a strain from now on, in place of the owner's earlier one."""
+        if isinstance(strain, Hold) and strain.both_ways:
+            self._link.hold(owner)
+        elif isinstance(strain, BlockUpgrade) and self.is_websocket:
+            self.reset()  # as by a middlebox that has just been put in between
+        self._strains[owner] = (strain, rng)
+        for way in self._ways:
+            way.suffer(owner, strain, rng)
+
+    def recover(self, owner: str) -> None:
+        """Be free of the owner's strain."""
+        self._strains.pop(owner, None)
+        self._link.let_go(owner)
+        for way in self._ways:
+            way.recover(owner)
+
+    def close_with(self, code: int) -> None:
+        """Send the viewer a close frame, and let go of the forwarder; WebSockets only."""
+        for way in self._ways:
+            way.close_with(code)
 
     async def run(self, target: int) -> None:
         """Pass bytes on both ways until both ends have said that they are done."""
+        begun = await self._opening()
+        if begun is None:
+            return
+        await self._link.passed()
         far = await asyncio.open_connection(HOST, target)
         self._writers.append(far[1])
         if self._was_reset:
             _reset(far[1])  # pulled in the meantime
             return
-        await asyncio.gather(_pump(self._near[0], far[1]), _pump(far[0], self._near[1]))
+        far[1].write(begun)
+        up = Way((self._near[0], far[1]), self._link, self._rng, self._cut, is_down=False)
+        down = Way((far[0], self._near[1]), self._link, self._rng, self._cut, is_down=True)
+        self._ways = (up, down)
+        for owner, (strain, rng) in self._strains.items():
+            up.suffer(owner, strain, rng)
+            down.suffer(owner, strain, rng)
+        await asyncio.gather(up.run(), down.run())
 
     def reset(self) -> None:
         """Close at once: what is under way is lost, and both ends get a reset."""
         self._was_reset = True
         for writer in self._writers:
             _reset(writer)
+        self._end()
 
     def close(self) -> None:
         """Close in order: what is under way still arrives."""
         for writer in self._writers:
             writer.close()
+        self._end()
 
+    def _end(self) -> None:
+        self._link.stay_open()
+        if self._farewell is not None:
+            self._farewell.cancel()
+        for way in self._ways:
+            way.stop()
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while data := await source.read(CHUNK_BYTES):
-        sink.write(data)
-        await sink.drain()
-    sink.write_eof()
+    def _cut(self, resets: bool) -> None:  # noqa: FBT001 - called by a way alone
+        """Let go of the forwarder; of the viewer at once, or when all has reached it."""
+        if resets:
+            self.reset()
+            return
+        for way in self._ways:
+            way.mute()
+        _reset(self._writers[1])
+        loop = asyncio.get_running_loop()
+        self._farewell = loop.call_later(FAREWELL_S, self.reset)
+
+    async def _opening(self) -> bytes | None:
+        """The request, read ahead where upgrades are blocked; None if this was one."""
+        begun = b""
+        reader, writer = self._near
+        while self._blocks_upgrades() and HEAD_END not in begun and may_be_request(begun):
+            data = await reader.read(CHUNK_BYTES)
+            if not data:
+                break
+            begun += data
+        if self._blocks_upgrades() and is_upgrade(begun):
+            writer.write(_BAD_GATEWAY)
+            await writer.drain()
+            return None
+        return begun
+
+    def _blocks_upgrades(self) -> bool:
+        return any(isinstance(strain, BlockUpgrade) for strain, _ in self._strains.values())
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

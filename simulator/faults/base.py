@@ -14,6 +14,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 from simulator.batches import NewEvent
 from simulator.cloudwatch.levers import Lever
 from simulator.errors import SimulatorError
+from simulator.toxics import Strain
 
 DAY_MS: Final = 24 * 3_600_000
 
@@ -65,6 +66,26 @@ class CableLever(Protocol):
 
     def plug(self, owner: str) -> None:
         """Let connections pass, unless another owner has it out."""
+        ...
+
+    def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
+        """Put that share of the connections, present and new, under a strain; see ``ease``."""
+        ...
+
+    def ease(self, owner: str) -> None:
+        """Take the owner's strain away."""
+        ...
+
+    def close_with(self, code: int, share: float, seed: int) -> None:
+        """Close that share of the present WebSockets with a code."""
+        ...
+
+    def gather(self, owner: str, clients: int) -> None:
+        """Let that many clients connect at once, and again whenever they are cut off."""
+        ...
+
+    def disperse(self, owner: str) -> None:
+        """Let them go."""
         ...
 
 
@@ -121,6 +142,9 @@ class Fault(ABC):
 
     attributes: ClassVar[tuple[Attribute, ...]] = ()
     """What it can be given."""
+
+    toxicity_default: ClassVar[float] = 1.0
+    """The share that it hits unless told otherwise."""
 
     def __init__(self, name: str, given: Mapping[str, int], toxicity: float, seed: int) -> None:
         """A fault with what is ``given``, and defaults for the rest; ``toxicity`` 0..1.

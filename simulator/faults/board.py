@@ -36,12 +36,13 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fault that is to be switched on, as the control API takes it.
 
-    ``name`` defaults to the type. One that is on under the same name is replaced.
+    ``name`` defaults to the type, ``toxicity`` to the fault's own. One that is on under the same
+    name is replaced.
     """
 
     type: str
     name: Annotated[str, Meta(max_length=NAME_CHARS_MAX, pattern=r"\A[\w.-]*\Z")] = ""
-    toxicity: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    toxicity: Annotated[float, Meta(ge=0, le=1)] | None = None
     attributes: dict[str, int] = {}
     schedule: Schedule = Schedule()
 
@@ -111,7 +112,9 @@ class Board:
             raise SimulatorError(msg)
         name = request.name or request.type
         seed = self._seed << 32 | zlib.crc32(name.encode("utf-8", "surrogatepass"))
-        fault = fault_type(name, request.attributes, request.toxicity, seed)
+        given = request.toxicity
+        toxicity = fault_type.toxicity_default if given is None else given
+        fault = fault_type(name, request.attributes, toxicity, seed)
         with self._changed:
             if name in self._switches:
                 self._off(self._switches[name])
@@ -240,6 +243,7 @@ def catalogue() -> list[Mapping[str, Any]]:
         {
             "type": one.type,
             "meaning": (one.__doc__ or "").partition("\n")[0],
+            "toxicity": one.toxicity_default,
             "attributes": [attribute._asdict() for attribute in one.attributes],
         }
         for one in FAULTS.values()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
+from simulator.toxics import Strain
 
 
 class Remembered:
@@ -29,6 +30,23 @@ class Remembered:
 
     def plug(self, owner: str) -> None:
         self._note("plug", owner)
+
+    def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
+        del seed
+        self._note("strain", owner, repr(strain), f"{share:g}")
+
+    def ease(self, owner: str) -> None:
+        self._note("ease", owner)
+
+    def close_with(self, code: int, share: float, seed: int) -> None:
+        del seed
+        self._note("close", str(code), f"{share:g}")
+
+    def gather(self, owner: str, clients: int) -> None:
+        self._note("gather", owner, str(clients))
+
+    def disperse(self, owner: str) -> None:
+        self._note("disperse", owner)
 
     def submit(self, compose: Callable[[int, Sequence[str]], Iterable[NewEvent]]) -> None:
         self.composed.append(compose)

@@ -9,6 +9,7 @@ from werkzeug.test import Client, TestResponse
 
 from simulator.cloudwatch.server import listen
 from simulator.control import Control, Parts, serve
+from simulator.faults import FAULTS
 from simulator.faults.board import Board
 from simulator.ledger import Ledger
 from simulator.visibility import Visibility
@@ -170,7 +171,8 @@ def test_executions_seed_and_types_are_told(client: Client) -> None:
     assert executions[0]["stream"] == f"job/main/{executions[0]['execution']}"
     assert said(client.get("/simulator/seed")) == {"seed": 5}
     types = [one["type"] for one in said(client.get("/simulator/types"))]
-    assert types == ["disconnect", "visibility_delay", "duplicate_timestamps"]
+    assert types[:3] == ["disconnect", "visibility_delay", "duplicate_timestamps"]
+    assert types == list(FAULTS)
 
 
 def test_the_workload_is_paused_and_resumed(client: Client, parts: Parts) -> None:

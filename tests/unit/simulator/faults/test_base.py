@@ -51,7 +51,7 @@ def test_unknown_attributes_are_refused_with_those_there_are(kind: type[Fault]) 
 
 
 @pytest.mark.parametrize("value", [-1, 10**12])
-@pytest.mark.parametrize("kind", FAULTS.values())
+@pytest.mark.parametrize("kind", [one for one in FAULTS.values() if one.attributes])
 def test_values_out_of_range_are_refused(kind: type[Fault], value: int) -> None:
     name = kind.attributes[0].name
     with pytest.raises(SimulatorError, match=f"{name} must be a whole number from"):
