@@ -11,6 +11,7 @@ import msgspec
 
 from forwarder.errors import ConfigError
 from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.limits import Limits
 from forwarder.reconciler import POLL_MS
 from wire.limits import HEARTBEAT_MS
 
@@ -65,6 +66,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    limits: Limits = Limits()
 
     journal: Path | None = None
     """A file for one group, a folder for several; None keeps it in memory."""

@@ -76,6 +76,19 @@ _ANY_PORT_MAX: Final = 64
 @click.option("--token-file", type=FILE, metavar="F", help="Ask viewers for the token in a file.")
 @click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")
 @click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
+@click.option(
+    "--max-viewers",
+    type=click.IntRange(1, 100_000),
+    default=1_000,
+    show_default=True,
+    help="Viewers at once; the next ones are told to come back.",
+)
+@click.option(
+    "--max-per-address",
+    type=click.IntRange(1, 100_000),
+    help="Connections from one address; raise it for a proxy in front.  [default: 256, and no "
+    "bound on loopback]",
+)
 @aws_options
 @while_held_option
 def command(
@@ -95,9 +108,13 @@ def command(
         end_when_released(while_held)
     choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     # boto3 is slow to import, hence imported only here.
     from forwarder.errors import ForwarderError  # noqa: PLC0415
+    from forwarder.oneline import OneLine  # noqa: PLC0415 - with the rest of it
+
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
 
     with contextlib.ExitStack() as stack:
         journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
@@ -111,7 +128,12 @@ def command(
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
     from forwarder.config import AwsOptions, Config  # noqa: PLC0415 - with the rest of it
+    from forwarder.limits import Limits  # noqa: PLC0415 - with the rest of it
 
+    limits = Limits(
+        viewers_max=options.pop("max_viewers"),
+        address_sockets_max=options.pop("max_per_address"),
+    )
     return Config(
         groups=groups,
         aws=AwsOptions(
@@ -119,6 +141,7 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
         ),
         retain_ms=options.pop("retain"),
         retain_bytes=options.pop("retain_size"),
+        limits=limits,
         **options,
     )
 
