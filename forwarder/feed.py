@@ -43,6 +43,11 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def timer_ms() -> int:
+    """Milliseconds of a clock that is never set, for intervals."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class Feed:
     """One log group's feed; all of it belongs to one event loop."""
 
@@ -55,6 +60,7 @@ class Feed:
         config: Config,
         on_progress: Callable[[], None] = lambda: None,
         clock: Callable[[], int] = wall_clock_ms,
+        timer: Callable[[], int] = timer_ms,
         random: Callable[[], float] | None = None,
     ) -> None:
         """Join the parts; nothing runs before ``run``.
@@ -62,10 +68,11 @@ class Feed:
         Args:
             group: the door.
             cloudwatch: where to read; may be shared by feeds.
-            schedule: made for the same log group with the same clock.
+            schedule: made for the same log group with the same clocks.
             config: retention and the widths of polls.
             on_progress: called, often, whenever there may be something new to send or to tell.
-            clock: ms since the Unix epoch.
+            clock: ms since the Unix epoch; it may be set at any time.
+            timer: ms of a clock that is never set.
             random: numbers from 0 to 1, for jitter.
 
         """
@@ -78,6 +85,7 @@ class Feed:
         self._schedule = schedule
         self._config = config
         self._clock = clock
+        self._timer = timer
         self._random = random or cloudwatch.random
         self._wants = Wants()
         self._watch = UpstreamWatch(clock(), config.poll_ms, config.overlap_ms, config.allowance_ms)
@@ -158,7 +166,7 @@ class Feed:
 
     def hint(self) -> None:
         """Something says that there is news: poll now."""
-        self._schedule.hint(self._clock())
+        self._schedule.hint(self._timer())
         self._due.set()
 
     # What runs
@@ -186,16 +194,18 @@ class Feed:
     async def _reconcile(self, tasks: asyncio.TaskGroup) -> None:
         """Begin each scan when the schedule says so; none waits for another."""
         while True:
-            now_ms = self._clock()
+            now_ms, at_ms = self._clock(), self._timer()
             self._wants.expire(now_ms)
-            self._schedule.want(self._wants.oldest, now_ms)
+            self._schedule.want(self._wants.oldest, at_ms)
+            self._schedule.covers(self._group.covered_from(now_ms))
+            self._schedule.allow(self._group.allowance_ms)
             self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
-            for due in self._schedule.due(now_ms):
-                self._schedule.started(due.tier, now_ms)
+            for due in self._schedule.due(at_ms, now_ms):
+                self._schedule.started(due, at_ms, now_ms)
                 if due.tier == "live":
                     self._polling_from = due.from_
                 tasks.create_task(self._run_due(due))
-            wait_ms = self._schedule.next_ms - self._clock()
+            wait_ms = self._schedule.next_ms - self._timer()
             await _wait(self._due, max(wait_ms, 1) / 1000)
 
     async def _run_due(self, due: Due) -> None:
@@ -210,11 +220,11 @@ class Feed:
                 observer=self._poll_outcome if is_poll else self._scan_outcome,
             )
         except (CloudWatchError, EventError) as error:
-            self._schedule.failed(due.tier, self._clock())
+            self._schedule.failed(due.tier, self._timer())
             if is_poll:
                 self._failed(error)
         else:
-            self._schedule.finished(due.tier, self._clock())
+            self._schedule.finished(due.tier, self._timer())
             if is_poll:
                 self._polled(begun_ms)
             self._upkeep.scanned()
@@ -261,12 +271,18 @@ class Feed:
     # What is heard
 
     def _poll_outcome(self, outcome: Outcome) -> None:
+        self._note_throttling(outcome)
         self._watch.poll_outcome(outcome, self._clock())
         self._tell_state()
 
     def _scan_outcome(self, outcome: Outcome) -> None:
+        self._note_throttling(outcome)
         self._watch.scan_outcome(outcome, self._clock())
         self._tell_state()
+
+    def _note_throttling(self, outcome: Outcome) -> None:
+        if outcome == "throttled":
+            self._schedule.throttled(self._timer())
 
     def _polled(self, begun_ms: int) -> None:
         self._polled_ms = max(begun_ms, self._polled_ms or 0)

@@ -1,94 +1,179 @@
-"""However scans end and whatever the clock does, the polls leave no hole behind."""
+"""However scans end and whatever the clock does: no hole, no tier that starves, none too greedy."""
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.coverage import Coverage
-from forwarder.reconciler import RECENT_SPAN_MS, Due, Schedule, TierName
+from forwarder.reconciler import (
+    DEEP_EVERY_MS,
+    DEEP_SHARE,
+    JUMP_MS,
+    NEAR_EVERY_MS,
+    NEAR_SPAN_MS,
+    RECENT_EVERY_MS,
+    RECENT_SPAN_MS,
+    WIDE_EVERY_MS,
+    WIDE_SPAN_MS,
+    Due,
+    Schedule,
+    TierName,
+)
 from tests.support.log_events import NOW_MS
 
 OVERLAP_MS = 5_000
-_STEP = st.tuples(
-    st.integers(0, 3_000) | st.integers(0, 120_000),
-    st.sampled_from(["nothing", "finish", "finish", "fail", "want", "drain", "hint"]),
+SHARES: dict[TierName, int] = {"recent": 2, "near": 4, "wide": 10, "far": 20, "deep": DEEP_SHARE}
+_WHAT = st.sampled_from(
+    ["nothing", "finish", "finish", "fail", "want", "drain", "hint", "throttle"]
 )
+_JUMP = st.just(0) | st.just(0) | st.integers(JUMP_MS, 4_000_000)
+_JUMPS = _JUMP | _JUMP.map(lambda by_ms: -by_ms)
+_QUICK = st.tuples(st.integers(0, 3_000), _WHAT, _JUMPS)
+_STEP = _QUICK | st.tuples(st.integers(0, 120_000), _WHAT, _JUMPS)
+"""Time that passes, what happens then, and by how much the wall clock is set."""
 
 
 class _Run:
-    """A schedule, the scans that are running by it, and what whole polls have covered."""
+    """A schedule, the scans that are running by it, and what whole ones have covered."""
 
-    def __init__(self, covered_ms: int | None) -> None:
-        self.schedule = Schedule(NOW_MS, covered_ms)
-        self.running: dict[TierName, tuple[Due, int]] = {}
-        self.first = self.schedule.due(NOW_MS)[0].from_
+    def __init__(self, absence_ms: int | None) -> None:
+        self.timer = 0
+        self.wall = NOW_MS
+        covered_ms = None if absence_ms is None else NOW_MS - absence_ms
+        self.schedule = Schedule(0, NOW_MS, covered_ms)
+        self.running: dict[TierName, tuple[Due, int, int]] = {}
+        self.first = self.schedule.due(0, NOW_MS)[0].from_
         self.covered = Coverage()
+        self.astray: set[TierName] = set()
+        self.worked: dict[TierName, int] = {}
+        self.longest: dict[TierName, int] = {}
 
-    def start(self, now_ms: int) -> None:
-        for due in self.schedule.due(now_ms):
+    def start(self) -> None:
+        for due in self.schedule.due(self.timer, self.wall):
             assert due.tier not in self.running
-            assert due.from_ <= now_ms
-            assert due.through is None or due.from_ <= due.through <= now_ms
-            self.schedule.started(due.tier, now_ms)
-            self.running[due.tier] = due, now_ms
+            assert due.from_ <= self.wall
+            assert due.through is None or due.from_ <= due.through <= self.wall
+            self.schedule.started(due, self.timer, self.wall)
+            self.running[due.tier] = due, self.timer, self.wall
 
-    def finish(self, now_ms: int) -> None:
-        for tier, (due, begun_ms) in self.running.items():
-            self.schedule.finished(tier, now_ms)
-            if tier == "live":
+    def end(self, *, whole: bool) -> None:
+        for tier, (due, began_ms, wall_ms) in self.running.items():
+            took_ms = self.timer - began_ms
+            self.worked[tier] = self.worked.get(tier, 0) + took_ms
+            self.longest[tier] = max(took_ms, self.longest.get(tier, 0))
+            if not whole:
+                self.schedule.failed(tier, self.timer)
+                continue
+            self.schedule.finished(tier, self.timer)
+            if tier == "live" and tier not in self.astray:
                 end = self.covered.end
                 assert end is None or due.from_ <= end - OVERLAP_MS
-                self.covered.add(due.from_, begun_ms)
+                self.covered.add(due.from_, wall_ms)
         self.running.clear()
+        self.astray.clear()
 
-    def fail(self, now_ms: int) -> None:
-        for tier in self.running:
-            self.schedule.failed(tier, now_ms)
-        self.running.clear()
-
-    def do(self, what: str, wait_ms: int, now_ms: int) -> None:
-        if what == "finish":
-            self.finish(now_ms)
-        elif what == "fail":
-            self.fail(now_ms)
+    def do(self, what: str, by_ms: int) -> None:
+        if what in ("finish", "fail"):
+            self.end(whole=what == "finish")
         elif what == "want":
-            self.schedule.want(None if wait_ms % 3 == 0 else NOW_MS - wait_ms, now_ms)
+            self.schedule.want(None if by_ms % 3 == 0 else self.wall - by_ms * 1000, self.timer)
         elif what == "drain":
-            self.schedule.want_drain(None if wait_ms % 3 == 0 else (now_ms - wait_ms, now_ms))
+            span = None if by_ms % 3 == 0 else (self.wall - by_ms, self.wall)
+            self.schedule.want_drain(span)
         elif what == "hint":
-            self.schedule.hint(now_ms)
+            self.schedule.hint(self.timer)
+        elif what == "throttle":
+            self.schedule.throttled(self.timer)
+
+    def step(self, wait_ms: int, what: str, jump_ms: int) -> None:
+        self.timer += wait_ms
+        self.wall += wait_ms + jump_ms
+        if jump_ms < 0:
+            # A poll that is under way asked for what was the present by the other clock.
+            self.astray.update(self.running)
+            # What was covered by the clock that was set back is of a time that is still to come.
+            end = self.covered.end
+            kept = Coverage() if end is None else Coverage([(self.first, end + jump_ms)])
+            self.covered, self.first = kept, min(self.first, self.wall - RECENT_SPAN_MS)
+            self.first = min(self.first, kept.ranges[0][0]) if kept.ranges else self.first
+        self.start()
+        self.do(what, wait_ms)
 
 
+@settings(max_examples=300)
 @given(st.lists(_STEP, max_size=60), st.none() | st.integers(0, 4_000_000))
 def test_whole_polls_cover_everything_up_to_the_last(
-    steps: list[tuple[int, str]], absence_ms: int | None
+    steps: list[tuple[int, str, int]], absence_ms: int | None
 ) -> None:
-    run = _Run(None if absence_ms is None else NOW_MS - absence_ms)
-    now_ms = NOW_MS
-    for wait_ms, what in steps:
-        now_ms += wait_ms
-        run.start(now_ms)
-        run.do(what, wait_ms, now_ms)
+    run = _Run(absence_ms)
+    for wait_ms, what, jump_ms in steps:
+        run.step(wait_ms, what, jump_ms)
         ranges = run.covered.ranges
-        assert not ranges or (len(ranges) == 1 and ranges[0][0] == run.first)
-    run.fail(now_ms)
-    later = max(now_ms, run.schedule.next_ms) + 20_000
-    assert any(due.tier == "live" for due in run.schedule.due(later))
+        assert len(ranges) <= 1
+    run.end(whole=False)
+    later = max(run.timer, run.schedule.next_ms) + 40_000
+    assert any(due.tier == "live" for due in run.schedule.due(later, run.wall + later - run.timer))
+
+
+@settings(max_examples=300)
+@given(st.lists(_QUICK, max_size=60), st.integers(1, 20_000), st.integers(0, 10_000_000))
+def test_no_tier_starves_whatever_happened_before(
+    steps: list[tuple[int, str, int]], took_ms: int, wanted_ms: int
+) -> None:
+    """From then on undisturbed, each tier's range is scanned within a bound, again and again."""
+    run = _Run(None)
+    for step in steps:
+        run.step(*step)
+    run.end(whole=False)
+    run.schedule.want(run.wall - wanted_ms, run.timer)
+    run.schedule.covers(run.wall - 2 * WIDE_SPAN_MS)
+    begun, started = run.timer, run.wall
+    seen = {"recent": 0, "near": 0, "wide": 0, "deep": 0}
+    spans = {"recent": RECENT_SPAN_MS, "near": NEAR_SPAN_MS, "wide": WIDE_SPAN_MS}
+    # What was stretched by throttling, or rests for its share, is over within the first hour.
+    for at_ms in range(0, 8 * WIDE_EVERY_MS, 30_000):
+        run.timer, run.wall = begun + at_ms, started + at_ms
+        for due in run.schedule.due(run.timer, run.wall):
+            run.schedule.started(due, run.timer, run.wall)
+            run.schedule.finished(due.tier, run.timer + took_ms)
+            for tier in seen:
+                low = run.wall - spans[tier] if tier != "deep" else started - wanted_ms
+                seen[tier] += due.through is not None and due.from_ <= max(0, low)
+    assert seen["recent"] >= 2
+    assert seen["near"] >= 2
+    assert seen["wide"] >= 1
+    assert seen["deep"] >= 2
+
+
+@settings(max_examples=300)
+@given(st.lists(_STEP, min_size=20, max_size=120))
+def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) -> None:
+    run = _Run(None)
+    run.schedule.want(NOW_MS - WIDE_SPAN_MS * 10, 0)
+    jumps = 0
+    for wait_ms, what, jump_ms in steps:
+        run.step(wait_ms, what, jump_ms)
+        # A clock that is set has everything looked at once more, at once.
+        jumps += jump_ms != 0 or what == "want"
+    run.end(whole=True)
+    for tier, share in SHARES.items():
+        bound = run.timer / share + (jumps + 1) * run.longest.get(tier, 0)
+        assert run.worked.get(tier, 0) <= bound, tier
 
 
 @given(st.lists(st.integers(-5_000_000, 5_000_000), max_size=30))
 def test_a_clock_that_jumps_stops_nothing(jumps: list[int]) -> None:
-    schedule = Schedule(NOW_MS)
-    now_ms = NOW_MS
+    schedule = Schedule(0, NOW_MS)
+    timer, wall = 0, NOW_MS
     for jump in jumps:
-        before, now_ms = now_ms, max(RECENT_SPAN_MS, now_ms + jump)
-        schedule.due(now_ms)
-        due = {one.tier: one for one in schedule.due(now_ms + 10_000)}
-        now_ms += 10_000
+        wall = max(RECENT_SPAN_MS, wall + jump)
+        timer, wall = timer + 10_000, wall + 10_000
+        due = {one.tier: one for one in schedule.due(timer, wall)}
         assert {"live", "recent"} <= due.keys()
-        if now_ms < before:
-            assert due["live"].from_ <= now_ms - OVERLAP_MS
-        for tier in due:
-            schedule.started(tier, now_ms)
-            schedule.finished(tier, now_ms)
+        if jump < 0:
+            assert due["live"].from_ <= wall - OVERLAP_MS
+        for one in due.values():
+            schedule.started(one, timer, wall)
+            schedule.finished(one.tier, timer)
+        assert schedule.next_ms <= timer + max(RECENT_EVERY_MS, NEAR_EVERY_MS, DEEP_EVERY_MS)

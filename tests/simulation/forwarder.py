@@ -110,7 +110,7 @@ class Forwarder:
         journal.begin_epoch()
         self.group = LogGroup(journal, lifecycle=LIFECYCLE)
         self.hub = Hub(self.group, self, heartbeat_ms=HEARTBEAT_MS)
-        self.schedule = Schedule(now, self.group.coverage.end)
+        self.schedule = Schedule(now, now, self.group.coverage.end)
         self.wants = Wants()
         self.tasks: list[ScanTask] = []
         self.refetches: list[Refetch] = []
@@ -206,8 +206,10 @@ class Forwarder:
         self.wants.expire(now)
         self.schedule.want(self.wants.oldest, now)
         self.schedule.want_drain(self.group.draining(now, self.wants.executions))
-        for due in self.schedule.due(now):
-            self.schedule.started(due.tier, now)
+        self.schedule.covers(self.group.covered_from(now))
+        self.schedule.allow(self.group.allowance_ms)
+        for due in self.schedule.due(now, now):
+            self.schedule.started(due, now, now)
             self._begin(due.kind, due.from_, due.through, now, tier=due.tier)
         if not any(task.scan.kind == "backfill" and not task.refetch for task in self.tasks):
             through = now if self.polled_ms is None else self.polled_ms

@@ -23,17 +23,20 @@ class Rig:
 
     def __init__(self, journal: MemoryJournal | None = None, *, now_ms: int | None = None) -> None:
         self.clock = Clock() if now_ms is None else Clock(now_ms)
+        self.set_by_ms = 0
+        """By how much the wall clock was set, which is no time that passes."""
         self.cloudwatch = FakeCloudWatch(GROUP, self.clock)
         self.journal = journal or MemoryJournal(GROUP)
         self.group = LogGroup(self.journal)
         self.config = Config(groups=(GROUP,))
-        schedule = Schedule(self.clock(), self.group.coverage.end)
+        schedule = Schedule(self.timer(), self.clock(), self.group.coverage.end)
         self.feed = Feed(
             self.group,
             self.cloudwatch,
             schedule,
             config=self.config,
             clock=self.clock,
+            timer=self.timer,
             on_progress=self._progress,
         )
         self.notices: list[Notice] = []
@@ -44,6 +47,15 @@ class Rig:
     def now_ms(self) -> int:
         """What the clock says."""
         return self.clock.now_ms
+
+    def timer(self) -> int:
+        """The time that has passed, whatever the wall clock was set to."""
+        return self.clock.now_ms - self.set_by_ms
+
+    def set_clock(self, by_ms: int) -> None:
+        """Somebody sets the wall clock."""
+        self.clock.now_ms += by_ms
+        self.set_by_ms += by_ms
 
     def _progress(self) -> None:
         self.notices += self.group.take_notices()

@@ -11,7 +11,7 @@ import pytest
 
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import AwsOptions, Config
-from forwarder.feed import Feed, wall_clock_ms
+from forwarder.feed import Feed, timer_ms, wall_clock_ms
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.reconciler import Schedule
@@ -33,7 +33,7 @@ class Running:
     def __init__(self, cloudwatch: CloudWatch) -> None:
         self.group = LogGroup(MemoryJournal(GROUP))
         config = Config(groups=(GROUP,), poll_ms=100)
-        schedule = Schedule(wall_clock_ms(), poll_ms=config.poll_ms)
+        schedule = Schedule(timer_ms(), wall_clock_ms(), poll_ms=config.poll_ms)
         self._changed = asyncio.Event()
         self.feed = Feed(
             self.group, cloudwatch, schedule, config=config, on_progress=self._changed.set
