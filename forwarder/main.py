@@ -6,12 +6,13 @@ import asyncio
 import gc
 import logging
 import re
+import resource
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from errno import EADDRINUSE
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -26,9 +27,10 @@ from forwarder.journal.contract import Journal
 from forwarder.journal.memory import MemoryJournal
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.lifecycle import Lifecycle
+from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Limits
 from forwarder.reconciler import Schedule
 from forwarder.server import Server
-from forwarder.tokens import Tokens
+from forwarder.tokens import TokenFile, Tokens
 
 if TYPE_CHECKING:
     from forwarder.ecs import EcsWatcher
@@ -45,6 +47,12 @@ GOODBYE: Final = "the forwarder is shutting down"
 _DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 _UNITS_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000)
+
+
+class _Runs(Protocol):
+    """What runs beside the server, until it is cancelled or can't go on."""
+
+    async def run(self) -> None: ...
 
 
 class Ready(msgspec.Struct):
@@ -70,7 +78,8 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         CloudWatchError: CloudWatch can't be read and there is nothing to serve without it.
 
     """
-    tokens = None if config.token_file is None else Tokens.load(config.token_file)
+    token_file = None if config.token_file is None else TokenFile(config.token_file)
+    tokens = None if token_file is None else token_file.tokens
     _check_host(config.host, tokens)
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
@@ -93,7 +102,13 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             hubs[group.name] = hub
             feeds.append(feed)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        server = Server(Api(hubs, tokens), clock=wall_clock_ms, on_error=_teller(failed))
+        server = Server(
+            Api(hubs, tokens),
+            clock=wall_clock_ms,
+            on_error=_teller(failed),
+            limits=config.limits,
+            sockets_max=_sockets_max(config.limits),
+        )
         stack.push_async_callback(server.stop, GOODBYE)
         await _bind(server, config, tls)
         await _check(cloudwatch, journals)
@@ -103,7 +118,11 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         # What the start made stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        await _until([*feeds, *watchers], stop, failed)
+        runs: list[_Runs] = [*feeds, *watchers]
+        if token_file is not None:
+            token_file.on_change = server.tokens_changed
+            runs.append(token_file)
+        await _until(runs, stop, failed)
 
 
 def lifecycle_of(text: str) -> Lifecycle:
@@ -147,9 +166,7 @@ async def _watchers(
     return [watcher]
 
 
-async def _until(
-    feeds: Sequence[Feed | EcsWatcher], stop: asyncio.Event, failed: asyncio.Future[None]
-) -> None:
+async def _until(runs: Sequence[_Runs], stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
     """Feed until told to stop, or until something can't go on.
 
     Raises:
@@ -157,7 +174,7 @@ async def _until(
 
     """
     stopping = asyncio.create_task(stop.wait())
-    running = [asyncio.create_task(feed.run()) for feed in feeds]
+    running = [asyncio.create_task(one.run()) for one in runs]
     waiting: list[asyncio.Future[None] | asyncio.Task[bool] | asyncio.Task[None]] = [
         stopping,
         failed,
@@ -252,6 +269,24 @@ def _no_address(config: Config, error: OSError) -> ForwarderError:
     if error.errno == EADDRINUSE:
         return ForwarderError(f"{where} is in use: give another --port, or 0 for any free one")
     return ForwarderError(f"can't listen on {where}: {error.strerror or error}")
+
+
+def _sockets_max(limits: Limits) -> int:
+    """How many sockets the process may have, as many as wanted if the system lets it.
+
+    Without file descriptors left, neither the journal nor CloudWatch could be reached any more.
+    """
+    apart = REFUSED_SOCKETS + RESERVED_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.sockets_max + apart
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return limits.sockets_max
+    return max(1, min(limits.sockets_max, soft - apart))
 
 
 def _check_host(host: str, tokens: Tokens | None) -> None:
