@@ -15,6 +15,7 @@ from tui.palette import Palette
 from tui.ports import ViewerEngine
 from tui.rows import Line
 from tui.side import Side
+from tui.streaming import Streaming
 from tui.widgets.fault_panel import FaultPanel
 from tui.widgets.help_panel import HelpPanel
 from tui.widgets.key_bar import KeyBar
@@ -35,6 +36,7 @@ class Actions(App[None]):
     _palette: Palette
     _prompt: Prompt
     _side: Side
+    _streaming: Streaming
 
     @abstractmethod
     def _say(self, text: str) -> None:
@@ -107,11 +109,25 @@ class Actions(App[None]):
     def action_detail(self) -> None:
         """Open the line under the cursor, or close it."""
         self.log_view.settle()
+        self._streaming.close()
         self._side.toggle("detail")
 
     def action_connection(self) -> None:
         """Open the connection panel, or close it."""
+        self._streaming.close()
         self._side.toggle("connection")
+
+    def action_streams(self) -> None:
+        """Open the streams panel, or close it."""
+        if self._streaming.close():
+            self.log_view.focus()
+            return
+        self._side.close()
+        self._streaming.open()
+
+    def action_all_streams(self) -> None:
+        """No stream is left out any more."""
+        self._streaming.ask("all", "")
 
     def action_time(self) -> None:
         """The next kind of time."""
@@ -164,7 +180,7 @@ class Actions(App[None]):
         """Close what is open; then take back the search, then the filters."""
         if self.screen.has_class("-full"):
             self.action_full()
-        elif self._side.close():
+        elif self._side.close() or self._streaming.close():
             self.log_view.focus()
         elif not self._finding.clear():
             self._say("nothing to close: q quits")

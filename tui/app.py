@@ -38,6 +38,7 @@ from tui.palette import Depth, Palette, Tones
 from tui.ports import ViewerEngine
 from tui.rows import Change
 from tui.side import Side
+from tui.streaming import Streaming
 from tui.strips import Strips
 from tui.view import View
 from tui.widgets.chip_bar import ChipBar
@@ -46,6 +47,7 @@ from tui.widgets.log_view import LogView
 from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 from tui.widgets.status_bar import ConnectionBar, StatusBar
+from tui.widgets.stream_pane import StreamPane
 
 FRAME_S: Final = 1 / 60
 """News is drawn at most so often; the engine gathers it 30 times a second already."""
@@ -136,6 +138,11 @@ class ViewerApp(Actions):
             self._run,
             lambda: (clock(), self._zone_shown),
         )
+        self._streaming = Streaming(timeline, self._finding, self._run)
+        self._stream_pane = StreamPane(
+            self._palette, self._streaming.ask, ascii_only=self._ascii_only
+        )
+        self._streaming.fill(self._stream_pane)
         self._change = Change()
         self._ending: Ending | None = None
         self._note = ""
@@ -147,6 +154,7 @@ class ViewerApp(Actions):
         with Container(id="body"):
             yield self.log_view
             yield self._pane
+            yield self._stream_pane
         yield self._chips
         yield self._bottom
         yield self._prompt
@@ -187,6 +195,7 @@ class ViewerApp(Actions):
         self._frames.pause()
         change, self._change = self._change, Change()
         self._finding.apply(change)
+        self._streaming.apply(change)
         self.log_view.flush(change)
 
     def filter_by(
@@ -207,6 +216,7 @@ class ViewerApp(Actions):
         self.log_view.set_dated(dated=self._spans_days())
         self._show_bars()
         self._side.refresh("connection")
+        self._streaming.refresh()
 
     def _spans_days(self) -> bool:
         """Whether the clock alone would not tell when the oldest line was."""
@@ -255,7 +265,8 @@ class ViewerApp(Actions):
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()
-        for part in (self.log_view, self._pane, self._top, self._chips, self._bottom, self._keys):
+        panes = (self._pane, self._stream_pane)
+        for part in (self.log_view, *panes, self._top, self._chips, self._bottom, self._keys):
             part.set_palette(self._palette)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature

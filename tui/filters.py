@@ -1,4 +1,4 @@
-"""What the reader wants to see: chips that take in or leave out, and a least level. Pure."""
+"""What the reader wants to see: chips that take in or leave out, streams, a least level. Pure."""
 
 from __future__ import annotations
 
@@ -38,18 +38,49 @@ class Chip:
 
 
 class Filters:
-    """All chips, which must all let a line pass, and the least level."""
+    """All chips, which must all let a line pass, the streams, and the least level."""
 
     def __init__(self) -> None:
         """Everything passes."""
         self.chips: list[Chip] = []
         self.minimum = LEVELS[0]
+        self.only: frozenset[str] = frozenset()
+        """Streams that alone are shown; empty: all but the hidden ones."""
+        self.hidden: frozenset[str] = frozenset()
+        """Streams that are not shown."""
         self.are_on = True
 
     @property
     def is_any(self) -> bool:
         """Whether there is a filter at all, on or off."""
-        return bool(self.chips) or self.minimum != LEVELS[0]
+        return bool(self.chips) or self.chooses_streams or self.minimum != LEVELS[0]
+
+    @property
+    def chooses_streams(self) -> bool:
+        """Whether lines of some streams are left out."""
+        return bool(self.only or self.hidden)
+
+    def shows_stream(self, name: str) -> bool:
+        """Whether lines of a stream are shown, as far as the stream goes."""
+        return name in self.only if self.only else name not in self.hidden
+
+    def switch_stream(self, name: str) -> None:
+        """Show a stream, or hide it."""
+        if self.only:
+            self.only ^= {name}
+        else:
+            self.hidden ^= {name}
+        self.are_on = True
+
+    def only_stream(self, name: str) -> None:
+        """Show one stream alone; all of them, where it was alone already."""
+        self.only = frozenset() if self.only == {name} else frozenset({name})
+        self.hidden = frozenset()
+        self.are_on = True
+
+    def all_streams(self) -> None:
+        """Show all streams."""
+        self.only = self.hidden = frozenset()
 
     def add(self, text: str, *, excludes: bool) -> None:
         """One more chip, and all of them on; beyond ``CHIPS_MAX`` the oldest goes."""
@@ -66,6 +97,7 @@ class Filters:
         """Everything passes."""
         self.chips = []
         self.minimum = LEVELS[0]
+        self.all_streams()
         self.are_on = True
 
     def test(self, *, counting: bool = True) -> Test | None:
@@ -78,14 +110,25 @@ class Filters:
         if counting:
             for chip in self.chips:
                 chip.hits = 0
-        if not (self.is_any and self.are_on):
+        return self._passes(counting=counting) if self.is_any and self.are_on else None
+
+    def tally(self) -> Test | None:
+        """Counts the hits of each chip, from none, while all are off; None where they are on."""
+        if self.are_on or not self.chips:
             return None
+        for chip in self.chips:
+            chip.hits = 0
+        return self._passes(counting=True)
+
+    def _passes(self, *, counting: bool) -> Test:
         chips, minimum = tuple(self.chips), self.minimum
-        all_levels = minimum == LEVELS[0]
+        all_levels, all_streams = minimum == LEVELS[0], not self.chooses_streams
+        shows_stream = self.shows_stream
 
         def passes(line: Line) -> bool:
             message = line.message
             kept = all_levels or at_least(level_of(message), minimum)
+            kept = kept and (all_streams or shows_stream(line.stream))
             for chip in chips:
                 if chip.pattern.search(message) is not None:
                     chip.hits += counting

@@ -9,6 +9,7 @@ from typing import Final
 
 from tui import figures
 from tui.chunks import Chunk
+from tui.counting import Count
 from tui.filters import Filters, pattern_of
 from tui.harmless import harmless
 from tui.levels import LEVELS, at_least, level_of
@@ -46,6 +47,7 @@ class Finding:
         self._run = run
         self._pattern: re.Pattern[str] | None = None
         self._matches: Sieve | None = None
+        self._tally: Count | None = None
 
     @property
     def is_searching(self) -> bool:
@@ -54,8 +56,9 @@ class Finding:
 
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline."""
-        if self._matches is not None:
-            self._matches.apply(change)
+        for one in (self._matches, self._tally):
+            if one is not None:
+                one.apply(change)
 
     def count(self) -> list[Chunk]:
         """Which match the cursor is on, and how many there are: ``/timeout 3/128``."""
@@ -153,6 +156,8 @@ class Finding:
     def refilter(self) -> None:
         """The filters are others: show what passes them."""
         self._log.select(self.filters.test())
+        tally = self.filters.tally()
+        self._tally = None if tally is None else Count(self._timeline, tally)
         self._count_anew()
         self._run(self._sift(), "sift")
 
@@ -171,8 +176,12 @@ class Finding:
 
     async def _sift(self) -> None:
         """Go over older and older rows, with room for everything else between two slices."""
-        while self._log.step() | (self._matches is not None and self._matches.step()):  # noqa: ASYNC110 - it is the work that is repeated, not a question
+        while self._step():  # noqa: ASYNC110 - it is the work that is repeated, not a question
             await asyncio.sleep(0)
+
+    def _step(self) -> bool:
+        others = [one.step() for one in (self._matches, self._tally) if one is not None]
+        return self._log.step() or any(others)
 
     def _hunt(self, test: Test, direction: int, what: str, *, here: bool = False) -> None:
         row = self._log.current()

@@ -51,6 +51,11 @@ async def test_help(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "question_mark", size=size)
 
 
+@SIZES
+async def test_streams(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "s", "down", "space", "down", size=size)
+
+
 async def test_search(picture: Picture) -> None:
     await picture(scenes.live(), "slash", *"frame", "enter", "N", size=WIDE)
 

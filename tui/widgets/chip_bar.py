@@ -34,6 +34,8 @@ class ChipBar(Bar):
             said.append(chunk("filters off", "warn", 0, "app.filters"))
         if filters.minimum != LEVELS[0]:
             said.append(chunk(f"{filters.minimum.upper()} and above", role, 1, "app.level(1)"))
+        if filters.chooses_streams:
+            said.append(chunk(_streams(filters), role, 1, "app.all_streams"))
         for index, chip in enumerate(filters.chips):
             sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
             short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
@@ -45,3 +47,12 @@ class ChipBar(Bar):
             said.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
         left = f"{figures.number(shown)} of {figures.plural(total, 'line')}"
         self.show(said, [chunk(left, "muted", 1)])
+
+
+def _streams(filters: Filters) -> str:
+    if not filters.only:
+        return f"{figures.plural(len(filters.hidden), 'stream')} off"
+    if len(filters.only) > 1:
+        return f"only {len(filters.only)} streams"
+    name = harmless(next(iter(filters.only)))
+    return f"stream {name if len(name) <= _TEXT_CHARS else '…' + name[1 - _TEXT_CHARS :]}"

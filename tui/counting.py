@@ -1,0 +1,48 @@
+"""Counting what the timeline holds, slice by slice, never holding up a key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tui.rows import Change, Line
+from tui.timeline import Timeline
+from tui.view import Sieve, Test
+
+
+class Count:
+    """Hands each line of the timeline to ``take`` once, newest first, and then those that come."""
+
+    def __init__(self, timeline: Timeline, take: Test) -> None:
+        """Begin; ``step`` does the work.
+
+        Args:
+            timeline: what is counted.
+            take: counts a line; what it answers is of no matter.
+
+        """
+        self._take = take
+        self._sieve = Sieve(timeline, self._once, rules=False)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that there was has been gone over."""
+        return self._sieve.is_done
+
+    def step(self) -> bool:
+        """Go over some more lines, towards the oldest; False once all are done."""
+        return self._sieve.step()
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline since the last call."""
+        self._sieve.apply(change)
+
+    def _once(self, line: Line) -> bool:
+        self._take(line)
+        return False
+
+
+async def count_all(count: Count, is_wanted: Callable[[], bool]) -> None:
+    """Go over all that there is, with room for everything else between two slices."""
+    while is_wanted() and count.step():  # noqa: ASYNC110 - it is the work that is repeated
+        await asyncio.sleep(0)
