@@ -25,6 +25,14 @@ class JournalError(ForwarderError):
     """The journal can't be opened, read or written; nothing that it holds was changed."""
 
 
+class JournalFull(JournalError):
+    """There is no room for what was to be written, or the disk would not take it. Passes.
+
+    What was committed before is there and can be read; what was not is not known, and comes again
+    with the next scan.
+    """
+
+
 class LifecycleError(ForwarderError):
     """The rule that is to tell when an execution is over makes no sense."""
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from forwarder.errors import JournalError
+from forwarder.errors import JournalError, JournalFull
 
 SCHEMA_VERSION: Final = 1
 """In ``user_version``; a file with a greater one was written by a newer gapless."""
@@ -34,6 +34,15 @@ _SYNCHRONOUS: Final = "NORMAL"
 
 _WAL_BYTES_MAX: Final = 64 << 20
 """What the WAL file shrinks to after it had to grow."""
+
+_WRITES_FAILED: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    }
+)
 
 _SCHEMA: Final = """
 CREATE TABLE chains (  -- one log group's rows from one beginning; the others are being deleted
@@ -211,7 +220,13 @@ class Database:
 
     def _fail(self, why: str, done: str = "opened", error: Exception | None = None) -> NoReturn:
         msg = f"the journal {self.path} can't be {done}: {why}"
-        raise JournalError(msg) from error
+        raise (JournalFull if _may_pass(error) else JournalError)(msg) from error
+
+
+def _may_pass(error: Exception | None) -> bool:
+    """Whether it is for want of room: a quota or a limit on files comes as a failed write."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code in _WRITES_FAILED
 
 
 def _advice(error: sqlite3.Error) -> str:
@@ -219,7 +234,9 @@ def _advice(error: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "another forwarder is using it: stop that one, or give --journal another path"
     if code == sqlite3.SQLITE_FULL:
-        return "the disk is full: make room, then start again"
+        return "the disk is full: make room"
+    if _may_pass(error):
+        return f"{error}: make room on the disk, or check its quota and its health"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return f"{error}: move it away for a new one, or give --journal another path"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):

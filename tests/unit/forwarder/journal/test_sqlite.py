@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.errors import JournalError
+from forwarder.errors import JournalError, JournalFull
 from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION
 from forwarder.journal.sqlite import SqliteJournals
 from tests.support.log_events import GROUP, NOW_MS, event, events
@@ -227,7 +227,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None
     [(pages,)] = journals._db.rows("PRAGMA page_count")
     journals._db.rows(f"PRAGMA max_page_count = {pages}")
     wide = [event(number, stream=f"job/{number}", message="m" * 900) for number in range(2, 500)]
-    with pytest.raises(JournalError, match="the disk is full: make room"):
+    with pytest.raises(JournalFull, match="the disk is full: make room"):
         journal.append(wide, "live")
     assert journal.head_seq == 1
     assert journal.find([one.id for one in wide]) == {}
@@ -238,6 +238,45 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None
     journals.close()
     journals = SqliteJournals.open(path)
     assert journals.journal(GROUP).head_seq == 499
+    journals.close()
+
+
+LIMITED = """
+import resource, signal, sys
+from forwarder.errors import JournalFull
+from forwarder.journal.sqlite import SqliteJournals
+from tests.support.log_events import GROUP, event
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journals = SqliteJournals.open(sys.argv[1])
+journal = journals.journal(GROUP)
+journal.append([event(1)], "live")
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+number = 2
+try:
+    while number < 5_000:
+        journal.append([event(number, message="m" * 4_000)], "live")
+        number += 1
+except JournalFull as error:
+    assert "make room" in str(error), error
+    assert journal.head_seq == number - 1 > 1
+    assert len(journal.read_after(0, 10_000)) == number - 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+journal.append([event(number, message="m" * 4_000)], "live")
+journals.close()
+print(number)
+"""
+
+
+def test_a_file_that_may_not_grow_is_a_full_disk_and_passes(path: Path) -> None:
+    """A limit of the system on the size of files: what a quota looks like to SQLite."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, path], stdout=subprocess.PIPE, check=True, timeout=100
+    )
+    last = int(done.stdout)
+    assert 2 < last < 5_000
+    journals = SqliteJournals.open(path)
+    assert journals.journal(GROUP).head_seq == last
     journals.close()
 
 
