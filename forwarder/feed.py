@@ -169,6 +169,18 @@ class Feed:
         self._schedule.hint(self._timer())
         self._due.set()
 
+    def pace(self, poll_ms: int | None) -> None:
+        """Poll so often from now on; None: as configured."""
+        every_ms = self._config.poll_ms if poll_ms is None else max(poll_ms, self._config.poll_ms)
+        self._schedule.pace(every_ms)
+        self._watch.pace(every_ms)
+        self._due.set()
+
+    def live_late(self, delay_ms: int) -> None:
+        """The live path that was relied on is behind so far, or has missed something."""
+        self._watch.live_late(delay_ms, self._clock())
+        self._tell_state()
+
     # What runs
 
     async def run(self) -> None:

@@ -233,8 +233,8 @@ class Executions:
     ) -> list[ExecutionEnd]:
         """A whole scan, which missed nothing that was known, has finished: who is drained by it?
 
-        It agrees with the one before if it covers the execution and found nothing new of it. Those in
-        ``unseen`` have rows of a live path that no scan has returned yet.
+        It agrees with the one before if it covers the execution and found nothing new of it.
+        Those in ``unseen`` have rows of a live path that no scan has returned yet.
         """
         ends: list[ExecutionEnd] = []
         if self._lifecycle is None:

@@ -212,6 +212,10 @@ class Schedule:
             live.is_wanted_now = True
             live.last_ms = min(live.last_ms, timer_ms)
 
+    def pace(self, poll_ms: int) -> None:
+        """Poll so often from now on: a live path that is relied on leaves little to polls."""
+        self._tiers["live"].every_ms = poll_ms
+
     def throttled(self, timer_ms: int) -> None:
         """CloudWatch asks for fewer calls: scans come more seldom, polls last of all."""
         self._pressure.throttled(timer_ms)

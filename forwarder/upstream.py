@@ -66,6 +66,16 @@ class UpstreamWatch:
             self._delay_ms = delay_ms
         self._delayed_ms = now_ms
 
+    def pace(self, poll_ms: int) -> None:
+        """So often is polled from now on."""
+        self._stale_ms = max(STALE_MS, 3 * poll_ms)
+
+    def live_late(self, delay_ms: int, now_ms: int) -> None:
+        """A live path that was relied on is behind so far, or has missed something."""
+        if delay_ms > self._delay_ms or not self._is_recent(self._delayed_ms, now_ms):
+            self._delay_ms = delay_ms
+        self._delayed_ms = now_ms
+
     def at(self, now_ms: int) -> Upstream:
         """As a heartbeat has it: ``lag_ms`` is how far behind the screen may be."""
         lag_ms = max(0, now_ms - self._whole_ms)

@@ -195,7 +195,7 @@ def cursor_of_another_filter() -> list[Any]:
 
 def known_events_may_be_missing() -> list[Any]:
     """A scan is taken for the truth though it did not return what the journal holds."""
-    return [override(LogGroup, "_returned_all", lambda _self, _comparison, _now_ms: True)]
+    return [override(LogGroup, "_returned_all", lambda _self, *_: True)]
 
 
 def unfinished_scans_count() -> list[Any]:
