@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "groups": "List the log groups that there are to watch.",
     "executions": "List the executions of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
+    "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
 }

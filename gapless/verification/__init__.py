@@ -1,0 +1,1 @@
+"""What a forwarder serves against what CloudWatch Logs itself returns, event by event."""

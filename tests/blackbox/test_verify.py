@@ -1,0 +1,127 @@
+"""``gapless verify``: a forwarder's log against CloudWatch's own, whole and tampered with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.mangling import Mangler, mangled
+from tests.support.moto_server import RawMoto, raw_moto
+from tests.support.parts import clean_environment, forwarder
+from tests.support.writing import Ledger, now_ms
+
+A, B = STREAMS = ("job/main/aaaa", "job/main/bbbb")
+GROUP = "/jobs/verified"
+EVENTS = 12_000
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def written(moto: RawMoto) -> Iterator[Ledger]:
+    """More events than a page holds, many of them in one millisecond."""
+    ledger = Ledger(moto, GROUP, STREAMS)
+    since = now_ms() - 600_000
+    for stream in STREAMS:
+        half = range(EVENTS // 2)
+        ledger.put(stream, [(since + i // 40 * 30, f"{i} of {stream} \ud83d\ude80") for i in half])
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(scope="module")
+def ready(written: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    state = tmp_path_factory.mktemp("state")
+    with forwarder(GROUP, written.moto.url, state) as part:
+        yield part.ready()
+
+
+def verify(state: Path, moto: RawMoto, *arguments: str) -> subprocess.CompletedProcess[str]:
+    aws = ("--endpoint-url", moto.url, "--region", "us-east-1")
+    return subprocess.run(
+        [sys.executable, "-m", "gapless", "verify", *arguments, *aws],
+        env=clean_environment(state),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_a_forwarder_that_has_everything(
+    ready: dict[str, Any], moto: RawMoto, tmp_path: Path
+) -> None:
+    done = verify(tmp_path, moto, ready["websocket"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{EVENTS:,} events of {GROUP}" in done.stdout
+    assert "every one is there once, unaltered" in done.stdout
+
+
+class Tampering(Mangler):
+    """Of each page of /v1/logs: one event less, one altered, one that nobody wrote."""
+
+    def http(self, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        if path.startswith("/v1/logs") and "through" in path:
+            page = json.loads(body)
+            if len(page["items"]) > 100:
+                items = page["items"]
+                del items[50]
+                items[60][5] += "!"
+                items.insert(70, [*items[70][:1], "424242", *items[70][2:]])
+                body = json.dumps(page).encode()
+        return status, body
+
+
+async def test_what_is_missing_altered_or_invented_is_named(
+    ready: dict[str, Any], moto: RawMoto, tmp_path: Path
+) -> None:
+    async with mangled(ready, Tampering) as url:
+        done = await asyncio.to_thread(verify, tmp_path, moto, url, "--json")
+    assert (done.returncode, done.stderr) == (4, "")
+    told = json.loads(done.stdout)
+    pages = (EVENTS - 1) // 10_000 + 1
+    assert (told["cloudwatch"], told["forwarder"]) == (EVENTS, EVENTS)
+    assert [told[kind] for kind in ("missing", "altered", "surplus", "doubled")] == [
+        *(pages, pages, pages, 0)
+    ]
+    assert not told["complete"]
+    assert not told["digest_agrees"]
+    kinds = {one["difference"]: one for one in told["events"]}
+    assert kinds["surplus"]["id"] == "424242"
+    assert all(one["why"] is None for one in kinds.values())
+
+
+def test_a_groups_own_forwarder_and_a_group_that_is_not_there(
+    written: Ledger, moto: RawMoto, tmp_path: Path
+) -> None:
+    done = verify(tmp_path, moto, GROUP, "--since", "1h", "--until", "5s", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["cloudwatch"] == told["equal"] == len(written.accepted)
+    assert told["through"] == told["wanted_through"]
+    done = verify(tmp_path, moto, "/no/such")
+    assert done.returncode == 3
+    assert "there is no log group '/no/such'" in done.stderr
+
+
+def test_nobody_there_and_nothing_between(moto: RawMoto, tmp_path: Path) -> None:
+    done = verify(tmp_path, moto, "ws://127.0.0.1:9")
+    assert done.returncode == 3
+    assert "is it running" in done.stderr
+    done = verify(tmp_path, moto, "ws://127.0.0.1:9", "--since", "5m", "--until", "10m")
+    assert done.returncode == 2
+    assert "--until is before --since" in done.stderr
