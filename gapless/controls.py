@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote
 
-from gapless.errors import GaplessError
-from gapless.http_client import RefusedError, request
+from gapless.errors import GaplessError, UsageError
+from gapless.http_client import TIMEOUT_S, RefusedError, request
 from tui.controls import ControlsError
 
+WAIT_MS: Final = 20_000
+"""How long the simulator may hold back an answer while nothing changes."""
+
+RETRY_S: Final = 1.0
+"""Between two attempts at hearing of changes, where the simulator does not answer."""
+
+_BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 
 
@@ -43,10 +51,11 @@ class ControlApi:
         """Switch a fault on: ``{"type", "name", "toxicity", "attributes", "schedule"}``.
 
         Raises:
-            GaplessError: as ``types``; or the fault is refused, in the simulator's words.
+            GaplessError: as ``types``.
+            UsageError: the fault is refused, in the simulator's words.
 
         """
-        answer = request(f"{self._base}/faults", method="POST", body=dict(fault))
+        answer = self._ask("/faults", "POST", dict(fault))
         return answer if isinstance(answer, dict) else {}
 
     def switch_off(self, name: str) -> bool:
@@ -57,7 +66,7 @@ class ControlApi:
 
         """
         try:
-            request(f"{self._base}/faults/{quote(name, safe='')}", method="DELETE")
+            self._ask(f"/faults/{quote(name, safe='')}", "DELETE")
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -71,11 +80,40 @@ class ControlApi:
             GaplessError: as ``types``.
 
         """
-        answer = request(f"{self._base}/heal", method="POST")
+        answer = self._ask("/heal", "POST")
         return list(answer.get("healed", [])) if isinstance(answer, dict) else []
 
+    def changes(self, after: int | None, wait_ms: int = 0) -> dict[str, Any]:
+        """What there is now, ``seq`` and ``faults`` for two; held back while ``seq`` is ``after``.
+
+        Raises:
+            GaplessError: as ``types``.
+
+        """
+        query = f"?wait_ms={wait_ms}" + ("" if after is None else f"&after={after}")
+        answer = self._ask(f"/changes{query}", timeout_s=TIMEOUT_S + wait_ms / 1_000)
+        if not isinstance(answer, dict) or not isinstance(answer.get("faults"), list):
+            msg = f"{self._base}/changes answers with something else: is it a simulator?"
+            raise GaplessError(msg)
+        return answer
+
+    def _ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Any:  # noqa: ANN401 - whatever JSON gives
+        try:
+            return request(self._base + path, method=method, body=body, timeout_s=timeout_s)
+        except RefusedError as error:
+            # What the simulator says is for a person; where it says it, is not.
+            if error.status == _BAD_REQUEST and error.words:
+                raise UsageError(error.words) from error
+            raise
+
     def _list(self, path: str) -> list[dict[str, Any]]:
-        answer = request(self._base + path)
+        answer = self._ask(path)
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
             msg = f"{self._base}{path} answers with something else: is it a simulator?"
             raise GaplessError(msg)
@@ -88,17 +126,38 @@ class SimulatorControls:
     def __init__(self, url: str) -> None:
         """``url`` is ``control`` of the simulator's ready line."""
         self._api = ControlApi(url)
-        self._states: dict[str, bool] = {}
+        self._titles: dict[str, str] = {}
+        self._on: dict[str, list[str]] = {}
+        """The names of the faults that are on, by type; replaced as a whole, never changed."""
+        self._ended = threading.Event()
 
     @property
     def names(self) -> Sequence[str]:
         """The faults there are; empty until the first ``refresh`` or ``toggle``."""
-        return tuple(self._states)
+        return tuple(self._titles)
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """What each of them does."""
+        return self._titles
 
     @property
     def states(self) -> Mapping[str, bool]:
         """Which of them are on, as last heard."""
-        return self._states
+        on = self._on
+        return {name: name in on for name in self._titles}
+
+    def follow(self) -> Self:
+        """Hear of every change as it happens, whoever makes it, until ``close``.
+
+        A daemon thread waits: nobody has to wait for the simulator's answer at the end.
+        """
+        threading.Thread(target=self._follow, name="faults", daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Hear of nothing more."""
+        self._ended.set()
 
     async def toggle(self, name: str) -> bool:
         """Switch a fault, and say whether it is on now.
@@ -108,16 +167,15 @@ class SimulatorControls:
 
         """
         await self.refresh()
-        is_on = self._states.get(name, False)
         try:
-            if is_on:
-                await asyncio.to_thread(self._api.switch_off, name)
-            else:
+            for one in self._on.get(name, ()):
+                await asyncio.to_thread(self._api.switch_off, one)
+            if name not in self._on:
                 await asyncio.to_thread(self._api.switch_on, {"type": name})
         except GaplessError as error:
             raise ControlsError(str(error)) from error
         await self.refresh()
-        return self._states.get(name, False)
+        return name in self._on
 
     async def refresh(self) -> None:
         """Hear again which faults there are and which of them are on.
@@ -127,11 +185,30 @@ class SimulatorControls:
 
         """
         try:
-            if not self._states:
-                types = await asyncio.to_thread(self._api.types)
-                self._states = {str(one["type"]): False for one in types}
-            faults = await asyncio.to_thread(self._api.faults)
-        except (GaplessError, KeyError) as error:
+            await asyncio.to_thread(self._hear, None, 0)
+        except GaplessError as error:
             raise ControlsError(str(error)) from error
-        on = {one.get("name") for one in faults if one.get("on")}
-        self._states = {name: name in on for name in self._states}
+
+    def _follow(self) -> None:
+        seq: int | None = None
+        while not self._ended.is_set():
+            try:
+                seq = self._hear(seq, WAIT_MS)
+            except GaplessError:
+                # The viewer goes on without; who opens the panel is told why.
+                seq = None
+                self._ended.wait(RETRY_S)
+
+    def _hear(self, after: int | None, wait_ms: int) -> int | None:
+        """What is on, once it is not what it was at ``after``; the present number."""
+        if not self._titles:
+            types = self._api.types()
+            self._titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
+        told = self._api.changes(after, wait_ms)
+        on: dict[str, list[str]] = {}
+        for one in told["faults"]:
+            if one.get("on"):
+                on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
+        self._on = on
+        seq = told.get("seq")
+        return seq if isinstance(seq, int) else None

@@ -17,12 +17,13 @@ _TOKEN_BYTES_MAX: Final = 4096
 
 
 class RefusedError(GaplessError):
-    """An answer that is no success; ``status`` is its HTTP status."""
+    """An answer that is no success; ``status`` is its HTTP status, ``words`` what it says."""
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, status: int, words: str = "") -> None:
         """``text`` has what was tried and what came back."""
         super().__init__(text)
         self.status = status
+        self.words = words
 
 
 def request(
@@ -58,7 +59,7 @@ def request(
         with error:
             words = _words(error.read(_ERROR_CHARS_MAX * 4))
         msg = f"{url} answers {error.code}: {words or error.reason}"
-        raise RefusedError(msg, error.code) from error
+        raise RefusedError(msg, error.code, words) from error
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         msg = f"cannot reach {url} ({reason}): is it running, and is the address right?"

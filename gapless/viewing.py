@@ -286,7 +286,7 @@ def _controls(viewing: Viewing) -> Controls | None:
         return None
     from gapless.controls import SimulatorControls  # noqa: PLC0415 - only under demo
 
-    return SimulatorControls(viewing.control)
+    return SimulatorControls(viewing.control).follow()
 
 
 def _title(viewing: Viewing) -> str:

@@ -12,6 +12,7 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions fall silent |
 | ``GET /simulator/ledger`` | what CloudWatch accepted, NDJSON |
 | ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
+| ``GET /simulator/changes?after=N&wait_ms=M`` | what there is now, as soon as it is not N |
 | ``GET /simulator/executions``, ``/simulator/seed`` | what runs and ran; what replays it |
 """
 
@@ -31,6 +32,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from simulator.changes import Changes
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.ledger import Ledger, as_json
@@ -51,12 +53,19 @@ _T = TypeVar("_T")
 _LINES_A_CHUNK: Final = 500
 _GRACE_MS_MAX: Final = 3_600_000
 
+WAIT_MS_MAX: Final = 30_000
+"""How long an answer about changes may be held back."""
+
+WAITING_MAX: Final = 64
+"""Who may wait for changes at once; each of them has a thread."""
+
 _URLS: Final = Map(
     [
         Rule("/simulator/faults", endpoint="faults", methods=["GET", "POST"]),
         Rule("/simulator/faults/<name>", endpoint="fault", methods=["GET", "DELETE"]),
         Rule("/simulator/types", endpoint="types", methods=["GET"]),
         Rule("/simulator/heal", endpoint="heal", methods=["POST"]),
+        Rule("/simulator/changes", endpoint="changes", methods=["GET"]),
         Rule("/simulator/workload", endpoint="workload", methods=["GET", "POST"]),
         Rule("/simulator/ledger", endpoint="ledger", methods=["GET"]),
         Rule("/simulator/verdict", endpoint="verdict", methods=["POST"]),
@@ -78,6 +87,7 @@ class Parts(NamedTuple):
     workload: Workload
     writer: Writer
     now_ms: Callable[[], int]
+    changes: Changes
 
 
 class Control:
@@ -86,6 +96,7 @@ class Control:
     def __init__(self, parts: Parts) -> None:
         """Answers for these parts."""
         self._parts = parts
+        self._waiting = threading.BoundedSemaphore(WAITING_MAX)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -124,10 +135,25 @@ class Control:
         del request
         return _json({"healed": self._parts.board.heal()})
 
+    def _changes(self, request: Request) -> Response:
+        after = _number(request, "after", -1, 1 << 53)
+        wait_ms = _number(request, "wait_ms", 0, WAIT_MS_MAX)
+        if not self._waiting.acquire(blocking=False):
+            msg = f"{WAITING_MAX} others wait for changes already"
+            raise SimulatorError(msg)
+        try:
+            # Before what is told, so that a change in between is told twice rather than never.
+            seq = self._parts.changes.wait(after, wait_ms / 1_000)
+        finally:
+            self._waiting.release()
+        told = {"seq": seq, "faults": self._parts.board.all_told()}
+        return _json({**told, "running": self._parts.writer.is_running})
+
     def _workload(self, request: Request) -> Response:
         writer = self._parts.writer
         if request.method == "POST":
             (writer.resume if _body(request, _WorkloadRequest).running else writer.pause)()
+            self._parts.changes.announce()
         return _json({"running": writer.is_running, "accepted": len(self._parts.ledger)})
 
     def _ledger(self, request: Request) -> Response:
@@ -140,14 +166,11 @@ class Control:
             yield chunk
 
     def _verdict(self, request: Request) -> Response:
-        text = request.args.get("grace_ms", "0")
-        if not (text.isascii() and text.isdigit() and int(text) <= _GRACE_MS_MAX):
-            msg = f"grace_ms must be a whole number from 0 to {_GRACE_MS_MAX}"
-            raise SimulatorError(msg)
+        grace_ms = _number(request, "grace_ms", 0, _GRACE_MS_MAX)
         if (request.content_length or 0) > RECORD_BYTES_MAX:
             raise RequestEntityTooLarge
         # Without a grace, what nobody can see yet is pending; with one, so is what is that new.
-        expected_before_ms = self._parts.now_ms() - int(text) + 1
+        expected_before_ms = self._parts.now_ms() - grace_ms + 1
         lines = io.BufferedReader(cast("io.RawIOBase", request.stream))
         verdict = self._parts.ledger.verdict(lines, expected_before_ms=expected_before_ms)
         return _json(verdict.report())
@@ -171,6 +194,17 @@ class Control:
     def _seed(self, request: Request) -> Response:
         del request
         return _json({"seed": self._parts.workload.seed})
+
+
+def _number(request: Request, name: str, default: int, maximum: int) -> int:
+    """A whole number of the request's query."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= maximum):
+        msg = f"{name} must be a whole number from 0 to {maximum}"
+        raise SimulatorError(msg)
+    return int(text)
 
 
 def _body(request: Request, kind: type[_T]) -> _T:

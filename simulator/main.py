@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from simulator import lifeline
+from simulator.changes import Changes
 from simulator.children import Child
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.server import listen
@@ -202,10 +203,13 @@ class Simulator:
         loop = asyncio.get_running_loop()
         cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility)
         cable = CableLink(self._cable, self._crowds, loop)
-        board = Board(Levers(cable, cloudwatch, writer), self._config.seed)
+        changes = Changes()
+        board = Board(
+            Levers(cable, cloudwatch, writer), self._config.seed, announce=changes.announce
+        )
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
-        parts = control.Parts(board, self._ledger, self._workload, writer, wall_clock_ms)
+        parts = control.Parts(board, self._ledger, self._workload, writer, wall_clock_ms, changes)
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
         await moto.ready()

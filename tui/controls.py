@@ -16,7 +16,7 @@ TITLES: Final = {
     "visibility_delay": "CloudWatch shows events seconds after it took them",
     "duplicate_timestamps": "many events in one and the same millisecond",
 }
-"""What a fault does, in the words of the screen; one that is not here is shown by its name."""
+"""What a fault does, in the words of the screen; of others, the simulator's words are shown."""
 
 
 class ControlsError(Exception):
@@ -29,6 +29,10 @@ class Controls(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """The faults there are, in the order in which they are shown."""
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """What each of them does, in the simulator's words."""
 
     @property
     def states(self) -> Mapping[str, bool]:

@@ -78,12 +78,20 @@ class Board:
     """Every fault that is switched on or scheduled; used from any thread."""
 
     def __init__(
-        self, levers: Levers, seed: int, clock_ms: Callable[[], int] = monotonic_ms
+        self,
+        levers: Levers,
+        seed: int,
+        clock_ms: Callable[[], int] = monotonic_ms,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
-        """Each fault's own seed follows from ``seed`` and its name."""
+        """Each fault's own seed follows from ``seed`` and its name.
+
+        ``announce`` is called, from any thread, after a fault was switched.
+        """
         self._levers = levers
         self._seed = seed
         self._clock_ms = clock_ms
+        self._announce = announce
         self._switches: dict[str, _Switch] = {}
         self._changed = threading.Condition()
         self._stopping = False
@@ -129,6 +137,7 @@ class Board:
                 self._switches.pop(name, None)
                 raise
             self._changed.notify_all()
+            self._announce()
             return switch.told()
 
     def switch_off(self, name: str) -> None:
@@ -142,7 +151,10 @@ class Board:
         with self._changed:
             switch = self._found(name)
             del self._switches[name]
-            self._off(switch)
+            try:
+                self._off(switch)
+            finally:
+                self._announce()
 
     def heal(self) -> list[str]:
         """Heal every fault; their names.
@@ -159,6 +171,7 @@ class Board:
                     self._off(switch)
                 except SimulatorError as error:
                     failures.append(error)
+        self._announce()
         if failures:
             raise failures[0]
         return list(switches)
@@ -182,7 +195,8 @@ class Board:
         """Switch what is due; ms until more is (None: nothing is scheduled)."""
         waits: list[int] = []
         with self._changed:
-            for switch in tuple(self._switches.values()):
+            before = [(switch, switch.is_on) for switch in self._switches.values()]
+            for switch, _ in before:
                 try:
                     wait = self._apply(switch, now_ms)
                 except SimulatorError as error:
@@ -190,6 +204,8 @@ class Board:
                     print(f"gapless: {switch.fault.name}: {error}", file=sys.stderr)  # noqa: T201
                 else:
                     waits += [] if wait is None else [wait]
+            if before != [(switch, switch.is_on) for switch in self._switches.values()]:
+                self._announce()
         return min(waits, default=None)
 
     def _found(self, name: str) -> _Switch:

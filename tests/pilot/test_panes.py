@@ -164,6 +164,32 @@ async def test_the_fault_panel() -> None:
         assert "duplicate timestamps" in screen.lines[0]
 
 
+async def test_the_fault_panel_shows_what_others_switch() -> None:
+    controls = FakeControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2")
+        assert "off" in screen.line_with("pull the cable")
+        controls.states["disconnect"] = True
+        while "ON" not in screen.line_with("pull the cable"):
+            await screen.pilot.pause(0.01)
+
+
+async def test_every_fault_can_be_reached_by_arrows() -> None:
+    class Many(FakeControls):
+        @property
+        def names(self) -> tuple[str, ...]:
+            return ("disconnect", *(f"fault_{number}" for number in range(40)))
+
+    controls = Many()
+    async with running(controls=controls) as screen:
+        await screen.press("f2", *["down"] * 50, "enter")
+        assert [name for name, is_on in controls.states.items() if is_on] == ["fault_39"]
+        assert "ON" in screen.line_with("> ")
+        assert "The simulator's words on fault_39." in screen.line_with("> ")
+        await screen.press(*["k"] * 60, "space")
+        assert controls.states["disconnect"]
+
+
 async def test_a_simulator_that_does_not_answer() -> None:
     class Broken(FakeControls):
         async def toggle(self, name: str) -> bool:

@@ -148,6 +148,10 @@ class FakeControls:
     def names(self) -> tuple[str, ...]:
         return ("disconnect", "visibility_delay", "duplicate_timestamps")
 
+    @property
+    def titles(self) -> dict[str, str]:
+        return {name: f"The simulator's words on {name}." for name in self.names}
+
     async def toggle(self, name: str) -> bool:
         self.states[name] = not self.states[name]
         return self.states[name]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from tui.controls import TITLES, Controls, ControlsError
@@ -13,13 +13,26 @@ from tui.harmless import Segment, harmless
 from tui.palette import Palette
 from tui.widgets.pane import Pane
 
+FOLLOW_S: Final = 0.25
+"""How often the panel looks at what the simulator has announced."""
+
+NUMBERS: Final = 9
+"""Faults that have a key of their own."""
+
 
 class FaultPanel(ModalScreen[None]):
     """Each fault with the key that switches it, and whether it is on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,f2,q", "dismiss", "Close"),
-        *[(str(number), f"switch({number})", f"Fault {number}") for number in range(1, 10)],
+        # The pane would scroll instead.
+        Binding("down,j", "move(1)", "Next", priority=True),
+        Binding("up,k", "move(-1)", "Previous", priority=True),
+        ("enter,space", "switch_this", "Switch"),
+        *[
+            (str(number), f"switch({number})", f"Fault {number}")
+            for number in range(1, NUMBERS + 1)
+        ],
     ]
 
     def __init__(self, palette: Palette, controls: Controls) -> None:
@@ -27,46 +40,69 @@ class FaultPanel(ModalScreen[None]):
         super().__init__()
         self._palette = palette
         self._controls = controls
+        self._place = 0
+        self._wrong = ""
 
     def compose(self) -> ComposeResult:
         """The pane."""
         pane = Pane(self._palette, id="faults")
-        pane.border_subtitle = "a number switches; Esc closes"
+        pane.border_subtitle = "arrows and Enter, or a number, switch; Esc closes"
         yield pane
 
     async def on_mount(self) -> None:
-        """Say what is on, as last heard, and then as it is."""
-        self._fill("")
+        """Say what is on, as last heard, and then as it is; and what others switch, too."""
+        self._fill()
+        # Faults may be switched from another terminal, or end by themselves.
+        self.set_interval(FOLLOW_S, self._fill)
         try:
             await self._controls.refresh()
         except ControlsError as error:
-            self._fill(str(error))
-        else:
-            self._fill("")
+            self._wrong = str(error)
+        self._fill()
 
     async def action_switch(self, number: int) -> None:
         """Switch a fault by its number."""
-        names = self._controls.names
-        if number > len(names):
-            return
-        try:
-            await self._controls.toggle(names[number - 1])
-        except ControlsError as error:
-            self._fill(str(error))
-        else:
-            self._fill("")
+        if number <= len(self._controls.names):
+            self._place = number - 1
+            await self.action_switch_this()
 
-    def _fill(self, wrong: str) -> None:
+    async def action_switch_this(self) -> None:
+        """Switch the fault under the cursor."""
+        names = self._controls.names
+        if self._place >= len(names):
+            return
+        self._wrong = ""
+        try:
+            await self._controls.toggle(names[self._place])
+        except ControlsError as error:
+            self._wrong = str(error)
+        self._fill()
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        count = len(self._controls.names)
+        self._place = min(max(0, self._place + by), max(0, count - 1))
+        self._fill()
+        pane = self.query_one(Pane)
+        rows = max(1, pane.scrollable_content_region.height)
+        top = int(pane.scroll_offset.y)
+        if not top <= self._place < top + rows:
+            pane.scroll_to(y=self._place if by < 0 else self._place - rows + 1, animate=False)
+
+    def _fill(self) -> None:
         lines: list[list[Segment]] = []
-        for number, name in enumerate(self._controls.names, 1):
-            is_on = self._controls.states.get(name, False)
+        states, titles = self._controls.states, self._controls.titles
+        for place, name in enumerate(self._controls.names):
+            is_on = states.get(name, False)
+            number = f"{place + 1}" if place < NUMBERS else " "
+            title = TITLES.get(name) or f"{name}: {titles.get(name, '')}"
             lines.append(
                 [
-                    (f" {number}  ", "key"),
+                    (f"{'>' if place == self._place else ' '}{number}  ", "key"),
                     (" ON  " if is_on else " off ", "badge.bad" if is_on else "badge.quiet"),
-                    (f"  {harmless(TITLES.get(name, name))}", "text"),
+                    (f"  {harmless(title)}", "text"),
                 ]
             )
-        if wrong:
-            lines += [[], [(harmless(wrong), "bad")]]
+        if self._wrong:
+            lines += [[], [(harmless(self._wrong), "bad")]]
         self.query_one(Pane).show("faults of the simulator", lines)

@@ -1,23 +1,29 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import gapless.controls
 from gapless import cli
 from gapless.controls import ControlApi, SimulatorControls
-from gapless.errors import GaplessError
+from gapless.errors import GaplessError, UsageError
+from simulator.changes import Changes
 from tui.controls import Controls, ControlsError
 
 
 class Board(ThreadingHTTPServer):
     """What the simulator's control API does, as far as switching goes."""
 
+    daemon_threads = True
     on: dict[str, dict[str, object]]
     refuses: bool
+    changes: Changes
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,8 +32,18 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/types"):
             self.answer(200, [{"type": "disconnect", "attributes": []}, {"type": "delay"}])
+        elif "/changes" in self.path:
+            asked = parse_qs(urlsplit(self.path).query)
+            after, wait_ms = (int(asked.get(name, ["-1"])[0]) for name in ("after", "wait_ms"))
+            seq = self.server.changes.wait(after, wait_ms / 1_000)
+            self.answer(200, {"seq": seq, "faults": self.faults()})
         else:
-            self.answer(200, [{"name": name, "on": True} for name in self.server.on])
+            self.answer(200, self.faults())
+
+    def faults(self) -> list[dict[str, object]]:
+        return [
+            {"type": one["type"], "name": name, "on": True} for name, one in self.server.on.items()
+        ]
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
@@ -37,8 +53,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"healed": list(self.server.on)})
             self.server.on.clear()
         else:
-            self.server.on[asked["type"]] = asked
-            self.answer(200, {"name": asked["type"]})
+            name = asked.get("name") or asked["type"]
+            self.server.on[name] = asked
+            self.server.changes.announce()
+            self.answer(200, {"name": name})
 
     def do_DELETE(self) -> None:
         known = self.server.on.pop(self.path.rpartition("/")[2], None)
@@ -58,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def board() -> Iterator[Board]:
     with Board(("127.0.0.1", 0), Handler) as server:
-        server.on, server.refuses = {}, False
+        server.on, server.refuses, server.changes = {}, False, Changes()
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -68,6 +86,13 @@ def board() -> Iterator[Board]:
 
 def url_of(board: Board) -> str:
     return f"http://127.0.0.1:{board.server_port}/"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread hears."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - a thread sets no event of this loop
+            await asyncio.sleep(0.01)
 
 
 async def test_toggling_a_fault(board: Board) -> None:
@@ -85,8 +110,43 @@ async def test_toggling_a_fault(board: Board) -> None:
 async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
     await controls.refresh()
-    board.on["delay"] = {}
+    ControlApi(url_of(board)).switch_on({"type": "delay", "name": "a-name"})
     assert await controls.toggle("delay") is False
+    assert not board.on
+
+
+async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
+    controls = SimulatorControls(url_of(board)).follow()
+    try:
+        await until(lambda: controls.states == {"disconnect": False, "delay": False})
+        ControlApi(url_of(board)).switch_on({"type": "delay"})
+        await until(lambda: controls.states == {"disconnect": False, "delay": True})
+    finally:
+        controls.close()
+        board.changes.announce()
+
+
+async def test_it_goes_on_hearing_when_the_simulator_is_back(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gapless.controls, "RETRY_S", 0.01)
+    failing = threading.Event()
+    hear = SimulatorControls._hear
+
+    def unsteady(self: SimulatorControls, after: int | None, wait_ms: int) -> int | None:
+        if not failing.is_set():
+            failing.set()
+            msg = "gone"
+            raise GaplessError(msg)
+        return hear(self, after, wait_ms)
+
+    monkeypatch.setattr(SimulatorControls, "_hear", unsteady)
+    controls = SimulatorControls(url_of(board)).follow()
+    try:
+        await until(lambda: bool(controls.names))
+    finally:
+        controls.close()
+        board.changes.announce()
 
 
 async def test_refusals_and_silence_are_one_line(board: Board) -> None:
@@ -107,9 +167,9 @@ def test_healing(board: Board) -> None:
     assert api.faults() == []
 
 
-def test_something_that_is_no_simulator(board: Board) -> None:
+def test_a_refusal_is_said_in_the_simulators_words_alone(board: Board) -> None:
     board.refuses = True
-    with pytest.raises(GaplessError, match="answers 400"):
+    with pytest.raises(UsageError, match=r"\Athe lever is stuck\Z"):
         ControlApi(url_of(board)).heal()
 
 

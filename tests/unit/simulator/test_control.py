@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from simulator import control
+from simulator.changes import Changes
 from simulator.cloudwatch.server import listen
 from simulator.control import Control, Parts, serve
 from simulator.faults import FAULTS
@@ -34,11 +37,12 @@ def parts() -> Parts:
         now_ms=lambda: NOW_MS,
         failed=pytest.fail,
     )
-    board = Board(Remembered().levers(), 5, lambda: NOW_MS)
+    changes = Changes()
+    board = Board(Remembered().levers(), 5, lambda: NOW_MS, changes.announce)
     for batch in workload.due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
-    return Parts(board, ledger, workload, writer, lambda: NOW_MS)
+    return Parts(board, ledger, workload, writer, lambda: NOW_MS, changes)
 
 
 @pytest.fixture
@@ -73,6 +77,41 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
     gone = client.delete("/simulator/faults/disconnect")
     assert (gone.status_code, gone.get_data()) == (204, b"")
     assert said(client.get("/simulator/faults")) == []
+
+
+def test_changes_are_told_at_once_and_once(client: Client, parts: Parts) -> None:
+    first = said(client.get("/simulator/changes"))
+    assert first == {"seq": 0, "faults": [], "running": True}
+    answers: list[Any] = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(said(client.get("/simulator/changes?after=0&wait_ms=30000")))
+    )
+    waiting.start()
+    said(switch(client, {"type": "disconnect"}))
+    waiting.join()
+    (told,) = answers
+    assert told["seq"] >= 1
+    assert [one["name"] for one in told["faults"]] == ["disconnect"]
+    now = said(client.get("/simulator/changes"))["seq"]
+    assert said(client.get(f"/simulator/changes?after={now}&wait_ms=1"))["seq"] == now
+    said(client.post("/simulator/workload", data=b'{"running": false}'))
+    after = said(client.get(f"/simulator/changes?after={now}&wait_ms=30000"))
+    assert (after["seq"], after["running"]) == (now + 1, False)
+    said(client.post("/simulator/heal"))
+    assert parts.changes.seq > now + 1
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "wait_ms=30001", "wait_ms=" + "9" * 5000])
+def test_a_wrong_wait_is_said(client: Client, query: str) -> None:
+    error = said(client.get(f"/simulator/changes?{query}"), 400)["error"]
+    assert "must be a whole number from 0 to" in error
+
+
+def test_not_everybody_can_wait(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "WAITING_MAX", 0)
+    control_app = Control(parts)
+    error = said(Client(control_app).get("/simulator/changes"), 400)["error"]
+    assert "others wait for changes already" in error
 
 
 def test_everything_is_healed_at_once(client: Client) -> None:
