@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.logs.exceptions import LogsClientError
+from moto.logs.models import logs_backends
 from werkzeug.wrappers import Response
 
-from simulator.cloudwatch import LEVERS_PATH
-from simulator.cloudwatch.levers import Answer, Call, Lever
+from simulator.cloudwatch import LEVERS_PATH, REGION, moto_logs
+from simulator.cloudwatch.delivery import Delivery
+from simulator.cloudwatch.levers import Answer, Call, Lever, refusal
 from simulator.cloudwatch.logs import Logs
+from simulator.cloudwatch.parameters import AwsRefusal, check
+from simulator.cloudwatch.patterns import matcher
 from simulator.cloudwatch.rack import ORDER_BYTES_MAX, Rack
+from simulator.cloudwatch.reading import Reading
+from simulator.cloudwatch.writing import Writing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _TARGETS: Final = {"Logs_20140328": "logs", "Kinesis_20131202": "kinesis"}
+_REGION: Final = re.compile(r"Credential=[^/]*/[^/]*/([^/]+)/")
+_OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
 
 
 def faithful(moto: WSGIApplication, now_ms: Callable[[], int]) -> FaithfulLogs:
@@ -30,16 +44,33 @@ def faithful(moto: WSGIApplication, now_ms: Callable[[], int]) -> FaithfulLogs:
 
 
 class FaithfulLogs:
-    """WSGI: the levers' requests, AWS calls through the engaged levers."""
+    """WSGI: the levers' requests, and AWS calls through the engaged levers.
+
+    The calls that are made often are answered here, and all others by moto, one at a time: its
+    parts are not thread safe. Moto itself is patched for as long as this lives: ``close`` undoes
+    it.
+    """
 
     def __init__(
         self, app: WSGIApplication, types: Mapping[str, type[Lever]], now_ms: Callable[[], int]
     ) -> None:
-        """``app`` is moto's; ``now_ms`` must be the clock that it stamps events with."""
+        """``app`` is moto's; ``types`` are the levers, by the type of their fault."""
         self._app = app
         self._now_ms = now_ms
-        self.logs = Logs()
+        self.logs = Logs(now_ms, moto_logs.all_stores)
         self.rack = Rack(self.logs, types, now_ms)
+        send = partial(moto_logs.send, logs=self.logs)
+        self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
+        self.close = moto_logs.install(self.logs, self.delivery)
+        reading = Reading(self.logs, self.rack, moto_logs.find_store)
+        writing = Writing(self.logs, self.delivery, moto_logs.find_store)
+        self._own: dict[str, Callable[[Call], dict[str, Any]]] = {
+            "FilterLogEvents": reading.filter_log_events,
+            "GetLogEvents": reading.get_log_events,
+            "DescribeLogStreams": reading.describe_log_streams,
+            "PutLogEvents": writing.put_log_events,
+            "PutSubscriptionFilter": self._put_subscription_filter,
+        }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -49,41 +80,63 @@ class FaithfulLogs:
             answer = self.rack.respond(environ["REQUEST_METHOD"], body)
             return _send(answer, environ, start_response)
         target, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        service = _TARGETS.get(target)
+        if service is None:
+            with self.logs.lock:
+                return self._app(environ, start_response)
+        found = _REGION.search(environ.get("HTTP_AUTHORIZATION", ""))
+        region = REGION if found is None else found[1]
         body = environ["wsgi.input"].read(length)
-        call = Call(_TARGETS.get(target, ""), action, "", body, self._now_ms())
-        return _send(
-            self.rack.call(call, lambda one: self._ask_moto(one, environ)),
-            environ,
-            start_response,
-        )
+        call = Call(service, action, region, body, self._now_ms())
+        answer = self.rack.call(call, partial(self._answer, environ=environ))
+        return _send(answer, environ, start_response)
+
+    def _answer(self, call: Call, environ: WSGIEnvironment) -> Answer:
+        own = self._own.get(call.action) if call.service == "logs" else None
+        if own is None or _OTHER_ACCOUNT in environ:
+            return self._ask_moto(call, environ)
+        try:
+            check(call.action, call.parameters)
+            return Answer(200, _encode(own(call)))
+        except AwsRefusal as error:
+            return refusal(error.code, error.message)
+        except ValueError as error:
+            return refusal("SerializationException", str(error))
 
     def _ask_moto(self, call: Call, environ: WSGIEnvironment) -> Answer:
-        # moto's put_log_events is not thread safe, and reading a log group while a stream is
-        # added to it fails in moto.
+        environ["wsgi.input"] = io.BytesIO(call.body)
         with self.logs.lock:
-            environ["wsgi.input"] = io.BytesIO(call.body)
             response = Response.from_app(self._app, environ, buffered=True)
-        body = response.get_data()
-        now_ms = self._now_ms()
-        if call.is_read and response.status_code == 200:  # noqa: PLR2004 - OK
-            body = self._visible_part(body, call, now_ms)
-        return Answer(response.status_code, body, response.content_type or "")
+        return Answer(
+            response.status_code, response.get_data(), response.content_type or "text/plain"
+        )
 
-    def _visible_part(self, answer: bytes, call: Call, now_ms: int) -> bytes:
-        page: dict[str, Any] = json.loads(answer)
-        stream = call.parameters.get("logStreamName", "")
-        page["events"] = [
-            event
-            for event in page["events"]
-            if self.logs.visibility.visible_ms(
-                event.get("logStreamName", stream),
-                event["timestamp"],
-                event["message"],
-                event["ingestionTime"],
-            )
-            <= now_ms
-        ]
-        return json.dumps(page).encode()
+    def _put_subscription_filter(self, call: Call) -> dict[str, Any]:
+        asked = call.parameters
+        matcher(asked["filterPattern"])
+        group = asked["logGroupName"]
+        with self.logs.lock:
+            try:
+                logs_backends[DEFAULT_ACCOUNT_ID][call.region].put_subscription_filter(
+                    group,
+                    asked["filterName"],
+                    asked["filterPattern"],
+                    asked["destinationArn"],
+                    asked.get("roleArn", ""),
+                )
+            except LogsClientError as error:
+                raise AwsRefusal(error.error_type, error.message) from error
+            found = moto_logs.find_group(call.region, group)
+            if found is not None:
+                found.distribute(asked["filterName"], asked.get("distribution", "ByLogStream"))
+        return {}
+
+
+def _encode(answer: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        return json.dumps(answer).encode()  # escapes lone surrogates, which UTF-8 has no way for
 
 
 def _send(
@@ -106,7 +159,7 @@ def _reset(environ: WSGIEnvironment) -> None:
         ConnectionAbortedError: always; the server takes it for a caller that left.
 
     """
-    raw = environ.get("werkzeug.socket")
+    raw: socket.socket | None = environ.get("werkzeug.socket")
     if raw is not None:
-        raw.shutdown(2)
+        raw.shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError

@@ -1,0 +1,177 @@
+"""What subscription filters send: chosen by pattern, held back until due, sent by one thread.
+
+AWS delivers at least once, asynchronously, a second or several after PutLogEvents; levers may
+drop, double, delay and reorder batches. What can't be sent, since the destination is gone, is
+skipped and counted, as AWS skips it after a non-retryable error.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import heapq
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from simulator.cloudwatch.events import KEY_BITS, Event, Ids
+from simulator.cloudwatch.levers import Batch
+from simulator.cloudwatch.patterns import matcher
+from simulator.cloudwatch.store import GroupStore, Subscription
+
+DELAY_MS: Final = 100
+"""How long after PutLogEvents a record is sent, without any fault."""
+
+WAITING_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of messages that wait to be sent; what comes on top is skipped, and said on stderr."""
+
+CONTROL_TEXT: Final = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
+
+_EVENT_BYTES: Final = 200
+
+Send = Callable[[Batch], None]
+"""Puts one record into its destination; raises ``DeliveryError`` where it can't."""
+
+
+class DeliveryError(Exception):
+    """The destination does not take the record; one line on why."""
+
+
+class Delivery:
+    """Batches that wait to be sent, and the thread that sends them."""
+
+    def __init__(
+        self,
+        send: Send,
+        levers: Callable[[list[Batch]], list[Batch]],
+        ids: Ids,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """``levers`` says what is sent in place of batches; ``ids`` are FilterLogEvents' own."""
+        self._send = send
+        self._levers = levers
+        self._ids = ids
+        self._now_ms = now_ms
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[int, int, Batch]] = []
+        self._bytes = 0
+        self._number = 0
+        self._thread: threading.Thread | None = None
+        self.delay_ms = DELAY_MS
+        self.sent = 0
+        self.skipped = 0
+
+    def offer(self, store: GroupStore, events: Sequence[Event], now_ms: int) -> None:
+        """Send to each subscription filter what it matches of one log stream's events, soon."""
+        for one in tuple(store.subscriptions.values()):
+            matches = matcher(one.pattern)
+            chosen = tuple(
+                (self._ids.of(event[0]), event[0] >> KEY_BITS, event[3])
+                for event in events
+                if matches is None or matches(event[3])
+            )
+            if chosen:
+                due_ms, stream = now_ms + self.delay_ms, events[0][2]
+                self.add(
+                    [
+                        Batch(
+                            due_ms,
+                            store.name,
+                            stream,
+                            one.name,
+                            one.destination,
+                            one.is_random,
+                            chosen,
+                        )
+                    ]
+                )
+
+    def probe(self, one: Subscription, now_ms: int) -> None:
+        """Send a ``CONTROL_MESSAGE``, as AWS does when a subscription filter is made."""
+        events = (("", now_ms, CONTROL_TEXT),)
+        self._put(
+            [Batch(now_ms, "", "", "", one.destination, one.is_random, events, "CONTROL_MESSAGE")]
+        )
+
+    def add(self, batches: list[Batch]) -> None:
+        """Send batches at their time, as the levers let them."""
+        self._put(self._levers(batches))
+
+    @property
+    def waiting(self) -> int:
+        """How many batches wait to be sent."""
+        return len(self._waiting)
+
+    def send_due(self, now_ms: int) -> int | None:
+        """Send what is due, in order of time; ms until more is (None: nothing waits)."""
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    return None
+                if self._waiting[0][0] > now_ms:
+                    return self._waiting[0][0] - now_ms
+                _, _, batch = heapq.heappop(self._waiting)
+                self._bytes -= _size(batch)
+            try:
+                self._send(batch)
+            except DeliveryError:
+                self.skipped += 1
+            else:
+                self.sent += 1
+
+    def _put(self, batches: Iterable[Batch]) -> None:
+        with self._changed:
+            for batch in batches:
+                size = _size(batch)
+                if self._bytes + size > WAITING_BYTES_MAX:
+                    self._say_full()
+                    continue
+                self._bytes += size
+                self._number += 1
+                heapq.heappush(self._waiting, (batch.due_ms, self._number, batch))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="subscriptions", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _say_full(self) -> None:
+        self.skipped += 1
+        if self.skipped == 1:
+            text = "gapless: too much waits for subscription filters; some of it is skipped"
+            print(text, file=sys.stderr)  # noqa: T201 - for a person
+
+    def _run(self) -> None:
+        while True:
+            wait_ms = self.send_due(self._now_ms())
+            with self._changed:
+                if not self._waiting or self._waiting[0][0] > self._now_ms():
+                    self._changed.wait(None if wait_ms is None else wait_ms / 1_000)
+
+
+def payload(batch: Batch, owner: str) -> dict[str, Any]:
+    """A batch as AWS words it; a probe is CloudWatch's own, of no log group."""
+    is_probe = batch.message_type == "CONTROL_MESSAGE"
+    return {
+        "messageType": batch.message_type,
+        "owner": "CloudwatchLogs" if is_probe else owner,
+        "logGroup": batch.group,
+        "logStream": batch.stream,
+        "subscriptionFilters": [] if is_probe else [batch.filter_name],
+        "logEvents": [
+            {"id": identity, "timestamp": timestamp, "message": message}
+            for identity, timestamp, message in batch.events
+        ],
+    }
+
+
+def record_data(batch: Batch, owner: str) -> str:
+    """The data of a Kinesis record, gzip in base64, as moto keeps it."""
+    # Escaped, since messages may hold lone surrogates; quickest level: nobody pays for bytes.
+    text = json.dumps(payload(batch, owner), separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(text, 1, mtime=0)).decode()
+
+
+def _size(batch: Batch) -> int:
+    return sum(_EVENT_BYTES + len(message) for _, _, message in batch.events)

@@ -1,0 +1,288 @@
+"""What of moto is replaced, in this process and never in its files.
+
+``install`` puts subclasses in place of moto's log group, log stream, subscription filter and
+Kinesis shard, and lets the list of moto's modules, which moto reads from disk at each request, be
+read once. Moto's own handlers then work on our storage; the requests that matter most pass them
+by altogether (``simulator.cloudwatch.app``). What isn't ours is moto's as it is: ``StartLiveTail``
+sends one update of all history and ends, Logs Insights reads everything.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Final, Self
+
+from moto import backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.utils import unix_time_millis
+from moto.kinesis import models as kinesis_models
+from moto.logs import models
+from moto.logs.exceptions import InvalidParameterException, LimitExceededException
+
+from simulator.cloudwatch.delivery import Delivery, DeliveryError, record_data
+from simulator.cloudwatch.events import KEY_BITS, KEY_END, Event
+from simulator.cloudwatch.levers import Batch
+from simulator.cloudwatch.logs import Logs
+from simulator.cloudwatch.parameters import STREAM, AwsRefusal
+from simulator.cloudwatch.shards import BoundedShard
+from simulator.cloudwatch.store import GroupStore, StreamStore, Subscription
+
+DAY_MS: Final = 24 * 3_600_000
+SUBSCRIPTIONS_MAX: Final = 2
+"""Subscription filters of one log group."""
+
+RETENTION_DAYS: Final = frozenset(
+    (
+        *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557),
+        *(2922, 3288, 3653),
+    )
+)
+"""What PutRetentionPolicy takes (botocore's model)."""
+
+
+class ToldEvent(models.LogEvent):
+    """One of our events as moto's own code knows it; made when asked for, and not kept."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
+        """An object that is freed like any other."""
+        return object.__new__(cls)
+
+    def __init__(self, event: Event, identity: str) -> None:
+        """Moto's constructor would count it as a new one."""
+        key, self.ingestion_time, _, self.message = event
+        self.timestamp = key >> KEY_BITS
+        self.event_id = identity  # type: ignore[assignment] # moto's is a number
+
+
+class FaithfulStream(models.LogStream):
+    """Moto's log stream, over our storage."""
+
+    log_group: FaithfulGroup
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
+        """An object that is freed like any other; moto keeps every instance."""
+        return object.__new__(cls)
+
+    def __init__(self, log_group: FaithfulGroup, name: str) -> None:
+        """A log stream of that group."""
+        self.kept = StreamStore()
+        super().__init__(log_group, name)
+        self.kept.arn = self.arn
+        self.kept.created_ms = int(unix_time_millis(self.creation_time))
+
+    @property
+    def events(self) -> list[models.LogEvent]:
+        """Every event that can be read, for those parts of moto that want them all."""
+        ids = self.log_group.logs.ids
+        found = self.kept.events.between(0, KEY_END)
+        return [ToldEvent(event, ids.of(event[0])) for event in found]
+
+    @events.setter
+    def events(self, _: list[models.LogEvent]) -> None:
+        """Moto's constructor begins with none, as ours does."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of all messages."""
+        return self.kept.stored_bytes
+
+    @stored_bytes.setter
+    def stored_bytes(self, _: int) -> None:
+        """Likewise."""
+
+    def put_log_events(self, log_events: list[dict[str, Any]]) -> str:
+        """Store what moto's backend accepted; other parts of moto write logs in this way."""
+        group = self.log_group
+        pairs = [(one["timestamp"], one["message"]) for one in log_events]
+        with group.logs.lock:
+            stored = group.logs.put(group.store, self.log_stream_name, pairs)
+            if stored:
+                group.delivery.offer(group.store, stored, stored[0][1])
+        return ""
+
+
+class FaithfulGroup(models.LogGroup):
+    """Moto's log group, over our storage."""
+
+    logs: ClassVar[Logs]
+    delivery: ClassVar[Delivery]
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
+        """An object that is freed like any other; moto keeps every instance."""
+        return object.__new__(cls)
+
+    def __init__(self, account_id: str, region: str, name: str, **kwargs: Any) -> None:  # noqa: ANN401
+        """A log group without log streams."""
+        self.store = GroupStore(name)
+        super().__init__(account_id, region, name, **kwargs)
+        self.set_retention_policy(self.retention_in_days)
+
+    def create_log_stream(self, log_stream_name: str) -> None:
+        """Make a log stream, unless its name is not allowed."""
+        try:
+            STREAM.check("logStreamName", log_stream_name)
+        except AwsRefusal as error:
+            raise InvalidParameterException(error.message) from error
+        super().create_log_stream(log_stream_name)
+        stream = self.streams[log_stream_name]
+        assert isinstance(stream, FaithfulStream)
+        self.store.streams[log_stream_name] = stream.kept
+
+    def delete_log_stream(self, log_stream_name: str) -> None:
+        """Delete a log stream and its events."""
+        super().delete_log_stream(log_stream_name)
+        self.store.delete_stream(log_stream_name)
+
+    def set_retention_policy(self, retention_in_days: Any) -> None:  # noqa: ANN401 - moto: str
+        """Keep events for so many days; None = for ever."""
+        if retention_in_days is not None and int(retention_in_days) not in RETENTION_DAYS:
+            raise InvalidParameterException(
+                constraint=f"Member must satisfy enum value set: {sorted(RETENTION_DAYS)}",
+                parameter="retentionInDays",
+                value=retention_in_days,
+            )
+        super().set_retention_policy(retention_in_days)
+        self.store.retention_ms = (
+            None if retention_in_days is None else int(retention_in_days) * DAY_MS
+        )
+
+    def put_subscription_filter(
+        self, filter_name: str, filter_pattern: str, destination_arn: str, role_arn: str
+    ) -> None:
+        """Make or change a subscription filter; a Kinesis destination is probed."""
+        if (
+            filter_name not in self.subscription_filters
+            and len(self.subscription_filters) >= SUBSCRIPTIONS_MAX
+        ):
+            raise LimitExceededException
+        made = FaithfulFilter(filter_name, self.name, filter_pattern, destination_arn, role_arn)
+        self.subscription_filters[filter_name] = made
+        one = Subscription(filter_name, filter_pattern, destination_arn)
+        self.store.subscriptions[filter_name] = one
+        if _service(destination_arn) == "kinesis":
+            self.delivery.probe(one, self.logs.now_ms())
+
+    def delete_subscription_filter(self, filter_name: str) -> None:
+        """Send nothing more."""
+        super().delete_subscription_filter(filter_name)
+        self.store.subscriptions.pop(filter_name, None)
+
+    def distribute(self, filter_name: str, distribution: str) -> None:
+        """``Random`` or ``ByLogStream``, which moto's handler loses on the way."""
+        found = self.subscription_filters[filter_name]
+        assert isinstance(found, FaithfulFilter)
+        found.distribution = distribution
+        one = self.store.subscriptions[filter_name]
+        self.store.subscriptions[filter_name] = one._replace(is_random=distribution == "Random")
+
+
+class FaithfulFilter(models.SubscriptionFilter):
+    """Moto's, which knows one distribution only."""
+
+    distribution = "ByLogStream"
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
+        """An object that is freed like any other; moto keeps every instance."""
+        return object.__new__(cls)
+
+    def to_json(self) -> dict[str, Any]:
+        """As DescribeSubscriptionFilters tells it."""
+        return {**super().to_json(), "distribution": self.distribution}
+
+
+def install(logs: Logs, delivery: Delivery) -> Callable[[], None]:
+    """Put ours in place of moto's; call what is returned to put moto's back."""
+    modules = frozenset(backends.list_of_moto_modules())
+    group = type("LogGroup", (FaithfulGroup,), {"logs": logs, "delivery": delivery})
+    replaced: list[tuple[Any, str, object]] = [
+        (models, "LogGroup", group),
+        (models, "LogStream", FaithfulStream),
+        (kinesis_models, "Shard", BoundedShard),
+        (backends, "list_of_moto_modules", lambda: modules),
+    ]
+    originals = [(where, name, getattr(where, name)) for where, name, _ in replaced]
+    for where, name, ours in replaced:
+        setattr(where, name, ours)
+
+    def undo() -> None:
+        for where, name, original in originals:
+            setattr(where, name, original)
+
+    return undo
+
+
+def find_group(region: str, name: str) -> FaithfulGroup | None:
+    """The log group of that name."""
+    accounts = models.logs_backends[DEFAULT_ACCOUNT_ID]
+    try:
+        found = accounts[region].groups.get(name)
+    except KeyError:
+        return None  # no such Region
+    return found if isinstance(found, FaithfulGroup) else None
+
+
+def find_store(region: str, name: str) -> GroupStore | None:
+    """What the log group of that name stores."""
+    found = find_group(region, name)
+    return None if found is None else found.store
+
+
+def all_stores() -> Iterator[GroupStore]:
+    """What every log group of every Region stores."""
+    for accounts in models.logs_backends.values():
+        for backend in accounts.values():
+            for group in backend.groups.values():
+                if isinstance(group, FaithfulGroup):
+                    yield group.store
+
+
+def send(batch: Batch, logs: Logs) -> None:
+    """Put a record into its destination.
+
+    Raises:
+        DeliveryError: the destination is gone, or its service failed.
+
+    """
+    parts = batch.destination.split(":")
+    region, account = parts[3], parts[4]
+    is_kinesis = _service(batch.destination) == "kinesis"
+    data = record_data(batch, account) if is_kinesis else ""
+    with logs.lock:
+        try:
+            if is_kinesis:
+                backend = kinesis_models.kinesis_backends[account][region]
+                stream = backend.describe_stream(batch.destination, None)
+                stream.put_record(partition_key(batch), "", data)
+            else:
+                _send_elsewhere(batch, region)
+        except Exception as error:  # whatever another service of moto's fails with
+            raise DeliveryError(str(error)) from error
+
+
+def partition_key(batch: Batch) -> str:
+    """By log stream, so that its records stay in one shard and in order, unless at random."""
+    if batch.is_random:
+        return secrets.token_hex(16)
+    return batch.stream[:256] or "control"
+
+
+def _send_elsewhere(batch: Batch, region: str) -> None:
+    group = find_group(region, batch.group)
+    stream = None if group is None else group.streams.get(batch.stream)
+    if stream is None:
+        msg = "the log stream is gone"
+        raise DeliveryError(msg)
+    stream._send_log_events(  # noqa: SLF001 - moto's own way to the services that aren't ours
+        service=_service(batch.destination),
+        destination_arn=batch.destination,
+        filter_name=batch.filter_name,
+        log_events=[
+            {"id": identity, "timestamp": timestamp, "message": message}
+            for identity, timestamp, message in batch.events
+        ],
+    )
+
+
+def _service(arn: str) -> str:
+    return (arn.split(":") + [""] * 3)[2]

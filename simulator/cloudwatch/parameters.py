@@ -1,0 +1,220 @@
+"""Pure: what AWS refuses of a request's parameters, with the words and codes that AWS uses.
+
+The limits are the botocore service model's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+GROUP_PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9]+")
+GROUP_ID_PATTERN: Final = re.compile(r"[\w#+=/:,.@-]*")
+STREAM_PATTERN: Final = re.compile(r"[^:*]*")
+
+
+class AwsRefusal(Exception):  # noqa: N818 - it is an answer, not a failure of ours
+    """CloudWatch Logs refuses a request: the code and words that boto3 shows."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Status 400, always."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def invalid(message: str) -> AwsRefusal:
+    """An InvalidParameterException."""
+    return AwsRefusal("InvalidParameterException", message)
+
+
+def unmet(name: str, value: object, constraint: str) -> AwsRefusal:
+    """An InvalidParameterException for a value that breaks a constraint of the model."""
+    return invalid(
+        f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: "
+        f"Member must {constraint}"
+    )
+
+
+def malformed(message: str) -> AwsRefusal:
+    """A SerializationException: what no model allows, and boto3 never sends."""
+    return AwsRefusal("SerializationException", message)
+
+
+def not_found(what: str) -> AwsRefusal:
+    """A ResourceNotFoundException; ``what`` is "log group" or "log stream"."""
+    return AwsRefusal("ResourceNotFoundException", f"The specified {what} does not exist.")
+
+
+class Text(NamedTuple):
+    """A string of so many characters, of a pattern."""
+
+    least: int = 0
+    most: int | None = None
+    pattern: re.Pattern[str] | None = None
+    values: tuple[str, ...] = ()
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse what the model does not allow."""
+        if not isinstance(value, str):
+            raise _mistyped(name)
+        if len(value) < self.least:
+            raise unmet(name, value, f"have length greater than or equal to {self.least}")
+        if self.most is not None and len(value) > self.most:
+            raise unmet(name, value, f"have length less than or equal to {self.most}")
+        if self.pattern is not None and not self.pattern.fullmatch(value):
+            rule = f"satisfy regular expression pattern: {self.pattern.pattern}"
+            raise unmet(name, value, rule)
+        if self.values and value not in self.values:
+            raise unmet(name, value, f"satisfy enum value set: [{', '.join(self.values)}]")
+
+
+class Whole(NamedTuple):
+    """A whole number from ``least`` to ``most``."""
+
+    least: int
+    most: int | None = None
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse what the model does not allow."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _mistyped(name)
+        if value < self.least:
+            raise unmet(name, value, f"have value greater than or equal to {self.least}")
+        if self.most is not None and value > self.most:
+            raise unmet(name, value, f"have value less than or equal to {self.most}")
+
+
+class Flag(NamedTuple):
+    """True or false."""
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse what the model does not allow."""
+        if not isinstance(value, bool):
+            raise _mistyped(name)
+
+
+class Several(NamedTuple):
+    """A list of so many, each checked by ``each`` (None: by the caller)."""
+
+    each: Text | None
+    least: int
+    most: int
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse what the model does not allow."""
+        if not isinstance(value, list):
+            raise _mistyped(name)
+        told = f"[{len(value)} of them]"
+        if len(value) < self.least:
+            raise unmet(name, told, f"have length greater than or equal to {self.least}")
+        if len(value) > self.most:
+            raise unmet(name, told, f"have length less than or equal to {self.most}")
+        if self.each is not None:
+            for number, one in enumerate(value, 1):
+                self.each.check(f"{name}.{number}.member", one)
+
+
+Rule = Text | Whole | Flag | Several
+
+GROUP: Final = Text(1, 512, GROUP_PATTERN)
+STREAM: Final = Text(1, 512, STREAM_PATTERN)
+_SOURCE: Final[dict[str, Rule]] = {
+    "logGroupName": GROUP,
+    "logGroupIdentifier": Text(1, 2048, GROUP_ID_PATTERN),
+}
+_READ: Final[dict[str, Rule]] = {
+    **_SOURCE,
+    "startTime": Whole(0),
+    "endTime": Whole(0),
+    "nextToken": Text(1),
+    "limit": Whole(1, 10_000),
+    "startFromHead": Flag(),
+    "unmask": Flag(),
+}
+
+RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
+    "FilterLogEvents": {
+        **_READ,
+        "logStreamNames": Several(STREAM, 1, 100),
+        "logStreamNamePrefix": STREAM,
+        "filterPattern": Text(0, 1024),
+        "interleaved": Flag(),
+    },
+    "GetLogEvents": {**_READ, "logStreamName": STREAM},
+    "PutLogEvents": {
+        "logGroupName": GROUP,
+        "logStreamName": STREAM,
+        "logEvents": Several(None, 1, 10_000),
+        "sequenceToken": Text(1),
+    },
+    "DescribeLogStreams": {
+        **_SOURCE,
+        "logStreamNamePrefix": STREAM,
+        "orderBy": Text(values=("LogStreamName", "LastEventTime")),
+        "descending": Flag(),
+        "nextToken": Text(1),
+        "limit": Whole(1, 50),
+    },
+    "PutSubscriptionFilter": {
+        "logGroupName": GROUP,
+        "filterName": STREAM,
+        "filterPattern": Text(0, 1024),
+        "destinationArn": Text(1),
+        "roleArn": Text(1),
+        "distribution": Text(values=("Random", "ByLogStream")),
+    },
+    "DescribeSubscriptionFilters": {
+        "logGroupName": GROUP,
+        "filterNamePrefix": STREAM,
+        "nextToken": Text(1),
+        "limit": Whole(1, 50),
+    },
+}
+
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "FilterLogEvents": (),
+    "GetLogEvents": ("logStreamName",),
+    "PutLogEvents": ("logGroupName", "logStreamName", "logEvents"),
+    "DescribeLogStreams": (),
+    "PutSubscriptionFilter": ("logGroupName", "filterName", "filterPattern", "destinationArn"),
+    "DescribeSubscriptionFilters": ("logGroupName",),
+}
+
+
+def check(action: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse what one parameter alone makes wrong; absent ones and null ones are the same.
+
+    Raises:
+        AwsRefusal: it is refused.
+
+    """
+    for name in _REQUIRED[action]:
+        if parameters.get(name) is None:
+            raise unmet(name, "null", "not be null")
+    rules = RULES[action]
+    for name, value in parameters.items():
+        if value is not None and (rule := rules.get(name)) is not None:
+            rule.check(name, value)
+
+
+def group_of(parameters: Mapping[str, Any]) -> str:
+    """The name of the log group, given by name, identifier or ARN.
+
+    Raises:
+        AwsRefusal: neither is given, or both are.
+
+    """
+    name, identifier = parameters.get("logGroupName"), parameters.get("logGroupIdentifier")
+    if (name is None) == (identifier is None):
+        msg = "Exactly one of logGroupName and logGroupIdentifier must be given."
+        raise invalid(msg)
+    found = str(identifier if name is None else name)
+    if name is None and found.startswith("arn:"):
+        found = found.partition(":log-group:")[2]
+    return found
+
+
+def _mistyped(name: str) -> AwsRefusal:
+    return malformed(f"{name} has the wrong type")

@@ -1,0 +1,100 @@
+"""Pure: which events of a PutLogEvents batch are accepted.
+
+Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+and API_RejectedLogEventsInfo.html: both end indexes are exclusive, the start index is inclusive.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from simulator.batches import BATCH_BYTES_MAX, BATCH_SPAN_MS_MAX, EVENT_OVERHEAD_BYTES
+from simulator.cloudwatch.pages import message_bytes
+from simulator.cloudwatch.parameters import AwsRefusal, invalid, malformed, unmet
+
+PAST_MS_MAX: Final = 14 * 24 * 3_600_000
+FUTURE_MS_MAX: Final = 2 * 3_600_000
+MESSAGE_BYTES_MAX: Final = 1_048_576
+
+_TIMESTAMP: Final = itemgetter(0)
+
+
+class Accepted(NamedTuple):
+    """The (timestamp, message) pairs that are taken, and ``rejectedLogEventsInfo``."""
+
+    events: Sequence[tuple[int, str]]
+    rejected: dict[str, int]
+
+
+def accept(log_events: list[Any], now_ms: int, retention_ms: int | None) -> Accepted:
+    """What is taken of a batch of at most 10,000.
+
+    Raises:
+        AwsRefusal: nothing is, since the batch breaks a rule.
+
+    """
+    events = _read(log_events)
+    oldest_ms = now_ms - PAST_MS_MAX
+    rejected: dict[str, int] = {}
+    start, stop = bisect_left(events, oldest_ms, key=_TIMESTAMP), len(events)
+    if start:
+        rejected["tooOldLogEventEndIndex"] = start
+    if retention_ms is not None:
+        expired = bisect_left(events, now_ms - retention_ms, key=_TIMESTAMP)
+        if expired > start:
+            rejected["expiredLogEventEndIndex"] = start = expired
+    newest = bisect_right(events, now_ms + FUTURE_MS_MAX, key=_TIMESTAMP)
+    if newest < stop:
+        rejected["tooNewLogEventStartIndex"] = stop = newest
+    taken = events[start:stop]
+    # "For valid events": those that are rejected don't count.
+    if taken and taken[-1][0] - taken[0][0] > BATCH_SPAN_MS_MAX:
+        what = "The batch of log events in a single PutLogEvents request"
+        raise invalid(f"{what} cannot span more than 24 hours.")
+    return Accepted(taken, rejected)
+
+
+def _read(log_events: list[Any]) -> list[tuple[int, str]]:
+    events: list[tuple[int, str]] = []
+    size = EVENT_OVERHEAD_BYTES * len(log_events)
+    last_ms = 0
+    try:
+        for one in log_events:
+            timestamp, message = one["timestamp"], one["message"]
+            length = len(message) if message.isascii() else message_bytes(message)
+            if not 0 < length <= MESSAGE_BYTES_MAX:
+                raise _length_refused(length, len(events) + 1)
+            if timestamp < last_ms:
+                raise _timestamp_refused(timestamp, len(events) + 1)
+            last_ms = timestamp
+            size += length
+            events.append((timestamp, message))
+    except (KeyError, TypeError, AttributeError) as error:
+        place = f"logEvents.{len(events) + 1}.member"
+        msg = f"{place} must have a whole number as timestamp and a string as message"
+        raise malformed(msg) from error
+    if not all(type(timestamp) is int for timestamp, _ in events):
+        msg = "a timestamp is no whole number"
+        raise malformed(msg)
+    if size > BATCH_BYTES_MAX:
+        msg = f"Upload too large: {size} bytes exceeds limit of {BATCH_BYTES_MAX}"
+        raise invalid(msg)
+    return events
+
+
+def _length_refused(length: int, number: int) -> AwsRefusal:
+    if not length:
+        place = f"logEvents.{number}.member.message"
+        return unmet(place, "", "have length greater than or equal to 1")
+    return invalid(f"Log event too large: {length} bytes exceeds limit of {MESSAGE_BYTES_MAX}")
+
+
+def _timestamp_refused(timestamp: int, number: int) -> AwsRefusal:
+    if timestamp < 0:
+        place = f"logEvents.{number}.member.timestamp"
+        return unmet(place, timestamp, "have value greater than or equal to 0")
+    msg = "Log events in a single PutLogEvents request must be in chronological order."
+    return invalid(msg)

@@ -1,0 +1,261 @@
+"""FilterLogEvents, GetLogEvents and DescribeLogStreams: parameters in, page out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from simulator.cloudwatch.events import KEY_BITS, KEY_END, Event, first_key
+from simulator.cloudwatch.levers import Call, StoredEvent
+from simulator.cloudwatch.logs import Logs
+from simulator.cloudwatch.pages import Page, collect
+from simulator.cloudwatch.parameters import group_of, invalid, not_found
+from simulator.cloudwatch.patterns import matcher
+from simulator.cloudwatch.rack import Rack
+from simulator.cloudwatch.store import GroupStore, StreamStore
+from simulator.cloudwatch.tokens import TokenError
+
+DESCENDING_FROM_MS: Final = 1_704_067_200_000
+"""FilterLogEvents goes backwards only in ranges that begin in 2024 or later."""
+
+STREAMS_A_PAGE: Final = 50
+
+_POSITION: Final = re.compile(r"([fb])/([0-9]{56})/([0-9]{1,20})")
+
+FindGroup = Callable[[str, str], GroupStore | None]
+"""The log group of a Region and a name."""
+
+
+class Reading:
+    """The calls that read; each holds the storage's lock while it looks things up."""
+
+    def __init__(self, logs: Logs, rack: Rack, find_group: FindGroup) -> None:
+        """``rack`` may hide events."""
+        self._logs = logs
+        self._rack = rack
+        self._find_group = find_group
+
+    def filter_log_events(self, call: Call) -> dict[str, Any]:
+        """One page of the merged log streams; both ends of the range are inclusive.
+
+        Raises:
+            AwsRefusal: as AWS refuses.
+
+        """
+        asked = call.parameters
+        start_ms, end_ms = asked.get("startTime") or 0, asked.get("endTime")
+        low, high = first_key(start_ms), KEY_END if end_ms is None else first_key(end_ms + 1)
+        request, token = _fingerprint(asked), asked.get("nextToken")
+        descending = asked.get("startFromHead") is False
+        if token is not None:
+            position = self._position(request, token, call.now_ms)
+            descending = position[0] == "d"
+            if descending:
+                high = min(high, int(position[1:]))
+            else:
+                low = max(low, int(position[1:]) + 1)
+        elif descending and start_ms < DESCENDING_FROM_MS:
+            msg = "startFromHead can be false only if startTime is on or after January 1, 2024."
+            raise invalid(msg)
+        with self._logs.lock:
+            store = self._store(call)
+            streams = _selected(store, asked)
+            found = store.read(streams, low, high, descending=descending)
+            page = collect(found, _most(call), self._shows(call))
+        answer: dict[str, Any] = {
+            "events": list(map(self._told, page.events)),
+            "searchedLogStreams": [],
+        }
+        if page.may_be_more or call.events_max == 0:
+            begin = high if descending else low - 1
+            after = begin if page.position is None else page.position
+            position = f"{'d' if descending else 'a'}{after}"
+            answer["nextToken"] = self._logs.tokens.issue(request, position, call.now_ms)
+        return answer
+
+    def get_log_events(self, call: Call) -> dict[str, Any]:
+        """One page of a log stream, ascending; the end of the range is exclusive.
+
+        Tokens hold the key to go on from. Where nothing follows, the token that was given is
+        given back.
+
+        Raises:
+            AwsRefusal: as AWS refuses.
+
+        """
+        asked = call.parameters
+        end_ms = asked.get("endTime")
+        low = first_key(asked.get("startTime") or 0)
+        high = KEY_END if end_ms is None else first_key(end_ms)
+        token = asked.get("nextToken")
+        forward = bool(asked.get("startFromHead"))
+        before, after = low, low - 1
+        if token is not None:
+            forward, key = self._way(token, call.now_ms)
+            before, after = (key + 1, key) if forward else (key, key - 1)
+            low, high = (max(low, key + 1), high) if forward else (low, min(high, key))
+        name = asked["logStreamName"]
+        with self._logs.lock:
+            store = self._store(call)
+            if name not in store.streams:
+                what = "log stream"
+                raise not_found(what)
+            found = store.read([name], low, high, descending=not forward)
+            page = collect(found, _most(call), self._shows(call))
+        events = page.events if forward else page.events[::-1]
+        if events:
+            before, after = events[0][0], events[-1][0]
+        if page.position is not None:
+            before, after = (before, page.position) if forward else (page.position, after)
+        tokens = {
+            "nextForwardToken": f"f/{after + 1:056d}/{call.now_ms}",
+            "nextBackwardToken": f"b/{before + 1:056d}/{call.now_ms}",
+        }
+        if token is not None and not _goes_on(page, call):
+            tokens["nextForwardToken" if forward else "nextBackwardToken"] = token
+        told = [
+            {"timestamp": key >> KEY_BITS, "message": message, "ingestionTime": ingested_ms}
+            for key, ingested_ms, _, message in events
+        ]
+        return {"events": told, **tokens}
+
+    def describe_log_streams(self, call: Call) -> dict[str, Any]:
+        """One page of log streams; their times may be behind.
+
+        Raises:
+            AwsRefusal: as AWS refuses.
+
+        """
+        asked = call.parameters
+        prefix = asked.get("logStreamNamePrefix") or ""
+        by_time = asked.get("orderBy") == "LastEventTime"
+        if by_time and prefix:
+            msg = "Cannot order by LastEventTime with a logStreamNamePrefix."
+            raise invalid(msg)
+        descending, request = bool(asked.get("descending")), _fingerprint(asked)
+        token, last = asked.get("nextToken"), None
+        if token is not None:
+            when, _, name = self._position(request, token, call.now_ms).partition(".")
+            last = (int(when), name)
+        with self._logs.lock:
+            streams = self._store(call).streams
+            lag_ms = self._logs.stream_times_lag_ms
+            places = sorted(
+                (
+                    ((one.times(call.now_ms, lag_ms).last_ms or 0) if by_time else 0, name)
+                    for name, one in streams.items()
+                    if name.startswith(prefix)
+                ),
+                reverse=descending,
+            )
+            if last is not None:
+                places = [one for one in places if (one < last if descending else one > last)]
+            limit = asked.get("limit") or STREAMS_A_PAGE
+            shown = places[:limit]
+            told = [_described(name, streams[name], call.now_ms, lag_ms) for _, name in shown]
+        answer: dict[str, Any] = {"logStreams": told}
+        if len(places) > limit:
+            position = f"{shown[-1][0]}.{shown[-1][1]}"
+            answer["nextToken"] = self._logs.tokens.issue(request, position, call.now_ms)
+        return answer
+
+    def _store(self, call: Call) -> GroupStore:
+        store = self._find_group(call.region, group_of(call.parameters))
+        if store is None:
+            what = "log group"
+            raise not_found(what)
+        self._logs.reveal(call.now_ms)
+        store.retain(call.now_ms)
+        return store
+
+    def _shows(self, call: Call) -> Callable[[Event], bool] | None:
+        matches = matcher(call.parameters.get("filterPattern") or "")
+        if not self._rack.may_hide:
+            return None if matches is None else lambda event: matches(event[3])
+
+        def shows(event: Event) -> bool:
+            if matches is not None and not matches(event[3]):
+                return False
+            return not self._rack.hides(self._stored(event), call.now_ms)
+
+        return shows
+
+    def _stored(self, event: Event) -> StoredEvent:
+        key, ingested_ms, stream, message = event
+        return StoredEvent(self._logs.ids.of(key), stream, key >> KEY_BITS, message, ingested_ms)
+
+    def _told(self, event: Event) -> dict[str, Any]:
+        key, ingested_ms, stream, message = event
+        return {
+            "logStreamName": stream,
+            "timestamp": key >> KEY_BITS,
+            "message": message,
+            "ingestionTime": ingested_ms,
+            "eventId": self._logs.ids.of(key),
+        }
+
+    def _position(self, request: str, token: str, now_ms: int) -> str:
+        try:
+            return self._logs.tokens.read(request, token, now_ms)
+        except TokenError as error:
+            msg = "The specified nextToken is invalid."
+            raise invalid(msg) from error
+
+    def _way(self, token: str, now_ms: int) -> tuple[bool, int]:
+        found = _POSITION.fullmatch(token)
+        if found is None or self._logs.tokens.is_expired(int(found[3]), now_ms):
+            msg = "The specified nextToken is invalid."
+            raise invalid(msg)
+        return found[1] == "f", int(found[2]) - 1
+
+
+def _selected(store: GroupStore, asked: dict[str, Any]) -> Collection[str] | None:
+    names, prefix = asked.get("logStreamNames"), asked.get("logStreamNamePrefix")
+    if names is not None and prefix is not None:
+        msg = "Only one of logStreamNames and logStreamNamePrefix can be given."
+        raise invalid(msg)
+    if prefix is not None:
+        return [name for name in store.streams if name.startswith(prefix)]
+    if names is None:
+        return None
+    if any(name not in store.streams for name in names):
+        what = "log stream"
+        raise not_found(what)
+    return set(names)
+
+
+def _most(call: Call) -> int:
+    limit = call.parameters.get("limit")
+    return call.events_max if limit is None else min(call.events_max, int(limit))
+
+
+def _goes_on(page: Page, call: Call) -> bool:
+    return bool(page.events) or page.may_be_more or call.events_max == 0
+
+
+def _fingerprint(asked: dict[str, Any]) -> str:
+    """What makes up the request that a token belongs to; the way is the token's own."""
+    free = {"nextToken", "limit", "startFromHead", "interleaved", "unmask"}
+    kept: Iterable[tuple[str, Any]] = sorted(
+        (name, sorted(value) if isinstance(value, list) else value)
+        for name, value in asked.items()
+        if name not in free and value is not None
+    )
+    return json.dumps(list(kept))
+
+
+def _described(name: str, stream: StreamStore, now_ms: int, lag_ms: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "arn": stream.arn,
+        "creationTime": stream.created_ms,
+        "logStreamName": name,
+        "storedBytes": 0,  # as AWS has it since 2019
+    }
+    times = stream.times(now_ms, lag_ms)
+    if times.last_ms is not None:
+        told["firstEventTimestamp"] = times.first_ms
+        told["lastEventTimestamp"] = times.last_ms
+        told["lastIngestionTime"] = times.ingestion_ms
+    return told
