@@ -14,9 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from tui import state
+from tui import environment, state
 from tui.cursor import SavedCursor
 from tui.effects import Effect, Marked, Rebased, Stored, Unconfirmed
 from tui.goal import EXIT_CANNOT_CONNECT, EXIT_FAILURE, Goal, Outcome, reached
@@ -39,8 +39,16 @@ PATIENCE_MS: Final = 10_000
 SAVE_S: Final = 5
 """How often cursors are kept: a killed viewer shows so much again, at most."""
 
+TIDY_S: Final = 0.02
+"""Between two blocks that are compressed, which takes a millisecond each."""
+
+TIDY_BLOCKS: Final = 64
+"""So many compressed blocks are some 8 MB that can be given back."""
+
 MARKS_MAX: Final = 20_000
 """Marks kept for the record: some hours of one target's."""
+
+_Row = TypeVar("_Row", bound=Row)
 
 
 class Engine:
@@ -90,6 +98,7 @@ class Engine:
         self._timeline = Timeline(capacity)
         self._numbers = itertools.count(1)
         self._rows: deque[Row] = deque()
+        self._confirmed: deque[Line] = deque()  # after the rows: a line is new only once
         self._pending = Change()
         self._flush: asyncio.TimerHandle | asyncio.Handle | None = None
         self._on_change: list[Callable[[Change], None]] = []
@@ -160,7 +169,7 @@ class Engine:
     async def start(self) -> None:
         """Begin to connect."""
         self._began_ms = self.steady_ms()
-        runs = [*(target.run() for target in self._targets), self._watch()]
+        runs = [*(target.run() for target in self._targets), self._watch(), self._tidy()]
         self._tasks = [asyncio.create_task(run) for run in runs]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -180,7 +189,7 @@ class Engine:
 
     def merge(self) -> None:
         """Bring the timeline up to what has come; the callbacks hear of it in their turn."""
-        while self._rows:
+        while self._rows or self._confirmed:
             self._merge()
 
     def reconnect_now(self) -> None:
@@ -224,7 +233,7 @@ class Engine:
                         for tell in self._on_lines:
                             tell(lines)
                     self._rows.extend(lines)
-                    self._rows.extend(confirmed)
+                    self._confirmed.extend(confirmed)
                 case Marked(mark):
                     self.marks.append(mark)
                 case Rebased(era=era, lane=lane):
@@ -252,14 +261,15 @@ class Engine:
         change, self._pending = self._pending, Change()
         for tell in self._on_change:
             tell(change)
-        if self._rows:
+        if self._rows or self._confirmed:
             self._flush = asyncio.get_running_loop().call_soon(self._flushed)
 
     def _merge(self) -> None:
-        rows = self._rows
-        batch = [rows.popleft() for _ in range(min(len(rows), FLUSH_ROWS))]
-        if batch:
-            self._pending = self._pending.then(self._timeline.add_many(batch))
+        if self._rows:
+            change = self._timeline.add_many(_some(self._rows))
+        else:
+            change = self._timeline.confirm_many(_some(self._confirmed))
+        self._pending = self._pending.then(change)
 
     # The end
 
@@ -296,6 +306,17 @@ class Engine:
             if second % SAVE_S == 0:
                 self._save()
 
+    async def _tidy(self) -> None:
+        """Compress what is old, a little at a time."""
+        done = 0
+        while True:
+            is_tidy = not self._timeline.tidy()
+            done += not is_tidy
+            if done >= TIDY_BLOCKS or (is_tidy and done):
+                environment.give_back_memory()
+                done = 0
+            await asyncio.sleep(1 if is_tidy else TIDY_S)
+
     def _save(self) -> None:
         """Keep the cursors; a disk that is full must not stop the lines."""
         if self._cursors is None:
@@ -303,6 +324,10 @@ class Engine:
         with contextlib.suppress(OSError):
             for saved in self.saved:
                 state.save(self._cursors, saved)
+
+
+def _some(rows: deque[_Row]) -> list[_Row]:
+    return [rows.popleft() for _ in range(min(len(rows), FLUSH_ROWS))]
 
 
 def _refused(target: Target) -> str:

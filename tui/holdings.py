@@ -22,7 +22,7 @@ from wire.digest import digest_hex, event_digest
 from wire.messages import End, Item, Mark
 
 TALLY_EVENTS: Final = 4_000_000
-"""Events held with their digests, about 90 bytes each; older ones can't be proved again."""
+"""Events held with their digests, 48 bytes each; older ones can't be proved again."""
 
 ENDS_MAX: Final = 100
 """Executions whose end is remembered: as many as a filter may name."""

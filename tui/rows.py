@@ -103,7 +103,9 @@ class Change(msgspec.Struct, frozen=True):
     replaced: tuple[int, ...] = ()
     """Keys of rows whose content is new while their place is the same."""
     evicted: int = 0
-    """Rows taken from the top; the length grew by ``added - evicted``."""
+    """Rows taken out; the length grew by ``added - evicted``."""
+    removed: tuple[tuple[int, int], ...] = ()
+    """Where from: ranges of keys, of which only what is in ``inserted`` is there."""
     restyled: bool = False
     """Lines may have become unconfirmed: whatever is cached of their look is void."""
 
@@ -121,6 +123,7 @@ class Change(msgspec.Struct, frozen=True):
             first=min(firsts) if firsts else None,
             replaced=self.replaced + later.replaced,
             evicted=self.evicted + later.evicted,
+            removed=self.removed + later.removed,
             restyled=self.restyled or later.restyled,
         )
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from tui.packing import Keys
 from wire.digest import MODULUS
 
 CHUNK_EVENTS: Final = 1024
@@ -44,7 +45,7 @@ class Total(msgspec.Struct, frozen=True):
 class _Chunk:
     __slots__ = ("count", "digest", "digests", "keys", "seq_max", "seqs")
 
-    def __init__(self, keys: list[int], digests: array[int], seqs: array[int]) -> None:
+    def __init__(self, keys: Keys, digests: array[int], seqs: array[int]) -> None:
         self.keys = keys
         self.digests = digests
         self.seqs = seqs
@@ -60,7 +61,7 @@ class _Chunk:
         self.seq_max = max(self.seqs, default=0)
 
     def total(self, low: int, high: int, base: int, seq: int) -> tuple[int, int]:
-        begin, end = bisect_left(self.keys, low), bisect_right(self.keys, high)
+        begin, end = self.keys.index_of(low), self.keys.index_of(high + 1)
         counted = [
             digest
             for digest, at in zip(self.digests[begin:end], self.seqs[begin:end], strict=True)
@@ -124,8 +125,8 @@ class Tally:
             self._append((key,), (digest,), (seq,))
             return Taken.NEW
         chunk = self._chunks[at]
-        place = bisect_left(chunk.keys, key)
-        if chunk.keys[place] == key:
+        place = chunk.keys.index_of(key)
+        if chunk.keys.has_at(place, key):
             return self._again(chunk, place, digest, seq)
         chunk.keys.insert(place, key)
         chunk.digests.insert(place, digest)
@@ -162,7 +163,7 @@ class Tally:
         if at == len(self._chunks):
             return 0
         chunk = self._chunks[at]
-        above = len(chunk.keys) - bisect_right(chunk.keys, key)
+        above = len(chunk.keys) - chunk.keys.index_of(key + 1)
         return above + sum(len(later.keys) for later in self._chunks[at + 1 :])
 
     def keys_between(self, low: int, high: int, seq: int) -> list[int]:
@@ -170,8 +171,8 @@ class Tally:
         found: list[int] = []
         first, last = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
         for chunk in self._chunks[first : last + 1]:
-            begin, end = bisect_left(chunk.keys, low), bisect_right(chunk.keys, high)
-            pairs = zip(chunk.keys[begin:end], chunk.seqs[begin:end], strict=True)
+            begin, end = chunk.keys.index_of(low), chunk.keys.index_of(high + 1)
+            pairs = zip(chunk.keys.between(begin, end), chunk.seqs[begin:end], strict=True)
             found += [key for key, at in pairs if self._base < at <= seq]
         return found
 
@@ -186,8 +187,8 @@ class Tally:
         """Known events that were not sent again (rule [13]) are held and do not count."""
         for key in keys:
             chunk = self._chunks[bisect_left(self._lasts, key)]
-            place = bisect_left(chunk.keys, key)
-            assert chunk.keys[place] == key, "only a known event can become unconfirmed"
+            place = chunk.keys.index_of(key)
+            assert chunk.keys.has_at(place, key), "only a known event can become unconfirmed"
             self._uncount(chunk, place)
             self._unconfirmed += chunk.seqs[place] != _UNCONFIRMED
             chunk.seqs[place] = _UNCONFIRMED
@@ -208,7 +209,9 @@ class Tally:
         self._events += len(keys)
         while begin < len(keys):
             if not self._chunks or len(self._chunks[-1].keys) >= CHUNK_EVENTS:
-                self._chunks.append(_Chunk([], array("Q"), array("Q")))
+                if self._chunks:
+                    self._chunks[-1].keys.trim()
+                self._chunks.append(_Chunk(Keys(), array("Q"), array("Q")))
                 self._lasts.append(0)
             chunk = self._chunks[-1]
             end = begin + CHUNK_EVENTS - len(chunk.keys)
@@ -248,7 +251,9 @@ class Tally:
         parts = []
         for begin in range(0, len(chunk.keys), CHUNK_EVENTS):
             end = begin + CHUNK_EVENTS
-            part = _Chunk(chunk.keys[begin:end], chunk.digests[begin:end], chunk.seqs[begin:end])
+            part = _Chunk(
+                chunk.keys.part(begin, end), chunk.digests[begin:end], chunk.seqs[begin:end]
+            )
             part.sum_up(self._base)
             parts.append(part)
         self._chunks[at : at + 1] = parts

@@ -1,135 +1,57 @@
 """The store that the screen shows: bounded, sorted in display order, without duplicates.
 
-Chunks of parallel lists with a directory of their last keys: appending is extending the last
-chunk, a late row is found by bisection, and an index is a bisection in the chunks' starts.
+Beyond the capacity the oldest lines leave memory; a rule stands for them until they are brought
+back. Pure.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from tui.rows import RULE_LANE, Change, Line, Row, Rule, time_key, time_of
-
-CHUNK_ROWS: Final = 1024
-"""Rows of a chunk that is filled in order; it is split beyond twice as many."""
+from tui.gone import Gone, Piece
+from tui.rows import Change, Line, Row, Rule, rule_key, time_of
+from tui.store import Store, by_key
 
 CAPACITY: Final = 1_000_000
-"""Lines kept, about 400 bytes each at 130 characters: a day at 11 a second."""
-
-_FEW: Final = 16
-"""Up to so many late rows are inserted one by one; more are merged with the whole chunk."""
-
-_by_key = attrgetter("key")
+"""Lines kept, some 200 bytes each at 130 characters: a day at 11 a second."""
 
 
-class _Chunk:
-    __slots__ = ("keys", "rows")
-
-    def __init__(self, keys: list[int], rows: list[Row]) -> None:
-        self.keys = keys
-        self.rows = rows
-
-
-class Timeline:
+class Timeline(Store):
     """Rows in display order, addressed by index or by key.
 
     Args:
-        capacity: Rows kept; beyond them the oldest go, a chunk at a time, and a rule at the
-            top says how many lines went.
+        capacity: Rows kept; beyond them the oldest go, a block at a time, and a rule in their
+            place says how many lines went.
 
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Create an empty timeline."""
+        super().__init__()
         self._capacity = capacity
-        self._chunks: list[_Chunk] = []
-        self._lasts: list[int] = []  # the last key of each chunk
-        self._starts: list[int] = []  # the index of each chunk's first row, as far as valid
-        self._rows = 0
-        self._rules = 0
         self._eras: dict[int, int] = {}
-        self._floor = -1  # the last key evicted: nothing at or below it is taken any more
-        self._evicted = 0
-
-    def __len__(self) -> int:
-        """Rows, rules included."""
-        return self._rows
-
-    @property
-    def lines(self) -> int:
-        """Rows without the rules."""
-        return self._rows - self._rules
+        self._gone = Gone()
+        self._declared: dict[int, Rule] = {}  # the rules that stand for what is gone
+        self._reading = (0, -1)
 
     @property
     def evicted(self) -> int:
-        """Lines dropped so far, or never taken because they are older than what was dropped."""
-        return self._evicted
+        """Lines that are not in memory."""
+        return self._gone.lines
 
     @property
     def evicted_through_ms(self) -> int | None:
-        """The time of the newest line dropped."""
-        return None if self._floor < 0 else time_of(self._floor)
+        """The time of the newest line that is not in memory."""
+        return time_of(self._gone.pieces[-1].high) if self._gone.pieces else None
 
-    def row(self, index: int) -> Row:
-        """The row at an index.
-
-        Raises:
-            IndexError: there is none.
-
-        """
-        if not 0 <= index < self._rows:
-            msg = f"row {index} of {self._rows}"
-            raise IndexError(msg)
-        at = self._chunk_at(index)
-        return self._chunks[at].rows[index - self._starts[at]]
-
-    def rows(self, start: int, stop: int) -> list[Row]:
-        """The rows from ``start`` up to ``stop``, as far as there are any."""
-        start, stop = max(0, start), min(stop, self._rows)
-        found: list[Row] = []
-        if start >= stop:
-            return found
-        at = self._chunk_at(start)
-        offset = start - self._starts[at]
-        while len(found) < stop - start:
-            found += self._chunks[at].rows[offset : offset + stop - start - len(found)]
-            at, offset = at + 1, 0
-        return found
-
-    def iterate(self, start: int = 0) -> Iterator[Row]:
-        """The rows from an index on; the timeline must not change meanwhile."""
-        if not 0 <= start < self._rows:
-            return
-        first = self._chunk_at(start)
-        yield from self._chunks[first].rows[start - self._starts[first] :]
-        for chunk in self._chunks[first + 1 :]:
-            yield from chunk.rows
-
-    def index_of(self, key: int) -> int:
-        """The index of a key, or where it would stand: the number of rows below it."""
-        at = bisect_left(self._lasts, key)
-        if at == len(self._chunks):
-            return self._rows
-        self._count_to(at)
-        return self._starts[at] + bisect_left(self._chunks[at].keys, key)
-
-    def index_at(self, timestamp: int) -> int:
-        """The index of the first row at or after a time in ms."""
-        return self.index_of(time_key(timestamp))
-
-    def find(self, key: int) -> Row | None:
-        """The row of that key."""
-        at = bisect_left(self._lasts, key)
-        if at == len(self._chunks):
-            return None
-        chunk = self._chunks[at]
-        place = bisect_left(chunk.keys, key)
-        return chunk.rows[place] if chunk.keys[place] == key else None
+    @property
+    def gone(self) -> list[tuple[int, int, int]]:
+        """What is not in memory: first time and last time in ms, and number of lines."""
+        return [(time_of(low), time_of(high), lines) for low, high, lines, *_ in self._gone.runs()]
 
     def is_confirmed(self, line: Line) -> bool:
         """Whether the present epoch of the line's target has confirmed it (rule [6])."""
@@ -140,149 +62,210 @@ class Timeline:
         self._eras[lane] = era
         return Change(restyled=True)
 
+    # Rows come
+
     def add_many(self, rows: Iterable[Row]) -> Change:
-        """Put rows in their places; one with a known key replaces what stood there."""
-        batch = sorted(rows, key=_by_key)
+        """Put rows in their places; one with a known key replaces what stood there.
+
+        A line that belongs to what is not in memory is counted there.
+        """
+        batch = sorted(rows, key=by_key)
         if not batch:
             return Change()
-        old = self._rows
-        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=_by_key)
-        inserted, replaced = self._merge(batch[:above])
-        appended = self._append(batch[above:])
-        first = self.index_of(inserted[0]) if inserted else None
-        if first is None and appended:
-            first = old  # nothing stands between, so they begin where the rows ended
-        self._evict()
-        evicted = old + len(inserted) + appended - self._rows
-        return Change(
-            added=len(inserted) + appended,
-            appended=appended,
-            inserted=tuple(inserted),
-            first=0 if evicted else first,
-            replaced=tuple(replaced),
-            evicted=evicted,
-        )
+        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=by_key)
+        late = batch[:above]
+        return self._put(self._gone.swallow(late) if self._gone.pieces else late, batch[above:])
+
+    def confirm_many(self, lines: Iterable[Line]) -> Change:
+        """Put known lines in the places of those that were confirmed or changed.
+
+        One that is not in memory stays there: it is counted already.
+        """
+        kept = [line for line in lines if self._gone.at(line.key) is None]
+        return self.add_many(kept)
 
     def unconfirm(self, keys: Sequence[int]) -> Change:
         """Lines that a repair did not bring again (rule [13]) stay, unconfirmed."""
         found = [row for row in map(self.find, keys) if isinstance(row, Line)]
         return self.add_many([msgspec.structs.replace(line, era=-1) for line in found])
 
-    def _append(self, batch: list[Row]) -> int:
-        """Rows above all others, ascending; of equal keys the last one counts."""
-        unique = {row.key: row for row in batch}
-        if not unique:
-            return 0
-        keys, fresh = list(unique), list(unique.values())
-        self._rows += len(fresh)
-        self._rules += sum(isinstance(row, Rule) for row in fresh)
-        done = 0
-        if self._chunks and len(self._chunks[-1].keys) < CHUNK_ROWS:
-            chunk = self._chunks[-1]
-            done = CHUNK_ROWS - len(chunk.keys)
-            chunk.keys += keys[:done]
-            chunk.rows += fresh[:done]
-            self._lasts[-1] = chunk.keys[-1]
-        for begin in range(done, len(keys), CHUNK_ROWS):
-            part = keys[begin : begin + CHUNK_ROWS]
-            self._chunks.append(_Chunk(part, fresh[begin : begin + CHUNK_ROWS]))
-            self._lasts.append(part[-1])
-        return len(fresh)
+    def _put(self, late: list[Row], newest: list[Row], removed: Sequence[int] = ()) -> Change:
+        """Merge rows among the others, append those above all, and keep to the capacity.
 
-    def _merge(self, batch: list[Row]) -> tuple[list[int], list[int]]:
-        """Rows among the others, ascending; the keys that are new, and those that were known."""
-        inserted: list[int] = []
-        replaced: list[int] = []
-        low = bisect_right(batch, self._floor, key=_by_key)
-        self._evicted += sum(isinstance(row, Line) for row in batch[:low])
-        while low < len(batch):
-            at = bisect_left(self._lasts, batch[low].key)
-            high = bisect_right(batch, self._lasts[at], lo=low, key=_by_key)
-            self._merge_into(at, batch[low:high], inserted, replaced)
-            low = high
-        return inserted, replaced
+        Args:
+            late: Ascending, not above what is here, none of it in what is gone.
+            newest: Ascending, above everything.
+            removed: Keys that were taken out just now.
 
-    def _merge_into(
-        self, at: int, run: list[Row], inserted: list[int], replaced: list[int]
-    ) -> None:
-        chunk = self._chunks[at]
-        keys, rows = chunk.keys, chunk.rows
-        fresh: dict[int, Row] = {}
-        for row in run:
-            place = bisect_left(keys, row.key)
-            if keys[place] == row.key:
-                rows[place] = row
-                replaced.append(row.key)
-            else:
-                fresh[row.key] = row
-        if not fresh:
-            return
-        if len(fresh) <= _FEW:
-            for key, row in fresh.items():
-                place = bisect_left(keys, key)
-                keys.insert(place, key)
-                rows.insert(place, row)
-        else:
-            merged = dict(zip(keys, rows, strict=True)) | fresh
-            keys[:] = sorted(merged)
-            rows[:] = map(merged.__getitem__, keys)
-        inserted += fresh
-        self._rows += len(fresh)
-        self._rules += sum(isinstance(row, Rule) for row in fresh.values())
-        del self._starts[at + 1 :]
-        if len(keys) > 2 * CHUNK_ROWS:
-            self._split(at)
-
-    def _split(self, at: int) -> None:
-        keys, rows = self._chunks[at].keys, self._chunks[at].rows
-        parts = [
-            _Chunk(keys[begin : begin + CHUNK_ROWS], rows[begin : begin + CHUNK_ROWS])
-            for begin in range(0, len(keys), CHUNK_ROWS)
-        ]
-        self._chunks[at : at + 1] = parts
-        self._lasts[at : at + 1] = [part.keys[-1] for part in parts]
-        del self._starts[at:]
-
-    def _evict(self) -> None:
-        chunks = len(self._chunks)
-        while len(self._chunks) > 1 and self._rows - len(self._chunks[0].keys) >= self._capacity:
-            chunk = self._chunks.pop(0)
-            del self._lasts[0]
-            rules = sum(isinstance(row, Rule) for row in chunk.rows)
-            self._rows -= len(chunk.rows)
-            self._rules -= rules
-            self._evicted += len(chunk.rows) - rules
-            self._floor = chunk.keys[-1]
-        if len(self._chunks) < chunks:
-            self._starts.clear()
-            self._declare_eviction()
-
-    def _declare_eviction(self) -> None:
-        """The rule at the top; the one before went with the chunk that it stood in."""
-        self._floor |= RULE_LANE
-        at = time_of(self._floor)
-        rule = Rule(
-            key=self._floor,
-            kind="evicted",
-            target=None,
-            from_ms=0,
-            through_ms=at,
-            count=self._evicted,
+        """
+        old = self._rows + len(removed)
+        inserted, replaced = self._merge(late)
+        appended = self._append(newest)
+        first = self.index_of(inserted[0]) if inserted else None
+        if first is None and appended:
+            first = old  # nothing stands between, so they begin where the rows ended
+        out = [(key, key) for key in removed] + self._evict()
+        new, other, gone = self._declare()
+        out += [(key, key) for key in gone]
+        inserted = sorted([*inserted, *new])
+        if out or new:
+            first = 0
+        return Change(
+            added=len(inserted) + appended,
+            appended=appended,
+            inserted=tuple(inserted),
+            first=first,
+            replaced=(*replaced, *other),
+            evicted=old + len(inserted) + appended - self._rows,
+            removed=tuple(out),
         )
-        chunk = self._chunks[0]
-        place = bisect_left(chunk.keys, rule.key)
-        chunk.keys.insert(place, rule.key)
-        chunk.rows.insert(place, rule)
-        self._rows += 1
-        self._rules += 1
 
-    def _chunk_at(self, index: int) -> int:
-        self._count_to(len(self._chunks) - 1)
-        return bisect_right(self._starts, index) - 1
+    # Lines leave and come back
 
-    def _count_to(self, at: int) -> None:
-        """Make the starts valid up to chunk ``at``."""
-        starts = self._starts
-        while len(starts) <= at:
-            last = len(starts) - 1
-            starts.append(starts[last] + len(self._chunks[last].keys) if starts else 0)
+    def read_at(self, low: int, high: int) -> None:
+        """What is being read, as keys: it stays, whatever else must go."""
+        self._reading = (low, high)
+
+    def gone_at(self, key: int) -> Piece | None:
+        """The piece that is not in memory and that a key belongs to."""
+        return self._gone.at(key)
+
+    def gone_for(self, rule: Rule, *, from_above: bool) -> Piece | None:
+        """A piece of what a rule stands for: the newest, or the oldest where read from above."""
+        piece = self._gone.at(rule.key)
+        while piece is not None and from_above:
+            below = self._gone.at(piece.low - 1)
+            if below is None:
+                break
+            piece = below
+        return piece
+
+    def note(self, piece: Piece, state: str, reason: str = "") -> Change:
+        """Say in the rule what is being done about a piece."""
+        piece.state, piece.reason = state, reason
+        self._gone.is_changed = True
+        return self._put([], [])
+
+    def restore(self, piece: Piece, lines: Sequence[Line], through: int | None = None) -> Change:
+        """The lines of a piece are back: all that there are of it.
+
+        Args:
+            piece: What was not in memory.
+            lines: Its lines; where they are fewer than went, a rule says so.
+            through: The last key that they reach to, where they are only the beginning of it.
+
+        """
+        stale = self._undeclare(piece)
+        if through is not None:
+            piece = self._gone.cut(piece, through, len(lines))
+        self._gone.take(piece)
+        late = piece.late
+        rows: list[Row] = [
+            msgspec.structs.replace(one, late_ms=late[one.key]) if one.key in late else one
+            for one in lines
+        ]
+        missing = piece.count - len(lines)
+        if missing > 0:
+            rows.append(_missing(piece, missing))
+        low, high = self._reading
+        reads = (min(low, piece.low), max(high, piece.high)) if low <= high else (0, piece.high)
+        self._reading = reads
+        return self._put(sorted([*rows, *piece.rules], key=by_key), [], stale)
+
+    def _undeclare(self, piece: Piece) -> list[int]:
+        """Take out the rule that a piece stands behind."""
+        for low, high, *_ in self._gone.runs():
+            if low <= piece.low <= high and self._declared.pop(high, None) is not None:
+                self._remove(high)
+                return [high]
+        return []
+
+    def _evict(self) -> list[tuple[int, int]]:
+        """Keep to the capacity; the ranges of keys that are gone."""
+        out: list[tuple[int, int]] = []
+        while (at := self._victim()) is not None:
+            floor = self._lasts[at - 1] + 1 if at else 0
+            block = self._drop(at)
+            rows = block.all_rows(self._memory)
+            out.append((min(floor, rows[0].key), rows[-1].key))
+            self._memory.forget([row.key for row in rows])
+            for part in self._between_rules(rows):
+                self._put_away(part, max(floor, self._gone.floor(part[-1].key)))
+            self._gone.is_changed = True
+        return out
+
+    def _victim(self) -> int | None:
+        """The oldest block that can be spared; never the last one, nor what is being read."""
+        low, high = self._reading
+        for at in range(len(self._blocks) - 1):
+            if self._rows - len(self._blocks[at]) < self._capacity:
+                return None
+            if high < low or self._lasts[at] < low or (at and self._lasts[at - 1] >= high):
+                return at
+        return None
+
+    def _between_rules(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """The rows of a block without the rules that stand for what is gone, parted by them."""
+        part: list[Row] = []
+        for row in rows:
+            if self._declared.pop(row.key, None) is None:
+                part.append(row)
+            elif part:
+                yield part
+                part = []
+        if part:
+            yield part
+
+    def _put_away(self, rows: list[Row], floor: int) -> None:
+        lines = [row for row in rows if isinstance(row, Line)]
+        rules = [row for row in rows if isinstance(row, Rule)]
+        self._gone.put(
+            Piece(
+                floor,
+                rows[-1].key,
+                len(lines),
+                lines[0].key if lines else floor,
+                {line.key: line.late_ms for line in lines if line.late_ms},
+                rules,
+            )
+        )
+
+    def _declare(self) -> tuple[list[int], list[int], list[int]]:
+        """Have a rule stand for each run of what is gone; keys of new, other and former ones."""
+        if not self._gone.is_changed:
+            return [], [], []
+        self._gone.is_changed = False
+        wanted = {
+            run.high: Rule(
+                key=run.high,
+                kind="evicted",
+                target=None,
+                from_ms=time_of(run.low),
+                through_ms=time_of(run.high),
+                state=run.state,
+                reason=run.reason,
+                count=run.lines,
+            )
+            for run in self._gone.runs()
+        }
+        stale = [key for key in self._declared if key not in wanted]
+        for key in stale:
+            del self._declared[key]
+            self._remove(key)
+        changed = [rule for key, rule in wanted.items() if self._declared.get(key) != rule]
+        self._declared.update((rule.key, rule) for rule in changed)
+        new, other = self._merge(sorted(changed, key=by_key))
+        return new, other, stale
+
+
+def _missing(piece: Piece, lines: int) -> Rule:
+    """Fewer lines came back than had left memory."""
+    return Rule(
+        key=rule_key(time_of(piece.high), lines),
+        kind="lost",
+        target=None,
+        from_ms=time_of(piece.low),
+        through_ms=time_of(piece.high),
+        reason=f"{lines:,} lines that had left memory are not there any more",
+        count=lines,
+    )

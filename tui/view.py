@@ -6,7 +6,7 @@ at once and a long log never holds up a key; meanwhile and afterwards it takes i
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -58,11 +58,10 @@ class Sieve:
 
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""
-        if change.evicted:
-            oldest = self._timeline.row(0).key if len(self._timeline) else 0
-            gone = bisect_left(self.keys, oldest)
-            self._rule_keys.difference_update(self.keys[:gone])
-            del self.keys[:gone]
+        for low, high in change.removed:
+            begin, end = bisect_left(self.keys, low), bisect_right(self.keys, high)
+            self._rule_keys.difference_update(self.keys[begin:end])
+            del self.keys[begin:end]
         for key in self._passing(self._unseen(change)):
             if not self.has(key):
                 insort(self.keys, key)
@@ -77,10 +76,6 @@ class Sieve:
             row = self._timeline.find(key)
             if row is not None and key >= self._from:
                 unseen[key] = row
-        if change.evicted and size:
-            rule = self._timeline.row(0)  # which declares it
-            if rule.key >= self._from:
-                unseen[rule.key] = rule
         self._last = max(self._last, *unseen) if unseen else self._last
         return list(unseen.values())
 

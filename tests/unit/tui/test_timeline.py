@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.told import line
 from tui.rows import Line, Rule, describe, line_key, rule_key, time_key
-from tui.timeline import CHUNK_ROWS, Timeline
+from tui.store import CHUNK_ROWS
+from tui.timeline import Timeline
 
 
 def lines(*keys: int) -> list[Line]:
