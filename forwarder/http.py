@@ -218,7 +218,9 @@ class Api:
 
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
         yield None
-        text = metrics.render(self._covered(authorization), self.requests)
+        text = metrics.render(
+            self._covered(authorization), metrics.Process(self.requests, self.refused)
+        )
         return Answer(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 
     def _tail(self, query: str, authorization: str | None, _now_ms: int) -> Steps:

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
+from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from forwarder.guard import Reason
 from forwarder.hub import Hub
+from forwarder.sources.contract import Counts, LiveState
+from forwarder.sources.inlet import LiveCounts
 from wire.messages import GapState, UpstreamState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +43,21 @@ def _one(read: Callable[[Hub], float]) -> Callable[[Hub], Iterable[Value]]:
 def _states(hub: Hub) -> Iterable[Value]:
     state = hub.feed.upstream.state
     return [((one,), float(one == state)) for one in get_args(UpstreamState)]
+
+
+def _live_states(hub: Hub) -> Iterable[Value]:
+    state = "poll" if hub.live is None else hub.live.status.state
+    return [((one,), float(one == state)) for one in get_args(LiveState)]
+
+
+def _live_events(hub: Hub) -> Iterable[Value]:
+    counts = LiveCounts() if hub.live is None else hub.live.counts
+    return [((name,), float(count)) for name, count in asdict(counts).items()]
+
+
+def _live_records(hub: Hub) -> Iterable[Value]:
+    counts = None if hub.live is None else hub.live.path_counts
+    return [((name,), float(count)) for name, count in asdict(counts or Counts()).items()]
 
 
 def _gaps(hub: Hub) -> Iterable[Value]:
@@ -98,6 +117,48 @@ METRICS: Final[Sequence[Metric]] = (
         _one(lambda hub: (hub.feed.upstream.lag_ms or 0) / 1000),
     ),
     Metric(
+        "gapless_live_path_state",
+        "gauge",
+        "1 for how news come in: by polls, or by a live path that is only a hint, relied on, "
+        "late, or down.",
+        _live_states,
+        ("state",),
+    ),
+    Metric(
+        "gapless_live_events_total",
+        "counter",
+        "Events of the live path: rows, known ones, hints to scan, refused ones, and ones that "
+        "conflict with what is known.",
+        _live_events,
+        ("outcome",),
+    ),
+    Metric(
+        "gapless_live_records_total",
+        "counter",
+        "Records of the stream that the live path reads (others' log groups included), what was "
+        "the matter with them, and calls that were throttled or failed.",
+        _live_records,
+        ("outcome",),
+    ),
+    Metric(
+        "gapless_live_confirmed_total",
+        "counter",
+        "Events of the live path that a scan has returned with the same id and text.",
+        _one(lambda hub: hub.group.witness.agreement.returned_count),
+    ),
+    Metric(
+        "gapless_live_missed_total",
+        "counter",
+        "Events that scans found and that the live path did not bring in time.",
+        _one(lambda hub: hub.group.witness.punctuality.missed_count),
+    ),
+    Metric(
+        "gapless_live_repaired_total",
+        "counter",
+        "Events that polls found after the live path had had its chance: repairs.",
+        _one(lambda hub: hub.group.witness.repaired_count),
+    ),
+    Metric(
         "gapless_viewers",
         "gauge",
         "Viewers that are connected.",
@@ -151,25 +212,57 @@ METRICS: Final[Sequence[Metric]] = (
     ),
 )
 
-HTTP_REQUESTS: Final = "gapless_http_requests_total"
-"""The one metric that is not a log group's: answers over HTTP by status."""
 
-_HTTP_HELP: Final = "Answers over HTTP."
+class Process(msgspec.Struct, frozen=True):
+    """What is not a log group's."""
+
+    http_requests: Mapping[int, int] = {}
+    """Answers over HTTP by status."""
+    refused: Mapping[Reason, int] = {}
+    """Refusals by reason."""
 
 
-def render(hubs: Sequence[Hub], http_requests: Mapping[int, int]) -> bytes:
-    """All metrics as Prometheus text; ``http_requests`` is counted by status."""
+class ProcessMetric(msgspec.Struct, frozen=True):
+    """One metric of the process."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    read: Callable[[Process], Iterable[Value]]
+    labels: tuple[str, ...] = ()
+
+
+PROCESS_METRICS: Final[Sequence[ProcessMetric]] = (
+    ProcessMetric(
+        "gapless_http_requests_total",
+        "counter",
+        "Answers over HTTP.",
+        lambda process: [((str(k),), float(v)) for k, v in sorted(process.http_requests.items())],
+        ("status",),
+    ),
+    ProcessMetric(
+        "gapless_refused_total",
+        "counter",
+        "Connections and requests refused, and viewers sent away for what they did.",
+        lambda process: [((one,), float(process.refused.get(one, 0))) for one in get_args(Reason)],
+        ("reason",),
+    ),
+)
+
+
+def render(hubs: Sequence[Hub], process: Process) -> bytes:
+    """All metrics as Prometheus text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now(hubs, http_requests))
+    registry.register(_Now(hubs, process))
     return generate_latest(registry)
 
 
 class _Now(Collector):
     """The values at the moment at which they are asked for."""
 
-    def __init__(self, hubs: Sequence[Hub], http_requests: Mapping[int, int]) -> None:
+    def __init__(self, hubs: Sequence[Hub], process: Process) -> None:
         self._hubs = hubs
-        self._http_requests = http_requests
+        self._process = process
 
     def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
         """What ``generate_latest`` calls."""
@@ -179,10 +272,11 @@ class _Now(Collector):
                 for labels, value in metric.read(hub):
                     family.add_metric((hub.group.name, *labels), value)
             yield family
-        family = _family(HTTP_REQUESTS, "counter", _HTTP_HELP, ("status",))
-        for status, count in sorted(self._http_requests.items()):
-            family.add_metric((str(status),), count)
-        yield family
+        for one in PROCESS_METRICS:
+            family = _family(one.name, one.kind, one.help, one.labels)
+            for labels, value in one.read(self._process):
+                family.add_metric(labels, value)
+            yield family
 
 
 def _family(

@@ -83,11 +83,15 @@ class Part:
     """A running ``gapless`` command; ends with the ``with`` block, by its process id."""
 
     def __init__(
-        self, *arguments: str, state: Path, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        state: Path,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "gapless"),
     ) -> None:
         self.arguments = arguments
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gapless", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -213,7 +217,13 @@ def clean_environment(
 
 
 def forwarder(
-    group: str, endpoint: str, state: Path, *options: str, port: int = 0, journal: str = "journal"
+    group: str,
+    endpoint: str,
+    state: Path,
+    *options: str,
+    port: int = 0,
+    journal: str = "journal",
+    program: Sequence[str] = ("-m", "gapless"),
 ) -> Part:
     """``gapless forward`` of one log group against an endpoint, with a journal in ``state``."""
     arguments: Sequence[str] = (
@@ -229,4 +239,4 @@ def forwarder(
         str(state / f"{journal}.sqlite3"),
         *options,
     )
-    return Part(*arguments, state=state)
+    return Part(*arguments, state=state, program=program)

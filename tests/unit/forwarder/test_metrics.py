@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forwarder.hub import Hub
-from forwarder.metrics import HTTP_REQUESTS, METRICS, render
+from forwarder.metrics import METRICS, PROCESS_METRICS, Metric, Process, ProcessMetric, render
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import NOW, event, log_group
 from wire.messages import Upstream
@@ -11,8 +11,9 @@ from wire.query import TailQuery
 def test_every_metric_of_the_table_is_there_and_named_as_is_usual() -> None:
     group = log_group([event(1)])
     hub = Hub(group, FakeFeed(group))
-    text = render([hub], {}).decode()
-    for metric in METRICS:
+    text = render([hub], Process()).decode()
+    table: list[Metric | ProcessMetric] = [*METRICS, *PROCESS_METRICS]
+    for metric in table:
         assert f"# TYPE {metric.name} {metric.kind}" in text
         assert metric.name.startswith("gapless_")
         assert metric.name.endswith("_total") == (metric.kind == "counter")
@@ -30,7 +31,7 @@ def test_values_are_those_of_the_moment() -> None:
     hub.progress()
     while viewer.session.next(NOW) is not None:
         pass
-    lines = render([hub], {200: 3, 404: 1}).decode().splitlines()
+    lines = render([hub], Process({200: 3, 404: 1}, {"token": 5})).decode().splitlines()
     for line in (
         'gapless_journal_head_seq{group="/app"} 2.0',
         'gapless_viewers{group="/app"} 1.0',
@@ -40,11 +41,13 @@ def test_values_are_those_of_the_moment() -> None:
         'gapless_upstream_state{group="/app",state="ok"} 0.0',
         'gapless_gaps_total{group="/app",state="suspected"} 1.0',
         'gapless_ready{group="/app"} 1.0',
-        HTTP_REQUESTS + '{status="200"} 3.0',
-        HTTP_REQUESTS + '{status="404"} 1.0',
+        'gapless_http_requests_total{status="200"} 3.0',
+        'gapless_http_requests_total{status="404"} 1.0',
+        'gapless_refused_total{reason="token"} 5.0',
+        'gapless_refused_total{reason="sockets"} 0.0',
     ):
         assert line in lines
 
 
 def test_without_hubs_there_are_names_alone() -> None:
-    assert b"gapless_viewers" in render([], {})
+    assert b"gapless_viewers" in render([], Process())
