@@ -13,6 +13,7 @@ from forwarder.errors import ConfigError
 from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.limits import Limits
 from forwarder.reconciler import POLL_MS
+from forwarder.sources.stream import parse_stream
 from wire.limits import HEARTBEAT_MS
 
 MINUTE_MS: Final = 60_000
@@ -58,7 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The log groups to serve."""
     aws: AwsOptions = AwsOptions()
     live: str = "auto"
-    """The live path: ``auto`` or ``poll``, which is the same for now."""
+    """The live path: ``poll``, ``kinesis:STREAM`` (a name or ARN), or ``auto``: the stream that
+    the log group's subscription filter fills, polls where there is none."""
 
     host: str = "127.0.0.1"
     port: int = 8765
@@ -132,10 +134,11 @@ def _check_groups(groups: tuple[str, ...]) -> None:
 
 
 def _check_live(live: str) -> None:
-    if live in _LIVE:
+    kind, _, stream = live.partition(":")
+    if live in _LIVE or (kind == "kinesis" and parse_stream(stream) is not None):
         return
-    if live.startswith("kinesis:"):
-        msg = "--live kinesis:STREAM is not supported yet: use --live poll"
+    if kind == "kinesis":
+        msg = f"--live kinesis:{stream[:100]!r} is not the name or ARN of a Kinesis stream"
     else:
-        msg = f"--live {live[:100]!r} is not known: use auto or poll"
+        msg = f"--live {live[:100]!r} is not known: use auto, poll or kinesis:STREAM"
     raise ConfigError(msg)

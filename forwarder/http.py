@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -17,6 +18,7 @@ from forwarder import metrics
 from forwarder.guard import Reason
 from forwarder.hub import Hub
 from forwarder.pagination import LogsPages, NeedsBodies, Refusal
+from forwarder.sources.inlet import LiveStatus
 from forwarder.tokens import Tokens, Verdict
 from wire.codec import encode
 from wire.digest import digest_hex
@@ -205,10 +207,21 @@ class Api:
         yield None
         return Answer(HTTPStatus.OK, encode(hub.group.executions(now_ms)))
 
-    def _groups(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
+    def _groups(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
+        """The names; with ``detail`` how the news of each come in as well."""
         yield None
-        names = [hub.group.name for hub in self._covered(authorization)]
-        return Answer(HTTPStatus.OK, encode(names))
+        hubs = self._covered(authorization)
+        if "detail" not in parse_qs(query, keep_blank_values=True):
+            return Answer(HTTPStatus.OK, encode([hub.group.name for hub in hubs]))
+        polled = LiveStatus("poll", None, None)
+        details = [
+            {
+                "group": hub.group.name,
+                "live": polled if hub.live is None else hub.live.status,
+            }
+            for hub in hubs
+        ]
+        return Answer(HTTPStatus.OK, encode(details))
 
     def _viewers(self, _query: str, authorization: str | None, now_ms: int) -> Steps:
         yield None

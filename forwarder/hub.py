@@ -17,6 +17,7 @@ from forwarder.marks import Proved
 from forwarder.records import GapRecord, Notice, Reset, ScanDone
 from forwarder.session import Session
 from forwarder.slices import Slices
+from forwarder.sources.inlet import GroupInlet
 from forwarder.tokens import Verdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
@@ -162,6 +163,8 @@ class Hub:
         """Join a log group to its feed, whose ``on_progress`` must be this hub's ``progress``."""
         self.group = group
         self.feed = feed
+        self.live: GroupInlet | None = None
+        """The live path's side of the log group; None where there are only polls."""
         self.tallies = Tallies()
         self.slices = Slices(group.journal)
         """Frames shared by viewers with the same filter at the same cursor."""

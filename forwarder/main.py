@@ -30,6 +30,8 @@ from forwarder.lifecycle import Lifecycle
 from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Limits
 from forwarder.reconciler import Schedule
 from forwarder.server import Server
+from forwarder.sources.inlet import GroupInlet
+from forwarder.sources.live import LivePaths
 from forwarder.tokens import TokenFile, Tokens
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             feed.on_progress = hub.progress
             hubs[group.name] = hub
             feeds.append(feed)
+        live = _live(config, cloudwatch, hubs, feeds)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         server = Server(
             Api(hubs, tokens),
@@ -112,13 +115,14 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         stack.push_async_callback(server.stop, GOODBYE)
         await _bind(server, config, tls)
         await _check(cloudwatch, journals)
+        await live.check()
         watchers = await _watchers(config, [hub.group for hub in hubs.values()], stack)
         await _accept(server, config)
         ready(_ready(config, server.port, journals[0].epoch))
         # What the start made stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        runs: list[_Runs] = [*feeds, *watchers]
+        runs: list[_Runs] = [*feeds, live, *watchers]
         if token_file is not None:
             token_file.on_change = server.tokens_changed
             runs.append(token_file)
@@ -143,6 +147,19 @@ def lifecycle_of(text: str) -> Lifecycle:
         return Lifecycle.idle(sum(int(count or 0) * unit_ms for count, unit_ms in units))
     msg = f"--lifecycle {text[:100]!r} is not ecs:CLUSTER, pattern:RE or idle:DURATION (idle:30s)"
     raise LifecycleError(msg)
+
+
+def _live(
+    config: Config, cloudwatch: CloudWatch, hubs: dict[str, Hub], feeds: list[Feed]
+) -> LivePaths:
+    """The live paths, and each log group's side of them; with ``poll`` there are none."""
+    inlets: dict[str, GroupInlet] = {}
+    if config.live != "poll":
+        for (name, hub), feed in zip(hubs.items(), feeds, strict=True):
+            inlets[name] = hub.live = GroupInlet(
+                hub.group, feed, clock=wall_clock_ms, on_progress=hub.progress
+            )
+    return LivePaths(config.live, config.aws, cloudwatch, inlets)
 
 
 async def _watchers(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from gapless.identity import AwsChoice
 from gapless.targets import Target, TargetError, parse_target
@@ -19,6 +20,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 """Name or ARN of an ECS cluster (Amazon ECS API reference, CreateCluster)."""
+_STREAM: Final = re.compile(
+    r"(arn:[a-z0-9-]+:kinesis:[a-z0-9-]+:[0-9]{12}:stream/)?[\w.-]{1,128}", re.ASCII
+)
+"""Name or ARN of a Kinesis stream (Kinesis API reference, StreamName and StreamARN)."""
 _SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -166,6 +171,33 @@ class LifecycleType(TextType):
         return text
 
 
+class LiveType(TextType):
+    """``auto``, ``poll`` or ``kinesis:STREAM``, checked; handed on as text."""
+
+    name = "live"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Text that the forwarder understands."""
+        text = super().convert(value, param, ctx)
+        kind, _, stream = text.partition(":")
+        if text not in ("auto", "poll") and (kind != "kinesis" or not _STREAM.fullmatch(stream)):
+            self.fail(f"{text[:80]!r} is not auto, poll or kinesis:STREAM", param, ctx)
+        return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """What it can begin with."""
+        _ = ctx, param
+        known = ("auto", "poll", "kinesis:")
+        return [CompletionItem(one) for one in known if one.startswith(incomplete)]
+
+
 DURATION: Final = DurationType()
 TIME: Final = TimeType()
 SIZE: Final = SizeType()
@@ -173,6 +205,7 @@ TARGET: Final = TargetType()
 TEXT: Final = TextType()
 PATTERN: Final = PatternType()
 LIFECYCLE: Final = LifecycleType()
+LIVE: Final = LiveType()
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)

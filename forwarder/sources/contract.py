@@ -32,12 +32,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """The events of one record; ``refused`` counts those that the protocol has no place for."""
+    """The events of one record."""
 
     group: str
     source: Source
     events: list[LogEvent]
     refused: int = 0
+    """Events of it that the protocol has no place for."""
+    arrived_ms: int | None = None
+    """When it reached the path, by the clock of AWS: by then its events were ingested."""
 
 
 class Inlet(Protocol):

@@ -1,8 +1,9 @@
-"""The shards of one Kinesis stream: which to read when, and from where. Pure: time is an argument.
+"""The shards of one Kinesis stream: which to read when, and from where.
 
-A stream is split and merged as it runs: a shard that was closed is read to its end before its
-children begin, and children are found by listing the shards again. A list or a position that is
-wrong costs time only, since nothing is believed to be complete on account of it.
+Pure: time is an argument, in ms of any one clock. A stream is split and merged as it runs: a shard
+that was closed is read to its end before its children begin, and children are found by listing the
+shards again. A list or a position that is wrong costs time only, since nothing is believed to be
+complete on account of it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Position(msgspec.Struct, frozen=True):
 
     type: Literal["LATEST", "TRIM_HORIZON", "AFTER_SEQUENCE_NUMBER", "AT_TIMESTAMP"]
     sequence: str | None = None
-    at_ms: int | None = None
+    ago_ms: int | None = None
 
 
 LATEST: Final = Position("LATEST")
@@ -93,13 +94,12 @@ class _Shard:
         self.turn: int | None = None
         self.is_done = False
 
-    @property
-    def position(self) -> Position:
+    def position(self, now_ms: int) -> Position:
         """From where to go on: after what was read, else about when, else where it began."""
         if self.last is not None:
             return Position("AFTER_SEQUENCE_NUMBER", sequence=self.last)
         if self.read_ms is not None and self.begin == LATEST:
-            return Position("AT_TIMESTAMP", at_ms=self.read_ms - MARGIN_MS)
+            return Position("AT_TIMESTAMP", ago_ms=now_ms - self.read_ms + MARGIN_MS)
         return self.begin
 
     def is_at_end(self) -> bool:
@@ -129,6 +129,10 @@ class Shards:
     def is_list_due(self, now_ms: int) -> bool:
         """Whether to list the shards now."""
         return self._list_ms <= now_ms
+
+    def list_begun(self, now_ms: int) -> None:
+        """The shards are being listed; ``listed`` or ``list_failed`` follows."""
+        self._list_ms = now_ms + LIST_EVERY_MS
 
     def listed(self, shards: Sequence[ShardInfo], now_ms: int) -> None:
         """All shards as ListShards has them; those that it has no more are forgotten.
@@ -179,7 +183,7 @@ class Shards:
         for name, shard in self._shards.items():
             if self._may_run(shard) and shard.next_ms <= now_ms:
                 shard.turn = next(self._turns)
-                position = shard.position if shard.iterator is None else None
+                position = shard.position(now_ms) if shard.iterator is None else None
                 steps.append(Step(name, shard.turn, position, shard.iterator))
         return steps
 

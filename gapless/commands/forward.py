@@ -24,6 +24,7 @@ from gapless.options import (
     DURATION,
     FILE,
     LIFECYCLE,
+    LIVE,
     PATH,
     PORT,
     SIZE,
@@ -45,10 +46,13 @@ _ANY_PORT_MAX: Final = 64
 @click.argument("groups", type=TEXT, nargs=-1, required=True, metavar="GROUP...")
 @click.option(
     "--live",
-    type=click.Choice(["auto", "poll"]),
+    type=LIVE,
+    metavar="auto|poll|kinesis:STREAM",
     default="auto",
     show_default=True,
-    help="Where live events come from.",
+    help="Where live events come from: from polls; from a Kinesis stream (name or ARN) that a "
+    "subscription filter fills; auto: from that stream where the log group has such a filter, "
+    "else from polls. Whatever they come from, only whole scans prove anything.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=PORT, default=8765, show_default=True, help="0 = any free one.")

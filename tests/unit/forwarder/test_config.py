@@ -29,8 +29,9 @@ def test_defaults_are_those_of_the_command_line() -> None:
         ({"groups": ("two words",)}, "name of a log group"),
         ({"groups": ("x" * 513,)}, "name of a log group"),
         ({"groups": ("a", "b", "a")}, "twice"),
-        ({"live": "kinesis:stream"}, "not supported yet: use --live poll"),
-        ({"live": "push"}, "use auto or poll"),
+        ({"live": "kinesis:a stream"}, "not the name or ARN of a Kinesis stream"),
+        ({"live": "kinesis:"}, "not the name or ARN of a Kinesis stream"),
+        ({"live": "push"}, "use auto, poll or kinesis:STREAM"),
         ({"port": -1}, "port"),
         ({"port": 65_536}, "port"),
         ({"tls_cert": Path("cert.pem")}, "--tls-key"),
@@ -47,7 +48,10 @@ def test_what_can_not_work_is_refused_in_one_line(given: dict[str, Any], told: s
     assert raised.value.exit_code == 2
 
 
-@pytest.mark.parametrize("live", ["auto", "poll"])
+@pytest.mark.parametrize(
+    "live",
+    ["auto", "poll", "kinesis:s", "kinesis:arn:aws:kinesis:eu-west-1:123456789012:stream/s"],
+)
 def test_live_paths_that_there_are(live: str) -> None:
     assert Config(groups=("g",), live=live).live == live
 

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from gapless.identity import AwsChoice
-from gapless.options import DURATION, PATTERN, SIZE, TARGET, TEXT, TIME, aws_choice
+from gapless.options import DURATION, LIVE, PATTERN, SIZE, TARGET, TEXT, TIME, aws_choice
 from gapless.targets import GroupTarget
 
 
@@ -16,6 +16,8 @@ def test_values_that_can_be_meant() -> None:
     assert TARGET.convert("/jobs", None, None) == GroupTarget("/jobs")
     assert PATTERN.convert("a|b", None, None) == "a|b"
     assert TEXT.convert("a b", None, None) == "a b"
+    for live in ("auto", "poll", "kinesis:jobs", "kinesis:arn:aws:kinesis:r:123456789012:stream/s"):
+        assert LIVE.convert(live, None, None) == live
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,9 @@ def test_values_that_can_be_meant() -> None:
         (PATTERN, "("),
         (PATTERN, ""),
         (TEXT, ""),
+        (LIVE, "push"),
+        (LIVE, "kinesis:"),
+        (LIVE, "kinesis:a b"),
     ],
 )
 def test_values_that_can_t(kind: click.ParamType[object], value: str) -> None:
