@@ -12,6 +12,7 @@ from tui.finding import Finding
 from tui.format import TimeMode
 from tui.going import Going
 from tui.palette import Palette
+from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Line
 from tui.side import Side
@@ -34,6 +35,7 @@ class Actions(App[None]):
     _going: Going
     _keys: KeyBar
     _palette: Palette
+    _plotting: Plotting
     _prompt: Prompt
     _side: Side
     _streaming: Streaming
@@ -125,6 +127,13 @@ class Actions(App[None]):
         self._side.close()
         self._streaming.open()
 
+    def action_histogram(self) -> None:
+        """Open the histogram, or close it."""
+        if self._plotting.close():
+            self.log_view.focus()
+        else:
+            self._plotting.open()
+
     def action_all_streams(self) -> None:
         """No stream is left out any more."""
         self._streaming.ask("all", "")
@@ -180,7 +189,7 @@ class Actions(App[None]):
         """Close what is open; then take back the search, then the filters."""
         if self.screen.has_class("-full"):
             self.action_full()
-        elif self._side.close() or self._streaming.close():
+        elif self._side.close() or self._streaming.close() or self._plotting.close():
             self.log_view.focus()
         elif not self._finding.clear():
             self._say("nothing to close: q quits")

@@ -35,6 +35,7 @@ from tui.going import Going
 from tui.harmless import harmless
 from tui.levels import level_of
 from tui.palette import Depth, Palette, Tones
+from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Change
 from tui.side import Side
@@ -42,6 +43,7 @@ from tui.streaming import Streaming
 from tui.strips import Strips
 from tui.view import View
 from tui.widgets.chip_bar import ChipBar
+from tui.widgets.histogram import Histogram
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.log_view import LogView
 from tui.widgets.pane import Pane
@@ -69,6 +71,7 @@ class ViewerApp(Actions):
     TITLE = "gapless"
     BINDINGS: ClassVar[list[BindingType]] = textual_bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-high")]  # noqa: RUF012 - likewise
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
@@ -136,13 +139,17 @@ class ViewerApp(Actions):
             keep,
             self._say,
             self._run,
-            lambda: (clock(), self._zone_shown),
+            self._now,
         )
         self._streaming = Streaming(timeline, self._finding, self._run)
         self._stream_pane = StreamPane(
             self._palette, self._streaming.ask, ascii_only=self._ascii_only
         )
         self._streaming.fill(self._stream_pane)
+        self._histogram = Histogram(
+            self._palette, self._going.to_moment, ascii_only=self._ascii_only
+        )
+        self._plotting = Plotting(self._histogram, engine, self._finding, self._run, self._now)
         self._change = Change()
         self._ending: Ending | None = None
         self._note = ""
@@ -155,6 +162,7 @@ class ViewerApp(Actions):
             yield self.log_view
             yield self._pane
             yield self._stream_pane
+        yield self._histogram
         yield self._chips
         yield self._bottom
         yield self._prompt
@@ -196,6 +204,7 @@ class ViewerApp(Actions):
         change, self._change = self._change, Change()
         self._finding.apply(change)
         self._streaming.apply(change)
+        self._plotting.apply(change)
         self.log_view.flush(change)
 
     def filter_by(
@@ -217,6 +226,7 @@ class ViewerApp(Actions):
         self._show_bars()
         self._side.refresh("connection")
         self._streaming.refresh()
+        self._plotting.refresh()
 
     def _spans_days(self) -> bool:
         """Whether the clock alone would not tell when the oldest line was."""
@@ -231,6 +241,9 @@ class ViewerApp(Actions):
     @property
     def _zone_shown(self) -> tzinfo:
         return self._zone if self.log_view.time is TimeMode.LOCAL else UTC
+
+    def _now(self) -> tuple[int, tzinfo]:
+        return self._clock(), self._zone_shown
 
     def _show_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
@@ -265,7 +278,7 @@ class ViewerApp(Actions):
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()
-        panes = (self._pane, self._stream_pane)
+        panes = (self._pane, self._stream_pane, self._histogram)
         for part in (self.log_view, *panes, self._top, self._chips, self._bottom, self._keys):
             part.set_palette(self._palette)
 
@@ -290,6 +303,7 @@ class ViewerApp(Actions):
         """The cursor is elsewhere, or lines came."""
         self._show_bars()
         self._side.refresh("detail")
+        self._plotting.follow(self.log_view.current())
 
     def on_log_view_opened(self) -> None:
         """A line was clicked twice."""

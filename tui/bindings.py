@@ -114,6 +114,8 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("s", "streams: lines of each, on and off, only this one", LOOK,
         (Act("s", "streams", "Streams"),), label="streams", footer=9,
         departs="less saves a piped input; lnav moves to the next slow line"),
+    Key("h", "histogram: volume over time by level, gaps and backfills", LOOK,
+        (Act("h", "histogram", "Histogram"),), departs="less lists its keys; lnav has i"),
     Key("t", "time: UTC, local, before now, since the row above", LOOK,
         (Act("t", "time", "Time column"),), departs="lnav shows the text view"),
     Key("| Ctrl+W", "break long lines, or cut them", LOOK,

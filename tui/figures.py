@@ -81,11 +81,14 @@ def span(from_ms: int, through_ms: int, zone: tzinfo = UTC) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def bar(value: int, top: int, *, ascii_only: bool = False) -> str:
+    """One cell of a bar that is full at ``top``; nothing is a blank."""
+    bars = _BARS_ASCII if ascii_only else _BARS
+    return bars[-(-min(value, top) * (len(bars) - 1) // top)] if value > 0 and top > 0 else " "
+
+
 def sparkline(values: Sequence[int], cells: int, *, ascii_only: bool = False) -> str:
     """The newest ``cells`` values as bars, the highest one full; nothing is a blank, not a bar."""
-    bars = _BARS_ASCII if ascii_only else _BARS
     shown = list(values)[-cells:]
     top = max(shown, default=0)
-    steps = len(bars) - 1
-    drawn = "".join(bars[-(-value * steps // top)] if value > 0 else " " for value in shown)
-    return drawn.rjust(cells)
+    return "".join(bar(value, top, ascii_only=ascii_only) for value in shown).rjust(cells)

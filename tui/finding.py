@@ -48,6 +48,8 @@ class Finding:
         self._pattern: re.Pattern[str] | None = None
         self._matches: Sieve | None = None
         self._tally: Count | None = None
+        self.generation = 0
+        """How often the filters changed."""
 
     @property
     def is_searching(self) -> bool:
@@ -155,6 +157,7 @@ class Finding:
 
     def refilter(self) -> None:
         """The filters are others: show what passes them."""
+        self.generation += 1
         self._log.select(self.filters.test())
         tally = self.filters.tally()
         self._tally = None if tally is None else Count(self._timeline, tally)

@@ -65,6 +65,10 @@ class Going:
         """Go to the first line at or after a time that ``mistake`` found nothing wrong with."""
         self._run(self._to(self._moment(text)), "hunt")
 
+    def to_moment(self, at_ms: int) -> None:
+        """Go to the first line at or after a time in ms; nothing is said."""
+        self._run(self._to(at_ms, quiet=True), "hunt")
+
     def toggle(self) -> None:
         """Set a bookmark on the line under the cursor, or take it off."""
         row = self._log.current()
@@ -119,7 +123,7 @@ class Going:
         row = None if self._log.place.following else self._log.current()
         return parse_moment(text, near_ms=now_ms if row is None else row.timestamp, zone=zone)
 
-    async def _to(self, at_ms: int) -> None:
+    async def _to(self, at_ms: int, *, quiet: bool = False) -> None:
         # A place among rows that a filter has not gone over yet would be a wrong one.
         while self._log.step():  # noqa: ASYNC110 - it is the work that is repeated
             await asyncio.sleep(0)
@@ -129,6 +133,8 @@ class Going:
             return
         index = self._view.index_of(time_key(at_ms))
         self._log.go_to(time_key(at_ms))
+        if quiet:
+            return
         _, zone = self._now()
         if index == rows:
             last = self._view.rows(rows - 1, rows)[0]

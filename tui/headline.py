@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from tui import figures
-from tui.chunks import Chunk, chunk
+from tui.chunks import Chunk, Part, chunk
 from tui.harmless import harmless
 from tui.status import STATE_LABELS, Progress, Status, TargetState, TargetStatus
 from tui.window import Place
@@ -118,9 +118,34 @@ def pace(status: Status, *, ascii_only: bool = False) -> list[Chunk]:
         said.append(chunk(f"lag {figures.duration(status.lag_ms)}", "muted", 4))
     said.append(chunk(f"{figures.number(round(status.rate_per_s))}/s", "muted", 5))
     if any(status.volume):
-        bars = figures.sparkline(status.volume, SPARK_CELLS, ascii_only=ascii_only)
-        said.append(chunk(bars, "accent", 6))
+        said.append(Chunk(_spark(status, ascii_only=ascii_only), 6))
     return said
+
+
+def _spark(status: Status, *, ascii_only: bool) -> tuple[Part, ...]:
+    """Volume by the second of receipt, newest last; what came late and when nothing could come.
+
+    A second without a connection is shaded: quiet and dead never look alike.
+    """
+    volume = status.volume[-SPARK_CELLS:]
+    pasts = (*(0,) * len(volume), *status.volume_past)[-len(volume) :]
+    first = status.at_ms // figures.SECOND - len(volume) + 1
+    off = [
+        (outage.began_ms, status.at_ms if outage.ended_ms is None else outage.ended_ms)
+        for target in status.targets
+        for outage in target.outages
+    ]
+    top = max(volume)
+    parts: list[Part] = [(" " * (SPARK_CELLS - len(volume)), "muted")]
+    for second, (value, past) in enumerate(zip(volume, pasts, strict=True), first):
+        begin_ms = second * figures.SECOND
+        is_off = any(low < begin_ms + figures.SECOND and begin_ms <= high for low, high in off)
+        if is_off and not value:
+            parts.append(("x" if ascii_only else "░", "shade.offline"))
+        else:
+            role = "muted" if 2 * past > value else "accent"
+            parts.append((figures.bar(value, top, ascii_only=ascii_only), role))
+    return tuple(parts)
 
 
 def completeness(

@@ -29,6 +29,7 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
     throughs = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
     volumes = [one.story.volume.seconds(now_ms) for one in watched]
+    pasts = [one.story.past.seconds(now_ms) for one in watched]
     return Status(
         at_ms=now_ms,
         targets=targets,
@@ -42,6 +43,7 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
         lag_ms=max(lags, default=None),
         rate_per_s=sum(one.rate_per_s for one in targets),
         volume=tuple(map(sum, zip(*volumes, strict=True))),
+        volume_past=tuple(map(sum, zip(*pasts, strict=True))),
         lines=timeline.lines,
         evicted=timeline.evicted,
         evicted_through_ms=timeline.evicted_through_ms,

@@ -231,6 +231,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float
     volume: tuple[int, ...]
     """Events received in each of the last 60 seconds, newest last."""
+    volume_past: tuple[int, ...] = ()
+    """Of those, the ones that came because the past was asked for."""
     lines: int
     """Lines in the timeline."""
     evicted: int

@@ -84,6 +84,8 @@ class Story:
     def __init__(self, target: int, session: ViewerSession, number: Callable[[], int]) -> None:
         """Create the story of a target that has not connected yet."""
         self.volume = Volume()
+        self.past = Volume()
+        """Of those, what came because the past was asked for."""
         self.history: deque[HistoryEntry] = deque(maxlen=HISTORY_MAX)
         self.detail = ""
         self.attempt = 0
@@ -214,6 +216,7 @@ class Story:
         if not stored.lines:
             return
         self.volume.add(len(stored.lines), now_ms)
+        self.past.add(sum(line.origin == "backfill" for line in stored.lines), now_ms)
         self._last_line_ms = now_ms
         self._outage_lines += len(stored.lines)
         if self._session.is_done:

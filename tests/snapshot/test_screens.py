@@ -56,6 +56,11 @@ async def test_streams(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "s", "down", "space", "down", size=size)
 
 
+@SIZES
+async def test_histogram(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "h", "left", "left", "left", size=size)
+
+
 async def test_search(picture: Picture) -> None:
     await picture(scenes.live(), "slash", *"frame", "enter", "N", size=WIDE)
 

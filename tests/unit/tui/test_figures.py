@@ -57,6 +57,13 @@ def test_spans() -> None:
     assert across == "2026-11-23 12:00:00 to 2026-11-24 12:00:00"
 
 
+def test_bars() -> None:
+    assert figures.bar(0, 8) == figures.bar(3, 0) == " "
+    assert figures.bar(1, 100) == "▁"
+    assert figures.bar(8, 8) == figures.bar(9, 8) == "█"
+    assert figures.bar(4, 8, ascii_only=True) == "="
+
+
 def test_sparklines() -> None:
     assert figures.sparkline([0, 1, 4, 8], 4) == " ▁▄█"
     assert figures.sparkline([5], 4) == "   █"

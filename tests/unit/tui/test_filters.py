@@ -35,6 +35,42 @@ def test_levels() -> None:
     assert passing(filters) == ["WARN two", "ERROR one two"]
 
 
+def test_streams() -> None:
+    lines = [make_line(number, "x", stream=name) for number, name in enumerate("abc")]
+    filters = Filters()
+
+    def shown() -> str:
+        test = filters.test()
+        return "".join(line.stream for line in lines if test is None or test(line))
+
+    filters.switch_stream("b")
+    assert shown() == "ac"
+    assert filters.is_any
+    filters.only_stream("b")
+    assert shown() == "b"
+    filters.switch_stream("c")
+    assert shown() == "bc"
+    filters.only_stream("c")
+    filters.only_stream("c")
+    assert shown() == "abc"
+    filters.switch_stream("a")
+    filters.clear()
+    assert not filters.is_any
+
+
+def test_what_is_off_is_counted_all_the_same() -> None:
+    filters = Filters()
+    assert filters.tally() is None
+    filters.add("one", excludes=False)
+    assert filters.tally() is None
+    filters.are_on = False
+    tally = filters.tally()
+    assert tally is not None
+    for line in LINES:
+        tally(line)
+    assert filters.chips[0].hits == 3
+
+
 def test_off_and_on_and_gone() -> None:
     filters = Filters()
     filters.add("one", excludes=False)

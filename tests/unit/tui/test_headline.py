@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, status_of, target_status
@@ -13,6 +14,7 @@ from tui.status import (
     EndStatus,
     GapStatus,
     LostRange,
+    Outage,
     Progress,
     Status,
     UnprovedRange,
@@ -181,6 +183,29 @@ def test_how_far_behind() -> None:
     assert said(chunks).startswith("lag 0.8 s | 128/s | ")
     away = headline.pace(status(lag_ms=820, state="reconnecting"))
     assert "lag" not in said(away)
+
+
+def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> None:
+    outage = Outage(EPOCH_MS - 4_000, EPOCH_MS - 2_500, 1006, "cut", None, None)
+    told = status_of(
+        (target_status(outages=(outage,)),),
+        volume=(3, 0, 0, 0, 0, 6, 2),
+        volume_past=(0, 0, 0, 0, 0, 6, 0),
+    )
+    spark = headline.pace(told)[-1].parts
+    assert [part for part in spark if part[0].strip()] == [
+        ("▄", "accent"),
+        ("░", "shade.offline"),
+        ("░", "shade.offline"),
+        ("█", "muted"),
+        ("▃", "accent"),
+    ]
+    assert sum(len(text) for text, _ in spark) == headline.SPARK_CELLS
+    plain = headline.pace(told, ascii_only=True)[-1].parts
+    assert "".join(text for text, _ in plain).split() == ["=", "xx", "@-"]
+    lasting = msgspec.structs.replace(outage, ended_ms=None)
+    told = status_of((target_status(outages=(lasting,)),), volume=(1, 0, 0, 0, 0, 0, 0))
+    assert said(headline.pace(told)).count("░") == 5
 
 
 @pytest.mark.parametrize(

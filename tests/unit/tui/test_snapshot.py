@@ -87,4 +87,4 @@ def test_the_timelines_figures_are_there() -> None:
     timeline.add_many(stored(hear(session, told.events(0, [item(1, 2_000)]))))
     status = status_of(session, timeline=timeline)
     assert (status.lines, status.evicted, status.evicted_through_ms) == (1, 0, None)
-    assert len(status.volume) == 60
+    assert len(status.volume) == len(status.volume_past) == 60
