@@ -61,7 +61,7 @@ class FaithfulLogs:
         self.rack = Rack(self.logs, types, now_ms)
         send = partial(moto_logs.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
-        self.close = moto_logs.install(self.logs, self.delivery)
+        self._uninstall = moto_logs.install(self.logs, self.delivery)
         reading = Reading(self.logs, self.rack, moto_logs.find_store)
         writing = Writing(self.logs, self.delivery, moto_logs.find_store)
         self._own: dict[str, Callable[[Call], dict[str, Any]]] = {
@@ -90,6 +90,11 @@ class FaithfulLogs:
         call = Call(service, action, region, body, self._now_ms())
         answer = self.rack.call(call, partial(self._answer, environ=environ))
         return _send(answer, environ, start_response)
+
+    def close(self) -> None:
+        """Send nothing more, and leave moto as it was."""
+        self.delivery.close()
+        self._uninstall()
 
     def _answer(self, call: Call, environ: WSGIEnvironment) -> Answer:
         own = self._own.get(call.action) if call.service == "logs" else None

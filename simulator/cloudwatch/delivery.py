@@ -59,6 +59,7 @@ class Delivery:
         self._bytes = 0
         self._number = 0
         self._thread: threading.Thread | None = None
+        self._is_closed = False
         self.delay_ms = DELAY_MS
         self.sent = 0
         self.skipped = 0
@@ -121,6 +122,14 @@ class Delivery:
             else:
                 self.sent += 1
 
+    def close(self) -> None:
+        """Send nothing more, and end the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
     def _put(self, batches: Iterable[Batch]) -> None:
         with self._changed:
             for batch in batches:
@@ -144,10 +153,15 @@ class Delivery:
 
     def _run(self) -> None:
         while True:
-            wait_ms = self.send_due(self._now_ms())
+            self.send_due(self._now_ms())
             with self._changed:
-                if not self._waiting or self._waiting[0][0] > self._now_ms():
-                    self._changed.wait(None if wait_ms is None else wait_ms / 1_000)
+                if self._is_closed:
+                    return
+                # Asked again: something may have been offered since.
+                if not self._waiting:
+                    self._changed.wait()
+                elif (left_ms := self._waiting[0][0] - self._now_ms()) > 0:
+                    self._changed.wait(left_ms / 1_000)
 
 
 def payload(batch: Batch, owner: str) -> dict[str, Any]:

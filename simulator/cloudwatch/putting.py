@@ -53,7 +53,8 @@ def accept(log_events: list[Any], now_ms: int, retention_ms: int | None) -> Acce
     # "For valid events": those that are rejected don't count.
     if taken and taken[-1][0] - taken[0][0] > BATCH_SPAN_MS_MAX:
         what = "The batch of log events in a single PutLogEvents request"
-        raise invalid(f"{what} cannot span more than 24 hours.")
+        msg = f"{what} cannot span more than 24 hours."
+        raise invalid(msg)
     return Accepted(taken, rejected)
 
 
