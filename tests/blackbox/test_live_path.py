@@ -1,0 +1,156 @@
+"""The live path by subscription filter, black box: moto's Kinesis, the real forwarder and viewer.
+
+Whatever happens to the stream, everything arrives once and in its place: only how soon changes.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kinesis import kinesis_stream, record
+from tests.support.moto_server import RawMoto, raw_moto
+from tests.support.parts import Part, Viewer, forwarder, wait_until
+from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_ms
+
+GROUP = "/jobs/live"
+STREAMS = ("job/main/aaaa", "job/main/bbbb")
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(moto: RawMoto) -> Iterator[Ledger]:
+    one = Ledger(moto, GROUP, STREAMS)
+    yield one
+    one.close()
+
+
+def asked(part: Part, path: str) -> str:
+    with urllib.request.urlopen(part.ready()["http"] + path, timeout=60) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def live(part: Part) -> dict[str, Any]:
+    (one,) = json.loads(asked(part, "/v1/groups?detail"))
+    assert one["group"] == GROUP
+    found: dict[str, Any] = one["live"]
+    return found
+
+
+def wait_state(part: Part, state: str) -> None:
+    wait_until(lambda: live(part)["state"] == state, f"the live path to be {state}")
+
+
+def counted(part: Part, metric: str, outcome: str) -> float:
+    head = f'{metric}{{group="{GROUP}",outcome="{outcome}"}} '
+    (line,) = [one for one in asked(part, "/metrics").splitlines() if one.startswith(head)]
+    return float(line.removeprefix(head))
+
+
+def settle(viewer: Viewer, ledger: Ledger) -> None:
+    through = max(timestamp for _, timestamp, _ in ledger.accepted)
+    viewer.wait_shown(len(ledger.accepted))
+    viewer.wait_complete(through)
+    record = viewer.finish()
+    assert compare(ledger.accepted, events_of(record)) == CLEAN
+    assert compare(ledger.accepted, viewer.shown()) == CLEAN
+    assert [line for line in record if line["type"] == "mark"][-1]["equal"] is True
+
+
+def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    with kinesis_stream(moto, "events") as stream:
+        stream.subscribe(GROUP)
+        moto.create("/jobs/other", "s")
+        stream.subscribe("/jobs/other")
+        with (
+            forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:events") as part,
+            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+            Load(ledger, 200) as load,
+        ):
+            wait_state(part, "live")
+            moto.put("/jobs/other", "s", [(now_ms(), "not yours")])
+            stream.put(b"rubbish")
+            stream.put(record(GROUP, "", (), kind="CONTROL_MESSAGE"))
+            # The right group, but nobody's event: another account may have one of that name.
+            foreign = record(GROUP, STREAMS[0], [("77", now_ms(), "planted")], owner="999999999999")
+            stream.put(foreign)
+            rows = counted(part, "gapless_live_events_total", "rows")
+            stream.split()
+            wait_until(
+                lambda: counted(part, "gapless_live_events_total", "rows") >= rows + 400,
+                "rows after the split",
+            )
+            for outcome in ("malformed", "control", "foreign"):
+                assert counted(part, "gapless_live_records_total", outcome) == 1
+            load.stop()
+            settle(viewer, ledger)
+
+
+def test_a_stream_that_is_found_and_then_deleted(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    with kinesis_stream(moto, "events") as stream:
+        stream.subscribe(GROUP)
+        with (
+            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as part,
+            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+        ):
+            with Load(ledger, 200) as load:
+                wait_state(part, "live")
+                assert live(part)["path"] == f"kinesis:{stream.arn}"
+                load.stop()
+            # moto fails a PutLogEvents whose destination is gone, after it has stored it.
+            stream.unsubscribe(GROUP)
+            stream.delete()
+            wait_state(part, "down")
+            assert "there is no Kinesis stream 'events'" in live(part)["why"]
+            with Load(ledger, 200, tag="afterwards") as load:
+                viewer.wait_shown(len(ledger.accepted) + 200)
+                load.stop()
+            settle(viewer, ledger)
+        warned = [line for line in part.err.so_far() if "polling meanwhile" in line]
+        assert len(warned) == 1
+        assert GROUP in warned[0]
+
+
+def test_without_a_filter_that_lets_everything_through_polls_do(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
+    with kinesis_stream(moto, "events") as stream:
+        stream.subscribe(GROUP, pattern="ERROR")
+        with (
+            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as part,
+            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+        ):
+            wait_until(lambda: live(part)["why"] is not None, "the filter to be looked up")
+            assert live(part)["state"] == "poll"
+            assert "lets only some events through" in live(part)["why"]
+            with Load(ledger, 100) as load:
+                viewer.wait_shown(100)
+                load.stop()
+            settle(viewer, ledger)
+
+
+def test_a_named_stream_that_is_not_there_is_told_at_once(moto: RawMoto, tmp_path: Path) -> None:
+    moto.create(GROUP)
+    with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as part:
+        assert part.process.wait(60) == 2
+        told = [line for line in part.err.wait_end() if line.startswith("gapless: ")]
+        assert told == [
+            "gapless: there is no Kinesis stream 'evnets': check the name, --profile and --region"
+        ]
