@@ -1,0 +1,153 @@
+"""Without a token, with another's, a guessed one or one that was taken back: nothing is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.attacked import (
+    GROUP,
+    NARROW,
+    TOKEN,
+    WRONG,
+    Honest,
+    Target,
+    attacked,
+    auth,
+    honest_viewer,
+    until,
+)
+from tests.support.rude_client import WAIT_S, get, rude
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with attacked(tmp_path_factory.mktemp("target")) as one:
+        yield one
+
+
+@pytest.fixture
+async def honest(target: Target) -> AsyncIterator[Honest]:
+    async with honest_viewer(target) as one:
+        yield one
+
+
+ASKED: Final = (
+    "/v1/logs?since=0",
+    "/v1/digest?from=0&through=1&epoch=a&seq=0",
+    "/v1/executions",
+    "/v1/groups",
+    "/v1/viewers",
+    "/metrics",
+    "/v1/tail",
+    f"/v1/logs?group={GROUP}",
+)
+
+
+async def test_nothing_without_a_token(target: Target, honest: Honest) -> None:
+    given: list[tuple[str, ...]] = [
+        (),
+        ("Authorization: Basic " + TOKEN,),
+        ("Authorization: " + TOKEN,),
+        (auth(TOKEN), auth(TOKEN)),
+        (auth(TOKEN) + ", " + TOKEN,),
+        (auth(TOKEN.upper()),),
+        (auth(TOKEN[:-1]),),
+        (auth(TOKEN + "x"),),
+        ("X-Authorization: Bearer " + TOKEN,),
+        ("Cookie: token=" + TOKEN,),
+        (auth("\xff" * 20),),
+        (auth("x" * 5_000),),
+    ]
+    for number, headers in enumerate(given):
+        for path in ASKED:
+            # One address each, or they would soon be told to wait.
+            source = f"127.0.3.{10 * number + 1}"
+            status, answered, body = await get(target.port, path, *headers, source=source)
+            assert status == 401, (path, headers)
+            assert answered["www-authenticate"] == "Bearer"
+            assert list(json.loads(body)) == ["error"]
+        async with rude(target.port, f"127.0.3.{10 * number + 2}") as one:
+            assert await one.upgrade("/v1/tail", *headers) == 401
+    for path in ASKED:
+        status, _, body = await get(target.port, path + "&token=" + WRONG)
+        assert status in (401, 404)
+        assert WRONG not in body.decode()
+    assert honest.connection.state.name == "OPEN"
+
+
+async def test_a_token_for_another_group(target: Target) -> None:
+    for path in ("/v1/logs", "/v1/executions", "/v1/tail", f"/v1/tail?group={GROUP}"):
+        status, _, body = await get(target.port, path, auth(NARROW), source="127.0.4.1")
+        assert status == 403
+        assert GROUP not in body.decode()
+    for path in ("/v1/groups", "/v1/viewers"):
+        assert await get_json(target, path, NARROW) == []
+    status, _, body = await get(target.port, "/metrics", auth(NARROW), source="127.0.4.1")
+    assert status == 200
+    assert GROUP not in body.decode()
+
+
+async def get_json(target: Target, path: str, token: str) -> Any:  # noqa: ANN401 - JSON
+    status, _, body = await get(target.port, path, auth(token), source="127.0.4.1")
+    assert status == 200
+    return json.loads(body)
+
+
+async def test_tokens_can_not_be_tried_out(target: Target, honest: Honest) -> None:
+    guesser = "127.0.5.1"
+    statuses = [
+        (await get(target.port, "/v1/groups", auth(WRONG + str(number)), source=guesser))[0]
+        for number in range(30)
+    ]
+    assert set(statuses[:10]) == {401}
+    assert statuses.count(429) >= 15
+    for token in (WRONG, TOKEN):
+        status, headers, body = await get(target.port, "/v1/groups", auth(token), source=guesser)
+        assert status == 429
+        assert 1 <= int(headers["retry-after"]) <= 10
+        assert "wrong tokens" in json.loads(body)["error"]
+    assert (await get(target.port, "/v1/groups", auth(TOKEN), source="127.0.5.2"))[0] == 200
+    assert honest.connection.state.name == "OPEN"
+
+
+async def test_a_token_that_is_taken_back_closes_its_viewers(
+    target: Target, honest: Honest
+) -> None:
+    async with await target.dial() as known:
+        target.allow(TOKEN, "second-secret", f"third-secret {GROUP}")
+        # From one address each time: until the file is read again these are wrong tokens.
+        sources = (f"127.0.6.{number}" for number in range(1, 255))
+        await until(lambda: is_let_in(target, "second-secret", next(sources)))
+        async with (
+            await target.dial("second-secret") as gone,
+            await target.dial("third-secret") as moved,
+        ):
+            target.allow(TOKEN, f"{NARROW} /jobs/other", "third-secret /jobs/other")
+            assert await closed(gone) == 4500
+            assert await closed(moved) == 4504
+        assert known.state.name == "OPEN"
+    await target.until('gapless_refused_total{reason="revoked"}', lambda now: now == 2)
+    assert honest.connection.state.name == "OPEN"
+
+
+async def is_let_in(target: Target, token: str, source: str) -> bool:
+    return (await get(target.port, "/v1/groups", auth(token), source=source))[0] == 200
+
+
+async def closed(connection: ClientConnection) -> int | None:
+    """With which code the forwarder closes."""
+    async with asyncio.timeout(WAIT_S):
+        try:
+            while True:
+                await connection.recv()
+        except ConnectionClosed:
+            return connection.close_code

@@ -1,0 +1,155 @@
+"""A real forwarder that asks for a token and logs all it can, and an honest viewer beside it.
+
+However it is treated: it is the same process at the end and no larger than its bounds allow,
+the honest viewer got what was written meanwhile, and no secret stands in what it logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support.moto_server import raw_moto
+from tests.support.parts import Part, forwarder
+from tests.support.rude_client import WAIT_S, get
+from tests.support.writing import Ledger, now_ms
+
+TOKEN, NARROW, WRONG = "an-honest-secret", "a-narrow-secret", "a-guessed-secret"
+STREAM: Final = "job/main/aaaa"
+GROUP: Final = "/jobs/private"
+VIEWERS_MAX, PER_ADDRESS = 40, 150
+SOCKETS_MAX: Final = VIEWERS_MAX + 1_000
+GROWTH_MAX: Final = 80 << 20
+"""Of memory, over everything that is done here: a thousand sockets at 30 kB, what each of them
+may make the server read, and what an allocator does not give back."""
+
+DEBUG: Final = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG)
+for name in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+from gapless.cli import main
+sys.exit(main())
+"""
+"""``gapless`` with everything logged but what the AWS SDK says."""
+
+
+class Target:
+    """The forwarder under attack, and what is known of it."""
+
+    def __init__(self, part: Part, ledger: Ledger, tokens: Path) -> None:
+        self.part, self.ledger, self.tokens = part, ledger, tokens
+        self.url: str = part.ready()["websocket"]
+        self.port = int(self.url.split(":")[2].partition("/")[0])
+        self.process = psutil.Process(part.process.pid)
+        self.rss = self.process.memory_info().rss
+
+    def allow(self, *lines: str) -> None:
+        """Other tokens, written as a careful person does: in one go."""
+        other = self.tokens.with_suffix(".new")
+        other.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        other.replace(self.tokens)
+
+    async def dial(self, token: str = TOKEN) -> ClientConnection:
+        """An honest viewer's connection."""
+        return await connect(
+            f"{self.url}?since={now_ms()}",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            proxy=None,
+            max_size=8 << 20,
+        )
+
+    async def metrics(self) -> dict[str, float]:
+        """By name and labels."""
+        status, _, body = await get(self.port, "/metrics", auth(TOKEN), source="127.0.0.1")
+        assert status == 200
+        lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (one.rpartition(" ") for one in lines)}
+
+    async def until(self, metric: str, holds: Callable[[float], bool]) -> None:
+        """Wait until a metric is as it should be."""
+        await until(lambda: self._holds(metric, holds))
+
+    async def _holds(self, metric: str, holds: Callable[[float], bool]) -> bool:
+        return holds((await self.metrics())[metric])
+
+
+class Honest:
+    """A viewer that is connected all the while."""
+
+    def __init__(self, target: Target, connection: ClientConnection) -> None:
+        self.target, self.connection = target, connection
+        self.messages: list[str] = []
+
+    async def gets_what_is_written(self) -> None:
+        """What is written now reaches it, once."""
+        message = f"line {len(self.target.ledger.accepted)}"
+        self.target.ledger.put(STREAM, [(now_ms(), message)])
+        async with asyncio.timeout(WAIT_S):
+            while message not in self.messages:
+                came = json.loads(await self.connection.recv())
+                self.messages += [item[5] for item in came.get("items", [])]
+        assert len(self.messages) == len(set(self.messages))
+
+    async def is_served(self) -> None:
+        """It is, and another honest viewer gets in."""
+        await self.gets_what_is_written()
+        async with await self.target.dial() as other:
+            assert json.loads(await other.recv())["type"] == "welcome"
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something that has to be asked for holds."""
+    async with asyncio.timeout(WAIT_S):
+        while not await holds():  # noqa: ASYNC110 - what is waited for is in another process
+            await asyncio.sleep(0.1)
+
+
+def auth(token: str) -> str:
+    return f"Authorization: Bearer {token}"
+
+
+@contextmanager
+def attacked(state: Path) -> Iterator[Target]:
+    """The forwarder for the length of a block; at its end its log is looked at."""
+    tokens = state / "tokens"
+    tokens.write_text(f"{TOKEN}\n{NARROW} /jobs/other\n", encoding="utf-8")
+    options = (
+        *("--token-file", str(tokens)),
+        *("--max-viewers", str(VIEWERS_MAX), "--max-per-address", str(PER_ADDRESS)),
+    )
+    with raw_moto() as moto:
+        ledger = Ledger(moto, GROUP, [STREAM])
+        ledger.put(STREAM, [(now_ms() - 30_000 + n, f"old {n}") for n in range(5_000)])
+        with forwarder(GROUP, moto.url, state, *options, program=("-c", DEBUG)) as part:
+            made = Target(part, ledger, tokens)
+            yield made
+            assert part.process.poll() is None
+            assert made.process.memory_info().rss - made.rss < GROWTH_MAX
+            assert part.end() == 0
+            log = part.err.wait_end() + part.out.wait_end()
+        ledger.close()
+    assert any("DEBUG" in line for line in log)
+    for secret in (TOKEN, NARROW, WRONG):
+        assert not [line for line in log if secret in line]
+    assert not [line for line in log if "Traceback" in line or "ERROR" in line]
+    assert not [line for line in log if not line.isprintable()]
+
+
+@asynccontextmanager
+async def honest_viewer(target: Target) -> AsyncIterator[Honest]:
+    """A viewer that is connected all the while, and served at the end as well."""
+    async with await target.dial() as connection:
+        one = Honest(target, connection)
+        yield one
+        await one.is_served()
+        assert connection.state.name == "OPEN"
+        assert target.part.process.poll() is None
+        assert target.process.memory_info().rss - target.rss < GROWTH_MAX
