@@ -86,6 +86,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     allowance_ms: int = ALLOWANCE_MS
     """How late an event may become visible and still be covered by a mark in time."""
     heartbeat_ms: int = HEARTBEAT_MS
+    clock_skew: Path | None = None
+    """A file that says how wrong the wall clock is; see ``clock_of``. For simulations."""
 
     def __post_init__(self) -> None:
         """Refuses what can't work, before anything is started.

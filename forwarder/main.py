@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from forwarder.clock import clock_of
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import ConfigError, ForwarderError, LifecycleError, Throttled, Unreachable
-from forwarder.feed import Feed, timer_ms, wall_clock_ms
+from forwarder.feed import Feed, timer_ms
 from forwarder.http import TAIL_PATH, Api
 from forwarder.hub import Hub
 from forwarder.ingest import LogGroup
@@ -85,6 +86,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
     _check_host(config.host, tokens)
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
+    clock = clock_of(config.clock_skew)
     async with AsyncExitStack() as stack:
         journals = _open_journals(config, stack)
         cloudwatch = CloudWatch(config.aws)
@@ -98,16 +100,16 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
                 lifecycle=lifecycle,
                 overlap_ms=config.overlap_ms,
             )
-            feed = _feed(group, cloudwatch, config)
+            feed = _feed(group, cloudwatch, config, clock)
             hub = Hub(group, feed, heartbeat_ms=config.heartbeat_ms)
             feed.on_progress = hub.progress
             hubs[group.name] = hub
             feeds.append(feed)
-        live = _live(config, cloudwatch, hubs, feeds)
+        live = _live(config, cloudwatch, hubs, feeds, clock)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         server = Server(
             Api(hubs, tokens),
-            clock=wall_clock_ms,
+            clock=clock,
             on_error=_teller(failed),
             limits=config.limits,
             sockets_max=_sockets_max(config.limits),
@@ -150,14 +152,18 @@ def lifecycle_of(text: str) -> Lifecycle:
 
 
 def _live(
-    config: Config, cloudwatch: CloudWatch, hubs: dict[str, Hub], feeds: list[Feed]
+    config: Config,
+    cloudwatch: CloudWatch,
+    hubs: dict[str, Hub],
+    feeds: list[Feed],
+    clock: Callable[[], int],
 ) -> LivePaths:
     """The live paths, and each log group's side of them; with ``poll`` there are none."""
     inlets: dict[str, GroupInlet] = {}
     if config.live != "poll":
         for (name, hub), feed in zip(hubs.items(), feeds, strict=True):
             inlets[name] = hub.live = GroupInlet(
-                hub.group, feed, clock=wall_clock_ms, on_progress=hub.progress
+                hub.group, feed, clock=clock, on_progress=hub.progress
             )
     return LivePaths(config.live, config.aws, cloudwatch, inlets)
 
@@ -230,15 +236,17 @@ def _open_journals(config: Config, stack: AsyncExitStack) -> list[Journal]:
     return [journals.journal(group) for group in config.groups]
 
 
-def _feed(group: LogGroup, cloudwatch: CloudWatch, config: Config) -> Feed:
+def _feed(
+    group: LogGroup, cloudwatch: CloudWatch, config: Config, clock: Callable[[], int]
+) -> Feed:
     schedule = Schedule(
         timer_ms(),
-        wall_clock_ms(),
+        clock(),
         group.coverage.end,
         poll_ms=config.poll_ms,
         overlap_ms=config.overlap_ms,
     )
-    return Feed(group, cloudwatch, schedule, config=config, clock=wall_clock_ms)
+    return Feed(group, cloudwatch, schedule, config=config, clock=clock)
 
 
 async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:

@@ -44,6 +44,11 @@ class Run(msgspec.Struct, frozen=True):
         """Where its forwarder keeps its journal."""
         return self.folder / "journal.sqlite3"
 
+    @property
+    def clock(self) -> Path:
+        """What its forwarder reads its clock's error from."""
+        return self.folder / "clock"
+
     def announce(self, ready: Mapping[str, Any]) -> None:
         """Leave what the ready line says, for others to find."""
         text = json.dumps(dict(ready))

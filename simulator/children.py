@@ -59,11 +59,13 @@ class Child:
         *,
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
+        is_tied: bool = True,
     ) -> Child:
         """Start ``argv``, in a session of its own, so that Ctrl+C reaches the simulator alone.
 
-        Call it from the main thread before any other is started: what runs between fork and
-        exec is not safe beside threads, and the kernel's tie is to the thread that forks.
+        One that ``is_tied`` by the kernel must be started from the main thread before any other
+        is: what runs between fork and exec is not safe beside threads, and the tie is to the
+        thread that forks. Any other needs a lifeline.
 
         Raises:
             SimulatorError: the program can't be started.
@@ -78,7 +80,7 @@ class Child:
                 pass_fds=pass_fds,
                 start_new_session=True,
                 limit=_LINE_BYTES_MAX,
-                preexec_fn=_prepare_death_with_parent(),
+                preexec_fn=_prepare_death_with_parent() if is_tied else None,
             )
         except OSError as error:
             msg = f"{name} can't be started: {argv[0]}: {error.strerror}"
@@ -133,6 +135,13 @@ class Child:
         with contextlib.suppress(ValueError):
             return f"{self.name} was ended by {signal.Signals(-code).name}"
         return f"{self.name} was ended by signal {-code}"
+
+    async def kill(self) -> None:
+        """SIGKILL; returns once it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self.stop()
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL; returns once it has ended."""

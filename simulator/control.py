@@ -9,6 +9,8 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``GET``, ``DELETE /simulator/faults/NAME`` | one of them; heals it (204) |
 | ``GET /simulator/types`` | every fault that there is, with its attributes |
 | ``POST /simulator/heal`` | heals all |
+| ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: a viewer that faults may kill |
+| ``DELETE /simulator/viewers/PID`` | takes it back (204) |
 | ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions fall silent |
 | ``GET /simulator/ledger`` | what CloudWatch accepted, NDJSON |
 | ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
@@ -35,7 +37,9 @@ from werkzeug.wrappers import Request, Response
 from simulator.changes import Changes
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
+from simulator.forwarder import Forwarder
 from simulator.ledger import Ledger, as_json
+from simulator.viewers import Viewers
 from simulator.workload import Workload
 from simulator.writer import Writer
 
@@ -66,6 +70,8 @@ _URLS: Final = Map(
         Rule("/simulator/types", endpoint="types", methods=["GET"]),
         Rule("/simulator/heal", endpoint="heal", methods=["POST"]),
         Rule("/simulator/changes", endpoint="changes", methods=["GET"]),
+        Rule("/simulator/viewers", endpoint="viewers", methods=["GET", "POST"]),
+        Rule("/simulator/viewers/<int:pid>", endpoint="viewer", methods=["DELETE"]),
         Rule("/simulator/workload", endpoint="workload", methods=["GET", "POST"]),
         Rule("/simulator/ledger", endpoint="ledger", methods=["GET"]),
         Rule("/simulator/verdict", endpoint="verdict", methods=["POST"]),
@@ -79,6 +85,10 @@ class _WorkloadRequest(msgspec.Struct, forbid_unknown_fields=True):
     running: bool
 
 
+class _ViewerRequest(msgspec.Struct, forbid_unknown_fields=True):
+    pid: int
+
+
 class Parts(NamedTuple):
     """What the control API controls."""
 
@@ -88,6 +98,8 @@ class Parts(NamedTuple):
     writer: Writer
     now_ms: Callable[[], int]
     changes: Changes
+    viewers: Viewers
+    forwarder: Forwarder
 
 
 class Control:
@@ -147,7 +159,19 @@ class Control:
         finally:
             self._waiting.release()
         told = {"seq": seq, "faults": self._parts.board.all_told()}
+        told["forwarder"] = self._parts.forwarder.told()
         return _json({**told, "running": self._parts.writer.is_running})
+
+    def _viewers(self, request: Request) -> Response:
+        viewers = self._parts.viewers
+        if request.method == "POST":
+            viewers.add(_body(request, _ViewerRequest).pid)
+        return _json({"pids": viewers.pids()})
+
+    def _viewer(self, request: Request, pid: int) -> Response:
+        del request
+        self._parts.viewers.remove(pid)
+        return Response(status=204)
 
     def _workload(self, request: Request) -> Response:
         writer = self._parts.writer

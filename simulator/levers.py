@@ -11,17 +11,42 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from simulator.clock import SkewedClock
 from simulator.cloudwatch import LEVERS_PATH, Mode
 from simulator.cloudwatch.levers import Order
 from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
+from simulator.faults.base import Journal
 from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
+from simulator.forwarder import Forwarder
 from simulator.proxy import Cable
 from simulator.toxics import Strain
+from simulator.viewers import Viewers
 from simulator.visibility import Visibility
 
 LEVER_TIMEOUT_S: Final = 5.0
 """How long a fault may take to be switched."""
+
+
+def _wait_for(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, what: str) -> None:
+    """Have something done in the event loop, and wait until it is.
+
+    Raises:
+        SimulatorError: it can't be done, or not in time.
+
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError as error:  # the loop is closed
+        work.close()
+        msg = f"{what} can't be switched any more: the simulation is over"
+        raise SimulatorError(msg) from error
+    try:
+        future.result(LEVER_TIMEOUT_S)
+    except (TimeoutError, OSError) as error:
+        future.cancel()
+        msg = f"{what} could not be switched: {str(error) or 'it took too long'}"
+        raise SimulatorError(msg) from error
 
 
 class CableLink:
@@ -62,18 +87,64 @@ class CableLink:
         self._wait_for(self._crowds.disperse(owner))
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError as error:  # the loop is closed
-            work.close()
-            msg = "the cable can't be switched any more: the simulation is over"
-            raise SimulatorError(msg) from error
-        try:
-            future.result(LEVER_TIMEOUT_S)
-        except (TimeoutError, OSError) as error:
-            future.cancel()
-            msg = f"the cable could not be switched: {error}"
-            raise SimulatorError(msg) from error
+        _wait_for(work, self._loop, "the cable")
+
+
+class ProgramsLink:
+    """Forwarder and viewers, for threads other than the event loop's."""
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        viewers: Viewers,
+        clock: SkewedClock | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """``loop`` is the forwarder's; ``clock`` is what it reads beside its own, if anything."""
+        self._forwarder = forwarder
+        self._viewers = viewers
+        self._clock = clock
+        self._loop = loop
+
+    def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
+        """See ``Forwarder.crash``."""
+        self._wait_for(self._forwarder.crash(owner, after_ms, journal))
+
+    def restart(self, owner: str) -> None:
+        """See ``Forwarder.restart``; it is on its way when this returns."""
+        self._wait_for(self._forwarder.restart(owner))
+
+    def fill_disk(self, owner: str, room_bytes: int) -> None:
+        """See ``Forwarder.fill_disk``."""
+        self._wait_for(self._forwarder.fill_disk(owner, room_bytes))
+
+    def free_disk(self, owner: str) -> None:
+        """See ``Forwarder.free_disk``."""
+        self._wait_for(self._forwarder.free_disk(owner))
+
+    def kill_viewers(self, share: float, seed: int) -> None:
+        """See ``Viewers.kill``."""
+        self._viewers.kill(share, seed)
+
+    def set_clock(self, owner: str, offset_ms: int) -> None:
+        """See ``SkewedClock.set``.
+
+        Raises:
+            SimulatorError: nobody reads that clock.
+
+        """
+        if self._clock is None:
+            msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
+            raise SimulatorError(msg)
+        self._clock.set(owner, offset_ms)
+
+    def right_clock(self, owner: str) -> None:
+        """See ``SkewedClock.right``."""
+        if self._clock is not None:
+            self._clock.right(owner)
+
+    def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        _wait_for(work, self._loop, "the forwarder")
 
 
 class CloudWatchLink:

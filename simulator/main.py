@@ -21,15 +21,18 @@ from urllib.parse import urlsplit, urlunsplit
 from simulator import lifeline
 from simulator.changes import Changes
 from simulator.children import Child
+from simulator.clock import SkewedClock
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.server import listen
 from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
 from simulator.faults.board import Board
+from simulator.forwarder import Forwarder
 from simulator.ledger import Ledger
-from simulator.levers import CableLink, CloudWatchLink
+from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
 from simulator.proxy import Cable
+from simulator.viewers import Viewers
 from simulator.visibility import Visibility
 from simulator.workload import Workload
 from simulator.writer import Writer
@@ -55,7 +58,9 @@ class SimulatorConfig(NamedTuple):
     """What can be chosen; ports 0 = any that is free.
 
     ``rate`` is in events a second; ``port`` is the viewers' one. With ``while_held``, a file,
-    the simulator ends as soon as nobody holds a lock on that file.
+    the simulator ends as soon as nobody holds a lock on that file. ``journal`` is the file that
+    the forwarder keeps its journal in, ``clock`` one that it reads its clock's error from: where
+    they are given, faults may touch them.
     """
 
     seed: int = 1
@@ -68,6 +73,8 @@ class SimulatorConfig(NamedTuple):
     group: str = GROUP
     region: str = REGION
     while_held: Path | None = None
+    journal: Path | None = None
+    clock: Path | None = None
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
@@ -117,6 +124,9 @@ class Simulator:
         )
         self._cable = Cable()
         self._crowds = Crowds(lambda: self._cable.port, config.group)
+        self._changes = Changes()
+        self._viewers = Viewers()
+        self._clock = None if config.clock is None else SkewedClock(config.clock)
         self._end: asyncio.Future[signal.Signals | None]
 
     async def run(self, forwarder_argv: Callable[[str], Sequence[str]]) -> signal.Signals | None:
@@ -144,11 +154,17 @@ class Simulator:
             stack.push_async_callback(moto.stop)
             # Now that moto has it: were it kept, connections to a dead moto would hang.
             moto_listener.close()
-            forwarder = await Child.start(
-                "the forwarder", forwarder_argv(url), environment=self._environment()
+            forwarder = Forwarder(
+                forwarder_argv(url),
+                self._environment(),
+                self._config.journal,
+                is_at=self._cable.retarget,
+                failed=self._fail,
+                changed=self._changes.announce,
             )
             stack.push_async_callback(forwarder.stop)
-            watch = asyncio.create_task(self._watch(moto, forwarder))
+            first = await forwarder.start()
+            watch = asyncio.create_task(self._watch(moto))
             stack.callback(watch.cancel)
             if self._config.while_held is not None:
                 lifeline.when_released(
@@ -156,7 +172,9 @@ class Simulator:
                 )
             start = asyncio.create_task(
                 self._begin(
-                    lambda: self._start(stack, url, moto, forwarder, control_listener, held)
+                    lambda: self._start(
+                        stack, url, moto, (forwarder, first), control_listener, held
+                    )
                 )
             )
             stack.callback(start.cancel)
@@ -182,7 +200,7 @@ class Simulator:
         stack: contextlib.AsyncExitStack,
         url: str,
         moto: Child,
-        forwarder: Child,
+        forwarder: tuple[Forwarder, Child],
         control_listener: socket.socket,
         held: Path,
     ) -> dict[str, Any]:
@@ -203,20 +221,31 @@ class Simulator:
         loop = asyncio.get_running_loop()
         cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility)
         cable = CableLink(self._cable, self._crowds, loop)
-        changes = Changes()
+        programs = ProgramsLink(forwarder[0], self._viewers, self._clock, loop)
         board = Board(
-            Levers(cable, cloudwatch, writer), self._config.seed, announce=changes.announce
+            Levers(cable, cloudwatch, writer, programs),
+            self._config.seed,
+            announce=self._changes.announce,
         )
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
-        parts = control.Parts(board, self._ledger, self._workload, writer, wall_clock_ms, changes)
+        parts = control.Parts(
+            board,
+            self._ledger,
+            self._workload,
+            writer,
+            wall_clock_ms,
+            self._changes,
+            self._viewers,
+            forwarder[0],
+        )
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
         await moto.ready()
         # Moto has it open; so nothing stays behind, even after SIGKILL.
         await asyncio.to_thread(held.unlink)
         writer.open()
-        said = await forwarder.ready()
+        said = await forwarder[1].ready()
         ready = self._ready(said, url, control_listener)
         await self._cable.start(urlsplit(said["http"]).port or 80)
         await asyncio.to_thread(writer.past_written.wait, PAST_TIMEOUT_S)
@@ -260,13 +289,8 @@ class Simulator:
         direct = {"NO_PROXY": HOST, "no_proxy": HOST}
         return own | direct | _AWS_CREDENTIALS | {"AWS_DEFAULT_REGION": self._config.region}
 
-    async def _watch(self, *children: Child) -> None:
-        ends = {asyncio.create_task(child.ended()): child for child in children}
-        done, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        first = done.pop()
-        self._fail(ends[first].epitaph(first.result()))
+    async def _watch(self, child: Child) -> None:
+        self._fail(child.epitaph(await child.ended()))
 
     def _finish(self, number: signal.Signals | None = None) -> None:
         if not self._end.done():

@@ -93,6 +93,7 @@ _ANY_PORT_MAX: Final = 64
     help="Connections from one address; raise it for a proxy in front.  [default: 256, and no "
     "bound on loopback]",
 )
+@click.option("--clock-skew", type=FILE, hidden=True)
 @aws_options
 @while_held_option
 def command(

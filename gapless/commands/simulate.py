@@ -81,6 +81,8 @@ def command(
             mode="moto" if cloudwatch == "moto" else "faithful",
             port=port,
             while_held=while_held,
+            journal=folder.journal,
+            clock=folder.clock,
         )
         try:
             ended_by = run(config, forwarder_command(folder, config.group), announce)
@@ -101,6 +103,7 @@ def forwarder_command(folder: Run, group: str) -> Callable[[str], Sequence[str]]
             *(sys.executable, "-m", "gapless", "forward", group),
             *("--endpoint-url", url, "--port", "0", "--journal", str(folder.journal)),
             *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
+            *("--clock-skew", str(folder.clock)),
             *("--while-held", str(folder.lifeline)),
         ]
 

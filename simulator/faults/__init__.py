@@ -9,11 +9,16 @@ from simulator.faults.bandwidth import BandwidthFault
 from simulator.faults.base import Fault
 from simulator.faults.blackhole import Blackhole
 from simulator.faults.block_upgrade import BlockUpgradeFault
+from simulator.faults.clock_jump import ClockJump
 from simulator.faults.close import Close
 from simulator.faults.disconnect import Disconnect
+from simulator.faults.disk_full import DiskFull
 from simulator.faults.drop_frame import DropFrame
 from simulator.faults.duplicate_frame import DuplicateFrame
 from simulator.faults.duplicate_timestamps import DuplicateTimestamps
+from simulator.faults.forwarder_crash import ForwarderCrash
+from simulator.faults.journal_lost import JournalLost
+from simulator.faults.journal_rolled_back import JournalRolledBack
 from simulator.faults.latency import LatencyFault
 from simulator.faults.limit_data import LimitData
 from simulator.faults.mute_heartbeat import MuteHeartbeat
@@ -21,6 +26,7 @@ from simulator.faults.reorder_frame import ReorderFrame
 from simulator.faults.reset_peer import ResetPeer
 from simulator.faults.stall_reader import StallReader
 from simulator.faults.storm import Storm
+from simulator.faults.viewer_crash import ViewerCrash
 from simulator.faults.visibility_delay import VisibilityDelay
 
 NETWORK: Final[tuple[type[Fault], ...]] = (
@@ -40,11 +46,22 @@ NETWORK: Final[tuple[type[Fault], ...]] = (
 )
 """Between viewer and forwarder, beside ``disconnect``."""
 
+PROGRAMS: Final[tuple[type[Fault], ...]] = (
+    ForwarderCrash,
+    JournalLost,
+    JournalRolledBack,
+    DiskFull,
+    ViewerCrash,
+    ClockJump,
+)
+"""To the programs."""
+
 _ALL: Final[tuple[type[Fault], ...]] = (
     Disconnect,
     VisibilityDelay,
     DuplicateTimestamps,
     *NETWORK,
+    *PROGRAMS,
 )
 
 FAULTS: Final[Mapping[str, type[Fault]]] = {one.type: one for one in _ALL}

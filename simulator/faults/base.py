@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 from simulator.batches import NewEvent
 from simulator.cloudwatch.levers import Lever
@@ -17,6 +17,9 @@ from simulator.errors import SimulatorError
 from simulator.toxics import Strain
 
 DAY_MS: Final = 24 * 3_600_000
+
+Journal = Literal["kept", "lost", "rolled_back"]
+"""What becomes of the forwarder's journal while it is down."""
 
 
 class Attribute(NamedTuple):
@@ -113,6 +116,58 @@ class CloudWatchLever(Protocol):
         ...
 
 
+class ProgramsLever(Protocol):
+    """The programs themselves, from any thread."""
+
+    def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
+        """SIGKILL the forwarder in ``after_ms``, and keep it down until ``restart(owner)``.
+
+        Raises:
+            SimulatorError: its journal can't be touched.
+
+        """
+        ...
+
+    def restart(self, owner: str) -> None:
+        """Start it again, unless another keeps it down."""
+        ...
+
+    def fill_disk(self, owner: str, room_bytes: int) -> None:
+        """Let the forwarder write no more than that to its journal, until ``free_disk``.
+
+        Raises:
+            SimulatorError: this system can't.
+
+        """
+        ...
+
+    def free_disk(self, owner: str) -> None:
+        """Let it write again."""
+        ...
+
+    def kill_viewers(self, share: float, seed: int) -> None:
+        """SIGKILL that share of the viewers that were handed over.
+
+        Raises:
+            SimulatorError: there are none.
+
+        """
+        ...
+
+    def set_clock(self, owner: str, offset_ms: int) -> None:
+        """Let the forwarder's wall clock be ahead by that much, until ``right_clock``.
+
+        Raises:
+            SimulatorError: this forwarder's clock can't be set.
+
+        """
+        ...
+
+    def right_clock(self, owner: str) -> None:
+        """Let it be right again, unless another has set it."""
+        ...
+
+
 class WriterLever(Protocol):
     """What writes to CloudWatch, from any thread."""
 
@@ -132,6 +187,7 @@ class Levers(NamedTuple):
     cable: CableLever
     cloudwatch: CloudWatchLever
     writer: WriterLever
+    programs: ProgramsLever
 
 
 class Fault(ABC):

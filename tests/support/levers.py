@@ -52,9 +52,31 @@ class Remembered:
         self.composed.append(compose)
         self._note("submit")
 
+    def crash(self, owner: str, after_ms: int, journal: str) -> None:
+        self._note("crash", owner, str(after_ms), journal)
+
+    def restart(self, owner: str) -> None:
+        self._note("restart", owner)
+
+    def fill_disk(self, owner: str, room_bytes: int) -> None:
+        self._note("fill", owner, str(room_bytes))
+
+    def free_disk(self, owner: str) -> None:
+        self._note("free", owner)
+
+    def kill_viewers(self, share: float, seed: int) -> None:
+        del seed
+        self._note("kill", f"{share:g}")
+
+    def set_clock(self, owner: str, offset_ms: int) -> None:
+        self._note("clock", owner, str(offset_ms))
+
+    def right_clock(self, owner: str) -> None:
+        self._note("clock", owner, "right")
+
     def levers(self) -> Levers:
         """As a fault gets them."""
-        return Levers(self, _CloudWatch(self._note), self)
+        return Levers(self, _CloudWatch(self._note), self, self)
 
 
 class _CloudWatch:

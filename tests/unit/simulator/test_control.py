@@ -14,7 +14,9 @@ from simulator.cloudwatch.server import listen
 from simulator.control import Control, Parts, serve
 from simulator.faults import FAULTS
 from simulator.faults.board import Board
+from simulator.forwarder import Forwarder
 from simulator.ledger import Ledger
+from simulator.viewers import Viewers
 from simulator.visibility import Visibility
 from simulator.workload import Workload
 from simulator.writer import Writer
@@ -42,7 +44,8 @@ def parts() -> Parts:
     for batch in workload.due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
-    return Parts(board, ledger, workload, writer, lambda: NOW_MS, changes)
+    forwarder = Forwarder([], {}, None, is_at=print, failed=pytest.fail, changed=changes.announce)
+    return Parts(board, ledger, workload, writer, lambda: NOW_MS, changes, Viewers(), forwarder)
 
 
 @pytest.fixture
@@ -81,7 +84,12 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
 
 def test_changes_are_told_at_once_and_once(client: Client, parts: Parts) -> None:
     first = said(client.get("/simulator/changes"))
-    assert first == {"seq": 0, "faults": [], "running": True}
+    assert first == {
+        "seq": 0,
+        "faults": [],
+        "running": True,
+        "forwarder": {"up": False, "starts": 0, "pid": None},
+    }
     answers: list[Any] = []
     waiting = threading.Thread(
         target=lambda: answers.append(said(client.get("/simulator/changes?after=0&wait_ms=30000")))
@@ -112,6 +120,15 @@ def test_not_everybody_can_wait(parts: Parts, monkeypatch: pytest.MonkeyPatch) -
     control_app = Control(parts)
     error = said(Client(control_app).get("/simulator/changes"), 400)["error"]
     assert "others wait for changes already" in error
+
+
+def test_viewers_are_handed_over(client: Client) -> None:
+    assert said(client.get("/simulator/viewers")) == {"pids": []}
+    error = said(client.post("/simulator/viewers", data=b'{"pid": 1}'), 400)["error"]
+    assert error.startswith("process 1 is no viewer")
+    assert (
+        said(client.delete("/simulator/viewers/1"), 404)["error"] == "no viewer 1 was handed over"
+    )
 
 
 def test_everything_is_healed_at_once(client: Client) -> None:

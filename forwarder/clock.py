@@ -1,0 +1,39 @@
+"""The wall clock, and one that is wrong on purpose.
+
+The latter is for simulations, which must show that no event is lost by it.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from forwarder.errors import ConfigError
+from forwarder.feed import wall_clock_ms
+
+_BYTES: Final = 8
+
+
+def clock_of(skew: Path | None) -> Callable[[], int]:
+    """The wall clock in ms since the Unix epoch.
+
+    Args:
+        skew: a file of eight bytes that says by how many ms it is ahead (a signed number, least
+            significant byte first), looked at each time; None = it is right.
+
+    Raises:
+        ConfigError: the file is not like that.
+
+    """
+    if skew is None:
+        return wall_clock_ms
+    try:
+        with skew.open("rb") as file:
+            # Mapped, since the clock is looked at for every event.
+            shared = mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        msg = f"--clock-skew {skew} can't be used ({error}): it must have {_BYTES} bytes"
+        raise ConfigError(msg) from error
+    return lambda: wall_clock_ms() + int.from_bytes(shared[:_BYTES], "little", signed=True)
