@@ -215,6 +215,8 @@ class Shards:
         if shard is not None:
             shard.iterator = iterator
             shard.next_ms = now_ms
+            if shard.read_ms is None:
+                shard.read_ms = now_ms
 
     def read(
         self,
@@ -263,7 +265,7 @@ class Shards:
         """The shard, or the position in it, is none: it begins anew, if it is still listed."""
         shard = self._ended(step)
         if shard is not None:
-            shard.begin, shard.last, shard.read_ms = LATEST, None, None
+            shard.begin, shard.last, shard.read_ms, shard.iterator = LATEST, None, None, None
             self._put_off(shard, now_ms)
         self._list_ms = min(self._list_ms, now_ms + LIST_SOON_MS)
 
@@ -281,7 +283,6 @@ class Shards:
         self._list_ms = now_ms
 
     def _put_off(self, shard: _Shard, now_ms: int) -> None:
-        shard.iterator = None
         pause_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(shard.failures, 10))
         shard.failures += 1
         shard.next_ms = now_ms + pause_ms
