@@ -38,6 +38,8 @@ from simulator.workload import Workload
 from simulator.writer import Writer
 
 GROUP: Final = "/gapless/demo"
+LIVE_STREAM: Final = "gapless-demo"
+"""The Kinesis stream that a subscription filter sends the log group's events to."""
 
 PAST_TIMEOUT_S: Final = 30.0
 """How long it may take to write what the executions wrote before."""
@@ -280,6 +282,8 @@ class Simulator:
             *("--mode", self._config.mode),
             *("--group", self._config.group),
             *("--region", self._config.region),
+            # Unpatched moto would send other ids, and from within PutLogEvents.
+            *(("--live-stream", LIVE_STREAM) if self._config.mode == "faithful" else ()),
             *("--while-held", str(held)),
         ]
 

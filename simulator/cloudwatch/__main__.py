@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--listener-fd", type=int, help="a listening socket to serve instead")
     parser.add_argument("--mode", choices=get_args(Mode), default="faithful")
     parser.add_argument("--group", help="a log group to make before anything is served")
+    parser.add_argument(
+        "--live-stream", help="a Kinesis stream to make that the log group's events are sent to"
+    )
     parser.add_argument("--region", default=REGION, help="the Region of that log group")
     parser.add_argument("--while-held", type=Path, help="end when nobody holds a lock on it")
     options = parser.parse_args(argv)
@@ -39,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         app = build_app(options.mode)
         if options.group is not None:
             call(app, "CreateLogGroup", {"logGroupName": options.group}, options.region)
+            if options.live_stream is not None:
+                from simulator.cloudwatch.moto_logs import subscribe  # noqa: PLC0415 - moto
+
+                subscribe(options.region, options.group, options.live_stream)
         serve(listener, app)
     except SimulatorError as error:
         print(f"gapless: {error}", file=sys.stderr)  # noqa: T201 - for a person

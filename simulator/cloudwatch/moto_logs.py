@@ -237,6 +237,17 @@ def all_stores() -> Iterator[GroupStore]:
                     yield group.store
 
 
+def subscribe(region: str, group: str, stream_name: str) -> None:
+    """Make a Kinesis stream of one shard, and a subscription filter that sends everything to it."""
+    stream = kinesis_models.kinesis_backends[DEFAULT_ACCOUNT_ID][region].create_stream(
+        stream_name, 1
+    )
+    role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/logs-to-kinesis"
+    models.logs_backends[DEFAULT_ACCOUNT_ID][region].put_subscription_filter(
+        group, stream_name, "", stream.arn, role
+    )
+
+
 def send(batch: Batch, logs: Logs) -> None:
     """Put a record into its destination.
 

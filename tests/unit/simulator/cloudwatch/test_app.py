@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto.logs import models
+from werkzeug.test import Client, TestResponse
+
+from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
+from simulator.cloudwatch.app import FaithfulLogs, faithful
+from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
+from simulator.cloudwatch.server import build_app, call
+from simulator.errors import SimulatorError
+
+GROUP = "/app"
+MOTO_LOG_GROUP = models.LogGroup
+
+
+class Breaking(Lever):
+    """Does what its attribute says to reads."""
+
+    def call(self, call: Call, then: Next) -> Answer:
+        answer = then(call)
+        if call.is_read and self.attributes.get("throttle"):
+            return refusal("ThrottlingException", "Rate exceeded")
+        if call.is_read and self.attributes.get("cut"):
+            answer.content_length = len(answer.body)
+            answer.body = answer.body[:10]
+        answer.is_dropped = bool(call.is_read and self.attributes.get("drop"))
+        return answer
+
+
+class Rig:
+    """The whole WSGI application over moto, in this process."""
+
+    def __init__(self, app: FaithfulLogs) -> None:
+        self.app = app
+        self.client = Client(app)
+
+    def raw(self, action: str, body: bytes, **headers: str) -> TestResponse:
+        scope = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/logs/aws4_request, x=y"
+        target = f"Logs_20140328.{action}"
+        return self.client.post(
+            "/", data=body, headers={"Authorization": scope, "X-Amz-Target": target, **headers}
+        )
+
+    def ask(self, action: str, **given: object) -> tuple[int, dict[str, Any]]:
+        answer = self.raw(action, json.dumps({"logGroupName": GROUP, **given}).encode())
+        text = answer.get_data()
+        return answer.status_code, json.loads(text) if text else {}
+
+    def lever(self, **attributes: int) -> None:
+        order = {"name": "b", "type": "breaking", "attributes": attributes}
+        assert self.client.post(LEVERS_PATH, json=order).status_code == 200
+
+    def put(self, *messages: str) -> None:
+        now_ms = wall_clock_ms()
+        events = [{"timestamp": now_ms, "message": message} for message in messages]
+        assert self.ask("PutLogEvents", logStreamName="s", logEvents=events)[0] == 200
+
+    def messages(self, action: str = "FilterLogEvents", **given: object) -> list[str]:
+        status, answer = self.ask(action, **given)
+        assert status == 200, answer
+        return [event["message"] for event in answer["events"]]
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    app = FaithfulLogs(build_app("moto"), {"breaking": Breaking}, wall_clock_ms)
+    rig = Rig(app)
+    assert rig.ask("CreateLogGroup")[0] == 200
+    assert rig.ask("CreateLogStream", logStreamName="s")[0] == 200
+    yield rig
+    rig.ask("DeleteLogGroup")
+    app.close()
+    assert models.LogGroup is MOTO_LOG_GROUP
+
+
+def test_events_go_in_and_come_out(rig: Rig) -> None:
+    rig.put("one", "two \ud83d")
+    assert rig.messages() == ["one", "two \ud83d"]
+    assert rig.messages("GetLogEvents", logStreamName="s") == ["one", "two \ud83d"]
+    _, answer = rig.ask("DescribeLogStreams")
+    assert [one["logStreamName"] for one in answer["logStreams"]] == ["s"]
+
+
+def test_every_fault_that_names_a_lever_can_be_engaged() -> None:
+    app = faithful(build_app("moto"), wall_clock_ms)
+    try:
+        client = Client(app)
+        order = {
+            "name": "v",
+            "type": "visibility_delay",
+            "attributes": {"delay_ms": 5, "jitter_ms": 0},
+        }
+        assert client.post(LEVERS_PATH, json=order).status_code == 200
+        assert [one["name"] for one in client.get(LEVERS_PATH).get_json()] == ["v"]
+        assert client.delete(LEVERS_PATH, json={"name": "v"}).status_code == 200
+        assert client.post(LEVERS_PATH, json={**order, "type": "none"}).status_code == 400
+    finally:
+        app.close()
+
+
+def test_levers_break_calls_and_others_still_pass(rig: Rig) -> None:
+    rig.lever(throttle=1)
+    status, answer = rig.ask("FilterLogEvents")
+    assert (status, answer["__type"]) == (400, "ThrottlingException")
+    rig.put("one")
+    rig.lever(cut=1)
+    answer_ = rig.raw("FilterLogEvents", json.dumps({"logGroupName": GROUP}).encode())
+    assert len(answer_.get_data()) == 10
+    assert int(answer_.headers["Content-Length"]) > 10
+    rig.lever(drop=1)
+    with pytest.raises(ConnectionAbortedError):
+        rig.ask("FilterLogEvents")
+    assert rig.client.delete(LEVERS_PATH, json={"name": "b"}).status_code == 200
+    assert rig.messages() == ["one"]
+
+
+def test_refusals_have_the_codes_of_aws(rig: Rig) -> None:
+    status, answer = rig.ask("FilterLogEvents", limit=0)
+    assert (status, answer["__type"]) == (400, "InvalidParameterException")
+    status, answer = rig.ask("FilterLogEvents", logGroupName="/none")
+    assert (status, answer["__type"]) == (400, "ResourceNotFoundException")
+    for body in (b"{", b"[]", b""):
+        broken = rig.raw("FilterLogEvents", body)
+        assert (broken.status_code, broken.get_json(force=True)["__type"]) == (
+            400,
+            "SerializationException",
+        )
+
+
+def test_other_regions_hold_other_groups(rig: Rig) -> None:
+    for region in ("eu-central-1", "no-such-region"):
+        scope = f"AWS4-HMAC-SHA256 Credential=x/20260101/{region}/logs/aws4_request, x=y"
+        body = json.dumps({"logGroupName": GROUP}).encode()
+        answer = rig.raw("FilterLogEvents", body, Authorization=scope)
+        assert answer.get_json(force=True)["__type"] == "ResourceNotFoundException"
+
+
+def test_parts_of_moto_that_are_not_ours_see_the_same_events(rig: Rig) -> None:
+    rig.put("one", "ERROR two")
+    now_s = wall_clock_ms() // 1_000
+    query = {
+        "logGroupNames": [GROUP],
+        "startTime": now_s - 60,
+        "endTime": now_s + 60,
+        "queryString": "fields @message",
+    }
+    answer = rig.raw("StartQuery", json.dumps(query).encode())
+    assert answer.status_code == 200
+    _, found = rig.ask("GetQueryResults", queryId=answer.get_json(force=True)["queryId"])
+    assert "ERROR two" in json.dumps(found)
+    # Moto's own way, which a request for another account takes.
+    body = json.dumps({"logGroupName": GROUP, "filterPattern": "ERROR"}).encode()
+    moto = rig.raw("FilterLogEvents", body, **{"x-moto-account-id": "123456789012"})
+    events = moto.get_json(force=True)["events"]
+    assert [event["message"] for event in events] == ["ERROR two"]
+    (ours,) = rig.ask("FilterLogEvents", filterPattern="ERROR")[1]["events"]
+    assert events[0]["eventId"] == ours["eventId"]
+    _, groups = rig.ask("DescribeLogGroups")
+    stored = {one["logGroupName"]: one["storedBytes"] for one in groups["logGroups"]}
+    assert stored[GROUP] == len("oneERROR two")
+
+
+def test_a_group_made_anew_is_empty_and_its_ids_are_new(rig: Rig) -> None:
+    rig.put("one")
+    before = rig.ask("FilterLogEvents")[1]["events"][0]["eventId"]
+    rig.ask("DeleteLogGroup")
+    assert rig.ask("FilterLogEvents")[0] == 400
+    rig.ask("CreateLogGroup")
+    assert rig.messages() == []
+    rig.ask("CreateLogStream", logStreamName="s")
+    rig.put("one")
+    assert rig.ask("FilterLogEvents")[1]["events"][0]["eventId"] != before
+
+
+def test_retention_and_stream_names_are_checked(rig: Rig) -> None:
+    assert rig.ask("PutRetentionPolicy", retentionInDays=2)[1]["__type"] == (
+        "InvalidParameterException"
+    )
+    assert rig.ask("PutRetentionPolicy", retentionInDays=1)[0] == 200
+    old = {"timestamp": wall_clock_ms() - 25 * 3_600_000, "message": "old"}
+    answer = rig.ask("PutLogEvents", logStreamName="s", logEvents=[old])[1]
+    assert answer["rejectedLogEventsInfo"] == {"expiredLogEventEndIndex": 1}
+    assert rig.ask("DeleteRetentionPolicy")[0] == 200
+    rig.ask("PutLogEvents", logStreamName="s", logEvents=[old])
+    assert rig.messages() == ["old"]
+    assert rig.ask("CreateLogStream", logStreamName="a:b")[1]["__type"] == (
+        "InvalidParameterException"
+    )
+    assert rig.ask("DeleteLogStream", logStreamName="s")[0] == 200
+    assert rig.messages() == []
+
+
+def test_requests_without_a_socket_are_refused_in_one_line(rig: Rig) -> None:
+    with pytest.raises(SimulatorError, match=r"CreateLogGroup was refused: .*AlreadyExists"):
+        call(rig.app, "CreateLogGroup", {"logGroupName": GROUP}, "us-east-1")
