@@ -21,7 +21,7 @@ from botocore.exceptions import NoCredentialsError
 
 from forwarder.botocore_errors import translate, translate_setup
 from forwarder.config import AwsOptions
-from forwarder.errors import CloudWatchError, Throttled
+from forwarder.errors import CloudWatchError, NoCredentials, Throttled
 from forwarder.pages import PageParserFactory
 from forwarder.paging import PageWalk
 from forwarder.records import LogEvent
@@ -79,7 +79,8 @@ class CloudWatch:
         """
         async with self._opening:
             if self._client is None:
-                self._turns = Turns(asyncio.get_running_loop())
+                if self._turns is None:
+                    self._turns = Turns(asyncio.get_running_loop())
                 self._client = await self._turns.call(self._make_client, Priority.POLL)
                 self._where = self._client.meta.endpoint_url
 
@@ -204,9 +205,21 @@ class CloudWatch:
             told = translate(error, where=self._where, group=group, with_token=with_token)
             if isinstance(told, Throttled):
                 turns.throttled()
+            if isinstance(told, NoCredentials):
+                self._ask_for_credentials_again(client)
             raise told from error
         turns.budget.succeeded()
         return answer
+
+    def _ask_for_credentials_again(self, refused: CloudWatchLogsClient) -> None:
+        """The next call makes a session of its own, which goes through the whole chain anew.
+
+        A session keeps the credentials that it has found until the time at which they said they
+        expire; who logs in again, or writes other ones, is not noticed by it.
+        """
+        if self._client is refused:
+            # Other calls of it may be under way: it is left to them, not closed.
+            self._client = None
 
     def _make_client(self) -> CloudWatchLogsClient:
         """In a thread: it reads files, and may ask the instance's metadata for credentials."""

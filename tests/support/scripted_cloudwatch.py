@@ -62,6 +62,8 @@ class ScriptedCloudWatch:
         self.url = url
         self.default = default
         self.asked: list[Asked] = []
+        self.access_keys: list[str] = []
+        """With whose credentials, request by request."""
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
 
@@ -91,6 +93,8 @@ def scripted_cloudwatch(
             length = int(self.headers["Content-Length"])
             asked = json.loads(self.rfile.read(length))
             asked["operation"] = self.headers["X-Amz-Target"].rpartition(".")[2]
+            signed = self.headers.get("Authorization", "")
+            scripted.access_keys.append(signed.partition("Credential=")[2].partition("/")[0])
             reply = scripted.answer(asked)
             if reply.hold is not None:
                 reply.hold.wait(60)

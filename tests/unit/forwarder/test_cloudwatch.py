@@ -380,3 +380,33 @@ async def test_the_function_on_its_own(moto: RawMoto) -> None:
 async def test_a_group_that_moto_does_not_have(real: CloudWatch) -> None:
     with pytest.raises(GroupNotFound, match="'/nothing'"):
         await real.check("/nothing")
+
+
+async def test_credentials_that_are_refused_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with scripted_cloudwatch() as scripted:
+        scripted.script(refusal("ExpiredTokenException", "the token is expired"))
+        async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as cloudwatch:
+            with pytest.raises(NoCredentials, match="the token is expired"):
+                await cloudwatch.check("group")
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
+            await cloudwatch.check("group")
+            await cloudwatch.check("group")
+        assert scripted.access_keys == ["testing", "fresh", "fresh"]
+
+
+async def test_a_chain_that_has_none_any_more_is_asked_until_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with scripted_cloudwatch() as scripted:
+        scripted.script(refusal("ExpiredTokenException"))
+        async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as cloudwatch:
+            with pytest.raises(NoCredentials):
+                await cloudwatch.check("group")
+            monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+            with pytest.raises(NoCredentials, match="--profile"):
+                await cloudwatch.check("group")
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
+            await cloudwatch.check("group")
+        assert scripted.access_keys == ["testing", "fresh"]
