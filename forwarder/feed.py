@@ -19,6 +19,7 @@ from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import CloudWatchError, EventError, ForwarderError, Throttled
 from forwarder.ingest import LogGroup
+from forwarder.outage import Outage
 from forwarder.reconciler import Due, Schedule
 from forwarder.records import Row
 from forwarder.refetch import Refetcher
@@ -34,6 +35,8 @@ _LOG: Final = logging.getLogger("gapless.forwarder")
 
 IDLE_WAIT_S: Final = 1.0
 """The longest wait before the backfill looks again, a new chain having no coverage."""
+UNREAD: Final = "CloudWatch Logs could not be read"
+"""How the reason of a gap begins that is declared while polls fail."""
 RETRY_FIRST_MS: Final = 500
 RETRY_MAX_MS: Final = 10_000
 
@@ -88,7 +91,11 @@ class Feed:
         self._timer = timer
         self._random = random or cloudwatch.random
         self._wants = Wants()
-        self._watch = UpstreamWatch(clock(), config.poll_ms, config.overlap_ms, config.allowance_ms)
+        self._watch = UpstreamWatch(timer(), config.poll_ms, config.overlap_ms, config.allowance_ms)
+        covered_ms = group.coverage.end
+        now_ms = clock()
+        self._outage = Outage(now_ms if covered_ms is None else min(covered_ms, now_ms), timer())
+        self._outage_gap: str | None = None
         self._told = "ok"
         self._polled_ms: int | None = None
         self._polling_from: int | None = None
@@ -107,6 +114,7 @@ class Feed:
             cloudwatch,
             config,
             clock=clock,
+            timer=timer,
             bodies=self._refetcher.bodies,
             oldest_wanted=lambda: self._wants.oldest_owed,
         )
@@ -116,7 +124,7 @@ class Feed:
     @property
     def upstream(self) -> Upstream:
         """How the way to CloudWatch is, as a heartbeat tells it."""
-        return self._watch.at(self._clock())
+        return self._watch.at(self._timer())
 
     @property
     def ready(self) -> bool:
@@ -154,8 +162,7 @@ class Feed:
 
     def missing(self, since: int) -> list[tuple[int, int]]:
         """The ranges from ``since`` up to the last poll that no whole scan has covered yet."""
-        through = self._clock() if self._polled_ms is None else self._polled_ms
-        return self._group.coverage.missing(since, through)
+        return self._group.coverage.missing(since, self._past_end())
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
         """Bring back bodies, or mark them lost, as ``Refetcher.refetch``.
@@ -178,7 +185,7 @@ class Feed:
 
     def live_late(self, delay_ms: int) -> None:
         """The live path that was relied on is behind so far, or has missed something."""
-        self._watch.live_late(delay_ms, self._clock())
+        self._watch.live_late(delay_ms, self._timer())
         self._tell_state()
 
     # What runs
@@ -211,6 +218,7 @@ class Feed:
             self._schedule.want(self._wants.oldest, at_ms)
             self._schedule.covers(self._group.covered_from(now_ms))
             self._schedule.allow(self._group.allowance_ms)
+            self._mind_outage(now_ms, at_ms)
             self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
             for due in self._schedule.due(at_ms, now_ms):
                 self._schedule.started(due, at_ms, now_ms)
@@ -220,9 +228,23 @@ class Feed:
             wait_ms = self._schedule.next_ms - self._timer()
             await _wait(self._due, max(wait_ms, 1) / 1000)
 
+    def _mind_outage(self, now_ms: int, at_ms: int) -> None:
+        """While polls fail, what CloudWatch may be taking in is declared."""
+        span = self._outage.suspected(now_ms, at_ms, self._group.allowance_ms)
+        if span is None:
+            return
+        gap = None
+        if self._outage_gap is not None:
+            gap = self._group.widen_gap(self._outage_gap, *span)
+        if gap is None:
+            why = self.trouble or "CloudWatch Logs does not answer in time"
+            gap = self._group.declare_gap(*span, "suspected", f"{UNREAD}: {why}")
+        self._outage_gap = gap.id
+        self._progress()
+
     async def _run_due(self, due: Due) -> None:
         is_poll = due.tier == "live"
-        begun_ms = self._clock()
+        begun_ms, begun_at_ms = self._clock(), self._timer()
         try:
             await self._scanner.scan(
                 due.kind,
@@ -238,7 +260,7 @@ class Feed:
         else:
             self._schedule.finished(due.tier, self._timer())
             if is_poll:
-                self._polled(begun_ms)
+                self._polled(begun_ms, begun_at_ms)
             self._upkeep.scanned()
         finally:
             if is_poll:
@@ -273,38 +295,45 @@ class Feed:
                 self._upkeep.scanned()
 
     def _next_window(self) -> tuple[int, int] | None:
-        # What a poll is just reading need not be read twice.
+        through = self._past_end()
         if self._polling_from is not None:
-            through = self._polling_from - 1
-        else:
-            through = self._clock() if self._polled_ms is None else self._polled_ms
+            # What a poll is just reading need not be read twice.
+            through = min(through, self._polling_from - 1)
         return self._wants.next_window(self._group.coverage, through, self._upkeep.floor_ms())
+
+    def _past_end(self) -> int:
+        """Where the past ends that backfill is for: a clock that was set back ends it sooner."""
+        now_ms = self._clock()
+        return now_ms if self._polled_ms is None else min(self._polled_ms, now_ms)
 
     # What is heard
 
     def _poll_outcome(self, outcome: Outcome) -> None:
         self._note_throttling(outcome)
-        self._watch.poll_outcome(outcome, self._clock())
+        self._watch.poll_outcome(outcome, self._timer())
         self._tell_state()
 
     def _scan_outcome(self, outcome: Outcome) -> None:
         self._note_throttling(outcome)
-        self._watch.scan_outcome(outcome, self._clock())
+        self._watch.scan_outcome(outcome, self._timer())
         self._tell_state()
 
     def _note_throttling(self, outcome: Outcome) -> None:
         if outcome == "throttled":
             self._schedule.throttled(self._timer())
 
-    def _polled(self, begun_ms: int) -> None:
-        self._polled_ms = max(begun_ms, self._polled_ms or 0)
-        self._watch.poll_finished(begun_ms)
+    def _polled(self, begun_ms: int, begun_at_ms: int) -> None:
+        self._polled_ms = begun_ms
+        self._watch.poll_finished(begun_ms, begun_at_ms)
+        if self._outage.polled(begun_ms, begun_at_ms) and self._outage_gap is not None:
+            self._outage_gap = None
+            _LOG.warning("%s: CloudWatch Logs can be read again", self._group.name)
         self.trouble = None
         self._tell_state()
 
     def _failed(self, error: ForwarderError) -> None:
         outcome: Outcome = "throttled" if isinstance(error, Throttled) else "unreachable"
-        self._watch.poll_outcome(outcome, self._clock())
+        self._watch.poll_outcome(outcome, self._timer())
         if self.trouble != str(error):
             _LOG.warning("%s: %s (trying again)", self._group.name, error)
             self.trouble = str(error)
@@ -312,9 +341,9 @@ class Feed:
         self._tell_state()
 
     def _late(self, rows: list[Row]) -> None:
-        now_ms = self._clock()
+        now_ms, at_ms = self._clock(), self._timer()
         for row in rows:
-            self._watch.appeared(row.timestamp, row.ingestion_time, now_ms)
+            self._watch.appeared(row.timestamp, row.ingestion_time, now_ms, at_ms)
 
     def _tell_state(self) -> None:
         state = self.upstream.state

@@ -1,12 +1,17 @@
-"""Declared gaps: what the live path missed or may have missed, until a scan has repaired it."""
+"""Declared gaps: what the live path missed or may have missed, until scans have repaired it.
+
+``suspected`` until somebody fetches it, ``repairing`` while a scan does, ``repaired`` once scans
+that began later have proved all of it; ``unrecoverable`` stays. Pure but for the journal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
+from forwarder.coverage import Coverage
 from forwarder.journal.contract import Journal
 from forwarder.records import GapRecord, ScanDone
 from forwarder.scan import Scan
@@ -14,6 +19,9 @@ from wire.messages import GapState
 
 MISSED: Final = "the live path missed events that a scan has found"
 """The reason of a gap that was repaired as it was noticed."""
+
+WITHHELD: Final = "CloudWatch Logs does not return events any more that it had returned"
+"""How the reason begins of a gap that no scan fetches: those that look there are what found it."""
 
 
 class Gaps:
@@ -25,6 +33,9 @@ class Gaps:
         self._tell = tell
         self._count = 0
         self._declared_at: dict[str, int] = {}
+        self._open = {gap.id: gap for gap in journal.gaps() if gap.state != "unrecoverable"}
+        self._proved: dict[str, Coverage] = {}
+        self._fetching: dict[int, set[str]] = {}
 
     def declare(
         self, from_: int, through: int, state: GapState, reason: str, scans_begun: int
@@ -32,8 +43,7 @@ class Gaps:
         """Declare a gap; only a scan that begins from now on can repair it."""
         gap = self._new(from_, through, state, reason, 0)
         self._declared_at[gap.id] = scans_begun
-        self._put(gap)
-        return gap
+        return self._put(gap)
 
     def change(self, gap_id: str, state: GapState) -> GapRecord | None:
         """Give a gap that is not repaired another state; None where there is none."""
@@ -42,27 +52,95 @@ class Gaps:
                 return self._put(replace(gap, state=state))
         return None
 
+    def widen(
+        self, gap_id: str, from_: int, through: int, scans_begun: int, *, reason: str | None = None
+    ) -> GapRecord | None:
+        """An open gap reaches further; None where it is not open any more.
+
+        Only scans that begin from now on can repair what it has grown by.
+        """
+        gap = self._open.get(gap_id)
+        if gap is None:
+            return None
+        wider = replace(
+            gap,
+            from_=min(gap.from_, from_),
+            through=max(gap.through, through),
+            reason=gap.reason if reason is None else reason,
+        )
+        if wider == gap:
+            return gap
+        self._declared_at[gap_id] = scans_begun
+        return self._put(wider)
+
+    def lose(self, from_: int, through: int, reason: str) -> GapRecord:
+        """Declare what can't be had; what adjoins it and has the same reason is one gap with it."""
+        for gap in self._journal.gaps():
+            is_same = gap.state == "unrecoverable" and gap.reason == reason
+            if is_same and gap.from_ <= through + 1 and from_ <= gap.through + 1:
+                wider = replace(gap, from_=min(gap.from_, from_), through=max(gap.through, through))
+                return gap if wider == gap else self._put(wider)
+        return self._put(self._new(from_, through, "unrecoverable", reason, 0))
+
+    def withheld(self, from_: int, through: int) -> GapRecord | None:
+        """The open gap of events that are not returned any more, near that range."""
+        for gap in self._open.values():
+            if gap.reason.startswith(WITHHELD) and gap.from_ <= through and from_ <= gap.through:
+                return gap
+        return None
+
+    def fetching(self, scan: Scan) -> None:
+        """A scan has its first page: gaps that it reaches are being repaired."""
+        if not self._open or scan.number in self._fetching:
+            return
+        reached = [
+            gap
+            for gap in self._open.values()
+            if not gap.reason.startswith(WITHHELD)
+            and gap.from_ <= scan.covered
+            and scan.from_ <= gap.through
+            and scan.number > self._declared_at.get(gap.id, 0)
+        ]
+        self._fetching[scan.number] = {gap.id for gap in reached}
+        for gap in reached:
+            if gap.state == "suspected":
+                self._put(replace(gap, state="repairing"))
+
+    def brought(self, timestamps: Sequence[int]) -> None:
+        """Events have come in late by the way that is open again: those in a gap are counted."""
+        for gap in list(self._open.values()):
+            count = sum(gap.from_ <= moment <= gap.through for moment in timestamps)
+            if count:
+                self._put(replace(gap, recovered=gap.recovered + count))
+
     def found(self, scan: Scan) -> None:
-        """Declare what a scan has found that the live path had missed."""
+        """A scan has ended: declare what it has found that the live path had missed."""
         if scan.missed is None:
             return
         from_, through = scan.missed
-        for gap in self._journal.gaps():
-            if gap.state != "unrecoverable" and gap.from_ <= from_ and through <= gap.through:
+        for gap in self._open.values():
+            if gap.from_ <= from_ and through <= gap.through:
                 self._put(replace(gap, recovered=gap.recovered + scan.missed_count))
                 return
         self._put(self._new(from_, through, "repaired", MISSED, scan.missed_count))
 
     def marked(self, scan: Scan, done: ScanDone) -> None:
-        """What lies within a range that is proved, by a scan that began later, is repaired."""
-        for gap in self._journal.gaps():
-            if (
-                gap.state != "unrecoverable"
-                and done.from_ <= gap.from_
-                and gap.through <= done.through
-                and scan.number > self._declared_at.get(gap.id, 0)
-            ):
+        """What ranges that are proved by scans that began later add up to is repaired."""
+        for gap in list(self._open.values()):
+            if scan.number <= self._declared_at.get(gap.id, 0):
+                continue
+            proved = self._proved.setdefault(gap.id, Coverage())
+            proved.add(max(done.from_, gap.from_), min(done.through, gap.through))
+            if proved.covers(gap.from_, gap.through):
                 self._put(replace(gap, state="repaired"))
+
+    def ended(self, scan: Scan) -> None:
+        """A scan is over: what it did not repair is suspected as before, unless others fetch it."""
+        mine = self._fetching.pop(scan.number, set())
+        for gap_id in mine.difference(*self._fetching.values()):
+            gap = self._open.get(gap_id)
+            if gap is not None and gap.state == "repairing":
+                self._put(replace(gap, state="suspected"))
 
     def _new(
         self, from_: int, through: int, state: GapState, reason: str, recovered: int
@@ -74,7 +152,11 @@ class Gaps:
 
     def _put(self, gap: GapRecord) -> GapRecord:
         self._journal.put_gap(gap)
-        if gap.state == "repaired":
+        if gap.state in ("suspected", "repairing"):
+            self._open[gap.id] = gap
+        else:
+            self._open.pop(gap.id, None)
             self._declared_at.pop(gap.id, None)
+            self._proved.pop(gap.id, None)
         self._tell(gap)
         return gap

@@ -11,16 +11,28 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from forwarder.allowance import Allowance
 from forwarder.comparison import Comparison
 from forwarder.coverage import Coverage
 from forwarder.door import checked
+from forwarder.expiry import Expiry
 from forwarder.gaps import Gaps
 from forwarder.journal.contract import Journal
 from forwarder.lifecycle import Executions, Lifecycle, execution_of
-from forwarder.records import ExecutionEnd, GapRecord, Known, LogEvent, Notice, Reset, ScanDone
+from forwarder.records import (
+    ExecutionEnd,
+    GapRecord,
+    Known,
+    LogEvent,
+    Notice,
+    Reset,
+    Row,
+    ScanDone,
+)
 from forwarder.scan import Ingested, Scan, ScanKind
 from forwarder.sources.agreement import Unseen
 from forwarder.sources.witness import Witness
+from forwarder.suspects import Suspects, why_withheld
 from forwarder.totals import Totals
 from wire.messages import Execution, ExecutionStatus, GapState, Origin
 from wire.order import Interval, first_key, last_key
@@ -40,6 +52,7 @@ READ_BACK_ROWS_MAX: Final = 10_000
 """Rows before an execution's last event in which its end is looked for after a start."""
 
 MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
+RECREATED: Final = "the log group was deleted and made anew"
 UNLIKE_SCANS: Final = "the live path brought what CloudWatch Logs does not have"
 TOO_LARGE: Final = "the journal reached its size limit"
 
@@ -52,6 +65,7 @@ class LogGroup:
         journal: Journal,
         *,
         allowance_ms: int = ALLOWANCE_MS,
+        allowance_max_ms: int | None = None,
         lifecycle: Lifecycle | None = None,
         overlap_ms: int = OVERLAP_MS,
     ) -> None:
@@ -60,6 +74,7 @@ class LogGroup:
         Args:
             journal: the log group's; nothing else may append to it.
             allowance_ms: the visibility allowance: a scan proves nothing of its last part.
+            allowance_max_ms: how much more may be learned to allow for; None: nothing.
             lifecycle: how it is known that an execution is over; None: it never is.
             overlap_ms: what a repair scan finds that is younger than this before the begin of
                 the last poll, the next poll would have found as well: it was not missed.
@@ -69,8 +84,11 @@ class LogGroup:
         self.witness = Witness()
         """Compares what a live path brings with what scans return."""
         self.allowance_ms = allowance_ms
+        """The visibility allowance at present."""
+        self._allowance = Allowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
         self.retention_ms: int | None = None
         """The log group's retention setting; None: CloudWatch keeps events for ever."""
+        self._expiry = Expiry()
         self._lifecycle = lifecycle
         self._overlap_ms = overlap_ms
         self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
@@ -85,8 +103,7 @@ class LogGroup:
         self._loaded_seq = self.journal.head_seq
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
-        self._suspects: set[str] = set()
-        self._missed_ingested: dict[str, int] = {}
+        self._suspects = Suspects()
         self._gaps = Gaps(self.journal, self._notices.append)
         self._executions = Executions(self._lifecycle)
         over = {} if self._lifecycle is None else self.journal.over(self._lifecycle.rule)
@@ -161,6 +178,12 @@ class LogGroup:
         None where it proves nothing: the group was made anew meanwhile, the range is younger
         than the allowance, or it failed to return what it should have [8].
         """
+        try:
+            return self._finish(scan, now_ms)
+        finally:
+            self._gaps.ended(scan)
+
+    def _finish(self, scan: Scan, now_ms: int) -> ScanDone | None:
         comparison = self._close(scan)
         if comparison is None:
             self.witness.abandoned(scan)
@@ -169,12 +192,16 @@ class LogGroup:
         if refuted is not None:
             self.begin_chain(f"{UNLIKE_SCANS}: {refuted}")
             return None
+        self._note_expired(scan)
         self.journal.cover(scan.from_, scan.covered)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
+            self._allowance.polled(scan.begun_ms)
+        self.allowance_ms = self._allowance.at(scan.begun_ms)
         unseen = self.witness.unseen(scan)
         if not self._returned_all(comparison, now_ms, unseen):
             return None
+        self._suspects.returned_all(scan.from_, scan.top)
         self._drain(scan, unseen)
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
         # Nothing is proved of the time of a row that is not visible yet [8].
@@ -191,6 +218,7 @@ class LogGroup:
         """A scan ends without having been whole: what it found stays, it proves nothing."""
         self.witness.abandoned(scan)
         self._close(scan)
+        self._gaps.ended(scan)
 
     def _close(self, scan: Scan) -> Comparison | None:
         scan.is_open = False
@@ -202,6 +230,7 @@ class LogGroup:
     def _page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
         good = checked(events)
+        self._gaps.fetching(scan)
         taken = self._take(good, "live", scan)
         self.witness.returned(scan, good)
         return taken
@@ -275,11 +304,21 @@ class LogGroup:
             self.journal.append(batch, of)
             late += sum(event.timestamp in self._marked for event in batch)
             self._forget_over(self._executions.appended(batch, self._scans_begun))
-            if of == "repair" and scan is not None:
-                scan.add_missed([event.timestamp for event in batch])
+            if scan is not None:
+                self._note_found(batch, of, scan)
         if scan is not None:
             self.witness.appended(events)
         return late
+
+    def _note_found(self, batch: Sequence[LogEvent], of: Origin, scan: Scan) -> None:
+        """What a scan was the first to return: had it been missed, hidden, or kept away?"""
+        timestamps = [event.timestamp for event in batch]
+        if of == "repair":
+            scan.add_missed(timestamps)
+        else:
+            self._gaps.brought(timestamps)
+        for event in batch:
+            self._allowance.appeared(event.timestamp, event.ingestion_time, scan)
 
     def _origin(self, kind: ScanKind, timestamp: int, coverage: Coverage) -> Origin:
         """Who would have brought an event that a scan other than a poll is the first to return.
@@ -305,12 +344,12 @@ class LogGroup:
         """
         for one in unseen:
             if one.is_late:
-                self._suspect(one.stream, one.arrived_ms)
+                self._suspects.suspect(one.stream, one.arrived_ms)
         if comparison.is_whole(len(unseen)):
             return True
         missing = comparison.missing(now_ms, {one.seq for one in unseen})
-        for row in missing:
-            self._suspect(row.stream, row.ingestion_time)
+        if missing:
+            self._note_withheld(missing)
         # Only live paths leave out the ingestion time: was it one of an earlier process?
         brought = [
             row for row in missing if row.ingestion_time is None and row.seq <= self._loaded_seq
@@ -318,29 +357,59 @@ class LogGroup:
         self.witness.adopted(brought, now_ms)
         return not missing
 
-    def _suspect(self, stream: str, ingested_ms: int | None) -> None:
-        """A log stream may have been deleted: an event ingested by then is not returned."""
-        self._suspects.add(stream)
-        if ingested_ms is not None:
-            before = self._missed_ingested.get(stream, ingested_ms)
-            self._missed_ingested[stream] = min(before, ingested_ms)
+    def _note_withheld(self, missing: Sequence[Row]) -> None:
+        """Whoever waits for a mark is to see what holds it back."""
+        lacked = self._suspects.lacked(missing)
+        if lacked is None:
+            return
+        gap = self._gaps.withheld(*lacked)
+        if gap is None:
+            self.declare_gap(*lacked, "suspected", why_withheld(missing))
+        else:
+            self._gaps.widen(gap.id, *lacked, self._scans_begun)
+
+    def _note_expired(self, scan: Scan) -> None:
+        """Is this the first look at a time of which events may have expired?"""
+        covered = self.coverage
+        pieces = covered.missing(scan.from_, scan.covered)
+        oldest = covered.ranges[0][0] if covered.ranges else None
+        self._expiry.first_scanned(pieces, scan.begun_ms, oldest)
+        self._declare_expired()
+
+    def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
+        """What DescribeLogGroups says of the log group: how long events are kept, and its age."""
+        self.retention_ms = retention_ms
+        self._expiry.learned(retention_ms, created_ms)
+        self._declare_expired()
+
+    def _declare_expired(self) -> None:
+        for from_, through, reason in self._expiry.take():
+            self._gaps.lose(from_, through, reason)
 
     def take_suspects(self) -> set[str]:
         """Log streams of which a scan failed to return known events: do they still exist?"""
-        suspects, self._suspects = self._suspects, set()
-        return suspects
+        return self._suspects.take_streams()
 
     def lacks_older(self, stream: str, created_ms: int) -> bool:
         """Whether scans failed to return an event of a log stream from before it was made.
 
         If so, there was another of that name, which was deleted.
         """
-        ingested = self._missed_ingested.get(stream)
-        return ingested is not None and ingested < created_ms
+        return self._suspects.lacks_older(created_ms, stream)
+
+    def is_made_anew(self, created_ms: int) -> bool:
+        """Begin a new chain if the log group was made after events that scans fail to return.
+
+        Then it was deleted, and another one has its name [17].
+        """
+        if not self._suspects.lacks_older(created_ms):
+            return False
+        self.begin_chain(RECREATED)
+        return True
 
     def stream_deleted(self, stream: str) -> None:
         """CloudWatch has no such log stream any more: its events may be missing from scans."""
-        self._missed_ingested.pop(stream, None)
+        self._suspects.is_deleted(stream)
         self._deleted[stream] = self.journal.head_seq
         self.witness.stream_deleted(stream)
 
@@ -351,6 +420,10 @@ class LogGroup:
     def change_gap(self, gap_id: str, state: GapState) -> GapRecord | None:
         """A declared gap is in another state, repairing for one; None where it is no more."""
         return self._gaps.change(gap_id, state)
+
+    def widen_gap(self, gap_id: str, from_: int, through: int) -> GapRecord | None:
+        """A declared gap reaches further; None where it is repaired by now."""
+        return self._gaps.widen(gap_id, from_, through, self._scans_begun)
 
     # Executions
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from forwarder.expiry import concerns
 from forwarder.hub import Hub
 from forwarder.past import last_position
 from forwarder.slices import Slice
@@ -109,7 +110,7 @@ class LogsPages:
         firsts += [
             gap.from_
             for gap in journal.gaps()
-            if gap.state == "unrecoverable" and gap.through >= since
+            if gap.state == "unrecoverable" and gap.through >= since and concerns(gap.reason, since)
         ]
         through = min([through, *(first - 1 for first in firsts)])
         return through if through >= since else None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from forwarder.coverage import Range
+from forwarder.expiry import concerns
 from forwarder.ingest import LogGroup
 from forwarder.lanes import Lanes
 from forwarder.lifecycle import execution_of
@@ -303,7 +304,7 @@ class Session:
             self._take_gap(gap)
 
     def _take_gap(self, gap: GapRecord) -> None:
-        if gap.through < self.since:
+        if gap.through < self.since or not concerns(gap.reason, self.since):
             return
         self._gaps[gap.id] = gap
         if len(self._gaps) > GAPS_MAX:

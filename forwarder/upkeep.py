@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from forwarder.catalogue import StreamInfo, find_group, find_stream
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import DAY_MS, Config
-from forwarder.errors import CloudWatchError
+from forwarder.errors import AccessDenied, CloudWatchError
 from forwarder.ingest import LogGroup
 from forwarder.wants import OLDER_THAN_GROUP_MS
 
@@ -19,6 +20,8 @@ _LOG: Final = logging.getLogger("gapless.forwarder")
 RETAIN_EVERY_S: Final = 30
 LEARN_EVERY_S: Final = 600
 """How often the log group's settings are looked up."""
+LEARN_AGAIN_S: Final = 15
+"""The same where that failed, unless it is not allowed."""
 STREAM_ASKED_EVERY_MS: Final = 30_000
 """How often it is asked after the same log stream."""
 GROUP_AGE_MS: Final = 35 * DAY_MS
@@ -35,6 +38,7 @@ class Upkeep:
         config: Config,
         *,
         clock: Callable[[], int],
+        timer: Callable[[], int],
         bodies: asyncio.Lock,
         oldest_wanted: Callable[[], int | None],
     ) -> None:
@@ -45,6 +49,7 @@ class Upkeep:
             cloudwatch: where to ask.
             config: how much to retain.
             clock: ms since the Unix epoch.
+            timer: ms of a clock that is never set.
             bodies: held while bodies are taken or brought back.
             oldest_wanted: the oldest ``since`` of a viewer to whom the past is still being sent.
 
@@ -53,6 +58,7 @@ class Upkeep:
         self._cloudwatch = cloudwatch
         self._config = config
         self._clock = clock
+        self._timer = timer
         self._bodies = bodies
         self._oldest_wanted = oldest_wanted
         self._created_ms: int | None = None
@@ -75,16 +81,25 @@ class Upkeep:
     async def learn(self) -> None:
         """The log group's age and retention setting; without permission to ask, never."""
         while True:
+            pause_s = LEARN_EVERY_S
             try:
-                found = await find_group(self._cloudwatch, self._group.name)
+                await self._learn_once()
+            except AccessDenied as error:
+                _LOG.debug("%s: may not look up its settings: %s", self._group.name, error)
             except CloudWatchError as error:
                 _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)
-            else:
-                if found is not None:
-                    days = found.retention_days
-                    self._created_ms = found.created
-                    self._group.retention_ms = None if days is None else days * DAY_MS
-            await asyncio.sleep(LEARN_EVERY_S)
+                pause_s = LEARN_AGAIN_S
+            await asyncio.sleep(pause_s)
+
+    async def _learn_once(self) -> None:
+        found = await find_group(self._cloudwatch, self._group.name)
+        if found is None:
+            return
+        days = found.retention_days
+        self._created_ms = found.created
+        self._group.learned(None if days is None else days * DAY_MS, found.created)
+        if found.created is not None and self._group.is_made_anew(found.created):
+            _LOG.warning("%s: it was deleted and made anew", self._group.name)
 
     async def ask_after_streams(self) -> None:
         """Of the log streams that scans failed to return events of: were they deleted [8]?
@@ -96,9 +111,10 @@ class Upkeep:
             self._suspected.clear()
             for stream in sorted(self._suspects):
                 self._suspects.discard(stream)
-                now_ms = self._clock()
-                if now_ms - self._asked_ms.get(stream, 0) >= STREAM_ASKED_EVERY_MS:
-                    self._asked_ms[stream] = now_ms
+                at_ms = self._timer()
+                asked_ms = self._asked_ms.get(stream)
+                if asked_ms is None or at_ms - asked_ms >= STREAM_ASKED_EVERY_MS:
+                    self._asked_ms[stream] = at_ms
                     await self._ask_after(stream)
             self._forget_old_answers()
 
@@ -125,11 +141,18 @@ class Upkeep:
                 await asyncio.sleep(0)
 
     async def _ask_after(self, stream: str) -> None:
+        epoch = self._group.epoch
         try:
             found = await find_stream(self._cloudwatch, self._group.name, stream)
+            if found is None or self._is_made_anew(found):
+                # Its whole log group may be another one; who may not ask goes by the stream.
+                with suppress(CloudWatchError):
+                    await self._learn_once()
         except CloudWatchError as error:
             _LOG.debug("%s: can't ask after %s: %s", self._group.name, stream, error)
             self._asked_ms.pop(stream, None)
+            return
+        if self._group.epoch != epoch:
             return
         if found is None or self._is_made_anew(found):
             self._group.stream_deleted(stream)
@@ -142,5 +165,5 @@ class Upkeep:
         return created is not None and self._group.lacks_older(stream.name, created)
 
     def _forget_old_answers(self) -> None:
-        old_ms = self._clock() - STREAM_ASKED_EVERY_MS
+        old_ms = self._timer() - STREAM_ASKED_EVERY_MS
         self._asked_ms = {one: at for one, at in self._asked_ms.items() if at > old_ms}

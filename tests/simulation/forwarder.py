@@ -108,7 +108,7 @@ class Forwarder:
         """
         self.journal, self.cloudwatch = journal, cloudwatch
         journal.begin_epoch()
-        self.group = LogGroup(journal, lifecycle=LIFECYCLE)
+        self.group = LogGroup(journal, allowance_max_ms=8_000, lifecycle=LIFECYCLE)
         self.hub = Hub(self.group, self, heartbeat_ms=HEARTBEAT_MS)
         self.schedule = Schedule(now, now, self.group.coverage.end)
         self.wants = Wants()

@@ -23,7 +23,8 @@ from tests.simulation.viewer import Saved, Viewer
 from wire.messages import ServerMessage, Welcome
 
 CHAOS_STEPS = 110
-HEAL_MS = 180_000
+HEAL_MS = 300_000
+"""Bodies that retention took come back one by one where a viewer takes two events at a time."""
 
 
 class World:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from forwarder.errors import CloudWatchError, GroupNotFound, JournalError, Throttled, Unreachable
-from forwarder.ingest import OVERLAP_MS
+from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.journal.memory import MemoryJournal
 from forwarder.records import LogEvent
 from forwarder.turns import Priority
@@ -270,3 +270,66 @@ async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
         monkeypatch.setattr(rig.group, "draining", None)
         with pytest.raises(ExceptionGroup):
             await rig.pass_ms(1_000)
+
+
+async def test_what_could_not_be_polled_is_declared_until_it_was_fetched() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        last_whole_ms = rig.now_ms
+        rig.cloudwatch.down = Unreachable("no way")
+        for _ in range(5):
+            await rig.try_again()
+        await rig.until(lambda: len(rig.gaps()) >= 2)
+        rig.cloudwatch.put("s", (rig.now_ms - 20_000, "meanwhile"))
+        [gap] = rig.journal.gaps()
+        assert gap.state == "suspected"
+        assert gap.reason == "CloudWatch Logs could not be read: no way"
+        assert gap.from_ == last_whole_ms - ALLOWANCE_MS
+        assert last_whole_ms + 30_000 < gap.through <= rig.now_ms
+        rig.cloudwatch.down = None
+        await rig.try_again()
+        await rig.until(lambda: not rig.journal.gaps())
+        states = [one.state for one in rig.gaps() if one.id == gap.id]
+        assert list(dict.fromkeys(states)) == ["suspected", "repairing", "repaired"]
+        assert rig.gaps()[-1].recovered == 1
+        assert rig.messages() == ["meanwhile"]
+
+
+async def test_a_short_failure_is_no_gap() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.down = Unreachable("no way")
+        await rig.try_again()
+        rig.cloudwatch.down = None
+        await rig.pass_ms(9_000)
+        assert rig.gaps() == []
+
+
+@pytest.mark.parametrize("by_ms", [-HOUR, HOUR])
+async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_ms: int) -> None:
+    rig = Rig()
+    rig.cloudwatch.created = rig.now_ms - HOUR
+    async with rig.run():
+        since = rig.now_ms - 3 * HOUR
+        rig.feed.want("viewer", since)
+        await rig.until(lambda: not rig.feed.missing(since))
+        await rig.pass_ms(1_000)
+        rig.set_clock(by_ms)
+        before = len(rig.cloudwatch.asked)
+        rig.cloudwatch.put("s", (rig.now_ms, "after it was set"))
+        for _ in range(5):
+            await rig.pass_ms(1_000)
+        assert rig.messages() == ["after it was set"]
+        assert rig.feed.upstream.state == "ok"
+        assert len(rig.cloudwatch.asked) - before < 30
+
+
+async def test_throttling_makes_scans_rarer() -> None:
+    rig = Rig()
+    async with rig.run():
+        rig.cloudwatch.down = Throttled("too many")
+        for _ in range(3):
+            await rig.try_again()
+        assert rig.feed._schedule.pressure > 0

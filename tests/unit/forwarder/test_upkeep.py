@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from forwarder import upkeep
 from forwarder.config import DAY_MS
-from forwarder.errors import AccessDenied
+from forwarder.errors import AccessDenied, GroupNotFound, Throttled
 from forwarder.upkeep import GROUP_AGE_MS
 from forwarder.wants import OLDER_THAN_GROUP_MS
 from tests.support.feeding import Rig
@@ -88,6 +90,44 @@ async def test_without_permission_to_ask_it_works_all_the_same(
         assert rig.messages() == ["one"]
         assert rig.group.retention_ms is None
         assert rig.feed._upkeep.floor_ms() == rig.now_ms - GROUP_AGE_MS - OLDER_THAN_GROUP_MS
+
+
+async def test_a_group_that_was_deleted_and_made_anew_has_a_new_epoch() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms, "old"))
+    async with rig.run():
+        rig.feed.want("viewer", rig.now_ms - MINUTE)
+        await rig.pass_ms(1_000)
+        epoch = rig.group.epoch
+        rig.cloudwatch.delete_stream("s")
+        rig.cloudwatch.down = GroupNotFound("there is no log group")
+        await rig.try_again()
+        await rig.until(lambda: rig.feed.trouble is not None)
+        assert rig.messages() == ["old"]
+        rig.cloudwatch.down = None
+        rig.cloudwatch.created = rig.now_ms
+        rig.cloudwatch.put("s", (rig.now_ms, "new"))
+        await rig.try_again()
+        await rig.until(lambda: rig.group.epoch != epoch)
+        await rig.until(lambda: rig.messages() == ["new"])
+        await rig.pass_ms(10_000)
+        assert rig.marks()[-1].through >= rig.now_ms - 2_000
+
+
+async def test_settings_that_could_not_be_looked_up_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upkeep, "LEARN_AGAIN_S", 0)
+    rig = Rig()
+    rig.cloudwatch.retention_days = 3
+    rig.cloudwatch.down = Throttled("too many")
+    learning = asyncio.create_task(rig.feed._upkeep.learn())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert rig.group.retention_ms is None
+    rig.cloudwatch.down = None
+    await rig.until(lambda: rig.group.retention_ms == 3 * DAY_MS)
+    learning.cancel()
 
 
 async def test_bodies_go_by_age_but_not_what_a_viewer_is_owed() -> None:

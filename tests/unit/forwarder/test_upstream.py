@@ -16,13 +16,13 @@ def watch() -> UpstreamWatch:
 
 def test_lag_is_counted_from_the_begin_of_the_last_whole_poll() -> None:
     one = watch()
-    one.poll_finished(T + 1_000)
+    one.poll_finished(T + 1_000, T + 1_000)
     assert one.at(T + 1_400) == Upstream("ok", 400)
 
 
 def test_a_poll_that_hangs_is_told_as_delay() -> None:
     one = watch()
-    one.poll_finished(T)
+    one.poll_finished(T, T)
     assert one.at(T + STALE_MS).state == "ok"
     assert one.at(T + STALE_MS + 1) == Upstream("delayed", STALE_MS + 1)
 
@@ -52,42 +52,47 @@ def test_scans_do_not_tell_that_cloudwatch_is_gone_or_there() -> None:
 def test_throttling_by_anything_is_shown_for_a_while() -> None:
     one = watch()
     one.scan_outcome("throttled", T)
-    one.poll_finished(T + 1)
+    one.poll_finished(T + 1, T + 1)
     assert one.at(T + SHOWN_MS - 1).state == "throttled"
-    one.poll_finished(T + SHOWN_MS)
+    one.poll_finished(T + SHOWN_MS, T + SHOWN_MS)
     assert one.at(T + SHOWN_MS).state == "ok"
 
 
-def test_a_clock_set_back_gives_no_negative_lag() -> None:
-    assert watch().at(T - 5_000) == Upstream("ok", 0)
+def test_a_wall_clock_that_is_set_changes_no_lag() -> None:
+    one = watch()
+    one.poll_finished(T + 3_600_000, T)
+    assert one.at(T + 400) == Upstream("ok", 400)
+    one.poll_finished(T - 3_600_000, T + 1_000)
+    assert one.at(T + 1_400) == Upstream("ok", 400)
+    assert one.at(T + 1_000 + STALE_MS + 1).state == "delayed"
 
 
 def test_an_event_that_polls_had_looked_for_was_delayed() -> None:
     one = watch()
-    one.poll_finished(T)
-    one.poll_finished(T + 10_000)
-    one.appeared(T + 1_500, T + 2_000, T + 10_500)
+    one.poll_finished(T, T)
+    one.poll_finished(T + 10_000, T + 10_000)
+    one.appeared(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
     assert one.at(T + 10_500) == Upstream("delayed", 8_500)
-    one.poll_finished(T + 10_500 + SHOWN_MS)
+    one.poll_finished(T + 10_500 + SHOWN_MS, T + 10_500 + SHOWN_MS)
     assert one.at(T + 10_500 + SHOWN_MS).state == "ok"
 
 
 def test_the_longest_delay_is_told() -> None:
     one = watch()
-    one.poll_finished(T)
-    one.poll_finished(T + 10_000)
-    one.appeared(T + 1_500, T + 2_000, T + 10_500)
-    one.appeared(T + 5_000, T + 5_000, T + 10_500)
+    one.poll_finished(T, T)
+    one.poll_finished(T + 10_000, T + 10_000)
+    one.appeared(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
+    one.appeared(T + 5_000, T + 5_000, T + 10_500, T + 10_500)
     assert one.at(T + 10_500).lag_ms == 8_500
 
 
 def test_late_news_is_no_delay() -> None:
     one = watch()
-    one.poll_finished(T)
-    one.poll_finished(T + 10_000)
-    one.appeared(T - 3_600_000, T + 2_000, T + 10_000)  # old when it was written
-    one.appeared(T + 9_000, T + 10_001, T + 14_000)  # written after the last poll
-    one.appeared(T - 500, T - 400, T + 10_000)  # before this process
-    one.appeared(T + 2_000, None, T + 10_000)  # nobody knows
-    one.appeared(T + 9_000, T + 9_000, T + 10_500)  # within the allowance
+    one.poll_finished(T, T)
+    one.poll_finished(T + 10_000, T + 10_000)
+    one.appeared(T - 3_600_000, T + 2_000, T + 10_000, T + 10_000)  # old when it was written
+    one.appeared(T + 9_000, T + 10_001, T + 14_000, T + 14_000)  # written after the last poll
+    one.appeared(T - 500, T - 400, T + 10_000, T + 10_000)  # before this process
+    one.appeared(T + 2_000, None, T + 10_000, T + 10_000)  # nobody knows
+    one.appeared(T + 9_000, T + 9_000, T + 10_500, T + 10_500)  # within the allowance
     assert one.at(T + 10_000).state == "ok"

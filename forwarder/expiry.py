@@ -1,0 +1,93 @@
+"""What CloudWatch's retention took before any scan had seen it. Pure.
+
+A scan that is the first to look at a time older than the retention setting can't say what was
+there: that is declared, never called complete. What is not declared: time before the log group
+was made, and time that was scanned before it expired. Without permission for DescribeLogGroups
+the setting is not known, and nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from forwarder.coverage import Range
+
+DAY_MS: Final = 86_400_000
+"""The least retention setting (service model, PutRetentionPolicy)."""
+
+SLACK_MS: Final = 3_600_000
+"""Expired events go after hours or days ("up to 72 hours", user guide), not at once: who asks
+for just as long as the setting says is not told of the moments that it took to ask."""
+
+FIRSTS_MAX: Final = 1_000
+"""Ranges that wait for the setting to be known."""
+
+EXPIRED: Final = (
+    "older than what CloudWatch Logs keeps of this log group: nobody can say what was there"
+)
+AWAY: Final = (
+    "the forwarder was away for longer than CloudWatch Logs keeps events of this log group"
+)
+"""Reasons of gaps that can't be recovered."""
+
+
+class Expiry:
+    """One log group's; told of every first scan of a time, and of the group's settings."""
+
+    def __init__(self) -> None:
+        """Nothing is known of the group."""
+        self.retention_ms: int | None = None
+        self.created_ms: int | None = None
+        self._is_known = False
+        self._floor_ms = 0
+        self._firsts: list[tuple[int, int, int, bool]] = []
+
+    def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
+        """What DescribeLogGroups says: None for no retention, or for no time of creation."""
+        self.retention_ms, self.created_ms = retention_ms, created_ms
+        self._is_known = True
+
+    def first_scanned(self, pieces: Iterable[Range], begun_ms: int, oldest_ms: int | None) -> None:
+        """A scan begun then was the first of these ranges.
+
+        Args:
+            pieces: the ranges.
+            begun_ms: when it began.
+            oldest_ms: the oldest time that was scanned before; None: none was.
+
+        """
+        floor_ms = self._floor(begun_ms) or begun_ms - DAY_MS
+        for from_, through in pieces:
+            if from_ < floor_ms:
+                is_between = oldest_ms is not None and oldest_ms < from_
+                self._firsts.append((from_, through, begun_ms, is_between))
+        del self._firsts[:-FIRSTS_MAX]
+
+    def take(self) -> list[tuple[int, int, str]]:
+        """What is to be declared: ranges that can't be had, each with its reason."""
+        if not self._is_known:
+            return []
+        firsts, self._firsts = self._firsts, []
+        found = []
+        for from_, through, begun_ms, is_between in firsts:
+            floor_ms = self._floor(begun_ms)
+            low, high = max(from_, self.created_ms or 0), min(through, floor_ms - 1)
+            if low < floor_ms - SLACK_MS and low <= high:
+                found.append((low, high, AWAY if is_between else EXPIRED))
+        return found
+
+    def _floor(self, now_ms: int) -> int:
+        """What is older has expired; a setting that was made longer since brings nothing back."""
+        if self.retention_ms is not None:
+            self._floor_ms = max(self._floor_ms, now_ms - self.retention_ms)
+        return self._floor_ms
+
+
+def concerns(reason: str, since: int) -> bool:
+    """Whether who asked for everything since then is to be told of a gap with that reason.
+
+    ``since`` 0 asks for all that there is, an execution from its first line for one: what is
+    older than that was not asked for.
+    """
+    return since > 0 or reason != EXPIRED

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from forwarder.expiry import AWAY, DAY_MS, EXPIRED, FIRSTS_MAX, SLACK_MS, Expiry, concerns
+from forwarder.ingest import LogGroup
+from forwarder.journal.memory import MemoryJournal
+from tests.support.log_events import GROUP, NOW_MS
+from tests.support.scanning import scanned
+
+WEEK_MS = 7 * DAY_MS
+HORIZON = NOW_MS - WEEK_MS
+
+
+@pytest.fixture
+def group() -> LogGroup:
+    return LogGroup(MemoryJournal(GROUP))
+
+
+def gone(group: LogGroup) -> list[tuple[int, int, str]]:
+    """The gaps that can't be recovered."""
+    return [
+        (gap.from_, gap.through, gap.reason)
+        for gap in group.journal.gaps()
+        if gap.state == "unrecoverable"
+    ]
+
+
+def test_a_time_that_had_expired_when_it_was_first_looked_at_can_not_be_had(
+    group: LogGroup,
+) -> None:
+    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    since = NOW_MS - 30 * DAY_MS
+    scanned(group, [], NOW_MS, HORIZON + 5, NOW_MS)
+    assert gone(group) == []
+    scanned(group, [], NOW_MS, since + 100, HORIZON + 4, kind="backfill")
+    scanned(group, [], NOW_MS, since, since + 99, kind="backfill")
+    assert gone(group) == [(since, HORIZON - 1, EXPIRED)]
+    # Looking again changes nothing, nor does time.
+    scanned(group, [], NOW_MS + 20 * DAY_MS, since, NOW_MS)
+    assert gone(group) == [(since, HORIZON - 1, EXPIRED)]
+
+
+def test_what_was_scanned_before_it_expired_is_no_gap(group: LogGroup) -> None:
+    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    scanned(group, [], NOW_MS, HORIZON, NOW_MS)
+    later = NOW_MS + 5 * DAY_MS
+    scanned(group, [], later, HORIZON, later)
+    assert gone(group) == []
+
+
+def test_before_the_group_was_made_there_is_nothing_to_lose(group: LogGroup) -> None:
+    group.learned(WEEK_MS, NOW_MS - 3 * DAY_MS)
+    scanned(group, [], NOW_MS, 0, NOW_MS)
+    assert gone(group) == []
+
+
+def test_a_group_that_is_a_little_older_than_its_retention_lost_only_that(group: LogGroup) -> None:
+    made = HORIZON - 2 * DAY_MS
+    group.learned(WEEK_MS, made)
+    scanned(group, [], NOW_MS, 0, NOW_MS)
+    assert gone(group) == [(made, HORIZON - 1, EXPIRED)]
+
+
+def test_without_a_retention_setting_nothing_is_lost(group: LogGroup) -> None:
+    group.learned(None, NOW_MS - 300 * DAY_MS)
+    scanned(group, [], NOW_MS, 0, NOW_MS)
+    assert gone(group) == []
+
+
+def test_who_asks_for_as_long_as_events_are_kept_is_not_told_of_the_moment_it_took(
+    group: LogGroup,
+) -> None:
+    group.learned(WEEK_MS, 0)
+    scanned(group, [], NOW_MS, HORIZON - SLACK_MS, NOW_MS)
+    assert gone(group) == []
+
+
+def test_a_forwarder_that_was_away_for_too_long_says_so() -> None:
+    journal = MemoryJournal(GROUP)
+    before = NOW_MS - 20 * DAY_MS
+    scanned(LogGroup(journal), [], before, before - DAY_MS, before)
+    journal.begin_epoch()
+    group = LogGroup(journal)
+    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    scanned(group, [], NOW_MS, before - DAY_MS, NOW_MS, kind="backfill")
+    assert gone(group) == [(before + 1, HORIZON - 1, AWAY)]
+
+
+def test_settings_that_are_learnt_late_are_applied_to_what_was_scanned_before(
+    group: LogGroup,
+) -> None:
+    scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
+    assert gone(group) == []
+    group.learned(WEEK_MS, 0)
+    assert gone(group) == [(NOW_MS - 30 * DAY_MS, HORIZON - 1, EXPIRED)]
+
+
+def test_a_retention_that_is_made_longer_brings_nothing_back(group: LogGroup) -> None:
+    group.learned(WEEK_MS, 0)
+    scanned(group, [], NOW_MS, NOW_MS - 8 * DAY_MS, NOW_MS)
+    group.learned(4 * WEEK_MS, 0)
+    scanned(group, [], NOW_MS, NOW_MS - 20 * DAY_MS, NOW_MS)
+    assert gone(group) == [(NOW_MS - 20 * DAY_MS, HORIZON - 1, EXPIRED)]
+
+
+def test_ranges_that_wait_for_the_setting_are_bounded() -> None:
+    expiry = Expiry()
+    for number in range(FIRSTS_MAX + 10):
+        expiry.first_scanned([(number, number)], NOW_MS, None)
+    expiry.learned(WEEK_MS, 0)
+    assert len(expiry.take()) == FIRSTS_MAX
+    assert expiry.take() == []
+
+
+def test_who_asks_for_all_that_there_is_did_not_ask_for_what_is_older() -> None:
+    assert concerns(EXPIRED, NOW_MS)
+    assert not concerns(EXPIRED, 0)
+    assert concerns(AWAY, 0)
+    assert concerns("anything else", 0)
