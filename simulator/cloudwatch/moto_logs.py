@@ -228,13 +228,34 @@ def find_store(region: str, name: str) -> GroupStore | None:
     return None if found is None else found.store
 
 
+def all_groups() -> list[FaithfulGroup]:
+    """Every log group of every Region."""
+    return [
+        group
+        for accounts in models.logs_backends.values()
+        for backend in accounts.values()
+        for group in backend.groups.values()
+        if isinstance(group, FaithfulGroup)
+    ]
+
+
 def all_stores() -> Iterator[GroupStore]:
     """What every log group of every Region stores."""
-    for accounts in models.logs_backends.values():
-        for backend in accounts.values():
-            for group in backend.groups.values():
-                if isinstance(group, FaithfulGroup):
-                    yield group.store
+    return (group.store for group in all_groups())
+
+
+def make_anew(group: FaithfulGroup) -> None:
+    """Delete a log group and make it again, its log streams and subscription filters, too."""
+    backend = models.logs_backends[group.account_id][group.region]
+    backend.delete_log_group(group.name)
+    backend.create_log_group(group.name, {})
+    fresh = backend.groups[group.name]
+    for name in group.streams:
+        fresh.create_log_stream(name)
+    for one in group.store.subscriptions.values():
+        fresh.put_subscription_filter(one.name, one.pattern, one.destination, "")
+        if isinstance(fresh, FaithfulGroup) and one.is_random:
+            fresh.distribute(one.name, "Random")
 
 
 def subscribe(region: str, group: str, stream_name: str) -> None:

@@ -16,16 +16,33 @@ from simulator.faults.disk_full import DiskFull
 from simulator.faults.drop_frame import DropFrame
 from simulator.faults.duplicate_frame import DuplicateFrame
 from simulator.faults.duplicate_timestamps import DuplicateTimestamps
+from simulator.faults.empty_page import EmptyPage
+from simulator.faults.expire_token import ExpireToken
+from simulator.faults.flap import Flap
 from simulator.faults.forwarder_crash import ForwarderCrash
+from simulator.faults.group_recreated import GroupRecreated
 from simulator.faults.journal_lost import JournalLost
 from simulator.faults.journal_rolled_back import JournalRolledBack
 from simulator.faults.latency import LatencyFault
 from simulator.faults.limit_data import LimitData
 from simulator.faults.mute_heartbeat import MuteHeartbeat
 from simulator.faults.reorder_frame import ReorderFrame
+from simulator.faults.repeat_token import RepeatToken
 from simulator.faults.reset_peer import ResetPeer
+from simulator.faults.retention_expire import RetentionExpire
+from simulator.faults.server_error import ServerError
+from simulator.faults.short_page import ShortPage
+from simulator.faults.slow_response import SlowResponse
 from simulator.faults.stall_reader import StallReader
 from simulator.faults.storm import Storm
+from simulator.faults.subscription_delay import SubscriptionDelay
+from simulator.faults.subscription_duplicate import SubscriptionDuplicate
+from simulator.faults.subscription_reorder import SubscriptionReorder
+from simulator.faults.subscription_skip import SubscriptionSkip
+from simulator.faults.subscription_stop import SubscriptionStop
+from simulator.faults.throttle import Throttle
+from simulator.faults.truncated_response import TruncatedResponse
+from simulator.faults.unreachable import Unreachable
 from simulator.faults.viewer_crash import ViewerCrash
 from simulator.faults.visibility_delay import VisibilityDelay
 
@@ -56,11 +73,38 @@ PROGRAMS: Final[tuple[type[Fault], ...]] = (
 )
 """To the programs."""
 
+CLOUDWATCH: Final[tuple[type[Fault], ...]] = (
+    Throttle,
+    ServerError,
+    SlowResponse,
+    TruncatedResponse,
+    EmptyPage,
+    ShortPage,
+    RepeatToken,
+    ExpireToken,
+    Flap,
+    Unreachable,
+    RetentionExpire,
+    GroupRecreated,
+)
+"""Between forwarder and CloudWatch, beside ``visibility_delay``."""
+
+LIVE_PATH: Final[tuple[type[Fault], ...]] = (
+    SubscriptionDelay,
+    SubscriptionDuplicate,
+    SubscriptionReorder,
+    SubscriptionSkip,
+    SubscriptionStop,
+)
+"""Between CloudWatch's subscription filter and the forwarder."""
+
 _ALL: Final[tuple[type[Fault], ...]] = (
     Disconnect,
     VisibilityDelay,
     DuplicateTimestamps,
     *NETWORK,
+    *CLOUDWATCH,
+    *LIVE_PATH,
     *PROGRAMS,
 )
 

@@ -1,0 +1,31 @@
+"""``subscription_stop``: the subscription filter is disabled."""
+
+from __future__ import annotations
+
+from simulator.cloudwatch.levers import Batch
+from simulator.faults.subscribing import FOR_MS, SubscriptionFault, SubscriptionLever
+
+
+class StopLever(SubscriptionLever):
+    """Sends nothing any more."""
+
+    def spoil(self, batch: Batch) -> list[Batch]:
+        """Nothing."""
+        del batch
+        return []
+
+
+class SubscriptionStop(SubscriptionFault):
+    """Sends nothing at all, as AWS does for up to ten minutes after a destination refused.
+
+    Attributes:
+        for_ms: how long; 0 = until healed. What is written meanwhile is skipped for good.
+
+    A correct system goes on from scans alone and says that its live path is silent; nothing is
+    lost, it only comes later.
+
+    """
+
+    type = "subscription_stop"
+    lever = StopLever
+    attributes = (FOR_MS,)
