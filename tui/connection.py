@@ -10,6 +10,7 @@ import errno
 import os
 import random
 import re
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -171,7 +172,9 @@ class Connection:
         except TimeoutError:
             return Disconnection(f"no answer within {OPEN_S} s")
         except OSError as error:
-            return Disconnection(_unreachable(error))
+            # Trying again makes no certificate trusted.
+            is_final = isinstance(error, ssl.SSLCertVerificationError)
+            return Disconnection(_unreachable(error), final=is_final)
         except (WebSocketException, ValueError) as error:
             # A handshake that no WebSocket server gives: a middlebox's, or not this protocol.
             return Disconnection(_one_line(error), is_refused=True)
@@ -264,6 +267,12 @@ def _refusal(error: InvalidStatus) -> Disconnection:
 
 def _unreachable(error: OSError) -> str:
     """Why nobody answers, in the words of the system; asyncio's own name addresses only."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return f"its certificate is not trusted ({why}): name its authority in SSL_CERT_FILE"
+    if isinstance(error, ssl.SSLError):
+        # Its errno is OpenSSL's, not the system's.
+        return f"TLS failed: {_one_line(error)}"
     found = _ERRNO.search(str(error))
     number = error.errno if error.errno is not None else int(found[1]) if found else 0
     if number == errno.ECONNREFUSED:

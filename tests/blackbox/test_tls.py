@@ -1,0 +1,117 @@
+"""TLS, really: a forwarder with a certificate, our own viewer, and those that do not get so far."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.support.certificates import Certificates, make_certificates
+from tests.support.moto_server import raw_moto
+from tests.support.parts import Part, forwarder
+from tests.support.rude_client import WAIT_S, rude
+from tests.support.writing import Ledger, now_ms
+
+pytestmark = pytest.mark.timeout(180)
+
+TOKEN, STREAM = "a-secret-for-tls", "job/main/aaaa"
+EVENTS = 3_000
+
+
+class Secure(NamedTuple):
+    """A forwarder that serves TLS."""
+
+    websocket: str
+    http: str
+    port: int
+    ledger: Ledger
+    certificates: Certificates
+    token_file: Path
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.certificates.authority))
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
+    state = tmp_path_factory.mktemp("secure")
+    certificates = make_certificates(state)
+    token_file = state / "token"
+    token_file.write_text(TOKEN + "\n", encoding="utf-8")
+    options = (
+        *("--token-file", str(token_file)),
+        *("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)),
+    )
+    with raw_moto() as moto:
+        ledger = Ledger(moto, "/jobs/tls", [STREAM])
+        # Large enough that no socket buffer takes all of it at once.
+        ledger.put(STREAM, [(now_ms() - 60_000 + n, f"{n} " + "x" * 300) for n in range(EVENTS)])
+        with forwarder(ledger.group, moto.url, state, *options) as part:
+            ready = part.ready()
+            port = int(ready["http"].rpartition(":")[2])
+            made = Secure(ready["websocket"], ready["http"], port, ledger, certificates, token_file)
+            assert (made.websocket[:6], made.http[:8]) == ("wss://", "https://")
+            yield made
+            assert part.process.poll() is None
+        assert not [line for line in part.err.so_far() if "Traceback" in line or TOKEN in line]
+        ledger.close()
+
+
+def tail(secure: Secure, state: Path, *options: str, **environment: str) -> Part:
+    arguments = ("tail", secure.websocket, "--output", "json", "--since", "10m", *options)
+    return Part(
+        *(*arguments, "--token-file", str(secure.token_file)), state=state, environment=environment
+    )
+
+
+def test_our_viewer_with_the_authority_of_ssl_cert_file(secure: Secure, tmp_path: Path) -> None:
+    authority = str(secure.certificates.authority)
+    with tail(secure, tmp_path, "--no-follow", SSL_CERT_FILE=authority) as viewer:
+        shown = [json.loads(line)["message"] for line in viewer.out.wait_end()]
+        assert viewer.process.wait(WAIT_S) == 0
+    assert shown == [message for _, _, message in secure.ledger.accepted]
+
+
+def test_our_viewer_does_not_trust_a_stranger(secure: Secure, tmp_path: Path) -> None:
+    with tail(secure, tmp_path, "--no-follow") as viewer:
+        assert viewer.out.wait_end() == []
+        assert viewer.process.wait(WAIT_S) == 3
+        (line,) = viewer.err.wait_end()
+    assert line.startswith("gapless: cannot connect to wss://")
+    assert "its certificate is not trusted" in line
+    assert "SSL_CERT_FILE" in line
+
+
+def test_https(secure: Secure) -> None:
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=secure.context))
+    request = Request(f"{secure.http}/v1/groups", headers={"Authorization": f"Bearer {TOKEN}"})
+    with opener.open(request, timeout=WAIT_S) as answer:
+        assert json.load(answer) == [secure.ledger.group]
+
+
+async def test_who_does_not_get_through_tls_is_cut_off(secure: Secure) -> None:
+    """Nothing said, half a hello, plain HTTP, bytes that are none: all at once."""
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
+    plain = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    async def rest_after(said: bytes) -> bytes:
+        async with rude(secure.port) as one:
+            one.send(said)
+            return await one.rest()
+
+    saids = [b"", hello, plain, b"\x00" * 50, *[hello[:number] for number in range(1, 30)]]
+    for rest in await asyncio.gather(*map(rest_after, saids)):
+        assert not rest.startswith(b"HTTP")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with connect(
+        secure.websocket, ssl=secure.context, additional_headers=headers, proxy=None
+    ) as one:
+        assert json.loads(await one.recv())["type"] == "welcome"
