@@ -1,0 +1,209 @@
+"""The faults between forwarder and CloudWatch, and on the live path, over storage without moto."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from simulator.cloudwatch.levers import Answer, Batch, Call, Order
+from simulator.cloudwatch.parameters import AwsRefusal
+from simulator.faults import CLOUDWATCH, FAULTS, LIVE_PATH
+from simulator.faults.base import Cycle, LeverFault
+from tests.support.stored_logs import GROUP, NOW, REGION, StoredLogs
+
+EVENTS = 300
+PAGE = 5
+CALLS_MAX = 20_000
+
+
+class Cloud:
+    """Storage behind levers, and a client that reads as one has to."""
+
+    def __init__(self) -> None:
+        types = {one.type: one.lever for one in FAULTS.values() if issubclass(one, LeverFault)}
+        self.stored = StoredLogs("a", "b", levers=types)
+        for stream in ("a", "b"):
+            self.stored.put(stream, *((at, f"{stream} {at}") for at in range(EVENTS // 2)))
+        self.answers: Counter[str] = Counter()
+
+    def engage(self, kind: str, toxicity: float | None = None, **given: int) -> None:
+        fault = FAULTS[kind](kind, given, 1.0, 5)
+        share = FAULTS[kind].toxicity_default if toxicity is None else toxicity
+        self.stored.rack.engage(Order(kind, kind, fault.values, share, 5))
+
+    def ask(self, action: str = "FilterLogEvents", **given: object) -> Answer:
+        body = json.dumps({"logGroupName": GROUP, **given}).encode()
+        call = Call("logs", action, REGION, body, self.stored.now_ms)
+        return self.stored.rack.call(call, self._then)
+
+    def _then(self, call: Call) -> Answer:
+        try:
+            answer = self.stored._calls[call.action](call)
+        except AwsRefusal as error:
+            return Answer(400, json.dumps({"__type": error.code}).encode())
+        return Answer(200, json.dumps(answer).encode())
+
+    def scan(self) -> list[str]:
+        """Ids by pages, trying again and beginning anew as a careful client does."""
+        found: dict[str, None] = {}
+        token: str | None = None
+        for _ in range(CALLS_MAX):
+            self.stored.now_ms += 10
+            more = {} if token is None else {"nextToken": token}
+            answer = self.ask(limit=PAGE, startTime=NOW - 1, **more)
+            page = self._whole(answer)
+            if page is None:
+                if answer.status == 400 and b"InvalidParameter" in answer.body:
+                    token = None
+                continue
+            found |= dict.fromkeys(event["eventId"] for event in page["events"])
+            token = page.get("nextToken")
+            if token is None:
+                return list(found)
+        pytest.fail("the scan never ends")
+
+    def _whole(self, answer: Answer) -> dict[str, Any] | None:
+        if answer.is_dropped:
+            self.answers["dropped"] += 1
+            return None
+        if answer.content_length not in (None, len(answer.body)):
+            self.answers["cut"] += 1
+            return None
+        try:
+            page: dict[str, Any] = json.loads(answer.body)
+        except ValueError:
+            self.answers["truncated"] += 1
+            return None
+        if answer.status != 200:
+            self.answers[page["__type"]] += 1
+            return None
+        self.answers["empty" if not page["events"] else "page"] += 1
+        return page
+
+
+def test_calm_is_one_call_a_page() -> None:
+    cloud = Cloud()
+    assert len(cloud.scan()) == EVENTS
+    assert cloud.answers["page"] == EVENTS // PAGE
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "toxicity", "shows"),
+    [
+        ("throttle", {"rate": 20}, None, "ThrottlingException"),
+        ("throttle", {"rate": 0}, 0.5, "ThrottlingException"),
+        ("server_error", {"in_a_row": 8}, None, "InternalFailure"),
+        ("server_error", {}, None, "ServiceUnavailableException"),
+        ("slow_response", {"delay_ms": 1}, None, "page"),
+        ("truncated_response", {}, 0.5, "cut"),
+        ("truncated_response", {}, 0.5, "truncated"),
+        ("empty_page", {}, 1.0, "empty"),
+        ("short_page", {"events": 3}, None, "page"),
+        ("repeat_token", {}, None, "page"),
+        ("expire_token", {}, None, "page"),
+        ("unreachable", {}, 0.5, "dropped"),
+    ],
+)
+def test_a_careful_client_gets_everything(
+    kind: str, given: dict[str, int], toxicity: float | None, shows: str
+) -> None:
+    cloud = Cloud()
+    cloud.engage(kind, toxicity, **given)
+    assert len(cloud.scan()) == EVENTS
+    assert cloud.answers[shows] > 0
+
+
+def test_short_pages_are_short_and_repeated_ones_come_again() -> None:
+    short, repeated = Cloud(), Cloud()
+    short.engage("short_page", events=3)
+    short.scan()
+    assert short.answers["page"] == EVENTS / 3
+    repeated.engage("repeat_token")
+    repeated.scan()
+    assert repeated.answers["page"] > EVENTS // PAGE
+
+
+def test_tokens_that_were_issued_expire_at_each_turn() -> None:
+    cloud = Cloud()
+    token = json.loads(cloud.ask(limit=5).body)["nextToken"]
+    cloud.engage("expire_token")
+    refused = cloud.ask(limit=5, nextToken=token)
+    assert (refused.status, b"InvalidParameter" in refused.body) == (400, True)
+    assert FAULTS["expire_token"]("x", {"every_ms": 70}, 1.0, 1).cycle() == Cycle(0, 70)
+
+
+def test_what_flaps_is_the_same_for_a_period_and_then_another() -> None:
+    cloud = Cloud()
+    cloud.engage("flap", 0.3, period_ms=100_000)
+    first = cloud.scan()
+    assert EVENTS * 0.5 < len(first) < EVENTS * 0.9
+    assert cloud.scan() == first
+    cloud.stored.now_ms += 100_000
+    second = cloud.scan()
+    assert second != first
+    cloud.stored.rack.release("flap")
+    assert len(cloud.scan()) == EVENTS
+
+
+def test_writing_is_let_through() -> None:
+    for kind in ("throttle", "unreachable", "server_error", "truncated_response"):
+        cloud = Cloud()
+        cloud.engage(kind, 1.0)
+        event = {"timestamp": NOW, "message": "more"}
+        answer = cloud.ask("PutLogEvents", logStreamName="a", logEvents=[event])
+        assert (answer.status, answer.is_dropped) == (200, False), kind
+        assert cloud.ask().status != 200 or kind == "truncated_response" or cloud.ask().is_dropped
+
+
+BATCHES = [
+    Batch(1_000 + n, GROUP, "a", "f", "arn", is_random=False, events=((str(n), n, "m"),))
+    for n in range(200)
+]
+PROBE = Batch(5, "", "", "", "arn", False, (("", 5, "probe"),), "CONTROL_MESSAGE")  # noqa: FBT003
+
+
+@pytest.mark.parametrize(
+    ("kind", "toxicity", "copies"),
+    [
+        ("subscription_delay", 1.0, {1}),
+        ("subscription_duplicate", None, {1, 2}),
+        ("subscription_reorder", 1.0, {1}),
+        ("subscription_skip", None, {0, 1}),
+        ("subscription_stop", None, {0}),
+    ],
+)
+def test_the_live_path_is_spoiled_and_probes_are_not(
+    kind: str, toxicity: float | None, copies: set[int]
+) -> None:
+    cloud = Cloud()
+    cloud.engage(kind, toxicity)
+    sent = cloud.stored.rack.deliver([PROBE, *BATCHES])
+    assert sent[0] == PROBE
+    counts = Counter(event[0] for batch in sent[1:] for event in batch.events)
+    assert {counts[str(n)] for n in range(200)} == copies
+    changed = [batch.due_ms for batch in sent] != [batch.due_ms for batch in (PROBE, *BATCHES)]
+    assert changed
+    cloud.stored.rack.release(kind)
+    assert cloud.stored.rack.deliver(BATCHES) == BATCHES
+
+
+def test_reordered_records_are_out_of_order() -> None:
+    cloud = Cloud()
+    cloud.engage("subscription_reorder", 1.0)
+    due = [batch.due_ms for batch in cloud.stored.rack.deliver(BATCHES)]
+    assert due != sorted(due)
+    assert all(0 <= at - batch.due_ms <= 1_000 for at, batch in zip(due, BATCHES, strict=True))
+
+
+@pytest.mark.parametrize("one", [*CLOUDWATCH, *LIVE_PATH], ids=lambda one: one.type)
+def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: type[Any]) -> None:
+    assert "A correct system" in (one.__doc__ or "")
+    for attribute in one.attributes:
+        assert f"{attribute.name}:" in (one.__doc__ or "")
+    names = {attribute.name for attribute in one.attributes}
+    if "for_ms" in names:
+        assert one("x", {"for_ms": 9}, 1.0, 1).cycle() == Cycle(on_ms=9)
+        assert one("x", {}, 1.0, 1).cycle() == Cycle()
