@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from forwarder.allowance import ALLOWANCE_MAX_MS
 from forwarder.errors import ConfigError
 from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.limits import Limits
@@ -85,6 +86,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How far a poll reaches back before the beginning of the last successful one."""
     allowance_ms: int = ALLOWANCE_MS
     """How late an event may become visible and still be covered by a mark in time."""
+    allowance_max_ms: int = ALLOWANCE_MAX_MS
+    """As much may be learned to allow for, from what was seen; no more than ``allowance_ms``
+    fixes it."""
     heartbeat_ms: int = HEARTBEAT_MS
     clock_skew: Path | None = None
     """A file that says how wrong the wall clock is; see ``clock_of``. For simulations."""
@@ -117,6 +121,7 @@ _LEAST: Final[dict[str, int]] = {
     "poll_ms": 50,
     "overlap_ms": 0,
     "allowance_ms": 0,
+    "allowance_max_ms": 0,
     "heartbeat_ms": 50,
 }
 """Below these the forwarder would do nothing else."""

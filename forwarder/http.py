@@ -217,6 +217,7 @@ class Api:
         details = [
             {
                 "group": hub.group.name,
+                "allowance_ms": hub.group.allowance_ms,
                 "live": polled if hub.live is None else hub.live.status,
             }
             for hub in hubs

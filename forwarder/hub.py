@@ -172,6 +172,7 @@ class Hub:
         self._viewers: dict[int, Viewer] = {}
         self._numbers = count(1)
         self._proved = Proved()
+        self._gap_states: dict[str, GapState] = {}
         self._state = feed.upstream.state
         self._closing: str | None = None
 
@@ -292,7 +293,11 @@ class Hub:
             self._proved.add(notice)
             tallies.marks += 1
         elif isinstance(notice, GapRecord):
-            tallies.gaps[notice.state] = tallies.gaps.get(notice.state, 0) + 1
+            if self._gap_states.get(notice.id) != notice.state:  # else it has only grown
+                tallies.gaps[notice.state] = tallies.gaps.get(notice.state, 0) + 1
+            self._gap_states[notice.id] = notice.state
+            if notice.state == "repaired":
+                del self._gap_states[notice.id]
         elif isinstance(notice, Reset):
             self._proved.clear()
             tallies.resets += 1

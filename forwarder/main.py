@@ -97,6 +97,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             group = LogGroup(
                 journal,
                 allowance_ms=config.allowance_ms,
+                allowance_max_ms=config.allowance_max_ms,
                 lifecycle=lifecycle,
                 overlap_ms=config.overlap_ms,
             )

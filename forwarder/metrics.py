@@ -91,6 +91,12 @@ METRICS: Final[Sequence[Metric]] = (
         _one(lambda hub: hub.tallies.marks),
     ),
     Metric(
+        "gapless_visibility_allowance_seconds",
+        "gauge",
+        "How late an event may become visible and still be covered by a mark; learned, bounded.",
+        _one(lambda hub: hub.group.allowance_ms / 1000),
+    ),
+    Metric(
         "gapless_gaps_total",
         "counter",
         "Gaps by the state that they came into.",

@@ -77,6 +77,12 @@ _ANY_PORT_MAX: Final = 64
     "a message (with groups named SUCCEEDED, FAILED, STOPPED); or by silence. Set as "
     "GAPLESS_LIFECYCLE it holds for the forwarders that tail starts, too.",
 )
+@click.option(
+    "--allowance",
+    type=DURATION,
+    help="How late CloudWatch may show an event without its being late news.  "
+    "[default: learned, 2s to 1m]",
+)
 @click.option("--token-file", type=FILE, metavar="F", help="Ask viewers for the token in a file.")
 @click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")
 @click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
@@ -135,6 +141,9 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
     from forwarder.config import AwsOptions, Config  # noqa: PLC0415 - with the rest of it
     from forwarder.limits import Limits  # noqa: PLC0415 - with the rest of it
 
+    allowance_ms = options.pop("allowance")
+    if allowance_ms is not None:
+        options |= {"allowance_ms": allowance_ms, "allowance_max_ms": allowance_ms}
     limits = Limits(
         viewers_max=options.pop("max_viewers"),
         address_sockets_max=options.pop("max_per_address"),

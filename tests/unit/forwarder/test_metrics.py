@@ -27,7 +27,8 @@ def test_values_are_those_of_the_moment() -> None:
     hub = Hub(group, feed)
     viewer = hub.open(TailQuery(since=0), NOW, wake=lambda: None)
     feed.upstream = Upstream("throttled", 1_500)
-    group.declare_gap(1, 2, "suspected", "polls failed")
+    gap = group.declare_gap(1, 2, "suspected", "polls failed")
+    group.widen_gap(gap.id, 1, 9)
     hub.progress()
     while viewer.session.next(NOW) is not None:
         pass
@@ -40,6 +41,7 @@ def test_values_are_those_of_the_moment() -> None:
         'gapless_upstream_state{group="/app",state="throttled"} 1.0',
         'gapless_upstream_state{group="/app",state="ok"} 0.0',
         'gapless_gaps_total{group="/app",state="suspected"} 1.0',
+        'gapless_visibility_allowance_seconds{group="/app"} 2.0',
         'gapless_ready{group="/app"} 1.0',
         'gapless_http_requests_total{status="200"} 3.0',
         'gapless_http_requests_total{status="404"} 1.0',

@@ -25,6 +25,7 @@ def test_addresses_that_others_can_reach(host: str) -> None:
         (["--port", "70000", "jobs"], 2, "--port"),
         (["--live", "kinesis:logs", "jobs"], 2, "--live"),
         (["--retain", "soon", "jobs"], 2, "is not a duration"),
+        (["--allowance", "late", "jobs"], 2, "is not a duration"),
         (["--journal", "/dev/null/journal", "jobs"], 1, "--journal"),
         (["no good name"], 2, "is not the name of a log group"),
         (["--lifecycle", "weather", "jobs"], 2, "--lifecycle"),
