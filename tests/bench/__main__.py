@@ -11,18 +11,20 @@ import os
 import platform
 import sys
 
-from tests.bench import delivery, frame, lag, pages
+from tests.bench import cloudwatch, delivery, frame, lag, pages
 from tests.bench.pages import Rate
+
+PARTS = ("pages", "delivery", "lag", "frame", "cloudwatch")
 
 
 def main() -> None:
     """Run the parts that were asked for, all without any."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("parts", nargs="*", help="pages, delivery, lag, frame; none = all")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; none = all")
     parser.add_argument("--seconds", type=float, default=20, help="length of each lag run")
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
     given = parser.parse_args()
-    parts = given.parts or ["pages", "delivery", "lag", "frame"]
+    parts = given.parts or PARTS
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     if "pages" in parts:
         _say("\n## CloudWatch page to journal (one core)")
@@ -39,6 +41,10 @@ def main() -> None:
     if "frame" in parts:
         _say("\n## CPU time of a frame of the screen, over a million lines")
         frame.measure_all()
+    if "cloudwatch" in parts:
+        _say("\n## The CloudWatch stand-in beside unpatched moto, over HTTP")
+        for line in cloudwatch.report():
+            _say(line)
 
 
 def _table(rates: list[Rate]) -> None:

@@ -79,9 +79,22 @@ class _Server:
         return passed / READS * 1_000, (_cpu_s(self.process) - cpu) / READS * 1_000
 
 
-def measure() -> list[Figures]:
-    """Both, one after the other."""
-    return [_measure("faithful"), _measure("moto")]
+def report() -> Iterator[str]:
+    """A table of both, and the index alone."""
+    yield (
+        f"{'':>9} {'stored':>9} {'ready ms':>9} {'put events/s':>13} {'B an event':>11}"
+        f" {'read 10: ms':>12} {'CPU ms':>7} {'describe: CPU ms':>17}"
+    )
+    for mode in EVENTS:
+        one = measure(mode)
+        yield (
+            f"{one.name:>9} {one.stored:>9,} {one.ready_ms:>9.0f} {one.put_per_s:>13,.0f}"
+            f" {one.bytes_an_event:>11.0f} {one.read_10_ms:>12.2f} {one.read_10_cpu_ms:>7.2f}"
+            f" {one.describe_cpu_ms:>17.2f}"
+        )
+    yield f"the storage alone, {EVENTS['faithful']:,} events:"
+    for what, ms in backend():
+        yield f"{ms:>9.3f} ms  {what}"
 
 
 def backend() -> list[tuple[str, float]]:
@@ -115,7 +128,8 @@ def backend() -> list[tuple[str, float]]:
     ]
 
 
-def _measure(mode: Mode) -> Figures:
+def measure(mode: Mode) -> Figures:
+    """What a server of that mode costs."""
     with _serve(mode) as server:
         for number in range(STREAMS):
             _make(server, f"stream-{number}")
