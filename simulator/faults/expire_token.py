@@ -16,7 +16,8 @@ class ExpireTokenLever(Lever):
 
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Let every token issued until now be refused."""
-        logs.tokens.expire(now_ms)
+        if self.hits():
+            logs.tokens.expire(now_ms)
 
 
 class ExpireToken(LeverFault):
@@ -24,6 +25,8 @@ class ExpireToken(LeverFault):
 
     Attributes:
         every_ms: how often; 0 = once.
+
+    ``toxicity`` is the chance of each time to happen.
 
     A correct system begins the scan anew, by time and not by an old token, and misses nothing.
 

@@ -20,7 +20,7 @@ class GroupRecreatedLever(Lever):
         from simulator.cloudwatch.moto_logs import all_groups, make_anew  # noqa: PLC0415
 
         del logs, now_ms
-        for group in all_groups():
+        for group in all_groups() if self.hits() else ():
             make_anew(group)
 
 
@@ -29,6 +29,8 @@ class GroupRecreated(LeverFault):
 
     Log streams and subscription filters are made anew as well, so that whoever writes goes on.
     Healing brings nothing back.
+
+    ``toxicity`` is the chance of each time to happen.
 
     A correct system goes on with what is written now; what it had read before it keeps, and what
     it had not is gone without a trace that anybody could find.

@@ -20,7 +20,7 @@ class RetentionLever(Lever):
         from simulator.cloudwatch.moto_logs import all_groups  # noqa: PLC0415
 
         del logs
-        for group in all_groups():
+        for group in all_groups() if self.hits() else ():
             group.set_retention_policy(self.attributes["days"])
             group.store.retain(now_ms)
 
@@ -32,6 +32,8 @@ class RetentionExpire(LeverFault):
         days: how many; CloudWatch knows 1, 3, 5 and 7 of them, and some more.
 
     Healing brings nothing back, and leaves the retention as it is.
+
+    ``toxicity`` is the chance of each time to happen.
 
     A correct system declares what it had not read before, with its range, as unrecoverable; what
     it had read it keeps serving as long as its own journal has it. It is never green over either
