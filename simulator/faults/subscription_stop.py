@@ -7,7 +7,6 @@ from zlib import crc32
 from simulator.cloudwatch.levers import Batch
 from simulator.faults.subscribing import FOR_MS, SubscriptionFault, SubscriptionLever
 
-
 _BITS = 32
 
 
