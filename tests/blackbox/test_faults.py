@@ -1,0 +1,147 @@
+"""Faults against the real stack: simulator, forwarder and viewer as processes.
+
+Broken, then healed, then judged: the viewer's record against what CloudWatch accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.parts import WAIT_S, Part, Viewer, wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+GRACE_MS = 5_000
+
+
+class Stack:
+    """``gapless simulate`` and one viewer of it."""
+
+    def __init__(self, state: Path, simulator: Part, viewer: Viewer) -> None:
+        self.state = state
+        self.control = simulator.ready()["control"] + "/simulator"
+        self.viewer = viewer
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """The control API's answer."""
+        data = (
+            None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+        request = urllib.request.Request(self.control + path, data, method=method)
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def inject(self, kind: str, **attributes: int) -> None:
+        """Switch a fault on."""
+        self.ask("POST", "/faults", {"type": kind, "attributes": attributes})
+
+    def accepted(self) -> int:
+        """Events that CloudWatch has accepted."""
+        accepted: int = self.ask("GET", "/workload")["accepted"]
+        return accepted
+
+    def goes_on(self, lines: int = 20) -> None:
+        """Wait for some more lines on the viewer's output."""
+        self.viewer.wait_shown(len(self.viewer.shown()) + lines)
+
+    def connections(self) -> list[tuple[int, str]]:
+        """When each connection began, and how: as the viewer records the last of them."""
+        record = self.viewer.record_now()
+        return [(one["at"], one["outcome"]) for one in record if one["type"] == "connection"]
+
+    def wait_connected(self, outcome: str, after_ms: int) -> int:
+        """Wait for a connection of that outcome which began later; when it did."""
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found[:] = [at for at, how in self.connections() if at > after_ms and how == outcome]
+            return bool(found)
+
+        wait_until(is_there, f"a connection that is {outcome}")
+        return found[-1]
+
+    def judge(self) -> dict[str, Any]:
+        """Heal, let everything settle, and have the record judged."""
+        self.ask("POST", "/heal")
+        self.ask("POST", "/workload", {"running": False})
+        verdict: dict[str, Any] = {}
+
+        def is_settled() -> bool:
+            self.viewer.record_now()
+            record = self.viewer.record_path.read_bytes()
+            verdict.update(self.ask("POST", "/verdict", record))
+            return verdict["pending"] == verdict["lost"] == 0
+
+        wait_until(is_settled, f"everything to be shown: {verdict}")
+        return verdict
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    state = tmp_path_factory.mktemp("faults")
+    with Part("simulate", "--rate", "50", "--seed", "7", state=state) as simulator:
+        target = simulator.ready()["websocket"]
+        options = ("--order", "arrival", "--since", "30m")
+        with Viewer(target, *options, state=state) as viewer:
+            one = Stack(state, simulator, viewer)
+            viewer.wait_shown(100)
+            yield one
+
+
+@pytest.fixture(autouse=True)
+def clean(stack: Stack) -> Iterator[None]:
+    """Every test ends with a clean verdict, and leaves a system that runs."""
+    yield
+    verdict = stack.judge()
+    assert verdict["clean"], verdict
+    assert verdict["shown"] > 100
+    assert verdict["marks"] > 0
+    stack.ask("POST", "/workload", {"running": True})
+
+
+def test_everything_at_once_on_the_network(stack: Stack) -> None:
+    last_ms, _ = stack.connections()[-1]
+    stack.inject("latency", latency_ms=30, jitter_ms=30)
+    stack.inject("drop_frame")
+    stack.inject("duplicate_frame")
+    stack.inject("reorder_frame")
+    stack.wait_connected("resumed", last_ms)
+    stack.inject("close", code=4001)
+    last_ms = stack.wait_connected("resumed", last_ms)
+    stack.inject("limit_data", after_bytes=50_000)
+    stack.wait_connected("resumed", last_ms)
+
+
+def test_the_forwarder_killed_and_its_journal_lost(stack: Stack) -> None:
+    last_ms, _ = stack.connections()[-1]
+    stack.inject("forwarder_crash", within_ms=100, down_ms=100)
+    last_ms = stack.wait_connected("resumed", last_ms)
+    stack.goes_on()
+    stack.inject("journal_lost", down_ms=100)
+    stack.wait_connected("rebased", last_ms)
+
+
+def test_a_journal_rolled_back_while_the_clock_is_wrong(stack: Stack) -> None:
+    last_ms, _ = stack.connections()[-1]
+    stack.inject("clock_jump", ahead_ms=30_000)
+    stack.inject("journal_rolled_back", back_ms=2_000, down_ms=100)
+    stack.wait_connected("rebased", last_ms)
+    stack.goes_on()
+    stack.inject("clock_jump", ahead_ms=0, behind_ms=30_000)
+    stack.goes_on()
+
+
+def test_on_a_full_disk_nothing_is_sent_that_is_not_kept(stack: Stack) -> None:
+    stack.inject("disk_full")
+    accepted = stack.accepted()
+    wait_until(lambda: stack.accepted() > accepted + 100, "more events")
+    assert len(stack.viewer.shown()) <= accepted
+    stack.ask("POST", "/heal")
+    stack.viewer.wait_shown(accepted + 100)
