@@ -34,6 +34,7 @@ from tui.format import Columns, TimeMode
 from tui.going import Going
 from tui.harmless import harmless
 from tui.levels import level_of
+from tui.naming import title as named
 from tui.palette import Depth, Palette, Tones
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
@@ -41,6 +42,7 @@ from tui.rows import Change
 from tui.side import Side
 from tui.streaming import Streaming
 from tui.strips import Strips
+from tui.values import Value
 from tui.view import View
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.histogram import Histogram
@@ -127,7 +129,7 @@ class ViewerApp(Actions):
         self._top = ConnectionBar(self._palette, title, ascii_only=self._ascii_only)
         self._chips = ChipBar(self._palette)
         self._bottom = StatusBar(self._palette, ascii_only=self._ascii_only)
-        self._pane = Pane(self._palette, id="pane")
+        self._pane = Pane(self._palette, id="pane", choose=self._filter_value)
         self._side = Side(self._pane, engine, self.log_view.current, clock, self._zone)
         self._prompt = Prompt()
         self._keys = KeyBar(self._palette, controls=controls is not None)
@@ -263,6 +265,10 @@ class ViewerApp(Actions):
         names = [name.replace("_", " ") for name, is_on in states.items() if is_on]
         return [chunk(f" {harmless(name)} ", "badge.warn", 2, "app.faults") for name in names]
 
+    def _filter_value(self, value: Value, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
+        self._finding.by_value(value, excludes=excludes)
+        self._show_bars()
+
     def _say(self, text: str) -> None:
         """Tell the reader something, for some seconds."""
         self._note, self._note_until_ms = harmless(text), self._clock() + NOTE_MS
@@ -289,8 +295,13 @@ class ViewerApp(Actions):
                 if act.action != "command_palette":
                     run = partial(self.run_action, act.action)
                     yield SystemCommand(act.title, f"{key.shown}: {key.help}", run)
-        for title, row in self._going.listed():
-            yield SystemCommand(title, "go to this line", partial(self.log_view.go_to, row))
+        for name, row in self._going.listed():
+            yield SystemCommand(name, "go to this line", partial(self.log_view.go_to, row))
+        for value in self._side.values():
+            said = named(value.text)
+            for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
+                choose = partial(self._filter_value, value, excludes)
+                yield SystemCommand(f"{how} {said}", "filter by this value", choose)
         yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -304,6 +315,13 @@ class ViewerApp(Actions):
         self._show_bars()
         self._side.refresh("detail")
         self._plotting.follow(self.log_view.current())
+        self._engine.look(
+            self.log_view.visible_rows, self.log_view.place.cursor, sifted=self.log_view.is_sifted
+        )
+
+    def on_log_view_missed(self, event: LogView.Missed) -> None:
+        """Somebody went where lines are not in memory: go there again once they are."""
+        self._engine.bring(event.key, partial(self.log_view.go_to, event.key))
 
     def on_log_view_opened(self) -> None:
         """A line was clicked twice."""

@@ -111,6 +111,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("Enter", "everything about the line under the cursor", LOOK,
         (Act("enter", "detail", "Detail"),), label="detail", footer=6,
         departs="less moves a line"),
+    Key("Tab", "into the open panel and back; in the detail f and x filter by a value", LOOK, ()),
     Key("s", "streams: lines of each, on and off, only this one", LOOK,
         (Act("s", "streams", "Streams"),), label="streams", footer=9,
         departs="less saves a piped input; lnav moves to the next slow line"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from tui.ranges import Ranges
 from tui.rows import Change, Line
 from tui.timeline import Timeline
 from tui.view import Sieve, Test
@@ -22,6 +23,8 @@ class Count:
 
         """
         self._take = take
+        self._left = Ranges()
+        self._least: int | None = None
         self._sieve = Sieve(timeline, self._once, rules=False)
 
     @property
@@ -36,9 +39,15 @@ class Count:
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""
         self._sieve.apply(change)
+        if self._least is not None:
+            for low, high in change.removed:
+                self._left.add(max(low, self._least), high)
 
     def _once(self, line: Line) -> bool:
-        self._take(line)
+        """A line that left memory was counted before it did, and may come back."""
+        if not self._left.covers(line.key, line.key):
+            self._take(line)
+            self._least = line.key if self._least is None else min(self._least, line.key)
         return False
 
 

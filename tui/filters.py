@@ -7,6 +7,7 @@ from typing import Final
 
 from tui.levels import LEVELS, at_least, level_of
 from tui.rows import Line
+from tui.values import Value
 from tui.view import Test
 
 CHIPS_MAX: Final = 20
@@ -29,12 +30,18 @@ def pattern_of(text: str) -> re.Pattern[str]:
 class Chip:
     """One filter, and how many of the lines gone over match it."""
 
-    def __init__(self, text: str, *, excludes: bool) -> None:
-        """A filter for what matches ``text``, or against it."""
-        self.text = text
+    def __init__(self, what: str | Value, *, excludes: bool) -> None:
+        """A filter for lines that match a text or have a value, or against them."""
+        self.what = what
         self.excludes = excludes
-        self.pattern = pattern_of(text)
         self.hits = 0
+        if isinstance(what, str):
+            self.text = what
+            search = pattern_of(what).search
+            self.matches: Test = lambda line: search(line.message) is not None
+        else:
+            self.text = what.text
+            self.matches = what.matches
 
 
 class Filters:
@@ -82,11 +89,11 @@ class Filters:
         """Show all streams."""
         self.only = self.hidden = frozenset()
 
-    def add(self, text: str, *, excludes: bool) -> None:
+    def add(self, what: str | Value, *, excludes: bool) -> None:
         """One more chip, and all of them on; beyond ``CHIPS_MAX`` the oldest goes."""
-        same = [chip for chip in self.chips if (chip.text, chip.excludes) == (text, excludes)]
+        same = [chip for chip in self.chips if (chip.what, chip.excludes) == (what, excludes)]
         if not same:
-            self.chips = [*self.chips, Chip(text, excludes=excludes)][-CHIPS_MAX:]
+            self.chips = [*self.chips, Chip(what, excludes=excludes)][-CHIPS_MAX:]
         self.are_on = True
 
     def remove(self, index: int) -> None:
@@ -126,11 +133,10 @@ class Filters:
         shows_stream = self.shows_stream
 
         def passes(line: Line) -> bool:
-            message = line.message
-            kept = all_levels or at_least(level_of(message), minimum)
+            kept = all_levels or at_least(level_of(line.message), minimum)
             kept = kept and (all_streams or shows_stream(line.stream))
             for chip in chips:
-                if chip.pattern.search(message) is not None:
+                if chip.matches(line):
                     chip.hits += counting
                     kept = kept and not chip.excludes
                 elif not chip.excludes:

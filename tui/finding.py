@@ -15,6 +15,7 @@ from tui.harmless import harmless
 from tui.levels import LEVELS, at_least, level_of
 from tui.rows import Change, Line
 from tui.timeline import Timeline
+from tui.values import Value
 from tui.view import Sieve, Test, View, hunt
 from tui.widgets.log_view import LogView
 from tui.widgets.prompt import Kind
@@ -139,6 +140,11 @@ class Finding:
         self.filters.are_on = not self.filters.are_on
         self.refilter()
 
+    def by_value(self, value: Value, *, excludes: bool) -> None:
+        """Show only lines that have a value, or only those that have not."""
+        self.filters.add(value, excludes=excludes)
+        self.refilter()
+
     def drop(self, index: int) -> None:
         """One chip less."""
         self.filters.remove(index)
@@ -203,4 +209,6 @@ class Finding:
                 self._log.go_to(found)
                 return
             await asyncio.sleep(0)
-        self._say(f"no {what} {'below' if direction > 0 else 'above'}")
+        gone = self._timeline.evicted
+        rest = f", {figures.plural(gone, 'line')} not in memory not searched" if gone else ""
+        self._say(f"no {what} {'below' if direction > 0 else 'above'}{rest}")

@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final
 
 from tui import figures, kept
 from tui.bookmarks import BOOKMARKS_MAX, Bookmarks
 from tui.finding import Run, Say
-from tui.harmless import harmless
 from tui.moment import MomentError, parse_moment
+from tui.naming import title
 from tui.rows import Line, Row, time_key
 from tui.view import View
 from tui.widgets.log_view import LogView
-
-_TITLE_CHARS: Final = 48
 
 
 class Going:
@@ -103,7 +100,11 @@ class Going:
         """The bookmarks of lines that are shown, as titles for the palette, with their keys."""
         _, zone = self._now()
         found = [(key, self._find(key)) for key in self.bookmarks.keys]
-        return [(_title(row, zone), key) for key, row in found if isinstance(row, Line)]
+        return [
+            (f"Bookmark {figures.stamp(row.timestamp, zone)[:19]} {title(row.message)}", key)
+            for key, row in found
+            if isinstance(row, Line)
+        ]
 
     def _find(self, key: int) -> Row | None:
         at = self._view.index_of(key)
@@ -142,9 +143,3 @@ class Going:
         elif index == 0:
             first = self._view.rows(0, 1)[0]
             self._say(f"the oldest line here is of {figures.stamp(first.timestamp, zone)[:19]}")
-
-
-def _title(line: Line, zone: tzinfo) -> str:
-    """What a bookmark is called; brackets would be markup to Textual's palette."""
-    text = harmless(line.message[:_TITLE_CHARS]).replace("[", "(").replace("]", ")")
-    return f"Bookmark {figures.stamp(line.timestamp, zone)[:19]} {text}"

@@ -1,35 +1,21 @@
-"""What the panes say, as lines of text with roles: connection, one event, the keys. Pure."""
+"""What the panes say, as lines of text with roles: connection, what happened, the keys. Pure."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Final
 
 from tui import figures
 from tui.bindings import sections
-from tui.harmless import Segment, harmless, segments
-from tui.rows import Line, Rule, describe
+from tui.harmless import Segment, harmless
+from tui.rows import Rule, describe
 from tui.status import STATE_LABELS, MarkStatus, Outage, Status, TargetStatus
-
-DETAIL_CHARS_MAX: Final = 64 << 10
-"""Characters of one message that the detail pane shows; ``y`` copies all of it."""
 
 OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
 
 _FIELD_CELLS: Final = 13
-_ORIGINS: Final = {
-    "live": "live",
-    "backfill": "backfill: fetched because the past was asked for",
-    "repair": "repair: a whole scan found what the live path had missed",
-}
-_JSON: Final = re.compile(
-    r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<ok>"(?:[^"\\]|\\.)*")'
-    r"|(?P<accent>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?P<warn>true|false|null)"
-)
 
 Text = list[list[Segment]]
 
@@ -47,22 +33,22 @@ def _target(target: TargetStatus, now_ms: int, zone: tzinfo) -> Text:
     since = figures.duration(max(0, now_ms - target.state_since_ms))
     lines: Text = [
         [(harmless(target.name), "strong")],
-        _field("address", harmless(target.url)),
-        _field("state", f"{STATE_LABELS[target.state]} for {since}"),
+        field("address", harmless(target.url)),
+        field("state", f"{STATE_LABELS[target.state]} for {since}"),
     ]
     if target.detail:
-        lines.append(_field("", harmless(target.detail), "warn"))
+        lines.append(field("", harmless(target.detail), "warn"))
     through = target.complete_through_ms
     proof = "nothing yet" if through is None else figures.stamp(through, zone)[:19]
     lines += [
-        _field("proved to", proof, "warn" if through is None else "ok"),
-        _field("marks", _marks(target)),
+        field("proved to", proof, "warn" if through is None else "ok"),
+        field("marks", _marks(target)),
         *_mark(target.last_mark, zone),
-        _field("events", _events(target)),
-        _field("cursor", f"seq {_count(target.after)} of {_count(target.head_seq)}"),
-        _field("epoch", harmless(target.epoch or "not known yet")),
-        _field("connection", f"number {target.generation}, {target.malformed} unreadable"),
-        _field("CloudWatch", _upstream(target)),
+        field("events", _events(target)),
+        field("cursor", f"seq {_count(target.after)} of {_count(target.head_seq)}"),
+        field("epoch", harmless(target.epoch or "not known yet")),
+        field("connection", f"number {target.generation}, {target.malformed} unreadable"),
+        field("CloudWatch", _upstream(target)),
     ]
     lines += [[], [("Missing", "strong")], *_missing(target, zone)]
     lines += [[], [("Disconnections", "strong")], *_outages(target.outages, now_ms, zone)]
@@ -83,9 +69,9 @@ def _mark(mark: MarkStatus | None, zone: tzinfo) -> Text:
         return []
     sign, role = ("=", "ok") if mark.equal else ("≠", "bad")
     return [
-        _field("last mark", figures.span(mark.from_ms, mark.through_ms, zone)),
-        _field("  theirs", f"{mark.digest}  {figures.number(mark.count)}"),
-        _field("  ours", f"{mark.own_digest}  {figures.number(mark.own_count)} {sign}", role),
+        field("last mark", figures.span(mark.from_ms, mark.through_ms, zone)),
+        field("  theirs", f"{mark.digest}  {figures.number(mark.count)}"),
+        field("  ours", f"{mark.own_digest}  {figures.number(mark.own_count)} {sign}", role),
     ]
 
 
@@ -144,88 +130,14 @@ def _outages(outages: Sequence[Outage], now_ms: int, zone: tzinfo) -> Text:
     return lines or [[("none", "muted")]]
 
 
-def detail_report(
-    line: Line, *, group: str, level: str | None, confirmed: bool, zone: tzinfo = UTC
-) -> Text:
-    """Everything about one event."""
-    size = len(line.message)
-    here = figures.clock(line.timestamp, zone)
-    local = "" if here == figures.clock(line.timestamp) else f", {here} local"
-    lines: Text = [
-        _field("time", f"{figures.stamp(line.timestamp)} UTC{local}"),
-        _field("log stream", harmless(line.stream)),
-        [],
-        *_message(line.message[:DETAIL_CHARS_MAX]),
-    ]
-    if size > DETAIL_CHARS_MAX:
-        more = figures.plural(size - DETAIL_CHARS_MAX, "character")
-        lines.append([(f"… {more} more: y copies all", "control")])
-    lines += [
-        [],
-        _field("level", level or "none seen"),
-        _field("came as", _ORIGINS[line.origin]),
-    ]
-    if line.late_ms:
-        late = f"+{figures.duration(line.late_ms)}: its place had been proved complete before"
-        lines.append(_field("late", late, "warn"))
-    if not confirmed:
-        said = "the forwarder started anew and has not sent it again"
-        lines.append(_field("unconfirmed", said, "bad"))
-    return [
-        *lines,
-        _field("ingested", _ingested(line)),
-        _field("log group", harmless(group)),
-        _field("event id", harmless(line.id)),
-        _field("seq", figures.number(line.seq)),
-        _field("size", figures.plural(size, "character")),
-    ]
-
-
-def _ingested(line: Line) -> str:
-    if line.ingestion_time is None:
-        return "not told by the live path"
-    lag = figures.duration(line.ingestion_time - line.timestamp)
-    return f"{figures.stamp(line.ingestion_time)} UTC, {lag} after"
-
-
-def _message(message: str) -> Text:
-    parsed = _parsed(message)
-    if parsed is None:
-        return [segments(part) for part in message.split("\n")]
-    pretty = json.dumps(parsed, indent=2, ensure_ascii=False)
-    return [list(_coloured(part)) for part in pretty.split("\n")]
-
-
-def _parsed(message: str) -> object:
-    """The JSON object or list that a message is, or None."""
-    if not message.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        parsed: object = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    return parsed
-
-
-def _coloured(line: str) -> Iterable[Segment]:
-    at = 0
-    for found in _JSON.finditer(line):
-        yield from segments(line[at : found.start()])
-        role = found.lastgroup or "message"
-        for text, part in segments(found[0]):
-            yield text, role if part == "message" else part
-        at = found.end()
-    yield from segments(line[at:])
-
-
 def rule_report(rule: Rule, zone: tzinfo = UTC) -> Text:
     """Everything about a rule in the list."""
     through = "still" if rule.through_ms is None else figures.stamp(rule.through_ms, zone)
     return [
         [(harmless(describe(rule)), "strong")],
-        _field("from", figures.stamp(rule.from_ms, zone)),
-        _field("through", through),
-        _field("reason", harmless(rule.reason) or "none given"),
+        field("from", figures.stamp(rule.from_ms, zone)),
+        field("through", through),
+        field("reason", harmless(rule.reason) or "none given"),
     ]
 
 
@@ -263,5 +175,6 @@ def help_report(*, controls: bool) -> Text:
     return lines
 
 
-def _field(name: str, value: str, role: str = "text") -> list[Segment]:
+def field(name: str, value: str, role: str = "text") -> list[Segment]:
+    """A name and what is said of it."""
     return [(f"{name:<{_FIELD_CELLS}}", "muted"), (value, role)]

@@ -7,14 +7,17 @@ from datetime import tzinfo
 from typing import Literal
 
 from tui import report
+from tui.detail import Detail, detail_report
 from tui.levels import level_of
 from tui.ports import ViewerEngine
 from tui.rows import Row, Rule
+from tui.values import Value
 from tui.widgets.pane import Pane
 
 Content = Literal["detail", "connection"]
 
 _HINT = "Tab, then arrows scroll; Esc closes"
+_VALUES_HINT = "Tab, then f only this, x without; Esc closes"
 
 
 class Side:
@@ -51,6 +54,8 @@ class Side:
         """Open with a content, or close where it is open with it."""
         self.content = None if self.content == content else content
         self._pane.display = self.content is not None
+        if self.content == "connection":
+            self._pane.border_subtitle = _HINT
         self.refresh(content, anew=True)
 
     def close(self) -> bool:
@@ -70,21 +75,29 @@ class Side:
         """
         if self.content != content:
             return
-        lines = self._connection() if content == "connection" else self._detail()
-        self._pane.show(content, lines, anew=anew)
+        if content == "connection":
+            self._pane.show(content, self._connection(), anew=anew)
+            return
+        detail = self._detail()
+        self._pane.border_subtitle = _VALUES_HINT if detail.values else _HINT
+        self._pane.show(content, detail.lines, detail.values, anew=anew)
 
     def _connection(self) -> report.Text:
         return report.connection_report(self._engine.status, self._clock(), self._zone)
 
-    def _detail(self) -> report.Text:
+    def values(self) -> list[Value]:
+        """The values of the line that the detail is open about."""
+        return list(self._detail().values.values()) if self.content == "detail" else []
+
+    def _detail(self) -> Detail:
         row = self._current()
         if row is None:
-            return [[("no line yet", "muted")]]
+            return Detail([[("no line yet", "muted")]])
         if isinstance(row, Rule):
-            return report.rule_report(row, self._zone)
+            return Detail(report.rule_report(row, self._zone))
         targets = self._engine.status.targets
         target = targets[row.lane] if row.lane < len(targets) else None
-        return report.detail_report(
+        return detail_report(
             row,
             group="" if target is None else target.group or target.name,
             level=level_of(row.message),

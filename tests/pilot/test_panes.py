@@ -4,7 +4,7 @@ import pytest
 from textual.widgets import OptionList
 
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
-from tests.support.screen import NARROW, WIDE, running
+from tests.support.screen import NARROW, WIDE, Screen, running
 from tui import bindings
 from tui.controls import ControlsError
 
@@ -215,3 +215,84 @@ async def test_keys_in_the_footer_can_be_clicked() -> None:
         await screen.pilot.click("#key-bar", offset=(at, 0))
         await screen.settle()
         assert screen.app.log_view.place.frozen
+
+
+def users() -> FakeEngine:
+    names = ("ada", "bob")
+    return engine_with(
+        *(f'{{"level":"info","user":{{"name":"{names[n % 2]}"}},"n":{n}}}' for n in range(40))
+    )
+
+
+def kind_of_value(screen: Screen) -> str:
+    value = screen.app._pane.value
+    return "" if value is None else value.kind
+
+
+def shown(screen: Screen) -> str:
+    return "\n".join(strip.text for strip in screen.app.log_view._drawn())
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_filter_by_a_value_of_the_detail(size: tuple[int, int]) -> None:
+    async with running(users(), size=size) as screen:
+        await screen.press("enter", "tab")
+        assert "f only this" in screen.text
+        await screen.press("down", "down", "down")
+        assert screen.app._pane.value is not None
+        assert screen.app._pane.value.text == "user.name=bob"
+        await screen.press("f")
+        assert "only user.name=bob 20" in screen.text
+        assert "ada" not in shown(screen)
+        await screen.press("up", "x")
+        assert "without level=info 40" in screen.text
+        assert "0 of 40 lines" in screen.text
+
+
+async def test_what_stands_between_two_values_is_read_row_by_row() -> None:
+    engine = engine_with("\n".join(f"row {number}" for number in range(50)))
+    async with running(engine) as screen:
+        await screen.press("enter", "tab", "down", *["down"] * 20)
+        assert "row 20" in screen.text
+        assert kind_of_value(screen) == "stream"
+        await screen.press(*["down"] * 40)
+        assert kind_of_value(screen) == "lane"
+
+
+async def test_without_a_value_the_keys_are_those_of_everywhere() -> None:
+    async with running(users(), size=WIDE) as screen:
+        await screen.press("enter", "tab", "f")
+        assert "only lines with" in screen.lines[-1]
+        await screen.press("escape", "c", "x")
+        assert "only lines without" in screen.lines[-1]
+
+
+async def test_filter_by_a_value_with_the_mouse() -> None:
+    async with running(users(), size=WIDE) as screen:
+        await screen.press("enter")
+        y = next(y for y, line in enumerate(screen.lines) if '"name": "bob"' in line)
+        x = screen.lines[y].rindex('"name"')
+        await screen.pilot.click(offset=(x, y), times=2)
+        await screen.settle()
+        assert "only user.name=bob 20" in screen.text
+        await screen.pilot.click(offset=(x, y), button=3)
+        await screen.settle()
+        assert "without user.name=bob 20" in screen.text
+
+
+async def test_filter_by_a_value_from_the_palette() -> None:
+    async with running(users(), size=WIDE) as screen:
+        await screen.press("enter", "ctrl+p", *"without user")
+        await screen.press("enter")
+        await screen.settle()
+        assert "without user.name=bob 20" in screen.text
+
+
+async def test_only_the_lines_of_a_stream_by_its_field() -> None:
+    engine = FakeEngine()
+    engine.add(make_line(n, f"line {n}", stream=f"s/{n % 2}") for n in range(10))
+    async with running(engine) as screen:
+        await screen.press("enter", "tab", "down", "f")
+        assert "only stream=s/1 5" in screen.text
+        await screen.press("down", "end", "up", "home", "pagedown", "escape")
+        assert "log stream" not in screen.text

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
 from tui.counting import Count, count_all
-from tui.rows import Line
+from tui.rows import Change, Line
 from tui.timeline import Timeline
 from tui.view import SLICE_ROWS
 
@@ -48,6 +48,16 @@ def test_what_comes_meanwhile_is_counted_once() -> None:
         pass
     for message in ("early", "late", "new", "0", "4000"):
         assert taken.messages.count(message) == 1
+
+
+def test_what_left_memory_and_comes_back_was_counted() -> None:
+    timeline, taken = filled(5), Taken()
+    count = Count(timeline, taken.take)
+    count.step()
+    again = make_line(2, "2")
+    count.apply(Change(evicted=1, removed=((again.key, again.key),)))
+    count.apply(Change(added=1, inserted=(again.key,)))
+    assert taken.messages.count("2") == 1
 
 
 @pytest.mark.parametrize("is_wanted", [True, False])

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo
-
-import msgspec
-
-from tests.support.fake_engine import EPOCH_MS, make_line, make_rule, status_of, target_status
+from tests.support.fake_engine import EPOCH_MS, make_rule, status_of, target_status
 from tui import report
 from tui.bindings import KEYS
 from tui.harmless import Segment
@@ -80,52 +76,6 @@ def test_each_target_is_reported() -> None:
     text = text_of(report.connection_report(status_of(targets), NOW))
     assert "one\naddress" in text
     assert "two\naddress" in text
-
-
-def test_the_detail_of_a_line() -> None:
-    line = make_line(7, '{"level":"warn","ok":true,"n":1.5,"s":"\\u001b[2J"}', late_ms=42_000)
-    line = msgspec.structs.replace(line, origin="repair")
-    lines = report.detail_report(
-        line, group="/g", level="warn", confirmed=False, zone=ZoneInfo("Asia/Tokyo")
-    )
-    text = text_of(lines)
-    assert "2026-11-23 12:00:00.700 UTC, 21:00:00 local" in text
-    assert '  "level": "warn",' in text
-    assert "found what the live path had missed" in text
-    assert "+42 s" in text
-    assert "has not sent it again" in text
-    assert "0.3 s after" in text
-    assert line.id in text
-    assert "\x1b" not in text
-    roles = {role for one in lines for _, role in one}
-    assert {"key", "ok", "accent", "warn"} <= roles
-
-
-def test_the_detail_of_plain_text_keeps_its_lines() -> None:
-    line = make_line(1, "Traceback\n  File x\nboom")
-    text = text_of(report.detail_report(line, group="/g", level=None, confirmed=True))
-    assert "\nTraceback\n  File x\nboom\n" in text
-    assert "none seen" in text
-
-
-def test_what_only_looks_like_json_is_text() -> None:
-    for message in ("{not json", "[1, 2", "[" * 100_000):
-        line = make_line(1, message)
-        text = text_of(report.detail_report(line, group="/g", level=None, confirmed=True))
-        assert message[:50] in text
-
-
-def test_the_detail_of_a_huge_line_is_bounded() -> None:
-    line = make_line(1, "x" * 1_000_000)
-    text = text_of(report.detail_report(line, group="/g", level=None, confirmed=True))
-    assert len(text) < report.DETAIL_CHARS_MAX + 1_000
-    assert "934,464 characters more: y copies all" in text
-
-
-def test_a_line_of_the_live_path_has_no_time_of_ingestion() -> None:
-    line = msgspec.structs.replace(make_line(1, "x"), ingestion_time=None)
-    text = text_of(report.detail_report(line, group="/g", level=None, confirmed=True))
-    assert "not told by the live path" in text
 
 
 def test_the_detail_of_a_rule() -> None:
