@@ -58,7 +58,8 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     hold: int = 10_000
     record: Path | None = None
     follow: bool = True
-    resume: bool = False
+    resume: bool | None = None
+    """Go on where the last viewer was; None: on screen, where no other beginning is asked for."""
     color: Literal["auto", "always", "never"] = "auto"
     token: str | None = None
     title: str = ""
@@ -69,6 +70,13 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     def is_on_screen(self) -> bool:
         """Whether there is a terminal to draw on, and no other output was asked for."""
         return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether to go on at a saved cursor, if there is one."""
+        if self.resume is None:
+            return self.is_on_screen and self.since is None and self.control is None
+        return self.resume
 
 
 def load_viewer(*, for_screen: bool = True) -> None:
@@ -100,6 +108,7 @@ async def _as_output(viewing: Viewing) -> int:
         test = line_test(viewing.grep, viewing.exclude, viewing.level)
     except QueryError as error:
         raise UsageError(str(error)) from error
+    cursors = _cursors(viewing)
     options = PlainOptions(
         output=viewing.output or "text",
         order=viewing.order,
@@ -110,10 +119,10 @@ async def _as_output(viewing: Viewing) -> int:
         color=_is_coloured(viewing.color),
         test=test,
         record=viewing.record,
-        cursors=_cursors(viewing),
+        cursors=cursors,
     )
     # Output saves its cursors itself, once what they stand for is printed.
-    engine = make_engine(viewing, _now_ms(), cursors=None)
+    engine = make_engine(viewing, _now_ms(), cursors=cursors, saves=False)
     out = sys.stdout.fileno()
     printing = asyncio.create_task(Plain(engine, options, out=out, say=say).run())
     loop = asyncio.get_running_loop()
@@ -167,17 +176,27 @@ async def _on_screen(viewing: Viewing) -> int:
     return _code(engine.outcome, app.return_code or EXIT_DONE)
 
 
-def make_engine(viewing: Viewing, now_ms: int, *, cursors: Path | None) -> Engine:
-    """The engine for the targets, with its goal and the cursors of an earlier run."""
+def make_engine(
+    viewing: Viewing, now_ms: int, *, cursors: Path | None, saves: bool = True
+) -> Engine:
+    """The engine for the targets, with its goal and the cursors of an earlier run.
+
+    Args:
+        viewing: What to watch.
+        now_ms: The time.
+        cursors: Where they are kept, if anywhere.
+        saves: Whether the engine keeps them itself, for the next run.
+
+    """
     from tui.engine import Engine  # noqa: PLC0415 - websockets is slow to import
     from tui.goal import Goal  # noqa: PLC0415 - with it
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
-    specs = [_spec(viewing, target, wanted) for target in viewing.targets]
+    specs = [_spec(viewing, target, wanted, cursors, shows=saves) for target in viewing.targets]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
-    return Engine(specs, goal=goal, cursors=cursors)
+    return Engine(specs, goal=goal, cursors=cursors if saves else None)
 
 
 def _code(outcome: Outcome | None, code: int) -> int:
@@ -243,7 +262,17 @@ def _write_record(engine: Engine, viewing: Viewing) -> None:
 
 def _cursors(viewing: Viewing) -> Path | None:
     """Where cursors are kept; a simulation is never watched twice."""
-    return None if viewing.control else state_dir("cursors")
+    if viewing.control:
+        return None
+    try:
+        folder = state_dir("cursors")
+    except GaplessError as error:
+        say(f"the next viewer can't go on where this one ends: {error}")
+        return None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        say(f"the next viewer can't go on where this one ends: {folder} is not ours to write")
+        return None
+    return folder
 
 
 def _kept(viewing: Viewing) -> Path | None:
@@ -258,8 +287,12 @@ def _kept(viewing: Viewing) -> Path | None:
     return kept.path_of(folder, [(one.key, one.group) for one in viewing.targets], wanted)
 
 
-def _spec(viewing: Viewing, target: Watched, wanted: Filter) -> TargetSpec:
-    """A target for the engine; with ``--resume`` it goes on where the last run about it was.
+def _spec(
+    viewing: Viewing, target: Watched, wanted: Filter, cursors: Path | None, *, shows: bool
+) -> TargetSpec:
+    """A target for the engine, which goes on where the last run about it was.
+
+    ``shows``: the lines before that are wanted too; output has printed them already.
 
     A cursor is worth something only with the ``since`` that it was made with [7].
     """
@@ -267,8 +300,8 @@ def _spec(viewing: Viewing, target: Watched, wanted: Filter) -> TargetSpec:
     from tui.target import TargetSpec  # noqa: PLC0415 - with it
 
     saved = None
-    if viewing.resume:
-        saved = state.load(state_dir("cursors"), target.key, target.group, wanted)
+    if cursors is not None and viewing.goes_on:
+        saved = state.load(cursors, target.key, target.group, wanted, warn=say)
     return TargetSpec(
         url=target.url,
         name=target.name,
@@ -278,6 +311,7 @@ def _spec(viewing: Viewing, target: Watched, wanted: Filter) -> TargetSpec:
         token=viewing.token,
         identity=target.key,
         cursor=None if saved is None else saved.cursor,
+        seen=saved.seen if saved is not None and shows else None,
     )
 
 

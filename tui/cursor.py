@@ -31,8 +31,26 @@ class Subject(msgspec.Struct, frozen=True):
     since: int
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What a viewer had when it was left, for the next one to fetch."""
+
+    left_ms: int
+    """When it was left: its own wall clock, ms."""
+    newest_ms: int
+    """The time of its newest event."""
+    context_ms: int
+    """The time of the event ``CONTEXT_LINES`` before that."""
+    older: int
+    """Events before ``context_ms``, about."""
+
+
+CONTEXT_LINES: Final = 1_000
+"""Lines that are shown again when a viewer goes on."""
+
+
 class SavedCursor(msgspec.Struct, frozen=True):
     """A cursor with what it is about: saved and read as one."""
 
     subject: Subject
     cursor: Cursor
+    seen: Seen | None = None

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from tui import environment, state
-from tui.cursor import SavedCursor
-from tui.effects import Effect, Marked, Rebased, Stored, Unconfirmed
+from tui.cursor import CONTEXT_LINES, SavedCursor
+from tui.effects import Effect, Marked, Rebased, Stored, Unconfirmed, Welcomed
+from tui.fetching import Fetching
 from tui.goal import EXIT_CANNOT_CONNECT, EXIT_FAILURE, Goal, Outcome, reached
-from tui.rows import TARGETS_MAX, Change, Line, Row, Rule
+from tui.gone import Piece
+from tui.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.session import ViewerSession
 from tui.snapshot import Watched, snapshot
 from tui.status import MarkStatus, Status
@@ -109,6 +111,9 @@ class Engine:
         self._flow.set()
         self._began_ms = 0
         self._targets = [Target(self, number, spec) for number, spec in enumerate(targets)]
+        self._fetching = Fetching(self._timeline, self._targets, self._happened, self.steady_ms)
+        self._context: int | None = None  # a key of what an earlier run had last
+        self._begin_without()
 
     @property
     def timeline(self) -> Timeline:
@@ -182,6 +187,7 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
         self._tasks = []
+        await self._fetching.stop()
         self.merge()
         self._save()
         if self._flush is not None:
@@ -196,6 +202,14 @@ class Engine:
         """Try at once, without waiting; an open connection is made anew."""
         for target in self._targets:
             target.connection.reconnect_now()
+
+    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
+        """Somebody looks at these rows; what is missing there is fetched (``Fetching.look``)."""
+        self._fetching.look(rows, cursor, sifted=sifted)
+
+    def bring(self, key: int, then: Callable[[], None]) -> None:
+        """Fetch what is not in memory at a key, for somebody who goes there."""
+        self._fetching.fetch_at(key, then)
 
     def pause(self) -> None:
         """Read no more until ``resume``: whoever takes the lines can't keep up."""
@@ -228,14 +242,12 @@ class Engine:
         """Let what happened to a target come into the timeline."""
         for effect in effects:
             match effect:
-                case Stored(lines, confirmed):
-                    if lines:
-                        for tell in self._on_lines:
-                            tell(lines)
-                    self._rows.extend(lines)
-                    self._confirmed.extend(confirmed)
+                case Stored():
+                    self._stored(effect)
                 case Marked(mark):
                     self.marks.append(mark)
+                case Welcomed():
+                    self._welcomed(effect)
                 case Rebased(era=era, lane=lane):
                     self.merge()
                     self._pending = self._pending.then(self._timeline.begin_era(lane, era))
@@ -249,11 +261,46 @@ class Engine:
         self.changed()
         self._settle()
 
+    def _stored(self, stored: Stored) -> None:
+        if stored.lines:
+            for tell in self._on_lines:
+                tell(stored.lines)
+        self._rows.extend(stored.lines)
+        self._confirmed.extend(stored.confirmed)
+
     def changed(self) -> None:
         """Something is different: tell so within a thirtieth of a second."""
         if self._flush is None:
             loop = asyncio.get_running_loop()
             self._flush = loop.call_later(FLUSH_S, self._flushed)
+
+    def _happened(self, change: Change) -> None:
+        self._pending = self._pending.then(change)
+        self.changed()
+
+    def _begin_without(self) -> None:
+        """What an earlier run had is not here, but can be fetched: the last of it at once."""
+        seen = [one.spec.seen for one in self._targets]
+        known = [one for one in seen if one is not None]
+        if not known or len(known) < len(seen):
+            return
+        since = min(one.session.since or 0 for one in self._targets)
+        context_ms = max(since, min(one.context_ms for one in known))
+        low, middle = time_key(since), time_key(context_ms)
+        high = time_key(max(one.newest_ms for one in known) + 1) - 1
+        older = sum(one.older for one in known)
+        pieces = [Piece(low, middle - 1, older, low, is_counted=False)] if older else []
+        pieces.append(Piece(middle, high, CONTEXT_LINES * len(known), middle, is_counted=False))
+        self._pending = self._timeline.begin_without(pieces)
+        self._context = high
+
+    def _welcomed(self, effect: Welcomed) -> None:
+        """The lines of an earlier run are to be had, unless they come anew."""
+        if effect.outcome == "resumed" and self._context is not None:
+            self._fetching.fetch_at(self._context)
+        elif effect.outcome != "resumed" and not effect.again:
+            self._happened(self._timeline.give_up())
+        self._context = None
 
     def _flushed(self) -> None:
         self._flush = None

@@ -16,6 +16,9 @@ PIECE_LINES: Final = 8_192
 LATE_MAX: Final = 256
 """Signs of lateness that a piece remembers; the forwarder does not know them."""
 
+FETCHING: Final = "fetching"
+FAILED: Final = "failed"
+
 _by_high = attrgetter("high")
 
 
@@ -32,8 +35,12 @@ class Piece(msgspec.Struct):
     rules: list[Rule] = []
     """What stood between the lines, to come back with them."""
     state: str = ""
-    """What is being done about it: ``fetching``, ``failed`` or nothing."""
+    """What is being done about it: ``FETCHING``, ``FAILED`` or nothing."""
     reason: str = ""
+    waiting: list[Line] = []
+    """New lines that came while the others are being fetched."""
+    is_counted: bool = True
+    """Whether ``count`` is more than what an earlier run said."""
 
 
 class Run(NamedTuple):
@@ -76,6 +83,8 @@ class Gone:
         below = self.pieces[place - 1] if place else None
         if (
             below is not None
+            and not below.state
+            and below.is_counted
             and below.high + 1 == piece.low
             and below.count + piece.count <= PIECE_LINES
         ):
@@ -98,6 +107,9 @@ class Gone:
         piece.low = piece.first = through + 1
         piece.count -= lower.count
         late = piece.late
+        lower.waiting = [one for one in piece.waiting if one.key <= through]
+        piece.waiting = [one for one in piece.waiting if one.key > through]
+        lower.is_counted = piece.is_counted
         lower.late = {key: ms for key, ms in late.items() if key <= through}
         piece.late = {key: ms for key, ms in late.items() if key > through}
         lower.rules = [one for one in piece.rules if one.key <= through]
@@ -123,7 +135,7 @@ class Gone:
 
     def _count(self, piece: Piece, line: Line) -> Piece:
         """A line of a piece; the past comes newest first, so a full piece is closed below."""
-        if piece.count >= PIECE_LINES and line.key < piece.first:
+        if piece.count >= PIECE_LINES and line.key < piece.first and not piece.state:
             lower = Piece(piece.low, piece.first - 1, 0, line.key)
             lower.rules = [one for one in piece.rules if one.key < piece.first]
             piece.rules = [one for one in piece.rules if one.key >= piece.first]
@@ -134,6 +146,8 @@ class Gone:
         self.lines += 1
         self.is_changed = True
         piece.first = min(piece.first, line.key)
+        if piece.state == FETCHING:
+            piece.waiting.append(line)
         if line.late_ms and len(piece.late) < LATE_MAX:
             piece.late[line.key] = line.late_ms
         return piece

@@ -127,6 +127,30 @@ class Holdings:
         self._bound()
         return stored, keys
 
+    def recall(self, items: Sequence[Item], after: int) -> list[Line]:
+        """The lines of events that were here before, or in an earlier run (up to the base [16]).
+
+        Args:
+            items: As a forwarder has them now.
+            after: The cursor: what is beyond it comes by itself.
+
+        Raises:
+            WireError: the id of one is not decimal.
+
+        """
+        lines: list[Line] = []
+        floor = time_key(self.floor_ms)
+        for key, item in zip(self.keys(items), items, strict=True):
+            seq = self.tally.seq_of(key)
+            if seq is None and key >= floor:
+                if not item.seq <= min(self.tally.base, after):
+                    continue  # never sent: whoever looks for what is missing must not find it
+                digest = event_digest(item.id, item.timestamp, item.stream, item.message)
+                self.tally.add(key, digest, item.seq)
+            era = self.era if seq != 0 else -1
+            lines.append(self._as_line(key, item, 0, era))
+        return lines
+
     def _line(self, key: int, item: Item, live: bool) -> Line:  # noqa: FBT001 - called by map
         late_ms = 0
         if live and item.origin != "backfill" and self._is_late(item.timestamp):
@@ -134,6 +158,10 @@ class Holdings:
             self.counts.late += 1
         if item.origin == "repair":
             self.counts.repaired += 1
+        return self._as_line(key, item, late_ms, self.era)
+
+    @staticmethod
+    def _as_line(key: int, item: Item, late_ms: int, era: int) -> Line:
         return Line(
             key,
             item.seq,
@@ -142,7 +170,7 @@ class Holdings:
             item.message,
             item.origin,
             late_ms,
-            self.era,
+            era,
             len(item.id),
         )
 

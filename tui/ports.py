@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tui.rows import Change
+from tui.rows import Change, Row
 from tui.status import Status
 from tui.timeline import Timeline
 
@@ -32,3 +32,9 @@ class ViewerEngine(Protocol):
 
     def reconnect_now(self) -> None:
         """Try at once, without waiting."""
+
+    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
+        """Somebody looks at these rows; what is missing there is fetched."""
+
+    def bring(self, key: int, then: Callable[[], None]) -> None:
+        """Fetch what is not in memory at a key, for somebody who goes there."""

@@ -161,9 +161,9 @@ def describe(rule: Rule) -> str:
         if rule.state != "proved"
         else "proved after all",
         "rebased": f"lines above are unconfirmed: {rule.reason}",
-        "evicted": f"{_lines(rule.count)} older than this no longer kept",
+        "evicted": _evicted(rule),
         "end": f"{rule.reason} {rule.state}",
-        "resumed": f"resumed · {_lines(rule.count)} since",
+        "resumed": f"{_lines(rule.count)} since you left",
     }
     if rule.kind == "offline":
         return _offline(rule)
@@ -185,6 +185,16 @@ def _gap(rule: Rule) -> str:
             return f"gap repaired · {_lines(rule.count)} recovered"
         case _:
             return f"gap {rule.state}… {rule.reason}".rstrip()
+
+
+def _evicted(rule: Rule) -> str:
+    match rule.state:
+        case "fetching":
+            return f"fetching {_lines(rule.count)}…"
+        case "failed":
+            return f"{_lines(rule.count)} not in memory: {rule.reason}"
+        case _:
+            return f"{_lines(rule.count)} not in memory nor searched, fetched when you go there"
 
 
 def _lines(count: int | None) -> str:

@@ -6,13 +6,14 @@ Epoch, cursor, held, since and filter stand in one file, so that no crash can te
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from tui.cursor import Cursor, SavedCursor, Subject
+from tui.cursor import Cursor, SavedCursor, Seen, Subject
 from wire.codec import encode
 from wire.order import parse_interval
 from wire.query import Filter
@@ -31,6 +32,7 @@ class _File(msgspec.Struct):
     epoch: str
     after: int
     held: str
+    seen: Seen | None = None
 
     @classmethod
     def of(cls, saved: SavedCursor) -> Self:
@@ -44,6 +46,7 @@ class _File(msgspec.Struct):
             epoch=cursor.epoch,
             after=cursor.after,
             held=str(cursor.held),
+            seen=saved.seen,
         )
 
     def saved(self) -> SavedCursor:
@@ -51,7 +54,8 @@ class _File(msgspec.Struct):
             msg = f"version {self.version} is not {VERSION}"
             raise ValueError(msg)
         subject = Subject(self.target, self.group, self.filter, self.since)
-        return SavedCursor(subject, Cursor(self.epoch, self.after, parse_interval(self.held)))
+        cursor = Cursor(self.epoch, self.after, parse_interval(self.held))
+        return SavedCursor(subject, cursor, self.seen)
 
 
 def save(folder: Path, saved: SavedCursor) -> None:
@@ -75,7 +79,13 @@ def save(folder: Path, saved: SavedCursor) -> None:
 
 
 def load(
-    folder: Path, target: str, group: str | None, wanted: Filter, since: int | None = None
+    folder: Path,
+    target: str,
+    group: str | None,
+    wanted: Filter,
+    since: int | None = None,
+    *,
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> SavedCursor | None:
     """The cursor of an earlier run about that target, group and filter [7]; None: there is none.
 
@@ -85,13 +95,18 @@ def load(
         group: The log group.
         wanted: The filter.
         since: Where given, a cursor with another ``since`` is none of ours either [7].
+        warn: Hears of a file that is there and of no use.
 
     A file that can't be read or is not whole is as good as none: everything comes again.
     """
+    path = _path(folder, target, group, wanted)
     try:
-        data = _path(folder, target, group, wanted).read_bytes()
-        saved = msgspec.json.decode(data, type=_File).saved()
-    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        saved = msgspec.json.decode(path.read_bytes(), type=_File).saved()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+        why = error.strerror if isinstance(error, OSError) else "it is damaged"
+        warn(f"cannot go on where the last viewer was ({why}: {path}): beginning anew")
         return None
     subject = Subject(target, group, wanted, saved.subject.since if since is None else since)
     return saved if _is_about(saved, subject) else None

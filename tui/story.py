@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tui.cursor import Seen
 from tui.effects import (
     CaughtUp,
     Effect,
@@ -96,6 +97,8 @@ class Story:
         """Whether lines could be had at any time, whichever way."""
         self.is_over = False
         """Whether every execution asked for has ended, or the viewer was stopped."""
+        self.seen: Seen | None = None
+        """What an earlier run had, where this one goes on."""
         self._target = target
         self._session = session
         self._number = number
@@ -315,12 +318,18 @@ class Story:
     def _recovered(self, lines: int) -> list[Rule]:
         """All that was owed for the time without connection is here."""
         if not self._outages:
-            since = self._session.since or 0  # of an earlier run: above every line
-            return [self._rule("resumed", "", since, None, count=lines)]
+            return [self._resumed_rule(lines)]
         if self._outages[-1].recovered is not None:
             return []
         self._outages[-1] = msgspec.structs.replace(self._outages[-1], recovered=lines)
         return [self._offline_rule()]
+
+    def _resumed_rule(self, lines: int) -> Rule:
+        """Below the lines of the earlier run; above every line where none of those is known."""
+        seen = self.seen
+        at_ms = self._session.since or 0 if seen is None else seen.newest_ms + 1
+        rule = self._rule("resumed", "", at_ms, None, count=lines)
+        return rule if seen is None else msgspec.structs.replace(rule, from_ms=seen.left_ms)
 
     def _offline_rule(self) -> Rule:
         outage = self._outages[-1]

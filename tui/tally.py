@@ -137,6 +137,23 @@ class Tally:
             self._split(at)
         return Taken.NEW
 
+    def seq_of(self, key: int) -> int | None:
+        """The seq of an event; 0 where it is unconfirmed, None where it is not held."""
+        at = bisect_left(self._lasts, key)
+        if at == len(self._lasts):
+            return None
+        chunk = self._chunks[at]
+        place = chunk.keys.index_of(key)
+        return chunk.seqs[place] if chunk.keys.has_at(place, key) else None
+
+    def key_before_last(self, events: int) -> int | None:
+        """The key with so many above it, or else the first; None where nothing is held."""
+        for chunk in reversed(self._chunks):
+            if events < len(chunk.keys):
+                return chunk.keys[len(chunk.keys) - 1 - events]
+            events -= len(chunk.keys)
+        return self._chunks[0].keys[0] if self._chunks else None
+
     def total(self, low: int, high: int, seq: int) -> Total:
         """Count and digest of the confirmed ``low <= key <= high`` with ``base < seq``.
 

@@ -13,12 +13,12 @@ import msgspec
 
 from tui.address import Address
 from tui.connection import Connection, Disconnection
-from tui.cursor import Cursor, SavedCursor, Subject
+from tui.cursor import CONTEXT_LINES, Cursor, SavedCursor, Seen, Subject
 from tui.effects import Effect, Send
 from tui.http import Getter, HttpFailure
 from tui.polling import Polling
 from tui.pollplan import PollPlan
-from tui.rows import Rule
+from tui.rows import Rule, time_of
 from tui.session import ViewerSession
 from tui.story import Story
 from wire.query import Filter, History
@@ -69,6 +69,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What names the target from run to run, for its saved cursor; the URL where empty."""
     cursor: Cursor | None = None
     """Saved by an earlier run about the same: go on there, without the lines of that run."""
+    seen: Seen | None = None
+    """What that run had; it goes with its cursor."""
 
 
 class Target:
@@ -88,14 +90,15 @@ class Target:
             cursor=spec.cursor,
         )
         self.story = Story(number, self.session, shell.next_number)
+        self.story.seen = spec.seen
         self._shell = shell
         address = Address(spec.url, spec.token)
         self.connection = Connection(
             self.session, address, self, now_ms=shell.steady_ms, rng=shell.rng
         )
-        self._getter = Getter(address)
+        self.getter = Getter(address)
         plan = PollPlan(self.session)
-        self.polling = Polling(plan, self._getter, self, now_ms=shell.wall_ms)
+        self.polling = Polling(plan, self.getter, self, now_ms=shell.wall_ms)
 
     @property
     def saved(self) -> SavedCursor | None:
@@ -105,7 +108,22 @@ class Target:
             return None
         spec = self.spec
         subject = Subject(spec.identity or spec.url, spec.group, spec.filter, since)
-        return SavedCursor(subject, cursor)
+        return SavedCursor(subject, cursor, self._seen())
+
+    def _seen(self) -> Seen | None:
+        before, tally = self.spec.seen, self.session.holdings.tally
+        left_ms = self._shell.wall_ms()
+        newest, first = tally.key_before_last(0), tally.key_before_last(CONTEXT_LINES)
+        if newest is None or first is None:
+            return None if before is None else msgspec.structs.replace(before, left_ms=left_ms)
+        older = max(0, len(tally) - 1 - CONTEXT_LINES)
+        newest_ms, context_ms = time_of(newest), time_of(first)
+        if before is not None:
+            newest_ms = max(newest_ms, before.newest_ms)
+            older += before.older
+            if len(tally) <= CONTEXT_LINES:
+                context_ms = min(context_ms, before.context_ms)
+        return Seen(left_ms, newest_ms, context_ms, older)
 
     def connecting(self, attempt: int) -> None:
         """An attempt begins."""
@@ -148,7 +166,7 @@ class Target:
         """Which log group it is, where the forwarder serves exactly one."""
         with contextlib.suppress(HttpFailure, TimeoutError, msgspec.DecodeError):
             async with asyncio.timeout(GROUP_S):
-                status, body = await self._getter.get("/v1/groups")
+                status, body = await self.getter.get("/v1/groups")
             names = msgspec.json.decode(body, type=list[str]) if status == HTTPStatus.OK else []
             if len(names) == 1:
                 self.group = names[0]

@@ -6,8 +6,9 @@ back. Pure.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -18,6 +19,12 @@ from tui.store import Store, by_key
 
 CAPACITY: Final = 1_000_000
 """Lines kept, some 200 bytes each at 130 characters: a day at 11 a second."""
+
+
+NEAR_BLOCKS: Final = 16
+"""Blocks above and below the screen that are not taken from whoever reads there."""
+
+_low_of = attrgetter("low")
 
 
 class Timeline(Store):
@@ -72,9 +79,7 @@ class Timeline(Store):
         batch = sorted(rows, key=by_key)
         if not batch:
             return Change()
-        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=by_key)
-        late = batch[:above]
-        return self._put(self._gone.swallow(late) if self._gone.pieces else late, batch[above:])
+        return self._put_any(self._gone.swallow(batch) if self._gone.pieces else batch)
 
     def confirm_many(self, lines: Iterable[Line]) -> Change:
         """Put known lines in the places of those that were confirmed or changed.
@@ -126,6 +131,23 @@ class Timeline(Store):
         """What is being read, as keys: it stays, whatever else must go."""
         self._reading = (low, high)
 
+    def read_near(self, low: int, high: int) -> None:
+        """What is on the screen, as keys: that and what is round it stays."""
+        at, end = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
+        first = self._lasts[at - NEAR_BLOCKS - 1] + 1 if at > NEAR_BLOCKS else 0
+        last = max(high, *self._lasts[end : end + NEAR_BLOCKS], high)
+        self._reading = (first, last)
+
+    def gone_near(self, low: int, high: int, rows: int) -> Piece | None:
+        """A piece that begins or ends within so many rows of what is on the screen."""
+        pieces = self._gone.pieces
+        at = bisect_right(pieces, high, key=_low_of)
+        if at and self.index_of(low) - self.index_of(pieces[at - 1].high) <= rows:
+            return pieces[at - 1]
+        if at < len(pieces) and self.index_of(pieces[at].low) - self.index_of(high) <= rows:
+            return pieces[at]
+        return None
+
     def gone_at(self, key: int) -> Piece | None:
         """The piece that is not in memory and that a key belongs to."""
         return self._gone.at(key)
@@ -143,6 +165,7 @@ class Timeline(Store):
     def note(self, piece: Piece, state: str, reason: str = "") -> Change:
         """Say in the rule what is being done about a piece."""
         piece.state, piece.reason = state, reason
+        piece.waiting = []
         self._gone.is_changed = True
         return self._put([], [])
 
@@ -160,17 +183,39 @@ class Timeline(Store):
             piece = self._gone.cut(piece, through, len(lines))
         self._gone.take(piece)
         late = piece.late
-        rows: list[Row] = [
-            msgspec.structs.replace(one, late_ms=late[one.key]) if one.key in late else one
-            for one in lines
-        ]
-        missing = piece.count - len(lines)
-        if missing > 0:
-            rows.append(_missing(piece, missing))
+        rows: dict[int, Row] = {one.key: one for one in lines}
+        for key in late.keys() & rows.keys():
+            rows[key] = msgspec.structs.replace(rows[key], late_ms=late[key])
+        rows.update((one.key, one) for one in piece.waiting)
+        rows.update((one.key, one) for one in piece.rules)
+        missing = piece.count + len(piece.rules) - len(rows)
+        if missing > 0 and piece.is_counted:
+            rule = _missing(piece, missing)
+            rows[rule.key] = rule
         low, high = self._reading
         reads = (min(low, piece.low), max(high, piece.high)) if low <= high else (0, piece.high)
         self._reading = reads
-        return self._put(sorted([*rows, *piece.rules], key=by_key), [], stale)
+        return self._put_any(sorted(rows.values(), key=by_key), stale)
+
+    def begin_without(self, pieces: Iterable[Piece]) -> Change:
+        """What an earlier run had is not here, but can be had."""
+        for piece in pieces:
+            self._gone.put(piece)
+        return self._put([], [])
+
+    def give_up(self) -> Change:
+        """What an earlier run had comes as new: it must not be counted as gone."""
+        stale: list[int] = []
+        rows: list[Row] = []
+        for piece in [one for one in self._gone.pieces if not one.is_counted]:
+            stale += self._undeclare(piece)
+            self._gone.take(piece)
+            rows += [*piece.waiting, *piece.rules]
+        return self._put_any(sorted(rows, key=by_key), stale)
+
+    def _put_any(self, batch: list[Row], removed: Sequence[int] = ()) -> Change:
+        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=by_key)
+        return self._put(batch[:above], batch[above:], removed)
 
     def _undeclare(self, piece: Piece) -> list[int]:
         """Take out the rule that a piece stands behind."""
@@ -252,10 +297,15 @@ class Timeline(Store):
         for key in stale:
             del self._declared[key]
             self._remove(key)
-        changed = [rule for key, rule in wanted.items() if self._declared.get(key) != rule]
-        self._declared.update((rule.key, rule) for rule in changed)
-        new, other = self._merge(sorted(changed, key=by_key))
-        return new, other, stale
+        changed: list[Row] = [
+            rule for key, rule in wanted.items() if self._declared.get(key) != rule
+        ]
+        self._declared.update((key, wanted[key]) for key in [rule.key for rule in changed])
+        changed.sort(key=by_key)
+        above = bisect_right(changed, self._lasts[-1] if self._lasts else -1, key=by_key)
+        new, other = self._merge(changed[:above])
+        self._append(changed[above:])
+        return [*new, *(rule.key for rule in changed[above:])], other, stale
 
 
 def _missing(piece: Piece, lines: int) -> Rule:

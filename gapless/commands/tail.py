@@ -84,7 +84,9 @@ _LINES_MAX: Final = 1_000_000
 @click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its proof.")
 @click.option("--follow/--no-follow", default=True, help="Go on, or end with what there is.")
 @click.option(
-    "--resume/--no-resume", default=False, help="Go on where the last viewer of these targets was."
+    "--resume/--no-resume",
+    default=None,
+    help="Go on where the last viewer of these targets was; on screen by default, unless --since.",
 )
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True

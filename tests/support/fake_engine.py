@@ -6,7 +6,7 @@ For tests of the screen, where what is shown must not depend on what a connectio
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -102,6 +102,8 @@ class FakeEngine:
         self.started = False
         self.stopped = False
         self.reconnects = 0
+        self.looks: list[tuple[int, int | None, bool]] = []
+        self.brought: list[tuple[int, Callable[[], None]]] = []
         self._callbacks: list[Callable[[Change], None]] = []
 
     @property
@@ -120,6 +122,12 @@ class FakeEngine:
 
     def reconnect_now(self) -> None:
         self.reconnects += 1
+
+    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
+        self.looks.append((len(rows), cursor, sifted))
+
+    def bring(self, key: int, then: Callable[[], None]) -> None:
+        self.brought.append((key, then))
 
     def add(self, rows: Iterable[Row]) -> Change:
         """Rows that arrive."""

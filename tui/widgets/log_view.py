@@ -48,6 +48,14 @@ class LogView(ScrollView, can_focus=True):
             """One of them says it all."""
             return isinstance(message, LogView.Moved)
 
+    class Missed(Message):
+        """Somebody went to a row that is not in memory."""
+
+        def __init__(self, key: int) -> None:
+            """The row of that key."""
+            super().__init__()
+            self.key = key
+
     class Opened(Message):
         """A row was clicked twice."""
 
@@ -85,6 +93,11 @@ class LogView(ScrollView, can_focus=True):
     def lines(self) -> int:
         """Lines shown, without the rules."""
         return self._view.lines
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether a filter leaves rows out."""
+        return self._view.sieve is not None
 
     @property
     def visible_rows(self) -> list[Row]:
@@ -196,6 +209,8 @@ class LogView(ScrollView, can_focus=True):
 
     def go_to(self, key: int) -> None:
         """Put the cursor on a row."""
+        if self._view.timeline.gone_at(key) is not None:
+            self.post_message(self.Missed(key))
         self._window.go_to(key)
         self._tell(changed=True)
 

@@ -9,7 +9,10 @@ import pytest
 from gapless import viewing as module
 from gapless.errors import GaplessError
 from gapless.viewing import Viewing, Watched, make_engine
+from tui import state
+from tui.cursor import Cursor, SavedCursor, Seen, Subject
 from tui.goal import Outcome
+from wire.order import Interval, first_key
 from wire.query import Filter
 
 URL = "ws://127.0.0.1:1/v1/tail"
@@ -45,6 +48,52 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
 def test_how_far_it_goes(follow: bool, until: int | None, through: int | None) -> None:  # noqa: FBT001 - the table's column
     viewing = Viewing(targets=(TARGET,), follow=follow, until=until)
     assert make_engine(viewing, NOW_MS, cursors=None)._goal.through_ms == through
+
+
+SAVED = SavedCursor(
+    Subject("own:jobs", "/jobs", Filter(), 1_000),
+    Cursor("e1", 42, Interval(first_key(1_000), None)),
+    Seen(9_000, 8_000, 7_000, 12),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_on_screen", "since", "goes_on"),
+    [
+        (None, True, None, True),
+        (None, True, 5, False),
+        (None, False, None, False),
+        (False, True, None, False),
+        (True, False, 5, True),
+    ],
+)
+def test_when_it_goes_on_where_the_last_one_was(
+    asked: bool | None,  # noqa: FBT001 - the table's column
+    is_on_screen: bool,  # noqa: FBT001 - likewise
+    since: int | None,
+    goes_on: bool,  # noqa: FBT001 - likewise
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state.save(tmp_path, SAVED)
+    monkeypatch.setattr(Viewing, "is_on_screen", is_on_screen)
+    viewing = Viewing(targets=(TARGET,), resume=asked, since=since)
+    engine = make_engine(viewing, NOW_MS, cursors=tmp_path, saves=is_on_screen)
+    (spec,) = [target.spec for target in engine._targets]
+    assert spec.cursor == (SAVED.cursor if goes_on else None)
+    assert spec.since == (SAVED.subject.since if goes_on else since)
+    assert spec.seen == (SAVED.seen if goes_on and is_on_screen else None)
+
+
+def test_without_a_place_for_cursors_it_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
+    assert module._cursors(Viewing(targets=(TARGET,))) is None
+    said = capsys.readouterr().err
+    assert said.startswith("gapless: the next viewer can't go on where this one ends: ")
+    assert said.count("\n") == 1
 
 
 def test_exit_codes() -> None:

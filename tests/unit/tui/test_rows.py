@@ -42,9 +42,11 @@ def test_what_rules_say() -> None:
     assert said("unproved", count=2) == "not proved: 2 lines missing or different"
     assert said("unproved", count=2, state="proved") == "proved after all"
     assert said("rebased", reason="new") == "lines above are unconfirmed: new"
-    assert said("evicted", count=1_000) == "1,000 lines older than this no longer kept"
+    assert said("evicted", count=1_000) == (
+        "1,000 lines not in memory nor searched, fetched when you go there"
+    )
     assert said("end", reason="execution one", state="FAILED") == "execution one FAILED"
-    assert said("resumed", count=0) == "resumed · 0 lines since"
+    assert said("resumed", count=0) == "0 lines since you left"
 
 
 def test_keys_are_ordered_by_time_then_id_then_lane() -> None:

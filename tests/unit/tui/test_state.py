@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.cursor import Cursor, SavedCursor, Subject
+from tui.cursor import Cursor, SavedCursor, Seen, Subject
 from tui.state import forget, load, save
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -47,6 +47,29 @@ def test_another_filters_cursor_under_this_ones_name_is_none(tmp_path: Path) -> 
     (other,) = set(tmp_path.iterdir()) - {path}
     path.write_bytes(other.read_bytes())
     assert load(tmp_path, "ws://h:1", "/g", WANTED) is None
+
+
+def test_what_was_seen_goes_with_it_and_may_be_left_out(tmp_path: Path) -> None:
+    seen = SavedCursor(SAVED.subject, SAVED.cursor, Seen(9_000, 8_000, 7_000, 12))
+    save(tmp_path, seen)
+    assert load(tmp_path, "ws://h:1", "/g", WANTED) == seen
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().partition(b',"seen"')[0] + b"}")
+    assert load(tmp_path, "ws://h:1", "/g", WANTED) == SAVED
+
+
+def test_a_cursor_that_is_of_no_use_is_told_of_and_a_missing_one_is_not(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert load(tmp_path, "ws://h:1", "/g", WANTED, warn=said.append) is None
+    assert said == []
+    save(tmp_path, SAVED)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(b'{"version":1')
+    assert load(tmp_path, "ws://h:1", "/g", WANTED, warn=said.append) is None
+    (text,) = said
+    assert text == (
+        f"cannot go on where the last viewer was (it is damaged: {path}): beginning anew"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version":2}'])

@@ -132,7 +132,7 @@ def test_polling_ends_an_outage_too() -> None:
 def test_going_on_from_an_earlier_run_is_said_above_every_line() -> None:
     story = connected()
     (rule,) = story.happened([CaughtUp(12)], NOW)
-    assert describe(rule) == "resumed · 12 lines since"
+    assert describe(rule) == "12 lines since you left"
     assert time_of(rule.key) == SINCE
 
 
