@@ -16,6 +16,10 @@ and can be broken on demand. Nothing here imports moto before it is served.
   would be returned otherwise;
 - ``deliver(batches)``: what a subscription filter sends; drop, double, delay or reorder it.
 
+``logs`` is ``simulator.cloudwatch.logs.Logs``. Beside what is stored it has what levers act on:
+``impose`` and ``heal`` (visibility), ``expire`` (what retention takes), ``recreate`` (a log group
+deleted and made anew), ``tokens.expire``, ``stream_times_lag_ms``, ``groups``.
+
 The fault's class (``simulator.faults.base.LeverFault``, in the same file as its lever) names the
 lever, and being in ``simulator.faults.FAULTS`` is all the registration there is. Over HTTP, on
 this server, whatever the state of CloudWatch (``simulator.cloudwatch.rack``):

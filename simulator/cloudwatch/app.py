@@ -29,6 +29,9 @@ from simulator.cloudwatch.writing import Writing
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A PutLogEvents batch of a megabyte takes at most 6 MB in JSON, with every byte escaped."""
+
 _TARGETS: Final = {"Logs_20140328": "logs", "Kinesis_20131202": "kinesis"}
 _REGION: Final = re.compile(r"Credential=[^/]*/[^/]*/([^/]+)/")
 _OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
@@ -57,7 +60,7 @@ class FaithfulLogs:
         """``app`` is moto's; ``types`` are the levers, by the type of their fault."""
         self._app = app
         self._now_ms = now_ms
-        self.logs = Logs(now_ms, moto_logs.all_stores)
+        self.logs = Logs(now_ms, moto_logs.all_stores, moto_logs.recreate)
         self.rack = Rack(self.logs, types, now_ms)
         send = partial(moto_logs.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
@@ -75,6 +78,9 @@ class FaithfulLogs:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > REQUEST_BYTES_MAX:
+            answer = refusal("RequestEntityTooLargeException", "The request is too large.", 413)
+            return _send(answer, environ, start_response)
         if environ.get("PATH_INFO") == LEVERS_PATH:
             body = environ["wsgi.input"].read(min(length, ORDER_BYTES_MAX))
             answer = self.rack.respond(environ["REQUEST_METHOD"], body)

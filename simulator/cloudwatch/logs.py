@@ -31,8 +31,13 @@ class Logs:
 
     """
 
-    def __init__(self, now_ms: Callable[[], int], groups: Groups = lambda: ()) -> None:
-        """Nothing yet."""
+    def __init__(
+        self,
+        now_ms: Callable[[], int],
+        groups: Groups = lambda: (),
+        remake: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        """Nothing yet; ``remake`` is what ``recreate`` does, and says how many groups it was."""
         self.lock = threading.RLock()
         self.visibility = Visibility()
         self.tokens = Tokens()
@@ -40,6 +45,7 @@ class Logs:
         self.ids = Ids(now_ms())
         self.now_ms = now_ms
         self._groups = groups
+        self._remake = remake
         self._accepted = 0
         self._ingested_ms = 0
         # (visible_ms, key, event, store): the key settles ties.
@@ -104,6 +110,15 @@ class Logs:
         """Let retention take what is older, in the groups of that name; how many events."""
         with self.lock:
             return sum(one.expire(before_ms) for one in self._groups() if one.name == group)
+
+    def recreate(self, group: str) -> int:
+        """Delete the log groups of that name and make them anew, empty; how many there are.
+
+        Log streams, subscription filters and retention are made anew with them, as whoever
+        deploys a job does it, so that those who write can go on.
+        """
+        with self.lock:
+            return self._remake(group)
 
     def groups(self) -> list[GroupStore]:
         """Every log group."""

@@ -168,6 +168,13 @@ class FaithfulGroup(models.LogGroup):
         super().delete_subscription_filter(filter_name)
         self.store.subscriptions.pop(filter_name, None)
 
+    def take_after(self, old: FaithfulGroup) -> None:
+        """Make the log streams and subscription filters that another log group has."""
+        for stream in old.streams:
+            self.create_log_stream(stream)
+        self.subscription_filters = old.subscription_filters
+        self.store.subscriptions = old.store.subscriptions
+
     def distribute(self, filter_name: str, distribution: str) -> None:
         """``Random`` or ``ByLogStream``, which moto's handler loses on the way."""
         found = self.subscription_filters[filter_name]
@@ -256,6 +263,21 @@ def make_anew(group: FaithfulGroup) -> None:
         fresh.put_subscription_filter(one.name, one.pattern, one.destination, "")
         if isinstance(fresh, FaithfulGroup) and one.is_random:
             fresh.distribute(one.name, "Random")
+
+
+def recreate(name: str) -> int:
+    """Replace the log groups of that name, in all Regions, by empty ones; how many there are."""
+    found = 0
+    for accounts in models.logs_backends.values():
+        for backend in accounts.values():
+            old = backend.groups.get(name)
+            if isinstance(old, FaithfulGroup):
+                backend.delete_log_group(name)
+                made = backend.create_log_group(name, {}, RetentionInDays=old.retention_in_days)
+                assert isinstance(made, FaithfulGroup)
+                made.take_after(old)
+                found += 1
+    return found
 
 
 def subscribe(region: str, group: str, stream_name: str) -> None:

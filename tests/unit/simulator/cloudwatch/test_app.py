@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ from moto.logs import models
 from werkzeug.test import Client, TestResponse
 
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
+from simulator.cloudwatch import app as app_module
 from simulator.cloudwatch.app import FaithfulLogs, faithful
 from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
 from simulator.cloudwatch.server import build_app, call
@@ -175,6 +178,34 @@ def test_a_group_made_anew_is_empty_and_its_ids_are_new(rig: Rig) -> None:
     rig.ask("CreateLogStream", logStreamName="s")
     rig.put("one")
     assert rig.ask("FilterLogEvents")[1]["events"][0]["eventId"] != before
+
+
+def test_a_lever_can_make_a_group_anew_under_those_who_write(rig: Rig) -> None:
+    rig.put("one")
+    rig.ask("PutRetentionPolicy", retentionInDays=3)
+    assert rig.app.logs.recreate("/none") == 0
+    assert rig.app.logs.recreate(GROUP) == 1
+    assert rig.messages() == []
+    rig.put("two")
+    assert rig.messages() == ["two"]
+    (told,) = rig.ask("DescribeLogGroups", logGroupNamePrefix=GROUP)[1]["logGroups"]
+    assert told["retentionInDays"] == 3
+
+
+def test_a_deleted_group_is_freed(rig: Rig) -> None:
+    rig.put("one")
+    (store,) = (weakref.ref(one) for one in rig.app.logs.groups() if one.name == GROUP)
+    assert store() is not None
+    rig.ask("DeleteLogGroup")
+    gc.collect()
+    assert store() is None
+    rig.ask("CreateLogGroup")
+
+
+def test_requests_without_measure_are_refused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "REQUEST_BYTES_MAX", 5)
+    assert rig.raw("FilterLogEvents", b"123456").status_code == 413
+    assert rig.raw("FilterLogEvents", b"12345").status_code == 400
 
 
 def test_retention_and_stream_names_are_checked(rig: Rig) -> None:

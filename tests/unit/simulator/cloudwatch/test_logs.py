@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import tracemalloc
+
 import pytest
 
 from simulator.errors import SimulatorError
@@ -83,3 +86,22 @@ def test_too_many_regimes_are_refused(stored: StoredLogs, monkeypatch: pytest.Mo
     monkeypatch.setattr("simulator.visibility.REGIMES_MAX", 0)
     with pytest.raises(SimulatorError):
         delay(stored, 5)
+
+
+def test_an_event_of_100_characters_takes_450_bytes_at_most(stored: StoredLogs) -> None:
+    # Each event is a timestamp and a message of its own, as they come from a request.
+    batches = [
+        [(NOW + number, f"{number:0100d}") for number in range(start, start + 1_000)]
+        for start in range(0, 20_000, 1_000)
+    ]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for batch in batches:
+            stored.logs.put(stored.store, "a", [(at, message) for at, message in batch])
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    messages = sum(sys.getsizeof(message) for batch in batches for _, message in batch)
+    assert len(stored.store) == 20_000
+    assert (grown + messages) / 20_000 <= 450
