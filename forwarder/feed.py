@@ -115,6 +115,7 @@ class Feed:
             config,
             clock=clock,
             timer=timer,
+            on_progress=self._progress,
             bodies=self._refetcher.bodies,
             oldest_wanted=lambda: self._wants.oldest_owed,
         )

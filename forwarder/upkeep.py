@@ -39,6 +39,7 @@ class Upkeep:
         *,
         clock: Callable[[], int],
         timer: Callable[[], int],
+        on_progress: Callable[[], None],
         bodies: asyncio.Lock,
         oldest_wanted: Callable[[], int | None],
     ) -> None:
@@ -50,6 +51,7 @@ class Upkeep:
             config: how much to retain.
             clock: ms since the Unix epoch.
             timer: ms of a clock that is never set.
+            on_progress: told when viewers must hear of something.
             bodies: held while bodies are taken or brought back.
             oldest_wanted: the oldest ``since`` of a viewer to whom the past is still being sent.
 
@@ -59,6 +61,7 @@ class Upkeep:
         self._config = config
         self._clock = clock
         self._timer = timer
+        self._on_progress = on_progress
         self._bodies = bodies
         self._oldest_wanted = oldest_wanted
         self._created_ms: int | None = None
@@ -100,6 +103,7 @@ class Upkeep:
         self._group.learned(None if days is None else days * DAY_MS, found.created)
         if found.created is not None and self._group.is_made_anew(found.created):
             _LOG.warning("%s: it was deleted and made anew", self._group.name)
+        self._on_progress()
 
     async def ask_after_streams(self) -> None:
         """Of the log streams that scans failed to return events of: were they deleted [8]?
