@@ -8,7 +8,9 @@ from typing import Final
 from simulator.faults.bandwidth import BandwidthFault
 from simulator.faults.base import Fault
 from simulator.faults.blackhole import Blackhole
+from simulator.faults.blank_messages import BlankMessages
 from simulator.faults.block_upgrade import BlockUpgradeFault
+from simulator.faults.burst import Burst
 from simulator.faults.clock_jump import ClockJump
 from simulator.faults.close import Close
 from simulator.faults.disconnect import Disconnect
@@ -20,12 +22,19 @@ from simulator.faults.empty_page import EmptyPage
 from simulator.faults.expire_token import ExpireToken
 from simulator.faults.flap import Flap
 from simulator.faults.forwarder_crash import ForwarderCrash
+from simulator.faults.future_events import FutureEvents
 from simulator.faults.group_recreated import GroupRecreated
+from simulator.faults.huge_event import HugeEvent
+from simulator.faults.identical_messages import IdenticalMessages
 from simulator.faults.journal_lost import JournalLost
 from simulator.faults.journal_rolled_back import JournalRolledBack
+from simulator.faults.last_words import LastWords
+from simulator.faults.late_events import LateEvents
 from simulator.faults.latency import LatencyFault
 from simulator.faults.limit_data import LimitData
 from simulator.faults.mute_heartbeat import MuteHeartbeat
+from simulator.faults.new_stream import NewStream
+from simulator.faults.out_of_order_batches import OutOfOrderBatches
 from simulator.faults.reorder_frame import ReorderFrame
 from simulator.faults.repeat_token import RepeatToken
 from simulator.faults.reset_peer import ResetPeer
@@ -40,6 +49,7 @@ from simulator.faults.subscription_duplicate import SubscriptionDuplicate
 from simulator.faults.subscription_reorder import SubscriptionReorder
 from simulator.faults.subscription_skip import SubscriptionSkip
 from simulator.faults.subscription_stop import SubscriptionStop
+from simulator.faults.terminal_escapes import TerminalEscapes
 from simulator.faults.throttle import Throttle
 from simulator.faults.truncated_response import TruncatedResponse
 from simulator.faults.unreachable import Unreachable
@@ -98,6 +108,20 @@ LIVE_PATH: Final[tuple[type[Fault], ...]] = (
 )
 """Between CloudWatch's subscription filter and the forwarder."""
 
+WORKLOAD: Final[tuple[type[Fault], ...]] = (
+    IdenticalMessages,
+    BlankMessages,
+    LateEvents,
+    FutureEvents,
+    OutOfOrderBatches,
+    Burst,
+    HugeEvent,
+    NewStream,
+    TerminalEscapes,
+    LastWords,
+)
+"""What executions write, beside ``duplicate_timestamps``."""
+
 _ALL: Final[tuple[type[Fault], ...]] = (
     Disconnect,
     VisibilityDelay,
@@ -106,6 +130,7 @@ _ALL: Final[tuple[type[Fault], ...]] = (
     *CLOUDWATCH,
     *LIVE_PATH,
     *PROGRAMS,
+    *WORKLOAD,
 )
 
 FAULTS: Final[Mapping[str, type[Fault]]] = {one.type: one for one in _ALL}

@@ -77,7 +77,7 @@ class Stack:
             self.viewer.record_now()
             record = self.viewer.record_path.read_bytes()
             verdict.update(self.ask("POST", "/verdict", record))
-            return verdict["pending"] == verdict["lost"] == 0
+            return bool(verdict["pending"] == verdict["lost"] == 0)
 
         wait_until(is_settled, f"everything to be shown: {verdict}")
         return verdict
@@ -145,3 +145,22 @@ def test_on_a_full_disk_nothing_is_sent_that_is_not_kept(stack: Stack) -> None:
     assert len(stack.viewer.shown()) <= accepted
     stack.ask("POST", "/heal")
     stack.viewer.wait_shown(accepted + 100)
+
+
+def test_whatever_executions_write(stack: Stack) -> None:
+    kinds = {
+        "identical_messages": {},
+        "blank_messages": {},
+        "late_events": {"late_ms": 60_000, "jitter_ms": 60_000},
+        "future_events": {"ahead_ms": 60_000, "jitter_ms": 60_000},
+        "out_of_order_batches": {},
+        "burst": {"events": 3_000},
+        "huge_event": {"events": 2},
+        "new_stream": {},
+        "terminal_escapes": {},
+        "last_words": {},
+    }
+    before = stack.accepted()
+    for kind, attributes in kinds.items():
+        stack.inject(kind, **attributes)
+    wait_until(lambda: stack.accepted() > before + 4_000, "all of it to be written")

@@ -200,7 +200,8 @@ class Viewer(Part):
 
 def read_record(path: Path) -> list[dict[str, Any]]:
     """A record file's lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # As bytes: text would end a line at every separator that a message has in it.
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def clean_environment(
