@@ -37,9 +37,6 @@ CALLS_MAX: Final = 16
 RECORDS_MAX: Final = 1_000
 """Records of one call: more would hold up those of other shards."""
 
-LIST_RETRY_MS: Final = 5_000
-"""How soon the shards are asked for again where that failed: the stream may be made again."""
-
 SILENT_MS: Final = 3_000
 """Without an answer for so long, the path is taken to be broken."""
 
@@ -199,7 +196,7 @@ class KinesisPath:
 
     def _list_failed(self, error: CloudWatchError | ConfigError) -> None:
         self.counts.errors += 1
-        self._shards.list_failed(self._timer(), LIST_RETRY_MS)
+        self._shards.list_failed(self._timer())
         if isinstance(error, NoCredentials):
             self.close()  # the chain is asked again
 
@@ -236,9 +233,8 @@ class KinesisPath:
         shards: list[ShardInfo] = []
         parameters: dict[str, object] = dict(self._stream.parameters)
         while True:
-            answer = await self._call(partial(_list_shards, parameters))
-            shards += [_shard(one) for one in answer["Shards"]]
-            token = answer.get("NextToken")
+            page, token = await self._call(partial(_list_shards, parameters))
+            shards += page
             if not token:
                 return shards
             parameters = {"NextToken": token}
@@ -254,8 +250,9 @@ class KinesisPath:
         if position.ago_ms is not None:
             moment = (self._clock() - position.ago_ms) / 1000
             asked["Timestamp"] = datetime.fromtimestamp(moment, UTC)
-        answer = await self._call(lambda client: client.get_shard_iterator(**asked))
-        return str(answer["ShardIterator"])
+        return await self._call(
+            lambda client: str(client.get_shard_iterator(**asked)["ShardIterator"])
+        )
 
     async def _read(self, step: Step, iterator: str) -> None:
         asked: dict[str, object] = {"ShardIterator": iterator, "Limit": RECORDS_MAX}
@@ -324,6 +321,9 @@ class KinesisPath:
     async def _call(self, function: Callable[[KinesisClient], _T]) -> _T:
         """One attempt at a call of the SDK, in a thread.
 
+        ``function`` takes what it wants out of the answer as well: botocore makes one without
+        its fields of a reply that was cut short, and without an error.
+
         Raises:
             CloudWatchError: of the class that says why it failed.
             StreamGone: there is no such stream.
@@ -379,8 +379,11 @@ class _Refused(Exception):  # noqa: N818 - not an error to tell of
         self.is_old = is_old
 
 
-def _list_shards(parameters: dict[str, object], client: KinesisClient) -> dict[str, Any]:
-    return client.list_shards(**parameters)
+def _list_shards(
+    parameters: dict[str, object], client: KinesisClient
+) -> tuple[list[ShardInfo], str | None]:
+    answer = client.list_shards(**parameters)
+    return [_shard(one) for one in answer["Shards"]], answer.get("NextToken")
 
 
 def _shard(listed: dict[str, Any]) -> ShardInfo:

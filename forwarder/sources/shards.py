@@ -119,6 +119,7 @@ class Shards:
         """Nothing is known yet."""
         self._shards: dict[str, _Shard] = {}
         self._list_ms = now_ms
+        self._list_failures = 0
         self._is_first = True
         self._turns = count(1)
         self.left_out = 0
@@ -141,6 +142,7 @@ class Shards:
         read from its begin, once its parents are read to their end.
         """
         self._list_ms = now_ms + LIST_EVERY_MS
+        self._list_failures = 0
         present = {one.id for one in shards}
         self._shards = {name: one for name, one in self._shards.items() if name in present}
         self.left_out = 0
@@ -158,9 +160,10 @@ class Shards:
                     shard.is_done, shard.last = True, info.ending
         self._is_first = False
 
-    def list_failed(self, now_ms: int, wait_ms: int) -> None:
+    def list_failed(self, now_ms: int) -> None:
         """The shards could not be listed; what is known of them is gone on with."""
-        self._list_ms = now_ms + wait_ms
+        self._list_ms = now_ms + _pause_ms(self._list_failures)
+        self._list_failures += 1
 
     def forget(self) -> None:
         """The stream is gone: one of that name is another, of which nothing is known."""
@@ -283,9 +286,8 @@ class Shards:
         self._list_ms = now_ms
 
     def _put_off(self, shard: _Shard, now_ms: int) -> None:
-        pause_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(shard.failures, 10))
+        shard.next_ms = now_ms + _pause_ms(shard.failures)
         shard.failures += 1
-        shard.next_ms = now_ms + pause_ms
 
     def _done(self, shard: _Shard, now_ms: int) -> None:
         shard.is_done = True
@@ -299,6 +301,10 @@ class Shards:
             return None
         shard.turn = None
         return shard
+
+
+def _pause_ms(failures: int) -> int:
+    return min(RETRY_MAX_MS, RETRY_FIRST_MS << min(failures, 10))
 
 
 def _is_through(last: str | None, ending: str) -> bool:
