@@ -13,7 +13,7 @@ from typing import Final
 
 from forwarder.coverage import Range
 
-DAY_MS: Final = 86_400_000
+RETENTION_LEAST_MS: Final = 86_400_000
 """The least retention setting (service model, PutRetentionPolicy)."""
 
 SLACK_MS: Final = 3_600_000
@@ -48,20 +48,20 @@ class Expiry:
         self.retention_ms, self.created_ms = retention_ms, created_ms
         self._is_known = True
 
-    def first_scanned(self, pieces: Iterable[Range], begun_ms: int, oldest_ms: int | None) -> None:
-        """A scan begun then was the first of these ranges.
+    def first_scanned(self, pieces: Iterable[Range], ended_ms: int, oldest_ms: int | None) -> None:
+        """A scan that ended then was the first of these ranges.
 
         Args:
             pieces: the ranges.
-            begun_ms: when it began.
+            ended_ms: what had expired by then may have gone while it was on its way.
             oldest_ms: the oldest time that was scanned before; None: none was.
 
         """
-        floor_ms = self._floor(begun_ms) or begun_ms - DAY_MS
+        floor_ms = self._floor(ended_ms) or ended_ms - RETENTION_LEAST_MS
         for from_, through in pieces:
             if from_ < floor_ms:
                 is_between = oldest_ms is not None and oldest_ms < from_
-                self._firsts.append((from_, through, begun_ms, is_between))
+                self._firsts.append((from_, through, ended_ms, is_between))
         del self._firsts[:-FIRSTS_MAX]
 
     def take(self) -> list[tuple[int, int, str]]:
@@ -70,8 +70,8 @@ class Expiry:
             return []
         firsts, self._firsts = self._firsts, []
         found = []
-        for from_, through, begun_ms, is_between in firsts:
-            floor_ms = self._floor(begun_ms)
+        for from_, through, ended_ms, is_between in firsts:
+            floor_ms = self._floor(ended_ms)
             low, high = max(from_, self.created_ms or 0), min(through, floor_ms - 1)
             if low < floor_ms - SLACK_MS and low <= high:
                 found.append((low, high, AWAY if is_between else EXPIRED))

@@ -15,8 +15,8 @@ from forwarder.allowance import Allowance
 from forwarder.comparison import Comparison
 from forwarder.coverage import Coverage
 from forwarder.door import checked
+from forwarder.evidence import Evidence
 from forwarder.expiry import Expiry
-from forwarder.gaps import Gaps
 from forwarder.journal.contract import Journal
 from forwarder.lifecycle import Executions, Lifecycle, execution_of
 from forwarder.records import (
@@ -26,13 +26,11 @@ from forwarder.records import (
     LogEvent,
     Notice,
     Reset,
-    Row,
     ScanDone,
 )
 from forwarder.scan import Ingested, Scan, ScanKind
 from forwarder.sources.agreement import Unseen
 from forwarder.sources.witness import Witness
-from forwarder.suspects import Suspects, why_withheld
 from forwarder.totals import Totals
 from wire.messages import Execution, ExecutionStatus, GapState, Origin
 from wire.order import Interval, first_key, last_key
@@ -103,8 +101,8 @@ class LogGroup:
         self._loaded_seq = self.journal.head_seq
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
-        self._suspects = Suspects()
-        self._gaps = Gaps(self.journal, self._notices.append)
+        self._evidence = Evidence(self.journal, self._notices.append, self._allowance, self._expiry)
+        self._gaps, self._suspects = self._evidence.gaps, self._evidence.suspects
         self._executions = Executions(self._lifecycle)
         over = {} if self._lifecycle is None else self.journal.over(self._lifecycle.rule)
         self._executions.load(self.journal.streams(), over, self.journal.head_seq)
@@ -192,7 +190,7 @@ class LogGroup:
         if refuted is not None:
             self.begin_chain(f"{UNLIKE_SCANS}: {refuted}")
             return None
-        self._note_expired(scan)
+        self._evidence.covering(scan, now_ms)
         self.journal.cover(scan.from_, scan.covered)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
@@ -305,20 +303,10 @@ class LogGroup:
             late += sum(event.timestamp in self._marked for event in batch)
             self._forget_over(self._executions.appended(batch, self._scans_begun))
             if scan is not None:
-                self._note_found(batch, of, scan)
+                self._evidence.found(batch, of, scan)
         if scan is not None:
             self.witness.appended(events)
         return late
-
-    def _note_found(self, batch: Sequence[LogEvent], of: Origin, scan: Scan) -> None:
-        """What a scan was the first to return: had it been missed, hidden, or kept away?"""
-        timestamps = [event.timestamp for event in batch]
-        if of == "repair":
-            scan.add_missed(timestamps)
-        else:
-            self._gaps.brought(timestamps)
-        for event in batch:
-            self._allowance.appeared(event.timestamp, event.ingestion_time, scan)
 
     def _origin(self, kind: ScanKind, timestamp: int, coverage: Coverage) -> Origin:
         """Who would have brought an event that a scan other than a poll is the first to return.
@@ -349,7 +337,7 @@ class LogGroup:
             return True
         missing = comparison.missing(now_ms, {one.seq for one in unseen})
         if missing:
-            self._note_withheld(missing)
+            self._evidence.lacked(missing, self._scans_begun)
         # Only live paths leave out the ingestion time: was it one of an earlier process?
         brought = [
             row for row in missing if row.ingestion_time is None and row.seq <= self._loaded_seq
@@ -357,34 +345,11 @@ class LogGroup:
         self.witness.adopted(brought, now_ms)
         return not missing
 
-    def _note_withheld(self, missing: Sequence[Row]) -> None:
-        """Whoever waits for a mark is to see what holds it back."""
-        lacked = self._suspects.lacked(missing)
-        if lacked is None:
-            return
-        gap = self._gaps.withheld(*lacked)
-        if gap is None:
-            self.declare_gap(*lacked, "suspected", why_withheld(missing))
-        else:
-            self._gaps.widen(gap.id, *lacked, self._scans_begun)
-
-    def _note_expired(self, scan: Scan) -> None:
-        """Is this the first look at a time of which events may have expired?"""
-        covered = self.coverage
-        pieces = covered.missing(scan.from_, scan.covered)
-        oldest = covered.ranges[0][0] if covered.ranges else None
-        self._expiry.first_scanned(pieces, scan.begun_ms, oldest)
-        self._declare_expired()
-
     def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
         """What DescribeLogGroups says of the log group: how long events are kept, and its age."""
         self.retention_ms = retention_ms
         self._expiry.learned(retention_ms, created_ms)
-        self._declare_expired()
-
-    def _declare_expired(self) -> None:
-        for from_, through, reason in self._expiry.take():
-            self._gaps.lose(from_, through, reason)
+        self._evidence.declare_expired()
 
     def take_suspects(self) -> set[str]:
         """Log streams of which a scan failed to return known events: do they still exist?"""

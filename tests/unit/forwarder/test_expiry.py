@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from forwarder.expiry import AWAY, DAY_MS, EXPIRED, FIRSTS_MAX, SLACK_MS, Expiry, concerns
+from forwarder.config import DAY_MS
+from forwarder.expiry import AWAY, EXPIRED, FIRSTS_MAX, SLACK_MS, Expiry, concerns
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from tests.support.log_events import GROUP, NOW_MS
