@@ -1,0 +1,71 @@
+"""What the scans of a log group show beside its events: gaps, what is withheld, what expired.
+
+Pure but for the journal, which keeps the gaps. One for each chain of it; the allowance and the
+group's settings outlive a chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from forwarder.allowance import Allowance
+from forwarder.coverage import Coverage
+from forwarder.expiry import Expiry
+from forwarder.gaps import Gaps
+from forwarder.journal.contract import Journal
+from forwarder.records import GapRecord, LogEvent, Row
+from forwarder.scan import Scan
+from forwarder.suspects import Suspects, why_withheld
+from wire.messages import Origin
+
+
+class Evidence:
+    """One log group's, told by its door."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        tell: Callable[[GapRecord], None],
+        allowance: Allowance,
+        expiry: Expiry,
+    ) -> None:
+        """Take over the gaps of ``journal``; each new state of one goes to ``tell``."""
+        self.gaps = Gaps(journal, tell)
+        self.suspects = Suspects()
+        self._journal = journal
+        self._allowance = allowance
+        self._expiry = expiry
+
+    def found(self, batch: Sequence[LogEvent], origin: Origin, scan: Scan) -> None:
+        """A scan was the first to return these: were they missed, hidden, or kept away?"""
+        timestamps = [event.timestamp for event in batch]
+        if origin == "repair":
+            scan.add_missed(timestamps)
+        else:
+            self.gaps.brought(timestamps)
+        for event in batch:
+            self._allowance.appeared(event.timestamp, event.ingestion_time, scan)
+
+    def lacked(self, rows: Sequence[Row], scans_begun: int) -> None:
+        """A whole scan lacked rows: whoever waits for a mark is to see what holds it back."""
+        span = self.suspects.lacked(rows)
+        if span is None:
+            return
+        gap = self.gaps.withheld(*span)
+        if gap is None:
+            self.gaps.declare(*span, "suspected", why_withheld(rows), scans_begun)
+        else:
+            self.gaps.widen(gap.id, *span, scans_begun)
+
+    def covering(self, scan: Scan, now_ms: int) -> None:
+        """A whole scan is about to be added to the coverage: what of it had expired by now?"""
+        covered = Coverage(self._journal.coverage())
+        pieces = covered.missing(scan.from_, scan.covered)
+        oldest = covered.ranges[0][0] if covered.ranges else None
+        self._expiry.first_scanned(pieces, now_ms, oldest)
+        self.declare_expired()
+
+    def declare_expired(self) -> None:
+        """Declare what can't be had, as far as the group's settings are known."""
+        for from_, through, reason in self._expiry.take():
+            self.gaps.lose(from_, through, reason)
