@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import AwsOptions
 from forwarder.errors import CloudWatchError
-from forwarder.sources.contract import Counts, Inlet
+from forwarder.sources.contract import Counts, Inlet, LiveState
 from forwarder.sources.inlet import GroupInlet
 from forwarder.sources.kinesis import KinesisPath
 from forwarder.sources.stream import NO_FILTER, Choice, StreamRef, choose, parse_stream
@@ -23,6 +23,10 @@ LOOK_UP_EVERY_S: Final = 60.0
 
 FILTERS_MAX: Final = 50
 """A log group has two subscription filters at most; a page of the answer holds so many."""
+
+LATE_LOOKS_MAX: Final = 60
+"""Looks in a row at which all log groups of a path are late, before it begins anew: a stream that
+was deleted and made again is answered for, and brings nothing."""
 
 LOOK_EVERY_S: Final = 1.0
 """How often each log group's path is looked at, whether it brings anything or not."""
@@ -37,6 +41,10 @@ class Path(Protocol):
         """Read until cancelled."""
         ...
 
+    def begin_anew(self) -> None:
+        """Look for the present again, wherever it was being read."""
+        ...
+
 
 class _Running:
     """A path under way, with the inlets that it feeds."""
@@ -45,6 +53,15 @@ class _Running:
         self.path = path
         self.inlets = inlets
         self.task = task
+        self.late_looks = 0
+
+    def look(self, states: Sequence[LiveState]) -> None:
+        """How the log groups that it feeds are doing now."""
+        is_late = bool(states) and all(state == "late" for state in states)
+        self.late_looks = self.late_looks + 1 if is_late else 0
+        if self.late_looks >= LATE_LOOKS_MAX:
+            self.late_looks = 0
+            self.path.begin_anew()
 
 
 class LivePaths:
@@ -116,6 +133,8 @@ class LivePaths:
                 await self._pause()
                 for inlet in self._inlets.values():
                     inlet.look()
+                for running in self._running.values():
+                    running.look([self._inlets[group].status.state for group in running.inlets])
                 for task in (*looking, *(one.task for one in self._running.values())):
                     if task.done():
                         task.result()  # raises: none of them ends by itself

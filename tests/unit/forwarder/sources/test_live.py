@@ -14,7 +14,7 @@ from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.sources.contract import Counts, Inlet
 from forwarder.sources.inlet import GroupInlet
-from forwarder.sources.live import LivePaths
+from forwarder.sources.live import LATE_LOOKS_MAX, LivePaths, _Running
 from forwarder.sources.stream import StreamRef
 from forwarder.turns import Priority
 from tests.support.fake_cloudwatch import Clock
@@ -53,6 +53,7 @@ class FakePath:
         self.counts = Counts()
         self.inlets: dict[str, Inlet] = {}
         self.is_running = False
+        self.begun = 0
 
     async def run(self, inlets: dict[str, Inlet]) -> None:
         self.inlets = inlets
@@ -61,6 +62,9 @@ class FakePath:
             await asyncio.Event().wait()
         finally:
             self.is_running = False
+
+    def begin_anew(self) -> None:
+        self.begun += 1
 
 
 class NoFeed:
@@ -170,3 +174,18 @@ async def test_with_polls_alone_nothing_is_asked() -> None:
         await asyncio.sleep(0)
     assert rig.cloudwatch.asked == 0
     assert not rig.paths
+
+
+def test_one_that_is_late_for_all_its_groups_for_long_begins_anew() -> None:
+    path = FakePath()
+    running = _Running(path, {}, cast("asyncio.Task[None]", None))
+    for _ in range(LATE_LOOKS_MAX - 1):
+        running.look(["late", "late"])
+    running.look(["late", "live"])
+    for _ in range(LATE_LOOKS_MAX - 1):
+        running.look(["late"])
+    running.look([])
+    assert path.begun == 0
+    for _ in range(2 * LATE_LOOKS_MAX):
+        running.look(["late"])
+    assert path.begun == 2
