@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.group is not None:
             call(app, "CreateLogGroup", {"logGroupName": options.group}, options.region)
             if options.live_stream is not None:
-                from simulator.cloudwatch.moto_logs import subscribe  # noqa: PLC0415 - moto
+                from simulator.cloudwatch.destinations import subscribe  # noqa: PLC0415 - moto
 
                 subscribe(options.region, options.group, options.live_stream)
         serve(listener, app)

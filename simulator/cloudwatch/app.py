@@ -16,7 +16,7 @@ from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Response
 
-from simulator.cloudwatch import LEVERS_PATH, REGION, moto_logs
+from simulator.cloudwatch import LEVERS_PATH, REGION, destinations, moto_logs
 from simulator.cloudwatch.delivery import Delivery
 from simulator.cloudwatch.levers import Answer, Call, Lever, refusal
 from simulator.cloudwatch.logs import Logs
@@ -62,7 +62,7 @@ class FaithfulLogs:
         self._now_ms = now_ms
         self.logs = Logs(now_ms, moto_logs.all_stores, moto_logs.recreate)
         self.rack = Rack(self.logs, types, now_ms)
-        send = partial(moto_logs.send, logs=self.logs)
+        send = partial(destinations.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
         self._uninstall = moto_logs.install(self.logs, self.delivery)
         reading = Reading(self.logs, self.rack, moto_logs.find_store)

@@ -9,7 +9,6 @@ sends one update of all history and ends, Logs Insights reads everything.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, Self
 
@@ -20,9 +19,8 @@ from moto.kinesis import models as kinesis_models
 from moto.logs import models
 from moto.logs.exceptions import InvalidParameterException, LimitExceededException
 
-from simulator.cloudwatch.delivery import Delivery, DeliveryError, record_data
+from simulator.cloudwatch.delivery import Delivery
 from simulator.cloudwatch.events import KEY_BITS, KEY_END, Event
-from simulator.cloudwatch.levers import Batch
 from simulator.cloudwatch.logs import Logs
 from simulator.cloudwatch.parameters import STREAM, AwsRefusal
 from simulator.cloudwatch.shards import BoundedShard
@@ -160,7 +158,7 @@ class FaithfulGroup(models.LogGroup):
         self.subscription_filters[filter_name] = made
         one = Subscription(filter_name, filter_pattern, destination_arn)
         self.store.subscriptions[filter_name] = one
-        if _service(destination_arn) == "kinesis":
+        if service_of(destination_arn) == "kinesis":
             self.delivery.probe(one, self.logs.now_ms())
 
     def delete_subscription_filter(self, filter_name: str) -> None:
@@ -280,63 +278,6 @@ def recreate(name: str) -> int:
     return found
 
 
-def subscribe(region: str, group: str, stream_name: str) -> None:
-    """Make a Kinesis stream of one shard, and a subscription filter that sends everything to it."""
-    stream = kinesis_models.kinesis_backends[DEFAULT_ACCOUNT_ID][region].create_stream(
-        stream_name, 1
-    )
-    role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/logs-to-kinesis"
-    models.logs_backends[DEFAULT_ACCOUNT_ID][region].put_subscription_filter(
-        group, stream_name, "", stream.arn, role
-    )
-
-
-def send(batch: Batch, logs: Logs) -> None:
-    """Put a record into its destination.
-
-    Raises:
-        DeliveryError: the destination is gone, or its service failed.
-
-    """
-    parts = batch.destination.split(":")
-    region, account = parts[3], parts[4]
-    is_kinesis = _service(batch.destination) == "kinesis"
-    data = record_data(batch, account) if is_kinesis else ""
-    with logs.lock:
-        try:
-            if is_kinesis:
-                backend = kinesis_models.kinesis_backends[account][region]
-                stream = backend.describe_stream(batch.destination, None)
-                stream.put_record(partition_key(batch), "", data)
-            else:
-                _send_elsewhere(batch, region)
-        except Exception as error:  # whatever another service of moto's fails with
-            raise DeliveryError(str(error)) from error
-
-
-def partition_key(batch: Batch) -> str:
-    """By log stream, so that its records stay in one shard and in order, unless at random."""
-    if batch.is_random:
-        return secrets.token_hex(16)
-    return batch.stream[:256] or "control"
-
-
-def _send_elsewhere(batch: Batch, region: str) -> None:
-    group = find_group(region, batch.group)
-    stream = None if group is None else group.streams.get(batch.stream)
-    if stream is None:
-        msg = "the log stream is gone"
-        raise DeliveryError(msg)
-    stream._send_log_events(  # noqa: SLF001 - moto's own way to the services that aren't ours
-        service=_service(batch.destination),
-        destination_arn=batch.destination,
-        filter_name=batch.filter_name,
-        log_events=[
-            {"id": identity, "timestamp": timestamp, "message": message}
-            for identity, timestamp, message in batch.events
-        ],
-    )
-
-
-def _service(arn: str) -> str:
+def service_of(arn: str) -> str:
+    """The service that an ARN belongs to."""
     return (arn.split(":") + [""] * 3)[2]
