@@ -104,6 +104,10 @@ class Actions(App[None]):
         """All filters off, or on."""
         self._finding.toggle()
 
+    def action_around(self) -> None:
+        """More rows around hits."""
+        self._finding.next_around()
+
     def action_drop_chip(self, index: int) -> None:
         """A chip was clicked."""
         self._finding.drop(index)

@@ -250,10 +250,9 @@ class ViewerApp(Actions):
     def _show_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
         self._top.update(status, now_ms, self._switched())
-        notes = self._finding.count()
-        if now_ms < self._note_until_ms:
-            notes = [chunk(self._note, "warn")]
-        self._bottom.update(status, self.log_view.place, now_ms, self._zone_shown, notes)
+        note = self._note if now_ms < self._note_until_ms else ""
+        counts, place, zone = self._finding.count(), self.log_view.place, self._zone_shown
+        self._bottom.update(status, place, now_ms, zone, counts, note=note)
         filters = self._finding.filters
         empty = headline.emptiness(status, filtered=filters.is_any and filters.are_on)
         self.log_view.set_empty(empty)

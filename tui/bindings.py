@@ -95,6 +95,8 @@ KEYS: Final[tuple[Key, ...]] = (
         departs="lnav shows or hides fields"),
     Key("Ctrl+F", "all filters off, and on again", FIND,
         (Act("ctrl+f", "filters", "Filters on and off"),), departs="less pages down"),
+    Key("z", "rows around what passes the filters: none, 3, 10", FIND,
+        (Act("z", "around", "Rows around hits"),), departs="less sets its window"),
     Key("1 2 3 4 5", "least level: all, debug, info, warning, error", FIND,
         (Act("1", "level(1)", "Level: all"), Act("2", "level(2)", "Level: debug"),
          Act("3", "level(3)", "Level: info"), Act("4", "level(4)", "Level: warning"),

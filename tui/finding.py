@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from tui import figures
+from tui.around import AMOUNTS
 from tui.chunks import Chunk
 from tui.counting import Count
 from tui.filters import Filters, pattern_of
@@ -49,6 +50,7 @@ class Finding:
         self._pattern: re.Pattern[str] | None = None
         self._matches: Sieve | None = None
         self._tally: Count | None = None
+        self._around = AMOUNTS[0]
         self.generation = 0
         """How often the filters changed."""
 
@@ -140,6 +142,17 @@ class Finding:
         self.filters.are_on = not self.filters.are_on
         self.refilter()
 
+    def next_around(self) -> None:
+        """More rows around what passes the filters, or none again."""
+        self._around = AMOUNTS[(AMOUNTS.index(self._around) + 1) % len(AMOUNTS)]
+        rows = f"{self._around} rows around each line" if self._around else "no rows around lines"
+        if self.filters.is_any and self.filters.are_on:
+            self._say(f"{rows} that passes the filters")
+            self._log.select(self.filters.test(), self._around)
+            self._run(self._sift(), "sift")
+        else:
+            self._say(f"{rows}, once a filter is on")
+
     def by_value(self, value: Value, *, excludes: bool) -> None:
         """Show only lines that have a value, or only those that have not."""
         self.filters.add(value, excludes=excludes)
@@ -164,7 +177,7 @@ class Finding:
     def refilter(self) -> None:
         """The filters are others: show what passes them."""
         self.generation += 1
-        self._log.select(self.filters.test())
+        self._log.select(self.filters.test(), self._around)
         tally = self.filters.tally()
         self._tally = None if tally is None else Count(self._timeline, tally)
         self._count_anew()

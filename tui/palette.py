@@ -23,7 +23,8 @@ from tui.format import STREAM_COLOURS
 from tui.harmless import Segment
 
 Rgb = tuple[int, int, int]
-Surface = Literal["log", "bar", "cursor", "panel"]
+Surface = Literal["log", "bar", "cursor", "panel", "dim"]
+"""``dim`` is the log, where a row is only beside what is looked for."""
 Depth = Literal["full", "ansi", "none"]
 
 CONTRAST_MIN: Final = 4.5
@@ -67,7 +68,7 @@ _BOLD: Final = frozenset(
     {"level.fatal", "level.error", "level.warn", "message.fatal", "match", "strong", "key"}
     | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
 )
-_ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌", "-~<>-^v><!^o") | dict.fromkeys(
+_ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌⋯", "-~<>-^v><!^o~") | dict.fromkeys(
     range(0x2400, 0x2422), "^"
 )
 _BADGES: Final = {"ok": "success", "warn": "warning", "bad": "error", "accent": "accent"}
@@ -136,6 +137,7 @@ class Palette:
             "log": tones.background,
             "bar": tones.panel,
             "panel": tones.panel,
+            "dim": tones.background,
             "cursor": cursor,
         }
 
@@ -172,8 +174,11 @@ class Palette:
         flags = "b" if role in _BOLD else ""
         if role.startswith("sgr:"):
             return self._sgr(role, ground)
+        hue = self._hue(role, ground)
+        if surface == "dim":
+            return _style(legible(mix(hue, ground, 0.5), ground, CONTRAST_MIN_MUTED), ground, "")
         contrast = CONTRAST_MIN_MUTED if role in _MUTED else CONTRAST_MIN
-        return _style(legible(self._hue(role, ground), ground, contrast), ground, flags)
+        return _style(legible(hue, ground, contrast), ground, flags)
 
     def _hue(self, role: str, ground: Rgb) -> Rgb:
         head, _, rest = role.partition(".")
@@ -209,11 +214,7 @@ class Palette:
     def _lean(self, role: str, surface: Surface) -> Style:
         """For terminals whose colours are their own, or that are to be sent none."""
         head, _, rest = role.partition(".")
-        flags = "b" if role in _BOLD or head == "badge" else ""
-        if role in _MUTED:
-            flags += "d"
-        if (head == "badge" or role == "match") != (surface == "cursor"):
-            flags += "r"
+        flags = _lean_flags(role, surface)
         colour: str | None = None
         if role.startswith("sgr:"):
             _, wire, wire_flags = role.split(":")
@@ -234,6 +235,16 @@ class Palette:
         default = RichColor("default", ColorType.DEFAULT)
         parsed = default if colour is None else RichColor.parse(colour)
         return Style.from_color(parsed, default) + _flags(flags)
+
+
+def _lean_flags(role: str, surface: Surface) -> str:
+    is_badge = role.partition(".")[0] == "badge"
+    flags = "b" if role in _BOLD or is_badge else ""
+    if surface == "dim":
+        flags = "d"
+    elif role in _MUTED:
+        flags += "d"
+    return flags + ("r" if (is_badge or role == "match") != (surface == "cursor") else "")
 
 
 def _style(colour: Rgb, ground: Rgb, flags: str) -> Style:

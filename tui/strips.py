@@ -10,7 +10,9 @@ import msgspec
 from textual.cache import LRUCache
 from textual.strip import Strip
 
+from tui import figures
 from tui import format as fmt
+from tui.around import AroundSieve
 from tui.format import Columns, TimeMode
 from tui.harmless import MESSAGE, Segment
 from tui.palette import Palette, Surface
@@ -28,7 +30,10 @@ _CHARS_A_CELL: Final = 4
 
 _NO_EDGE: Final[Segment] = ("", MESSAGE)
 
-Made = tuple[Row, int, list[Strip]]
+_HIDDEN: Final = "⋯"
+
+Extra = tuple[int, bool, int]
+Made = tuple[Row, Extra, list[Strip]]
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -74,6 +79,8 @@ class Strips:
         self._made: LRUCache[tuple[int, Surface, Segment], Made] = LRUCache(STRIPS_MAX)
         self.now_ms = 0
         """What relative times count from."""
+        self.around: AroundSieve | None = None
+        """Says which rows stand beside hits only, and where rows are left out between two."""
 
     @property
     def look(self) -> Look:
@@ -131,12 +138,17 @@ class Strips:
 
         """
         extra = self._extra(row, previous)
+        _, is_beside, hidden = extra
+        if is_beside and surface == "log":
+            surface = "dim"
         key = (row.key, surface, edge)
         found = self._made.get(key)
         if found is not None and found[0] is row and found[1] == extra:
             return found[2]
         lines = self._line(row, previous) if isinstance(row, Line) else [self._rule(row)]
         strips = [self._strip(line, surface, edge) for line in lines]
+        if hidden:
+            strips.insert(0, self._strip(self._left_out(hidden), "log", edge))
         self._made[key] = (row, extra, strips)
         return strips
 
@@ -158,13 +170,23 @@ class Strips:
         self._columns = msgspec.structs.replace(self._columns, **changes)
         self.forget()
 
-    def _extra(self, row: Row, previous: Row | None) -> int:
+    def _extra(self, row: Row, previous: Row | None) -> Extra:
         """What the strips depend on besides row and look."""
+        moment = 0
         if self._look.time is TimeMode.RELATIVE:
-            return self.now_ms // 1000
-        if self._look.time is TimeMode.DELTA:
-            return row.timestamp if previous is None else previous.timestamp
-        return 0
+            moment = self.now_ms // 1000
+        elif self._look.time is TimeMode.DELTA:
+            moment = row.timestamp if previous is None else previous.timestamp
+        if self.around is None:
+            return moment, False, 0
+        is_beside = isinstance(row, Line) and not self.around.is_hit(row.key)
+        hidden = 0 if previous is None else self.around.hidden_between(previous.key, row.key)
+        return moment, is_beside, hidden
+
+    def _left_out(self, rows: int) -> list[Segment]:
+        """Between two rows that are shown, where others are not."""
+        said = f"{' ' * (1 + self._columns.time_cells)}{_HIDDEN} {figures.plural(rows, 'row')}"
+        return fmt.clip([(said, "muted")], 0, self._look.width)
 
     def _line(self, line: Line, previous: Row | None) -> list[list[Segment]]:
         columns, look = self._columns, self._look

@@ -125,9 +125,13 @@ class View:
 
     def select(self, test: Test | None) -> None:
         """Show only lines that pass, and rules; None shows all."""
-        self.sieve = None if test is None else Sieve(self.timeline, test, rules=True)
-        if self.sieve is not None:
-            self.sieve.step()
+        self.look_through(None if test is None else Sieve(self.timeline, test, rules=True))
+
+    def look_through(self, sieve: Sieve | None) -> None:
+        """Show only what a sieve over the same timeline lets pass; None shows all."""
+        self.sieve = sieve
+        if sieve is not None:
+            sieve.step()
 
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""

@@ -213,3 +213,56 @@ async def test_filters_of_the_command_line_are_chips() -> None:
         assert "only line 1 111" in screen.text
         await screen.press("escape")
         assert "line 299" in screen.text
+
+
+def log_of(screen: Screen) -> list[str]:
+    return [strip.text for strip in screen.app.log_view._drawn()]
+
+
+async def test_rows_around_hits() -> None:
+    engine = FakeEngine()
+    engine.add(make_line(n, "ERROR it" if n in (40, 60) else f"line {n}") for n in range(100))
+    async with running(engine) as screen:
+        await screen.press("z")
+        assert "3 rows around each line, once a filter is on" in screen.lines[-2]
+        await screen.press("z", "z", "5")
+        assert "2 of 100 lines" in screen.text
+        await screen.press("z")
+        assert "3 rows around each line that passes" in screen.lines[-2]
+        text = "\n".join(log_of(screen))
+        for number in (37, 39, 41, 43, 57, 63):
+            assert f"line {number} " in text
+        for number in (36, 44, 56, 64):
+            assert f"line {number} " not in text
+        assert "⋯ 13 rows" in text
+        assert "2 of 100 lines" in screen.text
+        dim, plain = (screen.app._palette.style("message", where) for where in ("dim", "log"))
+        styles = {
+            cell.text.split()[0]: cell.style
+            for strip in screen.app.log_view._drawn()
+            for cell in strip
+            if cell.text.startswith("line ")
+        }
+        assert styles == {"line": dim}
+        assert dim != plain
+        await screen.press("z")
+        assert "line 56 " in "\n".join(log_of(screen))
+        await screen.press("z")
+        assert "line" not in "\n".join(log_of(screen))
+
+
+async def test_rows_around_stay_around_what_comes() -> None:
+    engine = FakeEngine()
+    engine.add(make_line(n, f"line {n}") for n in range(100))
+    async with running(engine) as screen:
+        await screen.press("5", "z")
+        engine.add([make_line(100, "ERROR new")])
+        await screen.settle()
+        engine.add([make_line(n, f"line {n}") for n in range(101, 120)])
+        await screen.settle()
+        text = "\n".join(log_of(screen))
+        assert "line 97 " in text
+        assert "line 103 " in text
+        assert "line 104 " not in text
+        await screen.press("vertical_line", "k", "k", "pageup", "g", "G", "ctrl+f")
+        assert "line 119" in "\n".join(log_of(screen))

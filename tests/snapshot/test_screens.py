@@ -69,6 +69,11 @@ async def test_filters(picture: Picture) -> None:
     await picture(scenes.live(), "f", *"gpu", "enter", "x", *"gpu1", "enter", "space", size=NARROW)
 
 
+@SIZES
+async def test_rows_around_hits(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "f", *"WARN", "enter", "z", "k", "k", "k", size=size)
+
+
 async def test_faults(picture: Picture) -> None:
     await picture(scenes.live(), "f2", "2", size=NARROW)
 

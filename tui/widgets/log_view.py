@@ -21,6 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.around import AroundSieve
 from tui.format import TimeMode
 from tui.harmless import Segment
 from tui.palette import Palette, Surface
@@ -120,9 +121,18 @@ class LogView(ScrollView, can_focus=True):
             self._window.flush()
         self._tell(changed=changed)
 
-    def select(self, test: Test | None) -> None:
-        """Show only lines that pass a test; None shows all."""
-        self._view.select(test)
+    def select(self, test: Test | None, around: int = 0) -> None:
+        """Show only lines that pass a test, with rows around each; None shows all."""
+        sieve = None
+        if test is not None and around:
+            sieve = AroundSieve(self._view.timeline, test, around)
+            self._view.look_through(sieve)
+        else:
+            self._view.select(test)
+        if self._strips.around is not sieve:
+            self._strips.around = sieve
+            self._strips.forget()
+        self._count_lines()
         self._renew()
 
     def step(self) -> bool:
@@ -163,7 +173,7 @@ class LogView(ScrollView, can_focus=True):
         """Break long lines, or cut them."""
         look = self._strips.look
         self._strips.set_look(msgspec.structs.replace(look, wrapped=not look.wrapped, left=0))
-        self._window.lines_of = None if look.wrapped else self._strips.lines_of
+        self._count_lines()
         self._renew()
 
     def tick(self, now_ms: int) -> None:
@@ -247,6 +257,11 @@ class LogView(ScrollView, can_focus=True):
         if self._strips.widen(self.visible_rows) and look.wrapped:
             self._window.resize(size.height)
         self._screen_strips = None
+
+    def _count_lines(self) -> None:
+        """Rows take one line each, unless they are broken or something stands between them."""
+        is_plain = self._strips.around is None and not self._strips.look.wrapped
+        self._window.lines_of = None if is_plain else self._strips.lines_of
 
     def _renew(self) -> None:
         """Rows may take other lines than before: lay them out again."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Final
+
+import msgspec
+from rich.cells import cell_len
 
 from tui import headline
 from tui.chunks import Chunk, chunk
+from tui.format import fit
 from tui.harmless import harmless
 from tui.palette import Palette
 from tui.status import Status
 from tui.widgets.bar import Bar
 from tui.window import Place
+
+_MARGIN_CELLS: Final = 5
+"""At both ends of the bar, and between left and right."""
 
 
 class ConnectionBar(Bar):
@@ -39,9 +47,30 @@ class StatusBar(Bar):
         self._ascii_only = ascii_only
 
     def update(
-        self, status: Status, place: Place, now_ms: int, zone: tzinfo, notes: Sequence[Chunk] = ()
+        self,
+        status: Status,
+        place: Place,
+        now_ms: int,
+        zone: tzinfo,
+        counts: Sequence[Chunk] = (),
+        *,
+        note: str = "",
     ) -> None:
-        """Show a status and a place; ``notes`` stand before the place."""
+        """Show a status and a place.
+
+        Args:
+            status: of the viewer.
+            place: where the reader is.
+            now_ms: the time.
+            zone: of the times.
+            counts: what stands before the place.
+            note: what is told instead, for a while; the place gives way to it.
+
+        """
         left = headline.completeness(status, now_ms, zone, ascii_only=self._ascii_only)
-        right = [*notes, *headline.position(place, ascii_only=self._ascii_only)]
-        self.show(left, right)
+        right = headline.position(place, ascii_only=self._ascii_only)
+        if note:
+            room = self.size.width - left[0].cells - _MARGIN_CELLS
+            counts = [chunk(note if cell_len(note) <= room else f"{fit(note, room - 1)}…", "warn")]
+            right = [msgspec.structs.replace(one, rank=3) for one in right]
+        self.show(left, [*counts, *right])
