@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from gapless import __version__
+from gapless import __version__, skeleton
 from gapless.errors import (
     EXIT_DONE,
     EXIT_FAILURE,
@@ -109,7 +109,9 @@ def main() -> NoReturn:
     """The ``gapless`` command."""
     for number in _ENDING:
         signal.signal(number, _end)
+    skeleton.begin(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
+    skeleton.leave()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -128,6 +130,7 @@ def _told(error: click.ClickException | GaplessError) -> int:
     if isinstance(error, GaplessError):
         return _said(str(error), error.exit_code)
     text = error.format_message()
+    skeleton.leave()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(text, err=True)
         return EXIT_USAGE

@@ -6,6 +6,8 @@ import contextlib
 import sys
 from typing import Final
 
+from gapless import skeleton
+
 EXIT_DONE: Final = 0
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
@@ -22,6 +24,7 @@ EXIT_INTERRUPTED: Final = 130
 def say(text: str) -> None:
     """Tell a person something, as one line on stderr; nobody may be left to read it."""
     line = " ".join(text.split())
+    skeleton.leave()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"gapless: {line}\n")
         sys.stderr.flush()

@@ -11,7 +11,9 @@ from textual.drivers.linux_driver import LinuxDriver
 from gapless.errors import EXIT_FAILURE
 from tui.app import ViewerApp
 from tui.controls import Controls
+from tui.format import rule_text
 from tui.ports import ViewerEngine
+from tui.rows import Rule
 
 
 class ClearingDriver(LinuxDriver):
@@ -66,6 +68,12 @@ class ScreenApp(ViewerApp):
     def on_ready(self) -> None:
         """Begin with the filters, as chips that can be taken off."""
         self.filter_by(self._include, self._exclude, self._level)
+
+    def told(self, rules: Sequence[Rule]) -> None:
+        """What came since the last run is said aloud: its rule is often far above the newest."""
+        for rule in rules:
+            if rule.kind == "resumed":
+                self._say(rule_text(rule, self._zone_shown)[0])
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual's own; a test shows that it is still called.

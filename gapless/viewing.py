@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from gapless import skeleton
 from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
 from gapless.reader import when_reader_leaves
 from gapless.state import state_dir
@@ -96,6 +97,7 @@ def watch(viewing: Viewing) -> int:
     if viewing.is_on_screen:
         with left_in_order():
             return asyncio.run(_on_screen(viewing))
+    skeleton.leave()
     return asyncio.run(_as_output(viewing))
 
 
@@ -169,6 +171,8 @@ async def _on_screen(viewing: Viewing) -> int:
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
     ):
+        engine.on_rules(app.told)
+        skeleton.hand_over()
         await app.run_async()
     _write_record(engine, viewing)
     if app.fault is not None:

@@ -353,4 +353,6 @@ def rule_text(rule: Rule, zone: tzinfo | None = None) -> Segment:
     said = describe(rule)
     if rule.kind in ("gap", "lost", "unproved") and rule.through_ms is not None:
         said = f"{said} · {figures.span(rule.from_ms, rule.through_ms, zone or UTC)}"
+    if rule.kind == "resumed" and rule.from_ms:
+        said = f"{said} · {figures.clock(rule.from_ms, zone or UTC)}"
     return said, _STATE_ROLES.get(rule.state, _RULE_ROLES[rule.kind])

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gapless.errors import UsageError
-from gapless.http_client import read_token
 from gapless.identity import AwsChoice
 from gapless.options import (
     DURATION,
@@ -109,7 +108,7 @@ def command(
     choice = aws_choice(profile, region, endpoint_url)
     if not targets:
         return _offer(choice)
-    token = read_token(token_file)
+    token = _token(token_file)
     _check_record(options["record"])
     from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - only once it is clear what
 
@@ -117,6 +116,14 @@ def command(
         load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
         watched = tuple(_watched(stack, target, choice, load) for target in targets)
         return watch(Viewing(targets=watched, token=token, **options))
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    from gapless.http_client import read_token  # noqa: PLC0415 - 30 ms that most do not need
+
+    return read_token(path)
 
 
 def _check_record(record: Path | None) -> None:

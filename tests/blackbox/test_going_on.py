@@ -1,0 +1,74 @@
+"""The screen goes on where the last one was, however that one ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.support.moto_server import raw_moto
+from tests.support.parts import forwarder, read_record, wait_until
+from tests.support.pseudo_terminal import TerminalPart
+from tests.support.writing import now_ms
+
+pytestmark = pytest.mark.timeout(240)
+
+GROUP, STREAM = "/jobs/going-on", "job/main/aaaa"
+
+
+def saved_after(state: Path) -> int:
+    """The seq up to which the viewer that was killed had saved its cursor."""
+    files = list(state.glob("**/cursors/*.json"))
+    return int(json.loads(files[0].read_text())["after"]) if files else 0
+
+
+def head_of(http: str) -> int:
+    """How many events the forwarder has discovered."""
+    with urlopen(f"{http}/v1/logs?since=0&through=0") as answer:
+        return int(json.load(answer)["head_seq"])
+
+
+def test_after_sigkill_nothing_is_lost_or_doubled_and_the_rule_says_what_is_new(
+    tmp_path: Path,
+) -> None:
+    record = tmp_path / "record.ndjson"
+    with raw_moto() as moto, forwarder(GROUP, moto.url, tmp_path) as part:
+        moto.create(GROUP, STREAM)
+        moto.put(GROUP, STREAM, [(now_ms() - 2_000 + i, f"before {i}") for i in range(40)])
+        url = part.ready()["websocket"]
+        with TerminalPart("tail", url, state=tmp_path) as screen:
+            screen.wait_for("before 39")
+            wait_until(lambda: saved_after(tmp_path) >= 40, "a saved cursor")
+            screen.process.send_signal(signal.SIGKILL)
+            screen.process.wait(60)
+        moto.put(GROUP, STREAM, [(now_ms() + i, f"since {i}") for i in range(203)])
+        http = part.ready()["http"]
+        wait_until(lambda: head_of(http) == 243, "the new lines in the forwarder")
+        with TerminalPart("tail", url, "--record", str(record), state=tmp_path) as screen:
+            screen.wait_for("203 lines since you left")
+            screen.wait_for("since 202")
+            screen.wait_for("COMPLETE")
+            screen.press("g")
+            screen.wait_for("before 0")
+            screen.press("q")
+            wait_until(lambda: screen.process.poll() is not None, "the end")
+            assert screen.process.returncode == 0
+            assert screen.attributes() == screen.before
+    shown = Counter(entry["message"] for entry in read_record(record) if entry["type"] == "event")
+    expected = [f"before {i}" for i in range(40)] + [f"since {i}" for i in range(203)]
+    assert shown == Counter(expected)
+
+
+def test_the_terminal_is_given_back_where_no_screen_comes_after_the_first_picture(
+    tmp_path: Path,
+) -> None:
+    with TerminalPart("tail", "ws://127.0.0.1:1/x", "--level", "no", state=tmp_path) as screen:
+        assert screen.process.wait(60) == 2
+        screen.wait_for("gapless: ")
+        assert screen.written.index("\x1b[?1049h") < screen.written.index("\x1b[?1049l")
+        assert screen.written.index("\x1b[?1049l") < screen.written.index("gapless: ")
+        assert screen.attributes() == screen.before
