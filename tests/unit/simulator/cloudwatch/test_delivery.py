@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,9 @@ class Nothing(Lever):
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch) -> StoredLogs:
     # No thread: the test sends what is due, at its own time.
-    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    idle = SimpleNamespace(start=lambda: None, join=lambda: None)
+    names = SimpleNamespace(Thread=lambda **_: idle, Condition=threading.Condition)
+    monkeypatch.setattr(module, "threading", names)
     one = StoredLogs("a", "b", levers={"twice": Twice, "nothing": Nothing})
     one.store.subscriptions["all"] = Subscription("all", "", "arn:all")
     return one
