@@ -1,6 +1,7 @@
 """The control API: faults, ledger and verdict over HTTP, on 127.0.0.1 alone.
 
-The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 404 or 405.
+The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405 or
+413. ``openapi.json`` beside this module says all of it.
 
 | request | answer |
 |---|---|
@@ -8,7 +9,10 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``POST /simulator/faults`` | switches one on; the body is a ``FaultRequest`` |
 | ``GET``, ``DELETE /simulator/faults/NAME`` | one of them; heals it (204) |
 | ``GET /simulator/types`` | every fault that there is, with its attributes |
-| ``POST /simulator/heal`` | heals all |
+| ``POST /simulator/heal``, ``DELETE /simulator/faults`` | heals all |
+| ``GET /simulator/scenarios`` | every scenario that there is |
+| ``POST /simulator/scenarios/NAME`` | runs one; ``{"seed": N}`` |
+| ``GET``, ``DELETE /simulator/scenario`` | the one that runs or ran last; stops it |
 | ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: a viewer that faults may kill |
 | ``DELETE /simulator/viewers/PID`` | takes it back (204) |
 | ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions fall silent |
@@ -16,6 +20,7 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
 | ``GET /simulator/changes?after=N&wait_ms=M`` | what there is now, as soon as it is not N |
 | ``GET /simulator/executions``, ``/simulator/seed`` | what runs and ran; what replays it |
+| ``GET /simulator/openapi.json`` | this, for programs |
 """
 
 from __future__ import annotations
@@ -26,15 +31,19 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from simulator.changes import Changes
+from simulator.conductor import Conductor
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.forwarder import Forwarder
@@ -57,6 +66,10 @@ _T = TypeVar("_T")
 _LINES_A_CHUNK: Final = 500
 _GRACE_MS_MAX: Final = 3_600_000
 
+OPENAPI: Final = Path(__file__).with_name("openapi.json")
+SEED_MAX: Final = 1 << 53
+_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
+
 WAIT_MS_MAX: Final = 30_000
 """How long an answer about changes may be held back."""
 
@@ -65,10 +78,13 @@ WAITING_MAX: Final = 64
 
 _URLS: Final = Map(
     [
-        Rule("/simulator/faults", endpoint="faults", methods=["GET", "POST"]),
+        Rule("/simulator/faults", endpoint="faults", methods=["GET", "POST", "DELETE"]),
         Rule("/simulator/faults/<name>", endpoint="fault", methods=["GET", "DELETE"]),
         Rule("/simulator/types", endpoint="types", methods=["GET"]),
         Rule("/simulator/heal", endpoint="heal", methods=["POST"]),
+        Rule("/simulator/scenarios", endpoint="scenarios", methods=["GET"]),
+        Rule("/simulator/scenarios/<name>", endpoint="run", methods=["POST"]),
+        Rule("/simulator/scenario", endpoint="scenario", methods=["GET", "DELETE"]),
         Rule("/simulator/changes", endpoint="changes", methods=["GET"]),
         Rule("/simulator/viewers", endpoint="viewers", methods=["GET", "POST"]),
         Rule("/simulator/viewers/<int:pid>", endpoint="viewer", methods=["DELETE"]),
@@ -77,12 +93,17 @@ _URLS: Final = Map(
         Rule("/simulator/verdict", endpoint="verdict", methods=["POST"]),
         Rule("/simulator/executions", endpoint="executions", methods=["GET"]),
         Rule("/simulator/seed", endpoint="seed", methods=["GET"]),
+        Rule("/simulator/openapi.json", endpoint="openapi", methods=["GET"]),
     ]
 )
 
 
 class _WorkloadRequest(msgspec.Struct, forbid_unknown_fields=True):
     running: bool
+
+
+class _RunRequest(msgspec.Struct, forbid_unknown_fields=True):
+    seed: Annotated[int, Meta(ge=0, le=SEED_MAX)] = 1
 
 
 class _ViewerRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,6 +121,7 @@ class Parts(NamedTuple):
     changes: Changes
     viewers: Viewers
     forwarder: Forwarder
+    conductor: Conductor
 
 
 class Control:
@@ -116,6 +138,8 @@ class Control:
 
     def respond(self, request: Request) -> Response:
         """The answer to a request; what is wrong with it is said in JSON."""
+        if not _is_from_here(request):
+            return _json({"error": "only programs on this machine are answered, no pages"}, 403)
         try:
             endpoint, values = _URLS.bind_to_environ(request.environ).match()
             answer: Response = getattr(self, f"_{endpoint}")(request, **values)
@@ -129,6 +153,8 @@ class Control:
         return answer
 
     def _faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            return self._heal(request)
         if request.method == "GET":
             return _json(self._parts.board.all_told())
         return _json(self._parts.board.switch_on(_body(request, FaultRequest)))
@@ -160,7 +186,24 @@ class Control:
             self._waiting.release()
         told = {"seq": seq, "faults": self._parts.board.all_told()}
         told["forwarder"] = self._parts.forwarder.told()
+        told["scenario"] = self._parts.conductor.told()
         return _json({**told, "running": self._parts.writer.is_running})
+
+    def _scenarios(self, request: Request) -> Response:
+        del request
+        return _json(self._parts.conductor.known())
+
+    def _run(self, request: Request, name: str) -> Response:
+        asked = _body(request, _RunRequest) if request.content_length else _RunRequest()
+        return _json(self._parts.conductor.run(name, asked.seed))
+
+    def _scenario(self, request: Request) -> Response:
+        conductor = self._parts.conductor
+        return _json(conductor.stop() if request.method == "DELETE" else conductor.told())
+
+    def _openapi(self, request: Request) -> Response:
+        del request
+        return Response(OPENAPI.read_bytes(), mimetype="application/json")
 
     def _viewers(self, request: Request) -> Response:
         viewers = self._parts.viewers
@@ -218,6 +261,12 @@ class Control:
     def _seed(self, request: Request) -> Response:
         del request
         return _json({"seed": self._parts.workload.seed})
+
+
+def _is_from_here(request: Request) -> bool:
+    """Whether no page of the web, in a browser on this machine, can have asked."""
+    host = urlsplit(f"//{request.host}").hostname
+    return host in _HOSTS and "Origin" not in request.headers
 
 
 def _number(request: Request, name: str, default: int, maximum: int) -> int:

@@ -24,6 +24,7 @@ from simulator.children import Child
 from simulator.clock import SkewedClock
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.server import listen
+from simulator.conductor import Conductor
 from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
@@ -231,6 +232,7 @@ class Simulator:
         )
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
+        conductor = Conductor(board, writer, self._changes.announce)
         parts = control.Parts(
             board,
             self._ledger,
@@ -240,6 +242,7 @@ class Simulator:
             self._changes,
             self._viewers,
             forwarder[0],
+            conductor,
         )
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)

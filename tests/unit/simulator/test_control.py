@@ -9,43 +9,16 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from simulator import control
-from simulator.changes import Changes
 from simulator.cloudwatch.server import listen
 from simulator.control import Control, Parts, serve
 from simulator.faults import FAULTS
-from simulator.faults.board import Board
-from simulator.forwarder import Forwarder
-from simulator.ledger import Ledger
-from simulator.viewers import Viewers
-from simulator.visibility import Visibility
-from simulator.workload import Workload
-from simulator.writer import Writer
-from tests.support.levers import Remembered
+from tests.support.control_parts import make_parts
 from tests.support.records import faithful, record
-
-NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture
 def parts() -> Parts:
-    ledger = Ledger(Visibility().visible_ms)
-    workload = Workload(5, 20, 4, started_ms=NOW_MS)
-    writer = Writer(
-        workload,
-        ledger,
-        endpoint="http://127.0.0.1:1",
-        region="us-east-1",
-        group="/g",
-        now_ms=lambda: NOW_MS,
-        failed=pytest.fail,
-    )
-    changes = Changes()
-    board = Board(Remembered().levers(), 5, lambda: NOW_MS, changes.announce)
-    for batch in workload.due(NOW_MS):
-        ledger.offer(batch.events)
-        ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
-    forwarder = Forwarder([], {}, None, is_at=print, failed=pytest.fail, changed=changes.announce)
-    return Parts(board, ledger, workload, writer, lambda: NOW_MS, changes, Viewers(), forwarder)
+    return make_parts()
 
 
 @pytest.fixture
@@ -89,6 +62,7 @@ def test_changes_are_told_at_once_and_once(client: Client, parts: Parts) -> None
         "faults": [],
         "running": True,
         "forwarder": {"up": False, "starts": 0, "pid": None},
+        "scenario": None,
     }
     answers: list[Any] = []
     waiting = threading.Thread(
@@ -120,6 +94,27 @@ def test_not_everybody_can_wait(parts: Parts, monkeypatch: pytest.MonkeyPatch) -
     control_app = Control(parts)
     error = said(Client(control_app).get("/simulator/changes"), 400)["error"]
     assert "others wait for changes already" in error
+
+
+def test_a_scenario_is_run_and_stopped(client: Client) -> None:
+    known = said(client.get("/simulator/scenarios"))
+    assert known == [{"name": "cable", "doc": "The cable is out for a day."}]
+    assert said(client.get("/simulator/scenario")) is None
+    run = said(client.post("/simulator/scenarios/cable", data=b'{"seed": 7}'))
+    assert (run["name"], run["seed"], run["state"]) == ("cable", 7, "running")
+    error = said(client.post("/simulator/scenarios/cable"), 400)["error"]
+    assert error == "cable is running; stop it first"
+    assert said(client.get("/simulator/changes"))["scenario"]["name"] == "cable"
+    assert said(client.delete("/simulator/scenario"))["state"] == "stopped"
+    assert said(client.get("/simulator/faults")) == []
+    assert "no scenario is called 'x'" in said(client.post("/simulator/scenarios/x"), 404)["error"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Host": "[x"}]
+)
+def test_pages_of_the_web_are_not_answered(client: Client, headers: dict[str, str]) -> None:
+    assert "no pages" in said(client.get("/simulator/faults", headers=headers), 403)["error"]
 
 
 def test_viewers_are_handed_over(client: Client) -> None:

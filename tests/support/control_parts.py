@@ -1,0 +1,60 @@
+"""All that the control API controls, with levers that only remember."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.changes import Changes
+from simulator.conductor import Conductor
+from simulator.control import Parts
+from simulator.faults.board import Board, FaultRequest
+from simulator.forwarder import Forwarder
+from simulator.ledger import Ledger
+from simulator.scenarios.base import Inject, Scenario, Step
+from simulator.viewers import Viewers
+from simulator.visibility import Visibility
+from simulator.workload import Workload
+from simulator.writer import Writer
+from tests.support.levers import Remembered
+
+NOW_MS = 1_800_000_000_000
+SCENARIOS = {
+    "cable": Scenario(
+        "cable",
+        "The cable is out for a day.",
+        lambda _: [Step(0, Inject(FaultRequest(type="disconnect")), "out"), Step(86_400_000)],
+    )
+}
+
+
+def make_parts() -> Parts:
+    """A simulator that is all there but for its processes; its past is written."""
+    ledger = Ledger(Visibility().visible_ms)
+    workload = Workload(5, 20, 4, started_ms=NOW_MS)
+    writer = Writer(
+        workload,
+        ledger,
+        endpoint="http://127.0.0.1:1",
+        region="us-east-1",
+        group="/g",
+        now_ms=lambda: NOW_MS,
+        failed=pytest.fail,
+    )
+    changes = Changes()
+    board = Board(Remembered().levers(), 5, lambda: NOW_MS, changes.announce)
+    for batch in workload.due(NOW_MS):
+        ledger.offer(batch.events)
+        ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
+    forwarder = Forwarder([], {}, None, is_at=print, failed=pytest.fail, changed=changes.announce)
+    conductor = Conductor(board, writer, changes.announce, scenarios=SCENARIOS)
+    return Parts(
+        board,
+        ledger,
+        workload,
+        writer,
+        lambda: NOW_MS,
+        changes,
+        Viewers(),
+        forwarder,
+        conductor,
+    )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+
+from simulator import conductor
+from simulator.conductor import Conductor
+from simulator.errors import NotFoundError, SimulatorError
+from simulator.faults.board import Board, FaultRequest
+from simulator.scenarios.base import Heal, Inject, Scenario, Step, Write
+from tests.support.levers import Remembered
+from tests.support.parts import WAIT_S
+
+PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
+CABLE = Inject(FaultRequest(type="disconnect"))
+
+
+class Pen:
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def pause(self) -> None:
+        self.words.append("pause")
+
+    def resume(self) -> None:
+        self.words.append("resume")
+
+
+class Rig:
+    """A conductor, and everything it may touch."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.levers = Remembered()
+        self.board = Board(self.levers.levers(), 1)
+        self.pen = Pen()
+        self.announced = threading.Condition()
+        scenario = Scenario("tried", "For this test.", lambda seed: self.steps(seed, steps))
+        self.conductor = Conductor(
+            self.board, self.pen, self._announce, scenarios={"tried": scenario}
+        )
+
+    def steps(self, seed: int, steps: Sequence[Step]) -> Sequence[Step]:
+        return steps or [Step(Random(seed).randint(0, 5), CABLE)]
+
+    def _announce(self) -> None:
+        with self.announced:
+            self.announced.notify_all()
+
+    def told(self) -> dict[str, Any]:
+        told = self.conductor.told()
+        assert told is not None
+        return told
+
+    def until(self, **wanted: object) -> dict[str, Any]:
+        """What is told, once it says that."""
+
+        def is_there() -> bool:
+            return all(self.told()[name] == value for name, value in wanted.items())
+
+        with self.announced:
+            assert self.announced.wait_for(is_there, WAIT_S), self.told()
+        return self.told()
+
+
+def test_every_step_is_done_in_the_order_of_times() -> None:
+    rig = Rig(
+        Step(20, Heal("disconnect"), "plugged in"),
+        Step(0, CABLE, "the cable is out"),
+        Step(10, Write(running=False)),
+        Step(25, Heal("disconnect")),
+        Step(30, Heal()),
+        Step(40),
+    )
+    assert rig.conductor.told() is None
+    begun = rig.conductor.run("tried", 5)
+    assert (begun["name"], begun["seed"], begun["steps"], begun["ends_ms"]) == ("tried", 5, 6, 40)
+    told = rig.until(state="done")
+    assert told["step"] == 6
+    assert told["says"] == "plugged in"
+    assert [one["action"] for one in told["log"]] == [
+        *("inject", "write", "heal", "heal", "heal", "wait")
+    ]
+    assert told["log"][0]["fault"]["type"] == "disconnect"
+    assert rig.levers.calls == [PULL, PLUG]
+    assert rig.pen.words == ["pause", "resume"]
+
+
+def test_whatever_it_leaves_behind_is_healed() -> None:
+    rig = Rig(Step(0, CABLE), Step(0, Write(running=False)))
+    rig.conductor.run("tried", 1)
+    rig.until(state="done")
+    assert rig.levers.calls == [PULL, PLUG]
+    assert rig.pen.words == ["pause", "resume"]
+    assert rig.board.all_told() == []
+
+
+def test_a_stopped_one_is_healed_at_once() -> None:
+    rig = Rig(Step(0, CABLE), Step(86_400_000))
+    rig.conductor.run("tried", 1)
+    rig.until(step=1)
+    with pytest.raises(SimulatorError, match="tried is running; stop it first"):
+        rig.conductor.run("tried", 1)
+    told = rig.conductor.stop()
+    assert told is not None
+    assert (told["state"], told["step"]) == ("stopped", 1)
+    assert rig.levers.calls == [PULL, PLUG]
+    assert rig.conductor.stop() == told, "once more is harmless"
+    rig.conductor.run("tried", 2)
+    rig.conductor.stop()
+
+
+def test_before_the_first_there_is_nothing_to_stop() -> None:
+    assert Rig().conductor.stop() is None
+
+
+def test_a_step_that_fails_ends_it() -> None:
+    rig = Rig(Step(0, Inject(FaultRequest(type="x"))), Step(0, CABLE))
+    rig.conductor.run("tried", 1)
+    told = rig.until(state="failed")
+    assert told["error"].startswith("no fault is called 'x'")
+    assert told["step"] == 0
+    assert rig.levers.calls == []
+
+
+def test_a_healing_that_fails_is_said() -> None:
+    rig = Rig(Step(0, CABLE), Step(86_400_000))
+    rig.conductor.run("tried", 1)
+    rig.until(step=1)
+    rig.levers.broken = True
+    rig.conductor.stop()
+    assert rig.levers.calls == [PULL, PLUG]
+
+
+def test_what_there_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    assert rig.conductor.known() == [{"name": "tried", "doc": "For this test."}]
+    with pytest.raises(NotFoundError, match="no scenario is called 'x'; there are: tried"):
+        rig.conductor.run("x", 1)
+    monkeypatch.setattr(conductor, "STEPS_MAX", 0)
+    with pytest.raises(SimulatorError, match="more than 0 steps"):
+        rig.conductor.run("tried", 1)
