@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from gapless.controls import ControlApi
 from gapless.errors import CannotConnectError, UsageError
@@ -14,11 +16,63 @@ from gapless.runs import newest_ready
 
 _SCHEDULE: Final = ("after_ms", "for_ms")
 
+_COMMON: Final = (
+    ("toxicity", "the share that it hits, 0 to 1"),
+    ("name", "what it is called; the fault's own name by default"),
+    ("after_ms", "on only that long from now"),
+    ("for_ms", "on for so long; 0 = until healed"),
+)
+"""Keys that every fault takes."""
+
+
+def complete_fault(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """The faults whose names begin like that."""
+    del context, parameter
+    return [
+        CompletionItem(str(one["type"]), help=str(one["meaning"]))
+        for one in _catalogue()
+        if str(one["type"]).startswith(begun)
+    ]
+
+
+def complete_attribute(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """The keys that the fault takes and that begin like that, with ``=``."""
+    del parameter
+    fault = context.params.get("fault")
+    own = [
+        (str(attribute["name"]), str(attribute["meaning"]))
+        for one in _catalogue()
+        if one["type"] == fault
+        for attribute in one["attributes"]
+    ]
+    names = {name for name, _ in own}
+    keys = own + [(name, meaning) for name, meaning in _COMMON if name not in names]
+    return [
+        CompletionItem(f"{name}=", help=meaning) for name, meaning in keys if name.startswith(begun)
+    ]
+
+
+def _catalogue() -> list[Mapping[str, Any]]:
+    from simulator.faults.board import catalogue  # noqa: PLC0415 - not needed for --help
+
+    return catalogue()
+
 
 @click.command("inject")
-@click.argument("fault", type=TEXT, required=False)
-@click.argument("attributes", type=TEXT, nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("fault", type=TEXT, required=False, shell_complete=complete_fault)
+@click.argument(
+    "attributes",
+    type=TEXT,
+    nargs=-1,
+    metavar="[KEY=VALUE]...",
+    shell_complete=complete_attribute,
+)
 @click.option("--heal", is_flag=True, help="Heal FAULT, or every fault.")
+@click.option("--list", "lists", is_flag=True, help="List the faults there are; FAULT alone, too.")
 @click.option(
     "--control",
     type=TEXT,
@@ -27,7 +81,12 @@ _SCHEDULE: Final = ("after_ms", "for_ms")
     "that was started last.",
 )
 def command(
-    fault: str | None, attributes: tuple[str, ...], *, heal: bool, control: str | None
+    fault: str | None,
+    attributes: tuple[str, ...],
+    *,
+    heal: bool,
+    lists: bool,
+    control: str | None,
 ) -> None:
     """Switch FAULT of a running simulator on, or heal it; without FAULT, list what there is.
 
@@ -37,6 +96,15 @@ def command(
     if heal and attributes:
         msg = "--heal takes no KEY=VALUE: give a fault to heal, or none to heal all"
         raise UsageError(msg)
+    if lists:
+        if heal or attributes:
+            msg = "--list takes a fault, or nothing"
+            raise UsageError(msg)
+        _list(fault, control)
+        return
+    if fault is None and not heal:
+        _list(None, control)
+        return
     api = ControlApi(_control_url(control))
     if heal and fault is None:
         healed = api.heal()
@@ -44,9 +112,7 @@ def command(
     elif heal and fault is not None:
         was_on = api.switch_off(fault)
         click.echo(f"healed: {fault if was_on else f'nothing called {fault!r} was on'}")
-    elif fault is None:
-        _list(api)
-    else:
+    elif fault is not None:
         told = api.switch_on(fault_request(fault, attributes, api.types()))
         values = " ".join(f"{name}={value}" for name, value in told.get("attributes", {}).items())
         click.echo(f"{told.get('name', fault)} {values}".rstrip())
@@ -63,7 +129,9 @@ def fault_request(
     """
     known = {str(one.get("type")): one for one in types}
     if fault not in known:
-        msg = f"no fault is called {fault!r}; there are: {', '.join(known)}"
+        near = get_close_matches(fault, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "'gapless inject --list' has all"
+        msg = f"no fault is called {fault[:80]!r}; {hint}"
         raise UsageError(msg)
     own = {str(one.get("name")) for one in known[fault].get("attributes", ())}
     asked: dict[str, Any] = {"type": fault, "attributes": {}, "schedule": {}}
@@ -76,6 +144,9 @@ def fault_request(
             asked["name"] = value
         elif name == "toxicity":
             asked["toxicity"] = _number(text, value, float)
+            if not 0 <= asked["toxicity"] <= 1:
+                msg = f"{text!r}: toxicity is a share, from 0 to 1"
+                raise UsageError(msg)
         elif name in _SCHEDULE and name not in own:
             asked["schedule"][name] = _number(text, value, int)
         else:
@@ -105,9 +176,19 @@ def _control_url(control: str | None) -> str:
     return str(ready["control"])
 
 
-def _list(api: ControlApi) -> None:
-    on = {one.get("type") for one in api.faults() if one.get("on")}
-    for one in api.types():
+def _list(fault: str | None, control: str | None) -> None:
+    """Every fault, or one, with its attributes; which are on, where a simulator runs."""
+    on: set[object] = set()
+    types: Sequence[Mapping[str, Any]] = _catalogue()
+    if control is not None or newest_ready() is not None:
+        api = ControlApi(_control_url(control))
+        on = {one.get("type") for one in api.faults() if one.get("on")}
+        types = api.types()
+    if fault is not None:
+        types = [one for one in types if one.get("type") == fault] or types
+        if len(types) > 1:
+            fault_request(fault, (), types)  # says which there are
+    for one in types:
         state = "on " if one.get("type") in on else "off"
         click.echo(f"{state} {one.get('type')}: {one.get('meaning')}")
         for attribute in one.get("attributes", ()):

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from gapless import cli
-from gapless.commands.inject import fault_request
+from gapless.commands.inject import command, complete_attribute, complete_fault, fault_request
 from gapless.errors import UsageError
 
 TYPES = [
@@ -34,7 +35,10 @@ def test_a_fault_s_own_attribute_goes_before_the_schedule_s() -> None:
 @pytest.mark.parametrize(
     ("fault", "given", "says"),
     [
-        ("earthquake", [], "there are: disconnect, blackhole"),
+        ("earthquake", [], "'gapless inject --list' has all"),
+        ("blackhol", [], r"did you mean blackhole\?"),
+        ("disconnect", ["toxicity=1.5"], "toxicity is a share, from 0 to 1"),
+        ("disconnect", ["toxicity=nan"], "toxicity is a share, from 0 to 1"),
         ("disconnect", ["down_ms"], "is not KEY=VALUE"),
         ("disconnect", ["down_ms=long"], "is not a whole number"),
         ("disconnect", ["toxicity=much"], "is not a number"),
@@ -50,6 +54,9 @@ def test_mistakes(fault: str, given: list[str], says: str) -> None:
     [
         (["inject", "disconnect"], 3, "no simulator is running: start one with"),
         (["inject", "--heal", "disconnect", "a=1"], 2, "--heal takes no KEY=VALUE"),
+        (["inject", "--list", "disconnect", "a=1"], 2, "--list takes a fault, or nothing"),
+        (["inject", "--list", "--heal"], 2, "--list takes a fault, or nothing"),
+        (["inject", "--list", "laten"], 2, "did you mean latency or late_events?"),
         (["inject", "disconnect", "--control", "localhost:1"], 2, "is not a URL"),
         (["inject", "disconnect", "--control", "http://127.0.0.1:1"], 3, "cannot reach"),
     ],
@@ -67,3 +74,30 @@ def test_what_can_go_wrong_before(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def test_without_a_simulator_the_faults_are_listed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    assert cli.run(["inject", "--list", "bandwidth"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("off bandwidth: Lets no more through")
+    assert "rate_kbps=500" in told
+    assert cli.run(["inject", "--list"]) == cli.run(["inject"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("off storm: ") == 2
+
+
+def test_faults_and_their_keys_are_completed() -> None:
+    def completed(begun: str, fault: str | None = None) -> list[str]:
+        context = click.Context(command)
+        context.params["fault"] = fault
+        complete = complete_fault if fault is None else complete_attribute
+        return [one.value for one in complete(context, command.params[0], begun)]
+
+    assert completed("late") == ["latency", "late_events"]
+    assert completed("x") == []
+    assert completed("", "latency")[:3] == ["latency_ms=", "jitter_ms=", "toxicity="]
+    assert completed("for", "blackhole") == ["for_ms="], "once, though it is common, too"
+    assert completed("t", "unknown") == ["toxicity="]
