@@ -71,6 +71,8 @@ class CloudWatch:
         """The log streams that exist, with when they were made."""
         self.remade: set[str] = set()
         """Names of log streams that were deleted at least once."""
+        self.retention_ms: int | None = None
+        """How long events are kept; None: for ever."""
         self._ids = 0
 
     def put(self, stream: str, timestamp: int, message: str, now: int, delay: int) -> Stored:
@@ -111,6 +113,12 @@ class CloudWatch:
         """Events of a range are gone, but for those whose ids are ``spared``."""
         inside = [one for one in self.stored if from_ <= one.event.timestamp <= through]
         self._remove([one for one in inside if one.event.id not in spared], now)
+
+    def keep_retention(self, now: int) -> None:
+        """What is older than the retention setting goes at once, on AWS after some time."""
+        if self.retention_ms is not None:
+            before = now - self.retention_ms
+            self._remove([one for one in self.stored if one.event.timestamp < before], now)
 
     def make_anew(self, now: int) -> None:
         """The group is deleted and created again: counted ids begin anew."""

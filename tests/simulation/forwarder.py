@@ -283,7 +283,11 @@ class Forwarder:
     # Upkeep
 
     def ask_after_streams(self) -> None:
-        """Of suspected log streams: do they exist, and are they the ones that were known?"""
+        """Of suspected log streams: do they exist, and are they the ones that were known?
+
+        How long the group keeps events is asked, too.
+        """
+        self.group.learned(self.cloudwatch.retention_ms, 0)
         for stream in sorted(self._suspects):
             created = self.cloudwatch.created.get(stream)
             if created is None or self.group.lacks_older(stream, created):

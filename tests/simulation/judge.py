@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forwarder.expiry import concerns
 from forwarder.ingest import ALLOWANCE_MS
 from tests.simulation.fault import FaultError, Kind
 from tui.ranges import Ranges
@@ -284,7 +285,7 @@ class Judge:
         if missing or not green or not has_read:
             what = f"{what}, green to {reached} of {healed_at}"
             return FaultError(Kind.NEVER_CONVERGES, what)
-        for look in (self._unsaid_gap, self._extra_trouble, self._end_trouble):
+        for look in (self._unsaid_gap, self._unsaid_expiry, self._extra_trouble, self._end_trouble):
             trouble = look(viewer, forwarder)
             if trouble is not None:
                 break
@@ -295,10 +296,32 @@ class Judge:
         through, since = viewer.complete_through, viewer.session.since or 0
         for gap in forwarder.journal.gaps():
             is_ours = gap.state == "unrecoverable" and gap.through >= since
+            is_ours = is_ours and concerns(gap.reason, since)
             if is_ours and through is not None and through >= gap.from_:
                 return FaultError(
                     Kind.FALSE_GREEN, f"{viewer.name} is green to {through} over {gap}"
                 )
+        return None
+
+    def _unsaid_expiry(self, viewer: Viewer, _forwarder: Forwarder) -> FaultError | None:
+        """What had expired before any whole scan of its time had ended is said to be gone."""
+        if self.world.cloudwatch.retention_ms is None or not viewer.session.since:
+            return None  # since 0 asks for all that there is
+        since, through = viewer.session.since, viewer.complete_through
+        for one in self.world.cloudwatch.ledger:
+            at = one.event.timestamp
+            is_shown = one.event.message in viewer.good or one.event.message in viewer.had
+            if is_shown or one.gone_at is None or not since <= at <= (through or 0):
+                continue
+            firsts = [
+                record.ended
+                for record in self.world.records
+                if record.ended is not None and record.from_ <= at <= record.covered
+            ]
+            was_there = one.visible_at < one.gone_at <= min(firsts, default=self.world.now)
+            if was_there and viewer.wanted.matches(one.event.stream):
+                what = f"{viewer.name} is green to {through} over {one.event}, which expired unseen"
+                return FaultError(Kind.FALSE_GREEN, what)
         return None
 
     def _extra_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:

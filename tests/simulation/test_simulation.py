@@ -12,7 +12,9 @@ from collections import Counter
 
 import pytest
 
+from forwarder.expiry import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
+from tests.simulation.fault import FaultError
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World, run
 
@@ -49,6 +51,30 @@ def test_the_rare_things_happen_too(troubles: tuple[str, ...], what: str) -> Non
     for seed in range(60):
         seen += run(seed, troubles).seen
     assert seen[what] > 0
+
+
+@pytest.mark.parametrize(
+    "troubles", [("expiry",), ("expiry", "restart", "cut"), ("expiry", "late", "flap", "break off")]
+)
+def test_what_retention_took_before_it_was_seen_is_said_to_be_gone(
+    troubles: tuple[str, ...],
+) -> None:
+    unrecoverable = 0
+    for seed in range(40):
+        world = run(seed, troubles)
+        unrecoverable += sum(gap.state == "unrecoverable" for gap in world.journal.gaps())
+    assert unrecoverable > 10
+
+
+def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Expiry, "take", lambda _self: [])
+
+    def some_runs() -> None:
+        for seed in range(60):
+            run(seed, ("expiry", "restart", "cut"))
+
+    with pytest.raises(FaultError, match="expired unseen"):
+        some_runs()
 
 
 REPLAY = """

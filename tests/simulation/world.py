@@ -43,6 +43,8 @@ class World:
         self._messages = count(1)
         self.live_streams = list(STREAMS)
         self._write_past()
+        if "expiry" in plan.troubles:
+            self.cloudwatch.retention_ms = self.random.choice((8_000, 20_000))
         self.journal = self.new_journal()
         self.records: list[ScanRecord] = []
         self.lost: set[str] = set()
@@ -97,6 +99,7 @@ class World:
         random = self.random
         stride = (0, 5, 40, 150, 400) if not self.is_healing else (100, 400, 800)
         self.now += random.choice(stride)
+        self.cloudwatch.keep_retention(self.now)
         if not self.is_healing:
             self._write()
             self.saboteur.act()
@@ -116,6 +119,8 @@ class World:
         for _ in range(amount if self.live_streams else 0):
             stream = random.choice(self.live_streams)
             at, delay = self._stamp(at)
+            if self.cloudwatch.retention_ms is not None:  # older ones are refused
+                at = max(at, self.now - self.cloudwatch.retention_ms + 1)
             is_over = random.random() < 0.01
             text = f"line {next(self._messages)}{' DONE ok' if is_over else ''}"
             self.cloudwatch.put(stream, at, text, self.now, delay)
