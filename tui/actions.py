@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from textual.app import App
 
@@ -14,7 +17,8 @@ from tui.going import Going
 from tui.palette import Palette
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
-from tui.rows import Line
+from tui.rows import Line, Row
+from tui.saving import Saving, messages
 from tui.side import Side
 from tui.streaming import Streaming
 from tui.widgets.fault_panel import FaultPanel
@@ -23,6 +27,9 @@ from tui.widgets.key_bar import KeyBar
 from tui.widgets.log_view import LogView
 from tui.widgets.prompt import Check, Kind, Prompt
 from tui.window import Motion
+
+COPY_BYTES_MAX: Final = 512 << 10
+"""What is copied at once: as base64 it still fits into tmux's buffer of 1 MiB."""
 
 
 class Actions(App[None]):
@@ -37,16 +44,23 @@ class Actions(App[None]):
     _palette: Palette
     _plotting: Plotting
     _prompt: Prompt
+    _saving: Saving
     _side: Side
     _streaming: Streaming
+
+    @abstractmethod
+    def _now(self) -> tuple[int, tzinfo]:
+        """The time in ms, and the zone that times are shown in."""
 
     @abstractmethod
     def _say(self, text: str) -> None:
         """Tell the reader something, for some seconds."""
 
-    def _ask(self, kind: Kind, check: Check | None = None) -> None:
+    def _ask(
+        self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
+    ) -> None:
         self._keys.display = False
-        self._prompt.ask(kind, check)
+        self._prompt.ask(kind, check, label=label, text=text)
 
     def action_follow(self) -> None:
         """F End G."""
@@ -157,13 +171,52 @@ class Actions(App[None]):
         """All but the log away, or back."""
         self.screen.toggle_class("-full")
 
+    def action_select(self) -> None:
+        """Begin to select rows, or stop."""
+        if self.log_view.toggle_selection():
+            self._say("move to select; Y copies, Ctrl+S saves")
+
+    def action_extend(self, motion: Motion) -> None:
+        """Select, and move."""
+        self.log_view.extend_selection(motion)
+
     def action_copy(self) -> None:
         """The line under the cursor, to the clipboard of the terminal."""
         row = self.log_view.current()
         if isinstance(row, Line):
-            text = row.message.encode("utf-8", "replace").decode("utf-8")
-            self.copy_to_clipboard(text)
-            self._say(f"copied {figures.plural(len(text), 'character')}")
+            self._copy([row])
+
+    def action_copy_selection(self) -> None:
+        """What is selected, to the clipboard of the terminal."""
+        selection = self.log_view.selection
+        begin, end = selection.indexes()
+        if begin == end:
+            self._say("nothing is selected: v begins, or drag the mouse")
+            return
+        if end - begin > COPY_BYTES_MAX:  # nor could they be gathered without a pause
+            self._say(f"{figures.plural(end - begin, 'row')} are too much to copy: Ctrl+S saves")
+            return
+        if self._copy(selection.view.rows(begin, end)):
+            self.log_view.end_selection()
+
+    def _copy(self, rows: Sequence[Row]) -> bool:
+        """Messages to the clipboard of the terminal; whether they are not too much for it."""
+        data = messages(rows).encode("utf-8", "replace")
+        if len(data) > COPY_BYTES_MAX:
+            size = f"{len(data) / (1 << 20):.1f} MiB"
+            self._say(f"{size} are more than terminals take: Ctrl+S saves them")
+            return False
+        self.copy_to_clipboard(data.decode())
+        said = figures.plural(len(data.decode()), "character")
+        lines = sum(isinstance(row, Line) for row in rows)
+        self._say(f"copied {said}" + (f" of {lines} lines" if lines > 1 else ""))
+        return True
+
+    def action_save(self) -> None:
+        """What is shown, or selected, to a file."""
+        stamp = datetime.fromtimestamp(self._now()[0] / 1000, UTC)
+        name = f"gapless-{stamp:%Y%m%d-%H%M%S}.log"
+        self._ask("save", self._saving.mistake, label=self._saving.title(), text=name)
 
     async def action_cable(self) -> None:
         """Pull the cable, or plug it in."""
@@ -193,6 +246,8 @@ class Actions(App[None]):
         """Close what is open; then take back the search, then the filters."""
         if self.screen.has_class("-full"):
             self.action_full()
+        elif self.log_view.end_selection():
+            pass
         elif self._side.close() or self._streaming.close() or self._plotting.close():
             self.log_view.focus()
         elif not self._finding.clear():

@@ -39,6 +39,7 @@ from tui.palette import Depth, Palette, Tones
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Change
+from tui.saving import Saving
 from tui.side import Side
 from tui.streaming import Streaming
 from tui.strips import Strips
@@ -152,6 +153,7 @@ class ViewerApp(Actions):
             self._palette, self._going.to_moment, ascii_only=self._ascii_only
         )
         self._plotting = Plotting(self._histogram, engine, self._finding, self._run, self._now)
+        self._saving = Saving(engine, self.log_view, self._say, self._run)
         self._change = Change()
         self._ending: Ending | None = None
         self._note = ""
@@ -251,12 +253,18 @@ class ViewerApp(Actions):
         now_ms, status = self._clock(), self._engine.status
         self._top.update(status, now_ms, self._switched())
         note = self._note if now_ms < self._note_until_ms else ""
-        counts, place, zone = self._finding.count(), self.log_view.place, self._zone_shown
+        place, zone = self.log_view.place, self._zone_shown
+        counts = [*self._selected(), *self._finding.count()]
         self._bottom.update(status, place, now_ms, zone, counts, note=note)
         filters = self._finding.filters
         empty = headline.emptiness(status, filtered=filters.is_any and filters.are_on)
         self.log_view.set_empty(empty)
         self._chips.update(filters, self.log_view.lines, status.lines)
+
+    def _selected(self) -> list[Chunk]:
+        rows = len(self.log_view.selection)
+        said = f"{figures.number(rows)} selected"
+        return [chunk(said, "accent", 1, "app.copy_selection")] if rows else []
 
     def _switched(self) -> list[Chunk]:
         """The faults that are on, so that nobody takes them for the real thing."""
@@ -334,8 +342,12 @@ class ViewerApp(Actions):
         """Something was entered."""
         self._keys.display = True
         self.log_view.focus()
-        if event.kind != "time":
+        if event.kind == "time":
+            if event.text:
+                self._going.to_time(event.text)
+        elif event.kind == "save":
+            if event.text:
+                self._saving.save(event.text)
+        else:
             self._finding.answered(event.kind, event.text)
-        elif event.text:
-            self._going.to_time(event.text)
         self._show_bars()

@@ -23,7 +23,7 @@ from tui.format import STREAM_COLOURS
 from tui.harmless import Segment
 
 Rgb = tuple[int, int, int]
-Surface = Literal["log", "bar", "cursor", "panel", "dim"]
+Surface = Literal["log", "bar", "cursor", "panel", "dim", "selected"]
 """``dim`` is the log, where a row is only beside what is looked for."""
 Depth = Literal["full", "ansi", "none"]
 
@@ -68,6 +68,9 @@ _BOLD: Final = frozenset(
     {"level.fatal", "level.error", "level.warn", "message.fatal", "match", "strong", "key"}
     | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
 )
+_REVERSED: Final[frozenset[Surface]] = frozenset({"cursor", "selected"})
+"""What stands out on terminals that have no other ground to put it on."""
+
 _ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌⋯", "-~<>-^v><!^o~") | dict.fromkeys(
     range(0x2400, 0x2422), "^"
 )
@@ -138,6 +141,7 @@ class Palette:
             "bar": tones.panel,
             "panel": tones.panel,
             "dim": tones.background,
+            "selected": mix(tones.background, tones.accent, 0.12 if tones.dark else 0.09),
             "cursor": cursor,
         }
 
@@ -226,7 +230,7 @@ class Palette:
             colour = _ANSI.get(_BADGES.get(rest, ""))
         elif role in _HUES:
             colour = _ANSI[_HUES[role]]
-        if surface == "cursor":
+        if surface in _REVERSED:
             colour = None  # reversed, each piece would have a ground of its own
         if self._depth == "none":
             colour = None
@@ -244,7 +248,7 @@ def _lean_flags(role: str, surface: Surface) -> str:
         flags = "d"
     elif role in _MUTED:
         flags += "d"
-    return flags + ("r" if (is_badge or role == "match") != (surface == "cursor") else "")
+    return flags + ("r" if (is_badge or role == "match") != (surface in _REVERSED) else "")
 
 
 def _style(colour: Rgb, ground: Rgb, flags: str) -> Style:

@@ -59,6 +59,8 @@ class Window:
         self.following = True
         self.frozen = False
         self.cursor: int | None = None
+        self.holds_cursor = False
+        """Scrolling leaves the cursor where it is, on the screen or not."""
         self.slots: list[Slot] = []
         """What is on the screen, top to bottom."""
         self._top = 0
@@ -257,7 +259,7 @@ class Window:
         return len(parts) == min(lines, self.height)
 
     def _keep_cursor_visible(self) -> None:
-        if self.slots and self.cursor is not None:
+        if self.slots and self.cursor is not None and not self.holds_cursor:
             keys = [slot.row.key for slot in self.slots]
             self.cursor = min(max(self.cursor, keys[0]), keys[-1])
 

@@ -56,6 +56,14 @@ async def test_streams(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "s", "down", "space", "down", size=size)
 
 
+async def test_selection(picture: Picture) -> None:
+    await picture(scenes.live(), "k", "k", "K", "K", "K", size=NARROW)
+
+
+async def test_save(picture: Picture) -> None:
+    await picture(scenes.live(), "ctrl+s", size=NARROW)
+
+
 @SIZES
 async def test_histogram(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "h", "left", "left", "left", size=size)

@@ -26,6 +26,7 @@ from tui.format import TimeMode
 from tui.harmless import Segment
 from tui.palette import Palette, Surface
 from tui.rows import Change, Row
+from tui.selection import Hand, Selection
 from tui.strips import Strips
 from tui.view import Test, View
 from tui.window import WHEEL_LINES, Motion, Place, Window
@@ -75,10 +76,11 @@ class LogView(ScrollView, can_focus=True):
         thumb, track = ("#", "|") if ascii_only else ("▐", " ")
         self._edges: tuple[Segment, Segment] = ((track, "track"), (thumb, "thumb"))
         self._window = Window(view)
+        self.selection = Selection(self._window)
+        self._hand = Hand(self._window, self.selection)
         self._screen_strips: list[Strip] | None = None
         self._bar = (0, 0)
         self._empty: Sequence[str] = ()
-        self._is_dragging = False
 
     @property
     def place(self) -> Place:
@@ -190,8 +192,9 @@ class LogView(ScrollView, can_focus=True):
                 self._draw()
 
     def follow(self) -> None:
-        """To the newest row, and stay there."""
+        """To the newest row, and stay there; while rows are selected, up to it."""
         self._window.follow()
+        self.selection.stay()
         self._tell(changed=True)
 
     def freeze(self) -> None:
@@ -207,7 +210,28 @@ class LogView(ScrollView, can_focus=True):
     def move(self, motion: Motion) -> None:
         """Move the cursor."""
         self._window.move(motion)
+        self.selection.stay()
         self._tell(changed=True)
+
+    def toggle_selection(self) -> bool:
+        """Select from the row under the cursor on, or nothing; whether anything is."""
+        if not self.selection.end():
+            self.selection.begin()
+        self._tell(changed=True)
+        return self.selection.span is not None
+
+    def extend_selection(self, motion: Motion) -> None:
+        """Select from here on, and move."""
+        if self.selection.span is None:
+            self.selection.begin()
+        self.move(motion)
+
+    def end_selection(self) -> bool:
+        """Select nothing; whether anything was selected."""
+        was_any = self.selection.end()
+        if was_any:
+            self._tell(changed=True)
+        return was_any
 
     def move_side(self, steps: int) -> None:
         """Read on in long lines, or back."""
@@ -297,7 +321,8 @@ class LogView(ScrollView, can_focus=True):
             edge = self._edges[low <= y < high]
             if y < len(window.slots):
                 slot = window.slots[y]
-                surface: Surface = "cursor" if slot.row.key == window.cursor else "log"
+                surface: Surface = "selected" if self.selection.has(slot.row.key) else "log"
+                surface = "cursor" if slot.row.key == window.cursor else surface
                 lines.append(make.strips(slot.row, slot.previous, surface, edge)[slot.part])
             else:
                 lines.append(make.blank(edge))
@@ -345,33 +370,24 @@ class LogView(ScrollView, can_focus=True):
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """The scroll bar is taken hold of, or a row is pointed at."""
-        if event.button != 1:
-            return
-        if event.x >= self.size.width - 1:
-            self._is_dragging = True
+        if event.button == 1:
+            at = None if event.x >= self.size.width - 1 else event.y
+            self._hand.press(at, event.y, extends=event.shift)
             self.capture_mouse()
-            self._drag(event.y)
-        else:
-            self._window.point(event.y)
             self._tell(changed=True)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """The scroll bar follows the hand."""
-        if self._is_dragging:
-            self._drag(event.y)
+        """The scroll bar follows the hand, or the selection does."""
+        if self._hand.drag(event.y):
+            self._tell(changed=True)
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """The scroll bar is let go."""
-        if self._is_dragging:
+        """The button is let go."""
+        if self._hand.let_go():
             event.stop()
-            self._is_dragging = False
             self.release_mouse()
 
     def on_click(self, event: events.Click) -> None:
         """Twice on a row: open it."""
         if event.chain == 2 and event.x < self.size.width - 1:  # noqa: PLR2004
             self.post_message(self.Opened())
-
-    def _drag(self, y: int) -> None:
-        self._window.scroll_to(y / max(1, self._window.height - 1))
-        self._tell(changed=True)

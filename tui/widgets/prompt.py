@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from tui.harmless import harmless
 from tui.moment import MOMENT_FORMS
 
-Kind = Literal["search", "include", "exclude", "time"]
+Kind = Literal["search", "include", "exclude", "time", "save"]
 
 Check = Callable[[str], str | None]
 """What is wrong with a text, or None."""
@@ -24,6 +24,7 @@ LABELS: Final[dict[Kind, str]] = {
     "include": "only lines with",
     "exclude": "only lines without",
     "time": "go to",
+    "save": "save to",
 }
 _PATTERN: Final = "text or regular expression; Esc leaves it"
 PLACEHOLDERS: Final[dict[Kind, str]] = {
@@ -31,6 +32,7 @@ PLACEHOLDERS: Final[dict[Kind, str]] = {
     "include": _PATTERN,
     "exclude": _PATTERN,
     "time": f"{MOMENT_FORMS}; Esc leaves it",
+    "save": "FILE for text, FILE.ndjson for JSON; Esc leaves it",
 }
 CHARS_MAX: Final = 500
 
@@ -109,19 +111,23 @@ class Prompt(Horizontal):
         yield Field()
         yield Static(id="prompt-mistake", markup=False)
 
-    def ask(self, kind: Kind, check: Check | None = None) -> None:
+    def ask(
+        self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
+    ) -> None:
         """Open for a question.
 
         Args:
             kind: what is asked for.
             check: what is wrong with an answer; with a wrong one the prompt stays open.
+            label: what stands before the field, where it is not always the same.
+            text: what stands in the field.
 
         """
         self._kind, self._check = kind, check
-        self.query_one("#prompt-label", Static).update(LABELS[kind])
+        self.query_one("#prompt-label", Static).update(label or LABELS[kind])
         self._show_mistake("")
         self.display = True
-        self.query_one(Field).open("", self._past[kind], PLACEHOLDERS[kind])
+        self.query_one(Field).open(text, self._past[kind], PLACEHOLDERS[kind])
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Something was typed."""

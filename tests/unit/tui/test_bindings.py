@@ -41,7 +41,8 @@ def test_every_key_is_shown_as_it_is_written() -> None:
     for key in bindings.KEYS:
         for act in key.acts:
             for name in act.keys.split(","):
-                shown = written.get(name) or name.replace("ctrl+", "Ctrl+")
+                *with_, bare = name.split("+")
+                shown = "+".join([*with_, written.get(bare) or bare])
                 assert shown.lower() in key.shown.lower().split(), name
 
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
+from tui import saving
+from tui.rows import Row
+
+LINE = make_line(1, "one\n  two \x1b[2J", late_ms=42_000)
+RULE = make_rule(1, EPOCH_MS, "offline", through_ms=EPOCH_MS + 10_200, count=3)
+
+
+def test_text_is_as_output_has_it() -> None:
+    assert saving.as_plain(LINE) == ("2026-11-23T12:00:00.100Z web/app/7c1e09 one\n      two ␛[2J")
+    assert saving.as_plain(RULE) == (
+        "2026-11-23T12:00:00.000Z -- offline 10.2 s · 3 lines recovered --"
+    )
+
+
+def test_ndjson_is_as_output_has_it() -> None:
+    found = json.loads(saving.as_ndjson(LINE, ["/g"]))
+    assert found["message"] == LINE.message
+    assert found["log_group"] == "/g"
+    assert found["late"]
+    assert json.loads(saving.as_ndjson(LINE, []))["log_group"] is None
+    assert json.loads(saving.as_ndjson(RULE, ["/g"])) == {
+        "rule": "offline",
+        "from": EPOCH_MS,
+        "through": EPOCH_MS + 10_200,
+        "text": "offline 10.2 s · 3 lines recovered",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("x.log", b"2026"), ("x", b"2026"), ("x.ndjson", b"{"), ("X.JSONL", b"{"), ("x.json", b"{")],
+)
+def test_the_name_says_what_it_is_to_hold(name: str, begins: bytes) -> None:
+    write = saving.writer_of(name, ["/g"])
+    rows: list[Row] = [LINE, RULE, msgspec.structs.replace(LINE, message="half \ud800")]
+    for row in rows:
+        written = write(row)
+        assert written.startswith(begins)
+        assert written.endswith(b"\n")
+        written.decode()
+
+
+def test_messages_alone() -> None:
+    assert saving.messages([LINE, RULE, make_line(2, "x")]) == f"{LINE.message}\nx"
