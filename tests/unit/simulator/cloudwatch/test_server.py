@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import signal
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +20,15 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
         listen(70_000)
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What ``main`` blocks must not be inherited by processes of later tests."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("own_signals")
 def test_main_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", str(taken.getsockname()[1])]) == 1
