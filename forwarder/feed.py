@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Final
 
 from forwarder.budget import Backoff
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
-from forwarder.errors import CloudWatchError, EventError, ForwarderError, Throttled
+from forwarder.errors import CloudWatchError, EventError, ForwarderError, JournalFull, Throttled
 from forwarder.ingest import LogGroup
 from forwarder.outage import Outage
 from forwarder.reconciler import Due, Schedule
@@ -37,6 +37,8 @@ IDLE_WAIT_S: Final = 1.0
 """The longest wait before the backfill looks again, a new chain having no coverage."""
 UNREAD: Final = "CloudWatch Logs could not be read"
 """How the reason of a gap begins that is declared while polls fail."""
+FULL_PAUSE_S: Final = 1.0
+"""How long nothing is tried of what the journal had no room for; scans have a pace of their own."""
 RETRY_FIRST_MS: Final = 500
 RETRY_MAX_MS: Final = 10_000
 
@@ -97,6 +99,7 @@ class Feed:
         self._outage = Outage(now_ms if covered_ms is None else min(covered_ms, now_ms), timer())
         self._outage_gap: str | None = None
         self._told = "ok"
+        self._is_full = False
         self._polled_ms: int | None = None
         self._polling_from: int | None = None
         self._due = asyncio.Event()
@@ -129,8 +132,8 @@ class Feed:
 
     @property
     def ready(self) -> bool:
-        """Whether a poll has been whole: from then on what is served is the present."""
-        return self._polled_ms is not None
+        """Whether a poll has been whole, and the journal can be written: it is the present."""
+        return self._polled_ms is not None and not self._is_full
 
     def want(
         self,
@@ -200,16 +203,30 @@ class Feed:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._upkeep.learn())
-                tasks.create_task(self._upkeep.ask_after_streams())
-                tasks.create_task(self._upkeep.retain())
-                tasks.create_task(self._reconcile(tasks))
-                tasks.create_task(self._backfill())
+                tasks.create_task(self._keep(self._upkeep.learn))
+                tasks.create_task(self._keep(self._upkeep.ask_after_streams))
+                tasks.create_task(self._keep(self._upkeep.retain))
+                tasks.create_task(self._keep(partial(self._reconcile, tasks)))
+                tasks.create_task(self._keep(self._backfill))
         except BaseExceptionGroup as group:
             known, unknown = group.split(ForwarderError)
             if known is None or unknown is not None:
                 raise
             raise _first(known) from group
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what never ends; where the journal has no room, again a little later.
+
+        What could not be written is not known, hence comes again with the next scan.
+        """
+        while True:
+            try:
+                await work()
+            except JournalFull as error:
+                self._troubled(error)
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                return
 
     async def _reconcile(self, tasks: asyncio.TaskGroup) -> None:
         """Begin each scan when the schedule says so; none waits for another."""
@@ -258,6 +275,9 @@ class Feed:
             self._schedule.failed(due.tier, self._timer())
             if is_poll:
                 self._failed(error)
+        except JournalFull as error:
+            self._schedule.failed(due.tier, self._timer())
+            self._troubled(error)
         else:
             self._schedule.finished(due.tier, self._timer())
             if is_poll:
@@ -329,17 +349,24 @@ class Feed:
         if self._outage.polled(begun_ms, begun_at_ms) and self._outage_gap is not None:
             self._outage_gap = None
             _LOG.warning("%s: CloudWatch Logs can be read again", self._group.name)
+        if self._is_full:
+            self._is_full = False
+            _LOG.warning("%s: the journal can be written again", self._group.name)
         self.trouble = None
         self._tell_state()
 
     def _failed(self, error: ForwarderError) -> None:
         outcome: Outcome = "throttled" if isinstance(error, Throttled) else "unreachable"
         self._watch.poll_outcome(outcome, self._timer())
+        self._troubled(error)
+        self._tell_state()
+
+    def _troubled(self, error: ForwarderError) -> None:
+        self._is_full = isinstance(error, JournalFull)
         if self.trouble != str(error):
             _LOG.warning("%s: %s (trying again)", self._group.name, error)
             self.trouble = str(error)
             self._progress()
-        self._tell_state()
 
     def _late(self, rows: list[Row]) -> None:
         now_ms, at_ms = self._clock(), self._timer()

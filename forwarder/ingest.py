@@ -446,9 +446,9 @@ class LogGroup:
             unseen={execution_of(one.stream) for one in unseen},
         )
         for end in ends:
+            self._notices.append(end)  # first: the journal may have no room for it
             if self._lifecycle is not None:
                 self.journal.put_over(end.execution, end.status, self._lifecycle.rule)
-            self._notices.append(end)
 
     def _forget_over(self, reopened: Collection[str]) -> None:
         for execution in reopened:

@@ -8,7 +8,7 @@ from typing import Final
 
 from forwarder.catalogue import find_stream
 from forwarder.cloudwatch import CloudWatch
-from forwarder.errors import CloudWatchError, EventError
+from forwarder.errors import CloudWatchError, EventError, JournalFull
 from forwarder.ingest import LogGroup
 from forwarder.records import Row
 from forwarder.scanner import Scanner
@@ -64,7 +64,7 @@ class Refetcher:
             async with asyncio.timeout((deadline_ms - self._clock()) / 1000), self.bodies:
                 while rows := self._group.journal.bodiless(from_, through, SLICE_ROWS):
                     await self._restore(rows)
-        except (TimeoutError, CloudWatchError, EventError):
+        except (TimeoutError, CloudWatchError, EventError, JournalFull):
             return not self._group.journal.bodiless(from_, through, 1)
         return True
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from forwarder.errors import JournalFull
 from forwarder.ingest import LogGroup
 from forwarder.records import LogEvent
 from forwarder.sources.contract import Counts, Delivery, LiveState
@@ -185,7 +186,11 @@ class GroupInlet:
         if len(rows) < len(fresh):
             self.hint()
         if rows:
-            taken = self._group.ingest(rows, "live")
+            try:
+                taken = self._group.ingest(rows, "live")
+            except JournalFull:
+                self.hint()  # a scan finds them, once there is room
+                return
             first_seq = taken.head_seq - taken.new + 1
             agreement.appended(source, rows, first_seq, now_ms, delivery.arrived_ms)
             self.counts.rows += taken.new

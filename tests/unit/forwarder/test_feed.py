@@ -8,7 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from forwarder.errors import CloudWatchError, GroupNotFound, JournalError, Throttled, Unreachable
+from forwarder.errors import (
+    CloudWatchError,
+    GroupNotFound,
+    JournalError,
+    JournalFull,
+    Throttled,
+    Unreachable,
+)
 from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.journal.memory import MemoryJournal
 from forwarder.records import LogEvent
@@ -260,6 +267,50 @@ async def test_a_journal_that_can_not_be_written_ends_it_with_its_own_error() ->
         rig.cloudwatch.put("s", (rig.now_ms, "one"))
         with pytest.raises(JournalError, match="the disk is full"):
             await rig.pass_ms(1_000)
+
+
+async def test_a_full_disk_passes_and_what_was_missed_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(MemoryJournal):
+        has_room = True
+
+        def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
+            self._check()
+            return super().append(events, origin)
+
+        def cover(self, from_: int, through: int) -> None:
+            self._check()
+            super().cover(from_, through)
+
+        def _check(self) -> None:
+            if not self.has_room:
+                msg = "the disk is full: make room"
+                raise JournalFull(msg)
+
+    journal = Full(GROUP)
+    rig = Rig(journal)
+    async with rig.run():
+        rig.cloudwatch.put("s", (rig.now_ms, "before"))
+        await rig.pass_ms(1_000)
+        journal.has_room = False
+        marks = len(rig.marks())
+        rig.cloudwatch.put("s", (rig.now_ms, "meanwhile"))
+        for _ in range(3):
+            await rig.try_again()
+        await rig.until(lambda: rig.feed.trouble is not None)
+        assert rig.feed.trouble == "the disk is full: make room"
+        assert rig.feed.upstream.state == "delayed"
+        assert not rig.feed.ready
+        assert rig.messages() == ["before"]
+        assert len(rig.marks()) == marks
+        journal.has_room = True
+        await rig.try_again()
+        await rig.until(lambda: rig.messages() == ["before", "meanwhile"])
+        await rig.until(lambda: rig.feed.trouble is None)
+    said = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert sum("make room" in one for one in said) == 1
+    assert sum("can be written again" in one for one in said) == 1
 
 
 async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
