@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "executions": "List the executions of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
+    "conform": "Hold any forwarder to the protocol, rule by rule.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
 }

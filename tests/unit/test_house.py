@@ -18,6 +18,7 @@ FORBIDDEN = {
     "tui.app": ("forwarder", "simulator", "gapless", "boto3", "moto"),
     "tui.plain": ("forwarder", "simulator", "gapless", "textual", "boto3", "moto"),
     "simulator.main": ("forwarder", "tui", "gapless", "textual"),
+    "gapless.conformance.chapters": ("forwarder", "tui", "simulator", "textual", "boto3", "moto"),
 }
 
 
