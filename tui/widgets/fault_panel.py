@@ -20,6 +20,10 @@ NUMBERS: Final = 9
 """Faults that have a key of their own."""
 
 
+TITLE_CHARS: Final = 54
+"""What fits beside number and state; the simulator's words are longer."""
+
+
 class FaultPanel(ModalScreen[None]):
     """Each fault with the key that switches it, and whether it is on."""
 
@@ -95,7 +99,9 @@ class FaultPanel(ModalScreen[None]):
         for place, name in enumerate(self._controls.names):
             is_on = states.get(name, False)
             number = f"{place + 1}" if place < NUMBERS else " "
-            title = TITLES.get(name) or f"{name}: {titles.get(name, '')}"
+            title = TITLES.get(name) or f"{name}: {titles.get(name, '')}".replace("``", "")
+            # A row each, so that the cursor's row is its place.
+            title = title if len(title) <= TITLE_CHARS else f"{title[: TITLE_CHARS - 1]}…"
             lines.append(
                 [
                     (f"{'>' if place == self._place else ' '}{number}  ", "key"),
