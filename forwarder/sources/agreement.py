@@ -161,7 +161,11 @@ class Agreement:
             self._rows += 1
 
     def adopted(self, rows: Iterable[Row], now_ms: int) -> None:
-        """Rows that an earlier process had from a live path, and that a scan did not return."""
+        """Rows that an earlier process had from a live path, and that a scan did not return.
+
+        Whether one has ever returned them is not known any more, so they are no ``unseen`` ones:
+        scans are held to them. But they go, too, if no scan returns them.
+        """
         for row in rows:
             if row.id not in self._awaited and self._rows < ROWS_MAX and row.message is not None:
                 event = LogEvent(row.id, row.timestamp, None, row.stream, row.message)
@@ -196,7 +200,7 @@ class Agreement:
             if one.timestamp < floor_ms:
                 self._forget(event_id)
             elif not scan.from_ <= one.timestamp <= scan.top:
-                if age_ms > PHANTOM_MS:
+                if one.seq is None and age_ms > PHANTOM_MS:
                     self._forget(event_id)
             elif one.print in likes and age_ms >= (
                 OTHER_ID_MS if one.seq is None else ROW_OTHER_ID_MS
@@ -226,6 +230,7 @@ class Agreement:
             )
             for one in self._awaited.values()
             if one.seq is not None
+            and one.source is not None
             and one.seq <= scan.head_seq
             and scan.from_ <= one.timestamp <= scan.top
         ]

@@ -106,7 +106,11 @@ class Judge:
         self._open = [record for record in fresh if record.is_open]
         for record in fresh:
             if record.ended is not None and not self._failed(record):
-                self._backed.add(record.from_, record.covered)
+                self._backed.add(record.from_, self._covered(record))
+
+    def _covered(self, record: ScanRecord) -> int:
+        """The last millisecond that a scan which did not fail can prove."""
+        return record.covered
 
     def _judge_line(self, viewer: Viewer, line: Line) -> None:
         if line.key in viewer.invented:

@@ -1,0 +1,223 @@
+"""A live path that can't be trusted, beside the polls of a simulated run.
+
+It skips, doubles, swaps and delays what was written, falls silent, brings events that CloudWatch
+has deleted since, and beside them come records of another account's group of that name, and of
+another filter, with ids of their own. None of that may change what viewers are told and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from forwarder.records import LogEvent
+from forwarder.sources import agreement, inlet, punctuality
+from forwarder.sources.contract import Delivery, Source
+from forwarder.sources.inlet import GroupInlet
+from tests.simulation.cloudwatch import Stored
+from tests.simulation.fault import FaultError
+from tests.simulation.forwarder import Forwarder, ScanRecord
+from tests.simulation.judge import Judge
+from tests.simulation.plan import Plan, small_world
+from tests.simulation.world import World
+from wire.limits import TIMESTAMP_MAX
+
+OURS = Source("1", ("all",))
+OTHER_FILTER = Source("1", ("transformed",))
+OTHER_ACCOUNT = Source("2", ("all",))
+
+SMALL = {
+    (agreement, "PHANTOM_MS"): 20_000,
+    (agreement, "SUSPECT_MS"): 2_000,
+    (agreement, "OTHER_ID_MS"): 2_000,
+    (agreement, "ROW_OTHER_ID_MS"): 8_000,
+    (agreement, "AGREED_MIN"): 2,
+    (inlet, "ROW_AGE_MAX_MS"): 15_000,
+    (inlet, "RELIED_POLL_MS"): 3_000,
+    (punctuality, "PROBATION_MS"): 5_000,
+}
+
+
+def complete(work: Coroutine[Any, Any, None]) -> None:
+    """Run what only ever yields to the event loop."""
+    try:
+        while True:
+            work.send(None)
+    except StopIteration:
+        return
+
+
+class LivePath:
+    """One process' live path, from its start to its end."""
+
+    def __init__(self, world: World, forwarder: Forwarder, *, has_other_ids: bool) -> None:
+        """Bring what is written from now on."""
+        self.world, self.forwarder = world, forwarder
+        self.random = Random(world.plan.seed * 31 + len(world.cloudwatch.ledger))
+        self.has_other_ids = has_other_ids
+        self.read = len(world.cloudwatch.ledger)
+        self.waiting: list[tuple[int, Stored]] = []
+        self.silent_until = 0
+        self.inlet = GroupInlet(
+            forwarder.group, self, clock=lambda: world.now, on_progress=forwarder.hub.progress
+        )
+        self.inlet.opened("kinesis:model")
+
+    # What the inlet wants of a feed
+
+    def hint(self) -> None:
+        """Poll now."""
+        self.forwarder.schedule.hint(self.world.now)
+
+    def pace(self, poll_ms: int | None) -> None:
+        """Poll so often."""
+        self.forwarder.schedule.pace(1_000 if poll_ms is None else poll_ms)
+
+    def live_late(self, delay_ms: int) -> None:
+        """Heartbeats do not matter here."""
+
+    # A step
+
+    def step(self) -> None:
+        """Bring a little."""
+        world, random = self.world, self.random
+        ledger = world.cloudwatch.ledger
+        chance = 0.0 if world.is_healing else 0.15
+        for stored in ledger[self.read :]:
+            if random.random() < chance:
+                continue
+            for _ in range(2 if random.random() < chance else 1):
+                delay = random.choice((0, 0, 100, 1_000)) if random.random() >= chance else 6_000
+                self.waiting.append((max(world.now, stored.put_at) + delay, stored))
+        self.read = len(ledger)
+        if not world.is_healing and random.random() < 0.01:
+            self.silent_until = world.now + random.choice((1_000, 10_000))
+            if random.random() < 0.3:
+                self.inlet.broken("it can't be read")
+        if world.now < self.silent_until:
+            self.inlet.look()
+            return
+        due = [one for at, one in self.waiting if at <= world.now]
+        self.waiting = [(at, one) for at, one in self.waiting if at > world.now]
+        random.shuffle(due)
+        self._bring(due)
+        self.inlet.heard(0 if not self.waiting else 100)
+
+    def _bring(self, due: list[Stored]) -> None:
+        for stored in due:
+            event = stored.event
+            shift = 10**12 if self.has_other_ids else 0
+            self._deliver(OURS, event, int(event.id) + shift, event.message, stored.put_at)
+            if self.random.random() < 0.1:
+                self._deliver(OTHER_FILTER, event, int(event.id), "x" + event.message, None)
+            if self.random.random() < 0.1:
+                self._deliver(OTHER_ACCOUNT, event, int(event.id) + 7, "theirs", None)
+
+    def _deliver(
+        self, source: Source, event: LogEvent, number: int, text: str, arrived_ms: int | None
+    ) -> None:
+        live = LogEvent(str(number), event.timestamp, None, event.stream, text)
+        delivery = Delivery("group", source, [live], arrived_ms=arrived_ms)
+        complete(self.inlet.take(delivery))
+
+
+class LiveJudge(Judge):
+    """Knows that a row may be there before it can be seen.
+
+    A scan need not return what no scan has returned yet, and then proves nothing of its time.
+    """
+
+    def __init__(self, world: LiveWorld) -> None:
+        """Judge ``world``."""
+        super().__init__(world)
+        self._returned_at: dict[str, int] = {}
+        self._limits: dict[int, int] = {}
+        self._noted = world
+
+    def note(self) -> None:
+        """Remember when scans returned what they have returned by now."""
+        for record in self._noted.records:
+            for event_id in record.returned - self._returned_at.keys():
+                self._returned_at[event_id] = self._noted.now
+
+    def _failed(self, record: ScanRecord) -> bool:
+        if record.failed is None:
+            assert record.ended is not None
+            top = TIMESTAMP_MAX if record.through is None else record.through
+            there = {
+                one.event.id
+                for one in self._noted.cloudwatch.ledger
+                if one.generation == record.generation and one.is_there(record.ended)
+            }
+            unseen = {
+                event_id: timestamp
+                for event_id, (timestamp, _) in record.known.items()
+                if event_id in there
+                and event_id not in record.returned
+                and self._returned_at.get(event_id, record.ended) >= record.ended
+            }
+            times = [one for one in unseen.values() if record.from_ <= one <= top]
+            self._limits[id(record)] = min(times, default=top + 1) - 1
+            for event_id in unseen:
+                del record.known[event_id]
+        return super()._failed(record)
+
+    def _covered(self, record: ScanRecord) -> int:
+        return min(super()._covered(record), self._limits[id(record)])
+
+
+class LiveWorld(World):
+    """A world whose forwarders have a live path."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Set everything up; one in four live paths has ids of its own."""
+        super().__init__(plan)
+        self.judge: LiveJudge = LiveJudge(self)
+        self.path: LivePath | None = None
+        self.has_other_ids = Random(plan.seed + 5).random() < 0.25
+        self.rows = 0
+        """Rows that live paths brought."""
+        self.refuted = 0
+        """Chains that ended since a live path's rows were in them that no scan returned."""
+
+    def _forward(self) -> None:
+        forwarder = self.forwarder
+        if forwarder is not None:
+            path = self.path
+            if path is None or path.forwarder is not forwarder:
+                path = self.path = LivePath(self, forwarder, has_other_ids=self.has_other_ids)
+            before = path.inlet.counts.rows
+            path.step()
+            self.rows += path.inlet.counts.rows - before
+        epoch = None if forwarder is None else forwarder.group.epoch
+        super()._forward()
+        self.judge.note()
+        goes_on = forwarder is not None and self.forwarder is forwarder
+        if goes_on and forwarder is not None and forwarder.group.epoch != epoch:
+            self.refuted += 1
+            self.journal_is_intact = False
+
+
+@contextmanager
+def small_live_world(plan: Plan) -> Iterator[None]:
+    """As ``small_world``, with the live path's bounds as small."""
+    with small_world(plan), ExitStack() as stack:
+        for (module, name), value in SMALL.items():
+            stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def run(seed: int, only: tuple[str, ...] | None = None) -> LiveWorld:
+    """Run one seed; a fault names it."""
+    plan = Plan.of(seed, only)
+    with small_live_world(plan):
+        world = LiveWorld(plan)
+        try:
+            world.run()
+        except FaultError as fault:
+            fault.add_note(f"{plan}, step {world.steps}, at {world.now}: {world.trace[-5:]}")
+            raise
+    return world

@@ -1,0 +1,71 @@
+"""Runs beside a live path that skips, doubles, swaps, delays and invents: nothing may come of it.
+
+And each rule that keeps it so is needed: without it, some run finds the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from msgspec.structs import replace
+
+from forwarder.scan import Scan
+from forwarder.sources.agreement import Agreement, Unseen
+from tests.simulation.fault import FaultError, Kind
+from tests.simulation.live_path import run
+from wire.limits import TIMESTAMP_MAX
+
+RUNS = 80
+CHUNK = 40
+unseen = Agreement.unseen
+
+
+@pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
+def test_an_unreliable_live_path_changes_nothing_but_latency(first: int) -> None:
+    rows = marks = refuted = 0
+    for seed in range(first, first + CHUNK):
+        world = run(seed)
+        rows += world.rows
+        marks += world.judge.marks
+        refuted += world.refuted
+    assert rows > 20 * CHUNK
+    assert marks > 10 * CHUNK
+    assert refuted > 0
+
+
+def admits(*_: object) -> bool:
+    """Ids are not compared."""
+    return True
+
+
+def finished(*_: object) -> None:
+    """Rows that no scan returns stay for ever."""
+
+
+def unbounded(self: Agreement, scan: Scan) -> list[Unseen]:
+    """Marks reach over rows that are not visible yet."""
+    return [replace(one, timestamp=TIMESTAMP_MAX) for one in unseen(self, scan)]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead", "kinds"),
+    [
+        ("admits", admits, {Kind.ALTERED, Kind.UNEXPECTED}),
+        ("finished", finished, {Kind.NEVER_CONVERGES}),
+        ("unseen", unbounded, {Kind.FALSE_GREEN}),
+    ],
+)
+def test_without_the_rule_its_fault_is_found(
+    name: str, instead: Callable[..., Any], kinds: set[Kind]
+) -> None:
+    with patch.object(Agreement, name, instead), pytest.raises(FaultError) as found:
+        _run_all()
+    assert found.value.kind in kinds
+
+
+def _run_all() -> None:
+    for seed in range(RUNS):
+        run(seed)
