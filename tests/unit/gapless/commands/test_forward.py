@@ -23,7 +23,7 @@ def test_addresses_that_others_can_reach(host: str) -> None:
     [
         (["--host", "0.0.0.0", "jobs"], 2, "give --token-file"),
         (["--port", "70000", "jobs"], 2, "--port"),
-        (["--live", "kinesis:logs", "jobs"], 2, "--live"),
+        (["--live", "push", "jobs"], 2, "--live"),
         (["--retain", "soon", "jobs"], 2, "is not a duration"),
         (["--allowance", "late", "jobs"], 2, "is not a duration"),
         (["--journal", "/dev/null/journal", "jobs"], 1, "--journal"),
