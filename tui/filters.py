@@ -8,7 +8,7 @@ from typing import Final
 from tui.levels import LEVELS, at_least, level_of
 from tui.rows import Line
 from tui.values import Value
-from tui.view import Test
+from tui.view import HintedTest, Test, hint_of
 
 CHIPS_MAX: Final = 20
 """Filters at a time: more would not fit on any screen."""
@@ -37,10 +37,12 @@ class Chip:
         self.hits = 0
         if isinstance(what, str):
             self.text = what
-            search = pattern_of(what).search
+            pattern = pattern_of(what)
+            search = pattern.search
             self.matches: Test = lambda line: search(line.message) is not None
+            self.hint = None if excludes else hint_of(pattern)
         else:
-            self.text = what.text
+            self.text, self.hint = what.text, None
             self.matches = what.matches
 
 
@@ -143,4 +145,6 @@ class Filters:
                     kept = False
             return kept
 
-        return passes
+        # Where hits are counted, only a chip that is alone sees all of its own.
+        hints = [] if counting and len(chips) > 1 else [one.hint for one in chips if one.hint]
+        return HintedTest(passes, hints[0]) if hints else passes

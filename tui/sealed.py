@@ -6,11 +6,13 @@ A line of 130 characters takes about 190 bytes packed and 80 compressed, where t
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Final, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -31,6 +33,19 @@ _NEVER: Final = -1
 
 _LEVEL: Final = 1
 """Of zlib: the next ones cost half as much again and save a twentieth."""
+
+
+class Hint(NamedTuple):
+    """What every message that passes a test matches: the others need not be unpacked."""
+
+    pattern: re.Pattern[str]
+    text: str | None = None
+    """The pattern as a text, where it is no more than that; it is looked for much faster."""
+
+    @property
+    def ignores_case(self) -> bool:
+        """Whether upper and lower case are the same."""
+        return bool(self.pattern.flags & re.IGNORECASE)
 
 
 class Columns(msgspec.Struct, gc=False):
@@ -81,6 +96,13 @@ class Sealed:
         """Rows, rules included."""
         return len(self.keys)
 
+    def rows_having(self, hint: Hint) -> list[Row]:
+        """The lines that match a hint, maybe with others, and all rules."""
+        found = self.having(hint)
+        if 2 * len(found) > len(self):
+            return self.rows()
+        return [self.row(at) for at in sorted({*found, *self._rules})]
+
     @property
     def rules(self) -> list[Rule]:
         """The rules among the rows."""
@@ -124,6 +146,31 @@ class Sealed:
             return [text[begin:end] for begin, end in pairwise([0, *ends])]
         data = columns.text
         return [_text(data[begin:end]) for begin, end in pairwise([0, *ends])]
+
+    def having(self, hint: Hint) -> list[int]:
+        """Where the lines are that match a hint; a rule may be among them."""
+        text = self.columns().text
+        needle = None if hint.text is None else hint.text.encode("utf-8", "surrogatepass")
+        # Letters beyond ASCII have more forms than two.
+        is_plain = not hint.ignores_case or (needle is not None and needle.isascii())
+        if not needle or not is_plain or (hint.ignores_case and not text.isascii()):
+            search = hint.pattern.search
+            return [at for at, message in enumerate(self.messages()) if search(message)]
+        if hint.ignores_case:
+            text, needle = text.lower(), needle.lower()
+        return self._finds(text, needle)
+
+    def _finds(self, text: bytes, needle: bytes) -> list[int]:
+        ends, found = self.columns().ends, []
+        at = text.find(needle)
+        while at >= 0:
+            line = bisect_right(ends, at)
+            if at + len(needle) <= ends[line]:
+                found.append(line)
+                at = text.find(needle, ends[line])
+            else:
+                at = text.find(needle, at + 1)  # from one message into the next
+        return found
 
     def row(self, at: int) -> Row:
         """One row."""

@@ -6,17 +6,42 @@ at once and a long log never holds up a key; meanwhile and afterwards it takes i
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from tui.rows import Change, Line, Row
+from tui.sealed import Hint
 from tui.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
 """Rows that a step goes over: a few milliseconds."""
 
 Test = Callable[[Line], bool]
+
+_META: Final = frozenset(".^$*+?{}[]\\|()")
+"""What makes a regular expression more than a text."""
+
+
+class HintedTest(msgspec.Struct, frozen=True):
+    """A test that only lines pass in which something is found."""
+
+    test: Test
+    hint: Hint
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return self.test(line)
+
+
+def hint_of(pattern: re.Pattern[str]) -> Hint:
+    """What every line has that a pattern is found in."""
+    text = pattern.pattern
+    is_text = bool(text) and _META.isdisjoint(text) and not pattern.flags & re.VERBOSE
+    return Hint(pattern, text if is_text else None)
 
 
 class Sieve:
@@ -33,6 +58,7 @@ class Sieve:
         """
         self._timeline = timeline
         self._test = test
+        self._hint = test.hint if isinstance(test, HintedTest) else None
         self._rules = rules
         self._rule_keys: set[int] = set()
         self.keys: list[int] = []
@@ -46,14 +72,9 @@ class Sieve:
         """Go over some more rows, towards the oldest; False once all are done."""
         if self.is_done:
             return False
-        high = self._timeline.index_of(self._from)
-        part = self._timeline.rows(high - rows, high)
+        part, self._from = self._timeline.rows_below(self._from, self._hint, rows)
         self.keys[:0] = self._passing(part)
-        if part:
-            self._from = part[0].key
-        self.is_done = high <= rows
-        if self.is_done:
-            self._from = 0
+        self.is_done = self._from == 0
         return not self.is_done
 
     def apply(self, change: Change) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.rows import Line, Row, Rule
-from tui.sealed import Memory, Sealed
+from tui.sealed import Hint, Memory, Sealed
 from wire.limits import SEQ_MAX, TIMESTAMP_MAX
 
 any_text = st.text(st.characters(), max_size=12)  # lone surrogates among them
@@ -78,3 +79,24 @@ def test_only_so_much_is_kept_at_hand() -> None:
         again = memory.row(blocks[0], 0)
         assert again == first
         assert again is not first
+
+
+@given(
+    st.lists(st.text("abK\u212a\ud800é", max_size=4), max_size=8),
+    st.text("abkK\ud800é", min_size=1, max_size=2),
+    st.booleans(),
+)
+def test_no_line_that_a_search_would_find_is_left_packed(
+    texts: list[str],
+    needle: str,
+    ignores_case: bool,  # noqa: FBT001 - drawn
+) -> None:
+    rows: list[Row] = [Line(at, 1, None, "s", text, "live") for at, text in enumerate(texts)]
+    sealed = Sealed([row.key for row in rows], rows)
+    pattern = re.compile(re.escape(needle), re.IGNORECASE if ignores_case else re.NOFLAG)
+    expected = [at for at, text in enumerate(texts) if pattern.search(text)]
+    assert sealed.having(Hint(pattern, needle)) == sealed.having(Hint(pattern)) == expected
+    assert [row.key for row in sealed.rows_having(Hint(pattern, needle))] in (
+        expected,
+        list(range(len(texts))),
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
 from tui.rows import Change, Line, Row
+from tui.sealed import Hint
 from tui.timeline import Timeline
-from tui.view import Sieve, View, hunt
+from tui.view import HintedTest, Sieve, View, hint_of, hunt
 
 
 def has_seven(line: Line) -> bool:
@@ -136,3 +138,43 @@ def test_hunting_passes_over_rules() -> None:
 
 def test_busy_lines_are_the_same_for_the_same_seed() -> None:
     assert list(busy_lines(50)) == list(busy_lines(50))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (re.compile("line 7", re.IGNORECASE), "line 7"),
+        (re.compile("line [7]"), None),
+        (re.compile("line\\d"), None),
+        (re.compile(""), None),
+        (re.compile("line 7", re.VERBOSE), None),
+    ],
+)
+def test_a_pattern_that_is_but_a_text(pattern: re.Pattern[str], text: str | None) -> None:
+    assert hint_of(pattern) == Hint(pattern, text)
+
+
+def test_a_hint_changes_nothing_but_the_time_it_takes() -> None:
+    chance = random.Random(5)
+    timeline = Timeline()
+    numbers = list(range(40_000))
+    for begin in range(0, 40_000, 1_000):
+        timeline.add_many(make_line(n, f"Line {n}\n") for n in numbers[begin : begin + 1_000])
+        timeline.tidy()
+    late = [make_line(50_000 + n, "line 77", at_ms=EPOCH_MS + 50 + n * 1_000) for n in range(900)]
+    timeline.add_many(chance.sample(late, 900))
+    timeline.add_many([make_rule(1, EPOCH_MS + 70, "gap")])
+    for text in ("line 77", "line 7+$", "l"):
+        pattern = re.compile(text, re.IGNORECASE)
+
+        def test(line: Line, pattern: re.Pattern[str] = pattern) -> bool:
+            return pattern.search(line.message) is not None
+
+        plain, hinted = (
+            Sieve(timeline, one, rules=True) for one in (test, HintedTest(test, hint_of(pattern)))
+        )
+        for sieve in (plain, hinted):
+            while sieve.step():
+                pass
+        assert hinted.keys == plain.keys
+        assert hinted.lines == plain.lines > 900
