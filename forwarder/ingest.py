@@ -98,7 +98,6 @@ class LogGroup:
     def _load(self) -> None:
         self.totals = Totals(self.journal)
         """Range sums, shared by all viewers."""
-        self._loaded_seq = self.journal.head_seq
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
         self._evidence = Evidence(self.journal, self._notices.append, self._allowance, self._expiry)
@@ -338,11 +337,10 @@ class LogGroup:
         missing = comparison.missing(now_ms, {one.seq for one in unseen})
         if missing:
             self._evidence.lacked(missing, self._scans_begun)
-        # Only live paths leave out the ingestion time: was it one of an earlier process?
-        brought = [
-            row for row in missing if row.ingestion_time is None and row.seq <= self._loaded_seq
-        ]
-        self.witness.adopted(brought, now_ms)
+        for row in missing:
+            if row.ingestion_time is None:  # as live paths have it
+                self._suspects.suspect(row.stream, self.witness.ingested_ms(row))
+        self.witness.adopted(missing, now_ms)
         return not missing
 
     def learned(self, retention_ms: int | None, created_ms: int | None) -> None:

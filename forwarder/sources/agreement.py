@@ -9,6 +9,8 @@ what it brought must go.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -42,6 +44,9 @@ PHANTOM_MS: Final = 600_000
 
 SUSPECT_MS: Final = 10_000
 """After so long it is asked whether the row's log stream was deleted."""
+
+ARRIVALS_MAX: Final = 250_000
+"""Rows of which it is remembered when they arrived, 16 bytes each."""
 
 OTHER_IDS: Final = "its ids are not those that scans return"
 OTHER_TEXT: Final = "it has other events under the same ids"
@@ -104,6 +109,8 @@ class Agreement:
         self._prints: Counter[int] = Counter()
         self._likes: dict[int, set[int]] = {}
         self._rows = 0
+        self._seqs = array("q")
+        self._arrivals = array("q")
         self.refuted: str | None = None
         """Why rows of the live path must go; None while all is well. ``forgotten`` clears it."""
         self.returned_count = 0
@@ -159,15 +166,29 @@ class Agreement:
             awaited.seq, awaited.arrived_ms = seq, arrived_ms
             self._await(event.id, awaited)
             self._rows += 1
+        if arrived_ms is not None:
+            self._seqs.extend(range(first_seq, first_seq + len(events)))
+            self._arrivals.extend([arrived_ms] * len(events))
+        if len(self._seqs) > ARRIVALS_MAX:
+            del self._seqs[: ARRIVALS_MAX // 2]
+            del self._arrivals[: ARRIVALS_MAX // 2]
+
+    def arrived_ms(self, seq: int) -> int | None:
+        """When a row arrived, by the clock of AWS: it was ingested by then; None: not known."""
+        place = bisect_left(self._seqs, seq)
+        is_there = place < len(self._seqs) and self._seqs[place] == seq
+        return self._arrivals[place] if is_there else None
 
     def adopted(self, rows: Iterable[Row], now_ms: int) -> None:
-        """Rows that an earlier process had from a live path, and that a scan did not return.
+        """Rows that came by a live path once, and that a scan did not return.
 
-        Whether one has ever returned them is not known any more, so they are no ``unseen`` ones:
-        scans are held to them. But they go, too, if no scan returns them.
+        One may have returned them before, in an earlier process for all that is known, so they
+        are no ``unseen`` ones: scans are held to them. But they go, too, if none returns them.
         """
         for row in rows:
-            if row.id not in self._awaited and self._rows < ROWS_MAX and row.message is not None:
+            is_live = row.ingestion_time is None and row.message is not None
+            if is_live and row.id not in self._awaited and self._rows < ROWS_MAX:
+                assert row.message is not None
                 event = LogEvent(row.id, row.timestamp, None, row.stream, row.message)
                 awaited = _Awaited(event, None, now_ms)
                 awaited.seq = row.seq
@@ -249,6 +270,7 @@ class Agreement:
         self._moments.clear()
         self._prints.clear()
         self._likes.clear()
+        del self._seqs[:], self._arrivals[:]
         self._rows = 0
 
     def _agreed(self, event_id: str, one: _Awaited) -> None:
@@ -260,9 +282,6 @@ class Agreement:
     def _refute(self, one: _Awaited, why: str) -> None:
         if one.source is not None:
             self._sources[one.source].refuted = why
-        else:
-            for standing in self._sources.values():
-                standing.refuted = why
         if one.seq is not None:
             self.refuted = why
 

@@ -66,8 +66,13 @@ class Witness:
         return self.agreement.unseen(scan)
 
     def adopted(self, rows: Sequence[Row], now_ms: int) -> None:
-        """Rows of an earlier process' live path that a scan did not return."""
+        """Rows that a scan did not return; those that a live path has brought are watched."""
         self.agreement.adopted(rows, now_ms)
+
+    def ingested_ms(self, row: Row) -> int | None:
+        """When a row had been ingested at the latest; None: not known."""
+        known = row.ingestion_time
+        return self.agreement.arrived_ms(row.seq) if known is None else known
 
     def stream_deleted(self, stream: str) -> None:
         """CloudWatch has no such log stream any more."""

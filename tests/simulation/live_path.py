@@ -154,8 +154,9 @@ class LiveJudge(Judge):
             }
             unseen = {
                 event_id: timestamp
-                for event_id, (timestamp, _) in record.known.items()
+                for event_id, (timestamp, stream) in record.known.items()
                 if event_id in there
+                and stream not in self._noted.cloudwatch.remade
                 and event_id not in record.returned
                 and self._returned_at.get(event_id, record.ended) >= record.ended
             }

@@ -251,6 +251,20 @@ async def test_rows_of_an_earlier_process_are_watched_as_well(rig: Rig) -> None:
     assert again.group.head_seq == 0
 
 
+async def test_rows_of_a_log_stream_that_was_made_anew_are_known_by_their_arrival(
+    rig: Rig,
+) -> None:
+    first = await rig.agree()
+    at = rig.clock()
+    await rig.take(event(4, at, "again"))
+    rig.clock.now_ms += ALLOWANCE_MS
+    rig.poll(*first, event(4, at, "again"))
+    rig.poll(*first)
+    assert rig.group.take_suspects() == {"again"}
+    assert rig.group.lacks_older("again", at + 1)
+    assert not rig.group.lacks_older("again", at)
+
+
 async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
