@@ -11,10 +11,13 @@ import os
 import platform
 import sys
 
-from tests.bench import cloudwatch, delivery, frame, lag, pages
+from tests.bench import cloudwatch, delivery, frame, lag, live, pages, viewers
 from tests.bench.pages import Rate
 
-PARTS = ("pages", "delivery", "lag", "frame", "cloudwatch")
+PARTS = ("pages", "delivery", "lag", "live", "frame", "cloudwatch")
+
+LIVE_S_MAX = 10.0
+"""moto's scans grow with what it stores."""
 
 
 def main() -> None:
@@ -23,6 +26,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; none = all")
     parser.add_argument("--seconds", type=float, default=20, help="length of each lag run")
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
+    parser.add_argument("--viewers", type=int, default=500, help="how many at once")
+    parser.add_argument("--rate", type=int, default=1_000, help="events a second to each of them")
     given = parser.parse_args()
     parts = given.parts or PARTS
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
@@ -38,6 +43,10 @@ def main() -> None:
         _say(f"{head}  CPU in % of a core, memory")
         for rate in given.rates:
             _lag(lag.measure(rate, given.seconds))
+    _live(given.rates if "live" in parts else [], min(given.seconds, LIVE_S_MAX))
+    if "viewers" in parts:
+        _say(f"\n## {given.viewers} viewers, each with {given.rate:,} events/s")
+        _viewers(list(viewers.measure(given.viewers, given.rate, given.seconds)))
     if "frame" in parts:
         _say("\n## CPU time of a frame of the screen, over a million lines")
         frame.measure_all()
@@ -45,6 +54,19 @@ def main() -> None:
         _say("\n## The CloudWatch stand-in beside unpatched moto, over HTTP")
         for line in cloudwatch.report():
             _say(line)
+
+
+def _live(rates: list[int], seconds: float) -> None:
+    if rates:
+        _say("\n## Lag from PutLogEvents to output on moto: Kinesis, and polls alone")
+        _say(f"{'events/s':>9} {'events':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}")
+    for rate in rates:
+        for path in ("kinesis:bench", "poll"):
+            report = live.measure(path, rate, seconds)
+            _say(
+                f"{report.rate:>9,} {report.events:>8,} {report.p50_ms:>8,.0f}"
+                f" {report.p99_ms:>8,.0f} {report.max_ms:>8,.0f}  {report.live}"
+            )
 
 
 def _table(rates: list[Rate]) -> None:
@@ -61,6 +83,22 @@ def _lag(report: lag.LagReport) -> None:
         f"{report.rate:>9,} {report.events:>8,} {report.p50_ms:>8,.0f} {report.p99_ms:>8,.0f}"
         f" {report.max_ms:>8,.0f}  {costs}"
     )
+
+
+def _viewers(reports: list[viewers.Report]) -> None:
+    alone = next(report for report in reports if report.viewers == 1)
+    for report in reports:
+        got = report.got
+        _say(
+            f"{report.what}: {report.per_s:,.0f} events/s in all (the last viewer {got.least:,}); "
+            f"CPU {report.cpu_percent:.0f} % of a core\n"
+            f"    from the first viewer to the last p50 {got.spread_p50:.0f} ms, p99 "
+            f"{got.spread_p99:.0f} ms; from writing p50 {got.lag_p50:.0f} ms, p99 "
+            f"{got.lag_p99:.0f} ms"
+        )
+        if report.viewers > 1 and report is not reports[0]:
+            idle, loaded = report.kb_a_viewer(alone)
+            _say(f"    a viewer takes {idle:.0f} kB idle, {loaded:.0f} kB loaded")
 
 
 def _say(text: str) -> None:
