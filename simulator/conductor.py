@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from simulator.errors import NotFoundError, SimulatorError
+from simulator.errors import NobodyError, NotFoundError, SimulatorError
 from simulator.faults.board import FaultRequest, monotonic_ms
 from simulator.scenarios import SCENARIOS
-from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write
+from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order
 
 STEPS_MAX: Final = 10_000
 
@@ -50,11 +50,13 @@ class Pen(Protocol):
 class _Run:
     """A scenario that runs, or ran."""
 
-    def __init__(self, scenario: Scenario, seed: int, now_ms: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, speed: float, now_ms: int) -> None:
         self.scenario = scenario
         self.seed = seed
-        self.steps: Sequence[Step] = sorted(scenario.steps(seed), key=lambda step: step.at_ms)
+        self.speed = speed
+        self.steps: Sequence[Step] = in_order(scenario, seed, speed)
         self.started_ms = now_ms
+        self.ended_ms: int | None = None
         self.done = 0
         self.says = ""
         self.state: State = "running"
@@ -63,10 +65,13 @@ class _Run:
             msg = f"{scenario.name} has more than {STEPS_MAX} steps for the seed {seed}"
             raise SimulatorError(msg)
 
-    def told(self) -> dict[str, Any]:
+    def told(self, now_ms: int) -> dict[str, Any]:
         return {
             "name": self.scenario.name,
+            "doc": self.scenario.doc,
             "seed": self.seed,
+            "speed": self.speed,
+            "elapsed_ms": (now_ms if self.ended_ms is None else self.ended_ms) - self.started_ms,
             "state": self.state,
             "step": self.done,
             "steps": len(self.steps),
@@ -98,16 +103,16 @@ class Conductor:
         self._run: _Run | None = None
         self._thread: threading.Thread | None = None
 
-    def known(self) -> list[dict[str, str]]:
+    def known(self) -> list[dict[str, object]]:
         """Every scenario that there is."""
-        return [{"name": one.name, "doc": one.doc} for one in self._scenarios.values()]
+        return [one.told() for one in self._scenarios.values()]
 
-    def run(self, name: str, seed: int) -> dict[str, Any]:
-        """Begin a scenario.
+    def run(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
+        """Begin a scenario, ``speed`` times as fast.
 
         Raises:
             NotFoundError: there is none of that name.
-            SimulatorError: one is running, or has too many steps.
+            SimulatorError: one is running, or has too many steps, or can't be that fast.
 
         """
         scenario = self._scenarios.get(name)
@@ -119,25 +124,25 @@ class Conductor:
             if self._run is not None and self._run.state == "running":
                 msg = f"{self._run.scenario.name} is running; stop it first"
                 raise SimulatorError(msg)
-            run = self._run = _Run(scenario, seed, self._clock_ms())
+            run = self._run = _Run(scenario, seed, speed, self._clock_ms())
             self._thread = threading.Thread(
                 target=self._conduct, args=(run,), name="scenario", daemon=True
             )
             self._thread.start()
-            told = run.told()
+            told = run.told(self._clock_ms())
         self._announce()
         return told
 
     def told(self) -> dict[str, Any] | None:
         """The scenario that runs or ran last; None before the first."""
         with self._changed:
-            return None if self._run is None else self._run.told()
+            return None if self._run is None else self._run.told(self._clock_ms())
 
     def stop(self) -> dict[str, Any] | None:
         """End the scenario that runs, and heal everything; what became of it."""
         with self._changed:
             if self._run is not None and self._run.state == "running":
-                self._run.state = "stopped"
+                self._run.state, self._run.ended_ms = "stopped", self._clock_ms()
                 self._changed.notify_all()
             thread = self._thread
         if thread is not None:
@@ -172,7 +177,9 @@ class Conductor:
 
     def _do(self, action: Action) -> None:
         if isinstance(action, Inject):
-            self._switches.switch_on(action.fault)
+            # The viewer on the screen of a demo is nobody's to kill; one may be just starting.
+            with contextlib.suppress(NobodyError):
+                self._switches.switch_on(action.fault)
         elif isinstance(action, Write):
             (self._pen.resume if action.running else self._pen.pause)()
         elif isinstance(action, Heal) and not action.name:
@@ -191,7 +198,7 @@ class Conductor:
     def _end(self, run: _Run, state: State, error: str = "") -> None:
         with self._changed:
             if run.state == "running":
-                run.state, run.error = state, error
+                run.state, run.error, run.ended_ms = state, error, self._clock_ms()
         self._announce()
 
 

@@ -11,7 +11,7 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``GET /simulator/types`` | every fault that there is, with its attributes |
 | ``POST /simulator/heal``, ``DELETE /simulator/faults`` | heals all |
 | ``GET /simulator/scenarios`` | every scenario that there is |
-| ``POST /simulator/scenarios/NAME`` | runs one; ``{"seed": N}`` |
+| ``POST /simulator/scenarios/NAME`` | runs one; ``{"seed": N, "speed": X}`` |
 | ``GET``, ``DELETE /simulator/scenario`` | the one that runs or ran last; stops it |
 | ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: a viewer that faults may kill |
 | ``DELETE /simulator/viewers/PID`` | takes it back (204) |
@@ -48,6 +48,7 @@ from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.forwarder import Forwarder
 from simulator.ledger import Ledger, as_json
+from simulator.scenarios.base import SPEED_MAX
 from simulator.viewers import Viewers
 from simulator.workload import Workload
 from simulator.writer import Writer
@@ -104,6 +105,7 @@ class _WorkloadRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class _RunRequest(msgspec.Struct, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=SEED_MAX)] = 1
+    speed: Annotated[float, Meta(ge=1, le=SPEED_MAX)] = 1.0
 
 
 class _ViewerRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -195,7 +197,7 @@ class Control:
 
     def _run(self, request: Request, name: str) -> Response:
         asked = _body(request, _RunRequest) if request.content_length else _RunRequest()
-        return _json(self._parts.conductor.run(name, asked.seed))
+        return _json(self._parts.conductor.run(name, asked.seed, asked.speed))
 
     def _scenario(self, request: Request) -> Response:
         conductor = self._parts.conductor
@@ -221,7 +223,10 @@ class Control:
         if request.method == "POST":
             (writer.resume if _body(request, _WorkloadRequest).running else writer.pause)()
             self._parts.changes.announce()
-        return _json({"running": writer.is_running, "accepted": len(self._parts.ledger)})
+        # Asked first: what is not idle now may be accepted in the next moment.
+        is_idle = writer.is_idle
+        accepted = len(self._parts.ledger)
+        return _json({"running": writer.is_running, "idle": is_idle, "accepted": accepted})
 
     def _ledger(self, request: Request) -> Response:
         del request

@@ -9,3 +9,7 @@ class SimulatorError(Exception):
 
 class NotFoundError(SimulatorError):
     """No fault, or no page of the control API, has that name."""
+
+
+class NobodyError(SimulatorError):
+    """There is nobody whom the fault could hit."""

@@ -63,7 +63,8 @@ class SimulatorConfig(NamedTuple):
     ``rate`` is in events a second; ``port`` is the viewers' one. With ``while_held``, a file,
     the simulator ends as soon as nobody holds a lock on that file. ``journal`` is the file that
     the forwarder keeps its journal in, ``clock`` one that it reads its clock's error from: where
-    they are given, faults may touch them.
+    they are given, faults may touch them. With ``is_live`` a subscription filter sends events
+    to a Kinesis stream.
     """
 
     seed: int = 1
@@ -78,6 +79,7 @@ class SimulatorConfig(NamedTuple):
     while_held: Path | None = None
     journal: Path | None = None
     clock: Path | None = None
+    is_live: bool = True
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
@@ -286,9 +288,13 @@ class Simulator:
             *("--group", self._config.group),
             *("--region", self._config.region),
             # Unpatched moto would send other ids, and from within PutLogEvents.
-            *(("--live-stream", LIVE_STREAM) if self._config.mode == "faithful" else ()),
+            *(("--live-stream", LIVE_STREAM) if self._is_live else ()),
             *("--while-held", str(held)),
         ]
+
+    @property
+    def _is_live(self) -> bool:
+        return self._config.is_live and self._config.mode == "faithful"
 
     def _environment(self) -> dict[str, str]:
         """Nothing of a real account reaches the simulated one, and no proxy stands between."""

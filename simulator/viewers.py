@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from simulator.errors import NotFoundError, SimulatorError
+from simulator.errors import NobodyError, NotFoundError, SimulatorError
 
 VIEWERS_MAX: Final = 100
 _PID_MAX: Final = (1 << 31) - 1
@@ -70,7 +70,7 @@ class Viewers:
         """SIGKILL that share (0..1) of them; how many.
 
         Raises:
-            SimulatorError: there are none.
+            NobodyError: there are none.
 
         """
         rng = Random(seed)  # noqa: S311 - a simulation
@@ -78,7 +78,7 @@ class Viewers:
         with self._lock:
             if not self._descriptors:
                 msg = "no viewer was handed over: this fault is for scenarios, which start theirs"
-                raise SimulatorError(msg)
+                raise NobodyError(msg)
             for pid, descriptor in tuple(self._descriptors.items()):
                 if rng.random() >= share:
                     continue

@@ -60,6 +60,7 @@ class Writer:
         self._wake = threading.Event()
         self._open = threading.Event()
         self._running = True
+        self._busy = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.past_written = threading.Event()
 
@@ -67,6 +68,12 @@ class Writer:
     def is_running(self) -> bool:
         """Whether the executions write; what faults want written is written all the same."""
         return self._running
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being written or waits to be."""
+        # In this order: what waits is counted as busy before it is taken.
+        return self._extras.empty() and not self._busy
 
     def start(self) -> None:
         """Import boto3, the slow part, and wait for ``open``."""
@@ -137,6 +144,13 @@ class Writer:
             client.close()
 
     def _write_due(self, client: CloudWatchLogsClient) -> None:
+        self._busy = True
+        try:
+            self._write_all(client)
+        finally:
+            self._busy = False
+
+    def _write_all(self, client: CloudWatchLogsClient) -> None:
         now_ms = self._now_ms()
         due = self._workload.due(now_ms)
         if self._running:

@@ -49,6 +49,12 @@ cloudwatch_option = click.option(
     help="Executions that run at once.",
 )
 @cloudwatch_option
+@click.option(
+    "--live/--no-live",
+    default=True,
+    show_default=True,
+    help="Whether a subscription filter sends events to a stream; else there are polls alone.",
+)
 @while_held_option
 def command(
     *,
@@ -57,6 +63,7 @@ def command(
     rate: float,
     executions: int,
     cloudwatch: str,
+    live: bool,
     while_held: Path | None,
 ) -> int:
     """Run a simulated CloudWatch with a forwarder; one JSON line says where they are.
@@ -83,6 +90,7 @@ def command(
             while_held=while_held,
             journal=folder.journal,
             clock=folder.clock,
+            is_live=live,
         )
         try:
             ended_by = run(config, forwarder_command(folder, config.group), announce)

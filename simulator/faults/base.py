@@ -149,7 +149,7 @@ class ProgramsLever(Protocol):
         """SIGKILL that share of the viewers that were handed over.
 
         Raises:
-            SimulatorError: there are none.
+            NobodyError: there are none.
 
         """
         ...

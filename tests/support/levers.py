@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from simulator.batches import NewEvent
-from simulator.errors import SimulatorError
+from simulator.errors import NobodyError, SimulatorError
 from simulator.faults.base import Levers
 from simulator.toxics import Strain
 
@@ -17,6 +17,7 @@ class Remembered:
         self.calls: list[tuple[str, ...]] = []
         self.composed: list[Callable[[int, Sequence[str]], Iterable[NewEvent]]] = []
         self.broken = False
+        self.nobody = False
 
     def _note(self, *call: str) -> None:
         self.calls.append(call)
@@ -67,6 +68,9 @@ class Remembered:
     def kill_viewers(self, share: float, seed: int) -> None:
         del seed
         self._note("kill", f"{share:g}")
+        if self.nobody:
+            msg = "no viewer was handed over"
+            raise NobodyError(msg)
 
     def set_clock(self, owner: str, offset_ms: int) -> None:
         self._note("clock", owner, str(offset_ms))

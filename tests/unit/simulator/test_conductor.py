@@ -89,6 +89,24 @@ def test_every_step_is_done_in_the_order_of_times() -> None:
     assert rig.pen.words == ["pause", "resume"]
 
 
+def test_it_can_run_faster() -> None:
+    rig = Rig(Step(0, CABLE), Step(20_000))
+    assert rig.conductor.run("tried", 5, 100)["ends_ms"] == 200
+    told = rig.until(state="done")
+    assert told["speed"] == 100
+    assert told["elapsed_ms"] >= 200
+    with pytest.raises(SimulatorError, match="speed must be"):
+        rig.conductor.run("tried", 5, 0.5)
+
+
+def test_that_there_is_nobody_to_kill_is_no_failure() -> None:
+    rig = Rig(Step(0, Inject(FaultRequest(type="viewer_crash"))), Step(0, CABLE))
+    rig.levers.nobody = True
+    rig.conductor.run("tried", 1)
+    assert rig.until(state="done")["step"] == 2
+    assert rig.levers.calls == [("kill", "1"), PULL, PLUG]
+
+
 def test_whatever_it_leaves_behind_is_healed() -> None:
     rig = Rig(Step(0, CABLE), Step(0, Write(running=False)))
     rig.conductor.run("tried", 1)
@@ -137,7 +155,8 @@ def test_a_healing_that_fails_is_said() -> None:
 
 def test_what_there_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
-    assert rig.conductor.known() == [{"name": "tried", "doc": "For this test."}]
+    (known,) = rig.conductor.known()
+    assert (known["name"], known["doc"], known["story"]) == ("tried", "For this test.", "")
     with pytest.raises(NotFoundError, match="no scenario is called 'x'; there are: tried"):
         rig.conductor.run("x", 1)
     monkeypatch.setattr(conductor, "STEPS_MAX", 0)

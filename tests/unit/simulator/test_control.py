@@ -98,7 +98,10 @@ def test_not_everybody_can_wait(parts: Parts, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_scenario_is_run_and_stopped(client: Client) -> None:
     known = said(client.get("/simulator/scenarios"))
-    assert known == [{"name": "cable", "doc": "The cable is out for a day."}]
+    assert [(one["name"], one["doc"]) for one in known] == [
+        ("cable", "The cable is out for a day.")
+    ]
+    assert known[0]["setup"]["expects"] == "clean"
     assert said(client.get("/simulator/scenario")) is None
     run = said(client.post("/simulator/scenarios/cable", data=b'{"seed": 7}'))
     assert (run["name"], run["seed"], run["state"]) == ("cable", 7, "running")
@@ -228,10 +231,10 @@ def test_executions_seed_and_types_are_told(client: Client) -> None:
 
 def test_the_workload_is_paused_and_resumed(client: Client, parts: Parts) -> None:
     accepted = len(parts.ledger)
-    running = {"running": True, "accepted": accepted}
+    running = {"running": True, "idle": True, "accepted": accepted}
     assert said(client.get("/simulator/workload")) == running
     pause = client.post("/simulator/workload", data=json.dumps({"running": False}))
-    assert said(pause) == {"running": False, "accepted": accepted}
+    assert said(pause) == {"running": False, "idle": True, "accepted": accepted}
     resume = client.post("/simulator/workload", data=json.dumps({"running": True}))
     assert said(resume) == running
     said(client.post("/simulator/workload", data="{}"), 400)

@@ -81,7 +81,16 @@ BODIES: Final[dict[str, list[object]]] = {
         [],
     ],
     "/simulator/workload": [{"running": True}, {"running": 1}, {}, {"running": True, "more": 1}],
-    "/simulator/scenarios/{name}": [{}, {"seed": 0}, {"seed": -1}, {"seed": "1"}, {"more": 1}, 1],
+    "/simulator/scenarios/{name}": [
+        {},
+        {"seed": 0, "speed": 20},
+        {"speed": 0.5},
+        {"speed": 101},
+        {"seed": -1},
+        {"seed": "1"},
+        {"more": 1},
+        1,
+    ],
 }
 
 

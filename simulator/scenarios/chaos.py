@@ -1,0 +1,162 @@
+"""``chaos``: everything, at random, from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Final
+
+from simulator.faults.board import FaultRequest
+from simulator.scenarios.base import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    Inject,
+    Scenario,
+    Setup,
+    Step,
+    heal,
+    say,
+)
+
+FAULTS_EACH: Final = (8, 14)
+"""How many faults a seed draws, least and most; each at most once."""
+
+BEGIN_MS: Final = 50_000
+"""Faults begin before this."""
+
+LASTS_MS: Final = (2_000, 12_000)
+"""How long a fault lasts that has no end of its own."""
+
+HEALED_MS: Final = 62_000
+END_MS: Final = 64_000
+
+Range = tuple[int, int]
+
+_NETWORK: Final[Mapping[str, Mapping[str, Range]]] = {
+    "disconnect": {"down_ms": (200, 10_000)},
+    "latency": {"latency_ms": (20, 2_000), "jitter_ms": (0, 2_000)},
+    "bandwidth": {"rate_kbps": (200, 5_000)},
+    "reset_peer": {"after_bytes": (10_000, 300_000)},
+    "limit_data": {"after_bytes": (10_000, 300_000)},
+    "blackhole": {"for_ms": (1_000, 12_000)},
+    # A viewer comes back after it; after some others it rightly does not.
+    "close": {"code": (4001, 4001)},
+    "drop_frame": {},
+    "duplicate_frame": {},
+    "reorder_frame": {},
+    "mute_heartbeat": {"for_ms": (1_000, 12_000)},
+    "stall_reader": {"for_ms": (1_000, 12_000)},
+    "block_upgrade": {"for_ms": (2_000, 12_000)},
+    "storm": {"clients": (5, 25)},
+}
+_CLOUDWATCH: Final[Mapping[str, Mapping[str, Range]]] = {
+    "visibility_delay": {"delay_ms": (1_000, 15_000), "jitter_ms": (0, 1_000)},
+    "throttle": {"rate": (0, 3), "for_ms": (2_000, 10_000)},
+    "server_error": {"in_a_row": (1, 4), "for_ms": (2_000, 12_000)},
+    "slow_response": {"delay_ms": (200, 4_000), "for_ms": (2_000, 12_000)},
+    "truncated_response": {"for_ms": (2_000, 12_000)},
+    "empty_page": {"for_ms": (2_000, 12_000)},
+    "short_page": {"events": (3, 500), "for_ms": (2_000, 12_000)},
+    "repeat_token": {"for_ms": (2_000, 12_000)},
+    "expire_token": {"every_ms": (500, 4_000)},
+    "flap": {"period_ms": (1_000, 4_000), "for_ms": (2_000, 12_000)},
+    "unreachable": {"for_ms": (1_000, 10_000)},
+    "retention_expire": {},
+    "group_recreated": {},
+}
+_LIVE_PATH: Final[Mapping[str, Mapping[str, Range]]] = {
+    "subscription_delay": {"delay_ms": (500, 10_000), "for_ms": (2_000, 12_000)},
+    "subscription_duplicate": {"after_ms": (0, 2_000), "for_ms": (2_000, 12_000)},
+    "subscription_reorder": {"within_ms": (100, 4_000), "for_ms": (2_000, 12_000)},
+    "subscription_skip": {"for_ms": (2_000, 12_000)},
+    "subscription_stop": {"for_ms": (2_000, 12_000)},
+}
+_WORKLOAD: Final[Mapping[str, Mapping[str, Range]]] = {
+    "duplicate_timestamps": {"events": (100, 4_000)},
+    "identical_messages": {"events": (2, 300)},
+    "blank_messages": {"events": (1, 30)},
+    "late_events": {"events": (1, 100), "late_ms": (0, 36 * HOUR_MS), "jitter_ms": (0, HOUR_MS)},
+    "future_events": {"events": (1, 50), "ahead_ms": (0, 90 * MINUTE_MS), "jitter_ms": (0, 60_000)},
+    "out_of_order_batches": {"batches": (2, 15), "events": (1, 100), "step_ms": (1, 20_000)},
+    "burst": {"events": (500, 5_000), "span_ms": (0, 20_000)},
+    "huge_event": {"events": (1, 2), "bytes": (100, 700_000)},
+    "new_stream": {"streams": (1, 10), "events": (1, 20)},
+    "terminal_escapes": {"rounds": (1, 3)},
+    "last_words": {"events": (1, 200), "after": (0, 40)},
+}
+_PROGRAMS: Final[Mapping[str, Mapping[str, Range]]] = {
+    "forwarder_crash": {"within_ms": (0, 5_000), "down_ms": (100, 5_000)},
+    "journal_lost": {"down_ms": (100, 4_000)},
+    "journal_rolled_back": {"back_ms": (500, 8_000), "down_ms": (100, 4_000)},
+    "disk_full": {"room_bytes": (0, 200_000), "for_ms": (1_000, 8_000)},
+    "viewer_crash": {},
+    "clock_jump": {
+        "ahead_ms": (0, 5 * MINUTE_MS),
+        "behind_ms": (0, 5 * MINUTE_MS),
+        "for_ms": (1_000, 12_000),
+    },
+}
+
+DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
+    **_NETWORK,
+    **_CLOUDWATCH,
+    **_LIVE_PATH,
+    **_WORKLOAD,
+    **_PROGRAMS,
+}
+"""Every fault, with what each of its attributes is drawn from."""
+
+_WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire"})
+"""Faults that hit, or don't: a share of them would be no fault at times."""
+
+_HEALED_BY_STEP: Final = frozenset(
+    {
+        *("latency", "bandwidth", "reset_peer", "limit_data", "storm", "expire_token"),
+        *("drop_frame", "duplicate_frame", "reorder_frame", "visibility_delay"),
+    }
+)
+"""Faults that have no end of their own."""
+
+_FRAMES: Final = frozenset({"drop_frame", "duplicate_frame", "reorder_frame"})
+
+
+def steps(seed: int) -> Sequence[Step]:
+    """Faults of all kinds, drawn from the seed, side by side."""
+    rng = Random(f"chaos/{seed}")  # noqa: S311 - a simulation
+    found = [say(0, f"Chaos, seed {seed}: what happens now was drawn at random.")]
+    for kind in rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH)):
+        at_ms = rng.randrange(BEGIN_MS)
+        found.append(_draw(rng, kind, at_ms))
+        if kind in _HEALED_BY_STEP:
+            found.append(heal(at_ms + rng.randint(*LASTS_MS), kind))
+    found += [
+        heal(HEALED_MS, says="Everything is healed. Now it must become green, and be it rightly."),
+        say(END_MS, "That was all."),
+    ]
+    return sorted(found, key=lambda step: step.at_ms)
+
+
+def _draw(rng: Random, kind: str, at_ms: int) -> Step:
+    values = {name: rng.randint(*limits) for name, limits in DOSES[kind].items()}
+    if kind == "visibility_delay":
+        values["jitter_ms"] = min(values["jitter_ms"], values["delay_ms"])
+    toxicity = None
+    if kind in _FRAMES:
+        toxicity = round(rng.uniform(0.02, 0.3), 3)
+    elif kind not in _WHOLE:
+        toxicity = rng.choice((1.0, 1.0, round(rng.uniform(0.3, 1.0), 3)))
+    drawn = " ".join(f"{name}={value}" for name, value in values.items())
+    fault = FaultRequest(type=kind, toxicity=toxicity, attributes=values)
+    return Step(at_ms, Inject(fault), f"{kind} {drawn}".rstrip())
+
+
+SCENARIO = Scenario(
+    "chaos",
+    "Faults of every kind at random moments, side by side, from a seed.",
+    steps,
+    Setup(rate=40.0, since_ms=2 * DAY_MS),
+    """Draws some of all faults there are, with random strength, at random moments. Whatever
+    happens, a correct system shows nothing wrong meanwhile, and everything soon after; a seed
+    that shows otherwise does so again.""",
+)
