@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from gapless.errors import GaplessError
+from gapless.errors import GaplessError, say
 from gapless.identity import AwsChoice, group_folder
 from gapless.lifeline import Held, hold, remove_if_free
 from gapless.lockfile import lock_path, owner_of, wait_until_free
 from gapless.processes import READY_WITHIN_S, Part, PartFailedError, start
+from gapless.settings import setting_of
 from gapless.state import state_dir
 
 _LOOK_S: Final = 0.05
@@ -51,6 +52,25 @@ class OwnForwarder:
     def url(self) -> str:
         """Its WebSocket URL."""
         return str(self.ready["websocket"])
+
+    @property
+    def lifecycle(self) -> str | None:
+        """How it knows of the end of an execution; None: not at all."""
+        found = (running(self._journal) or {}).get("lifecycle")
+        return None if found is None else str(found)
+
+    def tell_if_endless(self) -> None:
+        """Tell who waits for the end of an execution if that can't be known.
+
+        Silence is not taken for an end unless somebody says so: a job may be quiet for hours,
+        and would be reported as done.
+        """
+        if self.lifecycle is None:
+            say(
+                f"the forwarder of {self.group} can't know when an execution ends, so tail goes "
+                "on after it: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
+                "the first tail of that log group"
+            )
 
     @property
     def folder(self) -> Path:
@@ -85,11 +105,14 @@ class OwnForwarder:
 
     def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
         """Whether the one started is ready; not so where another command was faster."""
+        # Parts see no settings; this one's can't be said on the command line of tail.
+        lifecycle = setting_of("forward", "lifecycle", os.environ)
         part = start(
             f"the forwarder of {self.group}",
             [
                 *("forward", self.group, "--port", str(port), "--journal", str(self._journal)),
                 *("--while-held", str(self._users), *self._choice.arguments()),
+                *(("--lifecycle", lifecycle) if lifecycle is not None else ()),
             ],
             log=self._journal.with_name("forwarder.log"),
         )

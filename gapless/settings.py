@@ -70,6 +70,22 @@ def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
     }
 
 
+def setting_of(command: str, option: str, env: Mapping[str, str]) -> str | None:
+    """What variables or file set for an option of a command that is not the one that runs.
+
+    Raises:
+        UsageError: the file can't be read, or is no TOML.
+
+    """
+    for variable in (f"GAPLESS_{command}_{option}".upper(), f"GAPLESS_{option}".upper()):
+        if env.get(variable):
+            return env[variable]
+    settings = _read(settings_file(env))
+    own = settings.get(command)
+    value = (own if isinstance(own, dict) else {}).get(option, settings.get(option))
+    return None if value is None else str(value)
+
+
 def _name(key: str) -> str:
     return key.replace("-", "_")
 

@@ -22,6 +22,7 @@ from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
 from gapless.reader import when_reader_leaves
 from gapless.state import state_dir
 from gapless.terminal import left_in_order
+from gapless.unseen import Unseen
 
 if TYPE_CHECKING:
     from tui.controls import Controls
@@ -125,6 +126,8 @@ async def _as_output(viewing: Viewing) -> int:
     )
     # Output saves its cursors itself, once what they stand for is printed.
     engine = make_engine(viewing, _now_ms(), cursors=cursors, saves=False)
+    unseen = Unseen(viewing.executions)
+    engine.on_lines(lambda lines: unseen.saw(line.stream for line in lines))
     out = sys.stdout.fileno()
     printing = asyncio.create_task(Plain(engine, options, out=out, say=say).run())
     loop = asyncio.get_running_loop()
@@ -140,11 +143,15 @@ async def _as_output(viewing: Viewing) -> int:
 
     when_reader_leaves(out, tell)
     try:
-        return await printing
+        code = await printing
     except asyncio.CancelledError:
         if left.is_set():
             return EXIT_DONE
         raise
+    # What a run before this one has shown does not come again.
+    if code == EXIT_DONE and not viewing.resume and (notice := unseen.notice()):
+        say(notice)
+    return code
 
 
 def _is_coloured(color: str) -> bool:

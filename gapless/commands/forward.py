@@ -168,7 +168,8 @@ def _serve(config: Config, lock: LockFile) -> int:
 
     def announce(ready: Ready) -> None:
         line = msgspec.to_builtins(ready)
-        lock.write(line)
+        # Whoever attaches wants to know whether an end will ever be told.
+        lock.write({**line, "lifecycle": config.lifecycle})
         click.echo(json.dumps(line))
         # Whoever started us reads one line; nobody need read more.
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from gapless.errors import UsageError
 from gapless.options import DURATION, PATTERN
-from gapless.settings import add_variables, defaults_of, settings_file
+from gapless.settings import add_variables, defaults_of, setting_of, settings_file
 
 
 @click.command("tail")
@@ -100,3 +100,17 @@ def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         defaults_of(tail, tmp_path / "none")
     with pytest.raises(UsageError, match="cannot read"):
         defaults_of(tail, tmp_path)
+
+
+def test_a_setting_of_another_command(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    env = {"GAPLESS_CONFIG": str(path)}
+    path.write_text('other = 1\nlifecycle = "idle:1m"\n', encoding="utf-8")
+    assert setting_of("forward", "lifecycle", env) == "idle:1m"
+    assert setting_of("forward", "retain", env) is None
+    path.write_text('lifecycle = "idle:1m"\n[forward]\nlifecycle = "idle:2m"\n', encoding="utf-8")
+    assert setting_of("forward", "lifecycle", env) == "idle:2m"
+    env["GAPLESS_LIFECYCLE"] = "idle:3m"
+    assert setting_of("forward", "lifecycle", env) == "idle:3m"
+    env["GAPLESS_FORWARD_LIFECYCLE"] = "idle:4m"
+    assert setting_of("forward", "lifecycle", env) == "idle:4m"

@@ -1,0 +1,119 @@
+"""Executions as a user meets them: listed, followed from their first line, and their end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.moto_server import RawMoto, raw_moto
+from tests.support.parts import WAIT_S, Part, Viewer, clean_environment, forwarder
+from tests.support.writing import Ledger, now_ms
+
+A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
+RULE = "pattern:state=(?P<FAILED>failed)"
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(moto: RawMoto, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Executions that began three hours ago, before anybody watched."""
+    one = Ledger(moto, "/jobs/" + request.node.name[-30:].strip("_-[]"), STREAMS)
+    began_ms = now_ms() - 3 * 3_600_000
+    for stream in STREAMS:
+        one.put(stream, [(began_ms + i * 1000, f"line {i} of {stream}") for i in range(200)])
+    yield one
+    one.close()
+
+
+def aws(moto: RawMoto) -> tuple[str, ...]:
+    return ("--endpoint-url", moto.url, "--region", "us-east-1")
+
+
+def written(ledger: Ledger, *streams: str) -> list[str]:
+    ordered = sorted(ledger.accepted, key=lambda one: one[1])
+    return [message for stream, _, message in ordered if stream in streams]
+
+
+def test_who_connects_late_gets_one_or_many_from_their_first_line(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    with forwarder(ledger.group, ledger.moto.url, tmp_path, "--lifecycle", RULE) as part:
+        url = part.ready()["websocket"]
+        both = ("--execution", "aaaa", "--execution", "bbbb")
+        with (
+            Viewer(url, "--execution", "aaaa", state=tmp_path, name="one") as one,
+            Viewer(url, *both, state=tmp_path, name="many") as many,
+        ):
+            one.wait_shown(200)
+            many.wait_shown(400)
+            ledger.put(A, [(now_ms(), "state=failed")])
+            assert one.process.wait(WAIT_S) == 5
+            ledger.put(B, [(now_ms(), "state=failed")])
+            assert many.process.wait(WAIT_S) == 5
+            one.out.wait_end()
+            many.out.wait_end()
+            assert [line["message"] for line in one.shown()] == written(ledger, A)
+            assert sorted(line["message"] for line in many.shown()) == sorted(written(ledger, A, B))
+        listed = subprocess.run(
+            [sys.executable, "-m", "gapless", "executions", url, "--json"],
+            env=clean_environment(tmp_path, credentials=False),
+            capture_output=True,
+            timeout=90,
+            check=True,
+        ).stdout
+    rows = {one["execution"]: (one["status"], one["count"]) for one in json.loads(listed)}
+    assert rows["aaaa"] == rows["bbbb"] == ("FAILED", 201)
+
+
+def test_a_groups_own_forwarder_takes_its_lifecycle_from_the_settings(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.put(C, [(now_ms() - 1_000, "state=failed")])
+    done = tail(ledger, tmp_path, "--execution", "cccc", GAPLESS_LIFECYCLE=RULE)
+    assert (done.returncode, done.stderr) == (5, "")
+    assert len(done.stdout.splitlines()) == 201
+
+
+def test_where_the_end_can_not_be_known_it_is_said(ledger: Ledger, tmp_path: Path) -> None:
+    arguments = ("tail", ledger.group, "--execution", "aaaa", "--output", "raw")
+    with Part(*arguments, *aws(ledger.moto), state=tmp_path) as part:
+        part.out.wait_for(200, "lines")
+        [said] = part.err.so_far()
+        assert part.end() != 0
+    assert "set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s" in said
+
+
+def test_an_execution_that_there_is_not(ledger: Ledger, tmp_path: Path) -> None:
+    done = tail(ledger, tmp_path, "--execution", "zzzz", "--execution", "bbbb", "--no-follow")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 200
+    assert done.stderr.startswith("gapless: nothing of execution 'zzzz' was seen")
+    assert done.stderr.count("\n") == 1
+
+
+def tail(
+    ledger: Ledger, state: Path, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """``gapless tail`` of the log group itself, to its end."""
+    command = ("tail", ledger.group, "--output", "raw", *arguments, *aws(ledger.moto))
+    return subprocess.run(
+        [sys.executable, "-m", "gapless", *command],
+        env=clean_environment(state, settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
