@@ -10,6 +10,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from gapless.errors import EXIT_FAILURE
 from tui.app import ViewerApp
+from tui.choices import Catalogue
 from tui.controls import Controls
 from tui.format import rule_text
 from tui.ports import ViewerEngine
@@ -51,9 +52,12 @@ class ScreenApp(ViewerApp):
         exclude: Sequence[str] = (),
         level: str | None = None,
         keep: Path | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
         """As ``ViewerApp``, with the filters of the command line."""
-        super().__init__(engine, title=title, controls=controls, keep=keep)
+        super().__init__(engine, title=title, controls=controls, keep=keep, catalogue=catalogue)
+        self.notice = ""
+        """What is told as soon as there is a screen."""
         self.fault: Exception | None = None
         """What went wrong in the application itself."""
         self._include = include
@@ -68,6 +72,8 @@ class ScreenApp(ViewerApp):
     def on_ready(self) -> None:
         """Begin with the filters, as chips that can be taken off."""
         self.filter_by(self._include, self._exclude, self._level)
+        if self.notice:
+            self._say(self.notice)
 
     def told(self, rules: Sequence[Rule]) -> None:
         """What came since the last run is said aloud: its rule is often far above the newest."""

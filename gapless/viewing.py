@@ -19,12 +19,15 @@ import msgspec
 
 from gapless import skeleton
 from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
+from gapless.opening import on_and_on
 from gapless.reader import when_reader_leaves
 from gapless.state import state_dir
 from gapless.terminal import left_in_order
 from gapless.unseen import Unseen
 
 if TYPE_CHECKING:
+    from gapless.opening import Opener
+    from tui.choices import Choice
     from tui.controls import Controls
     from tui.engine import Engine
     from tui.goal import Outcome
@@ -40,6 +43,8 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     key: str
     """What a saved cursor of it is found by: stays the same when the port does not."""
+    executions: tuple[str, ...] | None = None
+    """Of this target alone; None: those of the viewing."""
 
 
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +70,8 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     color: Literal["auto", "always", "never"] = "auto"
     token: str | None = None
     title: str = ""
+    notice: str = ""
+    """What is told as soon as there is a screen."""
     control: str | None = None
     """The control URL of the simulator whose faults the screen's keys switch."""
 
@@ -88,8 +95,12 @@ def load_viewer(*, for_screen: bool = True) -> None:
     import tui.engine  # noqa: F401, PLC0415 - websockets likewise
 
 
-def watch(viewing: Viewing) -> int:
+def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     """Watch until it is done or somebody ends it; the exit code.
+
+    Args:
+        viewing: What, and how.
+        opener: Opens what is chosen on the screen instead.
 
     Raises:
         GaplessError: it can't connect, or what it has is not complete.
@@ -97,7 +108,7 @@ def watch(viewing: Viewing) -> int:
     """
     if viewing.is_on_screen:
         with left_in_order():
-            return asyncio.run(_on_screen(viewing))
+            return on_and_on(viewing, opener, lambda one: asyncio.run(_on_screen(one, opener)))
     skeleton.leave()
     return asyncio.run(_as_output(viewing))
 
@@ -161,7 +172,8 @@ def _is_coloured(color: str) -> bool:
     return color == "always"
 
 
-async def _on_screen(viewing: Viewing) -> int:
+async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Choice, ...]:
+    """The exit code, or what is to be opened next."""
     from gapless.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
 
     engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
@@ -173,7 +185,9 @@ async def _on_screen(viewing: Viewing) -> int:
         exclude=viewing.exclude,
         level=viewing.level,
         keep=_kept(viewing),
+        catalogue=None if opener is None else opener.catalogue(viewing),
     )
+    app.notice = viewing.notice
     async with _tasks(
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
@@ -184,6 +198,8 @@ async def _on_screen(viewing: Viewing) -> int:
     _write_record(engine, viewing)
     if app.fault is not None:
         raise app.fault
+    if app.chosen:
+        return app.chosen
     return _code(engine.outcome, app.return_code or EXIT_DONE)
 
 
@@ -204,10 +220,20 @@ def make_engine(
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
-    specs = [_spec(viewing, target, wanted, cursors, shows=saves) for target in viewing.targets]
+    specs = [
+        _spec(viewing, target, _wanted(target, wanted), cursors, shows=saves)
+        for target in viewing.targets
+    ]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
     return Engine(specs, goal=goal, cursors=cursors if saves else None)
+
+
+def _wanted(target: Watched, wanted: Filter) -> Filter:
+    """What is wanted of a target: where executions of it were chosen, those alone."""
+    if target.executions is None:
+        return wanted
+    return msgspec.structs.replace(wanted, streams=(), executions=target.executions, prefixes=())
 
 
 def _code(outcome: Outcome | None, code: int) -> int:
@@ -295,7 +321,9 @@ def _kept(viewing: Viewing) -> Path | None:
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
-    return kept.path_of(folder, [(one.key, one.group) for one in viewing.targets], wanted)
+    names = ["\n".join((one.key, *(one.executions or ()))) for one in viewing.targets]
+    groups = [one.group for one in viewing.targets]
+    return kept.path_of(folder, list(zip(names, groups, strict=True)), wanted)
 
 
 def _spec(
@@ -335,7 +363,8 @@ def _controls(viewing: Viewing) -> Controls | None:
 
 
 def _title(viewing: Viewing) -> str:
-    return viewing.title or " · ".join(target.name for target in viewing.targets)
+    names = [" ".join((one.name, *(one.executions or ()))) for one in viewing.targets]
+    return viewing.title or " · ".join(names)
 
 
 def _now_ms() -> int:

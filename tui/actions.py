@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from textual.app import App
-
 from tui import figures
+from tui.choices import Catalogue, Choice
 from tui.controls import CABLE, Controls, ControlsError
 from tui.finding import Finding
 from tui.format import TimeMode
 from tui.going import Going
-from tui.palette import Palette
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Line, Row
 from tui.saving import Saving, messages
 from tui.side import Side
 from tui.streaming import Streaming
+from tui.themed import ThemedApp
 from tui.widgets.fault_panel import FaultPanel
 from tui.widgets.help_panel import HelpPanel
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.log_view import LogView
+from tui.widgets.picker import Picker
 from tui.widgets.prompt import Check, Kind, Prompt
 from tui.window import Motion
 
@@ -32,16 +32,17 @@ COPY_BYTES_MAX: Final = 512 << 10
 """What is copied at once: as base64 it still fits into tmux's buffer of 1 MiB."""
 
 
-class Actions(App[None]):
+class Actions(ThemedApp):
     """The actions of ``bindings.KEYS``; ``ViewerApp`` makes the parts that they speak to."""
 
     log_view: LogView
+    chosen: tuple[Choice, ...]
+    _catalogue: Catalogue | None
     _controls: Controls | None
     _engine: ViewerEngine
     _finding: Finding
     _going: Going
     _keys: KeyBar
-    _palette: Palette
     _plotting: Plotting
     _prompt: Prompt
     _saving: Saving
@@ -232,6 +233,21 @@ class Actions(App[None]):
         """The simulator's faults."""
         if self._controls is not None:
             self.push_screen(FaultPanel(self._palette, self._controls))
+
+    def action_open(self) -> None:
+        """Choose what to watch next."""
+        if self._catalogue is None:
+            self._say("there is nothing else to open here")
+            return
+        _, zone = self._now()
+        picker = Picker(self._palette, self._catalogue, zone=zone, ascii_only=self._ascii_only)
+        self.push_screen(picker, self._opened)
+
+    def _opened(self, chosen: tuple[Choice, ...] | None) -> None:
+        """Watch that instead: whoever runs the viewer sees to it."""
+        if chosen:
+            self.chosen = chosen
+            self.exit()
 
     def action_reconnect(self) -> None:
         """Try now."""

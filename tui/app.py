@@ -8,7 +8,6 @@ what is shown (``window``, ``view``, ``headline``) or about looks (``format``, `
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, tzinfo
@@ -22,10 +21,11 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui import environment, figures, headline, kept, themes
+from tui import environment, figures, headline, kept
 from tui.actions import Actions
 from tui.bindings import available, textual_bindings
 from tui.bookmarks import Bookmarks
+from tui.choices import Catalogue, Choice
 from tui.chunks import Chunk, chunk
 from tui.controls import Controls
 from tui.ending import Ending
@@ -35,7 +35,6 @@ from tui.going import Going
 from tui.harmless import harmless
 from tui.levels import level_of
 from tui.naming import title as named
-from tui.palette import Depth, Palette, Tones
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Change
@@ -87,6 +86,7 @@ class ViewerApp(Actions):
         clock: Callable[[], int] = _now_ms,
         zone: tzinfo | None = None,
         keep: Path | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
         """A screen for an engine, which it starts and stops.
 
@@ -98,23 +98,18 @@ class ViewerApp(Actions):
             clock: the time in ms since the Unix epoch.
             zone: of local times; by default the machine's.
             keep: the file in which the view is kept for the next run; None: nowhere.
+            catalogue: finds out what else there is to open.
 
         """
-        no_color = "NO_COLOR" in os.environ
-        super().__init__(ansi_color=True if no_color else None)
+        super().__init__(theme)
         self.title = title
+        self.chosen: tuple[Choice, ...] = ()
+        """What is to be opened next, where the viewer ended with such a choice."""
         self._engine = engine
         self._controls = controls
+        self._catalogue = catalogue
         self._clock = clock
         self._zone = zone or environment.local_zone()
-        self._ascii_only = environment.is_ascii_only()
-        self.set_class(self._ascii_only, "-ascii")
-        for one in (themes.DARK, themes.LIGHT):
-            self.register_theme(one)
-        own = themes.LIGHT.name if environment.is_light() else themes.DARK.name
-        chosen = theme or os.environ.get("TEXTUAL_THEME") or own
-        self.theme = "ansi-dark" if no_color else chosen
-        self._palette = self._mix()
         columns = Columns(zone=self._zone, ascii_only=self._ascii_only)
         timeline = engine.timeline
         view = View(timeline)
@@ -283,11 +278,6 @@ class ViewerApp(Actions):
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:
         self.run_worker(work, group=name, exclusive=True)
-
-    def _mix(self) -> Palette:
-        tones = Tones.of(self.get_css_variables(), dark=self.current_theme.dark)
-        depth: Depth = "ansi" if self.native_ansi_color else "full"
-        return Palette(tones, "none" if self.no_color else depth, ascii_only=self._ascii_only)
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()

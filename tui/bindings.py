@@ -143,6 +143,8 @@ KEYS: Final[tuple[Key, ...]] = (
         departs="less goes to a percentage"),
     Key("F2", "switch the simulator's faults", NETWORK, (Act("f2", "faults", "Faults"),),
         label="faults", footer=7, controls=True),
+    Key("o", "open other log groups or executions, several at once", NETWORK,
+        (Act("o", "open", "Open"),), departs="less writes a log file; lnav goes on within an operation"),
     Key("c", "connection panel: history, marks, what was recovered", NETWORK,
         (Act("c", "connection", "Connection panel"),), label="connection", footer=8),
     Key("r", "reconnect now, without waiting", NETWORK,

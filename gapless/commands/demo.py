@@ -15,6 +15,7 @@ import click
 
 from gapless.commands.simulate import cloudwatch_option, seed_option
 from gapless.lifeline import hold
+from gapless.opening import SameOpener
 from gapless.options import DURATION
 from gapless.processes import Part, start
 from gapless.state import state_dir
@@ -54,14 +55,13 @@ def command(*, seed: int, connect_after: int | None, cloudwatch: str) -> int:
         ready = _ready(part)
         if connect_after is not None:
             _count_down(connect_after, part)
-        code = watch(
-            Viewing(
-                targets=(_watched(ready),),
-                # The executions have been running for a while when the simulator starts.
-                since=started_ms - DEFAULT_PAST_MS,
-                control=str(ready["control"]),
-            )
+        viewing = Viewing(
+            targets=(_watched(ready),),
+            # The executions have been running for a while when the simulator starts.
+            since=started_ms - DEFAULT_PAST_MS,
+            control=str(ready["control"]),
         )
+        code = watch(viewing, SameOpener(viewing))
         if not part.is_running:
             raise part.failure()
     return code

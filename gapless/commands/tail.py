@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
-from gapless.errors import UsageError
+from gapless.errors import EXIT_DONE, UsageError
 from gapless.identity import AwsChoice
 from gapless.options import (
     DURATION,
@@ -24,7 +25,7 @@ from gapless.options import (
     aws_choice,
     aws_options,
 )
-from gapless.targets import GroupTarget, Target
+from gapless.targets import GroupTarget, Target, parse_target
 
 if TYPE_CHECKING:
     from gapless.viewing import Watched
@@ -107,15 +108,30 @@ def command(
     """
     choice = aws_choice(profile, region, endpoint_url)
     if not targets:
-        return _offer(choice)
+        _check_terminal(options)
     token = _token(token_file)
     _check_record(options["record"])
-    from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - only once it is clear what
+    from gapless.opening import TargetOpener, pick  # noqa: PLC0415 - only once it is clear what
+    from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - likewise
 
+    load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
+
+    def open_target(stack: contextlib.ExitStack, target: str) -> Watched:
+        return _watched(stack, parse_target(target), choice, load)
+
+    viewing = Viewing(targets=(), token=token, **options)
+    opener = TargetOpener(viewing, open_target, choice, token_file)
     with contextlib.ExitStack() as stack:
-        load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
-        watched = tuple(_watched(stack, target, choice, load) for target in targets)
-        return watch(Viewing(targets=watched, token=token, **options))
+        if targets:
+            watched = tuple(_watched(stack, target, choice, load) for target in targets)
+            viewing = msgspec.structs.replace(viewing, targets=watched)
+        elif chosen := pick(choice):
+            wanted = {name: options[name] for name in ("executions", "streams", "prefixes")}
+            opened = stack.enter_context(opener.open(viewing, chosen))
+            viewing = msgspec.structs.replace(opened, **wanted)
+        else:
+            return EXIT_DONE
+        return watch(viewing, opener)
 
 
 def _token(path: Path | None) -> str | None:
@@ -157,11 +173,14 @@ def _watched(
     return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}")
 
 
-def _offer(choice: AwsChoice) -> int:
-    """Without a target: on a terminal, what there is to watch."""
-    hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
-    if sys.stdout.isatty():
-        from gapless.commands.groups import print_groups  # noqa: PLC0415 - boto3 is slow to import
+def _check_terminal(options: dict[str, Any]) -> None:
+    """Without a target there must be a terminal to pick one on.
 
-        print_groups(choice, None, as_json=False)
-    raise UsageError(hint)
+    Raises:
+        UsageError: there is none, or output was asked for.
+
+    """
+    is_on_screen = options["follow"] and not options["output"]
+    if not (is_on_screen and sys.stdout.isatty() and sys.stdin.isatty()):
+        hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
+        raise UsageError(hint)

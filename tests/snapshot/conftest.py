@@ -8,6 +8,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
 
+from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine
 from tests.support.scenes import NOW_MS
 from tests.support.screen import running
@@ -27,9 +28,12 @@ def picture(snapshot: SnapshotAssertion) -> Any:  # noqa: ANN401 - a function wi
         size: tuple[int, int],
         controls: bool = True,
         theme: str | None = None,
+        catalogue: FakeCatalogue | None = None,
     ) -> None:
         lent = FakeControls() if controls else None
-        async with running(engine, size=size, controls=lent, theme=theme, now_ms=NOW_MS) as screen:
+        async with running(
+            engine, size=size, controls=lent, theme=theme, now_ms=NOW_MS, catalogue=catalogue
+        ) as screen:
             await screen.press(*keys)
             assert screen.app.export_screenshot() == kept
 

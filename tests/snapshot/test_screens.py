@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.support import scenes
+from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.screen import NARROW, WIDE
 
 Picture = Callable[..., Awaitable[None]]
@@ -54,6 +55,12 @@ async def test_help(picture: Picture, size: tuple[int, int]) -> None:
 @SIZES
 async def test_streams(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "s", "down", "space", "down", size=size)
+
+
+@SIZES
+async def test_picker(picture: Picture, size: tuple[int, int]) -> None:
+    keys = ("o", "down", "tab", "tab")
+    await picture(scenes.live(), *keys, size=size, catalogue=FakeCatalogue())
 
 
 async def test_selection(picture: Picture) -> None:

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine
 from tui.app import ViewerApp
+from tui.choices import Catalogue
 
 NOW_MS: Final = EPOCH_MS + 60_000
 NARROW: Final = (80, 24)
@@ -73,6 +74,7 @@ async def running(
     theme: str | None = None,
     now_ms: int = NOW_MS,
     keep: Path | None = None,
+    catalogue: Catalogue | None = None,
 ) -> AsyncIterator[Screen]:
     """An application on a screen of ``size``, at one moment of time, in UTC."""
     engine = engine or FakeEngine()
@@ -84,6 +86,7 @@ async def running(
         clock=lambda: now_ms,
         zone=UTC,
         keep=keep,
+        catalogue=catalogue,
     )
     async with app.run_test(size=size) as pilot:
         screen = Screen(app, engine, pilot)

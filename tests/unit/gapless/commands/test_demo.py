@@ -8,6 +8,7 @@ import pytest
 from gapless import cli
 from gapless.commands import demo
 from gapless.errors import EXIT_FAILURE, GaplessError
+from gapless.opening import Opener, SameOpener
 from gapless.processes import PartFailedError
 from gapless.viewing import Viewing
 
@@ -59,7 +60,8 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePart:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[Viewing]:
     seen: list[Viewing] = []
 
-    def watch(viewing: Viewing) -> int:
+    def watch(viewing: Viewing, opener: Opener) -> int:
+        assert isinstance(opener, SameOpener)
         seen.append(viewing)
         return 0
 
@@ -86,8 +88,8 @@ def test_a_simulator_that_broke_down_says_why(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def watch(viewing: Viewing) -> int:
-        del viewing
+    def watch(viewing: Viewing, opener: Opener) -> int:
+        del viewing, opener
         part.is_running = False
         return 0
 

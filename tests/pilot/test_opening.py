@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.fake_catalogue import GROUPS, HERE, FakeCatalogue
+from tests.support.fake_engine import FakeEngine, make_line
+from tests.support.screen import NARROW, WIDE, Screen, running
+from tui.choices import Choice
+from tui.picking import PickApp
+
+
+def chosen(screen: Screen) -> list[tuple[str, str | None]]:
+    return [(one.target, one.execution) for one in screen.app.chosen]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE, (200, 60)])
+async def test_everything_newest_first(size: tuple[int, int]) -> None:
+    async with running(size=size, catalogue=FakeCatalogue()) as screen:
+        await screen.press("o")
+        at = [next(y for y, line in enumerate(screen.lines) if name in line)
+              for name in ("exec-0002", "exec-0001", GROUPS[0], GROUPS[3])]  # fmt: skip
+        assert at == sorted(at)
+        assert "FAILED" in screen.line_with("exec-0001")
+        assert "log group" in screen.line_with(GROUPS[0])
+        assert "open: 8 of 8" in screen.text
+        await screen.press("escape")
+        assert "open: 8" not in screen.text
+        assert screen.app.is_running
+
+
+async def test_a_few_letters_and_enter() -> None:
+    async with running(catalogue=FakeCatalogue()) as screen:
+        await screen.press("o", *"thumb")
+        assert "open: 1 of 8" in screen.text
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [("/aws/lambda/thumbnail", None)]
+    assert screen.engine.stopped
+    assert screen.app.return_code == 0
+
+
+async def test_several_at_once() -> None:
+    async with running(catalogue=FakeCatalogue()) as screen:
+        await screen.press("o", *"ecs", "tab", "tab")
+        assert "2 marked" in screen.text
+        assert screen.text.count("[x]") == 2
+        await screen.press("up", "tab", *["backspace"] * 3, *"resize", "tab")
+        assert "2 marked" in screen.text
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [("/ecs/render", None), ("/aws/lambda/resize", None)]
+
+
+async def test_the_executions_of_a_group() -> None:
+    catalogue = FakeCatalogue()
+    async with running(catalogue=catalogue) as screen:
+        await screen.press("o", *"ecs/web", "right")
+        assert catalogue.asked == ["groups", HERE, "/ecs/web"]
+        assert "exec-0001 /ecs/web" in screen.text
+        assert "/aws/lambda" not in screen.text
+        await screen.press("left")
+        assert "/aws/lambda/resize" in screen.text
+        await screen.press(*"web", "right", "escape", "left", *"web", "left", "right", "right")
+        await screen.press(*"exec1")
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [("/ecs/web", "exec-0001")]
+
+
+async def test_by_mouse() -> None:
+    async with running(catalogue=FakeCatalogue()) as screen:
+        await screen.press("o")
+        y = next(y for y, line in enumerate(screen.lines) if GROUPS[1] in line)
+        await screen.pilot.click(offset=(12, y))
+        await screen.settle()
+        assert "[x]" in screen.line_with(GROUPS[1])
+        await screen.pilot.click(offset=(12, y + 1), times=2)
+        await screen.pilot.pause()
+    assert chosen(screen) == [(GROUPS[2], None)]
+
+
+async def test_what_cannot_be_asked_for_says_why() -> None:
+    async with running(size=WIDE, catalogue=FakeCatalogue(broken=True)) as screen:
+        await screen.press("o")
+        assert "log groups: AccessDenied: no ␛[2Jlogs:DescribeLogGroups" in screen.text
+        assert "\x1b[2J" not in screen.raw
+        assert "exec-0001" in screen.text
+        await screen.press("end", "tab", "enter", "pagedown", "pageup", "enter")
+
+
+async def test_while_nothing_has_come() -> None:
+    catalogue = FakeCatalogue(slow=True)
+    async with running(catalogue=catalogue) as screen:
+        await screen.pilot.press("o", "o")
+        await screen.settle()
+        assert "asking …" in screen.text
+        assert HERE in screen.text
+        catalogue.may_answer.set()
+        await screen.press("backspace")
+        assert "asking" not in screen.text
+        assert "open: 8 of 8" in screen.text
+        await screen.press(*"zzz")
+        assert "nothing has such a name" in screen.text
+        await screen.press("enter", "tab", "right")
+        assert screen.app.is_running
+
+
+async def test_what_comes_first_is_under_the_cursor_until_it_is_moved() -> None:
+    catalogue = FakeCatalogue(slow=True)
+    async with running(catalogue=catalogue) as screen:
+        await screen.pilot.press("o")
+        await screen.settle()
+        catalogue.may_answer.set()
+        await screen.press("down", "tab")
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [(HERE, "exec-0001")]
+
+
+async def test_the_viewer_goes_on_behind_it() -> None:
+    engine = FakeEngine()
+    async with running(engine, catalogue=FakeCatalogue()) as screen:
+        await screen.press("o")
+        engine.add([make_line(1, "a line")])
+        await screen.press("escape")
+        assert "a line" in screen.text
+
+
+async def test_without_a_catalogue() -> None:
+    async with running() as screen:
+        await screen.press("o")
+        assert "there is nothing else to open here" in screen.lines[-2]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [(["enter"], 1), (["escape"], 0), (["ctrl+c"], 0), (["tab", "tab", "enter"], 2)],
+)
+async def test_the_picker_on_its_own(keys: list[str], found: int) -> None:
+    app = PickApp(FakeCatalogue())
+    async with app.run_test(size=NARROW) as pilot:
+        await pilot.pause()
+        await app.workers.wait_for_complete()
+        await pilot.press(*keys)
+        await pilot.pause()
+    assert len(app.chosen) == found
+    assert all(isinstance(one, Choice) for one in app.chosen)
