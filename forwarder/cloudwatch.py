@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -65,6 +66,8 @@ class CloudWatch:
         self._client: CloudWatchLogsClient | None = None
         self._turns: Turns | None = None
         self._opening = asyncio.Lock()
+        self.calls: Counter[str] = Counter()
+        """Attempts at calls, by what came of them: ok, throttled, failed."""
         self._where = self._aws.endpoint_url or self._aws.region or "its endpoint"
         self.random = random.random
         """For jitter, not for secrets."""
@@ -203,11 +206,13 @@ class CloudWatch:
             answer = await turns.call(lambda: function(client), priority)
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
             told = translate(error, where=self._where, group=group, with_token=with_token)
+            self.calls["throttled" if isinstance(told, Throttled) else "failed"] += 1
             if isinstance(told, Throttled):
                 turns.throttled()
             if isinstance(told, NoCredentials):
                 self._ask_for_credentials_again(client)
             raise told from error
+        self.calls["ok"] += 1
         turns.budget.succeeded()
         return answer
 

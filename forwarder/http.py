@@ -65,6 +65,8 @@ class Api:
         """Answers by status."""
         self.refused: Counter[Reason] = Counter()
         """Refusals by reason; the server's."""
+        self.calls: Counter[str] = Counter()
+        """Calls of CloudWatch by what came of them; those of who makes them."""
         self._open: dict[str, Callable[[], Answer]] = {
             ALIVE_PATH: lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
@@ -233,7 +235,7 @@ class Api:
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
         yield None
         text = metrics.render(
-            self._covered(authorization), metrics.Process(self.requests, self.refused)
+            self._covered(authorization), metrics.Process(self.requests, self.refused, self.calls)
         )
         return Answer(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 

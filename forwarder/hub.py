@@ -150,6 +150,8 @@ class Tallies(msgspec.Struct):
     too_slow: int = 0
     bad_messages: int = 0
     marks: int = 0
+    marked_through: int = 0
+    """How far marks have come, ms since the Unix epoch; 0 before the first."""
     resets: int = 0
     gaps: dict[GapState, int] = {}
 
@@ -292,6 +294,7 @@ class Hub:
         if isinstance(notice, ScanDone):
             self._proved.add(notice)
             tallies.marks += 1
+            tallies.marked_through = max(tallies.marked_through, notice.through)
         elif isinstance(notice, GapRecord):
             if self._gap_states.get(notice.id) != notice.state:  # else it has only grown
                 tallies.gaps[notice.state] = tallies.gaps.get(notice.state, 0) + 1

@@ -13,6 +13,7 @@ from typing import Final
 
 from forwarder.allowance import Allowance
 from forwarder.comparison import Comparison
+from forwarder.counts import GroupCounts
 from forwarder.coverage import Coverage
 from forwarder.door import checked
 from forwarder.evidence import Evidence
@@ -87,6 +88,8 @@ class LogGroup:
         self.retention_ms: int | None = None
         """The log group's retention setting; None: CloudWatch keeps events for ever."""
         self._expiry = Expiry()
+        self.counts = GroupCounts()
+        """What has come about, for the metrics."""
         self._lifecycle = lifecycle
         self._overlap_ms = overlap_ms
         self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
@@ -254,6 +257,8 @@ class LogGroup:
             known_events = [event for event in events if event.id in found]
             self._executions.observe(known_events, self._scans_begun)
         late = self._append(fresh.values(), origin, scan)
+        self.counts.duplicates += len(events) - len(fresh)
+        self.counts.late += late
         return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
 
     def _is_made_anew(self, known: Known | LogEvent, event: LogEvent) -> bool:
@@ -299,6 +304,7 @@ class LogGroup:
             if not batch:
                 continue
             self.journal.append(batch, of)
+            self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
             self._forget_over(self._executions.appended(batch, self._scans_begun))
             if scan is not None:

@@ -108,8 +108,10 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             feeds.append(feed)
         live = _live(config, cloudwatch, hubs, feeds, clock)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        api = Api(hubs, tokens)
+        api.calls = cloudwatch.calls
         server = Server(
-            Api(hubs, tokens),
+            api,
             clock=clock,
             on_error=_teller(failed),
             limits=config.limits,

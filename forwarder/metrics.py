@@ -16,9 +16,10 @@ from prometheus_client.registry import Collector
 
 from forwarder.guard import Reason
 from forwarder.hub import Hub
+from forwarder.scan import ScanKind
 from forwarder.sources.contract import Counts, LiveState
 from forwarder.sources.inlet import LiveCounts
-from wire.messages import GapState, UpstreamState
+from wire.messages import GapState, Origin, UpstreamState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,6 +78,56 @@ METRICS: Final[Sequence[Metric]] = (
         "gauge",
         "Events discovered since the journal's chain began.",
         _one(lambda hub: hub.group.head_seq),
+    ),
+    Metric(
+        "gapless_events_total",
+        "counter",
+        "Events taken in since the start, by what brought them: the live path, a repair of what it "
+        "had missed, or somebody's asking for the past.",
+        lambda hub: [((one,), float(hub.group.counts.events[one])) for one in get_args(Origin)],
+        ("origin",),
+    ),
+    Metric(
+        "gapless_duplicates_ignored_total",
+        "counter",
+        "Events that came again, as they do with every scan.",
+        _one(lambda hub: hub.group.counts.duplicates),
+    ),
+    Metric(
+        "gapless_late_events_total",
+        "counter",
+        "Events that appeared after a scan had proved their time.",
+        _one(lambda hub: hub.group.counts.late),
+    ),
+    Metric(
+        "gapless_scans_total",
+        "counter",
+        "Scans of CloudWatch Logs by kind, and by whether they came to their end.",
+        lambda hub: [
+            (
+                (kind, "whole" if is_whole else "broken"),
+                float(hub.group.counts.scans[kind, is_whole]),
+            )
+            for kind in get_args(ScanKind)
+            for is_whole in (True, False)
+        ],
+        ("kind", "outcome"),
+    ),
+    Metric(
+        "gapless_scan_seconds_total",
+        "counter",
+        "Time that scans took; divided by their number, what one takes.",
+        lambda hub: [
+            ((kind,), hub.group.counts.scan_s.get(kind, 0.0)) for kind in get_args(ScanKind)
+        ],
+        ("kind",),
+    ),
+    Metric(
+        "gapless_mark_through_timestamp_seconds",
+        "gauge",
+        "Up to when scans have proved what is served, since the Unix epoch (0 = not at all yet): "
+        "the age of the mark is time() less this.",
+        _one(lambda hub: hub.tallies.marked_through / 1000),
     ),
     Metric(
         "gapless_journal_size_bytes",
@@ -226,6 +277,8 @@ class Process(msgspec.Struct, frozen=True):
     """Answers over HTTP by status."""
     refused: Mapping[Reason, int] = {}
     """Refusals by reason."""
+    calls: Mapping[str, int] = {}
+    """Calls of CloudWatch by outcome."""
 
 
 class ProcessMetric(msgspec.Struct, frozen=True):
@@ -237,6 +290,9 @@ class ProcessMetric(msgspec.Struct, frozen=True):
     read: Callable[[Process], Iterable[Value]]
     labels: tuple[str, ...] = ()
 
+
+CALL_OUTCOMES: Final[tuple[str, ...]] = ("ok", "throttled", "failed")
+"""What may come of a call of CloudWatch Logs."""
 
 PROCESS_METRICS: Final[Sequence[ProcessMetric]] = (
     ProcessMetric(
@@ -252,6 +308,13 @@ PROCESS_METRICS: Final[Sequence[ProcessMetric]] = (
         "Connections and requests refused, and viewers sent away for what they did.",
         lambda process: [((one,), float(process.refused.get(one, 0))) for one in get_args(Reason)],
         ("reason",),
+    ),
+    ProcessMetric(
+        "gapless_cloudwatch_calls_total",
+        "counter",
+        "Calls of CloudWatch Logs by what came of them.",
+        lambda process: [((one,), float(process.calls.get(one, 0))) for one in CALL_OUTCOMES],
+        ("outcome",),
     ),
 )
 

@@ -7,6 +7,7 @@ what a single one would cost, and a short one need not wait for a long one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
@@ -70,6 +71,7 @@ class Scanner:
         """
         scan = self._group.begin_scan(kind, from_, through, self._clock())
         count: int | None = None
+        begun_s = time.monotonic()
         pages = self._cloudwatch.fetch_logs_since_timestamp(
             self._group.name, from_, through, priority=priority, observer=observer
         )
@@ -77,6 +79,8 @@ class Scanner:
             async with aclosing(pages):
                 count = await self._take_pages(scan, pages, is_wanted)
         finally:
+            passed_s = time.monotonic() - begun_s
+            self._group.counts.scanned(kind, passed_s, is_whole=count is not None)
             if count is None:
                 self._group.abandon(scan)
                 self._on_progress()

@@ -32,7 +32,11 @@ def test_values_are_those_of_the_moment() -> None:
     hub.progress()
     while viewer.session.next(NOW) is not None:
         pass
-    lines = render([hub], Process({200: 3, 404: 1}, {"token": 5})).decode().splitlines()
+    lines = (
+        render([hub], Process({200: 3, 404: 1}, {"token": 5}, {"throttled": 2}))
+        .decode()
+        .splitlines()
+    )
     for line in (
         'gapless_journal_head_seq{group="/app"} 2.0',
         'gapless_viewers{group="/app"} 1.0',
@@ -46,6 +50,13 @@ def test_values_are_those_of_the_moment() -> None:
         'gapless_http_requests_total{status="200"} 3.0',
         'gapless_http_requests_total{status="404"} 1.0',
         'gapless_refused_total{reason="token"} 5.0',
+        'gapless_cloudwatch_calls_total{outcome="throttled"} 2.0',
+        'gapless_events_total{group="/app",origin="live"} 2.0',
+        'gapless_duplicates_ignored_total{group="/app"} 0.0',
+        'gapless_late_events_total{group="/app"} 0.0',
+        'gapless_scans_total{group="/app",kind="repair",outcome="whole"} 0.0',
+        'gapless_scan_seconds_total{group="/app",kind="live"} 0.0',
+        'gapless_mark_through_timestamp_seconds{group="/app"} 0.0',
         'gapless_refused_total{reason="sockets"} 0.0',
     ):
         assert line in lines

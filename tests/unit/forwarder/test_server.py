@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from forwarder.connection import PIECE_BYTES
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.feed import wall_clock_ms
 from forwarder.http import Api
@@ -43,8 +44,7 @@ class Running:
             self.api,
             clock=wall_clock_ms,
             on_error=self.errors.append,
-            send_deadline_s=0.5,
-            **options,
+            **{"send_deadline_s": 0.5, **options},
         )
 
     async def start(self) -> None:
@@ -401,3 +401,60 @@ async def test_sockets_are_bounded(group: LogGroup) -> None:
         assert made.server.guard.refused["sockets"] == 3
     await made.server.stop("over")
     assert made.server.guard.sockets == 0
+
+
+async def test_a_viewer_that_stalls_costs_no_memory_and_no_work(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read, encoded or kept for it, however much others get meanwhile."""
+    made = Running(group, send_deadline_s=60)
+    await made.start()
+    journal, reads = group.journal, 0
+    read_after = journal.read_after
+
+    def counted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the journal has it
+        nonlocal reads
+        reads += 1
+        return read_after(*arguments, **options)
+
+    monkeypatch.setattr(journal, "read_after", counted)
+    now, size = wall_clock_ms(), 20_000
+    async with await made.dial(f"since={now}") as good:
+        await all_past(good)
+        stalled = await made.dial(f"since={now}", max_queue=1)
+        await take(stalled)
+        stalled.transport.pause_reading()
+        (connection,) = (
+            one for one in made.server._connections if one.remote_address[1] == _port(stalled)
+        )
+        viewer = next(one for one in made.hub.viewers if one.peer.endswith(f":{_port(stalled)}"))
+        # As much as the kernel takes for it; from then on it is stalled.
+        number = 0
+        while not connection.paused:
+            number = await _more(made, good, number, now, size)
+        sent, reads, from_ = viewer.session.sent_seq, 0, number
+        for _ in range(50):
+            number = await _more(made, good, number, now, size)
+            assert connection.transport.get_write_buffer_size() <= PIECE_BYTES + 1_000
+        assert viewer.session.sent_seq == sent
+        assert viewer.session.lanes._last is None
+        assert reads <= number - from_, "read for the one that reads, and for nobody else"
+        stalled.transport.abort()
+    await made.server.stop("over")
+
+
+async def _more(made: Running, good: ClientConnection, number: int, now: int, size: int) -> int:
+    """Ten more events, which the good viewer has at the end."""
+    first = 100_000 + number
+    made.group.ingest([event(n, now, "x" * size) for n in range(first, first + 10)], "live")
+    made.hub.progress()
+    got = 0
+    while got < 10:
+        message = await take(good)
+        got += len(message.items) if isinstance(message, Events) else 0
+    return number + 10
+
+
+def _port(connection: ClientConnection) -> int:
+    port: int = connection.local_address[1]
+    return port
