@@ -55,6 +55,13 @@ cloudwatch_option = click.option(
     show_default=True,
     help="Whether a subscription filter sends events to a stream; else there are polls alone.",
 )
+@click.option(
+    "--forwarder-program",
+    default="-m gapless",
+    hidden=True,
+    metavar="WORDS",
+    help="What Python runs as 'gapless' for the forwarder: broken ones, to see them found out.",
+)
 @while_held_option
 def command(
     *,
@@ -64,6 +71,7 @@ def command(
     executions: int,
     cloudwatch: str,
     live: bool,
+    forwarder_program: str,
     while_held: Path | None,
 ) -> int:
     """Run a simulated CloudWatch with a forwarder; one JSON line says where they are.
@@ -93,7 +101,8 @@ def command(
             is_live=live,
         )
         try:
-            ended_by = run(config, forwarder_command(folder, config.group), announce)
+            program = forwarder_program.split()
+            ended_by = run(config, forwarder_command(folder, config.group, program), announce)
         except SimulatorError as error:
             raise GaplessError(str(error)) from error
         finally:
@@ -102,13 +111,15 @@ def command(
     return EXIT_INTERRUPTED if ended_by == signal.SIGINT else EXIT_DONE
 
 
-def forwarder_command(folder: Run, group: str) -> Callable[[str], Sequence[str]]:
+def forwarder_command(
+    folder: Run, group: str, program: Sequence[str] = ("-m", "gapless")
+) -> Callable[[str], Sequence[str]]:
     """The command of the simulator's forwarder, given the CloudWatch's URL."""
     from simulator.lines import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
 
     def arguments(url: str) -> Sequence[str]:
         return [
-            *(sys.executable, "-m", "gapless", "forward", group),
+            *(sys.executable, *program, "forward", group),
             *("--endpoint-url", url, "--port", "0", "--journal", str(folder.journal)),
             *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
             *("--clock-skew", str(folder.clock)),

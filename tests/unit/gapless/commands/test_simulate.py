@@ -18,6 +18,16 @@ def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -
     assert "(?P<FAILED>FAILED)" in arguments[arguments.index("--lifecycle") + 1]
 
 
+def test_another_program_can_take_the_forwarder_s_place() -> None:
+    command = forwarder_command(Run(Path("/runs/one")), "/jobs", ["-m", "broken", "--"])
+    arguments = list(command("http://127.0.0.1:1"))
+    assert arguments[1:6] == ["-m", "broken", "--", "forward", "/jobs"]
+    assert (
+        arguments[6:]
+        == list(forwarder_command(Run(Path("/runs/one")), "/jobs")("http://127.0.0.1:1"))[5:]
+    )
+
+
 @pytest.mark.parametrize(
     "arguments", [["--rate", "0"], ["--executions", "0"], ["--cloudwatch", "aws"], ["--seed", "x"]]
 )
