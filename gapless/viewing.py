@@ -70,6 +70,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     color: Literal["auto", "always", "never"] = "auto"
     token: str | None = None
     title: str = ""
+    notify: Literal["off", "bell", "osc9", "osc777"] = "off"
     notice: str = ""
     """What is told as soon as there is a screen."""
     control: str | None = None
@@ -188,6 +189,7 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         catalogue=None if opener is None else opener.catalogue(viewing),
     )
     app.notice = viewing.notice
+    app.notices = viewing.notify
     async with _tasks(
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
@@ -351,6 +353,7 @@ def _spec(
         identity=target.key,
         cursor=None if saved is None else saved.cursor,
         seen=saved.seen if saved is not None and shows else None,
+        awaits_group=not shows,
     )
 
 

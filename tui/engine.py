@@ -32,8 +32,8 @@ from tui.timeline import CAPACITY, Timeline
 FLUSH_S: Final = 1 / 30
 """How often the timeline changes, at most."""
 
-FLUSH_ROWS: Final = 5_000
-"""Rows merged in one go: a few milliseconds, so that keys are answered in between."""
+FLUSH_ROWS: Final = 2_000
+"""Rows merged in one go: two or three milliseconds, so that keys are answered in between."""
 
 PATIENCE_MS: Final = 10_000
 """A target that could not be reached at all for so long is told to be out of reach."""

@@ -68,6 +68,7 @@ def entries(engine: Engine) -> Iterator[dict[str, Any]]:
                 "epoch": one.epoch,
             }
     yield from _missing(status)
+    yield from _evicted(engine)
     yield from _outages(status)
     yield {
         "type": "status",
@@ -105,6 +106,12 @@ def _events(engine: Engine) -> Iterator[dict[str, Any]]:
                 "late": row.late_ms > 0,
                 "confirmed": timeline.is_confirmed(row),
             }
+
+
+def _evicted(engine: Engine) -> Iterator[dict[str, Any]]:
+    """What is not in memory: the forwarder still has it."""
+    for from_ms, through_ms, lines in engine.timeline.gone:
+        yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
 
 
 def _outages(status: Status) -> Iterator[dict[str, Any]]:
@@ -153,6 +160,3 @@ def _missing(status: Status) -> Iterator[dict[str, Any]]:
             "through": lost.through_ms,
             "reason": lost.reason,
         }
-    if status.evicted:
-        through = status.evicted_through_ms
-        yield {"type": "evicted", "count": status.evicted, "through": through}

@@ -71,6 +71,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Saved by an earlier run about the same: go on there, without the lines of that run."""
     seen: Seen | None = None
     """What that run had; it goes with its cursor."""
+    awaits_group: bool = True
+    """Whether lines may come only once the log group's name is known: output prints it."""
 
 
 class Target:
@@ -177,12 +179,16 @@ class Target:
 
     async def run(self) -> None:
         """Connect and poll until the forwarder says not to come back, or this is cancelled."""
-        if self.group is None:
+        if self.group is None and self.spec.awaits_group:
             await self._learn_group()
-        polling = asyncio.create_task(self.polling.run())
+        tasks = [asyncio.create_task(self.polling.run())]
+        if self.group is None:
+            tasks.append(asyncio.create_task(self._learn_group()))
         try:
             await self.connection.run()
         finally:
-            polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await polling
+            for task in tasks:
+                task.cancel()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    raise outcome

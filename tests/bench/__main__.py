@@ -11,10 +11,10 @@ import os
 import platform
 import sys
 
-from tests.bench import cloudwatch, delivery, frame, lag, live, pages, viewers
+from tests.bench import cloudwatch, delivery, frame, lag, live, pages, viewer, viewers
 from tests.bench.pages import Rate
 
-PARTS = ("pages", "delivery", "lag", "live", "frame", "cloudwatch")
+PARTS = ("pages", "delivery", "lag", "live", "frame", "viewer", "cloudwatch")
 
 LIVE_S_MAX = 10.0
 """moto's scans grow with what it stores."""
@@ -50,6 +50,9 @@ def main() -> None:
     if "frame" in parts:
         _say("\n## CPU time of a frame of the screen, over a million lines")
         frame.measure_all()
+    if "viewer" in parts:
+        _say("\n## The viewer beside others, on a million lines")
+        viewer.measure(_say)
     if "cloudwatch" in parts:
         _say("\n## The CloudWatch stand-in beside unpatched moto, over HTTP")
         for line in cloudwatch.report():
@@ -106,4 +109,5 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":  # not in the processes that it spawns
+    main()
