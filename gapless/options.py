@@ -211,6 +211,17 @@ PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)
 
 
+def notify_option(function: _F) -> _F:
+    """``--notify``: how the screen tells a gap, a new error or an end."""
+    return click.option(
+        "--notify",
+        type=click.Choice(["off", "bell", "osc9", "osc777"]),
+        default="off",
+        show_default=True,
+        help="Bell or terminal notification of a gap, a new error, an end.",
+    )(function)
+
+
 def aws_options(function: _F) -> _F:
     """Give a command ``--profile --region --endpoint-url``."""
     for option in (

@@ -13,6 +13,7 @@ from tui.controls import CABLE, Controls, ControlsError
 from tui.finding import Finding
 from tui.format import TimeMode
 from tui.going import Going
+from tui.notices import MODE_TITLES, MODES, Mode
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Line, Row
@@ -36,6 +37,7 @@ class Actions(ThemedApp):
     """The actions of ``bindings.KEYS``; ``ViewerApp`` makes the parts that they speak to."""
 
     log_view: LogView
+    notices: Mode
     chosen: tuple[Choice, ...]
     _catalogue: Catalogue | None
     _controls: Controls | None
@@ -257,6 +259,12 @@ class Actions(ThemedApp):
     def action_help(self) -> None:
         """The keys."""
         self.push_screen(HelpPanel(self._palette, controls=self._controls is not None))
+
+    def action_notices(self) -> None:
+        """The next way to give notice, or none."""
+        mode = MODES[(MODES.index(self.notices) + 1) % len(MODES)]
+        self.notices = mode
+        self._say(f"of a gap, an error, an end: {MODE_TITLES[mode]}")
 
     def action_close(self) -> None:
         """Close what is open; then take back the search, then the filters."""

@@ -35,11 +35,13 @@ from tui.going import Going
 from tui.harmless import harmless
 from tui.levels import level_of
 from tui.naming import title as named
+from tui.notices import MODE_TITLES, Mode, Notices, sequence
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
 from tui.rows import Change
 from tui.saving import Saving
 from tui.side import Side
+from tui.status import Status
 from tui.streaming import Streaming
 from tui.strips import Strips
 from tui.values import Value
@@ -103,6 +105,9 @@ class ViewerApp(Actions):
         """
         super().__init__(theme)
         self.title = title
+        self.notices: Mode = "off"
+        """How a gap, a new error or an end is told; see ``set_notices``."""
+        self._notices = Notices()
         self.chosen: tuple[Choice, ...] = ()
         """What is to be opened next, where the viewer ended with such a choice."""
         self._engine = engine
@@ -201,6 +206,9 @@ class ViewerApp(Actions):
         """One frame: whatever came since the last one."""
         self._frames.pause()
         change, self._change = self._change, Change()
+        if self.notices != "off" and change.appended:
+            timeline = self._engine.timeline
+            self._notices.came(timeline.rows(len(timeline) - change.appended, len(timeline)))
         self._finding.apply(change)
         self._streaming.apply(change)
         self._plotting.apply(change)
@@ -246,6 +254,7 @@ class ViewerApp(Actions):
 
     def _show_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
+        self._give_notice(status, now_ms)
         self._top.update(status, now_ms, self._switched())
         note = self._note if now_ms < self._note_until_ms else ""
         place, zone = self.log_view.place, self._zone_shown
@@ -255,6 +264,16 @@ class ViewerApp(Actions):
         empty = headline.emptiness(status, filtered=filters.is_any and filters.are_on)
         self.log_view.set_empty(empty)
         self._chips.update(filters, self.log_view.lines, status.lines)
+
+    def _give_notice(self, status: Status, now_ms: int) -> None:
+        self._notices.look(status, self._zone_shown)
+        for text in self._notices.due(now_ms):
+            if self._driver is not None:  # as Textual's own clipboard and bell have it
+                self._driver.write(sequence(self.notices, text))
+
+    def set_notices(self, mode: Mode) -> None:
+        """Tell a gap, a new error or an end that way from now on."""
+        self.notices = mode
 
     def _selected(self) -> list[Chunk]:
         rows = len(self.log_view.selection)
@@ -299,6 +318,9 @@ class ViewerApp(Actions):
             for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
                 choose = partial(self._filter_value, value, excludes)
                 yield SystemCommand(f"{how} {said}", "filter by this value", choose)
+        for mode, told in MODE_TITLES.items():
+            choose_mode = partial(self.set_notices, mode)
+            yield SystemCommand(f"Notices: {told}", "of a gap, a new error, an end", choose_mode)
         yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

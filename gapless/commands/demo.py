@@ -9,14 +9,14 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
 from gapless.commands.simulate import cloudwatch_option, seed_option
 from gapless.lifeline import hold
 from gapless.opening import SameOpener
-from gapless.options import DURATION
+from gapless.options import DURATION, notify_option
 from gapless.processes import Part, start
 from gapless.state import state_dir
 from gapless.viewing import Viewing, Watched, load_viewer, watch
@@ -34,7 +34,14 @@ _TICK_S: Final = 1.0
     help="Watch only after that time, and get everything from the first line.",
 )
 @cloudwatch_option
-def command(*, seed: int, connect_after: int | None, cloudwatch: str) -> int:
+@notify_option
+def command(
+    *,
+    seed: int,
+    connect_after: int | None,
+    cloudwatch: str,
+    notify: Literal["off", "bell", "osc9", "osc777"],
+) -> int:
     """Watch simulated jobs, with a network cable to pull (p) and other faults (F2).
 
     Everything runs on this machine alone, and ends when the viewer does.
@@ -60,6 +67,7 @@ def command(*, seed: int, connect_after: int | None, cloudwatch: str) -> int:
             # The executions have been running for a while when the simulator starts.
             since=started_ms - DEFAULT_PAST_MS,
             control=str(ready["control"]),
+            notify=notify,
         )
         code = watch(viewing, SameOpener(viewing))
         if not part.is_running:

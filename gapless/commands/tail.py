@@ -24,6 +24,7 @@ from gapless.options import (
     TIME,
     aws_choice,
     aws_options,
+    notify_option,
 )
 from gapless.targets import GroupTarget, Target, parse_target
 
@@ -92,6 +93,7 @@ _LINES_MAX: Final = 1_000_000
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
 @click.option("--token-file", type=FILE, metavar="F", help="File with the forwarders' token.")
+@notify_option
 @aws_options
 def command(
     targets: tuple[Target, ...],
