@@ -78,5 +78,5 @@ def test_a_cluster_that_is_not_there(stand_in: EcsStandIn, tmp_path: Path) -> No
     stand_in.moto.create("/ecs/other", "app/main/x")
     with forwarder("/ecs/other", stand_in.url, tmp_path, "--lifecycle", "ecs:nowhere") as part:
         assert part.process.wait(WAIT_S) == 2
-        [said] = part.err.wait_end()
+        said = part.err.wait_end()[-1]
     assert said.startswith("gapless: --lifecycle: there is no ECS cluster 'nowhere'")
