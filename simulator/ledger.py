@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
 from simulator.verdict import LedgerEvent, Verdict, judge
+from simulator.visibility import NEVER
 
 __all__ = ["Entry", "Ledger", "LedgerEvent", "Verdict", "judge"]
 
@@ -40,6 +41,9 @@ class Ledger:
         self._entries: list[Entry] = []
         self._in_flight: tuple[NewEvent, ...] = ()
         self._lock = threading.Lock()
+        self._vanished_ms = -1
+        self._retentions: tuple[tuple[int, int], ...] = ()
+        """Since when, and for how many ms, events are kept."""
 
     def __len__(self) -> int:
         """The number of accepted events."""
@@ -65,9 +69,17 @@ class Ledger:
             self._entries += [Entry(event, sent_ms, accepted_ms) for event in events]
             self._in_flight = ()
 
+    def vanish(self, now_ms: int) -> None:
+        """The log group was made anew by ``now_ms``: what was sent until then may be gone."""
+        self._vanished_ms = max(self._vanished_ms, now_ms)
+
+    def expire(self, now_ms: int, keep_ms: int) -> None:
+        """The retention was set by ``now_ms``: what is older than ``keep_ms`` may be gone."""
+        self._retentions += ((now_ms, keep_ms),)
+
     def events(self) -> Iterator[LedgerEvent]:
         """What has been accepted by now, in the order of writing."""
-        return map(self._told, self._entries[: len(self._entries)])
+        return (self._told(entry) for entry in self._entries[: len(self._entries)])
 
     def verdict(
         self, record_lines: Iterable[str | bytes], *, expected_before_ms: int | None = None
@@ -81,13 +93,13 @@ class Ledger:
         with self._lock:
             entries, in_flight = self._entries[:], self._in_flight
         return judge(
-            [self._told(entry) for entry in entries],
+            [self._told(entry, expected_before_ms) for entry in entries],
             record_lines,
             in_flight=in_flight,
             expected_before_ms=expected_before_ms,
         )
 
-    def _told(self, entry: Entry) -> LedgerEvent:
+    def _told(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:
         stream, timestamp, message = entry.event
         # CloudWatch does not tell when it ingested the event: the latest that is possible.
         visible_ms = max(
@@ -95,7 +107,18 @@ class Ledger:
             self._visible_ms(stream, timestamp, message, entry.sent_ms),
             self._visible_ms(stream, timestamp, message, entry.accepted_ms),
         )
-        return LedgerEvent(stream, timestamp, message, entry.accepted_ms, visible_ms)
+        vanished_ms = self._vanished_ms if entry.sent_ms <= self._vanished_ms else NEVER
+        expired_ms = min(
+            (
+                max(set_ms, timestamp + keep_ms)
+                for set_ms, keep_ms in self._retentions
+                if timestamp + keep_ms < max(set_ms, now_ms or 0)
+            ),
+            default=NEVER,
+        )
+        return LedgerEvent(
+            stream, timestamp, message, entry.accepted_ms, visible_ms, vanished_ms, expired_ms
+        )
 
 
 def as_json(event: LedgerEvent) -> dict[str, Any]:

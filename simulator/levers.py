@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from simulator.clock import SkewedClock
-from simulator.cloudwatch import LEVERS_PATH, Mode
+from simulator.cloudwatch import LEVERS_PATH, Mode, wall_clock_ms
 from simulator.cloudwatch.levers import Order
 from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
-from simulator.faults.base import Journal
+from simulator.faults.base import DAY_MS, Journal
+from simulator.faults.group_recreated import GroupRecreated
+from simulator.faults.retention_expire import RetentionExpire
 from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
 from simulator.forwarder import Forwarder
+from simulator.ledger import Ledger
 from simulator.proxy import Cable
 from simulator.toxics import Strain
 from simulator.viewers import Viewers
@@ -150,11 +153,14 @@ class ProgramsLink:
 class CloudWatchLink:
     """The stand-in's own levers, over HTTP, and a copy of what they were set to."""
 
-    def __init__(self, url: str, mode: Mode, visibility: Visibility) -> None:
-        """``visibility`` is the copy."""
+    def __init__(
+        self, url: str, mode: Mode, visibility: Visibility, ledger: Ledger | None = None
+    ) -> None:
+        """``visibility`` is the copy; the ``ledger`` is told of what CloudWatch takes away."""
         self._address = urlsplit(url).netloc
         self._mode = mode
         self._visibility = visibility
+        self._ledger = ledger
 
     def pull(
         self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
@@ -172,6 +178,11 @@ class CloudWatchLink:
         now_ms = self._ask("POST", msgspec.to_builtins(order))["now_ms"]
         if kind == VisibilityDelay.type:
             self._visibility.impose(VisibilityLever(order).regime(now_ms))
+        elif self._ledger is not None and kind == GroupRecreated.type:
+            # Whatever was sent by now may have come in before, and be gone.
+            self._ledger.vanish(wall_clock_ms())
+        elif self._ledger is not None and kind == RetentionExpire.type:
+            self._ledger.expire(wall_clock_ms(), attributes["days"] * DAY_MS)
 
     def release(self, owner: str) -> None:
         """Release the owner's lever.

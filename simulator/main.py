@@ -224,7 +224,7 @@ class Simulator:
 
         stack.push_async_callback(asyncio.to_thread, writer.stop)
         loop = asyncio.get_running_loop()
-        cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility)
+        cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility, self._ledger)
         cable = CableLink(self._cable, self._crowds, loop)
         programs = ProgramsLink(forwarder[0], self._viewers, self._clock, loop)
         board = Board(

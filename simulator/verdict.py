@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from simulator.record import Record, Shown, read_record
+from simulator.visibility import NEVER
 
 EXAMPLES_MAX: Final = 5
 """Events of each kind that a verdict names."""
@@ -27,7 +28,8 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     """An event that CloudWatch accepted; times in ms since the Unix epoch.
 
     ``accepted_ms`` is when the call that wrote it had returned, ``visible_ms`` (never before it)
-    from when on every scan must find it.
+    from when on every scan must find it. From ``vanished_ms`` on its log group is another one,
+    from ``expired_ms`` on the retention has taken it: no scan can find it any more.
     """
 
     log_stream: str
@@ -35,6 +37,13 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     message: str
     accepted_ms: int
     visible_ms: int
+    vanished_ms: int = NEVER
+    expired_ms: int = NEVER
+
+    @property
+    def gone_ms(self) -> int:
+        """From when on no scan can find it."""
+        return min(self.vanished_ms, self.expired_ms)
 
     @property
     def identity(self) -> Identity:
@@ -46,11 +55,14 @@ class Verdict(msgspec.Struct, kw_only=True):
     """Counts of events, and of marks in the last two lines.
 
     ``lost`` was accepted and is owed but not shown; ``undeclared`` is the part of it that lies in
-    no range which the viewer itself calls missing. ``pending`` is not shown, but nobody could
-    have shown it yet. ``altered`` is shown with another stream, timestamp or message (and then
-    neither lost nor unexpected). ``duplicated`` counts what is shown too often, ``misordered``
-    what stands below an event that comes after it, ``unexpected`` what was never accepted. A
-    mark lied if an event in its range, visible when its scan began, is not shown as it is.
+    no range which the viewer itself calls missing. ``expired`` was taken by CloudWatch's retention
+    and is declared, ``vanished`` went with a log group that was made anew, without a trace that
+    anybody could find: neither is shown, and neither is lost by the viewer. ``pending`` is not
+    shown, but nobody could have shown it yet. ``altered`` is shown with another stream, timestamp
+    or message (and then neither lost nor unexpected). ``duplicated`` counts what is shown too
+    often, ``misordered`` what stands below an event that comes after it, ``unexpected`` what was
+    never accepted. A mark lied if an event in its range, visible when its scan began and not gone
+    by then, is not shown as it is.
     """
 
     accepted: int
@@ -59,6 +71,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     lost: int = 0
     undeclared: int = 0
     pending: int = 0
+    expired: int = 0
+    vanished: int = 0
     duplicated: int = 0
     misordered: int = 0
     unexpected: int = 0
@@ -164,9 +178,9 @@ def _match(
     """What was accepted, counted; and what of it is owed but not shown."""
     known: Counter[Identity] = Counter()
     missing: list[LedgerEvent] = []
-    # Of equal events those count as missing that became visible last: no mark is called a liar
-    # that may have told the truth.
-    for event in sorted(events, key=lambda one: one.visible_ms):
+    # Of equal events those count as missing that are gone, or became visible last: no mark is
+    # called a liar that may have told the truth.
+    for event in sorted(events, key=lambda one: (-one.gone_ms, one.visible_ms)):
         known[event.identity] += 1
         if record.owes(event.log_stream, event.timestamp):
             verdict.owed += 1
@@ -236,6 +250,12 @@ def _weigh_losses(
     examples: _Examples,
 ) -> None:
     for event in missing:
+        if event.vanished_ms != NEVER:
+            verdict.vanished += 1
+            continue
+        if event.expired_ms != NEVER and record.declares(event.timestamp):
+            verdict.expired += 1
+            continue
         if expected_before_ms is not None and event.visible_ms >= expected_before_ms:
             verdict.pending += 1
             continue
@@ -256,7 +276,9 @@ def _weigh_claims(
             event = by_time[place]
             if event.timestamp > claim.through:
                 break
-            if event.visible_ms <= claim.scanned_at and record.covers(claim, event.log_stream):
+            if event.visible_ms <= claim.scanned_at < event.gone_ms and record.covers(
+                claim, event.log_stream
+            ):
                 verdict.marks_lied += 1
                 examples.add("marks_lied", event.identity)
                 break

@@ -6,7 +6,7 @@ from simulator import ledger as module
 from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
 from simulator.ledger import Ledger, LedgerEvent, as_json
-from simulator.visibility import Regime, Visibility
+from simulator.visibility import NEVER, Regime, Visibility
 from tests.support.records import record, shown
 
 EVENT = NewEvent("s/1", 10, "m")
@@ -78,3 +78,25 @@ def test_it_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.accept([EVENT], sent_ms=1, accepted_ms=1)
     with pytest.raises(SimulatorError, match="the most that is kept"):
         ledger.offer([EVENT])
+
+
+def test_what_was_sent_before_the_log_group_was_made_anew_is_gone(ledger: Ledger) -> None:
+    for sent_ms in (100, 200, 201):
+        ledger.offer([EVENT])
+        ledger.accept([EVENT], sent_ms=sent_ms, accepted_ms=205)
+    ledger.vanish(200)
+    ledger.vanish(150)
+    assert [one.vanished_ms for one in ledger.events()] == [200, 200, NEVER]
+
+
+def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) -> None:
+    events = [NewEvent("s/1", timestamp, "m") for timestamp in (10, 50, 90)]
+    ledger.offer(events)
+    ledger.accept(events, sent_ms=100, accepted_ms=100)
+    ledger.expire(120, 80)
+    assert [one.expired_ms for one in ledger.events()] == [120, NEVER, NEVER]
+    verdict = ledger.verdict(record([]), expected_before_ms=131)
+    assert verdict.lost == 3
+    declared = {"type": "lost", "from": 0, "through": 89, "reason": "retention"}
+    verdict = ledger.verdict(record([declared]), expected_before_ms=131)
+    assert (verdict.expired, verdict.lost, verdict.undeclared) == (2, 1, 1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from simulator.verdict import LedgerEvent, Verdict, judge
@@ -203,3 +204,39 @@ def test_the_report_is_plain_data() -> None:
 def test_lone_surrogates_are_judged() -> None:
     event: LedgerEvent = accepted(10, "half \ud83d")
     assert judge([event], record(faithful([event]))).clean
+
+
+def test_what_vanished_with_its_log_group_is_neither_owed_nor_unexpected() -> None:
+    gone = [msgspec.structs.replace(one, vanished_ms=100) for one in EVENTS[:3]]
+    events = [*gone, *EVENTS[3:]]
+    assert judge(events, record(faithful(EVENTS))).clean, "what was read before may stay"
+    verdict = judge(events, record([*faithful(EVENTS)[1:], mark(0, 60, 100)]))
+    assert findings(verdict) == {}
+    assert verdict.vanished == 1
+    assert verdict.clean
+    assert findings(judge(events, record(faithful(EVENTS)[:4]))) == {"lost": 1, "undeclared": 1}
+
+
+def test_a_mark_lies_about_what_vanishes_only_later() -> None:
+    events = [msgspec.structs.replace(EVENTS[0], vanished_ms=100), *EVENTS[1:]]
+    verdict = judge(events, record([*faithful(EVENTS)[1:], mark(0, 60, 99)]))
+    assert findings(verdict) == {"marks_lied": 1}
+
+
+def test_what_retention_took_must_be_declared() -> None:
+    events = [msgspec.structs.replace(EVENTS[0], expired_ms=100), *EVENTS[1:]]
+    assert judge(events, record(faithful(EVENTS))).clean, "what was read before is kept"
+    shown_rest = faithful(EVENTS)[1:]
+    assert findings(judge(events, record(shown_rest))) == {"lost": 1, "undeclared": 1}
+    verdict = judge(events, record([*shown_rest, gap(5, 10, "unrecoverable")]))
+    assert findings(verdict) == {}
+    assert verdict.expired == 1
+    assert verdict.clean
+
+
+def test_of_equal_events_the_one_that_is_gone_is_missing() -> None:
+    first, second = EVENTS[0], msgspec.structs.replace(EVENTS[0], visible_ms=5)
+    events = [first, msgspec.structs.replace(second, vanished_ms=20)]
+    verdict = judge(events, record(faithful([first])))
+    assert findings(verdict) == {}
+    assert (verdict.owed, verdict.vanished) == (2, 1)
