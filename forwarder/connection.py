@@ -49,8 +49,9 @@ WRITE_LIMIT: Final = (1, 0)
 """The transport says that it is full as soon as the kernel has not taken everything."""
 
 LIBRARY_LOG: Final = logging.getLogger("gapless.forwarder.websockets")
-# At its debug level the library writes down the headers of every request, tokens included.
-LIBRARY_LOG.setLevel(logging.INFO)
+# At its debug level the library writes down the headers of every request, tokens included; what
+# it says at the next is of each request, too, whatever level the process asks for.
+LIBRARY_LOG.setLevel(logging.WARNING)
 
 _LIBRARY_PREFIX: Final = "Failed to open a WebSocket connection: "
 _HEAD_END: Final = b"\r\n\r\n"
