@@ -42,8 +42,10 @@ from wire.codec import encode
 from wire.errors import WireError
 from wire.limits import CLOSE_BAD_MESSAGE, CLOSE_RATE_LIMITED, CLOSE_REASONS, REQUEST_LINE_BYTES_MAX
 
-PIECE_BYTES: Final = 16 << 10
-"""What of a frame is handed to the transport at once; a reader that stalls holds one such piece."""
+PIECE_BYTES: Final = 64 << 10
+"""What of a frame is handed to the transport at once; a reader that stalls holds one such piece.
+Pieces of a quarter of that take a quarter more CPU and reach the last of 500 viewers half as late
+again; whole frames of 120 kB are no better than these."""
 
 WRITE_LIMIT: Final = (1, 0)
 """The transport says that it is full as soon as the kernel has not taken everything."""
