@@ -57,6 +57,8 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None = None
     until: int | None = None
     lines: int | None = None
+    capacity: int | None = None
+    """Lines kept in memory; None: the timeline's own default."""
     grep: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     level: str | None = None
@@ -219,6 +221,7 @@ def make_engine(
     """
     from tui.engine import Engine  # noqa: PLC0415 - websockets is slow to import
     from tui.goal import Goal  # noqa: PLC0415 - with it
+    from tui.timeline import CAPACITY  # noqa: PLC0415 - with it
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
@@ -228,7 +231,8 @@ def make_engine(
     ]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
-    return Engine(specs, goal=goal, cursors=cursors if saves else None)
+    kept = cursors if saves else None
+    return Engine(specs, goal=goal, capacity=viewing.capacity or CAPACITY, cursors=kept)
 
 
 def _wanted(target: Watched, wanted: Filter) -> Filter:

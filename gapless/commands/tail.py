@@ -56,6 +56,13 @@ _LINES_MAX: Final = 1_000_000
     metavar="N",
     help="Of the past, only the last N lines; with --no-follow, of all.",
 )
+@click.option(
+    "--in-memory",
+    "capacity",
+    type=click.IntRange(10_000, 100_000_000),
+    metavar="N",
+    help="Lines kept in memory (1,000,000); older ones come back when somebody scrolls there.",
+)
 @click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
 @click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="No lines that match.")
 @click.option(

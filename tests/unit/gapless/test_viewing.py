@@ -96,6 +96,12 @@ def test_without_a_place_for_cursors_it_goes_on_and_says_so(
     assert said.count("\n") == 1
 
 
+def test_how_many_lines_are_kept_in_memory() -> None:
+    few = make_engine(Viewing(targets=(TARGET,), capacity=20_000), NOW_MS, cursors=None)
+    usual = make_engine(Viewing(targets=(TARGET,)), NOW_MS, cursors=None)
+    assert (few.timeline._capacity, usual.timeline._capacity) == (20_000, 1_000_000)
+
+
 def test_exit_codes() -> None:
     assert module._code(None, 0) == 0
     assert module._code(None, 130) == 130
