@@ -36,7 +36,11 @@ COMMANDS: Final[dict[str, str]] = {
     "conform": "Hold any forwarder to the protocol, rule by rule.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
+    "scenario": "Rehearse what can go wrong, with the real programs, and have it judged.",
 }
+
+_PARTS: Final = frozenset({"tab"})
+"""Commands that others start; they are not for people, and not in the help."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -52,7 +56,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
         del ctx
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in _PARTS:
             return None
         command: click.Command = import_module(f"gapless.commands.{cmd_name}").command
         from gapless.settings import add_variables  # noqa: PLC0415 - not needed for --help

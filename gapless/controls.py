@@ -18,6 +18,9 @@ WAIT_MS: Final = 20_000
 RETRY_S: Final = 1.0
 """Between two attempts at hearing of changes, where the simulator does not answer."""
 
+VERDICT_TIMEOUT_S: Final = 120.0
+"""A record of a million events takes a while to be judged."""
+
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 
@@ -97,15 +100,79 @@ class ControlApi:
             raise GaplessError(msg)
         return answer
 
+    def run_scenario(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
+        """Begin a scenario; how it stands.
+
+        Raises:
+            GaplessError: as ``types``, or there is none of that name.
+            UsageError: it is refused, in the simulator's words.
+
+        """
+        body = {"seed": seed, "speed": speed}
+        answer = self._ask(f"/scenarios/{quote(name, safe='')}", "POST", body)
+        return answer if isinstance(answer, dict) else {}
+
+    def scenario(self) -> dict[str, Any]:
+        """How the scenario stands that runs, or ran last; empty before the first.
+
+        Raises:
+            GaplessError: as ``types``.
+
+        """
+        answer = self._ask("/scenario")
+        return answer if isinstance(answer, dict) else {}
+
+    def stop_scenario(self) -> None:
+        """End the scenario that runs, and heal everything.
+
+        Raises:
+            GaplessError: as ``types``.
+
+        """
+        self._ask("/scenario", "DELETE")
+
+    def hand_over(self, pid: int) -> None:
+        """Let faults kill a viewer of ours.
+
+        Raises:
+            GaplessError: as ``types``.
+            UsageError: it is no viewer, or none any more.
+
+        """
+        self._ask("/viewers", "POST", {"pid": pid})
+
+    def silence(self) -> bool:
+        """Let the executions fall silent; whether all that was to be written is written.
+
+        Raises:
+            GaplessError: as ``types``.
+
+        """
+        answer = self._ask("/workload", "POST", {"running": False})
+        return isinstance(answer, dict) and answer.get("idle") is True
+
+    def verdict(self, record: bytes) -> dict[str, Any]:
+        """Judge a viewer's record.
+
+        Raises:
+            GaplessError: as ``types``.
+            UsageError: it is no record, in the simulator's words.
+
+        """
+        answer = self._ask("/verdict", "POST", raw=record, timeout_s=VERDICT_TIMEOUT_S)
+        return answer if isinstance(answer, dict) else {}
+
     def _ask(
         self,
         path: str,
         method: str = "GET",
         body: Mapping[str, Any] | None = None,
         timeout_s: float = TIMEOUT_S,
+        raw: bytes | None = None,
     ) -> Any:  # noqa: ANN401 - whatever JSON gives
         try:
-            return request(self._base + path, method=method, body=body, timeout_s=timeout_s)
+            url = self._base + path
+            return request(url, method=method, body=body, raw=raw, timeout_s=timeout_s)
         except RefusedError as error:
             # What the simulator says is for a person; where it says it, is not.
             if error.status == _BAD_REQUEST and error.words:

@@ -31,10 +31,13 @@ def request(
     *,
     method: str = "GET",
     body: Any = None,  # noqa: ANN401 - whatever JSON takes
+    raw: bytes | None = None,
     token: str | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Any:  # noqa: ANN401 - whatever JSON gives
     """One request; the JSON of its answer, None where the answer is empty.
+
+    ``raw`` is sent as it is, in place of a ``body``.
 
     Raises:
         CannotConnectError: nobody answers there, or not in time.
@@ -43,7 +46,7 @@ def request(
 
     """
     headers = {"Accept": "application/json"}
-    data = None
+    data = raw
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     if body is not None:
@@ -54,7 +57,7 @@ def request(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(asked, timeout=timeout_s) as answer:
-            raw = answer.read(BYTES_MAX + 1)
+            found = answer.read(BYTES_MAX + 1)
     except urllib.error.HTTPError as error:
         with error:
             words = _words(error.read(_ERROR_CHARS_MAX * 4))
@@ -64,10 +67,10 @@ def request(
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         msg = f"cannot reach {url} ({reason}): is it running, and is the address right?"
         raise CannotConnectError(msg) from error
-    if len(raw) > BYTES_MAX:
+    if len(found) > BYTES_MAX:
         msg = f"{url} answers with more than {BYTES_MAX >> 20} MiB"
         raise GaplessError(msg)
-    return _parsed(raw, url)
+    return _parsed(found, url)
 
 
 def read_token(path: Path | None) -> str | None:

@@ -68,6 +68,8 @@ class Setup(NamedTuple):
         since_ms: how far back the viewer asks for, counted from the scenario's start.
         expects: ``clean``: everything accepted is shown. ``declared``: CloudWatch itself has
             taken some of it away, and the viewer says so, with the range; nothing else is missing.
+        within_ms: the bound for convergence: how long after the end, with everything healed and
+            the executions silent, the viewer may take until it is complete and proved to be.
 
     """
 
@@ -77,6 +79,7 @@ class Setup(NamedTuple):
     connect_after_ms: int = 0
     since_ms: int = 30 * MINUTE_MS
     expects: Literal["clean", "declared"] = "clean"
+    within_ms: int = 2 * MINUTE_MS
 
 
 class Scenario(NamedTuple):

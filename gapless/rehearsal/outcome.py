@@ -1,0 +1,158 @@
+"""Pure: what came of a scenario, for a person, a program and a ticket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gapless.rehearsal.meter import Usage
+from gapless.table import size
+
+UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
+"""Findings that are wrong at any time, also while faults are on."""
+
+WRONG: Final = (*UNSAFE, "lost", "undeclared", "pending")
+"""Findings that are wrong once everything is healed."""
+
+MARKS_KEPT: Final = 3
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """One run; times in ms.
+
+    ``unsafe`` names what was wrong while faults were on. ``converged_ms`` is counted from the
+    last step that healed; None: not within ``bound_ms`` of the scenario's end.
+    """
+
+    scenario: str
+    seed: int
+    speed: float
+    version: str
+    ok: bool = False
+    error: str = ""
+    expects: str = "clean"
+    verdict: dict[str, Any] = {}
+    unsafe: list[str] = []
+    looks: int = 0
+    """How often the viewer was judged while faults were on."""
+    converged_ms: int | None = None
+    bound_ms: int = 0
+    ready_ms: int = 0
+    scenario_ms: int = 0
+    total_ms: int = 0
+    forwarder: Usage | None = None
+    forwarder_lives: int = 0
+    viewer: Usage | None = None
+    viewer_lives: int = 0
+    marks: list[dict[str, Any]] = []
+    """The last ones that the viewer found equal."""
+    steps: list[dict[str, Any]] = []
+    """What was done when, as the control API tells it."""
+
+    @property
+    def replay(self) -> str:
+        """The command that does the same again."""
+        speed = "" if self.speed == 1 else f" --speed {self.speed:g}"
+        return f"gapless scenario run {self.scenario} --seed {self.seed}{speed}"
+
+
+def is_met(expects: str, verdict: Mapping[str, Any]) -> bool:
+    """Whether a verdict is clean, and shows what the scenario is to show."""
+    is_clean = verdict.get("clean") is True and not verdict.get("pending")
+    return is_clean and (expects != "declared" or bool(verdict.get("expired")))
+
+
+def findings(verdict: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that are not 0, as a person reads them."""
+    return [f"{verdict[name]} {name}" for name in names if verdict.get(name)]
+
+
+def newest_marks(record: bytes) -> list[dict[str, Any]]:
+    """The last marks that a viewer found equal."""
+    lines = (json.loads(line) for line in record.split(b"\n") if line.startswith(b'{"type":"mark"'))
+    return [mark for mark in lines if mark["equal"]][-MARKS_KEPT:]
+
+
+def line(one: Outcome) -> str:
+    """One line about a run."""
+    head = f"{'clean ' if one.ok else 'FAILED'} {one.scenario:<20} seed {one.seed:<4}"
+    wrong = [one.error] if one.error else [*one.unsafe, *findings(one.verdict, WRONG)]
+    if one.converged_ms is None and not one.error:
+        wrong.append(f"not converged within {one.bound_ms / 1_000:.0f} s")
+    if one.ok:
+        taken = findings(one.verdict, ("expired", "vanished"))
+        told = [f"{one.verdict['shown']} events, {one.verdict['marks']} marks", *taken]
+        told.append(f"converged in {(one.converged_ms or 0) / 1_000:.1f} s")
+    else:
+        told = wrong or ["the verdict is not what the scenario is to show"]
+    return f"{head} {'; '.join(told)}; {_used(one)}".rstrip("; ")
+
+
+def _used(one: Outcome) -> str:
+    parts = [
+        f"{name} {size(usage.peak_bytes)} {usage.cpu_s:.1f} s CPU"
+        for name, usage in (("forwarder", one.forwarder), ("viewer", one.viewer))
+        if usage is not None and usage.peak_bytes
+    ]
+    return ", ".join(parts)
+
+
+def told(one: Outcome) -> dict[str, Any]:
+    """As JSON has it."""
+    fields: dict[str, Any] = msgspec.to_builtins(one)
+    return {**fields, "replay": one.replay}
+
+
+def report(outcomes: Sequence[Outcome], *, as_json: bool) -> str:
+    """Something to attach to a ticket: JSON, or Markdown."""
+    if as_json:
+        return json.dumps([told(one) for one in outcomes], indent=1) + "\n"
+    clean = sum(one.ok for one in outcomes)
+    head = f"# gapless scenarios: {clean} of {len(outcomes)} clean\n"
+    return "\n".join([head, *(_section(one) for one in outcomes)])
+
+
+def _section(one: Outcome) -> str:
+    title = f"## {one.scenario}, seed {one.seed}: {'clean' if one.ok else 'FAILED'}\n"
+    rows = {
+        "version": one.version,
+        "replay": f"`{one.replay}`",
+        "error": one.error,
+        "while faults were on": f"{', '.join(one.unsafe) or 'nothing wrong'} in {one.looks} looks",
+        "converged": "no" if one.converged_ms is None else f"{one.converged_ms} ms after healing",
+        "bound": f"{one.bound_ms} ms after the end",
+        "time": f"ready {one.ready_ms} ms, scenario {one.scenario_ms} ms, all {one.total_ms} ms",
+        "used": _used(one),
+        "lives": f"forwarder {one.forwarder_lives}, viewer {one.viewer_lives}",
+    }
+    counts = {name: one.verdict[name] for name in one.verdict if name != "examples"}
+    lines = [title, "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in rows.items() if value]
+    lines += [f"| {name} | {value} |" for name, value in counts.items()]
+    for kind, examples in one.verdict.get("examples", {}).items():
+        lines += [f"\n{kind}:\n", *(f"    {_one_line(example)}" for example in examples)]
+    lines += ["\nThe last marks that the viewer found equal:\n"]
+    lines += [
+        f"    through {mark['through']} count {mark['count']} digest {mark['digest']}"
+        for mark in one.marks
+    ]
+    lines += ["\nWhat was done, in ms from the start:\n"]
+    lines += [f"    {step['at_ms']:>7}  {_action(step)}" for step in one.steps]
+    return "\n".join(lines) + "\n"
+
+
+def _action(step: Mapping[str, Any]) -> str:
+    fault = step.get("fault")
+    if not fault:
+        return f"{step['action']} {step.get('name', '')}".rstrip()
+    values = " ".join(f"{name}={value}" for name, value in fault["attributes"].items())
+    toxicity = "" if fault.get("toxicity") is None else f"toxicity={fault['toxicity']:g}"
+    name = f"name={fault['name']}" if fault.get("name") else ""
+    return " ".join(filter(None, ("inject", fault["type"], name, toxicity, values)))
+
+
+def _one_line(text: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
