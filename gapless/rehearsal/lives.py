@@ -53,4 +53,4 @@ def _place(event: Event) -> tuple[int, int]:
 
 
 def _lines(entries: Iterable[Event]) -> bytes:
-    return b"".join(json.dumps(one).encode() + b"\n" for one in entries)
+    return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in entries)

@@ -51,9 +51,8 @@ def usage_of(pid: int, proc: Path = _PROC) -> Usage | None:
     try:
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-        times = stat.rpartition(")")[2].split()[_STAT_TIMES]
+        user, system = map(int, stat.rpartition(")")[2].split()[_STAT_TIMES])
         (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-        ticks = sum(map(int, times))
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return None
-    return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(peak) << 10)
+    return Usage((user + system) / os.sysconf("SC_CLK_TCK"), int(peak) << 10)

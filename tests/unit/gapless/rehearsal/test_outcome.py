@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from gapless.rehearsal.meter import Usage
+from gapless.rehearsal.outcome import Outcome, is_met, line, report, told
+
+VERDICT = {"clean": True, "shown": 5, "marks": 2, "pending": 0, "expired": 0, "lost": 0}
+STEPS = [
+    {
+        "at_ms": 5,
+        "action": "inject",
+        "fault": {"type": "close", "name": "a", "toxicity": 0.5, "attributes": {"code": 4001}},
+    },
+    {"at_ms": 9, "action": "heal", "name": ""},
+]
+CLEAN = Outcome(
+    scenario="storm",
+    seed=7,
+    speed=10,
+    version="1.2",
+    ok=True,
+    verdict=VERDICT,
+    converged_ms=2_500,
+    bound_ms=9_000,
+    forwarder=Usage(1.25, 3 << 20),
+    viewer=Usage(0.5, 1 << 20),
+    marks=[{"through": 8, "count": 5, "digest": "abc"}],
+    steps=STEPS,
+)
+
+
+def failed(**changes: object) -> Outcome:
+    return msgspec.structs.replace(CLEAN, ok=False, **changes)
+
+
+def test_a_clean_run_in_a_line() -> None:
+    text = line(CLEAN)
+    assert text.startswith("clean  storm")
+    assert "5 events, 2 marks; converged in 2.5 s" in text
+    assert text.endswith("forwarder 3.0 MiB 1.2 s CPU, viewer 1.0 MiB 0.5 s CPU")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (failed(error="the forwarder ended"), "the forwarder ended"),
+        (failed(unsafe=["1 misordered"]), "1 misordered"),
+        (failed(verdict={**VERDICT, "lost": 2, "undeclared": 1}), "2 lost; 1 undeclared"),
+        (failed(converged_ms=None), "not converged within 9 s"),
+        (failed(), "the verdict is not what the scenario is to show"),
+    ],
+)
+def test_a_failed_run_says_what_is_wrong(outcome: Outcome, said: str) -> None:
+    text = line(outcome)
+    assert text.startswith("FAILED storm")
+    assert said in text
+
+
+def test_the_line_that_replays() -> None:
+    assert CLEAN.replay == "gapless scenario run storm --seed 7 --speed 10"
+    slow = msgspec.structs.replace(CLEAN, speed=1.0)
+    assert slow.replay == "gapless scenario run storm --seed 7"
+    assert told(slow)["replay"] == slow.replay
+
+
+def test_what_a_scenario_is_to_show() -> None:
+    assert is_met("clean", VERDICT)
+    assert not is_met("declared", VERDICT), "nothing was taken, so nothing was declared"
+    assert is_met("declared", {**VERDICT, "expired": 1})
+    assert not is_met("clean", {**VERDICT, "pending": 1})
+    assert not is_met("clean", {**VERDICT, "clean": False})
+    assert not is_met("clean", {})
+
+
+def test_a_report_for_a_ticket() -> None:
+    wrong = {**VERDICT, "lost": 1, "examples": {"lost": ["10 s/1 bad\x1b[2Jline"]}}
+    text = report([CLEAN, failed(verdict=wrong)], as_json=False)
+    assert "1 of 2 clean" in text
+    assert "`gapless scenario run storm --seed 7 --speed 10`" in text
+    assert "inject close name=a toxicity=0.5 code=4001" in text
+    assert "through 8 count 5 digest abc" in text
+    assert "bad\N{REPLACEMENT CHARACTER}[2Jline" in text
+    found = json.loads(report([CLEAN], as_json=True))
+    assert found == [json.loads(json.dumps(told(CLEAN)))]
