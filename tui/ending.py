@@ -37,6 +37,9 @@ class Ending:
         self._pipe: tuple[int, int] | None = None
         self._wakeup_before = -1
         self._watcher: threading.Thread | None = None
+        # Reentrant: the handler may interrupt the main thread wherever it is.
+        self._catching = threading.RLock()
+        self._told: set[int] = set()
 
     def watch(self) -> None:
         """Take over; from the main thread."""
@@ -46,7 +49,7 @@ class Ending:
         self._watcher.start()
         self._wakeup_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         for number in SIGNALS:
-            self._before[number] = signal.signal(number, _leave_to_the_watcher)
+            self._before[number] = signal.signal(number, self._handle)
         threading.excepthook = self._thread_died
 
     def forget(self) -> None:
@@ -65,14 +68,25 @@ class Ending:
         self._pipe = self._watcher = None
 
     def _read(self) -> None:
-        """Until the other end is closed. Other signals come by too: the terminal's new size."""
+        """Until the other end is closed; signals of others are passed on to who read before."""
         reading = self._pipe[0] if self._pipe else -1
         while numbers := os.read(reading, 64):
             for number in numbers:
                 if number in SIGNALS:
                     self._caught(number)
+                elif self._wakeup_before >= 0:
+                    os.write(self._wakeup_before, bytes([number]))
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread: should somebody else have become the reader meanwhile."""
+        del frame
+        self._caught(number)
 
     def _caught(self, number: int) -> None:
+        with self._catching:
+            if number in self._told:
+                return
+            self._told.add(number)
         deadline = threading.Timer(END_S, _end_at_once, (number,))
         deadline.daemon = True
         deadline.start()
@@ -84,11 +98,6 @@ class Ending:
             os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, whoever else was told
             return
         self._excepthook(died)
-
-
-def _leave_to_the_watcher(number: int, frame: FrameType | None) -> None:
-    """The system is told that the signal is caught; what it means is decided in the thread."""
-    del number, frame
 
 
 def _end_at_once(number: int) -> None:

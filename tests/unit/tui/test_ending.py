@@ -66,6 +66,37 @@ async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
         watching.forget()
 
 
+async def test_signals_of_the_loop_still_reach_it() -> None:
+    """The loop's own handlers are told by the descriptor that was taken over."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, asked.set)
+    watching = Ending(loop, lambda _: None)
+    watching.watch()
+    try:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await asked.wait()
+            asked.clear()
+    finally:
+        watching.forget()
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_a_signal_ends_also_where_the_loop_reads_the_descriptor_again() -> None:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[int] = asyncio.Queue()
+    watching = Ending(loop, told.put_nowait)
+    watching.watch()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await told.get() == signal.SIGTERM
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+        watching.forget()
+
+
 async def test_a_signal_is_caught_while_the_main_thread_waits_for_a_lock(
     monkeypatch: pytest.MonkeyPatch, forced: Queue[int]
 ) -> None:
