@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from tui.ranges import Ranges
 from tui.rows import Change, Line
 from tui.timeline import Timeline
 from tui.view import Sieve, Test
+
+SLICE_ROWS: Final = 1_024
+"""Lines that a step goes over: telling the levels of so many takes a few milliseconds."""
 
 
 class Count:
@@ -34,7 +38,7 @@ class Count:
 
     def step(self) -> bool:
         """Go over some more lines, towards the oldest; False once all are done."""
-        return self._sieve.step()
+        return self._sieve.step(SLICE_ROWS)
 
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import IO, Final
 
 from tui import figures
 from tui.finding import Run, Say
+from tui.harmless import harmless
 from tui.iso import iso
 from tui.ordering import Printed
 from tui.ports import ViewerEngine
 from tui.printing import as_json, as_text
 from tui.rows import Line, Row, Rule, describe
 from tui.widgets.log_view import LogView
-from wire.codec import encode
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl", ".json")
 
@@ -150,7 +151,7 @@ def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]
 def as_plain(row: Row) -> str:
     """``TIME STREAM MESSAGE`` as output has it; a rule says between dashes what is missing."""
     if isinstance(row, Rule):
-        return f"{iso(row.timestamp)} -- {describe(row)} --"
+        return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
     return as_text(_printed(row), color=False)
 
 
@@ -158,14 +159,13 @@ def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
     """An event as output has it, or a rule with its range of time."""
     if isinstance(row, Line):
         return as_json(_printed(row), groups[row.lane] if row.lane < len(groups) else None)
-    return encode(
-        {
-            "rule": row.kind,
-            "from": row.from_ms,
-            "through": row.through_ms,
-            "text": describe(row),
-        }
-    )
+    fields = {
+        "rule": row.kind,
+        "from": row.from_ms,
+        "through": row.through_ms,
+        "text": describe(row),
+    }
+    return json.dumps(fields, separators=(",", ":")).encode()  # ASCII: no C1 controls either
 
 
 def messages(rows: Iterable[Row]) -> str:

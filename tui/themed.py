@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from textual import events
 from textual.app import App
 
 from tui import environment, themes
+from tui.naming import pasted
 from tui.palette import Depth, Palette, Tones
 
 
@@ -30,6 +32,17 @@ class ThemedApp(App[None]):
         chosen = theme or os.environ.get("TEXTUAL_THEME") or own
         self.theme = "ansi-dark" if no_color else chosen
         self._palette = self._mix()
+
+    @property
+    def clipboard(self) -> str:
+        """What Ctrl+V puts into a field: of what was copied, what can be drawn there as it is."""
+        return pasted(super().clipboard)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Nothing that is pasted reaches the terminal but what can be drawn as it is."""
+        if isinstance(event, events.Paste):
+            event.text = pasted(event.text)
+        await super().on_event(event)
 
     def _mix(self) -> Palette:
         tones = Tones.of(self.get_css_variables(), dark=self.current_theme.dark)

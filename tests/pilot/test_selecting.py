@@ -54,7 +54,7 @@ async def test_selecting_by_key(keys: list[str], found: list[str]) -> None:
         assert selected(screen) == found
         assert f"{len(found)} selected" in screen.lines[-2] or "move to select" in screen.lines[-2]
         await screen.press("Y")
-        assert screen.app.clipboard.split("\n") == found
+        assert screen.app._clipboard.split("\n") == found
         assert "characters of" in screen.lines[-2]
         assert selected(screen) != found
 
@@ -85,7 +85,7 @@ async def test_selecting_by_mouse() -> None:
         at = screen.lines[-2].index("4 selected")
         await screen.pilot.click("#status-bar", offset=(at, 0))
         await screen.settle()
-        assert screen.app.clipboard == "line 82\nline 83\nline 84\nline 85"
+        assert screen.app._clipboard == "line 82\nline 83\nline 84\nline 85"
         await screen.pilot.click(log, offset=(20, 3))
         await screen.settle()
         assert screen.app.log_view.selection.span is None
@@ -104,7 +104,7 @@ async def test_the_selection_stays_on_its_lines() -> None:
         assert selected(screen) == ["line 97", "line 98", "line late"]  # the last is below
         assert "4 selected" in screen.lines[-2]
         await screen.press("Y")
-        assert screen.app.clipboard == "line 97\nline 98\nline late\nline 99"
+        assert screen.app._clipboard == "line 97\nline 98\nline late\nline 99"
 
 
 async def test_nothing_selected_and_too_much(monkeypatch: pytest.MonkeyPatch) -> None:

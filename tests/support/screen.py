@@ -75,12 +75,13 @@ async def running(
     now_ms: int = NOW_MS,
     keep: Path | None = None,
     catalogue: Catalogue | None = None,
+    title: str = "/gapless/demo",
 ) -> AsyncIterator[Screen]:
     """An application on a screen of ``size``, at one moment of time, in UTC."""
     engine = engine or FakeEngine()
     app = ViewerApp(
         engine,
-        title="/gapless/demo",
+        title=title,
         controls=controls,
         theme=theme,
         clock=lambda: now_ms,

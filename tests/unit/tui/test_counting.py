@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
-from tui.counting import Count, count_all
+from tui.counting import SLICE_ROWS, Count, count_all
 from tui.rows import Change, Line
 from tui.timeline import Timeline
-from tui.view import SLICE_ROWS
 
 
 class Taken:
@@ -46,7 +45,7 @@ def test_what_comes_meanwhile_is_counted_once() -> None:
     count.apply(timeline.add_many([early, late, make_line(80_000, "new")]))
     while count.step():
         pass
-    for message in ("early", "late", "new", "0", "4000"):
+    for message in ("early", "late", "new", "0", "1000"):
         assert taken.messages.count(message) == 1
 
 

@@ -20,6 +20,14 @@ def test_text_is_as_output_has_it() -> None:
     )
 
 
+def test_nothing_of_a_reason_acts_on_a_terminal() -> None:
+    rule = make_rule(1, EPOCH_MS, "offline", through_ms=None, reason="\x1b[2J\x9b2J")
+    assert "\x1b" not in saving.as_plain(rule)
+    assert saving.as_plain(rule).isprintable()
+    assert saving.as_ndjson(rule, []).isascii()
+    assert saving.as_ndjson(rule, []).decode().isprintable()
+
+
 def test_ndjson_is_as_output_has_it() -> None:
     found = json.loads(saving.as_ndjson(LINE, ["/g"]))
     assert found["message"] == LINE.message
