@@ -22,8 +22,13 @@ EXIT_INTERRUPTED: Final = 130
 
 
 def say(text: str) -> None:
-    """Tell a person something, as one line on stderr; nobody may be left to read it."""
-    line = " ".join(text.split())
+    """Tell a person something, as one line on stderr; nobody may be left to read it.
+
+    Names and errors come from other machines: nothing in them moves a cursor.
+    """
+    line = "".join(
+        char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split())
+    )
     skeleton.leave()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"gapless: {line}\n")
