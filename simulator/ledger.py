@@ -20,6 +20,9 @@ __all__ = ["Entry", "Ledger", "LedgerEvent", "Verdict", "judge"]
 LEDGER_EVENTS_MAX: Final = 2_000_000
 """Events that are kept, about 1 GB with moto's own copy; a day of the default workload."""
 
+SCAN_MS: Final = 10_000
+"""A scan that began so long before CloudWatch began to flap may have been under way still."""
+
 VisibleMs = Callable[[str, int, str, int], int]
 """When (stream, timestamp, message), ingested at the fourth, can be seen."""
 
@@ -44,6 +47,7 @@ class Ledger:
         self._vanished_ms = -1
         self._retentions: tuple[tuple[int, int], ...] = ()
         """Since when, and for how many ms, events are kept."""
+        self._flaps: dict[str, list[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         """The number of accepted events."""
@@ -77,6 +81,15 @@ class Ledger:
         """The retention was set by ``now_ms``: what is older than ``keep_ms`` may be gone."""
         self._retentions += ((now_ms, keep_ms),)
 
+    def flap(self, owner: str, now_ms: int) -> None:
+        """From ``now_ms`` on CloudWatch hides events at times that it has shown."""
+        self._flaps.setdefault(owner, []).append((now_ms - SCAN_MS, NEVER))
+
+    def settle(self, owner: str, now_ms: int) -> None:
+        """It does so no longer, as far as the owner goes."""
+        flaps = self._flaps.get(owner, [])
+        flaps[:] = [(low, min(high, now_ms)) for low, high in flaps]
+
     def events(self) -> Iterator[LedgerEvent]:
         """What has been accepted by now, in the order of writing."""
         return (self._told(entry) for entry in self._entries[: len(self._entries)])
@@ -92,11 +105,13 @@ class Ledger:
         """
         with self._lock:
             entries, in_flight = self._entries[:], self._in_flight
+        unsteady = [one for flaps in tuple(self._flaps.values()) for one in flaps]
         return judge(
             [self._told(entry, expected_before_ms) for entry in entries],
             record_lines,
             in_flight=in_flight,
             expected_before_ms=expected_before_ms,
+            unsteady=unsteady,
         )
 
     def _told(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:

@@ -17,6 +17,7 @@ from simulator.cloudwatch.levers import Order
 from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Journal
+from simulator.faults.flap import Flap
 from simulator.faults.group_recreated import GroupRecreated
 from simulator.faults.retention_expire import RetentionExpire
 from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
@@ -178,6 +179,8 @@ class CloudWatchLink:
         now_ms = self._ask("POST", msgspec.to_builtins(order))["now_ms"]
         if kind == VisibilityDelay.type:
             self._visibility.impose(VisibilityLever(order).regime(now_ms))
+        elif self._ledger is not None and kind == Flap.type:
+            self._ledger.flap(owner, now_ms)
         elif self._ledger is not None and kind == GroupRecreated.type:
             # Whatever was sent by now may have come in before, and be gone.
             self._ledger.vanish(wall_clock_ms())
@@ -192,6 +195,8 @@ class CloudWatchLink:
 
         """
         self._visibility.heal(owner, self._ask("DELETE", {"name": owner})["now_ms"])
+        if self._ledger is not None:
+            self._ledger.settle(owner, wall_clock_ms())
 
     def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._address, timeout=LEVER_TIMEOUT_S)

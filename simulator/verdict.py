@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from simulator.record import Record, Shown, read_record
+from simulator.record import Claim, Record, Shown, read_record
 from simulator.visibility import NEVER
 
 EXAMPLES_MAX: Final = 5
@@ -111,6 +111,7 @@ def judge(
     *,
     in_flight: Iterable[Identity] = (),
     expected_before_ms: int | None = None,
+    unsteady: Sequence[tuple[int, int]] = (),
 ) -> Verdict:
     """Compare a viewer's record with the ledger.
 
@@ -120,6 +121,8 @@ def judge(
         in_flight: events that may have been accepted, since the answer is still to come.
         expected_before_ms: what became visible at this moment or later and is not shown is
             pending, not lost; None = everything should have been shown.
+        unsteady: a scan that began in one of these ranges (first and last ms) may rightly have
+            missed anything: CloudWatch itself hid what it had shown or taken.
 
     Raises:
         SimulatorError: the lines are not a record.
@@ -142,7 +145,12 @@ def judge(
             have[one.stream, one.timestamp, one.message] += 1
     known, missing = _match(ledger_events, have, record, verdict)
     strange = _strangers(have, known, Counter(in_flight), verdict, examples)
-    _weigh_claims(missing, record, verdict, examples)
+    claims = [
+        claim
+        for claim in record.claims
+        if not any(low <= claim.scanned_at <= high for low, high in unsteady)
+    ]
+    _weigh_claims(missing, claims, record, verdict, examples)
     missing = _pair_altered(missing, strange, verdict, examples)
     _weigh_losses(missing, record, expected_before_ms, verdict, examples)
     verdict.examples = examples.by_kind
@@ -267,11 +275,15 @@ def _weigh_losses(
 
 
 def _weigh_claims(
-    missing: list[LedgerEvent], record: Record, verdict: Verdict, examples: _Examples
+    missing: list[LedgerEvent],
+    claims: Iterable[Claim],
+    record: Record,
+    verdict: Verdict,
+    examples: _Examples,
 ) -> None:
     by_time = sorted(missing, key=lambda event: event.timestamp)
     times = [event.timestamp for event in by_time]
-    for claim in record.claims:
+    for claim in claims:
         for place in range(bisect_left(times, claim.from_), len(times)):
             event = by_time[place]
             if event.timestamp > claim.through:

@@ -36,6 +36,9 @@ class Outcome(msgspec.Struct, kw_only=True):
     expects: str = "clean"
     verdict: dict[str, Any] = {}
     unsafe: list[str] = []
+    unsafe_examples: dict[str, list[str]] = {}
+    unsafe_ms: int = 0
+    """How long after the scenario's start that was."""
     looks: int = 0
     """How often the viewer was judged while faults were on."""
     converged_ms: int | None = None
@@ -132,7 +135,10 @@ def _section(one: Outcome) -> str:
     lines = [title, "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items() if value]
     lines += [f"| {name} | {value} |" for name, value in counts.items()]
-    for kind, examples in one.verdict.get("examples", {}).items():
+    examples_of = {**one.verdict.get("examples", {})}
+    for kind, examples in one.unsafe_examples.items():
+        examples_of[f"{kind} after {one.unsafe_ms} ms"] = examples
+    for kind, examples in examples_of.items():
         lines += [f"\n{kind}:\n", *(f"    {_one_line(example)}" for example in examples)]
     lines += ["\nThe last marks that the viewer found equal:\n"]
     lines += [

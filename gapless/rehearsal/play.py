@@ -87,6 +87,7 @@ class _Run:
         self._stop = stop
         self._meters = (Meter(), Meter())
         self._meter_at = 0.0
+        self._began = time.monotonic()
         self._simulator: Part
         self._api: ControlApi
         self._viewer: Viewer
@@ -123,6 +124,7 @@ class _Run:
     def _run_scenario(self) -> dict[str, Any]:
         """From its start to its end; how it stands then."""
         outcome = self._outcome
+        self._began = time.monotonic()
         told = self._api.run_scenario(outcome.scenario, outcome.seed, outcome.speed)
         looks = [share * told["ends_ms"] for share in LOOKS]
         connect_ms = self._scenario.setup.connect_after_ms / outcome.speed
@@ -174,6 +176,8 @@ class _Run:
         wrong = findings(outcome.verdict, UNSAFE)
         if wrong and not outcome.unsafe:
             outcome.unsafe = wrong
+            outcome.unsafe_examples = outcome.verdict["examples"]
+            outcome.unsafe_ms = _ms_since(self._began)
         return record
 
     def _connect(self) -> None:

@@ -7,7 +7,7 @@ from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
 from simulator.ledger import Ledger, LedgerEvent, as_json
 from simulator.visibility import NEVER, Regime, Visibility
-from tests.support.records import record, shown
+from tests.support.records import mark, record, shown
 
 EVENT = NewEvent("s/1", 10, "m")
 
@@ -100,3 +100,18 @@ def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) ->
     declared = {"type": "lost", "from": 0, "through": 89, "reason": "retention"}
     verdict = ledger.verdict(record([declared]), expected_before_ms=131)
     assert (verdict.expired, verdict.lost, verdict.undeclared) == (2, 1, 1)
+
+
+def test_no_mark_is_called_a_liar_for_what_flickered(ledger: Ledger) -> None:
+    ledger.offer([EVENT])
+    ledger.accept([EVENT], sent_ms=100, accepted_ms=100)
+    ledger.flap("a", 200_000)
+    ledger.settle("a", 300_000)
+    ledger.settle("b", 100_000)
+
+    def lied(scanned_at: int) -> int:
+        return ledger.verdict(record([mark(0, 50, scanned_at)])).marks_lied
+
+    assert [lied(at) for at in (189_999, 190_000, 300_000, 300_001)] == [1, 0, 0, 1]
+    ledger.flap("a", 400_000)
+    assert [lied(at) for at in (300_001, 390_000, 1 << 50)] == [1, 0, 0]

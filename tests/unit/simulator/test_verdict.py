@@ -240,3 +240,9 @@ def test_of_equal_events_the_one_that_is_gone_is_missing() -> None:
     verdict = judge(events, record(faithful([first])))
     assert findings(verdict) == {}
     assert (verdict.owed, verdict.vanished) == (2, 1)
+
+
+def test_a_scan_of_what_flickers_may_rightly_miss_it() -> None:
+    lines = [*faithful(EVENTS)[1:], mark(0, 60, 100)]
+    assert judge(EVENTS, record(lines), unsteady=[(90, 100)]).marks_lied == 0
+    assert judge(EVENTS, record(lines), unsteady=[(90, 99), (101, 200)]).marks_lied == 1
