@@ -153,7 +153,7 @@ class Actions(ThemedApp):
         if self._plotting.close():
             self.log_view.focus()
         else:
-            self._plotting.open()
+            self._plotting.open(self.log_view.current())
 
     def action_all_streams(self) -> None:
         """No stream is left out any more."""

@@ -50,9 +50,11 @@ class Plotting:
         """Whether the panel is there."""
         return self._count is not None
 
-    def open(self) -> None:
-        """Count the lines, and show the panel."""
+    def open(self, row: Row | None) -> None:
+        """Count the lines, and show the panel; ``row`` is where the reader is."""
         self._begin()
+        if row is not None:
+            self._panel.follow(row.timestamp)
         self._panel.display = True
         self._panel.focus()
         self.refresh()

@@ -78,6 +78,14 @@ async def test_the_cursor_follows_the_log() -> None:
         assert "12:00:01  1 line" in screen.text
 
 
+async def test_it_begins_where_the_reader_is() -> None:
+    async with running(minutes()) as screen:
+        await screen.press("g", "j", "j", "h")
+        assert "12:00:02  1 line" in screen.text
+        await screen.press("left")
+        assert cursor(screen) == "INFO at 1"
+
+
 async def test_zoom() -> None:
     async with running(minutes(1_200)) as screen:
         await screen.press("h")

@@ -56,7 +56,8 @@ async def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -
     engine.add([make_line(900, "\x1b[31mred\x1b[38;2;1;2;3mdeep")])
     engine.set(complete_through_ms=NOW_MS)
     async with running(engine, controls=FakeControls()) as screen:
-        for key in ("k", "slash", "escape", "c", "question_mark", "escape", "f2", "1"):
+        keys = ("k", "slash", "escape", "c", "question_mark", "escape", "f2", "1", "escape")
+        for key in (*keys, "s", "h", "left", "escape", "m", "K", "5", "z", "colon", "x", "enter"):
             await screen.press(key)
             codes = {code for part in re.findall(r"\x1b\[([0-9;]*)m", screen.raw)
                      for code in part.split(";")}  # fmt: skip
@@ -101,7 +102,8 @@ async def test_a_terminal_with_ascii_alone(monkeypatch: pytest.MonkeyPatch) -> N
     engine.extra["volume"] = (1, 2, 3)
     engine.set(complete_through_ms=NOW_MS)
     async with running(engine) as screen:
-        for key in ("k", "c", "enter", "escape", "question_mark", "escape", "space"):
+        keys = ("k", "c", "enter", "escape", "question_mark", "escape", "space", "space")
+        for key in (*keys, "s", "h", "left", "escape", "escape", "m", "K", "f", "a", "enter", "z"):
             await screen.press(key)
             # But for the ends of Textual's own scroll bars, in the panes.
             assert {char for char in screen.text if not char.isascii()} <= set("▁▂▃▄▅▆▇"), key

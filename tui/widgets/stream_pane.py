@@ -42,7 +42,7 @@ class StreamPane(ListPane):
         self._counted: list[tuple[str, int, bool]] = []
         self._others = 0
         self._ascii_only = ascii_only
-        self.border_subtitle = "Space on/off · Enter only · a all"
+        self.border_subtitle = "Space on/off, Enter only, a all"
 
     def show_streams(
         self, counts: Mapping[str, int], is_shown: Callable[[str], bool], others: int, *, done: bool
