@@ -279,7 +279,8 @@ class Feed:
             self._schedule.failed(due.tier, self._timer())
             self._troubled(error)
         else:
-            self._schedule.finished(due.tier, self._timer())
+            proved = self._group.complete_through(due.from_) is not None
+            self._schedule.finished(due.tier, self._timer(), proved=proved)
             if is_poll:
                 self._polled(begun_ms, begun_at_ms)
             self._upkeep.scanned()

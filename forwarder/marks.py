@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ PENDING_MAX: Final = 256
 """Scans that wait for the viewer's cursor, or for its past; another comes every second."""
 
 PROVED_MAX: Final = 128
-"""Pieces of proved time that are remembered for those who connect; the newest are kept."""
+"""Pieces of proved time that are remembered for those who connect; beyond that some are joined."""
 
 Within = Callable[[int, int], bool]
 """Whether a range of time, ms and inclusive, may be spoken of to a viewer."""
@@ -97,8 +98,27 @@ class Proved:
             if old.through > done.through:
                 kept.append(replace(old, from_=done.through + 1))
         self._pieces = [*kept, done]
-        if len(self._pieces) > PROVED_MAX:
+        if len(self._pieces) > PROVED_MAX and not self._join():
             self._pieces.remove(min(self._pieces, key=lambda one: one.through))
+
+    def _join(self) -> bool:
+        """Make one of the two lowest pieces that adjoin; whether there are any such.
+
+        What moves on with time leaves slivers behind, which nobody scans again after two weeks.
+        Of both it is true that what a scan begun at the earlier time returned is in the journal
+        at the later head.
+        """
+        by_time = sorted(self._pieces, key=lambda one: one.from_)
+        for low, high in pairwise(by_time):
+            if low.through + 1 == high.from_:
+                scanned_at = min(low.scanned_at, high.scanned_at)
+                both = ScanDone(
+                    low.from_, high.through, scanned_at, max(low.head_seq, high.head_seq)
+                )
+                kept = [one for one in self._pieces if one not in (low, high)]
+                self._pieces = [both, *kept]
+                return True
+        return False
 
     def clear(self) -> None:
         """Forget all: the journal is another one."""

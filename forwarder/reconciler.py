@@ -13,9 +13,11 @@ recent    10 s                2 min                      1/2
 near      1 min               15 min                     1/4
 wide      10 min              3 h                        1/10
 far       1 h, while watched  14 days                    1/20
-deep      30 s, while watched the oldest ``since``       1/20
+deep      30 s, while watched the oldest ``since`` [#]_  1/20
 drain     2.5 s               an execution's end         while one waits to end
 ========  ==================  =========================  ==================================
+
+.. [#] At most 14 days back, once this process has proved what is older.
 
 Intervals are told by a clock that is never set (``timer_ms``), ranges by the wall clock.
 """
@@ -254,13 +256,17 @@ class Schedule:
         """A scan begins; ``wall_ms`` is what ``begin_scan`` was given."""
         self._tiers[due.tier].begin(_Running(timer_ms, wall_ms, due.from_))
 
-    def finished(self, name: TierName, timer_ms: int) -> None:
-        """The tier's scan was whole: it counts for every tier whose range it covered."""
+    def finished(self, name: TierName, timer_ms: int, *, proved: bool = True) -> None:
+        """The tier's scan was whole: it counts for every tier whose range it covered.
+
+        ``proved``: whether its range is proved from its begin on, by this scan or another.
+        """
         ran = self._tiers[name].end(timer_ms, whole=True)
         if name == "live":
             self._live_from = ran.wall_ms - self._overlap_ms
         elif name != "drain":
-            self._unproved_below = min(self._unproved_below, ran.from_)
+            if proved:
+                self._unproved_below = min(self._unproved_below, ran.from_)
             for other in ("recent", "near", "wide", "far", "deep"):
                 scan = self._scan(other, ran.wall_ms) if other != name else None
                 if scan is not None and ran.from_ <= scan.from_:
@@ -296,7 +302,9 @@ class Schedule:
         if tier == "deep":
             if self._since is None or self._since > wall_ms:
                 return None
-            return max(self._since, wall_ms - FAR_SPAN_MS)
+            # Nothing that is older comes late, but some mark of this process must cover it once.
+            is_proved = self._since >= self._unproved_below
+            return max(self._since, wall_ms - FAR_SPAN_MS) if is_proved else self._since
         if tier == "far" and self._since is None:
             return None
         span, quicker = {

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from forwarder.marks import PENDING_MAX, PROVED_MAX, Marks, Proved
 from forwarder.records import ScanDone
 
@@ -76,3 +78,26 @@ def test_proved_pieces_are_bounded_and_the_newest_kept() -> None:
     assert len(proved.pieces) == PROVED_MAX
     assert proved.pieces[-1] == done(9_990, 9_995)
     assert proved.pieces[0] == done(10_000 - 10 * PROVED_MAX, 10_005 - 10 * PROVED_MAX)
+
+
+def test_slivers_that_scans_leave_behind_as_time_goes_on_are_joined() -> None:
+    proved = Proved()
+    span = 1_000_000
+    proved.add(done(0, span, head=1))
+    for at in range(1, 3 * PROVED_MAX):
+        proved.add(ScanDone(at * 30, span + at * 30, span + at, at))
+    assert len(proved.pieces) == PROVED_MAX
+    pieces = sorted(proved.pieces, key=lambda one: one.from_)
+    assert pieces[0].from_ == 0
+    assert all(low.through + 1 == high.from_ for low, high in pairwise(pieces))
+    # Each says what the oldest of its scans says, to who has what the last of them had brought.
+    assert all(one.head_seq * 30 + 30 >= one.through for one in pieces[:-1])
+    assert pieces[0].scanned_at == span + 1
+
+
+def test_nothing_is_proved_between_pieces_that_do_not_adjoin() -> None:
+    proved = Proved()
+    for at in range(0, 4 * PROVED_MAX, 4):
+        proved.add(done(at, at + 2))
+    proved.add(done(10 * PROVED_MAX, 10 * PROVED_MAX))
+    assert all(one.through - one.from_ <= 2 for one in proved.pieces)

@@ -151,6 +151,21 @@ def test_the_deep_scan_goes_back_two_weeks_at_most() -> None:
     assert due.from_ == now_ms - FAR_SPAN_MS
 
 
+def test_what_an_earlier_run_took_in_longer_ago_is_proved_once_by_this_one() -> None:
+    since = NOW_MS - 3 * FAR_SPAN_MS
+    schedule = _schedule(NOW_MS - 60_000)
+    schedule.want(since, NOW_MS)
+    now_ms = NOW_MS
+    for proved in (False, True):
+        assert _of(schedule, "deep", now_ms) == Due("deep", "repair", since, now_ms)
+        _start(schedule, "deep", now_ms)
+        schedule.finished("deep", now_ms, proved=proved)
+        now_ms += DEEP_EVERY_MS
+    assert _of(schedule, "deep", now_ms) == Due("deep", "repair", now_ms - FAR_SPAN_MS, now_ms)
+    schedule.want(since - 1, now_ms)
+    assert _of(schedule, "deep", now_ms) == Due("deep", "repair", since - 1, now_ms)
+
+
 def test_a_deep_scan_that_takes_long_rests_long() -> None:
     schedule = _schedule()
     schedule.want(NOW_MS - 9_999, NOW_MS)
