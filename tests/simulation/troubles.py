@@ -142,8 +142,11 @@ class Saboteur:
             return
         through = self.world.now - self.world.random.choice((100, 4_000, 15_000))
         from_ = through - self.world.random.choice((0, 300, 2_000))
-        known = self.world.journal.known([one.event.id for one in self.world.cloudwatch.stored])
-        self.world.cloudwatch.expire(from_, through, set(known), self.world.now)
+        stored = [one.event.id for one in self.world.cloudwatch.stored]
+        # Nor may a journal know of it that is rolled back to: no setting would explain its loss.
+        journals = [self.world.journal, *self.world.copies]
+        known = {one for journal in journals for one in journal.known(stored)}
+        self.world.cloudwatch.expire(from_, through, known, self.world.now)
         self.world.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
         self.world.forwarder.hub.progress()
 
