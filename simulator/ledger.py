@@ -47,6 +47,7 @@ class Ledger:
         self._vanished_ms = -1
         self._retentions: tuple[tuple[int, int], ...] = ()
         """Since when, and for how many ms, events are kept."""
+        self._clock_errors: tuple[tuple[int, int], ...] = ()
         self._flaps: dict[str, list[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
@@ -81,6 +82,10 @@ class Ledger:
         """The retention was set by ``now_ms``: what is older than ``keep_ms`` may be gone."""
         self._retentions += ((now_ms, keep_ms),)
 
+    def clock_is(self, now_ms: int, ahead_ms: int) -> None:
+        """The forwarder's clock is that much ahead from ``now_ms`` on."""
+        self._clock_errors += ((now_ms, ahead_ms),)
+
     def flap(self, owner: str, now_ms: int) -> None:
         """From ``now_ms`` on CloudWatch hides events at times that it has shown."""
         self._flaps.setdefault(owner, []).append((now_ms - SCAN_MS, NEVER))
@@ -112,6 +117,7 @@ class Ledger:
             in_flight=in_flight,
             expected_before_ms=expected_before_ms,
             unsteady=unsteady,
+            clock_errors=self._clock_errors,
         )
 
     def _told(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:

@@ -103,8 +103,19 @@ class ProgramsLink:
         viewers: Viewers,
         clock: SkewedClock | None,
         loop: asyncio.AbstractEventLoop,
+        ledger: Ledger | None = None,
     ) -> None:
-        """``loop`` is the forwarder's; ``clock`` is what it reads beside its own, if anything."""
+        """See the class.
+
+        Args:
+            forwarder: the one.
+            viewers: those that were handed over.
+            clock: what the forwarder reads beside its own clock, if anything.
+            loop: the forwarder's.
+            ledger: is told of what that clock is.
+
+        """
+        self._ledger = ledger
         self._forwarder = forwarder
         self._viewers = viewers
         self._clock = clock
@@ -141,11 +152,17 @@ class ProgramsLink:
             msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
             raise SimulatorError(msg)
         self._clock.set(owner, offset_ms)
+        self._note()
 
     def right_clock(self, owner: str) -> None:
         """See ``SkewedClock.right``."""
         if self._clock is not None:
             self._clock.right(owner)
+            self._note()
+
+    def _note(self) -> None:
+        if self._clock is not None and self._ledger is not None:
+            self._ledger.clock_is(wall_clock_ms(), self._clock.offset_ms)
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         _wait_for(work, self._loop, "the forwarder")

@@ -226,7 +226,7 @@ class Simulator:
         loop = asyncio.get_running_loop()
         cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility, self._ledger)
         cable = CableLink(self._cable, self._crowds, loop)
-        programs = ProgramsLink(forwarder[0], self._viewers, self._clock, loop)
+        programs = ProgramsLink(forwarder[0], self._viewers, self._clock, loop, self._ledger)
         board = Board(
             Levers(cable, cloudwatch, writer, programs),
             self._config.seed,

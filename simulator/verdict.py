@@ -112,6 +112,7 @@ def judge(
     in_flight: Iterable[Identity] = (),
     expected_before_ms: int | None = None,
     unsteady: Sequence[tuple[int, int]] = (),
+    clock_errors: Sequence[tuple[int, int]] = (),
 ) -> Verdict:
     """Compare a viewer's record with the ledger.
 
@@ -123,6 +124,8 @@ def judge(
             pending, not lost; None = everything should have been shown.
         unsteady: a scan that began in one of these ranges (first and last ms) may rightly have
             missed anything: CloudWatch itself hid what it had shown or taken.
+        clock_errors: from when on the forwarder's clock was how many ms ahead; marks say by that
+            clock when their scans began. Where several moments are possible, the first counts.
 
     Raises:
         SimulatorError: the lines are not a record.
@@ -147,7 +150,7 @@ def judge(
     strange = _strangers(have, known, Counter(in_flight), verdict, examples)
     claims = [
         claim
-        for claim in record.claims
+        for claim in (_righted(one, clock_errors) for one in record.claims)
         if not any(low <= claim.scanned_at <= high for low, high in unsteady)
     ]
     _weigh_claims(missing, claims, record, verdict, examples)
@@ -272,6 +275,21 @@ def _weigh_losses(
         if not record.declares(event.timestamp):
             verdict.undeclared += 1
             examples.add("undeclared", event.identity)
+
+
+def _righted(claim: Claim, clock_errors: Sequence[tuple[int, int]]) -> Claim:
+    """The claim with the moment of its scan by a clock that is right."""
+    if not clock_errors:
+        return claim
+    periods = [(-NEVER, 0), *clock_errors]
+    ends = [since for since, _ in periods[1:]] + [NEVER]
+    possible = [
+        claim.scanned_at - ahead_ms
+        for (since, ahead_ms), end in zip(periods, ends, strict=True)
+        if since <= claim.scanned_at - ahead_ms <= end
+    ]
+    scanned_at = min(possible, default=claim.scanned_at)
+    return msgspec.structs.replace(claim, scanned_at=scanned_at)
 
 
 def _weigh_claims(

@@ -115,3 +115,11 @@ def test_no_mark_is_called_a_liar_for_what_flickered(ledger: Ledger) -> None:
     assert [lied(at) for at in (189_999, 190_000, 300_000, 300_001)] == [1, 0, 0, 1]
     ledger.flap("a", 400_000)
     assert [lied(at) for at in (300_001, 390_000, 1 << 50)] == [1, 0, 0]
+
+
+def test_the_forwarders_clock_is_known(ledger: Ledger) -> None:
+    ledger.offer([EVENT])
+    ledger.accept([EVENT], sent_ms=100, accepted_ms=100)
+    ledger.clock_is(50, 1_000)
+    assert ledger.verdict(record([mark(0, 50, 1_099)])).marks_lied == 0
+    assert ledger.verdict(record([mark(0, 50, 1_100)])).marks_lied == 1

@@ -246,3 +246,16 @@ def test_a_scan_of_what_flickers_may_rightly_miss_it() -> None:
     lines = [*faithful(EVENTS)[1:], mark(0, 60, 100)]
     assert judge(EVENTS, record(lines), unsteady=[(90, 100)]).marks_lied == 0
     assert judge(EVENTS, record(lines), unsteady=[(90, 99), (101, 200)]).marks_lied == 1
+
+
+def test_when_a_scan_began_is_told_by_a_clock_that_may_be_wrong() -> None:
+    lines = [*faithful(EVENTS)[1:], mark(0, 60, 105)]
+    for errors, lied in (
+        ([], 1),
+        ([(0, 96)], 0),  # it began at 9, and the event was visible at 10
+        ([(0, 95)], 1),
+        ([(0, 96), (8, 0)], 1),  # at 9 the clock was right again
+        ([(50, -500)], 1),
+        ([(600, -500)], 1),
+    ):
+        assert judge(EVENTS, record(lines), clock_errors=errors).marks_lied == lied, errors
