@@ -151,7 +151,14 @@ class Part:
 class Viewer(Part):
     """``gapless tail`` with JSON output and a record of the displayed timeline."""
 
-    def __init__(self, target: str, *options: str, state: Path, name: str = "viewer") -> None:
+    def __init__(
+        self,
+        target: str,
+        *options: str,
+        state: Path,
+        name: str = "viewer",
+        program: Sequence[str] = ("-m", "gapless"),
+    ) -> None:
         self.record_path = state / f"{name}.record.ndjson"
         super().__init__(
             "tail",
@@ -162,6 +169,7 @@ class Viewer(Part):
             str(self.record_path),
             *options,
             state=state,
+            program=program,
         )
 
     def shown(self) -> list[dict[str, Any]]:

@@ -1,0 +1,273 @@
+"""Broken forwarders, each a function that breaks the one of this process.
+
+Some faults would be made good by another rule of the product, which is the point of having it.
+Where a mutant switches such a net off, its docstring says so: what is tested is not whether the
+product survives its own faults, but whether the oracle sees a forwarder that has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from forwarder import pages
+from forwarder.allowance import Allowance
+from forwarder.errors import TruncatedResponse
+from forwarder.ingest import LogGroup
+from forwarder.lanes import Lanes
+from forwarder.lifecycle import Executions
+from forwarder.opening import Opening
+from forwarder.paging import PageWalk
+from forwarder.proofs import Proofs
+from forwarder.reconciler import Due, Schedule, TierName
+from forwarder.records import LogEvent, RangeTotal, Row
+from forwarder.repairing import Repairing
+from forwarder.scan import Scan
+from forwarder.slices import Slice, Slices
+from tests.mutants.patching import put
+from wire.digest import digest_sum
+from wire.messages import Origin
+from wire.order import Interval, first_key, last_key
+
+QUEUE_EVENTS = 100
+"""What a viewer of ``drops-when-full`` may be behind."""
+
+LEFT_OUT = 20
+"""One event in so many is left out by those that leave some out."""
+
+ROWS_MAX = 10_000_000
+
+
+# The nets
+
+
+def _nothing_is_missed_by_scans() -> None:
+    """Off: rule [8], by which a scan proves nothing that failed to return what was known."""
+    put(LogGroup, "_returned_all", lambda _self, *_: True)
+
+
+def _no_second_looks() -> None:
+    """Off: every scan but the polls, and those that fetch the past for a viewer."""
+    scan = Schedule._scan
+
+    def polls_alone(self: Schedule, tier: TierName, wall_ms: int) -> Due | None:
+        return scan(self, tier, wall_ms) if tier == "live" else None
+
+    put(Schedule, "_scan", polls_alone)
+
+
+def _no_repairs() -> None:
+    """Off: the answer to ``repair`` is a digest, without any event."""
+
+    def empty(self: Repairing, slices: Slices, *_given: object, sent_seq: int, base: int) -> Slice:
+        del self, slices, sent_seq, base
+        return Slice([], b"[]", None, "end", None, (), 0)
+
+    put(Repairing, "cut", empty)
+
+
+# What comes in
+
+
+def cursor_plus_one() -> None:
+    """Polls go on one millisecond after the newest event, and nothing is looked at again."""
+    newest = 0
+    append, scan = LogGroup._append, Schedule._scan
+
+    def noting(
+        self: LogGroup, events: Collection[LogEvent], origin: Origin, of: Scan | None
+    ) -> int:
+        nonlocal newest
+        newest = max([newest, *(event.timestamp for event in events)])
+        return append(self, events, origin, of)
+
+    def after_the_newest(self: Schedule, tier: TierName, wall_ms: int) -> Due | None:
+        if tier == "live" and newest:
+            return Due(tier, "live", min(newest + 1, wall_ms), None)
+        return scan(self, tier, wall_ms) if tier == "live" else None
+
+    put(LogGroup, "_append", noting)
+    put(Schedule, "_scan", after_the_newest)
+
+
+def checkpoint_at_now() -> None:
+    """A poll goes on where the clock stood at the one before; all up to there counts as proved.
+
+    No overlap, no allowance for what becomes visible late, and nothing is looked at again.
+    """
+    begin = Schedule.__init__
+
+    def without_overlap(self: Schedule, *given: Any, **options: Any) -> None:  # noqa: ANN401
+        begin(self, *given, **{**options, "overlap_ms": 0})
+
+    put(Schedule, "__init__", without_overlap)
+    put(Allowance, "at", lambda _self, _begun_ms: 0)
+    _no_second_looks()
+
+
+def stops_at_empty_page() -> None:
+    """A page without events ends a scan, token or not; rule [8] is off."""
+    received = PageWalk.received
+
+    def stopping(self: PageWalk, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
+        return received(self, events, token if events else None)
+
+    put(PageWalk, "received", stopping)
+    _nothing_is_missed_by_scans()
+
+
+def truncated_is_empty() -> None:
+    """An answer that was cut short is taken for the last page, empty; rule [8] is off."""
+    decode = pages.decode_page
+
+    def lenient(body: bytes) -> tuple[list[LogEvent], bytes]:
+        try:
+            return decode(body)
+        except TruncatedResponse:
+            return [], b"{}"
+
+    put(pages, "decode_page", lenient)
+    _nothing_is_missed_by_scans()
+
+
+def marks_unfinished_scans() -> None:
+    """A scan that broke off is marked like a whole one; rule [8] is off."""
+
+    def abandon(self: LogGroup, scan: Scan) -> None:
+        self.finish_scan(scan, scan.begun_ms)
+
+    put(LogGroup, "abandon", abandon)
+    _nothing_is_missed_by_scans()
+
+
+def _dedup(identity: Any) -> None:  # noqa: ANN401 - of an event, whatever tells it from others
+    append = LogGroup._append
+    seen: set[object] = set()
+
+    def once(self: LogGroup, events: Collection[LogEvent], origin: Origin, of: Scan | None) -> int:
+        fresh = {identity(one): one for one in events if identity(one) not in seen}
+        seen.update(fresh)
+        return append(self, fresh.values(), origin, of)
+
+    put(LogGroup, "_append", once)
+
+
+def dedups_by_timestamp() -> None:
+    """Of the events of one stream's millisecond it takes one."""
+    _dedup(lambda event: (event.stream, event.timestamp))
+
+
+def dedups_by_message() -> None:
+    """Of events that say the same in the same stream's millisecond it takes one."""
+    _dedup(lambda event: (event.stream, event.timestamp, event.message))
+
+
+# What goes out
+
+
+def drops_when_full() -> None:
+    """A viewer that is more than a hundred events behind loses the oldest; repairs are off."""
+    look_ahead = Lanes.look_ahead
+
+    def dropping(self: Lanes, head_seq: int) -> None:
+        if head_seq - self.read_seq > QUEUE_EVENTS:
+            self._ahead = None
+            self.read_seq = head_seq - QUEUE_EVENTS
+        look_ahead(self, head_seq)
+
+    put(Lanes, "look_ahead", dropping)
+    _no_repairs()
+
+
+def _is_left_out(seq: int) -> bool:
+    return seq % LEFT_OUT == 0
+
+
+def _leave_out() -> None:
+    """Leave events out of every frame, and say of each frame that it is whole."""
+    take = Slices._take
+
+    def leaving_out(self: Slices, frame: Any, rows: Sequence[Row], wants: Any) -> Any:  # noqa: ANN401 - private to the module
+        return take(self, frame, rows, lambda row: wants(row) and not _is_left_out(row.seq))
+
+    put(Slices, "_take", leaving_out)
+
+
+def hides_holes() -> None:
+    """One event in twenty is left out of frames that claim to have it; marks count it."""
+    _leave_out()
+
+
+def marks_that_lie() -> None:
+    """One event in twenty is never sent, and marks count what was sent: the ends agree."""
+    _leave_out()
+
+    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
+        opening, journal = self._opening, self._group.journal
+        rows = [
+            row
+            for row in journal.read_between(
+                Interval(first_key(from_), last_key(through)),
+                ROWS_MAX,
+                newest_first=False,
+                until_seq=self._lanes.sent_seq,
+            )
+            if opening.base < row.seq
+            and opening.query.filter.matches(row.stream)
+            and not _is_left_out(row.seq)
+        ]
+        return RangeTotal(len(rows), digest_sum(row.digest for row in rows))
+
+    put(Proofs, "_total", total)
+
+
+def counts_wrong() -> None:
+    """Everything is sent, and marks count one event more than there is."""
+    honest = Proofs._total
+
+    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
+        found = honest(self, from_, through)
+        return replace(found, count=found.count + 1)
+
+    put(Proofs, "_total", total)
+
+
+def sends_nothing() -> None:
+    """No event is ever sent; marks say that there is none, in time and in good order."""
+    cut = Slices._cut
+
+    def empty(self: Slices, *given: Any, **options: Any) -> Slice:  # noqa: ANN401 - as it is called
+        return replace(cut(self, *given, **options), items=[], body=b"[]")
+
+    put(Slices, "_cut", empty)
+    put(Proofs, "_total", lambda _self, _from, _through: RangeTotal(0, 0))
+
+
+def resumes_off_by_one() -> None:
+    """Who comes back is sent what follows the event after its cursor; repairs are off."""
+    begin = Lanes.__init__
+
+    def ahead(self: Lanes, opening: Opening, slices: Slices, head_seq: int) -> None:
+        begin(self, opening, slices, head_seq)
+        if opening.outcome == "resumed":
+            self.read_seq = min(self.read_seq + 1, head_seq)
+
+    put(Lanes, "__init__", ahead)
+    _no_repairs()
+
+
+def ends_too_soon() -> None:
+    """An execution has ended as soon as its last words are here, drained or not."""
+    scanned = Executions.scanned
+
+    def at_once(self: Executions, *given: Any, **options: Any) -> Any:  # noqa: ANN401
+        for execution in self._open:
+            one = self._states[execution]
+            if one.status is not None:
+                one.agreed_ms = 0
+                one.over_since = one.changed = 0
+        return scanned(self, *given, **options)
+
+    put(Executions, "scanned", at_once)

@@ -1,0 +1,45 @@
+"""The cheapest way to find each mutant out: a short situation, and what is counted in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Kill(NamedTuple):
+    """The situation that kills a mutant, and the kind of fault that the oracle must count."""
+
+    situation: str
+    kind: str
+
+
+KILLS: Final[Mapping[str, Kill]] = {
+    "cursor-plus-one": Kill("late", "lost"),
+    "checkpoint-at-now": Kill("late", "lost"),
+    "stops-at-empty-page": Kill("empty-pages", "marks_lied"),
+    "truncated-is-empty": Kill("cut-short", "marks_lied"),
+    "marks-unfinished-scans": Kill("failing", "marks_lied"),
+    "dedups-by-timestamp": Kill("crowd", "marks_lied"),
+    "dedups-by-message": Kill("crowd", "marks_lied"),
+    "drops-when-full": Kill("crowd", "lost"),
+    "hides-holes": Kill("calm", "lost"),
+    "sends-nothing": Kill("calm", "marks_lied"),
+    "marks-that-lie": Kill("calm", "marks_lied"),
+    "counts-wrong": Kill("calm", "unproved"),
+    "resumes-off-by-one": Kill("cut-off", "lost"),
+    "ends-too-soon": Kill("last-words", "undeclared"),
+    "shows-nothing": Kill("late", "marks_lied"),
+    "appends-late-lines": Kill("late", "misordered"),
+    "strips-text": Kill("strange-lines", "altered"),
+    "replaces-controls": Kill("strange-lines", "altered"),
+    "doubles-on-reconnect": Kill("cut-off", "duplicated"),
+    "drops-on-reconnect": Kill("cut-off", "lost"),
+    "trusts-blindly": Kill("lossy", "marks_lied"),
+    "ignores-epoch": Kill("journal-lost", "lost"),
+    "trusts-held": Kill("journal-lost", "lost"),
+}
+"""Of every mutant."""
+
+TRIES: Final[Mapping[str, int]] = {"ends-too-soon": 5}
+"""How often a mutant may get away: whether an execution's last word becomes visible before its
+other lines is chance, seven to one; for all others once is enough."""

@@ -1,0 +1,168 @@
+"""Broken viewers, each a function that breaks the one of this process.
+
+As with the forwarders: where a mutant would be healed by another rule of the product, it switches
+that off, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from tests.mutants.patching import put
+from tui.asking import Asking, Request
+from tui.effects import Effect, Stored
+from tui.harmless import harmless
+from tui.holdings import Holdings
+from tui.position import Position
+from tui.rows import Change, Line, Row
+from tui.session import ViewerSession
+from tui.timeline import Timeline
+from wire.messages import Item
+
+Rows = Callable[[list[Row]], Iterable[Row]]
+
+
+def _no_repairs() -> None:
+    """Off: rule [13], by which a viewer asks again for a range that is not as it should be."""
+    ask = Asking.put
+
+    def without(self: Asking, request: Request) -> bool:
+        return request.kind != "repair" and ask(self, request)
+
+    put(Asking, "put", without)
+
+
+def _displayed(change: Rows) -> None:
+    """Change what is on the screen, hence in the record."""
+    iterate = Timeline.iterate
+
+    def changed(self: Timeline, start: int = 0) -> Iterator[Row]:
+        yield from change(list(iterate(self, start)))
+
+    put(Timeline, "iterate", changed)
+
+
+# What is shown
+
+
+def shows_nothing() -> None:
+    """It receives, compares and is green; on the screen there is nothing."""
+    _displayed(lambda _rows: ())
+
+
+def appends_late_lines() -> None:
+    """Lines stand in the order in which they came; what is late stands at the end."""
+    places: dict[int, int] = {}
+    add_many = Timeline.add_many
+
+    def noting(self: Timeline, rows: Iterable[Row]) -> Change:
+        batch = list(rows)
+        for row in batch:
+            places.setdefault(row.key, len(places))
+        return add_many(self, batch)
+
+    put(Timeline, "add_many", noting)
+    _displayed(lambda rows: sorted(rows, key=lambda row: places.get(row.key, len(places))))
+
+
+def strips_text() -> None:
+    """Messages are shown without the white space around them."""
+    _texts(str.strip)
+
+
+def replaces_controls() -> None:
+    """Messages are recorded as the screen makes them harmless, not as they are."""
+    _texts(harmless)
+
+
+def _texts(change: Callable[[str], str]) -> None:
+    def changed(rows: list[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield replace(row, message=change(row.message)) if isinstance(row, Line) else row
+
+    _displayed(changed)
+
+
+def doubles_on_reconnect() -> None:
+    """It comes back without a cursor, and shows once more all that it is sent once more."""
+    copies: Counter[int] = Counter()
+    store = Holdings.store
+
+    def counting(self: Holdings, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
+        stored, keys = store(self, items, live=live)
+        copies.update(keys)
+        return stored, keys
+
+    def doubled(rows: list[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield from [row] * max(1, copies[row.key])
+
+    put(Holdings, "store", counting)
+    put(Position, "cursor", lambda _self: None)
+    _displayed(doubled)
+
+
+# What is received
+
+
+def drops_on_reconnect() -> None:
+    """The first events after each return are dropped; repairs are off."""
+    store, returned = ViewerSession.store, Counter[int]()
+
+    def dropping(
+        self: ViewerSession, items: list[Item], now_ms: int, *, live: bool
+    ) -> list[Effect]:
+        if items and returned[0] < self.welcomes - 1:
+            returned[0] = self.welcomes - 1
+            items = []
+        return store(self, items, now_ms, live=live)
+
+    put(ViewerSession, "store", dropping)
+    _no_repairs()
+
+
+def trusts_blindly() -> None:
+    """Green with each mark, without comparing; and no hole in what comes is noticed."""
+    put(Holdings, "is_equal", lambda _self, _claim: True)
+    put(ViewerSession, "_is_hole", lambda _self, _n: False)
+    put(ViewerSession, "_follows", lambda _self, _message: True)
+    put(ViewerSession, "_lags", lambda _self, _seq: False)
+
+
+def ignores_epoch() -> None:
+    """A seq means the same in every epoch: what is not above the last one is known already."""
+    known = 0
+    rebase, store = ViewerSession.rebase, ViewerSession.store
+
+    def remembering(self: ViewerSession, reason: str) -> list[Effect]:
+        nonlocal known
+        known = max(known, self.after)
+        return rebase(self, reason)
+
+    def above(self: ViewerSession, items: list[Item], now_ms: int, *, live: bool) -> list[Effect]:
+        return store(self, [one for one in items if one.seq > known], now_ms, live=live)
+
+    put(ViewerSession, "rebase", remembering)
+    put(ViewerSession, "store", above)
+
+
+def trusts_held() -> None:
+    """After a rebase, the past that it had of the other journal is not taken in again."""
+    rebase, store = ViewerSession.rebase, ViewerSession.store
+    has_past = False
+
+    def remembering(self: ViewerSession, reason: str) -> list[Effect]:
+        nonlocal has_past
+        has_past = has_past or self.is_done
+        return rebase(self, reason)
+
+    def without_past(
+        self: ViewerSession, items: list[Item], now_ms: int, *, live: bool
+    ) -> list[Effect]:
+        return store(self, items if live or not has_past else [], now_ms, live=live)
+
+    put(ViewerSession, "rebase", remembering)
+    put(ViewerSession, "store", without_past)
