@@ -7,16 +7,20 @@ group's settings outlive a chain.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from forwarder.allowance import Allowance
 from forwarder.coverage import Coverage
-from forwarder.expiry import Expiry
+from forwarder.expiry import AWAY, EXPIRED, RETENTION_LEAST_MS, Expiry
 from forwarder.gaps import Gaps
 from forwarder.journal.contract import Journal
 from forwarder.records import GapRecord, LogEvent, Row
 from forwarder.scan import Scan
 from forwarder.suspects import Suspects, why_withheld
 from wire.messages import Origin
+
+EXPIRY_REASONS: Final = (EXPIRED, AWAY)
+"""Of gaps that are told by the clock and the log group's settings."""
 
 
 class Evidence:
@@ -35,6 +39,7 @@ class Evidence:
         self._journal = journal
         self._allowance = allowance
         self._expiry = expiry
+        self._scanned_ms: int | None = None
 
     def found(self, batch: Sequence[LogEvent], origin: Origin, scan: Scan) -> None:
         """A scan was the first to return these: were they missed, hidden, or kept away?"""
@@ -64,8 +69,13 @@ class Evidence:
         oldest = covered.ranges[0][0] if covered.ranges else None
         self._expiry.first_scanned(pieces, now_ms, oldest)
         self.declare_expired()
+        if self._scanned_ms is None or now_ms < self._scanned_ms:
+            # The clock was set back, as far as is known: it may have been wrong before.
+            self.gaps.not_lost(EXPIRY_REASONS, now_ms - RETENTION_LEAST_MS)
+        self._scanned_ms = now_ms
 
     def declare_expired(self) -> None:
         """Declare what can't be had, as far as the group's settings are known."""
-        for from_, through, reason in self._expiry.take():
+        for from_, through, reason in self._expiry.due():
             self.gaps.lose(from_, through, reason)
+        self._expiry.declared()  # not before: the journal may have no room for it

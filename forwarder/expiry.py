@@ -40,11 +40,15 @@ class Expiry:
         self.retention_ms: int | None = None
         self.created_ms: int | None = None
         self._is_known = False
-        self._floor_ms = 0
+        self._looked_ms = 0
+        self._gone_ms = 0
         self._firsts: list[tuple[int, int, int, bool]] = []
 
     def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
         """What DescribeLogGroups says: None for no retention, or for no time of creation."""
+        was_ms = self.retention_ms
+        if was_ms is not None and (retention_ms is None or retention_ms > was_ms):
+            self._gone_ms = self._looked_ms - was_ms
         self.retention_ms, self.created_ms = retention_ms, created_ms
         self._is_known = True
 
@@ -57,6 +61,7 @@ class Expiry:
             oldest_ms: the oldest time that was scanned before; None: none was.
 
         """
+        self._looked_ms = ended_ms
         floor_ms = self._floor(ended_ms) or ended_ms - RETENTION_LEAST_MS
         for from_, through in pieces:
             if from_ < floor_ms:
@@ -64,13 +69,17 @@ class Expiry:
                 self._firsts.append((from_, through, ended_ms, is_between))
         del self._firsts[:-FIRSTS_MAX]
 
-    def take(self) -> list[tuple[int, int, str]]:
+    def declared(self) -> None:
+        """What was due has been declared."""
+        if self._is_known:
+            self._firsts.clear()
+
+    def due(self) -> list[tuple[int, int, str]]:
         """What is to be declared: ranges that can't be had, each with its reason."""
         if not self._is_known:
             return []
-        firsts, self._firsts = self._firsts, []
         found = []
-        for from_, through, ended_ms, is_between in firsts:
+        for from_, through, ended_ms, is_between in self._firsts:
             floor_ms = self._floor(ended_ms)
             low, high = max(from_, self.created_ms or 0), min(through, floor_ms - 1)
             if low < floor_ms - SLACK_MS and low <= high:
@@ -78,10 +87,13 @@ class Expiry:
         return found
 
     def _floor(self, now_ms: int) -> int:
-        """What is older has expired; a setting that was made longer since brings nothing back."""
-        if self.retention_ms is not None:
-            self._floor_ms = max(self._floor_ms, now_ms - self.retention_ms)
-        return self._floor_ms
+        """What is older has expired; a setting that was made longer since brings nothing back.
+
+        Each scan by the clock as it was then: one that was set wrong for a while must not
+        make everything older than what the clock said expired for ever.
+        """
+        gone_ms = self._gone_ms if self._gone_ms <= now_ms - RETENTION_LEAST_MS else 0
+        return gone_ms if self.retention_ms is None else max(gone_ms, now_ms - self.retention_ms)
 
 
 def concerns(reason: str, since: int) -> bool:

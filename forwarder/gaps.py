@@ -6,12 +6,14 @@ that began later have proved all of it; ``unrecoverable`` stays. Pure but for th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
 
 from forwarder.coverage import Coverage
+from forwarder.errors import JournalFull
 from forwarder.journal.contract import Journal
 from forwarder.records import GapRecord, ScanDone
 from forwarder.scan import Scan
@@ -36,14 +38,17 @@ class Gaps:
         self._open = {gap.id: gap for gap in journal.gaps() if gap.state != "unrecoverable"}
         self._proved: dict[str, Coverage] = {}
         self._fetching: dict[int, set[str]] = {}
+        self._left: set[str] = set()
+        self._missed: tuple[int, int, int] | None = None
 
     def declare(
         self, from_: int, through: int, state: GapState, reason: str, scans_begun: int
     ) -> GapRecord:
         """Declare a gap; only a scan that begins from now on can repair it."""
-        gap = self._new(from_, through, state, reason, 0)
-        self._declared_at[gap.id] = scans_begun
-        return self._put(gap)
+        gap = self._put(self._new(from_, through, state, reason, 0))
+        if gap.id in self._open:
+            self._declared_at[gap.id] = scans_begun
+        return gap
 
     def change(self, gap_id: str, state: GapState) -> GapRecord | None:
         """Give a gap that is not repaired another state; None where there is none."""
@@ -70,8 +75,9 @@ class Gaps:
         )
         if wider == gap:
             return gap
+        self._put(wider)
         self._declared_at[gap_id] = scans_begun
-        return self._put(wider)
+        return wider
 
     def lose(self, from_: int, through: int, reason: str) -> GapRecord:
         """Declare what can't be had; what adjoins it and has the same reason is one gap with it."""
@@ -81,6 +87,15 @@ class Gaps:
                 wider = replace(gap, from_=min(gap.from_, from_), through=max(gap.through, through))
                 return gap if wider == gap else self._put(wider)
         return self._put(self._new(from_, through, "unrecoverable", reason, 0))
+
+    def not_lost(self, reasons: Collection[str], from_: int) -> None:
+        """What was lost by the clock can't be younger than ``from_``: it was not lost."""
+        for gap in self._journal.gaps():
+            if gap.state == "unrecoverable" and gap.reason in reasons and gap.through >= from_:
+                if gap.from_ < from_:
+                    self._put(replace(gap, through=from_ - 1))
+                else:
+                    self._put(replace(gap, state="repaired"))
 
     def withheld(self, from_: int, through: int) -> GapRecord | None:
         """The open gap of events that are not returned any more, near that range."""
@@ -114,15 +129,27 @@ class Gaps:
                 self._put(replace(gap, recovered=gap.recovered + count))
 
     def found(self, scan: Scan) -> None:
-        """A scan has ended: declare what it has found that the live path had missed."""
-        if scan.missed is None:
-            return
-        from_, through = scan.missed
+        """A scan has ended: declare what it has found that the live path had missed.
+
+        Where the journal has no room for that, it is declared after a later scan.
+        """
+        if scan.missed is not None:
+            (from_, through), count = scan.missed, scan.missed_count
+            if self._missed is not None:
+                from_, through = min(from_, self._missed[0]), max(through, self._missed[1])
+                count += self._missed[2]
+            self._missed = from_, through, count
+        if self._missed is not None:
+            with suppress(JournalFull):
+                self._declare_missed(*self._missed)
+                self._missed = None
+
+    def _declare_missed(self, from_: int, through: int, count: int) -> None:
         for gap in self._open.values():
             if gap.from_ <= from_ and through <= gap.through:
-                self._put(replace(gap, recovered=gap.recovered + scan.missed_count))
+                self._put(replace(gap, recovered=gap.recovered + count))
                 return
-        self._put(self._new(from_, through, "repaired", MISSED, scan.missed_count))
+        self._put(self._new(from_, through, "repaired", MISSED, count))
 
     def marked(self, scan: Scan, done: ScanDone) -> None:
         """What ranges that are proved by scans that began later add up to is repaired."""
@@ -135,12 +162,19 @@ class Gaps:
                 self._put(replace(gap, state="repaired"))
 
     def ended(self, scan: Scan) -> None:
-        """A scan is over: what it did not repair is suspected as before, unless others fetch it."""
-        mine = self._fetching.pop(scan.number, set())
-        for gap_id in mine.difference(*self._fetching.values()):
+        """A scan is over: what it did not repair is suspected as before, unless others fetch it.
+
+        Where the journal has no room for that, it is written when a later scan is over.
+        """
+        self._left |= self._fetching.pop(scan.number, set())
+        for gap_id in sorted(self._left.difference(*self._fetching.values())):
             gap = self._open.get(gap_id)
             if gap is not None and gap.state == "repairing":
-                self._put(replace(gap, state="suspected"))
+                try:
+                    self._put(replace(gap, state="suspected"))
+                except JournalFull:
+                    continue
+            self._left.discard(gap_id)
 
     def _new(
         self, from_: int, through: int, state: GapState, reason: str, recovered: int

@@ -303,10 +303,12 @@ class LogGroup:
         for of, batch in by_origin.items():
             if not batch:
                 continue
+            # First: the process may end, or the journal be full, between the two.
+            self._forget_over(self._executions.ended_of(batch))
             self.journal.append(batch, of)
             self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
-            self._forget_over(self._executions.appended(batch, self._scans_begun))
+            self._executions.appended(batch, self._scans_begun)
             if scan is not None:
                 self._evidence.found(batch, of, scan)
         if scan is not None:
@@ -449,13 +451,14 @@ class LogGroup:
             head_seq=self.journal.head_seq,
             unseen={execution_of(one.stream) for one in unseen},
         )
+        self._notices += ends  # first: the journal may have no room for them
         for end in ends:
-            self._notices.append(end)  # first: the journal may have no room for it
             if self._lifecycle is not None:
                 self.journal.put_over(end.execution, end.status, self._lifecycle.rule)
 
-    def _forget_over(self, reopened: Collection[str]) -> None:
-        for execution in reopened:
+    def _forget_over(self, executions: Collection[str]) -> None:
+        """Late news are coming: after a restart, too, these are to be drained again [11]."""
+        for execution in executions:
             if self._lifecycle is not None:
                 self.journal.put_over(execution, None, self._lifecycle.rule)
 

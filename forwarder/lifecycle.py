@@ -175,18 +175,23 @@ class Executions:
         states = [self._states[execution] for execution in sorted(taken)]
         return [(state.stream, state.first, state.last) for state in states]
 
-    def appended(self, events: Iterable[LogEvent], scans_begun: int) -> list[str]:
-        """Take in new events; the executions for which they are late news after their end."""
-        reopened = []
+    def ended_of(self, events: Iterable[LogEvent]) -> list[str]:
+        """The executions that have ended, and for which these new events are late news."""
+        if len(self._open) == len(self._states):
+            return []
+        executions = {execution_of(stream) for stream in {event.stream for event in events}}
+        return sorted(one for one in executions if self.end_of(one) is not None)
+
+    def appended(self, events: Iterable[LogEvent], scans_begun: int) -> None:
+        """Take in new events."""
         for event in events:
             state = self._take(event.stream, event.timestamp, event.timestamp, 1)
             state.changed = scans_begun
-            if state.status is not None and self._reopen(state):
-                reopened.append(execution_of(event.stream))
+            if state.status is not None:
+                self._reopen(state)
             # Who writes may be known by now.
             state.is_forgotten = False
         self.observe(events, scans_begun)
-        return reopened
 
     def observe(self, events: Iterable[LogEvent], scans_begun: int) -> None:
         """Look whether messages, new or seen again after a start, end their executions."""
@@ -324,18 +329,14 @@ class Executions:
         state.agreed_ms = None
         return state
 
-    def _reopen(self, state: _State) -> bool:
-        """Late news of an execution that was over: it ends again, with another count [11].
-
-        Whether it had ended already.
-        """
-        had_ended = state.end is not None
-        state.end = None
-        state.tries = 0 if had_ended else state.tries
+    def _reopen(self, state: _State) -> None:
+        """Late news of an execution that was over: it ends again, with another count [11]."""
+        if state.end is not None:
+            state.end = None
+            state.tries = 0
         self._open.add(execution_of(state.stream))
         if self._lifecycle is not None and self._lifecycle.was_silence(state.status):
             state.status = None
-        return had_ended
 
 
 def _reaches(state: _State, from_: int, through: int | None, begun_ms: int) -> bool:

@@ -67,7 +67,7 @@ def test_what_retention_took_before_it_was_seen_is_said_to_be_gone(
 
 
 def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Expiry, "take", lambda _self: [])
+    monkeypatch.setattr(Expiry, "due", lambda _self: [])
 
     def some_runs() -> None:
         for seed in range(60):

@@ -6,6 +6,7 @@ from forwarder.config import DAY_MS
 from forwarder.expiry import AWAY, EXPIRED, FIRSTS_MAX, SLACK_MS, Expiry, concerns
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
+from forwarder.records import GapRecord
 from tests.support.log_events import GROUP, NOW_MS
 from tests.support.scanning import scanned
 
@@ -110,8 +111,9 @@ def test_ranges_that_wait_for_the_setting_are_bounded() -> None:
     for number in range(FIRSTS_MAX + 10):
         expiry.first_scanned([(number, number)], NOW_MS, None)
     expiry.learned(WEEK_MS, 0)
-    assert len(expiry.take()) == FIRSTS_MAX
-    assert expiry.take() == []
+    assert len(expiry.due()) == FIRSTS_MAX
+    expiry.declared()
+    assert expiry.due() == []
 
 
 def test_who_asks_for_all_that_there_is_did_not_ask_for_what_is_older() -> None:
@@ -119,3 +121,37 @@ def test_who_asks_for_all_that_there_is_did_not_ask_for_what_is_older() -> None:
     assert not concerns(EXPIRED, 0)
     assert concerns(AWAY, 0)
     assert concerns("anything else", 0)
+
+
+def test_a_clock_that_was_ahead_for_a_while_makes_nothing_expire_later(group: LogGroup) -> None:
+    group.learned(DAY_MS, 0)
+    scanned(group, [], NOW_MS, kind="live")
+    ahead = NOW_MS + 30 * DAY_MS
+    scanned(group, [], ahead, ahead - 5_000, kind="live")
+    group.learned(3 * DAY_MS, 0)
+    before = gone(group)
+    for at in range(1, 5):
+        now_ms = NOW_MS - at * 10_000
+        scanned(group, [], now_ms, now_ms - 5_000, kind="live")
+    assert gone(group) == before == []
+
+
+def test_what_a_wrong_clock_said_to_be_lost_is_not(group: LogGroup) -> None:
+    group.learned(DAY_MS, 0)
+    scanned(group, [], NOW_MS, kind="live")
+    ahead = NOW_MS + 30 * DAY_MS
+    scanned(group, [], ahead, NOW_MS, kind="live")
+    assert gone(group) == [(NOW_MS + 1, ahead - DAY_MS - 1, AWAY)]
+    group.take_notices()
+    scanned(group, [], NOW_MS + 10_000, NOW_MS - 5_000, kind="live")
+    assert gone(group) == []
+    told = [one for one in group.take_notices() if isinstance(one, GapRecord)]
+    assert [(one.reason, one.state) for one in told] == [(AWAY, "repaired")]
+
+
+def test_a_clock_that_is_set_back_a_little_changes_nothing(group: LogGroup) -> None:
+    group.learned(WEEK_MS, 0)
+    scanned(group, [], NOW_MS, HORIZON - 2 * DAY_MS, NOW_MS)
+    lost = gone(group)
+    scanned(group, [], NOW_MS - 60_000, HORIZON - 2 * DAY_MS, NOW_MS)
+    assert gone(group) == lost != []

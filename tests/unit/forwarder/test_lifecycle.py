@@ -115,9 +115,12 @@ def test_of_a_long_execution_the_last_minute_is_scanned(executions: Executions) 
 def test_late_news_makes_an_execution_end_again(over: Executions) -> None:
     for number in (2, 3):
         _scanned(over, number, NOW_MS + 5_000 * number)
-    assert over.appended([event(3, NOW_MS + 20)], 4) == ["1"]
+    late = [event(3, NOW_MS + 20)]
+    assert over.ended_of(late) == ["1"]
+    over.appended(late, 4)
     assert over.end_of("1") is None
-    assert over.appended([event(4, NOW_MS + 20)], 4) == []
+    assert over.ended_of([event(4, NOW_MS + 20)]) == []
+    over.appended([event(4, NOW_MS + 20)], 4)
     assert _scanned(over, 4, NOW_MS + 20_000) == []
     assert _scanned(over, 5, NOW_MS + 30_000) == []
     assert len(_scanned(over, 6, NOW_MS + 40_000)) == 1
@@ -235,7 +238,10 @@ def test_who_writes_again_is_asked_after_again() -> None:
     for number, begun_ms in ((1, NOW_MS + 90_000), (2, NOW_MS + 95_000)):
         ends = _scanned(executions, number, begun_ms)
     assert [end.status for end in ends] == ["UNKNOWN"]
-    assert executions.appended([event(3, NOW_MS + 9)], 2) == ["1"]
+    late = [event(3, NOW_MS + 9)]
+    assert executions.ended_of(late) == ["1"]
+    executions.appended(late, 2)
+    assert executions.ended_of(late) == []
     assert executions.undecided() == ["1"]
     executions.over("1", "FAILED", 3)
     for number, begun_ms in ((4, NOW_MS + 99_000), (5, NOW_MS + 105_000)):
@@ -246,7 +252,9 @@ def test_who_writes_again_is_asked_after_again() -> None:
 def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
     executions = Executions(Lifecycle.told("ecs:cluster"))
     executions.load([("job/1", NOW_MS, NOW_MS + 50, 3)], {"1": "FAILED"}, 7)
-    assert executions.appended([event(9, NOW_MS + 20)], 0) == ["1"]
+    late = [event(9, NOW_MS + 20)]
+    assert executions.ended_of(late) == ["1"]
+    executions.appended(late, 0)
     assert executions.undecided() == []
     for number, begun_ms in ((1, NOW_MS + 99_000), (2, NOW_MS + 105_000)):
         ends = _scanned(executions, number, begun_ms)
