@@ -87,10 +87,10 @@ class Going:
             return
         cursor = self._log.place.cursor
         after = self.bookmarks.after(-1 if cursor is None else cursor)
-        shown = [key for key in after if self._find(key) is not None]
+        shown = [key for key in after if self._is_reachable(key)]
         if not shown:
             count = figures.plural(len(self.bookmarks), "bookmark")
-            self._say(f"{count}: behind the filters, or older than what is kept here")
+            self._say(f"{count}: behind the filters, or older than what is here")
             return
         self._log.go_to(shown[0])
         at = sorted(shown).index(shown[0]) + 1
@@ -105,6 +105,10 @@ class Going:
             for key, row in found
             if isinstance(row, Line)
         ]
+
+    def _is_reachable(self, key: int) -> bool:
+        """Whether the line is shown, or will be once it is back in memory."""
+        return self._find(key) is not None or self._view.timeline.gone_at(key) is not None
 
     def _find(self, key: int) -> Row | None:
         at = self._view.index_of(key)
@@ -134,8 +138,8 @@ class Going:
             return
         index = self._view.index_of(time_key(at_ms))
         self._log.go_to(time_key(at_ms))
-        if quiet:
-            return
+        if quiet or self._view.timeline.gone_at(time_key(at_ms)) is not None:
+            return  # in the second case it goes there again once the lines are back
         _, zone = self._now()
         if index == rows:
             last = self._view.rows(rows - 1, rows)[0]

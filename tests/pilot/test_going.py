@@ -140,6 +140,23 @@ async def test_bookmarks_behind_a_filter() -> None:
         assert "1 bookmark: behind the filters" in screen.lines[-2]
 
 
+async def test_places_that_are_not_in_memory_are_asked_for() -> None:
+    engine = FakeEngine(capacity=2_000)
+    engine.add(make_line(n, f"line {n}") for n in range(2_000))
+    async with running(engine) as screen:
+        await screen.press("g", "m", "F")
+        marked = engine.timeline.row(0).key
+        engine.add(make_line(n, f"line {n}") for n in range(2_000, 6_000))
+        await screen.settle()
+        assert engine.timeline.gone_at(marked) is not None
+        await screen.press("apostrophe")
+        assert [key for key, _ in engine.brought] == [marked]
+        await screen.press("F", "colon")
+        await screen.type("12:00:05")
+        assert len(engine.brought) == 2
+        assert "the oldest line" not in screen.lines[-2]
+
+
 async def test_bookmarks_in_the_palette() -> None:
     engine = FakeEngine()
     engine.add([make_line(1, "[red]odd[/] one"), *(make_line(n, f"x {n}") for n in range(2, 90))])
