@@ -238,7 +238,10 @@ class Feed:
             self._schedule.allow(self._group.allowance_ms)
             self._mind_outage(now_ms, at_ms)
             self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
-            for due in self._schedule.due(at_ms, now_ms):
+            scans = self._schedule.due(at_ms, now_ms)
+            if jump_ms := self._schedule.take_jump():
+                self._group.clock_set(jump_ms, now_ms)
+            for due in scans:
                 self._schedule.started(due, at_ms, now_ms)
                 if due.tier == "live":
                     self._polling_from = due.from_

@@ -330,6 +330,11 @@ class LogGroup:
             return "live"
         return "backfill"
 
+    def clock_set(self, by_ms: int, now_ms: int) -> None:
+        """Somebody has set the wall clock, by which ages and distances in time are told."""
+        self.witness.clock_set(by_ms, now_ms, self._scans_begun)
+        self._executions.clock_set()
+
     # What scans prove
 
     def _returned_all(self, comparison: Comparison, now_ms: int, unseen: Sequence[Unseen]) -> bool:

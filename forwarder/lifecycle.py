@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Final, Literal, get_args
 
 from forwarder.errors import LifecycleError
@@ -22,6 +23,10 @@ FRESH_MS: Final = 100_000
 
 TRIES_MAX: Final = 12
 """Scans of its own that an execution gets; one that goes on writing waits for the usual ones."""
+
+MINUTE_MS: Final = 60_000
+"""Open executions are filed by the minute of their last event: there may be tens of thousands that
+nobody ever ends, and a scan concerns only those that wrote in its range."""
 
 FORGOTTEN_MS: Final = 60_000
 """So long after its last event an execution is over that whoever tells of ends knows nothing of."""
@@ -145,6 +150,7 @@ class Executions:
         self._states: dict[str, _State] = {}
         self._of_stream: dict[str, str] = {}
         self._open: set[str] = set()
+        self._minutes: dict[int, set[str]] = {}
         self._unread: set[str] = set()
 
     def load(
@@ -161,7 +167,7 @@ class Executions:
             if state is not None:
                 state.status = status
                 state.end = _end(execution, state, head_seq)
-                self._open.discard(execution)
+                self._close(execution, state)
         if self._lifecycle is not None and self._lifecycle.reads_messages:
             self._unread = set(self._open)
 
@@ -244,7 +250,7 @@ class Executions:
         ends: list[ExecutionEnd] = []
         if self._lifecycle is None:
             return ends
-        for execution in sorted(self._open):
+        for execution in self._open_since(from_):
             state = self._states[execution]
             if self._is_idle(state, begun_ms):
                 state.status, state.over_since = "UNKNOWN", number - 1
@@ -259,7 +265,7 @@ class Executions:
                 state.agreed_ms = begun_ms
             elif begun_ms >= state.agreed_ms + allowance_ms:
                 state.end = _end(execution, state, head_seq)
-                self._open.discard(execution)
+                self._close(execution, state)
                 ends.append(state.end)
         return ends
 
@@ -271,7 +277,8 @@ class Executions:
         best: tuple[int, int] | None = None
         if self._lifecycle is None:
             return best
-        for execution in sorted(self._open):
+        recent = self._open_since(now_ms - FRESH_MS)
+        for execution in sorted({*recent, *self._open.intersection(wanted)}):
             state = self._states[execution]
             is_over = state.status is not None or self._is_idle(state, now_ms)
             if not is_over or state.tries >= TRIES_MAX:
@@ -280,6 +287,11 @@ class Executions:
                 span = max(state.first, state.last - DRAIN_MS), min(state.last + DRAIN_MS, now_ms)
                 best = span if best is None or span[1] > best[1] else best
         return best
+
+    def clock_set(self) -> None:
+        """The wall clock was set: how far apart two scans are is told from here on."""
+        for execution in self._open:
+            self._states[execution].agreed_ms = None
 
     def end_of(self, execution: str) -> ExecutionEnd | None:
         """What is to be sent to who follows an execution that ended; by its id or stream name."""
@@ -320,21 +332,45 @@ class Executions:
             execution = self._of_stream[stream] = execution_of(stream)
         state = self._states.get(execution)
         if state is None:
-            self._open.add(execution)
             state = self._states[execution] = _State(stream, first, last, count)
+            self._put_open(execution, state)
             return state
         state.first = min(state.first, first)
-        state.last = max(state.last, last)
+        if last > state.last:
+            is_moved = last // MINUTE_MS > state.last // MINUTE_MS and execution in self._open
+            if is_moved:
+                self._close(execution, state)
+            state.last = last
+            if is_moved:
+                self._put_open(execution, state)
         state.count += count
         state.agreed_ms = None
         return state
+
+    def _put_open(self, execution: str, state: _State) -> None:
+        self._open.add(execution)
+        self._minutes.setdefault(state.last // MINUTE_MS, set()).add(execution)
+
+    def _close(self, execution: str, state: _State) -> None:
+        self._open.discard(execution)
+        minute = state.last // MINUTE_MS
+        same = self._minutes.get(minute, set())
+        same.discard(execution)
+        if not same:
+            self._minutes.pop(minute, None)
+
+    def _open_since(self, from_: int) -> list[str]:
+        """The open executions that have written since then, by name, and a few others."""
+        least = from_ // MINUTE_MS
+        found = (some for minute, some in self._minutes.items() if minute >= least)
+        return sorted(chain.from_iterable(found))
 
     def _reopen(self, state: _State) -> None:
         """Late news of an execution that was over: it ends again, with another count [11]."""
         if state.end is not None:
             state.end = None
             state.tries = 0
-        self._open.add(execution_of(state.stream))
+        self._put_open(execution_of(state.stream), state)
         if self._lifecycle is not None and self._lifecycle.was_silence(state.status):
             state.status = None
 

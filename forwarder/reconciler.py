@@ -166,6 +166,7 @@ class Schedule:
         self._drain: tuple[int, int] | None = None
         self._pressure = Pressure()
         self._timer_ms, self._wall_ms = timer_ms, wall_ms
+        self._jump_ms = 0
         self._tiers: dict[TierName, _Tier] = {
             "live": _Tier(poll_ms, timer_ms, 0, at_once=True),
             "recent": _Tier(RECENT_EVERY_MS, timer_ms, RECENT_SHARE, at_once=False),
@@ -239,6 +240,11 @@ class Schedule:
             and self._next_of(name, tier) <= timer_ms
             and (scan := self._scan(name, wall_ms)) is not None
         ]
+
+    def take_jump(self) -> int:
+        """By how much the wall clock was set, as ``due`` has noticed since the last call."""
+        jump_ms, self._jump_ms = self._jump_ms, 0
+        return jump_ms
 
     @property
     def next_ms(self) -> int:
@@ -322,6 +328,7 @@ class Schedule:
         self._timer_ms, self._wall_ms = timer_ms, wall_ms
         if abs(jump) < JUMP_MS:
             return
+        self._jump_ms += jump
         if jump < 0:
             # Whichever of the two clocks was right, the last whole poll began no earlier; and one
             # that is under way asked for too little, so that the next one goes back as far.

@@ -109,6 +109,7 @@ class Agreement:
         self._prints: Counter[int] = Counter()
         self._likes: dict[int, set[int]] = {}
         self._rows = 0
+        self._clock_set_at = 0
         self._seqs = array("q")
         self._arrivals = array("q")
         self.refuted: str | None = None
@@ -216,6 +217,8 @@ class Agreement:
     def finished(self, scan: Scan, floor_ms: int) -> None:
         """A scan was whole: what should it have returned? Older than ``floor_ms`` has expired."""
         likes = self._likes.pop(scan.number, set())
+        if scan.number <= self._clock_set_at:
+            return
         for event_id, one in list(self._awaited.items()):
             age_ms = scan.begun_ms - one.heard_ms
             if one.timestamp < floor_ms:
@@ -262,6 +265,18 @@ class Agreement:
         """CloudWatch has deleted a log stream: no scan will return its events."""
         for event_id in [key for key, one in self._awaited.items() if one.stream == stream]:
             self._forget(event_id)
+
+    def clock_set(self, by_ms: int, now_ms: int, scans_begun: int) -> None:
+        """The wall clock was set: nothing became older by it.
+
+        Scans that had begun by then tell nothing of ages.
+        """
+        self._clock_set_at = scans_begun
+        for one in self._awaited.values():
+            if by_ms < 0:
+                one.heard_ms = min(one.heard_ms, now_ms)
+            elif one.heard_ms <= now_ms - by_ms:  # others were heard since
+                one.heard_ms += by_ms
 
     def forgotten(self) -> None:
         """The journal began anew: there are no rows any more."""

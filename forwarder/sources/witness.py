@@ -78,6 +78,10 @@ class Witness:
         """CloudWatch has no such log stream any more."""
         self.agreement.stream_deleted(stream)
 
+    def clock_set(self, by_ms: int, now_ms: int, scans_begun: int) -> None:
+        """The wall clock was set by so much; so many scans had begun."""
+        self.agreement.clock_set(by_ms, now_ms, scans_begun)
+
     def began_anew(self) -> None:
         """The journal began a new chain: there are no rows any more."""
         self.agreement.forgotten()

@@ -10,6 +10,7 @@ from forwarder.lifecycle import (
     TRIES_MAX,
     Executions,
     Lifecycle,
+    _State,
     execution_of,
 )
 from forwarder.records import ExecutionEnd
@@ -259,3 +260,39 @@ def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
     for number, begun_ms in ((1, NOW_MS + 99_000), (2, NOW_MS + 105_000)):
         ends = _scanned(executions, number, begun_ms)
     assert [end.status for end in ends] == ["FAILED"]
+
+
+@pytest.mark.parametrize("rule", [Lifecycle.pattern("over"), Lifecycle.idle(30_000)])
+def test_a_scan_of_the_present_does_not_look_at_all_that_nobody_ever_ended(
+    rule: Lifecycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executions = Executions(rule)
+    day_ms = 86_400_000
+    old = [(f"job/old-{one}", NOW_MS - day_ms, NOW_MS - day_ms + one, 1) for one in range(999)]
+    executions.load([*old, ("job/new", NOW_MS - 50_000, NOW_MS - 40_000, 1)], {}, 9)
+    looked: list[int] = []
+    is_idle = Executions._is_idle
+
+    def counted(self: Executions, state: _State, now_ms: int) -> bool:
+        looked.append(state.last)
+        return is_idle(self, state, now_ms)
+
+    monkeypatch.setattr(Executions, "_is_idle", counted)
+    _scanned(executions, 1, NOW_MS, NOW_MS - 120_000)
+    executions.draining(NOW_MS)
+    assert set(looked) == {NOW_MS - 40_000}
+    looked.clear()
+    executions.draining(NOW_MS, ["old-7"])
+    _scanned(executions, 2, NOW_MS, NOW_MS - 2 * day_ms)
+    assert len(set(looked)) == 1_000
+
+
+def test_an_execution_that_goes_on_writing_is_found_by_its_last_event() -> None:
+    executions = Executions(Lifecycle.idle(30_000))
+    for minute in range(5):
+        executions.appended([event(minute + 1, NOW_MS + minute * 60_000)], 0)
+    last = NOW_MS + 4 * 60_000
+    assert _scanned(executions, 1, last + 31_000, last - 60_000) == []
+    [end] = _scanned(executions, 2, last + 35_000, last - 60_000)
+    assert (end.from_, end.through) == (NOW_MS, last)
+    assert executions._minutes == {}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from forwarder.records import LogEvent, Row
 from forwarder.scan import Ingested, Scan
 from forwarder.sources import agreement as module
@@ -203,3 +205,20 @@ def test_the_live_path_waits_for_scans_once_too_many_rows_are_unseen() -> None:
     assert not one.admits(OURS)
     returned(one, 2, NOW + 1, many[0])
     assert one.admits(OURS)
+
+
+@pytest.mark.parametrize("by_ms", [3_600_000, -3_600_000])
+def test_a_clock_that_is_set_makes_no_row_older(by_ms: int) -> None:
+    one = agreed()
+    one.appended(OURS, [event(5)], 1, NOW + 1_000, None)
+    under_way = scan(2, NOW + 1_100)
+    now_ms = NOW + 1_500 + by_ms
+    one.appended(OURS, [event(6)], 2, now_ms - 100, None)  # before anybody noticed
+    one.clock_set(by_ms, now_ms, 2)
+    one.finished(under_way, 0)
+    returned(one, 3, now_ms)
+    returned(one, 4, now_ms + module.PHANTOM_MS - 600)
+    assert one.refuted is None
+    assert len(one.unseen(scan(5, now_ms))) == 2
+    returned(one, 6, now_ms + module.PHANTOM_MS)
+    assert one.refuted == module.PHANTOM
