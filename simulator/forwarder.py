@@ -63,6 +63,8 @@ class Forwarder:
         """Who keeps it down."""
         self._disk: dict[str, int] = {}
         """Who has the disk full, and the size in bytes that no file may exceed."""
+        self._starved: Child | None = None
+        """The last one that had no room: its end may be noticed only once there is some again."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -186,7 +188,7 @@ class Forwarder:
             said = await child.ready()
         except SimulatorError as error:
             # One that was killed meanwhile, or has no disk to begin with, is none of its fault.
-            if self._child is child and not self._disk:
+            if self._child is child and not self._is_starved(child):
                 self._failed(str(error))
             return
         port = urlsplit(str(said.get("http"))).port
@@ -213,14 +215,22 @@ class Forwarder:
         if self._child is not child or self._is_stopping:
             return
         self._child = None
-        if self._disk:
-            self._changed()  # a full disk may end it
-        else:
+        if not self._is_starved(child):
             self._failed(child.epitaph(code))
+            return
+        self._changed()
+        if not self._disk:
+            self._revive_soon()
+
+    def _is_starved(self, child: Child) -> bool:
+        """Whether a full disk may be why it ended."""
+        return bool(self._disk) or self._starved is child
 
     def _limit(self, child: Child | None) -> None:
         if child is None or not hasattr(resource, "prlimit"):
             return
+        if self._disk:
+            self._starved = child
         with contextlib.suppress(ProcessLookupError):
             _, hard = resource.prlimit(child.pid, resource.RLIMIT_FSIZE)
             soft = min(self._disk.values(), default=hard)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from simulator import forwarder
@@ -161,6 +163,20 @@ async def test_with_a_full_disk_its_end_is_none_of_its_fault(rig: Rig) -> None:
     assert await rig.back() == 1_004
     os.kill(rig.keeper.pid or 0, 10)
     await rig.until(lambda: rig.path.read_text() == "fourx")
+
+
+async def test_an_end_by_a_full_disk_may_be_noticed_once_there_is_room_again(rig: Rig) -> None:
+    await rig.keeper.fill_disk("a", 0)
+    child = psutil.Process(rig.keeper.pid)
+    child.send_signal(10)
+    pause = threading.Event()
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        pause.wait(0.01)  # without awaiting: the keeper must not notice yet
+    await rig.keeper.free_disk("a")
+    assert await rig.back() == 1_004
+    assert rig.failures == []
+    os.kill(rig.keeper.pid or 0, 9)
+    await rig.until(lambda: bool(rig.failures))
 
 
 async def test_a_disk_may_have_a_little_room(rig: Rig) -> None:
