@@ -62,7 +62,7 @@ class Actions(ThemedApp):
     def _ask(
         self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
     ) -> None:
-        self._keys.display = False
+        self._keys.add_class("-away")  # a style of its own would outweigh full screen
         self._prompt.ask(kind, check, label=label, text=text)
 
     def action_follow(self) -> None:

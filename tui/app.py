@@ -352,7 +352,7 @@ class ViewerApp(Actions):
 
     def on_prompt_answered(self, event: Prompt.Answered) -> None:
         """Something was entered."""
-        self._keys.display = True
+        self._keys.remove_class("-away")
         self.log_view.focus()
         if event.kind == "time":
             if event.text:

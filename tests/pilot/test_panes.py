@@ -98,6 +98,19 @@ async def test_wrapping_and_reading_on() -> None:
         assert "begin" in screen.text
 
 
+async def test_full_screen_hides_all_but_the_log_after_a_prompt_too() -> None:
+    async with running(engine_with("one", "two")) as screen:
+        await screen.press("f")
+        await screen.type("one")
+        assert "only one 1" in screen.text
+        await screen.press("f11")
+        assert "only one" not in screen.text
+        assert "follow" not in screen.text
+        await screen.press("backslash")
+        assert "only one 1" in screen.text
+        assert "F follow" in screen.lines[-1]
+
+
 async def test_full_screen() -> None:
     async with running(engine_with("one")) as screen:
         await screen.press("backslash")

@@ -21,11 +21,11 @@ class ChipBar(Bar):
     def __init__(self, palette: Palette) -> None:
         """No filters."""
         super().__init__(palette, id="chip-bar")
-        self.display = False
+        self.add_class("-away")
 
     def update(self, filters: Filters, shown: int, total: int) -> None:
         """Show the filters, and how many lines they leave."""
-        self.display = filters.is_any
+        self.set_class(not filters.is_any, "-away")
         if not filters.is_any:
             return
         said: list[Chunk] = []
