@@ -18,7 +18,7 @@ WAIT_MS: Final = 20_000
 RETRY_S: Final = 1.0
 """Between two attempts at hearing of changes, where the simulator does not answer."""
 
-VERDICT_TIMEOUT_S: Final = 120.0
+VERDICT_TIMEOUT_S: Final = 600.0
 """A record of a million events takes a while to be judged."""
 
 _BAD_REQUEST: Final = 400

@@ -64,7 +64,7 @@ class SimulatorConfig(NamedTuple):
     the simulator ends as soon as nobody holds a lock on that file. ``journal`` is the file that
     the forwarder keeps its journal in, ``clock`` one that it reads its clock's error from: where
     they are given, faults may touch them. With ``is_live`` a subscription filter sends events
-    to a Kinesis stream.
+    to a Kinesis stream. The log group was made ``group_age_ms`` ago.
     """
 
     seed: int = 1
@@ -80,6 +80,7 @@ class SimulatorConfig(NamedTuple):
     journal: Path | None = None
     clock: Path | None = None
     is_live: bool = True
+    group_age_ms: int = 0
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
@@ -287,6 +288,7 @@ class Simulator:
             *("--mode", self._config.mode),
             *("--group", self._config.group),
             *("--region", self._config.region),
+            *("--group-age-ms", str(self._config.group_age_ms)),
             # Unpatched moto would send other ids, and from within PutLogEvents.
             *(("--live-stream", LIVE_STREAM) if self._is_live else ()),
             *("--while-held", str(held)),

@@ -13,7 +13,7 @@ import click
 
 from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
 from gapless.lifeline import remove_if_free
-from gapless.options import PORT, while_held_option
+from gapless.options import DURATION, PORT, while_held_option
 from gapless.processes import environment
 from gapless.runs import Run, run_folder
 
@@ -62,8 +62,15 @@ cloudwatch_option = click.option(
     metavar="WORDS",
     help="What Python runs as 'gapless' for the forwarder: broken ones, to see them found out.",
 )
+@click.option(
+    "--group-age",
+    type=DURATION,
+    default="0s",
+    metavar="30d",
+    help="How long ago the log group was made.",
+)
 @while_held_option
-def command(
+def command(  # noqa: PLR0913 - one an option
     *,
     port: int,
     seed: int,
@@ -71,6 +78,7 @@ def command(
     executions: int,
     cloudwatch: str,
     live: bool,
+    group_age: int,
     forwarder_program: str,
     while_held: Path | None,
 ) -> int:
@@ -99,6 +107,7 @@ def command(
             journal=folder.journal,
             clock=folder.clock,
             is_live=live,
+            group_age_ms=group_age,
         )
         try:
             program = forwarder_program.split()

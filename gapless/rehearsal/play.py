@@ -118,6 +118,7 @@ class _Run:
             *("simulate", "--seed", str(self._outcome.seed), "--rate", f"{setup.rate:g}"),
             *("--executions", str(setup.executions)),
             "--live" if setup.is_live else "--no-live",
+            *("--group-age", f"{setup.group_age_ms // 1_000}s"),
             *("--while-held", str(self._lifeline)),
         ]
 

@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--live-stream", help="a Kinesis stream to make that the log group's events are sent to"
     )
+    parser.add_argument(
+        "--group-age-ms", type=int, default=0, help="how long ago that log group was made"
+    )
     parser.add_argument("--region", default=REGION, help="the Region of that log group")
     parser.add_argument("--while-held", type=Path, help="end when nobody holds a lock on it")
     options = parser.parse_args(argv)
@@ -42,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         app = build_app(options.mode)
         if options.group is not None:
             call(app, "CreateLogGroup", {"logGroupName": options.group}, options.region)
+            if options.group_age_ms:
+                from simulator.cloudwatch.moto_logs import age  # noqa: PLC0415 - moto
+
+                age(options.region, options.group, options.group_age_ms)
             if options.live_stream is not None:
                 from simulator.cloudwatch.destinations import subscribe  # noqa: PLC0415 - moto
 

@@ -10,6 +10,7 @@ sends one update of all history and ends, Logs Insights reads everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
 
 from moto import backends
@@ -225,6 +226,13 @@ def find_group(region: str, name: str) -> FaithfulGroup | None:
     except KeyError:
         return None  # no such Region
     return found if isinstance(found, FaithfulGroup) else None
+
+
+def age(region: str, name: str, by_ms: int) -> None:
+    """Let the log group of that name have been made so much earlier."""
+    group = find_group(region, name)
+    assert group is not None
+    group.creation_time -= timedelta(milliseconds=by_ms)
 
 
 def find_store(region: str, name: str) -> GroupStore | None:

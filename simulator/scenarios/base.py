@@ -64,6 +64,7 @@ class Setup(NamedTuple):
         rate: events a second, all executions together.
         executions: how many run at once.
         is_live: whether a subscription filter sends events to a stream, beside the polls.
+        group_age_ms: how long ago the log group was made; what is older than it can't be missing.
         connect_after_ms: when the viewer connects, from the scenario's start; 0 = before it.
         since_ms: how far back the viewer asks for, counted from the scenario's start.
         expects: ``clean``: everything accepted is shown. ``declared``: CloudWatch itself has
@@ -76,6 +77,7 @@ class Setup(NamedTuple):
     rate: float = 20.0
     executions: int = 4
     is_live: bool = True
+    group_age_ms: int = 0
     connect_after_ms: int = 0
     since_ms: int = 30 * MINUTE_MS
     expects: Literal["clean", "declared"] = "clean"

@@ -8,29 +8,25 @@ from simulator.scenarios.base import DAY_MS, HOUR_MS, Scenario, Setup, Step, hea
 
 
 def steps(seed: int) -> Sequence[Step]:
-    """Late events that nobody could read, and a retention that takes them."""
+    """Late events that nobody has read, and a retention that takes them."""
     del seed
     return (
         inject(
-            4_000,
-            "unreachable",
-            "CloudWatch can't be reached for a while.",
-        ),
-        inject(
-            6_000,
+            2_000,
             "late_events",
-            "Meanwhile events come in that are two days old.",
+            "Events come in that are two days old; nobody asks for that time yet.",
             events=200,
             late_ms=2 * DAY_MS,
             jitter_ms=6 * HOUR_MS,
         ),
         inject(
-            10_000,
+            8_000,
             "retention_expire",
-            "And the retention is set to one day: they are gone before anybody has seen them.",
+            "The retention is set to one day: they are gone before anybody has seen them.",
         ),
-        heal(12_000, says="CloudWatch is back. What it has lost, nobody can show."),
+        say(12_000, "A viewer connects and asks for three days. What is gone, nobody can show."),
         say(20_000, "Look at the rule in the log: the range is declared as unrecoverable."),
+        heal(28_000, says="All that CloudWatch still has is here, and proved."),
         say(30_000, "That was all."),
     )
 
@@ -39,7 +35,13 @@ SCENARIO = Scenario(
     "retention",
     "CloudWatch's retention takes events that nobody had read: declared, with the range.",
     steps,
-    Setup(since_ms=3 * DAY_MS, expects="declared"),
+    Setup(
+        is_live=False,
+        group_age_ms=30 * DAY_MS,
+        connect_after_ms=12_000,
+        since_ms=3 * DAY_MS,
+        expects="declared",
+    ),
     """What CloudWatch itself has deleted can't be shown, by nobody. A correct system says so,
     with the range, keeps what it had read before, and is not green over what it does not have.""",
 )
