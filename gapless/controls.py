@@ -234,10 +234,11 @@ class SimulatorControls:
 
         """
         await self.refresh()
+        on = tuple(self._on.get(name, ()))  # what is heard meanwhile is what this call does
         try:
-            for one in self._on.get(name, ()):
+            for one in on:
                 await asyncio.to_thread(self._api.switch_off, one)
-            if name not in self._on:
+            if not on:
                 await asyncio.to_thread(self._api.switch_on, {"type": name})
         except GaplessError as error:
             raise ControlsError(str(error)) from error

@@ -115,6 +115,23 @@ async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -
     assert not board.on
 
 
+async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controls = SimulatorControls(url_of(board))
+    assert await controls.toggle("disconnect") is True
+    switch_off = controls._api.switch_off
+
+    def off_and_heard(name: str) -> bool:
+        was_on = switch_off(name)
+        controls._hear(None, 0)  # as the thread does that follows
+        return was_on
+
+    monkeypatch.setattr(controls._api, "switch_off", off_and_heard)
+    assert await controls.toggle("disconnect") is False
+    assert not board.on
+
+
 async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
     controls = SimulatorControls(url_of(board)).follow()
     try:
