@@ -123,11 +123,11 @@ class EcsWatcher:
         """
         undecided: dict[str, None] = {}
         for group in self._groups:
-            for execution in group.undecided():
+            for execution in group.ends.undecided():
                 if is_task_id(execution):
                     undecided[execution] = None
                 else:
-                    group.execution_forgotten(execution)
+                    group.ends.forgotten(execution)
         for batch in self._round.next(list(undecided)):
             await self._ask_after(batch)
 
@@ -151,9 +151,9 @@ class EcsWatcher:
     def _take(self, told: Told) -> None:
         for group in self._groups:
             for execution, status in told.over.items():
-                group.execution_over(execution, status)
+                group.ends.over(execution, status)
             for execution in told.missing:
-                group.execution_forgotten(execution)
+                group.ends.forgotten(execution)
 
     async def _learn(self, arn: str, reply: dict[str, Any]) -> None:
         """Which containers count, where that matters: of stopped tasks with several."""

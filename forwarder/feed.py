@@ -237,7 +237,7 @@ class Feed:
             self._schedule.covers(self._group.covered_from(now_ms))
             self._schedule.allow(self._group.allowance_ms)
             self._mind_outage(now_ms, at_ms)
-            self._schedule.want_drain(self._group.draining(now_ms, self._wants.executions))
+            self._schedule.want_drain(self._group.ends.draining(now_ms, self._wants.executions))
             scans = self._schedule.due(at_ms, now_ms)
             if jump_ms := self._schedule.take_jump():
                 self._group.clock_set(jump_ms, now_ms)

@@ -16,25 +16,17 @@ from forwarder.comparison import Comparison
 from forwarder.counts import GroupCounts
 from forwarder.coverage import Coverage
 from forwarder.door import checked
+from forwarder.ends import Ends
 from forwarder.evidence import Evidence
 from forwarder.expiry import Expiry
 from forwarder.journal.contract import Journal
-from forwarder.lifecycle import Executions, Lifecycle, execution_of
-from forwarder.records import (
-    ExecutionEnd,
-    GapRecord,
-    Known,
-    LogEvent,
-    Notice,
-    Reset,
-    ScanDone,
-)
+from forwarder.lifecycle import Lifecycle
+from forwarder.records import GapRecord, Known, LogEvent, Notice, Reset, ScanDone
 from forwarder.scan import Ingested, Scan, ScanKind
 from forwarder.sources.agreement import Unseen
 from forwarder.sources.witness import Witness
 from forwarder.totals import Totals
-from wire.messages import Execution, ExecutionStatus, GapState, Origin
-from wire.order import Interval, first_key, last_key
+from wire.messages import GapState, Origin
 
 __all__ = ["ALLOWANCE_MS", "OVERLAP_MS", "Ingested", "LogGroup", "Scan", "ScanKind"]
 
@@ -46,9 +38,6 @@ OVERLAP_MS: Final = 5_000
 
 NOTICES_MAX: Final = 10_000
 """Notices that wait. Older ones are found at connecting: gaps in the journal, ends here."""
-
-READ_BACK_ROWS_MAX: Final = 10_000
-"""Rows before an execution's last event in which its end is looked for after a start."""
 
 MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
 RECREATED: Final = "the log group was deleted and made anew"
@@ -104,10 +93,9 @@ class LogGroup:
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
         self._evidence = Evidence(self.journal, self._notices.append, self._allowance, self._expiry)
-        self._gaps, self._suspects = self._evidence.gaps, self._evidence.suspects
-        self._executions = Executions(self._lifecycle)
-        over = {} if self._lifecycle is None else self.journal.over(self._lifecycle.rule)
-        self._executions.load(self.journal.streams(), over, self.journal.head_seq)
+        self.gaps, self._suspects = self._evidence.gaps, self._evidence.suspects
+        self.ends = Ends(self.journal, self._lifecycle, lambda: self._scans_begun)
+        """Its executions."""
 
     @property
     def name(self) -> str:
@@ -181,7 +169,7 @@ class LogGroup:
         try:
             return self._finish(scan, now_ms)
         finally:
-            self._gaps.ended(scan)
+            self.gaps.ended(scan)
 
     def _finish(self, scan: Scan, now_ms: int) -> ScanDone | None:
         comparison = self._close(scan)
@@ -202,7 +190,7 @@ class LogGroup:
         if not self._returned_all(comparison, now_ms, unseen):
             return None
         self._suspects.returned_all(scan.from_, scan.top)
-        self._drain(scan, unseen)
+        self.ends.scanned(scan, unseen, self.allowance_ms, self._notices.append)
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
         # Nothing is proved of the time of a row that is not visible yet [8].
         through = min([through, *(one.timestamp - 1 for one in unseen)])
@@ -210,7 +198,7 @@ class LogGroup:
             return None
         done = ScanDone(scan.from_, through, scan.begun_ms, self.journal.head_seq)
         self._marked.add(done.from_, done.through)
-        self._gaps.marked(scan, done)
+        self.gaps.marked(scan, done)
         self._notices.append(done)
         return done
 
@@ -218,19 +206,19 @@ class LogGroup:
         """A scan ends without having been whole: what it found stays, it proves nothing."""
         self.witness.abandoned(scan)
         self._close(scan)
-        self._gaps.ended(scan)
+        self.gaps.ended(scan)
 
     def _close(self, scan: Scan) -> Comparison | None:
         scan.is_open = False
         _, comparison = self._comparisons.pop(scan.number, (None, None))
         if comparison is not None:
-            self._gaps.found(scan)
+            self.gaps.found(scan)
         return comparison
 
     def _page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
         good = checked(events)
-        self._gaps.fetching(scan)
+        self.gaps.fetching(scan)
         taken = self._take(good, "live", scan)
         self.witness.returned(scan, good)
         return taken
@@ -250,12 +238,12 @@ class LogGroup:
                     bodiless.append((event, known))
             elif self._is_made_anew(fresh.setdefault(event.id, event), event):
                 return self._take_anew(events)
-        self._seen_again(same, scan)
+        if scan is not None and scan.number in self._comparisons:
+            self._comparisons[scan.number][1].returned(same)
         self._restore(bodiless, scan)
         if self._live_begun_ms is None:
             # An earlier process may have taken in the end of an execution as it ended itself.
-            known_events = [event for event in events if event.id in found]
-            self._executions.observe(known_events, self._scans_begun)
+            self.ends.seen_again([event for event in events if event.id in found])
         late = self._append(fresh.values(), origin, scan)
         self.counts.duplicates += len(events) - len(fresh)
         self.counts.late += late
@@ -271,11 +259,6 @@ class LogGroup:
         self._append(fresh.values(), "live", None)
         duplicates = len(events) - len(fresh)
         return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
-
-    def _seen_again(self, same: Sequence[Known], scan: Scan | None) -> None:
-        _, comparison = self._comparisons.get(0 if scan is None else scan.number, (None, None))
-        if comparison is not None:
-            comparison.returned(same)
 
     def _restore(self, bodiless: Sequence[tuple[LogEvent, Known]], scan: Scan | None) -> None:
         """Bodies come back where somebody asked for the past, and where they were said lost.
@@ -303,12 +286,11 @@ class LogGroup:
         for of, batch in by_origin.items():
             if not batch:
                 continue
-            # First: the process may end, or the journal be full, between the two.
-            self._forget_over(self._executions.ended_of(batch))
+            self.ends.coming(batch)
             self.journal.append(batch, of)
             self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
-            self._executions.appended(batch, self._scans_begun)
+            self.ends.appended(batch)
             if scan is not None:
                 self._evidence.found(batch, of, scan)
         if scan is not None:
@@ -333,7 +315,7 @@ class LogGroup:
     def clock_set(self, by_ms: int, now_ms: int) -> None:
         """Somebody has set the wall clock, by which ages and distances in time are told."""
         self.witness.clock_set(by_ms, now_ms, self._scans_begun)
-        self._executions.clock_set()
+        self.ends.clock_set()
 
     # What scans prove
 
@@ -374,10 +356,7 @@ class LogGroup:
         return self._suspects.lacks_older(created_ms, stream)
 
     def is_made_anew(self, created_ms: int) -> bool:
-        """Begin a new chain if the log group was made after events that scans fail to return.
-
-        Then it was deleted, and another one has its name [17].
-        """
+        """Begin a new chain if the log group was made after events that scans lack [17]."""
         if not self._suspects.lacks_older(created_ms):
             return False
         self.begin_chain(RECREATED)
@@ -391,81 +370,11 @@ class LogGroup:
 
     def declare_gap(self, from_: int, through: int, state: GapState, reason: str) -> GapRecord:
         """Declare that the live path may have missed events, or that some can't be had."""
-        return self._gaps.declare(from_, through, state, reason, self._scans_begun)
-
-    def change_gap(self, gap_id: str, state: GapState) -> GapRecord | None:
-        """A declared gap is in another state, repairing for one; None where it is no more."""
-        return self._gaps.change(gap_id, state)
+        return self.gaps.declare(from_, through, state, reason, self._scans_begun)
 
     def widen_gap(self, gap_id: str, from_: int, through: int) -> GapRecord | None:
         """A declared gap reaches further; None where it is repaired by now."""
-        return self._gaps.widen(gap_id, from_, through, self._scans_begun)
-
-    # Executions
-
-    def executions(self, now_ms: int) -> list[Execution]:
-        """Every execution with what is known of it, newest first."""
-        return self._executions.table(now_ms)
-
-    def end_of(self, execution: str) -> ExecutionEnd | None:
-        """What is due to a viewer of an execution that has ended and is drained."""
-        return self._executions.end_of(execution)
-
-    def execution_over(self, execution: str, status: ExecutionStatus) -> None:
-        """Something beside the log says that an execution is over, an ECS cluster for one."""
-        self._executions.over(execution, status, self._scans_begun)
-
-    def execution_forgotten(self, execution: str) -> None:
-        """Nobody can tell whether an execution is over: its silence has to do."""
-        self._executions.forgotten(execution)
-
-    def undecided(self) -> list[str]:
-        """The executions of which it is to be asked whether they are over, newest first."""
-        return self._executions.undecided()
-
-    def draining(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
-        """The range that two scans must cover before an execution can end; None: none waits.
-
-        Executions that ended long ago are worth it only if a viewer names them in ``wanted``.
-        """
-        self._read_back(wanted)
-        return self._executions.draining(now_ms, wanted)
-
-    def _read_back(self, wanted: Collection[str]) -> None:
-        """Look in the journal for the ends of executions that a viewer names.
-
-        An earlier process may have taken in such an end without living to see it drained.
-        """
-        for stream, first, last in self._executions.take_unread(wanted):
-            interval = Interval(first_key(first), last_key(last))
-            rows = self.journal.read_between(interval, READ_BACK_ROWS_MAX, newest_first=True)
-            events = [
-                LogEvent(row.id, row.timestamp, row.ingestion_time, stream, row.message)
-                for row in rows
-                if row.stream == stream and row.message is not None
-            ]
-            self._executions.observe(events, self._scans_begun)
-
-    def _drain(self, scan: Scan, unseen: Sequence[Unseen]) -> None:
-        ends = self._executions.scanned(
-            scan.from_,
-            scan.through,
-            number=scan.number,
-            begun_ms=scan.begun_ms,
-            allowance_ms=self.allowance_ms,
-            head_seq=self.journal.head_seq,
-            unseen={execution_of(one.stream) for one in unseen},
-        )
-        self._notices += ends  # first: the journal may have no room for them
-        for end in ends:
-            if self._lifecycle is not None:
-                self.journal.put_over(end.execution, end.status, self._lifecycle.rule)
-
-    def _forget_over(self, executions: Collection[str]) -> None:
-        """Late news are coming: after a restart, too, these are to be drained again [11]."""
-        for execution in executions:
-            if self._lifecycle is not None:
-                self.journal.put_over(execution, None, self._lifecycle.rule)
+        return self.gaps.widen(gap_id, from_, through, self._scans_begun)
 
     # The journal's bounds
 

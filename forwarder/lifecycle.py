@@ -174,12 +174,12 @@ class Executions:
     def take_unread(self, wanted: Collection[str]) -> list[tuple[str, int, int]]:
         """Of ``wanted``, the executions whose messages nobody has read since ``load``.
 
-        Their log stream, first and last timestamp; each is given out once.
+        With their first and last timestamps; each is given out once.
         """
         taken = self._unread.intersection(wanted)
         self._unread -= taken
-        states = [self._states[execution] for execution in sorted(taken)]
-        return [(state.stream, state.first, state.last) for state in states]
+        states = [(execution, self._states[execution]) for execution in sorted(taken)]
+        return [(execution, state.first, state.last) for execution, state in states]
 
     def ended_of(self, events: Iterable[LogEvent]) -> list[str]:
         """The executions that have ended, and for which these new events are late news."""

@@ -80,7 +80,7 @@ class Proofs:
         if not self._progress.is_done:
             return None
         for end in list(self._ends.values()):
-            if self._group.end_of(end.execution) is None:
+            if self._group.ends.end_of(end.execution) is None:
                 # Late news came before it was told: it ends again, with another count.
                 del self._ends[end.execution]
             elif self._lanes.read_seq >= end.head_seq:

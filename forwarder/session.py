@@ -264,7 +264,7 @@ class Session:
         self._declared_lost = [(one.from_, one.through) for one in lost]
         self._gaps_again()
         for execution in sorted(self.executions):
-            end = self.group.end_of(execution)
+            end = self.group.ends.end_of(execution)
             if end is not None:
                 self._proofs.ended(end)
         self._beat_at_ms = now_ms + self._beat_ms

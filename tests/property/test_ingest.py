@@ -190,7 +190,7 @@ class Door(RuleBasedStateMachine):
         assert len(self.journal.read_between(Interval(), 10_000)) == len(rows)
         found = self.group.totals.total(0, 1 << 50, Filter())
         assert found == self.journal.total(0, 1 << 50, Filter())
-        counts = {one.execution: one.count for one in self.group.executions(self.now_ms)}
+        counts = {one.execution: one.count for one in self.group.ends.table(self.now_ms)}
         assert sum(counts.values()) == len(rows)
 
     def _of(self, watched: _Watched) -> list[LogEvent]:

@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from forwarder import lanes
+from forwarder.ends import Ends
 from forwarder.http import Api
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
@@ -255,19 +256,18 @@ def one_scan_is_enough() -> list[Any]:
 
 def ends_are_told_once() -> list[Any]:
     """Who connects after an end never hears of it."""
-    welcome, end_of = Session._welcome, LogGroup.end_of
+    welcome = Session._welcome
 
     def forgetful(self: Session, now_ms: int) -> Welcome:
-        with patch.object(LogGroup, "end_of", lambda _self, _execution: None):
+        with patch.object(Ends, "end_of", lambda _self, _execution: None):
             return welcome(self, now_ms)
 
-    assert end_of is not None
     return [override(Session, "_welcome", forgetful)]
 
 
 def ends_are_final() -> list[Any]:
     """Late news of an execution that has ended changes nothing."""
-    return [override(Executions, "_reopen", lambda _self, _state: False)]
+    return [override(Executions, "_reopen", lambda _self, _state: None)]
 
 
 # [12] what the filter skips moves the cursor

@@ -205,7 +205,7 @@ class Forwarder:
         """Begin every scan that is due."""
         self.wants.expire(now)
         self.schedule.want(self.wants.oldest, now)
-        self.schedule.want_drain(self.group.draining(now, self.wants.executions))
+        self.schedule.want_drain(self.group.ends.draining(now, self.wants.executions))
         self.schedule.covers(self.group.covered_from(now))
         self.schedule.allow(self.group.allowance_ms)
         for due in self.schedule.due(now, now):

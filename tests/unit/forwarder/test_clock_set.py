@@ -46,6 +46,6 @@ def test_two_scans_are_not_apart_by_it() -> None:
     scanned(group, [end], NOW_MS + 10_500)
     group.clock_set(HOUR, NOW_MS + HOUR + 11_000)
     scanned(group, [end], NOW_MS + HOUR + 11_000)
-    assert group.end_of("1") is None
+    assert group.ends.end_of("1") is None
     scanned(group, [end], NOW_MS + HOUR + 14_000)
-    assert group.end_of("1") is not None
+    assert group.ends.end_of("1") is not None

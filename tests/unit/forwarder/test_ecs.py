@@ -87,7 +87,7 @@ def group() -> LogGroup:
 
 
 def statuses(group: LogGroup) -> dict[str, str]:
-    return {one.execution: one.status for one in group.executions(NOW_MS)}
+    return {one.execution: one.status for one in group.ends.table(NOW_MS)}
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -109,7 +109,7 @@ async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
     watcher = await opened(group)
     await watcher.ask_once()
     assert statuses(group) == {A: "SUCCEEDED", B: "RUNNING", BAD: "RUNNING"}
-    assert group.undecided() == [B]
+    assert group.ends.undecided() == [B]
     client.tasks = [stopped(B, 1)]
     await watcher.ask_once()
     assert statuses(group)[B] == "FAILED"
@@ -164,7 +164,7 @@ async def test_while_ecs_cannot_be_asked_nothing_is_decided(
     client.error = refusal("ThrottlingException")
     with pytest.raises(Throttled, match="ECS asks for fewer calls"):
         await watcher.ask_once()
-    assert group.undecided()
+    assert group.ends.undecided()
     assert set(statuses(group).values()) == {"RUNNING"}
 
 
@@ -179,7 +179,7 @@ async def test_it_goes_on_after_a_failure(
     try:
         await until(lambda: len(client.asked) >= 3)
         client.error, client.tasks = None, [stopped(A, 0), stopped(B, 0)]
-        await until(lambda: not group.undecided())
+        await until(lambda: not group.ends.undecided())
     finally:
         running.cancel()
     assert statuses(group) == {A: "SUCCEEDED", B: "SUCCEEDED", BAD: "RUNNING"}

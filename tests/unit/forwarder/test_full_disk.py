@@ -104,13 +104,13 @@ def test_an_end_that_late_news_took_back_is_taken_back_after_a_crash_too(
     end = event(1, message="the end")
     for at in (10_000, 20_000, 30_000):
         scanned(group, [end], NOW_MS + at)
-    assert group.end_of("1") is not None
+    assert group.ends.end_of("1") is not None
     journal.refuses = {"put_over"}
     with pytest.raises(JournalFull):
         group.ingest([event(2)], "live")
     journal.refuses = set()
     after_the_crash = LogGroup(journal, lifecycle=ENDS)
-    assert (after_the_crash.end_of("1") is None) == (journal.head_seq == 2)
+    assert (after_the_crash.ends.end_of("1") is None) == (journal.head_seq == 2)
 
 
 async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:

@@ -22,10 +22,10 @@ def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: 
     assert group.take_notices() == [gap, lost]
     group.finish_scan(before, NOW_MS + 9_000)
     assert [one.state for one in group.journal.gaps()] == ["suspected", "unrecoverable"]
-    repairing = group.change_gap(gap.id, "repairing")
+    repairing = group.gaps.change(gap.id, "repairing")
     assert repairing is not None
     assert repairing.state == "repairing"
-    assert group.change_gap("unheard of", "repairing") is None
+    assert group.gaps.change("unheard of", "repairing") is None
     group.take_notices()
     scanned(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
     recovered, repaired, done = group.take_notices()
@@ -120,7 +120,7 @@ def test_events_that_are_not_returned_any_more_are_declared_after_some_scans(
 
 
 def test_what_cannot_be_had_is_one_gap_where_it_adjoins(group: LogGroup) -> None:
-    gaps = group._gaps
+    gaps = group.gaps
     first = gaps.lose(NOW_MS, NOW_MS + 9, "expired")
     gaps.lose(NOW_MS + 100, NOW_MS + 109, "expired")
     gaps.lose(NOW_MS + 10, NOW_MS + 19, "away")

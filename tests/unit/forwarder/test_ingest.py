@@ -60,7 +60,7 @@ def test_a_known_id_elsewhere_is_another_log_group(group: LogGroup, elsewhere: L
     assert reset.epoch == group.epoch != old
     assert "made anew" in reset.reason
     assert group.coverage.ranges == []
-    assert [one.count for one in group.executions(NOW_MS)] == (
+    assert [one.count for one in group.ends.table(NOW_MS)] == (
         [2] if elsewhere.stream == "job/1" else [1, 1]
     )
 
@@ -223,15 +223,15 @@ def test_an_execution_ends_after_two_scans_and_again_after_late_news(
         now_ms = NOW_MS + 10_000 * second
         if second == 5:
             logged.append(event(3, NOW_MS + 950, message="last words"))
-        assert group.draining(now_ms) is None or second in (2, 3, 6, 7)
+        assert group.ends.draining(now_ms) is None or second in (2, 3, 6, 7)
         scanned(group, logged, now_ms)
         ends += [one for one in group.take_notices() if isinstance(one, ExecutionEnd)]
     assert ends == [
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 900, 2),
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 950, 3),
     ]
-    assert group.end_of("job/1") == ends[-1]
-    [shown] = group.executions(NOW_MS)
+    assert group.ends.end_of("job/1") == ends[-1]
+    [shown] = group.ends.table(NOW_MS)
     assert (shown.status, shown.count) == ("FAILED", 3)
 
 
@@ -241,23 +241,23 @@ def test_a_restart_remembers_who_has_ended(journal: MemoryJournal) -> None:
     logged = [event(1, message="exit")]
     for second in (10, 20, 30):
         scanned(group, logged, NOW_MS + 1_000 * second)
-    assert group.end_of("1") is not None
+    assert group.ends.end_of("1") is not None
     journal.begin_epoch()
     again = LogGroup(journal, lifecycle=lifecycle)
-    assert again.end_of("1") == ExecutionEnd("1", "UNKNOWN", NOW_MS, NOW_MS, 1)
+    assert again.ends.end_of("1") == ExecutionEnd("1", "UNKNOWN", NOW_MS, NOW_MS, 1)
     again.ingest([event(2)], "repair")
-    assert again.end_of("1") is None
-    assert LogGroup(journal, lifecycle=lifecycle).end_of("1") is None
-    assert LogGroup(journal, lifecycle=Lifecycle.idle(5)).end_of("1") is None
+    assert again.ends.end_of("1") is None
+    assert LogGroup(journal, lifecycle=lifecycle).ends.end_of("1") is None
+    assert LogGroup(journal, lifecycle=Lifecycle.idle(5)).ends.end_of("1") is None
 
 
 def test_what_is_over_may_be_told_from_outside(journal: MemoryJournal) -> None:
     group = LogGroup(journal, lifecycle=Lifecycle.told("ecs:cluster"))
     group.ingest([event(1)], "live")
-    group.execution_over("1", "STOPPED")
-    assert group.draining(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
+    group.ends.over("1", "STOPPED")
+    assert group.ends.draining(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
     for second in (10, 20):
         scanned(group, [event(1)], NOW_MS + 1_000 * second)
-    end = group.end_of("1")
+    end = group.ends.end_of("1")
     assert end is not None
     assert end.status == "STOPPED"

@@ -457,7 +457,7 @@ def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> No
     client = Client(group, TailQuery(since=SINCE))
     client.pull()
     assert [one.reason for one in client.log if isinstance(one, Gap)] == ["in it"]
-    group.change_gap(kept.id, "unrecoverable")
+    group.gaps.change(kept.id, "unrecoverable")
     tell(client)
     client.pull()
     assert [one.state for one in client.log if isinstance(one, Gap)] == [
@@ -470,8 +470,8 @@ def test_of_a_gap_only_the_newest_state_waits() -> None:
     client = covered(past_events(1))
     client.pull()
     gap = client.group.declare_gap(NOW - 10, NOW, "suspected", "polls failed")
-    client.group.change_gap(gap.id, "repairing")
-    client.group.change_gap(gap.id, "repaired")
+    client.group.gaps.change(gap.id, "repairing")
+    client.group.gaps.change(gap.id, "repaired")
     tell(client)
     assert [one.state for one in client.pull() if isinstance(one, Gap)] == ["repaired"]
 
