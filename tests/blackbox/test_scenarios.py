@@ -1,0 +1,96 @@
+"""Scenarios the way a user runs them: real programs, at high speed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from simulator.scenarios import SCENARIOS
+from tests.support.parts import Part, wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def run(state: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
+    """The exit code, and the lines of stdout and stderr."""
+    with Part("scenario", *arguments, state=state) as part:
+        code = part.process.wait(240)
+        return code, part.out.wait_end(), part.err.wait_end()
+
+
+def test_scenarios_are_clean_and_leave_a_report(tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    names = ("reconnect", "viewer-crash")
+    options = ("--speed", "10", "--jobs", "2", "--report", str(report))
+    code, lines, errors = run(tmp_path, "run", *names, *options, "--json")
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    assert {one["scenario"] for one in found} == set(names)
+    for one in found:
+        assert one["ok"], one
+        assert one["verdict"]["clean"]
+        assert one["verdict"]["shown"] > 100
+        assert one["looks"] >= 2
+        assert one["marks"][-1]["digest"]
+        assert one["replay"] == f"gapless scenario run {one['scenario']} --seed 1 --speed 10"
+        assert [step["action"] for step in one["steps"]].count("inject") >= 1
+    assert (code, errors) == (0, [])
+    lives = {one["scenario"]: one["viewer_lives"] for one in found}
+    assert lives["viewer-crash"] >= 2
+    assert lives["reconnect"] == 1
+    text = report.read_text(encoding="utf-8")
+    assert "2 of 2 clean" in text
+    assert "inject disconnect down_ms=1000" in text
+
+
+def test_chaos_is_clean_whatever_the_seed(tmp_path: Path) -> None:
+    code, lines, errors = run(
+        tmp_path, "run", "chaos", "--seed", "9", "--seeds", "2", "--speed", "16", "--jobs", "2"
+    )
+    assert (code, errors) == (0, []), lines
+    assert lines[-1] == "2 of 2 clean"
+    assert sum(line.startswith("clean  chaos") for line in lines) == 2
+
+
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    with Part("scenario", "run", "half-open", state=tmp_path) as part:
+        me = psutil.Process(part.process.pid)
+        wait_until(lambda: len(me.children(recursive=True)) >= 4, "all the programs")
+        family = me.children(recursive=True)
+        assert part.end(signal.SIGINT) == 130
+
+        def is_gone(one: psutil.Process) -> bool:
+            return not one.is_running() or one.status() == psutil.STATUS_ZOMBIE
+
+        wait_until(lambda: all(map(is_gone, family)), "every process to end")
+        assert part.out.wait_end() == []
+    lifelines = tmp_path / "xdg_state_home" / "gapless" / "lifelines"
+    assert list(lifelines.iterdir()) == []
+
+
+def test_scenarios_are_listed(tmp_path: Path) -> None:
+    code, lines, _ = run(tmp_path, "list")
+    assert code == 0
+    assert [line.split()[0] for line in lines] == list(SCENARIOS)
+    code, lines, _ = run(tmp_path, "list", "--json")
+    assert [one["name"] for one in json.loads("\n".join(lines))] == list(SCENARIOS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "nonsense"), "no scenario is called 'nonsense'; there are: late-connect"),
+        (("run", "all", "--report", "/no/such/folder/x"), "cannot write the report"),
+        (("run", "all", "--speed", "0.5"), "0.5 is not in the range"),
+        (("run",), "Missing argument"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    code, lines, errors = run(tmp_path, *arguments)
+    assert (code, lines) == (2, [])
+    assert len(errors) == 1
+    assert said in errors[0]
