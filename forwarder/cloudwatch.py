@@ -1,4 +1,4 @@
-"""CloudWatch Logs as async streams of pages; the only module of the forwarder that has boto3.
+"""CloudWatch Logs as async streams of pages.
 
 Every attempt goes through ``Turns`` (one budget, polls first) and is made once: the SDK's own
 retries are configured to a single attempt, since those here know of the budget, tell the state
@@ -15,18 +15,14 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
-import boto3
-import botocore.session
-from botocore.config import Config as BotoConfig
-from botocore.exceptions import NoCredentialsError
-
-from forwarder.botocore_errors import translate, translate_setup
+from forwarder.aws import AwsClient, make_client
+from forwarder.botocore_errors import translate
 from forwarder.config import AwsOptions
-from forwarder.errors import CloudWatchError, NoCredentials, Throttled
+from forwarder.errors import CloudWatchError, Throttled
 from forwarder.pages import PageParserFactory
 from forwarder.paging import PageWalk
 from forwarder.records import LogEvent
-from forwarder.turns import SLOTS_MAX, Priority, Turns
+from forwarder.turns import Priority, Turns
 from forwarder.upstream import Outcome
 
 if TYPE_CHECKING:
@@ -38,23 +34,8 @@ _T = TypeVar("_T")
 Observer = Callable[[Outcome], None]
 """Told what came of each attempt."""
 
-CONNECT_TIMEOUT_S: Final = 5
-READ_TIMEOUT_S: Final = 15
-"""A page takes a second or two; beyond this the connection is taken for dead."""
-
 STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
-
-
-BOTO_CONFIG: Final = BotoConfig(
-    connect_timeout=CONNECT_TIMEOUT_S,
-    read_timeout=READ_TIMEOUT_S,
-    max_pool_connections=SLOTS_MAX,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    tcp_keepalive=True,
-    user_agent_extra="gapless",
-)
-"""Of every client: one attempt, short timeouts."""
 
 
 class CloudWatch:
@@ -63,9 +44,8 @@ class CloudWatch:
     def __init__(self, aws: AwsOptions | None = None) -> None:
         """Nothing is loaded or asked before ``open``."""
         self._aws = aws or AwsOptions()
-        self._client: CloudWatchLogsClient | None = None
+        self._client = AwsClient(self._make_client)
         self._turns: Turns | None = None
-        self._opening = asyncio.Lock()
         self.calls: Counter[str] = Counter()
         """Attempts at calls, by what came of them: ok, throttled, failed."""
         self._where = self._aws.endpoint_url or self._aws.region or "its endpoint"
@@ -80,18 +60,18 @@ class CloudWatch:
             NoCredentials: none are found.
 
         """
-        async with self._opening:
-            if self._client is None:
-                if self._turns is None:
-                    self._turns = Turns(asyncio.get_running_loop())
-                self._client = await self._turns.call(self._make_client, Priority.POLL)
-                self._where = self._client.meta.endpoint_url
+        await self._opened()
+
+    async def _opened(self) -> tuple[CloudWatchLogsClient, Turns]:
+        turns = self._turns = self._turns or Turns(asyncio.get_running_loop())
+        client = await self._client.get(lambda make: turns.call(make, Priority.POLL))
+        self._where = client.meta.endpoint_url
+        return client, turns
 
     async def close(self) -> None:
         """Close the connections; what is under way is left to end on its own."""
-        client, self._client, self._turns = self._client, None, None
-        if client is not None:
-            client.close()
+        self._turns = None
+        self._client.close()
 
     async def __aenter__(self) -> Self:
         """Open it, as ``open`` does."""
@@ -198,10 +178,7 @@ class CloudWatch:
             CloudWatchError: of the class that says why it failed.
 
         """
-        await self.open()
-        client, turns = self._client, self._turns
-        assert client is not None
-        assert turns is not None
+        client, turns = await self._opened()
         try:
             answer = await turns.call(lambda: function(client), priority)
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
@@ -209,41 +186,17 @@ class CloudWatch:
             self.calls["throttled" if isinstance(told, Throttled) else "failed"] += 1
             if isinstance(told, Throttled):
                 turns.throttled()
-            if isinstance(told, NoCredentials):
-                self._ask_for_credentials_again(client)
+            self._client.failed(client, told)
             raise told from error
         self.calls["ok"] += 1
         turns.budget.succeeded()
         return answer
 
-    def _ask_for_credentials_again(self, refused: CloudWatchLogsClient) -> None:
-        """The next call makes a session of its own, which goes through the whole chain anew.
-
-        A session keeps the credentials that it has found until the time at which they said they
-        expire; who logs in again, or writes other ones, is not noticed by it.
-        """
-        if self._client is refused:
-            # Other calls of it may be under way: it is left to them, not closed.
-            self._client = None
-
     def _make_client(self) -> CloudWatchLogsClient:
-        """In a thread: it reads files, and may ask the instance's metadata for credentials."""
-        try:
-            base = botocore.session.get_session()
-            base.register_component("response_parser_factory", PageParserFactory())
-            session = boto3.Session(
-                botocore_session=base,
-                profile_name=self._aws.profile,
-                region_name=self._aws.region,
-            )
-            client: CloudWatchLogsClient = session.client(
-                "logs", endpoint_url=self._aws.endpoint_url, config=BOTO_CONFIG
-            )
-            credentials = session.get_credentials()
-        except Exception as error:  # the SDK's, and whatever its files and plug-ins raise
-            raise translate_setup(error) from error
-        if credentials is None:
-            raise translate_setup(NoCredentialsError())
+        endpoint_url, parser_factory = self._aws.endpoint_url, PageParserFactory()
+        client: CloudWatchLogsClient = make_client(
+            "logs", self._aws, endpoint_url=endpoint_url, parser_factory=parser_factory
+        )
         return client
 
 

@@ -12,15 +12,14 @@ import os
 import random
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import ClientError
 
-from forwarder.botocore_errors import translate, translate_setup
+from forwarder.aws import AwsClient, make_client
+from forwarder.botocore_errors import translate
 from forwarder.budget import Backoff
-from forwarder.cloudwatch import BOTO_CONFIG
 from forwarder.config import AwsOptions
+from forwarder.endpoints import sibling_endpoint
 from forwarder.errors import CloudWatchError, ConfigError, Refused, Throttled, Unreachable
 from forwarder.ingest import LogGroup
 from forwarder.tasks import Round, Told, essential_of, is_task_id, read
@@ -71,7 +70,7 @@ class EcsWatcher:
         self._aws = aws
         self._round_s = round_s
         self._where = "its endpoint"
-        self._client: BaseClient | None = None
+        self._client = AwsClient(self._make_client)
         self._turns: Turns | None = None
         self._round = Round()
         self._definitions: dict[str, frozenset[str] | None] = {}
@@ -85,9 +84,6 @@ class EcsWatcher:
             CloudWatchError: it may not be asked; what passes by itself is no reason to stop.
 
         """
-        self._turns = Turns(asyncio.get_running_loop())
-        self._client = await self._turns.call(self._make_client, Priority.POLL)
-        self._where = self._client.meta.endpoint_url
         try:
             await self._call("describe_tasks", cluster=self._cluster, tasks=[NOBODY])
         except (Throttled, Unreachable) as error:
@@ -95,9 +91,7 @@ class EcsWatcher:
 
     async def close(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._client.close()
 
     async def run(self) -> None:
         """Ask round after round until cancelled."""
@@ -180,15 +174,16 @@ class EcsWatcher:
         return self._definitions.get(arn)
 
     async def _call(self, operation: str, **parameters: object) -> dict[str, Any]:
-        client, turns = self._client, self._turns
-        assert client is not None
-        assert turns is not None
+        turns = self._turns = self._turns or Turns(asyncio.get_running_loop())
+        client = await self._client.get(lambda make: turns.call(make, Priority.POLL))
+        self._where = client.meta.endpoint_url
         try:
             answer: dict[str, Any] = await turns.call(
                 lambda: getattr(client, operation)(**parameters), Priority.SCAN
             )
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
             told = self._translated(error)
+            self._client.failed(client, told)
             if isinstance(told, Throttled):
                 turns.throttled()
             raise told from error
@@ -211,24 +206,6 @@ class EcsWatcher:
             self._trouble = str(error)
 
     def _make_client(self) -> BaseClient:
-        """In a thread: it reads files, and may ask the instance's metadata for credentials."""
-        try:
-            session = boto3.Session(profile_name=self._aws.profile, region_name=self._aws.region)
-            endpoint = ecs_endpoint(self._aws.endpoint_url, os.environ)
-            client: BaseClient = session.client("ecs", endpoint_url=endpoint, config=BOTO_CONFIG)
-        except Exception as error:  # the SDK's, and whatever its files and plug-ins raise
-            raise translate_setup(error) from error
+        endpoint = sibling_endpoint("ecs", self._aws.endpoint_url, os.environ)
+        client: BaseClient = make_client("ecs", self._aws, endpoint_url=endpoint)
         return client
-
-
-def ecs_endpoint(endpoint_url: str | None, env: Collection[str]) -> str | None:
-    """Where ECS is, if CloudWatch Logs is at ``endpoint_url``; None: where the SDK finds it.
-
-    An endpoint that stands in for AWS has ECS as well, one of AWS itself is of a single service.
-    What ``AWS_ENDPOINT_URL_ECS`` says goes before it.
-    """
-    if endpoint_url is None or "AWS_ENDPOINT_URL_ECS" in env:
-        return None
-    host = urlsplit(endpoint_url).hostname or ""
-    is_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
-    return None if is_aws else endpoint_url

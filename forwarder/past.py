@@ -58,9 +58,9 @@ class Past:
         self._bottom = first_key(since)
         self._covered = False
         low, high = _bounds(held)
-        if held is None or max(low, self._bottom) > high or low == high:
-            # Nothing is held (a single position is how a client says so once it has a cursor):
-            # an empty interval at the end at which the sending begins.
+        if held is None or max(low, self._bottom) > high or high == KEY_MIN:
+            # Nothing is held (0:0..0:0 is how a client says so once it has a cursor, since
+            # nothing is owed without held): an empty interval where the sending begins.
             low = KEY_MAX + 1 if self._newest else self._bottom
             high = low - 1
             self._pieces = [_Piece(self._bottom, KEY_MAX, newest_first=self._newest)]

@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-import boto3
 from botocore.exceptions import ClientError
 
-from forwarder.botocore_errors import translate, translate_setup
-from forwarder.cloudwatch import BOTO_CONFIG
+from forwarder.aws import AwsClient, make_client
+from forwarder.botocore_errors import translate
 from forwarder.config import AwsOptions
 from forwarder.endpoints import sibling_endpoint
-from forwarder.errors import CloudWatchError, ConfigError, NoCredentials, Throttled, Unreachable
+from forwarder.errors import CloudWatchError, ConfigError, Throttled, Unreachable
 from forwarder.sources.contract import Counts, Decoded, Delivery, Inlet
 from forwarder.sources.record import decode
 from forwarder.sources.shards import Position, ShardInfo, Shards, Step
@@ -102,11 +101,10 @@ class KinesisPath:
         self._aws = aws
         self._timer = timer
         self._clock = clock
-        self._client: KinesisClient | None = None
+        self._client = AwsClient(self._make_client)
         self._shards = Shards(timer())
         self._inlets: dict[str, Inlet] = {}
         self._slots = asyncio.Semaphore(CALLS_MAX)
-        self._opening = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_listing = False
         self._answered_ms = timer()
@@ -126,9 +124,7 @@ class KinesisPath:
 
     def close(self) -> None:
         """Close the connections; calls under way are left to end on their own."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._client.close()
 
     async def run(self, inlets: dict[str, Inlet]) -> None:
         """Read until cancelled; ``inlets``, by log group, may change meanwhile.
@@ -186,19 +182,17 @@ class KinesisPath:
             self._shards.listed(await self._list(), self._timer())
         except StreamGone as error:
             self._shards.forget()
-            self._list_failed(error)
+            self._list_failed()
             self._broken(error)
         except CloudWatchError as error:
-            self._list_failed(error)
+            self._list_failed()
             self._failed(error)
         finally:
             self._is_listing = False
 
-    def _list_failed(self, error: CloudWatchError | ConfigError) -> None:
+    def _list_failed(self) -> None:
         self.counts.errors += 1
         self._shards.list_failed(self._timer())
-        if isinstance(error, NoCredentials):
-            self.close()  # the chain is asked again
 
     async def _take_step(self, step: Step) -> None:
         try:
@@ -225,8 +219,6 @@ class KinesisPath:
             return
         self.counts.errors += 1
         self._shards.failed(step, self._timer())
-        if isinstance(error, NoCredentials):
-            self.close()
         self._failed(error)
 
     async def _list(self) -> list[ShardInfo]:
@@ -260,18 +252,19 @@ class KinesisPath:
             asked["StreamARN"] = self._stream.arn
         begun_ms = self._timer()
 
-        def read(client: KinesisClient) -> tuple[dict[str, Any], list[Decoded]]:
+        def read(client: KinesisClient) -> tuple[dict[str, Any], list[Decoded], str | None]:
             answer = client.get_records(**asked)
-            return answer, [_decoded(one) for one in answer["Records"]]
+            records = answer["Records"]
+            last = str(records[-1]["SequenceNumber"]) if records else None
+            return answer, [_decoded(one) for one in records], last
 
-        answer, batch = await self._call(read)
+        answer, batch, last = await self._call(read)
         for one in batch:
             await self._hand_on(one)
-        records = answer["Records"]
         self._shards.read(
             step,
             answer.get("NextShardIterator") or None,
-            str(records[-1]["SequenceNumber"]) if records else None,
+            last,
             behind_ms=int(answer.get("MillisBehindLatest") or 0),
             begun_ms=begun_ms,
             now_ms=self._timer(),
@@ -330,11 +323,13 @@ class KinesisPath:
             _Refused: the iterator is too old, or the position none.
 
         """
-        client = await self._opened()
+        client = await self._client.get(in_thread)
         try:
             return await in_thread(partial(function, client))
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
-            raise self._translated(error) from error
+            told = self._translated(error)
+            self._client.failed(client, told)
+            raise told from error
 
     def _translated(self, error: Exception) -> Exception:
         if isinstance(error, ClientError):
@@ -351,23 +346,11 @@ class KinesisPath:
                 return _Refused(is_old=False)
         return translate(error, where=str(self._stream), service="Kinesis")
 
-    async def _opened(self) -> KinesisClient:
-        async with self._opening:
-            if self._client is None:
-                self._client = await in_thread(self._make_client)
-            return self._client
-
     def _make_client(self) -> KinesisClient:
-        """In a thread: it reads files, and may ask the instance's metadata for credentials."""
-        try:
-            region = self._stream.region or self._aws.region
-            session = boto3.Session(profile_name=self._aws.profile, region_name=region)
-            endpoint = sibling_endpoint("kinesis", self._aws.endpoint_url, os.environ)
-            client: KinesisClient = session.client(
-                "kinesis", endpoint_url=endpoint, config=BOTO_CONFIG
-            )
-        except Exception as error:  # the SDK's, and whatever its files and plug-ins raise
-            raise translate_setup(error) from error
+        endpoint = sibling_endpoint("kinesis", self._aws.endpoint_url, os.environ)
+        client: KinesisClient = make_client(
+            "kinesis", self._aws, endpoint_url=endpoint, region=self._stream.region
+        )
         return client
 
 

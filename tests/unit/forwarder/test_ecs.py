@@ -8,8 +8,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from forwarder.config import AwsOptions
-from forwarder.ecs import EcsWatcher, ecs_endpoint
-from forwarder.errors import AccessDenied, CloudWatchError, ConfigError, Throttled
+from forwarder.ecs import EcsWatcher
+from forwarder.errors import (
+    AccessDenied,
+    CloudWatchError,
+    ConfigError,
+    NoCredentials,
+    Throttled,
+)
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.lifecycle import Lifecycle
@@ -185,15 +191,23 @@ async def test_it_goes_on_after_a_failure(
     assert statuses(group) == {A: "SUCCEEDED", B: "SUCCEEDED", BAD: "RUNNING"}
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "env", "where"),
-    [
-        (None, {}, None),
-        ("http://127.0.0.1:5000", {}, "http://127.0.0.1:5000"),
-        ("http://127.0.0.1:5000", {"AWS_ENDPOINT_URL_ECS"}, None),
-        ("https://logs.eu-west-1.amazonaws.com", {}, None),
-        ("https://vpce-1.logs.eu-west-1.vpce.amazonaws.com", {}, None),
-    ],
-)
-def test_where_ecs_is(endpoint: str | None, env: set[str], where: str | None) -> None:
-    assert ecs_endpoint(endpoint, env) == where
+async def test_credentials_that_are_refused_are_asked_for_again(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Client] = []
+
+    def make(_self: EcsWatcher) -> Client:
+        made.append(Client())
+        made[-1].tasks = [stopped(A, 0)]
+        return made[-1]
+
+    monkeypatch.setattr(EcsWatcher, "_make_client", make)
+    watcher = await opened(group)
+    made[0].error = refusal("ExpiredTokenException")
+    with pytest.raises(NoCredentials):
+        await watcher.ask_once()
+    await watcher.ask_once()
+    assert statuses(group)[A] == "SUCCEEDED"
+    assert len(made) == 2
+    await watcher.close()
+    assert made[1].closed

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from forwarder.coverage import Coverage
 from forwarder.past import Past, last_position, times_within
-from wire.order import KEY_MAX, Interval, first_key, key_of, parse_interval
+from wire.order import KEY_MAX, KEY_MIN, Interval, first_key, key_of, parse_interval
+from wire.query import History
 
 SINCE, NOW = 1_000, 5_000
 
@@ -199,3 +200,25 @@ def test_held_only_grows_and_never_claims_what_was_not_sent(
     for before, after in pairwise(known):
         assert after.low is None or (before.low is not None and after.low <= before.low)
         assert after.high is None or (before.high is not None and after.high >= before.high)
+
+
+@pytest.mark.parametrize("history", ["newest", "oldest"])
+def test_a_single_position_is_held_like_any_other_interval(history: History) -> None:
+    key = key_of(3_000, "7")
+    past = Past(SINCE, NOW, held=Interval(key, key), history=history)
+    assert {(one.low, one.high) for one in past.intervals} == {
+        (first_key(SINCE), key - 1),
+        (key + 1, KEY_MAX),
+    }
+    while past.next_interval is not None:
+        past.finish()
+    past.cover(all_covered())
+    assert past.is_done
+
+
+@pytest.mark.parametrize("since", [0, SINCE])
+def test_the_first_position_of_all_is_how_to_say_that_nothing_is_held(since: int) -> None:
+    past = Past(since, NOW, held=Interval(KEY_MIN, KEY_MIN))
+    assert past.held is None
+    assert past.newest_first
+    assert past.intervals == [Interval(first_key(since), KEY_MAX)]

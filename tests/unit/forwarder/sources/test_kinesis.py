@@ -178,6 +178,8 @@ async def test_an_expired_iterator_is_made_anew_after_the_last_record(
         Reply(closes=True),
         Reply(body=b'{"Records"', missing=10),
         Reply(body=b"<html>"),
+        Reply(body=b'{"Records": [{"Data": "AA=="}], "NextShardIterator": "next"}'),
+        Reply(body=b'{"Records": [{"SequenceNumber": "1"}], "NextShardIterator": "next"}'),
     ],
 )
 async def test_whatever_fails_once_in_each_call_it_goes_on(
@@ -208,6 +210,21 @@ async def test_why_it_can_not_be_read_is_told_in_one_line(
     async with reading(server.url, a=inlet):
         await inlet.until(lambda: told in str(inlet.why))
         assert "\n" not in str(inlet.why)
+
+
+async def test_credentials_that_are_refused_are_asked_for_again(
+    server: ScriptedCloudWatch, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inlet = FakeInlet()
+    async with reading(server.url, a=inlet):
+        await inlet.until(lambda: inlet.why is None)
+        script.failures["GetRecords"] = [refusal("ExpiredTokenException", "old")]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
+        await inlet.until(lambda: "old" in str(inlet.why))
+        script.put.append(record("/a", "s", [(1, 5, "one")]))
+        await inlet.until(lambda: inlet.messages == ["one"])
+    assert server.access_keys[0] == "testing"
+    assert server.access_keys[-1] == "fresh"
 
 
 async def test_what_can_be_known_at_the_start_is(
