@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tui import bindings
+
 ROOT = Path(__file__).parents[2]
 
 FORBIDDEN = {
@@ -48,3 +50,7 @@ def test_pins_are_exact_with_hashes_and_without_addresses() -> None:
     assert "hatchling" in pins
     assert "://" not in text
     assert not re.search(r"^[a-z0-9][\w.-]*==[^\s\\]+$", text, re.MULTILINE)
+
+
+def test_the_readme_has_the_keys_as_they_are() -> None:
+    assert bindings.markdown() in (ROOT / "README.md").read_text(encoding="utf-8")
