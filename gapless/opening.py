@@ -68,11 +68,14 @@ def on_and_on(
 def _told(text: str) -> Iterator[None]:
     """Say on the terminal what is being done, and take it back."""
     said = text if text.isprintable() else "opening …"
-    click.echo(said, err=True, nl=False)
+    is_terminal = sys.stderr.isatty()
+    if is_terminal:
+        click.echo(said, err=True, nl=False)
     try:
         yield
     finally:
-        click.echo("\r\x1b[K" if sys.stderr.isatty() else "", err=True, nl=False)
+        if is_terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def pick(choice: AwsChoice) -> tuple[Choice, ...]:

@@ -75,12 +75,16 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     notify: Literal["off", "bell", "osc9", "osc777"] = "off"
     notice: str = ""
     """What is told as soon as there is a screen."""
+    in_browser: bool = False
+    """Whether it is drawn by a browser, which standard input and output are packets for."""
     control: str | None = None
     """The control URL of the simulator whose faults the screen's keys switch."""
 
     @property
     def is_on_screen(self) -> bool:
-        """Whether there is a terminal to draw on, and no other output was asked for."""
+        """Whether there is something to draw on, and no other output was asked for."""
+        if self.in_browser:
+            return True
         return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
 
     @property

@@ -8,15 +8,17 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
 
 from gapless.commands.simulate import cloudwatch_option, seed_option
+from gapless.errors import UsageError, say
 from gapless.lifeline import hold
 from gapless.opening import SameOpener
-from gapless.options import DURATION, notify_option
+from gapless.options import DURATION, PORT, notify_option
 from gapless.processes import Part, start
 from gapless.state import state_dir
 from gapless.viewing import Viewing, Watched, load_viewer, watch
@@ -35,17 +37,32 @@ _TICK_S: Final = 1.0
 )
 @cloudwatch_option
 @notify_option
+@click.option(
+    "--web", is_flag=True, help="Show it in a browser, on a page that this command serves."
+)
+@click.option(
+    "--port",
+    type=PORT,
+    default=0,
+    metavar="N",
+    help="The page's port, with --web; 0 = any free one.",
+)
 def command(
     *,
     seed: int,
     connect_after: int | None,
     cloudwatch: str,
     notify: Literal["off", "bell", "osc9", "osc777"],
+    web: bool,
+    port: int,
 ) -> int:
     """Watch simulated jobs, with a network cable to pull (p) and other faults (F2).
 
     Everything runs on this machine alone, and ends when the viewer does.
     """
+    if port and not web:
+        msg = "--port is the page's port: give --web with it"
+        raise UsageError(msg)
     with contextlib.ExitStack() as stack:
         lifeline = _lifeline()
         stack.enter_context(hold(lifeline, remove=True))
@@ -69,7 +86,8 @@ def command(
             control=str(ready["control"]),
             notify=notify,
         )
-        code = watch(viewing, SameOpener(viewing))
+        show = partial(_serve, port=port, part=part, lifeline=lifeline) if web else _watch
+        code = show(viewing)
         if not part.is_running:
             raise part.failure()
     return code
@@ -78,6 +96,30 @@ def command(
 def _watched(ready: dict[str, Any]) -> Watched:
     url, group = str(ready["websocket"]), str(ready["group"])
     return Watched(url=url, name=group, group=group, key=url)
+
+
+def _watch(viewing: Viewing) -> int:
+    """Show it on this terminal; the exit code."""
+    return watch(viewing, SameOpener(viewing))
+
+
+def _serve(viewing: Viewing, *, port: int, part: Part, lifeline: Path) -> int:
+    """Show it on a page instead, with a viewer of its own for each tab; the exit code."""
+    from gapless.web.server import serve  # noqa: PLC0415 - aiohttp is slow to import
+
+    (target,) = viewing.targets
+    viewer = [
+        *("tab", "--websocket", target.url, "--group", target.name),
+        *("--control", str(viewing.control), "--since", str(viewing.since)),
+        *("--notify", viewing.notify, "--while-held", str(lifeline)),
+    ]
+    return serve(
+        f"{target.name} · gapless",
+        viewer,
+        port=port,
+        is_needed=lambda: part.is_running,
+        told=lambda url: say(f"watch it at {url} (Ctrl+C ends it)"),
+    )
 
 
 def _lifeline() -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from gapless.errors import EXIT_FAILURE, GaplessError
 from gapless.opening import Opener, SameOpener
 from gapless.processes import PartFailedError
 from gapless.viewing import Viewing
+from gapless.web import server
 
 READY = {
     "ready": True,
@@ -81,6 +83,40 @@ def test_the_viewer_watches_what_the_simulator_serves_from_the_beginning(
     assert viewing.since is not None
     assert not part.is_running
     assert list((tmp_path / "lifelines").iterdir()) == []
+
+
+def test_a_page_shows_the_same_in_tabs_that_end_with_it(
+    part: FakePart,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served: list[str] = []
+
+    def serve(
+        title: str,
+        viewer: list[str],
+        *,
+        port: int,
+        is_needed: Callable[[], bool],
+        told: Callable[[str], None],
+    ) -> int:
+        assert title == "/gapless/demo · gapless"
+        assert port == 8
+        assert is_needed()
+        told("http://127.0.0.1:8/secret/")
+        served.extend(viewer)
+        return 143
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert cli.run(["demo", "--web", "--port", "8", "--notify", "bell"]) == 143
+    said = "gapless: watch it at http://127.0.0.1:8/secret/ (Ctrl+C ends it)\n"
+    assert capsys.readouterr().err == said
+    given = dict(zip(served[1::2], served[2::2], strict=True))
+    assert served[0] == "tab"
+    assert given["--websocket"] == READY["websocket"]
+    assert given["--control"] == READY["control"]
+    assert given["--notify"] == "bell"
+    assert given["--while-held"] == part.arguments[-1]
 
 
 def test_a_simulator_that_broke_down_says_why(

@@ -1,0 +1,192 @@
+"""The page's server: listens on this machine alone, and ends with everything that it started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from gapless.errors import EXIT_DONE, GaplessError, say
+from gapless.web import asking, page
+from gapless.web.tab import Tab
+
+ADDRESS: Final = "127.0.0.1"
+
+TABS_MAX: Final = 16
+"""Each is a process of about 100 MB."""
+
+_SECRET_BYTES: Final = 16
+_HEARTBEAT_S: Final = 15.0
+_LOOK_S: Final = 0.5
+_END_S: Final = 20.0
+"""How long the tabs may take to end, all at once; the longest that one may is less."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PageServer:
+    """The page, and a viewer for each tab that shows it."""
+
+    def __init__(self, title: str, viewer: Sequence[str]) -> None:
+        """Serve a page.
+
+        Args:
+            title: Of the page.
+            viewer: The arguments of the ``gapless`` that each tab shows.
+
+        """
+        self.secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._title = title
+        self._viewer = tuple(viewer)
+        self._open: set[web.WebSocketResponse] = set()
+
+    def application(self) -> web.Application:
+        """The application: the page, its files, and its WebSocket."""
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/{secret}/", self._page)
+        app.router.add_get("/{secret}/ws", self._tab)
+        app.router.add_get("/{secret}/{name}", self._file)
+        app.on_shutdown.append(self._close)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Whoever may not ask gets no more than that; the rules stand in ``asking``."""
+        host = request.headers.get("Host")
+        if not asking.is_of_this_machine(host):
+            return web.Response(status=403, text="this page is for the machine that it runs on\n")
+        if not asking.is_our_page(request.headers.get("Origin"), host):
+            return web.Response(status=403, text="this page answers to no other page\n")
+        if not asking.is_secret(request.match_info.get("secret", ""), self.secret):
+            return web.Response(status=404, text="open the whole address that the command told\n")
+        return await handler(request)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        text = page.page(self._title, request.host, self.secret)
+        return web.Response(text=text, content_type="text/html", headers=page.headers(request.host))
+
+    async def _file(self, request: web.Request) -> web.Response:
+        found = page.content(request.match_info["name"])
+        if found is None:
+            return web.Response(status=404, text="there is nothing of that name\n")
+        body, kind = found
+        return web.Response(body=body, content_type=kind, headers=page.headers(request.host))
+
+    async def _tab(self, request: web.Request) -> web.StreamResponse:
+        if len(self._open) >= TABS_MAX:
+            return web.Response(status=503, text=f"{TABS_MAX} tabs are open: close one\n")
+        socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT_S, max_msg_size=asking.MESSAGE_BYTES_MAX, compress=False
+        )
+        self._open.add(socket)
+        try:
+            await socket.prepare(request)
+            await self._show(socket, *asking.size(*map(request.query.get, ("width", "height"))))
+        finally:
+            self._open.discard(socket)
+        return socket
+
+    async def _show(self, socket: web.WebSocketResponse, columns: int, rows: int) -> None:
+        tab = Tab(self._viewer, partial(_send, socket))
+        try:
+            await tab.show(columns, rows)
+        except OSError as error:
+            say(f"cannot start a viewer for another tab ({error.strerror}): close one")
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+            return
+        ending = asyncio.create_task(_close_after(tab, socket))
+        try:
+            async for message in socket:
+                said = asking.understand(message.data) if message.type == WSMsgType.TEXT else None
+                answer = None if said is None else await tab.tell(said)
+                if answer is not None:
+                    await socket.send_json(["pong", answer])
+        except ConnectionResetError:
+            pass  # the tab is closed
+        finally:
+            ending.cancel()
+            # Also where the server ends meanwhile: no viewer is left behind.
+            await asyncio.shield(tab.end())
+
+    async def _close(self, app: web.Application) -> None:
+        del app
+        closing = [socket.close(code=WSCloseCode.GOING_AWAY) for socket in self._open]
+        await asyncio.gather(*closing)
+
+
+def serve(
+    title: str,
+    viewer: Sequence[str],
+    *,
+    port: int,
+    is_needed: Callable[[], bool],
+    told: Callable[[str], None],
+) -> int:
+    """Serve the page until a signal ends it, or it is not needed any more; the exit code.
+
+    Args:
+        title: Of the page.
+        viewer: The arguments of the ``gapless`` that each tab shows.
+        port: Where; 0: any free one.
+        is_needed: Asked now and then.
+        told: Gets the page's address once it can be opened.
+
+    Raises:
+        GaplessError: the port is taken.
+
+    """
+    # textual-serve reports to standard output what a viewer said before it ended.
+    logging.getLogger("textual-serve").addHandler(logging.NullHandler())
+    with contextlib.redirect_stdout(sys.stderr):
+        return asyncio.run(_serve(PageServer(title, viewer), port, is_needed, told))
+
+
+async def _serve(
+    server: PageServer, port: int, is_needed: Callable[[], bool], told: Callable[[str], None]
+) -> int:
+    ended = asyncio.Event()
+    caught: list[int] = []
+
+    def end(number: int) -> None:
+        caught.append(number)
+        ended.set()
+
+    for number in _ENDING:
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_END_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, ADDRESS, port)
+        try:
+            await site.start()
+        except OSError as error:
+            msg = f"cannot listen on {ADDRESS}:{port} ({error.strerror}): choose another --port"
+            raise GaplessError(msg) from error
+        host, found = runner.addresses[0][:2]
+        told(f"http://{host}:{found}/{server.secret}/")
+        while is_needed() and not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _LOOK_S)
+    finally:
+        await runner.cleanup()
+    return 128 + caught[0] if caught else EXIT_DONE
+
+
+async def _send(socket: web.WebSocketResponse, data: bytes) -> None:
+    with contextlib.suppress(ConnectionResetError):  # the tab is closed
+        await socket.send_bytes(data)
+
+
+async def _close_after(tab: Tab, socket: web.WebSocketResponse) -> None:
+    await tab.ended()
+    await socket.close()

@@ -1,0 +1,91 @@
+"""``gapless demo --web`` as a process: a page, tabs on one feed, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import psutil
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.parts import Part, wait_until
+from tests.support.processes import family, is_gone, lock_files, wait_gone
+
+WAIT_S = 90
+
+
+async def drawn(link: ClientConnection, text: bytes) -> None:
+    """Read frames until one of them has a text."""
+    have = b""
+    async with asyncio.timeout(WAIT_S):
+        while text not in have:
+            frame = await link.recv()
+            have += frame if isinstance(frame, bytes) else b""
+
+
+async def closed(link: ClientConnection) -> None:
+    """Read on until the other end has closed."""
+    async with asyncio.timeout(WAIT_S):
+        try:
+            while True:
+                await link.recv()
+        except ConnectionClosed:
+            return
+
+
+def address(demo: Part) -> str:
+    """What the command's one line says."""
+    line = demo.err.wait_for(1, "addresses")[0]
+    found = re.fullmatch(r"gapless: watch it at http://(\S+) \(Ctrl\+C ends it\)", line)
+    assert found, line
+    return f"ws://{found[1]}ws?width=110&height=30"
+
+
+def viewers(demo: Part) -> list[psutil.Process]:
+    """The processes that draw for tabs."""
+    return [one for one in family(demo.process.pid) if not is_gone(one) and "tab" in one.cmdline()]
+
+
+async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_path: Path) -> None:
+    with Part("demo", "--web", "--seed", "7", state=tmp_path) as demo:
+        url = address(demo)
+        origin = re.sub(r"^ws(://[^/]+).*", r"http\1", url)
+        async with connect(url, origin=origin) as first, connect(url, origin=origin) as second:  # type: ignore[arg-type]  # an Origin is a string
+            await drawn(first, b"COMPLETE")
+            await drawn(second, b"COMPLETE")
+            assert len(viewers(demo)) == 2
+            await first.send(json.dumps(["stdin", "p"]))
+            await drawn(first, b"RECONNECTING")
+            await drawn(second, b"RECONNECTING")  # the cable is that of the simulation
+            await second.send(json.dumps(["stdin", "p"]))
+            await drawn(first, b"LIVE")
+            await drawn(second, b"LIVE")
+            await first.send(json.dumps(["stdin", "q"]))
+            await closed(first)
+            await asyncio.to_thread(wait_until, lambda: len(viewers(demo)) == 1, "one viewer")
+            await second.send("[nonsense")
+            await second.send(json.dumps(["resize", {"width": 70, "height": 20}]))
+            await drawn(second, b"following")
+            processes = family(demo.process.pid)
+            demo.process.terminate()
+            await closed(second)
+        await asyncio.to_thread(wait_gone, processes)
+        assert demo.process.wait(WAIT_S) == 143
+    assert len(demo.err.so_far()) == 1
+    assert demo.out.so_far() == []
+    assert lock_files(tmp_path) == []
+
+
+async def test_a_command_that_is_killed_leaves_no_viewer(tmp_path: Path) -> None:
+    with Part("demo", "--web", state=tmp_path) as demo:
+        url = address(demo)
+        async with connect(url) as link:
+            await drawn(link, b"COMPLETE")
+            processes = family(demo.process.pid)
+            assert len(viewers(demo)) == 1
+            demo.kill()
+            await closed(link)
+        await asyncio.to_thread(wait_gone, processes)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
+from aiohttp.client import ClientSession
+from aiohttp.test_utils import TestServer
+
+from gapless.errors import GaplessError
+from gapless.web import server as module
+from gapless.web import tab as tab_module
+from gapless.web.server import PageServer, serve
+
+VIEWER = ["tab", "--websocket", "ws://127.0.0.1:1/v1/tail", "--group", "/g"]
+VIEWER += ["--control", "http://127.0.0.1:1", "--since", "0"]
+
+
+async def test_whoever_may_not_ask_gets_nothing() -> None:
+    page = PageServer("t", VIEWER)
+    async with TestServer(page.application()) as served, ClientSession() as client:
+        ours = served.make_url(f"/{page.secret}/")
+        refused = [
+            ({"Host": "evil.example"}, ours, 403),
+            ({"Origin": "http://evil.example"}, ours, 403),
+            ({}, served.make_url("/"), 404),
+            ({}, served.make_url("/guess/"), 404),
+            ({}, served.make_url("/guess/ws"), 404),
+            ({}, ours / "nothing", 404),
+            ({}, ours, 200),
+            ({}, ours / "textual.js", 200),
+        ]
+        for headers, url, status in refused:
+            async with client.get(url, headers=headers) as answer:
+                assert answer.status == status
+                policy = answer.headers.get("Content-Security-Policy", "")
+                assert ("default-src 'none'" in policy) == (status == 200)
+                assert (page.secret in await answer.text()) == (
+                    answer.status == 200 and url == ours
+                )
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await client.ws_connect(ours / "ws", headers={"Origin": "http://evil.example"})
+        assert refusal.value.status == 403
+
+
+async def test_there_is_an_end_to_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TABS_MAX", 0)
+    page = PageServer("t", VIEWER)
+    async with TestServer(page.application()) as served, ClientSession() as client:
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await client.ws_connect(served.make_url(f"/{page.secret}/ws"))
+        assert refusal.value.status == 503
+
+
+async def test_a_machine_that_is_full_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def full(*_args: object, **_kwargs: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(tab_module.Tab, "_open_app_process", full)
+    page = PageServer("t", VIEWER)
+    async with TestServer(page.application()) as served, ClientSession() as client:
+        link = await client.ws_connect(served.make_url(f"/{page.secret}/ws"))
+        message = await link.receive(60)
+        assert (message.type, link.close_code) == (WSMsgType.CLOSE, WSCloseCode.TRY_AGAIN_LATER)
+    assert "cannot start a viewer for another tab (Resource temporarily" in capsys.readouterr().err
+
+
+def always() -> bool:
+    return True
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            GaplessError, match=f"cannot listen on 127.0.0.1:{port} .*another --port"
+        ):
+            serve("t", VIEWER, port=port, is_needed=always, told=print)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it(number: signal.Signals) -> None:
+    addresses: list[str] = []
+
+    def told(url: str) -> None:
+        addresses.append(url)
+        os.kill(os.getpid(), number)
+
+    assert serve("t", VIEWER, port=0, is_needed=always, told=told) == 128 + number
+    assert addresses
+    assert addresses[0].startswith("http://127.0.0.1:")
+
+
+def test_it_ends_with_what_it_shows() -> None:
+    asked = threading.Semaphore(3)
+    is_needed: Callable[[], bool] = lambda: asked.acquire(blocking=False)  # noqa: E731 - a counter
+    assert serve("t", VIEWER, port=0, is_needed=is_needed, told=lambda _url: None) == 0
