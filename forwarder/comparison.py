@@ -94,9 +94,14 @@ class Comparison:
     def _expected(self) -> int:
         scan, totals = self._scan, self._totals
         count = totals.total(self._low, scan.top, Filter(), seq=scan.head_seq).count
+        if not self._deleted:
+            return count
+        # Those without an event in the range cost nothing, however many have gone by now.
+        lasts = {name: last for name, _, last, _ in self._journal.streams() if last >= self._low}
         names: dict[int, list[str]] = {}
         for name, head in self._deleted.items():
-            names.setdefault(min(head, scan.head_seq), []).append(name)
+            if name in lasts:
+                names.setdefault(min(head, scan.head_seq), []).append(name)
         for head, streams in names.items():
             wanted = Filter(streams=tuple(streams))
             count -= totals.total(self._low, scan.top, wanted, seq=head).count

@@ -37,6 +37,10 @@ RETRY_MAX_MS: Final = 60_000
 DEFINITIONS_MAX: Final = 1_000
 """Task definitions of which the essential containers are remembered."""
 
+MISSING_TIMES: Final = 3
+"""Rounds in a row in which ECS knows nothing of a task before its silence has to do: it knows of
+one that has just begun only a moment later."""
+
 NOBODY: Final = "0" * 32
 """An id that no task has: asked after at the start, to see that the cluster can be asked."""
 
@@ -73,6 +77,7 @@ class EcsWatcher:
         self._client = AwsClient(self._make_client)
         self._turns: Turns | None = None
         self._round = Round()
+        self._missing: dict[str, int] = {}
         self._definitions: dict[str, frozenset[str] | None] = {}
         self._trouble: str | None = None
 
@@ -122,6 +127,7 @@ class EcsWatcher:
                     undecided[execution] = None
                 else:
                     group.ends.forgotten(execution)
+        self._missing = {one: many for one, many in self._missing.items() if one in undecided}
         for batch in self._round.next(list(undecided)):
             await self._ask_after(batch)
 
@@ -131,7 +137,7 @@ class EcsWatcher:
             reply = await self._call("describe_tasks", cluster=self._cluster, tasks=batch)
         except BadIdError:
             if len(batch) == 1:
-                self._take(Told({}, tuple(batch)))
+                self._take(batch, Told({}, tuple(batch)))
                 return
             middle = len(batch) // 2
             await self._ask_after(batch[:middle])
@@ -140,14 +146,17 @@ class EcsWatcher:
         arns = {str(one.get("taskDefinitionArn")) for one in reply.get("tasks") or ()}
         for arn in sorted(arns - set(self._definitions)):
             await self._learn(arn, reply)
-        self._take(read(batch, reply, self._essential))
+        self._take(batch, read(batch, reply, self._essential))
 
-    def _take(self, told: Told) -> None:
+    def _take(self, asked: Collection[str], told: Told) -> None:
+        counts = {one: self._missing.pop(one, 0) + 1 for one in asked}
+        self._missing |= {one: counts[one] for one in told.missing}
         for group in self._groups:
             for execution, status in told.over.items():
                 group.ends.over(execution, status)
             for execution in told.missing:
-                group.ends.forgotten(execution)
+                if counts[execution] >= MISSING_TIMES:
+                    group.ends.forgotten(execution)
 
     async def _learn(self, arn: str, reply: dict[str, Any]) -> None:
         """Which containers count, where that matters: of stopped tasks with several."""

@@ -94,6 +94,7 @@ class Session:
         self._is_welcomed = False
         self._bye: Bye | None = None
         self._gaps: dict[str, GapRecord] = {}
+        self._gaps_max = GAPS_MAX
         self._declared_lost: list[Range] = []
         self._caught_up_ms = now_ms
         self._begin(now_ms)
@@ -300,14 +301,17 @@ class Session:
 
     def _gaps_again(self) -> None:
         """After every ``welcome``: the gaps in range that are not repaired [9]."""
-        for gap in self._journal.gaps():
+        gaps = self._journal.gaps()
+        # Who is told to go for their number would only come back to as many.
+        self._gaps_max = GAPS_MAX + len(gaps)
+        for gap in gaps:
             self._take_gap(gap)
 
     def _take_gap(self, gap: GapRecord) -> None:
         if gap.through < self.since or not concerns(gap.reason, self.since):
             return
         self._gaps[gap.id] = gap
-        if len(self._gaps) > GAPS_MAX:
+        if len(self._gaps) > self._gaps_max:
             self.bye("too many gaps wait to be told", code=CLOSE_TOO_SLOW)
 
     def _gap(self) -> Gap | None:

@@ -4,8 +4,11 @@ import pytest
 
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
+from forwarder.records import RangeTotal
+from forwarder.totals import Totals
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.scanning import scanned
+from wire.query import Filter
 
 
 @pytest.fixture
@@ -47,3 +50,27 @@ def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup)
     group.retention_ms = 6_000
     assert scanned(group, [logged[1]], NOW_MS + 10_000) is not None
     assert scanned(group, [], NOW_MS + 10_000) is None
+
+
+def test_log_streams_that_were_deleted_long_ago_cost_a_scan_of_the_present_nothing(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ms = 86_400_000
+    old = [event(one, NOW_MS - day_ms, f"job/{one}") for one in range(1, 50)]
+    scanned(group, old, NOW_MS, NOW_MS - day_ms)
+    for one in old:
+        group.stream_deleted(one.stream)
+    asked: list[object] = []
+    total = Totals.total
+
+    def counted(self: Totals, from_: int, through: int, wanted: Filter, **also: int) -> RangeTotal:
+        asked.append(wanted)
+        return total(self, from_, through, wanted, **also)
+
+    monkeypatch.setattr(Totals, "total", counted)
+    new = event(99, NOW_MS + 1, "job/99")
+    scanned(group, [new], NOW_MS + 9_000)
+    assert scanned(group, [new], NOW_MS + 10_000) is not None
+    assert asked == [Filter(), Filter()]
+    assert scanned(group, [new], NOW_MS + 11_000, NOW_MS - day_ms) is not None
+    assert len(asked) > 3

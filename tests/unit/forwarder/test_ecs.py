@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from forwarder.config import AwsOptions
-from forwarder.ecs import EcsWatcher
+from forwarder.ecs import MISSING_TIMES, EcsWatcher
 from forwarder.errors import (
     AccessDenied,
     CloudWatchError,
@@ -113,7 +113,8 @@ async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
 ) -> None:
     client.tasks = [stopped(A, 0), stopped(B, 1) | {"lastStatus": "RUNNING"}]
     watcher = await opened(group)
-    await watcher.ask_once()
+    for _ in range(MISSING_TIMES):
+        await watcher.ask_once()
     assert statuses(group) == {A: "SUCCEEDED", B: "RUNNING", BAD: "RUNNING"}
     assert group.ends.undecided() == [B]
     client.tasks = [stopped(B, 1)]
@@ -121,6 +122,18 @@ async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
     assert statuses(group)[B] == "FAILED"
     await watcher.close()
     assert client.closed
+
+
+async def test_a_task_that_ecs_does_not_know_yet_is_not_forgotten(
+    client: Client, group: LogGroup
+) -> None:
+    watcher = await opened(group)
+    for tasks in ([], [], [stopped(A, 0) | {"lastStatus": "RUNNING"}], [], []):
+        client.tasks = list(tasks)
+        await watcher.ask_once()
+    assert A in group.ends.undecided()
+    await watcher.ask_once()
+    assert A not in group.ends.undecided()
 
 
 async def test_the_definition_is_asked_for_where_it_matters(

@@ -8,6 +8,7 @@ from forwarder.lanes import Lanes
 from forwarder.lifecycle import Lifecycle
 from forwarder.proofs import ASKED_MAX
 from forwarder.records import LogEvent
+from forwarder.session import GAPS_MAX
 from tests.support.session_client import NOW, Client, event, events, log_group, scan
 from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_PAST_MS
 from wire.messages import (
@@ -464,6 +465,18 @@ def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> No
         "suspected",
         "unrecoverable",
     ]
+
+
+def test_who_connects_where_there_are_very_many_gaps_is_told_of_all_and_stays() -> None:
+    group = log_group(past_events(1))
+    count = GAPS_MAX + 5
+    for at in range(count):
+        group.declare_gap(NOW + 10 * at, NOW + 10 * at + 5, "unrecoverable", "gone")
+    group.take_notices()
+    client = Client(group, TailQuery(since=SINCE))
+    client.pull()
+    assert sum(isinstance(one, Gap) for one in client.log) == count
+    assert not any(isinstance(one, Bye) for one in client.log)
 
 
 def test_of_a_gap_only_the_newest_state_waits() -> None:
