@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from gapless.errors import GaplessError, UsageError
 from gapless.http_client import TIMEOUT_S, RefusedError, request
-from tui.controls import ControlsError
+from gapless.telling import name_of, scenario_of, story_of
+from tui.controls import ControlsError, Story
 
 WAIT_MS: Final = 20_000
 """How long the simulator may hold back an answer while nothing changes."""
@@ -20,6 +21,12 @@ RETRY_S: Final = 1.0
 
 VERDICT_TIMEOUT_S: Final = 600.0
 """A record of a million events takes a while to be judged."""
+
+GRACE_MS: Final = 5_000
+"""An event may be on its way for so long without being called lost, on a screen that is live."""
+
+SEED: Final = 1
+"""Of scenarios that are begun with a key."""
 
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
@@ -100,6 +107,15 @@ class ControlApi:
             raise GaplessError(msg)
         return answer
 
+    def scenarios(self) -> list[dict[str, Any]]:
+        """Every scenario that there is.
+
+        Raises:
+            GaplessError: as ``types``.
+
+        """
+        return self._list("/scenarios")
+
     def run_scenario(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
         """Begin a scenario; how it stands.
 
@@ -151,15 +167,16 @@ class ControlApi:
         answer = self._ask("/workload", "POST", {"running": False})
         return isinstance(answer, dict) and answer.get("idle") is True
 
-    def verdict(self, record: bytes) -> dict[str, Any]:
-        """Judge a viewer's record.
+    def verdict(self, record: bytes, grace_ms: int = 0) -> dict[str, Any]:
+        """Judge a viewer's record; what became visible within the grace may be missing.
 
         Raises:
             GaplessError: as ``types``.
             UsageError: it is no record, in the simulator's words.
 
         """
-        answer = self._ask("/verdict", "POST", raw=record, timeout_s=VERDICT_TIMEOUT_S)
+        path = f"/verdict?grace_ms={grace_ms}"
+        answer = self._ask(path, "POST", raw=record, timeout_s=VERDICT_TIMEOUT_S)
         return answer if isinstance(answer, dict) else {}
 
     def _ask(
@@ -197,10 +214,12 @@ class SimulatorControls:
         self._on: dict[str, list[str]] = {}
         """The names of the faults that are on, by type; replaced as a whole, never changed."""
         self._ended = threading.Event()
+        self._scenario: dict[str, Any] = {}
+        self._verdict: dict[str, Any] = {}
 
     @property
     def names(self) -> Sequence[str]:
-        """The faults there are; empty until the first ``refresh`` or ``toggle``."""
+        """The faults there are, then the scenarios; empty until the first ``refresh``."""
         return tuple(self._titles)
 
     @property
@@ -213,6 +232,20 @@ class SimulatorControls:
         """Which of them are on, as last heard."""
         on = self._on
         return {name: name in on for name in self._titles}
+
+    @property
+    def story(self) -> Story | None:
+        """The scenario that runs, or ran last."""
+        return story_of(self._scenario, self._verdict) if self._scenario else None
+
+    def judge(self, record: bytes) -> None:
+        """Have what the screen shows judged, for the story.
+
+        Raises:
+            GaplessError: the simulator does not answer.
+
+        """
+        self._verdict = self._api.verdict(record, GRACE_MS)
 
     def follow(self) -> Self:
         """Hear of every change as it happens, whoever makes it, until ``close``.
@@ -236,14 +269,24 @@ class SimulatorControls:
         await self.refresh()
         on = tuple(self._on.get(name, ()))  # what is heard meanwhile is what this call does
         try:
-            for one in on:
-                await asyncio.to_thread(self._api.switch_off, one)
-            if not on:
-                await asyncio.to_thread(self._api.switch_on, {"type": name})
+            await asyncio.to_thread(self._switch, name, on)
         except GaplessError as error:
             raise ControlsError(str(error)) from error
         await self.refresh()
         return name in self._on
+
+    def _switch(self, name: str, on: Sequence[str]) -> None:
+        """Switch off what is on under these names; where nothing is, switch it on."""
+        scenario = scenario_of(name)
+        if scenario is not None and on:
+            self._api.stop_scenario()
+        elif scenario is not None:
+            self._api.run_scenario(scenario, SEED)
+        elif on:
+            for one in on:
+                self._api.switch_off(one)
+        else:
+            self._api.switch_on({"type": name})
 
     async def refresh(self) -> None:
         """Hear again which faults there are and which of them are on.
@@ -271,12 +314,17 @@ class SimulatorControls:
         """What is on, once it is not what it was at ``after``; the present number."""
         if not self._titles:
             types = self._api.types()
-            self._titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
+            titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
+            scenarios = {name_of(one): str(one.get("doc", "")) for one in self._api.scenarios()}
+            self._titles = titles | scenarios
         told = self._api.changes(after, wait_ms)
         on: dict[str, list[str]] = {}
         for one in told["faults"]:
             if one.get("on"):
                 on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
+        self._scenario = told.get("scenario") or {}
+        if self._scenario.get("state") == "running":
+            on[name_of(self._scenario)] = [name_of(self._scenario)]
         self._on = on
         seq = told.get("seq")
         return seq if isinstance(seq, int) else None

@@ -65,6 +65,13 @@ class _Run:
             msg = f"{scenario.name} has more than {STEPS_MAX} steps for the seed {seed}"
             raise SimulatorError(msg)
 
+    def next(self) -> dict[str, Any] | None:
+        """What is said next, and when."""
+        if self.state != "running":
+            return None
+        later = (step for step in self.steps[self.done :] if step.says)
+        return next(({"at_ms": step.at_ms, "says": step.says} for step in later), None)
+
     def told(self, now_ms: int) -> dict[str, Any]:
         return {
             "name": self.scenario.name,
@@ -77,6 +84,7 @@ class _Run:
             "steps": len(self.steps),
             "ends_ms": self.steps[-1].at_ms if self.steps else 0,
             "says": self.says,
+            "next": self.next(),
             "error": self.error,
             "log": [_told(step) for step in self.steps[: self.done]],
         }

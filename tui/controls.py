@@ -6,7 +6,7 @@ The viewer knows no simulator; it is handed an object that keeps to this protoco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 CABLE: Final = "disconnect"
 """The fault that ``p`` switches: the cable between viewer and forwarder."""
@@ -23,6 +23,28 @@ class ControlsError(Exception):
     """A fault could not be switched; the text is one line and says what came back."""
 
 
+class Story(NamedTuple):
+    """A scenario that runs or ran, in the simulator's words.
+
+    Attributes:
+        title: its name, and what replays it.
+        progress: how far it is.
+        now: what happens now, and what to look at.
+        then: what follows; empty at the end.
+        verdict: what a judge says of this screen who knows what CloudWatch accepted; empty
+            before the first.
+        is_clean: whether that is that nothing is wrong.
+
+    """
+
+    title: str
+    progress: str
+    now: str
+    then: str = ""
+    verdict: str = ""
+    is_clean: bool = False
+
+
 class Controls(Protocol):
     """Switches of a running simulator."""
 
@@ -37,6 +59,10 @@ class Controls(Protocol):
     @property
     def states(self) -> Mapping[str, bool]:
         """Which of them are on, as last heard."""
+
+    @property
+    def story(self) -> Story | None:
+        """The scenario that runs, or ran last; None before the first."""
 
     async def toggle(self, name: str) -> bool:
         """Switch a fault, and say whether it is on now.

@@ -6,7 +6,7 @@ from textual.widgets import OptionList
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui import bindings
-from tui.controls import ControlsError
+from tui.controls import ControlsError, Story
 
 
 def engine_with(*messages: str) -> FakeEngine:
@@ -175,6 +175,24 @@ async def test_the_fault_panel() -> None:
         await screen.press("f2")
         assert "same millisecond" not in screen.text
         assert "duplicate timestamps" in screen.lines[0]
+
+
+async def test_the_fault_panel_tells_a_scenario() -> None:
+    controls = FakeControls()
+    controls.story = Story(
+        title="scenario storm, seed 7",
+        progress="step 2 of 9",
+        now="They come.",
+        then="They go.",
+        verdict="5 of 5 lines shown: nothing is wrong",
+        is_clean=True,
+    )
+    async with running(controls=controls, size=WIDE) as screen:
+        await screen.press("f2")
+        for told in ("scenario storm, seed 7", "They come.", "then: They go.", "nothing is wrong"):
+            assert told in screen.text
+        await screen.press("1")
+        assert controls.states["disconnect"]
 
 
 async def test_the_fault_panel_shows_what_others_switch() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tui.controls import Story
 from tui.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.status import Status, TargetStatus
 from tui.timeline import Timeline
@@ -151,6 +152,7 @@ class FakeControls:
     def __init__(self) -> None:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)
         self.refreshed = 0
+        self.story: Story | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

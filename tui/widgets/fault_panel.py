@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from tui.controls import TITLES, Controls, ControlsError
+from tui.controls import TITLES, Controls, ControlsError, Story
 from tui.harmless import Segment, harmless
 from tui.palette import Palette
 from tui.widgets.pane import Pane
@@ -45,6 +45,7 @@ class FaultPanel(ModalScreen[None]):
         self._palette = palette
         self._controls = controls
         self._place = 0
+        self._above = 0
         self._wrong = ""
 
     def compose(self) -> ComposeResult:
@@ -90,11 +91,14 @@ class FaultPanel(ModalScreen[None]):
         pane = self.query_one(Pane)
         rows = max(1, pane.scrollable_content_region.height)
         top = int(pane.scroll_offset.y)
-        if not top <= self._place < top + rows:
-            pane.scroll_to(y=self._place if by < 0 else self._place - rows + 1, animate=False)
+        row = self._place + self._above
+        if not top <= row < top + rows:
+            pane.scroll_to(y=row if by < 0 else row - rows + 1, animate=False)
 
     def _fill(self) -> None:
-        lines: list[list[Segment]] = []
+        story = self._controls.story
+        lines = [] if story is None else told(story)
+        self._above = len(lines)
         states, titles = self._controls.states, self._controls.titles
         for place, name in enumerate(self._controls.names):
             is_on = states.get(name, False)
@@ -112,3 +116,17 @@ class FaultPanel(ModalScreen[None]):
         if self._wrong:
             lines += [[], [(harmless(self._wrong), "bad")]]
         self.query_one(Pane).show("faults of the simulator", lines)
+
+
+def told(story: Story) -> list[list[Segment]]:
+    """The scenario's lines, above the faults."""
+    lines: list[list[Segment]] = [
+        [(harmless(story.title), "key"), (f"  {harmless(story.progress)}", "muted")],
+        [(harmless(story.now), "text")],
+    ]
+    if story.then:
+        lines.append([("then: ", "muted"), (harmless(story.then), "muted")])
+    if story.verdict:
+        badge = "badge.ok" if story.is_clean else "badge.bad"
+        lines.append([(" VERDICT ", badge), (f" {harmless(story.verdict)}", "text")])
+    return [*lines, []]

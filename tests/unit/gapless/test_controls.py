@@ -24,6 +24,8 @@ class Board(ThreadingHTTPServer):
     on: dict[str, dict[str, object]]
     refuses: bool
     changes: Changes
+    scenario: dict[str, object] | None
+    record: bytes
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,11 +34,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/types"):
             self.answer(200, [{"type": "disconnect", "attributes": []}, {"type": "delay"}])
+        elif self.path.endswith("/scenarios"):
+            self.answer(200, [{"name": "storm", "doc": "A crowd."}])
         elif "/changes" in self.path:
             asked = parse_qs(urlsplit(self.path).query)
             after, wait_ms = (int(asked.get(name, ["-1"])[0]) for name in ("after", "wait_ms"))
             seq = self.server.changes.wait(after, wait_ms / 1_000)
-            self.answer(200, {"seq": seq, "faults": self.faults()})
+            told = {"seq": seq, "faults": self.faults(), "scenario": self.server.scenario}
+            self.answer(200, told)
         else:
             self.answer(200, self.faults())
 
@@ -46,9 +51,18 @@ class Handler(BaseHTTPRequestHandler):
         ]
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "/verdict" in self.path:
+            self.server.record = body
+            self.answer(200, {"clean": True, "shown": 5, "owed": 5, "pending": 2})
+            return
+        asked = json.loads(body or "{}")
         if self.server.refuses:
             self.answer(400, {"error": "the lever is stuck"})
+        elif "/scenarios/" in self.path:
+            name = self.path.rpartition("/")[2]
+            self.server.scenario = {"name": name, "state": "running", "seed": asked["seed"]}
+            self.answer(200, self.server.scenario)
         elif self.path.endswith("/heal"):
             self.answer(200, {"healed": list(self.server.on)})
             self.server.on.clear()
@@ -59,6 +73,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"name": name})
 
     def do_DELETE(self) -> None:
+        if self.path.endswith("/scenario"):
+            assert self.server.scenario is not None
+            self.server.scenario["state"] = "stopped"
+            self.answer(200, self.server.scenario)
+            return
         known = self.server.on.pop(self.path.rpartition("/")[2], None)
         self.answer(*((404, {"error": "not on"}) if known is None else (204, None)))
 
@@ -77,6 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 def board() -> Iterator[Board]:
     with Board(("127.0.0.1", 0), Handler) as server:
         server.on, server.refuses, server.changes = {}, False, Changes()
+        server.scenario = None
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -99,12 +119,32 @@ async def test_toggling_a_fault(board: Board) -> None:
     controls: Controls = SimulatorControls(url_of(board))
     assert not controls.names
     await controls.refresh()
-    assert list(controls.names) == ["disconnect", "delay"]
-    assert controls.states == {"disconnect": False, "delay": False}
+    assert list(controls.names) == ["disconnect", "delay", "scenario storm"]
+    assert controls.states == dict.fromkeys(controls.names, False)
     assert await controls.toggle("disconnect") is True
-    assert controls.states == {"disconnect": True, "delay": False}
+    assert controls.states == {"disconnect": True, "delay": False, "scenario storm": False}
     assert await controls.toggle("disconnect") is False
     assert not board.on
+
+
+async def test_a_scenario_is_begun_told_judged_and_stopped(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    story = controls.story
+    assert story is None
+    assert await controls.toggle("scenario storm") is True
+    assert controls.titles["scenario storm"] == "A crowd."
+    story = controls.story
+    assert story is not None
+    assert (story.title, story.verdict) == ("scenario storm, seed 1", "")
+    await asyncio.to_thread(controls.judge, b"a record")
+    assert board.record == b"a record"
+    story = controls.story
+    assert story is not None
+    assert story.is_clean
+    assert await controls.toggle("scenario storm") is False
+    story = controls.story
+    assert story is not None
+    assert story.progress == "stopped"
 
 
 async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -> None:
@@ -135,9 +175,15 @@ async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
 async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
     controls = SimulatorControls(url_of(board)).follow()
     try:
-        await until(lambda: controls.states == {"disconnect": False, "delay": False})
+        await until(
+            lambda: (
+                controls.states == {"disconnect": False, "delay": False, "scenario storm": False}
+            )
+        )
         ControlApi(url_of(board)).switch_on({"type": "delay"})
-        await until(lambda: controls.states == {"disconnect": False, "delay": True})
+        await until(
+            lambda: controls.states == {"disconnect": False, "delay": True, "scenario storm": False}
+        )
     finally:
         controls.close()
         board.changes.announce()

@@ -77,10 +77,16 @@ def test_every_step_is_done_in_the_order_of_times() -> None:
     )
     assert rig.conductor.told() is None
     begun = rig.conductor.run("tried", 5)
+    assert begun["next"] in (
+        None,
+        {"at_ms": 20, "says": "plugged in"},
+        {"at_ms": 0, "says": "the cable is out"},
+    )
     assert (begun["name"], begun["seed"], begun["steps"], begun["ends_ms"]) == ("tried", 5, 6, 40)
     told = rig.until(state="done")
     assert told["step"] == 6
     assert told["says"] == "plugged in"
+    assert told["next"] is None
     assert [one["action"] for one in told["log"]] == [
         *("inject", "write", "heal", "heal", "heal", "wait")
     ]
@@ -119,7 +125,7 @@ def test_whatever_it_leaves_behind_is_healed() -> None:
 def test_a_stopped_one_is_healed_at_once() -> None:
     rig = Rig(Step(0, CABLE), Step(86_400_000))
     rig.conductor.run("tried", 1)
-    rig.until(step=1)
+    assert rig.until(step=1)["next"] is None
     with pytest.raises(SimulatorError, match="tried is running; stop it first"):
         rig.conductor.run("tried", 1)
     told = rig.conductor.stop()

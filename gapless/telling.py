@@ -1,0 +1,60 @@
+"""Pure: a scenario as the screen tells it, from what the control API says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tui.controls import Story
+
+PREFIX: Final = "scenario "
+"""What a scenario's name begins with among the switches."""
+
+_WRONG: Final = (
+    "lost",
+    "undeclared",
+    "duplicated",
+    "misordered",
+    "unexpected",
+    "altered",
+    "marks_lied",
+)
+_ENDS: Final = {"done": "over", "stopped": "stopped", "failed": "failed"}
+
+
+def name_of(scenario: Mapping[str, Any]) -> str:
+    """The switch of a scenario."""
+    return f"{PREFIX}{scenario.get('name')}"
+
+
+def scenario_of(switch: str) -> str | None:
+    """The scenario of a switch; None where it is a fault's."""
+    return switch.removeprefix(PREFIX) if switch.startswith(PREFIX) else None
+
+
+def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:
+    """What is told of a scenario, and of the last verdict about this screen."""
+    state = str(scenario.get("state"))
+    ends_s = int(scenario.get("ends_ms", 0)) / 1_000
+    elapsed_s = min(int(scenario.get("elapsed_ms", 0)) / 1_000, ends_s)
+    following = scenario.get("next") or {}
+    progress = f"step {scenario.get('step')} of {scenario.get('steps')}"
+    is_over = state in _ENDS
+    return Story(
+        title=f"{name_of(scenario)}, seed {scenario.get('seed')}",
+        progress=_ENDS[state] if is_over else f"{progress}, {elapsed_s:.0f} of {ends_s:.0f} s",
+        now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
+        then=str(following.get("says", "")),
+        verdict=_verdict(verdict),
+        is_clean=verdict.get("clean") is True,
+    )
+
+
+def _verdict(verdict: Mapping[str, Any]) -> str:
+    if not verdict:
+        return ""
+    counts = f"{verdict.get('shown')} of {verdict.get('owed')} lines shown"
+    wrong = [f"{verdict[name]} {name.replace('_', ' ')}" for name in _WRONG if verdict.get(name)]
+    if verdict.get("pending"):
+        counts += f", {verdict['pending']} on their way"
+    return f"{counts}: {', '.join(wrong) or 'nothing is wrong'}"
