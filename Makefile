@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench peers screenshots lock clean
+.PHONY: demo test check bench peers browser screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
@@ -23,6 +23,9 @@ bench: $(READY)
 
 peers: $(READY)
 	$(BIN)/python -m tests.peers $(ARGS)
+
+browser: $(READY)
+	$(BIN)/python -m tests.browser $(ARGS)
 
 screenshots: $(READY)
 	$(BIN)/python -m screenshots.build
