@@ -1,19 +1,29 @@
-"""The wall clock, and one that is wrong on purpose.
+"""The wall clock, one that is never set, and one that is wrong on purpose.
 
-The latter is for simulations, which must show that no event is lost by it.
+The last is for simulations, which must show that no event is lost by it.
 """
 
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from forwarder.errors import ConfigError
-from forwarder.feed import wall_clock_ms
 
 _BYTES: Final = 8
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def timer_ms() -> int:
+    """Milliseconds of a clock that is never set, for intervals."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def clock_of(skew: Path | None) -> Callable[[], int]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Final
 
 from forwarder.budget import Backoff
+from forwarder.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import CloudWatchError, EventError, ForwarderError, JournalFull, Throttled
@@ -43,16 +43,6 @@ RETRY_FIRST_MS: Final = 500
 RETRY_MAX_MS: Final = 10_000
 
 
-def wall_clock_ms() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
-def timer_ms() -> int:
-    """Milliseconds of a clock that is never set, for intervals."""
-    return time.monotonic_ns() // 1_000_000
-
-
 class Feed:
     """One log group's feed; all of it belongs to one event loop."""
 
@@ -75,14 +65,13 @@ class Feed:
             cloudwatch: where to read; may be shared by feeds.
             schedule: made for the same log group with the same clocks.
             config: retention and the widths of polls.
-            on_progress: called, often, whenever there may be something new to send or to tell.
+            on_progress: called, often, when there may be something new to tell; must not block.
             clock: ms since the Unix epoch; it may be set at any time.
             timer: ms of a clock that is never set.
             random: numbers from 0 to 1, for jitter.
 
         """
         self.on_progress = on_progress
-        """Called whenever there may be something new to send or to tell; must not block."""
         self.trouble: str | None = None
         """One line about why CloudWatch can't be read at present; None where it can."""
         self._group = group
@@ -233,7 +222,8 @@ class Feed:
         while True:
             now_ms, at_ms = self._clock(), self._timer()
             self._wants.expire(now_ms)
-            self._schedule.want(self._wants.oldest, at_ms)
+            has_asked = self._upkeep.asked.is_set()
+            self._schedule.want(self._wants.oldest if has_asked else None, at_ms)
             self._schedule.covers(self._group.covered_from(now_ms))
             self._schedule.allow(self._group.allowance_ms)
             self._mind_outage(now_ms, at_ms)
@@ -295,6 +285,7 @@ class Feed:
     async def _backfill(self) -> None:
         """Fetch what is wanted of the past, window by window, while it is wanted."""
         backoff = Backoff(RETRY_FIRST_MS, RETRY_MAX_MS, self._random)
+        await self._upkeep.asked.wait()
         while True:
             window = self._next_window()
             if window is None:

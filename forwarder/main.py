@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from forwarder.clock import clock_of
+from forwarder.clock import clock_of, timer_ms
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import ConfigError, ForwarderError, LifecycleError, Throttled, Unreachable
-from forwarder.feed import Feed, timer_ms
+from forwarder.feed import Feed
 from forwarder.http import TAIL_PATH, Api
 from forwarder.hub import Hub
 from forwarder.ingest import LogGroup

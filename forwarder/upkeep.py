@@ -22,6 +22,8 @@ LEARN_EVERY_S: Final = 600
 """How often the log group's settings are looked up."""
 LEARN_AGAIN_S: Final = 15
 """The same where that failed, unless it is not allowed."""
+FAILURES_MAX: Final = 2
+"""After so many of them the past is fetched without knowing the settings."""
 STREAM_ASKED_EVERY_MS: Final = 30_000
 """How often it is asked after the same log stream."""
 GROUP_AGE_MS: Final = 35 * DAY_MS
@@ -64,6 +66,12 @@ class Upkeep:
         self._on_progress = on_progress
         self._bodies = bodies
         self._oldest_wanted = oldest_wanted
+        self.asked = asyncio.Event()
+        """Set once the settings have been asked for: learnt, refused, or not to be had for now.
+
+        The remote past waits for it, since what of it has expired is declared as it is covered; a
+        process that ended in between would leave it covered, and never declared.
+        """
         self._created_ms: int | None = None
         self._suspects: set[str] = set()
         self._asked_ms: dict[str, int] = {}
@@ -83,6 +91,7 @@ class Upkeep:
 
     async def learn(self) -> None:
         """The log group's age and retention setting; without permission to ask, never."""
+        failures = 0
         while True:
             pause_s = LEARN_EVERY_S
             try:
@@ -92,6 +101,9 @@ class Upkeep:
             except CloudWatchError as error:
                 _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)
                 pause_s = LEARN_AGAIN_S
+                failures += 1
+            if pause_s == LEARN_EVERY_S or failures >= FAILURES_MAX:
+                self.asked.set()
             await asyncio.sleep(pause_s)
 
     async def _learn_once(self) -> None:

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from forwarder.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import AwsOptions, Config
-from forwarder.feed import Feed, timer_ms, wall_clock_ms
+from forwarder.feed import Feed
 from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.reconciler import Schedule

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from forwarder.clock import wall_clock_ms
 from forwarder.config import AwsOptions, Config
 from forwarder.errors import (
     ConfigError,
@@ -23,7 +24,6 @@ from forwarder.errors import (
     LifecycleError,
     Unreachable,
 )
-from forwarder.feed import wall_clock_ms
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of, run
 from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto

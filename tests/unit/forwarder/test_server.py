@@ -9,9 +9,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from forwarder.clock import wall_clock_ms
 from forwarder.connection import PIECE_BYTES
 from forwarder.errors import ForwarderError, JournalError
-from forwarder.feed import wall_clock_ms
 from forwarder.http import Api
 from forwarder.hub import Hub
 from forwarder.ingest import LogGroup

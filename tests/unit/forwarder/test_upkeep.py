@@ -6,14 +6,18 @@ import asyncio
 
 import pytest
 
-from forwarder import upkeep
+from forwarder import catalogue, upkeep
+from forwarder.catalogue import GroupInfo
+from forwarder.cloudwatch import CloudWatch
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDenied, GroupNotFound, Throttled
+from forwarder.turns import Priority
 from forwarder.upkeep import GROUP_AGE_MS
 from forwarder.wants import OLDER_THAN_GROUP_MS
 from tests.support.feeding import Rig
 
 MINUTE = 60_000
+HOUR_MS = 60 * MINUTE
 
 
 async def test_marks_come_again_after_a_stream_was_deleted() -> None:
@@ -69,6 +73,52 @@ async def test_the_settings_of_the_group_are_learnt() -> None:
     async with rig.run():
         await rig.until(lambda: rig.group.retention_ms == 3 * DAY_MS)
         assert rig.feed._upkeep.floor_ms() == rig.cloudwatch.created - OLDER_THAN_GROUP_MS
+
+
+async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms - HOUR_MS, "past"))
+    gate, find = asyncio.Event(), catalogue.find_group
+
+    async def slowly(cloudwatch: CloudWatch, name: str) -> GroupInfo | None:
+        await gate.wait()
+        return await find(cloudwatch, name)
+
+    monkeypatch.setattr(upkeep, "find_group", slowly)
+    rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
+    async with rig.run():
+        for _ in range(40):
+            await rig.pass_ms(1_000)
+        assert {priority for priority, _, _ in rig.cloudwatch.asked} <= {
+            Priority.POLL,
+            Priority.SCAN,
+        }
+        assert rig.messages() == []
+        gate.set()
+        await rig.until(lambda: rig.messages() == ["past"])
+
+
+async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms - HOUR_MS, "past"))
+    asked = 0
+
+    async def throttled(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        msg = "too many"
+        raise Throttled(msg)
+
+    monkeypatch.setattr(upkeep, "find_group", throttled)
+    monkeypatch.setattr(upkeep, "LEARN_AGAIN_S", 0.001)
+    rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
+    async with rig.run():
+        await rig.until(lambda: rig.messages() == ["past"])
+    assert asked >= upkeep.FAILURES_MAX
 
 
 async def test_without_permission_to_ask_it_works_all_the_same(
