@@ -67,10 +67,9 @@ class AroundSieve(Sieve):
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""
         for low, high in change.removed:
-            for keys in (self.keys, self._hits):
-                begin, end = bisect_left(keys, low), bisect_right(keys, high)
-                self._rule_keys.difference_update(keys[begin:end])
-                del keys[begin:end]
+            self._rule_keys.difference_update(self.keys.remove(low, high))
+            begin, end = bisect_left(self._hits, low), bisect_right(self._hits, high)
+            del self._hits[begin:end]
         unseen = self._unseen(change)
         passing = self._passing(unseen)
         for key in passing:
@@ -116,5 +115,11 @@ class AroundSieve(Sieve):
             return
         rules = {row.key for row in map(self._timeline.find, fresh) if isinstance(row, Rule)}
         self._rule_keys |= rules
-        begin, end = bisect_left(self.keys, fresh[0]), bisect_right(self.keys, fresh[-1])
-        self.keys[begin:end] = sorted([*self.keys[begin:end], *fresh])
+        above = bisect_left(fresh, self._first_shown())
+        for key in fresh[above:]:
+            self.keys.add(key)
+        self.keys.put_before(fresh[:above])
+
+    def _first_shown(self) -> int:
+        first = self.keys.between(0, 1)
+        return first[0] if first else 0

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from operator import attrgetter
 
 from tui.rows import Row, Rule
-from tui.sealed import Hint, Memory, Sealed
-
-_by_key = attrgetter("key")
+from tui.sealed import Memory, Sealed
 
 
 class Block:
@@ -89,14 +86,6 @@ class Block:
             for at, row in zip(self._loose_places(self.sealed), self.rows, strict=True):
                 rows.insert(at, row)
         return rows
-
-    def rows_having(self, hint: Hint | None, memory: Memory) -> list[Row]:
-        """The rows that may have a text in them, among others; all of them without a hint."""
-        if hint is None or self.sealed is None:
-            return self.all_rows(memory)
-        memory.thaw(self.sealed)
-        found = self.sealed.rows_having(hint)
-        return sorted([*found, *self.rows], key=_by_key) if self.rows else found
 
     def seal(self, memory: Memory) -> Sealed:
         """Pack everything."""

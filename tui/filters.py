@@ -7,8 +7,9 @@ from typing import Final
 
 from tui.levels import LEVELS, at_least, level_of
 from tui.rows import Line
+from tui.sealed import Sealed
 from tui.values import Value
-from tui.view import HintedTest, Test, hint_of
+from tui.view import BulkTest, Matching, Test, both, neither
 
 CHIPS_MAX: Final = 20
 """Filters at a time: more would not fit on any screen."""
@@ -37,13 +38,52 @@ class Chip:
         self.hits = 0
         if isinstance(what, str):
             self.text = what
-            pattern = pattern_of(what)
-            search = pattern.search
-            self.matches: Test = lambda line: search(line.message) is not None
-            self.hint = None if excludes else hint_of(pattern)
+            matching = Matching(pattern_of(what))
+            self.matches: Test = matching
+            self.flags = matching.flags
         else:
-            self.text, self.hint = what.text, None
-            self.matches = what.matches
+            self.text = what.text
+            self.matches, self.flags = what.matches, what.flags
+
+
+class _Passing(BulkTest):
+    """What passes filters as they are now."""
+
+    def __init__(self, filters: Filters, *, counting: bool) -> None:
+        self._chips = tuple(filters.chips)
+        self._minimum = filters.minimum if filters.minimum != LEVELS[0] else None
+        self._shows = filters.shows_stream if filters.chooses_streams else None
+        self._counting = counting
+
+    def __call__(self, line: Line) -> bool:
+        kept = True
+        for chip in self._chips:
+            if chip.matches(line):
+                chip.hits += self._counting
+                kept = kept and not chip.excludes
+            elif not chip.excludes:
+                kept = False
+        if kept and self._shows is not None:
+            kept = self._shows(line.stream)
+        if kept and self._minimum is not None:
+            kept = at_least(level_of(line.message), self._minimum)
+        return kept
+
+    def flags(self, block: Sealed) -> bytes:
+        kept: bytes | None = None
+        for chip in self._chips:
+            found = chip.flags(block)
+            chip.hits += self._counting and found.count(1)
+            found = neither(found) if chip.excludes else found
+            kept = found if kept is None else both(kept, found)
+        if self._shows is not None:
+            found = block.of_streams(self._shows)
+            kept = found if kept is None else both(kept, found)
+        if self._minimum is not None:
+            minimum = self._minimum
+            found = block.of_levels(lambda level: at_least(level, minimum))
+            kept = found if kept is None else both(kept, found)
+        return bytes([1]) * len(block) if kept is None else kept
 
 
 class Filters:
@@ -109,7 +149,7 @@ class Filters:
         self.all_streams()
         self.are_on = True
 
-    def test(self, *, counting: bool = True) -> Test | None:
+    def test(self, *, counting: bool = True) -> BulkTest | None:
         """What a line must pass; None where all do.
 
         Args:
@@ -119,32 +159,12 @@ class Filters:
         if counting:
             for chip in self.chips:
                 chip.hits = 0
-        return self._passes(counting=counting) if self.is_any and self.are_on else None
+        return _Passing(self, counting=counting) if self.is_any and self.are_on else None
 
-    def tally(self) -> Test | None:
+    def tally(self) -> BulkTest | None:
         """Counts the hits of each chip, from none, while all are off; None where they are on."""
         if self.are_on or not self.chips:
             return None
         for chip in self.chips:
             chip.hits = 0
-        return self._passes(counting=True)
-
-    def _passes(self, *, counting: bool) -> Test:
-        chips, minimum = tuple(self.chips), self.minimum
-        all_levels, all_streams = minimum == LEVELS[0], not self.chooses_streams
-        shows_stream = self.shows_stream
-
-        def passes(line: Line) -> bool:
-            kept = all_levels or at_least(level_of(line.message), minimum)
-            kept = kept and (all_streams or shows_stream(line.stream))
-            for chip in chips:
-                if chip.matches(line):
-                    chip.hits += counting
-                    kept = kept and not chip.excludes
-                elif not chip.excludes:
-                    kept = False
-            return kept
-
-        # Where hits are counted, only a chip that is alone sees all of its own.
-        hints = [] if counting and len(chips) > 1 else [one.hint for one in chips if one.hint]
-        return HintedTest(passes, hints[0]) if hints else passes
+        return _Passing(self, counting=True)

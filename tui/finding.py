@@ -17,7 +17,7 @@ from tui.levels import LEVELS, at_least, level_of
 from tui.rows import Change, Line
 from tui.timeline import Timeline
 from tui.values import Value
-from tui.view import HintedTest, Sieve, Test, View, hint_of, hunt
+from tui.view import Both, Matching, Sieve, Test, View, hunt
 from tui.widgets.log_view import LogView
 from tui.widgets.prompt import Kind
 
@@ -188,13 +188,9 @@ class Finding:
         if pattern is None:
             self._matches = None
             return
-        keep: Test | None = self.filters.test(counting=False)
-
-        def test(line: Line) -> bool:
-            return pattern.search(line.message) is not None and (keep is None or keep(line))
-
-        hinted = HintedTest(test, hint_of(pattern))
-        self._matches = Sieve(self._timeline, hinted, rules=False)
+        found, keep = Matching(pattern), self.filters.test(counting=False)
+        test = found if keep is None else Both(found, keep)
+        self._matches = Sieve(self._timeline, test, rules=False)
         self._run(self._sift(), "sift")
 
     async def _sift(self) -> None:

@@ -45,6 +45,12 @@ class Keys:
         unpack = int.from_bytes
         return [unpack(data[at : at + KEY_BYTES], "big") for at in range(0, len(data), KEY_BYTES)]
 
+    def of_lane(self, lane: int) -> bytes:
+        """Which keys have the number of a target: a byte for each, 1 or 0."""
+        table = bytearray(1 << LANE_BITS)
+        table[lane] = 1
+        return bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES]).translate(table)
+
     def part(self, begin: int, end: int) -> Self:
         """Those between two indexes, as keys of their own."""
         return type(self)(packed=self._data[begin * KEY_BYTES : end * KEY_BYTES])

@@ -6,16 +6,16 @@ A line of 130 characters takes about 190 bytes packed and 80 compressed, where t
 
 from __future__ import annotations
 
-import re
 import zlib
 from array import array
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Final, NamedTuple, cast, get_args
+from typing import Final, cast, get_args
 
 import msgspec
 
+from tui.hints import Hint, matching, messages
+from tui.levels import LEVELS, level_of
 from tui.packing import Keys
 from tui.rows import Line, Row, Rule
 from wire.messages import Origin
@@ -28,6 +28,8 @@ DECODED_MAX: Final = 4096
 
 _ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 _ORIGIN_AT: Final = {origin: at for at, origin in enumerate(_ORIGINS)}
+_LEVELS: Final = (None, *LEVELS)
+_LEVEL_AT: Final = {level: at for at, level in enumerate(_LEVELS)}
 _NEVER: Final = -1
 """In the place of an ingestion time that is not known."""
 
@@ -35,37 +37,36 @@ _LEVEL: Final = 1
 """Of zlib: the next ones cost half as much again and save a twentieth."""
 
 
-class Hint(NamedTuple):
-    """What every message that passes a test matches: the others need not be unpacked."""
-
-    pattern: re.Pattern[str]
-    text: str | None = None
-    """The pattern as a text, where it is no more than that; it is looked for much faster."""
-
-    @property
-    def ignores_case(self) -> bool:
-        """Whether upper and lower case are the same."""
-        return bool(self.pattern.flags & re.IGNORECASE)
-
-
 class Columns(msgspec.Struct, gc=False):
-    """The lines' fields, each in a column; a rule leaves its place empty."""
+    """Fields of the lines, each in a column; a rule leaves its place empty."""
 
     text: bytes
     """The messages, one behind the other; lone surrogates in their three-byte form."""
-    ends: array[int]
     seqs: array[int]
     ingested: array[int]
-    streams: array[int]
     eras: array[int]
     origins: bytes
     digits: bytes
 
 
 class Sealed:
-    """Rows of one block of the timeline."""
+    """Rows of one block of the timeline.
 
-    __slots__ = ("_columns", "_late", "_names", "_rules", "_zipped", "keys")
+    What filters go by stays at hand, or is compressed on its own: the messages, and where each of
+    them ends; the numbers of the streams.
+    """
+
+    __slots__ = (
+        "_columns",
+        "_ends",
+        "_late",
+        "_levels",
+        "_rules",
+        "_zipped",
+        "keys",
+        "names",
+        "streams",
+    )
 
     def __init__(self, keys: Sequence[int], rows: Sequence[Row]) -> None:
         """Pack rows that are in the order of their keys."""
@@ -73,35 +74,31 @@ class Sealed:
         self._rules = {at: row for at, row in enumerate(rows) if isinstance(row, Rule)}
         lines = _without_rules(rows) if self._rules else cast("Sequence[Line]", rows)
         self._late = {at: row.late_ms for at, row in enumerate(lines) if row.late_ms}
-        names = dict.fromkeys([row.stream for row in lines])
-        self._names = tuple(names)
-        numbers = {name: number for number, name in enumerate(names)}
+        streams = [row.stream for row in lines]
+        self.names = tuple(dict.fromkeys(streams))
+        """The log streams."""
+        numbers = {name: number for number, name in enumerate(self.names)}
+        self.streams = array("H", map(numbers.__getitem__, streams))
+        """The stream of each line, as an index of ``names``."""
         text, sizes = _packed([row.message for row in lines])
+        self._ends = array("I", accumulate(sizes))
         self._columns: Columns | None = Columns(
             text,
-            array("I", accumulate(sizes)),
             array("Q", [row.seq for row in lines]),
             array(
                 "q",
                 [_NEVER if row.ingestion_time is None else row.ingestion_time for row in lines],
             ),
-            array("H", [numbers[row.stream] for row in lines]),
             array("i", [row.era for row in lines]),
             bytes([_ORIGIN_AT[row.origin] for row in lines]),
             bytes([row.id_digits for row in lines]),
         )
-        self._zipped: bytes | None = None
+        self._zipped: tuple[bytes, bytes] | None = None
+        self._levels: bytes | None = None
 
     def __len__(self) -> int:
         """Rows, rules included."""
         return len(self.keys)
-
-    def rows_having(self, hint: Hint) -> list[Row]:
-        """The lines that match a hint, maybe with others, and all rules."""
-        found = self.having(hint)
-        if 2 * len(found) > len(self):
-            return self.rows()
-        return [self.row(at) for at in sorted({*found, *self._rules})]
 
     @property
     def rules(self) -> list[Rule]:
@@ -118,59 +115,60 @@ class Sealed:
         if self._zipped is None:
             columns = self.columns()
             parts = (
-                columns.text,
-                array("I", _steps(columns.ends)),
                 array("q", _steps(columns.seqs)),
                 array("q", _steps(columns.ingested)),
-                columns.streams,
                 columns.eras,
                 columns.origins,
                 columns.digits,
             )
-            self._zipped = zlib.compress(b"".join(parts), _LEVEL)
+            self._zipped = (
+                zlib.compress(columns.text, _LEVEL),
+                zlib.compress(b"".join(parts), _LEVEL),
+            )
         self._columns = None
 
     def columns(self) -> Columns:
         """The columns, unpacked for as long as ``freeze`` is not called again."""
         if self._columns is None:
             assert self._zipped is not None, "either form is there"
-            self._columns = _unpacked(zlib.decompress(self._zipped), len(self))
+            text, others = map(zlib.decompress, self._zipped)
+            self._columns = _unpacked(text, others, len(self))
         return self._columns
+
+    def text(self) -> bytes:
+        """The messages, one behind the other; it is not kept where it was compressed."""
+        if self._columns is not None:
+            return self._columns.text
+        assert self._zipped is not None, "either form is there"
+        return zlib.decompress(self._zipped[0])
 
     def messages(self) -> list[str]:
         """The messages; an empty one in the place of a rule."""
-        columns = self.columns()
-        ends = columns.ends
-        if columns.text.isascii():
-            text = columns.text.decode("ascii")
-            return [text[begin:end] for begin, end in pairwise([0, *ends])]
-        data = columns.text
-        return [_text(data[begin:end]) for begin, end in pairwise([0, *ends])]
+        return messages(self.text(), self._ends)
 
-    def having(self, hint: Hint) -> list[int]:
-        """Where the lines are that match a hint; a rule may be among them."""
-        text = self.columns().text
-        needle = None if hint.text is None else hint.text.encode("utf-8", "surrogatepass")
-        # Letters beyond ASCII have more forms than two.
-        is_plain = not hint.ignores_case or (needle is not None and needle.isascii())
-        if not needle or not is_plain or (hint.ignores_case and not text.isascii()):
-            search = hint.pattern.search
-            return [at for at, message in enumerate(self.messages()) if search(message)]
-        if hint.ignores_case:
-            text, needle = text.lower(), needle.lower()
-        return self._finds(text, needle)
+    def matching(self, hint: Hint) -> bytes:
+        """Which lines match a pattern: a byte for each row, 1 or 0; that of a rule says nothing."""
+        return matching(hint, self.text(), self._ends)
 
-    def _finds(self, text: bytes, needle: bytes) -> list[int]:
-        ends, found = self.columns().ends, []
-        at = text.find(needle)
-        while at >= 0:
-            line = bisect_right(ends, at)
-            if at + len(needle) <= ends[line]:
-                found.append(line)
-                at = text.find(needle, ends[line])
-            else:
-                at = text.find(needle, at + 1)  # from one message into the next
-        return found
+    def of_streams(self, shows: Callable[[str], bool]) -> bytes:
+        """Which lines are of streams that are shown: a byte for each row, 1 or 0."""
+        shown = [shows(name) for name in self.names]
+        return bytes(map(shown.__getitem__, self.streams))
+
+    def of_origin(self, origin: str) -> bytes:
+        """Which lines came that way: a byte for each row, 1 or 0."""
+        return bytes([_ORIGINS[one] == origin for one in self.columns().origins])
+
+    def of_levels(self, passes: Callable[[str | None], bool]) -> bytes:
+        """Which lines have a level that passes: a byte for each row, 1 or 0.
+
+        The levels are found out once.
+        """
+        if self._levels is None:
+            levels = map(level_of, self.messages())
+            self._levels = bytes([_LEVEL_AT[level] for level in levels])
+        passing = bytes([passes(level) for level in _LEVELS])
+        return self._levels.translate(passing + bytes(256 - len(passing)))
 
     def row(self, at: int) -> Row:
         """One row."""
@@ -178,14 +176,14 @@ class Sealed:
         if rule is not None:
             return rule
         columns = self.columns()
-        begin = columns.ends[at - 1] if at else 0
+        begin = self._ends[at - 1] if at else 0
         ingested = columns.ingested[at]
         return Line(
             self.keys[at],
             columns.seqs[at],
             None if ingested == _NEVER else ingested,
-            self._names[columns.streams[at]],
-            _text(columns.text[begin : columns.ends[at]]),
+            self.names[self.streams[at]],
+            _text(columns.text[begin : self._ends[at]]),
             _ORIGINS[columns.origins[at]],
             self._late.get(at, 0),
             columns.eras[at],
@@ -194,12 +192,12 @@ class Sealed:
 
     def rows(self) -> list[Row]:
         """All rows, faster than one by one."""
-        columns, names = self.columns(), self._names
+        columns, names = self.columns(), self.names
         fields = zip(
             self.keys,
             columns.seqs,
             columns.ingested,
-            columns.streams,
+            self.streams,
             self.messages(),
             columns.origins,
             columns.eras,
@@ -288,24 +286,19 @@ def _steps(values: Sequence[int]) -> list[int]:
     return [after - before for before, after in pairwise([0, *values])]
 
 
-def _unpacked(data: bytes, count: int) -> Columns:
-    eight, four, two = 8 * count, 4 * count, 2 * count
-    at = len(data) - (four + eight + eight + two + four + count + count)
-    text = data[:at]
-    parts = []
-    for code, size in (("I", four), ("q", eight), ("q", eight), ("H", two), ("i", four)):
+def _unpacked(text: bytes, others: bytes, count: int) -> Columns:
+    at, parts = 0, []
+    for code, size in (("q", 8 * count), ("q", 8 * count), ("i", 4 * count)):
         column = array(code)
-        column.frombytes(data[at : at + size])
+        column.frombytes(others[at : at + size])
         parts.append(column)
         at += size
-    ends, seqs, ingested, streams, eras = parts
+    seqs, ingested, eras = parts
     return Columns(
         text,
-        array("I", accumulate(ends)),
         array("Q", accumulate(seqs)),
         array("q", accumulate(ingested)),
-        streams,
         eras,
-        data[at : at + count],
-        data[at + count :],
+        others[at : at + count],
+        others[at + count :],
     )

@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from tui.block import Block
 from tui.rows import Row, Rule, time_key
-from tui.sealed import Hint, Memory
+from tui.sealed import Memory, Sealed
 
 CHUNK_ROWS: Final = 1024
 """Rows of a block that is filled in order; it is split beyond twice as many."""
@@ -31,13 +31,21 @@ LOOSE_BLOCKS_MAX: Final = 64
 WARM_MAX: Final = 128
 """Sealed blocks that are not compressed: those sealed last."""
 
-HINT_GAIN: Final = 4
+PACKED_GAIN: Final = 4
 """So many rows that need not be unpacked cost as much as one that must."""
 
 _FEW: Final = 16
 """Up to so many late rows are inserted one by one; more are merged with the whole block."""
 
 by_key = attrgetter("key")
+
+
+class Stretch(NamedTuple):
+    """Rows that follow each other."""
+
+    rows: list[Row]
+    """All of them, or those that stand between the sealed ones."""
+    sealed: Sealed | None = None
 
 
 class Store:
@@ -106,33 +114,40 @@ class Store:
         for block in self._blocks[first + 1 :]:
             yield from block.all_rows(self._memory)
 
-    def rows_below(
-        self, key: int, hint: Hint | None = None, rows: int = CHUNK_ROWS
-    ) -> tuple[list[Row], int]:
+    def stretches_below(
+        self, key: int, rows: int, *, packed: bool = False
+    ) -> tuple[list[Stretch], int]:
         """The rows of some blocks below a key, for whoever goes over all of them.
 
         Args:
             key: The rows at and above it are left out.
-            hint: Lines that do not have it in them may be left out.
             rows: How many to go over, about.
+            packed: Whether blocks that are sealed, and have no rule, are left so: these cost but
+                a part of what the others do.
 
         Returns:
-            The rows, ascending, and the key to go on with; 0 at the end.
+            The stretches, the newest first, and the key to go on with; 0 at the end.
 
         """
-        parts: list[list[Row]] = []
+        found: list[Stretch] = []
         at = min(bisect_left(self._lasts, key), len(self._blocks) - 1)
         while at >= 0 and rows > 0:
             block = self._blocks[at]
-            part = block.rows_having(hint, self._memory)
+            sealed = block.sealed
+            if packed and sealed and not sealed.rules and self._lasts[at] < key:
+                found.append(Stretch(block.rows, sealed))
+                rows -= len(block) // PACKED_GAIN
+                at -= 1
+                continue
+            part = block.all_rows(self._memory)
             part = part[: bisect_left(part, key, key=by_key)]
             if len(part) > rows:
-                parts.append(part[-rows:])
-                return _joined(parts), part[-rows].key
-            parts.append(part)
-            rows -= len(part) if hint is None else len(part) + len(block) // HINT_GAIN
+                found.append(Stretch(part[-rows:]))
+                return found, part[-rows].key
+            found.append(Stretch(part))
+            rows -= len(part)
             at -= 1
-        return _joined(parts), self._lasts[at] + 1 if at >= 0 else 0
+        return found, self._lasts[at] + 1 if at >= 0 else 0
 
     def index_of(self, key: int) -> int:
         """The index of a key, or where it would stand: the number of rows below it."""
@@ -321,8 +336,3 @@ class Store:
         while len(starts) <= at:
             last = len(starts) - 1
             starts.append(starts[last] + len(self._blocks[last]) if starts else 0)
-
-
-def _joined(parts: list[list[Row]]) -> list[Row]:
-    """Parts that were found from the end on, as one."""
-    return [row for part in reversed(parts) for row in part]

@@ -10,6 +10,7 @@ import msgspec
 
 from tui.levels import level_of
 from tui.rows import Line
+from tui.sealed import Sealed
 
 Scalar = str | int | float | bool | None
 Step = str | int
@@ -50,6 +51,21 @@ class Value(msgspec.Struct, frozen=True):
                 return line.lane == self.value
             case _:
                 return self._is_in(line.message)
+
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block have it: a byte for each row, 1 or 0."""
+        match self.kind:
+            case "stream":
+                return block.of_streams(lambda name: name == self.value)
+            case "level":
+                return block.of_levels(lambda level: level == self.value)
+            case "origin":
+                return block.of_origin(str(self.value))
+            case "lane":
+                assert isinstance(self.value, int), "targets have numbers"
+                return block.keys.of_lane(self.value)
+            case _:
+                return bytes(map(self._is_in, block.messages()))
 
     def _is_in(self, message: str) -> bool:
         value = self.value

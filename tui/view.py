@@ -7,14 +7,14 @@ at once and a long log never holds up a key; meanwhile and afterwards it takes i
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right, insort
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
+from tui.hints import hint_of
+from tui.picks import Picks
 from tui.rows import Change, Line, Row
-from tui.sealed import Hint
+from tui.sealed import Sealed
 from tui.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
@@ -22,26 +22,66 @@ SLICE_ROWS: Final = 4096
 
 Test = Callable[[Line], bool]
 
-_META: Final = frozenset(".^$*+?{}[]\\|()")
-"""What makes a regular expression more than a text."""
+
+class BulkTest(ABC):
+    """A test that tells of a whole block at once which lines pass."""
+
+    @abstractmethod
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+
+    @abstractmethod
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block without rules pass: a byte for each, 1 or 0."""
 
 
-class HintedTest(msgspec.Struct, frozen=True):
-    """A test that only lines pass in which something is found."""
+class Matching(BulkTest):
+    """Whether a pattern is found in a message."""
 
-    test: Test
-    hint: Hint
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        """Look for a pattern."""
+        self._search = pattern.search
+        self._hint = hint_of(pattern)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line has it."""
+        return self._search(line.message) is not None
+
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block have it."""
+        return block.matching(self._hint)
+
+
+class Both(BulkTest):
+    """Two tests at once."""
+
+    def __init__(self, one: BulkTest, other: BulkTest) -> None:
+        """Lines pass that pass both."""
+        self._tests = one, other
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
-        return self.test(line)
+        one, other = self._tests
+        return one(line) and other(line)
+
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block pass."""
+        one, other = self._tests
+        return both(one.flags(block), other.flags(block))
 
 
-def hint_of(pattern: re.Pattern[str]) -> Hint:
-    """What every line has that a pattern is found in."""
-    text = pattern.pattern
-    is_text = bool(text) and _META.isdisjoint(text) and not pattern.flags & re.VERBOSE
-    return Hint(pattern, text if is_text else None)
+def both(one: bytes, other: bytes) -> bytes:
+    """Flags that are set here and there."""
+    found = int.from_bytes(one, "little") & int.from_bytes(other, "little")
+    return found.to_bytes(len(one), "little")
+
+
+def neither(flags: bytes) -> bytes:
+    """Flags that are not set."""
+    return flags.translate(_TURNED)
+
+
+_TURNED: Final = bytes([1, 0]) + bytes(254)
 
 
 class Sieve:
@@ -58,10 +98,10 @@ class Sieve:
         """
         self._timeline = timeline
         self._test = test
-        self._hint = test.hint if isinstance(test, HintedTest) else None
+        self._bulk = test if isinstance(test, BulkTest) else None
         self._rules = rules
         self._rule_keys: set[int] = set()
-        self.keys: list[int] = []
+        self.keys = Picks()
         self._last = timeline.row(len(timeline) - 1).key if len(timeline) else -1
         """The greatest key gone over."""
         self._from = self._last + 1
@@ -72,20 +112,26 @@ class Sieve:
         """Go over some more rows, towards the oldest; False once all are done."""
         if self.is_done:
             return False
-        part, self._from = self._timeline.rows_below(self._from, self._hint, rows)
-        self.keys[:0] = self._passing(part)
+        stretches, self._from = self._timeline.stretches_below(
+            self._from, rows, packed=self._bulk is not None
+        )
+        for stretch in stretches:
+            passing = self._passing(stretch.rows)
+            if self._bulk is not None and stretch.sealed is not None:
+                self.keys.put_flagged(stretch.sealed.keys, self._bulk.flags(stretch.sealed))
+                for key in passing:
+                    self.keys.add(key)
+            else:
+                self.keys.put_before(passing)
         self.is_done = self._from == 0
         return not self.is_done
 
     def apply(self, change: Change) -> None:
         """Take in what happened to the timeline since the last call."""
         for low, high in change.removed:
-            begin, end = bisect_left(self.keys, low), bisect_right(self.keys, high)
-            self._rule_keys.difference_update(self.keys[begin:end])
-            del self.keys[begin:end]
+            self._rule_keys.difference_update(self.keys.remove(low, high))
         for key in self._passing(self._unseen(change)):
-            if not self.has(key):
-                insort(self.keys, key)
+            self.keys.add(key)
 
     def _unseen(self, change: Change) -> list[Row]:
         """The rows of a change that no step has gone over or will, each once."""
@@ -107,12 +153,11 @@ class Sieve:
 
     def index_of(self, key: int) -> int:
         """How many of the keys are below one."""
-        return bisect_left(self.keys, key)
+        return self.keys.index_of(key)
 
     def has(self, key: int) -> bool:
         """Whether a row passed."""
-        at = bisect_left(self.keys, key)
-        return at < len(self.keys) and self.keys[at] == key
+        return self.keys.has(key)
 
     def _passing(self, rows: Sequence[Row]) -> list[int]:
         test = self._test
@@ -163,14 +208,14 @@ class View:
         """The rows from ``start`` up to ``stop``, as far as there are any."""
         if self.sieve is None:
             return self.timeline.rows(start, stop)
-        found = map(self.timeline.find, self.sieve.keys[max(0, start) : max(0, stop)])
+        found = map(self.timeline.find, self.sieve.keys.between(start, stop))
         return [row for row in found if row is not None]
 
     def index_of(self, key: int) -> int:
         """The index of a key, or where it would stand."""
         if self.sieve is None:
             return self.timeline.index_of(key)
-        return bisect_left(self.sieve.keys, key)
+        return self.sieve.index_of(key)
 
 
 def hunt(

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
+from tui.filters import Filters
 from tui.rows import Change, Line, Row
-from tui.sealed import Hint
 from tui.timeline import Timeline
-from tui.view import HintedTest, Sieve, View, hint_of, hunt
+from tui.values import Value
+from tui.view import Both, BulkTest, Matching, Sieve, View, hunt
 
 
 def has_seven(line: Line) -> bool:
@@ -24,6 +27,31 @@ def expected(timeline: Timeline, *, rules: bool = True) -> list[int]:
         for row in timeline.rows(0, len(timeline))
         if (has_seven(row) if isinstance(row, Line) else rules)
     ]
+
+
+def filters() -> Iterator[Filters]:
+    for what, excludes in (
+        ("line 1[0-9]", False),
+        ("line 1", True),
+        ("l", False),
+        (Value("stream", ("stream",), "s/3"), False),
+        (Value("stream", ("stream",), "s/3"), True),
+        (Value("level", ("level",), "error"), False),
+        (Value("level", ("level",), "error"), True),
+        (Value("origin", ("origin",), "live"), False),
+        (Value("lane", ("lane",), 1), False),
+        (Value("json", ("level",), "warn"), False),
+        (Value("json", ("n",), 7), True),
+    ):
+        filters = Filters()
+        filters.add(what, excludes=excludes)
+        yield filters
+        several = Filters()
+        several.add(what, excludes=excludes)
+        several.add("[0-9]", excludes=False)
+        several.hidden = frozenset({"s/1"})
+        several.minimum = "info"
+        yield several
 
 
 def filled(count: int) -> Timeline:
@@ -49,7 +77,7 @@ def test_the_newest_rows_are_there_at_once() -> None:
     assert view.rows(len(view) - 1, len(view))[0].key == timeline.row(9_997).key
     while view.sieve.step():
         pass
-    assert view.sieve.keys == expected(timeline)
+    assert list(view.sieve.keys) == expected(timeline)
     assert view.lines == len(view)
 
 
@@ -64,19 +92,25 @@ def test_rules_pass_any_filter() -> None:
     assert len(view) == 2
 
 
-@given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
+@given(st.integers(0, 2**32), st.sampled_from([1, 7, 40, 300, 1_000]), st.booleans())
 def test_whatever_happens_meanwhile_the_sieve_ends_up_right(
     seed: int,
     slice_rows: int,
     coalesced: bool,  # noqa: FBT001 - an example, not a switch
 ) -> None:
     chance = random.Random(seed)
+    with patch("tui.store.OPEN_MAX", 3), patch("tui.store.CHUNK_ROWS", chance.choice([64, 1_024])):
+        _whatever_happens(chance, slice_rows, coalesced=coalesced)
+
+
+def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool) -> None:
     timeline = Timeline(capacity=chance.choice([1_100, 1_000_000]))
     numbers = list(range(4_000))
     chance.shuffle(numbers)
     made = [make_line(number, f"line {number}") for number in numbers]
     timeline.add_many(made[: chance.randrange(1_500)])
-    sieve = Sieve(timeline, has_seven, rules=True)
+    test = has_seven if chance.random() < 0.5 else Matching(re.compile("7"))
+    sieve = Sieve(timeline, test, rules=True)
     waiting = Change()
     for number in range(12):
         batch: list[Row] = list(chance.sample(made, chance.randrange(1, 200)))
@@ -93,7 +127,7 @@ def test_whatever_happens_meanwhile_the_sieve_ends_up_right(
     sieve.apply(waiting)
     while sieve.step():
         pass
-    assert sieve.keys == expected(timeline)
+    assert list(sieve.keys) == expected(timeline)
 
 
 def test_no_row_is_tested_twice() -> None:
@@ -140,41 +174,65 @@ def test_busy_lines_are_the_same_for_the_same_seed() -> None:
     assert list(busy_lines(50)) == list(busy_lines(50))
 
 
-@pytest.mark.parametrize(
-    ("pattern", "text"),
-    [
-        (re.compile("line 7", re.IGNORECASE), "line 7"),
-        (re.compile("line [7]"), None),
-        (re.compile("line\\d"), None),
-        (re.compile(""), None),
-        (re.compile("line 7", re.VERBOSE), None),
-    ],
-)
-def test_a_pattern_that_is_but_a_text(pattern: re.Pattern[str], text: str | None) -> None:
-    assert hint_of(pattern) == Hint(pattern, text)
+KINDS = ("INFO #\n", "ERROR #", '{"level":"warn","n":7,"text":"#"}', "é #")
 
 
-def test_a_hint_changes_nothing_but_the_time_it_takes() -> None:
+@pytest.fixture(scope="module")
+def in_blocks() -> Timeline:
+    """Open ones, sealed ones, compressed ones, and some with late lines and a rule between."""
     chance = random.Random(5)
-    timeline = Timeline()
-    numbers = list(range(40_000))
-    for begin in range(0, 40_000, 1_000):
-        timeline.add_many(make_line(n, f"Line {n}\n") for n in numbers[begin : begin + 1_000])
+    with patch("tui.store.OPEN_MAX", 2), patch("tui.store.WARM_MAX", 4):
+        return _in_blocks(chance, Timeline())
+
+
+def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
+    for begin in range(0, 12_000, 1_000):
+        numbers = range(begin, begin + 1_000)
+        timeline.add_many(
+            make_line(
+                n,
+                chance.choice(KINDS).replace("#", f"Line {n}"),
+                stream=f"s/{n % 5}",
+                origin="repair" if n % 7 else "live",
+                lane=n % 2,
+            )
+            for n in numbers
+        )
         timeline.tidy()
     late = [make_line(50_000 + n, "line 77", at_ms=EPOCH_MS + 50 + n * 1_000) for n in range(900)]
     timeline.add_many(chance.sample(late, 900))
     timeline.add_many([make_rule(1, EPOCH_MS + 70, "gap")])
-    for text in ("line 77", "line 7+$", "l"):
-        pattern = re.compile(text, re.IGNORECASE)
+    kinds = {one.sealed is not None and one.sealed.is_cold for one in timeline._blocks}
+    assert kinds == {True, False}
+    return timeline
 
-        def test(line: Line, pattern: re.Pattern[str] = pattern) -> bool:
-            return pattern.search(line.message) is not None
 
-        plain, hinted = (
-            Sieve(timeline, one, rules=True) for one in (test, HintedTest(test, hint_of(pattern)))
-        )
-        for sieve in (plain, hinted):
-            while sieve.step():
-                pass
-        assert hinted.keys == plain.keys
-        assert hinted.lines == plain.lines > 900
+@pytest.mark.parametrize(
+    "test",
+    [
+        *(Matching(re.compile(text, re.IGNORECASE)) for text in ("line 77", "line 7+$", "l")),
+        Both(Matching(re.compile("7")), Matching(re.compile("1"))),
+        *(one.test() for one in filters()),
+    ],
+)
+def test_whole_blocks_are_told_as_their_lines_are(in_blocks: Timeline, test: BulkTest) -> None:
+    in_bulk, one_by_one = (Sieve(in_blocks, one, rules=True) for one in (test, test.__call__))
+    for sieve in (in_bulk, one_by_one):
+        while sieve.step():
+            pass
+    assert list(in_bulk.keys) == list(one_by_one.keys)
+    assert in_bulk.lines == one_by_one.lines > 0
+
+
+@pytest.mark.parametrize("some", list(filters()))
+def test_hits_are_counted_the_same(in_blocks: Timeline, some: Filters) -> None:
+    counts = []
+    for is_bulk in (True, False):
+        test = some.test()
+        assert test is not None
+        sieve = Sieve(in_blocks, test if is_bulk else test.__call__, rules=True)
+        while sieve.step():
+            pass
+        counts.append([chip.hits for chip in some.chips])
+    assert counts[0] == counts[1]
+    assert counts[0][0] > 0
