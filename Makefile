@@ -27,6 +27,9 @@ peers: $(READY)
 browser: $(READY)
 	$(BIN)/python -m tests.browser $(ARGS)
 
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants.table $(ARGS)
+
 screenshots: $(READY)
 	$(BIN)/python -m screenshots.build
 
