@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench peers browser screenshots lock clean
+.PHONY: demo test check bench peers mutants browser screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
