@@ -36,7 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
     "conform": "Hold any forwarder to the protocol, rule by rule.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
-    "scenario": "Rehearse what can go wrong, with the real programs, and have it judged.",
+    "scenario": "Rehearse what can go wrong, and have it judged.",
 }
 
 _PARTS: Final = frozenset({"tab"})

@@ -26,9 +26,9 @@ from gapless.terminal import left_in_order
 from gapless.unseen import Unseen
 
 if TYPE_CHECKING:
+    from gapless.controls import SimulatorControls
     from gapless.opening import Opener
     from tui.choices import Choice
-    from tui.controls import Controls
     from tui.engine import Engine
     from tui.goal import Outcome
     from tui.target import TargetSpec
@@ -181,13 +181,15 @@ def _is_coloured(color: str) -> bool:
 
 async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Choice, ...]:
     """The exit code, or what is to be opened next."""
+    from gapless.judging import judge_on_and_on  # noqa: PLC0415 - with the engine
     from gapless.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
 
     engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
+    controls = _controls(viewing)
     app = ScreenApp(
         engine,
         title=_title(viewing),
-        controls=_controls(viewing),
+        controls=controls,
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
@@ -199,6 +201,7 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
     async with _tasks(
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
+        *(() if controls is None else (judge_on_and_on(engine, controls),)),
     ):
         engine.on_rules(app.told)
         skeleton.hand_over()
@@ -365,7 +368,7 @@ def _spec(
     )
 
 
-def _controls(viewing: Viewing) -> Controls | None:
+def _controls(viewing: Viewing) -> SimulatorControls | None:
     if viewing.control is None:
         return None
     from gapless.controls import SimulatorControls  # noqa: PLC0415 - only under demo

@@ -108,6 +108,7 @@ class ViewerApp(Actions):
         self.notices: Mode = "off"
         """How a gap, a new error or an end is told; see ``set_notices``."""
         self._notices = Notices()
+        self._story = ""
         self.chosen: tuple[Choice, ...] = ()
         """What is to be opened next, where the viewer ended with such a choice."""
         self._engine = engine
@@ -255,6 +256,7 @@ class ViewerApp(Actions):
     def _show_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
         self._give_notice(status, now_ms)
+        self._tell_story()
         self._top.update(status, now_ms, self._switched())
         note = self._note if now_ms < self._note_until_ms else ""
         place, zone = self.log_view.place, self._zone_shown
@@ -274,6 +276,13 @@ class ViewerApp(Actions):
     def set_notices(self, mode: Mode) -> None:
         """Tell a gap, a new error or an end that way from now on."""
         self.notices = mode
+
+    def _tell_story(self) -> None:
+        """What a scenario does now; the fault panel tells more."""
+        story = None if self._controls is None else self._controls.story
+        if story is not None and story.now != self._story:
+            self._story = story.now
+            self._say(story.now)
 
     def _selected(self) -> list[Chunk]:
         rows = len(self.log_view.selection)

@@ -14,12 +14,15 @@ from typing import Any, Final, Literal
 
 import click
 
+from gapless.commands.scenario import complete_name, find
 from gapless.commands.simulate import cloudwatch_option, seed_option
+from gapless.controls import ControlApi
 from gapless.errors import UsageError, say
 from gapless.lifeline import hold
 from gapless.opening import SameOpener
-from gapless.options import DURATION, PORT, notify_option
+from gapless.options import DURATION, PORT, TEXT, notify_option
 from gapless.processes import Part, start
+from gapless.rehearsal import setting
 from gapless.state import state_dir
 from gapless.viewing import Viewing, Watched, load_viewer, watch
 from wire.limits import DEFAULT_PAST_MS
@@ -29,6 +32,13 @@ _TICK_S: Final = 1.0
 
 @click.command("demo")
 @seed_option
+@click.option(
+    "--scenario",
+    type=TEXT,
+    metavar="NAME",
+    help="Play a scenario, told in the fault panel (F2), and judge what the screen shows.",
+    shell_complete=complete_name,
+)
 @click.option(
     "--connect-after",
     type=DURATION,
@@ -50,6 +60,7 @@ _TICK_S: Final = 1.0
 def command(
     *,
     seed: int,
+    scenario: str | None,
     connect_after: int | None,
     cloudwatch: str,
     notify: Literal["off", "bell", "osc9", "osc777"],
@@ -63,6 +74,10 @@ def command(
     if port and not web:
         msg = "--port is the page's port: give --web with it"
         raise UsageError(msg)
+    played = None if scenario is None else find(scenario)
+    wanted = [] if played is None else setting.arguments(played.setup)
+    if played is not None and connect_after is None:
+        connect_after = played.setup.connect_after_ms or None
     with contextlib.ExitStack() as stack:
         lifeline = _lifeline()
         stack.enter_context(hold(lifeline, remove=True))
@@ -72,19 +87,23 @@ def command(
                 "the simulator",
                 [
                     *("simulate", "--seed", str(seed), "--cloudwatch", cloudwatch),
+                    *wanted,
                     *("--while-held", str(lifeline)),
                 ],
             )
         )
         ready = _ready(part)
+        if played is not None:
+            ControlApi(str(ready["control"])).run_scenario(played.name, seed)
         if connect_after is not None:
             _count_down(connect_after, part)
         viewing = Viewing(
             targets=(_watched(ready),),
             # The executions have been running for a while when the simulator starts.
-            since=started_ms - DEFAULT_PAST_MS,
+            since=started_ms - (DEFAULT_PAST_MS if played is None else played.setup.since_ms),
             control=str(ready["control"]),
             notify=notify,
+            notice="" if played is None else f"{played.doc} F2 tells what happens, and the verdict",
         )
         show = partial(_serve, port=port, part=part, lifeline=lifeline) if web else _watch
         code = show(viewing)

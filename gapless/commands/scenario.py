@@ -180,14 +180,21 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
         UsageError: there is none of a name.
 
     """
+    return list(_known().values()) if ALL in names else [find(name) for name in names]
+
+
+def find(name: str) -> Scenario:
+    """The scenario of that name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
     known = _known()
-    if ALL in names:
-        return list(known.values())
-    for name in names:
-        if name not in known:
-            msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}, and {ALL}"
-            raise UsageError(msg)
-    return [known[name] for name in names]
+    if name not in known:
+        msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
+        raise UsageError(msg)
+    return known[name]
 
 
 def _check_report(path: Path | None) -> None:

@@ -13,6 +13,7 @@ import gapless
 from gapless.controls import ControlApi
 from gapless.errors import GaplessError, UsageError
 from gapless.processes import Part, start
+from gapless.rehearsal import setting
 from gapless.rehearsal.meter import Meter
 from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_marks
 from gapless.rehearsal.viewer import Viewer
@@ -28,6 +29,11 @@ _TICK_S: Final = 0.1
 _METER_S: Final = 0.5
 _POLL_S: Final = 0.3
 """Between two verdicts while it converges, at least; and no more than half of the time."""
+
+MANY: Final = 100_000
+"""Beyond so many events, a viewer that has not printed them is judged from time to time only."""
+
+_MANY_EVERY_S: Final = 30.0
 
 
 class StoppedError(Exception):
@@ -87,7 +93,7 @@ class _Run:
         self._stop = stop
         self._meters = (Meter(), Meter())
         self._meter_at = 0.0
-        self._began = time.monotonic()
+        self._began = self._looked = time.monotonic()
         self._simulator: Part
         self._api: ControlApi
         self._viewer: Viewer
@@ -113,12 +119,9 @@ class _Run:
             self._measured()
 
     def _arguments(self) -> list[str]:
-        setup = self._scenario.setup
         return [
-            *("simulate", "--seed", str(self._outcome.seed), "--rate", f"{setup.rate:g}"),
-            *("--executions", str(setup.executions)),
-            "--live" if setup.is_live else "--no-live",
-            *("--group-age", f"{setup.group_age_ms // 1_000}s"),
+            *("simulate", "--seed", str(self._outcome.seed)),
+            *setting.arguments(self._scenario.setup),
             *("--while-held", str(self._lifeline)),
         ]
 
@@ -156,6 +159,9 @@ class _Run:
                 self._connect()
             if quiet_ms is None and self._api.silence():
                 quiet_ms = time.time_ns() // 1_000_000
+            if not self._is_worth_a_look():
+                self._tick(_POLL_S)
+                continue
             began = time.monotonic()
             record = self._look()
             if record is not None and quiet_ms is not None:
@@ -166,6 +172,13 @@ class _Run:
                     return
             self._tick(max(_POLL_S, time.monotonic() - began))
 
+    def _is_worth_a_look(self) -> bool:
+        """To judge very many lines takes long, and holds up what is judged."""
+        accepted = self._outcome.verdict.get("accepted", 0)
+        if accepted < MANY or self._viewer.lines >= accepted:
+            return True
+        return time.monotonic() - self._looked >= _MANY_EVERY_S
+
     def _look(self) -> bytes | None:
         """Judge what the viewer shows now; its record."""
         outcome = self._outcome
@@ -174,6 +187,7 @@ class _Run:
             return None
         outcome.verdict = self._api.verdict(record)
         outcome.looks += 1
+        self._looked = time.monotonic()
         wrong = findings(outcome.verdict, UNSAFE)
         if wrong and not outcome.unsafe:
             outcome.unsafe = wrong
@@ -190,7 +204,7 @@ class _Run:
 
     def _wait_shown(self) -> None:
         began = time.monotonic()
-        while not self._viewer.has_shown:
+        while not self._viewer.lines:
             if not self._viewer.is_running:
                 self._viewer.start()
             if time.monotonic() - began > SHOWN_WITHIN_S:

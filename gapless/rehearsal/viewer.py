@@ -46,8 +46,9 @@ class _Life:
                 start_new_session=True,
             )
         assert self.process.stdout is not None
+        self.lines = 0
         self._pump = threading.Thread(
-            target=_copy, args=(self.process.stdout, output), name="output", daemon=True
+            target=self._copy, args=(self.process.stdout,), name="output", daemon=True
         )
         self._pump.start()
 
@@ -61,16 +62,16 @@ class _Life:
                 self.process.wait()
         self._pump.join()
 
+    def _copy(self, source: IO[bytes]) -> None:
+        with source, self.output.open("wb") as target:
+            while chunk := os.read(source.fileno(), _CHUNK_BYTES):
+                target.write(chunk)
+                target.flush()
+                self.lines += chunk.count(b"\n")
+
     def last_error(self) -> str:
         lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-1].removeprefix(PREFIX) if lines else "it said nothing about it"
-
-
-def _copy(source: IO[bytes], path: Path) -> None:
-    with source, path.open("wb") as target:
-        while chunk := os.read(source.fileno(), _CHUNK_BYTES):
-            target.write(chunk)
-            target.flush()
 
 
 class Viewer:
@@ -103,11 +104,9 @@ class Viewer:
         return bool(self._lives) and self._lives[-1].process.poll() is None
 
     @property
-    def has_shown(self) -> bool:
-        """Whether the running life has printed anything."""
-        with contextlib.suppress(FileNotFoundError):
-            return self._lives[-1].output.stat().st_size > 0
-        return False
+    def lines(self) -> int:
+        """Lines that the lives have printed."""
+        return sum(life.lines for life in self._lives)
 
     def start(self) -> None:
         """Begin, or go on where the life was that a fault has killed.

@@ -188,6 +188,8 @@ async def test_the_fault_panel_tells_a_scenario() -> None:
         is_clean=True,
     )
     async with running(controls=controls, size=WIDE) as screen:
+        await screen.settle()
+        assert "They come." in screen.text, "the status line tells each step"
         await screen.press("f2")
         for told in ("scenario storm, seed 7", "They come.", "then: They go.", "nothing is wrong"):
             assert told in screen.text

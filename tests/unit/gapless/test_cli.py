@@ -42,7 +42,7 @@ def test_every_command_is_there_with_its_help(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     "arguments",
-    [["verify"], ["scenario", "list"], ["demo", "--port", "1"], ["tail", "--since", "soon"]],
+    [["verify"], ["scenario", "nonsense"], ["demo", "--port", "1"], ["tail", "--since", "soon"]],
 )
 def test_what_there_is_not_is_a_usage_error_of_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

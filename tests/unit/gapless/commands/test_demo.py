@@ -8,6 +8,7 @@ import pytest
 
 from gapless import cli
 from gapless.commands import demo
+from gapless.controls import ControlApi
 from gapless.errors import EXIT_FAILURE, GaplessError
 from gapless.opening import Opener, SameOpener
 from gapless.processes import PartFailedError
@@ -83,6 +84,37 @@ def test_the_viewer_watches_what_the_simulator_serves_from_the_beginning(
     assert viewing.since is not None
     assert not part.is_running
     assert list((tmp_path / "lifelines").iterdir()) == []
+
+
+def test_a_scenario_is_played_with_the_setup_that_it_wants(
+    part: FakePart, watched: list[Viewing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, int]] = []
+
+    def run_scenario(api: ControlApi, name: str, seed: int) -> None:
+        del api
+        begun.append((name, seed))
+
+    waited: list[int] = []
+    monkeypatch.setattr(ControlApi, "run_scenario", run_scenario)
+    monkeypatch.setattr(demo, "_count_down", lambda wait_ms, _: waited.append(wait_ms))
+    assert cli.run(["demo", "--scenario", "retention", "--seed", "7"]) == 0
+    assert begun == [("retention", 7)]
+    assert "--no-live" in part.arguments
+    assert waited == [12_000]
+    (viewing,) = watched
+    assert "F2" in viewing.notice
+    part.is_running = True
+    assert cli.run(["demo", "--scenario", "retention", "--connect-after", "1s"]) == 0
+    assert waited == [12_000, 1_000]
+
+
+def test_a_scenario_that_does_not_exist_is_said(
+    watched: list[Viewing], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["demo", "--scenario", "nonsense"]) == 2
+    assert "no scenario is called 'nonsense'; there are: late-connect" in capsys.readouterr().err
+    assert watched == []
 
 
 def test_a_page_shows_the_same_in_tabs_that_end_with_it(
