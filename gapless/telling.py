@@ -36,13 +36,12 @@ def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:
     """What is told of a scenario, and of the last verdict about this screen."""
     state = str(scenario.get("state"))
     ends_s = int(scenario.get("ends_ms", 0)) / 1_000
-    elapsed_s = min(int(scenario.get("elapsed_ms", 0)) / 1_000, ends_s)
     following = scenario.get("next") or {}
     progress = f"step {scenario.get('step')} of {scenario.get('steps')}"
     is_over = state in _ENDS
     return Story(
         title=f"{name_of(scenario)}, seed {scenario.get('seed')}",
-        progress=_ENDS[state] if is_over else f"{progress}, {elapsed_s:.0f} of {ends_s:.0f} s",
+        progress=_ENDS[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
         now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
         then=str(following.get("says", "")),
         verdict=_verdict(verdict),

@@ -28,7 +28,7 @@ def test_a_scenarios_switch() -> None:
 def test_what_is_told_while_it_runs() -> None:
     story = story_of(RUNNING, {})
     assert story.title == "scenario storm, seed 7"
-    assert story.progress == "step 2 of 9, 12 of 34 s"
+    assert story.progress == "step 2 of 9, 34 s in all"
     assert (story.now, story.then) == ("They come.", "They go.")
     assert (story.verdict, story.is_clean) == ("", False)
     assert story_of({**RUNNING, "says": ""}, {}).now == "A crowd."
