@@ -19,6 +19,9 @@ from gapless.processes import END_WITHIN_S, PREFIX, environment
 from gapless.rehearsal.lives import joined
 from gapless.state import STATE_DIR_VARIABLE
 
+LINES_MAX: Final = 2_000_000
+"""As many as the ledger holds: a record has the lines that are in memory."""
+
 RECORD_WITHIN_S: Final = 60.0
 """Longest that a viewer may take to write its record; one of a million events takes seconds."""
 
@@ -122,6 +125,7 @@ class Viewer:
         arguments = [
             *(self._url, "--since", self._since, resume, "--output", "json"),
             *("--order", "arrival", "--record", str(self._record)),
+            *("--in-memory", str(LINES_MAX)),
         ]
         self._lives.append(
             _Life(

@@ -7,8 +7,7 @@ from typing import Final
 
 from simulator.scenarios.base import HOUR_MS, MINUTE_MS, Scenario, Setup, Step, inject, say
 
-BURSTS: Final = (498_000, 250_000, 250_000)
-"""With what the executions write by themselves, a million."""
+BURSTS: Final = (500_000, 250_000, 250_000)
 
 
 def steps(seed: int) -> Sequence[Step]:
