@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +26,7 @@ from forwarder.sources.contract import Counts, Decoded, Delivery, Inlet
 from forwarder.sources.record import decode
 from forwarder.sources.shards import Position, ShardInfo, Shards, Step
 from forwarder.sources.stream import StreamRef
+from forwarder.threads import in_thread
 
 _T = TypeVar("_T")
 
@@ -391,29 +391,3 @@ def _decoded(record: dict[str, Any]) -> Decoded:
             int(arrived.timestamp() * 1000),
         )
     return decoded
-
-
-async def in_thread(function: Callable[[], _T]) -> _T:
-    """Run a blocking function in a daemon thread, which nobody joins when the process ends."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[_T] = loop.create_future()
-
-    def run() -> None:
-        settle: Callable[[], None]
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            settle = partial(answer.set_exception, error)
-        else:
-            settle = partial(answer.set_result, result)
-
-        def deliver() -> None:
-            if not answer.done():
-                settle()
-
-        # The loop may be closed by now: then nobody waits for the answer either.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(deliver)
-
-    threading.Thread(target=run, name="kinesis", daemon=True).start()
-    return await answer
