@@ -130,7 +130,8 @@ def _serve(viewing: Viewing, *, port: int, part: Part, lifeline: Path) -> int:
     viewer = [
         *("tab", "--websocket", target.url, "--group", target.name),
         *("--control", str(viewing.control), "--since", str(viewing.since)),
-        *("--notify", viewing.notify, "--while-held", str(lifeline)),
+        *("--notify", viewing.notify, "--notice", viewing.notice),
+        *("--while-held", str(lifeline)),
     ]
     return serve(
         f"{target.name} · gapless",

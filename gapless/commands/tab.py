@@ -18,6 +18,7 @@ from gapless.viewing import Viewing, Watched, watch
 @click.option("--group", required=True, metavar="NAME")
 @click.option("--control", required=True, metavar="URL")
 @click.option("--since", type=int, required=True, metavar="MS")
+@click.option("--notice", default="", metavar="TEXT")
 @notify_option
 @while_held_option
 def command(
@@ -26,6 +27,7 @@ def command(
     group: str,
     control: str,
     since: int,
+    notice: str,
     notify: Literal["off", "bell", "osc9", "osc777"],
     while_held: Path | None,
 ) -> int:
@@ -37,6 +39,7 @@ def command(
         since=since,
         control=control,
         notify=notify,
+        notice=notice,
         in_browser=True,
     )
     return watch(viewing, SameOpener(viewing))

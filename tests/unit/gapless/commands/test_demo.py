@@ -147,7 +147,7 @@ def test_a_page_shows_the_same_in_tabs_that_end_with_it(
     assert served[0] == "tab"
     assert given["--websocket"] == READY["websocket"]
     assert given["--control"] == READY["control"]
-    assert given["--notify"] == "bell"
+    assert (given["--notify"], given["--notice"]) == ("bell", "")
     assert given["--while-held"] == part.arguments[-1]
 
 
