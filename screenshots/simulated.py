@@ -1,19 +1,23 @@
-"""Pictures of the real viewer, on a real forwarder, against the simulator.
+"""The real viewer, on a real forwarder, against the simulator, in the state that is wanted.
 
 The seed makes the jobs and their lines the same each time; the times of day are the present.
+Each picture has a simulator of its own, so that all are of the same first minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC
 from typing import Final
 
+import msgspec
 from textual.pilot import Pilot
 
-from gapless.controls import SimulatorControls
+from gapless.controls import ControlApi, SimulatorControls
+from gapless.opening import SameOpener
 from gapless.processes import start
 from gapless.viewing import Viewing, Watched, make_engine
 from tui.app import ViewerApp
@@ -26,45 +30,143 @@ WAIT_S: Final = 60
 LOOK_S: Final = 0.1
 OFFLINE_MS: Final = 1_500
 SETTLE_S: Final = 3.0
+"""So long a viewer has been running, so that there is a rate and a lag to show."""
+
+LATE_S: Final = 6.0
+LATE_RATE: Final = 300
+"""A viewer that comes so much later to so many lines a second has a past to fetch."""
+
+NARROW_KBPS: Final = 400
+SOME: Final = 1_000
+
+REPAIRED: Final = 8
+"""So many lines a scan has to find."""
+
+MISSED: Final = (
+    {"type": "subscription_skip"},
+    {"type": "visibility_delay", "attributes": {"delay_ms": 4_000, "jitter_ms": 3_000}},
+)
+"""What the live path leaves out can't be read by the next polls either: a later scan finds it."""
 
 
-async def shoot(name: str, title: str, size: tuple[int, int]) -> str:
-    """The picture ``live`` or ``reconnected`` as SVG."""
-    with start("the simulator", ["simulate", "--seed", str(SEED)]) as part:
+class Scene(msgspec.Struct, frozen=True):
+    """A viewer that runs, and what there is to do to it."""
+
+    app: ViewerApp
+    engine: Engine
+    pilot: Pilot[None]
+    api: ControlApi
+
+
+@asynccontextmanager
+async def scene(
+    title: str, size: tuple[int, int], theme: str | None, *, is_late: bool
+) -> AsyncIterator[Scene]:
+    """A viewer that has just begun.
+
+    Args:
+        title: What the simulation's log group is called.
+        size: Of the terminal, in columns and rows.
+        theme: Its colours; None: the usual ones.
+        is_late: Whether it comes late, and over a link that lets little through.
+
+    """
+    rate = ["--rate", str(LATE_RATE)] if is_late else []
+    with start("the simulator", ["simulate", "--seed", str(SEED), *rate]) as part:
         ready = await asyncio.to_thread(part.ready)
+        url, control = str(ready["websocket"]), str(ready["control"])
+        api = ControlApi(control)
+        if is_late:
+            await asyncio.sleep(LATE_S)
+            fault = {"type": "bandwidth", "attributes": {"rate_kbps": NARROW_KBPS}}
+            await asyncio.to_thread(api.switch_on, fault)
         now_ms = time.time_ns() // 1_000_000
-        url = str(ready["websocket"])
         target = Watched(url=url, name=title, group=str(ready["group"]), key=url)
-        engine = make_engine(
-            Viewing(targets=(target,), since=now_ms - PAST_MS), now_ms, cursors=None
-        )
+        # Of what the forwarder has seen itself, it knows how much there is.
+        past_ms = round(LATE_S * 1_000) if is_late else PAST_MS
+        viewing = Viewing(targets=(target,), since=now_ms - past_ms, control=control)
+        engine = make_engine(viewing, now_ms, cursors=None)
+        controls = SimulatorControls(control).follow()
         app = ViewerApp(
-            engine, title=title, controls=SimulatorControls(str(ready["control"])), zone=UTC
+            engine,
+            title=title,
+            controls=controls,
+            theme=theme,
+            zone=UTC,
+            catalogue=SameOpener(viewing).catalogue(viewing),
         )
         async with app.run_test(size=size) as pilot:
-            await _until(lambda: engine.status.is_green, "green")
-            await asyncio.sleep(SETTLE_S)  # so that there is a rate to show
-            if name == "reconnected":
-                await _disconnect(pilot, engine)
-                await pilot.press("pageup")
-            await _until(lambda: engine.status.is_green, "green again")
-            app.show_now()
-            await pilot.pause()
-            return app.export_screenshot(title=f"gapless demo --seed {SEED}")
+            yield Scene(app, engine, pilot, api)
+        controls.close()
 
 
-async def _disconnect(pilot: Pilot[None], engine: Engine) -> None:
-    """Pull the cable by its key, plug it in again, and wait for the rule that says so."""
-    await pilot.press("p")
-    await _until(lambda: engine.status.state == "reconnecting", "the cable to be out")
+async def live(on: Scene) -> None:
+    """Lines are arriving."""
+    await _until(lambda: on.engine.status.is_green, "green")
+    await asyncio.sleep(SETTLE_S)
+
+
+async def backfilling(on: Scene) -> None:
+    """Some of the past is there, and more of it arrives beside the live lines."""
+
+    def has_some() -> bool:
+        status = on.engine.status
+        return status.state == "backfilling" and status.lines >= SOME
+
+    await _until(has_some, "some of the past")
+
+
+async def offline(on: Scene) -> None:
+    """The cable is out."""
+    await live(on)
+    await on.pilot.press("p")
+    await _until(lambda: on.engine.status.state == "reconnecting", "the cable to be out")
     await asyncio.sleep(OFFLINE_MS / 1_000)  # how long the outage in the picture is
-    await pilot.press("p")
+
+
+async def reconnected(on: Scene) -> None:
+    """The cable was out; what was written meanwhile is there, and proved."""
+    await offline(on)
+    await on.pilot.press("p")
 
     def is_back() -> bool:
-        rules = (row for row in engine.timeline.iterate() if isinstance(row, Rule))
+        rules = (row for row in on.engine.timeline.iterate() if isinstance(row, Rule))
         return any(rule.kind == "offline" and rule.count for rule in rules)
 
     await _until(is_back, "the cable to be in again")
+    await on.pilot.press("pageup")
+    await _until(lambda: on.engine.status.is_green, "green again")
+
+
+async def repaired(on: Scene) -> None:
+    """The live path left lines out; a scan found them, and they stand in their places."""
+    await live(on)
+    for fault in MISSED:
+        await asyncio.to_thread(on.api.switch_on, fault)
+
+    def gaps() -> list[Rule]:
+        rules = (row for row in on.engine.timeline.iterate() if isinstance(row, Rule))
+        return [rule for rule in rules if rule.kind == "gap" and (rule.count or 0) >= REPAIRED]
+
+    await _until(lambda: bool(gaps()), "lines that a scan found")
+    await asyncio.to_thread(on.api.heal)
+    await _until(lambda: on.engine.status.is_green, "green again")
+    on.app.log_view.go_to(gaps()[0].key)
+
+
+async def complete(on: Scene) -> None:
+    """The jobs have fallen silent, and every line is proved."""
+    await live(on)
+    await asyncio.to_thread(on.api.silence)
+
+    def is_proved() -> bool:
+        status = on.engine.status
+        return status.is_green and status.state == "quiet" and not status.provisional
+
+    await _until(is_proved, "the last line's proof")
+
+
+Stage = Callable[[Scene], Awaitable[None]]
 
 
 async def _until(condition: Callable[[], bool], what: str) -> None:
