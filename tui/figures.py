@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Final
 
 SECOND: Final = 1_000
@@ -55,11 +56,16 @@ def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:
 
 def clock(ms: int, zone: tzinfo = UTC, *, millis: bool = False) -> str:
     """``12:04:31`` or ``12:04:31.123``; a time beyond the year 9999 is given as it came."""
-    found = moment(ms, zone)
-    if found is None:
+    text = _second(ms // SECOND, zone)
+    if text is None:
         return f"{ms} ms"
-    text = f"{found.hour:02d}:{found.minute:02d}:{found.second:02d}"
-    return f"{text}.{ms % 1000:03d}" if millis else text
+    return f"{text}.{ms % SECOND:03d}" if millis else text
+
+
+@lru_cache(4_096)
+def _second(second: int, zone: tzinfo) -> str | None:
+    found = moment(second * SECOND, zone)
+    return None if found is None else f"{found.hour:02d}:{found.minute:02d}:{found.second:02d}"
 
 
 def date(ms: int, zone: tzinfo = UTC) -> str:

@@ -149,6 +149,12 @@ def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
     return text + " " * (cells - cell_len(text))
 
 
+@lru_cache(4096)
+def stream_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
+    """A log stream's name in its colour, and a blank."""
+    return stream_text(name, cells, ascii_only=ascii_only) + " ", stream_role(name)
+
+
 def stream_role(name: str) -> str:
     """The role that gives a stream its colour: from the name alone, so that it stays with it."""
     return f"stream.{crc32(name.encode('utf-8', 'surrogatepass')) % STREAM_COLOURS}"
@@ -291,8 +297,12 @@ def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
     A wide character that an edge would cut is a blank there. What goes on beyond the right edge
     is hinted at by the role ``more`` on the last cell.
     """
-    out: list[Segment] = []
+    if isinstance(segments, list) and len(segments) == 1:
+        ((text, role),) = segments
+        if text.isascii() and text.isprintable():
+            return _clip_plain(text, role, start, cells)
     at, end = 0, start + cells
+    out: list[Segment] = []
     for text, role in segments:
         size = cell_len(text)
         if start <= at and at + size <= end:
@@ -314,6 +324,15 @@ def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
     if at < end:
         out.append((" " * (end - max(at, start)), MESSAGE))
     return out
+
+
+def _clip_plain(text: str, role: str, start: int, cells: int) -> list[Segment]:
+    """As ``clip``, where each character is a cell, as in most messages."""
+    if len(text) > start + cells:
+        return [(text[start : start + cells - 1], role), ("\u203a", "more")]
+    shown = text[start:]
+    blank = " " * (cells - len(shown))
+    return [(shown, role), (blank, MESSAGE)] if blank else [(shown, role)]
 
 
 def _with_more(segments: list[Segment], cells: int) -> list[Segment]:

@@ -14,10 +14,12 @@ from typing import Final, Literal
 
 import msgspec
 from rich.color import Color as RichColor
-from rich.color import ColorType
+from rich.color import ColorSystem, ColorType
+from rich.console import COLOR_SYSTEMS
 from rich.segment import Segment as Cell
 from rich.style import Style
 from textual.color import Color, ColorParseError
+from textual.strip import Strip
 
 from tui.format import STREAM_COLOURS
 from tui.harmless import Segment
@@ -135,6 +137,7 @@ class Palette:
         self._tones = tones
         self._depth = depth
         self._styles: dict[tuple[str, Surface], Style] = {}
+        self._codes: dict[tuple[Surface, str | None], _Codes] = {}
         cursor = mix(tones.background, tones.accent, 0.22 if tones.dark else 0.16)
         self._surfaces: dict[Surface, Rgb] = {
             "log": tones.background,
@@ -161,6 +164,24 @@ class Palette:
         if signs is not None:
             line = [(text.translate(signs), role) for text, role in line]
         return [Cell(text, style(role, surface)) for text, role in line if text]
+
+    def drawn(self, line: Iterable[Segment], surface: Surface, system: str | None) -> str:
+        """The pieces of a line as the terminal is sent them.
+
+        Args:
+            line: the pieces.
+            surface: what they are drawn on.
+            system: Rich's name of the colours that the terminal has.
+
+        """
+        codes = self._codes.get((surface, system))
+        if codes is None:
+            codes = self._codes[surface, system] = _Codes(self, surface, system)
+        signs = self._signs
+        if signs is not None:
+            line = [(text.translate(signs), role) for text, role in line]
+        pieces = [(text, codes[role]) for text, role in line if text]
+        return "".join([f"{begin}{text}{end}" for text, (begin, end) in pieces])
 
     def _full(self, role: str, surface: Surface) -> Style:
         ground = self._surfaces[surface]
@@ -239,6 +260,22 @@ class Palette:
         default = RichColor("default", ColorType.DEFAULT)
         parsed = default if colour is None else RichColor.parse(colour)
         return Style.from_color(parsed, default) + _flags(flags)
+
+
+class _Codes(dict[str, tuple[str, str]]):
+    """What the terminal is sent before and after a piece, by its role."""
+
+    def __init__(self, palette: Palette, surface: Surface, system: str | None) -> None:
+        super().__init__()
+        self._palette = palette
+        self._surface: Surface = surface
+        self._system = COLOR_SYSTEMS.get(system or "", ColorSystem.TRUECOLOR)
+
+    def __missing__(self, role: str) -> tuple[str, str]:
+        style = self._palette.style(role, self._surface)
+        begin, _, end = Strip.render_style(style, "\0", self._system).partition("\0")
+        self[role] = begin, end
+        return begin, end
 
 
 def _lean_flags(role: str, surface: Surface) -> str:

@@ -13,6 +13,7 @@ from textual.strip import Strip
 from tui import figures
 from tui import format as fmt
 from tui.around import AroundSieve
+from tui.drawn import DrawnStrip
 from tui.format import Columns, TimeMode
 from tui.harmless import MESSAGE, Segment
 from tui.palette import Palette, Surface
@@ -209,11 +210,7 @@ class Strips:
                 + " ",
                 "time",
             ),
-            (
-                fmt.stream_text(line.stream, columns.stream_cells, ascii_only=columns.ascii_only)
-                + " ",
-                fmt.stream_role(line.stream),
-            ),
+            fmt.stream_segment(line.stream, columns.stream_cells, ascii_only=columns.ascii_only),
             fmt.level_segment(level),
             (" ", MESSAGE),
         ]
@@ -247,5 +244,5 @@ class Strips:
         return fmt.clip(line, 0, self._look.width)
 
     def _strip(self, line: list[Segment], surface: Surface, edge: Segment) -> Strip:
-        cells = self._palette.cells(line, surface) + self._palette.cells([edge])
-        return Strip(cells, self._look.width + len(edge[0]))
+        cells = self._look.width + len(edge[0])
+        return DrawnStrip(line, edge, cells, self._palette, surface)

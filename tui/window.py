@@ -19,7 +19,7 @@ Motion = Literal["down", "up", "page_down", "page_up", "half_down", "half_up", "
 WHEEL_LINES: Final = 3
 
 
-class Slot(msgspec.Struct, frozen=True):
+class Slot(msgspec.Struct, frozen=True, gc=False):
     """One line of the screen."""
 
     row: Row

@@ -40,7 +40,13 @@ STARTS: Final = 5
 RICH_LINES: Final = 20_000
 """RichLog renders on write: a million lines would take four minutes."""
 
-_NEEDLES: Final = ("frame 77", "frame 7[0-9]+ failed")
+_NEEDLES: Final = (
+    ("frame 77", False),
+    ("frame 7[0-9]+ failed", False),
+    ("frame 77", True),
+    ("request=", False),
+)
+"""What is looked for, and whether lines that have it are left out; all have the last."""
 
 Say = Callable[[str], None]
 
@@ -112,17 +118,17 @@ def _ours() -> list[str]:
         other.add_many(late[first : first + 500])
     rate = len(late) / 2 / (time.process_time() - began)
     report.append(f"timeline, all late   {rate:>12,.0f} lines/s, scattered")
-    report += [_filtered(timeline, needle, "hot") for needle in _NEEDLES]
+    report += [_filtered(timeline, *one, "hot") for one in _NEEDLES]
     del other, late
     while timeline.tidy():
         pass
     report.append(f"memory cold          {_rss_mb() - before:>12.0f} MB a million lines")
-    return report + [_filtered(timeline, needle, "cold") for needle in _NEEDLES]
+    return report + [_filtered(timeline, *one, "cold") for one in _NEEDLES]
 
 
-def _filtered(timeline: Timeline, needle: str, what: str) -> str:
+def _filtered(timeline: Timeline, needle: str, excludes: bool, what: str) -> str:  # noqa: FBT001 - of a table
     filters, view = Filters(), View(timeline)
-    filters.add(needle, excludes=False)
+    filters.add(needle, excludes=excludes)
     began = time.process_time()
     view.select(filters.test())
     first = time.process_time() - began
@@ -130,7 +136,8 @@ def _filtered(timeline: Timeline, needle: str, what: str) -> str:
         pass
     took = time.process_time() - began
     return (
-        f"filter {needle!r:24} {what:4} first screen {first * 1e3:.1f} ms, all {took * 1e3:.0f} ms"
+        f"{'exclude' if excludes else 'filter':7} {needle!r:24} {what:4}"
+        f" first screen {first * 1e3:.1f} ms, all {took * 1e3:.0f} ms ({view.lines:,} lines)"
     )
 
 

@@ -34,6 +34,13 @@ def test_a_clipped_line_takes_exactly_its_cells(
     assert width(fmt.clip(line, start, cells)) == cells
 
 
+@given(st.text("ab é", max_size=12), st.integers(0, 14), st.integers(1, 14))
+def test_a_plain_text_is_clipped_as_any_other(text: str, start: int, cells: int) -> None:
+    # What is no list is clipped piece by piece.
+    slowly = [piece for piece in fmt.clip(iter([(text, "m")]), start, cells) if piece[0]]
+    assert [piece for piece in fmt.clip([(text, "m")], start, cells) if piece[0]] == slowly
+
+
 def test_clipping_hints_at_what_goes_on() -> None:
     assert fmt.clip([("abcdef", "m")], 0, 6) == [("abcdef", "m")]
     assert fmt.clip([("abcdefg", "m")], 0, 6) == [("abcde", "m"), ("\u203a", "more")]

@@ -23,6 +23,8 @@ from tui.levels import LEVELS, at_least, level_of
         ("nothing of the kind", None),
         ("an error happened, says the sentence", None),
         ("ERRORS are plural", None),
+        ("MYERROR, _ERROR and ÄERROR, but WARN", "warn"),
+        ("MYERROR,ERROR", "error"),
         ("level=unheard-of but [WARN] later", "warn"),
         ("", None),
         ("x" * 500 + " ERROR", None),
