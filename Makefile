@@ -10,7 +10,7 @@ demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
