@@ -19,7 +19,14 @@ import msgspec
 from forwarder.clock import clock_of, timer_ms
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
-from forwarder.errors import ConfigError, ForwarderError, LifecycleError, Throttled, Unreachable
+from forwarder.errors import (
+    ConfigError,
+    ForwarderError,
+    LifecycleError,
+    Throttled,
+    TruncatedResponse,
+    Unreachable,
+)
 from forwarder.feed import Feed
 from forwarder.http import TAIL_PATH, Api
 from forwarder.hub import Hub
@@ -267,7 +274,7 @@ async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
                 await cloudwatch.check(journal.group)
             except Throttled:
                 break
-            except Unreachable as error:
+            except (Unreachable, TruncatedResponse) as error:
                 if journal.head_seq:
                     _LOG.warning("%s: %s (serving what is in the journal)", journal.group, error)
                     break

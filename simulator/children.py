@@ -92,6 +92,11 @@ class Child:
         """The process id."""
         return self._process.pid
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.returncode
+
     async def ready(self) -> dict[str, Any]:
         """What its ready line says.
 

@@ -23,6 +23,12 @@ from simulator.faults.base import Journal
 JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
 """A journal larger than this is not copied: it would be stopped for too long."""
 
+CANNOT_CONNECT: Final = 3
+"""The exit code of a forwarder that finds nothing to serve, and no CloudWatch to read."""
+
+AGAIN_S: Final = 0.5
+"""After that long it is started again, as whoever keeps a service running does."""
+
 _SUFFIXES: Final = ("", "-wal", "-shm")
 """SQLite's files beside the journal itself."""
 
@@ -188,7 +194,7 @@ class Forwarder:
             said = await child.ready()
         except SimulatorError as error:
             # One that was killed meanwhile, or has no disk to begin with, is none of its fault.
-            if self._child is child and not self._is_starved(child):
+            if self._child is child and not (self._is_starved(child) or self._is_early(child)):
                 self._failed(str(error))
             return
         port = urlsplit(str(said.get("http"))).port
@@ -210,9 +216,19 @@ class Forwarder:
         watch.add_done_callback(self._tasks.discard)
         return child
 
+    def _is_early(self, child: Child) -> bool:
+        """Whether one that was started again came while CloudWatch could not be read."""
+        return self.starts > 1 and child.code == CANNOT_CONNECT
+
     async def _watch(self, child: Child) -> None:
         code = await child.ended()
         if self._child is not child or self._is_stopping:
+            return
+        if self._is_early(child):
+            self._child = None
+            self._changed()
+            await asyncio.sleep(AGAIN_S)
+            self._revive_soon()
             return
         self._child = None
         if not self._is_starved(child):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import gapless
 from gapless.controls import ControlApi
-from gapless.errors import GaplessError, UsageError
+from gapless.errors import CannotConnectError, GaplessError, UsageError
 from gapless.processes import Part, start
 from gapless.rehearsal import setting
 from gapless.rehearsal.meter import Meter
@@ -26,6 +26,7 @@ LOOKS: Final = (0.35, 0.65, 0.9)
 """When the viewer is judged while faults are on, as shares of the scenario's length."""
 
 _TICK_S: Final = 0.1
+_END_S: Final = 3.0
 _METER_S: Final = 0.5
 _POLL_S: Final = 0.3
 """Between two verdicts while it converges, at least; and no more than half of the time."""
@@ -115,6 +116,10 @@ class _Run:
             told = self._run_scenario()
             outcome.scenario_ms = _ms_since(began) - outcome.ready_ms
             self._converge(told)
+        except CannotConnectError as error:
+            # That the simulator has ended is the better explanation, and comes a moment later.
+            self._stop.wait(_END_S)
+            raise error if self._simulator.is_running else self._simulator.failure() from error
         finally:
             self._measured()
 

@@ -14,7 +14,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from forwarder import main
 from forwarder.clock import wall_clock_ms
+from forwarder.cloudwatch import CloudWatch
 from forwarder.config import AwsOptions, Config
 from forwarder.errors import (
     ConfigError,
@@ -22,6 +24,7 @@ from forwarder.errors import (
     GroupNotFound,
     JournalError,
     LifecycleError,
+    TruncatedResponse,
     Unreachable,
 )
 from forwarder.journal.sqlite import SqliteJournals
@@ -198,6 +201,31 @@ async def test_without_cloudwatch_a_journal_that_has_something_is_served(
             while not isinstance(message := decode_server(await connection.recv()), Events):
                 pass
             assert len(message.items) == 3
+
+
+async def test_answers_that_are_cut_short_pass_and_a_journal_is_served_meanwhile(
+    moto: RawMoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def check(_: CloudWatch, group: str) -> None:
+        asked.append(group)
+        msg = "cut short"
+        raise TruncatedResponse(msg)
+
+    journal = tmp_path / "journal.sqlite3"
+    monkeypatch.setattr(main, "CHECK_PAUSE_S", 0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudWatch, "check", check)
+        assert isinstance(await refused(config(moto, journal=journal)), TruncatedResponse)
+        assert len(asked) == main.CHECKS_MAX
+    async with running(config(moto, journal=journal)) as ready:
+        _, found = await messages_until_done(ready)
+    monkeypatch.setattr(CloudWatch, "check", check)
+    async with running(config(moto, journal=journal)) as ready:
+        assert sorted((await messages_until_done(ready))[1]) == sorted(found)
+    assert len(found) == 3
+    assert len(asked) == main.CHECKS_MAX + 1
 
 
 async def test_a_journal_that_is_none(moto: RawMoto, tmp_path: Path) -> None:

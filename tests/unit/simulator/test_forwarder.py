@@ -21,6 +21,8 @@ from tests.support.parts import WAIT_S
 PRETENDS = """
 import json, pathlib, signal, sys
 journal = pathlib.Path(sys.argv[1])
+if journal.read_text() == "away":
+    sys.exit(3)
 print(json.dumps({"ready": True, "http": f"http://127.0.0.1:{1000 + len(journal.read_text())}"}))
 sys.stdout.flush()
 def grow(*_):
@@ -150,6 +152,15 @@ async def test_one_that_does_not_come_back_ends_the_simulation(rig: Rig) -> None
     await rig.keeper.restart("a")
     await rig.until(lambda: bool(rig.failures))
     assert "the forwarder ended with exit code 1" in rig.failures[0]
+
+
+async def test_one_that_finds_no_cloudwatch_is_started_again_until_it_does(rig: Rig) -> None:
+    await rig.keeper.crash("a", 0, "kept")
+    rig.path.write_text("away")
+    await rig.keeper.restart("a")
+    await rig.until(lambda: rig.keeper.starts >= 3)
+    rig.path.write_text("there")
+    assert await rig.back() == 1005
 
 
 async def test_with_a_full_disk_its_end_is_none_of_its_fault(rig: Rig) -> None:
