@@ -15,10 +15,10 @@ import msgspec
 from tui.asking import Request
 from tui.effects import Effect, Ended, GapSeen, Marked, Rebased, Stored, Unconfirmed, Unproved
 from tui.proof import Proof
-from tui.rows import Line, line_key, time_key, time_of
+from tui.rows import Line, line_keys, time_key, time_of
 from tui.status import EndStatus, MarkStatus
 from tui.tally import Taken, Tally, Total
-from wire.digest import digest_hex, event_digest
+from wire.digest import digest_hex, event_digest, event_digests
 from wire.messages import End, Item, Mark
 
 TALLY_EVENTS: Final = 4_000_000
@@ -92,7 +92,7 @@ class Holdings:
             WireError: the id of one is not decimal.
 
         """
-        return [line_key(item.timestamp, item.id, self.lane) for item in items]
+        return line_keys(items, self.lane)
 
     def store(self, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
         """Take in events; what is new of them, and the keys of all.
@@ -109,12 +109,9 @@ class Holdings:
         stored = Stored([], [])
         if self.floor_ms and keys and min(keys) < time_key(self.floor_ms):
             items, keys = self._below_floor(items, keys, stored, live=live)
-        digests = [
-            event_digest(item.id, item.timestamp, item.stream, item.message) for item in items
-        ]
-        taken = self.tally.add_many(keys, digests, [item.seq for item in items])
+        taken = self.tally.add_many(keys, event_digests(items), [item.seq for item in items])
         if taken is None:
-            stored.lines.extend(map(self._line, keys, items, [live] * len(keys)))
+            stored.lines.extend(self._lines(keys, items, live=live))
         else:
             for key, item, what in zip(keys, items, taken, strict=True):
                 if what is Taken.NEW:
@@ -151,6 +148,27 @@ class Holdings:
             lines.append(self._as_line(key, item, 0, era))
         return lines
 
+    def _lines(self, keys: Sequence[int], items: Sequence[Item], *, live: bool) -> list[Line]:
+        """The lines of events that are all new."""
+        if live and keys and self._has_late(time_of(min(keys)), time_of(max(keys))):
+            return list(map(self._line, keys, items, [live] * len(keys)))
+        self.counts.repaired += [item.origin for item in items].count("repair")
+        era = self.era
+        return [
+            Line(
+                key,
+                item.seq,
+                item.ingestion_time,
+                intern(item.stream),
+                item.message,
+                item.origin,
+                0,
+                era,
+                len(item.id),
+            )
+            for key, item in zip(keys, items, strict=True)
+        ]
+
     def _line(self, key: int, item: Item, live: bool) -> Line:  # noqa: FBT001 - called by map
         late_ms = 0
         if live and item.origin != "backfill" and self._is_late(item.timestamp):
@@ -176,8 +194,12 @@ class Holdings:
 
     def _is_late(self, timestamp: int) -> bool:
         """Whether an event comes for a time that was proved before it came, or before since."""
+        return self._has_late(timestamp, timestamp)
+
+    def _has_late(self, low: int, high: int) -> bool:
+        """Whether an event could be late that comes for a time between two."""
         since = self.proof.since
-        return self.proof.is_proved(timestamp) or (since is not None and timestamp < since)
+        return self.proof.touches(low, high) or (since is not None and low < since)
 
     def _lateness(self, item: Item) -> int:
         """By the forwarder's clocks, which are the ones that events are stamped by."""

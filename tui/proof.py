@@ -79,9 +79,9 @@ class Proof:
         """Ranges whose events can't be had any more."""
         return tuple(self._lost)
 
-    def is_proved(self, timestamp: int) -> bool:
-        """Whether a time lies in a proved range."""
-        return self._proved.overlaps(timestamp, timestamp)
+    def touches(self, from_: int, through: int) -> bool:
+        """Whether any millisecond of a range lies in a proved one."""
+        return self._proved.overlaps(from_, through)
 
     def covers(self, from_: int, through: int) -> bool:
         """Whether a range is proved, as far as it is owed."""

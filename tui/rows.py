@@ -6,12 +6,13 @@ A row's ``key`` is its place, its identity and its duplicate check in one intege
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from wire.messages import Origin
-from wire.order import ID_BITS, id_of, key_of
+from wire.messages import Item, Origin
+from wire.order import ID_BITS, are_ids, id_of, key_of
 
 LANE_BITS: Final = 8
 """Low bits of a key: they keep the targets apart, whose ids may collide (moto's do)."""
@@ -136,6 +137,18 @@ def line_key(timestamp: int, event_id: str, lane: int) -> int:
 
     """
     return key_of(timestamp, event_id) << LANE_BITS | lane
+
+
+def line_keys(items: Sequence[Item], lane: int) -> list[int]:
+    """The keys of lines; ``lane`` is the number of their target.
+
+    Raises:
+        WireError: the id of one is not decimal.
+
+    """
+    if not are_ids([item.id for item in items]):
+        return [line_key(item.timestamp, item.id, lane) for item in items]
+    return [(item.timestamp << ID_BITS | int(item.id)) << LANE_BITS | lane for item in items]
 
 
 def time_key(timestamp: int) -> int:

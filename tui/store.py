@@ -175,7 +175,7 @@ class Store:
             return 0
         keys, fresh = list(unique), list(unique.values())
         self._rows += len(fresh)
-        self._rules += sum(isinstance(row, Rule) for row in fresh)
+        self._rules += list(map(type, fresh)).count(Rule)
         done = 0
         if self._blocks and self._blocks[-1].sealed is None:
             block = self._blocks[-1]

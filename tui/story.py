@@ -25,7 +25,7 @@ from tui.effects import (
     Unproved,
     Welcomed,
 )
-from tui.rows import Rule, RuleKind, rule_key
+from tui.rows import Rule, RuleKind, rule_key, time_of
 from tui.session import ViewerSession
 from tui.status import ConnectionEntry, HistoryEntry, Outage, TargetState
 
@@ -219,11 +219,11 @@ class Story:
         if not stored.lines:
             return
         self.volume.add(len(stored.lines), now_ms)
-        self.past.add(sum(line.origin == "backfill" for line in stored.lines), now_ms)
+        self.past.add([line.origin for line in stored.lines].count("backfill"), now_ms)
         self._last_line_ms = now_ms
         self._outage_lines += len(stored.lines)
         if self._session.is_done:
-            newest = max(line.timestamp for line in stored.lines)
+            newest = time_of(max([line.key for line in stored.lines]))
             self._lag = (now_ms, max(0, now_ms - newest))
 
     def _told(self, effect: Effect, now_ms: int) -> list[Rule]:

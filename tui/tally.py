@@ -236,8 +236,7 @@ class Tally:
             chunk.digests.extend(digests[begin:end])
             chunk.seqs.extend(seqs[begin:end])
             self._lasts[-1] = chunk.keys[-1]
-            for digest, seq in zip(digests[begin:end], seqs[begin:end], strict=True):
-                self._count(chunk, digest, seq)
+            self._count_many(chunk, digests[begin:end], seqs[begin:end])
             begin = end
 
     def _again(self, chunk: _Chunk, place: int, digest: int, seq: int) -> Taken:
@@ -257,6 +256,15 @@ class Tally:
             chunk.count += 1
             chunk.digest += digest
         chunk.seq_max = max(chunk.seq_max, seq)
+
+    def _count_many(self, chunk: _Chunk, digests: Sequence[int], seqs: Sequence[int]) -> None:
+        if min(seqs) <= self._base:
+            for digest, seq in zip(digests, seqs, strict=True):
+                self._count(chunk, digest, seq)
+            return
+        chunk.count += len(seqs)
+        chunk.digest += sum(digests)
+        chunk.seq_max = max(chunk.seq_max, *seqs)
 
     def _uncount(self, chunk: _Chunk, place: int) -> None:
         if chunk.seqs[place] > self._base:

@@ -7,6 +7,7 @@ so that it is sort key, identity and duplicate check at once.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -38,6 +39,15 @@ def key_of(timestamp: int, event_id: str) -> int:
         msg = f"event id {event_id[:20]!r} is not a decimal number of 1 to {ID_DIGITS_MAX} digits"
         raise WireError(msg)
     return timestamp << ID_BITS | int(event_id)
+
+
+def are_ids(ids: Sequence[str]) -> bool:
+    """Whether ``key_of`` would take each of some ids; False where there is none."""
+    digits = "".join(ids)
+    if not (digits.isascii() and digits.isdigit()):
+        return False
+    sizes = list(map(len, ids))
+    return min(sizes) > 0 and max(sizes) <= ID_DIGITS_MAX
 
 
 def first_key(timestamp: int) -> int:

@@ -30,6 +30,24 @@ def test_a_line_knows_everything_of_its_event() -> None:
     assert line.key & ((1 << LANE_BITS) - 1) == 3
 
 
+def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
+    items = [
+        item(one, SINCE + one * 10, origin="repair" if one % 3 else "live") for one in range(1, 30)
+    ]
+    for until in (0, 95, 500):  # nothing, some or all of their time was proved before
+        apart, together = holding(), holding()
+        for holdings in (apart, together):
+            if until:
+                holdings.judge_mark(Told([]).mark(SINCE, SINCE + until, 0), 1)
+            assert holdings.proof.touches(SINCE, SINCE + until) == bool(until)
+        each = [line for one in items for line in apart.store([one], live=True)[0].lines]
+        stored, keys = together.store(items, live=True)
+        assert stored.lines == each
+        assert keys == [line.key for line in each]
+        assert together.counts == apart.counts
+        assert together.counts.late == len([one for one in items if one.timestamp <= SINCE + until])
+
+
 def test_nothing_of_a_malformed_batch_is_taken_in() -> None:
     holdings = Holdings()
     with pytest.raises(WireError):

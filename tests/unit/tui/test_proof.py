@@ -70,7 +70,7 @@ def test_a_range_that_compares_unequal_is_a_hole_until_it_compares_equal() -> No
     entry = made.disprove(150, 160, 0, final=False)
     assert (entry.target, entry.missing, entry.final) == (2, 1, False)
     assert made.complete_through == 149
-    assert not made.is_proved(155)
+    assert not made.touches(155, 155)
     assert not made.has_failed(100, 300)
     made.prove(155, 400, 1)
     assert [(one.from_ms, one.through_ms) for one in made.unproved] == [(150, 154)]

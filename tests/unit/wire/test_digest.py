@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from wire.digest import MODULUS, digest_hex, digest_sum, event_digest
+from wire.digest import MODULUS, digest_hex, digest_sum, event_digest, event_digests
+from wire.messages import Item
 
 VECTORS = [
     # id, timestamp, stream, message, digest in hex: made with coreutils' `b2sum --length 64`.
@@ -21,6 +22,17 @@ VECTORS = [
 @pytest.mark.parametrize(("event_id", "timestamp", "stream", "message", "expected"), VECTORS)
 def test_vectors(event_id: str, timestamp: int, stream: str, message: str, expected: str) -> None:
     assert digest_hex(event_digest(event_id, timestamp, stream, message)) == expected
+
+
+@pytest.mark.parametrize("more", ["", "\ud800", "\ud83d\ude00"])
+def test_many_at_once_have_the_same_as_each_alone(more: str) -> None:
+    items = [
+        Item(1, event_id, timestamp, None, stream, message + more, "live")
+        for event_id, timestamp, stream, message, _ in VECTORS
+    ]
+    assert event_digests(items) == [
+        event_digest(one.id, one.timestamp, one.stream, one.message) for one in items
+    ]
 
 
 def test_it_is_blake2b_of_the_four_lines_big_endian() -> None:
