@@ -131,7 +131,7 @@ def test_the_forwarder_killed_and_its_journal_lost(stack: Stack) -> None:
 def test_a_journal_rolled_back_while_the_clock_is_wrong(stack: Stack) -> None:
     last_ms, _ = stack.connections()[-1]
     stack.inject("clock_jump", ahead_ms=30_000)
-    stack.inject("journal_rolled_back", back_ms=2_000, down_ms=100)
+    stack.inject("journal_rolled_back", back_ms=5_000, down_ms=100)
     stack.wait_connected("rebased", last_ms)
     stack.goes_on()
     stack.inject("clock_jump", ahead_ms=0, behind_ms=30_000)

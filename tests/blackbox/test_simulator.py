@@ -239,9 +239,11 @@ def test_events_are_hidden_until_healed(simulator: Simulator) -> None:
     ledger, events = simulator.silence(), simulator.scan()
     assert len(events) <= seen + 10 < len(ledger)
     hidden = [one for one in ledger if one["visible_ms"] > one["accepted_ms"] + 3_000_000]
-    assert len(hidden) == len(ledger) - len(events)
+    missing = len(ledger) - len(events)
+    # Of those that were on their way as the fault began the ledger says the latest possible.
+    assert missing <= len(hidden) <= missing + 10
     verdict = simulator.ask("POST", "/simulator/verdict", as_record(events))
-    assert (verdict["clean"], verdict["pending"]) == (True, len(hidden))
+    assert (verdict["clean"], verdict["pending"]) == (True, missing)
     simulator.ask("POST", "/simulator/heal", {})
     events = simulator.scan()
     assert sorted(map(key, events)) == sorted(rows(ledger))

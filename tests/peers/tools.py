@@ -138,6 +138,10 @@ class Gapless:
         status = [one for one in self._viewer.record_now() if one["type"] == "status"]
         return bool(status) and (status[-1].get("complete_through") or 0) >= through_ms
 
+    def shown(self) -> int:
+        """How many events it has printed so far."""
+        return len(self._viewer.out.so_far())
+
     def finish(self) -> list[Seen]:
         """End the viewer; its record."""
         record = self._viewer.finish()

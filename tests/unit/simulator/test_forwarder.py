@@ -17,18 +17,19 @@ from simulator import forwarder
 from simulator.errors import SimulatorError
 from simulator.forwarder import Forwarder
 from tests.support.parts import WAIT_S
+from tests.support.processes import is_gone
 
 PRETENDS = """
 import json, pathlib, signal, sys
 journal = pathlib.Path(sys.argv[1])
 if journal.read_text() == "away":
     sys.exit(3)
-print(json.dumps({"ready": True, "http": f"http://127.0.0.1:{1000 + len(journal.read_text())}"}))
-sys.stdout.flush()
 def grow(*_):
     with journal.open("a") as file:
         file.write("x")
 signal.signal(signal.SIGUSR1, grow)
+print(json.dumps({"ready": True, "http": f"http://127.0.0.1:{1000 + len(journal.read_text())}"}))
+sys.stdout.flush()
 while True:
     signal.pause()
 """
@@ -181,7 +182,7 @@ async def test_an_end_by_a_full_disk_may_be_noticed_once_there_is_room_again(rig
     child = psutil.Process(rig.keeper.pid)
     child.send_signal(10)
     pause = threading.Event()
-    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+    while not is_gone(child):
         pause.wait(0.01)  # without awaiting: the keeper must not notice yet
     await rig.keeper.free_disk("a")
     assert await rig.back() == 1_004

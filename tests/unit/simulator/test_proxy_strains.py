@@ -294,7 +294,7 @@ async def test_a_crowd_comes_and_comes_back(
 
     await crowds.gather("a", 20)
     await until(lambda: forwarder[0].open == 20)
-    assert crowds.connections == 20
+    await until(lambda: crowds.connections == 20)
     await cable.close_with(4001, 1.0, SEED)
     await until(lambda: crowds.connections >= 40)
     await crowds.disperse("a")
