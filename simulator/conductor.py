@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
@@ -169,6 +170,9 @@ class Conductor:
                 self._announce()
         except SimulatorError as error:
             self._end(run, "failed", str(error))
+        except Exception as error:  # noqa: BLE001 - else nobody would learn that it is over
+            traceback.print_exc()
+            self._end(run, "failed", f"unexpected fault: {type(error).__name__}: {error}")
         finally:
             self._tidy(run)
         self._end(run, "done")

@@ -25,6 +25,9 @@ SHOWN_WITHIN_S: Final = 60.0
 LOOKS: Final = (0.35, 0.65, 0.9)
 """When the viewer is judged while faults are on, as shares of the scenario's length."""
 
+LATE_MS: Final = 90_000
+"""Longest that a scenario may take beyond its time, on a machine that is busy."""
+
 _TICK_S: Final = 0.1
 _END_S: Final = 3.0
 _METER_S: Final = 0.5
@@ -138,6 +141,9 @@ class _Run:
         looks = [share * told["ends_ms"] for share in LOOKS]
         connect_ms = self._scenario.setup.connect_after_ms / outcome.speed
         while told["state"] == "running":
+            if _ms_since(self._began) > told["ends_ms"] + LATE_MS:
+                msg = f"the scenario stands still at step {told['step']}: {told['says']}"
+                raise GaplessError(msg)
             self._tick()
             told = self._api.scenario()
             if told["elapsed_ms"] < connect_ms:

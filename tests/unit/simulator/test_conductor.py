@@ -150,6 +150,19 @@ def test_a_step_that_fails_ends_it() -> None:
     assert rig.levers.calls == []
 
 
+def test_whatever_goes_wrong_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stuck(_: Remembered, *args: object) -> None:
+        raise RuntimeError(args[0])
+
+    monkeypatch.setattr(Remembered, "pull", stuck)
+    rig = Rig(Step(0, CABLE), Step(86_400_000))
+    rig.conductor.run("tried", 1)
+    assert rig.until(state="failed")["error"] == "unexpected fault: RuntimeError: disconnect"
+    assert "RuntimeError: disconnect" in capsys.readouterr().err
+
+
 def test_a_healing_that_fails_is_said() -> None:
     rig = Rig(Step(0, CABLE), Step(86_400_000))
     rig.conductor.run("tried", 1)
