@@ -12,16 +12,22 @@ import ctypes
 import gc
 import multiprocessing
 import random
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import psutil
 from textual.app import App, ComposeResult
 from textual.widgets import Log, RichLog
 
-from tests.bench import starts, stream
+from tests.bench import stream
 from tests.support.fake_engine import busy_lines
+from tests.support.parts import clean_environment
 from tui.filters import Filters
 from tui.holdings import Holdings
 from tui.timeline import Timeline
@@ -30,6 +36,7 @@ from wire.messages import Item
 
 LINES: Final = 1_000_000
 BATCH: Final = 5_000
+STARTS: Final = 5
 RICH_LINES: Final = 20_000
 """RichLog renders on write: a million lines would take four minutes."""
 
@@ -47,7 +54,7 @@ Say = Callable[[str], None]
 def measure(say: Say) -> None:
     """Everything, each part that is greedy for memory in a process of its own."""
     say("time to the first bytes and to the first line on screen (wall)")
-    for line in starts.measure():
+    for line in _starts():
         say(f"  {line}")
     for part in (_ours, _log, _rich_log):
         say(part.__doc__ or "")
@@ -181,3 +188,57 @@ async def _peer(widget: Log | RichLog, count: int) -> list[str]:
             f"memory               {memory:>12.0f} MB a million lines",
             f"jump to screen       p50 {frames[100] * 1e3:.1f} ms, p99 {frames[198] * 1e3:.1f} ms",
         ]
+
+
+_CLOCKED: Final = r"""
+import fcntl, os, pty, re, struct, sys, termios, time
+began = time.perf_counter()
+pid, fd = pty.fork()
+if not pid:
+    os.environ["TERM"] = "xterm-256color"
+    os.execv(sys.argv[2], sys.argv[2:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+seen = b""
+for needle in sys.argv[1].split("|"):
+    while needle.encode() not in seen and time.perf_counter() - began < 20:
+        seen += re.sub(rb"\x1b\[[0-9;]*m", b"", os.read(fd, 65536))
+    print(time.perf_counter() - began)
+os.kill(pid, 9)
+"""
+"""Runs a program in a terminal; prints when each text has come, one after the other."""
+
+
+def _starts() -> Iterator[str]:
+    """Each program on 2,000 lines, five times; the least of the times."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.log"
+        path.write_text("".join(f"line {number} of many\n" for number in range(2_000)))
+        gapless = [sys.executable, "-m", "gapless", "tail", "ws://127.0.0.1:9/v1/tail"]
+        first, live = _clocked("\x1b[?1049h|\x1b[?1006h|q quit", gapless, Path(folder))[::2]
+        yield f"gapless tail ws://…: first picture {first:.0f} ms, screen {live:.0f} ms"
+        for name in ("less", "lnav"):
+            found = shutil.which(name)
+            if found is None:
+                yield f"{name}: not installed"
+                continue
+            (took,) = _clocked("of many", [found, str(path)], Path(folder))
+            yield f"{name}: first line on screen {took:.0f} ms"
+        if shutil.which("tl") is None:
+            yield "toolong: not installed"
+
+
+def _clocked(needles: str, command: list[str], state: Path) -> list[float]:
+    """Milliseconds until each text has come: the best of some runs."""
+    runs = []
+    for _ in range(STARTS):
+        done = subprocess.run(
+            [sys.executable, "-c", _CLOCKED, needles, *command],
+            env=clean_environment(state),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        runs.append([float(line) * 1e3 for line in done.stdout.split()])
+    return [min(times) for times in zip(*runs, strict=True)]
