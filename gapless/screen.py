@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual.driver import Driver
@@ -59,10 +58,6 @@ class ScreenApp(ViewerApp):
         super().__init__(engine, title=title, controls=controls, keep=keep, catalogue=catalogue)
         self.notice = ""
         """What is told as soon as there is a screen."""
-        self.told_early: Callable[[Callable[[Sequence[Rule]], None]], None] | None = None
-        """Whom to ask for the rules, once there is a screen to tell them on."""
-        self.shown = asyncio.Event()
-        """Set once there is a screen."""
         self.fault: Exception | None = None
         """What went wrong in the application itself."""
         self._include = include
@@ -79,9 +74,6 @@ class ScreenApp(ViewerApp):
         self.filter_by(self._include, self._exclude, self._level)
         if self.notice:
             self._say(self.notice)
-        if self.told_early is not None:
-            self.told_early(self.told)
-        self.shown.set()
 
     def told(self, rules: Sequence[Rule]) -> None:
         """What came since the last run is said aloud: its rule is often far above the newest."""

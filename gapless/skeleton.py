@@ -15,10 +15,6 @@ from typing import Final
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J"
 _LEAVE: Final = "\x1b[?1049l\x1b[?25h"
 
-_BARS_ABOVE: Final = 1
-_BARS: Final = 3
-"""Rows that are not the log's: one at the top, two at the bottom."""
-
 _NO_SCREEN: Final = ("--output", "--no-follow", "--help", "-h")
 """Options with which there is none."""
 
@@ -50,35 +46,6 @@ def leave() -> None:
             os.write(_is_shown.pop(), _LEAVE.encode())
         except OSError:
             return
-
-
-def stands() -> bool:
-    """Whether the picture is on the screen."""
-    return bool(_is_shown)
-
-
-def size() -> tuple[int, int]:
-    """Columns and rows that there are for lines of the log: between the bars.
-
-    Raises:
-        OSError: the terminal is gone.
-
-    """
-    found = os.get_terminal_size(_is_shown[0])
-    return found.columns or 80, max(0, (found.lines or 24) - _BARS)
-
-
-def fill(lines: Sequence[str]) -> None:
-    """Draw the first lines of the log, harmless ones, from the top of their place.
-
-    Raises:
-        OSError: the terminal is gone.
-
-    """
-    text = "".join(f"\x1b[{at};1H{line}" for at, line in enumerate(lines, _BARS_ABOVE + 1))
-    data = text.encode("utf-8", "replace")
-    while data:
-        data = data[os.write(_is_shown[0], data) :]
 
 
 def hand_over() -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,6 @@ from gapless.unseen import Unseen
 if TYPE_CHECKING:
     from gapless.controls import SimulatorControls
     from gapless.opening import Opener
-    from gapless.screen import ScreenApp
     from tui.choices import Choice
     from tui.engine import Engine
     from tui.goal import Outcome
@@ -182,21 +181,10 @@ def _is_coloured(color: str) -> bool:
 
 async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Choice, ...]:
     """The exit code, or what is to be opened next."""
-    from gapless.early import Early  # noqa: PLC0415 - with the engine
     from gapless.judging import judge_on_and_on  # noqa: PLC0415 - with the engine
-
-    engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
-    filters = (*viewing.grep, *viewing.exclude, viewing.level)
-    early = Early(engine, draws=not any(filters))
-    if skeleton.stands():
-        await early.begin()
-        if engine.outcome is not None:
-            await engine.stop()
-            skeleton.leave()
-            _write_record(engine, viewing)
-            return _code(engine.outcome, EXIT_DONE)
     from gapless.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
 
+    engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
     controls = _controls(viewing)
     app = ScreenApp(
         engine,
@@ -211,11 +199,11 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
     app.notice = viewing.notice
     app.notices = viewing.notify
     async with _tasks(
-        _exit_when_finished(engine, app),
+        _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),
         *(() if controls is None else (judge_on_and_on(engine, controls),)),
     ):
-        app.told_early = early.hand_over
+        engine.on_rules(app.told)
         skeleton.hand_over()
         await app.run_async()
     _write_record(engine, viewing)
@@ -275,10 +263,9 @@ def _code(outcome: Outcome | None, code: int) -> int:
     return outcome.code
 
 
-async def _exit_when_finished(engine: Engine, app: ScreenApp) -> None:
-    await app.shown.wait()
+async def _exit_when_finished(engine: Engine, leave: Callable[[], None]) -> None:
     await engine.finished.wait()
-    app.exit()
+    leave()
 
 
 async def _record_when_asked(engine: Engine, viewing: Viewing) -> None:

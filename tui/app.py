@@ -186,9 +186,6 @@ class ViewerApp(Actions):
             self._ending.watch()
             self.call_after_refresh(environment.calm_collector)
         self._engine.on_change(self._on_change)
-        rows = len(self._engine.timeline)
-        if rows:  # what came before there was a screen is new to it
-            self._on_change(Change(added=rows, appended=rows, first=0))
         await self._engine.start()
         self._tick()
 

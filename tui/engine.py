@@ -172,9 +172,7 @@ class Engine:
         self._on_rules.append(callback)
 
     async def start(self) -> None:
-        """Begin to connect, unless that is begun."""
-        if self._tasks:
-            return
+        """Begin to connect."""
         self._began_ms = self.steady_ms()
         runs = [*(target.run() for target in self._targets), self._watch(), self._tidy()]
         self._tasks = [asyncio.create_task(run) for run in runs]

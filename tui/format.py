@@ -20,11 +20,7 @@ from rich.cells import cell_len
 from tui import figures
 from tui.harmless import CONTROL, MESSAGE, NEWLINE, Segment, harmless
 from tui.harmless import segments as harmless_segments
-from tui.rows import Line, Rule, describe
-
-STREAM_CELLS_MAX: Final = 30
-STREAM_CELLS_NARROW: Final = 13
-"""What a long stream name gets at least: a folder or two by their initials, and the task."""
+from tui.rows import Rule, describe
 
 STREAM_COLOURS: Final = 24
 """Hues that stream names are spread over."""
@@ -83,50 +79,6 @@ class Columns(msgspec.Struct, frozen=True):
     def cells(self) -> int:
         """Cells before the message: gutter, time, stream, level and what parts them."""
         return 1 + self.time_cells + 1 + self.stream_cells + 1 + 1 + 1
-
-
-def stream_cells_max(cells: int) -> int:
-    """What the longest stream name gets of a line of so many cells."""
-    return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, cells // 6))
-
-
-def before_message(
-    line: Line,
-    columns: Columns,
-    *,
-    level: str | None,
-    now_ms: int,
-    previous_ms: int | None,
-    confirmed: bool,
-    marked: bool = False,
-) -> list[Segment]:
-    """What stands before the message of a line, in ``columns.cells`` cells.
-
-    Args:
-        line: what it is about.
-        columns: the columns.
-        level: of the line, if it has one.
-        now_ms: what relative times count from.
-        previous_ms: the timestamp of the row above, which ``delta`` counts from.
-        confirmed: whether the line counts in the present epoch.
-        marked: whether it has a bookmark.
-
-    """
-    is_ascii = columns.ascii_only
-    when = time_text(line.timestamp, columns, now_ms=now_ms, previous_ms=previous_ms)
-    return [
-        gutter(
-            line.origin,
-            late=line.late_ms > 0,
-            confirmed=confirmed,
-            marked=marked,
-            ascii_only=is_ascii,
-        ),
-        (when + " ", "time"),
-        stream_segment(line.stream, columns.stream_cells, ascii_only=is_ascii),
-        level_segment(level),
-        (" ", MESSAGE),
-    ]
 
 
 def gutter(

@@ -22,6 +22,10 @@ from tui.rows import Line, Row, Rule
 STRIPS_MAX: Final = 1024
 """Rows whose strips are kept: some twenty screens. A strip is twenty objects to the collector."""
 
+STREAM_CELLS_MAX: Final = 30
+STREAM_CELLS_NARROW: Final = 13
+"""What a long stream name gets at least: a folder or two by their initials, and the task."""
+
 _CHARS_A_CELL: Final = 4
 """Characters of a message that are looked at for one cell of it: colour codes take their part."""
 
@@ -161,7 +165,7 @@ class Strips:
 
     @property
     def _stream_cells_max(self) -> int:
-        return fmt.stream_cells_max(self._look.width)
+        return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, self._look.width // 6))
 
     def _set_columns(self, **changes: object) -> None:
         self._columns = msgspec.structs.replace(self._columns, **changes)
@@ -188,15 +192,28 @@ class Strips:
     def _line(self, line: Line, previous: Row | None) -> list[list[Segment]]:
         columns, look = self._columns, self._look
         level = self._level_of(line)
-        prefix = fmt.before_message(
-            line,
-            columns,
-            level=level,
-            now_ms=self.now_ms,
-            previous_ms=None if previous is None else previous.timestamp,
-            confirmed=self._is_confirmed(line),
-            marked=self._is_marked(line.key),
-        )
+        prefix = [
+            fmt.gutter(
+                line.origin,
+                late=line.late_ms > 0,
+                confirmed=self._is_confirmed(line),
+                marked=self._is_marked(line.key),
+                ascii_only=columns.ascii_only,
+            ),
+            (
+                fmt.time_text(
+                    line.timestamp,
+                    columns,
+                    now_ms=self.now_ms,
+                    previous_ms=None if previous is None else previous.timestamp,
+                )
+                + " ",
+                "time",
+            ),
+            fmt.stream_segment(line.stream, columns.stream_cells, ascii_only=columns.ascii_only),
+            fmt.level_segment(level),
+            (" ", MESSAGE),
+        ]
         cells = max(1, look.width - columns.cells)
         rows = fmt.WRAPPED_ROWS_MAX + 1 if look.wrapped else 1
         message = fmt.message_segments(

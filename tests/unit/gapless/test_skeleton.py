@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pty
-import termios
 from collections.abc import Iterator, Mapping
 from unittest.mock import patch
 
@@ -54,18 +53,6 @@ def test_a_picture_before_the_screen_and_the_terminal_back_before_any_word(tty: 
     assert tty.written() == "\x1b[?1049l\x1b[?25h"
     skeleton.leave()
     assert tty.written() == ""
-
-
-def test_the_first_lines_stand_between_the_bars(tty: Tty) -> None:
-    begin(tty, "tail", "wss://h")
-    termios.tcsetwinsize(tty.theirs, (10, 50))
-    assert skeleton.stands()
-    assert skeleton.size() == (50, 7)
-    tty.written()
-    skeleton.fill(["one", "zwölf"])
-    assert tty.written() == "\x1b[2;1Hone\x1b[3;1Hzwölf"
-    skeleton.hand_over()
-    assert not skeleton.stands()
 
 
 def test_the_screen_takes_over(tty: Tty) -> None:
