@@ -13,7 +13,7 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from simulator.children import Child
@@ -31,6 +31,13 @@ AGAIN_S: Final = 0.5
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 """SQLite's files beside the journal itself."""
+
+
+class _Plan(NamedTuple):
+    """A kill to come: who waits for its moment, and what makes that moment now."""
+
+    task: asyncio.Task[None]
+    hurry: asyncio.Event
 
 
 class Forwarder:
@@ -64,7 +71,7 @@ class Forwarder:
         self._failed = failed
         self._changed = changed
         self._child: Child | None = None
-        self._plans: dict[str, asyncio.Task[None]] = {}
+        self._plans: dict[str, _Plan] = {}
         self._holders: set[str] = set()
         """Who keeps it down."""
         self._disk: dict[str, int] = {}
@@ -98,9 +105,10 @@ class Forwarder:
     async def stop(self) -> None:
         """End it for good."""
         self._is_stopping = True
-        for task in (*self._plans.values(), *self._tasks):
+        tasks = [*(plan.task for plan in self._plans.values()), *self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._plans.values(), *self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         child, self._child = self._child, None
         if child is not None:
             await child.stop()
@@ -122,18 +130,26 @@ class Forwarder:
         if journal == "rolled_back":
             async with self._turn:
                 await self._copy()
-        plan = self._plans[owner] = asyncio.create_task(self._crash(owner, after_ms, journal))
+        hurry = asyncio.Event()
+        task = asyncio.create_task(self._crash(owner, after_ms, hurry, journal))
+        self._plans[owner] = _Plan(task, hurry)
         if not after_ms:
-            await plan
+            await task
 
-    async def restart(self, owner: str) -> None:
-        """Let it come back unless another keeps it down; it is on its way when this returns."""
+    async def restart(self, owner: str, *, is_called_off: bool = True) -> None:
+        """Let it come back unless another keeps it down; it is on its way when this returns.
+
+        A kill whose moment has not come is called off, or else done now: on a busy machine the
+        copy of a journal may take longer than what is left until its owner wants it back.
+        """
         plan = self._plans.pop(owner, None)
         if plan is None:
             return
-        if owner not in self._holders:
-            plan.cancel()
-        await asyncio.gather(plan, return_exceptions=True)
+        if not is_called_off:
+            plan.hurry.set()
+        elif owner not in self._holders:
+            plan.task.cancel()
+        await asyncio.gather(plan.task, return_exceptions=True)
         self._holders.discard(owner)
         self._revive_soon()
 
@@ -162,8 +178,12 @@ class Forwarder:
             self._limit(self._child)
             self._revive_soon()
 
-    async def _crash(self, owner: str, after_ms: int, journal: Journal) -> None:
-        await asyncio.sleep(after_ms / 1_000)
+    async def _crash(
+        self, owner: str, after_ms: int, hurry: asyncio.Event, journal: Journal
+    ) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after_ms / 1_000):
+                await hurry.wait()
         self._holders.add(owner)
         async with self._turn:
             child, self._child = self._child, None

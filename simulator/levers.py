@@ -125,9 +125,9 @@ class ProgramsLink:
         """See ``Forwarder.crash``."""
         self._wait_for(self._forwarder.crash(owner, after_ms, journal))
 
-    def restart(self, owner: str) -> None:
+    def restart(self, owner: str, *, is_called_off: bool) -> None:
         """See ``Forwarder.restart``; it is on its way when this returns."""
-        self._wait_for(self._forwarder.restart(owner))
+        self._wait_for(self._forwarder.restart(owner, is_called_off=is_called_off))
 
     def fill_disk(self, owner: str, room_bytes: int) -> None:
         """See ``Forwarder.fill_disk``."""

@@ -128,8 +128,11 @@ class ProgramsLever(Protocol):
         """
         ...
 
-    def restart(self, owner: str) -> None:
-        """Start it again, unless another keeps it down."""
+    def restart(self, owner: str, *, is_called_off: bool) -> None:
+        """Start it again, unless another keeps it down.
+
+        A kill that is still to come is called off, or done at once.
+        """
         ...
 
     def fill_disk(self, owner: str, room_bytes: int) -> None:
@@ -255,6 +258,17 @@ class Fault(ABC):
             SimulatorError: the lever does not work.
 
         """
+
+    def end(self, levers: Levers) -> None:
+        """Undo it because its time is over, and not because it is healed before.
+
+        By then the harm has been done, however busy the machine is.
+
+        Raises:
+            SimulatorError: the lever does not work.
+
+        """
+        self.stop(levers)
 
 
 class LeverFault(Fault):

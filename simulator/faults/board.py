@@ -225,26 +225,27 @@ class Board:
         # An instant is over at once, and happens all the same.
         turn = elapsed_ms // cycle.every_ms if cycle.every_ms else 0
         if turn > switch.turn and not is_over:
-            self._off(switch)
+            self._off(switch, is_over=True)
             switch.turn = turn
             switch.is_on = True
             switch.fault.start(self._levers, turn)
         phase = None if is_over else cycle.phase(elapsed_ms)
         if phase is None:
             self._switches.pop(switch.fault.name, None)
-            self._off(switch)
+            self._off(switch, is_over=not is_over)
             return None
         if not phase.is_on:
-            self._off(switch)
+            self._off(switch, is_over=True)
         if not for_ms:
             return phase.change_in_ms
         left_ms = for_ms - elapsed_ms
         return left_ms if phase.change_in_ms is None else min(left_ms, phase.change_in_ms)
 
-    def _off(self, switch: _Switch) -> None:
+    def _off(self, switch: _Switch, *, is_over: bool = False) -> None:
+        """Undo a fault; ``is_over`` if its own time has come, and it was not cut short."""
         if switch.is_on:
             switch.is_on = False
-            switch.fault.stop(self._levers)
+            (switch.fault.end if is_over else switch.fault.stop)(self._levers)
 
     def _run(self) -> None:
         with self._changed:

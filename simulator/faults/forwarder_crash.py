@@ -54,5 +54,9 @@ class ForwarderCrash(Fault):
             levers.programs.crash(self.name, rng.randint(0, self.values["within_ms"]), "kept")
 
     def stop(self, levers: Levers) -> None:
+        """Start it again; healed before its moment, it is not killed."""
+        levers.programs.restart(self.name, is_called_off=True)
+
+    def end(self, levers: Levers) -> None:
         """Start it again."""
-        levers.programs.restart(self.name)
+        levers.programs.restart(self.name, is_called_off=False)

@@ -33,5 +33,9 @@ class JournalLost(Fault):
         levers.programs.crash(self.name, 0, "lost" if rng.random() < self.toxicity else "kept")
 
     def stop(self, levers: Levers) -> None:
+        """Start it again; healed before its moment, it is not killed."""
+        levers.programs.restart(self.name, is_called_off=True)
+
+    def end(self, levers: Levers) -> None:
         """Start it again."""
-        levers.programs.restart(self.name)
+        levers.programs.restart(self.name, is_called_off=False)

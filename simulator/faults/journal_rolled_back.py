@@ -40,5 +40,9 @@ class JournalRolledBack(Fault):
         levers.programs.crash(self.name, self.values["back_ms"], journal)
 
     def stop(self, levers: Levers) -> None:
+        """Start it again; healed before its moment, it is not killed."""
+        levers.programs.restart(self.name, is_called_off=True)
+
+    def end(self, levers: Levers) -> None:
         """Start it again."""
-        levers.programs.restart(self.name)
+        levers.programs.restart(self.name, is_called_off=False)

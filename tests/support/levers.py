@@ -56,8 +56,8 @@ class Remembered:
     def crash(self, owner: str, after_ms: int, journal: str) -> None:
         self._note("crash", owner, str(after_ms), journal)
 
-    def restart(self, owner: str) -> None:
-        self._note("restart", owner)
+    def restart(self, owner: str, *, is_called_off: bool) -> None:
+        self._note("restart", owner, *(["called off"] if is_called_off else []))
 
     def fill_disk(self, owner: str, room_bytes: int) -> None:
         self._note("fill", owner, str(room_bytes))

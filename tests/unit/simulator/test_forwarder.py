@@ -130,6 +130,15 @@ async def test_healed_before_its_moment_it_is_not_killed(rig: Rig) -> None:
     assert rig.keeper.starts == 1
 
 
+async def test_when_its_time_is_over_it_has_been_killed(rig: Rig) -> None:
+    before = rig.keeper.pid
+    await rig.keeper.crash("a", 60_000, "rolled_back")
+    rig.path.write_text("longer than before")
+    await rig.keeper.restart("a", is_called_off=False)
+    assert await rig.back() == 1_004
+    assert rig.keeper.pid != before
+
+
 async def test_it_is_down_while_anyone_keeps_it_down(rig: Rig) -> None:
     await rig.keeper.crash("a", 0, "kept")
     await rig.keeper.crash("b", 0, "kept")

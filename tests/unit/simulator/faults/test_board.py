@@ -107,6 +107,18 @@ def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: C
     assert levers.calls == [PULL, PLUG, PULL, PLUG]
 
 
+def test_what_is_over_is_not_called_off(switches: Board, levers: Remembered, clock: Clock) -> None:
+    ended, healed = ("restart", "journal_lost"), ("restart", "journal_lost", "called off")
+    switches.switch_on(request("journal_lost", down_ms=300))
+    switches.step(clock.now_ms + 300)
+    switches.switch_on(request("journal_lost", down_ms=300))
+    switches.switch_off("journal_lost")
+    switches.switch_on(request("journal_lost", down_ms=300, schedule=Schedule(for_ms=100)))
+    switches.step(clock.now_ms + 100)
+    restarts = [call for call in levers.calls if call[0] == "restart"]
+    assert restarts == [ended, healed, healed]
+
+
 def test_the_same_name_replaces(switches: Board, levers: Remembered) -> None:
     switches.switch_on(request())
     switches.switch_on(request(down_ms=5))

@@ -47,13 +47,27 @@ def test_a_crash_is_over_when_it_is_back() -> None:
 
 
 def test_journals() -> None:
-    assert done(make("journal_lost")) == [("crash", "mine", "0", "lost"), ("restart", "mine")]
+    lost = ("crash", "mine", "0", "lost")
+    assert done(make("journal_lost")) == [lost, ("restart", "mine", "called off")]
     assert done(make("journal_rolled_back"))[0] == ("crash", "mine", "5000", "rolled_back")
     assert make("journal_rolled_back").cycle() == Cycle(on_ms=6_000)
     assert make("journal_lost").cycle() == Cycle(on_ms=1_000)
     assert make("journal_lost", down_ms=0).cycle() == Cycle()
     for kind in ("journal_lost", "journal_rolled_back"):
         assert done(make(kind, toxicity=0))[0][3] == "kept"
+
+
+@pytest.mark.parametrize("kind", ["forwarder_crash", "journal_lost", "journal_rolled_back"])
+def test_a_kill_is_called_off_by_healing_alone(kind: str) -> None:
+    levers = Remembered()
+    fault = make(kind)
+    fault.start(levers.levers(), 0)
+    fault.end(levers.levers())
+    fault.start(levers.levers(), 1)
+    fault.stop(levers.levers())
+    _, ended, _, healed = levers.calls
+    assert ended == ("restart", "mine")
+    assert healed == ("restart", "mine", "called off")
 
 
 def test_the_disk() -> None:
