@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 GROUP: Final = "/g"
 ROLE: Final = "arn:aws:iam::123456789012:role/logs"
-WAIT_S: Final = 60.0
+WAIT_S: Final = 240.0
+
+pytestmark = pytest.mark.timeout(600)
 
 
 class CloudWatch:

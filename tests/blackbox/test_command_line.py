@@ -17,16 +17,19 @@ import psutil
 import pytest
 
 from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Part, clean_environment, forwarder, wait_until
-from tests.support.processes import family, is_gone, lock_files, locked_files, wait_gone
+from tests.support.parts import WAIT_S, Part, clean_environment, forwarder, wait_until
+from tests.support.processes import family, is_gone, wait_gone, wait_no_locks, wait_unlocked
 from tests.support.pseudo_terminal import TerminalPart
 from tests.support.writing import now_ms
 
 STREAM = "job/main/aaaa"
 
+ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"
+"""The alternate screen."""
+
 ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=WAIT_S,
         check=False,
     )
 
@@ -114,7 +117,7 @@ def test_a_group_that_there_is_not(moto: RawMoto, tmp_path: Path, command: str) 
     done = run(tmp_path, command, "/no/such/group", *aws(moto))
     assert done.returncode == 3
     assert "/no/such/group" in one_line(done)
-    assert lock_files(tmp_path) == []
+    wait_no_locks(tmp_path)
 
 
 @pytest.mark.parametrize("command", [["groups"], ["forward", "/jobs"], ["tail", "/jobs"]])
@@ -171,7 +174,7 @@ def test_without_a_target_there_is_a_choice(moto: RawMoto, group: str, tmp_path:
     with TerminalPart("tail", *aws(moto), state=tmp_path) as part:
         part.wait_for(group)
         part.press("\x03")
-        part.process.wait(90)
+        part.process.wait(WAIT_S)
     assert run(tmp_path, "tail").returncode == 2
 
 
@@ -187,7 +190,7 @@ def test_groups_and_executions_as_tables_and_json(
     rows = json.loads(run(tmp_path, "executions", group, "--json", *aws(moto)).stdout)
     assert [one["execution"] for one in rows] == ["aaaa"]
     assert "aaaa" in run(tmp_path, "executions", group, *aws(moto)).stdout
-    wait_until(lambda: lock_files(tmp_path) == [], "the end of their forwarders")
+    wait_no_locks(tmp_path)
 
 
 def test_a_group_s_lines_once_and_the_settings_that_chose_how(
@@ -237,7 +240,7 @@ def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> N
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=WAIT_S,
         check=True,
     )
     assert piped.stdout.count("\n") == 3
@@ -258,8 +261,8 @@ def test_a_tail_s_forwarder_ends_with_it(
         code = part.end(number)
     assert code == (-9 if number == signal.SIGKILL else 128 + number)
     wait_gone(everything)
-    assert locked_files(tmp_path) == []
-    assert lock_files(tmp_path) == []
+    wait_unlocked(tmp_path)
+    wait_no_locks(tmp_path)
 
 
 def test_two_tails_share_a_forwarder_that_ends_with_the_last(
@@ -280,7 +283,7 @@ def test_two_tails_share_a_forwarder_that_ends_with_the_last(
             assert not is_gone(everything[1])
             second.end(signal.SIGTERM)
         wait_gone(everything)
-    assert lock_files(tmp_path) == []
+    wait_no_locks(tmp_path)
 
 
 def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_path: Path) -> None:
@@ -294,7 +297,7 @@ def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_
         everything = family(part.process.pid)
         part.end(signal.SIGINT)
     wait_gone(everything)
-    assert lock_files(tmp_path) == []
+    wait_no_locks(tmp_path)
 
 
 @pytest.mark.parametrize("number", ENDINGS)
@@ -310,7 +313,7 @@ def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals)
         code = part.end(number)
     assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}.get(number, 0)
     wait_gone(everything)
-    assert locked_files(tmp_path) == []
+    wait_unlocked(tmp_path)
 
 
 @pytest.mark.parametrize("number", ENDINGS)
@@ -322,13 +325,17 @@ def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
         everything = family(part.process.pid)
         assert len(everything) == 4
         part.process.send_signal(number)
-        code = part.process.wait(60)
+        code = part.process.wait(WAIT_S)
         wait_gone(everything)
         if number != signal.SIGKILL:
             assert code == 128 + number
             assert part.attributes() == part.before
-            assert part.written.rindex("\x1b[?1049l") > part.written.rindex("\x1b[?1049h")
-    assert locked_files(tmp_path) == []
+            # What was written last is read by a thread, perhaps after the end of who wrote it.
+            wait_until(
+                lambda: part.written.rfind(LEFT) > part.written.rindex(ENTERED),
+                "the screen of before",
+            )
+    wait_unlocked(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["q", "\x03"])
@@ -337,11 +344,11 @@ def test_leaving_the_demo_by_key(tmp_path: Path, key: str) -> None:
         part.wait_for("COMPLETE")
         everything = family(part.process.pid)
         part.press(key)
-        assert part.process.wait(60) in {0, 130}
+        assert part.process.wait(WAIT_S) in {0, 130}
         wait_gone(everything)
         assert part.attributes() == part.before
-    assert locked_files(tmp_path) == []
-    assert lock_files(tmp_path) == []
+    wait_unlocked(tmp_path)
+    wait_no_locks(tmp_path)
 
 
 def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) -> None:
@@ -352,10 +359,10 @@ def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) 
         )
         everything = family(part.process.pid)
         part.process.send_signal(signal.SIGINT)
-        assert part.process.wait(60) == 130
+        assert part.process.wait(WAIT_S) == 130
         wait_gone(everything)
         assert part.attributes() == part.before
-    assert lock_files(tmp_path) == []
+    wait_no_locks(tmp_path)
 
 
 def test_connecting_late_misses_nothing(tmp_path: Path) -> None:
@@ -374,6 +381,6 @@ def test_connecting_late_misses_nothing(tmp_path: Path) -> None:
         wait_until(lambda: record.read_bytes().count(b"\n") > 250, "lines of the past")
         everything = family(process.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(WAIT_S) == 130
         wait_gone(everything)
     assert b"execution started" in record.read_bytes()

@@ -29,7 +29,7 @@ PATIENCE_S = 60.0
 SINCE_MS = 60 * 60_000
 TOKEN = "a-token-of-sixteen-and-more"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def conform(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
 

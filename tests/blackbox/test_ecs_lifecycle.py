@@ -15,7 +15,7 @@ from tests.support.moto_server import raw_moto
 from tests.support.parts import WAIT_S, Viewer, forwarder
 from tests.support.writing import Ledger, now_ms
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.support.writing import Ledger, now_ms
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
 RULE = "pattern:state=(?P<FAILED>failed)"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_who_connects_late_gets_one_or_many_from_their_first_line(
             [sys.executable, "-m", "gapless", "executions", url, "--json"],
             env=clean_environment(tmp_path, credentials=False),
             capture_output=True,
-            timeout=90,
+            timeout=WAIT_S,
             check=True,
         ).stdout
     rows = {one["execution"]: (one["status"], one["count"]) for one in json.loads(listed)}
@@ -90,7 +90,7 @@ def test_where_the_end_can_not_be_known_it_is_said(ledger: Ledger, tmp_path: Pat
     arguments = ("tail", ledger.group, "--execution", "aaaa", "--output", "raw")
     with Part(*arguments, *aws(ledger.moto), state=tmp_path) as part:
         part.out.wait_for(200, "lines")
-        [said] = part.err.so_far()
+        said = part.err.wait_for(1, "words about it")[0]
         assert part.end() != 0
     assert "set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s" in said
 

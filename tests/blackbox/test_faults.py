@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.parts import WAIT_S, Part, Viewer, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 GRACE_MS = 5_000
 

@@ -17,7 +17,7 @@ from tests.support.writing import CLEAN, Ledger, compare, events_of, now_ms
 GROUP = "/jobs/nightly"
 STREAM = "job/main/aaaa"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def readiness(url: str) -> tuple[int, str]:

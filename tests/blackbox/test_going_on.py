@@ -15,7 +15,7 @@ from tests.support.parts import forwarder, read_record, wait_until
 from tests.support.pseudo_terminal import TerminalPart
 from tests.support.writing import now_ms
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 GROUP, STREAM = "/jobs/going-on", "job/main/aaaa"
 

@@ -21,7 +21,7 @@ from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_m
 GROUP = "/jobs/live"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from tests.support.rude_client import (
     rude,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", autouse=True)

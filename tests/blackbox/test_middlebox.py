@@ -15,7 +15,7 @@ from tests.support.writing import CLEAN, Ledger, compare, events_of, now_ms
 GROUP = "/jobs/behind-a-middlebox"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_polling_brings_past_and_present_and_proves_them(tmp_path: Path) -> None:

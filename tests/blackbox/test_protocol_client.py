@@ -27,7 +27,7 @@ from tests.support.writing import Ledger, now_ms
 
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "other/cccc")
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(autouse=True)

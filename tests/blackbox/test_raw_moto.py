@@ -20,7 +20,7 @@ from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_m
 GROUP = "/jobs/nightly"
 STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 from simulator.scenarios import SCENARIOS
 from tests.support.parts import Part, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def run(state: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
     """The exit code, and the lines of stdout and stderr."""
     with Part("scenario", *arguments, state=state) as part:
-        code = part.process.wait(240)
+        code = part.process.wait(500)
         return code, part.out.wait_end(), part.err.wait_end()
 
 

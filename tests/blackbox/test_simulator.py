@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 SCRIPT: Final = ROOT / "tests" / "support" / "simulator_process.py"
 GROUP: Final = "/gapless/demo"
-WAIT_S: Final = 60.0
+WAIT_S: Final = 240.0
 SAYS: Final = "import signal, sys; print(sys.argv[1], flush=True); signal.pause()"
+
+pytestmark = pytest.mark.timeout(600)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

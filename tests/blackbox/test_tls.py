@@ -19,7 +19,7 @@ from tests.support.parts import Part, forwarder
 from tests.support.rude_client import WAIT_S, rude
 from tests.support.writing import Ledger, now_ms
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 TOKEN, STREAM = "a-secret-for-tls", "job/main/aaaa"
 EVENTS = 3_000

@@ -25,7 +25,7 @@ from tests.support.attacked import (
 )
 from tests.support.rude_client import WAIT_S, get, rude
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ A, B = STREAMS = ("job/main/aaaa", "job/main/bbbb")
 GROUP = "/jobs/verified"
 EVENTS = 12_000
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def verify(state: Path, moto: RawMoto, *arguments: str) -> subprocess.CompletedP
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
 

@@ -8,13 +8,14 @@ import re
 from pathlib import Path
 
 import psutil
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.parts import Part, wait_until
-from tests.support.processes import family, is_gone, lock_files, wait_gone
+from tests.support.parts import WAIT_S, Part, wait_until
+from tests.support.processes import command_of, family, wait_gone, wait_no_locks
 
-WAIT_S = 90
+pytestmark = pytest.mark.timeout(600)
 
 
 async def drawn(link: ClientConnection, text: bytes) -> None:
@@ -46,7 +47,7 @@ def address(demo: Part) -> str:
 
 def viewers(demo: Part) -> list[psutil.Process]:
     """The processes that draw for tabs."""
-    return [one for one in family(demo.process.pid) if not is_gone(one) and "tab" in one.cmdline()]
+    return [one for one in family(demo.process.pid) if "tab" in command_of(one)]
 
 
 async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_
         assert demo.process.wait(WAIT_S) == 143
     assert len(demo.err.so_far()) == 1
     assert demo.out.so_far() == []
-    assert lock_files(tmp_path) == []
+    wait_no_locks(tmp_path)
 
 
 async def test_a_command_that_is_killed_leaves_no_viewer(tmp_path: Path) -> None:

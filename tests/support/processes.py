@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.parts import wait_until
+from tests.support.parts import WAIT_S, wait_until
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -26,20 +26,29 @@ def is_gone(process: psutil.Process) -> bool:
         return True
 
 
-def wait_gone(processes: Iterable[psutil.Process], timeout_s: float = 60) -> None:
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that ends at this moment."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_gone(processes: Iterable[psutil.Process], timeout_s: float = WAIT_S) -> None:
     """Wait until all have ended; AssertionError names the orphans."""
     known = list(processes)
-    names = ", ".join(" ".join(one.cmdline()[2:5]) for one in known if not is_gone(one))
+    names = ", ".join(" ".join(command_of(one)[2:5]) for one in known)
     wait_until(lambda: all(map(is_gone, known)), f"the end of: {names}", timeout_s)
 
 
 def locked_files(state: Path) -> list[Path]:
     """Files below a directory that somebody still holds a lock on."""
     found = []
-    for path in state.rglob("*"):
-        if not path.is_file():
-            continue
-        descriptor = os.open(path, os.O_RDONLY)
+    for path in _files(state):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue  # no longer there
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,5 +61,21 @@ def locked_files(state: Path) -> list[Path]:
 def lock_files(state: Path) -> list[Path]:
     """Files below a directory that are locks or lifelines by their names or places."""
     names = (".lock", ".users", "held")
-    files = (path for path in state.rglob("*") if path.is_file())
+    files = _files(state)
     return [one for one in files if one.name.endswith(names) or one.parent.name == "lifelines"]
+
+
+def wait_unlocked(state: Path) -> None:
+    """Wait until no lock is held: a zombie's last thread may close its files a moment later."""
+    wait_until(lambda: locked_files(state) == [], "the last lock to be let go of")
+
+
+def wait_no_locks(state: Path) -> None:
+    """Wait until no lock file is left."""
+    wait_until(lambda: lock_files(state) == [], "the last lock file to be removed")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Regular files below a directory in which others make and remove files meanwhile."""
+    paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    return [path for path in paths if path.is_file()]
