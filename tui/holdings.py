@@ -266,6 +266,7 @@ class Holdings:
             own.count,
             digest_hex(own.digest),
             equal,
+            self.era,
         )
         self.counts.marks += 1
         self.counts.marks_unequal += not equal

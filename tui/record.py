@@ -3,7 +3,8 @@
 NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``connection``
 (each one that was taken up), ``gap`` (a range that compared unequal is one in the state
 ``unproved``), ``lost``, ``evicted``, ``outage`` (each disconnection), and ``status`` last. The
-screen and plain output write the same.
+screen and plain output write the same. Events and marks are ``confirmed`` if they are of the
+present epoch's chain: the seqs of those, and no others, can be compared.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def entries(engine: Engine) -> Iterator[dict[str, Any]]:
             "count": mark.count,
             "digest": mark.digest,
             "equal": mark.equal,
+            "confirmed": mark.era == engine.sessions[mark.target].holdings.era,
         }
     for target in status.targets:
         for one in target.connections:

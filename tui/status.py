@@ -105,6 +105,8 @@ class MarkStatus(msgspec.Struct, frozen=True):
     own_count: int
     own_digest: str
     equal: bool
+    era: int = 0
+    """Rebases of its target before it came."""
 
 
 class Outage(msgspec.Struct, frozen=True):

@@ -116,6 +116,29 @@ async def test_each_line_is_handed_on_once_though_it_comes_twice() -> None:
             assert outage.outcome == "rebased"
 
 
+async def test_marks_of_another_journal_are_told_apart_in_the_record(tmp_path: Path) -> None:
+    first, second, line = Told(), Told(), item(9, 2_000, 1)
+
+    async def cut(talk: Talk) -> None:
+        await talk.say(first.welcome(), first.backfill(DONE, done=True))
+        await talk.say(first.events(0, [line]), first.mark(SINCE, 3_000, 9))
+        talk.websocket.transport.abort()
+
+    again = says(
+        second.welcome("rebased", epoch="e9", after=7),
+        second.past(7, [item(5, 2_000, 1)]),
+        second.backfill(DONE, done=True),
+        second.mark(SINCE, 3_000, 7),
+    )
+    async with told_server(cut, again) as server, started(engine_of(server.url)) as engine:
+        await eventually(lambda: len(engine.marks) == 2)
+        write_record(tmp_path / "record", engine)
+    rows = [json.loads(line) for line in (tmp_path / "record").read_bytes().splitlines()]
+    marks = [(row["seq"], row["confirmed"]) for row in rows if row["type"] == "mark"]
+    events = [(row["seq"], row["confirmed"]) for row in rows if row["type"] == "event"]
+    assert (marks, events) == ([(9, False), (7, True)], [(5, True)])
+
+
 async def test_what_a_repair_does_not_bring_is_shown_unconfirmed() -> None:
     told, good = Told(), item(1, 2_000)
 
