@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from simulator.errors import SimulatorError
 
-READY_TIMEOUT_S: Final = 30.0
-"""How long a child may take until its ready line; a loaded machine takes a few seconds."""
+READY_TIMEOUT_S: Final = 120.0
+"""How long a child may take until its ready line; a second on an idle machine, far more on a busy one."""
 
 STOP_TIMEOUT_S: Final = 5.0
 """How long a child may take to end after SIGTERM, before SIGKILL."""

@@ -42,7 +42,7 @@ GROUP: Final = "/gapless/demo"
 LIVE_STREAM: Final = "gapless-demo"
 """The Kinesis stream that a subscription filter sends the log group's events to."""
 
-PAST_TIMEOUT_S: Final = 30.0
+PAST_TIMEOUT_S: Final = 120.0
 """How long it may take to write what the executions wrote before."""
 
 EXPLANATION_WITHIN_S: Final = 1.0

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,10 +103,10 @@ def until(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(f"waited in vain for {what}")
 
 
-@pytest.fixture(scope="module")
-def cloudwatch() -> Iterator[CloudWatch]:
+@contextmanager
+def stand_in(*options: str) -> Iterator[CloudWatch]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "simulator.cloudwatch", "--group", GROUP, "--live-stream", "live"],
+        [sys.executable, "-m", "simulator.cloudwatch", "--group", GROUP, *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -121,6 +122,13 @@ def cloudwatch() -> Iterator[CloudWatch]:
         process.terminate()
         process.wait(WAIT_S)
         process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def cloudwatch() -> Iterator[CloudWatch]:
+    """One without subscriptions: a log group can have two, and each test makes its own."""
+    with stand_in() as one:
+        yield one
 
 
 @pytest.mark.parametrize(
@@ -157,25 +165,21 @@ def test_boto3_sees_the_codes_of_aws(
     assert caught.value.response["Error"]["Message"]
 
 
-def test_the_log_group_can_have_a_live_stream_from_the_start(cloudwatch: CloudWatch) -> None:
-    (told,) = cloudwatch.logs.describe_subscription_filters(logGroupName=GROUP)[
-        "subscriptionFilters"
-    ]
-    described = cloudwatch.kinesis.describe_stream(StreamName="live")["StreamDescription"]
-    assert (told["filterName"], told["filterPattern"]) == ("live", "")
-    assert told["destinationArn"] == described["StreamARN"]
-    cloudwatch.put("a", "live")
-    until(
-        lambda: (
-            ["live"]
-            in [
-                [event["message"] for event in one["logEvents"]]
-                for one in cloudwatch.records("live")
+def test_the_log_group_can_have_a_live_stream_from_the_start() -> None:
+    with stand_in("--live-stream", "live") as one:
+        (told,) = one.logs.describe_subscription_filters(logGroupName=GROUP)["subscriptionFilters"]
+        described = one.kinesis.describe_stream(StreamName="live")["StreamDescription"]
+        assert (told["filterName"], told["filterPattern"]) == ("live", "")
+        assert told["destinationArn"] == described["StreamARN"]
+        one.put("a", "live")
+
+        def delivered() -> list[list[str]]:
+            return [
+                [event["message"] for event in record["logEvents"]]
+                for record in one.records("live")
             ]
-        ),
-        "the record",
-    )
-    cloudwatch.logs.delete_subscription_filter(logGroupName=GROUP, filterName="live")
+
+        until(lambda: ["live"] in delivered(), "the record")
 
 
 def test_paginators_of_boto3_read_everything_once(cloudwatch: CloudWatch) -> None:

@@ -140,7 +140,8 @@ def test_the_forwarder_killed_and_its_journal_lost(stack: Stack) -> None:
 def test_a_journal_rolled_back_while_the_clock_is_wrong(stack: Stack) -> None:
     before = stack.rebased()
     stack.inject("clock_jump", ahead_ms=30_000)
-    stack.inject("journal_rolled_back", back_ms=5_000, down_ms=100)
+    # Long enough that the copy lacks something of what the viewer has, however slow all is.
+    stack.inject("journal_rolled_back", back_ms=10_000, down_ms=100)
     stack.wait_rebased(before)
     stack.goes_on()
     stack.inject("clock_jump", ahead_ms=0, behind_ms=30_000)

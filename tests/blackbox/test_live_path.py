@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ def counted(part: Part, metric: str, outcome: str) -> float:
     return float(line.removeprefix(head))
 
 
+def is_counted(part: Part, outcome: str) -> bool:
+    return counted(part, "gapless_live_records_total", outcome) > 0
+
+
 def settle(viewer: Viewer, ledger: Ledger) -> None:
     through = max(timestamp for _, timestamp, _ in ledger.accepted)
     viewer.wait_shown(len(ledger.accepted))
@@ -96,6 +101,10 @@ def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
                 "rows after the split",
             )
             for outcome in ("malformed", "control", "foreign"):
+                # They may be in a shard that is read later than the others.
+                wait_until(
+                    partial(is_counted, part, outcome), f"a record that is {outcome} to be counted"
+                )
                 assert counted(part, "gapless_live_records_total", outcome) == 1
             load.stop()
             settle(viewer, ledger)

@@ -87,13 +87,7 @@ class Simulator:
     def silence(self) -> list[dict[str, Any]]:
         """Pause the workload; the ledger once nothing is added to it any more."""
         self.ask("POST", "/simulator/workload", {"running": False})
-        sizes = [-1, len(self.ledger())]
-
-        def is_still() -> bool:
-            sizes.append(len(self.ledger()))
-            return len(set(sizes[-5:])) == 1
-
-        until(is_still, "silence")
+        until(lambda: bool(self.ask("GET", "/simulator/workload")["idle"]), "silence")
         return self.ledger()
 
     def client(self) -> CloudWatchLogsClient:

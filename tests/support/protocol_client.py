@@ -18,7 +18,7 @@ import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 
 ACCEPTED_BYTES: Final = 8 * 1024 * 1024
-WAIT_S: Final = 60.0
+WAIT_S: Final = 240.0
 """The longest that anything is waited for; nothing is asserted of how long it took."""
 
 Position = tuple[int, int]
@@ -261,7 +261,7 @@ class Connection:
         """Take one message and hold it against the page."""
         heartbeat_s = self.welcome.get("heartbeat_ms", 0) / 1000
         # Two heartbeats missed is what the page closes at; the rest is for a slow machine.
-        async with asyncio.timeout(2 * heartbeat_s + 20):
+        async with asyncio.timeout(2 * heartbeat_s + WAIT_S):
             frame = await self.socket.recv()
         demand(isinstance(frame, str), "a binary frame")
         assert isinstance(frame, str)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 240.0
 """The longest that anything is waited for; nothing is asserted of how long it took."""
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
