@@ -19,7 +19,8 @@ from gapless.errors import EXIT_FAILURE, GaplessError
 from gapless.state import STATE_DIR_VARIABLE
 
 READY_WITHIN_S: Final = 120.0
-"""Longest that a part may take to become ready: moto's imports alone take seconds, far more on a busy machine."""
+"""Longest that a part may take to become ready: moto's imports alone take seconds, and far more
+on a busy machine."""
 
 END_WITHIN_S: Final = 10.0
 """Longest that SIGTERM may take before SIGKILL follows."""

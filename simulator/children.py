@@ -19,7 +19,7 @@ from typing import Any, Final
 from simulator.errors import SimulatorError
 
 READY_TIMEOUT_S: Final = 120.0
-"""How long a child may take until its ready line; a second on an idle machine, far more on a busy one."""
+"""How long a child may take until its ready line; seconds, and far more on a busy machine."""
 
 STOP_TIMEOUT_S: Final = 5.0
 """How long a child may take to end after SIGTERM, before SIGKILL."""
