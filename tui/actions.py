@@ -258,7 +258,13 @@ class Actions(ThemedApp):
 
     def action_help(self) -> None:
         """The keys."""
-        self.push_screen(HelpPanel(self._palette, controls=self._controls is not None))
+        panel = HelpPanel(self._palette, controls=self._controls is not None)
+        self.push_screen(panel, self._helped)
+
+    def _helped(self, action: str | None) -> None:
+        """A key of the list was clicked."""
+        if action is not None and action != "help":
+            self.call_later(self.run_action, action)
 
     def action_notices(self) -> None:
         """The next way to give notice, or none."""

@@ -29,7 +29,7 @@ class Key(msgspec.Struct, frozen=True):
     """One line of the help: an action, or a few that belong together."""
 
     shown: str
-    """The keys as a person writes them."""
+    """The keys as a person writes them, ``Shift+↓/↑`` for two with the same key held down."""
 
     help: str
     """What they do, in one line."""
@@ -38,6 +38,7 @@ class Key(msgspec.Struct, frozen=True):
     """The heading in the help."""
 
     acts: tuple[Act, ...]
+    """None where the keys belong to a panel, which has them only while it has the focus."""
 
     label: str = ""
     """The word in the footer, for the first action; empty keeps it out of there."""
@@ -55,6 +56,7 @@ class Key(msgspec.Struct, frozen=True):
 FOLLOW: Final = "Follow and move"
 FIND: Final = "Find"
 LOOK: Final = "Look closer"
+INSIDE: Final = "Inside a panel"
 NETWORK: Final = "Connection"
 PROGRAM: Final = "Program"
 
@@ -114,11 +116,11 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("Enter", "everything about the line under the cursor", LOOK,
         (Act("enter", "detail", "Detail"),), label="detail", footer=6,
         departs="less moves a line"),
-    Key("Tab", "into the open panel and back; in the detail f and x filter by a value", LOOK, ()),
+    Key("Tab", "into the open panel, and back", LOOK, ()),
     Key("s", "streams: lines of each, on and off, only this one", LOOK,
         (Act("s", "streams", "Streams"),), label="streams", footer=9,
-        departs="less saves a piped input; lnav moves to the next slow line"),
-    Key("h", "histogram: volume over time by level, gaps and backfills", LOOK,
+        departs="less saves what is piped in; lnav: next slow line"),
+    Key("h", "histogram: volume over time by level, gaps, backfills", LOOK,
         (Act("h", "histogram", "Histogram"),), label="histogram", footer=10,
         departs="less lists its keys; lnav has i"),
     Key("t", "time: UTC, local, before now, since the row above", LOOK,
@@ -129,18 +131,25 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("v", "select rows from here on, or none", LOOK, (Act("v", "select", "Select rows"),),
         label="select", footer=13,
         departs="less opens an editor"),
-    Key("J K Shift+↓ Shift+↑", "select, and move", LOOK,
+    Key("J K Shift+↓/↑", "select, and move", LOOK,
         (Act("J,shift+down", "extend('down')", "Select down"),
          Act("K,shift+up", "extend('up')", "Select up")),
         departs="less scrolls beyond the end; lnav marks lines"),
-    Key("Shift+PgDn Shift+PgUp", "select a screen", LOOK,
+    Key("Shift+PgDn/PgUp", "select a screen", LOOK,
         (Act("shift+pagedown", "extend('page_down')", "Select a page down"),
          Act("shift+pageup", "extend('page_up')", "Select a page up"))),
     Key("Y", "copy the selected lines (OSC 52)", LOOK,
         (Act("Y", "copy_selection", "Copy selection"),)),
-    Key("Ctrl+S", "save what is shown, or selected, as text or as FILE.ndjson", LOOK,
+    Key("Ctrl+S", "save what is shown, or selected: text, or FILE.ndjson", LOOK,
         (Act("ctrl+s", "save", "Save"),)),
     Key("y", "copy the line under the cursor (OSC 52)", LOOK, (Act("y", "copy", "Copy line"),)),
+    Key("f x", "detail: only lines with this value, only those without", INSIDE, ()),
+    Key("Space Enter a", "streams: on or off, only this one, all of them", INSIDE, ()),
+    Key("← → + -", "histogram: go along it and the log, more or less time", INSIDE, ()),
+    Key("Tab → ←", "open: mark one of several, its executions, back", INSIDE, ()),
+    Key("Enter 1…9 a…Z", "faults: switch; each has a key of its own", INSIDE, (),
+        controls=True),
+    Key("Tab", "faults: the scenarios, and back", INSIDE, (), controls=True),
     Key("p", "pull the cable to the forwarder, or plug it in", NETWORK,
         (Act("p", "cable", "Cable"),), label="cable", footer=2, controls=True,
         departs="less goes to a percentage"),
@@ -153,12 +162,12 @@ KEYS: Final[tuple[Key, ...]] = (
         (Act("c", "connection", "Connection panel"),), label="connection", footer=8),
     Key("r", "reconnect now, without waiting", NETWORK,
         (Act("r", "reconnect", "Reconnect"),), departs="less draws anew; here nothing needs it"),
-    Key("B", "notice of a gap, a new error, an end: none, bell, terminal", PROGRAM,
+    Key("B", "tell a gap, a new error, an end: no, bell, terminal", PROGRAM,
         (Act("B", "notices", "Notices"),)),
     Key("? F1", "this list", PROGRAM, (Act("question_mark,f1", "help", "Help"),),
         label="help", footer=0),
     Key("Ctrl+P", "every action by name", PROGRAM,
-        (Act("ctrl+p", "command_palette", "Commands"),)),
+        (Act("ctrl+p", "command_palette", "Commands"),), label="menu", footer=3),
     Key("Esc", "close a pane; then clear the search, then the filters", PROGRAM,
         (Act("escape", "close", "Close"),)),
     Key("q Ctrl+C", "quit", PROGRAM, (Act("q,ctrl+c", "leave", "Quit"),),

@@ -251,7 +251,8 @@ def wrap(
                 if text[taken] == " " and taken > at:
                     blank = 1  # the break takes its place
                 else:
-                    taken = text.rfind(" ", at, taken) + 1 or (taken if is_fresh else at)
+                    cuts = is_fresh or _word(text, at) > full  # it will be cut anyway
+                    taken = text.rfind(" ", at, taken) + 1 or (taken if cuts else at)
             if taken == at and not is_fresh:
                 rows.append(margin[:])
                 left = full
@@ -263,6 +264,12 @@ def wrap(
             if len(rows) > rows_max:
                 return [*rows[:rows_max], [("(cut: Enter shows more)"[:cells], CONTROL)]]
     return rows
+
+
+def _word(text: str, at: int) -> int:
+    """How long the word is that begins at a place."""
+    end = text.find(" ", at)
+    return (len(text) if end < 0 else end) - at
 
 
 def fit(text: str, cells: int) -> str:

@@ -211,4 +211,6 @@ def position(place: Place, *, ascii_only: bool = False) -> list[Chunk]:
         return [chunk(said, "badge.warn", 0, "app.freeze")]
     if place.following:
         return [chunk("following", "muted", 4)]
-    return [chunk(f" {new} ", "badge.accent" if place.new else "badge.quiet", 0, "app.follow")]
+    if not place.new:
+        return [chunk(f" {arrow} F follows ", "badge.quiet", 0, "app.follow")]
+    return [chunk(f" {new} ", "badge.accent", 0, "app.follow")]

@@ -16,6 +16,31 @@ OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
 
 _FIELD_CELLS: Final = 13
+_KEY_CELLS: Final = 17
+"""The longest of the keys, and two blanks."""
+
+_MOUSE: Final = (
+    ("click", "a line, stream, fault, value, column; a key of this list"),
+    ("click", "at the edge: a chip goes, a count or a badge leads on"),
+    ("double click", "a line: its detail; a value: only lines with it"),
+    ("right click", "a value of the detail: only lines without it"),
+    ("drag", "select lines; on the scroll bar: go there"),
+    ("wheel", "scroll; with Shift along long lines"),
+    ("Shift+drag", "the terminal's own selection, in most terminals"),
+)
+_GUTTER: Final = (
+    ("↑", "gutter.backfill", "fetched because the past was asked for"),
+    ("+", "gutter.repair", "found by a whole scan: the live path had missed it"),
+    ("~", "gutter.late", "came when its time had been proved complete already"),
+    ("?", "gutter.unconfirmed", "not yet sent again by a forwarder that started anew"),
+    ("◆", "accent", "has a bookmark"),
+)
+_BOTTOM: Final = (
+    ("COMPLETE", "ok", "count and digest equal the forwarder's, to that time"),
+    ("provisional", "warn", "shown, and newer than what is proved"),
+    ("unconfirmed", "warn", "shown, and not yet sent again by a new forwarder"),
+    ("missing", "bad", "known to exist, and not here"),
+)
 
 Text = list[list[Segment]]
 
@@ -45,10 +70,10 @@ def _target(target: TargetStatus, now_ms: int, zone: tzinfo) -> Text:
         field("marks", _marks(target)),
         *_mark(target.last_mark, zone),
         field("events", _events(target)),
-        field("cursor", f"seq {_count(target.after)} of {_count(target.head_seq)}"),
+        field("cursor", _cursor(target)),
         field("epoch", harmless(target.epoch or "not known yet")),
         field("connection", f"number {target.generation}, {target.malformed} unreadable"),
-        field("CloudWatch", _upstream(target)),
+        field("CloudWatch", _upstream(target, zone)),
     ]
     lines += [[], [("Missing", "strong")], *_missing(target, zone)]
     lines += [[], [("Disconnections", "strong")], *_outages(target.outages, now_ms, zone)]
@@ -81,15 +106,22 @@ def _events(target: TargetStatus) -> str:
     return f"{said}, {late} late, {repaired} repaired"
 
 
-def _upstream(target: TargetStatus) -> str:
-    if target.upstream is None:
-        return "not heard of yet"
-    lag = target.upstream_lag_ms
-    return target.upstream + ("" if lag is None else f", {figures.duration(lag)} behind")
+def _cursor(target: TargetStatus) -> str:
+    """How far the forwarder is was told by its last heartbeat; events may have come since."""
+    if target.after is None:
+        return "none yet"
+    head = max(target.after, target.head_seq or 0)
+    return f"seq {figures.number(target.after)} of {figures.number(head)}"
 
 
-def _count(value: int | None) -> str:
-    return "?" if value is None else figures.number(value)
+def _upstream(target: TargetStatus, zone: tzinfo) -> str:
+    """CloudWatch as the last heartbeat told; before the first, a mark is a whole answer of it."""
+    if target.upstream is not None:
+        lag = target.upstream_lag_ms
+        return target.upstream + ("" if lag is None else f", {figures.duration(lag)} behind")
+    if target.last_mark is not None:
+        return f"answered a whole scan at {figures.clock(target.last_mark.scanned_at_ms, zone)}"
+    return "the forwarder has not told yet"
 
 
 def _missing(target: TargetStatus, zone: tzinfo) -> Text:
@@ -143,36 +175,37 @@ def rule_report(rule: Rule, zone: tzinfo = UTC) -> Text:
 
 def help_report(*, controls: bool) -> Text:
     """The keys, what the signs mean, and where it departs from other viewers."""
-    lines: Text = []
+    return [line for line, _ in _help(controls=controls)]
+
+
+def help_actions(*, controls: bool) -> dict[int, str]:
+    """What a click on a line of the help does, by the line's number: what its first key does."""
+    lines = _help(controls=controls)
+    return {number: action for number, (_, action) in enumerate(lines) if action}
+
+
+def _help(*, controls: bool) -> list[tuple[list[Segment], str]]:
+    lines: list[tuple[list[Segment], str]] = []
     for heading, keys in sections(controls=controls).items():
-        lines.append([(heading, "strong")])
-        lines += [[(f"  {key.shown:<11}", "key"), (key.help, "text")] for key in keys]
-        lines.append([])
-    lines.append([("The column before the time", "strong")])
-    for sign, role, said in (
-        ("↑", "gutter.backfill", "fetched because the past was asked for"),
-        ("+", "gutter.repair", "found by a whole scan: the live path had missed it"),
-        ("~", "gutter.late", "came when its time had been proved complete already"),
-        ("?", "gutter.unconfirmed", "not yet sent again by a forwarder that started anew"),
-    ):
-        lines.append([(f"  {sign:<11}", role), (said, "text")])
-    lines += [
-        [],
-        [("The line at the bottom", "strong")],
-        [
-            ("  COMPLETE   ", "ok"),
-            ("count and digest equal the forwarder's, up to that time", "text"),
-        ],
-        [("  provisional", "warn"), (" shown, and newer than what is proved", "text")],
-        [("  missing    ", "bad"), ("known to exist, and not here", "text")],
-        [],
-        [("Other than in less and lnav", "strong")],
-    ]
+        lines.append(([(heading, "strong")], ""))
+        for key in keys:
+            action = key.acts[0].action if key.acts else ""
+            lines.append((_named(key.shown, key.help, "key"), action))
+        lines.append(([], ""))
+    texts: Text = [[("Mouse", "strong")], *(_named(*one, "accent") for one in _MOUSE), []]
+    texts.append([("The column before the time", "strong")])
+    texts += [_named(sign, said, role) for sign, role, said in _GUTTER]
+    texts += [[], [("The line at the bottom", "strong")]]
+    texts += [_named(word, said, role) for word, role, said in _BOTTOM]
+    texts += [[], [("Other than in less and lnav", "strong")]]
     for keys in sections(controls=controls).values():
-        lines += [
-            [(f"  {key.shown:<11}", "key"), (key.departs, "muted")] for key in keys if key.departs
-        ]
-    return lines
+        texts += [_named(key.shown, key.departs, "key", "muted") for key in keys if key.departs]
+    return [*lines, *((text, "") for text in texts)]
+
+
+def _named(name: str, said: str, role: str, said_role: str = "text") -> list[Segment]:
+    """A row of the help: what, and what it does or means."""
+    return [(f"  {name:<{_KEY_CELLS}}", role), (said, said_role)]
 
 
 def field(name: str, value: str, role: str = "text") -> list[Segment]:

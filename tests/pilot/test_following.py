@@ -39,6 +39,16 @@ async def test_scrolling_up_leaves_the_end_and_says_what_came() -> None:
         assert "↓ 128 new" in screen.lines[-2]
 
 
+async def test_nothing_new_is_no_count() -> None:
+    async with running(numbered(0, 100)) as screen:
+        await screen.press("k")
+        assert "new" not in screen.lines[-2]
+        at = screen.lines[-2].index("↓ F follows")
+        await screen.pilot.click("#status-bar", offset=(at, 0))
+        await screen.settle()
+        assert "following" in screen.lines[-2]
+
+
 @pytest.mark.parametrize("key", ["F", "G", "end"])
 async def test_back_to_the_end(key: str) -> None:
     async with running(numbered(0, 100)) as screen:

@@ -25,6 +25,37 @@ async def test_the_help_lists_the_keys_and_closes() -> None:
         assert "hold the screen still" not in screen.text
 
 
+async def test_every_row_of_the_help_fits_into_a_narrow_screen() -> None:
+    async with running(size=(80, 130), controls=FakeControls()) as screen:
+        await screen.press("question_mark")
+        for key in bindings.KEYS:
+            assert f"{key.shown:<17}{key.help} " in screen.line_with(f"{key.shown:<17}{key.help}")
+        assert "\u203a" not in screen.text, "nothing is cut"
+
+
+async def test_a_key_of_the_help_can_be_clicked() -> None:
+    async with running(engine_with("one"), size=WIDE) as screen:
+        await screen.press("f1")
+        y = next(y for y, line in enumerate(screen.lines) if "hold the screen still" in line)
+        await screen.pilot.click(offset=(40, y))
+        await screen.settle()
+        assert len(screen.app.screen_stack) == 1
+        assert screen.app.log_view.place.frozen
+        await screen.press("f1")
+        await screen.pilot.click(offset=(40, 1))
+        assert len(screen.app.screen_stack) == 2, "a heading does nothing"
+
+
+async def test_the_menu_of_all_actions_can_be_clicked() -> None:
+    async with running(engine_with("one"), controls=FakeControls()) as screen:
+        at = screen.lines[-1].index("^P menu")
+        await screen.pilot.click("#key-bar", offset=(at, 0))
+        await screen.press(*"wrap")
+        await screen.pilot.click(OptionList, offset=(4, 1))
+        await screen.settle()
+        assert screen.app.log_view._strips.look.wrapped
+
+
 @pytest.mark.parametrize("key", ["question_mark", "f1", "q", "escape"])
 async def test_ways_out_of_the_help(key: str) -> None:
     async with running() as screen:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen
 
 from tui.palette import Palette
-from tui.report import help_report
+from tui.report import help_actions, help_report
 from tui.widgets.pane import Pane
 
 
-class HelpPanel(ModalScreen[None]):
-    """A pane over the log; the log goes on behind it."""
+class HelpPanel(ModalScreen[str]):
+    """A pane over the log; the log goes on behind it. Its result: the action that was clicked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,question_mark,f1,q", "dismiss", "Close"),
@@ -31,12 +32,19 @@ class HelpPanel(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The pane."""
         pane = Pane(self._palette, id="help")
-        pane.border_subtitle = "arrows scroll; Esc closes"
+        pane.border_subtitle = "arrows scroll, a click on a key does it, Esc closes"
         yield pane
 
     def on_mount(self) -> None:
         """Fill the pane."""
         self.query_one(Pane).show("help", help_report(controls=self._controls), anew=True)
+
+    def on_click(self, event: events.Click) -> None:
+        """Do what the key does that was clicked: so every action is within the mouse's reach."""
+        pane = self.query_one(Pane)
+        action = help_actions(controls=self._controls).get(pane.line_at(event))
+        if action is not None:
+            self.dismiss(action)
 
     def action_by(self, lines: int) -> None:
         """Scroll."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.bindings import available
+from tui.bindings import Key, available
 from tui.chunks import Chunk
 from tui.palette import Palette
 from tui.widgets.bar import Bar
@@ -17,9 +17,14 @@ class KeyBar(Bar):
         keys = [key for key in available(controls=controls) if key.label]
         self._left = tuple(
             Chunk(
-                ((key.shown.split()[0], "key"), (f" {key.label}", "muted")),
+                ((_short(key), "key"), (f" {key.label}", "muted")),
                 key.footer,
                 f"app.{key.acts[0].action}",
             )
             for key in keys
         )
+
+
+def _short(key: Key) -> str:
+    """The first of its keys, as terminals write it."""
+    return key.shown.split()[0].replace("Ctrl+", "^")

@@ -130,15 +130,19 @@ class Pane(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """A value takes the cursor; twice: only this, with the other button: without."""
-        offset = event.get_content_offset(self)
-        row = -1 if offset is None else offset.y + self.scroll_offset.y
-        line = self._wrapped[row][0] if 0 <= row < len(self._wrapped) else -1
+        line = self.line_at(event)
         if line not in self._values:
             return
         self._at = line
         self.refresh()
         if self._choose is not None and (event.chain > 1 or event.button == 3):  # noqa: PLR2004 - the right one
             self._choose(self._values[line], event.button == 3)  # noqa: PLR2004
+
+    def line_at(self, event: events.MouseEvent) -> int:
+        """The number of the line under the mouse; -1 where there is none."""
+        offset = event.get_content_offset(self)
+        row = -1 if offset is None else offset.y + self.scroll_offset.y
+        return self._wrapped[row][0] if 0 <= row < len(self._wrapped) else -1
 
     def on_resize(self, event: events.Resize) -> None:
         """Break the lines at another width."""

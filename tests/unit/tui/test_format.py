@@ -73,6 +73,11 @@ def test_wrapping_between_words() -> None:
     assert [text_of(row) for row in rows] == ["one two", "  three"]
 
 
+def test_a_word_longer_than_any_row_begins_where_it_stands() -> None:
+    rows = fmt.wrap([("id ", "m"), ("4004003582", "m")], 7, words=True, indent=3)
+    assert [text_of(row) for row in rows] == ["id 4004", "   0035", "   82"]
+
+
 @given(PIECES, st.sampled_from(["a", "b+", "漢", "a.b", "x*"]))
 def test_highlighting_changes_roles_and_no_text(line: list[Segment], pattern: str) -> None:
     marked = fmt.highlight(line, re.compile(pattern))

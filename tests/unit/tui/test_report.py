@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
 from tests.support.fake_engine import EPOCH_MS, make_rule, status_of, target_status
 from tui import report
 from tui.bindings import KEYS
@@ -71,6 +76,25 @@ def test_everything_there_is_to_know_of_a_connection() -> None:
     assert text.index("12:01:00 live") < text.index("12:00:00 reconnecting")
 
 
+def connection(**changes: Any) -> str:  # noqa: ANN401 - any field
+    return text_of(report.connection_report(status_of((target_status(**changes),)), NOW))
+
+
+def test_a_cursor_is_never_beyond_the_head() -> None:
+    """Events have come since the heartbeat that told of the head."""
+    assert "seq 357 of 357" in connection(after=357, head_seq=353)
+    assert "seq 0 of 353" in connection(after=0, head_seq=353)
+    assert "none yet" in connection(after=None, head_seq=None)
+
+
+def test_cloudwatch_is_heard_of_by_a_mark_too() -> None:
+    """Before the first heartbeat, and where the viewer polls over HTTP, there is none to tell."""
+    mark = MarkStatus(0, EPOCH_MS, EPOCH_MS, NOW, 9, 9, "aa" * 8, 9, "aa" * 8, equal=True)
+    assert "ok, 0.8 s behind" in connection(last_mark=mark)
+    assert "answered a whole scan at 12:01:00" in connection(last_mark=mark, upstream=None)
+    assert "has not told yet" in connection(upstream=None)
+
+
 def test_each_target_is_reported() -> None:
     targets = (target_status(name="one"), target_status(target=1, name="two"))
     text = text_of(report.connection_report(status_of(targets), NOW))
@@ -83,6 +107,31 @@ def test_the_detail_of_a_rule() -> None:
     text = text_of(report.rule_report(rule))
     assert "still" in text
     assert "no answer" in text
+
+
+HELP_CELLS = 80 - 2 - 2 - 1
+"""Of a narrow screen, less border, padding and scroll bar."""
+
+
+@pytest.mark.parametrize("controls", [False, True])
+def test_the_help_fits_with_a_gap_after_each_key(controls: bool) -> None:  # noqa: FBT001 - a parameter
+    lines = report.help_report(controls=controls)
+    named = [line for line in lines if len(line) > 1]
+    assert len(named) > 60
+    for (name, _), (said, _) in named:
+        assert name.endswith("  "), name
+        assert not said.startswith(" "), said
+        assert cell_len(name + said) <= HELP_CELLS, said
+
+
+def test_a_line_of_the_help_does_what_its_first_key_does() -> None:
+    lines = report.help_report(controls=True)
+    actions = report.help_actions(controls=True)
+    said = [("".join(text for text, _ in lines[at]).split(), one) for at, one in actions.items()]
+    assert len(said) == sum(bool(key.acts) for key in KEYS)
+    for key in KEYS:
+        if key.acts:
+            assert (f"{key.shown} {key.help}".split(), key.acts[0].action) in said
 
 
 def test_the_help_lists_every_key() -> None:
