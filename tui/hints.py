@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import compress, pairwise
+from itertools import compress
 from operator import or_
 from typing import Final, NamedTuple
+
+from tui.texts import Texts, byte_by_byte
 
 TEXTS_MAX: Final = 16
 """Texts of which one must be there; the block is gone over for each."""
@@ -30,6 +31,9 @@ _FEW: Final = 32
 
 _DENSE: Final = 4
 """One message in so many is that."""
+
+_PROBED: Final = 16
+"""Messages that are asked whether most have a text as it is: then upper case is no matter."""
 
 
 class Hint(NamedTuple):
@@ -56,70 +60,76 @@ def hint_of(pattern: re.Pattern[str]) -> Hint:
     return Hint(pattern, tuple(dict.fromkeys(texts)), not reader.is_more)
 
 
-def matching(hint: Hint, text: bytes, ends: Sequence[int]) -> bytes:
+def matching(hint: Hint, texts: Texts) -> bytes:
     """Which messages a pattern is found in.
 
     Args:
         hint: of the pattern.
-        text: the messages, one behind the other; lone surrogates in their three-byte form.
-        ends: where each one ends.
+        texts: the messages.
 
     Returns:
         A byte for each message: 1 where it matches, else 0.
 
     """
-    search, ignores_case = hint.pattern.search, hint.pattern.flags & re.IGNORECASE
-    if not hint.texts or (ignores_case and _has_other_forms(text)):
-        return bytes([search(message) is not None for message in messages(text, ends)])
-    needles = [one.encode("utf-8", "surrogatepass") for one in hint.texts]
-    searched = text
-    if ignores_case:
-        searched, needles = text.lower(), [needle.lower() for needle in needles]
-    flags = bytearray(len(ends))
-    for needle in needles:
-        _spot(needle, searched, ends, flags)
+    search, ignores_case = hint.pattern.search, bool(hint.pattern.flags & re.IGNORECASE)
+    if not hint.texts or (ignores_case and _has_other_forms(texts)):
+        return bytes([search(message) is not None for message in texts.all()])
+    flags = _having(hint.texts, texts, ignores_case=ignores_case)
     if hint.is_all:
         return bytes(flags)
     if flags.count(1) * _DENSE > len(flags):
-        pairs = zip(flags, messages(text, ends), strict=True)
+        pairs = zip(flags, texts.all(), strict=True)
         return bytes([flag and search(message) is not None for flag, message in pairs])
     for line in list(compress(range(len(flags)), flags)):
-        message = text[ends[line - 1] if line else 0 : ends[line]]
-        flags[line] = search(message.decode("utf-8", "surrogatepass")) is not None
+        flags[line] = search(texts.one(line)) is not None
     return bytes(flags)
 
 
-def messages(text: bytes, ends: Sequence[int]) -> list[str]:
-    """The messages of a text, one by one."""
-    spans = pairwise([0, *ends])
-    if text.isascii():
-        whole = text.decode("ascii")
-        return [whole[begin:end] for begin, end in spans]
-    return [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in spans]
+def _has_other_forms(texts: Texts) -> bool:
+    return not texts.is_ascii and any(form in texts.data for form in _OTHER_FORMS)
 
 
-def _has_other_forms(text: bytes) -> bool:
-    return not text.isascii() and any(form in text for form in _OTHER_FORMS)
+def _having(wanted: tuple[str, ...], texts: Texts, *, ignores_case: bool) -> bytearray:
+    """A flag for each message: whether it has one of some texts in it."""
+    data = texts.data
+    needles = [one.encode("utf-8", "surrogatepass") for one in wanted]
+    if ignores_case:
+        needles = [needle.lower() for needle in needles]
+        if len(needles) == 1 and _is_in_most(needles[0], texts):
+            return bytearray(_in_each_case(needles[0], data))
+        data = data.lower()
+    flags = bytearray(len(texts.ends))
+    for needle in needles:
+        _spot(needle, data, texts, flags)
+    return flags
 
 
-def _spot(needle: bytes, text: bytes, ends: Sequence[int], flags: bytearray) -> None:
+def _is_in_most(needle: bytes, texts: Texts) -> bool:
+    """A guess from the first few messages."""
+    first = texts.ends[:_PROBED]
+    return bool(first) and texts.data.count(needle, 0, first[-1]) * 2 > len(first)
+
+
+def _in_each_case(needle: bytes, data: bytes) -> list[bool]:
+    """Whether each message has an ASCII text in it, in whichever case; most have it as it is."""
+    text = needle.decode("ascii")
+    return [text in one or text in one.lower() for one in byte_by_byte(data)]
+
+
+def _spot(needle: bytes, data: bytes, texts: Texts, flags: bytearray) -> None:
     """Set the flag of each message that has a text in it."""
-    size, hits, line = len(needle), 0, 0
-    at = text.find(needle)
+    ends, hits, line = texts.ends, 0, 0
+    at = data.find(needle)
     while at >= 0:
         line = bisect_right(ends, at, line)
-        end = ends[line]
-        if at + size > end:  # from one message into the next
-            at = text.find(needle, at + 1)
-            continue
         flags[line] = 1
         hits += 1
         if hits > _FEW and hits * _DENSE > line:
-            rest = pairwise(ends[line:])
-            found = bytes([needle in text[begin:close] for begin, close in rest])
+            text, rest = needle.decode("latin-1"), byte_by_byte(data[ends[line] :])
+            found = [text in one for one in rest]
             flags[line + 1 :] = bytes(map(or_, flags[line + 1 :], found))
             return
-        at = text.find(needle, end)
+        at = data.find(needle, ends[line])
 
 
 class _UnknownError(Exception):

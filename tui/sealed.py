@@ -6,7 +6,6 @@ A line of 130 characters takes about 190 bytes packed and 80 compressed, where t
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
@@ -14,10 +13,12 @@ from typing import Final, cast, get_args
 
 import msgspec
 
-from tui.hints import Hint, matching, messages
+from tui.hints import Hint, matching
 from tui.levels import LEVELS, level_of
 from tui.packing import Keys
 from tui.rows import Line, Row, Rule
+from tui.squeezing import squeezed, unsqueezed
+from tui.texts import Texts
 from wire.messages import Origin
 
 THAWED_MAX: Final = 16
@@ -33,15 +34,12 @@ _LEVEL_AT: Final = {level: at for at, level in enumerate(_LEVELS)}
 _NEVER: Final = -1
 """In the place of an ingestion time that is not known."""
 
-_LEVEL: Final = 1
-"""Of zlib: the next ones cost half as much again and save a twentieth."""
-
 
 class Columns(msgspec.Struct, gc=False):
     """Fields of the lines, each in a column; a rule leaves its place empty."""
 
     text: bytes
-    """The messages, one behind the other; lone surrogates in their three-byte form."""
+    """The messages, as ``Texts`` has them."""
     seqs: array[int]
     ingested: array[int]
     eras: array[int]
@@ -59,6 +57,7 @@ class Sealed:
     __slots__ = (
         "_columns",
         "_ends",
+        "_is_ascii",
         "_late",
         "_levels",
         "_rules",
@@ -80,10 +79,11 @@ class Sealed:
         numbers = {name: number for number, name in enumerate(self.names)}
         self.streams = array("H", map(numbers.__getitem__, streams))
         """The stream of each line, as an index of ``names``."""
-        text, sizes = _packed([row.message for row in lines])
-        self._ends = array("I", accumulate(sizes))
+        texts = Texts.of([row.message for row in lines])
+        self._ends = array("I", texts.ends)
+        self._is_ascii = texts.is_ascii
         self._columns: Columns | None = Columns(
-            text,
+            texts.data,
             array("Q", [row.seq for row in lines]),
             array(
                 "q",
@@ -122,8 +122,8 @@ class Sealed:
                 columns.digits,
             )
             self._zipped = (
-                zlib.compress(columns.text, _LEVEL),
-                zlib.compress(b"".join(parts), _LEVEL),
+                squeezed(columns.text),
+                squeezed(b"".join(parts)),
             )
         self._columns = None
 
@@ -131,24 +131,27 @@ class Sealed:
         """The columns, unpacked for as long as ``freeze`` is not called again."""
         if self._columns is None:
             assert self._zipped is not None, "either form is there"
-            text, others = map(zlib.decompress, self._zipped)
+            text, others = map(unsqueezed, self._zipped)
             self._columns = _unpacked(text, others, len(self))
         return self._columns
 
-    def text(self) -> bytes:
-        """The messages, one behind the other; it is not kept where it was compressed."""
+    def texts(self) -> Texts:
+        """The messages, an empty one for a rule; they are not kept where they were compressed."""
         if self._columns is not None:
-            return self._columns.text
+            return self._texts(self._columns)
         assert self._zipped is not None, "either form is there"
-        return zlib.decompress(self._zipped[0])
+        return Texts(unsqueezed(self._zipped[0]), self._ends, self._is_ascii)
+
+    def _texts(self, columns: Columns) -> Texts:
+        return Texts(columns.text, self._ends, self._is_ascii)
 
     def messages(self) -> list[str]:
-        """The messages; an empty one in the place of a rule."""
-        return messages(self.text(), self._ends)
+        """The messages, one by one."""
+        return self.texts().all()
 
     def matching(self, hint: Hint) -> bytes:
         """Which lines match a pattern: a byte for each row, 1 or 0; that of a rule says nothing."""
-        return matching(hint, self.text(), self._ends)
+        return matching(hint, self.texts())
 
     def of_streams(self, shows: Callable[[str], bool]) -> bytes:
         """Which lines are of streams that are shown: a byte for each row, 1 or 0."""
@@ -176,14 +179,13 @@ class Sealed:
         if rule is not None:
             return rule
         columns = self.columns()
-        begin = self._ends[at - 1] if at else 0
         ingested = columns.ingested[at]
         return Line(
             self.keys[at],
             columns.seqs[at],
             None if ingested == _NEVER else ingested,
             self.names[self.streams[at]],
-            _text(columns.text[begin : self._ends[at]]),
+            self._texts(columns).one(at),
             _ORIGINS[columns.origins[at]],
             self._late.get(at, 0),
             columns.eras[at],
@@ -266,19 +268,6 @@ def _without_rules(rows: Sequence[Row]) -> list[Line]:
     return [
         Line(row.key, 0, None, "", "", "live") if isinstance(row, Rule) else row for row in rows
     ]
-
-
-def _packed(messages: list[str]) -> tuple[bytes, list[int]]:
-    """Messages as one text, and the bytes that each takes in it."""
-    joined = "".join(messages)
-    if joined.isascii():
-        return joined.encode("ascii"), list(map(len, messages))
-    parts = [message.encode("utf-8", "surrogatepass") for message in messages]
-    return b"".join(parts), list(map(len, parts))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")
 
 
 def _steps(values: Sequence[int]) -> list[int]:

@@ -130,7 +130,9 @@ class Store:
 
         """
         found: list[Stretch] = []
-        at = min(bisect_left(self._lasts, key), len(self._blocks) - 1)
+        at = bisect_left(self._lasts, key)
+        if at == len(self._blocks) or self._blocks[at].first >= key:
+            at -= 1  # what a call before this one ended with
         while at >= 0 and rows > 0:
             block = self._blocks[at]
             sealed = block.sealed

@@ -3,21 +3,19 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from itertools import accumulate
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tui.hints import Hint, hint_of, matching, messages
+from tui.hints import Hint, hint_of, matching
+from tui.texts import Texts
 
 
 def searched(pattern: re.Pattern[str], texts: list[str], hint: Hint) -> list[str]:
-    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends = list(accumulate(map(len, parts)))
-    assert messages(b"".join(parts), ends) == texts
-    flags = matching(hint, b"".join(parts), ends)
-    assert flags == matching(Hint(pattern), b"".join(parts), ends)
+    packed = Texts.of(texts)
+    flags = matching(hint, packed)
+    assert flags == matching(Hint(pattern), packed)
     return [text for text, flag in zip(texts, flags, strict=True) if flag]
 
 
@@ -101,10 +99,12 @@ def test_a_hint_changes_nothing_but_the_time_it_takes(
 
 
 @pytest.mark.parametrize("share", [1, 3, 50])
-def test_matches_that_are_many_or_few(share: int) -> None:
-    texts = [f"n={number}" + " hit" * (number % share == 0) for number in range(1_000)]
+@pytest.mark.parametrize("flags", [re.NOFLAG, re.IGNORECASE])
+@pytest.mark.parametrize("other", ["", " Hit", " É", " \ud800hi", " hÍt", " H\u0130T"])
+def test_matches_that_are_many_or_few(share: int, flags: re.RegexFlag, other: str) -> None:
+    texts = [f"n={number}" + (" hit" if number % share == 0 else other) for number in range(1_000)]
     for written in ("hit", "h.t|hit", "hit|n=77 "):
-        pattern = re.compile(written)
+        pattern = re.compile(written, flags)
         expected = [text for text in texts if pattern.search(text)]
         assert searched(pattern, texts, hint_of(pattern)) == expected
         assert len(expected) >= 1_000 // share

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
 from tui.filters import Filters
 from tui.rows import Change, Line, Row
+from tui.sealed import Sealed
 from tui.timeline import Timeline
 from tui.values import Value
 from tui.view import Both, BulkTest, Matching, Sieve, View, hunt
@@ -79,6 +80,17 @@ def test_the_newest_rows_are_there_at_once() -> None:
         pass
     assert list(view.sieve.keys) == expected(timeline)
     assert view.lines == len(view)
+
+
+def test_what_is_packed_is_filtered_as_it_is() -> None:
+    with patch("tui.store.CHUNK_ROWS", 64), patch("tui.store.OPEN_MAX", 2):
+        timeline = filled(4_000)
+    sieve = Sieve(timeline, Matching(re.compile("7")), rules=True)
+    wanted = expected(timeline)
+    with patch.object(Sealed, "rows", side_effect=AssertionError("unpacked")):
+        while sieve.step(64):
+            pass
+    assert list(sieve.keys) == wanted
 
 
 def test_rules_pass_any_filter() -> None:
