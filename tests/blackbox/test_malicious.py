@@ -6,7 +6,8 @@ import asyncio
 import json
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from itertools import count, islice
 from typing import Final
 
 import pytest
@@ -43,7 +44,7 @@ pytestmark = pytest.mark.timeout(600)
 def descriptors() -> Iterator[None]:
     """Enough file descriptors for thousands of connections; many systems begin with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < 8_192 else max(soft, 8_192), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16_384)), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -286,10 +287,13 @@ async def test_floods_are_cut_off(target: Target, honest: Honest, data: bytes) -
 
 async def test_one_address_gets_no_more_than_its_share(target: Target, honest: Honest) -> None:
     async with AsyncExitStack() as stack:
-        for _ in range(PER_ADDRESS):
-            await stack.enter_async_context(rude(target.port, "127.0.0.3"))
-        status, headers, body = await get(target.port, "/v1/groups", source="127.0.0.3")
-        assert (status, headers["retry-after"]) == (429, "5")
+        status, headers, body = 0, dict[str, str](), b""
+        while status != 429:
+            # On a slow machine the first ones are given up again, as they say nothing.
+            for _ in range(PER_ADDRESS):
+                await stack.enter_async_context(rude(target.port, "127.0.0.3"))
+            status, headers, body = await get(target.port, "/v1/groups", source="127.0.0.3")
+        assert headers["retry-after"] == "5"
         assert "this address" in json.loads(body)["error"]
         assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
         await honest.is_served()
@@ -297,27 +301,37 @@ async def test_one_address_gets_no_more_than_its_share(target: Target, honest: H
 
 async def test_thousands_of_connections(target: Target, honest: Honest) -> None:
     async with AsyncExitStack() as stack:
-        for number in range(3_000):
-            source = f"127.0.1.{1 + number % 200}"
-            try:
-                await stack.enter_async_context(rude(target.port, source))
-            except ConnectionError:
-                continue
-        await target_is_full(target)
-        status, headers, body = await get(target.port, "/v1/groups", auth(TOKEN))
+        numbers = count()
+        refusal = None
+        while refusal is None:
+            for number in islice(numbers, 3_000):
+                source = f"127.0.1.{1 + number % 200}"
+                with suppress(ConnectionError):
+                    await stack.enter_async_context(rude(target.port, source))
+            # It may not have accepted all of them yet; and it gives up who says nothing for long,
+            # so that on a slow machine more may be needed.
+            refusal = await refused_where_full(target)
+        status, headers, body = refusal
         if status:
-            assert (status, headers["retry-after"]) == (503, "5")
+            assert headers["retry-after"] == "5"
             assert "connections are open" in json.loads(body)["error"]
         await honest.gets_what_is_written()
         assert target.process.memory_info().rss - target.rss < GROWTH_MAX
 
 
-async def target_is_full(target: Target) -> None:
-    sockets = target.process.net_connections("tcp")
-    assert len([one for one in sockets if one.status == "ESTABLISHED"]) >= SOCKETS_MAX
+async def refused_where_full(target: Target) -> tuple[int, dict[str, str], bytes] | None:
+    """What one more is told, or that it is not heard (0); None where it is not refused."""
+    for _ in range(20):
+        sockets = target.process.net_connections("tcp")
+        if len([one for one in sockets if one.status == "ESTABLISHED"]) >= SOCKETS_MAX:
+            answer = await get(target.port, "/v1/groups", auth(TOKEN))
+            return answer if answer[0] in (0, 503) else None
+        await asyncio.sleep(0.1)
+    return None
 
 
 async def test_viewers_are_bounded(target: Target, honest: Honest) -> None:
+    before = (await target.metrics())['gapless_refused_total{reason="viewers"}']
     async with AsyncExitStack() as stack:
         for number in range(VIEWERS_MAX - 1):
             await upgraded(await stack.enter_async_context(rude(target.port, f"127.0.2.{number}")))
@@ -326,6 +340,6 @@ async def test_viewers_are_bounded(target: Target, honest: Honest) -> None:
         assert refused.value.response.status_code == 503
         assert refused.value.response.headers["Retry-After"] == "5"
         assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
-    await target.until('gapless_refused_total{reason="viewers"}', lambda now: now == 1)
+    await target.until('gapless_refused_total{reason="viewers"}', lambda now: now == before + 1)
     await target.until(f'gapless_viewers{{group="{GROUP}"}}', lambda now: now == 1)
     assert honest.connection.state.name == "OPEN"

