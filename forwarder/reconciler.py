@@ -19,6 +19,9 @@ drain     2.5 s               an execution's end         while one waits to end
 
 .. [#] At most 14 days back, once this process has proved what is older.
 
+Throttling makes the intervals longer (``pressure``): twice at most of ``live`` and ``recent``,
+sixteen times of the others, of ``drain`` not at all.
+
 Intervals are told by a clock that is never set (``timer_ms``), ranges by the wall clock.
 """
 
@@ -286,6 +289,8 @@ class Schedule:
         pressure, timer_ms = self._pressure, self._timer_ms
         if name == "live":
             return tier.next_ms(pressure.stretch_polls(timer_ms))
+        if name == "recent":
+            return tier.next_ms(pressure.stretch_nearest(timer_ms))
         # An end that is waited for is somebody's present.
         stretch = 1 if name == "drain" else pressure.stretch_scans(timer_ms)
         return tier.next_ms(stretch)

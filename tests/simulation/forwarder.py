@@ -253,6 +253,10 @@ class Forwarder:
             self._finish(task, now)
         self.hub.progress()
 
+    def throttled(self, now: int) -> None:
+        """A page was refused; it is asked for again."""
+        self.schedule.throttled(now)
+
     def _finish(self, task: ScanTask, now: int) -> None:
         self.tasks.remove(task)
         record = task.record

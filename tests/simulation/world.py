@@ -26,6 +26,9 @@ CHAOS_STEPS = 110
 HEAL_MS = 300_000
 """Bodies that retention took come back one by one where a viewer takes two events at a time."""
 
+THROTTLE = 0.5
+"""How many of the calls are refused while CloudWatch throttles."""
+
 
 class World:
     """A run in progress."""
@@ -51,6 +54,7 @@ class World:
         self.forwarder: Forwarder | None = self._start()
         self.down_until = 0
         self.blocked_until = 0
+        self.throttled_until = 0
         self.copies: list[MemoryJournal] = []
         self.is_healing = False
         self.viewers = [self._new_viewer(number) for number in range(plan.viewers)]
@@ -153,11 +157,7 @@ class World:
                 return
             forwarder = self.forwarder = self._start()
         forwarder.begin_due(self.now)
-        for task in list(forwarder.tasks):
-            # A page in a step of chaos at most; healed, a scan is quick.
-            for _ in range(50 if self.is_healing else random.random() < 0.6):
-                if task in forwarder.tasks:
-                    forwarder.page(task, self.now, self.plan.page_events)
+        self._scan(forwarder)
         forwarder.ask_after_streams()
         if random.random() < 0.1 or self.is_healing:
             forwarder.retain(self.now)
@@ -170,6 +170,18 @@ class World:
                 forwarder.disconnect(link.number)
             else:
                 forwarder.send(connection, self.now, frames)
+
+    def _scan(self, forwarder: Forwarder) -> None:
+        random = self.random
+        for task in list(forwarder.tasks):
+            # A page in a step of chaos at most; healed, a scan is quick.
+            for _ in range(50 if self.is_healing else random.random() < 0.6):
+                if task not in forwarder.tasks:
+                    continue
+                if self.now < self.throttled_until and random.random() < THROTTLE:
+                    forwarder.throttled(self.now)
+                else:
+                    forwarder.page(task, self.now, self.plan.page_events)
 
     def _view(self, viewer: Viewer) -> None:
         random = self.random
@@ -223,6 +235,7 @@ class World:
         """Nothing goes wrong any more; what was written last becomes visible in time."""
         self.is_healing = True
         self.toxics = Toxics()
+        self.throttled_until = 0
         for one in self.cloudwatch.stored:
             one.hidden = [(a, min(b, self.now)) for a, b in one.hidden if a <= self.now]
         for stream in self.live_streams:

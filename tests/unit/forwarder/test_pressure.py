@@ -22,6 +22,7 @@ def test_each_trouble_raises_it_by_one_up_to_its_bound() -> None:
     now = 20 * RAISE_MS
     assert pressure.level(now) == LEVEL_MAX
     assert (pressure.stretch_scans(now), pressure.stretch_polls(now)) == (16, 2)
+    assert pressure.stretch_nearest(now) == 2
 
 
 def test_it_falls_by_one_at_a_time_while_there_is_none() -> None:

@@ -298,12 +298,12 @@ def test_scans_give_way_to_throttling_first_and_polls_last() -> None:
         throttled.throttled(now_ms)
         _run(throttled, now_ms)
     assert throttled.pressure == 4
-    ran: dict[TierName, int] = {"live": 0, "recent": 0}
-    for now_ms in range(NOW_MS + 60_500, NOW_MS + 360_001, 500):
+    ran: dict[TierName, int] = {"live": 0, "recent": 0, "near": 0}
+    for now_ms in range(NOW_MS + 60_500, NOW_MS + 1_020_001, 500):
         throttled.throttled(now_ms)
         for tier in _run(throttled, now_ms):
             ran[tier] += 1
-    assert ran == {"live": 150, "recent": 2}
+    assert ran == {"live": 480, "recent": 48, "near": 1}
 
 
 def test_without_throttling_scans_come_as_often_again() -> None:
