@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tui.controls import Story
-
-PREFIX: Final = "scenario "
-"""What a scenario's name begins with among the switches."""
+from tui.controls import SCENARIO, Story
 
 _WRONG: Final = (
     "lost",
@@ -24,12 +21,12 @@ _ENDS: Final = {"done": "over", "stopped": "stopped", "failed": "failed"}
 
 def name_of(scenario: Mapping[str, Any]) -> str:
     """The switch of a scenario."""
-    return f"{PREFIX}{scenario.get('name')}"
+    return f"{SCENARIO}{scenario.get('name')}"
 
 
 def scenario_of(switch: str) -> str | None:
     """The scenario of a switch; None where it is a fault's."""
-    return switch.removeprefix(PREFIX) if switch.startswith(PREFIX) else None
+    return switch.removeprefix(SCENARIO) if switch.startswith(SCENARIO) else None
 
 
 def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:

@@ -11,6 +11,9 @@ from typing import Final, NamedTuple, Protocol
 CABLE: Final = "disconnect"
 """The fault that ``p`` switches: the cable between viewer and forwarder."""
 
+SCENARIO: Final = "scenario "
+"""What the name of a switch begins with that plays a scenario."""
+
 TITLES: Final = {
     "disconnect": "pull the cable between viewer and forwarder",
     "visibility_delay": "CloudWatch shows events seconds after it took them",

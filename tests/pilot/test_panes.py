@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 from textual.widgets import OptionList
 
+from simulator.faults import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui import bindings
 from tui.controls import ControlsError, Story
+from tui.widgets.fault_panel import SWITCHES
 
 
 def engine_with(*messages: str) -> FakeEngine:
@@ -238,20 +240,88 @@ async def test_the_fault_panel_shows_what_others_switch() -> None:
             await screen.pilot.pause(0.01)
 
 
-async def test_every_fault_can_be_reached_by_arrows() -> None:
-    class Many(FakeControls):
-        @property
-        def names(self) -> tuple[str, ...]:
-            return ("disconnect", *(f"fault_{number}" for number in range(40)))
+class ManyControls(FakeControls):
+    """As many switches as the real simulator has, and more."""
 
-    controls = Many()
+    @property
+    def names(self) -> tuple[str, ...]:
+        faults = (f"fault_{number}" for number in range(1, 60))
+        return ("disconnect", *faults, "scenario storm", "scenario chaos")
+
+
+def on(controls: FakeControls) -> list[str]:
+    return [name for name, is_on in controls.states.items() if is_on]
+
+
+async def test_every_fault_can_be_reached_by_arrows() -> None:
+    controls = ManyControls()
     async with running(controls=controls) as screen:
-        await screen.press("f2", *["down"] * 50, "enter")
-        assert [name for name, is_on in controls.states.items() if is_on] == ["fault_39"]
-        assert "ON" in screen.line_with("> ")
-        assert "The simulator's words on fault_39." in screen.line_with("> ")
-        await screen.press(*["k"] * 60, "space")
-        assert controls.states["disconnect"]
+        await screen.press("f2", *["down"] * 70, "enter")
+        assert on(controls) == ["fault_59"]
+        assert "ON" in screen.line_with(">")
+        assert "The simulator's words on fault_59." in screen.text
+        await screen.press(*["k"] * 70, "space", "end", "space", "pageup", "home")
+        assert on(controls) == ["disconnect"]
+
+
+async def test_every_fault_has_a_key_of_its_own() -> None:
+    assert len(FAULTS) <= len(SWITCHES)
+    controls = ManyControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2")
+        for place, key in enumerate(SWITCHES):
+            name = controls.names[place]
+            await screen.press(key)
+            assert on(controls) == [name]
+            assert screen.line_with(">").strip(" │>").split()[:3] == [key, "ON", name]
+            await screen.press(key)
+            assert not on(controls)
+        await screen.press("p")
+        assert on(controls) == ["disconnect"], "as everywhere"
+
+
+async def test_scenarios_are_on_a_page_of_their_own() -> None:
+    controls = ManyControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2")
+        assert "faults 60" in screen.text
+        assert "scenarios 2" in screen.text
+        assert " chaos " not in screen.text
+        await screen.press("tab", "2")
+        assert on(controls) == ["scenario chaos"]
+        assert "scenarios 2, 1 on" in screen.text
+        assert "The simulator's words on scenario chaos." in screen.text
+        await screen.press("left", "1")
+        assert on(controls) == ["disconnect", "scenario chaos"]
+
+
+async def test_faults_are_switched_with_the_mouse() -> None:
+    controls = ManyControls()
+    async with running(controls=controls, size=WIDE) as screen:
+        await screen.press("f2")
+        await click(screen, " fault_2 ")
+        assert on(controls) == ["fault_2"]
+        await click(screen, " scenarios 2")
+        await click(screen, " storm ")
+        assert on(controls) == ["fault_2", "scenario storm"]
+        await click(screen, " faults 60")
+        await click(screen, " fault_2 ")
+        assert on(controls) == ["scenario storm"]
+
+
+async def click(screen: Screen, text: str) -> None:
+    """A click on the first place where a text stands."""
+    y = next(y for y, line in enumerate(screen.lines) if text in line)
+    await screen.pilot.click(offset=(screen.lines[y].index(text) + 1, y))
+    await screen.settle()
+
+
+async def test_a_scenario_that_runs_is_what_the_panel_opens_at() -> None:
+    controls = ManyControls()
+    controls.states["scenario storm"] = True
+    async with running(controls=controls) as screen:
+        await screen.press("f2")
+        assert " storm " in screen.text
 
 
 async def test_a_simulator_that_does_not_answer() -> None:
