@@ -10,18 +10,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+from simulator.accepted import SCAN_MS, LedgerEvent
 from simulator.batches import NewEvent
 from simulator.errors import SimulatorError
-from simulator.verdict import LedgerEvent, Verdict, judge
+from simulator.verdict import Verdict, judge
 from simulator.visibility import NEVER
 
 __all__ = ["Entry", "Ledger", "LedgerEvent", "Verdict", "judge"]
 
 LEDGER_EVENTS_MAX: Final = 2_000_000
 """Events that are kept, about 1 GB with moto's own copy; a day of the default workload."""
-
-SCAN_MS: Final = 10_000
-"""A scan that began so long before CloudWatch began to flap may have been under way still."""
 
 VisibleMs = Callable[[str, int, str, int], int]
 """When (stream, timestamp, message), ingested at the fourth, can be seen."""
@@ -47,7 +45,7 @@ class Ledger:
         self._vanished_ms = -1
         self._retentions: tuple[tuple[int, int], ...] = ()
         """Since when, and for how many ms, events are kept."""
-        self._clock_errors: tuple[tuple[int, int], ...] = ()
+        self._clocks: tuple[tuple[int, int, int], ...] = ((-NEVER, NEVER, 0),)
         self._flaps: dict[str, list[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
@@ -82,12 +80,16 @@ class Ledger:
         """The retention was set by ``now_ms``: what is older than ``keep_ms`` may be gone."""
         self._retentions += ((now_ms, keep_ms),)
 
-    def clock_is(self, now_ms: int, ahead_ms: int) -> None:
-        """The forwarder's clock is that much ahead from ``now_ms`` on."""
-        self._clock_errors += ((now_ms, ahead_ms),)
+    def clock_was_set(self, ahead_ms: int, *, after_ms: int, before_ms: int) -> None:
+        """Between two moments the forwarder's clock was set to be that much ahead."""
+        *earlier, (low, _, ahead) = self._clocks
+        self._clocks = (*earlier, (low, before_ms, ahead), (after_ms, NEVER, ahead_ms))
 
     def flap(self, owner: str, now_ms: int) -> None:
-        """From ``now_ms`` on CloudWatch hides events at times that it has shown."""
+        """From ``now_ms`` on CloudWatch hides events at times that it has shown.
+
+        A scan that was under way by then may miss them as well.
+        """
         self._flaps.setdefault(owner, []).append((now_ms - SCAN_MS, NEVER))
 
     def settle(self, owner: str, now_ms: int) -> None:
@@ -117,7 +119,7 @@ class Ledger:
             in_flight=in_flight,
             expected_before_ms=expected_before_ms,
             unsteady=unsteady,
-            clock_errors=self._clock_errors,
+            clocks=self._clocks,
         )
 
     def _told(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -151,18 +152,23 @@ class ProgramsLink:
         if self._clock is None:
             msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
             raise SimulatorError(msg)
-        self._clock.set(owner, offset_ms)
-        self._note()
+        with self._noted(self._clock):
+            self._clock.set(owner, offset_ms)
 
     def right_clock(self, owner: str) -> None:
         """See ``SkewedClock.right``."""
         if self._clock is not None:
-            self._clock.right(owner)
-            self._note()
+            with self._noted(self._clock):
+                self._clock.right(owner)
 
-    def _note(self) -> None:
-        if self._clock is not None and self._ledger is not None:
-            self._ledger.clock_is(wall_clock_ms(), self._clock.offset_ms)
+    @contextlib.contextmanager
+    def _noted(self, clock: SkewedClock) -> Iterator[None]:
+        """The clock is set meanwhile: the forwarder may look at it at any moment of that."""
+        after_ms = wall_clock_ms()
+        yield
+        if self._ledger is not None:
+            before_ms = wall_clock_ms() + 1
+            self._ledger.clock_was_set(clock.offset_ms, after_ms=after_ms, before_ms=before_ms)
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         _wait_for(work, self._loop, "the forwarder")

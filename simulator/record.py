@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from simulator.accepted import Identity
 from simulator.errors import SimulatorError
+from simulator.visibility import NEVER
 from wire.errors import WireError
 from wire.order import key_of
 from wire.query import Filter
@@ -31,22 +33,33 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
-    """One displayed event."""
+    """One displayed event; ``seq`` is 0 where it is not of the present epoch's chain."""
 
     key: int
     id: str
     stream: str
     timestamp: int
     message: str
+    seq: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        """What it is recognised by."""
+        return (self.stream, self.timestamp, self.message)
 
 
 class Claim(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A mark that the viewer found equal: nothing is missing in the range."""
+    """A mark that the viewer found equal: nothing is missing in the range.
+
+    ``seq`` is what had been discovered when it came; ``NEVER`` where that can't be compared with
+    the displayed events' seqs.
+    """
 
     from_: int
     through: int
     scanned_at: int
     target: str | int | None = None
+    seq: int = NEVER
 
 
 class Record(msgspec.Struct):
@@ -133,10 +146,17 @@ def _take(record: Record, fields: dict[str, Any]) -> None:
         record.shown.append(_shown(fields))
     elif kind == "mark":
         if fields["equal"]:
-            record.claims.append(msgspec.convert(fields, type=Claim))
+            record.claims.append(_claim(fields))
     elif kind == "lost" or (kind == "gap" and fields["state"] not in _UNDECLARED_STATES):
         through = fields["through"]
         record.declared.append(msgspec.convert((fields["from"], through), type=tuple[int, int]))
+
+
+def _claim(fields: dict[str, Any]) -> Claim:
+    claim = msgspec.convert(fields, type=Claim)
+    if fields.get("confirmed") is True:
+        return claim
+    return msgspec.structs.replace(claim, seq=NEVER)
 
 
 def _shown(fields: dict[str, Any]) -> Shown:
@@ -150,4 +170,6 @@ def _shown(fields: dict[str, Any]) -> Shown:
         fields["log_stream"],
         timestamp,
         fields["message"],
+        # The lines that an earlier life of the viewer printed don't say whether they are.
+        msgspec.convert(fields["seq"], type=int) if fields.get("confirmed") is True else 0,
     )

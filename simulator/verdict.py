@@ -6,49 +6,27 @@ ones are counted. The order that must hold is the display order, (timestamp, int
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from simulator.accepted import Identity, LedgerEvent
+from simulator.claims import lies
 from simulator.record import Claim, Record, Shown, read_record
 from simulator.visibility import NEVER
+
+__all__ = ["LedgerEvent", "Verdict", "judge"]
 
 EXAMPLES_MAX: Final = 5
 """Events of each kind that a verdict names."""
 
+CORRECTED_MS: Final = 1_000
+"""A clock may be ahead by so much still where its forwarder corrects it by CloudWatch's answers,
+whose ``Date`` has whole seconds."""
+
 _EXAMPLE_CHARS_MAX: Final = 120
-
-Identity = tuple[str, int, str]
-
-
-class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that CloudWatch accepted; times in ms since the Unix epoch.
-
-    ``accepted_ms`` is when the call that wrote it had returned, ``visible_ms`` (never before it)
-    from when on every scan must find it. From ``vanished_ms`` on its log group is another one,
-    from ``expired_ms`` on the retention has taken it: no scan can find it any more.
-    """
-
-    log_stream: str
-    timestamp: int
-    message: str
-    accepted_ms: int
-    visible_ms: int
-    vanished_ms: int = NEVER
-    expired_ms: int = NEVER
-
-    @property
-    def gone_ms(self) -> int:
-        """From when on no scan can find it."""
-        return min(self.vanished_ms, self.expired_ms)
-
-    @property
-    def identity(self) -> Identity:
-        """What it is recognised by."""
-        return (self.log_stream, self.timestamp, self.message)
 
 
 class Verdict(msgspec.Struct, kw_only=True):
@@ -61,8 +39,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     shown, but nobody could have shown it yet. ``altered`` is shown with another stream, timestamp
     or message (and then neither lost nor unexpected). ``duplicated`` counts what is shown too
     often, ``misordered`` what stands below an event that comes after it, ``unexpected`` what was
-    never accepted. A mark lied if an event in its range, visible when its scan began and not gone
-    by then, is not shown as it is.
+    never accepted. Of the marks that lied ``simulator.claims`` tells.
     """
 
     accepted: int
@@ -112,7 +89,7 @@ def judge(
     in_flight: Iterable[Identity] = (),
     expected_before_ms: int | None = None,
     unsteady: Sequence[tuple[int, int]] = (),
-    clock_errors: Sequence[tuple[int, int]] = (),
+    clocks: Sequence[tuple[int, int, int]] = (),
 ) -> Verdict:
     """Compare a viewer's record with the ledger.
 
@@ -124,8 +101,9 @@ def judge(
             pending, not lost; None = everything should have been shown.
         unsteady: a scan that began in one of these ranges (first and last ms) may rightly have
             missed anything: CloudWatch itself hid what it had shown or taken.
-        clock_errors: from when on the forwarder's clock was how many ms ahead; marks say by that
-            clock when their scans began. Where several moments are possible, the first counts.
+        clocks: from when until when the forwarder's clock may have been how many ms ahead; marks
+            say by that clock when their scans began. Where several moments are possible, the
+            first counts; a mark of none claims nothing. None given: it is right.
 
     Raises:
         SimulatorError: the lines are not a record.
@@ -150,10 +128,12 @@ def judge(
     strange = _strangers(have, known, Counter(in_flight), verdict, examples)
     claims = [
         claim
-        for claim in (_righted(one, clock_errors) for one in record.claims)
+        for claim in (_righted(one, clocks) for one in record.claims)
         if not any(low <= claim.scanned_at <= high for low, high in unsteady)
     ]
-    _weigh_claims(missing, claims, record, verdict, examples)
+    for identity in lies(claims, record, ledger_events, missing):
+        verdict.marks_lied += 1
+        examples.add("marks_lied", identity)
     missing = _pair_altered(missing, strange, verdict, examples)
     _weigh_losses(missing, record, expected_before_ms, verdict, examples)
     verdict.examples = examples.by_kind
@@ -267,6 +247,9 @@ def _weigh_losses(
         if event.expired_ms != NEVER and record.declares(event.timestamp):
             verdict.expired += 1
             continue
+        if event.was_brief:
+            verdict.vanished += 1
+            continue
         if expected_before_ms is not None and event.visible_ms >= expected_before_ms:
             verdict.pending += 1
             continue
@@ -277,38 +260,14 @@ def _weigh_losses(
             examples.add("undeclared", event.identity)
 
 
-def _righted(claim: Claim, clock_errors: Sequence[tuple[int, int]]) -> Claim:
+def _righted(claim: Claim, clocks: Sequence[tuple[int, int, int]]) -> Claim:
     """The claim with the moment of its scan by a clock that is right."""
-    if not clock_errors:
+    if not clocks:
         return claim
-    periods = [(-NEVER, 0), *clock_errors]
-    ends = [since for since, _ in periods[1:]] + [NEVER]
     possible = [
-        claim.scanned_at - ahead_ms
-        for (since, ahead_ms), end in zip(periods, ends, strict=True)
-        if since <= claim.scanned_at - ahead_ms <= end
+        moment
+        for low, high, ahead_ms in clocks
+        for moment in (claim.scanned_at - ahead_ms, claim.scanned_at - min(ahead_ms, CORRECTED_MS))
+        if low <= moment <= high
     ]
-    scanned_at = min(possible, default=claim.scanned_at)
-    return msgspec.structs.replace(claim, scanned_at=scanned_at)
-
-
-def _weigh_claims(
-    missing: list[LedgerEvent],
-    claims: Iterable[Claim],
-    record: Record,
-    verdict: Verdict,
-    examples: _Examples,
-) -> None:
-    by_time = sorted(missing, key=lambda event: event.timestamp)
-    times = [event.timestamp for event in by_time]
-    for claim in claims:
-        for place in range(bisect_left(times, claim.from_), len(times)):
-            event = by_time[place]
-            if event.timestamp > claim.through:
-                break
-            if event.visible_ms <= claim.scanned_at < event.gone_ms and record.covers(
-                claim, event.log_stream
-            ):
-                verdict.marks_lied += 1
-                examples.add("marks_lied", event.identity)
-                break
+    return msgspec.structs.replace(claim, scanned_at=min(possible, default=-NEVER))

@@ -182,7 +182,8 @@ class Writer:
         rejected = answer.get("rejectedLogEventsInfo", {})
         indexes = {name: at for name, at in rejected.items() if isinstance(at, int)}
         taken = accepted_part(batch, indexes)
-        self._ledger.accept(taken, sent_ms=sent_ms, accepted_ms=self._now_ms())
+        # The clock says which millisecond has begun: by the end of it the answer was here.
+        self._ledger.accept(taken, sent_ms=sent_ms, accepted_ms=self._now_ms() + 1)
         if len(taken) < len(batch.events):
             refused = len(batch.events) - len(taken)
             print(f"gapless: CloudWatch refused {refused} events", file=sys.stderr)  # noqa: T201

@@ -49,7 +49,14 @@ def faithful(events: Sequence[LedgerEvent]) -> list[dict[str, Any]]:
 
 
 def mark(
-    from_: int, through: int, scanned_at: int, *, equal: bool = True, target: int | str = 0
+    from_: int,
+    through: int,
+    scanned_at: int,
+    *,
+    seq: int = 1,
+    equal: bool = True,
+    target: int | str = 0,
+    confirmed: bool = True,
 ) -> dict[str, Any]:
     """A mark as a record has it."""
     return {
@@ -58,10 +65,11 @@ def mark(
         "from": from_,
         "through": through,
         "scanned_at": scanned_at,
-        "seq": 1,
+        "seq": seq,
         "count": 1,
         "digest": "0" * 16,
         "equal": equal,
+        "confirmed": confirmed,
     }
 
 

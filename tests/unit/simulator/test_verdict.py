@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from simulator.accepted import LOOKED_AGAIN_MS, SCAN_MS
 from simulator.verdict import LedgerEvent, Verdict, judge
 from tests.support.records import accepted, faithful, gap, mark, record, shown
 
@@ -218,13 +219,16 @@ def test_what_vanished_with_its_log_group_is_neither_owed_nor_unexpected() -> No
 
 
 def test_a_mark_lies_about_what_vanishes_only_later() -> None:
-    events = [msgspec.structs.replace(EVENTS[0], vanished_ms=100), *EVENTS[1:]]
+    events = [msgspec.structs.replace(EVENTS[0], vanished_ms=100 + SCAN_MS), *EVENTS[1:]]
     verdict = judge(events, record([*faithful(EVENTS)[1:], mark(0, 60, 99)]))
     assert findings(verdict) == {"marks_lied": 1}
+    verdict = judge(events, record([*faithful(EVENTS)[1:], mark(0, 60, 100)]))
+    assert findings(verdict) == {}, "it may have gone before the scan came to it"
 
 
 def test_what_retention_took_must_be_declared() -> None:
-    events = [msgspec.structs.replace(EVENTS[0], expired_ms=100), *EVENTS[1:]]
+    expired_ms = EVENTS[0].visible_ms + LOOKED_AGAIN_MS
+    events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
     assert judge(events, record(faithful(EVENTS))).clean, "what was read before is kept"
     shown_rest = faithful(EVENTS)[1:]
     assert findings(judge(events, record(shown_rest))) == {"lost": 1, "undeclared": 1}
@@ -232,6 +236,18 @@ def test_what_retention_took_must_be_declared() -> None:
     assert findings(verdict) == {}
     assert verdict.expired == 1
     assert verdict.clean
+
+
+def test_what_came_and_went_between_two_looks_left_no_trace() -> None:
+    expired_ms = EVENTS[0].visible_ms + LOOKED_AGAIN_MS - 1
+    events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
+    shown_rest = faithful(EVENTS)[1:]
+    verdict = judge(events, record(shown_rest))
+    assert (findings(verdict), verdict.vanished) == ({}, 1)
+    declared = judge(events, record([*shown_rest, gap(5, 10, "unrecoverable")]))
+    assert (declared.vanished, declared.expired) == (0, 1)
+    looked = judge(events, record([*shown_rest, mark(0, 60, 50)]))
+    assert findings(looked) == {"marks_lied": 1}, "it was there when somebody looked"
 
 
 def test_of_equal_events_the_one_that_is_gone_is_missing() -> None:
@@ -250,12 +266,23 @@ def test_a_scan_of_what_flickers_may_rightly_miss_it() -> None:
 
 def test_when_a_scan_began_is_told_by_a_clock_that_may_be_wrong() -> None:
     lines = [*faithful(EVENTS)[1:], mark(0, 60, 105)]
-    for errors, lied in (
+    for clocks, lied in (
         ([], 1),
-        ([(0, 96)], 0),  # it began at 9, and the event was visible at 10
-        ([(0, 95)], 1),
-        ([(0, 96), (8, 0)], 1),  # at 9 the clock was right again
-        ([(50, -500)], 1),
-        ([(600, -500)], 1),
+        ([(0, 200, 0)], 1),
+        ([(0, 200, 96)], 0),  # it began at 9, and the event was visible at 10
+        ([(0, 200, 95)], 1),
+        ([(0, 8, 96), (8, 200, 0)], 1),  # at 9 the clock was right again
+        ([(0, 9, 96), (8, 200, 0)], 0),  # or was it?
+        ([(50, 200, 0), (200, 900, -500)], 1),
+        ([(600, 900, -500)], 1),
+        ([(106, 900, 0)], 0),  # at no moment that is known
     ):
-        assert judge(EVENTS, record(lines), clock_errors=errors).marks_lied == lied, errors
+        assert judge(EVENTS, record(lines), clocks=clocks).marks_lied == lied, clocks
+
+
+def test_a_clock_that_is_ahead_may_be_corrected_by_the_second() -> None:
+    lines = [*faithful(EVENTS)[1:], mark(0, 60, 1_009)]
+    ahead = [(0, 5_000, 60_000)]
+    assert judge(EVENTS, record(lines), clocks=ahead).marks_lied == 0
+    lines[-1]["scanned_at"] = 1_010
+    assert judge(EVENTS, record(lines), clocks=ahead).marks_lied == 1
