@@ -47,6 +47,7 @@ _FORWARDERS: Final = (
     "hides-holes",
     "sends-nothing",
     "marks-that-lie",
+    "marks-begun-scans",
     "counts-wrong",
     "resumes-off-by-one",
     "ends-too-soon",

@@ -22,9 +22,9 @@ from forwarder.opening import Opening
 from forwarder.paging import PageWalk
 from forwarder.proofs import Proofs
 from forwarder.reconciler import Due, Schedule, TierName
-from forwarder.records import LogEvent, RangeTotal, Row
+from forwarder.records import LogEvent, RangeTotal, Row, ScanDone
 from forwarder.repairing import Repairing
-from forwarder.scan import Scan
+from forwarder.scan import Scan, ScanKind
 from forwarder.slices import Slice, Slices
 from tests.mutants.patching import put
 from wire.digest import digest_sum
@@ -221,6 +221,26 @@ def marks_that_lie() -> None:
         return RangeTotal(len(rows), digest_sum(row.digest for row in rows))
 
     put(Proofs, "_total", total)
+
+
+def marks_begun_scans() -> None:
+    """A scan is marked as it begins, up to that moment: what it finds follows with the mark.
+
+    The two ends agree, and the next frame makes it true: only who knows what was discovered
+    after the mark can tell.
+    """
+    begin = LogGroup.begin_scan
+
+    def marking(
+        self: LogGroup, kind: ScanKind, from_: int, through: int | None, now_ms: int
+    ) -> Scan:
+        scan = begin(self, kind, from_, through, now_ms)
+        if from_ <= scan.covered:
+            done = ScanDone(from_, scan.covered, scan.begun_ms, self.head_seq)
+            self._notices.append(done)
+        return scan
+
+    put(LogGroup, "begin_scan", marking)
 
 
 def counts_wrong() -> None:

@@ -25,6 +25,7 @@ KILLS: Final[Mapping[str, Kill]] = {
     "hides-holes": Kill("calm", "lost"),
     "sends-nothing": Kill("calm", "marks_lied"),
     "marks-that-lie": Kill("calm", "marks_lied"),
+    "marks-begun-scans": Kill("calm", "marks_lied"),
     "counts-wrong": Kill("calm", "unproved"),
     "resumes-off-by-one": Kill("cut-off", "lost"),
     "ends-too-soon": Kill("last-words", "undeclared"),
