@@ -210,6 +210,7 @@ class ViewerApp(Actions):
         if self.notices != "off" and change.appended:
             timeline = self._engine.timeline
             self._notices.came(timeline.rows(len(timeline) - change.appended, len(timeline)))
+        self._finding.filters.left(change.removed)
         self._finding.apply(change)
         self._streaming.apply(change)
         self._plotting.apply(change)

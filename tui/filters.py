@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from tui.levels import LEVELS, at_least, level_of
+from tui.ranges import Ranges
 from tui.rows import Line
 from tui.sealed import Sealed
 from tui.values import Value
@@ -54,12 +56,24 @@ class _Passing(BulkTest):
         self._minimum = filters.minimum if filters.minimum != LEVELS[0] else None
         self._shows = filters.shows_stream if filters.chooses_streams else None
         self._counting = counting
+        self._left = Ranges()
+        """Keys of lines that were counted, and have left memory: they may come back."""
+        self._least: int | None = None
+        """The least key counted."""
+
+    def left(self, low: int, high: int) -> None:
+        """The lines of these keys left memory; those not gone over yet are still to be counted."""
+        if self._least is not None:
+            self._left.add(max(low, self._least), high)
 
     def __call__(self, line: Line) -> bool:
         kept = True
+        counts = self._counting and not (self._left and self._left.covers(line.key, line.key))
+        if self._least is None or line.key < self._least:
+            self._least = line.key
         for chip in self._chips:
             if chip.matches(line):
-                chip.hits += self._counting
+                chip.hits += counts
                 kept = kept and not chip.excludes
             elif not chip.excludes:
                 kept = False
@@ -71,6 +85,8 @@ class _Passing(BulkTest):
 
     def flags(self, block: Sealed) -> bytes:
         kept: bytes | None = None
+        first = block.keys[0]
+        self._least = first if self._least is None else min(self._least, first)
         for chip in self._chips:
             found = chip.flags(block)
             chip.hits += self._counting and found.count(1)
@@ -98,6 +114,8 @@ class Filters:
         self.hidden: frozenset[str] = frozenset()
         """Streams that are not shown."""
         self.are_on = True
+        self._passing: _Passing | None = None
+        """What counts the chips' hits."""
 
     @property
     def is_any(self) -> bool:
@@ -159,7 +177,17 @@ class Filters:
         if counting:
             for chip in self.chips:
                 chip.hits = 0
-        return _Passing(self, counting=counting) if self.is_any and self.are_on else None
+        if not (self.is_any and self.are_on):
+            return None
+        passing = _Passing(self, counting=counting)
+        self._passing = passing if counting else self._passing
+        return passing
+
+    def left(self, removed: Iterable[tuple[int, int]]) -> None:
+        """Ranges of keys whose lines left memory: where they come back, they have been counted."""
+        if self._passing is not None:
+            for low, high in removed:
+                self._passing.left(low, high)
 
     def tally(self) -> BulkTest | None:
         """Counts the hits of each chip, from none, while all are off; None where they are on."""
@@ -167,4 +195,5 @@ class Filters:
             return None
         for chip in self.chips:
             chip.hits = 0
+        self._passing = None  # who counts all lines knows of those that come back
         return _Passing(self, counting=True)

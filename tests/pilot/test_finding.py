@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import Screen, running
+from tui.rows import Change
 
 
 def mixed(count: int = 300) -> FakeEngine:
@@ -43,6 +44,18 @@ async def test_a_search_goes_to_the_newest_match_and_on() -> None:
         await screen.press("n")
         assert "no match below" in screen.lines[-2]
         assert "line 195" in marked(screen)
+
+
+async def test_a_match_far_away_is_shown_though_filters_have_not_come_that_far() -> None:
+    async with running(mixed(40_000)) as screen:
+        await screen.press("f")
+        await screen.type("line")
+        screen.app._finding.refilter()
+        screen.app._finding.answered("search", "line 7$")
+        assert screen.app.log_view._view.sieve is not None
+        assert not screen.app.log_view._view.sieve.is_done
+        await screen.app.workers.wait_for_complete()
+        assert cursor(screen) == "INFO line 7"
 
 
 async def test_matches_are_marked_while_they_are_typed() -> None:
@@ -266,3 +279,23 @@ async def test_rows_around_stay_around_what_comes() -> None:
         assert "line 104 " not in text
         await screen.press("vertical_line", "k", "k", "pageup", "g", "G", "ctrl+f")
         assert "line 119" in "\n".join(log_of(screen))
+
+
+@pytest.mark.parametrize("around", [0, 1])
+async def test_lines_that_left_memory_and_come_back_are_no_more_hits(around: int) -> None:
+    engine = FakeEngine()
+    engine.add(make_line(number, f"line {number}") for number in range(50))
+    async with running(engine) as screen:
+        await screen.press("f")
+        await screen.type("line")
+        await screen.press(*["z"] * around)
+        assert "only line 50" in screen.text
+        first, last = make_line(0, "").key, make_line(19, "").key
+        engine.tell(Change(evicted=20, removed=((first, last),)))
+        await screen.settle()
+        engine.tell(Change(added=20, inserted=tuple(make_line(n, "").key for n in range(20))))
+        await screen.settle()
+        assert "only line 50" in screen.text
+        engine.add([make_line(100, "line 100"), make_line(101, "line", at_ms=EPOCH_MS + 50)])
+        await screen.settle()
+        assert "only line 52" in screen.text
