@@ -296,6 +296,6 @@ async def test_lines_that_left_memory_and_come_back_are_no_more_hits(around: int
         engine.tell(Change(added=20, inserted=tuple(make_line(n, "").key for n in range(20))))
         await screen.settle()
         assert "only line 50" in screen.text
-        engine.add([make_line(100, "line 100"), make_line(101, "line", at_ms=EPOCH_MS + 50)])
+        engine.add([make_line(100, "line 100"), make_line(101, "line", at_ms=EPOCH_MS + 3_050)])
         await screen.settle()
         assert "only line 52" in screen.text
