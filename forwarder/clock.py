@@ -1,6 +1,6 @@
-"""The wall clock, one that is never set, and one that is wrong on purpose.
+"""The wall clock, one that is never set, one that is wrong on purpose, and one that is held back.
 
-The last is for simulations, which must show that no event is lost by it.
+The third is for simulations, which must show that no event is lost by it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from forwarder.errors import ConfigError
+from forwarder.servertime import ServerTime
 
 _BYTES: Final = 8
 
@@ -47,3 +48,24 @@ def clock_of(skew: Path | None) -> Callable[[], int]:
         msg = f"--clock-skew {skew} can't be used ({error}): it must have {_BYTES} bytes"
         raise ConfigError(msg) from error
     return lambda: wall_clock_ms() + int.from_bytes(shared[:_BYTES], "little", signed=True)
+
+
+def held_back(
+    clock: Callable[[], int], server: ServerTime, timer: Callable[[], int] = timer_ms
+) -> Callable[[], int]:
+    """The wall clock, but never ahead of CloudWatch's as far as its answers have told that.
+
+    What is told to viewers to be complete goes by this: no scan has seen what is still to come.
+
+    Args:
+        clock: the wall clock, ms since the Unix epoch.
+        server: what the answers told.
+        timer: ms of a clock that is never set.
+
+    """
+
+    def now_ms() -> int:
+        wall_ms, most_ms = clock(), server.at_most(timer())
+        return wall_ms if most_ms is None else min(wall_ms, most_ms)
+
+    return now_ms

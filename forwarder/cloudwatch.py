@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from forwarder.aws import AwsClient, make_client
 from forwarder.botocore_errors import translate
+from forwarder.clock import timer_ms, wall_clock_ms
 from forwarder.config import AwsOptions
 from forwarder.errors import CloudWatchError, Throttled
 from forwarder.pages import PageParserFactory
 from forwarder.paging import PageWalk
 from forwarder.records import LogEvent
+from forwarder.skew import Skew
 from forwarder.turns import Priority, Turns
 from forwarder.upstream import Outcome
 
@@ -41,9 +43,13 @@ STREAM_NAMES_MAX: Final = 100
 class CloudWatch:
     """One account, Region and endpoint, shared by everything in the process that reads it."""
 
-    def __init__(self, aws: AwsOptions | None = None) -> None:
-        """Nothing is loaded or asked before ``open``."""
+    def __init__(
+        self, aws: AwsOptions | None = None, *, clock: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        """Nothing is loaded or asked before ``open``; ``clock`` is the wall's, ms."""
         self._aws = aws or AwsOptions()
+        self.skew = Skew(clock)
+        """How the clocks differ, as the answers tell it."""
         self._client = AwsClient(self._make_client)
         self._turns: Turns | None = None
         self.calls: Counter[str] = Counter()
@@ -179,8 +185,13 @@ class CloudWatch:
 
         """
         client, turns = await self._opened()
+
+        def timed() -> tuple[int, _T, int]:
+            asked_at_ms = timer_ms()
+            return asked_at_ms, function(client), timer_ms()
+
         try:
-            answer = await turns.call(lambda: function(client), priority)
+            asked_at_ms, answer, at_ms = await turns.call(timed, priority)
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
             told = translate(error, where=self._where, group=group, with_token=with_token)
             self.calls["throttled" if isinstance(told, Throttled) else "failed"] += 1
@@ -190,6 +201,7 @@ class CloudWatch:
             raise told from error
         self.calls["ok"] += 1
         turns.budget.succeeded()
+        self.skew.heard(answer, asked_at_ms, at_ms)
         return answer
 
     def _make_client(self) -> CloudWatchLogsClient:

@@ -1,8 +1,7 @@
 """The shell that keeps one log group's door fed: polls, scans, backfill, checks and retention.
 
 No decisions here: when to scan what is ``Schedule``'s, what is wanted of the past ``Wants``',
-what a scan proves the door's. After the start every failure of CloudWatch passes or not, but
-is never the end: the feed serves what it has and tries again.
+what a scan proves the door's. After the start no failure of CloudWatch is the end.
 """
 
 from __future__ import annotations
@@ -97,6 +96,7 @@ class Feed:
             group,
             cloudwatch,
             clock=clock,
+            timer=timer,
             on_progress=self._progress,
             on_late=self._late,
         )

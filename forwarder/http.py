@@ -18,6 +18,7 @@ from forwarder import metrics
 from forwarder.guard import Reason
 from forwarder.hub import Hub
 from forwarder.pagination import LogsPages, NeedsBodies, Refusal
+from forwarder.skew import Skew
 from forwarder.sources.inlet import LiveStatus
 from forwarder.tokens import Tokens, Verdict
 from wire.codec import encode
@@ -67,6 +68,8 @@ class Api:
         """Refusals by reason; the server's."""
         self.calls: Counter[str] = Counter()
         """Calls of CloudWatch by what came of them; those of who makes them."""
+        self.skew: Skew | None = None
+        """How the clocks differ; theirs."""
         self._open: dict[str, Callable[[], Answer]] = {
             ALIVE_PATH: lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
@@ -234,9 +237,9 @@ class Api:
 
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
         yield None
-        text = metrics.render(
-            self._covered(authorization), metrics.Process(self.requests, self.refused, self.calls)
-        )
+        skew_ms = 0 if self.skew is None else self.skew.ms
+        process = metrics.Process(self.requests, self.refused, self.calls, skew_ms)
+        text = metrics.render(self._covered(authorization), process)
         return Answer(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 
     def _tail(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
@@ -248,11 +251,16 @@ class Api:
         return answer
 
     def _readyz(self) -> Answer:
-        """Ready once what is served is complete, of every log group."""
+        """Ready once what is served is complete, of every log group.
+
+        A clock that is wrong makes nothing incomplete, but is worth knowing.
+        """
         reasons = [why for hub in self._hubs.values() if (why := hub.not_ready) is not None]
         if reasons:
             return refused(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
-        return Answer(HTTPStatus.OK, b'{"ready":true}')
+        skew_ms = 0 if self.skew is None else self.skew.told_ms
+        about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
+        return Answer(HTTPStatus.OK, encode({"ready": True, **about_clock}))
 
 
 def refused(refusal: Refusal) -> Answer:

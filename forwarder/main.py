@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from forwarder.clock import clock_of, timer_ms
+from forwarder.clock import clock_of, held_back, timer_ms
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import (
@@ -93,10 +93,11 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
     _check_host(config.host, tokens)
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
-    clock = clock_of(config.clock_skew)
+    wall_clock = clock_of(config.clock_skew)
     async with AsyncExitStack() as stack:
         journals = _open_journals(config, stack)
-        cloudwatch = CloudWatch(config.aws)
+        cloudwatch = CloudWatch(config.aws, clock=wall_clock)
+        clock = held_back(wall_clock, cloudwatch.skew.time)
         stack.push_async_callback(cloudwatch.close)
         hubs: dict[str, Hub] = {}
         feeds: list[Feed] = []
@@ -116,7 +117,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         live = _live(config, cloudwatch, hubs, feeds, clock)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         api = Api(hubs, tokens)
-        api.calls = cloudwatch.calls
+        api.calls, api.skew = cloudwatch.calls, cloudwatch.skew
         server = Server(
             api,
             clock=clock,

@@ -279,6 +279,8 @@ class Process(msgspec.Struct, frozen=True):
     """Refusals by reason."""
     calls: Mapping[str, int] = {}
     """Calls of CloudWatch by outcome."""
+    skew_ms: int = 0
+    """How far this machine's clock is ahead of CloudWatch's, at least."""
 
 
 class ProcessMetric(msgspec.Struct, frozen=True):
@@ -315,6 +317,13 @@ PROCESS_METRICS: Final[Sequence[ProcessMetric]] = (
         "Calls of CloudWatch Logs by what came of them.",
         lambda process: [((one,), float(process.calls.get(one, 0))) for one in CALL_OUTCOMES],
         ("outcome",),
+    ),
+    ProcessMetric(
+        "gapless_clock_skew_seconds",
+        "gauge",
+        "How far this machine's clock is ahead of CloudWatch's (below 0: behind), at least, by the "
+        "Date of its answers; 0 where that does not tell.",
+        lambda process: [((), process.skew_ms / 1000)],
     ),
 )
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
+from forwarder.clock import timer_ms
 from forwarder.cloudwatch import CloudWatch, Observer
 from forwarder.ingest import LogGroup
 from forwarder.records import LogEvent, Row
@@ -31,6 +32,7 @@ class Scanner:
         cloudwatch: CloudWatch,
         *,
         clock: Callable[[], int],
+        timer: Callable[[], int] = timer_ms,
         on_progress: Callable[[], None],
         on_late: Callable[[list[Row]], None],
     ) -> None:
@@ -40,6 +42,7 @@ class Scanner:
             group: the door.
             cloudwatch: where to read.
             clock: ms since the Unix epoch.
+            timer: ms of the clock that is never set by which ``cloudwatch`` times its answers.
             on_progress: told after each chunk that brought something new, and after each scan.
             on_late: told of new events (and others that came with them) behind a mark.
 
@@ -47,6 +50,7 @@ class Scanner:
         self._group = group
         self._cloudwatch = cloudwatch
         self._clock = clock
+        self._timer = timer
         self._on_progress = on_progress
         self._on_late = on_late
         self._one_page = asyncio.Lock()
@@ -71,7 +75,7 @@ class Scanner:
         """
         scan = self._group.begin_scan(kind, from_, through, self._clock())
         count: int | None = None
-        begun_s = time.monotonic()
+        begun_s, begun_at_ms = time.monotonic(), self._timer()
         pages = self._cloudwatch.fetch_logs_since_timestamp(
             self._group.name, from_, through, priority=priority, observer=observer
         )
@@ -85,9 +89,22 @@ class Scanner:
                 self._group.abandon(scan)
                 self._on_progress()
         if count is not None:
-            self._group.finish_scan(scan, self._clock())
+            if self._is_past(scan, begun_at_ms):
+                self._group.finish_scan(scan, self._clock())
+            else:
+                self._group.abandon(scan)
             self._on_progress()
         return count
+
+    def _is_past(self, scan: Scan, begun_at_ms: int) -> bool:
+        """Whether its range had begun when it did, by CloudWatch's clock as known by now.
+
+        Its own answers may have been the first to tell that ours is ahead.
+        """
+        most_ms = self._cloudwatch.skew.time.at_most(begun_at_ms)
+        if most_ms is not None:
+            scan.begun_ms = min(scan.begun_ms, most_ms)
+        return scan.begun_ms >= scan.from_
 
     async def _take_pages(
         self,

@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
+from forwarder.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch import CloudWatch, fetch_logs_since_timestamp
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -410,3 +411,16 @@ async def test_a_chain_that_has_none_any_more_is_asked_until_it_has(
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
             await cloudwatch.check("group")
         assert scripted.access_keys == ["testing", "fresh"]
+
+
+async def test_an_answer_tells_what_time_it_is_there() -> None:
+    with raw_moto() as moto:
+        moto.create("g", "s")
+        async with CloudWatch(AwsOptions(endpoint_url=moto.url)) as opened:
+            before_ms = wall_clock_ms()
+            assert opened.skew.time.at_most(timer_ms()) is None
+            await opened.check("g")
+            most_ms = opened.skew.time.at_most(timer_ms())
+            assert most_ms is not None
+            assert most_ms >= before_ms
+            assert opened.skew.told_ms == 0

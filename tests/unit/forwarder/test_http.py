@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from forwarder.ingest import LogGroup
 from forwarder.journal.memory import MemoryJournal
 from forwarder.lifecycle import Lifecycle
 from forwarder.pagination import NeedsBodies
+from forwarder.skew import TOLD_MS, Skew
 from forwarder.tokens import Grant, Tokens
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import NOW, event, events, log_group, scan
@@ -67,6 +69,22 @@ def test_alive_and_ready(group: LogGroup) -> None:
     found = answer(api, "/readyz")
     assert found.status == 503
     assert body(found) == {"error": "/app: no such host"}
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "said_ms"), [(0, 0), (1_500, 500), (61_000, 60_000), (-60_000, -60_000)]
+)
+def test_a_clock_that_is_wrong_is_told_to_who_asks_how_it_is(
+    group: LogGroup, ahead_ms: int, said_ms: int
+) -> None:
+    api = api_of(group)
+    api.skew = Skew(lambda: NOW + ahead_ms, lambda: 0)
+    date = formatdate(NOW // 1000, usegmt=True)
+    api.skew.heard({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
+    said = {} if abs(said_ms) < TOLD_MS else {"clock_ahead_ms": said_ms}
+    assert body(answer(api, "/readyz")) == {"ready": True, **said}
+    text = answer(api, "/metrics").body.decode()
+    assert f"gapless_clock_skew_seconds {said_ms / 1000}" in text
 
 
 def test_logs_in_display_order(group: LogGroup) -> None:

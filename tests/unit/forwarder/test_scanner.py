@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 
 import pytest
 
@@ -103,3 +104,42 @@ async def test_late_news_is_told(rig: Rig) -> None:
     rig.cloudwatch.put("s", (rig.now_ms - 30_000, "late"))
     await ears.scanner.scan("repair", rig.now_ms - 60_000, rig.now_ms, priority=Priority.SCAN)
     assert [row.message for row in ears.late] == ["late"]
+
+
+def _date(rig: Rig, ahead_ms: int) -> None:
+    """An answer tells that the clock is so far ahead."""
+    date = formatdate((rig.now_ms - ahead_ms) // 1000, usegmt=True)
+    at_ms = rig.timer()
+    rig.cloudwatch.skew.time.answered(date, asked_at_ms=at_ms, at_ms=at_ms, wall_ms=rig.now_ms)
+
+
+async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig: Rig) -> None:
+    scanner = Scanner(
+        rig.group,
+        rig.cloudwatch,
+        clock=rig.clock,
+        timer=rig.timer,
+        on_progress=rig._progress,
+        on_late=lambda _: None,
+    )
+    gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
+    begun_ms = rig.now_ms - 300_000
+    scan = asyncio.create_task(scanner.scan("live", begun_ms, None, priority=Priority.POLL))
+    await asyncio.sleep(0)
+    _date(rig, 60_000)  # the first answer, after the scan has begun
+    gate.set()
+    await scan
+    assert rig.group.coverage.ranges == [(begun_ms, rig.now_ms - 60_000 + 1_000)]
+    [mark] = rig.marks()
+    assert mark.scanned_at == rig.now_ms - 60_000 + 1_000
+    assert mark.through == mark.scanned_at - rig.group.allowance_ms
+
+
+async def test_a_scan_of_a_time_that_is_still_to_come_proves_nothing_at_all(rig: Rig) -> None:
+    ears = Ears(rig)
+    ears.scanner._timer = rig.timer
+    rig.cloudwatch.put("s", (rig.now_ms, "ahead"))
+    _date(rig, 60_000)
+    assert await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL) == 1
+    assert rig.messages() == ["ahead"]
+    assert rig.group.coverage.ranges == []
