@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -93,6 +93,7 @@ class Way:
         self._room.set()
         self._close_code: int | None = None
         self._is_muted = False
+        self._is_over = False
 
     def suffer(self, owner: str, strain: Strain, rng: Random) -> None:
         """Be under a strain from now on, in place of the owner's earlier one."""
@@ -113,13 +114,17 @@ class Way:
         self._limits.pop(owner, None)
         self._reading.let_go(owner)
         toxic = self._toxics.pop(owner, None)
-        if toxic is not None and self.stream is not None:
-            self._emit(b"".join(piece.data for piece in toxic.released()))
-            if not self._toxics:
-                self._emit(self.stream.released())
+        if toxic is not None:
+            self._release([toxic], is_all=not self._toxics)
         if self._paces.pop(owner, None) is not None and not self._paces:
             self._pace.forget()
             self._hurry.set()
+
+    def _release(self, toxics: Iterable[FrameToxic], *, is_all: bool) -> None:
+        """Pass on what waits because of them; with ``is_all`` half a frame, too."""
+        self._emit(b"".join(piece.data for toxic in toxics for piece in toxic.released()))
+        if is_all and self.stream is not None:
+            self._emit(self.stream.released())
 
     def mute(self) -> None:
         """Read on, and pass nothing on any more."""
@@ -145,8 +150,11 @@ class Way:
                 self._emit(piece.data)
             await self._sink.drain()
             await self._room.wait()
+        self._release(self._toxics.values(), is_all=True)
         if self._delivery is not None:
             await asyncio.wait([self._delivery])
+        # The other way may go on, and faults come and go: they find nothing to write to here.
+        self._is_over = True
         self._sink.write_eof()
 
     def stop(self) -> None:
@@ -232,6 +240,8 @@ class Way:
                 return
 
     def _write(self, data: bytes) -> None:
+        if self._is_over:
+            return
         if not self._limits:
             self._sink.write(data)
             return

@@ -314,3 +314,48 @@ async def test_a_stopped_cable_waits_for_nobody(cable: Cable) -> None:
     with contextlib.suppress(ConnectionClosed):
         await viewer.recv()
     await viewer.close()
+
+
+FRAME = b"\x81\x02hi"
+
+
+@contextlib.asynccontextmanager
+async def ended(strain: FrameStrain | None = None) -> AsyncIterator[tuple[Cable, bytes]]:
+    """A cable, and what has come through it of a frame whose server has ended its side."""
+    is_over = asyncio.Event()
+
+    async def serve_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + FRAME)
+        writer.write_eof()
+        await is_over.wait()
+        writer.close()
+
+    one = Cable()
+    one.bind(0)
+    server = await asyncio.start_server(serve_once, HOST, 0)
+    await one.start(server.sockets[0].getsockname()[1])
+    if strain is not None:
+        await one.strain("a", strain, 1.0, SEED)
+    reader, writer = await asyncio.open_connection(HOST, one.port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
+        async with asyncio.timeout(WAIT_S):
+            yield one, await reader.read()
+    finally:
+        is_over.set()
+        writer.close()
+        await one.stop()
+        server.close()
+
+
+async def test_who_has_ended_is_sent_nothing_more() -> None:
+    async with ended() as (cable, got):
+        assert got.endswith(FRAME)
+        await cable.close_with(4001, 1.0, SEED)
+
+
+async def test_what_waits_for_its_successor_is_passed_on_at_the_end() -> None:
+    async with ended(FrameStrain("reorder", 1.0)) as (cable, got):
+        assert got.endswith(FRAME)
+        await cable.ease("a")
