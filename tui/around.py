@@ -48,10 +48,11 @@ class AroundSieve(Sieve):
         """How many rows that are not shown stand between two that are, one after the other."""
         return max(0, self._timeline.index_of(below) - self._timeline.index_of(above) - 1)
 
-    def step(self, rows: int = SLICE_ROWS) -> bool:
+    def step(self, rows: int | None = None) -> bool:
         """Go over some more rows, towards the oldest; False once all are done."""
         if self.is_done:
             return False
+        rows = SLICE_ROWS if rows is None else rows
         high = self._timeline.index_of(self._from)
         part = self._timeline.rows(high - rows, high)
         passing = self._passing(part)

@@ -11,7 +11,7 @@ from tui.ranges import Ranges
 from tui.rows import Line
 from tui.sealed import Sealed
 from tui.values import Value
-from tui.view import BulkTest, Matching, Test, both, neither
+from tui.view import READ_ROWS, SLICE_ROWS, BulkTest, Matching, Test, both, neither
 
 CHIPS_MAX: Final = 20
 """Filters at a time: more would not fit on any screen."""
@@ -56,6 +56,8 @@ class _Passing(BulkTest):
         self._minimum = filters.minimum if filters.minimum != LEVELS[0] else None
         self._shows = filters.shows_stream if filters.chooses_streams else None
         self._counting = counting
+        is_read = any(isinstance(chip.what, Value) for chip in self._chips)
+        self.slice_rows = READ_ROWS if is_read or self._minimum else SLICE_ROWS
         self._left = Ranges()
         """Keys of lines that were counted, and have left memory: they may come back."""
         self._least: int | None = None

@@ -13,11 +13,12 @@ from tui.chunks import Chunk
 from tui.counting import Count
 from tui.filters import Filters, pattern_of
 from tui.harmless import harmless
-from tui.levels import LEVELS, at_least, level_of
-from tui.rows import Change, Line
+from tui.hunting import Found, OfLevel, hunt, hunt_all
+from tui.levels import LEVELS
+from tui.rows import Change
 from tui.timeline import Timeline
 from tui.values import Value
-from tui.view import Both, Matching, Sieve, Test, View, hunt
+from tui.view import Both, BulkTest, Matching, Sieve, View
 from tui.widgets.log_view import LogView
 from tui.widgets.prompt import Kind
 
@@ -107,18 +108,11 @@ class Finding:
         if pattern is None:
             self._say("nothing is searched for: / begins")
             return
-        self._hunt(
-            lambda line: pattern.search(line.message) is not None, direction, "match", here=here
-        )
+        self._hunt(Matching(pattern), direction, "match", here=here)
 
     def next_level(self, level: str, direction: int) -> None:
         """Go to the next line of a level or above."""
-
-        def test(line: Line) -> bool:
-            found = level_of(line.message)
-            return found is not None and at_least(found, level)
-
-        self._hunt(test, direction, {"warn": "warning"}.get(level, level))
+        self._hunt(OfLevel(level), direction, {"warn": "warning"}.get(level, level))
 
     def set_level(self, number: int) -> None:
         """Show only a level (1 is all) and above."""
@@ -202,7 +196,7 @@ class Finding:
         others = [one.step() for one in (self._matches, self._tally) if one is not None]
         return self._log.step() or any(others)
 
-    def _hunt(self, test: Test, direction: int, what: str, *, here: bool = False) -> None:
+    def _hunt(self, test: BulkTest, direction: int, what: str, *, here: bool = False) -> None:
         row = self._log.current()
         if row is None:
             self._say(f"no {what}: there are no lines yet")
@@ -211,14 +205,31 @@ class Finding:
         start = row.key + (1 if (direction > 0) != here else 0)
         self._run(self._go_to_next(test, direction, start, what), "hunt")
 
-    async def _go_to_next(self, test: Test, direction: int, start: int, what: str) -> None:
+    async def _go_to_next(self, test: BulkTest, direction: int, start: int, what: str) -> None:
         at: int | None = start
         while at is not None:
-            found, at = hunt(self._view, at, direction, test)
+            found, at = self._look(test, direction, at)
             if found is not None:
+                await self._until_shown(found)
                 self._log.go_to(found)
                 return
             await asyncio.sleep(0)
         gone = self._timeline.evicted
         rest = f", {figures.plural(gone, 'line')} not in memory not searched" if gone else ""
         self._say(f"no {what} {'below' if direction > 0 else 'above'}{rest}")
+
+    def _look(self, test: BulkTest, direction: int, start: int) -> Found:
+        """One slice of a hunt through what passes the filters, sifted yet or not."""
+        keep = self.filters.test(counting=False)
+        if keep is None:
+            return hunt_all(self._timeline, start, direction, test)
+        if self._around:  # other rows are shown, too
+            return hunt(self._view, start, direction, test)
+        return hunt_all(self._timeline, start, direction, Both(test, keep))
+
+    async def _until_shown(self, key: int) -> None:
+        """Let the filters come to a row that was found."""
+        while (sieve := self._view.sieve) is not None and not sieve.has(key):
+            if not self._log.step():
+                return
+            await asyncio.sleep(0)

@@ -151,6 +151,28 @@ class Store:
             at -= 1
         return found, self._lasts[at] + 1 if at >= 0 else 0
 
+    def stretch_beside(self, key: int, direction: int) -> tuple[Stretch, int] | None:
+        """The block that has the next row, packed where it is, and has no rule.
+
+        Args:
+            key: Downwards the first that counts, upwards the first that does not.
+            direction: 1 downwards, -1 upwards.
+
+        Returns:
+            All rows of the block, and the key to go on with; None where no row is left.
+
+        """
+        at = bisect_left(self._lasts, key)
+        if direction < 0 and (at == len(self._blocks) or self._blocks[at].first >= key):
+            at -= 1
+        if not 0 <= at < len(self._blocks):
+            return None
+        block = self._blocks[at]
+        after = block.last + 1 if direction > 0 else block.first
+        if block.sealed is not None and not block.sealed.rules:
+            return Stretch(block.rows, block.sealed), after
+        return Stretch(block.all_rows(self._memory)), after
+
     def index_of(self, key: int) -> int:
         """The index of a key, or where it would stand: the number of rows below it."""
         at = bisect_left(self._lasts, key)

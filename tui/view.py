@@ -15,16 +15,23 @@ from tui.hints import hint_of
 from tui.picks import Picks
 from tui.rows import Change, Line, Row
 from tui.sealed import Sealed
+from tui.store import PACKED_GAIN
 from tui.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
 """Rows that a step goes over: a few milliseconds."""
+
+READ_ROWS: Final = SLICE_ROWS // PACKED_GAIN
+"""The same where each line must be read: for its level, or as JSON."""
 
 Test = Callable[[Line], bool]
 
 
 class BulkTest(ABC):
     """A test that tells of a whole block at once which lines pass."""
+
+    slice_rows = SLICE_ROWS
+    """Rows to go over in a step; fewer where a line is read more than searched."""
 
     @abstractmethod
     def __call__(self, line: Line) -> bool:
@@ -53,11 +60,12 @@ class Matching(BulkTest):
 
 
 class Both(BulkTest):
-    """Two tests at once."""
+    """Two tests at once; the first one should be the one that fewer lines pass."""
 
     def __init__(self, one: BulkTest, other: BulkTest) -> None:
         """Lines pass that pass both."""
         self._tests = one, other
+        self.slice_rows = min(one.slice_rows, other.slice_rows)
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
@@ -67,7 +75,8 @@ class Both(BulkTest):
     def flags(self, block: Sealed) -> bytes:
         """Which lines of a block pass."""
         one, other = self._tests
-        return both(one.flags(block), other.flags(block))
+        found = one.flags(block)
+        return both(found, other.flags(block)) if 1 in found else found
 
 
 def both(one: bytes, other: bytes) -> bytes:
@@ -108,10 +117,12 @@ class Sieve:
         """Rows from this key on have been gone over."""
         self.is_done = not len(timeline)
 
-    def step(self, rows: int = SLICE_ROWS) -> bool:
+    def step(self, rows: int | None = None) -> bool:
         """Go over some more rows, towards the oldest; False once all are done."""
         if self.is_done:
             return False
+        if rows is None:
+            rows = SLICE_ROWS if self._bulk is None else self._bulk.slice_rows
         stretches, self._from = self._timeline.stretches_below(
             self._from, rows, packed=self._bulk is not None
         )
@@ -216,29 +227,3 @@ class View:
         if self.sieve is None:
             return self.timeline.index_of(key)
         return self.sieve.index_of(key)
-
-
-def hunt(
-    view: View, start: int, direction: int, test: Test, rows: int = SLICE_ROWS
-) -> tuple[int | None, int | None]:
-    """Look for the next line that passes a test, in one slice of the view.
-
-    Args:
-        view: where to look.
-        start: a key; downwards it is the first that counts, upwards the first that does not.
-        direction: 1 downwards, -1 upwards.
-        test: whether a line is looked for.
-        rows: how many to go over.
-
-    Returns:
-        The key found, or None; and the ``start`` to go on with, or None at the end.
-
-    """
-    index = view.index_of(start)
-    part = view.rows(index, index + rows) if direction > 0 else view.rows(index - rows, index)
-    for row in part if direction > 0 else reversed(part):
-        if isinstance(row, Line) and test(row):
-            return row.key, None
-    if not part:
-        return None, None
-    return None, part[-1].key + 1 if direction > 0 else part[0].key

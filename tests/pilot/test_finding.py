@@ -46,18 +46,6 @@ async def test_a_search_goes_to_the_newest_match_and_on() -> None:
         assert "line 195" in marked(screen)
 
 
-async def test_a_match_far_away_is_shown_though_filters_have_not_come_that_far() -> None:
-    async with running(mixed(40_000)) as screen:
-        await screen.press("f")
-        await screen.type("line")
-        screen.app._finding.refilter()
-        screen.app._finding.answered("search", "line 7$")
-        assert screen.app.log_view._view.sieve is not None
-        assert not screen.app.log_view._view.sieve.is_done
-        await screen.app.workers.wait_for_complete()
-        assert cursor(screen) == "INFO line 7"
-
-
 async def test_matches_are_marked_while_they_are_typed() -> None:
     async with running(mixed(20)) as screen:
         await screen.press("slash", "e", "r", "r")

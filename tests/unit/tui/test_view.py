@@ -15,7 +15,7 @@ from tui.rows import Change, Line, Row
 from tui.sealed import Sealed
 from tui.timeline import Timeline
 from tui.values import Value
-from tui.view import Both, BulkTest, Matching, Sieve, View, hunt
+from tui.view import Both, BulkTest, Matching, Sieve, View
 
 
 def has_seven(line: Line) -> bool:
@@ -157,29 +157,6 @@ def test_no_row_is_tested_twice() -> None:
     second = timeline.add_many([make_line(205, "between", at_ms=EPOCH_MS + 20_450)])
     sieve.apply(first.then(second))
     assert len(seen) == len(set(seen)) == 111
-
-
-@pytest.mark.parametrize("filtered", [False, True])
-def test_hunting(filtered: bool) -> None:  # noqa: FBT001 - an example, not a switch
-    timeline = filled(100)
-    view = View(timeline)
-    if filtered:
-        view.select(lambda line: "9" not in line.message)
-    key = timeline.row(50).key
-    assert hunt(view, key, 1, has_seven) == (timeline.row(57).key, None)
-    assert hunt(view, key, -1, has_seven) == (timeline.row(47).key, None)
-    assert hunt(view, timeline.row(99).key + 1, 1, has_seven) == (None, None)
-    found, on = hunt(view, key, -1, lambda line: line.message == "line 3", rows=10)
-    assert found is None
-    while on is not None:
-        found, on = hunt(view, on, -1, lambda line: line.message == "line 3", rows=10)
-    assert found == timeline.row(3).key
-
-
-def test_hunting_passes_over_rules() -> None:
-    timeline = filled(10)
-    timeline.add_many([make_rule(1, EPOCH_MS + 350, "offline")])
-    assert hunt(View(timeline), 0, 1, has_seven)[0] is not None
 
 
 def test_busy_lines_are_the_same_for_the_same_seed() -> None:
