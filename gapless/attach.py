@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from gapless.errors import GaplessError, say
+from gapless.errors import GaplessError
 from gapless.identity import AwsChoice, group_folder
 from gapless.lifeline import Held, hold, remove_if_free
 from gapless.lockfile import lock_path, owner_of, wait_until_free
@@ -59,18 +59,19 @@ class OwnForwarder:
         found = (running(self._journal) or {}).get("lifecycle")
         return None if found is None else str(found)
 
-    def tell_if_endless(self) -> None:
-        """Tell who waits for the end of an execution if that can't be known.
+    def endless(self) -> str:
+        """What to tell who waits for the end of an execution, if that can't be known.
 
         Silence is not taken for an end unless somebody says so: a job may be quiet for hours,
         and would be reported as done.
         """
-        if self.lifecycle is None:
-            say(
-                f"the forwarder of {self.group} can't know when an execution ends, so tail goes "
-                "on after it: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
-                "the first tail of that log group"
-            )
+        if self.lifecycle is not None:
+            return ""
+        return (
+            f"the forwarder of {self.group} can't know when an execution ends, so tail goes "
+            "on after it: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
+            "the first tail of that log group"
+        )
 
     @property
     def folder(self) -> Path:

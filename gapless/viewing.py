@@ -45,6 +45,8 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved cursor of it is found by: stays the same when the port does not."""
     executions: tuple[str, ...] | None = None
     """Of this target alone; None: those of the viewing."""
+    note: str = ""
+    """What a person is to know of it from the start."""
 
 
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +131,8 @@ async def _as_output(viewing: Viewing) -> int:
         test = line_test(viewing.grep, viewing.exclude, viewing.level)
     except QueryError as error:
         raise UsageError(str(error)) from error
+    for note in _notes(viewing):
+        say(note)
     cursors = _cursors(viewing)
     options = PlainOptions(
         output=viewing.output or "text",
@@ -172,6 +176,11 @@ async def _as_output(viewing: Viewing) -> int:
     return code
 
 
+def _notes(viewing: Viewing) -> list[str]:
+    """What a person is told from the start: on the screen, which would hide it on stderr."""
+    return [one for one in (viewing.notice, *(target.note for target in viewing.targets)) if one]
+
+
 def _is_coloured(color: str) -> bool:
     """``auto``: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     if color == "auto":
@@ -184,7 +193,9 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
     from gapless.judging import judge_on_and_on  # noqa: PLC0415 - with the engine
     from gapless.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
 
-    engine = make_engine(viewing, _now_ms(), cursors=_cursors(viewing))
+    notes = _notes(viewing)
+    cursors = _cursors(viewing, notes.append)
+    engine = make_engine(viewing, _now_ms(), cursors=cursors, warn=notes.append)
     controls = _controls(viewing)
     app = ScreenApp(
         engine,
@@ -193,10 +204,10 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
-        keep=_kept(viewing),
+        keep=None if cursors is None else _kept(viewing, cursors),
         catalogue=None if opener is None else opener.catalogue(viewing),
     )
-    app.notice = viewing.notice
+    app.notice = " · ".join(notes)
     app.notices = viewing.notify
     async with _tasks(
         _exit_when_finished(engine, app.exit),
@@ -215,7 +226,12 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
 
 
 def make_engine(
-    viewing: Viewing, now_ms: int, *, cursors: Path | None, saves: bool = True
+    viewing: Viewing,
+    now_ms: int,
+    *,
+    cursors: Path | None,
+    saves: bool = True,
+    warn: Callable[[str], None] = say,
 ) -> Engine:
     """The engine for the targets, with its goal and the cursors of an earlier run.
 
@@ -224,6 +240,7 @@ def make_engine(
         now_ms: The time.
         cursors: Where they are kept, if anywhere.
         saves: Whether the engine keeps them itself, for the next run.
+        warn: Told of a cursor that can't be read.
 
     """
     from tui.engine import Engine  # noqa: PLC0415 - websockets is slow to import
@@ -233,7 +250,7 @@ def make_engine(
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
     specs = [
-        _spec(viewing, target, _wanted(target, wanted), cursors, shows=saves)
+        _spec(viewing, target, _wanted(target, wanted), cursors, warn, shows=saves)
         for target in viewing.targets
     ]
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
@@ -310,26 +327,23 @@ def _write_record(engine: Engine, viewing: Viewing) -> None:
         raise GaplessError(msg) from error
 
 
-def _cursors(viewing: Viewing) -> Path | None:
+def _cursors(viewing: Viewing, warn: Callable[[str], None] = say) -> Path | None:
     """Where cursors are kept; a simulation is never watched twice."""
     if viewing.control:
         return None
     try:
         folder = state_dir("cursors")
     except GaplessError as error:
-        say(f"the next viewer can't go on where this one ends: {error}")
+        warn(f"the next viewer can't go on where this one ends: {error}")
         return None
     if not os.access(folder, os.W_OK | os.X_OK):
-        say(f"the next viewer can't go on where this one ends: {folder} is not ours to write")
+        warn(f"the next viewer can't go on where this one ends: {folder} is not ours to write")
         return None
     return folder
 
 
-def _kept(viewing: Viewing) -> Path | None:
+def _kept(viewing: Viewing, folder: Path) -> Path:
     """The file in which the view is kept for the next run about the same."""
-    folder = _cursors(viewing)
-    if folder is None:
-        return None
     from tui import kept  # noqa: PLC0415 - with the engine
     from wire.query import Filter  # noqa: PLC0415 - with it
 
@@ -340,7 +354,13 @@ def _kept(viewing: Viewing) -> Path | None:
 
 
 def _spec(
-    viewing: Viewing, target: Watched, wanted: Filter, cursors: Path | None, *, shows: bool
+    viewing: Viewing,
+    target: Watched,
+    wanted: Filter,
+    cursors: Path | None,
+    warn: Callable[[str], None],
+    *,
+    shows: bool,
 ) -> TargetSpec:
     """A target for the engine, which goes on where the last run about it was.
 
@@ -353,7 +373,7 @@ def _spec(
 
     saved = None
     if cursors is not None and viewing.goes_on:
-        saved = state.load(cursors, target.key, target.group, wanted, warn=say)
+        saved = state.load(cursors, target.key, target.group, wanted, warn=warn)
     return TargetSpec(
         url=target.url,
         name=target.name,

@@ -63,6 +63,9 @@ TICK_S: Final = 0.25
 
 NOTE_MS: Final = 4_000
 
+NOTE_S_A_CHAR: Final = 0.08
+"""What does not fit into the status line stays for as long as it takes to read it."""
+
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -301,8 +304,14 @@ class ViewerApp(Actions):
         self._show_bars()
 
     def _say(self, text: str) -> None:
-        """Tell the reader something, for some seconds."""
-        self._note, self._note_until_ms = harmless(text), self._clock() + NOTE_MS
+        """Tell the reader something, for some seconds: in the status line, or above it."""
+        text = harmless(text)
+        self.clear_notifications()
+        if not self._bottom.has_room(text):
+            seconds = max(NOTE_MS / 1000, NOTE_S_A_CHAR * len(text))
+            self.notify(text, timeout=seconds, markup=False)
+            text = ""
+        self._note, self._note_until_ms = text, self._clock() + NOTE_MS
         self._show_bars()
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:

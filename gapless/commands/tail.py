@@ -176,10 +176,10 @@ def _watched(
     own = stack.enter_context(attach(target.group, choice, meanwhile))
     own.keep()
     options = click.get_current_context().params
-    if options["executions"] and options["follow"] and options["until"] is None:
-        own.tell_if_endless()
+    waits = options["executions"] and options["follow"] and options["until"] is None
+    note = own.endless() if waits else ""
     name = target.group
-    return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}")
+    return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}", note=note)
 
 
 def _check_terminal(options: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
-from tests.support.screen import NOW_MS, WIDE, running
+from tests.support.screen import NARROW, NOW_MS, WIDE, running
 from tui.status import HistoryEntry, Outage, Progress, UnprovedRange
 
 
@@ -91,3 +93,21 @@ async def test_a_million_lines_are_a_million_to_the_reader() -> None:
         engine.add(make_line(number, "x") for number in range(1_500, 3_000))
         await screen.settle()
         assert "↓ 1,500 new" in screen.lines[-2]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
+    size: tuple[int, int],
+) -> None:
+    said = "\x1b[2J[b]the forwarder " + "can't know when an execution ends, so tail goes on " * 3
+    async with running(size=size) as screen:
+        screen.app._say(f"{said}after it")
+        await screen.settle()
+        box = " ".join(line.strip(" │╭╮╰╯─") for line in screen.lines if "│" in line)
+        assert f"{said.strip()} after it".replace("\x1b", "␛") in box
+        assert "NOT YET PROVED" in screen.lines[-2]
+        assert "? help" in screen.lines[-1]
+        screen.app._say("short")
+        await screen.settle()
+        assert "after it" not in screen.text, "it makes room"
+        assert "short" in screen.lines[-2]

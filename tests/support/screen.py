@@ -89,7 +89,7 @@ async def running(
         keep=keep,
         catalogue=catalogue,
     )
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         screen = Screen(app, engine, pilot)
         await screen.settle()
         yield screen

@@ -46,6 +46,11 @@ class StatusBar(Bar):
         super().__init__(palette, id="status-bar", between=" · ")
         self._ascii_only = ascii_only
 
+    def has_room(self, note: str) -> bool:
+        """Whether a note would be shown whole, beside what stays."""
+        stays = sum(one.cells for one in self._left[:1])
+        return cell_len(note) <= self.size.width - stays - _MARGIN_CELLS
+
     def update(
         self,
         status: Status,

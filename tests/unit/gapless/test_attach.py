@@ -152,3 +152,13 @@ def test_one_that_dies_is_brought_back_on_its_port(
         tries.wait(0.1)
     assert "--port 5" in " ".join(started[0])
     own.close()
+
+
+def test_whoever_waits_for_an_end_is_told_where_none_can_be_known(journal: Path) -> None:
+    own = OwnForwarder("/jobs", CHOICE, journal)
+    assert "/jobs can't know when an execution ends" in own.endless()
+    assert "GAPLESS_LIFECYCLE" in own.endless()
+    lock = LockFile.take(lock_path(journal))
+    lock.write(READY | {"lifecycle": "idle:30s"})
+    assert own.endless() == ""
+    lock.release()

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gapless import viewing as module
 from gapless.errors import GaplessError
+from gapless.screen import ScreenApp
 from gapless.viewing import Viewing, Watched, make_engine
 from tui import state
 from tui.cursor import Cursor, SavedCursor, Seen, Subject
@@ -94,6 +96,42 @@ def test_without_a_place_for_cursors_it_goes_on_and_says_so(
     said = capsys.readouterr().err
     assert said.startswith("gapless: the next viewer can't go on where this one ends: ")
     assert said.count("\n") == 1
+
+
+NOTED = msgspec.structs.replace(TARGET, note="of jobs no end can be known: set GAPLESS_LIFECYCLE")
+
+
+async def test_what_there_is_to_know_of_a_target_is_told_on_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
+    told: list[str] = []
+
+    async def look(app: ScreenApp) -> None:
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            while not app._notifications:
+                await pilot.pause()
+            told.extend(one.message for one in app._notifications)
+
+    monkeypatch.setattr(ScreenApp, "run_async", look)
+    await module._on_screen(Viewing(targets=(NOTED,)), None)
+    assert len(told) == 1
+    assert told[0].startswith("of jobs no end can be known")
+    assert "the next viewer can't go on where this one ends" in told[0]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_there_is_to_know_of_a_target_is_told_before_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise GaplessError(capsys.readouterr().err)
+
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "make_engine", connect)
+    with pytest.raises(GaplessError, match=r"^gapless: of jobs no end can be known"):
+        module.watch(Viewing(targets=(NOTED,), output="raw"))
 
 
 def test_how_many_lines_are_kept_in_memory() -> None:
