@@ -21,6 +21,7 @@ from tui.saving import Saving, messages
 from tui.side import Side
 from tui.streaming import Streaming
 from tui.themed import ThemedApp
+from tui.widgets.commands import Commands
 from tui.widgets.fault_panel import FaultPanel
 from tui.widgets.help_panel import HelpPanel
 from tui.widgets.key_bar import KeyBar
@@ -230,6 +231,11 @@ class Actions(ThemedApp):
                 self._say(str(error))
             else:
                 self._say("the cable is pulled" if is_out else "the cable is plugged in")
+
+    def action_command_palette(self) -> None:
+        """The menu of all actions, as Textual opens it."""
+        if self.use_command_palette and not isinstance(self.screen, Commands):
+            self.push_screen(Commands(id="--command-palette"))
 
     def action_faults(self) -> None:
         """The simulator's faults."""

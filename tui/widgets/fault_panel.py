@@ -9,7 +9,6 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from tui import format as fmt
 from tui.chunks import Chunk, chunk
@@ -18,6 +17,7 @@ from tui.harmless import Segment, harmless
 from tui.palette import Palette
 from tui.widgets.bar import Bar
 from tui.widgets.list_pane import Item, ListPane
+from tui.widgets.once import Modal
 from tui.widgets.pane import Pane
 
 Page = Literal["faults", "scenarios"]
@@ -59,7 +59,7 @@ class Switches(ListPane):
         self.call_later(self.run_action, "screen.look")
 
 
-class FaultPanel(ModalScreen[None]):
+class FaultPanel(Modal[None]):
     """Each switch with its key and whether it is on; what it does; a scenario's story."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import ModalScreen
 
 from tui.palette import Palette
 from tui.report import help_actions, help_report
+from tui.widgets.once import Modal
 from tui.widgets.pane import Pane
 
 
-class HelpPanel(ModalScreen[str]):
+class HelpPanel(Modal[str]):
     """A pane over the log; the log goes on behind it. Its result: the action that was clicked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

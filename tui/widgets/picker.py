@@ -11,7 +11,6 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui import figures
@@ -20,6 +19,7 @@ from tui.choices import Catalogue, CatalogueError, Choice, ranked
 from tui.harmless import Segment, harmless
 from tui.palette import Palette
 from tui.widgets.list_pane import Item, ListPane
+from tui.widgets.once import Modal
 
 _NOTE_CELLS: Final = 34
 _EXECUTIONS_AT_ONCE: Final = 8
@@ -68,7 +68,7 @@ class PickList(ListPane, can_focus=False):
             screen.clicked(twice=twice)
 
 
-class Picker(ModalScreen[tuple[Choice, ...] | None]):
+class Picker(Modal[tuple[Choice, ...] | None]):
     """Asks what to open; the answer is empty or None where nothing is."""
 
     def __init__(

@@ -1,0 +1,64 @@
+"""Keys that come faster than a panel closes: they must not close what is below it."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.widgets import Input
+
+from tests.support.fake_catalogue import FakeCatalogue
+from tests.support.fake_engine import FakeControls, FakeEngine, make_line
+from tests.support.screen import Screen, running
+from tui.widgets.commands import Commands
+
+
+def engine() -> FakeEngine:
+    found = FakeEngine()
+    found.add([make_line(1, "INFO one")])
+    return found
+
+
+async def hurry(screen: Screen, *keys: str) -> None:
+    """Keys that are all there before the first is answered."""
+    for key in keys:
+        screen.app.post_message(events.Key(key, key if len(key) == 1 else None))
+    await screen.pilot.pause()
+    await screen.settle()
+
+
+@pytest.mark.parametrize("opens", ["question_mark", "f2", "o", "ctrl+p"])
+@pytest.mark.parametrize("below", ["", "question_mark"])
+async def test_closing_twice_closes_once(opens: str, below: str) -> None:
+    controls = FakeControls()
+    async with running(engine(), controls=controls, catalogue=FakeCatalogue()) as screen:
+        if below and opens == "ctrl+p":
+            await screen.press(below)
+        await screen.press(opens)
+        before = len(screen.app.screen_stack)
+        await hurry(screen, "escape", "escape", "escape")
+        assert len(screen.app.screen_stack) == before - 1
+        assert screen.app.is_running
+
+
+async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
+    async with running(engine()) as screen:
+        await screen.press("ctrl+p", *"wrap")
+        palette = screen.app.screen
+        assert isinstance(palette, Commands)
+        field = palette.query_one(Input)
+        palette._action_escape()
+        palette.post_message(Input.Changed(field, "wrap"))
+        palette.post_message(Input.Submitted(field, "wrap"))
+        palette._action_escape()
+        await screen.pilot.pause()
+        await screen.settle()
+        assert len(screen.app.screen_stack) == 1
+        assert screen.app.is_running
+
+
+async def test_enter_enter_runs_a_command_once() -> None:
+    async with running(engine()) as screen:
+        await screen.press("ctrl+p", *"wrap")
+        await hurry(screen, "enter", "enter")
+        assert len(screen.app.screen_stack) == 1
+        assert screen.app.log_view._strips.look.wrapped

@@ -1,0 +1,33 @@
+"""A screen over the log that is left once, however often somebody asks.
+
+Textual takes the topmost screen away at each ``dismiss``: keys that come faster than a panel
+closes would take away what is below it, and end with an exception at the last one.
+"""
+
+from __future__ import annotations
+
+from textual.app import ScreenStackError
+from textual.await_complete import AwaitComplete
+from textual.screen import ModalScreen, Screen, ScreenResultType
+
+
+def is_on_top(screen: Screen[ScreenResultType]) -> bool:
+    """Whether it is the screen that keys are for."""
+    try:
+        return screen.app.screen is screen
+    except ScreenStackError:
+        return False
+
+
+def nothing() -> AwaitComplete:
+    """What there is to wait for where nothing is done."""
+    done: AwaitComplete = AwaitComplete.nothing()  # type: ignore[no-untyped-call]  # Textual's
+    return done
+
+
+class Modal(ModalScreen[ScreenResultType]):
+    """Leaves only where it is the topmost screen, and then once."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """As Textual's; nothing where it is left already."""
+        return super().dismiss(result) if is_on_top(self) else nothing()
