@@ -134,7 +134,8 @@ class Forwarder:
         task = asyncio.create_task(self._crash(owner, after_ms, hurry, journal))
         self._plans[owner] = _Plan(task, hurry)
         if not after_ms:
-            await task
+            # Whoever gives up waiting for it does not call it off.
+            await asyncio.shield(task)
 
     async def restart(self, owner: str, *, is_called_off: bool = True) -> None:
         """Let it come back unless another keeps it down; it is on its way when this returns.
@@ -142,16 +143,20 @@ class Forwarder:
         A kill whose moment has not come is called off, or else done now: on a busy machine the
         copy of a journal may take longer than what is left until its owner wants it back.
         """
-        plan = self._plans.pop(owner, None)
+        plan = self._plans.get(owner)
         if plan is None:
             return
         if not is_called_off:
             plan.hurry.set()
         elif owner not in self._holders:
             plan.task.cancel()
-        await asyncio.gather(plan.task, return_exceptions=True)
+        # Whoever gives up waiting for it may ask once more.
+        await asyncio.wait([plan.task])
+        self._plans.pop(owner, None)
         self._holders.discard(owner)
         self._revive_soon()
+        if not plan.task.cancelled() and (error := plan.task.exception()):
+            self._failed(f"the forwarder's journal could not be touched: {error}")
 
     async def fill_disk(self, owner: str, room_bytes: int) -> None:
         """Let no write of the forwarder to a file succeed beyond a size.

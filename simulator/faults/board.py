@@ -6,6 +6,7 @@ is due.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -22,6 +23,9 @@ from simulator.faults.base import DAY_MS, Fault, Levers
 
 FAULTS_ON_MAX: Final = 100
 NAME_CHARS_MAX: Final = 100
+
+RETRY_MS: Final = 1_000
+"""A lever that did not work is tried again after so long: what is not undone is not healed."""
 
 _Ms = Annotated[int, Meta(ge=0, le=DAY_MS)]
 
@@ -56,6 +60,10 @@ class _Switch:
         self.starts_ms = now_ms + schedule.after_ms
         self.turn = -1
         self.is_on = False
+        """Whether it does harm, as far as is known."""
+        self.is_given_up = False
+        """Whether it is only still there since it could not be undone."""
+        self.is_stuck = False
 
     def told(self) -> dict[str, Any]:
         return {
@@ -134,7 +142,9 @@ class Board:
             try:
                 self._apply(switch, now_ms)
             except SimulatorError:
-                self._switches.pop(name, None)
+                # A lever that did not answer in time may have worked all the same.
+                with contextlib.suppress(SimulatorError):
+                    self._give_up(switch)
                 raise
             self._changed.notify_all()
             self._announce()
@@ -145,14 +155,13 @@ class Board:
 
         Raises:
             NotFoundError: none of that name is on.
-            SimulatorError: the lever failed.
+            SimulatorError: the lever failed; it is tried again.
 
         """
         with self._changed:
             switch = self._found(name)
-            del self._switches[name]
             try:
-                self._off(switch)
+                self._give_up(switch)
             finally:
                 self._announce()
 
@@ -160,15 +169,15 @@ class Board:
         """Heal every fault; their names.
 
         Raises:
-            SimulatorError: a lever failed; the others were healed.
+            SimulatorError: a lever failed and is tried again; the others were healed.
 
         """
         failures: list[SimulatorError] = []
         with self._changed:
-            switches, self._switches = self._switches, {}
+            switches = dict(self._switches)
             for switch in switches.values():
                 try:
-                    self._off(switch)
+                    self._give_up(switch)
                 except SimulatorError as error:
                     failures.append(error)
         self._announce()
@@ -187,9 +196,8 @@ class Board:
             return self._found(name).told()
 
     def all_told(self) -> list[dict[str, Any]]:
-        """Every fault that is on or scheduled."""
-        with self._changed:
-            return [switch.told() for switch in self._switches.values()]
+        """Every fault that is on or scheduled; at once, also while a lever is waited for."""
+        return [switch.told() for switch in tuple(self._switches.values())]
 
     def step(self, now_ms: int) -> int | None:
         """Switch what is due; ms until more is (None: nothing is scheduled)."""
@@ -200,8 +208,10 @@ class Board:
                 try:
                     wait = self._apply(switch, now_ms)
                 except SimulatorError as error:
-                    self._switches.pop(switch.fault.name, None)
-                    print(f"gapless: {switch.fault.name}: {error}", file=sys.stderr)  # noqa: T201
+                    waits.append(RETRY_MS)
+                    if not switch.is_stuck:
+                        print(f"gapless: {switch.fault.name}: {error}", file=sys.stderr)  # noqa: T201
+                    switch.is_stuck = True
                 else:
                     waits += [] if wait is None else [wait]
             if before != [(switch, switch.is_on) for switch in self._switches.values()]:
@@ -216,7 +226,15 @@ class Board:
         return switch
 
     def _apply(self, switch: _Switch, now_ms: int) -> int | None:
-        """Bring a fault into the phase that it should be in; ms until the next one."""
+        """Bring a fault into the phase that it should be in; ms until the next one.
+
+        Raises:
+            SimulatorError: the lever failed; once more does it, or undoes it.
+
+        """
+        if switch.is_given_up:
+            self._give_up(switch)
+            return None
         elapsed_ms = now_ms - switch.starts_ms
         if elapsed_ms < 0:
             return -elapsed_ms
@@ -227,12 +245,13 @@ class Board:
         if turn > switch.turn and not is_over:
             self._off(switch, is_over=True)
             switch.turn = turn
-            switch.is_on = True
+            switch.is_on = switch.is_given_up = True
             switch.fault.start(self._levers, turn)
+            switch.is_given_up = False
         phase = None if is_over else cycle.phase(elapsed_ms)
         if phase is None:
-            self._switches.pop(switch.fault.name, None)
             self._off(switch, is_over=not is_over)
+            self._switches.pop(switch.fault.name, None)
             return None
         if not phase.is_on:
             self._off(switch, is_over=True)
@@ -244,8 +263,19 @@ class Board:
     def _off(self, switch: _Switch, *, is_over: bool = False) -> None:
         """Undo a fault; ``is_over`` if its own time has come, and it was not cut short."""
         if switch.is_on:
-            switch.is_on = False
             (switch.fault.end if is_over else switch.fault.stop)(self._levers)
+            switch.is_on = False
+
+    def _give_up(self, switch: _Switch) -> None:
+        """Undo a fault and forget it; if that fails, it is tried again until it does not."""
+        switch.is_given_up = True
+        try:
+            self._off(switch)
+        except SimulatorError:
+            self._changed.notify_all()
+            raise
+        if self._switches.get(switch.fault.name) is switch:
+            del self._switches[switch.fault.name]
 
     def _run(self) -> None:
         with self._changed:

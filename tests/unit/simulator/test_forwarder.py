@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from simulator import forwarder
+from simulator.children import Child
 from simulator.errors import SimulatorError
 from simulator.forwarder import Forwarder
 from tests.support.parts import WAIT_S
@@ -137,6 +138,39 @@ async def test_when_its_time_is_over_it_has_been_killed(rig: Rig) -> None:
     await rig.keeper.restart("a", is_called_off=False)
     assert await rig.back() == 1_004
     assert rig.keeper.pid != before
+
+
+async def test_who_gives_up_waiting_for_it_may_ask_once_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go = asyncio.Event()
+    kill = Child.kill
+
+    async def slow(child: Child) -> None:
+        await may_go.wait()
+        await kill(child)
+
+    monkeypatch.setattr(Child, "kill", slow)
+    for ask in (rig.keeper.crash("a", 0, "kept"), rig.keeper.restart("a")):
+        waiting = asyncio.create_task(ask)
+        await rig.until(lambda: not rig.keeper.is_up)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    may_go.set()
+    await rig.keeper.restart("a")
+    assert await rig.back() == 1_004
+
+
+async def test_a_journal_that_can_not_be_touched_later_ends_the_simulation(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "refused")
+
+    monkeypatch.setattr(rig.keeper, "_put_back", refuse)
+    await rig.keeper.crash("a", 60_000, "rolled_back")
+    await rig.keeper.restart("a", is_called_off=False)
+    assert "journal could not be touched: [Errno 13] refused" in rig.failures[0]
 
 
 async def test_it_is_down_while_anyone_keeps_it_down(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import FAULTS, board
 from simulator.faults.board import Board, FaultRequest, Schedule, catalogue
 from tests.support.levers import Remembered
+from tests.support.parts import WAIT_S
 
 PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
 
@@ -152,11 +153,55 @@ def test_a_broken_lever_is_said_and_leaves_nothing_on(
     levers.broken = True
     with pytest.raises(SimulatorError, match="the lever broke"):
         switches.switch_on(request())
+    assert levers.calls == [PULL, PLUG], "it may have worked before it broke"
+    levers.broken = False
+    assert switches.step(clock.now_ms) is None
     assert switches.all_told() == []
+    assert levers.calls == [PULL, PLUG, PLUG]
     switches.switch_on(request(schedule=Schedule(after_ms=10)))
-    assert switches.step(clock.now_ms + 10) is None
-    assert switches.all_told() == []
+    levers.broken = True
+    assert switches.step(clock.now_ms + 10) == board.RETRY_MS
+    assert switches.step(clock.now_ms + 20) == board.RETRY_MS
     assert capsys.readouterr().err == "gapless: disconnect: the lever broke\n"
+    levers.broken = False
+    assert switches.step(clock.now_ms + 30) is None
+    assert switches.all_told() == []
+
+
+def test_what_could_not_be_healed_is_healed_later(
+    switches: Board, levers: Remembered, clock: Clock
+) -> None:
+    switches.switch_on(request(down_ms=300))
+    levers.broken = True
+    assert switches.step(clock.now_ms + 300) == board.RETRY_MS, "its time was over"
+    for heal in (switches.heal, lambda: switches.switch_off("disconnect")):
+        with pytest.raises(SimulatorError, match="the lever broke"):
+            heal()
+        assert switches.told("disconnect")["on"] is True
+    levers.broken = False
+    assert switches.step(clock.now_ms + 400) is None
+    assert switches.all_told() == []
+
+
+def test_what_is_on_is_told_while_a_lever_is_waited_for(
+    switches: Board, levers: Remembered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(owner: str) -> None:
+        del owner
+        begun.set()
+        assert may_end.wait(WAIT_S)
+
+    monkeypatch.setattr(levers, "plug", slow)
+    switches.switch_on(request())
+    healing = threading.Thread(target=switches.heal)
+    healing.start()
+    assert begun.wait(WAIT_S)
+    assert [told["on"] for told in switches.all_told()] == [True]
+    may_end.set()
+    healing.join()
+    assert switches.all_told() == []
 
 
 def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembered) -> None:
@@ -166,6 +211,8 @@ def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembere
     with pytest.raises(SimulatorError, match="the lever broke"):
         switches.heal()
     assert levers.calls[-2:] == [PLUG, ("plug", "other")]
+    levers.broken = False
+    assert switches.step(0) is None
     assert switches.all_told() == []
 
 
