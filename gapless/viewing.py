@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from tui.goal import Outcome
     from tui.target import TargetSpec
     from wire.query import Filter
+
+_TOLD_LINES: Final = 100_000
+"""More than so many take seconds to be fetched."""
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +220,7 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         engine.on_rules(app.told)
         skeleton.hand_over()
         await app.run_async()
-    _write_record(engine, viewing)
+    await _write_last_record(engine, viewing)
     if app.fault is not None:
         raise app.fault
     if app.chosen:
@@ -292,7 +295,7 @@ async def _record_when_asked(engine: Engine, viewing: Viewing) -> None:
     while True:
         await asked.wait()
         asked.clear()
-        _write_record(engine, viewing)
+        await _write_record(engine, viewing)
 
 
 @asynccontextmanager
@@ -309,8 +312,8 @@ async def _tasks(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 raise one
 
 
-def _write_record(engine: Engine, viewing: Viewing) -> None:
-    """Write the record that was asked for.
+async def _write_last_record(engine: Engine, viewing: Viewing) -> None:
+    """Write the record at the end: at once, and then with what has to be fetched for it.
 
     Raises:
         GaplessError: it can't be written.
@@ -320,10 +323,36 @@ def _write_record(engine: Engine, viewing: Viewing) -> None:
         return
     from tui.record import write_record  # noqa: PLC0415 - with the engine
 
-    try:
+    with _writing(viewing.record):
         write_record(viewing.record, engine)
+    evicted = engine.timeline.evicted
+    if evicted > _TOLD_LINES:
+        say(f"fetching {evicted:,} lines for the record; Ctrl+C leaves them out")
+    if evicted:
+        await _write_record(engine, viewing)
+
+
+async def _write_record(engine: Engine, viewing: Viewing) -> None:
+    """Write the record that was asked for, with the lines that left memory.
+
+    Raises:
+        GaplessError: it can't be written.
+
+    """
+    if viewing.record is None:
+        return
+    from tui.recording import write_whole_record  # noqa: PLC0415 - with the engine
+
+    with _writing(viewing.record):
+        await write_whole_record(viewing.record, engine)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        msg = f"cannot write the record {viewing.record} ({error.strerror}): choose another place"
+        msg = f"cannot write the record {path} ({error.strerror}): choose another place"
         raise GaplessError(msg) from error
 
 

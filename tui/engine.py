@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from tui import environment, state
 from tui.cursor import CONTEXT_LINES, SavedCursor
 from tui.effects import Effect, Marked, Rebased, Stored, Unconfirmed, Welcomed
-from tui.fetching import Fetching
+from tui.fetching import Fetching, recalled
 from tui.goal import EXIT_CANNOT_CONNECT, EXIT_FAILURE, Goal, Outcome, reached
 from tui.gone import Piece
 from tui.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
@@ -210,6 +210,15 @@ class Engine:
     def bring(self, key: int, then: Callable[[], None]) -> None:
         """Fetch what is not in memory at a key, for somebody who goes there."""
         self._fetching.fetch_at(key, then)
+
+    async def recalled(self, low: int, high: int) -> tuple[list[Line], int | None]:
+        """Lines that are not in memory, as the record has them (``fetching.recalled``).
+
+        Raises:
+            FetchError: they can't be had now.
+
+        """
+        return await recalled(self._targets, low, high)
 
     def pause(self) -> None:
         """Read no more until ``resume``: whoever takes the lines can't keep up."""

@@ -20,6 +20,10 @@ RETRY_MS: Final = 5_000
 """After so long what failed is asked for again, if it is still being looked at."""
 
 
+class FetchError(Exception):
+    """Lines can't be had again now; the text is one line for a person."""
+
+
 class Source(Protocol):
     """A target, as far as lines are fetched from it."""
 
@@ -103,21 +107,41 @@ class Fetching:
 
     async def _fetch(self, piece: Piece, then: Callable[[], None] | None) -> None:
         try:
-            low = max(piece.low, piece.first)
-            asked = [(source, Recall(source.session, low, piece.high)) for source in self._sources]
-            for source, recall in asked:
-                await _all_pages(source.getter, recall)
-        except (HttpFailure, RecallError) as error:
+            lines, through = await recalled(self._sources, max(piece.low, piece.first), piece.high)
+        except FetchError as error:
             self._failed_ms = self._now_ms()
             self._tell(self._timeline.note(piece, FAILED, str(error)))
             return
-        ends = [recall.through for _, recall in asked if recall.through is not None]
-        through = min(ends) if ends else None
-        lines = _merged([recall.lines for _, recall in asked], through)
         piece.state = ""
         self._tell(self._timeline.restore(piece, lines, through))
         if then is not None:
             then()
+
+
+async def recalled(sources: Sequence[Source], low: int, high: int) -> tuple[list[Line], int | None]:
+    """The lines of a range that is not in memory, ascending, from all targets.
+
+    Args:
+        sources: The targets.
+        low: The first key asked for.
+        high: The last one.
+
+    Returns:
+        The lines, and the last key that they reach to, where they are only the beginning.
+
+    Raises:
+        FetchError: they can't be had now.
+
+    """
+    asked = [(source, Recall(source.session, low, high)) for source in sources]
+    try:
+        for source, recall in asked:
+            await _all_pages(source.getter, recall)
+    except (HttpFailure, RecallError) as error:
+        raise FetchError(str(error)) from error
+    ends = [recall.through for _, recall in asked if recall.through is not None]
+    through = min(ends) if ends else None
+    return _merged([recall.lines for _, recall in asked], through), through
 
 
 async def _all_pages(getter: Getter, recall: Recall) -> None:

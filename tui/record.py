@@ -45,8 +45,34 @@ def write_record(path: Path, engine: Engine) -> None:
 def entries(engine: Engine) -> Iterator[dict[str, Any]]:
     """The record's lines."""
     status = engine.status
-    yield {"type": "record", "version": RECORD_VERSION, "targets": list(_targets(engine, status))}
-    yield from _events(engine)
+    yield header(engine, status)
+    for row in engine.timeline.iterate():
+        if isinstance(row, Line):
+            yield as_entry(engine, row)
+    yield from proofs(engine, status)
+    yield from _evicted(engine)
+    yield from outages(status)
+
+
+def header(engine: Engine, status: Status) -> dict[str, Any]:
+    """The first line: what was asked for."""
+    targets = list(_targets(engine, status))
+    return {"type": "record", "version": RECORD_VERSION, "targets": targets}
+
+
+def as_entry(engine: Engine, line: Line) -> dict[str, Any]:
+    """A line that is displayed."""
+    return {
+        "type": "event",
+        "target": line.lane,
+        **event(line, engine.groups[line.lane]),
+        "late": line.late_ms > 0,
+        "confirmed": engine.timeline.is_confirmed(line),
+    }
+
+
+def proofs(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+    """Marks, connections, and what is declared missing."""
     for mark in engine.marks:
         yield {
             "type": "mark",
@@ -70,8 +96,22 @@ def entries(engine: Engine) -> Iterator[dict[str, Any]]:
                 "epoch": one.epoch,
             }
     yield from _missing(status)
-    yield from _evicted(engine)
-    yield from _outages(status)
+
+
+def outages(status: Status) -> Iterator[dict[str, Any]]:
+    """Disconnections, and the last line: how it stands."""
+    for target in status.targets:
+        for outage in target.outages:
+            yield {
+                "type": "outage",
+                "target": target.target,
+                "from": outage.began_ms,
+                "through": outage.ended_ms,
+                "code": outage.code,
+                "reason": outage.reason,
+                "recovered": outage.recovered,
+                "outcome": outage.outcome,
+            }
     yield {
         "type": "status",
         "state": status.state,
@@ -98,37 +138,10 @@ def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
         }
 
 
-def _events(engine: Engine) -> Iterator[dict[str, Any]]:
-    groups, timeline = engine.groups, engine.timeline
-    for row in timeline.iterate():
-        if isinstance(row, Line):
-            yield {
-                "type": "event",
-                **event(row, groups[row.lane]),
-                "late": row.late_ms > 0,
-                "confirmed": timeline.is_confirmed(row),
-            }
-
-
 def _evicted(engine: Engine) -> Iterator[dict[str, Any]]:
     """What is not in memory: the forwarder still has it."""
     for from_ms, through_ms, lines in engine.timeline.gone:
         yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
-
-
-def _outages(status: Status) -> Iterator[dict[str, Any]]:
-    for target in status.targets:
-        for outage in target.outages:
-            yield {
-                "type": "outage",
-                "target": target.target,
-                "from": outage.began_ms,
-                "through": outage.ended_ms,
-                "code": outage.code,
-                "reason": outage.reason,
-                "recovered": outage.recovered,
-                "outcome": outage.outcome,
-            }
 
 
 def _missing(status: Status) -> Iterator[dict[str, Any]]:
