@@ -9,6 +9,7 @@ import contextlib
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -139,6 +140,9 @@ class Writer:
         except (BotoCoreError, ClientError, SimulatorError) as error:
             if not self._stopping.is_set():
                 self._failed(f"the workload can't be written: {' '.join(str(error).split())}")
+        except Exception as error:  # noqa: BLE001 - else nothing more was written, and all was fine
+            traceback.print_exc()
+            self._failed(f"the workload can't be written: {type(error).__name__}: {error}")
         finally:
             self.past_written.set()  # or never, but nobody shall wait for it
             client.close()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from simulator import conductor
 from simulator.conductor import Conductor
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.faults.board import Board, FaultRequest
+from simulator.faults.board import Board, FaultRequest, monotonic_ms
 from simulator.scenarios.base import Heal, Inject, Scenario, Step, Write
 from tests.support.levers import Remembered
 from tests.support.parts import WAIT_S
@@ -33,14 +33,14 @@ class Pen:
 class Rig:
     """A conductor, and everything it may touch."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, clock_ms: Callable[[], int] = monotonic_ms) -> None:
         self.levers = Remembered()
         self.board = Board(self.levers.levers(), 1)
         self.pen = Pen()
         self.announced = threading.Condition()
         scenario = Scenario("tried", "For this test.", lambda seed: self.steps(seed, steps))
         self.conductor = Conductor(
-            self.board, self.pen, self._announce, scenarios={"tried": scenario}
+            self.board, self.pen, self._announce, clock_ms, {"tried": scenario}
         )
 
     def steps(self, seed: int, steps: Sequence[Step]) -> Sequence[Step]:
@@ -93,6 +93,28 @@ def test_every_step_is_done_in_the_order_of_times() -> None:
     assert told["log"][0]["fault"]["type"] == "disconnect"
     assert rig.levers.calls == [PULL, PLUG]
     assert rig.pen.words == ["pause", "resume"]
+
+
+def test_what_takes_long_puts_off_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    held_up_ms = 0
+    times_ms: list[int] = []
+
+    def clock_ms() -> int:
+        return monotonic_ms() + held_up_ms
+
+    def slow(_: Remembered, *args: object) -> None:
+        del args
+        nonlocal held_up_ms
+        held_up_ms = 60_000
+        times_ms.append(clock_ms())
+
+    monkeypatch.setattr(Remembered, "pull", slow)
+    monkeypatch.setattr(Remembered, "plug", lambda *_: times_ms.append(clock_ms()))
+    rig = Rig(Step(0, CABLE), Step(50, Heal("disconnect")), Step(60), clock_ms=clock_ms)
+    rig.conductor.run("tried", 1)
+    told = rig.until(state="done")
+    assert times_ms[1] - times_ms[0] >= 50
+    assert 60 <= told["elapsed_ms"] < 60_000
 
 
 def test_it_can_run_faster() -> None:
