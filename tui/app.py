@@ -54,6 +54,7 @@ from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 from tui.widgets.status_bar import ConnectionBar, StatusBar
 from tui.widgets.stream_pane import StreamPane
+from tui.work import Work
 
 FRAME_S: Final = 1 / 60
 """News is drawn at most so often; the engine gathers it 30 times a second already."""
@@ -309,13 +310,13 @@ class ViewerApp(Actions):
         self.clear_notifications()
         if not self._bottom.has_room(text):
             seconds = max(NOTE_MS / 1000, NOTE_S_A_CHAR * len(text))
-            self.notify(text, timeout=seconds, markup=False)
+            self.notify(self._palette.written(text), timeout=seconds, markup=False)
             text = ""
         self._note, self._note_until_ms = text, self._clock() + NOTE_MS
         self._show_bars()
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:
-        self.run_worker(work, group=name, exclusive=True)
+        self.run_worker(Work(work), group=name, exclusive=True)
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()
@@ -329,7 +330,8 @@ class ViewerApp(Actions):
             for act in key.acts:
                 if act.action != "command_palette":
                     run = partial(self.run_action, act.action)
-                    yield SystemCommand(act.title, f"{key.shown}: {key.help}", run)
+                    said = self._palette.written(f"{key.shown}: {key.help}")
+                    yield SystemCommand(act.title, said, run)
         for name, row in self._going.listed():
             yield SystemCommand(name, "go to this line", partial(self.log_view.go_to, row))
         for value in self._side.values():
