@@ -18,6 +18,9 @@ from wire.messages import Execution, ExecutionStatus
 DRAIN_MS: Final = 60_000
 """How far before an execution's last event the two scans must begin (or at its first event)."""
 
+DRAIN_WIDTH_MS: Final = 4 * DRAIN_MS
+"""Executions that ended one soon after another share their scans, up to this width."""
+
 FRESH_MS: Final = 100_000
 """Executions whose last event is younger are drained without anybody's asking."""
 
@@ -272,11 +275,12 @@ class Executions:
     def draining(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
         """The range of which two scans would let an execution end; None where none waits.
 
-        Only executions that have just ended, or that are ``wanted``, are worth a scan.
+        Only executions that have just ended, or that are ``wanted``, are worth a scan; those
+        that ended last come first, and what ended shortly before goes with them.
         """
-        best: tuple[int, int] | None = None
+        spans: list[tuple[int, int]] = []
         if self._lifecycle is None:
-            return best
+            return None
         recent = self._open_since(now_ms - FRESH_MS)
         for execution in sorted({*recent, *self._open.intersection(wanted)}):
             state = self._states[execution]
@@ -285,8 +289,8 @@ class Executions:
                 continue
             if state.last >= now_ms - FRESH_MS or execution in wanted:
                 span = max(state.first, state.last - DRAIN_MS), min(state.last + DRAIN_MS, now_ms)
-                best = span if best is None or span[1] > best[1] else best
-        return best
+                spans.append(span)
+        return _newest_together(spans)
 
     def clock_set(self) -> None:
         """The wall clock was set: how far apart two scans are is told from here on."""
@@ -373,6 +377,15 @@ class Executions:
         self._put_open(execution_of(state.stream), state)
         if self._lifecycle is not None and self._lifecycle.was_silence(state.status):
             state.status = None
+
+
+def _newest_together(spans: list[tuple[int, int]]) -> tuple[int, int] | None:
+    """The newest range, widened by those that begin in it or adjoin, as far as they fit."""
+    low, high = max(spans, key=lambda span: (span[1], -span[0]), default=(0, -1))
+    for from_, through in sorted(spans, reverse=True):
+        if through >= low and high - from_ <= DRAIN_WIDTH_MS:
+            low = min(low, from_)
+    return (low, high) if spans else None
 
 
 def _reaches(state: _State, from_: int, through: int | None, begun_ms: int) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from forwarder.errors import LifecycleError
 from forwarder.lifecycle import (
     DRAIN_MS,
+    DRAIN_WIDTH_MS,
     FORGOTTEN_MS,
     FRESH_MS,
     TRIES_MAX,
@@ -178,6 +179,40 @@ def test_only_what_has_just_ended_or_is_wanted_is_worth_a_scan(over: Executions)
     assert over.draining(later + 1) is None
     assert over.draining(later + 1, ["other"]) is None
     assert over.draining(later + 1, ["1"]) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
+
+
+def test_executions_that_end_together_share_their_scans(executions: Executions) -> None:
+    for number in range(4):
+        stream, at_ms = f"job/{number}", NOW_MS + 10_000 * number
+        last_ms = at_ms + 2 * DRAIN_MS
+        events = [
+            event(10 * number, at_ms, stream=stream),
+            event(10 * number + 1, last_ms, stream=stream),
+        ]
+        executions.appended(
+            [*events, event(10 * number + 2, last_ms, stream=stream, message="state=done")], 0
+        )
+    now_ms = NOW_MS + 3 * DRAIN_MS
+    wanted = executions.draining(now_ms)
+    assert wanted == (NOW_MS + DRAIN_MS, now_ms)
+    assert _scanned(executions, 1, now_ms, *wanted) == []
+    ends = _scanned(executions, 2, now_ms + 3_000, *wanted)
+    assert [end.execution for end in ends] == ["0", "1", "2", "3"]
+
+
+def test_those_that_ended_long_apart_have_scans_of_their_own(executions: Executions) -> None:
+    names = [str(number) for number in range(20)]
+    for number, name in enumerate(names):
+        at_ms = NOW_MS + number * DRAIN_MS
+        executions.appended([event(number, at_ms, stream=f"job/{name}", message="state=done")], 0)
+    now_ms, scans = NOW_MS + 20 * DRAIN_MS, 0
+    while (wanted := executions.draining(now_ms, names)) is not None:
+        scans += 2
+        assert wanted[1] - wanted[0] <= DRAIN_WIDTH_MS
+        _scanned(executions, scans - 1, now_ms + scans * 9_000, *wanted)
+        assert _scanned(executions, scans, now_ms + scans * 9_000 + 8_000, *wanted)
+    assert all(executions.end_of(name) for name in names)
+    assert 2 < scans < 2 * len(names)
 
 
 def test_an_execution_that_goes_on_writing_gets_only_so_many_scans(over: Executions) -> None:
