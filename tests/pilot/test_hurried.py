@@ -10,6 +10,8 @@ from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import Screen, running
 from tui.widgets.commands import Commands
+from tui.widgets.fault_panel import FaultPanel
+from tui.widgets.picker import Picker
 
 
 def engine() -> FakeEngine:
@@ -53,6 +55,23 @@ async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
         await screen.pilot.pause()
         await screen.settle()
         assert len(screen.app.screen_stack) == 1
+        assert screen.app.is_running
+
+
+@pytest.mark.parametrize("opens", ["f2", "o"])
+async def test_what_is_heard_while_a_panel_goes_is_not_shown(opens: str) -> None:
+    controls, catalogue = FakeControls(), FakeCatalogue(slow=True)
+    async with running(engine(), controls=controls, catalogue=catalogue) as screen:
+        await screen.pilot.press(opens)
+        panel = screen.app.screen
+        assert isinstance(panel, Picker | FaultPanel)
+        await panel.query_children("*").remove()
+        panel._fill()
+        catalogue.may_answer.set()
+        await screen.app.workers.wait_for_complete()
+        if isinstance(panel, Picker):
+            panel.on_input_submitted(Input.Submitted(Input(), ""))
+        await screen.pilot.pause()
         assert screen.app.is_running
 
 

@@ -147,7 +147,7 @@ class FaultPanel(Modal[None]):
         return [name for name in self._names(page) if states.get(name)]
 
     def _fill(self, *, first: bool = False) -> None:
-        if not self.is_mounted:
+        if not self.has("#pages", "#story", "#switches", "#about"):
             return
         pages = self.query_one("#pages", Bar)
         pages.show([self._tab("faults"), self._tab("scenarios")])

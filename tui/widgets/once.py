@@ -31,3 +31,7 @@ class Modal(ModalScreen[ScreenResultType]):
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """As Textual's; nothing where it is left already."""
         return super().dismiss(result) if is_on_top(self) else nothing()
+
+    def has(self, *selectors: str) -> bool:
+        """Whether these parts are there to be filled: they come after it, and go before it."""
+        return self.is_mounted and all(self.query(one) for one in selectors)

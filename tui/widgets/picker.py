@@ -216,12 +216,14 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         return self.query_one(PickList)
 
     def _current(self) -> Choice | None:
+        if not self.has("#pick-list"):
+            return None
         key = self._list.current
         return self._shown[int(key)] if key and key.isdigit() else None
 
     def _fill(self, *, first: bool = False) -> None:
         """Show what the letters mean, and what is still to come."""
-        if not self.is_mounted:
+        if not self.has("#pick-field", "#pick-list"):
             return
         # What comes while nobody has moved yet may well be what is at the top.
         self._has_moved = self._has_moved and not first
