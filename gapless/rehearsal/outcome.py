@@ -57,8 +57,8 @@ class Outcome(msgspec.Struct, kw_only=True):
 
     @property
     def replay(self) -> str:
-        """The command that does the same again."""
-        speed = "" if self.speed == 1 else f" --speed {self.speed:g}"
+        """The command that does the same again, to the millisecond."""
+        speed = "" if self.speed == 1 else f" --speed {str(self.speed).removesuffix('.0')}"
         return f"gapless scenario run {self.scenario} --seed {self.seed}{speed}"
 
 
