@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -18,13 +20,26 @@ from tui.rows import Rule
 
 
 class ClearingDriver(LinuxDriver):
-    """Clears its screen before it leaves it.
+    """Clears its screen before it leaves it, and draws where there is a terminal.
 
     tmux that was resized in both directions meanwhile otherwise leaves the viewer's last picture
-    where the shell's screen was.
+    where the shell's screen was. Textual draws on stderr, which may be a file (``2>errors``).
     """
 
     _is_shown = False
+
+    def __init__(
+        self,
+        app: App[object],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """As Textual's."""
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        if sys.__stderr__ is None or not sys.__stderr__.isatty():
+            self._file = sys.__stdout__
 
     def start_application_mode(self) -> None:
         """As Textual's."""

@@ -235,7 +235,7 @@ class Actions(ThemedApp):
     def action_command_palette(self) -> None:
         """The menu of all actions, as Textual opens it."""
         if self.use_command_palette and not isinstance(self.screen, Commands):
-            self.push_screen(Commands(id="--command-palette"))
+            self.push_screen(Commands(id="--command-palette", placeholder="letters of its name"))
 
     def action_faults(self) -> None:
         """The simulator's faults."""

@@ -333,9 +333,11 @@ class ViewerApp(Actions):
                     said = self._palette.written(f"{key.shown}: {key.help}")
                     yield SystemCommand(act.title, said, run)
         for name, row in self._going.listed():
-            yield SystemCommand(name, "go to this line", partial(self.log_view.go_to, row))
+            yield SystemCommand(
+                self._palette.written(name), "go to this line", partial(self.log_view.go_to, row)
+            )
         for value in self._side.values():
-            said = named(value.text)
+            said = self._palette.written(named(value.text))
             for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
                 choose = partial(self._filter_value, value, excludes)
                 yield SystemCommand(f"{how} {said}", "filter by this value", choose)

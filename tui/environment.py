@@ -17,6 +17,7 @@ _COLLECTIONS: Final = (5_000, 50, 20)
 """New objects before the youngest are gone over, which takes half a millisecond; and so on."""
 
 _PLAIN_TERMINALS: Final = frozenset({"linux", "dumb", "vt100", "vt102", "vt220"})
+_PLAIN_LOCALES: Final = frozenset({"C", "POSIX"})
 _LIGHT_GROUNDS: Final = frozenset({"7", "15"})
 
 
@@ -40,7 +41,10 @@ def give_back_memory() -> None:
 def is_ascii_only(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
     """Whether the terminal can draw no more than ASCII."""
     written = encoding or sys.stdout.encoding or "ascii"
-    return "utf" not in written.lower() or environ.get("TERM", "") in _PLAIN_TERMINALS
+    # Python writes UTF-8 in the C locale, too (PEP 540), but who names it means it.
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG")
+    is_plain = locale in _PLAIN_LOCALES or environ.get("TERM", "") in _PLAIN_TERMINALS
+    return is_plain or "utf" not in written.lower()
 
 
 def is_light(environ: Mapping[str, str] = os.environ) -> bool:

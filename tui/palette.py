@@ -165,6 +165,10 @@ class Palette:
             line = [(text.translate(signs), role) for text, role in line]
         return [Cell(text, style(role, surface)) for text, role in line if text]
 
+    def written(self, text: str) -> str:
+        """The viewer's own words, with the signs that the terminal has."""
+        return text if self._signs is None else text.translate(self._signs)
+
     def drawn(self, line: Iterable[Segment], surface: Surface, system: str | None) -> str:
         """The pieces of a line as the terminal is sent them.
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines, make_line, make_rule
 from tests.support.screen import NOW_MS, WIDE, running
 from tui.themes import LIGHT
@@ -94,19 +95,39 @@ async def test_a_light_terminal_gets_a_light_theme(monkeypatch: pytest.MonkeyPat
         assert screen.app.theme == LIGHT.name
 
 
-async def test_a_terminal_with_ascii_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "linux")
+@pytest.mark.parametrize(("name", "value"), [("TERM", "linux"), ("LC_ALL", "C")])
+async def test_a_terminal_with_ascii_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
     engine = FakeEngine()
     engine.add(make_line(n, "a\x1bb\nc" * 9, origin="backfill") for n in range(100))
     engine.add([make_rule(1, NOW_MS, "end", reason="exec-7", state="SUCCEEDED")])
     engine.extra["volume"] = (1, 2, 3)
     engine.set(complete_through_ms=NOW_MS)
-    async with running(engine) as screen:
-        keys = ("k", "c", "enter", "escape", "question_mark", "escape", "space", "space")
-        for key in (*keys, "s", "h", "left", "escape", "escape", "m", "K", "f", "a", "enter", "z"):
+    async with running(engine, controls=FakeControls(), catalogue=FakeCatalogue()) as screen:
+        keys = ("k", "c", "enter", "escape", "question_mark", "escape", "space", "space", "f2", "1")
+        more = ("escape", "s", "h", "left", "escape", "escape", "m", "K", "f", "a", "enter", "z")
+        for key in (
+            *keys,
+            *more,
+            "o",
+            "a",
+            "escape",
+            "ctrl+p",
+            "e",
+            "escape",
+            "colon",
+            "x",
+            "enter",
+        ):
             await screen.press(key)
-            # But for the ends of Textual's own scroll bars, in the panes.
-            assert {char for char in screen.text if not char.isascii()} <= set("▁▂▃▄▅▆▇"), key
+            assert screen.text.isascii(), key
+        await screen.press("escape", "Y")
+        screen.app._say("a word or two " * 12)
+        await screen.settle()
+        assert "| a word or two" in screen.text
+        assert screen.text.isascii()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from textual.strip import Strip
 from tui import format as fmt
 from tui.harmless import Segment
 from tui.palette import Palette, Surface
+from tui.widgets.plain_bars import suit
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -91,6 +92,10 @@ class ListPane(ScrollView, can_focus=True):
     def action_to(self, index: int) -> None:
         """The cursor goes to the first row, or the last."""
         self._go(len(self._items) - 1 if index < 0 else index)
+
+    def on_mount(self) -> None:
+        """Scroll bars are Textual's."""
+        suit(self)
 
     def on_focus(self) -> None:
         """The cursor shows."""

@@ -16,6 +16,7 @@ from tui import format as fmt
 from tui.harmless import Segment
 from tui.palette import Palette, Surface
 from tui.values import Value
+from tui.widgets.plain_bars import suit
 
 LINE_ROWS_MAX: Final = 10_000
 """Rows that one line of text may be broken into: more than the detail pane is ever given."""
@@ -119,6 +120,10 @@ class Pane(ScrollView, can_focus=True):
             self._choose(value, how == "exclude")
         else:
             await self.app.run_action(how)
+
+    def on_mount(self) -> None:
+        """Scroll bars are Textual's."""
+        suit(self)
 
     def on_focus(self) -> None:
         """The cursor shows."""

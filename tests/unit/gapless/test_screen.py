@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -49,3 +52,26 @@ async def test_its_own_screen_is_cleared_before_it_is_left_and_no_other(
     driver.stop_application_mode()
     driver.stop_application_mode()
     assert written == ["shown", "\x1b[0m\x1b[2J", "left", "left"]
+
+
+class Terminal(io.StringIO):
+    """A stream that may be a terminal."""
+
+    def __init__(self, *, is_one: bool) -> None:
+        super().__init__()
+        self._is_one = is_one
+
+    def isatty(self) -> bool:
+        return self._is_one
+
+
+@pytest.mark.parametrize(("is_terminal", "name"), [(True, "__stderr__"), (False, "__stdout__")])
+def test_it_draws_on_stdout_where_stderr_is_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+    is_terminal: bool,  # noqa: FBT001 - the table's column
+    name: str,
+) -> None:
+    monkeypatch.setattr(sys, "__stderr__", Terminal(is_one=is_terminal))
+    monkeypatch.setattr(sys, "__stdout__", Terminal(is_one=True))
+    driver = ClearingDriver(ScreenApp(FakeEngine(), title="t"))
+    assert driver._file is getattr(sys, name)

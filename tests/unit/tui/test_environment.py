@@ -13,6 +13,9 @@ def test_glyphs() -> None:
     assert not environment.is_ascii_only({"TERM": "xterm-256color"}, "utf-8")
     assert environment.is_ascii_only({"TERM": "xterm-256color"}, "iso-8859-1")
     assert environment.is_ascii_only({"TERM": "linux"}, "utf-8")
+    assert environment.is_ascii_only({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, "utf-8")
+    assert environment.is_ascii_only({"LANG": "POSIX"}, "utf-8")
+    assert not environment.is_ascii_only({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "utf-8")
 
 
 @pytest.mark.parametrize(
