@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from textual.app import App
 from textual.driver import Driver
@@ -30,7 +31,7 @@ class ClearingDriver(LinuxDriver):
 
     def __init__(
         self,
-        app: App[object],
+        app: App[Any],
         *,
         debug: bool = False,
         mouse: bool = True,

@@ -66,7 +66,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("is_terminal", "name"), [(True, "__stderr__"), (False, "__stdout__")])
-def test_it_draws_on_stdout_where_stderr_is_a_file(
+async def test_it_draws_on_stdout_where_stderr_is_a_file(
     monkeypatch: pytest.MonkeyPatch,
     is_terminal: bool,  # noqa: FBT001 - the table's column
     name: str,
