@@ -91,6 +91,11 @@ class Tally:
         return self._events
 
     @property
+    def fresh(self) -> int:
+        """Events that count: those above the base that the present epoch has confirmed."""
+        return sum(chunk.count for chunk in self._chunks)
+
+    @property
     def unconfirmed(self) -> int:
         """Events that the present epoch has not confirmed."""
         return self._unconfirmed

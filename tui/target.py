@@ -113,19 +113,22 @@ class Target:
         return SavedCursor(subject, cursor, self._seen())
 
     def _seen(self) -> Seen | None:
-        before, tally = self.spec.seen, self.session.holdings.tally
+        tally = self.session.holdings.tally
+        # Where the cursor was not taken up, what that run had has come again, and counts here.
+        before = self.spec.seen if tally.base else None
         left_ms = self._shell.wall_ms()
         newest, first = tally.key_before_last(0), tally.key_before_last(CONTEXT_LINES)
         if newest is None or first is None:
             return None if before is None else msgspec.structs.replace(before, left_ms=left_ms)
-        older = max(0, len(tally) - 1 - CONTEXT_LINES)
         newest_ms, context_ms = time_of(newest), time_of(first)
-        if before is not None:
-            newest_ms = max(newest_ms, before.newest_ms)
-            older += before.older
-            if len(tally) <= CONTEXT_LINES:
-                context_ms = min(context_ms, before.context_ms)
-        return Seen(left_ms, newest_ms, context_ms, older)
+        if before is None:
+            older = max(0, len(tally) - 1 - CONTEXT_LINES)
+            return Seen(left_ms, newest_ms, context_ms, older)
+        newest_ms = max(newest_ms, before.newest_ms)
+        # Lines of that run that were fetched again are no new ones.
+        if tally.fresh <= CONTEXT_LINES:
+            return Seen(left_ms, newest_ms, min(context_ms, before.context_ms), before.older)
+        return Seen(left_ms, newest_ms, context_ms, before.older + tally.fresh - 1)
 
     def connecting(self, attempt: int) -> None:
         """An attempt begins."""

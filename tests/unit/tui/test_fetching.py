@@ -237,6 +237,39 @@ async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None
         assert (saved.seen.newest_ms, saved.seen.older) == (NEWEST_MS, 100)
 
 
+async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.target.CONTEXT_LINES", 20)
+    library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
+    script = says(told.welcome("resumed", after=150, head_seq=200), told.events(150, ITEMS[150:]))
+    async with (
+        told_server(script, library=library) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.timeline.lines == 100)
+        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        await eventually(lambda: engine.timeline.lines == 200)
+        (saved,) = engine.saved
+        assert saved.seen is not None
+        assert saved.seen.older == 100 + 50 - 1
+
+
+async def test_what_comes_anew_is_counted_once_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.target.CONTEXT_LINES", 20)
+    refused = says(Told().welcome("rebased", epoch="e9", head_seq=200))
+    async with (
+        told_server(refused, whole(Told(), ITEMS)) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        (saved,) = engine.saved
+        assert saved.seen is not None
+        assert saved.seen.older == 200 - 1 - 20
+
+
 async def test_where_everything_comes_anew_nothing_is_counted_as_gone() -> None:
     told = Told()
     refused = says(told.welcome("rebased", epoch="e9", head_seq=200))
