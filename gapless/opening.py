@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import msgspec
 
 from gapless.errors import GaplessError
 from gapless.identity import AwsChoice
+from gapless.running import run as run_in_loop
 from gapless.terminal import left_in_order
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def pick(choice: AwsChoice) -> tuple[Choice, ...]:
 
     app = PickApp(ProcessCatalogue([], choice=choice, token_file=None))
     with left_in_order():
-        asyncio.run(app.run_async())
+        run_in_loop(app.run_async())
     return app.chosen
 
 

@@ -21,6 +21,7 @@ from gapless import skeleton
 from gapless.errors import EXIT_DONE, GaplessError, UsageError, say
 from gapless.opening import on_and_on
 from gapless.reader import when_reader_leaves
+from gapless.running import run as run_in_loop
 from gapless.state import state_dir
 from gapless.terminal import left_in_order
 from gapless.unseen import Unseen
@@ -120,9 +121,9 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     """
     if viewing.is_on_screen:
         with left_in_order():
-            return on_and_on(viewing, opener, lambda one: asyncio.run(_on_screen(one, opener)))
+            return on_and_on(viewing, opener, lambda one: run_in_loop(_on_screen(one, opener)))
     skeleton.leave()
-    return asyncio.run(_as_output(viewing))
+    return run_in_loop(_as_output(viewing))
 
 
 async def _as_output(viewing: Viewing) -> int:

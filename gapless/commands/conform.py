@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from gapless.errors import (
 )
 from gapless.http_client import read_token
 from gapless.options import DURATION, FILE, TARGET, TEXT, TIME
+from gapless.running import run as run_in_loop
 from gapless.targets import ForwarderTarget, Target
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _run(
         patience_s=patience / 1000,
     )
     try:
-        asyncio.run(suite.run(ALL, wanted))
+        run_in_loop(suite.run(ALL, wanted))
     except UnreachableError as error:
         if any(one.state == "FAILED" for one in ledger.verdicts(wanted)):
             # What broke the rules may be why nothing more can be had: that is the finding.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from pathlib import Path
@@ -15,6 +14,7 @@ from gapless.errors import GaplessError
 from gapless.http_client import read_token, request
 from gapless.identity import AwsChoice
 from gapless.options import FILE, TARGET, aws_choice, aws_options
+from gapless.running import run as run_in_loop
 from gapless.table import NOTHING, harmless, moment, table
 from gapless.targets import ForwarderTarget, GroupTarget, Target
 
@@ -83,7 +83,7 @@ def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
             return [one async for page in pages for one in page]
 
     try:
-        streams = asyncio.run(ask())
+        streams = run_in_loop(ask())
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     return [

@@ -33,6 +33,7 @@ from gapless.options import (
     aws_options,
     while_held_option,
 )
+from gapless.running import run as run_in_loop
 from gapless.state import state_dir
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _serve(config: Config, lock: LockFile) -> int:
             loop.add_signal_handler(number, end, number)
         await run(config, announce, stop)
 
-    asyncio.run(main())
+    run_in_loop(main())
     return EXIT_INTERRUPTED if signal.SIGINT in received[:1] else EXIT_DONE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +10,7 @@ import msgspec
 from gapless.errors import GaplessError
 from gapless.identity import AwsChoice
 from gapless.options import TEXT, aws_choice, aws_options
+from gapless.running import run as run_in_loop
 from gapless.table import NOTHING, harmless, moment, size, table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
     from forwarder.errors import ForwarderError  # noqa: PLC0415 - boto3 is slow to import
 
     try:
-        groups = asyncio.run(_ask(choice, pattern))
+        groups = run_in_loop(_ask(choice, pattern))
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     if as_json:

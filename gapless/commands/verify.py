@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sys
@@ -16,6 +15,7 @@ from gapless.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
 from gapless.http_client import read_token
 from gapless.identity import AwsChoice
 from gapless.options import FILE, TARGET, TIME, aws_choice, aws_options
+from gapless.running import run as run_in_loop
 from gapless.table import harmless
 from gapless.targets import ForwarderTarget, GroupTarget, Target, parse_target
 
@@ -115,7 +115,7 @@ def _verify(
             return await one.run(*span)
 
     try:
-        return asyncio.run(run())
+        return run_in_loop(run())
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     finally:

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gapless.errors import EXIT_DONE, GaplessError, say
+from gapless.running import run as run_in_loop
 from gapless.web import asking, page
 from gapless.web.tab import Tab
 
@@ -148,7 +149,7 @@ def serve(
     # textual-serve reports to standard output what a viewer said before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())
     with contextlib.redirect_stdout(sys.stderr):
-        return asyncio.run(_serve(PageServer(title, viewer), port, is_needed, told))
+        return run_in_loop(_serve(PageServer(title, viewer), port, is_needed, told))
 
 
 async def _serve(
