@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import boto3
+from botocore.config import Config
 
 from tests.support.moto_server import REGION, RawMoto
 
@@ -41,6 +42,15 @@ class EcsStandIn:
         self._tasks: set[str] = set()
         self._stopped: set[str] = set()
         self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Let moto import what it needs for ECS, which may take longer than a client waits."""
+        ecs = self._client("ecs")
+        try:
+            ecs.create_cluster(clusterName=CLUSTER)
+            ecs.describe_tasks(cluster=CLUSTER, tasks=["0" * 32])
+        finally:
+            ecs.close()
 
     @property
     def has_called(self) -> bool:
@@ -83,6 +93,7 @@ class EcsStandIn:
             endpoint_url=self.moto.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
+            config=Config(read_timeout=240),
         )
 
     def answer(self, target: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:

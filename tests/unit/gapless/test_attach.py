@@ -146,7 +146,7 @@ def test_one_that_dies_is_brought_back_on_its_port(
     assert started == []
     lock.release()
     tries = threading.Event()
-    for _ in range(300):
+    for _ in range(2_400):
         if started:
             break
         tries.wait(0.1)

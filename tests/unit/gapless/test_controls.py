@@ -64,8 +64,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.scenario = {"name": name, "state": "running", "seed": asked["seed"]}
             self.answer(200, self.server.scenario)
         elif self.path.endswith("/heal"):
-            self.answer(200, {"healed": list(self.server.on)})
+            # Before it answers: whoever has the answer asks what is on.
+            healed = list(self.server.on)
             self.server.on.clear()
+            self.answer(200, {"healed": healed})
         else:
             name = asked.get("name") or asked["type"]
             self.server.on[name] = asked

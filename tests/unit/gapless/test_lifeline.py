@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gapless.lifeline import hold, is_still_at, remove_if_free
+from tests.support.parts import WAIT_S
 
 NEEDED = """
 import signal, sys, threading
@@ -21,7 +22,7 @@ if {orderly}:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
 else:
     signal.signal(signal.SIGTERM, lambda *_: None)
-end_when_released(Path(sys.argv[1]), 0.2)
+end_when_released(Path(sys.argv[1]), {within_s})
 print("ready", flush=True)
 while not ended.wait(0.05):
     pass
@@ -59,12 +60,12 @@ def rest(process: subprocess.Popen[str]) -> str:
     """What it still says until its end; not ``communicate``, which forgets what was read ahead."""
     assert process.stdout is not None
     said = process.stdout.read()
-    process.wait(30)
+    process.wait(WAIT_S)
     return said
 
 
 def needed(*, orderly: bool = True) -> str:
-    return NEEDED.format(orderly=orderly)
+    return NEEDED.format(orderly=orderly, within_s=WAIT_S if orderly else 0.2)
 
 
 def test_it_ends_in_order_with_the_last_holder_and_takes_the_file_along(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -35,8 +36,12 @@ def run_in_terminal(how: str) -> tuple[bytes, bool]:
     ) as process:
         process.wait()
     flags = termios.tcgetattr(theirs)[3]
-    written = os.read(ours, 65_536)
     os.close(theirs)
+    written = b""
+    # What was written may still be on its way; once nobody has the other end, the end is an error.
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 65_536):
+            written += data
     os.close(ours)
     return written, bool(flags & termios.ECHO and flags & termios.ICANON)
 

@@ -203,7 +203,10 @@ async def test_one_that_finds_no_cloudwatch_is_started_again_until_it_does(rig: 
     rig.path.write_text("away")
     await rig.keeper.restart("a")
     await rig.until(lambda: rig.keeper.starts >= 3)
-    rig.path.write_text("there")
+    # In one go: it may be read at any moment.
+    there = rig.path.with_name("there")
+    there.write_text("there")
+    there.replace(rig.path)
     assert await rig.back() == 1005
 
 

@@ -15,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
+from simulator import proxy
 from simulator.crowds import Crowds
 from simulator.proxy import HOST, Cable
 from simulator.toxics import Bandwidth, BlockUpgrade, FrameStrain, Hold, Latency, Limit
@@ -222,8 +223,12 @@ async def test_the_middlebox_lets_plain_requests_through(cable: Cable) -> None:
 
 @pytest.mark.parametrize("code", [4001, 4500, 1011])
 async def test_a_close_has_its_code(
-    cable: Cable, forwarder: tuple[Forwarder, Server], code: int
+    cable: Cable,
+    forwarder: tuple[Forwarder, Server],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(proxy, "FAREWELL_S", WAIT_S)
     async with watch(cable) as viewer, watch(cable) as busy:
         await ask(viewer, 1)
         await numbers(viewer, 1)

@@ -14,7 +14,7 @@ from gapless.web.tab import Tab
 NOBODY = "ws://127.0.0.1:1/v1/tail"
 VIEWER = ["tab", "--websocket", NOBODY, "--group", "/g", "--control", "http://127.0.0.1:1"]
 VIEWER += ["--since", "0"]
-WAIT_S = 60
+WAIT_S = 240
 
 
 class Screen:
@@ -40,7 +40,10 @@ def process_of(tab: Tab) -> psutil.Process:
     return psutil.Process(tab._process.pid)
 
 
-async def test_a_viewer_draws_takes_keys_and_ends_with_its_tab() -> None:
+async def test_a_viewer_draws_takes_keys_and_ends_with_its_tab(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "END_S", WAIT_S)
     screen = Screen()
     tab = Tab(VIEWER, screen.send)
     await tab.show(90, 25)
