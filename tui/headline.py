@@ -13,6 +13,8 @@ from tui.status import STATE_LABELS, Progress, Status, TargetState, TargetStatus
 from tui.window import Place
 
 SPARK_CELLS: Final = 20
+SPARK_CELLS_NARROW: Final = 10
+"""Beside the state of CloudWatch or a fault, on 80 columns."""
 
 _BADGES: Final[dict[TargetState, tuple[str, str]]] = {
     "connecting": ("○", "badge.accent"),
@@ -111,23 +113,33 @@ def emptiness(status: Status, *, filtered: bool) -> tuple[str, ...]:
             return (f"connected: no lines{past}",)
 
 
-def pace(status: Status, *, ascii_only: bool = False) -> list[Chunk]:
-    """How much comes, and how far behind the viewer is."""
+def pace(
+    status: Status, *, spark_cells: int = SPARK_CELLS, ascii_only: bool = False
+) -> list[Chunk]:
+    """How much comes, and how far behind the viewer is.
+
+    Args:
+        status: of the viewer.
+        spark_cells: seconds whose volume is shown.
+        ascii_only: draw with ASCII alone.
+
+    """
     said: list[Chunk] = []
     if status.lag_ms is not None and status.state in ("live", "backfilling", "polling"):
         said.append(chunk(f"lag {figures.duration(status.lag_ms)}", "muted", 4))
     said.append(chunk(f"{figures.number(round(status.rate_per_s))}/s", "muted", 5))
     if any(status.volume):
-        said.append(Chunk(_spark(status, ascii_only=ascii_only), 6))
+        said.append(Chunk(_spark(status, spark_cells, ascii_only=ascii_only), 6))
     return said
 
 
-def _spark(status: Status, *, ascii_only: bool) -> tuple[Part, ...]:
+def _spark(status: Status, cells: int, *, ascii_only: bool) -> tuple[Part, ...]:
     """Volume by the second of receipt, newest last; what came late and when nothing could come.
 
-    A second without a connection is shaded: quiet and dead never look alike.
+    A second without a connection is shaded: quiet and dead never look alike. The past, which
+    comes all at once, is no measure of the present: its bars are full where they are higher.
     """
-    volume = status.volume[-SPARK_CELLS:]
+    volume = status.volume[-cells:]
     pasts = (*(0,) * len(volume), *status.volume_past)[-len(volume) :]
     first = status.at_ms // figures.SECOND - len(volume) + 1
     off = [
@@ -135,8 +147,9 @@ def _spark(status: Status, *, ascii_only: bool) -> tuple[Part, ...]:
         for target in status.targets
         for outage in target.outages
     ]
-    top = max(volume)
-    parts: list[Part] = [(" " * (SPARK_CELLS - len(volume)), "muted")]
+    present = [value - past for value, past in zip(volume, pasts, strict=True)]
+    top = max(present) or max(volume)
+    parts: list[Part] = [(" " * (cells - len(volume)), "muted")]
     for second, (value, past) in enumerate(zip(volume, pasts, strict=True), first):
         begin_ms = second * figures.SECOND
         is_off = any(low < begin_ms + figures.SECOND and begin_ms <= high for low, high in off)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
 from tests.support.fake_catalogue import GROUPS, HERE, FakeCatalogue
@@ -26,6 +29,26 @@ async def test_everything_newest_first(size: tuple[int, int]) -> None:
         await screen.press("escape")
         assert "open: 8" not in screen.text
         assert screen.app.is_running
+
+
+class Many(FakeCatalogue):
+    """More than fits on the screen."""
+
+    async def executions(self, target: str) -> Sequence[Choice]:
+        few = await super().executions(target)
+        return [
+            msgspec.structs.replace(one, execution=f"{one.execution}-{number}")
+            for one in few
+            for number in range(20)
+        ]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_beside_the_scroll_bar_nothing_is_cut(size: tuple[int, int]) -> None:
+    async with running(size=size, catalogue=Many()) as screen:
+        await screen.press("o")
+        assert screen.text.count("11-23 12:02") > 5
+        assert "\u203a" not in screen.text
 
 
 async def test_a_few_letters_and_enter() -> None:

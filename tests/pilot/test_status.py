@@ -111,3 +111,15 @@ async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
         await screen.settle()
         assert "after it" not in screen.text, "it makes room"
         assert "short" in screen.lines[-2]
+
+
+async def test_a_short_sparkline_stays_where_there_is_more_to_say() -> None:
+    async with running() as screen:
+        screen.engine.extra["volume"] = (1, 2, 4) * 20
+        screen.engine.set(upstream="delayed", lag_ms=300, rate_per_s=19.0)
+        await screen.settle()
+        assert screen.lines[0].rstrip().endswith("▄█▂▄█▂▄█")
+        assert screen.lines[0].count("█") == 4
+        screen.engine.set(upstream="ok")
+        await screen.settle()
+        assert screen.lines[0].count("█") == 7

@@ -15,11 +15,15 @@ from tui.format import fit
 from tui.harmless import harmless
 from tui.palette import Palette
 from tui.status import Status
-from tui.widgets.bar import Bar
+from tui.widgets.bar import BETWEEN, Bar
 from tui.window import Place
 
 _MARGIN_CELLS: Final = 5
 """At both ends of the bar, and between left and right."""
+
+
+_PACE_CELLS: Final = 42
+"""Lag, events a second and the long sparkline, with their margin."""
 
 
 class ConnectionBar(Bar):
@@ -35,7 +39,10 @@ class ConnectionBar(Bar):
         """Show a status; ``notes`` stand after the title."""
         badge, *details = headline.connection(status, now_ms, ascii_only=self._ascii_only)
         left = [badge, chunk(self._title, "strong", 3), *details, *notes]
-        self.show(left, headline.pace(status, ascii_only=self._ascii_only))
+        cells = headline.SPARK_CELLS
+        if sum(one.cells + len(BETWEEN) for one in left) + _PACE_CELLS > self.size.width:
+            cells = headline.SPARK_CELLS_NARROW
+        self.show(left, headline.pace(status, spark_cells=cells, ascii_only=self._ascii_only))
 
 
 class StatusBar(Bar):

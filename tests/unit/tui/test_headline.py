@@ -194,15 +194,17 @@ def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> 
     )
     spark = headline.pace(told)[-1].parts
     assert [part for part in spark if part[0].strip()] == [
-        ("▄", "accent"),
+        ("█", "accent"),
         ("░", "shade.offline"),
         ("░", "shade.offline"),
         ("█", "muted"),
-        ("▃", "accent"),
+        ("▆", "accent"),
     ]
     assert sum(len(text) for text, _ in spark) == headline.SPARK_CELLS
     plain = headline.pace(told, ascii_only=True)[-1].parts
-    assert "".join(text for text, _ in plain).split() == ["=", "xx", "@-"]
+    assert "".join(text for text, _ in plain).split() == ["@", "xx", "@*"]
+    short = headline.pace(told, spark_cells=2)[-1].parts
+    assert short[-2:] == (("█", "muted"), ("█", "accent"))
     lasting = msgspec.structs.replace(outage, ended_ms=None)
     told = status_of((target_status(outages=(lasting,)),), volume=(1, 0, 0, 0, 0, 0, 0))
     assert said(headline.pace(told)).count("░") == 5
