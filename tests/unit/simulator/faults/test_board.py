@@ -108,6 +108,37 @@ def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: C
     assert levers.calls == [PULL, PLUG, PULL, PLUG]
 
 
+def test_what_begins_late_lasts_as_long(switches: Board, levers: Remembered, clock: Clock) -> None:
+    switches.switch_on(request(schedule=Schedule(after_ms=500, for_ms=200)))
+    assert switches.step(clock.now_ms + 900) == 200
+    assert switches.step(clock.now_ms + 1_099) == 1
+    assert levers.calls == [PULL]
+    assert switches.step(clock.now_ms + 1_100) is None
+    assert levers.calls == [PULL, PLUG]
+
+
+def test_what_takes_long_to_begin_lasts_as_long(
+    switches: Board, levers: Remembered, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(owner: str, share: float, seed: int) -> None:
+        clock.now_ms += 700
+        Remembered.pull(levers, owner, share, seed)
+
+    monkeypatch.setattr(levers, "pull", slow)
+    switches.switch_on(request(down_ms=300, every_ms=1_000))
+    begun_ms = clock.now_ms
+    for first_ms in (begun_ms, begun_ms + 1_700):
+        levers.calls.clear()
+        assert switches.step(first_ms) == 300
+        assert switches.step(first_ms + 299) == 1
+        assert levers.calls == []
+        assert switches.step(first_ms + 300) == 700
+        assert levers.calls == [PLUG]
+        clock.now_ms = first_ms + 1_000
+        assert switches.step(clock.now_ms) == 300
+        assert levers.calls == [PLUG, PULL]
+
+
 def test_what_is_over_is_not_called_off(switches: Board, levers: Remembered, clock: Clock) -> None:
     ended, healed = ("restart", "journal_lost"), ("restart", "journal_lost", "called off")
     switches.switch_on(request("journal_lost", down_ms=300))
