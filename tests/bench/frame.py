@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from tests.bench import goals
+from tests.bench.goals import figure
 from tests.support.fake_engine import FakeEngine, busy_lines, make_line
 from tests.support.screen import Screen, running
 from tui import environment
@@ -51,7 +53,9 @@ def report(name: str, frames: Iterator[Callable[[], None]], screen: Screen) -> N
         taken.append(time.process_time() - began)
     taken.sort()
     p50, p99 = taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3
-    sys.stdout.write(f"  {name:<28} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms\n")
+    said = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+    aims = goals.FRAME_P50.judged(p50), goals.FRAME_P99.judged(p99)
+    sys.stdout.write(f"  {figure(name, said, *aims)}\n")
 
 
 async def measure(count: int, size: tuple[int, int]) -> None:
@@ -100,7 +104,9 @@ async def measure(count: int, size: tuple[int, int]) -> None:
         while log.step():
             pass
         all_ms = (time.process_time() - began) * 1e3
-        sys.stdout.write(f"  filter: first screen {first_ms:.1f} ms, all {all_ms:.0f} ms\n")
+        said = f"first screen {first_ms:.1f} ms, all {all_ms:.0f} ms"
+        aims = goals.FILTER_FIRST.judged(first_ms), goals.FILTER_ALL.judged(all_ms)
+        sys.stdout.write(f"  {figure('a filter', said, *aims)}\n")
 
 
 def measure_all(count: int = 1_000_000) -> None:

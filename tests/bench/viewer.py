@@ -1,8 +1,8 @@
 """The viewer beside other viewers, in one run: ``python -m tests.bench viewer``.
 
-Beside Textual's own ``Log`` and ``RichLog`` in this process, and lnav and less in a terminal of
-their own, as far as they are installed. CPU time where a step is ours alone, wall time where
-others draw. It reports; nothing depends on the figures.
+Beside Textual's own ``Log`` and ``RichLog`` in this process, and toolong, lnav and less in a
+terminal of their own, as far as they are installed. CPU time where a step is ours alone, wall time
+where others draw. Beside each figure stands what was aimed at; nothing depends on it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,26 @@ import ctypes
 import gc
 import multiprocessing
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import psutil
 from textual.app import App, ComposeResult
 from textual.widgets import Log, RichLog
 
-from tests.bench import stream
+from tests.bench import goals, starts, stream
+from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
-from tests.support.parts import clean_environment
-from tui.filters import Filters
+from tui.filters import Filters, pattern_of
 from tui.holdings import Holdings
+from tui.hunting import hunt_all
 from tui.timeline import Timeline
-from tui.view import View
+from tui.view import Matching, Sieve, View
 from wire.messages import Item
 
 LINES: Final = 1_000_000
 BATCH: Final = 5_000
-STARTS: Final = 5
 RICH_LINES: Final = 20_000
 """RichLog renders on write: a million lines would take four minutes."""
 
@@ -48,13 +43,15 @@ _NEEDLES: Final = (
 )
 """What is looked for, and whether lines that have it are left out; all have the last."""
 
+_NOWHERE: Final = "not in any line"
+
 Say = Callable[[str], None]
 
 
 def measure(say: Say) -> None:
     """Everything, each part that is greedy for memory in a process of its own."""
-    say("time to the first bytes and to the first line on screen (wall)")
-    for line in _starts():
+    say("from the command to something on the screen (wall)")
+    for line in starts.measure():
         say(f"  {line}")
     for part in (_ours, _log, _rich_log):
         say(part.__doc__ or "")
@@ -104,11 +101,23 @@ def _ours() -> list[str]:
         placing += time.process_time() - middle
         proving += middle - began
     hot = _rss_mb() - before
+    in_order = LINES / placing
     report = [
-        f"digest, key, tally   {LINES / proving:>12,.0f} lines/s",
-        f"timeline, in order   {LINES / placing:>12,.0f} lines/s",
-        f"memory hot           {hot:>12.0f} MB a million lines",
+        figure("digest, key, tally", f"{LINES / proving:,.0f} lines/s"),
+        figure("timeline, in order", f"{in_order:,.0f} lines/s", goals.IN_ORDER.judged(in_order)),
+        _late(timeline),
+        figure("memory a million lines, hot", f"{hot:.0f} MB", goals.HOT.judged(hot)),
     ]
+    report += [*_looked_for(timeline, "hot")]
+    while timeline.tidy():
+        pass
+    cold = _rss_mb() - before
+    report.append(figure("memory a million lines, cold", f"{cold:.0f} MB", goals.COLD.judged(cold)))
+    return [*report, *_looked_for(timeline, "cold")]
+
+
+def _late(timeline: Timeline) -> str:
+    """All late: a fifth of the lines, scattered, into a timeline that has as many."""
     late = list(timeline.iterate())[::5]
     random.Random(2).shuffle(late)
     other = Timeline(2 * LINES)
@@ -117,28 +126,56 @@ def _ours() -> list[str]:
     for first in range(len(late) // 2, len(late), 500):
         other.add_many(late[first : first + 500])
     rate = len(late) / 2 / (time.process_time() - began)
-    report.append(f"timeline, all late   {rate:>12,.0f} lines/s, scattered")
-    report += [_filtered(timeline, *one, "hot") for one in _NEEDLES]
-    del other, late
-    while timeline.tidy():
-        pass
-    report.append(f"memory cold          {_rss_mb() - before:>12.0f} MB a million lines")
-    return report + [_filtered(timeline, *one, "cold") for one in _NEEDLES]
+    return figure("timeline, all late", f"{rate:,.0f} lines/s", goals.ALL_LATE.judged(rate))
 
 
-def _filtered(timeline: Timeline, needle: str, excludes: bool, what: str) -> str:  # noqa: FBT001 - of a table
+def _looked_for(timeline: Timeline, what: str) -> Iterator[str]:
+    for needle, excludes in _NEEDLES:
+        yield _filtered(timeline, needle, what, excludes=excludes)
+    for needle in dict.fromkeys(needle for needle, _ in _NEEDLES):
+        yield _counted(timeline, needle, what)
+    for direction in (-1, 1):
+        yield _hunted(timeline, direction, what)
+
+
+def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> str:
     filters, view = Filters(), View(timeline)
     filters.add(needle, excludes=excludes)
     began = time.process_time()
     view.select(filters.test())
-    first = time.process_time() - began
+    first = (time.process_time() - began) * 1e3
     while view.sieve is not None and view.sieve.step():
         pass
-    took = time.process_time() - began
-    return (
-        f"{'exclude' if excludes else 'filter':7} {needle!r:24} {what:4}"
-        f" first screen {first * 1e3:.1f} ms, all {took * 1e3:.0f} ms ({view.lines:,} lines)"
+    took = (time.process_time() - began) * 1e3
+    return figure(
+        f"{what} {'exclude' if excludes else 'filter'} {needle!r}",
+        f"first {first:.1f} ms, all {took:.0f} ms ({view.lines:,})",
+        goals.FILTER_FIRST.judged(first),
+        goals.FILTER_ALL.judged(took),
     )
+
+
+def _counted(timeline: Timeline, needle: str, what: str) -> str:
+    """What ``/`` does: all matches, of which there are so many."""
+    began = time.process_time()
+    found = Sieve(timeline, Matching(pattern_of(needle)), rules=False)
+    while found.step():
+        pass
+    took = (time.process_time() - began) * 1e3
+    said = f"all {took:.0f} ms ({len(found.keys):,})"
+    return figure(f"{what} search {needle!r}", said, goals.FILTER_ALL.judged(took))
+
+
+def _hunted(timeline: Timeline, direction: int, what: str) -> str:
+    """What ``n`` and ``N`` do, where the match would be at the other end."""
+    test = Matching(pattern_of(_NOWHERE))
+    at: int | None = 0 if direction > 0 else timeline.row(len(timeline) - 1).key + 1
+    began = time.process_time()
+    while at is not None:
+        at = hunt_all(timeline, at, direction, test)[1]
+    took = (time.process_time() - began) * 1e3
+    name = f"{what} {'next' if direction > 0 else 'previous'} match, a million on"
+    return figure(name, f"{took:.0f} ms", goals.FILTER_ALL.judged(took))
 
 
 class _Peer(App[None]):
@@ -184,61 +221,10 @@ async def _peer(widget: Log | RichLog, count: int) -> list[str]:
             frames.append(time.process_time() - began)
         frames.sort()
         return [
-            f"append               {rate:>12,.0f} lines/s ({count:,} lines)",
-            f"memory               {memory:>12.0f} MB a million lines",
-            f"jump to screen       p50 {frames[100] * 1e3:.1f} ms, p99 {frames[198] * 1e3:.1f} ms",
+            figure("append", f"{rate:,.0f} lines/s ({count:,} lines)"),
+            figure("memory a million lines", f"{memory:.0f} MB"),
+            figure(
+                "jump to screen",
+                f"p50 {frames[100] * 1e3:.1f} ms, p99 {frames[198] * 1e3:.1f} ms",
+            ),
         ]
-
-
-_CLOCKED: Final = r"""
-import fcntl, os, pty, re, struct, sys, termios, time
-began = time.perf_counter()
-pid, fd = pty.fork()
-if not pid:
-    os.environ["TERM"] = "xterm-256color"
-    os.execv(sys.argv[2], sys.argv[2:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-seen = b""
-for needle in sys.argv[1].split("|"):
-    while needle.encode() not in seen and time.perf_counter() - began < 20:
-        seen += re.sub(rb"\x1b\[[0-9;]*m", b"", os.read(fd, 65536))
-    print(time.perf_counter() - began)
-os.kill(pid, 9)
-"""
-"""Runs a program in a terminal; prints when each text has come, one after the other."""
-
-
-def _starts() -> Iterator[str]:
-    """Each program on 2,000 lines, five times; the least of the times."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "lines.log"
-        path.write_text("".join(f"line {number} of many\n" for number in range(2_000)))
-        gapless = [sys.executable, "-m", "gapless", "tail", "ws://127.0.0.1:9/v1/tail"]
-        first, live = _clocked("\x1b[?1049h|\x1b[?1006h|q quit", gapless, Path(folder))[::2]
-        yield f"gapless tail ws://…: first picture {first:.0f} ms, screen {live:.0f} ms"
-        for name in ("less", "lnav"):
-            found = shutil.which(name)
-            if found is None:
-                yield f"{name}: not installed"
-                continue
-            (took,) = _clocked("of many", [found, str(path)], Path(folder))
-            yield f"{name}: first line on screen {took:.0f} ms"
-        if shutil.which("tl") is None:
-            yield "toolong: not installed"
-
-
-def _clocked(needles: str, command: list[str], state: Path) -> list[float]:
-    """Milliseconds until each text has come: the best of some runs."""
-    runs = []
-    for _ in range(STARTS):
-        done = subprocess.run(
-            [sys.executable, "-c", _CLOCKED, needles, *command],
-            env=clean_environment(state),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        runs.append([float(line) * 1e3 for line in done.stdout.split()])
-    return [min(times) for times in zip(*runs, strict=True)]
