@@ -67,12 +67,21 @@ class Evidence:
         covered = Coverage(self._journal.coverage())
         pieces = covered.missing(scan.from_, scan.covered)
         oldest = covered.ranges[0][0] if covered.ranges else None
-        self._expiry.first_scanned(pieces, now_ms, oldest)
+        self._expiry.first_scanned(pieces, now_ms, oldest, is_settled=scan.is_settled)
         self.declare_expired()
         if self._scanned_ms is None or now_ms < self._scanned_ms:
             # The clock was set back, as far as is known: it may have been wrong before.
             self.gaps.not_lost(EXPIRY_REASONS, now_ms - RETENTION_LEAST_MS)
         self._scanned_ms = now_ms
+
+    def is_first_of_old(self, scan: Scan, now_ms: int) -> bool:
+        """Whether no scan was there before, in what the shortest retention might have taken."""
+        old_ms = min(scan.covered, now_ms - RETENTION_LEAST_MS - 1)
+        return bool(Coverage(self._journal.coverage()).missing(scan.from_, old_ms))
+
+    def lacks_old(self, now_ms: int) -> bool:
+        """Whether scans lack events that a retention might have taken."""
+        return self.suspects.lacks_before(now_ms - RETENTION_LEAST_MS)
 
     def declare_expired(self) -> None:
         """Declare what can't be had, as far as the group's settings are known."""

@@ -4,12 +4,20 @@ A scan that is the first to look at a time older than the retention setting can'
 there: that is declared, never called complete. What is not declared: time before the log group
 was made, and time that was scanned before it expired. Without permission for DescribeLogGroups
 the setting is not known, and nothing is.
+
+The setting may be made shorter at any time, and take what it takes at once, so that a first scan
+of what is older than the least setting is settled by an answer that was asked for after its last
+page, not by what was known before. One that was made shorter and longer again in between leaves
+no trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from forwarder.coverage import Range
 
@@ -32,6 +40,17 @@ AWAY: Final = (
 """Reasons of gaps that can't be recovered."""
 
 
+class _First(msgspec.Struct, frozen=True):
+    """The first scan of a range, and whether it waits for an answer that was asked for later."""
+
+    from_: int
+    through: int
+    ended_ms: int
+    is_between: bool
+    number: int
+    is_settled: bool
+
+
 class Expiry:
     """One log group's; told of every first scan of a time, and of the group's settings."""
 
@@ -42,48 +61,73 @@ class Expiry:
         self._is_known = False
         self._looked_ms = 0
         self._gone_ms = 0
-        self._firsts: list[tuple[int, int, int, bool]] = []
+        self._firsts: list[_First] = []
+        self.number = 0
+        """First scans so far: who asks for the settings says how many there were."""
 
-    def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
-        """What DescribeLogGroups says: None for no retention, or for no time of creation."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether no first scan waits for the settings to be asked for."""
+        return all(one.is_settled for one in self._firsts)
+
+    def learned(
+        self, retention_ms: int | None, created_ms: int | None, number: int | None = None
+    ) -> None:
+        """What DescribeLogGroups says: None for no retention, or for no time of creation.
+
+        It settles the first scans up to ``number``, after which it was asked; None: all.
+        """
         was_ms = self.retention_ms
         if was_ms is not None and (retention_ms is None or retention_ms > was_ms):
             self._gone_ms = self._looked_ms - was_ms
         self.retention_ms, self.created_ms = retention_ms, created_ms
         self._is_known = True
+        self._firsts = [
+            one if number is not None and one.number > number else replace(one, is_settled=True)
+            for one in self._firsts
+        ]
 
-    def first_scanned(self, pieces: Iterable[Range], ended_ms: int, oldest_ms: int | None) -> None:
+    def first_scanned(
+        self,
+        pieces: Iterable[Range],
+        ended_ms: int,
+        oldest_ms: int | None,
+        *,
+        is_settled: bool = False,
+    ) -> None:
         """A scan that ended then was the first of these ranges.
 
         Args:
             pieces: the ranges.
             ended_ms: what had expired by then may have gone while it was on its way.
             oldest_ms: the oldest time that was scanned before; None: none was.
+            is_settled: whether the settings were asked for after its last page.
 
         """
         self._looked_ms = ended_ms
-        floor_ms = self._floor(ended_ms) or ended_ms - RETENTION_LEAST_MS
         for from_, through in pieces:
-            if from_ < floor_ms:
+            if from_ < ended_ms - RETENTION_LEAST_MS:
+                self.number += 1
                 is_between = oldest_ms is not None and oldest_ms < from_
-                self._firsts.append((from_, through, ended_ms, is_between))
+                first = _First(from_, through, ended_ms, is_between, self.number, is_settled)
+                self._firsts.append(first)
         del self._firsts[:-FIRSTS_MAX]
 
     def declared(self) -> None:
         """What was due has been declared."""
         if self._is_known:
-            self._firsts.clear()
+            self._firsts = [one for one in self._firsts if not one.is_settled]
 
     def due(self) -> list[tuple[int, int, str]]:
         """What is to be declared: ranges that can't be had, each with its reason."""
         if not self._is_known:
             return []
         found = []
-        for from_, through, ended_ms, is_between in self._firsts:
-            floor_ms = self._floor(ended_ms)
-            low, high = max(from_, self.created_ms or 0), min(through, floor_ms - 1)
+        for one in self._firsts:
+            floor_ms = self._floor(one.ended_ms)
+            low, high = max(one.from_, self.created_ms or 0), min(one.through, floor_ms - 1)
             if low < floor_ms - SLACK_MS and low <= high:
-                found.append((low, high, AWAY if is_between else EXPIRED))
+                found.append((low, high, AWAY if one.is_between else EXPIRED))
         return found
 
     def _floor(self, now_ms: int) -> int:

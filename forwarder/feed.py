@@ -23,9 +23,11 @@ from forwarder.reconciler import Due, Schedule
 from forwarder.records import Row
 from forwarder.refetch import Refetcher
 from forwarder.scanner import Scanner
+from forwarder.settings import Settings
 from forwarder.turns import Priority
 from forwarder.upkeep import Upkeep
 from forwarder.upstream import Outcome, UpstreamWatch
+from forwarder.waiting import wait
 from forwarder.wants import Want, Wants
 from wire.messages import Upstream
 from wire.query import History
@@ -92,9 +94,11 @@ class Feed:
         self._polling_from: int | None = None
         self._due = asyncio.Event()
         self._wanted = asyncio.Event()
+        settings = Settings(group, cloudwatch, clock=clock, on_progress=self._progress)
         self._scanner = Scanner(
             group,
             cloudwatch,
+            settings,
             clock=clock,
             timer=timer,
             on_progress=self._progress,
@@ -105,9 +109,9 @@ class Feed:
             group,
             cloudwatch,
             config,
+            settings,
             clock=clock,
             timer=timer,
-            on_progress=self._progress,
             bodies=self._refetcher.bodies,
             oldest_wanted=lambda: self._wants.oldest_owed,
         )
@@ -237,7 +241,7 @@ class Feed:
                     self._polling_from = due.from_
                 tasks.create_task(self._run_due(due))
             wait_ms = self._schedule.next_ms - self._timer()
-            await _wait(self._due, max(wait_ms, 1) / 1000)
+            await wait(self._due, max(wait_ms, 1) / 1000)
 
     def _mind_outage(self, now_ms: int, at_ms: int) -> None:
         """While polls fail, what CloudWatch may be taking in is declared."""
@@ -289,7 +293,7 @@ class Feed:
         while True:
             window = self._next_window()
             if window is None:
-                await _wait(self._wanted, IDLE_WAIT_S)
+                await wait(self._wanted, IDLE_WAIT_S)
                 continue
             from_, through = window
             try:
@@ -303,7 +307,7 @@ class Feed:
                 )
             except (CloudWatchError, EventError) as error:
                 _LOG.debug("%s: a backfill broke off: %s", self._group.name, error)
-                await _wait(self._wanted, backoff.failed() / 1000)
+                await wait(self._wanted, backoff.failed() / 1000)
                 continue
             backoff.succeeded()
             if events is not None:
@@ -381,16 +385,6 @@ class Feed:
 
     def _progress(self) -> None:
         self.on_progress()
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set (it is cleared then) or the time is over."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
-    event.clear()
 
 
 def _first(group: BaseExceptionGroup[ForwarderError]) -> ForwarderError:

@@ -76,7 +76,7 @@ class LogGroup:
         self._allowance = Allowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
         self.retention_ms: int | None = None
         """The log group's retention setting; None: CloudWatch keeps events for ever."""
-        self._expiry = Expiry()
+        self.expiry = Expiry()
         self.counts = GroupCounts()
         """What has come about, for the metrics."""
         self._lifecycle = lifecycle
@@ -92,8 +92,8 @@ class LogGroup:
         """Range sums, shared by all viewers."""
         self._marked = Coverage()
         self._deleted: dict[str, int] = {}
-        self._evidence = Evidence(self.journal, self._notices.append, self._allowance, self._expiry)
-        self.gaps, self._suspects = self._evidence.gaps, self._evidence.suspects
+        self.evidence = Evidence(self.journal, self._notices.append, self._allowance, self.expiry)
+        self.gaps, self._suspects = self.evidence.gaps, self.evidence.suspects
         self.ends = Ends(self.journal, self._lifecycle, lambda: self._scans_begun)
         """Its executions."""
 
@@ -180,7 +180,7 @@ class LogGroup:
         if refuted is not None:
             self.begin_chain(f"{UNLIKE_SCANS}: {refuted}")
             return None
-        self._evidence.covering(scan, now_ms)
+        self.evidence.covering(scan, now_ms)
         self.journal.cover(scan.from_, scan.covered)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
@@ -292,7 +292,7 @@ class LogGroup:
             late += sum(event.timestamp in self._marked for event in batch)
             self.ends.appended(batch)
             if scan is not None:
-                self._evidence.found(batch, of, scan)
+                self.evidence.found(batch, of, scan)
         if scan is not None:
             self.witness.appended(events)
         return late
@@ -331,18 +331,18 @@ class LogGroup:
             return True
         missing = comparison.missing(now_ms, {one.seq for one in unseen})
         if missing:
-            self._evidence.lacked(missing, self._scans_begun)
+            self.evidence.lacked(missing, self._scans_begun)
         for row in missing:
             if row.ingestion_time is None:  # as live paths have it
                 self._suspects.suspect(row.stream, self.witness.ingested_ms(row))
         self.witness.adopted(missing, now_ms)
         return not missing
 
-    def learned(self, retention_ms: int | None, created_ms: int | None) -> None:
-        """What DescribeLogGroups says of the log group: how long events are kept, and its age."""
-        self.retention_ms = retention_ms
-        self._expiry.learned(retention_ms, created_ms)
-        self._evidence.declare_expired()
+    def learned(self, kept_ms: int | None, created_ms: int | None, at: int | None = None) -> None:
+        """How long events are kept, and the log group's age; asked when ``expiry.number`` was."""
+        self.retention_ms = kept_ms
+        self.expiry.learned(kept_ms, created_ms, at)
+        self.evidence.declare_expired()
 
     def take_suspects(self) -> set[str]:
         """Log streams of which a scan failed to return known events: do they still exist?"""

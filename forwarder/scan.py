@@ -87,6 +87,8 @@ class Scan:
         """Least and greatest timestamp of the events that the live path had missed."""
         self.missed_count = 0
         """How many there are."""
+        self.is_settled = False
+        """Whether the log group's settings were asked for after its last page (``Expiry``)."""
         self.is_open = True
         """Whether it has neither finished nor been abandoned."""
         self._take = take

@@ -17,6 +17,7 @@ from forwarder.cloudwatch import CloudWatch, Observer
 from forwarder.ingest import LogGroup
 from forwarder.records import LogEvent, Row
 from forwarder.scan import Scan, ScanKind
+from forwarder.settings import Settings
 from forwarder.turns import Priority
 
 CHUNK_EVENTS: Final = 1_000
@@ -30,6 +31,7 @@ class Scanner:
         self,
         group: LogGroup,
         cloudwatch: CloudWatch,
+        settings: Settings,
         *,
         clock: Callable[[], int],
         timer: Callable[[], int] = timer_ms,
@@ -41,6 +43,7 @@ class Scanner:
         Args:
             group: the door.
             cloudwatch: where to read.
+            settings: the log group's, asked for where a scan might come too late.
             clock: ms since the Unix epoch.
             timer: ms of the clock that is never set by which ``cloudwatch`` times its answers.
             on_progress: told after each chunk that brought something new, and after each scan.
@@ -49,6 +52,7 @@ class Scanner:
         """
         self._group = group
         self._cloudwatch = cloudwatch
+        self._settings = settings
         self._clock = clock
         self._timer = timer
         self._on_progress = on_progress
@@ -82,6 +86,8 @@ class Scanner:
         try:
             async with aclosing(pages):
                 count = await self._take_pages(scan, pages, is_wanted)
+            if count is not None:
+                await self._settings.settle(scan)
         finally:
             passed_s = time.monotonic() - begun_s
             self._group.counts.scanned(kind, passed_s, is_whole=count is not None)

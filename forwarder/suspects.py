@@ -78,6 +78,10 @@ class Suspects:
             return ingested is not None and ingested < created_ms
         return any(ingested < created_ms for ingested in self._ingested.values())
 
+    def lacks_before(self, timestamp: int) -> bool:
+        """Whether an event that is older is lacked."""
+        return any(from_ < timestamp for from_, _, _ in self._pending)
+
     def is_deleted(self, stream: str) -> None:
         """The log stream is no more: what it lacks is explained."""
         self._ingested.pop(stream, None)

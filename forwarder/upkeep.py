@@ -8,11 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from forwarder.catalogue import StreamInfo, find_group, find_stream
+from forwarder.catalogue import StreamInfo, find_stream
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import DAY_MS, Config
 from forwarder.errors import AccessDenied, CloudWatchError
 from forwarder.ingest import LogGroup
+from forwarder.settings import Settings
+from forwarder.waiting import wait
 from forwarder.wants import OLDER_THAN_GROUP_MS
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -21,7 +23,7 @@ RETAIN_EVERY_S: Final = 30
 LEARN_EVERY_S: Final = 600
 """How often the log group's settings are looked up."""
 LEARN_AGAIN_S: Final = 15
-"""The same where that failed, unless it is not allowed."""
+"""The same where that failed, unless it is not allowed, or where something asks for it."""
 FAILURES_MAX: Final = 2
 """After so many of them the past is fetched without knowing the settings."""
 STREAM_ASKED_EVERY_MS: Final = 30_000
@@ -38,10 +40,10 @@ class Upkeep:
         group: LogGroup,
         cloudwatch: CloudWatch,
         config: Config,
+        settings: Settings,
         *,
         clock: Callable[[], int],
         timer: Callable[[], int],
-        on_progress: Callable[[], None],
         bodies: asyncio.Lock,
         oldest_wanted: Callable[[], int | None],
     ) -> None:
@@ -51,9 +53,9 @@ class Upkeep:
             group: the door.
             cloudwatch: where to ask.
             config: how much to retain.
+            settings: the log group's.
             clock: ms since the Unix epoch.
             timer: ms of a clock that is never set.
-            on_progress: told when viewers must hear of something.
             bodies: held while bodies are taken or brought back.
             oldest_wanted: the oldest ``since`` of a viewer to whom the past is still being sent.
 
@@ -61,9 +63,9 @@ class Upkeep:
         self._group = group
         self._cloudwatch = cloudwatch
         self._config = config
+        self._settings = settings
         self._clock = clock
         self._timer = timer
-        self._on_progress = on_progress
         self._bodies = bodies
         self._oldest_wanted = oldest_wanted
         self.asked = asyncio.Event()
@@ -72,19 +74,19 @@ class Upkeep:
         The remote past waits for it, since what of it has expired is declared as it is covered; a
         process that ended in between would leave it covered, and never declared.
         """
-        self._created_ms: int | None = None
         self._suspects: set[str] = set()
         self._asked_ms: dict[str, int] = {}
         self._suspected = asyncio.Event()
 
     def floor_ms(self) -> int:
         """Nothing older is likely to exist, the log group being as old as it is."""
-        created = self._created_ms
+        created = self._settings.created_ms
         assumed = self._clock() - GROUP_AGE_MS if created is None else created
         return assumed - OLDER_THAN_GROUP_MS
 
     def scanned(self) -> None:
         """A scan was whole: it may have failed to return what it should have."""
+        self._settings.scanned()
         self._suspects |= self._group.take_suspects()
         if self._suspects:
             self._suspected.set()
@@ -95,7 +97,7 @@ class Upkeep:
         while True:
             pause_s = LEARN_EVERY_S
             try:
-                await self._learn_once()
+                await self._settings.learn()
             except AccessDenied as error:
                 _LOG.debug("%s: may not look up its settings: %s", self._group.name, error)
             except CloudWatchError as error:
@@ -104,18 +106,8 @@ class Upkeep:
                 failures += 1
             if pause_s == LEARN_EVERY_S or failures >= FAILURES_MAX:
                 self.asked.set()
-            await asyncio.sleep(pause_s)
-
-    async def _learn_once(self) -> None:
-        found = await find_group(self._cloudwatch, self._group.name)
-        if found is None:
-            return
-        days = found.retention_days
-        self._created_ms = found.created
-        self._group.learned(None if days is None else days * DAY_MS, found.created)
-        if found.created is not None and self._group.is_made_anew(found.created):
-            _LOG.warning("%s: it was deleted and made anew", self._group.name)
-        self._on_progress()
+            await asyncio.sleep(min(pause_s, LEARN_AGAIN_S))
+            await wait(self._settings.needed, max(0.0, pause_s - LEARN_AGAIN_S))
 
     async def ask_after_streams(self) -> None:
         """Of the log streams that scans failed to return events of: were they deleted [8]?
@@ -163,7 +155,7 @@ class Upkeep:
             if found is None or self._is_made_anew(found):
                 # Its whole log group may be another one; who may not ask goes by the stream.
                 with suppress(CloudWatchError):
-                    await self._learn_once()
+                    await self._settings.learn()
         except CloudWatchError as error:
             _LOG.debug("%s: can't ask after %s: %s", self._group.name, stream, error)
             self._asked_ms.pop(stream, None)

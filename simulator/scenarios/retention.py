@@ -24,13 +24,6 @@ def steps(seed: int) -> Sequence[Step]:
             "retention_expire",
             "The retention is set to one day: they are gone before anybody has seen them.",
         ),
-        inject(
-            9_000,
-            "forwarder_crash",
-            "The forwarder is started anew, as after a deployment, and sees the setting.",
-            within_ms=0,
-            down_ms=500,
-        ),
         say(12_000, "A viewer connects and asks for three days. What is gone, nobody can show."),
         say(20_000, "Look at the rule in the log: the range is declared as unrecoverable."),
         heal(28_000, says="All that CloudWatch still has is here, and proved."),

@@ -47,6 +47,16 @@ def test_scenarios_are_clean_and_leave_a_report(tmp_path: Path) -> None:
     assert "inject disconnect down_ms=1000" in text
 
 
+def test_what_a_retention_takes_while_the_forwarder_runs_is_declared(tmp_path: Path) -> None:
+    code, lines, errors = run(tmp_path, "run", "retention", "--speed", "6", "--json")
+    [found] = [json.loads(line) for line in lines]
+    assert found["ok"], found
+    assert found["verdict"]["expired"] > 0
+    assert found["verdict"]["undeclared"] == 0
+    assert "forwarder_crash" not in json.dumps(found["steps"])
+    assert (code, errors) == (0, [])
+
+
 def test_chaos_is_clean_whatever_the_seed(tmp_path: Path) -> None:
     code, lines, errors = run(
         tmp_path, "run", "chaos", "--seed", "9", "--seeds", "2", "--speed", "16", "--jobs", "2"

@@ -25,6 +25,8 @@ from wire.query import History, TailQuery
 
 HEARTBEAT_MS = 2_000
 BODIES_WAIT_MS = 5_000
+LEARN_EVERY_MS = 60_000
+"""Long enough that a setting may change and take something long before it is asked for."""
 PAST_EVERY = 3
 """Live frames in a row that may go before one of the past [15]."""
 LIFECYCLE = Lifecycle.pattern("DONE (?P<SUCCEEDED>ok)?(?P<FAILED>bad)?")
@@ -119,6 +121,7 @@ class Forwarder:
         self.retain_ms: int | None = None
         self.lost = lost
         self.polled_ms: int | None = None
+        self._learn_at = now
         self._suspects: set[str] = set()
 
     # What the hub wants of a feed
@@ -266,7 +269,12 @@ class Forwarder:
         for one, row in unseen.items():
             if row.is_lost:
                 del record.known[one]
+        if self.group.evidence.is_first_of_old(task.scan, now):
+            self._learn(now)
+            task.scan.is_settled = True
         self.group.finish_scan(task.scan, now)
+        if self.group.evidence.lacks_old(now):
+            self._learn_at = min(self._learn_at, now)
         if task.tier is not None:
             self.schedule.finished(task.tier, now)
         if task.tier == "live":
@@ -286,12 +294,18 @@ class Forwarder:
 
     # Upkeep
 
-    def ask_after_streams(self) -> None:
+    def _learn(self, now: int) -> None:
+        """How long the group keeps events."""
+        self._learn_at = now + LEARN_EVERY_MS
+        self.group.learned(self.cloudwatch.retention_ms, 0)
+
+    def ask_after_streams(self, now: int) -> None:
         """Of suspected log streams: do they exist, and are they the ones that were known?
 
-        How long the group keeps events is asked, too.
+        How long the group keeps events is asked now and then, too.
         """
-        self.group.learned(self.cloudwatch.retention_ms, 0)
+        if now >= self._learn_at:
+            self._learn(now)
         for stream in sorted(self._suspects):
             created = self.cloudwatch.created.get(stream)
             if created is None or self.group.lacks_older(stream, created):

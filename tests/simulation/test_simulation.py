@@ -9,9 +9,12 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
+from forwarder.coverage import Range
+from forwarder.evidence import Evidence
 from forwarder.expiry import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.fault import FaultError
@@ -54,7 +57,14 @@ def test_the_rare_things_happen_too(troubles: tuple[str, ...], what: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "troubles", [("expiry",), ("expiry", "restart", "cut"), ("expiry", "late", "flap", "break off")]
+    "troubles",
+    [
+        ("expiry",),
+        ("expiry", "restart", "cut"),
+        ("expiry", "late", "flap", "break off"),
+        ("shorten", "cut"),
+        ("shorten", "late", "restart", "break off"),
+    ],
 )
 def test_what_retention_took_before_it_was_seen_is_said_to_be_gone(
     troubles: tuple[str, ...],
@@ -75,6 +85,30 @@ def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(FaultError, match="expired unseen"):
         some_runs()
+
+
+def test_a_retention_made_shorter_that_is_not_asked_for_in_time_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Evidence, "is_first_of_old", lambda *_: False)
+    monkeypatch.setattr(Expiry, "first_scanned", _as_if_settled)
+
+    def some_runs() -> None:
+        for seed in range(60):
+            run(seed, ("shorten", "late", "restart", "break off"))
+
+    with pytest.raises(FaultError, match="expired unseen"):
+        some_runs()
+
+
+_first_scanned = Expiry.first_scanned
+
+
+def _as_if_settled(
+    self: Expiry, pieces: Iterable[Range], ended_ms: int, oldest_ms: int | None, **_: bool
+) -> None:
+    """By what was known before: as if the setting could not have been made shorter since."""
+    _first_scanned(self, pieces, ended_ms, oldest_ms, is_settled=True)
 
 
 REPLAY = """

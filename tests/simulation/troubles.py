@@ -150,6 +150,14 @@ class Saboteur:
         self.world.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
         self.world.forwarder.hub.progress()
 
+    def _shorten(self) -> None:
+        """The retention is made shorter, and takes at once what it takes."""
+        cloudwatch = self.world.cloudwatch
+        kept = self.world.random.choice((30_000, 15_000, 6_000))
+        if cloudwatch.retention_ms is None or kept < cloudwatch.retention_ms:
+            cloudwatch.retention_ms = kept
+            cloudwatch.keep_retention(self.world.now)
+
     def _made_anew(self) -> None:
         if self.world.random.random() < 0.3:
             self.world.cloudwatch.make_anew(self.world.now)

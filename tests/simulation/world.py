@@ -158,7 +158,7 @@ class World:
             forwarder = self.forwarder = self._start()
         forwarder.begin_due(self.now)
         self._scan(forwarder)
-        forwarder.ask_after_streams()
+        forwarder.ask_after_streams(self.now)
         if random.random() < 0.1 or self.is_healing:
             forwarder.retain(self.now)
         frames = 8 if self.is_healing else random.choice((0, 1, 2, 4))

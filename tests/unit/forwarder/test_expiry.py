@@ -155,3 +155,58 @@ def test_a_clock_that_is_set_back_a_little_changes_nothing(group: LogGroup) -> N
     lost = gone(group)
     scanned(group, [], NOW_MS - 60_000, HORIZON - 2 * DAY_MS, NOW_MS)
     assert gone(group) == lost != []
+
+
+def test_a_setting_made_shorter_before_the_first_look_is_declared_once_it_is_known(
+    group: LogGroup,
+) -> None:
+    created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
+    group.learned(None, created)
+    # It is made shorter here, and takes what nobody has looked at.
+    scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
+    assert gone(group) == []
+    assert not group.expiry.is_settled
+    group.learned(DAY_MS, created)
+    assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
+    assert group.expiry.is_settled
+
+
+def test_a_setting_made_shorter_after_the_first_look_took_nothing_unseen(group: LogGroup) -> None:
+    created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
+    scan = group.begin_scan("backfill", since, NOW_MS, NOW_MS)
+    scan.page([])
+    group.learned(None, created)  # asked after its last page
+    scan.is_settled = True
+    group.finish_scan(scan, NOW_MS)
+    group.learned(DAY_MS, created)
+    assert gone(group) == []
+
+
+def test_what_was_asked_before_a_scan_ended_does_not_settle_it(group: LogGroup) -> None:
+    created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
+    asked = group.expiry.number
+    scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
+    group.learned(None, created, asked)
+    assert not group.expiry.is_settled
+    group.learned(DAY_MS, created, group.expiry.number)
+    assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
+
+
+def test_the_settings_are_wanted_for_the_first_look_at_what_may_have_expired(
+    group: LogGroup,
+) -> None:
+    def wants(from_: int, through: int | None) -> bool:
+        scan = group.begin_scan("backfill", from_, through, NOW_MS)
+        try:
+            return group.evidence.is_first_of_old(scan, NOW_MS)
+        finally:
+            group.abandon(scan)
+
+    yesterday = NOW_MS - DAY_MS
+    assert not wants(yesterday, None)
+    assert wants(yesterday - 1, None)
+    assert wants(yesterday - 100, yesterday - 50)
+    scanned(group, [], NOW_MS, yesterday - 60, yesterday)
+    assert not wants(yesterday - 60, NOW_MS)
+    assert not wants(yesterday - 60, yesterday - 50)
+    assert wants(yesterday - 61, yesterday - 50)

@@ -10,6 +10,7 @@ import pytest
 from forwarder.errors import EventError, Unreachable
 from forwarder.records import Row
 from forwarder.scanner import CHUNK_EVENTS, Scanner
+from forwarder.settings import Settings
 from forwarder.turns import Priority
 from tests.support.feeding import Rig
 
@@ -23,6 +24,7 @@ class Ears:
         self.scanner = Scanner(
             rig.group,
             rig.cloudwatch,
+            Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
             clock=rig.clock,
             on_progress=lambda: self.progress.append(rig.group.head_seq),
             on_late=self.late.extend,
@@ -117,6 +119,7 @@ async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig
     scanner = Scanner(
         rig.group,
         rig.cloudwatch,
+        Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
         clock=rig.clock,
         timer=rig.timer,
         on_progress=rig._progress,

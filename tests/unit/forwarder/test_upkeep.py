@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from forwarder import catalogue, upkeep
+from forwarder import catalogue, settings, upkeep
 from forwarder.catalogue import GroupInfo
 from forwarder.cloudwatch import CloudWatch
 from forwarder.config import DAY_MS
-from forwarder.errors import AccessDenied, GroupNotFound, Throttled
+from forwarder.errors import AccessDenied, CloudWatchError, GroupNotFound, Throttled
+from forwarder.records import GapRecord, Notice, ScanDone
 from forwarder.turns import Priority
 from forwarder.upkeep import GROUP_AGE_MS
 from forwarder.wants import OLDER_THAN_GROUP_MS
@@ -86,7 +87,7 @@ async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
         await gate.wait()
         return await find(cloudwatch, name)
 
-    monkeypatch.setattr(upkeep, "find_group", slowly)
+    monkeypatch.setattr(settings, "find_group", slowly)
     rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
     async with rig.run():
         for _ in range(40):
@@ -113,7 +114,7 @@ async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
         msg = "too many"
         raise Throttled(msg)
 
-    monkeypatch.setattr(upkeep, "find_group", throttled)
+    monkeypatch.setattr(settings, "find_group", throttled)
     monkeypatch.setattr(upkeep, "LEARN_AGAIN_S", 0.001)
     rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
     async with rig.run():
@@ -128,7 +129,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
         msg = "not allowed: logs:DescribeLogGroups"
         raise AccessDenied(msg)
 
-    monkeypatch.setattr(upkeep, "find_group", denied)
+    monkeypatch.setattr(settings, "find_group", denied)
     monkeypatch.setattr(upkeep, "find_stream", denied)
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "one"))
@@ -192,3 +193,119 @@ async def test_bodies_go_by_age_but_not_what_a_viewer_is_owed() -> None:
     await rig.feed._upkeep.retain_once()
     assert rig.messages() == [*[None] * 3, *["m"] * 3]
     assert rig.group.head_seq == 6
+
+
+class Describing:
+    """How often the log group's settings are asked for, and whether they are to be had."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.error: CloudWatchError | None = None
+        self._find = catalogue.find_group
+        monkeypatch.setattr(settings, "find_group", self)
+
+    async def __call__(self, cloudwatch: CloudWatch, name: str) -> GroupInfo | None:
+        self.count += 1
+        if self.error is not None:
+            raise self.error
+        return await self._find(cloudwatch, name)
+
+
+def _shorten(rig: Rig) -> None:
+    """The retention is made a day, and takes what is older at once."""
+    rig.cloudwatch.retention_days = 1
+    before = rig.now_ms - DAY_MS
+    rig.cloudwatch.events = [one for one in rig.cloudwatch.events if one.timestamp >= before]
+
+
+def _old_group() -> Rig:
+    rig = Rig()
+    rig.cloudwatch.created = rig.now_ms - 60 * DAY_MS
+    rig.cloudwatch.put("s", (rig.now_ms - 2 * DAY_MS, "old"), (rig.now_ms - HOUR_MS, "new"))
+    return rig
+
+
+def _gone(rig: Rig) -> list[tuple[int, int]]:
+    gaps = rig.group.journal.gaps()
+    return [(gap.from_, gap.through) for gap in gaps if gap.state == "unrecoverable"]
+
+
+async def test_what_a_retention_made_shorter_has_taken_unseen_is_declared_before_any_mark(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    describing = Describing(monkeypatch)
+    rig = _old_group()
+    async with rig.run():
+        await rig.until(lambda: describing.count == 1)
+        _shorten(rig)
+        since = rig.now_ms - 3 * DAY_MS
+        rig.feed.want("viewer", since)
+        await rig.until(lambda: not rig.feed.missing(since))
+        assert rig.messages() == ["new"]
+        assert _gone(rig) == [(since, rig.now_ms - DAY_MS - 1)]
+        marked = [at for at, one in enumerate(rig.notices) if _reaches(one, rig.now_ms - DAY_MS)]
+        told = [at for at, one in enumerate(rig.notices) if isinstance(one, GapRecord)]
+        assert marked
+        assert told[0] < marked[0]
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        old = [one for one in windows if one[1] < rig.now_ms - DAY_MS]
+        assert describing.count == 1 + len(old)
+        await rig.pass_ms(60_000)
+        assert describing.count == 1 + len(old)
+
+
+def _reaches(notice: Notice, before_ms: int) -> bool:
+    return isinstance(notice, ScanDone) and notice.from_ < before_ms
+
+
+async def test_what_could_not_be_asked_at_once_is_declared_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upkeep, "LEARN_AGAIN_S", 0.001)
+    describing = Describing(monkeypatch)
+    rig = _old_group()
+    async with rig.run():
+        await rig.until(lambda: describing.count == 1)
+        _shorten(rig)
+        describing.error = Throttled("too many")
+        since = rig.now_ms - 3 * DAY_MS
+        rig.feed.want("viewer", since)
+        await rig.until(lambda: not rig.feed.missing(since))
+        assert _gone(rig) == []
+        describing.error = None
+        await rig.until(lambda: _gone(rig) == [(since, rig.now_ms - DAY_MS - 1)])
+
+
+async def test_who_may_not_ask_does_not_ask_for_each_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    describing = Describing(monkeypatch)
+    describing.error = AccessDenied("not allowed: logs:DescribeLogGroups")
+    rig = _old_group()
+    since = rig.now_ms - 3 * DAY_MS
+    rig.feed.want("viewer", since)
+    async with rig.run():
+        await rig.until(lambda: not rig.feed.missing(since))
+        assert describing.count == 1
+        assert _gone(rig) == []
+
+
+async def test_scans_that_lack_what_is_old_have_the_settings_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upkeep, "LEARN_AGAIN_S", 0.001)
+    describing = Describing(monkeypatch)
+    rig = _old_group()
+    async with rig.run():
+        since = rig.now_ms - 3 * DAY_MS
+        rig.feed.want("viewer", since)
+        await rig.until(lambda: len(rig.messages()) == 2)
+        await rig.until(lambda: not rig.feed.missing(since))
+        count = describing.count
+        _shorten(rig)
+        await rig.pass_ms(40_000)  # a deep scan lacks what is gone
+        await rig.until(lambda: rig.group.retention_ms == DAY_MS)
+        assert describing.count == count + 1
+        assert _gone(rig) == []  # it was seen, and is in the journal
+        await rig.pass_ms(40_000)
+        assert rig.marks()[-1].from_ == since
