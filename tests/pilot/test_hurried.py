@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from textual import events
+from textual.command import CommandList
 from textual.widgets import Input
 
 from tests.support.fake_catalogue import FakeCatalogue
@@ -56,6 +59,19 @@ async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
         await screen.settle()
         assert len(screen.app.screen_stack) == 1
         assert screen.app.is_running
+
+
+async def test_a_page_of_a_menu_that_is_not_laid_out_yet() -> None:
+    async with running(engine()) as screen:
+        await screen.press("ctrl+p")
+        palette = screen.app.screen
+        assert isinstance(palette, Commands)
+        rows = palette.query_one(CommandList)
+        rows.highlighted = 1
+        with patch.object(CommandList, "_index_to_line", {}):
+            palette._action_command_list("page_down")
+        await screen.press("pagedown", "escape")
+        assert len(screen.app.screen_stack) == 1
 
 
 @pytest.mark.parametrize("opens", ["f2", "o"])
