@@ -183,6 +183,9 @@ def completeness(
         said.append(chunk(f"{ring} NOT YET PROVED", "warn"))
     count = status.provisional
     said.append(chunk(f"{figures.number(count)} provisional", "warn" if count else "muted", 2))
+    if status.uncompared_ms is not None:
+        before = _until(status.uncompared_ms, status.uncompared_ms, zone)
+        said.append(chunk(f"before {before} too many lines to compare", "warn", 1))
     if status.unconfirmed:
         said.append(chunk(f"{figures.number(status.unconfirmed)} unconfirmed", "warn", 1))
     if not wrong:

@@ -75,6 +75,7 @@ class Holdings:
         self.last_mark: MarkStatus | None = None
         self.floor_ms = 0
         """Events older than this were dropped from the tally and can't be compared any more."""
+        self._lowest: int | None = None  # of all keys that were stored, once any was dropped
         self._tally_events = tally_events
         self._ends: dict[str, tuple[End, bool]] = {}
 
@@ -82,6 +83,14 @@ class Holdings:
     def ends(self) -> tuple[EndStatus, ...]:
         """The executions known to be over."""
         return tuple(_end_status(end, equal=equal) for end, equal in self._ends.values())
+
+    @property
+    def uncompared_ms(self) -> int | None:
+        """Before when (ms) nothing can be compared any more, nor was; None: there is no such."""
+        since = self.proof.since
+        if not self.floor_ms or (since is not None and self.floor_ms <= since):
+            return None
+        return None if self.proof.covers(since or 0, self.floor_ms - 1) else self.floor_ms
 
     # Events
 
@@ -209,19 +218,29 @@ class Holdings:
     def _below_floor(
         self, items: Sequence[Item], keys: list[int], stored: Stored, *, live: bool
     ) -> tuple[list[Item], list[int]]:
-        """Too old to be told from what was dropped: shown where it must be new, else left."""
-        floor = time_key(self.floor_ms)
-        kept = [(item, key) for item, key in zip(items, keys, strict=True) if key >= floor]
-        if live:
-            pairs = zip(items, keys, strict=True)
-            stored.lines.extend(self._line(key, item, live) for item, key in pairs if key < floor)
-        else:
-            self.counts.duplicates += len(keys) - len(kept)
+        """Too old to be told from what was dropped: shown where it must be new, else left.
+
+        A past that comes newest first goes on below all that was ever stored: that is new.
+        """
+        floor, lowest = time_key(self.floor_ms), self._lowest or 0
+        kept: list[tuple[Item, int]] = []
+        fresh: dict[int, Item] = {}
+        for item, key in zip(items, keys, strict=True):
+            if key >= floor:
+                kept.append((item, key))
+            elif (live or key < lowest) and key not in fresh:
+                fresh[key] = item
+            else:
+                self.counts.duplicates += 1
+        stored.lines.extend(self._line(key, item, live) for key, item in fresh.items())
+        self._lowest = min([lowest, *fresh])
         return [item for item, _ in kept], [key for _, key in kept]
 
     def _bound(self) -> None:
+        lowest = self.tally.lowest
         dropped = self.tally.forget(self._tally_events)
         if dropped is not None:
+            self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
             self.floor_ms = time_of(dropped) + 1
 
     def rebase(self, reason: str) -> list[Effect]:

@@ -123,6 +123,7 @@ def outages(status: Status) -> Iterator[dict[str, Any]]:
         "late": status.late,
         "repaired": status.repaired,
         "unconfirmed": status.unconfirmed,
+        "uncompared_before": status.uncompared_ms,
         "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
     }
 

@@ -27,6 +27,7 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
     """All targets together, at a time in ms."""
     targets = tuple(_target(number, one, now_ms) for number, one in enumerate(watched))
     throughs = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
+    floors = [one.uncompared_ms for one in targets if one.uncompared_ms is not None]
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
     volumes = [one.story.volume.seconds(now_ms) for one in watched]
     pasts = [one.story.past.seconds(now_ms) for one in watched]
@@ -52,6 +53,7 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
         late=sum(one.late for one in targets),
         repaired=sum(one.repaired for one in targets),
         unconfirmed=sum(one.unconfirmed for one in targets),
+        uncompared_ms=max(floors, default=None),
     )
 
 
@@ -99,6 +101,7 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
         history=tuple(story.history),
         outages=story.outages,
         connections=tuple(story.connections),
+        uncompared_ms=holdings.uncompared_ms,
     )
 
 

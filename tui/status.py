@@ -213,6 +213,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Newest last, bounded."""
     connections: tuple[ConnectionEntry, ...] = ()
     """Newest last, bounded."""
+    uncompared_ms: int | None = None
+    """Before this, lines are shown that were not compared and can't be: there are too many."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,6 +247,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     late: int
     repaired: int
     unconfirmed: int
+    uncompared_ms: int | None = None
+    """The latest of the targets'; None where everything that is shown can be compared."""
 
     @property
     def is_green(self) -> bool:

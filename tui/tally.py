@@ -91,6 +91,11 @@ class Tally:
         return self._events
 
     @property
+    def lowest(self) -> int:
+        """The first key; 0 where nothing is held."""
+        return self._chunks[0].keys[0] if self._chunks else 0
+
+    @property
     def fresh(self) -> int:
         """Events that count: those above the base that the present epoch has confirmed."""
         return sum(chunk.count for chunk in self._chunks)

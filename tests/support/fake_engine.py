@@ -89,6 +89,7 @@ def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # n
         "late": first.late,
         "repaired": first.repaired,
         "unconfirmed": first.unconfirmed,
+        "uncompared_ms": first.uncompared_ms,
     }
     return Status(**(fields | changes))
 

@@ -121,6 +121,14 @@ def test_green_is_only_what_is_proved() -> None:
     assert roles(chunks) == ["ok", "warn", "muted"]
 
 
+def test_more_lines_than_can_be_compared_are_told() -> None:
+    chunks = headline.completeness(
+        status(complete_through_ms=None, uncompared_ms=EPOCH_MS + 1_000), NOW
+    )
+    assert "before 12:00:01 too many lines to compare" in said(chunks)
+    assert "warn" in roles(chunks)
+
+
 def test_nothing_provisional_is_no_warning() -> None:
     chunks = headline.completeness(status(complete_through_ms=EPOCH_MS + 20_000), NOW)
     assert roles(chunks) == ["ok", "muted", "muted"]

@@ -159,6 +159,30 @@ def test_below_what_is_held_only_what_must_be_new_is_shown() -> None:
     assert [line.seq for line in new.lines] == [4_001, 4_002]
 
 
+def test_a_past_that_goes_on_below_the_bound_is_shown_and_told_to_be_uncompared() -> None:
+    holdings = Holdings(tally_events=2_000)
+    holdings.proof.since = 1
+    assert not holdings.uncompared_ms
+    shown: list[int] = []
+    for high in range(6_000, 0, -500):  # the past comes newest first
+        items = [item(one, 10 + one) for one in range(high - 499, high + 1)]
+        stored, _ = holdings.store(items, live=False)
+        shown += [line.seq for line in stored.lines]
+    assert sorted(shown) == list(range(1, 6_001))
+    assert holdings.counts.duplicates == 0
+    assert holdings.floor_ms > 1
+    assert holdings.uncompared_ms == holdings.floor_ms
+    again, _ = holdings.store([item(5, 15), item(6, 16)], live=False)
+    assert (again.lines, holdings.counts.duplicates) == ([], 2)
+
+
+def test_what_was_compared_before_it_left_needs_no_word() -> None:
+    holdings = bounded()
+    assert holdings.uncompared_ms == holdings.floor_ms
+    holdings.proof.prove(SINCE, holdings.floor_ms, 1)
+    assert holdings.uncompared_ms is None
+
+
 def test_two_lanes_never_share_a_key() -> None:
     one, other = holding(1, lane=0), holding(1, lane=1)
     total = one.total(SINCE, 9_000, 1)
