@@ -292,11 +292,17 @@ async def _exit_when_finished(engine: Engine, leave: Callable[[], None]) -> None
 async def _record_when_asked(engine: Engine, viewing: Viewing) -> None:
     """Write the record at each SIGUSR1; without --record the signal is of no use, and harmless."""
     asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.set)
-    while True:
-        await asked.wait()
-        asked.clear()
-        await _write_record(engine, viewing)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, asked.set)
+    try:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await _write_record(engine, viewing)
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+        # The last record is written anyway; who asks for it now must not end us before our time.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 @asynccontextmanager

@@ -253,6 +253,8 @@ class Plain:
         finally:
             for one in handlers:
                 loop.remove_signal_handler(one)
+            # The record is written anyway; who asks for it now must not end us before our time.
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
     def _interrupt(self, number: int) -> None:
         self._signalled_ms = self._signalled_ms or self._engine.steady_ms()

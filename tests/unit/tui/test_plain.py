@@ -290,6 +290,8 @@ async def test_the_record_is_written_on_sigusr1_and_at_the_end(tmp_path: Path) -
         os.kill(os.getpid(), signal.SIGTERM)
         await one.task
         assert path.read_text().count('"event"') == 4
+        # It is on its way out: asked for it now, it must still end as it is to.
+        os.kill(os.getpid(), signal.SIGUSR1)
 
 
 async def test_a_record_that_can_not_be_written_is_said(tmp_path: Path) -> None:
