@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gapless.errors import GaplessError, UsageError
 from gapless.http_client import TIMEOUT_S, RefusedError, request
-from gapless.telling import name_of, scenario_of, story_of
+from gapless.telling import UNJUDGED, name_of, scenario_of, story_of
 from tui.controls import ControlsError, Story
 
 WAIT_MS: Final = 20_000
@@ -238,14 +238,22 @@ class SimulatorControls:
         """The scenario that runs, or ran last."""
         return story_of(self._scenario, self._verdict) if self._scenario else None
 
-    def judge(self, record: bytes) -> None:
+    def judge(self, record: bytes, age_ms: int = 0) -> None:
         """Have what the screen shows judged, for the story.
+
+        Args:
+            record: What it shows.
+            age_ms: How long ago it was begun to be written.
 
         Raises:
             GaplessError: the simulator does not answer.
 
         """
-        self._verdict = self._api.verdict(record, GRACE_MS)
+        self._verdict = self._api.verdict(record, GRACE_MS + age_ms)
+
+    def leave_off(self, why: str) -> None:
+        """The screen is not judged; the story says why, instead of what was true before."""
+        self._verdict = {UNJUDGED: why}
 
     def follow(self) -> Self:
         """Hear of every change as it happens, whoever makes it, until ``close``.

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from tui.controls import SCENARIO, Story
 
+UNJUDGED: Final = "unjudged"
+"""In a verdict's place: why there is none."""
+
 _WRONG: Final = (
     "lost",
     "undeclared",
@@ -49,6 +52,8 @@ def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:
 def _verdict(verdict: Mapping[str, Any]) -> str:
     if not verdict:
         return ""
+    if UNJUDGED in verdict:
+        return str(verdict[UNJUDGED])
     counts = f"{verdict.get('shown')} of {verdict.get('owed')} lines shown"
     wrong = [f"{verdict[name]} {name.replace('_', ' ')}" for name in _WRONG if verdict.get(name)]
     if verdict.get("pending"):
