@@ -79,7 +79,7 @@ class Finding:
             total = f"{figures.number(self._matches.index_of(cursor) + 1)}/{total}"
         role = "text" if keys else "warn"
         parts = ((f"/{short} ", "muted"), (total, role))
-        return [Chunk(parts, 2, "app.search")]
+        return [Chunk(parts, 1, "app.search")]
 
     def typed(self, kind: Kind, text: str) -> None:
         """Mark matches while they are typed."""

@@ -190,7 +190,8 @@ def completeness(
         said.append(chunk(f"{figures.number(status.unconfirmed)} unconfirmed", "warn", 1))
     if not wrong:
         missing = status.missing
-        said.append(chunk(f"{figures.number(missing)} missing", "bad" if missing else "muted", 1))
+        role, rank = ("bad", 1) if missing else ("muted", 2)
+        said.append(chunk(f"{figures.number(missing)} missing", role, rank))
     return said
 
 

@@ -97,10 +97,11 @@ async def test_a_million_lines_are_a_million_to_the_reader() -> None:
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
-    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
+    monkeypatch.setattr("tui.app.NOTE_S_A_CHAR", 60.0)
     said = "\x1b[2J[b]the forwarder " + "can't know when an execution ends, so tail goes on " * 3
-    async with running(size=size) as screen:
+    async with running(size=size, notifications=True) as screen:
         screen.app._say(f"{said}after it")
         await screen.settle()
         box = " ".join(line.strip(" │╭╮╰╯─") for line in screen.lines if "│" in line)

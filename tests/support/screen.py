@@ -36,7 +36,9 @@ class Screen:
     async def press(self, *keys: str) -> None:
         """Keys, one after the other, until all is drawn."""
         await self.pilot.press(*keys)
-        await self.app.workers.wait_for_complete()
+        for _ in range(2):  # what a worker did may make another begin
+            await self.app.workers.wait_for_complete()
+            await self.pilot._wait_for_screen()
         await self.settle()
 
     async def type(self, text: str) -> None:
@@ -76,8 +78,12 @@ async def running(
     keep: Path | None = None,
     catalogue: Catalogue | None = None,
     title: str = "/gapless/demo",
+    notifications: bool = False,
 ) -> AsyncIterator[Screen]:
-    """An application on a screen of ``size``, at one moment of time, in UTC."""
+    """An application on a screen of ``size``, at one moment of time, in UTC.
+
+    ``notifications``: what is told above the status line shows; it goes by the machine's clock.
+    """
     engine = engine or FakeEngine()
     app = ViewerApp(
         engine,
@@ -89,7 +95,7 @@ async def running(
         keep=keep,
         catalogue=catalogue,
     )
-    async with app.run_test(size=size, notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=notifications) as pilot:
         screen = Screen(app, engine, pilot)
         await screen.settle()
         yield screen

@@ -1,0 +1,77 @@
+"""Each feature by key and by the menu of all actions, which the mouse opens: they do the same.
+
+That a click on a row of the help does what its key does stands in ``test_report``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines
+from tests.support.screen import Screen, running
+from tui import bindings
+from tui.bindings import Act
+
+Way = Callable[[Screen, Act], Awaitable[None]]
+
+ELSEWHERE = ("leave", "suspend_process", "command_palette")
+"""What ends or leaves the screen, and what opens the menu, have tests of their own."""
+
+OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help")
+"""What the next action would be typed into."""
+
+
+async def by_key(screen: Screen, act: Act) -> None:
+    await screen.press(act.keys.split(",")[0])
+
+
+async def by_menu(screen: Screen, act: Act) -> None:
+    commands = screen.app.get_system_commands(screen.app.screen)
+    command = next(one for one in commands if one.title == act.title)
+    screen.app.call_later(command.callback)
+    await screen.press()
+
+
+async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
+    """What the screen shows after each action in turn, and after Esc."""
+    engine = FakeEngine()
+    engine.add(busy_lines(60))
+    async with running(engine, controls=FakeControls()) as screen:
+        await screen.press("k")
+        for key in bindings.KEYS:
+            for act in key.acts:
+                if act.action not in ELSEWHERE:
+                    await way(screen, act)
+                    yield act.title, screen.text
+                    if act.action in OPENING:
+                        await screen.press("escape")
+        assert engine.reconnects == 1
+
+
+async def test_the_menu_does_what_the_keys_do() -> None:
+    expected = [shown async for shown in pictures(by_key)]
+    found = [shown async for shown in pictures(by_menu)]
+    assert len(expected) == len(found) > len(bindings.KEYS)
+    for (title, picture), (_, seen) in zip(expected, found, strict=True):
+        assert seen == picture, title
+
+
+async def test_suspending(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = [act for key in bindings.KEYS for act in key.acts]
+    suspends = next(act for act in acts if act.action == "suspend_process")
+    async with running() as screen:
+        asked: list[bool] = []
+        monkeypatch.setattr(screen.app, "action_suspend_process", lambda: asked.append(True))
+        await screen.press("ctrl+z")
+        await by_menu(screen, suspends)
+        assert len(asked) == 2
+
+
+async def test_the_menu_is_within_the_mouse_s_reach_on_a_narrow_screen() -> None:
+    async with running(controls=FakeControls()) as screen:
+        at = screen.lines[-1].index("^P menu")
+        await screen.pilot.click("#key-bar", offset=(at, 0))
+        await screen.settle()
+        assert "letters of its name" in screen.text
