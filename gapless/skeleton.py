@@ -8,6 +8,7 @@ the screen calls ``leave`` first.
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -31,12 +32,22 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         descriptor = sys.stdout.fileno()
         if not (os.isatty(descriptor) and os.isatty(sys.stdin.fileno())):
             return
+        if not _takes(descriptor):
+            return
         size = os.get_terminal_size(descriptor)
         text = picture(target, size.columns or 80, size.lines or 24)
         os.write(descriptor, text.encode())
     except (OSError, ValueError):
         return  # no terminal to draw on: what comes will say so, if it matters
     _is_shown.append(descriptor)
+
+
+def _takes(descriptor: int) -> bool:
+    """Whether a terminal takes anything now: one on hold (Ctrl+S) would hold the program, too.
+
+    The screen's own terminal mode knows no such hold, and ends it.
+    """
+    return bool(select.select([], [descriptor], [], 0)[1])
 
 
 def leave() -> None:

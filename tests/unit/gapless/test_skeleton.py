@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import termios
 from collections.abc import Iterator, Mapping
 from unittest.mock import patch
 
@@ -41,6 +42,13 @@ def tty() -> Iterator[Tty]:
 def begin(tty: Tty, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
     with patch("sys.stdin", tty), patch("sys.stdout", tty):
         skeleton.begin(arguments, {"TERM": "xterm-256color"} if environ is None else environ)
+
+
+def test_a_terminal_on_hold_does_not_hold_the_program(tty: Tty) -> None:
+    termios.tcflow(tty.theirs, termios.TCOOFF)
+    begin(tty, "tail", "ws://h:1/v1/tail")
+    termios.tcflow(tty.theirs, termios.TCOON)
+    assert tty.written() == ""
 
 
 def test_a_picture_before_the_screen_and_the_terminal_back_before_any_word(tty: Tty) -> None:
