@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.terminal import same_terminal
+from tests.support.terminal import patient_pilot, same_terminal
 
-__all__ = ["same_terminal"]
+__all__ = ["patient_pilot", "same_terminal"]

@@ -12,9 +12,9 @@ from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine
 from tests.support.scenes import NOW_MS
 from tests.support.screen import running
-from tests.support.terminal import same_terminal
+from tests.support.terminal import patient_pilot, same_terminal
 
-__all__ = ["picture", "same_terminal"]
+__all__ = ["patient_pilot", "picture", "same_terminal"]
 
 
 @pytest.fixture
