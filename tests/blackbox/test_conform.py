@@ -420,7 +420,7 @@ BROKEN: list[tuple[Callable[[], Mangler], str]] = [
 ]
 
 
-IN_VAIN_S = 2.0
+IN_VAIN_S = 10.0
 """How long to wait for what can't come."""
 
 IN_VAIN = (WithoutWelcome, Mute, Patient)

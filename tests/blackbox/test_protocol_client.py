@@ -20,6 +20,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.support.cable import Cable
 from tests.support.moto_server import RawMoto, raw_moto
 from tests.support.parts import Part, forwarder
 from tests.support.protocol_client import Connection, ProtocolClient
@@ -223,18 +224,27 @@ async def test_a_group_made_anew_gives_its_old_ids_to_other_events(
 ) -> None:
     group = f"/jobs/{next(numbers)}"
     since = now_ms() - 60_000
+    with Cable(0) as cable:  # keeps the port of both
+        url = f"http://127.0.0.1:{cable.port}"
+        await a_group_made_anew(group, since, cable, lambda: forwarder(group, url, tmp_path))
+
+
+async def a_group_made_anew(
+    group: str, since: int, cable: Cable, start: Callable[[], Part]
+) -> None:
     with raw_moto() as first:
-        port = int(first.url.rpartition(":")[2])
+        cable.target = int(first.url.rpartition(":")[2])
         old = Ledger(first, group, STREAMS)
         write(old, A, 50, since)
         old.close()
-        part = forwarder(group, first.url, tmp_path)
+        part = start()
         client = ProtocolClient(part.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(old))
         closing = asyncio.create_task(client.now.close_code())
         await client_idles()
-    with part, raw_moto(port) as second:
+    with part, raw_moto() as second:
+        cable.target = int(second.url.rpartition(":")[2])
         new = Ledger(second, group, STREAMS)
         write(new, B, 80, since + 10_000)
         assert await closing == 4001
