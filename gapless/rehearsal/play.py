@@ -19,7 +19,7 @@ from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_
 from gapless.rehearsal.viewer import Viewer
 from simulator.scenarios.base import Scenario
 
-SHOWN_WITHIN_S: Final = 60.0
+SHOWN_WITHIN_S: Final = 120.0
 """Longest that the viewer may take to show the first line."""
 
 LOOKS: Final = (0.35, 0.65, 0.9)

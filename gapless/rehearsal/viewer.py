@@ -63,7 +63,8 @@ class _Life:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._pump.join()
+        # Who has inherited its output, if anybody could, must not hold up everything.
+        self._pump.join(END_WITHIN_S)
 
     def _copy(self, source: IO[bytes]) -> None:
         with source, self.output.open("wb") as target:
