@@ -60,7 +60,7 @@ class DrawnStrip(Strip):
         if self._drawn is None:
             palette, system = self._palette, console.color_system
             drawn = palette.drawn(self._line, self._surface, system)
-            self._drawn = drawn + palette.drawn([self._edge], "log", system)
+            self._drawn = drawn + palette.edge(self._edge, system)
         return self._drawn
 
     def __getattr__(self, name: str) -> object:

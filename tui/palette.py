@@ -138,6 +138,7 @@ class Palette:
         self._depth = depth
         self._styles: dict[tuple[str, Surface], Style] = {}
         self._codes: dict[tuple[Surface, str | None], _Codes] = {}
+        self._edges: dict[tuple[Segment, str | None], str] = {}
         cursor = mix(tones.background, tones.accent, 0.22 if tones.dark else 0.16)
         self._surfaces: dict[Surface, Rgb] = {
             "log": tones.background,
@@ -186,6 +187,13 @@ class Palette:
             line = [(text.translate(signs), role) for text, role in line]
         pieces = [(text, codes[role]) for text, role in line if text]
         return "".join([f"{begin}{text}{end}" for text, (begin, end) in pieces])
+
+    def edge(self, edge: Segment, system: str | None) -> str:
+        """A cell of the scroll bar as the terminal is sent it; there are but a few of them."""
+        found = self._edges.get((edge, system))
+        if found is None:
+            found = self._edges[edge, system] = self.drawn([edge], "log", system)
+        return found
 
     def _full(self, role: str, surface: Surface) -> Style:
         ground = self._surfaces[surface]

@@ -38,8 +38,8 @@ _NEVER: Final = -1
 class Columns(msgspec.Struct, gc=False):
     """Fields of the lines, each in a column; a rule leaves its place empty."""
 
-    text: bytes
-    """The messages, as ``Texts`` has them."""
+    texts: Texts
+    """The messages."""
     seqs: array[int]
     ingested: array[int]
     eras: array[int]
@@ -83,7 +83,7 @@ class Sealed:
         self._ends = array("I", texts.ends)
         self._is_ascii = texts.is_ascii
         self._columns: Columns | None = Columns(
-            texts.data,
+            self._texts(texts.data),
             array("Q", [row.seq for row in lines]),
             array(
                 "q",
@@ -122,7 +122,7 @@ class Sealed:
                 columns.digits,
             )
             self._zipped = (
-                squeezed(columns.text),
+                squeezed(columns.texts.data),
                 squeezed(b"".join(parts)),
             )
         self._columns = None
@@ -131,19 +131,19 @@ class Sealed:
         """The columns, unpacked for as long as ``freeze`` is not called again."""
         if self._columns is None:
             assert self._zipped is not None, "either form is there"
-            text, others = map(unsqueezed, self._zipped)
-            self._columns = _unpacked(text, others, len(self))
+            data, others = map(unsqueezed, self._zipped)
+            self._columns = _unpacked(self._texts(data), others, len(self))
         return self._columns
 
     def texts(self) -> Texts:
         """The messages, an empty one for a rule; they are not kept where they were compressed."""
         if self._columns is not None:
-            return self._texts(self._columns)
+            return self._columns.texts
         assert self._zipped is not None, "either form is there"
-        return Texts(unsqueezed(self._zipped[0]), self._ends, self._is_ascii)
+        return self._texts(unsqueezed(self._zipped[0]))
 
-    def _texts(self, columns: Columns) -> Texts:
-        return Texts(columns.text, self._ends, self._is_ascii)
+    def _texts(self, data: bytes) -> Texts:
+        return Texts(data, self._ends, self._is_ascii)
 
     def messages(self) -> list[str]:
         """The messages, one by one."""
@@ -185,7 +185,7 @@ class Sealed:
             columns.seqs[at],
             None if ingested == _NEVER else ingested,
             self.names[self.streams[at]],
-            self._texts(columns).one(at),
+            columns.texts.one(at),
             _ORIGINS[columns.origins[at]],
             self._late.get(at, 0),
             columns.eras[at],
@@ -275,7 +275,7 @@ def _steps(values: Sequence[int]) -> list[int]:
     return [after - before for before, after in pairwise([0, *values])]
 
 
-def _unpacked(text: bytes, others: bytes, count: int) -> Columns:
+def _unpacked(texts: Texts, others: bytes, count: int) -> Columns:
     at, parts = 0, []
     for code, size in (("q", 8 * count), ("q", 8 * count), ("i", 4 * count)):
         column = array(code)
@@ -284,7 +284,7 @@ def _unpacked(text: bytes, others: bytes, count: int) -> Columns:
         at += size
     seqs, ingested, eras = parts
     return Columns(
-        text,
+        texts,
         array("Q", accumulate(seqs)),
         array("q", accumulate(ingested)),
         eras,
