@@ -118,7 +118,7 @@ class EcsStandIn:
         asked = urllib.request.Request(self.moto.url + "/", data=body, headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(asked, timeout=60) as answer:
+            with opener.open(asked, timeout=240) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

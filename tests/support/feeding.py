@@ -77,7 +77,7 @@ class Rig:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the feed has made a condition true, or has ended by an error."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             while not condition():
                 if self._runs is not None and self._runs.done():
                     self._runs.result()

@@ -126,7 +126,7 @@ class _Proxy:
 def _get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=240) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

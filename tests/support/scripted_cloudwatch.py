@@ -97,7 +97,7 @@ def scripted_cloudwatch(
             scripted.access_keys.append(signed.partition("Credential=")[2].partition("/")[0])
             reply = scripted.answer(asked)
             if reply.hold is not None:
-                reply.hold.wait(60)
+                reply.hold.wait(240)
             self.close_connection = True
             if reply.closes:
                 return

@@ -287,10 +287,12 @@ async def test_a_scan_that_is_given_up_leaves_nothing_waiting(
 
 
 async def test_the_loops_own_executor_is_left_alone(cloudwatch: CloudWatch) -> None:
+    before = set(threading.enumerate())
     await cloudwatch.check("g")
     threads = await cloudwatch.call(lambda _: threading.current_thread(), priority=Priority.POLL)
     assert threads.name == "cloudwatch"
-    assert not any(one.name.startswith("asyncio_") for one in threading.enumerate())
+    begun = set(threading.enumerate()) - before
+    assert not any(one.name.startswith("asyncio_") for one in begun)
 
 
 async def test_it_can_be_closed_twice_and_opened_again(

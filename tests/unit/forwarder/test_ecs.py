@@ -97,7 +97,7 @@ def statuses(group: LogGroup) -> dict[str, str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not holds():  # noqa: ASYNC110 - what changes is in a thread, and in no event's reach
             await asyncio.sleep(0.001)
 

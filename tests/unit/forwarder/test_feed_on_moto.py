@@ -42,7 +42,7 @@ class Running:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the feed has made a condition true."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not condition():
                 await self._changed.wait()
                 self._changed.clear()

@@ -78,7 +78,7 @@ async def running(settings: Config) -> AsyncIterator[Ready]:
         yield said.result()
     finally:
         stop.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             await task
 
 

@@ -60,7 +60,7 @@ class Running:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until a condition of this process holds."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             while not condition():  # noqa: ASYNC110 - anything may be the condition
                 await asyncio.sleep(0.01)
 
@@ -100,7 +100,7 @@ async def running(group: LogGroup) -> AsyncIterator[Running]:
 
 
 async def take(connection: ClientConnection) -> ServerMessage:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         message = decode_server(await connection.recv())
     assert not isinstance(message, Unknown)
     return message

@@ -32,7 +32,7 @@ class Blocked:
             self.began.append(name)
             gate = self._gates.setdefault(name, threading.Event())
             self._changed.notify_all()
-        assert gate.wait(60)
+        assert gate.wait(240)
         return name
 
     def let_go(self, name: str) -> None:

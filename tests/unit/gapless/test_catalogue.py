@@ -97,7 +97,7 @@ async def test_a_process_that_hangs_is_ended(
     begun = tmp_path / "begun"
     write(program, f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)")
     asking = asyncio.ensure_future(asked.groups())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not _exists(begun):  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(0.01)
     asking.cancel()

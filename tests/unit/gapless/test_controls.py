@@ -112,7 +112,7 @@ def url_of(board: Board) -> str:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what a thread hears."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not condition():  # noqa: ASYNC110 - a thread sets no event of this loop
             await asyncio.sleep(0.01)
 

@@ -51,7 +51,7 @@ async def test_the_screen_is_judged_while_there_is_a_scenario(
     task = asyncio.create_task(judge_on_and_on(engine, judge))
     try:
         judge.story = STORY
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while len(judge.records) < 2:  # noqa: ASYNC110 - it is called in a thread
                 await asyncio.sleep(0.005)
     finally:
@@ -86,7 +86,7 @@ async def test_a_screen_that_is_not_judged_has_no_verdict_of_before(
     judge.story = STORY
     task = asyncio.create_task(judge_on_and_on(engine, judge))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not judge.left_off:  # noqa: ASYNC110 - it is called in its own time
                 await asyncio.sleep(0.005)
     finally:

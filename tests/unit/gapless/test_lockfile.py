@@ -62,7 +62,7 @@ def test_waiting_until_it_is_free(tmp_path: Path) -> None:
     waiter.start()
     assert not free.wait(0.1)
     lock.release()
-    assert free.wait(30)
+    assert free.wait(240)
     waiter.join()
 
 

@@ -245,7 +245,7 @@ def test_it_is_served_over_http(parts: Parts) -> None:
         port = listener.getsockname()[1]
         server = serve(listener, parts)
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
         lines = record(faithful(list(parts.ledger.events())))
         connection.request("POST", "/simulator/verdict", "\n".join(lines))
         assert json.loads(connection.getresponse().read())["clean"] is True

@@ -17,7 +17,7 @@ def test_its_release_is_noticed_and_not_before() -> None:
     path.unlink()
     assert not released.is_set()
     os.close(descriptor)
-    assert released.wait(30)
+    assert released.wait(240)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def test_a_signal_is_caught_while_the_main_thread_waits_for_a_lock(
     try:
         threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGHUP)).start()
         # The main thread, and with it the loop, is blocked here.
-        assert forced.get(timeout=30) == signal.SIGHUP
+        assert forced.get(timeout=240) == signal.SIGHUP
     finally:
         watching.forget()
 

@@ -94,7 +94,7 @@ async def test_a_reader_who_goes_up_finds_every_line_and_what_was_green_stays_gr
         engine.merge()
         assert (engine.timeline.lines, engine.timeline.evicted) == (50, 150)
         found: set[str] = set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             for _ in pages_up(engine):
                 await asyncio.sleep(0.001)
                 found |= {line.message for line in lines(engine)}

@@ -66,7 +66,7 @@ class FakeInlet:
         self.changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not condition():
                 await self.changed.wait()
                 self.changed.clear()
@@ -255,7 +255,7 @@ async def test_a_journal_that_can_not_be_written_ends_it(
     script.put.append(record("/a", "s", [(1, 5, "one")]))
     path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
     with pytest.raises(JournalError):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             await path.run({"/a": inlet})
 
 

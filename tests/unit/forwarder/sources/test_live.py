@@ -106,7 +106,7 @@ class Rig:
         return sorted(path.inlets) if path is not None and path.is_running else []
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
                 await asyncio.sleep(0.005)
 

@@ -66,7 +66,7 @@ async def test_a_machine_that_is_full_says_so(
     page = PageServer("t", VIEWER)
     async with TestServer(page.application()) as served, ClientSession() as client:
         link = await client.ws_connect(served.make_url(f"/{page.secret}/ws"))
-        message = await link.receive(60)
+        message = await link.receive(240)
         assert (message.type, link.close_code) == (WSMsgType.CLOSE, WSCloseCode.TRY_AGAIN_LATER)
     assert "cannot start a viewer for another tab (Resource temporarily" in capsys.readouterr().err
 

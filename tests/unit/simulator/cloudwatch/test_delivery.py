@@ -152,7 +152,7 @@ def test_a_thread_of_its_own_sends_what_is_due() -> None:
     for count in (1, 2):
         arrived.clear()
         one.add([batch])
-        assert arrived.wait(60)
+        assert arrived.wait(240)
         assert threads == ["subscriptions"] * count
     one.close()
     assert "subscriptions" not in {thread.name for thread in threading.enumerate()}
@@ -180,5 +180,5 @@ def test_what_is_offered_just_before_the_thread_rests_is_sent() -> None:
 
     one = Late(send, lambda batches: batches, Ids(0), wall_clock_ms)
     one.add([batch])
-    assert arrived.wait(60)
+    assert arrived.wait(240)
     one.close()
