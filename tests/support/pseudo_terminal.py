@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,12 +30,13 @@ class TerminalPart:
         environment: Mapping[str, str] | None = None,
         columns: int = 120,
         rows: int = 40,
+        program: Sequence[str] = ("-m", "gapless"),
     ) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(columns, rows)
         self.before = termios.tcgetattr(theirs)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _CONTROLLING, *arguments],
+            [sys.executable, "-c", _CONTROLLING, *program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -74,6 +75,10 @@ class TerminalPart:
         """Press keys."""
         os.write(self._ours, text.encode())
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, and tell the program of it."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def attributes(self) -> list[int | list[bytes | int]]:
         """How the terminal is set."""
         return termios.tcgetattr(self._theirs)
@@ -98,6 +103,6 @@ class TerminalPart:
 _CONTROLLING: Final = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "gapless", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 """Makes the terminal the process's own, as a shell would, so that Ctrl+C in it is a SIGINT."""

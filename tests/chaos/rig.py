@@ -1,0 +1,402 @@
+"""The viewer on a real terminal, every key pressed, while ``chaos`` runs; then it is judged.
+
+Nothing is taken from the picture but whether it is drawn and what it says at the end: what is
+shown, and whether it is right, is told by the record and judged by the simulator's ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import psutil
+
+from gapless.controls import ControlApi
+from gapless.errors import EXIT_CANNOT_CONNECT, UsageError
+from gapless.rehearsal import setting
+from gapless.rehearsal.outcome import UNSAFE, WRONG, findings
+from simulator.scenarios import SCENARIOS
+from tests.chaos.gestures import ESC, Size, Stroke, drawn
+from tests.support.parts import WAIT_S, Part, wait_until
+from tests.support.pseudo_terminal import TerminalPart
+
+SMALL: Final = 10_000
+"""Lines in memory, the fewest that the command takes."""
+
+PAST: Final = 15_000
+"""Lines that there are before it begins, where memory is to be too small."""
+
+BARRIER_EVERY: Final = 8
+"""Gestures between two looks at whether keys are still heard."""
+
+CONVERGE_S: Final = 240
+"""Longest that healing is waited for; ``play`` gives a scenario less, on a machine of its own."""
+
+PACE_S: Final = 0.03
+AFTER_ESC_S: Final = 0.15
+"""Else Esc and the next key are one key with Alt, as every terminal sends them."""
+
+ROWS: Final = (24, 60)
+
+_SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+
+
+class Variant(NamedTuple):
+    """What is made harder."""
+
+    small: bool = False
+    """Memory holds fewer lines than there are."""
+    two: bool = False
+    """Two targets, each with troubles of its own."""
+    killed: bool = False
+    """The viewer is killed again and again, and goes on at its cursor."""
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether it is the screen of ``demo``, which alone has the simulator's switches."""
+        return not (self.two or self.killed)
+
+
+class Report(msgspec.Struct):
+    """What came of a seed."""
+
+    seed: int
+    gestures: list[str] = []
+    barriers: int = 0
+    looks: int = 0
+    lives: int = 0
+    shown: int = 0
+    recalled: int = 0
+    expired: int = 0
+    seconds: float = 0
+
+
+class Rig:
+    """One run."""
+
+    def __init__(self, seed: int, speed: float, folder: Path, variant: Variant) -> None:
+        """Nothing runs yet.
+
+        Args:
+            seed: what everything follows from.
+            speed: how many times as fast the scenario goes.
+            folder: for its files alone.
+            variant: what is made harder.
+
+        """
+        self._seed = seed
+        self._speed = speed
+        self._folder = folder
+        self._variant = variant
+        self._record = folder / "record.ndjson"
+        self._rng = Random(f"rig/{seed}")
+        self._pause = threading.Event()
+        self._rows = ROWS[0]
+        self.report = Report(seed)
+        self._apis: list[ControlApi] = []
+        self._arguments: list[str] = []
+        self._program: Sequence[str] = ("-m", "gapless")
+        self._terminal: TerminalPart
+
+    def run(self) -> Report:
+        """All of it; AssertionError says what is wrong."""
+        began = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            # The viewers inherit it: a record asked for too early would end them.
+            before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            stack.callback(signal.signal, signal.SIGUSR1, before)
+            self._begin(stack)
+            with stack.enter_context(contextlib.ExitStack()) as self._lives:
+                self._start()
+                self._see_first_lines()
+                self._storm()
+                self._heal()
+                self._leave()
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    # The simulators, and the viewer
+
+    def _begin(self, stack: contextlib.ExitStack) -> None:
+        setup = SCENARIOS["chaos"].setup
+        seeds = [self._seed, self._seed + 1_000_000][: 1 + self._variant.two]
+        parts = [
+            stack.enter_context(
+                Part(
+                    *("simulate", "--seed", str(seed), *setting.arguments(setup)),
+                    state=self._folder / f"simulator-{number}",
+                )
+            )
+            for number, seed in enumerate(seeds)
+        ]
+        readies = [part.ready() for part in parts]
+        self._apis = [ControlApi(str(ready["control"])) for ready in readies]
+        if self._variant.small:
+            for api in self._apis:
+                burst = {"events": PAST, "span_ms": 60_000}
+                api.switch_on({"type": "burst", "name": "past", "attributes": burst})
+        since_ms = time.time_ns() // 1_000_000 - setup.since_ms
+        if self._variant.has_controls:
+            self._program = ("-m", "tests.chaos.screen")
+            self._arguments = [
+                json.dumps(
+                    {
+                        "url": readies[0]["websocket"],
+                        "group": readies[0]["group"],
+                        "control": readies[0]["control"],
+                        "since": since_ms,
+                        "record": str(self._record),
+                        "capacity": SMALL if self._variant.small else None,
+                    }
+                )
+            ]
+            return
+        self._arguments = [
+            *("tail", *(str(ready["websocket"]) for ready in readies)),
+            *("--since", datetime.fromtimestamp(since_ms / 1_000, UTC).isoformat()),
+            *("--resume", "--record", str(self._record)),
+            *(("--in-memory", str(SMALL)) if self._variant.small else ()),
+        ]
+
+    def _start(self) -> None:
+        self._terminal = self._lives.enter_context(
+            TerminalPart(
+                *self._arguments,
+                state=self._folder,
+                program=self._program,
+                environment={"PYTHONFAULTHANDLER": "1"},
+            )
+        )
+        self.report.lives += 1
+
+    @property
+    def _is_running(self) -> bool:
+        return self._terminal.process.poll() is None
+
+    def _check_running(self) -> None:
+        """A life may be killed, or begin while there is nothing to connect to; nothing else."""
+        if self._is_running:
+            return
+        code = self._terminal.process.returncode
+        written = plain(self._terminal.written)[-2_000:]
+        assert self._variant.killed, f"the viewer ended with {code}: {written}"
+        assert code in (-signal.SIGKILL, EXIT_CANNOT_CONNECT), f"it ended with {code}: {written}"
+        self._start()
+
+    def _see_first_lines(self) -> None:
+        wanted = PAST if self._variant.small else 1
+        wait_until(lambda: self._status(self._look())["events"] >= wanted, "the first lines")
+
+    # Chaos
+
+    def _storm(self) -> None:
+        began = [self._begin_scenario(number) for number in range(len(self._apis))]
+        looks = [share * began[0]["ends_ms"] for share in (0.3, 0.6, 0.9)]
+        kills = [share * began[0]["ends_ms"] for share in (0.25, 0.5, 0.75)]
+        folder = str(self._folder)
+        moves = drawn(self._seed, folder, controls=self._variant.has_controls)
+        is_whole = False
+        for number, (name, strokes, is_last) in enumerate(moves, start=1):
+            self._check_running()
+            self.report.gestures.append(name)
+            self._press(strokes)
+            is_whole = is_whole or is_last
+            if number % BARRIER_EVERY == 0:
+                self._barrier()
+                told = [api.scenario() for api in self._apis]
+                if is_whole and all(one["state"] != "running" for one in told):
+                    break
+                elapsed_ms = told[0]["elapsed_ms"]
+                if looks and elapsed_ms >= looks[0]:
+                    looks.pop(0)
+                    self._judge_meanwhile()
+                if self._variant.killed and kills and elapsed_ms >= kills[0]:
+                    kills.pop(0)
+                    self._kill()
+        for api in self._apis:
+            told_last = api.scenario()
+            assert told_last["state"] == "done", told_last["error"]
+
+    def _begin_scenario(self, number: int) -> dict[str, Any]:
+        self._hand_over()
+        return self._apis[number].run_scenario("chaos", self._seed + number, self._speed)
+
+    def _hand_over(self) -> None:
+        if self._variant.killed:
+            for api in self._apis:
+                with contextlib.suppress(UsageError):  # it has just ended, and will be noticed
+                    api.hand_over(self._terminal.process.pid)
+
+    def _kill(self) -> None:
+        self._terminal.process.kill()
+        self._terminal.process.wait(WAIT_S)
+        self._check_running()
+        self._hand_over()
+
+    def _press(self, strokes: Sequence[Stroke]) -> None:
+        for stroke in strokes:
+            if isinstance(stroke, Size):
+                self._terminal.resize(*stroke)
+            else:
+                with contextlib.suppress(OSError):  # it was killed
+                    self._terminal.press(stroke)
+            self._pause.wait(AFTER_ESC_S if stroke == ESC else PACE_S)
+
+    def _barrier(self) -> None:
+        """Wait until the picture is drawn anew at another size: then every pump still works."""
+        low, high = ROWS
+        self._rows = self._rows + 1 if self._rows < high else low
+        before = len(self._terminal.written)
+        self._terminal.resize(120, self._rows)
+        last_row = f"\x1b[{self._rows};1H"
+
+        def is_drawn() -> bool:
+            self._wake()
+            return not self._is_running or last_row in self._terminal.written[before:]
+
+        try:
+            wait_until(is_drawn, f"a picture of {self._rows} rows")
+        except AssertionError as error:
+            self._terminal.process.send_signal(signal.SIGABRT)  # it says where it stands
+            self._terminal.process.wait(WAIT_S)
+            said = plain(self._terminal.written)[-6_000:]
+            msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {said}"
+            raise AssertionError(msg) from error
+        self.report.barriers += 1
+
+    def _wake(self) -> None:
+        """What was suspended goes on, as by the shell's ``fg``."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(self._terminal.process.pid).status() == psutil.STATUS_STOPPED:
+                self._terminal.process.send_signal(signal.SIGCONT)
+
+    # What is shown
+
+    def _look(self) -> list[dict[str, Any]]:
+        """The record as it is now; empty where the viewer was killed meanwhile."""
+        self._record.unlink(missing_ok=True)
+        deadline = time.monotonic() + 4 * WAIT_S
+        while not self._record.exists():
+            assert time.monotonic() < deadline, (
+                f"no record; the last gestures: {self.report.gestures[-12:]}"
+            )
+            if not self._is_running:
+                self._check_running()
+                self._hand_over()
+            self._terminal.process.send_signal(signal.SIGUSR1)
+            deadline_s = time.monotonic() + 5
+            while not self._record.exists() and time.monotonic() < deadline_s:
+                self._pause.wait(0.05)
+        return [json.loads(line) for line in self._record.read_bytes().splitlines()]
+
+    @staticmethod
+    def _status(record: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        recalled = sum(one.get("recalled", False) for one in record)
+        events = sum(one["type"] == "event" for one in record)
+        return {**record[-1], "events": events, "recalled": recalled}
+
+    def _verdicts(self, record: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What each simulator's judge says of what is its own."""
+        return [api.verdict(own(record, number)) for number, api in enumerate(self._apis)]
+
+    def _judge_meanwhile(self) -> None:
+        record = self._look()
+        self.report.looks += 1
+        # What can't be fetched now the record declares, and nobody can say of it that a mark lied.
+        is_whole = not any(one["type"] == "evicted" for one in record)
+        kinds = [kind for kind in UNSAFE if is_whole or kind != "marks_lied"]
+        for verdict in self._verdicts(record):
+            wrong = findings(verdict, kinds)
+            assert not wrong, f"while faults were on: {wrong}: {verdict['examples']}"
+
+    def _heal(self) -> None:
+        """Everything is well again: it must become green, and be it rightly."""
+        for api in self._apis:
+            api.heal()
+        self._check_running()
+        # What is open is closed, one after the other, whatever was open.
+        for _ in range(8):
+            self._press([ESC])
+            self._barrier()
+        self._press(["G"])
+        deadline = time.monotonic() + CONVERGE_S
+        quiet_ms: int | None = None
+        while True:
+            self._check_running()
+            is_silent = [api.silence() for api in self._apis]
+            if quiet_ms is None and all(is_silent):
+                quiet_ms = time.time_ns() // 1_000_000
+            record = self._look()
+            verdicts = self._verdicts(record)
+            wrong = [findings(verdict, WRONG) for verdict in verdicts]
+            picture = self._picture()
+            is_clean = all(one["clean"] and not one["pending"] for one in verdicts)
+            status = self._status(record)
+            through = status["complete_through"]
+            lost = [one for one in record if one["type"] == "lost"]
+            is_declared = bool(lost) and "MISSING" in picture
+            is_proved = quiet_ms is not None and (through or 0) >= quiet_ms
+            is_green = is_proved and "COMPLETE to" in picture and "MISSING" not in picture
+            if is_clean and (is_green or is_declared):
+                break
+            assert time.monotonic() < deadline, (
+                f"not green: {wrong}, complete to {through} of {quiet_ms}: "
+                f"{[one['examples'] for one in verdicts]} {picture}"
+            )
+            self._pause.wait(0.5)
+        self.report.shown = status["events"]
+        self.report.expired = sum(one["expired"] for one in verdicts)
+        self.report.recalled = status["recalled"]
+
+    def _picture(self) -> str:
+        """The text of a picture that is drawn anew as a whole."""
+        before = len(self._terminal.written)
+        self._barrier()
+        self._pause.wait(0.3)
+        return plain(self._terminal.written[before:])
+
+    def _leave(self) -> None:
+        self._record.unlink(missing_ok=True)
+        self._press(["q"])
+        wait_until(lambda: not self._is_running, "the end", 2 * WAIT_S)
+        written = self._terminal.written
+        assert self._terminal.process.returncode == 0, plain(written)[-2_000:]
+        # Above that, messages with a traceback of their own were shown.
+        said = plain(written.rpartition("\x1b[?1049l")[2]).strip()
+        assert not said or said.startswith("gapless: fetching"), said
+        assert self._terminal.attributes() == self._terminal.before
+        record = [json.loads(line) for line in self._record.read_bytes().splitlines()]
+        for verdict in self._verdicts(record):
+            assert verdict["clean"], verdict
+
+
+def plain(written: str) -> str:
+    """What was written, without what moves and colours it."""
+    return _SEQUENCE.sub("", written)
+
+
+def own(record: Sequence[dict[str, Any]], target: int) -> bytes:
+    """The part of a record that is about one of its targets."""
+    return b"".join(_own_lines(record, target))
+
+
+def _own_lines(record: Sequence[dict[str, Any]], target: int) -> Iterator[bytes]:
+    for entry in record:
+        one = dict(entry)
+        if one["type"] == "record":
+            one["targets"] = one["targets"][target : target + 1]
+        elif "target" in one:
+            if one["target"] not in (None, target):
+                continue
+            one["target"] = 0
+        yield json.dumps(one).encode() + b"\n"

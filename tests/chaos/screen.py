@@ -1,0 +1,36 @@
+"""The viewer's screen with a simulator's switches, as ``gapless demo`` shows it, with a record.
+
+The arguments are a JSON object: ``url``, ``group``, ``control``, ``since``, ``record``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from gapless.errors import GaplessError, say
+from gapless.opening import SameOpener
+from gapless.viewing import Viewing, Watched, watch
+
+
+def main() -> int:
+    given = json.loads(sys.argv[1])
+    viewing = Viewing(
+        targets=(
+            Watched(url=given["url"], name=given["group"], group=given["group"], key=given["url"]),
+        ),
+        since=given["since"],
+        control=given["control"],
+        record=Path(given["record"]),
+        capacity=given["capacity"],
+    )
+    try:
+        return watch(viewing, SameOpener(viewing))
+    except GaplessError as error:
+        say(str(error))
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
