@@ -32,6 +32,7 @@ def lies(
     record: Record,
     accepted: Sequence[LedgerEvent],
     missing: Iterable[LedgerEvent],
+    copies: Mapping[Identity, int],
 ) -> list[Identity]:
     """Of each of the claims that is not true one event that shows it, in the claims' order.
 
@@ -40,6 +41,7 @@ def lies(
         record: what is displayed; its events may stand in any order.
         accepted: all that CloudWatch accepted.
         missing: those of them that should be displayed and are not.
+        copies: how many equal events are displayed, each id once.
 
     """
     missing = sorted(missing, key=lambda event: event.timestamp)
@@ -57,7 +59,7 @@ def lies(
         never = (
             event.identity for event in missing[low:high] if event.is_owed_by(claim.scanned_at)
         )
-        too_late = _not_in_time(claim, late, known, discovered.copies)
+        too_late = _not_in_time(claim, late, known, copies)
         for identity in (*_first(claim, record, never), *_first(claim, record, too_late)):
             found.append(identity)
             break
@@ -91,24 +93,21 @@ class _Discoveries:
     """What is displayed, by timestamp, with the seq under which the forwarder discovered it."""
 
     def __init__(self, shown: Iterable[Shown]) -> None:
-        once = {one.id: one for one in shown}
-        self._rows = sorted(once.values(), key=lambda one: one.timestamp)
+        self._rows = sorted(shown, key=lambda one: one.timestamp)
         self._times = [one.timestamp for one in self._rows]
         self._newest = [
             max(one.seq for one in self._rows[at : at + _BLOCK])
             for at in range(0, len(self._rows), _BLOCK)
         ]
-        self.copies = Counter(one.identity for one in self._rows)
-        """How many equal ones are displayed."""
 
     def after(self, claim: Claim) -> Counter[Identity]:
         """What a claim is about and was discovered after it."""
         low = bisect_left(self._times, claim.from_)
         high = bisect_right(self._times, claim.through)
-        found: Counter[Identity] = Counter()
+        late: dict[str, Identity] = {}
         for block in range(low // _BLOCK, -(-high // _BLOCK)):
             if self._newest[block] > claim.seq:
                 begin, end = max(low, block * _BLOCK), min(high, (block + 1) * _BLOCK)
                 rows = self._rows[begin:end]
-                found.update(one.identity for one in rows if one.seq > claim.seq)
-        return found
+                late |= {one.id: one.identity for one in rows if one.seq > claim.seq}
+        return Counter(late.values())

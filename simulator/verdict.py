@@ -131,7 +131,7 @@ def judge(
         for claim in (_righted(one, clocks) for one in record.claims)
         if not any(low <= claim.scanned_at <= high for low, high in unsteady)
     ]
-    for identity in lies(claims, record, ledger_events, missing):
+    for identity in lies(claims, record, ledger_events, missing, have):
         verdict.marks_lied += 1
         examples.add("marks_lied", identity)
     missing = _pair_altered(missing, strange, verdict, examples)
