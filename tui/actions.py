@@ -16,7 +16,7 @@ from tui.going import Going
 from tui.notices import MODE_TITLES, MODES, Mode
 from tui.plotting import Plotting
 from tui.ports import ViewerEngine
-from tui.rows import Line, Row
+from tui.rows import Line, Row, Rule
 from tui.saving import Saving, messages
 from tui.side import Side
 from tui.streaming import Streaming
@@ -213,7 +213,10 @@ class Actions(ThemedApp):
         self.copy_to_clipboard(data.decode())
         said = figures.plural(len(data.decode()), "character")
         lines = sum(isinstance(row, Line) for row in rows)
-        self._say(f"copied {said}" + (f" of {lines} lines" if lines > 1 else ""))
+        rules = [row for row in rows if isinstance(row, Rule)]
+        gone = sum(rule.count or 0 for rule in rules if rule.kind == "evicted")
+        without = f", without {figures.plural(gone, 'line')} not in memory" if gone else ""
+        self._say(f"copied {said}" + (f" of {lines} lines" if lines > 1 else "") + without)
         return True
 
     def action_save(self) -> None:
