@@ -7,6 +7,7 @@ when they meet is the machine's affair.
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import traceback
@@ -28,6 +29,7 @@ def main() -> int:
     variant = Variant(given.small, given.two, given.killed)
     failed: list[int] = []
     for seed in range(given.seed, given.seed + given.seeds):
+        before_s = _cpu_s()
         with tempfile.TemporaryDirectory(prefix="gapless-chaos-") as folder:
             rig = Rig(seed, given.speed, Path(folder), variant)
             try:
@@ -40,10 +42,18 @@ def main() -> int:
             f"clean  seed {seed}: {len(report.gestures)} gestures, {report.barriers} pictures, "
             f"{report.looks} looks, {report.lives} lives, {report.shown} lines "
             f"({report.recalled} of them fetched again, {report.expired} expired), "
-            f"{report.seconds:.0f} s"
+            f"{report.seconds:.0f} s, {_cpu_s() - before_s:.0f} s CPU"
         )
     _say(f"{given.seeds - len(failed)} of {given.seeds} clean {failed or ''}")
     return 1 if failed else 0
+
+
+def _cpu_s() -> float:
+    """What this process and those that it started and that ended have used."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def _say(text: str) -> None:

@@ -210,6 +210,10 @@ class Rig:
             self._check_running()
             self.report.gestures.append(name)
             self._press(strokes)
+            if name == "faults":
+                # On a busy machine Esc and the next key would be one with Alt, and the panel stay:
+                # any letter in it switches a fault, or begins a scenario.
+                self._barrier()
             is_whole = is_whole or is_last
             if number % BARRIER_EVERY == 0:
                 self._barrier()
