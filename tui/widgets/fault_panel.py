@@ -174,11 +174,11 @@ class FaultPanel(Modal[None]):
         key = SWITCHES[place] if place < len(SWITCHES) else " "
         switches = self.query_one(Switches)
         sign = ">" if name == (switches.current or self._names(self._page)[0]) else " "
-        room = max(0, switches.cells - wide - 13)
+        room = max(0, switches.cells - wide - 12)
         words = self._words(name)
         words = words if cell_len(words) <= room else f"{fmt.fit(words, room - 1)}…"
         parts: tuple[Segment, ...] = (
-            (f"{sign}{key}  ", "key"),
+            (f"{sign}{key} ", "key"),
             (" ON  " if is_on else " off ", "badge.bad" if is_on else "badge.quiet"),
             (f"  {_short(name):<{wide}}  ", "strong" if is_on else "text"),
             (words, "muted"),

@@ -54,9 +54,10 @@ class StatusBar(Bar):
         self._ascii_only = ascii_only
 
     def has_room(self, note: str) -> bool:
-        """Whether a note would be shown whole, beside what stays."""
+        """Whether a note would be shown whole, beside what stays; before there is a size, yes."""
         stays = sum(one.cells for one in self._left[:1])
-        return cell_len(note) <= self.size.width - stays - _MARGIN_CELLS
+        room = self.size.width - stays - _MARGIN_CELLS
+        return not self.size.width or cell_len(note) <= room
 
     def update(
         self,
