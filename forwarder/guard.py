@@ -1,4 +1,4 @@
-"""Who is let in: connections in all and by address, wrong tokens, messages.
+"""Who is let in: connections in all and by address, requests, wrong tokens, messages.
 
 Pure: time is an argument. It only counts and says; listener, connections and server do as it says.
 """
@@ -19,6 +19,8 @@ from forwarder.limits import (
     GUESSES_BURST,
     GUESSES_PER_MINUTE,
     REFUSED_SOCKETS,
+    REQUESTS_PER_SOCKET_BURST,
+    REQUESTS_PER_SOCKET_S,
     Limits,
 )
 from forwarder.pagination import Refusal
@@ -32,6 +34,7 @@ Reason = Literal[
     "token",
     "denied",
     "guesses",
+    "requests",
     "revoked",
     "bad_message",
     "rate",
@@ -85,6 +88,7 @@ class Guard:
         self.refused: Counter[Reason] = Counter()
         """Refusals, and viewers sent away, by reason."""
         self.guesses = Guesses()
+        self._requests: OrderedDict[str, Bucket] = OrderedDict()
 
     def came(self, address: str) -> bool:
         """A connection has come; False: close it unheard, it is not counted."""
@@ -114,6 +118,23 @@ class Guard:
             text = f"{most} connections are open from this address already: come back later"
             return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=RETRY_S)
         return None
+
+    def too_often(self, address: str, now_s: float) -> Refusal | None:
+        """Why a plain request of a connection is not answered; None where it is."""
+        most = self._most_of(address)
+        if most is None:
+            return None
+        rate, burst = most * REQUESTS_PER_SOCKET_S, most * REQUESTS_PER_SOCKET_BURST
+        bucket = self._requests.setdefault(address, Bucket(rate, burst, now_s))
+        self._requests.move_to_end(address)
+        if len(self._requests) > ADDRESSES_MAX:
+            self._requests.popitem(last=False)
+        if bucket.take(now_s):
+            return None
+        self.refused["requests"] += 1
+        text = f"more than {rate:g} requests a second come from this address: come back later"
+        wait_s = ceil(bucket.wait_s(now_s))
+        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=wait_s)
 
     def _most_of(self, address: str) -> int | None:
         if self._address_max is not None:

@@ -58,6 +58,14 @@ ADDRESS_SOCKETS_MAX: Final = 256
 """Connections from one address (one /64 of IPv6), so that a single machine can't take them all.
 Loopback has no such bound: there every user of this machine, and any proxy, is one address."""
 
+REQUESTS_PER_SOCKET_S: Final = 0.2
+"""Plain HTTP requests a second from one address, for each connection that it may have open: 51 by
+default. A viewer that polls, the WebSocket being blocked, asks once in 10 s, and page after page
+while it fetches the past; who raises one bound for a proxy in front raises the other with it."""
+
+REQUESTS_PER_SOCKET_BURST: Final = 2
+"""Of those at once, likewise: 512 by default, as when many viewers behind one address begin."""
+
 REFUSED_SOCKETS: Final = 200
 """Connections beyond the bound that are still told 503; those beyond are closed unheard."""
 
@@ -71,7 +79,8 @@ GUESSES_BURST: Final = 10
 """Wrong tokens from one address at once: several viewers with last week's token."""
 
 ADDRESSES_MAX: Final = 10_000
-"""Addresses whose wrong tokens are remembered; the ones that were quiet longest are forgotten."""
+"""Addresses whose wrong tokens, or requests, are remembered; the ones that were quiet longest are
+forgotten."""
 
 LARGE_ANSWER_BYTES: Final = 64 << 10
 """HTTP answers from this size on wait in memory until they are read."""

@@ -167,6 +167,7 @@ class Server:
         given = request.headers.get_all("Authorization")
         authorization = given[0] if len(given) == 1 else None
         refusal = self._refusal(connection, request, authorization)
+        refusal = refusal or self._too_often(connection, request)
         if refusal is not None:
             return self._response(refused(refusal))
         if _is_upgrade(request):
@@ -198,6 +199,12 @@ class Server:
         refusal = self.guard.guesses.refusal(connection.address, authorization, now_s)
         self.guard.refused["guesses"] += refusal is not None
         return refusal
+
+    def _too_often(self, connection: Connection, request: Request) -> Refusal | None:
+        """Why a request is one too many; those to connect are bounded by their connections."""
+        if _is_upgrade(request) or split(request.path)[0] == ALIVE_PATH:
+            return None
+        return self.guard.too_often(connection.address, connection.loop.time())
 
     def _noted(self, connection: Connection, authorization: str | None, answer: Answer) -> Answer:
         self._note_token(connection, authorization, answer.status)

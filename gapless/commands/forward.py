@@ -97,8 +97,8 @@ _ANY_PORT_MAX: Final = 64
 @click.option(
     "--max-per-address",
     type=click.IntRange(1, 100_000),
-    help="Connections from one address; raise it for a proxy in front.  [default: 256, and no "
-    "bound on loopback]",
+    help="Connections from one address, which may make a fifth as many plain HTTP requests a "
+    "second; raise it for a proxy in front.  [default: 256, and no bound on loopback]",
 )
 @click.option("--clock-skew", type=FILE, hidden=True)
 @aws_options

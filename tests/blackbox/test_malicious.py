@@ -7,9 +7,9 @@ import json
 import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
-from itertools import count, islice
 from typing import Final
 
+import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -17,7 +17,6 @@ from tests.support.attacked import (
     GROUP,
     GROWTH_MAX,
     PER_ADDRESS,
-    SOCKETS_MAX,
     TOKEN,
     VIEWERS_MAX,
     Honest,
@@ -38,6 +37,9 @@ from tests.support.rude_client import (
 )
 
 pytestmark = pytest.mark.timeout(600)
+
+OWN_DESCRIPTORS: Final = 150
+"""That a test needs beside those of its connections: the honest viewers, files, pipes."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -299,35 +301,63 @@ async def test_one_address_gets_no_more_than_its_share(target: Target, honest: H
         await honest.is_served()
 
 
+def dialled_at_once() -> int:
+    """Connections that a test may open: thousands, or all that the system lets this process."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = soft - psutil.Process().num_fds() - OWN_DESCRIPTORS
+    return min(3_000, spare)
+
+
 async def test_thousands_of_connections(target: Target, honest: Honest) -> None:
-    async with AsyncExitStack() as stack:
-        numbers = count()
-        refusal = None
-        while refusal is None:
-            for number in islice(numbers, 3_000):
+    assert dialled_at_once() > target.sockets_max
+    refusal = None
+    while refusal is None:
+        async with AsyncExitStack() as stack:
+            for number in range(dialled_at_once()):
                 source = f"127.0.1.{1 + number % 200}"
                 with suppress(ConnectionError):
                     await stack.enter_async_context(rude(target.port, source))
             # It may not have accepted all of them yet; and it gives up who says nothing for long,
-            # so that on a slow machine more may be needed.
+            # so that on a slow machine they may be needed again.
             refusal = await refused_where_full(target)
-        status, headers, body = refusal
-        if status:
-            assert headers["retry-after"] == "5"
-            assert "connections are open" in json.loads(body)["error"]
-        await honest.gets_what_is_written()
-        assert target.process.memory_info().rss - target.rss < GROWTH_MAX
+            if refusal is None:
+                continue
+            status, headers, body = refusal
+            if status:
+                assert headers["retry-after"] == "5"
+                assert "connections are open" in json.loads(body)["error"]
+            await honest.gets_what_is_written()
+            assert target.process.memory_info().rss - target.rss < GROWTH_MAX
 
 
 async def refused_where_full(target: Target) -> tuple[int, dict[str, str], bytes] | None:
     """What one more is told, or that it is not heard (0); None where it is not refused."""
     for _ in range(20):
         sockets = target.process.net_connections("tcp")
-        if len([one for one in sockets if one.status == "ESTABLISHED"]) >= SOCKETS_MAX:
+        if len([one for one in sockets if one.status == "ESTABLISHED"]) >= target.sockets_max:
             answer = await get(target.port, "/v1/groups", auth(TOKEN))
             return answer if answer[0] in (0, 503) else None
         await asyncio.sleep(0.1)
     return None
+
+
+async def test_requests_from_one_address_are_bounded(target: Target, honest: Honest) -> None:
+    before = (await target.metrics())['gapless_refused_total{reason="requests"}']
+    refused: list[tuple[int, dict[str, str], bytes]] = []
+    while not refused:
+        some = [get(target.port, "/v1/groups", auth(TOKEN), source="127.0.0.9") for _ in range(50)]
+        answers = await asyncio.gather(*some)
+        assert {status for status, _, _ in answers} <= {200, 429}
+        refused = [one for one in answers if one[0] == 429]
+    _, headers, body = refused[0]
+    assert int(headers["retry-after"]) >= 1
+    assert "requests a second" in json.loads(body)["error"]
+    # Whoever watches over the process, and everybody else, is answered all the same.
+    assert (await get(target.port, "/healthz", source="127.0.0.9"))[0] == 200
+    assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
+    await honest.is_served()
+    count = (await target.metrics())['gapless_refused_total{reason="requests"}']
+    assert count >= before + len(refused)
 
 
 async def test_viewers_are_bounded(target: Target, honest: Honest) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
+from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, SPARE_SOCKETS
 from tests.support.moto_server import raw_moto
 from tests.support.parts import Part, forwarder
 from tests.support.rude_client import WAIT_S, get
@@ -25,20 +26,25 @@ TOKEN, NARROW, WRONG = "an-honest-secret", "a-narrow-secret", "a-guessed-secret"
 STREAM: Final = "job/main/aaaa"
 GROUP: Final = "/jobs/private"
 VIEWERS_MAX, PER_ADDRESS = 40, 150
-SOCKETS_MAX: Final = VIEWERS_MAX + 1_000
 GROWTH_MAX: Final = 80 << 20
-"""Of memory, over everything that is done here: a thousand sockets at 30 kB, what each of them
+"""Of memory, over everything that is done here: hundreds of sockets at 30 kB, what each of them
 may make the server read, and what an allocator does not give back."""
 
-DEBUG: Final = """
-import logging, sys
+DESCRIPTORS: Final = 640
+"""That the forwarder gets, wherever it runs: so few that a slow machine, too, opens more
+connections than it serves before the first are given up."""
+
+DEBUG: Final = f"""
+import logging, resource, sys
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, {DESCRIPTORS}),) * 2)
 logging.basicConfig(level=logging.DEBUG)
 for name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(name).setLevel(logging.WARNING)
 from gapless.cli import main
 sys.exit(main())
 """
-"""``gapless`` with everything logged but what the AWS SDK says."""
+"""``gapless`` with few file descriptors, and everything logged but what the AWS SDK says."""
 
 
 class Target:
@@ -50,6 +56,11 @@ class Target:
         self.port = int(self.url.split(":")[2].partition("/")[0])
         self.process = psutil.Process(part.process.pid)
         self.rss = self.process.memory_info().rss
+        descriptors, _ = self.process.rlimit(psutil.RLIMIT_NOFILE)
+        self.sockets_max = min(
+            VIEWERS_MAX + SPARE_SOCKETS, descriptors - REFUSED_SOCKETS - RESERVED_DESCRIPTORS
+        )
+        """Connections that it serves: as many as its file descriptors allow."""
 
     def allow(self, *lines: str) -> None:
         """Other tokens, written as a careful person does: in one go."""
@@ -64,6 +75,7 @@ class Target:
             additional_headers={"Authorization": f"Bearer {token}"},
             proxy=None,
             max_size=8 << 20,
+            ping_interval=None,  # slowness is no fault here
         )
 
     async def metrics(self) -> dict[str, float]:

@@ -8,9 +8,12 @@ from forwarder.limits import (
     ADDRESSES_MAX,
     GUESSES_BURST,
     REFUSED_SOCKETS,
+    REQUESTS_PER_SOCKET_BURST,
+    REQUESTS_PER_SOCKET_S,
     SPARE_SOCKETS,
     Limits,
 )
+from tui.pollplan import POLL_MS
 
 RIGHT, WRONG = "Bearer the-right-one", "Bearer a-wrong-one"
 
@@ -75,6 +78,46 @@ def test_one_address_can_not_take_them_all_but_loopback_is_many() -> None:
     come(guard, "127.0.0.1", ADDRESS_SOCKETS_MAX + 1)
     assert guard.full("127.0.0.1") is None
     assert guard.refused == {"address": 1}
+
+
+def test_requests_of_one_address_come_at_a_bounded_rate() -> None:
+    guard = Guard(Limits())
+    burst = ADDRESS_SOCKETS_MAX * REQUESTS_PER_SOCKET_BURST
+    assert [guard.too_often("10.0.0.1", 0.0) for _ in range(burst)] == [None] * burst
+    refusal = guard.too_often("10.0.0.1", 0.0)
+    assert refusal is not None
+    assert (refusal.status, refusal.retry_after_s) == (429, 1)
+    assert "51.2 requests a second" in refusal.text
+    assert guard.too_often("10.0.0.2", 0.0) is None
+    assert guard.refused == {"requests": 1}
+    rate = ADDRESS_SOCKETS_MAX * REQUESTS_PER_SOCKET_S
+    answered = sum(guard.too_often("10.0.0.1", at / 100) is None for at in range(1_001))
+    assert answered == int(10 * rate)
+
+
+def test_requests_over_loopback_are_bounded_only_where_connections_are() -> None:
+    guard = Guard(Limits())
+    assert [guard.too_often("127.0.0.1", 0.0) for _ in range(10_000)] == [None] * 10_000
+    guard = Guard(Limits(address_sockets_max=10))
+    found = [guard.too_often("127.0.0.1", 0.0) for _ in range(30)]
+    assert [one is None for one in found] == [True] * 20 + [False] * 10
+    assert found[-1] is not None
+    assert found[-1].retry_after_s == 1
+
+
+def test_a_viewer_that_polls_is_far_from_the_bound() -> None:
+    guard = Guard(Limits())
+    # A hundred of them behind one address, five questions each in every round.
+    for at_ms in range(0, 10 * POLL_MS, POLL_MS // 100):
+        for _ in range(5):
+            assert guard.too_often("10.0.0.1", at_ms / 1000) is None
+
+
+def test_addresses_that_ask_are_not_remembered_for_ever() -> None:
+    guard = Guard(Limits())
+    for number in range(ADDRESSES_MAX + 10):
+        guard.too_often(f"address {number}", 0.0)
+    assert len(guard._requests) == ADDRESSES_MAX
 
 
 def test_a_bound_that_was_given_is_for_loopback_too() -> None:
