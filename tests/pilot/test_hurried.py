@@ -47,6 +47,19 @@ async def test_closing_twice_closes_once(below: str, opens: str) -> None:
         assert screen.app.is_running
 
 
+@pytest.mark.parametrize("opens", ["help", "faults", "open", "command_palette"])
+async def test_a_panel_that_is_left_before_it_is_there(opens: str) -> None:
+    controls = FakeControls()
+    async with running(engine(), controls=controls, catalogue=FakeCatalogue()) as screen:
+        await screen.app.run_action(opens)
+        panel = screen.app.screen
+        assert len(screen.app.screen_stack) == 2
+        assert not panel.is_mounted
+        panel.dismiss()
+        await screen.pilot.pause()
+        assert len(screen.app.screen_stack) == 1
+
+
 async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
     async with running(engine()) as screen:
         await screen.press("ctrl+p", *"wrap")

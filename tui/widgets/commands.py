@@ -11,7 +11,7 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widgets import Button, Input, OptionList
 
-from tui.widgets.once import is_on_top, nothing
+from tui.widgets.once import is_on_top, leave_later, nothing
 from tui.widgets.plain_bars import suit
 
 _TYPED: Final = (Input.Changed, Input.Submitted, OptionList.OptionSelected, Button.Pressed)
@@ -28,7 +28,9 @@ class Commands(CommandPalette):
             icon.icon = ">"
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        """As Textual's; nothing where it is left already, and nothing is shown later."""
+        """As ``Modal``'s; nothing is shown later."""
+        if not self.is_mounted:
+            return leave_later(self, result)
         self._stop_no_matches_countdown()
         self._stop_busy_countdown()
         return super().dismiss(result) if is_on_top(self) else nothing()

@@ -25,11 +25,23 @@ def nothing() -> AwaitComplete:
     return done
 
 
+def leave_later(screen: Screen[ScreenResultType], result: ScreenResultType | None) -> AwaitComplete:
+    """Leave a screen as soon as it is there."""
+
+    def leave() -> None:  # what dismiss returns must not be awaited by the screen itself
+        screen.dismiss(result)
+
+    screen.call_later(leave)
+    return nothing()
+
+
 class Modal(ModalScreen[ScreenResultType]):
     """Leaves only where it is the topmost screen, and then once."""
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """As Textual's; nothing where it is left already."""
+        """As Textual's; nothing where it is left already, and not before it is there."""
+        if not self.is_mounted:
+            return leave_later(self, result)
         return super().dismiss(result) if is_on_top(self) else nothing()
 
     def has(self, *selectors: str) -> bool:
