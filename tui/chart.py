@@ -219,11 +219,12 @@ def _spark(values: Sequence[int], *, ascii_only: bool) -> str:
 def _axis(
     plotted: Plot, cursor: int | None, zone: tzinfo, *, ascii_only: bool
 ) -> Iterable[Segment]:
-    """Times below the columns that they begin at, with a sign at the cursor."""
+    """Times below the columns that they begin at, with a sign at the cursor instead of a time."""
     cells = [" "] * len(plotted.columns)
     for index in range(0, len(cells) - _LABEL_CELLS + 2, _LABEL_CELLS):
         text = figures.clock(plotted.columns[index].from_ms, zone)[: _LABEL_CELLS - 1]
-        cells[index : index + len(text)] = text
+        if cursor is None or not index <= cursor < index + len(text):  # it would be cut in two
+            cells[index : index + len(text)] = text
     if cursor is None or not 0 <= cursor < len(cells):
         return [("".join(cells), "time")]
     sign = "^" if ascii_only else "▲"
