@@ -194,5 +194,5 @@ def test_the_cursor_cuts_no_time_in_two() -> None:
     plotted = Plot(1_000, tuple(Column(at, at + 999, Bucket(1, 0, 0, 0, 0)) for at in begins))
     times = ["12:00:00", "12:00:10", "12:00:20", "12:00:30"]
     assert text(plotted)[-1].split() == times
-    assert text(plotted, cursor=18)[-1].split() == [*times[:2], "▲", *times[2:]]
+    assert text(plotted, cursor=18)[-1].replace("▲", " ").split() == times
     assert text(plotted, cursor=14)[-1].split() == [times[0], "▲", *times[2:]]
