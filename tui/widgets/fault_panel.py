@@ -90,7 +90,8 @@ class FaultPanel(Modal[None]):
 
     async def on_mount(self) -> None:
         """Say what is on, as last heard, and then as it is; and what others switch, too."""
-        self.query_one(Switches).focus()
+        for switches in self.query(Switches):  # none where it is being left already
+            switches.focus()
         if self._on("scenarios"):
             self._page = "scenarios"
         self._fill()

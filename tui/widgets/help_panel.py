@@ -37,7 +37,8 @@ class HelpPanel(Modal[str]):
 
     def on_mount(self) -> None:
         """Fill the pane."""
-        self.query_one(Pane).show("help", help_report(controls=self._controls), anew=True)
+        for pane in self.query(Pane):  # none where it is being left already
+            pane.show("help", help_report(controls=self._controls), anew=True)
 
     def on_click(self, event: events.Click) -> None:
         """Do what the key does that was clicked: so every action is within the mouse's reach."""

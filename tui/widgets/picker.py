@@ -115,7 +115,8 @@ class Picker(Modal[tuple[Choice, ...] | None]):
 
     async def on_mount(self) -> None:
         """Ask for everything at once."""
-        self.query_one(PickField).focus()
+        for field in self.query(PickField):  # none where it is being left already
+            field.focus()
         self._ask("log groups", self._catalogue.groups())
         for choice in self._catalogue.here[:_EXECUTIONS_AT_ONCE]:
             self._ask_executions(choice.target)
