@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
-from tests.support.screen import Screen, running
+from tests.support.screen import WIDE, Screen, running
 from tui import bookmarks, kept
 
 
@@ -193,7 +193,7 @@ async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
 
 
 async def test_bookmarks_that_cannot_be_kept(tmp_path: Path) -> None:
-    async with running(numbered(), keep=tmp_path / "missing" / "x") as screen:
+    async with running(numbered(), size=WIDE, keep=tmp_path / "missing" / "x") as screen:
         await screen.press("m")
         assert "the bookmarks can't be kept for the next run" in screen.lines[-2]
         assert len(screen.app._going.bookmarks) == 1
