@@ -315,7 +315,7 @@ class ViewerApp(Actions):
         self._note, self._note_until_ms = text, self._clock() + NOTE_MS
         self._show_bars()
 
-    def _run(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _run(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
         self.run_worker(Work(work), group=name, exclusive=True)
 
     def _on_theme(self, _theme: Theme) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final
 
 from tui import figures
@@ -25,7 +26,7 @@ from tui.widgets.prompt import Kind
 _PATTERN_CHARS: Final = 16
 
 Say = Callable[[str], None]
-Run = Callable[[Coroutine[None, None, None], str], None]
+Run = Callable[[Callable[[], Coroutine[None, None, None]], str], None]
 
 
 class Finding:
@@ -143,7 +144,7 @@ class Finding:
         if self.filters.is_any and self.filters.are_on:
             self._say(f"{rows} that passes the filters")
             self._log.select(self.filters.test(), self._around)
-            self._run(self._sift(), "sift")
+            self._run(self._sift, "sift")
         else:
             self._say(f"{rows}, once a filter is on")
 
@@ -175,7 +176,7 @@ class Finding:
         tally = self.filters.tally()
         self._tally = None if tally is None else Count(self._timeline, tally)
         self._count_anew()
-        self._run(self._sift(), "sift")
+        self._run(self._sift, "sift")
 
     def _count_anew(self) -> None:
         pattern = self._pattern
@@ -185,7 +186,7 @@ class Finding:
         found, keep = Matching(pattern), self.filters.test(counting=False)
         test = found if keep is None else Both(found, keep)
         self._matches = Sieve(self._timeline, test, rules=False)
-        self._run(self._sift(), "sift")
+        self._run(self._sift, "sift")
 
     async def _sift(self) -> None:
         """Go over older and older rows, with room for everything else between two slices."""
@@ -203,7 +204,7 @@ class Finding:
             return
         here = here or (self._log.place.following and direction < 0)
         start = row.key + (1 if (direction > 0) != here else 0)
-        self._run(self._go_to_next(test, direction, start, what), "hunt")
+        self._run(partial(self._go_to_next, test, direction, start, what), "hunt")
 
     async def _go_to_next(self, test: BulkTest, direction: int, start: int, what: str) -> None:
         at: int | None = start

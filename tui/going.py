@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 
 from tui import figures, kept
@@ -60,11 +61,11 @@ class Going:
 
     def to_time(self, text: str) -> None:
         """Go to the first line at or after a time that ``mistake`` found nothing wrong with."""
-        self._run(self._to(self._moment(text)), "hunt")
+        self._run(partial(self._to, self._moment(text)), "hunt")
 
     def to_moment(self, at_ms: int) -> None:
         """Go to the first line at or after a time in ms; nothing is said."""
-        self._run(self._to(at_ms, quiet=True), "hunt")
+        self._run(partial(self._to, at_ms, quiet=True), "hunt")
 
     def toggle(self) -> None:
         """Set a bookmark on the line under the cursor, or take it off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 
 from tui.census import Volume
 from tui.chart import shades
@@ -99,4 +100,4 @@ class Plotting:
 
         count = self._count = Count(self._engine.timeline, take)
         count.step()
-        self._run(count_all(count, lambda: self._count is count), "histogram")
+        self._run(partial(count_all, count, lambda: self._count is count), "histogram")

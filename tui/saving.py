@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -73,7 +74,7 @@ class Saving:
 
     def save(self, text: str) -> None:
         """Save to a file that ``mistake`` found nothing wrong with."""
-        self._run(self._save(Path(text).expanduser().resolve()), "save")
+        self._run(partial(self._save, Path(text).expanduser().resolve()), "save")
 
     def _indexes(self) -> tuple[int, int]:
         if self._log.selection.span:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tui.census import Streams
 from tui.counting import Count, count_all
 from tui.finding import Finding, Run
@@ -49,7 +51,7 @@ class Streaming:
         self.pane.display = True
         self.pane.focus()
         self.refresh()
-        self._run(count_all(count, lambda: self._count is count), "streams")
+        self._run(partial(count_all, count, lambda: self._count is count), "streams")
 
     def close(self) -> bool:
         """Close; whether it was open."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 
 class Work:
-    """A coroutine to be awaited once, or never.
+    """A coroutine function to be awaited once, or never.
 
     Python warns of a coroutine that nobody ever awaited; of keys that come fast, the second
-    calls off what the first has asked for before it begins.
+    calls off what the first has asked for before it begins. There is no coroutine before then.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Nothing has begun."""
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Do it."""
-        yield from self._work.__await__()  # a generator of its own keeps this alive meanwhile
-
-    def __del__(self) -> None:
-        """Done, or not wanted any more."""
-        self._work.close()
+        return self._work().__await__()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from functools import partial
 
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import running
@@ -18,8 +19,8 @@ async def test_work_is_done_or_called_off_without_a_word() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        await Work(work(1))
-        Work(work(2))
+        await Work(partial(work, 1))
+        Work(partial(work, 2))
         gc.collect()
     assert done == [1]
 
