@@ -29,6 +29,7 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()  # whoever began with a picture of its own has put it off until now
     gc.set_threshold(*_COLLECTIONS)
 
 

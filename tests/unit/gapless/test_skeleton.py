@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import pty
 import termios
@@ -35,6 +36,7 @@ def tty() -> Iterator[Tty]:
     made = Tty()
     yield made
     skeleton.hand_over()
+    gc.enable()
     os.close(made.ours)
     os.close(made.theirs)
 
@@ -48,6 +50,7 @@ def test_a_terminal_on_hold_does_not_hold_the_program(tty: Tty) -> None:
     termios.tcflow(tty.theirs, termios.TCOOFF)
     begin(tty, "tail", "ws://h:1/v1/tail")
     termios.tcflow(tty.theirs, termios.TCOON)
+    assert gc.isenabled()
     assert tty.written() == ""
 
 
@@ -56,8 +59,10 @@ def test_a_picture_before_the_screen_and_the_terminal_back_before_any_word(tty: 
     drawn = tty.written()
     assert drawn.startswith("\x1b[?1049h")
     assert " gapless  ws://h:1/v1/tail  starting" in drawn
+    assert not gc.isenabled(), "nothing that is imported is garbage"
     assert "m" not in [drawn[at + 2] for at in range(len(drawn) - 2) if drawn[at] == "\x1b"]
     say("what is wrong")
+    assert gc.isenabled()
     assert tty.written() == "\x1b[?1049l\x1b[?25h"
     skeleton.leave()
     assert tty.written() == ""

@@ -35,9 +35,12 @@ def test_zones() -> None:
 def test_the_collector_is_calmed() -> None:
     before = gc.get_threshold()
     try:
+        gc.disable()
         environment.calm_collector()
+        assert gc.isenabled()
         assert gc.get_freeze_count() > 0
         assert gc.get_threshold() > before
     finally:
+        gc.enable()
         gc.unfreeze()
         gc.set_threshold(*before)
