@@ -113,7 +113,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> NoReturn:
     """The ``gapless`` command."""
     for number in _ENDING:
-        signal.signal(number, _end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
     skeleton.begin(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
     skeleton.leave()

@@ -15,6 +15,12 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Result = TypeVar("Result")
 
 
+def heard() -> tuple[signal.Signals, ...]:
+    """The signals that end a command: a hangup does not where it was started with ``nohup``."""
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(one for one in ENDING if not (is_deaf and one is signal.SIGHUP))
+
+
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run it to its end, or until a signal asks the command to end; then it is cancelled.
 
@@ -28,7 +34,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(work)
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in heard()}
     caught: list[int] = []
 
     async def until_signalled() -> Result:
@@ -40,7 +46,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
             caught.append(number)
             task.cancel()
 
-        for number in ENDING:
+        for number in before:
             loop.add_signal_handler(number, end, number)
         try:
             return await work

@@ -139,8 +139,10 @@ class Simulator:
         """Start everything, announce it, wait for the end, stop everything; see ``run``."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
+        is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup has it
         for one in _SIGNALS:
-            loop.add_signal_handler(one, self._finish, one)
+            if not (is_deaf and one is signal.SIGHUP):
+                loop.add_signal_handler(one, self._finish, one)
         async with contextlib.AsyncExitStack() as stack:
             self._cable.bind(self._config.port)
             stack.push_async_callback(self._cable.stop)

@@ -243,7 +243,10 @@ class Plain:
         """The first signal ends output in order, as long as somebody reads; the second at once."""
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {
-            one: partial(self._interrupt, one) for one in _ENDING
+            one: partial(self._interrupt, one)
+            for one in _ENDING
+            # Started with nohup, a hangup ends nothing.
+            if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN
         }
         handlers[signal.SIGUSR1] = self._write_record
         for one, handler in handlers.items():

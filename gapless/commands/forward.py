@@ -33,6 +33,7 @@ from gapless.options import (
     aws_options,
     while_held_option,
 )
+from gapless.running import heard
 from gapless.running import run as run_in_loop
 from gapless.state import state_dir
 
@@ -183,7 +184,7 @@ def _serve(config: Config, lock: LockFile) -> int:
             received.append(number)
             stop.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in heard():
             loop.add_signal_handler(number, end, number)
         await run(config, announce, stop)
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gapless.errors import EndedBySignalError
-from gapless.running import ENDING, run
+from gapless.running import ENDING, heard, run
 
 
 async def hurt(number: int) -> None:
@@ -54,6 +54,22 @@ def test_a_signal_to_another_thread_is_heard() -> None:
     finally:
         over.set()
         other.join()
+
+
+def test_a_hangup_is_ignored_where_nohup_says_so() -> None:
+    async def work() -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+        return 7
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run(work()) == 7
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.SIGHUP not in heard()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.SIGHUP in heard()
 
 
 def test_what_comes_of_it() -> None:
