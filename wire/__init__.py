@@ -1,4 +1,4 @@
-"""The contract between forwarder and viewer: messages, codec, digest and display order.
+"""The wire protocol: messages, codec, digest, display order and query parameters.
 
-Imports nothing of the project; everything else imports this. ``PROTOCOL.md`` is its prose.
+``PROTOCOL.md`` describes it in prose. Any package may import ``wire``; it imports none of them.
 """

@@ -1,7 +1,8 @@
-r"""Messages to frames and back, within limits; every fault of the input is a ``WireError``.
+r"""Encodes and decodes messages within the size limits; invalid input raises ``WireError``.
 
-msgspec refuses lone surrogates, which CloudWatch's JSON may hold and which must arrive; such
-frames (rare) go through the standard library's ``json`` instead, as ``\udXXX`` escapes.
+msgspec rejects lone surrogates, but CloudWatch's JSON may contain them and they must arrive
+unchanged. The rare frames that contain one go through the standard library's ``json``, as
+``\udXXX`` escapes.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from wire.messages import ClientMessage, ServerMessage, Unknown
 _T = TypeVar("_T")
 
 _ENCODER: Final = msgspec.json.Encoder()
-_SERVER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
-_CLIENT: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
-_UNKNOWN: Final = msgspec.json.Decoder(Unknown)
+_SERVER_DECODER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
+_CLIENT_DECODER: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
+_UNKNOWN_DECODER: Final = msgspec.json.Decoder(Unknown)
 _ERROR_CHARS_MAX: Final = 120
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SERVER_TYPES: Final = frozenset(
@@ -29,53 +30,53 @@ _SERVER_TYPES: Final = frozenset(
 )
 
 
-def encode(message: Any) -> bytes:  # noqa: ANN401 - any struct of the wire
-    """A message (or an HTTP body) as UTF-8 JSON."""
+def encode(message: Any) -> bytes:  # noqa: ANN401 - any struct of the protocol
+    """Encode a message or an HTTP body as UTF-8 JSON."""
     try:
         return _ENCODER.encode(message)
     except UnicodeEncodeError:
-        built = msgspec.to_builtins(message)
-        return json.dumps(built, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        builtins = msgspec.to_builtins(message)
+        return json.dumps(builtins, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def decode_server(data: bytes | str) -> ServerMessage | Unknown:
-    """What a client received; a type that it does not know becomes ``Unknown``.
+    """Decode a frame that a client received; a message of an unknown type becomes ``Unknown``.
 
     Raises:
-        WireError: not JSON, not an object of the protocol, or over 8 MiB.
+        WireError: not JSON, not a message of the protocol, or over 8 MiB.
 
     """
-    raw = _bounded(data, CLIENT_FRAME_BYTES_MAX)
+    raw = _to_bytes(data, CLIENT_FRAME_BYTES_MAX)
     try:
-        return _decode(raw, _SERVER)
+        return _decode(raw, _SERVER_DECODER)
     except WireError:
-        other = _unknown(raw) or _spelled_otherwise(raw)
-        if other is None:
+        message = _decode_unknown(raw) or _decode_leniently(raw)
+        if message is None:
             raise
-        return other
+        return message
 
 
 def decode_client(data: bytes | str) -> ClientMessage:
-    """What a forwarder received.
+    """Decode a frame that a forwarder received.
 
     Raises:
-        WireError: not JSON, not one of the three messages, or over 4096 bytes.
+        WireError: not JSON, not one of the three client messages, or over 4096 bytes.
 
     """
-    return _decode(_bounded(data, CLIENT_MESSAGE_BYTES_MAX), _CLIENT)
+    return _decode(_to_bytes(data, CLIENT_MESSAGE_BYTES_MAX), _CLIENT_DECODER)
 
 
 def decode_body(data: bytes, body: type[_T], bytes_max: int = CLIENT_FRAME_BYTES_MAX) -> _T:
-    """The body of an HTTP answer, as the struct ``body``.
+    """Decode the body of an HTTP response as a struct of type ``body``.
 
     Raises:
-        WireError: not JSON of that struct, or too large.
+        WireError: not JSON of that struct, or over ``bytes_max``.
 
     """
-    return _decode(_bounded(data, bytes_max), msgspec.json.Decoder(body))
+    return _decode(_to_bytes(data, bytes_max), msgspec.json.Decoder(body))
 
 
-def _bounded(data: bytes | str, bytes_max: int) -> bytes:
+def _to_bytes(data: bytes | str, bytes_max: int) -> bytes:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > bytes_max:
         msg = f"a message of {len(raw)} bytes is over the limit of {bytes_max}"
@@ -92,51 +93,51 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            # Decoded here, since json.loads would guess at UTF-16 and pass surrogates as bytes.
-            built = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
-            return msgspec.convert(built, type=decoder.type)
+            # Given bytes, json.loads would also accept UTF-16 and raw surrogates: pass it text.
+            builtins = json.loads(raw.decode("utf-8"), parse_constant=_reject_constant)
+            return msgspec.convert(builtins, type=decoder.type)
     except (ValueError, RecursionError) as error:
-        # msgspec's errors and json's are all ValueErrors.
-        msg = f"not a message of the protocol: {_one_line(str(error))}"
+        # The errors of msgspec and of json are all ValueErrors.
+        msg = f"not a message of the protocol: {_printable(str(error))}"
         raise WireError(msg) from error
 
 
-def _refuse(constant: str) -> NoReturn:
-    msg = f"{constant} is no JSON"
+def _reject_constant(constant: str) -> NoReturn:
+    msg = f"{constant} is not valid JSON"
     raise ValueError(msg)
 
 
-def _one_line(text: str) -> str:
-    """What may be logged and shown: msgspec repeats a wrong value just as it came."""
+def _printable(text: str) -> str:
+    """Cut and escape a text for logs and screen: msgspec's errors quote invalid values verbatim."""
     return ascii(text[:_ERROR_CHARS_MAX])[1:-1]
 
 
-def _unknown(raw: bytes) -> Unknown | None:
+def _decode_unknown(raw: bytes) -> Unknown | None:
     try:
-        unknown = _decode(raw, _UNKNOWN)
+        unknown = _decode(raw, _UNKNOWN_DECODER)
     except WireError:
         return None
     return None if unknown.type in _SERVER_TYPES else unknown
 
 
-def _spelled_otherwise(raw: bytes) -> ServerMessage | None:
-    """A message that says what ours say in another way, where the protocol leaves it open.
+def _decode_leniently(raw: bytes) -> ServerMessage | None:
+    """Decode a message that differs from this project's encoding where the protocol leaves it open.
 
-    A field may be null for left out, and the id of a gap a number.
+    Another forwarder may send null for an omitted field, and a number as the id of a gap.
     """
     try:
-        built = _without_nulls(msgspec.json.decode(raw))
-        if not isinstance(built, dict) or "items" in built:
+        builtins = _without_nulls(msgspec.json.decode(raw))
+        if not isinstance(builtins, dict) or "items" in builtins:
             return None
-        if isinstance(built.get("id"), int):
-            built["id"] = str(built["id"])
-        message: ServerMessage = msgspec.convert(built, ServerMessage)
+        if isinstance(builtins.get("id"), int):
+            builtins["id"] = str(builtins["id"])
+        message: ServerMessage = msgspec.convert(builtins, ServerMessage)
     except (ValueError, RecursionError):
         return None
     return message
 
 
-def _without_nulls(built: object) -> object:
-    if isinstance(built, dict):
-        return {name: _without_nulls(one) for name, one in built.items() if one is not None}
-    return [_without_nulls(one) for one in built] if isinstance(built, list) else built
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(field) for key, field in value.items() if field is not None}
+    return [_without_nulls(element) for element in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
-"""The digest that both ends compute: presence, uniqueness and content in 64 bits.
+"""The 64-bit digest by which forwarder and viewer compare presence, uniqueness and content.
 
-The digest of a range is the sum modulo 2^64 of its events' digests, so that it can be kept
-incrementally and does not depend on the order in which events arrived.
+The digest of a range is the sum of its events' digests modulo 2^64: it can be kept incrementally
+and does not depend on the order in which the events arrived.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _MASK: Final = MODULUS - 1
 
 
 def event_digest(event_id: str, timestamp: int, stream: str, message: str) -> int:
-    """The digest of one event: 0 <= digest < 2**64; ``timestamp`` in ms.
+    """Return the digest of one event, 0 <= digest < 2**64; ``timestamp`` in ms.
 
-    Lone surrogates, legal in CloudWatch's JSON, are passed through to their three-byte form. The
-    two halves of a pair are one character, as they are after any way through JSON.
+    Lone surrogates, which CloudWatch's JSON may contain, are hashed in their three-byte form. A
+    high and a low surrogate in sequence are joined first, as JSON encoders and decoders join them.
     """
     text = f"{event_id}\n{timestamp}\n{stream}\n{message}"
     try:
@@ -29,48 +29,50 @@ def event_digest(event_id: str, timestamp: int, stream: str, message: str) -> in
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
-class Digested(Protocol):
-    """What of an event its digest is about."""
+class DigestInput(Protocol):
+    """The fields of an event that its digest covers."""
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """Event id, decimal."""
 
     @property
     def timestamp(self) -> int:
-        """Its time in ms."""
+        """Event time, ms since the Unix epoch."""
 
     @property
     def stream(self) -> str:
-        """Its log stream."""
+        """Log stream name."""
 
     @property
     def message(self) -> str:
-        """Its message."""
+        """Message text."""
 
 
-def event_digests(events: Sequence[Digested]) -> list[int]:
-    """The digest of each event, as ``event_digest`` has it, in two thirds of the time."""
+def event_digests(events: Sequence[DigestInput]) -> list[int]:
+    """Return ``event_digest`` of each event; takes a third less time than one call per event."""
     try:
         return [
             int.from_bytes(
                 blake2b(
-                    f"{one.id}\n{one.timestamp}\n{one.stream}\n{one.message}".encode(),
+                    f"{event.id}\n{event.timestamp}\n{event.stream}\n{event.message}".encode(),
                     digest_size=8,
                 ).digest(),
                 "big",
             )
-            for one in events
+            for event in events
         ]
     except UnicodeEncodeError:
-        return [event_digest(one.id, one.timestamp, one.stream, one.message) for one in events]
+        return [
+            event_digest(event.id, event.timestamp, event.stream, event.message) for event in events
+        ]
 
 
 def digest_sum(digests: Iterable[int], start: int = 0) -> int:
-    """The digest of a range, from its events' digests."""
+    """Return the digest of a range: ``start`` plus its events' digests, modulo 2^64."""
     return sum(digests, start) & _MASK
 
 
 def digest_hex(value: int) -> str:
-    """Sixteen hex digits, as the wire has them; ``value`` may be out of range or negative."""
+    """Format a digest as on the wire, 16 hex digits; takes ``value`` modulo 2^64, so any int."""
     return f"{value & _MASK:016x}"

@@ -1,11 +1,11 @@
-"""The one error that malformed input of any kind gives."""
+"""The error that any malformed input from the network raises."""
 
 from __future__ import annotations
 
 
 class WireError(ValueError):
-    """What came over the wire, or a parameter of a request, does not keep to the protocol.
+    """A message, a response body or a request parameter violates the protocol.
 
-    The text is one line, names what is wrong, and never repeats more than a few characters of
-    the input, so that it can be logged and shown.
+    The text is one line that names what is wrong. It repeats only a few characters of the input,
+    with control characters escaped, so that it is safe to log and to show.
     """

@@ -1,4 +1,4 @@
-"""Every message of the protocol as a typed struct; times in milliseconds since the Unix epoch."""
+"""Messages and HTTP bodies of the protocol as typed structs; times in ms since the Unix epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Millis = Annotated[int, Meta(ge=0, le=TIMESTAMP_MAX)]
 Count = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 Digest16 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 EventId = str
-"""Decimal, at most 57 digits: checked by ``order.key_of``, which every receiver calls anyway."""
+"""Decimal, at most 57 digits; every receiver calls ``order.key_of``, which checks that."""
 
 Origin = Literal["live", "backfill", "repair"]
 Outcome = Literal["fresh", "resumed", "rebased"]
@@ -24,7 +24,7 @@ ExecutionStatus = Literal["SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN"]
 
 
 class Item(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One log event, as ``[seq, id, timestamp, ingestion_time, stream, message, origin]``."""
+    """One log event; in JSON ``[seq, id, timestamp, ingestion_time, stream, message, origin]``."""
 
     seq: Annotated[int, Meta(ge=1, le=SEQ_MAX)]
     id: EventId
@@ -36,7 +36,7 @@ class Item(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Lost(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A range of time whose events can't be had any more, and why."""
+    """A time range with events whose content can no longer be obtained, and the reason."""
 
     from_: Millis
     through: Millis
@@ -44,21 +44,21 @@ class Lost(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """How the forwarder's way to CloudWatch Logs is."""
+    """State of the forwarder's connection to CloudWatch Logs."""
 
     state: UpstreamState
     lag_ms: int | None = None
-    """None where a forwarder can't say; below 0 where its clock is behind."""
+    """None when unknown; negative when the forwarder's clock is behind."""
 
 
-class _Numbered(msgspec.Struct, kw_only=True):
-    """What every server message has: ``n``, dense from 1 over one connection."""
+class _NumberedMessage(msgspec.Struct, kw_only=True):
+    """Base of all server messages: ``n`` counts them from 1, without gaps, per connection."""
 
     n: Annotated[int, Meta(ge=1, le=SEQ_MAX)] = 1
 
 
-class Welcome(_Numbered, tag="welcome", tag_field="type", kw_only=True):
-    """The first message: the outcome of connecting, said aloud."""
+class Welcome(_NumberedMessage, tag="welcome", tag_field="type", kw_only=True):
+    """First message of a connection: whether the cursor was resumed, and what is lost."""
 
     protocol: int = PROTOCOL_VERSION
     epoch: str
@@ -70,32 +70,35 @@ class Welcome(_Numbered, tag="welcome", tag_field="type", kw_only=True):
     lost: list[Lost] = []
 
 
-class Events(_Numbered, tag="events", tag_field="type", kw_only=True):
-    """Events that cover ``(after, seq]``; ``after == seq`` leaves the cursor where it is."""
+class Events(_NumberedMessage, tag="events", tag_field="type", kw_only=True):
+    """Events of the seq range ``(after, seq]``; with ``after == seq`` the cursor does not move."""
 
     after: Seq
     seq: Seq
     items: list[Item]
 
 
-class Backfill(_Numbered, tag="backfill", tag_field="type", kw_only=True):
-    """``held`` is the whole interval of the past that was sent so far, as ``K..K``."""
+class Backfill(_NumberedMessage, tag="backfill", tag_field="type", kw_only=True):
+    """Progress of the backfill; ``held`` is the interval of history sent so far, as ``K..K``."""
 
     held: str
     total: Count | None = None
     done: bool = False
 
 
-class Heartbeat(_Numbered, tag="heartbeat", tag_field="type", kw_only=True):
-    """Quiet is quiet: sent at least every ``heartbeat_ms``."""
+class Heartbeat(_NumberedMessage, tag="heartbeat", tag_field="type", kw_only=True):
+    """Sent at least every ``heartbeat_ms``, so that silence always means a dead connection."""
 
     head_seq: Seq
     sent_seq: Seq
     upstream: Upstream
 
 
-class Mark(_Numbered, tag="mark", tag_field="type", rename={"from_": "from"}, kw_only=True):
-    """A whole scan of ``[from_, through]`` begun at ``scanned_at`` has been delivered."""
+class Mark(_NumberedMessage, tag="mark", tag_field="type", rename={"from_": "from"}, kw_only=True):
+    """All events have been delivered that a whole scan of ``[from_, through]`` returned.
+
+    ``scanned_at`` is the time at which that scan began.
+    """
 
     from_: Millis
     through: Millis
@@ -105,8 +108,8 @@ class Mark(_Numbered, tag="mark", tag_field="type", rename={"from_": "from"}, kw
     digest: Digest16
 
 
-class Gap(_Numbered, tag="gap", tag_field="type", rename={"from_": "from"}, kw_only=True):
-    """A range that the live path missed, and what became of it."""
+class Gap(_NumberedMessage, tag="gap", tag_field="type", rename={"from_": "from"}, kw_only=True):
+    """A range that is or may be incomplete, and the state of its repair."""
 
     id: str
     from_: Millis
@@ -117,9 +120,9 @@ class Gap(_Numbered, tag="gap", tag_field="type", rename={"from_": "from"}, kw_o
 
 
 class DigestReply(
-    _Numbered, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
+    _NumberedMessage, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
 ):
-    """The answer to ``verify``, and the close of a ``repair``."""
+    """Answer to ``verify``, and conclusion of a ``repair``."""
 
     from_: Millis
     through: Millis
@@ -128,8 +131,8 @@ class DigestReply(
     digest: Digest16
 
 
-class End(_Numbered, tag="end", tag_field="type", rename={"from_": "from"}, kw_only=True):
-    """An execution is over and its log stream is drained."""
+class End(_NumberedMessage, tag="end", tag_field="type", rename={"from_": "from"}, kw_only=True):
+    """An execution has ended and all events of its log stream have been delivered."""
 
     execution: str
     status: ExecutionStatus
@@ -140,15 +143,15 @@ class End(_Numbered, tag="end", tag_field="type", rename={"from_": "from"}, kw_o
     digest: Digest16
 
 
-class Bye(_Numbered, tag="bye", tag_field="type", kw_only=True):
-    """The last message before the close frame."""
+class Bye(_NumberedMessage, tag="bye", tag_field="type", kw_only=True):
+    """Last message before the close frame."""
 
     reason: str
     retry_after_ms: Count = 0
 
 
 class Unknown(msgspec.Struct):
-    """A server message of a type that this version does not know: counted by ``n``, ignored."""
+    """A server message of an unknown type: its ``n`` counts, the rest is ignored."""
 
     type: str
     n: Annotated[int, Meta(ge=1, le=SEQ_MAX)]
@@ -158,20 +161,20 @@ ServerMessage = Welcome | Events | Backfill | Heartbeat | Mark | Gap | DigestRep
 
 
 class Credit(msgspec.Struct, tag="credit", tag_field="type"):
-    """Cumulative grant of events since the connection opened."""
+    """How many events the client accepts in total since the connection opened."""
 
     events: Count
 
 
 class Verify(msgspec.Struct, tag="verify", tag_field="type", rename={"from_": "from"}):
-    """Asks for the digest of a range, answered in stream position."""
+    """Asks for the digest of a range, as of the point in the stream where the answer is sent."""
 
     from_: Millis
     through: Millis
 
 
 class Repair(msgspec.Struct, tag="repair", tag_field="type", rename={"from_": "from"}):
-    """Asks for a range's events again, cursor-neutral, then for its digest."""
+    """Asks to resend a range without moving the cursor, and then for its digest."""
 
     from_: Millis
     through: Millis
@@ -181,7 +184,7 @@ ClientMessage = Credit | Verify | Repair
 
 
 class LogsPage(msgspec.Struct):
-    """The body of ``GET /v1/logs``; ``next`` is None at the end."""
+    """Body of ``GET /v1/logs``; ``next`` is None on the last page."""
 
     epoch: str
     head_seq: Seq
@@ -193,7 +196,7 @@ class LogsPage(msgspec.Struct):
 class RangeDigest(
     msgspec.Struct, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
 ):
-    """The body of ``GET /v1/digest``: as the message ``digest``; our forwarder adds the epoch."""
+    """Body of ``GET /v1/digest``: the message ``digest``, to which our forwarder adds the epoch."""
 
     epoch: str | None = None
     from_: Millis
@@ -204,7 +207,7 @@ class RangeDigest(
 
 
 class Execution(msgspec.Struct):
-    """One row of ``GET /v1/executions``."""
+    """One element of ``GET /v1/executions``."""
 
     execution: str
     stream: str
@@ -215,7 +218,7 @@ class Execution(msgspec.Struct):
 
 
 class HttpError(msgspec.Struct):
-    """The body of every refusal; ``epoch`` only with 409."""
+    """Body of every HTTP refusal; ``epoch`` only with 409."""
 
     error: str
     epoch: str | None = None

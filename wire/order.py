@@ -1,7 +1,7 @@
-"""Display order: positions ``K = timestamp:id`` and intervals ``K..K`` of them.
+"""Display order: sort keys ``K = timestamp:id`` and intervals ``K..K`` of them.
 
-A position is compared as (timestamp, int(id)). Inside the project it is one integer, the key,
-so that it is sort key, identity and duplicate check at once.
+Keys are compared as (timestamp, int(id)). In memory a key is one integer, so that the same value
+orders events, identifies them and reveals duplicates.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from wire.errors import WireError
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 
 ID_BITS: Final = 192
-"""Room for ids of up to 57 digits (10**57 < 2**190)."""
+"""Low bits of a key that hold the id: room for 57 digits (10**57 < 2**190)."""
 
 _ID_MASK: Final = (1 << ID_BITS) - 1
-_POSITION: Final = re.compile(rf"([0-9]{{1,16}}):([0-9]{{1,{ID_DIGITS_MAX}}})", re.ASCII)
+_KEY: Final = re.compile(rf"([0-9]{{1,16}}):([0-9]{{1,{ID_DIGITS_MAX}}})", re.ASCII)
 
 KEY_MIN: Final = 0
-"""Below every event."""
+"""Smallest key: no event sorts before it."""
 
 KEY_MAX: Final = ((TIMESTAMP_MAX + 1) << ID_BITS) - 1
-"""Above every event."""
+"""Largest key: no event sorts after it."""
 
 
 def key_of(timestamp: int, event_id: str) -> int:
-    """The key of an event; ``timestamp`` in ms, ``event_id`` decimal.
+    """Return the sort key of an event; ``timestamp`` in ms, ``event_id`` decimal.
 
     Raises:
         WireError: the id is not a decimal number of at most 57 digits.
@@ -42,7 +42,7 @@ def key_of(timestamp: int, event_id: str) -> int:
 
 
 def are_ids(ids: Sequence[str]) -> bool:
-    """Whether ``key_of`` would take each of some ids; False where there is none."""
+    """Whether ``key_of`` accepts every one of ``ids``; False for an empty sequence."""
     digits = "".join(ids)
     if not (digits.isascii() and digits.isdigit()):
         return False
@@ -51,66 +51,66 @@ def are_ids(ids: Sequence[str]) -> bool:
 
 
 def first_key(timestamp: int) -> int:
-    """The least key of a millisecond."""
+    """Return the smallest key of a millisecond."""
     return timestamp << ID_BITS
 
 
 def last_key(timestamp: int) -> int:
-    """The greatest key of a millisecond."""
+    """Return the largest key of a millisecond."""
     return timestamp << ID_BITS | _ID_MASK
 
 
 def timestamp_of(key: int) -> int:
-    """The milliseconds of a key."""
+    """Return the timestamp in a key, ms since the Unix epoch."""
     return key >> ID_BITS
 
 
 def id_of(key: int) -> int:
-    """The id of a key, as a number (its leading zeros, if it had any, are gone)."""
+    """Return the event id in a key as a number; leading zeros of the original are lost."""
     return key & _ID_MASK
 
 
 def format_key(key: int) -> str:
-    """A position as the wire has it, ``timestamp:id``."""
+    """Format a key as on the wire, ``timestamp:id``."""
     return f"{key >> ID_BITS}:{key & _ID_MASK}"
 
 
 def parse_key(text: str) -> int:
-    """The key of a position ``timestamp:id``.
+    """Parse a key of the form ``timestamp:id``.
 
     Raises:
-        WireError: it is not of that form or out of range.
+        WireError: not of that form, or the timestamp is out of range.
 
     """
-    found = _POSITION.fullmatch(text)
-    if found is None or int(found[1]) > TIMESTAMP_MAX:
-        msg = f"position {text[:40]!r} is not of the form timestamp:id"
+    match = _KEY.fullmatch(text)
+    if match is None or int(match[1]) > TIMESTAMP_MAX:
+        msg = f"sort key {text[:40]!r} is not of the form timestamp:id"
         raise WireError(msg)
-    return key_of(int(found[1]), found[2])
+    return key_of(int(match[1]), match[2])
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """Positions from ``low`` through ``high``, both ends included; an open side is None."""
+    """The keys from ``low`` through ``high``, both included; None leaves a side open."""
 
     low: int | None = None
     high: int | None = None
 
     def __contains__(self, key: int) -> bool:
-        """Whether the position ``key`` lies within."""
+        """Whether ``key`` lies in the interval."""
         return (self.low is None or key >= self.low) and (self.high is None or key <= self.high)
 
     def __str__(self) -> str:
-        """As the wire has it, ``K..K`` with either side empty where it is open."""
+        """Format as on the wire, ``K..K``; an open side is empty."""
         low = "" if self.low is None else format_key(self.low)
         high = "" if self.high is None else format_key(self.high)
         return f"{low}..{high}"
 
 
 def parse_interval(text: str) -> Interval:
-    """The interval of ``K..K``, either side of which may be empty.
+    """Parse an interval ``K..K``; either side may be empty.
 
     Raises:
-        WireError: it is not of that form, or empty because low is above high.
+        WireError: not of that form, or low is above high.
 
     """
     low, dots, high = text.partition("..")

@@ -1,7 +1,6 @@
-"""The query parameters of ``/v1/tail``, ``/v1/logs`` and ``/v1/digest``, parsed and built.
+"""Parses and builds the query parameters of ``/v1/tail``, ``/v1/logs`` and ``/v1/digest``.
 
-Pure text to struct and back; which group is served, and whether a cursor is resumable, is the
-forwarder's to say.
+Checks the form only; the forwarder decides whether it serves the group and can resume the cursor.
 """
 
 from __future__ import annotations
@@ -20,35 +19,35 @@ _EPOCH_CHARS_MAX: Final = 128
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which log streams are wanted: the union of the three; all empty means every stream."""
+    """Selects log streams: the union of the three fields; all empty selects every stream."""
 
     streams: tuple[str, ...] = ()
     executions: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
 
     def matches(self, stream: str) -> bool:
-        """Whether a log stream of that name is wanted."""
+        """Whether the filter selects the log stream named ``stream``."""
         if not (self.streams or self.executions or self.prefixes):
             return True
         return (
             stream in self.streams
-            or any(is_stream_of(stream, one) for one in self.executions)
+            or any(is_stream_of(stream, execution) for execution in self.executions)
             or stream.startswith(self.prefixes)
         )
 
     @property
     def is_all(self) -> bool:
-        """Whether every stream is wanted."""
+        """Whether the filter selects every stream."""
         return not (self.streams or self.executions or self.prefixes)
 
 
 def is_stream_of(stream: str, execution: str) -> bool:
-    """Whether a log stream is the execution's: named like it, or ending in ``/ID``."""
+    """Whether a log stream belongs to an execution: its name is the id or ends in ``/id``."""
     return stream == execution or stream.endswith("/" + execution)
 
 
 class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of ``/v1/tail``; see the table in ``PROTOCOL.md``."""
+    """Parameters of ``/v1/tail``; see the table in ``PROTOCOL.md``."""
 
     group: str | None = None
     filter: Filter = Filter()
@@ -61,10 +60,10 @@ class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
     credit: int | None = None
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark.
+        """Encode as a query string, without the leading question mark.
 
         Raises:
-            WireError: a name that no query can hold (half a surrogate pair).
+            WireError: a name contains a lone surrogate, which a query string cannot represent.
 
         """
         pairs = _filter_pairs(self.group, self.filter)
@@ -80,7 +79,7 @@ class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of ``/v1/logs``: in display order, or in seq order after a cursor."""
+    """Parameters of ``/v1/logs``: in display order, or with a cursor in seq order."""
 
     group: str | None = None
     filter: Filter = Filter()
@@ -93,10 +92,10 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
     until_seq: int | None = None
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark.
+        """Encode as a query string, without the leading question mark.
 
         Raises:
-            WireError: a name that no query can hold (half a surrogate pair).
+            WireError: a name contains a lone surrogate, which a query string cannot represent.
 
         """
         pairs = _filter_pairs(self.group, self.filter)
@@ -110,7 +109,7 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of ``/v1/digest``: a range, for the journal as it stood at ``seq``."""
+    """Parameters of ``/v1/digest``: a time range, and the ``seq`` up to which events count."""
 
     group: str | None = None
     filter: Filter = Filter()
@@ -121,10 +120,10 @@ class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
     base: int = 0
 
     def encode(self) -> str:
-        """As a query string, without the leading question mark.
+        """Encode as a query string, without the leading question mark.
 
         Raises:
-            WireError: a name that no query can hold (half a surrogate pair).
+            WireError: a name contains a lone surrogate, which a query string cannot represent.
 
         """
         pairs = _filter_pairs(self.group, self.filter)
@@ -136,34 +135,34 @@ class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_tail(query: str) -> TailQuery:
-    """The parameters of ``/v1/tail``.
+    """Parse the parameters of ``/v1/tail``.
 
     Raises:
-        WireError: malformed, repeated or contradictory; the text names what is wrong.
+        WireError: a parameter is malformed, repeated or contradicts another; the text names it.
 
     """
-    fields = _Fields(query)
-    held = fields.text("held", 200)
-    history = fields.text("history", 10) or "newest"
+    parameters = _Parameters(query)
+    held = parameters.text("held", 200)
+    history = parameters.text("history", 10) or "newest"
     if history not in ("newest", "oldest"):
         msg = "history must be newest or oldest"
         raise WireError(msg)
     parsed = TailQuery(
-        group=fields.text("group", NAME_CHARS_MAX),
-        filter=fields.filter(),
-        since=fields.number("since", TIMESTAMP_MAX),
-        epoch=fields.text("epoch", _EPOCH_CHARS_MAX),
-        after=fields.number("after", SEQ_MAX),
+        group=parameters.text("group", NAME_CHARS_MAX),
+        filter=parameters.filter(),
+        since=parameters.number("since", TIMESTAMP_MAX),
+        epoch=parameters.text("epoch", _EPOCH_CHARS_MAX),
+        after=parameters.number("after", SEQ_MAX),
         held=None if held is None else parse_interval(held),
         history="oldest" if history == "oldest" else "newest",
-        base=fields.number("base", SEQ_MAX) or 0,
-        credit=fields.number("credit", SEQ_MAX),
+        base=parameters.number("base", SEQ_MAX) or 0,
+        credit=parameters.number("credit", SEQ_MAX),
     )
     if (parsed.epoch is None) != (parsed.after is None):
         msg = "epoch and after go together: give both or neither"
         raise WireError(msg)
     if parsed.epoch is not None and parsed.since is None:
-        msg = "a cursor (epoch, after) needs the since it was made with"
+        msg = "a cursor (epoch, after) needs since as well: pass the value it was issued for"
         raise WireError(msg)
     if parsed.held is not None and parsed.epoch is None:
         msg = "held needs a cursor (epoch, after)"
@@ -172,28 +171,28 @@ def parse_tail(query: str) -> TailQuery:
 
 
 def parse_logs(query: str) -> LogsQuery:
-    """The parameters of ``/v1/logs``.
+    """Parse the parameters of ``/v1/logs``.
 
     Raises:
-        WireError: as ``parse_tail``.
+        WireError: as for ``parse_tail``.
 
     """
-    fields = _Fields(query)
-    limit = fields.number("limit", SEQ_MAX)
+    parameters = _Parameters(query)
+    limit = parameters.number("limit", SEQ_MAX)
     if limit == 0:
         msg = "limit must be at least 1"
         raise WireError(msg)
     parsed = LogsQuery(
-        group=fields.text("group", NAME_CHARS_MAX),
-        filter=fields.filter(),
-        since=fields.number("since", TIMESTAMP_MAX),
-        through=fields.number("through", TIMESTAMP_MAX),
-        # Who asks for more gets pages as long as they come.
+        group=parameters.text("group", NAME_CHARS_MAX),
+        filter=parameters.filter(),
+        since=parameters.number("since", TIMESTAMP_MAX),
+        through=parameters.number("through", TIMESTAMP_MAX),
+        # A larger limit is no error: the client gets full pages and follows ``next``.
         limit=min(limit or LOGS_PAGE_EVENTS_MAX, LOGS_PAGE_EVENTS_MAX),
-        next=fields.text("next", 200),
-        epoch=fields.text("epoch", _EPOCH_CHARS_MAX),
-        after=fields.number("after", SEQ_MAX),
-        until_seq=fields.number("until_seq", SEQ_MAX),
+        next=parameters.text("next", 200),
+        epoch=parameters.text("epoch", _EPOCH_CHARS_MAX),
+        after=parameters.number("after", SEQ_MAX),
+        until_seq=parameters.number("until_seq", SEQ_MAX),
     )
     if (parsed.epoch is None) != (parsed.after is None):
         msg = "epoch and after go together: give both or neither"
@@ -202,44 +201,46 @@ def parse_logs(query: str) -> LogsQuery:
 
 
 def parse_digest(query: str) -> DigestQuery:
-    """The parameters of ``/v1/digest``.
+    """Parse the parameters of ``/v1/digest``.
 
     Raises:
-        WireError: as ``parse_tail``, or one of the needed parameters is missing.
+        WireError: as for ``parse_tail``, or a required parameter is missing.
 
     """
-    fields = _Fields(query)
-    from_, through = fields.number("from", TIMESTAMP_MAX), fields.number("through", TIMESTAMP_MAX)
-    epoch, seq = fields.text("epoch", _EPOCH_CHARS_MAX), fields.number("seq", SEQ_MAX)
+    parameters = _Parameters(query)
+    from_ = parameters.number("from", TIMESTAMP_MAX)
+    through = parameters.number("through", TIMESTAMP_MAX)
+    epoch = parameters.text("epoch", _EPOCH_CHARS_MAX)
+    seq = parameters.number("seq", SEQ_MAX)
     if from_ is None or through is None or epoch is None or seq is None:
         msg = "from, through, epoch and seq are all needed"
         raise WireError(msg)
     return DigestQuery(
-        group=fields.text("group", NAME_CHARS_MAX),
-        filter=fields.filter(),
+        group=parameters.text("group", NAME_CHARS_MAX),
+        filter=parameters.filter(),
         from_=from_,
         through=through,
         epoch=epoch,
         seq=seq,
-        base=fields.number("base", SEQ_MAX) or 0,
+        base=parameters.number("base", SEQ_MAX) or 0,
     )
 
 
 def parse_group(query: str) -> str | None:
-    """The group of a request that has no other parameters, ``/v1/executions`` for one.
+    """Parse the only parameter of requests such as ``/v1/executions``; None without a group.
 
     Raises:
-        WireError: malformed or repeated.
+        WireError: the group is malformed or repeated.
 
     """
-    return _Fields(query).text("group", NAME_CHARS_MAX)
+    return _Parameters(query).text("group", NAME_CHARS_MAX)
 
 
-def _filter_pairs(group: str | None, wanted: Filter) -> list[tuple[str, str]]:
+def _filter_pairs(group: str | None, selected: Filter) -> list[tuple[str, str]]:
     pairs = [] if group is None else [("group", group)]
-    pairs += [("stream", one) for one in wanted.streams]
-    pairs += [("execution", one) for one in wanted.executions]
-    pairs += [("prefix", one) for one in wanted.prefixes]
+    pairs += [("stream", name) for name in selected.streams]
+    pairs += [("execution", name) for name in selected.executions]
+    pairs += [("prefix", name) for name in selected.prefixes]
     return pairs
 
 
@@ -247,17 +248,17 @@ def _encode(pairs: list[tuple[str, str]]) -> str:
     try:
         return urlencode(pairs)
     except UnicodeEncodeError as error:
-        name = next(name for name, value in pairs if not _is_text(value))
-        msg = f"{name} is not valid text: it holds half a surrogate pair"
+        name = next(name for name, value in pairs if _has_surrogate(value))
+        msg = f"{name} is not valid text: it contains half a surrogate pair"
         raise WireError(msg) from error
 
 
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in value)
+def _has_surrogate(value: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in value)
 
 
-class _Fields:
-    """A query string taken apart; unknown parameters are ignored, as unknown fields are."""
+class _Parameters:
+    """The parameters of one query string by name; the caller ignores those it does not know."""
 
     def __init__(self, query: str) -> None:
         try:
@@ -280,7 +281,7 @@ class _Fields:
         if values is None:
             return None
         if len(values) > 1:
-            msg = f"{name} is given {len(values)} times"
+            msg = f"{name} is given {len(values)} times: give it once"
             raise WireError(msg)
         if not values[0] or len(values[0]) > chars_max:
             msg = f"{name} must have 1 to {chars_max} characters"
@@ -299,7 +300,7 @@ class _Fields:
     def filter(self) -> Filter:
         lists = [tuple(self._values.get(name, ())) for name in ("stream", "execution", "prefix")]
         if sum(map(len, lists)) > FILTERS_MAX:
-            msg = f"more than {FILTERS_MAX} streams, executions and prefixes"
+            msg = f"more than {FILTERS_MAX} streams, executions and prefixes in one request"
             raise WireError(msg)
         for name, values in zip(("stream", "execution", "prefix"), lists, strict=True):
             if any(not value or len(value) > NAME_CHARS_MAX for value in values):

@@ -4,7 +4,7 @@ from wire import limits
 from wire.order import ID_BITS
 
 
-def test_which_codes_tell_a_client_not_to_come_back() -> None:
+def test_codes_from_4500_tell_a_client_not_to_reconnect() -> None:
     assert [code for code in sorted(limits.CLOSE_REASONS) if limits.is_final(code)] == [
         limits.CLOSE_TOKEN,
         limits.CLOSE_BAD_MESSAGE,
@@ -20,5 +20,5 @@ def test_the_longest_id_fits_in_a_key() -> None:
     assert int("9" * limits.ID_DIGITS_MAX) < 1 << ID_BITS
 
 
-def test_a_client_accepts_the_largest_event_however_it_is_escaped() -> None:
+def test_the_client_limit_fits_the_largest_event_fully_escaped() -> None:
     assert limits.CLIENT_FRAME_BYTES_MAX > 6 * (1 << 20)

@@ -23,14 +23,14 @@ LONGEST = "9" * 57
 
 
 def test_keys_are_ordered_by_timestamp_then_by_id_as_a_number() -> None:
-    positions = [(0, "0"), (0, LONGEST), (1, "2"), (1, "10"), (2, "0"), (TIMESTAMP_MAX, LONGEST)]
-    keys = [key_of(*position) for position in positions]
+    parts = [(0, "0"), (0, LONGEST), (1, "2"), (1, "10"), (2, "0"), (TIMESTAMP_MAX, LONGEST)]
+    keys = [key_of(*part) for part in parts]
     assert keys == sorted(keys)
     assert keys[0] == KEY_MIN
     assert keys[-1] < KEY_MAX
 
 
-def test_a_key_gives_its_parts_back() -> None:
+def test_timestamp_and_id_are_recovered_from_a_key() -> None:
     key = key_of(1700000000000, "37000000000000000000000000000000000000000000000000000001")
     assert timestamp_of(key) == 1700000000000
     assert id_of(key) == 37000000000000000000000000000000000000000000000000000001
@@ -44,7 +44,7 @@ def test_first_and_last_key_bound_a_millisecond() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "-1", "+1", " 1", "1 ", "1.0", "0x1", "٣", "²", "1" * 58, "a"])
-def test_ids_that_are_no_decimal_number_are_refused(bad: str) -> None:
+def test_ids_that_are_not_decimal_numbers_are_rejected(bad: str) -> None:
     with pytest.raises(WireError, match="decimal number of 1 to 57 digits"):
         key_of(0, bad)
     assert not are_ids(["1", bad, "2"])
@@ -55,7 +55,7 @@ def test_ids_that_are_no_decimal_number_are_refused(bad: str) -> None:
     "bad",
     ["", ":", "1", "1:", ":1", "1:2:3", "-1:2", "1:-2", "1:2\n", f"{TIMESTAMP_MAX + 1}:1", "٣:1"],
 )
-def test_positions_of_another_form_are_refused(bad: str) -> None:
+def test_malformed_keys_are_rejected(bad: str) -> None:
     with pytest.raises(WireError, match="timestamp:id"):
         parse_key(bad)
 
@@ -78,20 +78,20 @@ def test_either_side_may_be_open() -> None:
 
 
 @pytest.mark.parametrize("text", ["..", "5:1..", "..5:1", "5:1..5:1", "5:1..7:0"])
-def test_an_interval_is_written_as_it_was_read(text: str) -> None:
+def test_an_interval_survives_a_round_trip(text: str) -> None:
     assert str(parse_interval(text)) == text
 
 
 @pytest.mark.parametrize("bad", ["", ".", "5:1", "5:1...7:1", "5:1..7", "a..b", "1:1..2:2..3:3"])
-def test_intervals_of_another_form_are_refused(bad: str) -> None:
+def test_malformed_intervals_are_rejected(bad: str) -> None:
     with pytest.raises(WireError):
         parse_interval(bad)
 
 
-def test_an_interval_that_ends_before_it_begins_is_refused() -> None:
+def test_an_interval_that_ends_before_it_begins_is_rejected() -> None:
     with pytest.raises(WireError, match="ends before it begins"):
         parse_interval("7:1..5:1")
 
 
-def test_the_default_interval_is_everything() -> None:
+def test_the_default_interval_is_open_on_both_sides() -> None:
     assert str(Interval()) == ".."

@@ -18,13 +18,13 @@ from wire.query import (
 )
 
 
-def test_without_parameters() -> None:
+def test_an_empty_query_gives_the_defaults() -> None:
     assert parse_tail("") == TailQuery()
     assert parse_logs("") == LogsQuery()
     assert parse_group("") is None
 
 
-def test_everything_that_tail_takes() -> None:
+def test_tail_accepts_all_its_parameters() -> None:
     query = (
         "group=%2Faws%2Fjobs&stream=a&stream=b&execution=c&prefix=d&since=5&epoch=E&after=7"
         "&held=6:1..9:2&history=oldest&base=3&credit=500"
@@ -47,7 +47,7 @@ def test_unknown_parameters_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "names"),
+    ("query", "named"),
     [
         ("since=-1", "since"),
         ("since=1.5", "since"),
@@ -75,38 +75,38 @@ def test_unknown_parameters_are_ignored() -> None:
         ("&".join(["x=1"] * 1000), "malformed"),
     ],
 )
-def test_what_is_wrong_is_named(query: str, names: str) -> None:
+def test_the_error_names_the_malformed_parameter(query: str, named: str) -> None:
     with pytest.raises(WireError) as caught:
         parse_tail(query)
-    assert names in str(caught.value)
+    assert named in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "epoch=E", "after=1"])
-def test_what_logs_refuses(query: str) -> None:
+def test_logs_rejects_a_bad_limit_or_half_a_cursor(query: str) -> None:
     with pytest.raises(WireError):
         parse_logs(query)
 
 
-def test_who_asks_for_more_than_a_page_holds_gets_a_page() -> None:
+def test_a_limit_above_the_page_size_is_reduced_to_it() -> None:
     assert parse_logs("limit=50000").limit == LOGS_PAGE_EVENTS_MAX
 
 
-@pytest.mark.parametrize("left_out", ["from", "through", "epoch", "seq"])
-def test_digest_needs_all_four(left_out: str) -> None:
+@pytest.mark.parametrize("omitted", ["from", "through", "epoch", "seq"])
+def test_digest_requires_from_through_epoch_and_seq(omitted: str) -> None:
     parts = {"from": "1", "through": "2", "epoch": "E", "seq": "3"}
-    del parts[left_out]
+    del parts[omitted]
     with pytest.raises(WireError, match="all needed"):
         parse_digest("&".join(f"{name}={value}" for name, value in parts.items()))
 
 
-def test_digest() -> None:
+def test_digest_accepts_all_its_parameters() -> None:
     assert parse_digest("from=1&through=2&epoch=E&seq=3&base=2&prefix=p") == DigestQuery(
         filter=Filter(prefixes=("p",)), from_=1, through=2, epoch="E", seq=3, base=2
     )
 
 
-def test_a_name_that_is_no_text_gives_the_one_error() -> None:
+def test_encoding_a_name_with_a_lone_surrogate_raises_a_wire_error() -> None:
     with pytest.raises(WireError, match="stream is not valid text"):
         TailQuery(group="g", filter=Filter(streams=("\udcff",))).encode()
 
@@ -125,23 +125,23 @@ def test_a_name_that_is_no_text_gives_the_one_error() -> None:
         ("a-pre", False),
     ],
 )
-def test_filters_are_united(stream: str, *, matched: bool) -> None:
+def test_a_filter_matches_the_union_of_its_kinds(stream: str, *, matched: bool) -> None:
     assert Filter(("exact",), ("1f",), ("pre",)).matches(stream) is matched
 
 
-def test_no_filter_is_every_stream() -> None:
+def test_an_empty_filter_matches_every_stream() -> None:
     assert Filter().is_all
     assert Filter().matches("anything")
     assert not Filter(prefixes=("p",)).is_all
 
 
-def test_filters_of_one_kind_alone() -> None:
+def test_a_filter_of_one_kind_does_not_match_other_streams() -> None:
     assert not Filter(streams=("s",)).matches("t")
     assert not Filter(executions=("s",)).matches("t")
     assert not Filter(prefixes=("s",)).matches("t")
 
 
-def test_streams_of_an_execution() -> None:
+def test_a_stream_belongs_to_an_execution_by_whole_path_segments() -> None:
     assert is_stream_of("id", "id")
     assert is_stream_of("a/b/id", "id")
     assert not is_stream_of("a/b/id2", "id")
