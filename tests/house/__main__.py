@@ -1,0 +1,59 @@
+"""``python -m tests.house``: measures the code layout, and checks its limits.
+
+Without options it prints the measures of this tree; ``--before DIR`` adds a column for another
+tree. ``--check`` names each violation of a limit and exits with 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.house import limits, measures
+from tests.house.sources import PRODUCT, read_folders, read_tree
+
+ROOT = Path(__file__).parents[2]
+
+TOOLS = ("tests", "screenshots")
+"""Folders of code that is not the product."""
+
+
+def main() -> int:
+    """Print what was asked for; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.house", description=__doc__)
+    parser.add_argument("--tree", type=Path, default=ROOT, help="the tree to measure; this one")
+    parser.add_argument("--before", type=Path, help="a tree to compare with")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is exceeded")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name what is counted")
+    given = parser.parse_args()
+    if given.check:
+        return _check(given.tree)
+    trees = {"before": given.before, "now": given.tree} if given.before else {"now": given.tree}
+    columns = {
+        label: measures.measure(read_tree(tree, PRODUCT), read_folders(tree, PRODUCT))
+        for label, tree in trees.items()
+    }
+    _say(measures.format_table(columns))
+    if given.verbose:
+        for label, found in columns.items():
+            for one in found:
+                _say(f"\n## {label}, {one.label}: {one.value}", *one.names)
+    return 0
+
+
+def _check(tree: Path) -> int:
+    folders = read_folders(tree, (*PRODUCT, *TOOLS))
+    violations = limits.find_violations(read_tree(tree, PRODUCT), read_tree(tree, TOOLS), folders)
+    _say(*(f"remark: {one}" for one in limits.find_remarks(folders)), *violations)
+    _say(f"{len(violations)} violations of the layout's limits" if violations else "layout: ok")
+    return 1 if violations else 0
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
