@@ -1,7 +1,8 @@
 """``python -m tests.house``: measures the code layout, and checks its limits.
 
 Without options it prints the measures of this tree; ``--before DIR`` adds a column for another
-tree. ``--check`` names each violation of a limit and exits with 1 if there is one.
+tree. ``--check`` names each violation of a limit and exits with 1 if there is one. ``trace``
+counts the files that one event passes from FilterLogEvents to a drawn row.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ TOOLS = ("tests", "screenshots")
 def main() -> int:
     """Print what was asked for; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.house", description=__doc__)
+    parser.add_argument("mode", nargs="?", choices=["table", "trace"], default="table")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the tree to measure; this one")
     parser.add_argument("--before", type=Path, help="a tree to compare with")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is exceeded")
@@ -30,6 +32,12 @@ def main() -> int:
     if given.check:
         return _check(given.tree)
     trees = {"before": given.before, "now": given.tree} if given.before else {"now": given.tree}
+    if given.mode == "trace":
+        from tests.house.trace import report, trace_event  # noqa: PLC0415 - boto3 takes a second to import
+
+        for label, tree in trees.items():
+            _say(f"## {label}", report(trace_event(tree.resolve()), verbose=given.verbose))
+        return 0
     columns = {
         label: measures.measure(read_tree(tree, PRODUCT), read_folders(tree, PRODUCT))
         for label, tree in trees.items()
