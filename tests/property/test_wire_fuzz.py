@@ -1,4 +1,4 @@
-"""Whatever comes over the wire is a message of the protocol or a ``WireError``: nothing else."""
+"""Property tests: any input decodes to a message of the protocol or raises ``WireError``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from wire.query import (
 )
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
-"""Lone surrogates too."""
+"""Includes lone surrogates."""
 
 SEQS = st.integers(0, SEQ_MAX)
 MILLIS = st.integers(0, TIMESTAMP_MAX)
@@ -124,56 +124,56 @@ NAMES = ["from", "through", "seq", "after", "items", "digest", "count", "held", 
 NEAR_MISSES = st.dictionaries(st.sampled_from(NAMES) | ANY_TEXT, JSON, max_size=8).flatmap(
     lambda rest: st.builds(
         lambda kind, n: {**rest, "type": kind, "n": n},
-        st.sampled_from([*TYPES, "credit", "verify", "repair", "weather"]) | JSON,
+        st.sampled_from([*TYPES, "credit", "verify", "repair", "forecast"]) | JSON,
         st.integers() | JSON,
     )
 )
 
 
-def one_line(error: WireError) -> None:
+def assert_one_line(error: WireError) -> None:
     assert str(error).isprintable()
     assert len(str(error)) < 1000
 
 
-def message_or_wire_error(data: bytes | str) -> None:
+def assert_message_or_wire_error(data: bytes | str) -> None:
     try:
         decoded = decode_server(data)
         assert isinstance(decoded, messages.ServerMessage | messages.Unknown)
         assert decoded.n >= 1
     except WireError as error:
-        one_line(error)
+        assert_one_line(error)
     try:
         assert isinstance(decode_client(data), messages.ClientMessage)
     except WireError as error:
-        one_line(error)
+        assert_one_line(error)
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     for body in (messages.LogsPage, messages.RangeDigest, messages.HttpError):
         try:
             assert isinstance(decode_body(raw, body), body)
         except WireError as error:
-            one_line(error)
+            assert_one_line(error)
 
 
-def paired(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """As any way through JSON leaves it: two halves of a pair become one character."""
+def join_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Pass a value through JSON, which joins a high and a low surrogate into one character."""
     text = json.dumps(msgspec.to_builtins(value))
     return json.loads(text)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes(data: bytes) -> None:
-    message_or_wire_error(data)
+def test_arbitrary_bytes(data: bytes) -> None:
+    assert_message_or_wire_error(data)
 
 
 @given(ANY_TEXT)
-def test_any_text(text: str) -> None:
-    message_or_wire_error(text)
+def test_arbitrary_text(text: str) -> None:
+    assert_message_or_wire_error(text)
 
 
 @given(JSON | NEAR_MISSES)
-def test_any_json(value: object) -> None:
-    message_or_wire_error(json.dumps(value))
-    message_or_wire_error(json.dumps(value, ensure_ascii=False))
+def test_arbitrary_json(value: object) -> None:
+    assert_message_or_wire_error(json.dumps(value))
+    assert_message_or_wire_error(json.dumps(value, ensure_ascii=False))
 
 
 @given(SERVER | CLIENT, st.data())
@@ -192,7 +192,7 @@ def test_valid_messages_with_bytes_changed(message: Any, data: st.DataObject) ->
             del frame[at + 1 :]
         if not frame:
             break
-    message_or_wire_error(bytes(frame))
+    assert_message_or_wire_error(bytes(frame))
 
 
 @given(SERVER | CLIENT, st.data())
@@ -203,23 +203,23 @@ def test_valid_messages_with_a_value_changed(message: Any, data: st.DataObject) 
         built[name] = data.draw(JSON)
     else:
         del built[name]
-    message_or_wire_error(json.dumps(built))
+    assert_message_or_wire_error(json.dumps(built))
 
 
 @given(SERVER)
-def test_server_messages_go_round(message: messages.ServerMessage) -> None:
+def test_server_messages_survive_a_round_trip(message: messages.ServerMessage) -> None:
     decoded = decode_server(encode(message))
     assert type(decoded) is type(message)
-    assert msgspec.to_builtins(decoded) == paired(message)
+    assert msgspec.to_builtins(decoded) == join_surrogates(message)
 
 
 @given(CLIENT)
-def test_client_messages_go_round(message: messages.ClientMessage) -> None:
+def test_client_messages_survive_a_round_trip(message: messages.ClientMessage) -> None:
     assert decode_client(encode(message)) == message
 
 
 @given(st.text(st.characters(exclude_categories=())), ANY_TEXT, IDS, MILLIS)
-def test_the_digest_survives_the_wire(text: str, stream: str, event_id: str, ms: int) -> None:
+def test_the_digest_survives_a_round_trip(text: str, stream: str, event_id: str, ms: int) -> None:
     item = messages.Item(1, event_id, ms, None, stream, text, "live")
     decoded = decode_server(encode(messages.Events(after=0, seq=1, items=[item])))
     assert isinstance(decoded, messages.Events)
@@ -230,7 +230,7 @@ def test_the_digest_survives_the_wire(text: str, stream: str, event_id: str, ms:
 
 
 @given(st.lists(st.integers(0, (1 << 64) - 1)), st.randoms())
-def test_digest_sums_know_no_order(digests: list[int], shuffler: Any) -> None:  # noqa: ANN401
+def test_digest_sums_ignore_order(digests: list[int], shuffler: Any) -> None:  # noqa: ANN401
     shuffled = list(digests)
     shuffler.shuffle(shuffled)
     half = len(digests) // 2
@@ -239,7 +239,7 @@ def test_digest_sums_know_no_order(digests: list[int], shuffler: Any) -> None:  
 
 
 @given(st.tuples(MILLIS, IDS), st.tuples(MILLIS, IDS))
-def test_keys_compare_as_positions_do(one: tuple[int, str], two: tuple[int, str]) -> None:
+def test_keys_compare_by_timestamp_then_id(one: tuple[int, str], two: tuple[int, str]) -> None:
     assert (key_of(*one) < key_of(*two)) == ((one[0], int(one[1])) < (two[0], int(two[1])))
     key = key_of(*one)
     assert (timestamp_of(key), str(id_of(key))) == one
@@ -247,12 +247,12 @@ def test_keys_compare_as_positions_do(one: tuple[int, str], two: tuple[int, str]
 
 
 @given(KEYS)
-def test_positions_go_round(key: int) -> None:
+def test_keys_survive_a_round_trip(key: int) -> None:
     assert parse_key(format_key(key)) == key
 
 
 @given(st.none() | KEYS, st.none() | KEYS, KEYS)
-def test_intervals_go_round(low: int | None, high: int | None, key: int) -> None:
+def test_intervals_survive_a_round_trip(low: int | None, high: int | None, key: int) -> None:
     if low is not None and high is not None and low > high:
         low, high = high, low
     interval = Interval(low, high)
@@ -262,12 +262,12 @@ def test_intervals_go_round(low: int | None, high: int | None, key: int) -> None
 
 
 @given(ANY_TEXT | st.from_regex(r"[0-9:.]{0,40}", fullmatch=True))
-def test_any_text_as_a_position_or_interval(text: str) -> None:
+def test_arbitrary_text_as_a_key_or_interval(text: str) -> None:
     for parse in (parse_key, parse_interval):
         try:
             parse(text)
         except WireError as error:
-            one_line(error)
+            assert_one_line(error)
 
 
 WORDS = st.text(min_size=1, max_size=40)
@@ -296,7 +296,7 @@ def tails(draw: st.DrawFn) -> TailQuery:
 
 
 @given(tails())
-def test_tail_queries_go_round(query: TailQuery) -> None:
+def test_tail_queries_survive_a_round_trip(query: TailQuery) -> None:
     assert parse_tail(query.encode()) == query
 
 
@@ -313,7 +313,9 @@ def test_tail_queries_go_round(query: TailQuery) -> None:
     ),
     st.none() | st.tuples(WORDS, SEQS),
 )
-def test_logs_queries_go_round(query: LogsQuery, cursor: tuple[str, int] | None) -> None:
+def test_logs_queries_survive_a_round_trip(
+    query: LogsQuery, cursor: tuple[str, int] | None
+) -> None:
     if cursor is not None:
         query = msgspec.structs.replace(query, epoch=cursor[0], after=cursor[1])
     assert parse_logs(query.encode()) == query
@@ -331,7 +333,7 @@ def test_logs_queries_go_round(query: LogsQuery, cursor: tuple[str, int] | None)
         base=SEQS,
     )
 )
-def test_digest_queries_go_round(query: DigestQuery) -> None:
+def test_digest_queries_survive_a_round_trip(query: DigestQuery) -> None:
     assert parse_digest(query.encode()) == query
 
 
@@ -351,9 +353,9 @@ PAIRS = st.lists(
 
 
 @given(ANY_TEXT | PAIRS)
-def test_any_text_as_a_query(text: str) -> None:
+def test_arbitrary_text_as_a_query(text: str) -> None:
     for parse in (parse_tail, parse_logs, parse_digest, parse_group):
         try:
             parse(text)
         except WireError as error:
-            one_line(error)
+            assert_one_line(error)
