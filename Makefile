@@ -40,7 +40,7 @@ $(READY): pyproject.toml requirements/all.txt
 	@echo "installing pinned dependencies into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q wire forwarder tui simulator gapless
+	@$(BIN)/python -m compileall -q wire common forwarder tui simulator gapless
 	@touch $@
 
 # Renews the pins from pyproject.toml; needs pip-tools in the environment that runs it.

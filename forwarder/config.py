@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from forwarder.allowance import ALLOWANCE_MAX_MS
 from forwarder.errors import ConfigError
-from forwarder.ingest import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.ingest.log_group import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.ingest.visibility import ALLOWANCE_MAX_MS
 from forwarder.limits import Limits
-from forwarder.reconciler import POLL_MS
-from forwarder.sources.stream import parse_stream
+from forwarder.live.stream import parse_stream
+from forwarder.reconcile.schedule import POLL_MS
 from wire.limits import HEARTBEAT_MS
 
 MINUTE_MS: Final = 60_000

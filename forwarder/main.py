@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from forwarder.clock import clock_of, held_back, timer_ms
-from forwarder.cloudwatch import CloudWatch
+from forwarder.cloudwatch.clock import clock_of, held_back, timer_ms
+from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import Config
+from forwarder.delivery.hub import Hub
 from forwarder.errors import (
     ConfigError,
     ForwarderError,
@@ -27,23 +28,22 @@ from forwarder.errors import (
     TruncatedResponse,
     Unreachable,
 )
-from forwarder.feed import Feed
-from forwarder.http import TAIL_PATH, Api
-from forwarder.hub import Hub
-from forwarder.ingest import LogGroup
+from forwarder.ingest.executions import Lifecycle
+from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.contract import Journal
-from forwarder.journal.memory import MemoryJournal
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.lifecycle import Lifecycle
 from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Limits
-from forwarder.reconciler import Schedule
-from forwarder.server import Server
-from forwarder.sources.inlet import GroupInlet
-from forwarder.sources.live import LivePaths
-from forwarder.tokens import TokenFile, Tokens
+from forwarder.live.inlet import GroupInlet
+from forwarder.live.subscriptions import LivePaths
+from forwarder.reconcile.feed import Feed
+from forwarder.reconcile.schedule import Schedule
+from forwarder.server.api import TAIL_PATH, Api
+from forwarder.server.server import Server
+from forwarder.server.tokens import TokenFile, Tokens
+from tests.support.memory_journal import MemoryJournal
 
 if TYPE_CHECKING:
-    from forwarder.ecs import EcsWatcher
+    from forwarder.reconcile.ecs import EcsWatcher
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
@@ -192,7 +192,7 @@ async def _watchers(
     kind, _, cluster = (config.lifecycle or "").partition(":")
     if kind != "ecs":
         return []
-    from forwarder.ecs import EcsWatcher  # noqa: PLC0415 - only where one is needed
+    from forwarder.reconcile.ecs import EcsWatcher  # noqa: PLC0415 - only where one is needed
 
     watcher = EcsWatcher(cluster, groups, config.aws)
     stack.push_async_callback(watcher.close)

@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from gapless.errors import GaplessError
+from common.errors import GaplessError
+from common.lockfile import lock_path, owner_of, wait_until_free
+from common.locks import Held, hold, remove_if_free
+from common.processes import READY_WITHIN_S, Part, PartFailedError, start
+from common.state import state_dir
 from gapless.identity import AwsChoice, group_folder
-from gapless.lifeline import Held, hold, remove_if_free
-from gapless.lockfile import lock_path, owner_of, wait_until_free
-from gapless.processes import READY_WITHIN_S, Part, PartFailedError, start
 from gapless.settings import setting_of
-from gapless.state import state_dir
 
 _LOOK_S: Final = 0.05
 """How often a forwarder that another command is starting is looked at."""

@@ -15,8 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from gapless import __version__, skeleton
-from gapless.errors import (
+from common.errors import (
     EXIT_DONE,
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -25,6 +24,7 @@ from gapless.errors import (
     GaplessError,
     say,
 )
+from gapless import __version__, skeleton
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Watch a simulated CloudWatch, with faults at a key's press.",
@@ -33,7 +33,6 @@ COMMANDS: Final[dict[str, str]] = {
     "executions": "List the executions of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
-    "conform": "Hold any forwarder to the protocol, rule by rule.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
     "scenario": "Rehearse what can go wrong, and have it judged.",
@@ -146,7 +145,7 @@ def _told(error: click.ClickException | GaplessError) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    from gapless.state import report_fault  # noqa: PLC0415 - for the rarest of paths
+    from common.state import report_fault  # noqa: PLC0415 - for the rarest of paths
 
     path = report_fault(error)
     where = f"; the traceback is in {path}" if path else ""

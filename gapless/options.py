@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from common.times import TimeFormatError, parse_duration, parse_time
 from gapless.identity import AwsChoice
 from gapless.targets import Target, TargetError, parse_target
-from gapless.times import TimeFormatError, parse_duration, parse_time
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

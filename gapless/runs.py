@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gapless.lifeline import hold
-from gapless.state import state_dir
+from common.locks import hold
+from common.state import state_dir
 
 _LEFT_AFTER_S: Final = 60.0
 """A folder younger than this may belong to a run that is just beginning."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from gapless.errors import UsageError
+from common.errors import UsageError
 
 CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
 

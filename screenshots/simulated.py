@@ -16,13 +16,13 @@ from typing import Final
 import msgspec
 from textual.pilot import Pilot
 
-from gapless.controls import ControlApi, SimulatorControls
-from gapless.opening import SameOpener
-from gapless.processes import start
-from gapless.viewing import Viewing, Watched, make_engine
-from tui.app import ViewerApp
-from tui.engine import Engine
-from tui.rows import Rule
+from common.processes import start
+from gapless.viewing.controls import ControlApi, SimulatorControls
+from gapless.viewing.opening import SameOpener
+from gapless.viewing.watch import Viewing, Watched, make_engine
+from tui.client.engine import Engine
+from tui.lines.rows import Rule
+from tui.screen.app import ViewerApp
 
 SEED: Final = 7
 PAST_MS: Final = 600_000

@@ -43,15 +43,15 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from simulator.changes import Changes
-from simulator.conductor import Conductor
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
-from simulator.forwarder import Forwarder
-from simulator.ledger import Ledger, as_json
+from simulator.oracle.ledger import Ledger, as_json
+from simulator.programs import Forwarder
 from simulator.scenarios.base import SPEED_MAX
+from simulator.scenarios.conductor import Conductor
 from simulator.viewers import Viewers
-from simulator.workload import Workload
-from simulator.writer import Writer
+from simulator.workload.workload import Workload
+from simulator.workload.writer import Writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

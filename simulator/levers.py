@@ -16,17 +16,17 @@ import msgspec
 from simulator.clock import SkewedClock
 from simulator.cloudwatch import LEVERS_PATH, Mode, wall_clock_ms
 from simulator.cloudwatch.levers import Order
-from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Journal
 from simulator.faults.flap import Flap
 from simulator.faults.group_recreated import GroupRecreated
 from simulator.faults.retention_expire import RetentionExpire
 from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
-from simulator.forwarder import Forwarder
-from simulator.ledger import Ledger
-from simulator.proxy import Cable
-from simulator.toxics import Strain
+from simulator.network.cable import Cable
+from simulator.network.crowds import Crowds
+from simulator.network.toxics import Strain
+from simulator.oracle.ledger import Ledger
+from simulator.programs import Forwarder
 from simulator.viewers import Viewers
 from simulator.visibility import Visibility
 

@@ -18,25 +18,25 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from simulator import lifeline
+from common import lifeline
+from common.children import Child
 from simulator.changes import Changes
-from simulator.children import Child
 from simulator.clock import SkewedClock
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.server import listen
-from simulator.conductor import Conductor
-from simulator.crowds import Crowds
 from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
 from simulator.faults.board import Board
-from simulator.forwarder import Forwarder
-from simulator.ledger import Ledger
 from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
-from simulator.proxy import Cable
+from simulator.network.cable import Cable
+from simulator.network.crowds import Crowds
+from simulator.oracle.ledger import Ledger
+from simulator.programs import Forwarder
+from simulator.scenarios.conductor import Conductor
 from simulator.viewers import Viewers
 from simulator.visibility import Visibility
-from simulator.workload import Workload
-from simulator.writer import Writer
+from simulator.workload.workload import Workload
+from simulator.workload.writer import Writer
 
 GROUP: Final = "/gapless/demo"
 LIVE_STREAM: Final = "gapless-demo"
@@ -285,7 +285,7 @@ class Simulator:
 
     def _moto_argv(self, listener: socket.socket, held: Path) -> list[str]:
         return [
-            *(sys.executable, "-m", "simulator.cloudwatch"),
+            *(sys.executable, "-m", "simulator.moto_process"),
             *("--listener-fd", str(listener.fileno())),
             *("--mode", self._config.mode),
             *("--group", self._config.group),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from forwarder.coverage import Coverage
+from common.ranges import Coverage
 from forwarder.journal.chain import Chain
 from forwarder.journal.database import Database, from_blob, to_blob
 from forwarder.records import EpochStart, GapRecord

@@ -16,9 +16,9 @@ from forwarder.journal.lost import lost_ranges
 from forwarder.journal.notes import Notes
 from forwarder.journal.place import SEQ_BITS, SEQ_MASK
 from forwarder.journal.recent import GENERATION_MAX, Recent
-from forwarder.journal.rows import Batch, Rows
 from forwarder.journal.streams import Streams, spans_of
 from forwarder.journal.sums import Sums, write_sums
+from forwarder.journal.tables import Batch, Rows
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval

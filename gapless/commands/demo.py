@@ -14,17 +14,17 @@ from typing import Any, Final, Literal
 
 import click
 
+from common.errors import UsageError, say
+from common.locks import hold
+from common.processes import Part, start
+from common.state import state_dir
 from gapless.commands.scenario import complete_name, find
 from gapless.commands.simulate import cloudwatch_option, seed_option
-from gapless.controls import ControlApi
-from gapless.errors import UsageError, say
-from gapless.lifeline import hold
-from gapless.opening import SameOpener
 from gapless.options import DURATION, PORT, TEXT, notify_option
-from gapless.processes import Part, start
 from gapless.rehearsal import setting
-from gapless.state import state_dir
-from gapless.viewing import Viewing, Watched, load_viewer, watch
+from gapless.viewing.controls import ControlApi
+from gapless.viewing.opening import SameOpener
+from gapless.viewing.watch import Viewing, Watched, load_viewer, watch
 from wire.limits import DEFAULT_PAST_MS
 
 _TICK_S: Final = 1.0

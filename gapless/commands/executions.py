@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import click
 
-from gapless.errors import GaplessError
-from gapless.http_client import read_token, request
+from common.errors import GaplessError
+from common.http import read_token, request
+from common.running import run as run_in_loop
+from common.table import NOTHING, harmless, moment, table
 from gapless.identity import AwsChoice
 from gapless.options import FILE, TARGET, aws_choice, aws_options
-from gapless.running import run as run_in_loop
-from gapless.table import NOTHING, harmless, moment, table
 from gapless.targets import ForwarderTarget, GroupTarget, Target
 
 
@@ -67,8 +67,8 @@ def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str
 
 def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
     # boto3 is slow to import, hence imported only here.
-    from forwarder.catalogue import StreamInfo, describe_log_streams  # noqa: PLC0415
-    from forwarder.cloudwatch import CloudWatch  # noqa: PLC0415
+    from forwarder.cloudwatch.catalogue import StreamInfo, describe_log_streams  # noqa: PLC0415
+    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
     from forwarder.config import AwsOptions  # noqa: PLC0415
     from forwarder.errors import ForwarderError  # noqa: PLC0415
 

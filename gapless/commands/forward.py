@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
+from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
+from common.lockfile import LockedError, LockFile, lock_path
+from common.locks import end_when_released
+from common.running import heard
+from common.running import run as run_in_loop
+from common.state import state_dir
 from gapless.identity import AwsChoice, group_folder
-from gapless.lifeline import end_when_released
-from gapless.lockfile import LockedError, LockFile, lock_path
 from gapless.options import (
     DURATION,
     FILE,
@@ -33,9 +36,6 @@ from gapless.options import (
     aws_options,
     while_held_option,
 )
-from gapless.running import heard
-from gapless.running import run as run_in_loop
-from gapless.state import state_dir
 
 if TYPE_CHECKING:
     from forwarder.config import Config
@@ -122,8 +122,8 @@ def command(
     choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
     # boto3 is slow to import, hence imported only here.
+    from common.text import OneLine  # noqa: PLC0415 - with the rest of it
     from forwarder.errors import ForwarderError  # noqa: PLC0415
-    from forwarder.oneline import OneLine  # noqa: PLC0415 - with the rest of it
 
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from gapless.errors import GaplessError
+from common.errors import GaplessError
+from common.running import run as run_in_loop
+from common.table import NOTHING, harmless, moment, size, table
 from gapless.identity import AwsChoice
 from gapless.options import TEXT, aws_choice, aws_options
-from gapless.running import run as run_in_loop
-from gapless.table import NOTHING, harmless, moment, size, table
 
 if TYPE_CHECKING:
-    from forwarder.catalogue import GroupInfo
+    from forwarder.cloudwatch.catalogue import GroupInfo
 
 
 @click.command("groups")
@@ -66,8 +66,8 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
 
 
 async def _ask(choice: AwsChoice, pattern: str | None) -> list[GroupInfo]:
-    from forwarder.catalogue import describe_log_groups  # noqa: PLC0415 - boto3 is slow to import
-    from forwarder.cloudwatch import CloudWatch  # noqa: PLC0415 - likewise
+    from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - boto3 is slow to import
+    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415 - likewise
     from forwarder.config import AwsOptions  # noqa: PLC0415 - likewise
 
     options = AwsOptions(

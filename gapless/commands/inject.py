@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from gapless.controls import ControlApi
-from gapless.errors import CannotConnectError, UsageError
+from common.errors import CannotConnectError, UsageError
 from gapless.options import TEXT
 from gapless.runs import newest_ready
+from gapless.viewing.controls import ControlApi
 
 _SCHEDULE: Final = ("after_ms", "for_ms")
 

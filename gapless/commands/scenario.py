@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.shell_completion import CompletionItem
 
-from gapless.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
-from gapless.lifeline import hold
+from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
+from common.locks import hold
+from common.state import state_dir
 from gapless.options import FILE, TEXT
-from gapless.state import state_dir
 
 if TYPE_CHECKING:
     from gapless.rehearsal.outcome import Outcome

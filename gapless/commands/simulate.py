@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from gapless.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
-from gapless.lifeline import remove_if_free
+from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
+from common.locks import remove_if_free
+from common.processes import environment
 from gapless.options import DURATION, PORT, while_held_option
-from gapless.processes import environment
 from gapless.runs import Run, run_folder
 
 seed_option = click.option(
@@ -124,7 +124,7 @@ def forwarder_command(
     folder: Run, group: str, program: Sequence[str] = ("-m", "gapless")
 ) -> Callable[[str], Sequence[str]]:
     """The command of the simulator's forwarder, given the CloudWatch's URL."""
-    from simulator.lines import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
+    from simulator.workload.lines import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
 
     def arguments(url: str) -> Sequence[str]:
         return [

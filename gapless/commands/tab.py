@@ -7,10 +7,10 @@ from typing import Literal
 
 import click
 
-from gapless.lifeline import end_when_released
-from gapless.opening import SameOpener
+from common.locks import end_when_released
 from gapless.options import notify_option, while_held_option
-from gapless.viewing import Viewing, Watched, watch
+from gapless.viewing.opening import SameOpener
+from gapless.viewing.watch import Viewing, Watched, watch
 
 
 @click.command("tab", hidden=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from gapless.errors import EXIT_DONE, UsageError
+from common.errors import EXIT_DONE, UsageError
 from gapless.identity import AwsChoice
 from gapless.options import (
     DURATION,
@@ -29,10 +29,10 @@ from gapless.options import (
 from gapless.targets import GroupTarget, Target, parse_target
 
 if TYPE_CHECKING:
-    from gapless.viewing import Watched
+    from gapless.viewing.watch import Watched
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""As ``tui.levels`` has them, which a test holds; named here so that help loads nothing of it."""
+"""The levels of ``tui.lines.levels`` (a test compares them), repeated here so help loads less."""
 
 _LINES_MAX: Final = 1_000_000
 
@@ -120,8 +120,8 @@ def command(
         _check_terminal(options)
     token = _token(token_file)
     _check_record(options["record"])
-    from gapless.opening import TargetOpener, pick  # noqa: PLC0415 - only once it is clear what
-    from gapless.viewing import Viewing, load_viewer, watch  # noqa: PLC0415 - likewise
+    from gapless.viewing.opening import TargetOpener, pick  # noqa: PLC0415 - only once it is clear what
+    from gapless.viewing.watch import Viewing, load_viewer, watch  # noqa: PLC0415 - likewise
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
 
@@ -146,7 +146,7 @@ def command(
 def _token(path: Path | None) -> str | None:
     if path is None:
         return None
-    from gapless.http_client import read_token  # noqa: PLC0415 - 30 ms that most do not need
+    from common.http import read_token  # noqa: PLC0415 - 30 ms that most do not need
 
     return read_token(path)
 
@@ -167,7 +167,7 @@ def _watched(
     stack: contextlib.ExitStack, target: Target, choice: AwsChoice, meanwhile: Callable[[], None]
 ) -> Watched:
     """Where a target is served; a log group's own forwarder is kept for as long as we run."""
-    from gapless.viewing import Watched  # noqa: PLC0415 - only once it is clear what
+    from gapless.viewing.watch import Watched  # noqa: PLC0415 - only once it is clear what
 
     if not isinstance(target, GroupTarget):
         return Watched(url=target.url, name=target.url, key=target.url)

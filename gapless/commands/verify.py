@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gapless.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
-from gapless.http_client import read_token
+from common.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
+from common.http import read_token
+from common.running import run as run_in_loop
+from common.table import harmless
 from gapless.identity import AwsChoice
 from gapless.options import FILE, TARGET, TIME, aws_choice, aws_options
-from gapless.running import run as run_in_loop
-from gapless.table import harmless
 from gapless.targets import ForwarderTarget, GroupTarget, Target, parse_target
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _verify(
     span: tuple[int, int],
 ) -> Verdict:
     # boto3 and websockets are slow to import, hence imported only here.
-    from forwarder.cloudwatch import CloudWatch  # noqa: PLC0415
+    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
     from forwarder.config import AwsOptions  # noqa: PLC0415
     from forwarder.errors import ForwarderError  # noqa: PLC0415
     from gapless.verification.sources import group_of  # noqa: PLC0415
@@ -175,7 +175,7 @@ def as_object(verdict: Verdict) -> dict[str, Any]:
 
 def as_text(verdict: Verdict) -> str:
     """A line for each event that differs, and what it comes to."""
-    from tui.iso import iso, iso_range  # noqa: PLC0415 - only for text
+    from common.iso import iso, iso_range  # noqa: PLC0415 - only for text
 
     lines = []
     for one in verdict.judged:

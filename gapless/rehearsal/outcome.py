@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from common.table import size
 from gapless.rehearsal.meter import Usage
-from gapless.table import size
 
 UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
 """Findings that are wrong at any time, also while faults are on."""

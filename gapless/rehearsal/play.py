@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import gapless
-from gapless.controls import ControlApi
-from gapless.errors import CannotConnectError, GaplessError, UsageError
-from gapless.processes import Part, start
+from common.errors import CannotConnectError, GaplessError, UsageError
+from common.processes import Part, start
 from gapless.rehearsal import setting
 from gapless.rehearsal.meter import Meter
 from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_marks
 from gapless.rehearsal.viewer import Viewer
+from gapless.viewing.controls import ControlApi
 from simulator.scenarios.base import Scenario
 
 SHOWN_WITHIN_S: Final = 120.0

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from gapless.errors import EXIT_CANNOT_CONNECT, GaplessError
-from gapless.processes import END_WITHIN_S, PREFIX, environment
+from common.errors import EXIT_CANNOT_CONNECT, GaplessError
+from common.processes import END_WITHIN_S, PREFIX, environment
+from common.state import STATE_DIR_VARIABLE
 from gapless.rehearsal.lives import joined
-from gapless.state import STATE_DIR_VARIABLE
 
 LINES_MAX: Final = 2_000_000
 """As many as the ledger holds: a record has the lines that are in memory."""

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 
-from gapless.errors import CannotConnectError, GaplessError
-from gapless.http_client import RefusedError, request
+from common.errors import CannotConnectError, GaplessError
+from common.http import RefusedError, request
 from gapless.targets import ForwarderTarget
 from gapless.verification.compare import Seen
 from wire.codec import decode_server

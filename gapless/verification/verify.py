@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from forwarder.catalogue import find_group, find_stream
-from forwarder.cloudwatch import CloudWatch
+from common.errors import EXIT_INCOMPLETE, GaplessError
+from forwarder.cloudwatch.catalogue import find_group, find_stream
+from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.errors import CloudWatchError
-from gapless.errors import EXIT_INCOMPLETE, GaplessError
 from gapless.targets import ForwarderTarget
 from gapless.verification.compare import Comparison, OrderError, Seen, Side
 from gapless.verification.judging import (

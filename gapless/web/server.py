@@ -14,8 +14,8 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from gapless.errors import EXIT_DONE, GaplessError, say
-from gapless.running import run as run_in_loop
+from common.errors import EXIT_DONE, GaplessError, say
+from common.running import run as run_in_loop
 from gapless.web import asking, page
 from gapless.web.tab import Tab
 

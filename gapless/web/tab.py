@@ -13,7 +13,7 @@ from typing import Final
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
-from gapless.processes import environment
+from common.processes import environment
 from gapless.web.asking import Focused, Pinged, Resized, Said, Typed
 
 END_S: Final = 5.0

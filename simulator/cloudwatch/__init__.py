@@ -1,6 +1,6 @@
 """The CloudWatch Logs stand-in: a moto server in a process of its own.
 
-``python -m simulator.cloudwatch --port 0`` prints one JSON line once it answers:
+``python -m simulator.moto_process --port 0`` prints one JSON line once it answers:
 ``{"ready": true, "cloudwatch": "http://127.0.0.1:PORT"}``.
 
 Mode ``moto`` serves moto as it is installed. Mode ``faithful`` answers CloudWatch Logs as AWS does

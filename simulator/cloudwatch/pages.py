@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from simulator.batches import EVENT_OVERHEAD_BYTES
+from simulator.acceptance import EVENT_OVERHEAD_BYTES
 from simulator.cloudwatch.events import Event
 
 PAGE_BYTES_MAX: Final = 1_048_576

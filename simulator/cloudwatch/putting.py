@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from simulator.batches import BATCH_BYTES_MAX, BATCH_SPAN_MS_MAX, EVENT_OVERHEAD_BYTES
+from simulator.acceptance import BATCH_BYTES_MAX, BATCH_SPAN_MS_MAX, EVENT_OVERHEAD_BYTES
 from simulator.cloudwatch.pages import message_bytes
 from simulator.cloudwatch.parameters import AwsRefusal, invalid, malformed, unmet
 

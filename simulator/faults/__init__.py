@@ -21,7 +21,6 @@ from simulator.faults.duplicate_timestamps import DuplicateTimestamps
 from simulator.faults.empty_page import EmptyPage
 from simulator.faults.expire_token import ExpireToken
 from simulator.faults.flap import Flap
-from simulator.faults.forwarder_crash import ForwarderCrash
 from simulator.faults.future_events import FutureEvents
 from simulator.faults.group_recreated import GroupRecreated
 from simulator.faults.huge_event import HugeEvent
@@ -35,6 +34,7 @@ from simulator.faults.limit_data import LimitData
 from simulator.faults.mute_heartbeat import MuteHeartbeat
 from simulator.faults.new_stream import NewStream
 from simulator.faults.out_of_order_batches import OutOfOrderBatches
+from simulator.faults.programs import ForwarderCrash
 from simulator.faults.reorder_frame import ReorderFrame
 from simulator.faults.repeat_token import RepeatToken
 from simulator.faults.reset_peer import ResetPeer

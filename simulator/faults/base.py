@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.cloudwatch.levers import Lever
 from simulator.errors import SimulatorError
-from simulator.toxics import Strain
+from simulator.network.toxics import Strain
 
 DAY_MS: Final = 24 * 3_600_000
 

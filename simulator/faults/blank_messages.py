@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
 
 BLANKS = (" ", "\t", "\n", "   ", "\r\n", "\u00a0", "\u3000", "\u200b", "\n\n\n")
 """One character at least; the last but one has no width at all."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.faults.straining import FOR_MS, StrainingFault
-from simulator.toxics import BlockUpgrade, Strain
+from simulator.faults.network import FOR_MS, StrainingFault
+from simulator.network.toxics import BlockUpgrade, Strain
 
 
 class BlockUpgradeFault(StrainingFault):

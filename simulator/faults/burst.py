@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import DAY_MS, Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
-from simulator.lines import message
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
+from simulator.workload.lines import message
 
 
 class Burst(WritingFault):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.faults.straining import StrainingFault
-from simulator.toxics import FrameStrain, Strain
+from simulator.faults.network import StrainingFault
+from simulator.network.toxics import FrameStrain, Strain
 
 
 class DropFrame(StrainingFault):

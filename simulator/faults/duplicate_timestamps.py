@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import DAY_MS, Attribute, Cycle, Fault, Levers
 
 

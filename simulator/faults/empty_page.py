@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from simulator.cloudwatch.levers import Answer, Call, Next, Order
-from simulator.faults.calling import FOR_MS, CallFault, CallLever
+from simulator.faults.cloudwatch import FOR_MS, CallFault, CallLever
 
 IN_A_ROW_MAX: Final = 5
 """Empty pages that follow each other at most, so that a scan ends at some time."""

@@ -6,7 +6,7 @@ from zlib import crc32
 
 from simulator.cloudwatch.levers import Lever, StoredEvent
 from simulator.faults.base import DAY_MS, Attribute, Cycle, LeverFault
-from simulator.faults.straining import FOR_MS
+from simulator.faults.network import FOR_MS
 
 _BITS = 32
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
 
 AHEAD_MS = 2 * 3_600_000 - 10_000
 """What is more than two hours ahead is refused; some seconds for clocks that differ."""

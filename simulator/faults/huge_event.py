@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES, NewEvent
+from simulator.acceptance import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES, NewEvent
 from simulator.faults.base import Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
 
 BYTES_MAX = BATCH_BYTES_MAX - EVENT_OVERHEAD_BYTES
 """An event alone in its batch."""

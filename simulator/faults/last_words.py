@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
-from simulator.lines import first_words, last_words, message
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
+from simulator.workload.lines import first_words, last_words, message
 
 TOOK_MS = 1_500
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from simulator.faults.base import DAY_MS, Attribute
-from simulator.faults.straining import StrainingFault
-from simulator.toxics import Latency, Strain
+from simulator.faults.network import StrainingFault
+from simulator.network.toxics import Latency, Strain
 
 
 class LatencyFault(StrainingFault):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
 
 OLDEST_MS = 13 * DAY_MS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from simulator.cloudwatch.levers import Answer, Call, Next
-from simulator.faults.calling import FOR_MS, CallFault, CallLever
+from simulator.faults.cloudwatch import FOR_MS, CallFault, CallLever
 
 
 class RepeatTokenLever(CallLever):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from simulator.faults.base import Attribute
-from simulator.faults.straining import StrainingFault
-from simulator.toxics import Limit, Strain
+from simulator.faults.network import StrainingFault
+from simulator.network.toxics import Limit, Strain
 
 
 class ResetPeer(StrainingFault):

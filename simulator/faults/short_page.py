@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.cloudwatch.levers import PAGE_EVENTS_MAX, Answer, Call, Next
 from simulator.faults.base import Attribute
-from simulator.faults.calling import FOR_MS, CallFault, CallLever
+from simulator.faults.cloudwatch import FOR_MS, CallFault, CallLever
 
 
 class ShortPageLever(CallLever):

@@ -6,7 +6,7 @@ import threading
 
 from simulator.cloudwatch.levers import Answer, Call, Next, Order
 from simulator.faults.base import Attribute
-from simulator.faults.calling import FOR_MS, CallFault, CallLever
+from simulator.faults.cloudwatch import FOR_MS, CallFault, CallLever
 
 DELAY_MAX_MS = 60_000
 

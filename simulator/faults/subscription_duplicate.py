@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.cloudwatch.levers import Batch
 from simulator.faults.base import DAY_MS, Attribute
-from simulator.faults.subscribing import FOR_MS, SubscriptionFault, SubscriptionLever
+from simulator.faults.live_path import FOR_MS, SubscriptionFault, SubscriptionLever
 
 
 class DuplicateLever(SubscriptionLever):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.cloudwatch.levers import Batch
-from simulator.faults.subscribing import FOR_MS, SubscriptionFault, SubscriptionLever
+from simulator.faults.live_path import FOR_MS, SubscriptionFault, SubscriptionLever
 
 
 class SkipLever(SubscriptionLever):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from simulator.cloudwatch.levers import Batch
-from simulator.faults.subscribing import FOR_MS, SubscriptionFault, SubscriptionLever
+from simulator.faults.live_path import FOR_MS, SubscriptionFault, SubscriptionLever
 
 _BITS = 32
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.faults.base import Attribute
-from simulator.faults.writing import EVERY_MS, Writing, WritingFault
+from simulator.faults.workload import EVERY_MS, Writing, WritingFault
 
 ESCAPES = (
     "\x1b[31mred\x1b[0m and \x1b[1;5mblinking\x1b[0m",

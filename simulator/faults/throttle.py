@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.cloudwatch.levers import Answer, Call, Next, Order, refusal
 from simulator.faults.base import Attribute
-from simulator.faults.calling import FOR_MS, CallFault, CallLever
+from simulator.faults.cloudwatch import FOR_MS, CallFault, CallLever
 
 
 class ThrottleLever(CallLever):

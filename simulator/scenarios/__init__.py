@@ -7,7 +7,6 @@ from typing import Final
 
 from simulator.scenarios import (
     chaos,
-    duplicate_timestamps,
     duplicates,
     forwarder_crash,
     future_clock,
@@ -19,6 +18,7 @@ from simulator.scenarios import (
     late_events,
     reconnect,
     retention,
+    scripted,
     slow_viewer,
     storm,
     strange_lines,
@@ -33,7 +33,7 @@ _ALL: Final[tuple[Scenario, ...]] = (
     reconnect.SCENARIO,
     duplicates.SCENARIO,
     high_volume.SCENARIO,
-    duplicate_timestamps.SCENARIO,
+    scripted.SCENARIO,
     late_events.SCENARIO,
     subscription_outage.SCENARIO,
     throttled.SCENARIO,

@@ -1,4 +1,4 @@
-"""Pure: what a scenario is. It says what happens when; ``simulator.conductor`` does it."""
+"""Scenarios say what happens when; ``simulator.scenarios.conductor`` does it. Pure."""
 
 from __future__ import annotations
 

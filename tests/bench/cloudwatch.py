@@ -184,7 +184,7 @@ def _make(server: _Server, stream: str) -> None:
 @contextmanager
 def _serve(mode: Mode) -> Iterator[_Server]:
     started = time.perf_counter()
-    command = [sys.executable, "-m", "simulator.cloudwatch", "--mode", mode, "--group", GROUP]
+    command = [sys.executable, "-m", "simulator.moto_process", "--mode", mode, "--group", GROUP]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

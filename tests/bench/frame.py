@@ -16,9 +16,9 @@ from tests.bench import goals
 from tests.bench.goals import figure
 from tests.support.fake_engine import FakeEngine, busy_lines, make_line
 from tests.support.screen import Screen, running
-from tui import environment
-from tui.filters import Filters
-from tui.rows import Line
+from tui.lines.filters import Filters
+from tui.lines.rows import Line
+from tui.screen import terminal
 
 FRAMES = 400
 BATCH = 10_000
@@ -68,7 +68,7 @@ async def measure(count: int, size: tuple[int, int]) -> None:
         pass  # what is old is compressed, as it is after some minutes
     chance = random.Random(1)
     async with running(engine, size=size) as screen:
-        environment.calm_collector()
+        terminal.calm_collector()
         log = screen.app.log_view
         sys.stdout.write(f"{count:,} lines at {size[0]}x{size[1]}\n")
 

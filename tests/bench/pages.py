@@ -13,9 +13,9 @@ import botocore.session
 import msgspec
 from botocore.parsers import JSONParser
 
-from forwarder.ingest import LogGroup
+from forwarder.cloudwatch.pages import decode_page
+from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.pages import decode_page
 from forwarder.records import LogEvent
 from tests.bench.standin import GROUP, canned_page
 
@@ -39,7 +39,7 @@ def measure() -> list[Rate]:
     return [
         _rate("parse a page: botocore's own parser", lambda: _botocore(body), "peer"),
         _rate("parse a page: json.loads alone", lambda: json.loads(body), "limit of the peer"),
-        _rate("parse a page: forwarder/pages.py", lambda: decode_page(body), "gapless"),
+        _rate("parse a page: forwarder/cloudwatch/pages.py", lambda: decode_page(body), "gapless"),
         *_journal(events),
     ]
 

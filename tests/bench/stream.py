@@ -21,10 +21,10 @@ from tests.bench.frame import draw
 from tests.bench.goals import figure
 from tests.support.fake_engine import FakeEngine, busy_lines
 from tests.support.screen import Screen
-from tui import environment
-from tui.app import ViewerApp
-from tui.engine import Engine
-from tui.target import TargetSpec
+from tui.client.engine import Engine
+from tui.client.target import TargetSpec
+from tui.screen import terminal
+from tui.screen.app import ViewerApp
 from wire.codec import encode
 from wire.messages import Backfill, Events, Item, Welcome
 
@@ -61,7 +61,7 @@ async def _watch(rate: int, sender: Connection) -> str:
         screen = Screen(app, cast("FakeEngine", engine), pilot)
         while not engine.timeline.lines:  # noqa: ASYNC110 - the engine knows nothing of this
             await asyncio.sleep(0.001)
-        environment.calm_collector()
+        terminal.calm_collector()
         began, cpu = time.perf_counter(), time.process_time()
         while engine.timeline.lines < total:
             await asyncio.sleep(chance.uniform(0.01, 0.05))

@@ -23,11 +23,11 @@ from textual.widgets import Log, RichLog
 from tests.bench import goals, starts, stream
 from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
-from tui.filters import Filters, pattern_of
-from tui.holdings import Holdings
-from tui.hunting import hunt_all
-from tui.timeline import Timeline
-from tui.view import Matching, Sieve, View
+from tui.client.holdings import Holdings
+from tui.lines.filters import Filters, pattern_of
+from tui.lines.find_next import hunt_all
+from tui.lines.timeline import Timeline
+from tui.lines.view import Matching, Sieve, View
 from wire.messages import Item
 
 LINES: Final = 1_000_000

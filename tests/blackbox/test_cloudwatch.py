@@ -106,7 +106,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 @contextmanager
 def stand_in(*options: str) -> Iterator[CloudWatch]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "simulator.cloudwatch", "--group", GROUP, *options],
+        [sys.executable, "-m", "simulator.moto_process", "--group", GROUP, *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

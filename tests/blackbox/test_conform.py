@@ -1,4 +1,4 @@
-"""``gapless conform``: our own forwarder keeps to the page, and one that does not is told so."""
+"""``python -m tests.conformance``: our forwarder passes, forwarders that break a rule fail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gapless.conformance.chapters import ALL
-from gapless.conformance.rules import Ledger, selected
-from gapless.conformance.suite import Suite, UnreachableError
+from tests.conformance.chapters import ALL
+from tests.conformance.rules import Ledger, selected
+from tests.conformance.suite import Suite, UnreachableError
 from tests.support.mangling import Mangler, mangled
 from tests.support.moto_server import RawMoto, raw_moto
 from tests.support.parts import Part, clean_environment
@@ -26,6 +26,7 @@ from tests.support.writing import now_ms
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "other/cccc")
 LARGE, SMALL = GROUPS = ("/jobs/large", "/jobs/small")
 PATIENCE_S = 60.0
+ROOT = Path(__file__).parents[2]
 SINCE_MS = 60 * 60_000
 TOKEN = "a-token-of-sixteen-and-more"
 
@@ -97,7 +98,8 @@ class Writer:
 
 def conform(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gapless", "conform", *arguments],
+        [sys.executable, "-m", "tests.conformance", *arguments],
+        cwd=ROOT,
         env=clean_environment(state, credentials=False),
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -321,7 +321,7 @@ def test_it_ends_with_its_lifeline(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("simulator.cloudwatch", "the CloudWatch stand-in"), ("fake_forwarder", "the forwarder")],
+    [("simulator.moto_process", "the CloudWatch stand-in"), ("fake_forwarder", "the forwarder")],
 )
 def test_a_dead_child_is_reported(word: str, name: str) -> None:
     one = Simulator()
@@ -366,7 +366,7 @@ def test_ports_in_use_are_reported() -> None:
 
 def test_cloudwatch_alone_is_a_process_that_says_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "held"
-    command = [sys.executable, "-m", "simulator.cloudwatch", "--port", "0", "--group", "/g"]
+    command = [sys.executable, "-m", "simulator.moto_process", "--port", "0", "--group", "/g"]
     with path.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         process = subprocess.Popen(

@@ -21,10 +21,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import psutil
 
-from gapless.controls import ControlApi
-from gapless.errors import EXIT_CANNOT_CONNECT, UsageError
+from common.errors import EXIT_CANNOT_CONNECT, UsageError
 from gapless.rehearsal import setting
 from gapless.rehearsal.outcome import UNSAFE, WRONG, findings
+from gapless.viewing.controls import ControlApi
 from simulator.scenarios import SCENARIOS
 from tests.chaos.gestures import ESC, Size, Stroke, drawn
 from tests.support.parts import WAIT_S, Part, wait_until

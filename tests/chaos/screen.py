@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from gapless.errors import GaplessError, say
-from gapless.opening import SameOpener
-from gapless.viewing import Viewing, Watched, watch
+from common.errors import GaplessError, say
+from gapless.viewing.opening import SameOpener
+from gapless.viewing.watch import Viewing, Watched, watch
 
 
 def main() -> int:

@@ -12,20 +12,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from forwarder import pages
-from forwarder.allowance import Allowance
+from forwarder.cloudwatch import pages
+from forwarder.cloudwatch.paging import PageWalk
+from forwarder.delivery.frames import Slice, Slices
+from forwarder.delivery.lanes import Lanes
+from forwarder.delivery.marks import Proofs
+from forwarder.delivery.opening import Opening
+from forwarder.delivery.repairing import Repairing
 from forwarder.errors import TruncatedResponse
-from forwarder.ingest import LogGroup
-from forwarder.lanes import Lanes
-from forwarder.lifecycle import Executions
-from forwarder.opening import Opening
-from forwarder.paging import PageWalk
-from forwarder.proofs import Proofs
-from forwarder.reconciler import Due, Schedule, TierName
+from forwarder.ingest.executions import Executions
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import Scan, ScanKind
+from forwarder.ingest.visibility import Allowance
+from forwarder.reconcile.schedule import Due, Schedule, TierName
 from forwarder.records import LogEvent, RangeTotal, Row, ScanDone
-from forwarder.repairing import Repairing
-from forwarder.scan import Scan, ScanKind
-from forwarder.slices import Slice, Slices
 from tests.mutants.patching import put
 from wire.digest import digest_sum
 from wire.messages import Origin

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from tests.mutants.patching import put
-from tui.asking import Asking, Request
-from tui.effects import Effect, Stored
-from tui.harmless import harmless
-from tui.holdings import Holdings
-from tui.position import Position
-from tui.rows import Change, Line, Row
-from tui.session import ViewerSession
-from tui.timeline import Timeline
+from tui.client.asking import Asking, Request
+from tui.client.effects import Effect, Stored
+from tui.client.holdings import Holdings
+from tui.client.position import Position
+from tui.client.session import ViewerSession
+from tui.lines.rows import Change, Line, Row
+from tui.lines.timeline import Timeline
+from tui.render.safe_text import harmless
 from wire.messages import Item
 
 Rows = Callable[[list[Row]], Iterable[Row]]

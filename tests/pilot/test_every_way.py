@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines
 from tests.support.screen import Screen, running
-from tui import bindings
-from tui.bindings import Act
+from tui.render import key_bindings
+from tui.render.key_bindings import Act
 
 Way = Callable[[Screen, Act], Awaitable[None]]
 
@@ -40,7 +40,7 @@ async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
     engine.add(busy_lines(60))
     async with running(engine, controls=FakeControls()) as screen:
         await screen.press("k")
-        for key in bindings.KEYS:
+        for key in key_bindings.KEYS:
             for act in key.acts:
                 if act.action not in ELSEWHERE:
                     await way(screen, act)
@@ -53,13 +53,13 @@ async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
 async def test_the_menu_does_what_the_keys_do() -> None:
     expected = [shown async for shown in pictures(by_key)]
     found = [shown async for shown in pictures(by_menu)]
-    assert len(expected) == len(found) > len(bindings.KEYS)
+    assert len(expected) == len(found) > len(key_bindings.KEYS)
     for (title, picture), (_, seen) in zip(expected, found, strict=True):
         assert seen == picture, title
 
 
 async def test_suspending(monkeypatch: pytest.MonkeyPatch) -> None:
-    acts = [act for key in bindings.KEYS for act in key.acts]
+    acts = [act for key in key_bindings.KEYS for act in key.acts]
     suspends = next(act for act in acts if act.action == "suspend_process")
     async with running() as screen:
         asked: list[bool] = []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import Screen, running
-from tui.rows import Change
+from tui.lines.rows import Change
 
 
 def mixed(count: int = 300) -> FakeEngine:

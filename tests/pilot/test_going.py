@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import WIDE, Screen, running
-from tui import bookmarks, kept
+from tui.client import kept
+from tui.screen import bookmarks
 
 
 def numbered(count: int = 300) -> FakeEngine:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui.status import Outage
+from tui.client.status import Outage
 
 
 def minutes(count: int = 60) -> FakeEngine:

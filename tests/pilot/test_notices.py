@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import Screen, running
-from tui.status import GapStatus
+from tui.client.status import GapStatus
 
 GAP = GapStatus(0, "g1", EPOCH_MS, EPOCH_MS + 4_000, "repairing", "", 0)
 

@@ -6,9 +6,9 @@ from textual.widgets import OptionList
 from simulator.faults import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui import bindings
-from tui.controls import ControlsError, Story
-from tui.widgets.fault_panel import SWITCHES
+from tui.render import key_bindings
+from tui.screen.controls import ControlsError, Story
+from tui.screen.widgets.faults import SWITCHES
 
 
 def engine_with(*messages: str) -> FakeEngine:
@@ -20,7 +20,7 @@ def engine_with(*messages: str) -> FakeEngine:
 async def test_the_help_lists_the_keys_and_closes() -> None:
     async with running(size=(120, 100)) as screen:
         await screen.press("question_mark")
-        for key in bindings.available(controls=False):
+        for key in key_bindings.available(controls=False):
             assert key.help in screen.text
         assert "pull the cable" not in screen.text
         await screen.press("escape")
@@ -30,7 +30,7 @@ async def test_the_help_lists_the_keys_and_closes() -> None:
 async def test_every_row_of_the_help_fits_into_a_narrow_screen() -> None:
     async with running(size=(80, 130), controls=FakeControls()) as screen:
         await screen.press("question_mark")
-        for key in bindings.KEYS:
+        for key in key_bindings.KEYS:
             assert f"{key.shown:<17}{key.help} " in screen.line_with(f"{key.shown:<17}{key.help}")
         assert "\u203a" not in screen.text, "nothing is cut"
 
@@ -166,7 +166,7 @@ async def test_copying() -> None:
 async def test_the_palette_has_every_action() -> None:
     async with running(controls=FakeControls()) as screen:
         commands = {one.title for one in screen.app.get_system_commands(screen.app.screen)}
-        wanted = {act.title for key in bindings.KEYS for act in key.acts} - {"Commands"}
+        wanted = {act.title for key in key_bindings.KEYS for act in key.acts} - {"Commands"}
         assert wanted <= commands
         await screen.press("ctrl+p", *"freeze")
         assert screen.app.screen.query_one(OptionList).option_count

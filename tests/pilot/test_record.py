@@ -11,10 +11,10 @@ from typing import Any
 
 from tests.support.told import SINCE, Told, item
 from tests.support.told_server import Talk, eventually, stay, told_server
-from tui.app import ViewerApp
-from tui.engine import Engine
-from tui.record import write_record
-from tui.target import TargetSpec
+from tui.client.engine import Engine
+from tui.client.target import TargetSpec
+from tui.output.record import write_record
+from tui.screen.app import ViewerApp
 from wire.messages import Item
 
 COUNT = 60

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from gapless.screen import ScreenApp
+from gapless.viewing.screen import ScreenApp
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, make_rule
 from tests.support.screen import NARROW, NOW_MS
 

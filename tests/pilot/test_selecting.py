@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, make_rule
 from tests.support.screen import WIDE, Screen, running
-from tui import actions, saving
+from tui.screen import actions
+from tui.screen import save as saving
 
 
 def numbered(count: int = 100) -> FakeEngine:

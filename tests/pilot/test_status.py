@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, NOW_MS, WIDE, running
-from tui.status import HistoryEntry, Outage, Progress, UnprovedRange
+from tui.client.status import HistoryEntry, Outage, Progress, UnprovedRange
 
 
 async def test_the_screen_always_answers() -> None:
@@ -99,7 +99,7 @@ async def test_a_million_lines_are_a_million_to_the_reader() -> None:
 async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("tui.app.NOTE_S_A_CHAR", 60.0)
+    monkeypatch.setattr("tui.screen.app.NOTE_S_A_CHAR", 60.0)
     said = "\x1b[2J[b]the forwarder " + "can't know when an execution ends, so tail goes on " * 3
     async with running(size=size, notifications=True) as screen:
         screen.app._say(f"{said}after it")

@@ -9,15 +9,15 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import WIDE, Screen, running
-from tui.rows import Line, Row, Rule
+from tui.lines.rows import Line, Row, Rule
 
 CAPACITY = 120
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.store.CHUNK_ROWS", 20)
-    monkeypatch.setattr("tui.timeline.NEAR_BLOCKS", 1)
+    monkeypatch.setattr("tui.lines.blocks.CHUNK_ROWS", 20)
+    monkeypatch.setattr("tui.lines.timeline.NEAR_BLOCKS", 1)
 
 
 def lines_of(engine: FakeEngine) -> list[Line]:

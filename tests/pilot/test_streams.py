@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui.format import stream_role
+from tui.render.line_format import stream_role
 
 
 def three(each: int = 10) -> FakeEngine:

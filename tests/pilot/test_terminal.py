@@ -7,7 +7,7 @@ import pytest
 from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines, make_line, make_rule
 from tests.support.screen import NOW_MS, WIDE, running
-from tui.themes import LIGHT
+from tui.render.themes import LIGHT
 
 NASTY = (
     "\x1b[2J\x1b[H\x1b]0;title\x07\x1bPq\x1b\\\x1b[6n",
@@ -106,7 +106,7 @@ async def test_a_terminal_with_ascii_alone(
     engine.extra["volume"] = (1, 2, 3)
     engine.set(complete_through_ms=NOW_MS)
     catalogue, controls = FakeCatalogue(), FakeControls()
-    monkeypatch.setattr("tui.app.NOTE_S_A_CHAR", 60.0)
+    monkeypatch.setattr("tui.screen.app.NOTE_S_A_CHAR", 60.0)
     async with running(
         engine, controls=controls, catalogue=catalogue, notifications=True
     ) as screen:

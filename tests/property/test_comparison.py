@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.ingest import LogGroup
-from forwarder.journal.memory import MemoryJournal
+from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LogEvent
+from tests.support.memory_journal import MemoryJournal
 
 NOW_MS = 100
 STREAMS = ("a", "b")

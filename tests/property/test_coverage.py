@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.coverage import Coverage, Range, windows
+from common.ranges import Coverage, Range, windows
 from wire.query import History
 
 RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from simulator.frames import FrameCutter, Piece, ServerStream, header_bytes, payload_bytes
+from simulator.network.frames import FrameCutter, Piece, ServerStream, header_bytes, payload_bytes
 
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 65_536, 70_000]))
 

@@ -13,9 +13,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from forwarder.ingest import LogGroup, Scan, ScanKind
-from forwarder.journal.memory import MemoryJournal
+from forwarder.ingest.log_group import LogGroup, Scan, ScanKind
 from forwarder.records import LogEvent, Reset, ScanDone
+from tests.support.memory_journal import MemoryJournal
 from wire.order import Interval
 from wire.query import Filter
 

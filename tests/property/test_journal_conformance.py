@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from forwarder.journal import database, recent, rows, sqlite, sums
-from forwarder.journal.memory import MemoryJournal
+from forwarder.journal import database, recent, sqlite, sums, tables
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, LogEvent
 from tests.support.log_events import GROUP, epochs
+from tests.support.memory_journal import MemoryJournal
 from wire.messages import ExecutionStatus, GapState, Origin
 from wire.order import Interval, key_of
 from wire.query import Filter
@@ -50,7 +50,7 @@ def _everything_small() -> Iterator[None]:
         patch.setattr(database, "_SYNCHRONOUS", "OFF")
         patch.setattr(recent, "GENERATION_MAX", 4)
         patch.setattr(recent, "_OUTLIERS", 1)
-        patch.setattr(rows, "_IDS_A_QUERY", 3)
+        patch.setattr(tables, "_IDS_A_QUERY", 3)
         patch.setattr(sums, "BLOCK_BITS", 3)
         patch.setattr(sums, "_SHORT_MS", 20)
         patch.setattr(sums, "_TAIL_MAX", 4)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.told import line
-from tui.ordering import Moment, Strict
-from tui.rows import line_key
+from tui.lines.rows import line_key
+from tui.output.ordering import Moment, Strict
 
 steps = st.lists(
     st.tuples(

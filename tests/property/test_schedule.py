@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.coverage import Coverage
-from forwarder.reconciler import (
+from common.ranges import Coverage
+from forwarder.reconcile.schedule import (
     DEEP_EVERY_MS,
     DEEP_SHARE,
     JUMP_MS,

@@ -5,7 +5,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.tally import Tally, Total
+from tui.client.tally import Tally, Total
 from wire.digest import MODULUS
 
 keys = st.integers(0, 40)
@@ -23,7 +23,7 @@ steps = st.lists(
 def test_a_tally_is_a_sorted_dictionary(
     script: list[tuple[str, list[int], int]], base: int, low: int, high: int, seq: int
 ) -> None:
-    with patch("tui.tally.CHUNK_EVENTS", 3):
+    with patch("tui.client.tally.CHUNK_EVENTS", 3):
         tally, model = Tally(base), dict[int, tuple[int, int]]()
         for what, some, first in script:
             if what == "add":

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.told import line
-from tui.rows import Change, Line, Rule
-from tui.timeline import Timeline
+from tui.lines.rows import Change, Line, Rule
+from tui.lines.timeline import Timeline
 
 batches = st.lists(st.lists(st.integers(0, 60), max_size=30), max_size=12)
 
@@ -27,10 +27,10 @@ def small_blocks() -> Iterator[None]:
             "LOOSE_BLOCKS_MAX": 1,
             "WARM_MAX": 1,
         }.items():
-            stack.enter_context(patch(f"tui.store.{name}", value))
-        stack.enter_context(patch("tui.sealed.THAWED_MAX", 1))
-        stack.enter_context(patch("tui.sealed.DECODED_MAX", 5))
-        stack.enter_context(patch("tui.gone.PIECE_LINES", 9))
+            stack.enter_context(patch(f"tui.lines.blocks.{name}", value))
+        stack.enter_context(patch("tui.lines.packed.THAWED_MAX", 1))
+        stack.enter_context(patch("tui.lines.packed.DECODED_MAX", 5))
+        stack.enter_context(patch("tui.lines.gone.PIECE_LINES", 9))
         yield
 
 

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from forwarder import totals
-from forwarder.journal.memory import MemoryJournal
+from forwarder.journal import totals
+from forwarder.journal.totals import Totals
 from forwarder.records import LogEvent
-from forwarder.totals import Totals
+from tests.support.memory_journal import MemoryJournal
 from wire.query import Filter
 
 TIMES = st.integers(0, 300)

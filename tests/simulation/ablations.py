@@ -14,26 +14,26 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from forwarder import lanes
-from forwarder.ends import Ends
-from forwarder.http import Api
-from forwarder.ingest import LogGroup
-from forwarder.journal.memory import MemoryJournal
-from forwarder.lanes import Lanes
-from forwarder.lifecycle import Executions
-from forwarder.marks import Marks
-from forwarder.opening import Opening
-from forwarder.past import Past, last_position
-from forwarder.proofs import Proofs
+from forwarder.delivery import lanes
+from forwarder.delivery.backfill import Past, last_position
+from forwarder.delivery.lanes import Lanes
+from forwarder.delivery.mark_queue import Marks
+from forwarder.delivery.marks import Proofs
+from forwarder.delivery.opening import Opening
+from forwarder.delivery.session import Session
+from forwarder.ingest.ends import Ends
+from forwarder.ingest.executions import Executions
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import Scan
 from forwarder.records import RangeTotal
-from forwarder.scan import Scan
-from forwarder.session import Session
+from forwarder.server.api import Api
 from tests.simulation.fault import Kind
-from tui import state
-from tui.asking import Asking, Request
-from tui.effects import Effect, Send
-from tui.holdings import Holdings
-from tui.session import ViewerSession
+from tests.support.memory_journal import MemoryJournal
+from tui.client import state
+from tui.client.asking import Asking, Request
+from tui.client.effects import Effect, Send
+from tui.client.holdings import Holdings
+from tui.client.session import ViewerSession
 from wire.digest import digest_hex
 from wire.messages import Credit, Heartbeat, RangeDigest, Welcome
 from wire.order import Interval, first_key, timestamp_of

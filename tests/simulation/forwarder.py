@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from forwarder.hub import Hub
-from forwarder.hub import Viewer as Served
-from forwarder.ingest import LogGroup
-from forwarder.journal.memory import MemoryJournal
-from forwarder.lifecycle import Lifecycle
-from forwarder.reconciler import Schedule, TierName
-from forwarder.scan import Scan, ScanKind
-from forwarder.wants import Want, Wants
+from forwarder.delivery.hub import Hub
+from forwarder.delivery.hub import Viewer as Served
+from forwarder.ingest.executions import Lifecycle
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import Scan, ScanKind
+from forwarder.reconcile.demand import Want, Wants
+from forwarder.reconcile.schedule import Schedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
+from tests.support.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream
 from wire.query import History, TailQuery
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forwarder.expiry import concerns
-from forwarder.ingest import ALLOWANCE_MS
+from common.merging import Ranges
+from forwarder.ingest.log_group import ALLOWANCE_MS
+from forwarder.ingest.retention import concerns
 from tests.simulation.fault import FaultError, Kind
-from tui.ranges import Ranges
-from tui.rows import Line
-from tui.status import EndStatus, MarkStatus
+from tui.client.status import EndStatus, MarkStatus
+from tui.lines.rows import Line
 from wire.messages import ServerMessage, Welcome
 from wire.query import Filter
 

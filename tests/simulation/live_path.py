@@ -13,10 +13,11 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from forwarder.ingest import agreement, punctuality
+from forwarder.live import inlet
+from forwarder.live.contract import Delivery, Source
+from forwarder.live.inlet import GroupInlet
 from forwarder.records import LogEvent
-from forwarder.sources import agreement, inlet, punctuality
-from forwarder.sources.contract import Delivery, Source
-from forwarder.sources.inlet import GroupInlet
 from tests.simulation.cloudwatch import Stored
 from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord

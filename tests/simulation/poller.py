@@ -5,11 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from forwarder.http import Answer as Reply
-from forwarder.http import Api
-from forwarder.pagination import NeedsBodies
+from forwarder.server.api import Answer as Reply
+from forwarder.server.api import Api
+from forwarder.server.log_pages import NeedsBodies
 from tests.simulation.fault import FaultError, Kind
-from tui.pollplan import Answer, PollError, PollPlan
+from tui.client.polling import Answer, PollError, PollPlan
 
 if TYPE_CHECKING:
     from tests.simulation.forwarder import Forwarder

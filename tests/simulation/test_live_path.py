@@ -12,8 +12,8 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from forwarder.scan import Scan
-from forwarder.sources.agreement import Agreement, Unseen
+from forwarder.ingest.agreement import Agreement, Unseen
+from forwarder.ingest.scan import Scan
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.live_path import run
 from wire.limits import TIMESTAMP_MAX

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from forwarder.coverage import Range
-from forwarder.evidence import Evidence
-from forwarder.expiry import Expiry
+from common.ranges import Range
+from forwarder.ingest.evidence import Evidence
+from forwarder.ingest.retention import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.fault import FaultError
 from tests.simulation.plan import Plan, small_world

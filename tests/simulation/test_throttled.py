@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from forwarder import pressure, reconciler
-from forwarder.pressure import LEVEL_MAX
+from forwarder.reconcile import pressure, schedule
+from forwarder.reconcile.pressure import LEVEL_MAX
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World
 
@@ -30,10 +30,10 @@ def longest_wait(seed: int) -> tuple[int, int]:
     waits: dict[str, int] = {}
     with (
         small_world(plan),
-        patch.object(reconciler, "RECENT_EVERY_MS", EVERY_MS),
-        patch.object(reconciler, "RECENT_SPAN_MS", SPAN_MS),
-        patch.object(reconciler, "NEAR_EVERY_MS", 30 * EVERY_MS),
-        patch.object(reconciler, "NEAR_SPAN_MS", 2 * SPAN_MS),
+        patch.object(schedule, "RECENT_EVERY_MS", EVERY_MS),
+        patch.object(schedule, "RECENT_SPAN_MS", SPAN_MS),
+        patch.object(schedule, "NEAR_EVERY_MS", 30 * EVERY_MS),
+        patch.object(schedule, "NEAR_SPAN_MS", 2 * SPAN_MS),
     ):
         world = World(plan)
         world.throttled_until = world.now + 10**9

@@ -8,9 +8,8 @@ from random import Random
 
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
-from tui import state
-from tui.cursor import Cursor, SavedCursor, Subject
-from tui.effects import (
+from tui.client import state
+from tui.client.effects import (
     Close,
     Effect,
     Ended,
@@ -23,9 +22,10 @@ from tui.effects import (
     Unproved,
     Welcomed,
 )
-from tui.rows import Line
-from tui.session import ViewerSession
-from tui.status import EndStatus, MarkStatus
+from tui.client.saved import Cursor, SavedCursor, Subject
+from tui.client.session import ViewerSession
+from tui.client.status import EndStatus, MarkStatus
+from tui.lines.rows import Line
 from wire.messages import Events, Item, Repair, ServerMessage, Welcome
 from wire.query import Filter, History
 

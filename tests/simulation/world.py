@@ -10,7 +10,6 @@ from collections import Counter
 from itertools import count
 from random import Random
 
-from forwarder.journal.memory import MemoryJournal
 from tests.simulation.cloudwatch import CloudWatch
 from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
@@ -20,6 +19,7 @@ from tests.simulation.plan import FILTERS, START, STREAMS, Plan, small_world
 from tests.simulation.poller import Poller
 from tests.simulation.troubles import Saboteur
 from tests.simulation.viewer import Saved, Viewer
+from tests.support.memory_journal import MemoryJournal
 from wire.messages import ServerMessage, Welcome
 
 CHAOS_STEPS = 110

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from simulator.changes import Changes
-from simulator.conductor import Conductor
 from simulator.control import Parts
 from simulator.faults.board import Board, FaultRequest
-from simulator.forwarder import Forwarder
-from simulator.ledger import Ledger
+from simulator.oracle.ledger import Ledger
+from simulator.programs import Forwarder
 from simulator.scenarios.base import Inject, Scenario, Step
+from simulator.scenarios.conductor import Conductor
 from simulator.viewers import Viewers
 from simulator.visibility import Visibility
-from simulator.workload import Workload
-from simulator.writer import Writer
+from simulator.workload.workload import Workload
+from simulator.workload.writer import Writer
 from tests.support.levers import Remembered
 
 NOW_MS = 1_800_000_000_000

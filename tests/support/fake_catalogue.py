@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Sequence
 
 from tests.support.fake_engine import EPOCH_MS
-from tui.choices import CatalogueError, Choice
+from tui.screen.choices import CatalogueError, Choice
 
 HERE = "/gapless/demo"
 GROUPS = ("/aws/lambda/resize", "/aws/lambda/thumbnail", "/ecs/render", "/ecs/web")
 
 
 class FakeCatalogue:
-    """Keeps to ``tui.choices.Catalogue``."""
+    """Keeps to ``tui.screen.choices.Catalogue``."""
 
     def __init__(self, *, broken: bool = False, slow: bool = False) -> None:
         self.broken = broken

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
-from forwarder.cloudwatch import CloudWatch, Observer
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.reader import CloudWatch, Observer
 from forwarder.errors import CloudWatchError, Throttled
 from forwarder.records import LogEvent
-from forwarder.turns import Priority
 
 _T = TypeVar("_T")
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tui.controls import Story
-from tui.rows import Change, Line, Row, Rule, line_key, rule_key
-from tui.status import Status, TargetStatus
-from tui.timeline import Timeline
+from tui.client.status import Status, TargetStatus
+from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
+from tui.lines.timeline import Timeline
+from tui.screen.controls import Story
 from wire.messages import Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -95,7 +95,7 @@ def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # n
 
 
 class FakeEngine:
-    """Keeps to ``tui.ports.ViewerEngine``."""
+    """Keeps to ``tui.screen.ports.ViewerEngine``."""
 
     def __init__(self, capacity: int = 1_000_000) -> None:
         self.timeline = Timeline(capacity)
@@ -148,7 +148,7 @@ class FakeEngine:
 
 
 class FakeControls:
-    """Switches that keep to ``tui.controls.Controls``."""
+    """Switches that keep to ``tui.screen.controls.Controls``."""
 
     def __init__(self) -> None:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)

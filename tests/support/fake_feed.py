@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from forwarder.ingest import LogGroup
+from forwarder.ingest.log_group import LogGroup
 from wire.messages import Upstream
 from wire.query import History
 

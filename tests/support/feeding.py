@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import Config
-from forwarder.feed import Feed
-from forwarder.ingest import LogGroup
-from forwarder.journal.memory import MemoryJournal
-from forwarder.reconciler import Schedule
+from forwarder.ingest.log_group import LogGroup
+from forwarder.reconcile.feed import Feed
+from forwarder.reconcile.schedule import Schedule
 from forwarder.records import GapRecord, Notice, ScanDone
-from forwarder.turns import Priority
 from tests.support.fake_cloudwatch import Clock, FakeCloudWatch
+from tests.support.memory_journal import MemoryJournal
 
 GROUP = "/fake/group"
 

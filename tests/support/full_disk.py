@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forwarder.errors import JournalFull
-from forwarder.journal.memory import MemoryJournal
 from forwarder.records import GapRecord, LogEvent
+from tests.support.memory_journal import MemoryJournal
 from wire.messages import ExecutionStatus, Origin
 
 

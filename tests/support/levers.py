@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from simulator.batches import NewEvent
+from simulator.acceptance import NewEvent
 from simulator.errors import NobodyError, SimulatorError
 from simulator.faults.base import Levers
-from simulator.toxics import Strain
+from simulator.network.toxics import Strain
 
 
 class Remembered:

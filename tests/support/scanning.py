@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forwarder.ingest import LogGroup
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import ScanKind
 from forwarder.records import LogEvent, ScanDone
-from forwarder.scan import ScanKind
 from tests.support.log_events import NOW_MS
 
 

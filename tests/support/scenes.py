@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_rule
-from tui.rows import Row
-from tui.status import GapStatus, HistoryEntry, MarkStatus, Outage, Progress, UnprovedRange
+from tui.client.status import GapStatus, HistoryEntry, MarkStatus, Outage, Progress, UnprovedRange
+from tui.lines.rows import Row
 
 LINES: Final = 420
 NOW_MS: Final = EPOCH_MS + LINES * 100 + 900

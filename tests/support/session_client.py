@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forwarder.ingest import LogGroup
-from forwarder.journal.memory import MemoryJournal
+from forwarder.delivery.session import Session
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import ScanKind
 from forwarder.records import LogEvent
-from forwarder.scan import ScanKind
-from forwarder.session import Session
+from tests.support.memory_journal import MemoryJournal
 from wire.codec import decode_server
 from wire.digest import digest_hex, digest_sum, event_digest
 from wire.messages import (

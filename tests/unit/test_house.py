@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tui import bindings
+from tui.render import key_bindings
 
 ROOT = Path(__file__).parents[2]
 
 FORBIDDEN = {
     "wire": ("forwarder", "tui", "simulator", "gapless", "textual", "boto3", "moto", "websockets"),
     "forwarder.main": ("tui", "simulator", "gapless", "textual", "moto"),
-    "tui.app": ("forwarder", "simulator", "gapless", "boto3", "moto"),
-    "tui.plain": ("forwarder", "simulator", "gapless", "textual", "boto3", "moto"),
+    "tui.screen.app": ("forwarder", "simulator", "gapless", "boto3", "moto"),
+    "tui.output.plain": ("forwarder", "simulator", "gapless", "textual", "boto3", "moto"),
     "simulator.main": ("forwarder", "tui", "gapless", "textual"),
-    "gapless.conformance.chapters": ("forwarder", "tui", "simulator", "textual", "boto3", "moto"),
+    "tests.conformance.chapters": ("forwarder", "tui", "simulator", "textual", "boto3", "moto"),
 }
 
 
@@ -53,4 +53,4 @@ def test_pins_are_exact_with_hashes_and_without_addresses() -> None:
 
 
 def test_the_readme_has_the_keys_as_they_are() -> None:
-    assert bindings.markdown() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert key_bindings.markdown() in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from forwarder import main
-from forwarder.clock import wall_clock_ms
-from forwarder.cloudwatch import CloudWatch
+from forwarder.cloudwatch.clock import wall_clock_ms
+from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, Config
 from forwarder.errors import (
     ConfigError,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import EndedBySignalError, GaplessError
 from gapless import cli
-from gapless.errors import EndedBySignalError, GaplessError
 
 HEAVY = {"textual", "boto3", "botocore", "moto", "websockets", "flask", "forwarder", "simulator"}
 

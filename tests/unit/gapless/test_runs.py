@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gapless.lifeline import hold
+from common.locks import hold
 from gapless.runs import Run, newest_ready, remove_left, run_folder
 
 

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gapless.errors import UsageError
+from common.errors import UsageError
 from gapless.options import DURATION, PATTERN
 from gapless.settings import add_variables, defaults_of, setting_of, settings_file
 

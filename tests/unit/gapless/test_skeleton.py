@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
+from common.errors import say
 from gapless import skeleton
-from gapless.errors import say
 
 
 class Tty:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.journal import memory, sqlite
+from forwarder.journal import sqlite
 from forwarder.journal.contract import ROW_BYTES, Journal
-from forwarder.journal.memory import MemoryJournal
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, Known, LogEvent, RangeTotal, Row
+from tests.support import memory_journal
 from tests.support.log_events import GROUP, NOW_MS, event, events
+from tests.support.memory_journal import MemoryJournal
 from wire.digest import digest_sum, event_digest
 from wire.messages import Lost
 from wire.order import Interval, key_of
@@ -224,7 +225,7 @@ def test_retention_takes_the_oldest_while_the_journal_is_too_large(journal: Jour
 
 
 def test_a_call_of_retire_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "RETIRE_ROWS_MAX", 3)
+    monkeypatch.setattr(memory_journal, "RETIRE_ROWS_MAX", 3)
     monkeypatch.setattr(sqlite, "RETIRE_ROWS_MAX", 3)
     journal.append(events(range(1, 6)), "live")
     assert [journal.retire(before=1 << 52) for _ in range(3)] == [3, 2, 0]

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import pytest
 
+from common.errors import EXIT_FAILURE, GaplessError
+from common.processes import PartFailedError
 from gapless import cli
 from gapless.commands import demo
-from gapless.controls import ControlApi
-from gapless.errors import EXIT_FAILURE, GaplessError
-from gapless.opening import Opener, SameOpener
-from gapless.processes import PartFailedError
-from gapless.viewing import Viewing
+from gapless.viewing.controls import ControlApi
+from gapless.viewing.opening import Opener, SameOpener
+from gapless.viewing.watch import Viewing
 from gapless.web import server
 
 READY = {

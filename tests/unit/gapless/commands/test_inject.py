@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 import pytest
 
+from common.errors import UsageError
 from gapless import cli
 from gapless.commands.inject import command, complete_attribute, complete_fault, fault_request
-from gapless.errors import UsageError
 
 TYPES = [
     {"type": "disconnect", "attributes": [{"name": "down_ms"}, {"name": "every_ms"}]},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from textual.drivers import web_driver
 
-from gapless.screen import ScreenApp
+from gapless.viewing.screen import ScreenApp
 from gapless.web.driver import PRELUDE, BrowserDriver
 from tests.support.fake_engine import FakeEngine
 

@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 from aiohttp.client import ClientSession
 from aiohttp.test_utils import TestServer
 
-from gapless.errors import GaplessError
+from common.errors import GaplessError
 from gapless.web import server as module
 from gapless.web import tab as tab_module
 from gapless.web.server import PageServer, serve

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.batches import NewEvent, PutBatch, accepted_part
+from simulator.acceptance import NewEvent, PutBatch, accepted_part
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.cloudwatch.putting import Accepted, accept
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulator.cloudwatch.__main__ import main
 from simulator.cloudwatch.server import listen
 from simulator.errors import SimulatorError
+from simulator.moto_process import main
 
 
 def test_a_port_in_use_is_said_in_one_line() -> None:

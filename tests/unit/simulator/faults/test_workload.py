@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from simulator.batches import BATCH_BYTES_MAX, NewEvent, batches, event_bytes
+from simulator.acceptance import BATCH_BYTES_MAX, NewEvent, batches, event_bytes
 from simulator.errors import SimulatorError
 from simulator.faults import FAULTS, WORKLOAD
 from simulator.faults.base import DAY_MS, Cycle, Fault
-from simulator.lines import LIFECYCLE_PATTERN
+from simulator.workload.lines import LIFECYCLE_PATTERN
 from tests.support.levers import Remembered
 
 NOW_MS = 1_800_000_000_000

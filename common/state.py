@@ -1,0 +1,52 @@
+"""Where journals, locks, lifelines and reports of faults are kept: the state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from common.errors import GaplessError
+
+STATE_DIR_VARIABLE: Final = "GAPLESS_STATE_DIR"
+_FAULTS_KEPT: Final = 20
+"""Reports of unexpected faults that are kept; the oldest go first."""
+
+
+def state_dir(*parts: str) -> Path:
+    """A directory of ours in the state directory, made (for its owner only) where missing.
+
+    Raises:
+        GaplessError: it can't be made.
+
+    """
+    chosen = os.environ.get(STATE_DIR_VARIABLE)
+    root = Path(chosen) if chosen else platformdirs.user_state_path("gapless", appauthor=False)
+    path = root.joinpath(*parts)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        msg = (
+            f"cannot make the state directory {path} ({error.strerror}): "
+            f"name one that can be written in {STATE_DIR_VARIABLE}"
+        )
+        raise GaplessError(msg) from error
+    return path
+
+
+def report_fault(error: BaseException) -> Path | None:
+    """Write an unexpected fault's traceback to a file; None where none can be written."""
+    with contextlib.suppress(GaplessError, OSError):
+        folder = state_dir("faults")
+        path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+        text = "".join(traceback.format_exception(error))
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        for old in sorted(folder.glob("*.txt"))[:-_FAULTS_KEPT]:
+            old.unlink(missing_ok=True)
+        return path
+    return None

@@ -1,0 +1,136 @@
+"""Who may call CloudWatch next: in order of priority, at the budget's pace, so many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from enum import IntEnum
+from functools import partial
+from typing import Final, TypeVar
+
+from forwarder.cloudwatch.budget import CallBudget
+
+_T = TypeVar("_T")
+
+SLOTS_MAX: Final = 16
+"""Calls under way at once, each of which holds a thread and a connection."""
+
+POLL_SLOTS: Final = 4
+"""Of these, kept free for polls: scans that hang must not hold up the newest events."""
+
+POLLS_IN_A_ROW_MAX: Final = 3
+"""While scans wait as well: they must get on too, or there would be no marks."""
+
+
+class Priority(IntEnum):
+    """What a call is for; the lower goes first."""
+
+    POLL = 0
+    SCAN = 1
+    PAST = 2
+
+
+def choose(waiting: AbstractSet[Priority], under_way: int, polls_in_a_row: int) -> Priority | None:
+    """Which of those that wait goes next; None if nobody may while so many are under way."""
+    if not waiting or under_way >= SLOTS_MAX:
+        return None
+    scans = waiting - {Priority.POLL} if under_way < SLOTS_MAX - POLL_SLOTS else set()
+    polls = waiting & {Priority.POLL}
+    if polls and not (scans and polls_in_a_row >= POLLS_IN_A_ROW_MAX):
+        return Priority.POLL
+    return min(scans, default=None)
+
+
+class Turns:
+    """One for all that a process asks of CloudWatch; belongs to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing under way, a full budget."""
+        self.budget = CallBudget(loop.time() * 1000)
+        """The pace; what happens to each call must be told to it."""
+        self._loop = loop
+        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {
+            priority: deque() for priority in Priority
+        }
+        self._under_way = 0
+        self._polls_in_a_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def call(self, function: Callable[[], _T], priority: Priority) -> _T:
+        """Run a blocking function in a thread when its turn comes.
+
+        A daemon thread for each call, at a few calls a second, instead of an executor: an
+        executor's threads are joined when the process ends, so one call that hangs would hold up
+        SIGTERM for as long as its timeout. A call that nobody awaits any more keeps its slot
+        until it really ends.
+        """
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._waiting[priority].append(turn)
+        self._let_through()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._ended()
+            raise
+        answer: asyncio.Future[_T] = self._loop.create_future()
+        thread = threading.Thread(
+            target=self._run, args=(function, answer), name="cloudwatch", daemon=True
+        )
+        thread.start()
+        return await answer
+
+    def throttled(self) -> None:
+        """A call was throttled."""
+        self.budget.throttled(self._loop.time() * 1000)
+
+    def _run(self, function: Callable[[], _T], answer: asyncio.Future[_T]) -> None:
+        settle: Callable[[], None]
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            settle = partial(answer.set_exception, error)
+        else:
+            settle = partial(answer.set_result, result)
+
+        def deliver() -> None:
+            self._ended()
+            if not answer.done():
+                settle()
+
+        # The loop may be closed by now: then nobody waits for the answer either.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(deliver)
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        self._let_through()
+
+    def _let_through(self) -> None:
+        while (priority := self._next()) is not None:
+            now_ms = self._loop.time() * 1000
+            wait_ms = self.budget.wait_ms(now_ms)
+            if wait_ms > 0:
+                if self._timer is None:
+                    self._timer = self._loop.call_later(wait_ms / 1000, self._wake)
+                return
+            is_poll = priority is Priority.POLL
+            self._polls_in_a_row = self._polls_in_a_row + 1 if is_poll else 0
+            self.budget.take(now_ms)
+            self._under_way += 1
+            self._waiting[priority].popleft().set_result(None)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._let_through()
+
+    def _next(self) -> Priority | None:
+        for line in self._waiting.values():
+            while line and line[0].done():  # given up while it waited
+                line.popleft()
+        waiting = {priority for priority, line in self._waiting.items() if line}
+        return choose(waiting, self._under_way, self._polls_in_a_row)

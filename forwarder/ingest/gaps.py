@@ -1,0 +1,196 @@
+"""Declared gaps: what the live path missed or may have missed, until scans have repaired it.
+
+``suspected`` until somebody fetches it, ``repairing`` while a scan does, ``repaired`` once scans
+that began later have proved all of it; ``unrecoverable`` stays. Pure but for the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Final
+
+from msgspec.structs import replace
+
+from common.ranges import Coverage
+from forwarder.errors import JournalFull
+from forwarder.ingest.scan import Scan
+from forwarder.journal.contract import Journal
+from forwarder.records import GapRecord, ScanDone
+from wire.messages import GapState
+
+MISSED: Final = "the live path missed events that a scan has found"
+"""The reason of a gap that was repaired as it was noticed."""
+
+WITHHELD: Final = "CloudWatch Logs does not return events any more that it had returned"
+"""How the reason begins of a gap that no scan fetches: those that look there are what found it."""
+
+
+class Gaps:
+    """The gaps of one log group, kept in its journal; every change is told."""
+
+    def __init__(self, journal: Journal, tell: Callable[[GapRecord], None]) -> None:
+        """Keep gaps in ``journal`` and give each new state of one to ``tell``."""
+        self._journal = journal
+        self._tell = tell
+        self._count = 0
+        self._declared_at: dict[str, int] = {}
+        self._open = {gap.id: gap for gap in journal.gaps() if gap.state != "unrecoverable"}
+        self._proved: dict[str, Coverage] = {}
+        self._fetching: dict[int, set[str]] = {}
+        self._left: set[str] = set()
+        self._missed: tuple[int, int, int] | None = None
+
+    def declare(
+        self, from_: int, through: int, state: GapState, reason: str, scans_begun: int
+    ) -> GapRecord:
+        """Declare a gap; only a scan that begins from now on can repair it."""
+        gap = self._put(self._new(from_, through, state, reason, 0))
+        if gap.id in self._open:
+            self._declared_at[gap.id] = scans_begun
+        return gap
+
+    def change(self, gap_id: str, state: GapState) -> GapRecord | None:
+        """Give a gap that is not repaired another state; None where there is none."""
+        for gap in self._journal.gaps():
+            if gap.id == gap_id:
+                return self._put(replace(gap, state=state))
+        return None
+
+    def widen(
+        self, gap_id: str, from_: int, through: int, scans_begun: int, *, reason: str | None = None
+    ) -> GapRecord | None:
+        """An open gap reaches further; None where it is not open any more.
+
+        Only scans that begin from now on can repair what it has grown by.
+        """
+        gap = self._open.get(gap_id)
+        if gap is None:
+            return None
+        wider = replace(
+            gap,
+            from_=min(gap.from_, from_),
+            through=max(gap.through, through),
+            reason=gap.reason if reason is None else reason,
+        )
+        if wider == gap:
+            return gap
+        self._put(wider)
+        self._declared_at[gap_id] = scans_begun
+        return wider
+
+    def lose(self, from_: int, through: int, reason: str) -> GapRecord:
+        """Declare what can't be had; what adjoins it and has the same reason is one gap with it."""
+        for gap in self._journal.gaps():
+            is_same = gap.state == "unrecoverable" and gap.reason == reason
+            if is_same and gap.from_ <= through + 1 and from_ <= gap.through + 1:
+                wider = replace(gap, from_=min(gap.from_, from_), through=max(gap.through, through))
+                return gap if wider == gap else self._put(wider)
+        return self._put(self._new(from_, through, "unrecoverable", reason, 0))
+
+    def not_lost(self, reasons: Collection[str], from_: int) -> None:
+        """What was lost by the clock can't be younger than ``from_``: it was not lost."""
+        for gap in self._journal.gaps():
+            if gap.state == "unrecoverable" and gap.reason in reasons and gap.through >= from_:
+                if gap.from_ < from_:
+                    self._put(replace(gap, through=from_ - 1))
+                else:
+                    self._put(replace(gap, state="repaired"))
+
+    def withheld(self, from_: int, through: int) -> GapRecord | None:
+        """The open gap of events that are not returned any more, near that range."""
+        for gap in self._open.values():
+            if gap.reason.startswith(WITHHELD) and gap.from_ <= through and from_ <= gap.through:
+                return gap
+        return None
+
+    def fetching(self, scan: Scan) -> None:
+        """A scan has its first page: gaps that it reaches are being repaired."""
+        if not self._open or scan.number in self._fetching:
+            return
+        reached = [
+            gap
+            for gap in self._open.values()
+            if not gap.reason.startswith(WITHHELD)
+            and gap.from_ <= scan.covered
+            and scan.from_ <= gap.through
+            and scan.number > self._declared_at.get(gap.id, 0)
+        ]
+        self._fetching[scan.number] = {gap.id for gap in reached}
+        for gap in reached:
+            if gap.state == "suspected":
+                self._put(replace(gap, state="repairing"))
+
+    def brought(self, timestamps: Sequence[int]) -> None:
+        """Events have come in late by the way that is open again: those in a gap are counted."""
+        for gap in list(self._open.values()):
+            count = sum(gap.from_ <= moment <= gap.through for moment in timestamps)
+            if count:
+                self._put(replace(gap, recovered=gap.recovered + count))
+
+    def found(self, scan: Scan) -> None:
+        """A scan has ended: declare what it has found that the live path had missed.
+
+        Where the journal has no room for that, it is declared after a later scan.
+        """
+        if scan.missed is not None:
+            (from_, through), count = scan.missed, scan.missed_count
+            if self._missed is not None:
+                from_, through = min(from_, self._missed[0]), max(through, self._missed[1])
+                count += self._missed[2]
+            self._missed = from_, through, count
+        if self._missed is not None:
+            with suppress(JournalFull):
+                self._declare_missed(*self._missed)
+                self._missed = None
+
+    def _declare_missed(self, from_: int, through: int, count: int) -> None:
+        for gap in self._open.values():
+            if gap.from_ <= from_ and through <= gap.through:
+                self._put(replace(gap, recovered=gap.recovered + count))
+                return
+        self._put(self._new(from_, through, "repaired", MISSED, count))
+
+    def marked(self, scan: Scan, done: ScanDone) -> None:
+        """What ranges that are proved by scans that began later add up to is repaired."""
+        for gap in list(self._open.values()):
+            if scan.number <= self._declared_at.get(gap.id, 0):
+                continue
+            proved = self._proved.setdefault(gap.id, Coverage())
+            proved.add(max(done.from_, gap.from_), min(done.through, gap.through))
+            if proved.covers(gap.from_, gap.through):
+                self._put(replace(gap, state="repaired"))
+
+    def ended(self, scan: Scan) -> None:
+        """A scan is over: what it did not repair is suspected as before, unless others fetch it.
+
+        Where the journal has no room for that, it is written when a later scan is over.
+        """
+        self._left |= self._fetching.pop(scan.number, set())
+        for gap_id in sorted(self._left.difference(*self._fetching.values())):
+            gap = self._open.get(gap_id)
+            if gap is not None and gap.state == "repairing":
+                try:
+                    self._put(replace(gap, state="suspected"))
+                except JournalFull:
+                    continue
+            self._left.discard(gap_id)
+
+    def _new(
+        self, from_: int, through: int, state: GapState, reason: str, recovered: int
+    ) -> GapRecord:
+        self._count += 1
+        # The epoch is new at every start, hence so is the id.
+        gap_id = f"{self._journal.epoch}.{self._count}"
+        return GapRecord(gap_id, from_, through, state, reason, recovered)
+
+    def _put(self, gap: GapRecord) -> GapRecord:
+        self._journal.put_gap(gap)
+        if gap.state in ("suspected", "repairing"):
+            self._open[gap.id] = gap
+        else:
+            self._open.pop(gap.id, None)
+            self._declared_at.pop(gap.id, None)
+            self._proved.pop(gap.id, None)
+        self._tell(gap)
+        return gap

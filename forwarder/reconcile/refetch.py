@@ -1,0 +1,102 @@
+"""Fetches bodies again that retention took; what CloudWatch does not have either is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from forwarder.cloudwatch.catalogue import find_stream
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.reader import CloudWatch
+from forwarder.errors import CloudWatchError, EventError, JournalFull
+from forwarder.ingest.log_group import LogGroup
+from forwarder.reconcile.scanner import Scanner
+from forwarder.records import Row
+
+SLICE_ROWS: Final = 20_000
+"""Rows without bodies that are looked for with one scan."""
+
+STREAMS_ASKED_MAX: Final = 20
+"""Log streams that are asked after, to say why events are lost; the rest get the plain reason."""
+
+GONE: Final = "CloudWatch Logs does not have these events any more"
+DELETED: Final = "the log stream was deleted"
+
+
+class Refetcher:
+    """Refetches for one log group, one range at a time."""
+
+    def __init__(
+        self,
+        group: LogGroup,
+        cloudwatch: CloudWatch,
+        scanner: Scanner,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        """Make one beside the ``scanner`` of the same log group; ``clock`` gives ms."""
+        self._group = group
+        self._cloudwatch = cloudwatch
+        self._scanner = scanner
+        self._clock = clock
+        self.bodies = asyncio.Lock()
+        """Held while bodies come back: retention must not take them meanwhile."""
+
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
+        """Bring back every body of a range, or mark it lost; whether that was done in time.
+
+        What was not returned is looked for twice: a single scan may end early without a word
+        where log streams are deleted meanwhile.
+
+        Args:
+            from_: ms, inclusive.
+            through: ms, inclusive.
+            deadline_ms: of the same clock; what is done by then stays done.
+
+        Raises:
+            JournalError: the journal can't be written.
+
+        """
+        if not self._group.journal.bodiless(from_, through, 1):
+            return True
+        try:
+            async with asyncio.timeout((deadline_ms - self._clock()) / 1000), self.bodies:
+                while rows := self._group.journal.bodiless(from_, through, SLICE_ROWS):
+                    await self._restore(rows)
+        except (TimeoutError, CloudWatchError, EventError, JournalFull):
+            return not self._group.journal.bodiless(from_, through, 1)
+        return True
+
+    async def _restore(self, rows: list[Row]) -> None:
+        """Every one of these rows has its body back, or is lost."""
+        epoch = self._group.epoch
+        missing = rows
+        for _ in range(2):
+            low = min(row.timestamp for row in missing)
+            high = max(row.timestamp for row in missing)
+            await self._scanner.scan("backfill", low, high, priority=Priority.SCAN)
+            if self._group.epoch != epoch:  # a new chain: these rows are no more
+                return
+            wanted = {row.id for row in missing}
+            still = self._group.journal.bodiless(low, high, SLICE_ROWS + len(rows))
+            missing = [row for row in still if row.id in wanted]
+            if not missing:
+                return
+        await self._mark_lost(missing)
+
+    async def _mark_lost(self, rows: list[Row]) -> None:
+        epoch = self._group.epoch
+        by_stream: dict[str, set[str]] = {}
+        for row in rows:
+            by_stream.setdefault(row.stream, set()).add(row.id)
+        reasons = {}
+        for stream in list(by_stream)[:STREAMS_ASKED_MAX]:
+            if await find_stream(self._cloudwatch, self._group.name, stream) is None:
+                reasons[stream] = DELETED
+        if self._group.epoch != epoch:
+            return
+        for stream, ids in by_stream.items():
+            if stream in reasons:
+                self._group.stream_deleted(stream)
+            self._group.journal.mark_lost(ids, reasons.get(stream, GONE))

@@ -1,0 +1,142 @@
+"""Runs one scan of a log group after another through its door, a page at a time.
+
+Beside the poll, one page of one scan is under way at a time: scans that go on together share
+what a single one would cost, and a short one need not wait for a long one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from forwarder.cloudwatch.clock import timer_ms
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.reader import CloudWatch, Observer
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import Scan, ScanKind
+from forwarder.reconcile.settings import Settings
+from forwarder.records import LogEvent, Row
+
+CHUNK_EVENTS: Final = 1_000
+"""Events that go through the door at once: more, and viewers would wait for it."""
+
+
+class Scanner:
+    """The way from CloudWatch to one log group's door."""
+
+    def __init__(
+        self,
+        group: LogGroup,
+        cloudwatch: CloudWatch,
+        settings: Settings,
+        *,
+        clock: Callable[[], int],
+        timer: Callable[[], int] = timer_ms,
+        on_progress: Callable[[], None],
+        on_late: Callable[[list[Row]], None],
+    ) -> None:
+        """Make one for a log group.
+
+        Args:
+            group: the door.
+            cloudwatch: where to read.
+            settings: the log group's, asked for where a scan might come too late.
+            clock: ms since the Unix epoch.
+            timer: ms of the clock that is never set by which ``cloudwatch`` times its answers.
+            on_progress: told after each chunk that brought something new, and after each scan.
+            on_late: told of new events (and others that came with them) behind a mark.
+
+        """
+        self._group = group
+        self._cloudwatch = cloudwatch
+        self._settings = settings
+        self._clock = clock
+        self._timer = timer
+        self._on_progress = on_progress
+        self._on_late = on_late
+        self._one_page = asyncio.Lock()
+
+    async def scan(
+        self,
+        kind: ScanKind,
+        from_: int,
+        through: int | None,
+        *,
+        priority: Priority,
+        observer: Observer | None = None,
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> int | None:
+        """Scan a range; how many events it returned, None if nobody wants it any more.
+
+        Raises:
+            CloudWatchError: it broke off; what it found stays.
+            EventError: CloudWatch gave an event that the protocol has no place for.
+            JournalError: the journal can't be written.
+
+        """
+        scan = self._group.begin_scan(kind, from_, through, self._clock())
+        count: int | None = None
+        begun_s, begun_at_ms = time.monotonic(), self._timer()
+        pages = self._cloudwatch.fetch_logs_since_timestamp(
+            self._group.name, from_, through, priority=priority, observer=observer
+        )
+        try:
+            async with aclosing(pages):
+                count = await self._take_pages(scan, pages, is_wanted)
+            if count is not None:
+                await self._settings.settle(scan)
+        finally:
+            passed_s = time.monotonic() - begun_s
+            self._group.counts.scanned(kind, passed_s, is_whole=count is not None)
+            if count is None:
+                self._group.abandon(scan)
+                self._on_progress()
+        if count is not None:
+            if self._is_past(scan, begun_at_ms):
+                self._group.finish_scan(scan, self._clock())
+            else:
+                self._group.abandon(scan)
+            self._on_progress()
+        return count
+
+    def _is_past(self, scan: Scan, begun_at_ms: int) -> bool:
+        """Whether its range had begun when it did, by CloudWatch's clock as known by now.
+
+        Its own answers may have been the first to tell that ours is ahead.
+        """
+        most_ms = self._cloudwatch.skew.time.at_most(begun_at_ms)
+        if most_ms is not None:
+            scan.begun_ms = min(scan.begun_ms, most_ms)
+        return scan.begun_ms >= scan.from_
+
+    async def _take_pages(
+        self,
+        scan: Scan,
+        pages: AsyncGenerator[list[LogEvent], None],
+        is_wanted: Callable[[], bool] | None,
+    ) -> int | None:
+        count = 0
+        while is_wanted is None or is_wanted():
+            if scan.kind == "live":
+                page = await anext(pages, None)
+            else:
+                async with self._one_page:
+                    page = await anext(pages, None)
+            if page is None:
+                return count
+            await self._take_in(scan, page)
+            count += len(page)
+        return None
+
+    async def _take_in(self, scan: Scan, page: list[LogEvent]) -> None:
+        for start in range(0, len(page), CHUNK_EVENTS):
+            taken = scan.page(page[start : start + CHUNK_EVENTS])
+            if taken.late:
+                after = taken.head_seq - taken.new
+                self._on_late(self._group.journal.read_after(after, taken.new))
+            if taken.new:
+                self._on_progress()
+            await asyncio.sleep(0)

@@ -1,0 +1,219 @@
+"""Pages of ``/v1/logs``: the journal in display order, or in seq order after a cursor. Pure.
+
+All pages of one request are of one state of the journal: the first fixes the head, and ``next``
+carries it. Who reads on after that head, in seq order, misses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from forwarder.delivery.backfill import last_position
+from forwarder.delivery.frames import Slice
+from forwarder.delivery.hub import Hub
+from forwarder.ingest.retention import concerns
+from wire.codec import encode
+from wire.errors import WireError
+from wire.limits import LOGS_PAGE_BYTES_MAX, TIMESTAMP_MAX
+from wire.order import Interval, first_key, format_key, key_of, last_key, parse_key, timestamp_of
+from wire.query import LogsQuery
+
+ENVELOPE_BYTES: Final = 512
+"""Room for what stands round the items of a page."""
+
+FETCHES_MAX: Final = 3
+"""Times that bodies are fetched again for one page, before it is given up."""
+
+_PARTS: Final = 6
+
+
+class NeedsBodies(msgspec.Struct):
+    """Rows of that range of time must be fetched again first."""
+
+    hub: Hub
+    from_: int
+    through: int
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """A request is refused; the text says what is wrong."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        text: str,
+        epoch: str | None = None,
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """Refuse with a status.
+
+        Args:
+            status: of the answer.
+            text: what is wrong, and what to do about it.
+            epoch: the present one where a cursor is no good.
+            retry_after_s: when to come back, where that helps.
+
+        """
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.epoch = epoch
+        self.retry_after_s = retry_after_s
+
+
+class LogsPages:
+    """One request of ``/v1/logs``."""
+
+    def __init__(self, hub: Hub, query: LogsQuery) -> None:
+        """Begin, or go on where ``next`` says.
+
+        Raises:
+            Refusal: the cursor, or ``next``, is not of this journal (409).
+            WireError: ``next`` is malformed.
+
+        """
+        self._hub = hub
+        self._group = hub.group
+        self._query = query
+        self._since = query.since or 0
+        self._through = TIMESTAMP_MAX if query.through is None else query.through
+        self._epoch = self._group.epoch
+        self._is_by_seq = query.after is not None
+        self._head = self._until = self._group.head_seq
+        self._complete_through: int | None = None
+        self._at = query.after or 0
+        if query.next is not None:
+            self._resume(query.next)
+            return
+        if query.epoch is not None:
+            self._check(query.epoch, self._at)
+        if query.until_seq is not None and query.until_seq < self._until:
+            self._until = query.until_seq
+        else:
+            # Of an earlier state of the journal it is not known how far it was complete.
+            self._complete_through = self._proved()
+        if not self._is_by_seq:
+            self._at = first_key(self._since)
+
+    def _proved(self) -> int | None:
+        """How far scans reach, short of what can't be had any more: no page declares that."""
+        through = self._group.complete_through(self._since)
+        if through is None:
+            return None
+        journal, since = self._group.journal, self._since
+        firsts = [lost.from_ for lost in journal.lost(since, through, self._query.filter)]
+        firsts += [
+            gap.from_
+            for gap in journal.gaps()
+            if gap.state == "unrecoverable" and gap.through >= since and concerns(gap.reason, since)
+        ]
+        through = min([through, *(first - 1 for first in firsts)])
+        return through if through >= since else None
+
+    def _resume(self, token: str) -> None:
+        parts = token.split("~")
+        if len(parts) != _PARTS or parts[5] not in ("k", "s"):
+            msg = "next is not one that this forwarder gave"
+            raise WireError(msg)
+        epoch, head, until, complete, at, order = parts
+        if order != ("s" if self._is_by_seq else "k"):
+            msg = "next belongs to a request in the other order"
+            raise WireError(msg)
+        self._head, self._until = _number(head), _number(until)
+        self._check(epoch, self._head)
+        self._complete_through = _number(complete) if complete else None
+        self._at = _number(at) if self._is_by_seq else parse_key(at)
+
+    def _check(self, epoch: str, seq: int) -> None:
+        if not self._group.journal.is_resumable(epoch, seq):
+            text = "the cursor is not of this journal"
+            raise Refusal(HTTPStatus.CONFLICT, text, self._group.epoch)
+
+    def body(self) -> Generator[NeedsBodies | None, None, bytes]:
+        """The page as JSON; yields between slices, and where bodies must be fetched again.
+
+        Raises:
+            Refusal: bodies could not be fetched in time (503), or the journal began anew (409).
+
+        """
+        parts: list[bytes] = []
+        count, size, fetches = 0, ENVELOPE_BYTES, 0
+        is_end = False
+        while True:
+            found = self._slice(self._query.limit - count)
+            if found.items and parts and size + len(found.body) > LOGS_PAGE_BYTES_MAX:
+                break
+            self._advance(found)
+            if found.items:
+                parts.append(found.body[1:-1])
+                count += len(found.items)
+                size += len(found.body)
+            is_end = found.why == "end"
+            if found.bodies is not None:
+                if parts:
+                    break
+                if fetches == FETCHES_MAX:
+                    text = "messages must be fetched from CloudWatch Logs again: try later"
+                    raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text)
+                fetches += 1
+                yield NeedsBodies(self._hub, *found.bodies)
+            elif is_end or count >= self._query.limit:
+                break
+            else:
+                yield None
+            if self._group.epoch != self._epoch:
+                text = "the journal began a new chain"
+                raise Refusal(HTTPStatus.CONFLICT, text, self._group.epoch)
+        return self._page(parts, is_end=is_end or self._is_at_end(count))
+
+    def _is_at_end(self, count: int) -> bool:
+        """Whether a full page is the last one, though it had no room to see that."""
+        return count >= self._query.limit and self._slice(0).why == "end"
+
+    def _slice(self, limit: int) -> Slice:
+        slices, wanted = self._hub.slices, self._query.filter
+        if self._is_by_seq:
+            times = self._since, self._through
+            return slices.page(self._at, self._until, wanted, times, limit)
+        if self._at > last_key(self._through):
+            return Slice([], b"[]", None, "end", None, (), 0)
+        rest = Interval(self._at, last_key(self._through))
+        return slices.between(rest, wanted, limit, until_seq=self._until)
+
+    def _advance(self, found: Slice) -> None:
+        last = found.last
+        if last is not None:
+            self._at = last.seq if self._is_by_seq else key_of(last.timestamp, last.id) + 1
+
+    def _page(self, parts: list[bytes], *, is_end: bool) -> bytes:
+        following = None if is_end else self._token()
+        head = {
+            "epoch": self._epoch,
+            "head_seq": self._head,
+            "next": following,
+            "complete_through": self._complete_through,
+        }
+        return encode(head)[:-1] + b',"items":[' + b",".join(parts) + b"]}"
+
+    def _token(self) -> str:
+        complete = "" if self._complete_through is None else str(self._complete_through)
+        if self._is_by_seq:
+            at, order = str(self._at), "s"
+        else:
+            # Behind the last id that can be written comes the next millisecond.
+            is_last = self._at > last_position(timestamp_of(self._at))
+            at = format_key(first_key(timestamp_of(self._at) + 1) if is_last else self._at)
+            order = "k"
+        return "~".join((self._epoch, str(self._head), str(self._until), complete, at, order))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        msg = "next is not one that this forwarder gave"
+        raise WireError(msg)
+    return int(text)

@@ -1,0 +1,1 @@
+"""gapless/viewing."""

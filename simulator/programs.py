@@ -1,0 +1,338 @@
+"""The forwarder as the simulator keeps it: started, killed on purpose, and started again.
+
+That it ends by itself ends the simulation, unless a fault is on that may have been the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from common.children import Child
+from simulator.errors import SimulatorError
+from simulator.faults.base import Journal
+
+JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
+"""A journal larger than this is not copied: it would be stopped for too long."""
+
+CANNOT_CONNECT: Final = 3
+"""The exit code of a forwarder that finds nothing to serve, and no CloudWatch to read."""
+
+AGAIN_S: Final = 0.5
+"""After that long it is started again, as whoever keeps a service running does."""
+
+_SUFFIXES: Final = ("", "-wal", "-shm")
+"""SQLite's files beside the journal itself."""
+
+
+class _Plan(NamedTuple):
+    """A kill to come: who waits for its moment, and what makes that moment now."""
+
+    task: asyncio.Task[None]
+    hurry: asyncio.Event
+
+
+class Forwarder:
+    """One forwarder after another, with one and the same journal; used from one event loop."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        journal: Path | None,
+        *,
+        is_at: Callable[[int], None],
+        failed: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """Nothing runs before ``start``.
+
+        Args:
+            argv: its command.
+            environment: its environment.
+            journal: the file that it keeps its journal in, where faults may touch it.
+            is_at: told the port of one that was started again.
+            failed: told in one line why the simulation can't go on.
+            changed: called when it is up or down.
+
+        """
+        self._argv = argv
+        self._environment = environment
+        self._journal = journal
+        self._is_at = is_at
+        self._failed = failed
+        self._changed = changed
+        self._child: Child | None = None
+        self._plans: dict[str, _Plan] = {}
+        self._holders: set[str] = set()
+        """Who keeps it down."""
+        self._disk: dict[str, int] = {}
+        """Who has the disk full, and the size in bytes that no file may exceed."""
+        self._starved: Child | None = None
+        """The last one that had no room: its end may be noticed only once there is some again."""
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self.starts = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is ready, or about to be."""
+        return self._child is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it is down."""
+        return None if self._child is None else self._child.pid
+
+    async def start(self) -> Child:
+        """Start it for the first time; the caller waits for its ready line.
+
+        Raises:
+            SimulatorError: it can't be started.
+
+        """
+        return await self._spawn(is_tied=True)
+
+    async def stop(self) -> None:
+        """End it for good."""
+        self._is_stopping = True
+        tasks = [*(plan.task for plan in self._plans.values()), *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        child, self._child = self._child, None
+        if child is not None:
+            await child.stop()
+        self._remove(self._copy_folder())
+
+    async def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
+        """SIGKILL it in ``after_ms``, and keep it down until ``restart(owner)``.
+
+        ``rolled_back`` puts the journal back to what it is now, ``lost`` takes it away.
+
+        Raises:
+            SimulatorError: the journal can't be touched.
+
+        """
+        if journal != "kept" and self._journal is None:
+            msg = "the forwarder's journal is not known here: start with 'gapless simulate'"
+            raise SimulatorError(msg)
+        await self.restart(owner)
+        if journal == "rolled_back":
+            async with self._turn:
+                await self._copy()
+        hurry = asyncio.Event()
+        task = asyncio.create_task(self._crash(owner, after_ms, hurry, journal))
+        self._plans[owner] = _Plan(task, hurry)
+        if not after_ms:
+            # Whoever gives up waiting for it does not call it off.
+            await asyncio.shield(task)
+
+    async def restart(self, owner: str, *, is_called_off: bool = True) -> None:
+        """Let it come back unless another keeps it down; it is on its way when this returns.
+
+        A kill whose moment has not come is called off, or else done now: on a busy machine the
+        copy of a journal may take longer than what is left until its owner wants it back.
+        """
+        plan = self._plans.get(owner)
+        if plan is None:
+            return
+        if not is_called_off:
+            plan.hurry.set()
+        elif owner not in self._holders:
+            plan.task.cancel()
+        # Whoever gives up waiting for it may ask once more.
+        await asyncio.wait([plan.task])
+        self._plans.pop(owner, None)
+        self._holders.discard(owner)
+        self._revive_soon()
+        if not plan.task.cancelled() and (error := plan.task.exception()):
+            self._failed(f"the forwarder's journal could not be touched: {error}")
+
+    async def fill_disk(self, owner: str, room_bytes: int) -> None:
+        """Let no write of the forwarder to a file succeed beyond a size.
+
+        Args:
+            owner: who frees it again.
+            room_bytes: how much the largest file of the journal may still grow; 0 = nothing
+                can be written at all.
+
+        Raises:
+            SimulatorError: this system can't limit another process.
+
+        """
+        if not hasattr(resource, "prlimit"):
+            msg = "the disk of the forwarder can be full on Linux alone"
+            raise SimulatorError(msg)
+        sizes = [path.stat().st_size for path in self._files() if path.exists()]
+        self._disk[owner] = max(sizes, default=0) + room_bytes if room_bytes else 0
+        self._limit(self._child)
+
+    async def free_disk(self, owner: str) -> None:
+        """Let it write again; one that has ended of it is started again."""
+        if self._disk.pop(owner, None) is not None:
+            self._limit(self._child)
+            self._revive_soon()
+
+    async def _crash(
+        self, owner: str, after_ms: int, hurry: asyncio.Event, journal: Journal
+    ) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after_ms / 1_000):
+                await hurry.wait()
+        self._holders.add(owner)
+        async with self._turn:
+            child, self._child = self._child, None
+            if child is not None:
+                await child.kill()
+                self._changed()
+            if journal == "lost":
+                await asyncio.to_thread(self._remove_journal)
+            elif journal == "rolled_back":
+                await asyncio.to_thread(self._put_back)
+
+    def _revive_soon(self) -> None:
+        task = asyncio.create_task(self._revive())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _revive(self) -> None:
+        """Start it again if nothing keeps it down."""
+        async with self._turn:
+            if self._holders or self.is_up or self._is_stopping:
+                return
+            try:
+                child = await self._spawn(is_tied=False)
+            except SimulatorError as error:
+                self._failed(str(error))
+                return
+        try:
+            said = await child.ready()
+        except SimulatorError as error:
+            # One that was killed meanwhile, or has no disk to begin with, is none of its fault.
+            if self._child is child and not (self._is_starved(child) or self._is_early(child)):
+                self._failed(str(error))
+            return
+        port = urlsplit(str(said.get("http"))).port
+        if port is not None and self._child is child:
+            self._is_at(port)
+        self._changed()
+
+    async def _spawn(self, *, is_tied: bool) -> Child:
+        # Later ones end by their lifeline alone: what ties a child to its parent runs between
+        # fork and exec, where it is not safe beside threads.
+        child = await Child.start(
+            "the forwarder", self._argv, environment=self._environment, is_tied=is_tied
+        )
+        self.starts += 1
+        self._child = child
+        self._limit(child)
+        watch = asyncio.create_task(self._watch(child))
+        self._tasks.add(watch)
+        watch.add_done_callback(self._tasks.discard)
+        return child
+
+    def _is_early(self, child: Child) -> bool:
+        """Whether one that was started again came while CloudWatch could not be read."""
+        return self.starts > 1 and child.code == CANNOT_CONNECT
+
+    async def _watch(self, child: Child) -> None:
+        code = await child.ended()
+        if self._child is not child or self._is_stopping:
+            return
+        if self._is_early(child):
+            self._child = None
+            self._changed()
+            await asyncio.sleep(AGAIN_S)
+            self._revive_soon()
+            return
+        self._child = None
+        if not self._is_starved(child):
+            self._failed(child.epitaph(code))
+            return
+        self._changed()
+        if not self._disk:
+            self._revive_soon()
+
+    def _is_starved(self, child: Child) -> bool:
+        """Whether a full disk may be why it ended."""
+        return bool(self._disk) or self._starved is child
+
+    def _limit(self, child: Child | None) -> None:
+        if child is None or not hasattr(resource, "prlimit"):
+            return
+        if self._disk:
+            self._starved = child
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(child.pid, resource.RLIMIT_FSIZE)
+            soft = min(self._disk.values(), default=hard)
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+    def _files(self) -> list[Path]:
+        if self._journal is None:
+            return []
+        return [self._journal.with_name(self._journal.name + suffix) for suffix in _SUFFIXES]
+
+    def _copy_folder(self) -> Path | None:
+        return None if self._journal is None else self._journal.with_name("journal-earlier")
+
+    async def _copy(self) -> None:
+        """Copy the journal as it would be found after a power cut now.
+
+        Raises:
+            SimulatorError: it is too large.
+
+        """
+        pid = self.pid
+        with contextlib.suppress(ProcessLookupError):
+            if pid is not None:
+                # Stopped between two writes, its files are as a kill would leave them.
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.to_thread(self._copy_files)
+            finally:
+                if pid is not None:
+                    os.kill(pid, signal.SIGCONT)
+
+    def _copy_files(self) -> None:
+        folder = self._copy_folder()
+        assert folder is not None
+        there = [path for path in self._files() if path.exists()]
+        if sum(path.stat().st_size for path in there) > JOURNAL_COPY_BYTES_MAX:
+            msg = f"the journal is larger than {JOURNAL_COPY_BYTES_MAX >> 20} MiB: begin anew"
+            raise SimulatorError(msg)
+        self._remove(folder)
+        folder.mkdir()
+        for path in there:
+            shutil.copyfile(path, folder / path.name)
+
+    def _put_back(self) -> None:
+        self._remove_journal()
+        folder = self._copy_folder()
+        assert folder is not None
+        for path in self._files():
+            earlier = folder / path.name
+            if earlier.exists():
+                shutil.copyfile(earlier, path)
+
+    def _remove_journal(self) -> None:
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _remove(folder: Path | None) -> None:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def told(self) -> dict[str, Any]:
+        """As the control API shows it."""
+        return {"up": self.is_up, "starts": self.starts, "pid": self.pid}

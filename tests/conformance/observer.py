@@ -1,0 +1,369 @@
+"""Holds every message of one connection against the page. Pure: frames and times are arguments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.conformance.holdings import Held, Holdings
+from tests.conformance.rules import Ledger
+from wire.codec import decode_server
+from wire.errors import WireError
+from wire.limits import FRAME_BYTES_MAX, FRAME_EVENTS_MAX, PROTOCOL_VERSION
+from wire.messages import (
+    Backfill,
+    Bye,
+    DigestReply,
+    End,
+    Events,
+    Gap,
+    Heartbeat,
+    Mark,
+    Repair,
+    ServerMessage,
+    Unknown,
+    Verify,
+    Welcome,
+)
+from wire.order import Interval, first_key, last_key, parse_interval
+from wire.query import TailQuery
+
+BEATS: Final = 2
+"""A client closes after so many missed (PROTOCOL.md, 4012): that is what is allowed."""
+
+SLACK_S: Final = 1.0
+"""For the way and a busy machine."""
+
+
+class Observer:
+    """What one connection has sent, and whether it was right."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        query: TailQuery,
+        holdings: Holdings,
+        at_s: float,
+        reference: Holdings | None = None,
+    ) -> None:
+        """A connection is opened.
+
+        Args:
+            ledger: takes what is found.
+            query: what it was opened with.
+            holdings: what the client has already, by its cursor; filled with what comes.
+            at_s: when, by any clock in seconds.
+            reference: what is known to be there from another connection, whole.
+
+        """
+        self.query, self.holdings = query, holdings
+        self.welcome: Welcome | None = None
+        self.cursor = query.after or 0
+        self.held: Interval | None = None
+        """The past that was sent, as ``backfill`` says; what the client said it has, before."""
+        self.is_done = False
+        self.items = 0
+        self.beats = 0
+        self.granted = query.credit
+        """The greatest grant so far; None: there is no limit."""
+        self.marks: list[Mark] = []
+        self.gaps: dict[str, Gap] = {}
+        self.ends: list[End] = []
+        self.replies: list[tuple[DigestReply, bool]] = []
+        """Answers to verify and repair, each with whether it is right."""
+        self.frames: list[str] = []
+        """``live`` or ``past``, of each frame that has events."""
+        self.first_held: Backfill | None = None
+        self.last_bye: Bye | None = None
+        self.seen: set[int] = set()
+        """Positions of everything that came on this connection."""
+        self.stalled_s = 0.0
+        """How long we ourselves were held up since the last heartbeat."""
+        self._ledger = ledger
+        self._n = 0
+        self._asked: list[Verify | Repair] = []
+        self._again: set[int] = set()
+        self._beat_s = at_s
+        self._reference = reference
+        self._owes_no_past = False
+
+    @property
+    def since(self) -> int:
+        """From when on events are owed, ms."""
+        return self.query.since or 0 if self.welcome is None else self.welcome.since
+
+    def asks(self, message: Verify | Repair) -> None:
+        """The client sends a question."""
+        self._asked.append(message)
+
+    # Frames
+
+    def take(self, frame: str | bytes, at_s: float) -> ServerMessage | Unknown | None:
+        """One frame; None where it is no message."""
+        check = self._ledger.check
+        try:
+            if isinstance(frame, bytes):
+                check("shape", holds=False, expected="text frames", got="a binary frame")
+                return None
+            message = decode_server(frame)
+        except WireError as error:
+            check(
+                "shape",
+                holds=False,
+                expected="a message of the page",
+                got=f"{error}: {frame[:80]!r}",
+            )
+            return None
+        check("shape", holds=True, expected="", got="")
+        check("n-dense", message.n == self._n + 1, f"n {self._n + 1}", f"n {message.n}")
+        self._n = message.n
+        if self.last_bye is not None:
+            check("bye", holds=False, expected="nothing after bye", got=type(message).__name__)
+        is_first = self.welcome is None
+        if is_first or isinstance(message, Welcome):
+            is_it = is_first and isinstance(message, Welcome)
+            check("welcome", is_it, "welcome first, and once", type(message).__name__)
+        self._check_size(message, frame)
+        self._dispatch(message, at_s)
+        return message
+
+    def _check_size(self, message: ServerMessage | Unknown, frame: str) -> None:
+        if not isinstance(message, Events):
+            return
+        count, size = len(message.items), len(frame.encode("utf-8", "surrogatepass"))
+        holds = count <= FRAME_EVENTS_MAX and (size <= FRAME_BYTES_MAX or count == 1)
+        got = f"{count} events in {size} bytes"
+        self._ledger.check("frame-size", holds, "at most 500 events and 1 MiB", got)
+
+    def _dispatch(self, message: ServerMessage | Unknown, at_s: float) -> None:
+        if isinstance(message, Welcome):
+            self._on_welcome(message, at_s)
+        elif isinstance(message, Events):
+            self._on_events(message)
+        elif isinstance(message, Backfill):
+            self._on_backfill(message)
+        elif isinstance(message, Heartbeat):
+            self._on_heartbeat(message, at_s)
+        elif isinstance(message, Mark):
+            self._on_mark(message)
+        elif isinstance(message, DigestReply):
+            self._on_digest(message)
+        elif isinstance(message, End):
+            self._on_end(message)
+        elif isinstance(message, Gap):
+            self.gaps[message.id] = message
+        elif isinstance(message, Bye):
+            self.last_bye = message
+            self._ledger.check("bye", holds=True, expected="", got="")
+
+    def _on_welcome(self, message: Welcome, at_s: float) -> None:
+        check, query = self._ledger.check, self.query
+        check("welcome", message.protocol == PROTOCOL_VERSION, "protocol 1", message.protocol)
+        if message.outcome == "resumed":
+            check("resumed", message.after == query.after, f"after {query.after}", message.after)
+        else:
+            self.holdings.events.clear()
+        if query.since is not None:
+            check("fresh", message.since == query.since, f"since {query.since}", message.since)
+        holds = message.after <= message.head_seq
+        check("welcome", holds, "after not above head_seq", f"{message.after}, {message.head_seq}")
+        for one in message.lost:
+            check("lost", one.from_ <= one.through, "from <= through", one)
+        is_resumed = message.outcome == "resumed"
+        self.held = query.held if is_resumed else None
+        # Who resumes without held has all of the past, by its own word.
+        self._owes_no_past = self.is_done = is_resumed and query.held is None
+        self.cursor = message.after
+        self.welcome = message
+        self._beat_s = at_s
+
+    # Events
+
+    def _on_events(self, message: Events) -> None:
+        check = self._ledger.check
+        holds = message.after == self.cursor and message.seq >= message.after
+        expected = f"after {self.cursor}, seq not below it"
+        check("seq-cover", holds, expected, f"after {message.after}, seq {message.seq}")
+        is_past = message.after == message.seq
+        if message.items:
+            self.frames.append("past" if is_past else "live")
+        elif not is_past:
+            check("skipped", holds=True, expected="", got="")
+        previous = message.after
+        for item in message.items:
+            try:
+                event = Held.of(item)
+            except WireError as error:
+                check("shape", holds=False, expected="a decimal id", got=error)
+                continue
+            if not self.query.filter.is_all:
+                wants = self.query.filter.matches(event.stream)
+                check("filters", wants, "only streams that were asked for", event.stream)
+            if is_past:
+                self._take_past(event)
+            else:
+                in_range = previous < event.seq <= message.seq
+                expected = f"seq in ({previous}, {message.seq}], in order"
+                check("seq-cover", in_range, expected, f"seq {event.seq}")
+                previous = max(previous, event.seq)
+                self._take_news(event)
+        self.cursor = message.seq
+        self.items += len(message.items)
+        if self.granted is not None:
+            got = f"{self.items} events"
+            check("credit", self.items <= self.granted, f"at most {self.granted}", got)
+
+    def _take_news(self, event: Held) -> None:
+        is_new = event.key not in self.holdings.events
+        self._ledger.check("once", is_new, "each event once", f"seq {event.seq} again")
+        if any(mark.from_ <= event.timestamp <= mark.through for mark in self.marks):
+            self._ledger.check("late", holds=True, expected="", got="")
+        asked = self._asked[0] if self._asked else None
+        if isinstance(asked, Repair) and asked.from_ <= event.timestamp <= asked.through:
+            self._again.add(event.key)
+        self._keep(event)
+
+    def _take_past(self, event: Held) -> None:
+        check = self._ledger.check
+        holds = event.seq <= self.cursor
+        check("past-neutral", holds, f"seq not above the cursor {self.cursor}", f"seq {event.seq}")
+        asked = self._asked[0] if self._asked else None
+        if isinstance(asked, Repair) and asked.from_ <= event.timestamp <= asked.through:
+            self._again.add(event.key)
+            self._keep(event)
+            return
+        since = self.since
+        check("since", event.timestamp >= since, f"timestamp >= {since}", event.timestamp)
+        rule = "no-held" if self._owes_no_past else "done"
+        check(rule, not self.is_done, "no past any more", f"seq {event.seq}")
+        said = self.query.held
+        if said is not None and self.welcome is not None and self.welcome.outcome == "resumed":
+            check("held", event.key not in said, "none that is in held", f"seq {event.seq}")
+        check("once", event.key not in self.seen, "each event once", f"seq {event.seq} again")
+        self._keep(event)
+
+    def _keep(self, event: Held) -> None:
+        self.holdings.events[event.key] = event
+        self.seen.add(event.key)
+
+    def _on_backfill(self, message: Backfill) -> None:
+        check = self._ledger.check
+        try:
+            held = parse_interval(message.held)
+        except WireError as error:
+            check("backfill", holds=False, expected="held K..K", got=error)
+            return
+        self._check_claim(held)
+        if self.held is not None:
+            check("backfill", _covers(held, self.held), f"held covers {self.held}", held)
+        self.first_held = self.first_held or message
+        self.held = held
+        if message.done:
+            low = held.low is None or held.low <= last_key(self.since)
+            expected = f"held from {self.since}, open above"
+            check("done", low and held.high is None, expected, held)
+            self.is_done = True
+
+    # What is said of them
+
+    def _check_claim(self, held: Interval) -> None:
+        """Whether everything was sent that ``held`` says was, as far as it is known elsewhere.
+
+        That ``held`` is behind what was sent is no fault: what no whole scan has covered yet may
+        not be whole.
+        """
+        if self._reference is None or self.welcome is None:
+            return
+        wants, own = self.query.filter.matches, self.holdings.events
+        missing = [
+            one.seq
+            for key, one in self._reference.events.items()
+            if one.seq <= self.welcome.after
+            and key in held
+            and key not in own
+            and one.timestamp >= self.since
+            and wants(one.stream)
+        ]
+        expected = f"everything in held {held} sent"
+        self._ledger.check("backfill", not missing, expected, f"not seq {missing[:5]}")
+
+    def _on_heartbeat(self, message: Heartbeat, at_s: float) -> None:
+        check = self._ledger.check
+        holds = message.sent_seq == self.cursor
+        check("sent-seq", holds, f"sent_seq {self.cursor}", message.sent_seq)
+        holds = message.head_seq >= message.sent_seq
+        check("sent-seq", holds, "head_seq not below sent_seq", message.head_seq)
+        self.check_silence(at_s)
+        self._beat_s, self.stalled_s = at_s, 0.0
+        self.beats += 1
+
+    def check_silence(self, at_s: float) -> None:
+        """Whether the last heartbeat was not too long ago."""
+        if self.welcome is None or self.last_bye is not None:
+            return
+        silent_s = at_s - self._beat_s - self.stalled_s
+        allowed_s = BEATS * self.welcome.heartbeat_ms / 1000 + SLACK_S
+        expected = f"one each {self.welcome.heartbeat_ms} ms"
+        if silent_s > allowed_s or self.beats:
+            got = f"none for {silent_s:.1f} s"
+            self._ledger.check("heartbeat", silent_s <= allowed_s, expected, got)
+
+    def _on_mark(self, message: Mark) -> None:
+        check = self._ledger.check
+        check("mark-seq", message.seq == self.cursor, f"seq {self.cursor}", f"seq {message.seq}")
+        expected = f"{self.since} <= from <= through"
+        holds = self.since <= message.from_ <= message.through
+        check("mark-range", holds, expected, f"{message.from_} to {message.through}")
+        if not self.is_done:
+            span = Interval(first_key(message.from_), last_key(message.through))
+            inside = self.held is not None and _covers(self.held, span)
+            got = f"{message.from_} to {message.through}, held {self.held}"
+            check("mark-range", inside, "within held until done", got)
+        self._check_total("mark-true", message)
+        self.marks.append(message)
+
+    def _on_digest(self, message: DigestReply) -> None:
+        check = self._ledger.check
+        if not self._asked:
+            check("verify", holds=False, expected="digest only where asked", got=message)
+            return
+        asked = self._asked.pop(0)
+        rule = "repair" if isinstance(asked, Repair) else "verify"
+        from_ = max(asked.from_, self.since)
+        clipped = message.from_ >= from_ and message.through <= asked.through
+        expected = f"within {from_} to {asked.through}"
+        right = check(rule, clipped, expected, f"{message.from_} to {message.through}")
+        right &= check(rule, message.seq == self.cursor, f"seq {self.cursor}", message.seq)
+        if isinstance(asked, Repair):
+            for key, one in list(self.holdings.events.items()):
+                if message.from_ <= one.timestamp <= message.through and key not in self._again:
+                    del self.holdings.events[key]
+            self._again = set()
+        right &= self._check_total(rule, message)
+        self.replies.append((message, right))
+
+    def _on_end(self, message: End) -> None:
+        self._ledger.check("end", self.is_done, "end after done", "end before it")
+        self._check_total("end", message)
+        self.ends.append(message)
+
+    def _check_total(self, rule: str, claim: Mark | DigestReply | End) -> bool:
+        own = self.holdings.total(claim.from_, claim.through, claim.seq)
+        expected = f"count {own[0]}, digest {own[1]} for {claim.from_} to {claim.through}"
+        got = f"count {claim.count}, digest {claim.digest}"
+        return self._ledger.check(rule, own == (claim.count, claim.digest), expected, got)
+
+    def green_through(self) -> int | None:
+        """How far marks cover without a hole from ``since`` on; None: not at all."""
+        if self.welcome is None or not self.is_done:
+            return None
+        reached = self.since - 1
+        for mark in sorted(self.marks, key=lambda one: one.from_):
+            if mark.from_ <= reached + 1:
+                reached = max(reached, mark.through)
+        return reached if reached >= self.since else None
+
+
+def _covers(outer: Interval, inner: Interval) -> bool:
+    low = outer.low is None or (inner.low is not None and outer.low <= inner.low)
+    high = outer.high is None or (inner.high is not None and outer.high >= inner.high)
+    return low and high

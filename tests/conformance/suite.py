@@ -1,0 +1,214 @@
+"""Runs the chapters against one forwarder, as far as the wanted rules need them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import msgspec
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from tests.conformance.connection import Connection
+from tests.conformance.holdings import Holdings
+from tests.conformance.observer import Observer
+from tests.conformance.rules import Ledger
+from wire.limits import CLIENT_FRAME_BYTES_MAX
+from wire.query import TailQuery
+
+PATIENCE_S: Final = 60.0
+"""So long is waited for what must come, which the page sets no time for."""
+
+_BODY_BYTES_MAX: Final = 64 << 20
+
+
+class UnreachableError(Exception):
+    """Nobody answers, or the connection on which all the rest is built can't be had."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came over HTTP."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever JSON gives
+        """The body, None where it is no JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def fields(self) -> dict[str, Any]:
+        """The body's object, empty where it is none."""
+        found = self.json()
+        return found if isinstance(found, dict) else {}
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """Brings about a situation in which rules show."""
+
+    shows: frozenset[str]
+    run: Callable[[Suite], Awaitable[None]]
+
+
+class Suite:
+    """One run: where the forwarder is, what it has shown, and the connections that are open."""
+
+    def __init__(
+        self,
+        url: str,
+        ledger: Ledger,
+        *,
+        since: int,
+        group: str | None = None,
+        token: str | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Nothing is opened yet; ``since`` in ms."""
+        self.ledger = ledger
+        self.group, self.since, self.token = group, since, token
+        self.patience_s = patience_s
+        self._parts = urlsplit(url)
+        self._main: Connection | None = None
+        self._open: list[Connection] = []
+
+    @property
+    def main(self) -> Connection:
+        """The connection that stays open all the time: everything since ``since``."""
+        assert self._main is not None
+        return self._main
+
+    async def run(self, scenarios: Sequence[Scenario], wanted: Collection[str]) -> None:
+        """Run the first, on which the others build, and those that show any of the wanted rules.
+
+        Raises:
+            UnreachableError: the forwarder can't be connected to.
+            TooManyError: the log is too long.
+
+        """
+        try:
+            self._main = await self.open(TailQuery(since=self.since))
+            for number, scenario in enumerate(scenarios):
+                if number == 0 or scenario.shows & set(wanted):
+                    await scenario.run(self)
+        finally:
+            for connection in self._open:
+                await connection.close()
+
+    # Connections
+
+    async def open(self, query: TailQuery, holdings: Holdings | None = None) -> Connection:
+        """Connect; back once ``welcome`` has come.
+
+        Raises:
+            UnreachableError: it does not come.
+
+        """
+        query = msgspec.structs.replace(query, group=self.group)
+        known = self._main.observer if self._main is not None else None
+        observer = Observer(
+            self.ledger,
+            query,
+            holdings or Holdings(),
+            asyncio.get_running_loop().time(),
+            known.holdings if known is not None and known.is_done else None,
+        )
+        try:
+            socket = await connect(
+                self.url_of("/v1/tail", query.encode(), scheme=self._parts.scheme),
+                additional_headers=self.headers(),
+                max_size=CLIENT_FRAME_BYTES_MAX,
+                max_queue=None,
+                open_timeout=self.patience_s,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            said = bytes(error.response.body or b"").decode("utf-8", "replace")[:300]
+            msg = f"a connection is refused with {error.response.status_code}: {said}"
+            raise UnreachableError(msg) from error
+        except (OSError, WebSocketException) as error:
+            msg = f"it can't be connected to: {_words(error)}"
+            raise UnreachableError(msg) from error
+        connection = Connection(socket, observer)
+        self._open.append(connection)
+        has_come = await connection.until(lambda: observer.welcome is not None, self.patience_s)
+        if not self.ledger.check("welcome", has_come, "welcome", "nothing"):
+            msg = f"no welcome came within {self.patience_s:.0f} s"
+            raise UnreachableError(msg)
+        return connection
+
+    async def drop(self, connection: Connection) -> None:
+        """Close a connection that has shown what it was for."""
+        self._open.remove(connection)
+        await connection.close()
+
+    async def refusal(self, query: str, *, token: str | None) -> Answer | None:
+        """What a connection with that query is refused with; None: it is accepted."""
+        try:
+            socket = await connect(
+                self.url_of("/v1/tail", query, scheme=self._parts.scheme),
+                additional_headers={} if token is None else {"Authorization": f"Bearer {token}"},
+                open_timeout=self.patience_s,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            return Answer(error.response.status_code, bytes(error.response.body or b""), "")
+        except (OSError, WebSocketException) as error:
+            return Answer(0, _words(error).encode(), "")
+        await socket.close()
+        return None
+
+    # HTTP
+
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    def url_of(self, path: str, query: str, *, scheme: str | None = None) -> str:
+        """An address of the forwarder's."""
+        http = "https" if self._parts.scheme == "wss" else "http"
+        if path == "/v1/tail":
+            path = self._parts.path or path
+        return urlunsplit((scheme or http, self._parts.netloc, path, query, ""))
+
+    async def get(self, path: str, *, token: bool = True, **query: object) -> Answer:
+        """One GET of the log group's; a trailing underscore in a name is left out (``from_``)."""
+        pairs: dict[str, object] = {} if self.group is None else {"group": self.group}
+        pairs |= {name.rstrip("_"): value for name, value in query.items()}
+        return await self.get_raw(path, urlencode(pairs, doseq=True), token=token)
+
+    async def get_raw(self, path: str, query: str, *, token: bool = True) -> Answer:
+        """One GET; status 0 where no answer comes."""
+        headers = self.headers() if token else {}
+        asked = urllib.request.Request(self.url_of(path, query), headers=headers)
+        return await asyncio.to_thread(_get, asked, self.patience_s)
+
+
+def group_in(url: str) -> str | None:
+    """The log group that a URL names."""
+    return next(iter(parse_qs(urlsplit(url).query).get("group", [])), None)
+
+
+def _words(error: Exception) -> str:
+    """Some errors have no text of their own."""
+    return str(error) or type(error).__name__
+
+
+def _get(asked: urllib.request.Request, timeout_s: float) -> Answer:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(asked, timeout=timeout_s) as answer:
+            kind = answer.headers.get("Content-Type", "")
+            return Answer(answer.status, answer.read(_BODY_BYTES_MAX), kind)
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.read(_BODY_BYTES_MAX), "")
+    except OSError as error:
+        return Answer(0, str(error).encode(), "")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from common.errors import CannotConnectError, GaplessError, UsageError
+from common.http import RefusedError, read_token, request
+
+
+class Echo(BaseHTTPRequestHandler):
+    answers: ClassVar[dict[str, tuple[int, bytes]]] = {
+        "/empty": (204, b""),
+        "/html": (200, b"<html>"),
+        "/refused": (404, b'{"error": "no such log group"}'),
+        "/gateway": (502, b"<html>Bad Gateway</html>"),
+    }
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        said = {
+            "method": self.command,
+            "token": self.headers.get("Authorization"),
+            "body": self.rfile.read(length).decode(),
+        }
+        status, body = self.answers.get(self.path, (200, json.dumps(said).encode()))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, *arguments: object) -> None:
+        del arguments
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_request_and_its_answer(url: str) -> None:
+    assert request(f"{url}/a", method="POST", body={"x": 1}, token="secret") == {
+        "method": "POST",
+        "token": "Bearer secret",
+        "body": '{"x": 1}',
+    }
+    assert request(f"{url}/empty", method="DELETE") is None
+
+
+def test_a_refusal_in_its_own_words(url: str) -> None:
+    with pytest.raises(RefusedError, match="answers 404: no such log group") as caught:
+        request(f"{url}/refused")
+    assert caught.value.status == 404
+    with pytest.raises(RefusedError, match="answers 502: Bad Gateway"):
+        request(f"{url}/gateway")
+
+
+def test_an_answer_that_is_something_else(url: str) -> None:
+    with pytest.raises(GaplessError, match="not JSON"):
+        request(f"{url}/html")
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(CannotConnectError, match=r"cannot reach http://127\.0\.0\.1:1/x") as caught:
+        request("http://127.0.0.1:1/x")
+    assert caught.value.exit_code == 3
+
+
+def test_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    assert read_token(None) is None
+    path.write_text("  s3cret\n")
+    assert read_token(path) == "s3cret"
+    path.write_text("# who may read what\n\nfirst /jobs/*\nsecond\n")
+    assert read_token(path) == "first"
+    for bad in (b"", b"# none\n", b"a\x07", "ü".encode()):
+        path.write_bytes(bad)
+        with pytest.raises(UsageError, match="holds no token"):
+            read_token(path)
+    with pytest.raises(UsageError, match="cannot read the token file"):
+        read_token(tmp_path / "none")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from common.ranges import WINDOW_MAX_MS, Coverage, windows
+
+
+def test_ranges_that_overlap_or_touch_become_one() -> None:
+    coverage = Coverage([(10, 20), (40, 50), (21, 25), (18, 30)])
+    assert coverage.ranges == [(10, 30), (40, 50)]
+    coverage.add(31, 39)
+    assert coverage.ranges == [(10, 50)]
+
+
+def test_adding_says_whether_anything_changed() -> None:
+    coverage = Coverage([(10, 20)])
+    assert not coverage.add(12, 20)
+    assert not coverage.add(30, 29)
+    assert coverage.add(20, 21)
+
+
+def test_missing_pieces_of_a_range() -> None:
+    coverage = Coverage([(10, 20), (40, 50)])
+    assert coverage.missing(0, 100) == [(0, 9), (21, 39), (51, 100)]
+    assert coverage.missing(10, 20) == []
+    assert coverage.missing(15, 45) == [(21, 39)]
+    assert coverage.missing(22, 30) == [(22, 30)]
+    assert coverage.missing(30, 20) == []
+    assert Coverage().missing(1, 2) == [(1, 2)]
+
+
+def test_how_far_a_moment_is_covered() -> None:
+    coverage = Coverage([(10, 20), (40, 50)])
+    assert coverage.end_from(10) == 20
+    assert coverage.end_from(21) is None
+    assert coverage.end == 50
+    assert Coverage().end is None
+    assert coverage.covers(11, 19)
+    assert not coverage.covers(11, 41)
+    assert 20 in coverage
+    assert 9 not in coverage
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    coverage = Coverage([(10, 20)])
+    copy = coverage.copy()
+    copy.add(21, 30)
+    assert (coverage.ranges, copy.ranges) == ([(10, 20)], [(10, 30)])
+
+
+def test_windows_of_a_backfill_begin_at_the_newest_and_double() -> None:
+    assert list(windows([(0, 999)], first_ms=100)) == [(900, 999), (700, 899), (300, 699), (0, 299)]
+
+
+def test_windows_of_a_backfill_may_begin_at_the_oldest() -> None:
+    found = list(windows([(0, 150), (300, 999)], "oldest", first_ms=100))
+    assert found == [(0, 99), (100, 150), (300, 699), (700, 999)]
+
+
+def test_windows_have_a_greatest_size() -> None:
+    found = list(windows([(0, 20 * WINDOW_MAX_MS)]))
+    assert max(high - low + 1 for low, high in found) == WINDOW_MAX_MS

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from common.errors import GaplessError
+from common.state import report_fault, state_dir
+
+
+def test_the_state_directory_is_the_platform_s_and_its_owner_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GAPLESS_STATE_DIR", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = state_dir("groups", "one")
+    assert path == tmp_path / "gapless" / "groups" / "one"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_one_that_can_t_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
+    with pytest.raises(GaplessError, match="GAPLESS_STATE_DIR"):
+        state_dir("groups")
+    assert report_fault(ValueError("lost")) is None
+
+
+def test_a_fault_is_written_down_and_old_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    folder = state_dir("faults")
+    for number in range(30):
+        (folder / f"2001{number:02}-1.txt").touch()
+    try:
+        int("what happened \udc80")
+    except ValueError as error:
+        path = report_fault(error)
+    assert path is not None
+    text = path.read_text()
+    assert "Traceback" in text
+    assert "ValueError: invalid literal" in text
+    assert len(list(folder.iterdir())) == 20

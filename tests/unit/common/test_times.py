@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.times import TimeFormatError, format_duration, parse_duration, parse_time
+
+NOW_MS = 1_795_435_200_000
+"""2026-11-23T12:00:00Z."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", 90_000),
+        ("10m", 600_000),
+        ("2h", 7_200_000),
+        ("3d", 259_200_000),
+        ("2d1h20m", 177_600_000),
+        ("0s", 0),
+        (" 5m ", 300_000),
+    ],
+)
+def test_durations(text: str, expected: int) -> None:
+    assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "m", "1h2d", "1m1m", "-5m", "1.5h", "\N{ARABIC-INDIC DIGIT ONE}m", "5 m", "9" * 30],
+)
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(TimeFormatError, match="is not a duration"):
+        parse_duration(text)
+
+
+def test_a_duration_of_centuries_is_a_slip() -> None:
+    with pytest.raises(TimeFormatError, match="hundred years"):
+        parse_duration("99999d")
+
+
+@given(st.integers(0, 36_500 * 86_400))
+def test_a_duration_written_is_read_again(seconds: int) -> None:
+    assert parse_duration(format_duration(seconds * 1000)) == seconds * 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10m", NOW_MS - 600_000),
+        ("12:00", NOW_MS),
+        ("11:59:30", NOW_MS - 30_000),
+        ("12:01", NOW_MS + 60_000 - 86_400_000),
+        ("2026-11-23T12:00Z", NOW_MS),
+        ("2026-11-23T12:00:00.250+00:00", NOW_MS + 250),
+        ("2026-11-23T14:00+02:00", NOW_MS),
+        ("2026-11-23T12:00", NOW_MS),
+        ("2026-11-23", NOW_MS - 12 * 3_600_000),
+    ],
+)
+def test_times(text: str, expected: int) -> None:
+    assert parse_time(text, NOW_MS, UTC) == expected
+
+
+def test_a_time_without_offset_is_in_the_zone() -> None:
+    east = timezone(timedelta(hours=2))
+    assert parse_time("2026-11-23T14:00", NOW_MS, east) == NOW_MS
+    assert parse_time("14:00", NOW_MS, east) == NOW_MS
+
+
+def test_without_a_zone_it_is_the_machine_s_own() -> None:
+    local = datetime.fromtimestamp(NOW_MS / 1000).isoformat()  # noqa: DTZ006 - that is the point
+    assert parse_time(local, NOW_MS) == NOW_MS
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "25:00", "12:60", "2026-13-01", "12:0", "600"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(TimeFormatError, match="is not a time"):
+        parse_time(text, NOW_MS, UTC)
+
+
+def test_before_1970_there_is_nothing() -> None:
+    with pytest.raises(TimeFormatError, match="before 1970"):
+        parse_time("1969-12-31T00:00Z", NOW_MS, UTC)
+    with pytest.raises(TimeFormatError, match="before 1970"):
+        parse_time("36000d", NOW_MS, UTC)

@@ -1,0 +1,151 @@
+"""Which log groups and log streams there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from forwarder.cloudwatch.catalogue import (
+    GroupInfo,
+    StreamInfo,
+    describe_log_groups,
+    describe_log_streams,
+    find_group,
+    find_stream,
+)
+from forwarder.cloudwatch.reader import CloudWatch
+from forwarder.config import AwsOptions
+from forwarder.errors import AccessDenied, GroupNotFound, ScanStuck
+from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
+from tests.support.scripted_cloudwatch import (
+    Reply,
+    ScriptedCloudWatch,
+    refusal,
+    scripted_cloudwatch,
+)
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedCloudWatch]:
+    with scripted_cloudwatch() as server:
+        yield server
+
+
+@pytest.fixture
+async def cloudwatch(scripted: ScriptedCloudWatch) -> AsyncIterator[CloudWatch]:
+    async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as opened:
+        opened.random = lambda: 0.0
+        yield opened
+
+
+def groups(*names: str, token: str | None = None) -> Reply:
+    reply: dict[str, Any] = {"logGroups": [{"logGroupName": name} for name in names]}
+    return Reply(body=json.dumps({**reply, "nextToken": token}).encode())
+
+
+def names(found: list[GroupInfo]) -> list[str]:
+    return [one.name for one in found]
+
+
+async def test_pages_are_joined_and_errors_that_pass_are_waited_out(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.script(groups("b", token="t"), refusal("ThrottlingException"), groups("a"))
+    assert names(await describe_log_groups(cloudwatch)) == ["a", "b"]
+    assert [asked.get("nextToken") for asked in scripted.asked] == [None, "t", "t"]
+    assert scripted.asked[0]["limit"] == 50
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix", "asked", "found"),
+    [
+        (None, None, {}, ["/aws/ecs/web", "/aws/lambda/web", "web"]),
+        ("web", None, {"logGroupNamePattern": "web"}, ["/aws/ecs/web", "/aws/lambda/web", "web"]),
+        ("/aws", None, {"logGroupNamePattern": "/aws"}, ["/aws/ecs/web", "/aws/lambda/web"]),
+        ("/aws/*/web", None, {"logGroupNamePrefix": "/aws/"}, ["/aws/ecs/web", "/aws/lambda/web"]),
+        ("*ecs*", None, {}, ["/aws/ecs/web"]),
+        ("we?", None, {"logGroupNamePrefix": "we"}, ["web"]),
+        (None, "/aws/l", {"logGroupNamePrefix": "/aws/l"}, ["/aws/lambda/web"]),
+        ("ecs", "/aws", {"logGroupNamePrefix": "/aws"}, ["/aws/ecs/web"]),
+    ],
+)
+async def test_what_matches(
+    scripted: ScriptedCloudWatch,
+    cloudwatch: CloudWatch,
+    pattern: str | None,
+    prefix: str | None,
+    asked: dict[str, str],
+    found: list[str],
+) -> None:
+    scripted.script(groups("web", "/aws/ecs/web", "/aws/lambda/web"))
+    assert names(await describe_log_groups(cloudwatch, pattern, prefix=prefix)) == found
+    sent = {key: scripted.asked[0][key] for key in scripted.asked[0] if key.startswith("logGroup")}
+    assert sent == asked
+
+
+async def test_a_token_that_repeats_is_an_error_not_a_short_list(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.default = lambda _: groups("a", token="same")
+    with pytest.raises(ScanStuck):
+        await describe_log_groups(cloudwatch)
+
+
+async def test_what_does_not_pass_is_told(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.script(refusal("AccessDeniedException", "not allowed: logs:DescribeLogGroups"))
+    with pytest.raises(AccessDenied, match="logs:DescribeLogGroups"):
+        await describe_log_groups(cloudwatch)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        server.create("/many", *(f"web/{number:03}" for number in range(120)), "web/00")
+        server.create("/many/more")
+        yield server
+
+
+@pytest.fixture
+async def real(moto: RawMoto) -> AsyncIterator[CloudWatch]:
+    async with CloudWatch(AwsOptions(endpoint_url=moto.url)) as opened:
+        yield opened
+
+
+async def test_all_log_streams_of_a_group(real: CloudWatch) -> None:
+    pages = [one async for one in describe_log_streams(real, "/many")]
+    streams = [stream for one in pages for stream in one]
+    assert len(streams) == 121
+    assert len(pages) == 3
+    assert isinstance(streams[0], StreamInfo)
+    assert streams[0].created is not None
+    assert (streams[0].first, streams[0].last) == (None, None)
+
+
+async def test_a_stream_is_found_by_its_whole_name(real: CloudWatch) -> None:
+    found = await find_stream(real, "/many", "web/00")
+    assert found is not None
+    assert found.name == "web/00"
+    assert await find_stream(real, "/many", "web/0") is None
+
+
+async def test_a_group_is_found_by_its_whole_name(real: CloudWatch) -> None:
+    found = await find_group(real, "/many")
+    assert found is not None
+    assert found.name == "/many"
+    assert await find_group(real, "/man") is None
+
+
+async def test_streams_of_a_group_that_there_is_not(real: CloudWatch) -> None:
+    with pytest.raises(GroupNotFound):
+        await find_stream(real, "/none", "x")

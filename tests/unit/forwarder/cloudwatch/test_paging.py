@@ -1,0 +1,227 @@
+"""Which page a scan asks for next, whatever CloudWatch does with tokens, errors and order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.cloudwatch.paging import (
+    PAGE_ATTEMPTS_MAX,
+    RESTARTS_MAX,
+    THROTTLED_ATTEMPTS_MAX,
+    PageWalk,
+    Patience,
+)
+from forwarder.errors import (
+    AccessDenied,
+    CloudWatchError,
+    ScanStuck,
+    Throttled,
+    TokenRefused,
+    TruncatedResponse,
+    Unreachable,
+)
+from forwarder.records import LogEvent
+
+
+def event(timestamp: int, number: int) -> LogEvent:
+    return LogEvent(str(number), timestamp, timestamp + 1, "s", "m")
+
+
+def walk(since: int = 0) -> PageWalk:
+    return PageWalk(since, lambda: 0.5)
+
+
+def asks(of: PageWalk) -> tuple[int, str | None]:
+    return of.start, of.token
+
+
+def test_empty_and_short_pages_with_a_token_go_on() -> None:
+    scan = walk(7)
+    assert asks(scan) == (7, None)
+    assert scan.received([], "a") == []
+    assert asks(scan) == (7, "a")
+    assert not scan.done
+    one = event(9, 1)
+    assert scan.received([one], "b") == [one]
+    assert asks(scan) == (7, "b")
+    scan.received([], None)
+    assert scan.done
+
+
+def test_only_an_absent_token_ends_it() -> None:
+    scan = walk()
+    for number in range(1000):
+        scan.received([], f"token {number}")
+        assert not scan.done
+
+
+@pytest.mark.parametrize("error", [TokenRefused("x"), TruncatedResponse("x")])
+def test_a_token_that_fails_is_given_up_for_the_last_time_seen(error: CloudWatchError) -> None:
+    scan = walk()
+    events = [event(5, 1), event(8, 2), event(8, 3)]
+    scan.received(events, "old")
+    while scan.token is not None:
+        scan.failed(error)
+    assert asks(scan) == (8, None)
+    # Inclusive: what was given out of that millisecond is not given out again, what is new is.
+    assert scan.received([*events[1:], event(8, 4), event(9, 2)], None) == [
+        event(8, 4),
+        event(9, 2),
+    ]
+    assert scan.done
+
+
+def test_a_token_that_repeats_is_given_up_too() -> None:
+    scan = walk()
+    scan.received([event(5, 1)], "a")
+    scan.received([event(6, 2)], "b")
+    scan.received([event(7, 3)], "a")
+    assert asks(scan) == (7, None)
+
+
+def test_before_any_event_it_begins_where_it_began() -> None:
+    scan = walk(3)
+    scan.received([], "a")
+    scan.failed(TokenRefused("x"))
+    assert asks(scan) == (3, None)
+
+
+def test_one_millisecond_larger_than_a_page_is_got_through() -> None:
+    scan = walk()
+    events = [event(5, number) for number in range(30)]
+    assert scan.received(events[:10], "a") == events[:10]
+    assert scan.received(events[10:20], "b") == events[10:20]
+    scan.failed(TokenRefused("x"))
+    assert asks(scan) == (5, None)
+    got = scan.received(events[:10], "c")
+    got += scan.received(events[10:20], "d")
+    got += scan.received(events[20:], None)
+    assert got == events[20:]
+
+
+def test_where_the_order_is_broken_it_begins_at_the_beginning() -> None:
+    scan = walk(1)
+    scan.received([event(9, 1), event(5, 2)], "a")
+    scan.failed(TokenRefused("x"))
+    assert asks(scan) == (1, None)
+
+
+def test_pages_out_of_order_among_themselves_are_noticed() -> None:
+    scan = walk(1)
+    scan.received([event(9, 1)], "a")
+    scan.received([event(5, 2)], "b")
+    scan.failed(TokenRefused("x"))
+    assert asks(scan) == (1, None)
+
+
+def test_it_does_not_begin_again_for_ever() -> None:
+    scan = walk()
+    for _ in range(RESTARTS_MAX):
+        scan.received([event(5, 1)], "a")
+        scan.failed(TokenRefused("x"))
+    scan.received([event(5, 1)], "a")
+    with pytest.raises(ScanStuck):
+        scan.failed(TokenRefused("x"))
+
+
+def test_each_new_event_gives_it_new_beginnings() -> None:
+    scan = walk()
+    for number in range(10 * RESTARTS_MAX):
+        scan.received([event(number, number)], "a")
+        scan.failed(TokenRefused("x"))
+    assert scan.start == 10 * RESTARTS_MAX - 1
+
+
+def test_the_same_page_is_tried_a_few_times() -> None:
+    scan = walk()
+    scan.received([event(5, 1)], "a")
+    for _ in range(PAGE_ATTEMPTS_MAX - 1):
+        assert scan.failed(TruncatedResponse("x")) > 0
+        assert scan.token == "a"
+    scan.received([], "b")
+    assert scan.failed(TruncatedResponse("x")) > 0
+    assert scan.token == "b"
+
+
+def test_a_first_page_that_never_comes_whole_fails_the_scan() -> None:
+    scan = walk()
+    for _ in range(PAGE_ATTEMPTS_MAX - 1):
+        scan.failed(TruncatedResponse("x"))
+    with pytest.raises(TruncatedResponse):
+        scan.failed(TruncatedResponse("x"))
+
+
+def test_an_unreachable_endpoint_fails_the_scan_whatever_token_it_has() -> None:
+    scan = walk()
+    scan.received([event(5, 1)], "a")
+    for _ in range(PAGE_ATTEMPTS_MAX - 1):
+        scan.failed(Unreachable("x"))
+    with pytest.raises(Unreachable):
+        scan.failed(Unreachable("x"))
+
+
+def test_what_does_not_pass_fails_at_once() -> None:
+    with pytest.raises(AccessDenied):
+        walk().failed(AccessDenied("x"))
+
+
+def test_throttling_has_more_patience_and_ever_longer_waits() -> None:
+    patience = Patience(lambda: 1.0)
+    waits = [patience.failed(Throttled("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
+    assert waits[-1] is None
+    numbers = [one for one in waits if one is not None]
+    assert len(numbers) == THROTTLED_ATTEMPTS_MAX - 1
+    assert numbers == sorted(numbers)
+
+
+class Pages:
+    """A CloudWatch whose replies and failures a seed decides; pages are sorted by time."""
+
+    def __init__(self, events: Sequence[LogEvent], chance: random.Random) -> None:
+        self._events = sorted(events, key=lambda one: one.timestamp)
+        self._chance = chance
+        self._tokens: dict[str, tuple[int, int]] = {}
+
+    def ask(self, start: int, token: str | None) -> tuple[list[LogEvent], str | None]:
+        refused = TokenRefused if token is not None else Throttled
+        error = self._chance.choice([None, None, None, Throttled, TruncatedResponse, refused])
+        if error is not None:
+            msg = "seeded"
+            raise error(msg)
+        low, index = self._tokens[token] if token is not None else (start, 0)
+        rows = [one for one in self._events if one.timestamp >= low]
+        size = self._chance.choice([0, 1, 2, 7])
+        page, index = rows[index : index + size], index + size
+        if index >= len(rows):
+            return page, None
+        following = f"token {len(self._tokens)}"
+        self._tokens[following] = (low, index)
+        return page, following
+
+
+@given(
+    st.lists(st.integers(0, 12), max_size=40),
+    st.integers(0, 13),
+    st.integers(0, 2**32),
+)
+def test_a_scan_that_ends_gave_out_everything_once(times: list[int], since: int, seed: int) -> None:
+    events = [event(timestamp, number) for number, timestamp in enumerate(times)]
+    upstream, scan = Pages(events, random.Random(seed)), walk(since)
+    got: list[LogEvent] = []
+    try:
+        while not scan.done:
+            try:
+                page = upstream.ask(scan.start, scan.token)
+            except CloudWatchError as error:
+                scan.failed(error)
+            else:
+                got += scan.received(*page)
+    except CloudWatchError:
+        return  # a scan that fails claims nothing
+    wanted = [one for one in events if one.timestamp >= since]
+    assert sorted(got, key=lambda one: int(one.id)) == wanted

@@ -1,0 +1,144 @@
+"""Who may call next, how many at once, and what becomes of calls that nobody awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from forwarder.cloudwatch.rate_limit import (
+    POLL_SLOTS,
+    POLLS_IN_A_ROW_MAX,
+    SLOTS_MAX,
+    Priority,
+    Turns,
+    choose,
+)
+
+POLL, SCAN, PAST = Priority.POLL, Priority.SCAN, Priority.PAST
+
+
+class Blocked:
+    """Calls that end when told to, and the order in which they began."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self._gates: dict[str, threading.Event] = {}
+        self._changed = threading.Condition()
+
+    def call(self, name: str) -> str:
+        with self._changed:
+            self.began.append(name)
+            gate = self._gates.setdefault(name, threading.Event())
+            self._changed.notify_all()
+        assert gate.wait(240)
+        return name
+
+    def let_go(self, name: str) -> None:
+        with self._changed:
+            self._gates.setdefault(name, threading.Event()).set()
+
+    async def wait_for(self, count: int) -> None:
+        def wait() -> None:
+            with self._changed:
+                assert self._changed.wait_for(lambda: len(self.began) >= count, 60)
+
+        await asyncio.to_thread(wait)
+
+
+@pytest.fixture
+async def turns() -> Turns:
+    made = Turns(asyncio.get_running_loop())
+    made.budget.rate = 1e6  # the pace is test_budget's
+    return made
+
+
+def start(turns: Turns, blocked: Blocked, name: str, priority: Priority) -> asyncio.Task[str]:
+    return asyncio.create_task(turns.call(lambda: blocked.call(name), priority))
+
+
+async def test_results_and_errors_come_back(turns: Turns) -> None:
+    assert await turns.call(lambda: 7, SCAN) == 7
+    with pytest.raises(ZeroDivisionError):
+        await turns.call(lambda: 1 // 0, SCAN)
+
+
+async def test_it_runs_in_a_daemon_thread_of_its_own(turns: Turns) -> None:
+    thread = await turns.call(threading.current_thread, POLL)
+    assert thread.daemon
+    assert thread is not threading.main_thread()
+
+
+async def test_scans_leave_slots_to_polls(turns: Turns) -> None:
+    blocked = Blocked()
+    scans = [start(turns, blocked, f"scan {n}", SCAN) for n in range(SLOTS_MAX)]
+    await blocked.wait_for(SLOTS_MAX - POLL_SLOTS)
+    polls = [start(turns, blocked, f"poll {n}", POLL) for n in range(POLL_SLOTS)]
+    await blocked.wait_for(SLOTS_MAX)
+    assert sum(name.startswith("scan") for name in blocked.began) == SLOTS_MAX - POLL_SLOTS
+    for n in range(SLOTS_MAX):
+        blocked.let_go(f"scan {n}")
+        blocked.let_go(f"poll {n}")
+    await asyncio.gather(*scans, *polls)
+    assert len(blocked.began) == SLOTS_MAX + POLL_SLOTS
+
+
+@pytest.mark.parametrize(
+    ("waiting", "under_way", "polls_in_a_row", "chosen"),
+    [
+        ({PAST, SCAN, POLL}, 0, 0, POLL),
+        ({PAST, SCAN}, 0, 0, SCAN),
+        ({PAST}, 0, 0, PAST),
+        (set(), 0, 0, None),
+        ({PAST, SCAN, POLL}, 0, POLLS_IN_A_ROW_MAX, SCAN),
+        ({POLL}, 0, POLLS_IN_A_ROW_MAX, POLL),
+        ({PAST, SCAN, POLL}, SLOTS_MAX - POLL_SLOTS, POLLS_IN_A_ROW_MAX, POLL),
+        ({PAST, SCAN}, SLOTS_MAX - POLL_SLOTS, 0, None),
+        ({POLL}, SLOTS_MAX, 0, None),
+    ],
+)
+def test_who_goes_next(
+    waiting: set[Priority], under_way: int, polls_in_a_row: int, chosen: Priority | None
+) -> None:
+    assert choose(waiting, under_way, polls_in_a_row) is chosen
+
+
+async def test_a_call_given_up_while_it_waits_is_never_made(turns: Turns) -> None:
+    turns.budget.rate = 1e-9
+    turns.budget._tokens = 0.0
+    waiting = asyncio.create_task(turns.call(lambda: 1, POLL))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    turns.budget._tokens = 5.0
+    turns._let_through()
+    assert turns.budget._tokens >= 5.0
+    assert turns._under_way == 0
+
+
+async def test_a_call_given_up_under_way_keeps_its_slot_until_it_ends(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = Blocked()
+    task = start(turns, blocked, "hangs", POLL)
+    await blocked.wait_for(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert turns._under_way == 1
+    ended = asyncio.Event()
+    monkeypatch.setattr(turns, "_let_through", ended.set)
+    blocked.let_go("hangs")
+    await ended.wait()
+    assert turns._under_way == 0
+
+
+async def test_the_pace_is_kept(turns: Turns) -> None:
+    turns.budget.rate = 100.0
+    turns.budget._tokens = 1.0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.gather(*(turns.call(lambda: None, SCAN) for _ in range(6)))
+    assert loop.time() - began >= 0.045  # five more at 10 ms each; never sooner

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.ranges import Coverage
+from forwarder.delivery.backfill import Past, last_position, times_within
+from wire.order import KEY_MAX, KEY_MIN, Interval, first_key, key_of, parse_interval
+from wire.query import History
+
+SINCE, NOW = 1_000, 5_000
+
+
+def is_done(past: Past) -> bool:
+    return past.is_done
+
+
+def all_covered() -> Coverage:
+    return Coverage([(SINCE, NOW)])
+
+
+def test_newest_first_is_open_above_and_grows_downwards() -> None:
+    past = Past(SINCE, NOW)
+    assert past.newest_first
+    past.advance(key_of(4_000, "7"))
+    past.cover(all_covered())
+    assert str(past.held) == "4000:7.."
+    assert not is_done(past)
+    past.finish()
+    past.cover(all_covered())
+    assert str(past.held) == "1000:0.."
+    assert is_done(past)
+
+
+def test_nothing_is_held_before_the_first_slice() -> None:
+    past = Past(SINCE, NOW)
+    past.cover(all_covered())
+    assert past.held is None
+
+
+def test_oldest_first_grows_upwards_and_opens_at_the_end() -> None:
+    past = Past(SINCE, NOW, history="oldest")
+    assert not past.newest_first
+    past.advance(key_of(2_000, "7"))
+    past.cover(all_covered())
+    assert str(past.held) == "1000:0..2000:7"
+    past.finish()
+    past.cover(all_covered())
+    assert str(past.held) == "1000:0.."
+    assert is_done(past)
+
+
+def test_held_stops_where_scans_have_not_been() -> None:
+    past = Past(SINCE, NOW)
+    past.finish()
+    past.cover(Coverage([(3_000, NOW)]))
+    assert str(past.held) == "3000:0.."
+    assert not is_done(past)
+    past.cover(Coverage([(SINCE, 2_000), (3_000, NOW)]))
+    assert str(past.held) == "3000:0.."
+    past.cover(all_covered())
+    assert is_done(past)
+
+
+def test_oldest_first_stops_where_scans_have_not_been() -> None:
+    past = Past(SINCE, NOW, history="oldest")
+    past.finish()
+    past.cover(Coverage([(3_000, NOW)]))
+    assert str(past.held) == "None"
+    past.cover(Coverage([(SINCE, 2_000), (3_000, NOW)]))
+    assert past.held == Interval(first_key(SINCE), last_position(2_000))
+    assert parse_interval(str(past.held)) == past.held
+    past.cover(all_covered())
+    assert is_done(past)
+
+
+def test_without_coverage_the_present_is_all_that_is_held() -> None:
+    past = Past(SINCE, NOW)
+    past.finish()
+    past.cover(Coverage())
+    assert str(past.held) == "5000:0.."
+
+
+def test_not_done_before_a_scan_that_began_after_connecting() -> None:
+    past = Past(SINCE, NOW)
+    past.finish()
+    past.cover(Coverage([(SINCE, NOW - 1)]))
+    assert str(past.held) == "1000:0.."
+    assert not is_done(past)
+    past.cover(Coverage([(SINCE, NOW)]))
+    assert is_done(past)
+
+
+def test_since_in_the_future_is_done_at_once() -> None:
+    past = Past(NOW + 1_000, NOW)
+    past.finish()
+    past.cover(Coverage())
+    assert is_done(past)
+
+
+def test_what_is_held_is_not_sent_again() -> None:
+    past = Past(SINCE, NOW, held=Interval(key_of(3_000, "5"), None))
+    assert past.intervals == [Interval(first_key(SINCE), key_of(3_000, "5") - 1)]
+    assert past.newest_first
+
+
+def test_held_with_both_ends_grows_out_from_it() -> None:
+    held = Interval(key_of(3_000, "5"), key_of(4_000, "5"))
+    past = Past(SINCE, NOW, held=held)
+    assert past.intervals == [
+        Interval(key_of(4_000, "5") + 1, KEY_MAX),
+        Interval(first_key(SINCE), key_of(3_000, "5") - 1),
+    ]
+    assert not past.newest_first
+    past.finish()
+    past.cover(all_covered())
+    assert str(past.held) == "3000:5.."
+    past.finish()
+    past.cover(all_covered())
+    assert is_done(past)
+
+
+def test_held_open_below_stays_open_below() -> None:
+    past = Past(SINCE, NOW, held=Interval(None, key_of(4_000, "5")), history="oldest")
+    past.cover(all_covered())
+    assert str(past.held) == "..4000:5"
+    past.finish()
+    past.cover(all_covered())
+    assert str(past.held) == ".."
+    assert is_done(past)
+
+
+@pytest.mark.parametrize("held", [Interval(0, 0), Interval(0, first_key(SINCE) - 1)])
+def test_held_outside_the_past_is_nothing(held: Interval) -> None:
+    past = Past(SINCE, NOW, held=held)
+    assert past.intervals == [Interval(first_key(SINCE), KEY_MAX)]
+    assert past.newest_first
+
+
+def test_with_a_cursor_and_no_held_all_is_there() -> None:
+    past = Past.nothing(SINCE, NOW)
+    assert is_done(past)
+    assert str(past.held) == "1000:0.."
+
+
+def test_the_whole_milliseconds_of_an_interval() -> None:
+    assert times_within(Interval(first_key(7), None))[0] == 7
+    assert times_within(Interval(key_of(7, "1"), None))[0] == 8
+    assert times_within(Interval(None, last_position(7)))[1] == 6
+    assert times_within(Interval(None, None))[0] == 0
+
+
+@given(
+    keys=st.lists(
+        st.builds(key_of, st.integers(SINCE, NOW + 100), st.integers(0, 30).map(str)),
+        unique=True,
+        max_size=60,
+    ),
+    slice_size=st.integers(1, 7),
+    held=st.none() | st.tuples(st.integers(SINCE, NOW), st.integers(1, 1_000)),
+    newest=st.booleans(),
+    floor=st.integers(SINCE, NOW),
+)
+def test_held_only_grows_and_never_claims_what_was_not_sent(
+    keys: list[int],
+    slice_size: int,
+    held: tuple[int, int] | None,
+    floor: int,
+    *,
+    newest: bool,
+) -> None:
+    given_held = None
+    if held is not None:
+        given_held = Interval(first_key(held[0]), first_key(held[0] + held[1]))
+    past = Past(SINCE, NOW, held=given_held, history="newest" if newest else "oldest")
+    sent = {key for key in keys if given_held is not None and key in given_held}
+    claims = [given_held]
+    coverage = Coverage([(floor, NOW)])
+    while (interval := past.next_interval) is not None:
+        rest = sorted((key for key in keys if key in interval), reverse=past.newest_first)
+        assert not sent.intersection(rest)
+        sent.update(rest[:slice_size])
+        if len(rest) > slice_size:
+            past.advance(rest[slice_size - 1])
+        else:
+            past.finish()
+        past.cover(coverage)
+        claim = past.held
+        if claim is not None:
+            assert {key for key in keys if key in claim} <= sent
+        claims.append(claim)
+    past.cover(all_covered())
+    claims.append(past.held)
+    assert is_done(past)
+    assert sent == set(keys)
+    known = [claim for claim in claims if claim is not None]
+    for before, after in pairwise(known):
+        assert after.low is None or (before.low is not None and after.low <= before.low)
+        assert after.high is None or (before.high is not None and after.high >= before.high)
+
+
+@pytest.mark.parametrize("history", ["newest", "oldest"])
+def test_a_single_position_is_held_like_any_other_interval(history: History) -> None:
+    key = key_of(3_000, "7")
+    past = Past(SINCE, NOW, held=Interval(key, key), history=history)
+    assert {(one.low, one.high) for one in past.intervals} == {
+        (first_key(SINCE), key - 1),
+        (key + 1, KEY_MAX),
+    }
+    while past.next_interval is not None:
+        past.finish()
+    past.cover(all_covered())
+    assert past.is_done
+
+
+@pytest.mark.parametrize("since", [0, SINCE])
+def test_the_first_position_of_all_is_how_to_say_that_nothing_is_held(since: int) -> None:
+    past = Past(since, NOW, held=Interval(KEY_MIN, KEY_MIN))
+    assert past.held is None
+    assert past.newest_first
+    assert past.intervals == [Interval(first_key(since), KEY_MAX)]

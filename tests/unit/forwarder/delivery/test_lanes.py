@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from forwarder.delivery.frames import Slices
+from forwarder.delivery.lanes import LIVE_RUN_MAX, Lanes
+from forwarder.delivery.opening import Opening
+from forwarder.delivery.repairing import Repairing
+from forwarder.ingest.log_group import LogGroup
+from tests.support.session_client import NOW, event, events, log_group
+from wire.codec import decode_server
+from wire.messages import Events
+from wire.query import Filter, TailQuery
+
+SINCE = NOW - 100_000
+ONE, TWO = "app/one", "app/two"
+
+
+def lanes_of(group: LogGroup, **query: object) -> Lanes:
+    asked = TailQuery(since=SINCE, **query)  # type: ignore[arg-type] # the query's own fields
+    opening = Opening(asked, group.journal, NOW)
+    return Lanes(opening, Slices(group.journal), group.head_seq)
+
+
+def pull(lanes: Lanes, group: LogGroup) -> list[Events]:
+    frames: list[Events] = []
+    while True:
+        lanes.look_ahead(group.head_seq)
+        frame = lanes.next()
+        if frame is None and not lanes.has_open_slice:
+            return frames
+        lanes.has_open_slice = False
+        if frame is not None:
+            frames.append(frame)
+
+
+def test_the_past_is_neutral_and_the_present_moves_the_cursor() -> None:
+    group = log_group(events(range(1, 4), lambda n: NOW - n))
+    lanes = lanes_of(group)
+    group.ingest([event(9, NOW)], "live")
+    live, neutral = pull(lanes, group)
+    assert (live.after, live.seq, [item.id for item in live.items]) == (3, 4, ["9"])
+    assert (neutral.after, neutral.seq) == (4, 4)
+    assert [item.id for item in neutral.items] == ["1", "2", "3"]
+    assert lanes.has_all
+    assert lanes.events_sent == 4
+
+
+def test_of_many_live_frames_every_fourth_is_of_the_past() -> None:
+    group = log_group(events(range(1, 1_501), lambda n: NOW - n))
+    lanes = lanes_of(group)
+    group.ingest(events(range(5_000, 9_000), lambda n: NOW + n), "live")
+    neutral = [frame.after == frame.seq for frame in pull(lanes, group)]
+    assert neutral[: 2 * (LIVE_RUN_MAX + 1)] == ([False] * LIVE_RUN_MAX + [True]) * 2
+
+
+def test_credit_counts_all_lanes_together() -> None:
+    group = log_group(events(range(1, 101), lambda n: NOW - n))
+    lanes = lanes_of(group, credit=70)
+    group.ingest(events(range(500, 560), lambda n: NOW + n), "live")
+    assert [len(frame.items) for frame in pull(lanes, group)] == [60, 10]
+    lanes.grant(50)
+    assert pull(lanes, group) == []
+    lanes.grant(75)
+    assert [len(frame.items) for frame in pull(lanes, group)] == [5]
+
+
+def test_what_was_read_ahead_is_cut_again_where_the_past_took_the_credit() -> None:
+    group = log_group(events(range(1, 2_001), lambda n: NOW - n))
+    lanes = lanes_of(group, credit=2_300)
+    group.ingest(events(range(5_000, 7_000), lambda n: NOW + n), "live")
+    assert sum(len(frame.items) for frame in pull(lanes, group)) == 2_300
+    lanes.grant(10_000)
+    pull(lanes, group)
+    assert lanes.events_sent == 4_000
+
+
+def test_the_cursor_frame_covers_what_the_filter_leaves_out() -> None:
+    group = log_group()
+    lanes = lanes_of(group, filter=Filter(streams=(ONE,)))
+    assert lanes.cursor_frame() is None
+    group.ingest([event(1, stream=TWO), event(2, stream=TWO), event(3, stream=ONE)], "live")
+    lanes.look_ahead(group.head_seq)
+    frame = lanes.cursor_frame()
+    assert frame is not None
+    assert (frame.after, frame.seq, frame.items) == (0, 2, [])
+    (frame,) = pull(lanes, group)
+    assert (frame.after, frame.seq) == (2, 3)
+
+
+def test_a_lane_that_waits_for_bodies_says_so_and_holds_up_no_other() -> None:
+    group = log_group(events(range(1, 11), lambda n: NOW - n))
+    group.journal.retire(before=NOW - 5)
+    lanes = lanes_of(group)
+    group.ingest([event(99, NOW)], "live")
+    frames = pull(lanes, group)
+    assert [item.id for frame in frames for item in frame.items] == ["99", *map(str, range(1, 6))]
+    assert lanes.bodies["past"] == (NOW - 10, NOW - 6)
+    assert lanes.bodies["live"] is None
+
+
+def test_a_repair_goes_with_the_past_and_holds_live_at_its_end() -> None:
+    group = log_group(events(range(1, 11), lambda n: NOW - n))
+    lanes = lanes_of(group)
+    pull(lanes, group)
+    lanes.repairing = Repairing(NOW - 3, NOW - 1, lanes.sent_seq)
+    frames = pull(lanes, group)
+    assert [item.id for frame in frames for item in frame.items] == ["3", "2", "1"]
+    assert lanes.repairing.is_done
+    group.ingest([event(99, NOW)], "live")
+    assert pull(lanes, group) == []
+    lanes.repairing = None
+    assert len(pull(lanes, group)) == 1
+
+
+def test_the_bytes_of_a_frame() -> None:
+    group = log_group(events(range(1, 4), lambda n: NOW - n))
+    lanes = lanes_of(group)
+    (frame,) = pull(lanes, group)
+    assert decode_server(b"".join(lanes.parts(frame))) == frame
+    other = Events(n=3, after=1, seq=1, items=frame.items[:1])
+    assert decode_server(b"".join(lanes.parts(other))) == other

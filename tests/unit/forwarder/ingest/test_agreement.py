@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import pytest
+
+from forwarder.ingest import agreement as module
+from forwarder.ingest.agreement import Agreement
+from forwarder.ingest.scan import Ingested, Scan
+from forwarder.live.contract import Source
+from forwarder.records import LogEvent, Row
+
+NOW = 1_795_000_000_000
+OURS = Source("1", ("f",))
+OTHERS = Source("2", ("f",))
+
+
+def event(number: int, at: int = NOW, text: str | None = None, stream: str = "s") -> LogEvent:
+    return LogEvent(str(number), at, None, stream, f"m{number}" if text is None else text)
+
+
+def scan(number: int, begun_ms: int, *, head_seq: int = 1_000, from_: int = 0) -> Scan:
+    def take(_scan: Scan, _events: object) -> Ingested:
+        raise AssertionError
+
+    return Scan("live", from_, None, begun_ms=begun_ms, number=number, head_seq=head_seq, take=take)
+
+
+def returned(one: Agreement, number: int, begun_ms: int, *events: LogEvent) -> None:
+    """A whole scan, of one page."""
+    made = scan(number, begun_ms)
+    one.returned(made, events)
+    one.finished(made, 0)
+
+
+def verdict(one: Agreement) -> tuple[str | None, str | None]:
+    """Why its events are no rows for good, and why those that are must go."""
+    return one.differs, one.refuted
+
+
+def agreed() -> Agreement:
+    one = Agreement()
+    heard = [event(number) for number in (1, 2, 3)]
+    one.hinted(OURS, heard, NOW)
+    returned(one, 1, NOW + 1_000, *heard)
+    assert one.admits(OURS)
+    return one
+
+
+def test_records_are_hints_until_scans_have_returned_enough_of_them() -> None:
+    one = Agreement()
+    heard = [event(number) for number in (1, 2, 3)]
+    one.hinted(OURS, heard, NOW)
+    assert not one.admits(OURS)
+    returned(one, 1, NOW + 1_000, *heard[:2])
+    assert not one.admits(OURS)
+    returned(one, 2, NOW + 2_000, *heard)
+    assert one.is_same
+    assert one.admits(OURS)
+    assert one.returned_count == 3
+
+
+def test_the_same_event_again_and_again_is_no_evidence() -> None:
+    one = Agreement()
+    for number in range(10):
+        one.hinted(OURS, [event(0)], NOW)
+        returned(one, number + 1, NOW + number, event(0))
+    assert not one.is_same
+
+
+def test_other_ids_make_hints_for_good() -> None:
+    one = Agreement()
+    heard = [event(number, text=f"text {number}") for number in (1, 2, 3)]
+    one.hinted(OURS, heard, NOW)
+    theirs = [event(number + 50, text=f"text {number}") for number in (1, 2, 3)]
+    returned(one, 1, NOW + 1_000, *theirs)
+    assert verdict(one)[0] is None  # its twin may not be visible yet
+    returned(one, 2, NOW + module.OTHER_ID_MS, *theirs)
+    assert one.differs == module.OTHER_IDS
+    again = [event(number) for number in range(10, 20)]
+    one.hinted(OURS, again, NOW + 20_000)
+    returned(one, 3, NOW + 30_000, *again)
+    assert not one.is_same
+    assert verdict(one)[1] is None  # nothing of it is in the journal
+
+
+def test_twins_that_come_late_are_no_other_ids() -> None:
+    one = Agreement()
+    one.hinted(OURS, [event(1, text="same")], NOW)
+    returned(one, 1, NOW + 5_000, event(2, text="same"))
+    returned(one, 2, NOW + 60_000, event(1, text="same"), event(2, text="same"))
+    assert verdict(one)[0] is None
+    assert one.returned_count == 1
+
+
+def test_a_scan_that_broke_off_says_nothing_of_what_it_did_not_return() -> None:
+    one = Agreement()
+    one.hinted(OURS, [event(1, text="same")], NOW)
+    broken = scan(1, NOW + 60_000)
+    one.returned(broken, [event(2, text="same")])
+    one.abandoned(broken)
+    returned(one, 2, NOW + 61_000)
+    assert verdict(one)[0] is None
+
+
+def test_the_same_id_with_another_text_differs() -> None:
+    one = Agreement()
+    one.hinted(OURS, [event(1, text="transformed")], NOW)
+    returned(one, 1, NOW + 1, event(1, text="as written"))
+    assert one.differs == module.OTHER_TEXT
+
+
+def test_each_account_and_filter_has_to_agree_itself() -> None:
+    one = agreed()
+    assert not one.admits(OTHERS)
+    one.hinted(OTHERS, [event(9, text="planted")], NOW)
+    returned(one, 2, NOW + 60_000)
+    assert not one.admits(OTHERS)
+    assert one.admits(OURS)
+
+
+def test_sources_are_bounded() -> None:
+    one = Agreement()
+    for number in range(module.SOURCES_MAX + 5):
+        heard = [event(number * 10 + part) for part in (1, 2, 3)]
+        source = Source(str(number), ())
+        one.hinted(source, heard, NOW)
+        returned(one, number + 1, NOW, *heard)
+        assert one.admits(source) == (number < module.SOURCES_MAX)
+
+
+def test_rows_are_unseen_until_a_scan_returns_them() -> None:
+    one = agreed()
+    one.appended(OURS, [event(4), event(5, NOW + 9)], 4, NOW, NOW - 1)
+    late = scan(2, NOW + module.SUSPECT_MS)
+    seen = [(row.seq, row.timestamp, row.is_late, row.arrived_ms) for row in one.unseen(late)]
+    assert seen == [(4, NOW, True, NOW - 1), (5, NOW + 9, True, NOW - 1)]
+    assert [row.seq for row in one.unseen(scan(2, NOW, from_=NOW + 1))] == [5]
+    assert [row.seq for row in one.unseen(scan(2, NOW, head_seq=4))] == [4]
+    returned(one, 3, NOW + 1, event(4))
+    assert [row.seq for row in one.unseen(late)] == [5]
+    assert verdict(one)[1] is None
+
+
+def test_rows_of_a_deleted_stream_or_past_retention_are_waited_for_no_more() -> None:
+    one = agreed()
+    one.appended(OURS, [event(4), event(5, stream="t"), event(6, NOW - 10)], 4, NOW, None)
+    one.stream_deleted("t")
+    one.finished(scan(2, NOW + 1), NOW - 5)
+    assert [row.seq for row in one.unseen(scan(3, NOW))] == [4]
+
+
+def test_a_row_that_no_scan_returns_for_minutes_refutes_the_path() -> None:
+    one = agreed()
+    one.appended(OURS, [event(4)], 4, NOW, None)
+    returned(one, 2, NOW + module.PHANTOM_MS - 1)
+    assert verdict(one)[1] is None
+    returned(one, 3, NOW + module.PHANTOM_MS)
+    assert one.refuted == module.PHANTOM
+    one.forgotten()
+    assert verdict(one)[1] is None
+    assert not one.admits(OURS)
+    assert one.unseen(scan(4, NOW)) == []
+
+
+def test_a_row_that_comes_back_with_another_text_or_id_refutes_the_path() -> None:
+    one = agreed()
+    one.appended(OURS, [event(4)], 4, NOW, None)
+    returned(one, 2, NOW + 1, event(4, text="other"))
+    assert one.refuted == module.OTHER_TEXT
+    one = agreed()
+    one.appended(OURS, [event(4, text="t")], 4, NOW, None)
+    returned(one, 2, NOW + module.ROW_OTHER_ID_MS - 1, event(99, text="t"))
+    assert verdict(one)[1] is None
+    returned(one, 3, NOW + module.ROW_OTHER_ID_MS, event(99, text="t"))
+    assert one.refuted == module.OTHER_IDS
+
+
+def test_rows_of_an_earlier_process_are_taken_over() -> None:
+    one = Agreement()
+    row = Row(7, "4", NOW, None, "s", "m4", "live", 0)
+    one.adopted([row], NOW)
+    assert one.unseen(scan(1, NOW)) == []  # one may have returned it, in its time
+    returned(one, 1, NOW + 1, event(4))
+    returned(one, 2, NOW + module.PHANTOM_MS)
+    assert verdict(one)[1] is None
+    one.adopted([row], NOW)
+    returned(one, 3, NOW + module.PHANTOM_MS)
+    assert one.refuted == module.PHANTOM
+
+
+def test_hints_are_bounded_and_leave() -> None:
+    one = Agreement()
+    many = [event(number) for number in range(module.HINTS_MAX + 10)]
+    one.hinted(OURS, many, NOW)
+    assert len(one._awaited) == module.HINTS_MAX
+    one.finished(scan(1, NOW + module.PHANTOM_MS), 0)
+    assert not one._awaited
+    assert not one._moments
+    assert not one._prints
+
+
+def test_the_live_path_waits_for_scans_once_too_many_rows_are_unseen() -> None:
+    one = agreed()
+    many = [event(number) for number in range(10, 10 + module.ROWS_MAX)]
+    one.appended(OURS, many, 10, NOW, None)
+    assert not one.admits(OURS)
+    returned(one, 2, NOW + 1, many[0])
+    assert one.admits(OURS)
+
+
+@pytest.mark.parametrize("by_ms", [3_600_000, -3_600_000])
+def test_a_clock_that_is_set_makes_no_row_older(by_ms: int) -> None:
+    one = agreed()
+    one.appended(OURS, [event(5)], 1, NOW + 1_000, None)
+    under_way = scan(2, NOW + 1_100)
+    now_ms = NOW + 1_500 + by_ms
+    one.appended(OURS, [event(6)], 2, now_ms - 100, None)  # before anybody noticed
+    one.clock_set(by_ms, now_ms, 2)
+    one.finished(under_way, 0)
+    returned(one, 3, now_ms)
+    returned(one, 4, now_ms + module.PHANTOM_MS - 600)
+    assert one.refuted is None
+    assert len(one.unseen(scan(5, now_ms))) == 2
+    returned(one, 6, now_ms + module.PHANTOM_MS)
+    assert one.refuted == module.PHANTOM

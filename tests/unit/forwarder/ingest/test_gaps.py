@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+
+from forwarder.ingest.gaps import WITHHELD
+from forwarder.ingest.log_group import LogGroup
+from forwarder.records import GapRecord, ScanDone
+from tests.support.log_events import GROUP, NOW_MS, event
+from tests.support.memory_journal import MemoryJournal
+from tests.support.scanning import scanned
+
+
+@pytest.fixture
+def group() -> LogGroup:
+    return LogGroup(MemoryJournal(GROUP))
+
+
+def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
+    before = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
+    gap = group.declare_gap(NOW_MS + 10, NOW_MS + 20, "suspected", "the live path stopped")
+    lost = group.declare_gap(NOW_MS + 12, NOW_MS + 15, "unrecoverable", "expired")
+    assert group.take_notices() == [gap, lost]
+    group.finish_scan(before, NOW_MS + 9_000)
+    assert [one.state for one in group.journal.gaps()] == ["suspected", "unrecoverable"]
+    repairing = group.gaps.change(gap.id, "repairing")
+    assert repairing is not None
+    assert repairing.state == "repairing"
+    assert group.gaps.change("unheard of", "repairing") is None
+    group.take_notices()
+    scanned(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
+    recovered, repaired, done = group.take_notices()
+    assert isinstance(recovered, GapRecord)
+    assert isinstance(repaired, GapRecord)
+    assert isinstance(done, ScanDone)
+    assert (recovered.id, recovered.recovered) == (gap.id, 1)
+    assert (repaired.id, repaired.state, repaired.recovered) == (gap.id, "repaired", 1)
+    assert group.journal.gaps() == [lost]
+
+
+def test_a_gap_is_repaired_when_scans_have_proved_all_of_it(group: LogGroup) -> None:
+    group.declare_gap(NOW_MS, NOW_MS + 20_000, "suspected", "the live path stopped")
+    scanned(group, [], NOW_MS + 9_000)
+    scanned(group, [], NOW_MS + 99_000, NOW_MS + 7_002)
+    assert [one.state for one in group.journal.gaps()] == ["suspected"]
+    scanned(group, [], NOW_MS + 99_000, NOW_MS + 7_001, NOW_MS + 7_001)
+    assert group.journal.gaps() == []
+
+
+def test_a_gap_that_grows_wants_what_it_grew_by_proved(group: LogGroup) -> None:
+    gap = group.declare_gap(NOW_MS, NOW_MS + 1_000, "suspected", "polls fail")
+    early = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
+    wider = group.widen_gap(gap.id, NOW_MS, NOW_MS + 5_000)
+    assert wider is not None
+    assert (wider.id, wider.through, wider.state) == (gap.id, NOW_MS + 5_000, "suspected")
+    assert group.widen_gap(gap.id, NOW_MS + 1, NOW_MS + 2) == wider
+    group.finish_scan(early, NOW_MS + 9_000)
+    assert group.journal.gaps() == [wider]
+    scanned(group, [], NOW_MS + 9_000)
+    assert group.journal.gaps() == []
+    assert group.widen_gap(gap.id, NOW_MS, NOW_MS + 9_000) is None
+
+
+def test_a_gap_is_repairing_while_a_scan_fetches_it(group: LogGroup) -> None:
+    group.declare_gap(NOW_MS, NOW_MS + 5_000, "suspected", "polls fail")
+    elsewhere = group.begin_scan("repair", NOW_MS - 10, NOW_MS - 1, NOW_MS + 9_000)
+    elsewhere.page([event(1, NOW_MS - 5)])
+    first = group.begin_scan("live", NOW_MS, None, NOW_MS + 9_000)
+    second = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
+    group.take_notices()
+    first.page([event(2), event(3)])
+    second.page([event(2), event(3)])
+    group.abandon(first)
+    assert [one.state for one in group.journal.gaps()] == ["repairing"]
+    group.abandon(second)
+    assert [one.state for one in group.journal.gaps()] == ["suspected"]
+    third = group.begin_scan("live", NOW_MS, None, NOW_MS + 9_000)
+    third.page([event(2), event(3), event(4, NOW_MS + 6_000)])
+    group.finish_scan(third, NOW_MS + 9_000)
+    told = [one for one in group.take_notices() if isinstance(one, GapRecord)]
+    assert [(one.state, one.recovered) for one in told] == [
+        ("repairing", 0),
+        ("repairing", 2),
+        ("suspected", 2),
+        ("repairing", 2),
+        ("repaired", 2),
+    ]
+
+
+def test_gaps_of_an_earlier_run_are_repaired_as_well() -> None:
+    journal = MemoryJournal(GROUP)
+    LogGroup(journal).declare_gap(NOW_MS, NOW_MS + 5_000, "suspected", "polls fail")
+    journal.begin_epoch()
+    group = LogGroup(journal)
+    scanned(group, [], NOW_MS + 9_000)
+    assert journal.gaps() == []
+
+
+def test_events_that_are_not_returned_any_more_are_declared_after_some_scans(
+    group: LogGroup,
+) -> None:
+    logged = [event(1), event(2, NOW_MS + 500, "job/2")]
+    scanned(group, logged, NOW_MS + 9_000)
+    for number in range(5):
+        assert scanned(group, logged[:1], NOW_MS + 10_000 + number) is None
+        assert len(group.journal.gaps()) == (number >= 2)
+    [gap] = group.journal.gaps()
+    assert (gap.from_, gap.through, gap.state) == (NOW_MS + 500, NOW_MS + 500, "suspected")
+    assert gap.reason.startswith(WITHHELD)
+    assert "job/2" in gap.reason
+    told = [one for one in group.take_notices() if isinstance(one, GapRecord)]
+    assert told == [gap]  # once
+    # Another run finds it in its journal, and does not declare it again.
+    group.journal.begin_epoch()
+    later = LogGroup(group.journal)
+    for number in range(5):
+        assert scanned(later, logged[:1], NOW_MS + 20_000 + number) is None
+    assert later.journal.gaps() == [gap]
+    assert scanned(later, logged, NOW_MS + 30_000) is not None
+    assert later.journal.gaps() == []
+
+
+def test_what_cannot_be_had_is_one_gap_where_it_adjoins(group: LogGroup) -> None:
+    gaps = group.gaps
+    first = gaps.lose(NOW_MS, NOW_MS + 9, "expired")
+    gaps.lose(NOW_MS + 100, NOW_MS + 109, "expired")
+    gaps.lose(NOW_MS + 10, NOW_MS + 19, "away")
+    wider = gaps.lose(NOW_MS - 50, NOW_MS - 1, "expired")
+    assert gaps.lose(NOW_MS - 20, NOW_MS + 5, "expired") == wider
+    assert wider.id == first.id
+    found = sorted((one.from_, one.through) for one in group.journal.gaps())
+    assert found == [
+        (NOW_MS - 50, NOW_MS + 9),
+        (NOW_MS + 10, NOW_MS + 19),
+        (NOW_MS + 100, NOW_MS + 109),
+    ]

@@ -1,0 +1,42 @@
+"""A log stream that was deleted and made again: told by what is missing, whatever its stamps."""
+
+from __future__ import annotations
+
+from forwarder.ingest.log_group import LogGroup
+from forwarder.records import LogEvent, ScanDone
+from tests.support.memory_journal import MemoryJournal
+
+CREATED = 50_000
+
+
+def event(number: int, timestamp: int, ingested: int | None) -> LogEvent:
+    return LogEvent(str(number), timestamp, ingested, "job/a", f"message {number}")
+
+
+def scan(group: LogGroup, events: list[LogEvent], now: int) -> ScanDone | None:
+    one = group.begin_scan("repair", 0, now, now)
+    one.page(events)
+    return group.finish_scan(one, now)
+
+
+def test_a_missing_event_from_before_the_stream_was_made_is_of_another_one() -> None:
+    group = LogGroup(MemoryJournal("group"))
+    # The new stream's event is stamped before the old one's, which is gone.
+    old, new = event(1, 40_000, 40_100), event(2, 30_000, CREATED + 100)
+    group.ingest([old, new], "live")
+    assert not group.lacks_older("job/a", CREATED)
+    assert scan(group, [new], 90_000) is None
+    assert group.take_suspects() == {"job/a"}
+    assert group.lacks_older("job/a", CREATED)
+    assert not group.lacks_older("job/a", 40_100)
+    assert not group.lacks_older("job/b", CREATED)
+    group.stream_deleted("job/a")
+    assert not group.lacks_older("job/a", CREATED)
+    assert scan(group, [new], 100_000) is not None
+
+
+def test_one_that_is_merely_hidden_tells_nothing() -> None:
+    group = LogGroup(MemoryJournal("group"))
+    group.ingest([event(1, 60_000, CREATED + 100), event(2, 61_000, None)], "live")
+    assert scan(group, [], 90_000) is None
+    assert not group.lacks_older("job/a", CREATED)

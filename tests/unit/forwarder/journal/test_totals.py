@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from forwarder.journal import totals
+from forwarder.journal.totals import Totals
+from forwarder.records import RangeTotal
+from tests.support.log_events import GROUP, NOW_MS, event, events
+from tests.support.memory_journal import MemoryJournal
+from wire.query import Filter
+
+
+class _Counted(MemoryJournal):
+    """A journal that counts the rows it has to add up."""
+
+    asked = 0
+
+    def total(
+        self, from_: int, through: int, wanted: Filter, *, base: int = 0, seq: int | None = None
+    ) -> RangeTotal:
+        found = super().total(from_, through, wanted, base=base, seq=seq)
+        self.asked += found.count
+        return found
+
+
+def test_a_range_that_moves_on_adds_up_only_its_ends() -> None:
+    journal = _Counted(GROUP)
+    journal.append(events(range(1, 1_001), step_ms=100), "live")
+    kept = Totals(journal)
+    whole = kept.total(NOW_MS, NOW_MS + 99_999, Filter())
+    assert whole.count == 1_000
+    journal.asked = 0
+    for moved in range(0, 10_000, 500):
+        assert kept.total(NOW_MS + moved, NOW_MS + 90_000 + moved, Filter()).count > 890
+    assert journal.asked <= 20 * (2 * 10) + 640
+
+
+def test_what_is_appended_is_added_to_what_is_kept() -> None:
+    journal = _Counted(GROUP)
+    journal.append(events(range(1, 101)), "live")
+    kept = Totals(journal)
+    from_, through = NOW_MS - NOW_MS % 1_000, NOW_MS - NOW_MS % 1_000 + 9_999
+    kept.total(from_, through, Filter())
+    journal.asked = 0
+    journal.append([event(101, NOW_MS + 5)], "repair")
+    assert kept.total(from_, through, Filter()).count == 101
+    assert kept.total(from_, through, Filter(), seq=100).count == 100
+    assert journal.asked == 0
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "BLOCKS_MAX", 20)
+    monkeypatch.setattr(totals, "TAIL_MAX", 50)
+    journal = MemoryJournal(GROUP)
+    kept = Totals(journal)
+    for number in range(1, 500):
+        journal.append([event(number, NOW_MS + 1_000 * number)], "live")
+        assert kept.total(NOW_MS, NOW_MS + 1_000 * number, Filter()).count == number
+    filters = [Filter(streams=(f"job/{number}",)) for number in range(totals.FILTERS_MAX + 9)]
+    for wanted in filters:
+        kept.total(NOW_MS, NOW_MS + 9, wanted)
+    assert len(kept._kept) == totals.FILTERS_MAX
+    assert len(kept._answers) <= totals.ANSWERS_MAX
+    assert len(kept._tail._timestamps) <= 100
+    assert all(len(blocks) <= 20 for one in kept._kept.values() for blocks in one._blocks)

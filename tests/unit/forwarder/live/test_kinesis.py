@@ -1,0 +1,290 @@
+"""The reader of a stream: against scripted replies, and against a raw moto."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from forwarder.config import AwsOptions
+from forwarder.errors import AccessDenied, JournalError
+from forwarder.live.contract import Delivery, Inlet
+from forwarder.live.kinesis import KinesisPath, StreamGone
+from forwarder.live.stream import StreamRef
+from tests.support.kinesis import kinesis_stream, record
+from tests.support.moto_server import CREDENTIALS, raw_moto
+from tests.support.scripted_cloudwatch import (
+    Asked,
+    Reply,
+    ScriptedCloudWatch,
+    refusal,
+    scripted_cloudwatch,
+)
+from tests.support.writing import now_ms
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+class FakeInlet:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.arrivals: list[int | None] = []
+        self.hints = 0
+        self.why: str | None = "not read yet"
+        self.failure: Exception | None = None
+        self.changed = asyncio.Event()
+
+    async def take(self, delivery: Delivery) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.messages += [one.message for one in delivery.events]
+        self.arrivals.append(delivery.arrived_ms)
+        self.changed.set()
+
+    def hint(self) -> None:
+        self.hints += 1
+        self.changed.set()
+
+    def heard(self, behind_ms: int) -> None:
+        assert behind_ms >= 0
+        self.why = None
+        self.changed.set()
+
+    def broken(self, why: str) -> None:
+        self.why = why
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(240):
+            while not condition():
+                await self.changed.wait()
+                self.changed.clear()
+
+
+class Script:
+    """Kinesis with one shard whose calls may fail; what is put is given out once."""
+
+    def __init__(self) -> None:
+        self.put: list[bytes] = []
+        self.sent = 0
+        self.failures: dict[str, list[Reply]] = {}
+        self.positions: list[Asked] = []
+
+    def answer(self, asked: Asked) -> Reply:
+        operation = asked["operation"]
+        if self.failures.get(operation):
+            return self.failures[operation].pop(0)
+        if operation == "ListShards":
+            return _json({"Shards": [{"ShardId": "shard-1", "SequenceNumberRange": {}}]})
+        if operation == "GetShardIterator":
+            self.positions.append(asked)
+            return _json({"ShardIterator": f"iterator-{len(self.positions)}"})
+        assert operation == "GetRecords"
+        records = [
+            {
+                "Data": base64.b64encode(data).decode(),
+                "SequenceNumber": str(number),
+                "PartitionKey": "k",
+                "ApproximateArrivalTimestamp": 1_700_000_000.25,
+            }
+            for number, data in enumerate(self.put[self.sent :], self.sent + 1)
+        ]
+        self.sent = len(self.put)
+        return _json({"Records": records, "NextShardIterator": "next", "MillisBehindLatest": 0})
+
+
+def _json(fields: dict[str, Any]) -> Reply:
+    return Reply(body=json.dumps(fields).encode())
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def server(script: Script) -> Iterator[ScriptedCloudWatch]:
+    with scripted_cloudwatch(script.answer) as one:
+        yield one
+
+
+@asynccontextmanager
+async def reading(url: str, **inlets: FakeInlet) -> AsyncIterator[KinesisPath]:
+    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=url))
+    by_group: dict[str, Inlet] = {f"/{name}": inlet for name, inlet in inlets.items()}
+    task = asyncio.create_task(path.run(by_group))
+    try:
+        yield path
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_records_go_to_their_group_and_the_rest_is_counted(
+    server: ScriptedCloudWatch, script: Script
+) -> None:
+    script.put = [
+        record("/a", "s", [(1, 5, "one"), (2, 5, "two")]),
+        record("/b", "s", [(3, 5, "three")]),
+        record("/c", "s", [(4, 5, "nobody's")]),
+        record("", "", [], kind="CONTROL_MESSAGE"),
+        b"rubbish",
+    ]
+    a, b = FakeInlet(), FakeInlet()
+    async with reading(server.url, a=a, b=b) as path:
+        await a.until(lambda: path.counts.records == 5 and a.why is None)
+    assert (a.messages, b.messages) == (["one", "two"], ["three"])
+    assert a.arrivals == [1_700_000_000_250]
+    assert a.hints == b.hints == 1
+    counts = path.counts
+    assert (counts.foreign, counts.control, counts.malformed, counts.too_large) == (1, 1, 1, 0)
+
+
+async def test_an_expired_iterator_is_made_anew_after_the_last_record(
+    server: ScriptedCloudWatch, script: Script
+) -> None:
+    inlet = FakeInlet()
+    async with reading(server.url, a=inlet):
+        script.put.append(record("/a", "s", [(1, 5, "one")]))
+        await inlet.until(lambda: inlet.messages == ["one"])
+        script.failures["GetRecords"] = [refusal("ExpiredIteratorException")]
+        script.put.append(record("/a", "s", [(2, 5, "two")]))
+        await inlet.until(lambda: inlet.messages == ["one", "two"])
+    first, second = script.positions
+    assert first["ShardIteratorType"] == "LATEST"
+    assert second["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER"
+    assert second["StartingSequenceNumber"] == "1"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        refusal("ProvisionedThroughputExceededException"),
+        refusal("InternalFailureException", status=500),
+        refusal("InvalidArgumentException"),
+        Reply(closes=True),
+        Reply(body=b'{"Records"', missing=10),
+        Reply(body=b"<html>"),
+        Reply(body=b'{"Records": [{"Data": "AA=="}], "NextShardIterator": "next"}'),
+        Reply(body=b'{"Records": [{"SequenceNumber": "1"}], "NextShardIterator": "next"}'),
+    ],
+)
+async def test_whatever_fails_once_in_each_call_it_goes_on(
+    server: ScriptedCloudWatch, script: Script, failure: Reply
+) -> None:
+    for operation in ("ListShards", "GetShardIterator", "GetRecords"):
+        script.failures[operation] = [failure]
+    inlet = FakeInlet()
+    script.put.append(record("/a", "s", [(1, 5, "one")]))
+    async with reading(server.url, a=inlet):
+        await inlet.until(lambda: inlet.messages == ["one"] and inlet.why is None)
+    assert not any(script.failures.values())
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (refusal("AccessDeniedException", "not you"), "AWS denies access: not you"),
+        (refusal("ResourceNotFoundException"), "there is no Kinesis stream 's'"),
+        (refusal("ExpiredTokenException", "old"), "AWS does not accept the credentials (old)"),
+    ],
+)
+async def test_why_it_can_not_be_read_is_told_in_one_line(
+    server: ScriptedCloudWatch, script: Script, failure: Reply, told: str
+) -> None:
+    script.failures["ListShards"] = [failure]
+    inlet = FakeInlet()
+    async with reading(server.url, a=inlet):
+        await inlet.until(lambda: told in str(inlet.why))
+        assert "\n" not in str(inlet.why)
+
+
+async def test_credentials_that_are_refused_are_asked_for_again(
+    server: ScriptedCloudWatch, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inlet = FakeInlet()
+    async with reading(server.url, a=inlet):
+        await inlet.until(lambda: inlet.why is None)
+        script.failures["GetRecords"] = [refusal("ExpiredTokenException", "old")]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
+        await inlet.until(lambda: "old" in str(inlet.why))
+        script.put.append(record("/a", "s", [(1, 5, "one")]))
+        await inlet.until(lambda: inlet.messages == ["one"])
+    assert server.access_keys[0] == "testing"
+    assert server.access_keys[-1] == "fresh"
+
+
+async def test_what_can_be_known_at_the_start_is(
+    server: ScriptedCloudWatch, script: Script
+) -> None:
+    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    script.failures["ListShards"] = [
+        refusal("ResourceNotFoundException"),
+        refusal("AccessDeniedException"),
+        refusal("ProvisionedThroughputExceededException"),
+        Reply(closes=True),
+    ]
+    with pytest.raises(StreamGone, match="check the name"):
+        await path.check()
+    with pytest.raises(AccessDenied):
+        await path.check()
+    await path.check()  # what passes is no mistake
+    await path.check()
+    await path.check()
+    path.close()
+
+
+async def test_a_journal_that_can_not_be_written_ends_it(
+    server: ScriptedCloudWatch, script: Script
+) -> None:
+    inlet = FakeInlet()
+    inlet.failure = JournalError("the disk is full")
+    script.put.append(record("/a", "s", [(1, 5, "one")]))
+    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    with pytest.raises(JournalError):
+        async with asyncio.timeout(240):
+            await path.run({"/a": inlet})
+
+
+async def test_shards_are_listed_page_by_page(server: ScriptedCloudWatch, script: Script) -> None:
+    page = {"Shards": [{"ShardId": "shard-0"}], "NextToken": "more"}
+    script.failures["ListShards"] = [_json(page)]
+    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    await path.check()
+    path.close()
+    first, second = server.asked
+    assert first["StreamName"] == "s"
+    assert second == {"operation": "ListShards", "NextToken": "more"}
+
+
+async def test_a_stream_of_moto_by_its_arn() -> None:
+    with raw_moto() as moto, kinesis_stream(moto, "s") as stream:
+        moto.create("/a", "one")
+        stream.subscribe("/a")
+        inlet = FakeInlet()
+        path = KinesisPath(
+            StreamRef("s", stream.arn, "us-east-1"), AwsOptions(endpoint_url=moto.url)
+        )
+        task = asyncio.create_task(path.run({"/a": inlet}))
+        await inlet.until(lambda: inlet.why is None)
+        wanted = [f"line {number}" for number in range(20)]
+        for line in wanted:
+            await asyncio.to_thread(moto.put, "/a", "one", [(now_ms(), line)])
+        await inlet.until(lambda: len(inlet.messages) >= len(wanted))
+        assert sorted(inlet.messages) == sorted(wanted)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,191 @@
+"""Which live path each log group gets, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar, cast
+
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.reader import CloudWatch
+from forwarder.config import AwsOptions
+from forwarder.errors import AccessDenied, CloudWatchError
+from forwarder.ingest.log_group import LogGroup
+from forwarder.live.contract import Counts, Inlet
+from forwarder.live.inlet import GroupInlet
+from forwarder.live.stream import StreamRef
+from forwarder.live.subscriptions import LATE_LOOKS_MAX, LivePaths, _Running
+from tests.support.fake_cloudwatch import Clock
+from tests.support.memory_journal import MemoryJournal
+
+_T = TypeVar("_T")
+
+
+def arn(name: str) -> str:
+    return f"arn:aws:kinesis:us-east-1:123456789012:stream/{name}"
+
+
+class FakeCloudWatch:
+    """Knows the streams to which log groups are sent."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, str] = {}
+        self.failure: CloudWatchError | None = None
+        self.asked = 0
+
+    async def call(self, function: Callable[[Any], _T], *, group: str, priority: Priority) -> _T:
+        assert priority is not Priority.POLL
+        assert group
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return function(self)
+
+    def describe_subscription_filters(self, **asked: object) -> dict[str, Any]:
+        name = self.streams.get(str(asked["logGroupName"]))
+        filters = [{"filterName": "f", "destinationArn": arn(name)}] if name else []
+        return {"subscriptionFilters": filters}
+
+
+class FakePath:
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.inlets: dict[str, Inlet] = {}
+        self.is_running = False
+        self.begun = 0
+
+    async def run(self, inlets: dict[str, Inlet]) -> None:
+        self.inlets = inlets
+        self.is_running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_running = False
+
+    def begin_anew(self) -> None:
+        self.begun += 1
+
+
+class NoFeed:
+    def hint(self) -> None:
+        """Nobody polls."""
+
+    def pace(self, poll_ms: int | None) -> None:
+        """Nobody polls."""
+
+    def live_late(self, delay_ms: int) -> None:
+        """Nobody is told."""
+
+
+class Rig:
+    def __init__(self, live: str, *groups: str) -> None:
+        self.cloudwatch = FakeCloudWatch()
+        self.paths: dict[str, FakePath] = {}
+        self.inlets = {
+            name: GroupInlet(
+                LogGroup(MemoryJournal(name)), NoFeed(), clock=Clock(), on_progress=lambda: None
+            )
+            for name in groups
+        }
+        self.live = LivePaths(
+            live,
+            AwsOptions(),
+            cast("CloudWatch", self.cloudwatch),
+            self.inlets,
+            make_path=self._make,
+            look_up_every_s=0.01,
+        )
+
+    def _make(self, stream: StreamRef) -> FakePath:
+        return self.paths.setdefault(stream.name, FakePath())
+
+    def fed(self, stream: str) -> list[str]:
+        """The log groups that a stream feeds while it is read."""
+        path = self.paths.get(stream)
+        return sorted(path.inlets) if path is not None and path.is_running else []
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(240):
+            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0.005)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.live.run())
+        try:
+            yield
+            assert not task.done()
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_groups_whose_events_are_in_one_stream_share_its_reader() -> None:
+    rig = Rig("auto", "/a", "/b", "/c")
+    rig.cloudwatch.streams = {"/a": "one", "/b": "one"}
+    async with rig.run():
+        await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
+        await rig.until(lambda: rig.inlets["/c"].status.why is not None)
+        assert rig.inlets["/c"].status.state == "poll"
+        assert rig.inlets["/a"].status.path == f"kinesis:{arn('one')}"
+    assert rig.fed("one") == []
+
+
+async def test_a_filter_that_changes_is_followed() -> None:
+    rig = Rig("auto", "/a", "/b")
+    rig.cloudwatch.streams = {"/a": "one", "/b": "one"}
+    async with rig.run():
+        await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
+        rig.cloudwatch.streams["/a"] = "two"
+        await rig.until(lambda: rig.fed("two") == ["/a"])
+        assert rig.fed("one") == ["/b"]
+        del rig.cloudwatch.streams["/b"]
+        await rig.until(lambda: rig.fed("one") == [])
+        assert rig.inlets["/b"].status.state == "poll"
+
+
+async def test_one_that_can_not_be_asked_after_is_polled_and_one_that_is_read_goes_on() -> None:
+    rig = Rig("auto", "/a")
+    rig.cloudwatch.failure = AccessDenied("AWS denies access")
+    async with rig.run():
+        await rig.until(lambda: "AWS denies access" in str(rig.inlets["/a"].status.why))
+        assert rig.inlets["/a"].status.state == "poll"
+        rig.cloudwatch.failure = None
+        rig.cloudwatch.streams["/a"] = "one"
+        await rig.until(lambda: rig.fed("one") == ["/a"])
+        rig.cloudwatch.failure = AccessDenied("AWS denies access")
+        asked = rig.cloudwatch.asked
+        await rig.until(lambda: rig.cloudwatch.asked > asked + 2)
+        assert rig.fed("one") == ["/a"]
+
+
+async def test_a_stream_that_is_named_feeds_every_group_and_nobody_is_asked() -> None:
+    rig = Rig("kinesis:one", "/a", "/b")
+    async with rig.run():
+        await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
+    assert rig.cloudwatch.asked == 0
+
+
+async def test_with_polls_alone_nothing_is_asked() -> None:
+    rig = Rig("poll")
+    async with rig.run():
+        await asyncio.sleep(0)
+    assert rig.cloudwatch.asked == 0
+    assert not rig.paths
+
+
+def test_one_that_is_late_for_all_its_groups_for_long_begins_anew() -> None:
+    path = FakePath()
+    running = _Running(path, {}, cast("asyncio.Task[None]", None))
+    for _ in range(LATE_LOOKS_MAX - 1):
+        running.look(["late", "late"])
+    running.look(["late", "live"])
+    for _ in range(LATE_LOOKS_MAX - 1):
+        running.look(["late"])
+    running.look([])
+    assert path.begun == 0
+    for _ in range(2 * LATE_LOOKS_MAX):
+        running.look(["late"])
+    assert path.begun == 2

@@ -1,0 +1,51 @@
+"""A wall clock that is set while a log group is being read."""
+
+from __future__ import annotations
+
+import pytest
+
+from forwarder.ingest.executions import Lifecycle
+from forwarder.ingest.log_group import LogGroup
+from forwarder.live.contract import Source
+from tests.support.feeding import GROUP, Rig
+from tests.support.log_events import NOW_MS, event
+from tests.support.memory_journal import MemoryJournal
+from tests.support.scanning import scanned
+
+HOUR = 3_600_000
+OURS = Source("1", ("all",))
+
+
+@pytest.mark.parametrize("by_ms", [HOUR, -HOUR])
+async def test_rows_of_the_live_path_that_are_not_visible_yet_are_no_phantoms_by_it(
+    by_ms: int,
+) -> None:
+    rig = Rig()
+    async with rig.run():
+        epoch = rig.group.epoch
+        row = event(77, rig.now_ms, ingestion_time=None)
+        taken = rig.group.ingest([row], "live")
+        rig.group.witness.agreement._sources.clear()
+        rig.group.witness.agreement.hinted(OURS, [], rig.now_ms)
+        rig.group.witness.agreement.appended(OURS, [row], taken.head_seq, rig.now_ms, None)
+        await rig.pass_ms(1_000)
+        rig.set_clock(by_ms)
+        await rig.pass_ms(1_000)
+        await rig.pass_ms(1_000)
+        assert rig.group.epoch == epoch
+        rig.set_clock(-by_ms)
+        rig.cloudwatch.events.append(row)
+        await rig.pass_ms(10_000)
+        assert rig.group.witness.agreement.returned_count == 1
+
+
+def test_two_scans_are_not_apart_by_it() -> None:
+    group = LogGroup(MemoryJournal(GROUP), lifecycle=Lifecycle.pattern("the end"))
+    end = event(1, message="the end")
+    scanned(group, [end], NOW_MS + 10_000)
+    scanned(group, [end], NOW_MS + 10_500)
+    group.clock_set(HOUR, NOW_MS + HOUR + 11_000)
+    scanned(group, [end], NOW_MS + HOUR + 11_000)
+    assert group.ends.end_of("1") is None
+    scanned(group, [end], NOW_MS + HOUR + 14_000)
+    assert group.ends.end_of("1") is not None

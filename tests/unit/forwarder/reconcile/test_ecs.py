@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from forwarder.config import AwsOptions
+from forwarder.errors import (
+    AccessDenied,
+    CloudWatchError,
+    ConfigError,
+    NoCredentials,
+    Throttled,
+)
+from forwarder.ingest.executions import Lifecycle
+from forwarder.ingest.log_group import LogGroup
+from forwarder.reconcile.ecs import MISSING_TIMES, EcsWatcher
+from tests.support.log_events import NOW_MS, event
+from tests.support.memory_journal import MemoryJournal
+
+A, B, BAD = "a" * 32, "b" * 32, "c" * 32
+STREAMS = {A: f"app/main/{A}", B: f"app/main/{B}", BAD: f"app/main/{BAD}"}
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeTasks")
+
+
+BAD_ID = refusal("InvalidParameterException")
+
+
+class Client:
+    """ECS, as a test says it is."""
+
+    class meta:  # noqa: N801 - botocore's name
+        endpoint_url = "http://ecs"
+
+    def __init__(self) -> None:
+        self.tasks: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+        self.definition_error: Exception | None = None
+        self.asked: list[list[str]] = []
+        self.closed = False
+
+    def describe_tasks(self, *, cluster: str, tasks: list[str]) -> dict[str, Any]:
+        assert cluster == "jobs"
+        self.asked.append(tasks)
+        if self.error is not None:
+            raise self.error
+        if BAD in tasks:
+            raise BAD_ID
+        return {"tasks": [one for one in self.tasks if one["taskArn"][-32:] in tasks]}
+
+    def describe_task_definition(self, *, taskDefinition: str) -> dict[str, Any]:  # noqa: N803 - botocore's
+        assert taskDefinition == "arn:job:1"
+        if self.definition_error is not None:
+            raise self.definition_error
+        names = [{"name": "main"}, {"name": "sidecar", "essential": False}]
+        return {"taskDefinition": {"containerDefinitions": names}}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def stopped(task: str, *exits: int) -> dict[str, Any]:
+    names = ("main", "sidecar")
+    return {
+        "taskArn": f"arn:task/jobs/{task}",
+        "taskDefinitionArn": "arn:job:1",
+        "lastStatus": "STOPPED",
+        "containers": [
+            {"name": name, "exitCode": code} for name, code in zip(names, exits, strict=False)
+        ],
+    }
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+    one = Client()
+    monkeypatch.setattr(EcsWatcher, "_make_client", lambda _self: one)
+    return one
+
+
+@pytest.fixture
+def group() -> LogGroup:
+    journal = MemoryJournal("/ecs/job")
+    one = LogGroup(journal, lifecycle=Lifecycle.told("ecs:jobs"))
+    one.ingest([event(n, stream=stream) for n, stream in enumerate(STREAMS.values(), 1)], "live")
+    return one
+
+
+def statuses(group: LogGroup) -> dict[str, str]:
+    return {one.execution: one.status for one in group.ends.table(NOW_MS)}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(240):
+        while not holds():  # noqa: ASYNC110 - what changes is in a thread, and in no event's reach
+            await asyncio.sleep(0.001)
+
+
+async def opened(group: LogGroup) -> EcsWatcher:
+    watcher = EcsWatcher("jobs", [group], AwsOptions())
+    await watcher.open()
+    return watcher
+
+
+async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
+    client: Client, group: LogGroup
+) -> None:
+    client.tasks = [stopped(A, 0), stopped(B, 1) | {"lastStatus": "RUNNING"}]
+    watcher = await opened(group)
+    for _ in range(MISSING_TIMES):
+        await watcher.ask_once()
+    assert statuses(group) == {A: "SUCCEEDED", B: "RUNNING", BAD: "RUNNING"}
+    assert group.ends.undecided() == [B]
+    client.tasks = [stopped(B, 1)]
+    await watcher.ask_once()
+    assert statuses(group)[B] == "FAILED"
+    await watcher.close()
+    assert client.closed
+
+
+async def test_a_task_that_ecs_does_not_know_yet_is_not_forgotten(
+    client: Client, group: LogGroup
+) -> None:
+    watcher = await opened(group)
+    for tasks in ([], [], [stopped(A, 0) | {"lastStatus": "RUNNING"}], [], []):
+        client.tasks = list(tasks)
+        await watcher.ask_once()
+    assert A in group.ends.undecided()
+    await watcher.ask_once()
+    assert A not in group.ends.undecided()
+
+
+async def test_the_definition_is_asked_for_where_it_matters(
+    client: Client, group: LogGroup
+) -> None:
+    client.tasks = [stopped(A, 0, 1)]
+    watcher = await opened(group)
+    await watcher.ask_once()
+    assert statuses(group)[A] == "SUCCEEDED"
+
+
+async def test_without_the_definition_every_container_counts(
+    client: Client, group: LogGroup
+) -> None:
+    client.tasks = [stopped(A, 0, 1)]
+    client.definition_error = refusal("AccessDeniedException")
+    watcher = await opened(group)
+    await watcher.ask_once()
+    assert statuses(group)[A] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "says"),
+    [
+        ("ClusterNotFoundException", ConfigError, "no ECS cluster 'jobs'"),
+        ("AccessDeniedException", AccessDenied, "AWS denies access"),
+    ],
+)
+async def test_what_does_not_pass_is_known_at_the_start(
+    client: Client,
+    group: LogGroup,
+    code: str,
+    error: type[CloudWatchError | ConfigError],
+    says: str,
+) -> None:
+    client.error = refusal(code)
+    with pytest.raises(error, match=says):
+        await opened(group)
+
+
+async def test_while_ecs_cannot_be_asked_nothing_is_decided(
+    client: Client, group: LogGroup, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.error = EndpointConnectionError(endpoint_url="http://ecs")
+    watcher = await opened(group)
+    assert "can't reach ECS at http://ecs" in caplog.text
+    client.error = refusal("ThrottlingException")
+    with pytest.raises(Throttled, match="ECS asks for fewer calls"):
+        await watcher.ask_once()
+    assert group.ends.undecided()
+    assert set(statuses(group).values()) == {"RUNNING"}
+
+
+async def test_it_goes_on_after_a_failure(
+    client: Client, group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.reconcile.ecs.RETRY_FIRST_MS", 1)
+    watcher = EcsWatcher("jobs", [group], AwsOptions(), round_s=0.001)
+    await watcher.open()
+    client.error = refusal("ThrottlingException")
+    running = asyncio.create_task(watcher.run())
+    try:
+        await until(lambda: len(client.asked) >= 3)
+        client.error, client.tasks = None, [stopped(A, 0), stopped(B, 0)]
+        await until(lambda: not group.ends.undecided())
+    finally:
+        running.cancel()
+    assert statuses(group) == {A: "SUCCEEDED", B: "SUCCEEDED", BAD: "RUNNING"}
+
+
+async def test_credentials_that_are_refused_are_asked_for_again(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Client] = []
+
+    def make(_self: EcsWatcher) -> Client:
+        made.append(Client())
+        made[-1].tasks = [stopped(A, 0)]
+        return made[-1]
+
+    monkeypatch.setattr(EcsWatcher, "_make_client", make)
+    watcher = await opened(group)
+    made[0].error = refusal("ExpiredTokenException")
+    with pytest.raises(NoCredentials):
+        await watcher.ask_once()
+    await watcher.ask_once()
+    assert statuses(group)[A] == "SUCCEEDED"
+    assert len(made) == 2
+    await watcher.close()
+    assert made[1].closed

@@ -1,0 +1,386 @@
+"""A feed brings everything in, keeps on trying, and does what viewers want."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.errors import (
+    CloudWatchError,
+    GroupNotFound,
+    JournalError,
+    JournalFull,
+    Throttled,
+    Unreachable,
+)
+from forwarder.ingest.log_group import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.records import LogEvent
+from tests.support.feeding import GROUP, Rig
+from tests.support.memory_journal import MemoryJournal
+from wire.messages import Origin
+
+HOUR = 3_600_000
+
+
+async def test_polls_bring_what_is_new() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms - 100, "before"))
+    async with rig.run():
+        assert rig.messages() == ["before"]
+        rig.cloudwatch.put("s", (rig.now_ms + 10, "after"), (rig.now_ms + 10, "after"))
+        await rig.pass_ms(1_000)
+        assert rig.messages() == ["before", "after", "after"]
+        assert rig.feed.upstream.state == "ok"
+        assert rig.feed.trouble is None
+
+
+async def test_an_event_stamped_ahead_moves_nothing() -> None:
+    rig = Rig()
+    async with rig.run():
+        rig.cloudwatch.put("s", (rig.now_ms + 110 * 60_000, "ahead"))
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.put("s", (rig.now_ms, "now"))
+        await rig.pass_ms(1_000)
+        assert rig.messages() == ["ahead", "now"]
+
+
+async def test_what_came_late_is_found_by_the_next_look_back() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.put("s", (rig.now_ms - 60_000, "late"))
+        await rig.pass_ms(1_000)
+        assert rig.messages() == []
+        await rig.pass_ms(8_000)
+        assert rig.messages() == ["late"]
+        assert rig.feed.upstream.state == "ok"
+
+
+async def test_what_became_visible_late_is_told() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        hidden = LogEvent("77", rig.now_ms, rig.now_ms, "s", "hidden")
+        for _ in range(8):
+            await rig.pass_ms(1_000)
+        rig.cloudwatch.events.append(hidden)
+        await rig.pass_ms(1_000)
+        assert rig.messages() == ["hidden"]
+        assert rig.feed.upstream.state == "delayed"
+        assert rig.feed.upstream.lag_ms == 9_000
+        assert [gap.recovered for gap in rig.gaps()] == [1]
+
+
+async def test_polls_do_not_pile_up() -> None:
+    rig = Rig()
+    async with rig.run():
+        gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
+        for _ in range(8):
+            rig.clock.now_ms += 1_000
+            rig.feed.hint()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        polls = [asked for asked in rig.cloudwatch.asked if asked[0] is Priority.POLL]
+        assert len(polls) == 2  # the first, and the one that hangs
+        assert rig.feed.upstream.state == "delayed"
+        del rig.cloudwatch.gates[Priority.POLL]
+        gate.set()
+        await rig.until(lambda: (rig.feed.upstream.lag_ms or 0) < 10_000)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (Unreachable("no way"), "unreachable"),
+        (Throttled("too many"), "throttled"),
+        (GroupNotFound("gone"), "unreachable"),
+    ],
+)
+async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state: str) -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        last_whole_ms = rig.now_ms
+        rig.cloudwatch.down = error
+        rig.clock.now_ms += 1_000
+        rig.feed.hint()
+        await rig.until(lambda: rig.feed.trouble is not None)
+        assert rig.feed.trouble == str(error)
+        assert rig.feed.upstream.state == state
+        rig.cloudwatch.put("s", (rig.now_ms, "meanwhile"))
+        for _ in range(4):
+            await rig.try_again()
+        rig.cloudwatch.down = None
+        await rig.try_again()
+        await rig.until(lambda: rig.feed.trouble is None)
+        polls = [one for one in rig.cloudwatch.asked if one[0] is Priority.POLL]
+        assert polls[-6:] == [(Priority.POLL, last_whole_ms - OVERLAP_MS, None)] * 6
+        assert rig.messages() == ["meanwhile"]
+
+
+async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
+    rig = Rig()
+    rig.cloudwatch.created = rig.now_ms - HOUR
+    ages = (HOUR, HOUR // 2, 3 * 60_000, 30_000)
+    rig.cloudwatch.put("s", *((rig.now_ms - age, f"{age}") for age in ages))
+    async with rig.run():
+        assert rig.messages() == []
+        rig.feed.want("viewer", rig.now_ms - HOUR)
+        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        assert rig.messages() == [f"{age}" for age in reversed(ages)]
+        origins = {row.origin for row in rig.journal.read_after(0, 10)}
+        assert origins == {"backfill"}
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        assert [until for _, _, until in windows] == sorted(
+            (until or 0 for _, _, until in windows), reverse=True
+        )
+        asked = len(windows)
+        rig.feed.want("another viewer", rig.now_ms - HOUR // 2)
+        await rig.pass_ms(1_000)
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        assert len(windows) == asked
+
+
+async def test_the_past_of_a_group_that_is_young_is_few_calls() -> None:
+    rig = Rig()
+    async with rig.run():
+        rig.feed.want("viewer", 0)
+        await rig.until(lambda: not rig.feed.missing(0))
+        assert len([one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]) < 20
+
+
+async def test_oldest_first() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms - 60_000, "new"), (rig.now_ms - HOUR, "old"))
+    async with rig.run():
+        rig.feed.want("viewer", rig.now_ms - HOUR, "oldest")
+        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        assert rig.messages() == ["old", "new"]
+
+
+async def test_what_nobody_wants_any_more_is_given_up() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(100)))
+    rig.cloudwatch.page_events = 1
+    gate = rig.cloudwatch.gates[Priority.PAST] = asyncio.Event()
+    async with rig.run():
+        rig.feed.want("viewer", rig.now_ms - HOUR)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        rig.feed.unwant("viewer")
+        gate.set()
+        await rig.pass_ms(1_000)
+        assert len(rig.messages()) <= 1
+        assert rig.feed.missing(rig.now_ms - HOUR)
+
+
+async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", *((rig.now_ms - 40_000, f"old {number}") for number in range(20)))
+    rig.cloudwatch.page_events = 7
+    gate = rig.cloudwatch.gates[Priority.PAST] = asyncio.Event()
+    async with rig.run():
+        rig.feed.want("viewer", rig.now_ms - HOUR)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        rig.cloudwatch.put("s", (rig.now_ms, "live"))
+        await rig.pass_ms(1_000)
+        assert rig.messages() == ["live"]
+        gate.set()
+        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        assert sorted(map(str, rig.messages())) == sorted(
+            ["live", *(f"old {number}" for number in range(20))]
+        )
+
+
+async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", (rig.now_ms - 40_000, "old"))
+    async with rig.run():
+        rig.cloudwatch.down = Unreachable("no way")
+        rig.feed.want("viewer", rig.now_ms - HOUR)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        assert rig.feed.missing(rig.now_ms - HOUR)
+        rig.cloudwatch.down = None
+        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        assert rig.messages() == ["old"]
+
+
+async def test_a_restart_goes_on_where_it_was() -> None:
+    first = Rig()
+    async with first.run():
+        await first.pass_ms(1_000)
+        ended_ms = first.now_ms
+    journal = first.journal.copy()
+    journal.begin_epoch()
+    second = Rig(journal, now_ms=ended_ms + 10 * 60_000)
+    second.cloudwatch.put("s", (ended_ms + 60_000, "while it was away"))
+    async with second.run():
+        assert second.messages() == ["while it was away"]
+        assert second.feed.missing(ended_ms - 1_000) == []
+
+
+async def test_the_loop_stays_free_while_a_page_is_taken_in() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", *((rig.now_ms, f"{number}") for number in range(10_000)))
+    turns = []
+
+    async def tick() -> None:
+        while True:
+            turns.append(rig.group.head_seq)
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    async with rig.run():
+        await rig.until(lambda: rig.group.head_seq == 10_000)
+    ticking.cancel()
+    steps = sorted(set(turns))
+    assert max(later - sooner for sooner, later in pairwise(steps)) <= 1_000
+
+
+async def test_a_short_scan_need_not_wait_for_a_long_one() -> None:
+    rig = Rig()
+    rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(200)))
+    rig.cloudwatch.page_events = 1
+    async with rig.run():
+        rig.feed.want("viewer", rig.now_ms - HOUR)
+        await rig.until(lambda: rig.group.head_seq > 0)
+        before = rig.group.head_seq
+        assert await rig.feed.refetch(rig.now_ms - 10_000, rig.now_ms, rig.now_ms + 5_000)
+        rig.cloudwatch.put("t", (rig.now_ms, "live"))
+        rig.clock.now_ms += 1_000
+        rig.feed.hint()
+        await rig.until(lambda: "live" in rig.messages())
+        assert before < 200
+
+
+async def test_a_journal_that_can_not_be_written_ends_it_with_its_own_error() -> None:
+    class Full(MemoryJournal):
+        def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
+            msg = f"the disk is full: {len(events)} {origin} events"
+            raise JournalError(msg)
+
+    rig = Rig(Full(GROUP))
+    async with rig.run():
+        rig.cloudwatch.put("s", (rig.now_ms, "one"))
+        with pytest.raises(JournalError, match="the disk is full"):
+            await rig.pass_ms(1_000)
+
+
+async def test_a_full_disk_passes_and_what_was_missed_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(MemoryJournal):
+        has_room = True
+
+        def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
+            self._check()
+            return super().append(events, origin)
+
+        def cover(self, from_: int, through: int) -> None:
+            self._check()
+            super().cover(from_, through)
+
+        def _check(self) -> None:
+            if not self.has_room:
+                msg = "the disk is full: make room"
+                raise JournalFull(msg)
+
+    journal = Full(GROUP)
+    rig = Rig(journal)
+    async with rig.run():
+        rig.cloudwatch.put("s", (rig.now_ms, "before"))
+        await rig.pass_ms(1_000)
+        journal.has_room = False
+        marks = len(rig.marks())
+        rig.cloudwatch.put("s", (rig.now_ms, "meanwhile"))
+        for _ in range(3):
+            await rig.try_again()
+        await rig.until(lambda: rig.feed.trouble is not None)
+        assert rig.feed.trouble == "the disk is full: make room"
+        assert rig.feed.upstream.state == "delayed"
+        assert not rig.feed.ready
+        assert rig.messages() == ["before"]
+        assert len(rig.marks()) == marks
+        journal.has_room = True
+        await rig.try_again()
+        await rig.until(lambda: rig.messages() == ["before", "meanwhile"])
+        await rig.until(lambda: rig.feed.trouble is None)
+    said = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert sum("make room" in one for one in said) == 1
+    assert sum("can be written again" in one for one in said) == 1
+
+
+async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    async with rig.run():
+        monkeypatch.setattr(rig.group, "ends", None)
+        with pytest.raises(ExceptionGroup):
+            await rig.pass_ms(1_000)
+
+
+async def test_what_could_not_be_polled_is_declared_until_it_was_fetched() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        last_whole_ms = rig.now_ms
+        rig.cloudwatch.down = Unreachable("no way")
+        for _ in range(5):
+            await rig.try_again()
+        await rig.until(lambda: len(rig.gaps()) >= 2)
+        rig.cloudwatch.put("s", (rig.now_ms - 20_000, "meanwhile"))
+        [gap] = rig.journal.gaps()
+        assert gap.state == "suspected"
+        assert gap.reason == "CloudWatch Logs could not be read: no way"
+        assert gap.from_ == last_whole_ms - ALLOWANCE_MS
+        assert last_whole_ms + 30_000 < gap.through <= rig.now_ms
+        rig.cloudwatch.down = None
+        await rig.try_again()
+        await rig.until(lambda: not rig.journal.gaps())
+        states = [one.state for one in rig.gaps() if one.id == gap.id]
+        assert list(dict.fromkeys(states)) == ["suspected", "repairing", "repaired"]
+        assert rig.gaps()[-1].recovered == 1
+        assert rig.messages() == ["meanwhile"]
+
+
+async def test_a_short_failure_is_no_gap() -> None:
+    rig = Rig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        rig.cloudwatch.down = Unreachable("no way")
+        await rig.try_again()
+        rig.cloudwatch.down = None
+        await rig.pass_ms(9_000)
+        assert rig.gaps() == []
+
+
+@pytest.mark.parametrize("by_ms", [-HOUR, HOUR])
+async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_ms: int) -> None:
+    rig = Rig()
+    rig.cloudwatch.created = rig.now_ms - HOUR
+    async with rig.run():
+        since = rig.now_ms - 3 * HOUR
+        rig.feed.want("viewer", since)
+        await rig.until(lambda: not rig.feed.missing(since))
+        await rig.pass_ms(1_000)
+        rig.set_clock(by_ms)
+        before = len(rig.cloudwatch.asked)
+        rig.cloudwatch.put("s", (rig.now_ms, "after it was set"))
+        for _ in range(5):
+            await rig.pass_ms(1_000)
+        assert rig.messages() == ["after it was set"]
+        assert rig.feed.upstream.state == "ok"
+        assert len(rig.cloudwatch.asked) - before < 30
+
+
+async def test_throttling_makes_scans_rarer() -> None:
+    rig = Rig()
+    async with rig.run():
+        rig.cloudwatch.down = Throttled("too many")
+        for _ in range(3):
+            await rig.try_again()
+        assert rig.feed._schedule.pressure > 0

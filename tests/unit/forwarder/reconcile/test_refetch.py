@@ -1,0 +1,172 @@
+"""Bodies that retention took come back, or are said to be lost; never one for the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.reader import Observer
+from forwarder.errors import Unreachable
+from forwarder.reconcile.refetch import DELETED, GONE
+from forwarder.records import LogEvent
+from tests.support.fake_cloudwatch import FakeCloudWatch
+from tests.support.feeding import Rig
+from wire.query import Filter
+
+SECOND = 1_000
+
+
+def retired() -> Rig:
+    """A journal of ten events without bodies, half of them of stream a, half of b."""
+    rig = Rig()
+    for number in range(10):
+        rig.cloudwatch.put("ab"[number % 2], (rig.now_ms - 10 + number, f"m{number}"))
+    rig.group.ingest(rig.cloudwatch.events, "live")
+    assert rig.journal.retire(before=rig.now_ms + SECOND) == 10
+    assert rig.messages() == [None] * 10
+    return rig
+
+
+async def refetched(rig: Rig, *, timeout_ms: int = 5_000) -> bool:
+    return await rig.feed.refetch(rig.now_ms - 10, rig.now_ms, rig.now_ms + timeout_ms)
+
+
+def lost(rig: Rig) -> list[tuple[int, int, str]]:
+    found = rig.journal.lost(0, rig.now_ms + SECOND, Filter())
+    return [(one.from_ - rig.now_ms, one.through - rig.now_ms, one.reason) for one in found]
+
+
+async def test_bodies_come_back() -> None:
+    rig = retired()
+    assert await refetched(rig)
+    assert rig.messages() == [f"m{number}" for number in range(10)]
+    assert lost(rig) == []
+
+
+async def test_nothing_is_asked_where_nothing_is_missing() -> None:
+    rig = Rig()
+    assert await refetched(rig)
+    assert rig.cloudwatch.asked == []
+
+
+async def test_only_what_is_asked_for_is_fetched() -> None:
+    rig = retired()
+    assert await rig.feed.refetch(rig.now_ms - 8, rig.now_ms - 7, rig.now_ms + SECOND)
+    assert rig.messages() == [None, None, "m2", "m3", *[None] * 6]
+
+
+async def test_what_a_deleted_stream_took_along_is_lost() -> None:
+    rig = retired()
+    rig.cloudwatch.delete_stream("a")
+    assert await refetched(rig)
+    assert [one for one in rig.messages() if one] == ["m1", "m3", "m5", "m7", "m9"]
+    assert {reason for _, _, reason in lost(rig)} == {DELETED}
+    scan = rig.group.begin_scan("repair", 0, rig.now_ms, rig.now_ms)
+    scan.page(rig.cloudwatch.events)
+    assert rig.group.finish_scan(scan, rig.now_ms) is not None  # [8]: it is excused
+
+
+async def test_what_is_gone_for_another_reason_is_lost_too() -> None:
+    rig = retired()
+    rig.cloudwatch.events = rig.cloudwatch.events[3:]
+    assert await refetched(rig)
+    assert lost(rig) == [(-10, -8, GONE)]
+
+
+async def test_lost_is_not_said_again_and_found_again_is_found() -> None:
+    rig = retired()
+    gone = rig.cloudwatch.events[:3]
+    del rig.cloudwatch.events[:3]
+    assert await refetched(rig)
+    asked = len(rig.cloudwatch.asked)
+    assert await refetched(rig)
+    assert len(rig.cloudwatch.asked) == asked
+    rig.cloudwatch.events[:0] = gone
+    scan = rig.group.begin_scan("repair", 0, None, rig.now_ms)
+    scan.page(rig.cloudwatch.events)
+    assert lost(rig) == []
+
+
+async def test_without_cloudwatch_nothing_is_said_to_be_lost() -> None:
+    rig = retired()
+    rig.cloudwatch.down = Unreachable("no way")
+    assert not await refetched(rig)
+    assert lost(rig) == []
+    rig.cloudwatch.down = None
+    assert await refetched(rig)
+    assert rig.messages() == [f"m{number}" for number in range(10)]
+
+
+async def test_a_scan_that_breaks_off_says_nothing_is_lost() -> None:
+    rig = retired()
+    rig.cloudwatch.page_events = 4
+    rig.cloudwatch.down, rig.cloudwatch.breaks_after = Unreachable("no way"), 1
+    assert not await refetched(rig)
+    assert rig.messages() == ["m0", "m1", "m2", "m3", *[None] * 6]
+    assert lost(rig) == []
+
+
+async def test_when_time_is_over_it_says_so() -> None:
+    rig = retired()
+    gate = rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
+    assert not await refetched(rig, timeout_ms=20)
+    assert lost(rig) == []
+    gate.set()
+    assert await refetched(rig)
+
+
+class EndsEarly(FakeCloudWatch):
+    """As moto where a stream is deleted during a scan: the next token gives an empty end."""
+
+    def __init__(self, rig: Rig, scans: int) -> None:
+        super().__init__(rig.cloudwatch.group, rig.clock)
+        self.events = rig.cloudwatch.events
+        self.streams = rig.cloudwatch.streams
+        self._scans = scans
+
+    async def fetch_logs_since_timestamp(
+        self,
+        group: str,
+        since: int,
+        until: int | None = None,
+        streams: Sequence[str] | str | None = None,
+        *,
+        priority: Priority = Priority.SCAN,
+        observer: Observer | None = None,
+    ) -> AsyncGenerator[list[LogEvent], None]:
+        self._scans -= 1
+        async for page in super().fetch_logs_since_timestamp(
+            group, since, until, streams, priority=priority, observer=observer
+        ):
+            yield page[:2] if self._scans >= 0 else page
+            if self._scans >= 0:
+                return
+
+
+async def test_one_scan_that_ends_early_does_not_make_anything_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = retired()
+    early = EndsEarly(rig, 1)
+    monkeypatch.setattr(
+        rig.cloudwatch, "fetch_logs_since_timestamp", early.fetch_logs_since_timestamp
+    )
+    assert await refetched(rig)
+    assert rig.messages() == [f"m{number}" for number in range(10)]
+    assert lost(rig) == []
+
+
+async def test_a_group_made_anew_meanwhile_has_nothing_to_bring_back() -> None:
+    rig = retired()
+    rig.cloudwatch.events = [
+        LogEvent(one.id, one.timestamp + 1, one.ingestion_time, one.stream, "another group")
+        for one in rig.cloudwatch.events
+    ]
+    epoch = rig.group.epoch
+    assert await refetched(rig)
+    assert rig.group.epoch != epoch
+    assert lost(rig) == []
+    assert None not in rig.messages()

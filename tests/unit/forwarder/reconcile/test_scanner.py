@@ -1,0 +1,148 @@
+"""One scan through the door: whole, broken off, or given up."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+
+import pytest
+
+from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.errors import EventError, Unreachable
+from forwarder.reconcile.scanner import CHUNK_EVENTS, Scanner
+from forwarder.reconcile.settings import Settings
+from forwarder.records import Row
+from tests.support.feeding import Rig
+
+
+class Ears:
+    """What a scanner says."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.progress: list[int] = []
+        self.late: list[Row] = []
+        self.scanner = Scanner(
+            rig.group,
+            rig.cloudwatch,
+            Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
+            clock=rig.clock,
+            on_progress=lambda: self.progress.append(rig.group.head_seq),
+            on_late=self.late.extend,
+        )
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_a_whole_scan_covers_its_range(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", (rig.now_ms - 5_000, "a"), (rig.now_ms - 4_000, "b"))
+    count = await ears.scanner.scan(
+        "repair", rig.now_ms - 5_000, rig.now_ms - 4_000, priority=Priority.SCAN
+    )
+    assert count == 2
+    assert rig.group.coverage.ranges == [(rig.now_ms - 5_000, rig.now_ms - 4_000)]
+    assert ears.progress == [2, 2]  # once for what is new, once for the mark
+
+
+async def test_a_large_page_goes_in_by_chunks(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", *((rig.now_ms, f"{number}") for number in range(2_500)))
+    assert await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL) == 2_500
+    assert ears.progress == [CHUNK_EVENTS, 2 * CHUNK_EVENTS, 2_500, 2_500]
+
+
+async def test_one_that_breaks_off_keeps_what_it_found_and_covers_nothing(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", (rig.now_ms, "a"), (rig.now_ms, "b"))
+    rig.cloudwatch.page_events = 1
+    rig.cloudwatch.down, rig.cloudwatch.breaks_after = Unreachable("no way"), 1
+    with pytest.raises(Unreachable):
+        await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL)
+    assert rig.messages() == ["a"]
+    assert rig.group.coverage.ranges == []
+
+
+async def test_one_that_nobody_wants_any_more_covers_nothing(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", (rig.now_ms, "a"))
+    wanted = [True, False]
+    count = await ears.scanner.scan(
+        "backfill",
+        rig.now_ms,
+        rig.now_ms,
+        priority=Priority.PAST,
+        is_wanted=lambda: wanted.pop(0),
+    )
+    assert count is None
+    assert rig.messages() == ["a"]
+    assert rig.group.coverage.ranges == []
+
+
+async def test_one_that_is_cancelled_covers_nothing(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
+    scan = asyncio.create_task(ears.scanner.scan("repair", 0, rig.now_ms, priority=Priority.SCAN))
+    await asyncio.sleep(0)
+    scan.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await scan
+    assert rig.group.coverage.ranges == []
+
+
+async def test_an_event_without_a_place_is_an_error(rig: Rig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", (-1, "before time began"))
+    with pytest.raises(EventError):
+        await ears.scanner.scan("live", -5, None, priority=Priority.POLL)
+    assert rig.group.coverage.ranges == []
+
+
+async def test_late_news_is_told(rig: Rig) -> None:
+    ears = Ears(rig)
+    await ears.scanner.scan("live", rig.now_ms - 60_000, None, priority=Priority.POLL)
+    rig.cloudwatch.put("s", (rig.now_ms - 30_000, "late"))
+    await ears.scanner.scan("repair", rig.now_ms - 60_000, rig.now_ms, priority=Priority.SCAN)
+    assert [row.message for row in ears.late] == ["late"]
+
+
+def _date(rig: Rig, ahead_ms: int) -> None:
+    """An answer tells that the clock is so far ahead."""
+    date = formatdate((rig.now_ms - ahead_ms) // 1000, usegmt=True)
+    at_ms = rig.timer()
+    rig.cloudwatch.skew.time.answered(date, asked_at_ms=at_ms, at_ms=at_ms, wall_ms=rig.now_ms)
+
+
+async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig: Rig) -> None:
+    scanner = Scanner(
+        rig.group,
+        rig.cloudwatch,
+        Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
+        clock=rig.clock,
+        timer=rig.timer,
+        on_progress=rig._progress,
+        on_late=lambda _: None,
+    )
+    gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
+    begun_ms = rig.now_ms - 300_000
+    scan = asyncio.create_task(scanner.scan("live", begun_ms, None, priority=Priority.POLL))
+    await asyncio.sleep(0)
+    _date(rig, 60_000)  # the first answer, after the scan has begun
+    gate.set()
+    await scan
+    assert rig.group.coverage.ranges == [(begun_ms, rig.now_ms - 60_000 + 1_000)]
+    [mark] = rig.marks()
+    assert mark.scanned_at == rig.now_ms - 60_000 + 1_000
+    assert mark.through == mark.scanned_at - rig.group.allowance_ms
+
+
+async def test_a_scan_of_a_time_that_is_still_to_come_proves_nothing_at_all(rig: Rig) -> None:
+    ears = Ears(rig)
+    ears.scanner._timer = rig.timer
+    rig.cloudwatch.put("s", (rig.now_ms, "ahead"))
+    _date(rig, 60_000)
+    assert await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL) == 1
+    assert rig.messages() == ["ahead"]
+    assert rig.group.coverage.ranges == []

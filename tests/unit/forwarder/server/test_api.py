@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from forwarder.cloudwatch.skew import TOLD_MS, Skew
+from forwarder.delivery.hub import POLL_LEASE_MS, Hub
+from forwarder.ingest.executions import Lifecycle
+from forwarder.ingest.log_group import LogGroup
+from forwarder.server.api import Accepted, Answer, Api
+from forwarder.server.log_pages import NeedsBodies
+from forwarder.server.tokens import Grant, Tokens
+from tests.support.fake_feed import FakeFeed
+from tests.support.memory_journal import MemoryJournal
+from tests.support.session_client import NOW, event, events, log_group, scan
+from wire.digest import digest_hex
+from wire.query import Filter, TailQuery
+
+
+def answer(api: Api, target: str, authorization: str | None = None, method: str = "GET") -> Answer:
+    steps = api.answer(method, target, authorization, NOW)
+    try:
+        while True:
+            needed = next(steps)
+            if isinstance(needed, NeedsBodies):
+                journal = needed.hub.group.journal
+                feed = needed.hub.feed
+                assert isinstance(feed, FakeFeed)
+                feed.refetched.append((needed.from_, needed.through))
+                journal.restore(feed.bodies)
+    except StopIteration as done:
+        found: Answer = done.value
+        return found
+
+
+def body(found: Answer) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(found.body)
+
+
+def api_of(*groups: LogGroup, tokens: Tokens | None = None) -> Api:
+    return Api({group.name: Hub(group, FakeFeed(group)) for group in groups}, tokens)
+
+
+@pytest.fixture
+def group() -> LogGroup:
+    return log_group(events(range(1, 8), lambda n: NOW - 1_000 + n))
+
+
+def test_who_polls_wants_its_past_as_a_viewer_does_for_a_while(group: LogGroup) -> None:
+    feed = FakeFeed(group)
+    api = Api({group.name: Hub(group, feed)})
+    assert answer(api, "/v1/logs").status == 200
+    assert feed.wanted == {}
+    assert answer(api, f"/v1/logs?since={NOW - 9_000}&execution=a").status == 200
+    assert list(feed.wanted.values()) == [(NOW - 9_000, "newest", ("a",))]
+    assert list(feed.until.values()) == [NOW + POLL_LEASE_MS]
+
+
+def test_alive_and_ready(group: LogGroup) -> None:
+    feed = FakeFeed(group)
+    api = Api({group.name: Hub(group, feed)})
+    assert answer(api, "/healthz").status == 200
+    assert answer(api, "/readyz").status == 200
+    feed.ready, feed.trouble = False, "no such host"
+    assert answer(api, "/healthz").status == 200
+    found = answer(api, "/readyz")
+    assert found.status == 503
+    assert body(found) == {"error": "/app: no such host"}
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "said_ms"), [(0, 0), (1_500, 500), (61_000, 60_000), (-60_000, -60_000)]
+)
+def test_a_clock_that_is_wrong_is_told_to_who_asks_how_it_is(
+    group: LogGroup, ahead_ms: int, said_ms: int
+) -> None:
+    api = api_of(group)
+    api.skew = Skew(lambda: NOW + ahead_ms, lambda: 0)
+    date = formatdate(NOW // 1000, usegmt=True)
+    api.skew.heard({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
+    said = {} if abs(said_ms) < TOLD_MS else {"clock_ahead_ms": said_ms}
+    assert body(answer(api, "/readyz")) == {"ready": True, **said}
+    text = answer(api, "/metrics").body.decode()
+    assert f"gapless_clock_skew_seconds {said_ms / 1000}" in text
+
+
+def test_logs_in_display_order(group: LogGroup) -> None:
+    group.ingest([event(50, NOW - 5_000)], "repair")
+    found = answer(api_of(group), f"/v1/logs?since={NOW - 1_000}")
+    assert found.status == 200
+    page = body(found)
+    assert page["epoch"] == group.epoch
+    assert page["head_seq"] == 8
+    assert page["next"] is None
+    assert [item[1] for item in page["items"]] == [str(number) for number in range(1, 8)]
+    assert page["items"][0] == [1, "1", NOW - 999, NOW - 994, "app/one", "line 1", "live"]
+    page = body(answer(api_of(group), "/v1/logs?stream=nothing"))
+    assert page["items"] == []
+
+
+def test_executions_groups_and_viewers() -> None:
+    group = LogGroup(MemoryJournal("/app"), lifecycle=Lifecycle.pattern("(?P<FAILED>exit 1)"))
+    group.ingest([event(1, NOW - 5), event(2, NOW, "exit 1")], "live")
+    api = api_of(group)
+    assert body(answer(api, "/v1/executions")) == [
+        {
+            "execution": "one",
+            "stream": "app/one",
+            "status": "FAILED",
+            "first": NOW - 5,
+            "last": NOW,
+            "count": 2,
+        }
+    ]
+    assert body(answer(api, "/v1/groups")) == ["/app"]
+    assert body(answer(api, "/v1/viewers")) == []
+    accepted = api.accept("/v1/tail?since=5", None)
+    assert isinstance(accepted, Accepted)
+    accepted.hub.open(accepted.query, NOW, wake=lambda: None, peer="a:1")
+    (record,) = body(answer(api, "/v1/viewers"))
+    assert (record["since"], record["peer"], record["after"]) == (5, "a:1", 2)
+
+
+def test_metrics_are_text(group: LogGroup) -> None:
+    found = answer(api_of(group), "/metrics")
+    assert found.content_type.startswith("text/plain")
+    assert b'gapless_journal_head_seq{group="/app"} 7.0' in found.body
+
+
+def test_a_digest_is_of_the_journal_as_it_stood(group: LogGroup) -> None:
+    expected = group.journal.total(0, NOW, Filter())
+    group.ingest([event(99, NOW - 500)], "repair")
+    target = f"/v1/digest?from=0&through={NOW}&epoch={group.epoch}&seq=7"
+    found = answer(api_of(group), target)
+    assert body(found) == {
+        "type": "digest",
+        "epoch": group.epoch,
+        "from": 0,
+        "through": NOW,
+        "seq": 7,
+        "count": 7,
+        "digest": digest_hex(expected.digest),
+    }
+    assert body(answer(api_of(group), target + "&base=5"))["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/digest?from=0&through=9&epoch=another&seq=1",
+        "/v1/digest?from=0&through=9&epoch={epoch}&seq=8",
+        "/v1/logs?epoch=another&after=1",
+        "/v1/logs?epoch={epoch}&after=8",
+        "/v1/logs?next=another~7~7~~0:0~k",
+    ],
+)
+def test_a_cursor_of_another_journal_is_409_with_the_present_epoch(
+    group: LogGroup, target: str
+) -> None:
+    found = answer(api_of(group), target.format(epoch=group.epoch))
+    assert found.status == 409
+    assert body(found)["epoch"] == group.epoch
+    assert body(found)["error"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "text"),
+    [
+        ("/", 404, "path"),
+        ("/v1/nothing", 404, "path"),
+        ("/v1/logs?limit=0", 400, "limit"),
+        ("/v1/logs?since=yesterday", 400, "since"),
+        ("/v1/logs?since=1&since=2", 400, "since"),
+        ("/v1/logs?epoch=a", 400, "together"),
+        ("/v1/logs?next=nonsense", 400, "next"),
+        ("/v1/logs?next=a~b~c~d~e~k", 400, "next"),
+        ("/v1/logs?next=a~1~1~~5~s", 400, "order"),
+        ("/v1/digest?from=1", 400, "needed"),
+        ("/v1/logs?group=/none", 404, "/none"),
+        ("/v1/executions?group=%22%0a", 404, "served"),
+        ("/v1/tail?since=x", 400, "since"),
+        ("/v1/tail", 426, "WebSocket"),
+        ("//[", 404, "path"),
+        ("//host/v1/logs", 404, "path"),
+        ("/v1/../v1/logs", 404, "path"),
+        ("/v1/%6cogs", 404, "path"),
+        ("/v1/lo\tgs", 404, "path"),
+        ("http://host/v1/logs", 404, "path"),
+    ],
+)
+def test_what_is_wrong_is_said(group: LogGroup, target: str, status: int, text: str) -> None:
+    found = answer(api_of(group), target)
+    assert found.status == status
+    error = body(found)["error"]
+    assert text in error
+    assert "\n" not in error
+
+
+def test_only_get(group: LogGroup) -> None:
+    found = answer(api_of(group), "/v1/groups", method="POST")
+    assert found.status == 405
+    assert found.headers["Allow"] == "GET"
+
+
+def test_who_may_connect(group: LogGroup) -> None:
+    api = api_of(group)
+    accepted = api.accept("/v1/tail?group=/app&since=7&stream=a", None)
+    assert isinstance(accepted, Accepted)
+    assert accepted.query == TailQuery(group="/app", since=7, filter=Filter(streams=("a",)))
+    for target, status in (
+        ("/v1/tail?group=/other", 404),
+        ("/v1/tail?since=-1", 400),
+        ("/v1/tail?epoch=a", 400),
+    ):
+        refusal = api.accept(target, None)
+        assert isinstance(refusal, Answer)
+        assert refusal.status == status
+
+
+def test_of_several_groups_one_must_be_named(group: LogGroup) -> None:
+    api = api_of(group, LogGroup(MemoryJournal("/other")))
+    refusal = api.accept("/v1/tail", None)
+    assert isinstance(refusal, Answer)
+    assert refusal.status == 400
+    assert b"group" in refusal.body
+    assert isinstance(api.accept("/v1/tail?group=/other", None), Accepted)
+    assert body(answer(api, "/v1/groups")) == ["/app", "/other"]
+
+
+def test_tokens_are_asked_for_and_cover_groups(group: LogGroup) -> None:
+    tokens = Tokens([Grant("all-of-them"), Grant("only-other", "/other")])
+    api = api_of(group, LogGroup(MemoryJournal("/other")), tokens=tokens)
+    assert api.asks_for_token
+    assert answer(api, "/healthz").status == 200
+    for path in ("/v1/logs?group=/app", "/v1/groups", "/v1/viewers", "/metrics"):
+        found = answer(api, path)
+        assert found.status == 401
+        assert found.headers["WWW-Authenticate"] == "Bearer"
+        assert answer(api, path, "Bearer all-of-them").status == 200
+    assert answer(api, "/v1/logs?group=/app", "Bearer only-other").status == 403
+    assert answer(api, "/v1/logs?group=/secret", "Bearer only-other").status == 403
+    assert body(answer(api, "/v1/groups", "Bearer only-other")) == ["/other"]
+    assert b"/app" not in answer(api, "/metrics", "Bearer only-other").body
+    refusal = api.accept("/v1/tail?group=/app", "Bearer only-other")
+    assert isinstance(refusal, Answer)
+    assert refusal.status == 403
+
+
+def test_bye_reaches_every_group(group: LogGroup) -> None:
+    api = api_of(group)
+    accepted = api.accept("/v1/tail", None)
+    assert isinstance(accepted, Accepted)
+    viewer = accepted.hub.open(accepted.query, NOW, wake=lambda: None)
+    api.bye("the end")
+    viewer.session.next(NOW)
+    viewer.session.next(NOW)
+    assert viewer.session.is_over
+
+
+def test_complete_through_is_how_far_scans_have_proved_it(group: LogGroup) -> None:
+    assert body(answer(api_of(group), f"/v1/logs?since={NOW - 1_000}"))["complete_through"] is None
+    found = events(range(1, 8), lambda n: NOW - 1_000 + n)
+    scan(group, NOW - 5_000, None, found, at=NOW + 10_000)
+    page = body(answer(api_of(group), f"/v1/logs?since={NOW - 1_000}"))
+    assert page["complete_through"] == NOW + 8_000

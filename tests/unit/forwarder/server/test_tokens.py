@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import hmac
+from pathlib import Path
+
+import pytest
+
+from forwarder.errors import ConfigError
+from forwarder.server.tokens import Grant, TokenFile, Tokens, Verdict
+
+
+def tokens(tmp_path: Path, text: str) -> Tokens:
+    path = tmp_path / "tokens"
+    path.write_text(text, encoding="utf-8")
+    return Tokens.load(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "group", "verdict"),
+    [
+        (None, "/a", "unknown"),
+        ("", "/a", "unknown"),
+        ("Bearer ", "/a", "unknown"),
+        ("Bearer wrong-token", "/a", "unknown"),
+        ("Basic everything-token", "/a", "unknown"),
+        ("Bearer everything-token", "/a", "ok"),
+        ("bearer  everything-token ", None, "ok"),
+        ("Bearer scoped-token", "/team/x", "ok"),
+        ("Bearer scoped-token", "/other", "denied"),
+        ("Bearer scoped-token", None, "ok"),
+        ("Bearer twice-token", "/a", "ok"),
+        ("Bearer twice-token", "/b", "ok"),
+        ("Bearer twice-token", "/c", "denied"),
+        ("Bearer \udcff", "/a", "unknown"),
+    ],
+)
+def test_a_token_covers_what_its_line_says(
+    tmp_path: Path, header: str | None, group: str | None, verdict: Verdict
+) -> None:
+    text = "# all\neverything-token\n\nscoped-token /team/*\ntwice-token /a\ntwice-token /b\n"
+    assert tokens(tmp_path, text).check(header, group) == verdict
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "short\n", "a-long-token /a /b\n"])
+def test_a_file_that_is_no_good(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="--token-file"):
+        tokens(tmp_path, text)
+
+
+def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        Tokens.load(tmp_path / "missing")
+
+
+def test_every_token_is_compared_in_constant_time_at_one_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tokens(tmp_path, "first-token\nsecond-token-much-longer /a\nthird-token\n")
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for header in ("Bearer first-token", "Bearer no", "Bearer " + "x" * 5_000):
+        compared.clear()
+        made.check(header, "/a")
+        assert compared == [(32, 32)] * 3
+
+
+def test_a_token_is_not_shown() -> None:
+    shown = repr(Grant("secret-token", "/a")) + repr(Tokens([Grant("secret-token")]).__dict__)
+    assert "secret" not in shown
+
+
+class Changing:
+    """A token file that a test changes, and is looked at as if time had passed."""
+
+    def __init__(self, tmp_path: Path, text: str) -> None:
+        self.path = tmp_path / "tokens"
+        self.path.write_text(text, encoding="utf-8")
+        self.file = TokenFile(self.path)
+
+    def write(self, text: str) -> None:
+        other = self.path.with_suffix(".new")
+        other.write_text(text, encoding="utf-8")
+        other.replace(self.path)
+
+    def verdicts(self, *given: str) -> list[Verdict]:
+        return [self.file.tokens.check(f"Bearer {one}", "/a") for one in given]
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Changing:
+    return Changing(tmp_path, "old-token\n")
+
+
+def test_other_tokens_count_once_the_file_stands_still(changing: Changing) -> None:
+    assert not changing.file.look()
+    changing.write("half-of-a-new-file\n")
+    assert not changing.file.look()
+    changing.write("new-token\nscoped-token /b\n")
+    assert not changing.file.look()
+    assert changing.verdicts("old-token", "new-token") == ["ok", "unknown"]
+    assert changing.file.look()
+    assert changing.verdicts("old-token", "new-token", "scoped-token") == [
+        "unknown",
+        "ok",
+        "denied",
+    ]
+    assert not changing.file.look()
+
+
+@pytest.mark.parametrize("text", ["", "short\n", "a-long-token /a /b\n", "töken-with-umlaut\n"])
+def test_a_file_that_is_no_good_changes_nothing_and_is_said_to_once(
+    changing: Changing, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    changing.write(text)
+    assert [changing.file.look() for _ in range(4)] == [False] * 4
+    assert changing.verdicts("old-token") == ["ok"]
+    (line,) = caplog.messages
+    assert "the former 1 tokens stay valid" in line
+    changing.write("new-token\n")
+    assert [changing.file.look() for _ in range(3)] == [False, True, False]
+    assert changing.verdicts("old-token", "new-token") == ["unknown", "ok"]
+
+
+def test_a_file_that_is_gone_changes_nothing(
+    changing: Changing, caplog: pytest.LogCaptureFixture
+) -> None:
+    changing.path.unlink()
+    assert [changing.file.look() for _ in range(4)] == [False] * 4
+    assert changing.verdicts("old-token") == ["ok"]
+    assert len(caplog.messages) == 1
+    changing.write("old-token\n")
+    assert [changing.file.look() for _ in range(3)] == [False] * 3
+
+
+async def test_who_asked_to_hear_of_it_does(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.server.tokens.LOOK_S", 0.001)
+    heard = asyncio.Event()
+    changing.file.on_change = heard.set
+    running = asyncio.create_task(changing.file.run())
+    changing.write("new-token\n")
+    await heard.wait()
+    running.cancel()
+    assert changing.verdicts("new-token") == ["ok"]

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import gapless.viewing.controls
+from common.errors import GaplessError, UsageError
+from gapless import cli
+from gapless.viewing.controls import ControlApi, SimulatorControls
+from simulator.changes import Changes
+from tui.screen.controls import Controls, ControlsError
+
+
+class Board(ThreadingHTTPServer):
+    """What the simulator's control API does, as far as switching goes."""
+
+    daemon_threads = True
+    on: dict[str, dict[str, object]]
+    refuses: bool
+    changes: Changes
+    scenario: dict[str, object] | None
+    record: bytes
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Board
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/types"):
+            self.answer(200, [{"type": "disconnect", "attributes": []}, {"type": "delay"}])
+        elif self.path.endswith("/scenarios"):
+            self.answer(200, [{"name": "storm", "doc": "A crowd."}])
+        elif "/changes" in self.path:
+            asked = parse_qs(urlsplit(self.path).query)
+            after, wait_ms = (int(asked.get(name, ["-1"])[0]) for name in ("after", "wait_ms"))
+            seq = self.server.changes.wait(after, wait_ms / 1_000)
+            told = {"seq": seq, "faults": self.faults(), "scenario": self.server.scenario}
+            self.answer(200, told)
+        else:
+            self.answer(200, self.faults())
+
+    def faults(self) -> list[dict[str, object]]:
+        return [
+            {"type": one["type"], "name": name, "on": True} for name, one in self.server.on.items()
+        ]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "/verdict" in self.path:
+            self.server.record = body
+            self.answer(200, {"clean": True, "shown": 5, "owed": 5, "pending": 2})
+            return
+        asked = json.loads(body or "{}")
+        if self.server.refuses:
+            self.answer(400, {"error": "the lever is stuck"})
+        elif "/scenarios/" in self.path:
+            name = self.path.rpartition("/")[2]
+            self.server.scenario = {"name": name, "state": "running", "seed": asked["seed"]}
+            self.answer(200, self.server.scenario)
+        elif self.path.endswith("/heal"):
+            # Before it answers: whoever has the answer asks what is on.
+            healed = list(self.server.on)
+            self.server.on.clear()
+            self.answer(200, {"healed": healed})
+        else:
+            name = asked.get("name") or asked["type"]
+            self.server.on[name] = asked
+            self.server.changes.announce()
+            self.answer(200, {"name": name})
+
+    def do_DELETE(self) -> None:
+        if self.path.endswith("/scenario"):
+            assert self.server.scenario is not None
+            self.server.scenario["state"] = "stopped"
+            self.answer(200, self.server.scenario)
+            return
+        known = self.server.on.pop(self.path.rpartition("/")[2], None)
+        self.answer(*((404, {"error": "not on"}) if known is None else (204, None)))
+
+    def answer(self, status: int, body: object) -> None:
+        data = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments: object) -> None:
+        del arguments
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    with Board(("127.0.0.1", 0), Handler) as server:
+        server.on, server.refuses, server.changes = {}, False, Changes()
+        server.scenario = None
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def url_of(board: Board) -> str:
+    return f"http://127.0.0.1:{board.server_port}/"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread hears."""
+    async with asyncio.timeout(240):
+        while not condition():  # noqa: ASYNC110 - a thread sets no event of this loop
+            await asyncio.sleep(0.01)
+
+
+async def test_toggling_a_fault(board: Board) -> None:
+    controls: Controls = SimulatorControls(url_of(board))
+    assert not controls.names
+    await controls.refresh()
+    assert list(controls.names) == ["disconnect", "delay", "scenario storm"]
+    assert controls.states == dict.fromkeys(controls.names, False)
+    assert await controls.toggle("disconnect") is True
+    assert controls.states == {"disconnect": True, "delay": False, "scenario storm": False}
+    assert await controls.toggle("disconnect") is False
+    assert not board.on
+
+
+async def test_a_scenario_is_begun_told_judged_and_stopped(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    story = controls.story
+    assert story is None
+    assert await controls.toggle("scenario storm") is True
+    assert controls.titles["scenario storm"] == "A crowd."
+    story = controls.story
+    assert story is not None
+    assert (story.title, story.verdict) == ("scenario storm, seed 1", "")
+    await asyncio.to_thread(controls.judge, b"a record")
+    assert board.record == b"a record"
+    story = controls.story
+    assert story is not None
+    assert story.is_clean
+    assert await controls.toggle("scenario storm") is False
+    story = controls.story
+    assert story is not None
+    assert story.progress == "stopped"
+
+
+async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    await controls.refresh()
+    ControlApi(url_of(board)).switch_on({"type": "delay", "name": "a-name"})
+    assert await controls.toggle("delay") is False
+    assert not board.on
+
+
+async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controls = SimulatorControls(url_of(board))
+    assert await controls.toggle("disconnect") is True
+    switch_off = controls._api.switch_off
+
+    def off_and_heard(name: str) -> bool:
+        was_on = switch_off(name)
+        controls._hear(None, 0)  # as the thread does that follows
+        return was_on
+
+    monkeypatch.setattr(controls._api, "switch_off", off_and_heard)
+    assert await controls.toggle("disconnect") is False
+    assert not board.on
+
+
+async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
+    controls = SimulatorControls(url_of(board)).follow()
+    try:
+        await until(
+            lambda: (
+                controls.states == {"disconnect": False, "delay": False, "scenario storm": False}
+            )
+        )
+        ControlApi(url_of(board)).switch_on({"type": "delay"})
+        await until(
+            lambda: controls.states == {"disconnect": False, "delay": True, "scenario storm": False}
+        )
+    finally:
+        controls.close()
+        board.changes.announce()
+
+
+async def test_it_goes_on_hearing_when_the_simulator_is_back(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gapless.viewing.controls, "RETRY_S", 0.01)
+    failing = threading.Event()
+    hear = SimulatorControls._hear
+
+    def unsteady(self: SimulatorControls, after: int | None, wait_ms: int) -> int | None:
+        if not failing.is_set():
+            failing.set()
+            msg = "gone"
+            raise GaplessError(msg)
+        return hear(self, after, wait_ms)
+
+    monkeypatch.setattr(SimulatorControls, "_hear", unsteady)
+    controls = SimulatorControls(url_of(board)).follow()
+    try:
+        await until(lambda: bool(controls.names))
+    finally:
+        controls.close()
+        board.changes.announce()
+
+
+async def test_refusals_and_silence_are_one_line(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    board.refuses = True
+    with pytest.raises(ControlsError, match="the lever is stuck"):
+        await controls.toggle("delay")
+    with pytest.raises(ControlsError, match="cannot reach"):
+        await SimulatorControls("http://127.0.0.1:1").refresh()
+
+
+def test_healing(board: Board) -> None:
+    api = ControlApi(url_of(board))
+    api.switch_on({"type": "delay"})
+    assert api.switch_off("disconnect") is False, "it is over already"
+    assert [one["name"] for one in api.faults()] == ["delay"]
+    assert api.heal() == ["delay"]
+    assert api.faults() == []
+
+
+def test_a_refusal_is_said_in_the_simulators_words_alone(board: Board) -> None:
+    board.refuses = True
+    with pytest.raises(UsageError, match=r"\Athe lever is stuck\Z"):
+        ControlApi(url_of(board)).heal()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("disconnect", "healed: disconnect\n"), ("cot", "healed: nothing called 'cot' was on\n")],
+)
+def test_healed_is_said_of_what_was_on(
+    board: Board, name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ControlApi(url_of(board)).switch_on({"type": "disconnect"})
+    assert cli.run(["inject", "--heal", name, "--control", url_of(board)]) == 0
+    assert capsys.readouterr().out == says

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from common.errors import GaplessError
+from gapless.viewing import watch as module
+from gapless.viewing.screen import ScreenApp
+from gapless.viewing.watch import Viewing, Watched, make_engine
+from tui.client import state
+from tui.client.goal import Outcome
+from tui.client.saved import Cursor, SavedCursor, Seen, Subject
+from wire.order import Interval, first_key
+from wire.query import Filter
+
+URL = "ws://127.0.0.1:1/v1/tail"
+TARGET = Watched(url=URL, name="jobs", group="/jobs", key="own:jobs")
+NOW_MS = 1_795_435_200_000
+
+
+def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
+    viewing = Viewing(
+        targets=(TARGET, TARGET),
+        executions=("4f2a",),
+        streams=("s",),
+        prefixes=("p",),
+        since=5,
+        token="secret",
+    )
+    engine = make_engine(viewing, NOW_MS, cursors=tmp_path)
+    specs = [target.spec for target in engine._targets]
+    assert len(specs) == 2
+    assert specs[0].url == URL
+    assert specs[0].group == "/jobs"
+    assert specs[0].identity == "own:jobs"
+    assert specs[0].filter == Filter(("s",), ("4f2a",), ("p",))
+    assert (specs[0].since, specs[0].token, specs[0].cursor) == (5, "secret", None)
+    assert engine._goal.executions == ("4f2a",)
+    assert engine._goal.through_ms is None
+
+
+@pytest.mark.parametrize(
+    ("follow", "until", "through"),
+    [(True, None, None), (False, None, NOW_MS), (False, 7, 7), (True, 7, 7)],
+)
+def test_how_far_it_goes(follow: bool, until: int | None, through: int | None) -> None:  # noqa: FBT001 - the table's column
+    viewing = Viewing(targets=(TARGET,), follow=follow, until=until)
+    assert make_engine(viewing, NOW_MS, cursors=None)._goal.through_ms == through
+
+
+SAVED = SavedCursor(
+    Subject("own:jobs", "/jobs", Filter(), 1_000),
+    Cursor("e1", 42, Interval(first_key(1_000), None)),
+    Seen(9_000, 8_000, 7_000, 12),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_on_screen", "since", "goes_on"),
+    [
+        (None, True, None, True),
+        (None, True, 5, False),
+        (None, False, None, False),
+        (False, True, None, False),
+        (True, False, 5, True),
+    ],
+)
+def test_when_it_goes_on_where_the_last_one_was(
+    asked: bool | None,  # noqa: FBT001 - the table's column
+    is_on_screen: bool,  # noqa: FBT001 - likewise
+    since: int | None,
+    goes_on: bool,  # noqa: FBT001 - likewise
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state.save(tmp_path, SAVED)
+    monkeypatch.setattr(Viewing, "is_on_screen", is_on_screen)
+    viewing = Viewing(targets=(TARGET,), resume=asked, since=since)
+    engine = make_engine(viewing, NOW_MS, cursors=tmp_path, saves=is_on_screen)
+    (spec,) = [target.spec for target in engine._targets]
+    assert spec.cursor == (SAVED.cursor if goes_on else None)
+    assert spec.since == (SAVED.subject.since if goes_on else since)
+    assert spec.seen == (SAVED.seen if goes_on and is_on_screen else None)
+
+
+def test_without_a_place_for_cursors_it_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
+    assert module._cursors(Viewing(targets=(TARGET,))) is None
+    said = capsys.readouterr().err
+    assert said.startswith("gapless: the next viewer can't go on where this one ends: ")
+    assert said.count("\n") == 1
+
+
+NOTED = msgspec.structs.replace(TARGET, note="of jobs no end can be known: set GAPLESS_LIFECYCLE")
+
+
+async def test_what_there_is_to_know_of_a_target_is_told_on_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
+    told: list[str] = []
+
+    async def look(app: ScreenApp) -> None:
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            while not app._notifications:
+                await pilot.pause()
+            told.extend(one.message for one in app._notifications)
+
+    monkeypatch.setattr(ScreenApp, "run_async", look)
+    await module._on_screen(Viewing(targets=(NOTED,)), None)
+    assert len(told) == 1
+    assert told[0].startswith("of jobs no end can be known")
+    assert "the next viewer can't go on where this one ends" in told[0]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_there_is_to_know_of_a_target_is_told_before_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise GaplessError(capsys.readouterr().err)
+
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "make_engine", connect)
+    with pytest.raises(GaplessError, match=r"^gapless: of jobs no end can be known"):
+        module.watch(Viewing(targets=(NOTED,), output="raw"))
+
+
+def test_how_many_lines_are_kept_in_memory() -> None:
+    few = make_engine(Viewing(targets=(TARGET,), capacity=20_000), NOW_MS, cursors=None)
+    usual = make_engine(Viewing(targets=(TARGET,)), NOW_MS, cursors=None)
+    assert (few.timeline._capacity, usual.timeline._capacity) == (20_000, 1_000_000)
+
+
+def test_exit_codes() -> None:
+    assert module._code(None, 0) == 0
+    assert module._code(None, 130) == 130
+    assert module._code(Outcome(5), 0) == 5
+    with pytest.raises(GaplessError, match="not complete") as caught:
+        module._code(Outcome(4, "not complete: 12:00 to 12:01"), 0)
+    assert caught.value.exit_code == 4
+
+
+def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert module._is_coloured("always")
+    assert not module._is_coloured("never")
+    assert module._is_coloured("auto")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not module._is_coloured("auto")
+
+
+def test_the_screen_needs_a_terminal_and_nothing_else_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not Viewing(targets=(TARGET,)).is_on_screen
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+    assert Viewing(targets=(TARGET,)).is_on_screen
+    assert not Viewing(targets=(TARGET,), output="json").is_on_screen
+    assert not Viewing(targets=(TARGET,), follow=False).is_on_screen
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "for_screen"), [(True, True), (True, False), (False, True)]
+)
+def test_textual_is_loaded_ahead_only_for_a_screen(*, is_terminal: bool, for_screen: bool) -> None:
+    code = f"""
+import io, sys
+from gapless.viewing.watch import load_viewer
+out, sys.stdout = sys.stdout, io.StringIO()
+sys.stdout.isatty = lambda: {is_terminal}
+load_viewer(for_screen={for_screen})
+print("textual" in sys.modules, "tui.client.engine" in sys.modules, file=out)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(is_terminal and for_screen), "True"]

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from simulator.errors import SimulatorError
+from simulator.network.cable import HOST, Cable
+
+END = b"bye\n"
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send every line back; a farewell once the other end is done."""
+    try:
+        async for line in reader:
+            writer.write(line)
+            await writer.drain()
+        writer.write(END)
+        await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def cable() -> AsyncIterator[Cable]:
+    server = await asyncio.start_server(_echo, HOST, 0)
+    one = Cable()
+    one.bind(0)
+    await one.start(server.sockets[0].getsockname()[1])
+    yield one
+    await one.stop()
+    server.close()
+
+
+async def _connect(cable: Cable) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(HOST, cable.port)
+
+
+async def _says(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
+    writer.write(text)
+    return await reader.readline()
+
+
+async def test_it_passes_bytes_both_ways(cable: Cable) -> None:
+    reader, writer = await _connect(cable)
+    assert await _says(reader, writer, b"hello\n") == b"hello\n"
+    big = b"x" * 60_000 + b"\n"
+    assert await _says(reader, writer, big) == big
+    writer.close()
+
+
+async def test_an_end_of_one_way_still_lets_the_answer_through(cable: Cable) -> None:
+    reader, writer = await _connect(cable)
+    writer.write(b"last words\n")
+    writer.write_eof()
+    assert await reader.read() == b"last words\n" + END
+    writer.close()
+
+
+async def test_pulled_it_resets_every_connection_and_refuses_new_ones(cable: Cable) -> None:
+    ends = [await _connect(cable) for _ in range(3)]
+    for reader, writer in ends:
+        await _says(reader, writer, b"up\n")
+    await cable.pull("a", 1.0, 1)
+    for reader, writer in ends:
+        with pytest.raises(ConnectionResetError):
+            await reader.readline()
+        writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await _connect(cable)
+    assert cable.is_pulled
+
+
+async def test_plugged_it_listens_at_the_same_port_again(cable: Cable) -> None:
+    port = cable.port
+    for _ in range(3):
+        await cable.pull("a", 1.0, 1)
+        await cable.plug("a")
+        assert cable.port == port
+        reader, writer = await _connect(cable)
+        assert await _says(reader, writer, b"again\n") == b"again\n"
+        writer.close()
+
+
+async def test_while_it_is_pulled_nobody_else_gets_its_port(cable: Cable) -> None:
+    await cable.pull("a", 1.0, 1)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, cable.port))
+
+
+async def test_it_is_out_while_anyone_has_it_out(cable: Cable) -> None:
+    await cable.pull("a", 1.0, 1)
+    await cable.pull("b", 1.0, 1)
+    await cable.plug("a")
+    with pytest.raises(ConnectionRefusedError):
+        await _connect(cable)
+    await cable.plug("b")
+    reader, writer = await _connect(cable)
+    assert await _says(reader, writer, b"up\n") == b"up\n"
+    writer.close()
+
+
+async def test_a_share_cuts_that_share_of_the_connections(cable: Cable) -> None:
+    ends = [await _connect(cable) for _ in range(40)]
+    for reader, writer in ends:
+        await _says(reader, writer, b"up\n")
+    await cable.pull("a", 0.5, 1)
+    cut = 0
+    for reader, writer in ends:
+        try:
+            assert await _says(reader, writer, b"still up\n") == b"still up\n"
+        except ConnectionError:
+            cut += 1
+        writer.close()
+    assert 10 < cut < 30
+
+
+async def test_a_share_cuts_new_connections_too(cable: Cable) -> None:
+    await cable.pull("a", 0.5, 1)
+    cut = 0
+    for _ in range(40):
+        reader, writer = await _connect(cable)
+        try:
+            cut += await _says(reader, writer, b"up\n") == b""
+        except ConnectionError:
+            cut += 1
+        writer.close()
+    assert 10 < cut < 30
+
+
+async def test_without_a_forwarder_it_resets() -> None:
+    with socket.create_server((HOST, 0)) as gone:
+        port = gone.getsockname()[1]
+    cable = Cable()
+    cable.bind(0)
+    await cable.start(port)
+    reader, writer = await _connect(cable)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    await cable.stop()
+
+
+async def test_before_it_is_started_it_refuses() -> None:
+    cable = Cable()
+    cable.bind(0)
+    with pytest.raises(ConnectionRefusedError):
+        await _connect(cable)
+    await cable.pull("a", 1.0, 1)
+    await cable.plug("a")
+    with pytest.raises(ConnectionRefusedError):
+        await _connect(cable)
+    await cable.stop()
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SimulatorError, match=f"port {port} can't be had"):
+            Cable().bind(port)
+    with pytest.raises(SimulatorError, match="port 70000 can't be had"):
+        Cable().bind(70_000)
+
+
+async def test_a_port_of_another_cable_is_in_use(cable: Cable) -> None:
+    with pytest.raises(SimulatorError, match="can't be had"):
+        Cable().bind(cable.port)

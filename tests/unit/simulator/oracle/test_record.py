@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from simulator.errors import SimulatorError
+from simulator.oracle.record import read_record
+from tests.support.records import HEADER, accepted, mark, record, shown
+
+EVENT = shown(accepted(10), 1)
+
+
+def test_unknown_lines_and_blank_lines_are_ignored() -> None:
+    lines = record([EVENT, {"type": "status", "state": "live"}, {"type": "new"}])
+    read = read_record([*lines, "", b"\n"])
+    assert len(read.shown) == 1
+
+
+def test_targets_may_be_names_alone() -> None:
+    read = read_record(record([], targets=["ws://127.0.0.1:1/v1/tail"]))
+    assert read.targets[0].name.startswith("ws://")
+    assert read.owes("any", 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ([], "empty"),
+        (["{"], "line 1"),
+        (["[]"], "line 1"),
+        (['{"type": "event"}'], "must begin with|version is missing"),
+        ([json.dumps({**HEADER, "version": 2})], "must begin with"),
+        ([json.dumps({**HEADER, "targets": [{"since": "x"}]})], "line 1"),
+        ([json.dumps({**HEADER, "targets": [{"streams": "x"}]})], "line 1"),
+        (record([{"seq": 1}]), "line 2 .*'type' is missing"),
+        (record([{**EVENT, "id": 1}]), "id must be a string"),
+        (record([{**EVENT, "id": "x"}]), "not a decimal number"),
+        (record([{**EVENT, "timestamp": "1"}]), "number of ms"),
+        (record([EVENT, {"type": "event"}]), "line 3"),
+        (record([{**mark(0, 1, 2), "from": "x"}]), "line 2"),
+        (record([{"type": "gap", "state": "suspected", "from": 1}]), "'through' is missing"),
+        (["[" * 100_000], "line 1"),
+    ],
+)
+def test_what_is_no_record_is_refused_in_one_line(lines: list[str], what: str) -> None:
+    with pytest.raises(SimulatorError, match=what) as caught:
+        read_record(lines)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tests.support.told_server import Script, Talk, ToldServer, eventually, stay, told_server
+from tui.client.address import Address
+from tui.client.connection import Connection, Disconnection
+from tui.client.effects import CaughtUp, Effect, Stored, Welcomed
+from tui.client.session import CREDIT_EVENTS, ViewerSession
+from wire.messages import Credit, ServerMessage
+
+DONE = f"{SINCE}:0.."
+
+
+class Heard:
+    """A listener that keeps everything."""
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self.ends: list[Disconnection] = []
+        self.waits: list[int] = []
+        self.attempts: list[int] = []
+        self.errors: list[str] = []
+        self.flow = asyncio.Event()
+        self.flow.set()
+
+    def connecting(self, attempt: int) -> None:
+        self.attempts.append(attempt)
+
+    def happened(self, effects: list[Effect]) -> None:
+        self.effects += effects
+
+    async def ready(self) -> None:
+        await self.flow.wait()
+
+    def malformed(self, why: str) -> None:
+        self.errors.append(why)
+
+    def disconnected(self, end: Disconnection, wait_ms: int) -> None:
+        self.ends.append(end)
+        self.waits.append(wait_ms)
+
+    @property
+    def seqs(self) -> list[int]:
+        return [line.seq for one in self.effects if isinstance(one, Stored) for line in one.lines]
+
+
+class Running:
+    def __init__(self, server: ToldServer, session: ViewerSession, token: str | None) -> None:
+        self.server, self.session, self.heard = server, session, Heard()
+        self.connection = Connection(
+            session,
+            Address(server.url, token),
+            self.heard,
+            now_ms=lambda: time.monotonic_ns() // 1_000_000,
+            rng=random.Random(0),
+        )
+
+
+@asynccontextmanager
+async def running(
+    *scripts: Script, refusal: tuple[int, bytes] | None = None, token: str | None = None
+) -> AsyncIterator[Running]:
+    """A connection to a server with these scripts."""
+    async with told_server(*scripts) as server:
+        server.refusal = refusal
+        run = Running(server, ViewerSession(since=SINCE), token)
+        task = asyncio.create_task(run.connection.run())
+        try:
+            yield run
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def says(*messages: ServerMessage) -> Script:
+    async def script(talk: Talk) -> None:
+        await talk.say(*messages)
+        await stay(talk)
+
+    return script
+
+
+def opening(told: Told) -> Sequence[ServerMessage]:
+    return (told.welcome(), told.backfill(DONE, done=True))
+
+
+async def test_lines_come_and_credit_goes() -> None:
+    told, granted = Told(), asyncio.get_running_loop().create_future()
+
+    async def script(talk: Talk) -> None:
+        assert talk.query.credit == CREDIT_EVENTS
+        await talk.say(*opening(told), told.events(0, [item(1, 2_000)]), told.heartbeat(1))
+        granted.set_result(await talk.hear())
+        await stay(talk)
+
+    async with running(script) as run:
+        await eventually(lambda: run.heard.seqs == [1])
+        assert await granted == Credit(CREDIT_EVENTS + 1)
+        assert run.heard.attempts == [1]
+
+
+async def test_after_a_cut_it_comes_back_with_its_cursor() -> None:
+    first, second = Told(), Told()
+
+    async def cut(talk: Talk) -> None:
+        await talk.say(*opening(first), first.events(0, [item(1, 2_000)]))
+        talk.websocket.transport.abort()
+
+    again = says(second.welcome("resumed", after=1, head_seq=2), second.events(1, [item(2, 2_001)]))
+    async with running(cut, again) as run:
+        await eventually(lambda: CaughtUp(1) in run.heard.effects)
+        assert run.heard.seqs == [1, 2]
+        assert (run.server.queries[1].epoch, run.server.queries[1].after) == ("e1", 1)
+        assert run.heard.ends[0].reason == "the connection broke"
+        assert run.heard.ends[0].code is None
+
+
+async def test_a_dropped_frame_closes_with_4010() -> None:
+    told, codes = Told(), list[int | None]()
+
+    async def dropping(talk: Talk) -> None:
+        await talk.say(*opening(told))
+        told.events(0, [item(1, 2_000)])
+        await talk.say(told.heartbeat(1))
+        codes.append(await talk.until_closed())
+
+    second = Told()
+    again = says(second.welcome("resumed"), second.events(0, [item(1, 2_000)]))
+    async with running(dropping, again) as run:
+        await eventually(lambda: run.heard.seqs == [1])
+        await eventually(lambda: codes == [4010])
+        assert run.heard.ends[0].code == 4010
+
+
+async def test_a_connection_that_falls_silent_is_closed_with_4012() -> None:
+    codes: list[int | None] = []
+
+    async def silent(talk: Talk) -> None:
+        told = Told()
+        await talk.say(told.welcome(heartbeat_ms=50))
+        codes.append(await talk.until_closed())
+
+    async with running(silent, says(Told().welcome("resumed"))) as run:
+        await eventually(lambda: len(run.server.queries) == 2)
+        assert codes == [4012]
+
+
+@pytest.mark.parametrize("code", [4001, 4008, 1011])
+async def test_on_most_codes_it_comes_back(code: int) -> None:
+    told = Told()
+
+    async def closing(talk: Talk) -> None:
+        await talk.say(told.welcome(), told.bye("later", retry_after_ms=40))
+        await talk.websocket.close(code, "later")
+
+    second = Told()
+    async with running(closing, says(second.welcome("resumed"))) as run:
+        await eventually(lambda: len(run.server.queries) == 2)
+        assert run.heard.ends[0].code == code
+        assert run.heard.waits[0] >= 40
+        assert "later" in run.heard.ends[0].reason
+
+
+async def test_on_final_codes_it_does_not() -> None:
+    async def closing(talk: Talk) -> None:
+        await talk.websocket.close(4504, "not for you")
+
+    async with running(closing) as run:
+        await eventually(lambda: run.heard.ends)
+        (end,) = run.heard.ends
+        assert (end.code, end.final) == (4504, True)
+        assert end.reason == "the token does not cover this log group: not for you"
+        assert run.heard.waits == [0]
+
+
+async def test_another_version_is_final_too() -> None:
+    async with running(says(Told().welcome(protocol=2))) as run:
+        await eventually(lambda: run.heard.ends)
+        assert (run.heard.ends[0].code, run.heard.ends[0].final) == (4502, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "final"),
+    [
+        (404, b'{"error":"log group x is not served here"}', "log group x", True),
+        (401, b'{"error":"a token is needed"}', "a token is needed", True),
+        (503, b'{"error":"not ready"}', "not ready", False),
+        (426, b'{"error":"connect with an upgrade"}', "upgrade", False),
+        (502, b"<html>bad gateway</html>", "refused with HTTP 502", False),
+        (404, b"nothing here", "refused with HTTP 404", False),
+    ],
+)
+async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final: bool) -> None:
+    async with running(stay, refusal=(status, body)) as run:
+        await eventually(lambda: run.heard.ends)
+        end = run.heard.ends[0]
+        assert reason in end.reason
+        assert (end.final, end.is_refused, end.code) == (final, True, None)
+
+
+async def test_nobody_there() -> None:
+    async with running(stay) as run:
+        await eventually(lambda: run.server.queries)
+    elsewhere = Running(run.server, ViewerSession(), None)
+    task = asyncio.create_task(elsewhere.connection.run())
+    await eventually(lambda: len(elsewhere.heard.ends) > 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert elsewhere.heard.attempts[:2] == [1, 2]
+    assert not elsewhere.heard.ends[0].is_refused
+    assert "refused" in elsewhere.heard.ends[0].reason
+
+
+async def test_a_url_that_is_none_says_so() -> None:
+    heard = Heard()
+    address = Address("ws://127.0.0.1:99999")
+    connection = Connection(ViewerSession(), address, heard, now_ms=lambda: 0, rng=random.Random(0))
+    task = asyncio.create_task(connection.run())
+    await eventually(lambda: heard.ends)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert heard.ends[0].reason
+
+
+async def test_garbage_is_counted_and_nothing_is_lost() -> None:
+    told = Told()
+
+    async def garbling(talk: Talk) -> None:
+        await talk.say(*opening(told))
+        await talk.websocket.send(b"\xff\xfe not json")
+        await talk.websocket.send('{"type":"events","n":"x"}')
+        await talk.say(told.events(0, [item(1, 2_000)]))
+        await stay(talk)
+
+    async with running(garbling) as run:
+        await eventually(lambda: run.heard.seqs == [1])
+        assert len(run.heard.errors) == 2
+        assert run.heard.ends == []
+
+
+async def test_the_token_is_told() -> None:
+    async with running(says(Told().welcome()), token="secret") as run:
+        await eventually(lambda: run.heard.effects)
+        assert run.server.headers[0]["Authorization"] == "Bearer secret"
+
+
+async def test_reconnecting_now_cuts_the_wait_and_the_connection() -> None:
+    first, second = Told(), Told()
+    async with running(says(*opening(first)), says(second.welcome("resumed"))) as run:
+        await eventually(lambda: run.session.is_done)
+        run.connection.reconnect_now()
+        await eventually(
+            lambda: [one for one in run.heard.effects if isinstance(one, Welcomed) and one.again]
+        )
+
+
+async def test_nothing_is_read_while_nobody_takes_it() -> None:
+    told = Told()
+    async with running(says(*opening(told), told.events(0, [item(1, 2_000)]))) as run:
+        run.heard.flow.clear()
+        await eventually(lambda: run.session.is_welcomed)
+        assert run.heard.seqs == []
+        run.heard.flow.set()
+        await eventually(lambda: run.heard.seqs == [1])
+
+
+async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
+    from tui.client.asking import Request  # noqa: PLC0415
+    from wire.messages import Repair  # noqa: PLC0415
+
+    got: list[object] = []
+
+    async def listening(talk: Talk) -> None:
+        told = Told()
+        await talk.say(*opening(told))
+        got.append(await talk.hear())
+        await stay(talk)
+
+    async with running(listening) as run:
+        await run.connection.send([])
+        await eventually(lambda: run.session.is_done)
+        effects = run.session.ask(Request("repair", 1, 2, scanned=False), 0)
+        await run.connection.send(effects)
+        await eventually(lambda: got == [Repair(1, 2)])

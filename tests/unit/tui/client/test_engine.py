@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tests.support.told_http import Library
+from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tui.client.engine import Engine
+from tui.client.goal import Goal, Outcome
+from tui.client.state import load
+from tui.client.target import TargetSpec
+from tui.lines.rows import Change, Line, Rule
+from tui.output.record import write_record
+from wire.messages import Lost, ServerMessage
+from wire.query import Filter
+
+DONE = f"{SINCE}:0.."
+
+
+class BugError(Exception):
+    """What should never happen."""
+
+
+def says(*messages: ServerMessage) -> Script:
+    async def script(talk: Talk) -> None:
+        await talk.say(*messages)
+        await stay(talk)
+
+    return script
+
+
+@asynccontextmanager
+async def started(engine: Engine) -> AsyncIterator[Engine]:
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def engine_of(*urls: str, goal: Goal | None = None, cursors: Path | None = None) -> Engine:
+    specs = [TargetSpec(url=url, since=SINCE) for url in urls]
+    return Engine(specs, goal=goal, rng=random.Random(0), cursors=cursors)
+
+
+def messages(engine: Engine) -> list[str]:
+    return [row.message for row in engine.timeline.iterate() if isinstance(row, Line)]
+
+
+async def test_two_targets_are_merged_in_display_order() -> None:
+    one, other = Told(), Told()
+    first = says(
+        one.welcome(),
+        one.backfill(DONE, done=True),
+        one.events(0, [item(1, 2_000, message="a"), item(2, 2_002, message="c")]),
+        one.mark(SINCE, 3_000, 2),
+    )
+    second = says(
+        other.welcome(epoch="x1"),
+        other.backfill(DONE, done=True),
+        other.events(0, [item(1, 2_000, message="b"), item(2, 2_003, message="d")]),
+        other.mark(SINCE, 2_500, 2),
+    )
+    async with (
+        told_server(first) as left,
+        told_server(second) as right,
+        started(engine_of(left.url, right.url)) as engine,
+    ):
+        changes: list[Change] = []
+        engine.on_change(changes.append)
+        await eventually(lambda: messages(engine) == ["a", "b", "c", "d"])
+        await eventually(lambda: engine.status.complete_through_ms == 2_500)
+        assert engine.complete_through == 2_500
+        assert engine.is_backfilled
+        assert engine.groups == ["/told", "/told"]
+        assert sum(change.added for change in changes) <= 4
+        status = engine.status
+        assert (status.lines, status.events, status.state) == (4, 4, "live")
+        assert len(engine.marks) == 2
+
+
+async def test_each_line_is_handed_on_once_though_it_comes_twice() -> None:
+    first, second = Told(), Told()
+
+    async def cut(talk: Talk) -> None:
+        await talk.say(first.welcome(after=2), first.past(2, [item(2, 2_002)]))
+        talk.websocket.transport.abort()
+
+    again = says(
+        second.welcome("rebased", epoch="e9", after=7),
+        second.past(7, [item(5, 2_002, 2), item(6, 2_003, 9)]),
+        second.backfill(DONE, done=True),
+    )
+    async with told_server(cut, again) as server:
+        engine = engine_of(server.url)
+        lines: list[Line] = []
+        rules: list[Rule] = []
+        engine.on_lines(lines.extend)
+        engine.on_rules(rules.extend)
+        async with started(engine):
+            await eventually(lambda: len(lines) == 2)
+            await eventually(lambda: engine.is_backfilled)
+            engine.merge()
+            rows = [row for row in engine.timeline.iterate() if isinstance(row, Line)]
+            assert [row.seq for row in rows] == [5, 6]
+            assert all(engine.timeline.is_confirmed(row) for row in rows)
+            assert {rule.kind for rule in rules} == {"offline", "rebased"}
+            (outage,) = engine.status.targets[0].outages
+            assert outage.outcome == "rebased"
+
+
+async def test_marks_of_another_journal_are_told_apart_in_the_record(tmp_path: Path) -> None:
+    first, second, line = Told(), Told(), item(9, 2_000, 1)
+
+    async def cut(talk: Talk) -> None:
+        await talk.say(first.welcome(), first.backfill(DONE, done=True))
+        await talk.say(first.events(0, [line]), first.mark(SINCE, 3_000, 9))
+        talk.websocket.transport.abort()
+
+    again = says(
+        second.welcome("rebased", epoch="e9", after=7),
+        second.past(7, [item(5, 2_000, 1)]),
+        second.backfill(DONE, done=True),
+        second.mark(SINCE, 3_000, 7),
+    )
+    async with told_server(cut, again) as server, started(engine_of(server.url)) as engine:
+        await eventually(lambda: len(engine.marks) == 2)
+        write_record(tmp_path / "record", engine)
+    rows = [json.loads(line) for line in (tmp_path / "record").read_bytes().splitlines()]
+    marks = [(row["seq"], row["confirmed"]) for row in rows if row["type"] == "mark"]
+    events = [(row["seq"], row["confirmed"]) for row in rows if row["type"] == "event"]
+    assert (marks, events) == ([(9, False), (7, True)], [(5, True)])
+
+
+async def test_what_a_repair_does_not_bring_is_shown_unconfirmed() -> None:
+    told, good = Told(), item(1, 2_000)
+
+    async def repairing(talk: Talk) -> None:
+        await talk.say(told.welcome(), told.backfill(DONE, done=True))
+        await talk.say(told.events(0, [good, item(2, 2_001)]))
+        await talk.say(told.mark(SINCE, 3_000, 2, owned=[good]))
+        await talk.hear()
+        await talk.say(told.past(2, [good]), told.digest(SINCE, 3_000, 2, owned=[good]))
+        await stay(talk)
+
+    async with told_server(repairing) as server, started(engine_of(server.url)) as engine:
+        await eventually(lambda: engine.complete_through == 3_000)
+        engine.merge()
+        rows = [row for row in engine.timeline.iterate() if isinstance(row, Line)]
+        assert [engine.timeline.is_confirmed(row) for row in rows] == [True, False]
+        assert engine.status.unconfirmed == 1
+
+
+async def test_without_a_websocket_polling_brings_the_lines() -> None:
+    library = Library([item(1, 2_000), item(2, 2_001)])
+    library.complete_through = 3_000
+    async with told_server(stay, library=library) as server:
+        server.refusal = (502, b"no")
+        goal = Goal(through_ms=3_000)
+        async with started(engine_of(server.url, goal=goal)) as engine:
+            await engine.finished.wait()
+            assert engine.outcome == Outcome(0)
+            await eventually(lambda: engine.status.state == "polling")
+            await eventually(lambda: engine.status.lines == 2)
+
+
+async def test_a_comparison_over_http_is_repaired_over_the_websocket() -> None:
+    missed = item(1, 2_000)
+    library = Library([missed])
+    told = Told()
+
+    async def forgetful(talk: Talk) -> None:
+        await talk.say(told.welcome(), told.backfill(DONE, done=True))
+        await talk.say(told.events(0, [], seq=1))
+        await talk.hear()
+        told.owned = [missed]
+        await talk.say(told.past(1, [missed]), told.digest(SINCE, 1 << 50, 1))
+        await stay(talk)
+
+    async with (
+        told_server(forgetful, library=library) as server,
+        started(engine_of(server.url)) as engine,
+    ):
+        await eventually(lambda: engine.sessions[0].after == 1)
+        engine._targets[0].polling.poll_now()
+        await eventually(lambda: messages(engine) == ["line 1"])
+
+
+async def test_an_execution_that_ends_is_the_outcome() -> None:
+    told = Told()
+    ended = says(
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, [item(1, 2_000)]),
+        told.end(SINCE, 2_000, 1, status="FAILED"),
+    )
+    async with told_server(ended) as server:
+        goal = Goal(executions=("one",))
+        async with started(engine_of(server.url, goal=goal)) as engine:
+            await engine.finished.wait()
+            assert engine.outcome == Outcome(5)
+            assert engine.status.state == "ended"
+
+
+async def test_a_refusal_is_the_outcome_with_what_it_says() -> None:
+    async with told_server(stay) as server:
+        server.refusal = (404, b'{"error":"log group x is not served here"}')
+        async with started(engine_of(server.url)) as engine:
+            await engine.finished.wait()
+            outcome = engine.outcome
+            assert outcome is not None
+            assert outcome.code == 3
+            assert "log group x is not served here" in outcome.reason
+            assert server.url in outcome.reason
+            assert engine.status.state == "failed"
+
+
+async def test_out_of_reach_for_long_is_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.client.engine.PATIENCE_MS", 0)
+    async with told_server(stay) as server:
+        url = server.url
+    async with started(engine_of(url)) as engine:
+        await engine.finished.wait()
+        assert engine.outcome == Outcome(
+            3, f"cannot connect to {url}: connection refused: no forwarder listens there"
+        )
+
+
+async def test_an_error_of_ours_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_self: object) -> None:
+        raise BugError
+
+    monkeypatch.setattr("tui.client.connection.Connection.run", broken)
+    engine = engine_of("ws://127.0.0.1:1")
+    await engine.start()
+    await engine.finished.wait()
+    assert engine.outcome is not None
+    assert engine.outcome.code == 1
+    with pytest.raises(BugError):
+        await engine.stop()
+
+
+async def test_reconnecting_now_connects_anew() -> None:
+    first, second = Told(), Told()
+    opening = says(first.welcome(), first.backfill(DONE, done=True))
+    async with (
+        told_server(opening, says(second.welcome("resumed"))) as server,
+        started(engine_of(server.url)) as engine,
+    ):
+        await eventually(lambda: engine.is_backfilled)
+        engine.reconnect_now()
+        await eventually(lambda: len(server.queries) == 2)
+
+
+async def test_cursors_are_kept_for_the_next_run(tmp_path: Path) -> None:
+    told = Told()
+    opening = says(told.welcome(), told.backfill(DONE, done=True), told.events(0, [item(1, 2_000)]))
+    async with told_server(opening) as server:
+        async with started(engine_of(server.url, cursors=tmp_path)) as engine:
+            await eventually(lambda: engine.sessions[0].after == 1)
+        saved = load(tmp_path, server.url, None, Filter(), SINCE)
+        assert saved is not None
+        assert saved.cursor.after == 1
+        spec = TargetSpec(url=server.url, since=SINCE, cursor=saved.cursor)
+        server.scripts = [says(Told().welcome("resumed", after=1))]
+        async with started(Engine([spec])) as engine:
+            await eventually(lambda: engine.status.events == 0 and server.queries[1:])
+            assert server.queries[1].base == 1
+
+
+async def test_cursors_that_can_not_be_kept_do_not_stop_the_lines(tmp_path: Path) -> None:
+    told = Told()
+    opening = says(told.welcome(), told.backfill(DONE, done=True))
+    async with (
+        told_server(opening) as server,
+        started(engine_of(server.url, cursors=tmp_path / "missing")) as engine,
+    ):
+        await eventually(lambda: engine.is_backfilled)
+
+
+def test_more_targets_than_lanes_are_refused() -> None:
+    with pytest.raises(ValueError, match="256 targets"):
+        Engine([TargetSpec(url="ws://h")] * 256)
+
+
+async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
+    told, late = Told(), item(3, 2_001, message="late \ud800")
+    opening = says(
+        told.welcome(lost=[Lost(5_000, 5_001, "retention")]),
+        told.backfill(DONE, done=True),
+        told.events(0, [item(1, 2_000, message="a"), item(2, 2_002, message="c")]),
+        told.mark(SINCE, 3_000, 2),
+        told.events(2, [late]),
+        told.gap(4_000, 4_001, "repairing"),
+        told.mark(SINCE, 3_000, 3, owned=[]),
+    )
+    path = tmp_path / "record"
+    async with told_server(opening) as server, started(engine_of(server.url)) as engine:
+        await eventually(lambda: len(engine.marks) == 2)
+        write_record(path, engine)
+        write_record(path, engine)
+    every = [json.loads(line) for line in path.read_bytes().splitlines()]
+    rows = [row for row in every if row["type"] not in ("connection", "outage")]
+    assert [row["type"] for row in rows] == [
+        "record", "event", "event", "event", "mark", "mark", "gap", "gap", "lost", "status",
+    ]  # fmt: skip
+    header, status = rows[0], rows[-1]
+    assert header["version"] == 1
+    assert header["targets"] == [
+        {
+            "name": "/told",
+            "url": server.url,
+            "group": "/told",
+            "since": SINCE,
+            "filter": {"streams": [], "executions": [], "prefixes": []},
+        }
+    ]
+    assert [row["message"] for row in rows[1:4]] == ["a", "late \ud800", "c"]
+    assert [row["late"] for row in rows[1:4]] == [False, True, False]
+    assert rows[1]["log_group"] == "/told"
+    assert [row["equal"] for row in rows[4:6]] == [True, False]
+    assert [row["state"] for row in rows[6:8]] == ["repairing", "unproved"]
+    assert (status["lines"], status["complete_through"]) == (3, None)
+    assert list(tmp_path.iterdir()) == [path]  # noqa: ASYNC240 - a test may block
+
+
+async def test_a_record_that_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_record(tmp_path / "missing" / "record", engine_of("ws://h"))
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - a test may block
+
+
+async def test_reading_pauses_while_nobody_can_take_more() -> None:
+    engine = engine_of("ws://h")
+    engine.pause()
+    waiting = asyncio.create_task(engine.ready())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    engine.resume()
+    await waiting

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tui.client.asking import Request
+from tui.client.effects import Marked, Unproved
+from tui.client.holdings import Claim, Holdings
+from tui.lines.rows import LANE_BITS
+from wire.errors import WireError
+
+
+def holding(*items: int, lane: int = 0) -> Holdings:
+    """Events one millisecond apart from SINCE on, in order."""
+    holdings = Holdings(lane)
+    holdings.proof.since = SINCE
+    holdings.store([item(one, SINCE + one) for one in items], live=True)
+    return holdings
+
+
+def test_a_line_knows_everything_of_its_event() -> None:
+    holdings = Holdings(3)
+    one = item(9, 2_000, "0007", message="hello", stream="s", ingestion_time=2_010)
+    stored, keys = holdings.store([one], live=True)
+    (line,) = stored.lines
+    assert (line.id, line.timestamp, line.lane, line.seq) == ("0007", 2_000, 3, 9)
+    assert (line.stream, line.message, line.origin) == ("s", "hello", "live")
+    assert (line.ingestion_time, line.late_ms, line.era) == (2_010, 0, 0)
+    assert keys == [line.key]
+    assert line.key & ((1 << LANE_BITS) - 1) == 3
+
+
+def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
+    items = [
+        item(one, SINCE + one * 10, origin="repair" if one % 3 else "live") for one in range(1, 30)
+    ]
+    for until in (0, 95, 500):  # nothing, some or all of their time was proved before
+        apart, together = holding(), holding()
+        for holdings in (apart, together):
+            if until:
+                holdings.judge_mark(Told([]).mark(SINCE, SINCE + until, 0), 1)
+            assert holdings.proof.touches(SINCE, SINCE + until) == bool(until)
+        each = [line for one in items for line in apart.store([one], live=True)[0].lines]
+        stored, keys = together.store(items, live=True)
+        assert stored.lines == each
+        assert keys == [line.key for line in each]
+        assert together.counts == apart.counts
+        assert together.counts.late == len([one for one in items if one.timestamp <= SINCE + until])
+
+
+def test_nothing_of_a_malformed_batch_is_taken_in() -> None:
+    holdings = Holdings()
+    with pytest.raises(WireError):
+        holdings.store([item(1, 2_000), item(2, 2_000, "no")], live=True)
+    assert len(holdings.tally) == 0
+
+
+def test_events_received_again_are_counted_not_shown() -> None:
+    holdings = holding(1, 2)
+    stored, _ = holdings.store([item(2, SINCE + 2), item(3, SINCE + 3)], live=False)
+    assert [line.seq for line in stored.lines] == [3]
+    assert (holdings.counts.events, holdings.counts.duplicates) == (3, 1)
+
+
+def test_other_content_under_a_known_key_is_shown_in_its_place() -> None:
+    holdings = holding(1)
+    stored, _ = holdings.store([item(1, SINCE + 1, message="other")], live=False)
+    assert stored.lines == []
+    assert [line.message for line in stored.confirmed] == ["other"]
+
+
+def test_what_comes_for_a_time_that_was_proved_is_late() -> None:
+    holdings = holding(1)
+    told = Told([item(1, SINCE + 1)])
+    holdings.judge_mark(told.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
+    late = item(2, 4_000, ingestion_time=4_042)
+    unknown = item(3, 4_100)
+    fetched = item(4, 4_200, origin="backfill")
+    old = item(5, SINCE - 1, ingestion_time=SINCE)
+    new = item(6, 5_001)
+    stored, _ = holdings.store([late, unknown, fetched, old, new], live=True)
+    assert [line.late_ms for line in stored.lines] == [42, 1_900, 0, 1, 0]
+    assert holdings.counts.late == 3
+    past, _ = holdings.store([item(7, 4_300)], live=False)
+    assert past.lines[0].late_ms == 0
+
+
+def test_what_only_a_scan_found_is_counted() -> None:
+    holdings = Holdings()
+    holdings.store([item(1, 2_000, origin="repair"), item(2, 2_001)], live=True)
+    assert holdings.counts.repaired == 1
+
+
+def test_a_mark_of_nothing_is_equal_where_nothing_is() -> None:
+    holdings = holding()
+    judged = holdings.judge_mark(Told().mark(SINCE, 5_000, 0), 1)
+    assert judged.requests == []
+    assert holdings.proof.complete_through == 5_000
+
+
+def test_having_too_much_is_as_wrong_as_having_too_little() -> None:
+    holdings = holding(1, 2)
+    told = Told([item(1, SINCE + 1)])
+    judged = holdings.judge_mark(told.mark(SINCE, 5_000, 2), 1)
+    assert [type(one) for one in judged.effects] == [Marked, Unproved]
+    assert judged.requests == [Request("repair", SINCE, 5_000, scanned=True)]
+    assert (holdings.counts.marks, holdings.counts.marks_unequal) == (1, 1)
+
+
+def test_equality_without_a_scan_behind_it_proves_nothing() -> None:
+    holdings = holding(1)
+    request = Request("verify", SINCE, 5_000, scanned=False)
+    reply = Told([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
+    claim = Claim(SINCE, 5_000, 1, reply.count, reply.digest)
+    assert holdings.judge_answer(request, claim, (), 1).effects == []
+    assert holdings.proof.complete_through is None
+
+
+def test_a_verify_that_disagrees_has_the_range_sent_again() -> None:
+    holdings = holding(1)
+    request = Request("verify", SINCE, 5_000, scanned=False)
+    judged = holdings.judge_answer(request, Claim(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
+    assert judged.requests == [Request("repair", SINCE, 5_000, scanned=False)]
+
+
+def test_an_answer_clipped_to_nothing_says_nothing() -> None:
+    holdings = holding(1)
+    request = Request("repair", SINCE, 5_000, scanned=True)
+    judged = holdings.judge_answer(request, Claim(5_001, 5_000, 1, 0, "0" * 16), (), 1)
+    assert (judged.effects, judged.requests) == ([], [])
+    assert holdings.tally.unconfirmed == 0
+
+
+def bounded() -> Holdings:
+    """One whose oldest thousand events and more were dropped from its tally."""
+    holdings = Holdings(tally_events=2_000)
+    holdings.proof.since = SINCE
+    holdings.store([item(one, SINCE + one) for one in range(1, 4_001)], live=True)
+    assert holdings.floor_ms > SINCE
+    assert len(holdings.tally) < 3_100
+    return holdings
+
+
+def test_a_mark_that_reaches_below_what_is_held_is_asked_for_above_it() -> None:
+    holdings = bounded()
+    judged = holdings.judge_mark(Told().mark(SINCE, 9_000, 4_000), 1)
+    assert judged.effects == []
+    assert judged.requests == [Request("verify", holdings.floor_ms, 9_000, scanned=True)]
+    judged = holdings.judge_mark(Told().mark(SINCE, SINCE + 10, 4_000), 1)
+    assert (judged.effects, judged.requests) == ([], [])
+
+
+def test_below_what_is_held_only_what_must_be_new_is_shown() -> None:
+    holdings = bounded()
+    again, _ = holdings.store([item(5, SINCE + 5)], live=False)
+    assert again.lines == []
+    assert holdings.counts.duplicates == 1
+    new, _ = holdings.store([item(4_001, SINCE + 5), item(4_002, 9_000)], live=True)
+    assert [line.seq for line in new.lines] == [4_001, 4_002]
+
+
+def test_a_past_that_goes_on_below_the_bound_is_shown_and_told_to_be_uncompared() -> None:
+    holdings = Holdings(tally_events=2_000)
+    holdings.proof.since = 1
+    assert not holdings.uncompared_ms
+    shown: list[int] = []
+    for high in range(6_000, 0, -500):  # the past comes newest first
+        items = [item(one, 10 + one) for one in range(high - 499, high + 1)]
+        stored, _ = holdings.store(items, live=False)
+        shown += [line.seq for line in stored.lines]
+    assert sorted(shown) == list(range(1, 6_001))
+    assert holdings.counts.duplicates == 0
+    assert holdings.floor_ms > 1
+    assert holdings.uncompared_ms == holdings.floor_ms
+    again, _ = holdings.store([item(5, 15), item(6, 16)], live=False)
+    assert (again.lines, holdings.counts.duplicates) == ([], 2)
+
+
+def test_what_was_compared_before_it_left_needs_no_word() -> None:
+    holdings = bounded()
+    assert holdings.uncompared_ms == holdings.floor_ms
+    holdings.proof.prove(SINCE, holdings.floor_ms, 1)
+    assert holdings.uncompared_ms is None
+
+
+def test_two_lanes_never_share_a_key() -> None:
+    one, other = holding(1, lane=0), holding(1, lane=1)
+    total = one.total(SINCE, 9_000, 1)
+    assert total == other.total(SINCE, 9_000, 1)
+    assert one.tally.keys_between(0, 1 << 300, 1) != other.tally.keys_between(0, 1 << 300, 1)

@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import pytest
+
+from tests.support.told import SINCE, Told, connect, hear, item, live, stored
+from tests.support.told_http import NOW, Library, poll
+from tui.client.effects import Ended, Rebased, Send, Unconfirmed, Unproved
+from tui.client.polling import AHEAD_MS, Answer, PollError, PollPlan
+from tui.client.saved import Cursor
+from tui.client.session import ViewerSession
+from wire.messages import Execution, Item, Repair
+from wire.order import Interval, first_key
+from wire.query import Filter
+
+ALL = Interval(first_key(SINCE), None)
+
+
+def items(*seqs: int) -> list[Item]:
+    """One event a seq, ten milliseconds apart."""
+    return [item(seq, SINCE + 10 * seq) for seq in seqs]
+
+
+def shown(session: ViewerSession) -> int:
+    return len(session.holdings.tally)
+
+
+def is_done(session: ViewerSession) -> bool:
+    return session.is_done
+
+
+def green(session: ViewerSession) -> int | None:
+    return session.holdings.proof.complete_through
+
+
+def test_without_a_websocket_the_lines_come_all_the_same() -> None:
+    session = ViewerSession(since=SINCE)
+    library = Library(items(*range(1, 11)))
+    effects = poll(PollPlan(session), library)
+    assert [line.seq for line in stored(effects)] == list(range(1, 11))
+    assert session.cursor() == Cursor("e1", 10, ALL)
+    assert session.is_done
+    assert green(session) is None, "no scan stands behind it"
+
+
+def test_what_a_scan_stands_behind_becomes_green() -> None:
+    session = ViewerSession(since=SINCE)
+    library = Library(items(1, 2, 3, 4))
+    library.complete_through = SINCE + 35
+    plan = PollPlan(session)
+    poll(plan, library)
+    assert green(session) == SINCE + 35
+    library.items += items(5)
+    library.complete_through = SINCE + 60
+    poll(plan, library)
+    assert green(session) == SINCE + 60
+    assert shown(session) == 5
+
+
+def test_later_rounds_ask_for_what_is_new() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    poll(plan, library)
+    library.items += items(3, 4, 5, 6)
+    library.asked.clear()
+    assert [line.seq for line in stored(poll(plan, library))] == [3, 4, 5, 6]
+    assert [target for target in library.asked if "after=2" in target]
+
+
+def test_news_during_the_past_is_not_lost() -> None:
+    session = ViewerSession(since=SINCE)
+    library = Library(items(1, 2, 3, 4, 5, 6, 7))
+
+    def write(target: str) -> None:
+        if "next=" in target and len(library.items) == 7:
+            library.items += [item(8, SINCE + 1), item(9, SINCE + 500)]
+
+    library.before = write
+    poll(PollPlan(session), library)
+    assert shown(session) == 9
+    assert session.after == 9
+
+
+def test_older_late_news_is_owed_but_not_what_was_fetched_for_others() -> None:
+    session, plan = ViewerSession(since=SINCE), None
+    library = Library(items(1))
+    plan = PollPlan(session)
+    poll(plan, library)
+    late = item(2, SINCE - 500, origin="repair")
+    fetched = item(3, SINCE - 500, origin="backfill")
+    library.items += [late, fetched]
+    assert [line.seq for line in stored(poll(plan, library))] == [2]
+    assert session.after == 3
+
+
+def test_a_partial_past_of_a_websocket_is_finished() -> None:
+    session, told = ViewerSession(since=SINCE), Told()
+    everything = items(*range(1, 9))
+    connect(session, told.welcome(after=8))
+    hear(session, told.past(8, everything[5:]), told.backfill(f"{SINCE + 60}:6.."))
+    session.closed()
+    poll(PollPlan(session), Library(everything))
+    assert shown(session) == 8
+    assert session.is_done
+
+
+def test_a_past_that_is_interrupted_goes_on_where_it_was() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(*range(1, 9))), PollPlan(session)
+    plan.begin(NOW)
+    for _ in range(3):  # a page, nothing after the cursor, a page
+        ask = plan.next()
+        assert ask is not None
+        plan.answered(ask, library.answer(ask.target), NOW)
+    plan.stop()
+    assert plan.next() is None
+    held = session.held
+    assert held is not None
+    assert held.low == first_key(SINCE)
+    assert held.high is not None
+    assert not is_done(session)
+    library.asked.clear()
+    poll(plan, library)
+    assert shown(session) == 8
+    assert is_done(session)
+    assert any("next=" in target for target in library.asked[:2])
+
+
+def test_a_websocket_goes_on_where_polling_was() -> None:
+    session = ViewerSession(since=SINCE)
+    library = Library(items(1, 2, 3))
+    poll(PollPlan(session), library)
+    query = session.query()
+    assert (query.epoch, query.after, query.held) == ("e1", 3, ALL)
+    session.opened(0)
+    told = Told(library.items)
+    hear(session, told.welcome("resumed", after=3), told.mark(SINCE, 5_000, 3))
+    assert green(session) == 5_000
+
+
+def test_another_epoch_makes_everything_owed_again() -> None:
+    """[14]"""
+    session = ViewerSession(since=SINCE)
+    plan = PollPlan(session)
+    poll(plan, Library(items(1, 2, 3)))
+    anew = Library([item(1, SINCE + 20, 2), item(2, SINCE + 90, 9)], epoch="e9")
+    effects = poll(plan, anew)
+    assert any(isinstance(one, Rebased) for one in effects)
+    assert session.cursor() == Cursor("e9", 2, ALL)
+    assert shown(session) == 4
+    assert session.holdings.tally.unconfirmed == 2
+
+
+def test_a_restarted_forwarder_with_the_same_journal_is_none() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    poll(plan, library)
+    library.epoch = "e2"
+    library.resumable.add("e2")
+    effects = poll(plan, library)
+    assert not any(isinstance(one, Rebased) for one in effects)
+    assert session.epoch == "e2"
+
+
+def test_a_head_below_the_cursor_is_another_journal() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2, 3)), PollPlan(session)
+    poll(plan, library)
+    library.items = items(1)
+    effects = poll(plan, library)
+    assert any(isinstance(one, Rebased) for one in effects)
+    assert session.after == 1
+
+
+def test_what_compares_unequal_is_repaired_over_http() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2, 3, 4, 5)), PollPlan(session)
+    poll(plan, library)
+    rotten, *_ = session.holdings.tally.keys_between(0, 1 << 300, 99)
+    session.holdings.tally.unconfirm([rotten])
+    session.holdings.store([item(3, SINCE + 31, 77)], live=False)
+    library.complete_through = SINCE + 500
+    effects = poll(plan, library)
+    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [False]
+    assert [len(one.keys) for one in effects if isinstance(one, Unconfirmed)] == [1]
+    assert session.holdings.proof.unproved == ()
+    assert green(session) == SINCE + 500
+
+
+def test_a_second_mismatch_is_not_tried_again() -> None:
+    """[13]"""
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    poll(plan, library)
+    lying = Library(items(1, 2))
+    lying.complete_through = SINCE + 500
+    true_answer = lying.answer
+
+    def answer(target: str) -> Answer:
+        given = true_answer(target)
+        if "/v1/digest" in target:
+            return Answer(200, given.body.replace(b'"count":2', b'"count":3'))
+        return given
+
+    lying.answer = answer  # type: ignore[method-assign]  # it lies
+    effects = poll(plan, lying)
+    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [False, True]
+    assert not [one for one in poll(plan, lying) if isinstance(one, Unproved)]
+    assert green(session) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (b'"epoch":"e1"', b'"epoch":"e7"'),
+        (b'"seq":2', b'"seq":1'),
+        (b'"from":1000', b'"from":1001'),
+    ],
+)
+def test_a_digest_of_something_else_proves_nothing(part: bytes, other: bytes) -> None:
+    """[14]"""
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    library.complete_through = SINCE + 500
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target)
+        if ask.kind == "digest":
+            given = Answer(200, given.body.replace(part, other))
+        plan.answered(ask, given, NOW)
+    assert green(session) is None
+
+
+def test_with_a_websocket_the_range_since_the_last_mark_is_compared() -> None:
+    session, told = live(items(1, 2, 3))
+    hear(session, told.mark(SINCE, SINCE + 25, 3))
+    library = Library(items(1, 2, 3))
+    assert poll(PollPlan(session), library) == []
+    (target,) = library.asked
+    assert f"from={SINCE + 26}&through={NOW + AHEAD_MS}&epoch=e1&seq=3" in target
+    assert green(session) == SINCE + 25, "a comparison alone proves nothing complete"
+
+
+def test_and_what_differs_is_repaired_over_the_websocket() -> None:
+    session, _ = live(items(1, 2, 3))
+    library = Library([*items(1, 2, 3), item(3, SINCE + 5, 99)])
+    effects = poll(PollPlan(session), library)
+    assert effects[-1] == Send(Repair(SINCE, NOW + AHEAD_MS))
+
+
+def test_with_a_websocket_a_conflict_is_left_to_it() -> None:
+    session, _ = live(items(1))
+    assert poll(PollPlan(session), Library(items(1), epoch="e9")) == []
+    assert session.epoch == "e1"
+
+
+@pytest.mark.parametrize(
+    ("held", "span"),
+    [
+        ("5000:7..", (5_001, NOW + AHEAD_MS)),
+        (f"{SINCE}:0..5000:7", (SINCE + 1, 4_999)),
+        ("..5000:7", None),
+    ],
+)
+def test_until_the_past_is_here_only_what_is_held_is_compared(
+    held: str, span: tuple[int, int] | None
+) -> None:
+    session, told = ViewerSession(since=SINCE), Told()
+    connect(session, told.welcome())
+    hear(session, told.backfill(held))
+    library = Library([])
+    poll(PollPlan(session), library)
+    if span is None:
+        assert library.asked == []
+    else:
+        assert f"from={span[0]}&through={span[1]}&" in library.asked[0]
+
+
+def test_before_anything_is_held_there_is_nothing_to_compare() -> None:
+    session = ViewerSession()
+    connect(session, Told().welcome())
+    library = Library([])
+    poll(PollPlan(session), library)
+    assert library.asked == []
+
+
+def test_a_websocket_that_comes_meanwhile_ends_the_round() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2, 3, 4)), PollPlan(session)
+    plan.begin(NOW)
+    ask = plan.next()
+    assert ask is not None
+    connect(session, Told().welcome(after=4))
+    assert plan.answered(ask, library.answer(ask.target), NOW) == []
+    assert shown(session) == 0
+    session.closed()
+    assert plan.next() is None, "nor when it is gone again: it moved the cursor"
+
+
+def test_since_is_chosen_as_the_forwarder_would() -> None:
+    for wanted, since in ((Filter(), NOW), (Filter(executions=("x",)), 0)):
+        session = ViewerSession(wanted=wanted)
+        PollPlan(session).begin(NOW + 600_000)
+        assert session.since == since
+
+
+def test_the_filter_and_the_group_go_with_every_question() -> None:
+    session = ViewerSession(group="/g", wanted=Filter(streams=("a",)), since=SINCE)
+    library = Library(items(1))
+    poll(PollPlan(session), library)
+    assert all("group=%2Fg&stream=a" in target for target in library.asked)
+
+
+def test_lines_of_an_earlier_run_are_not_brought_again_by_a_repair() -> None:
+    """[16]"""
+    session = ViewerSession(since=SINCE, cursor=Cursor("e1", 2, ALL))
+    library, plan = Library(items(1, 2, 3)), PollPlan(session)
+    poll(plan, library)
+    assert shown(session) == 1
+    session.holdings.store([item(3, SINCE + 31, 77)], live=False)
+    poll(plan, library)
+    assert shown(session) == 2
+    assert session.holdings.tally.unconfirmed == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Answer(503, b'{"error":"not ready"}'), "HTTP 503: not ready"),
+        (Answer(502, b"<html>"), "HTTP 502: not by a forwarder"),
+        (Answer(200, b"<html>"), "not a message of the protocol"),
+        (
+            Answer(
+                200, b'{"epoch":"e1","head_seq":0,"next":"1","complete_through":null,"items":[]}'
+            ),
+            "leads to itself",
+        ),
+    ],
+)
+def test_a_round_ends_with_a_reason(answer: Answer, text: str) -> None:
+    session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
+    plan = PollPlan(session)
+
+    def asked() -> None:
+        plan.begin(NOW)
+        while (ask := plan.next()) is not None:
+            plan.answered(ask, answer, NOW)
+
+    with pytest.raises(PollError, match=text):
+        asked()
+
+
+def test_a_page_on_which_the_filter_left_nothing_leads_on() -> None:
+    session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    empty = b'{"epoch":"e1","head_seq":2,"next":"%s","complete_through":null,"items":[]}'
+    asked: list[str] = []
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target.replace("next=there&", ""))
+        if ask.kind == "after":
+            asked.append(ask.target)
+            if "next=" not in ask.target:
+                given = Answer(200, empty.replace(b"%s", b"there"))
+        plan.answered(ask, given, NOW)
+    assert session.after == 2
+    assert "next=there" in asked[1]
+
+
+def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
+    session = ViewerSession(since=SINCE)
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    library.complete_through = SINCE + 500
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target)
+        if ask.kind == "digest":
+            given = Answer(200, given.body.replace(b'"epoch":"e1",', b""))
+        plan.answered(ask, given, NOW)
+    assert green(session) == SINCE + 500
+
+
+def test_executions_told_in_other_words_end_no_round() -> None:
+    session = ViewerSession(since=SINCE, wanted=Filter(executions=("x",)))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    plan.begin(NOW)
+    while (ask := plan.next()) is not None:
+        given = library.answer(ask.target)
+        if ask.kind == "ends":
+            given = Answer(200, b'{"executions":[]}')
+        plan.answered(ask, given, NOW)
+    assert session.after == 2
+
+
+@pytest.mark.parametrize("seqs", [(1, 4), (5, 4)])
+def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> None:
+    session = ViewerSession(since=SINCE, cursor=Cursor("e1", 3, ALL))
+    library, plan = Library([]), PollPlan(session)
+    library._after = lambda query: items(*seqs)  # type: ignore[method-assign]  # noqa: ARG005 - it errs
+    with pytest.raises(PollError, match="out of their order"):
+        poll(plan, library)
+    assert session.after == 3
+
+
+def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
+    session = ViewerSession(since=SINCE, wanted=Filter(executions=("one",)))
+    library, plan = Library(items(1, 2)), PollPlan(session)
+    row = Execution("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
+    library.executions = [row, Execution("two", "app/two", "FAILED", 1, 2, 3)]
+
+    def ends() -> list[str]:
+        return [one.end.status for one in poll(plan, library) if isinstance(one, Ended)]
+
+    assert ends() == []
+    assert ends() == [], "nothing is proved"
+    library.complete_through = SINCE + 500
+    library.executions = [msgspec.structs.replace(row, status="RUNNING")]
+    assert ends() == []
+    library.executions = [row]
+    assert ends() == []
+    assert ends() == ["FAILED"]
+    assert session.holdings.ends[0].equal
+    library.asked.clear()
+    assert ends() == []
+    assert not [target for target in library.asked if "executions" in target]
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "RUNNING"])
+def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"]) -> None:
+    session = ViewerSession(group="/g", since=SINCE, wanted=Filter(executions=("one",)))
+    library, plan = Library(items(1)), PollPlan(session)
+    library.complete_through = SINCE + 500
+    library.executions = [Execution("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
+    for _ in range(3):
+        assert not [one for one in poll(plan, library) if isinstance(one, Ended)]
+    assert library.asked[-1] == "/v1/executions?group=%2Fg"

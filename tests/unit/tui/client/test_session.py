@@ -1,0 +1,518 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.told import HEARTBEAT_MS, SINCE, Told, connect, hear, item, live, stored
+from tui.client.asking import Request
+from tui.client.effects import (
+    CaughtUp,
+    Close,
+    Effect,
+    Ended,
+    GapSeen,
+    LostSeen,
+    Marked,
+    Rebased,
+    Send,
+    Unproved,
+    Welcomed,
+)
+from tui.client.saved import NOTHING_HELD, Cursor
+from tui.client.session import CREDIT_EVENTS, WELCOME_MS, ViewerSession
+from wire.errors import WireError
+from wire.messages import Credit, Lost, Repair, ServerMessage, Unknown, Verify
+from wire.order import Interval, first_key, key_of
+from wire.query import Filter
+
+HELD = f"{SINCE}:0.."
+
+
+def green(session: ViewerSession) -> int | None:
+    return session.holdings.proof.complete_through
+
+
+def closes(effects: list[Effect]) -> list[int]:
+    return [one.code for one in effects if isinstance(one, Close)]
+
+
+# Connecting
+
+
+def test_the_first_question_has_no_cursor() -> None:
+    session = ViewerSession(group="/g", wanted=Filter(("a",)), since=5, history="oldest")
+    query = session.query()
+    assert (query.group, query.filter, query.since) == ("/g", Filter(("a",)), 5)
+    assert (query.epoch, query.after, query.held, query.base) == (None, None, None, 0)
+    assert (query.history, query.credit) == ("oldest", CREDIT_EVENTS)
+
+
+def test_since_is_taken_from_the_forwarder_where_none_was_given() -> None:
+    session = ViewerSession()
+    effects = connect(session, Told().welcome(since=77))
+    assert effects == [Welcomed("fresh", "e1", again=False)]
+    assert session.since == 77
+    assert session.query().since == 77
+
+
+def test_a_cursor_never_goes_without_held() -> None:
+    """Without held, no past below the cursor would be owed [1]."""
+    session = ViewerSession(since=SINCE)
+    connect(session, Told().welcome(after=7))
+    query = session.query()
+    assert (query.epoch, query.after, query.held) == ("e1", 7, NOTHING_HELD)
+
+
+def test_held_is_kept_as_positions_within_a_millisecond() -> None:
+    """[3]"""
+    session, told = ViewerSession(since=SINCE), Told()
+    connect(session, told.welcome(after=7))
+    hear(session, told.past(7, [item(3, 2_000)]), told.backfill("2000:3.."))
+    assert session.query().held == Interval(key_of(2_000, "3"), None)
+    assert not session.is_done
+
+
+def test_done_means_that_all_of_the_past_is_held() -> None:
+    session, told = ViewerSession(since=SINCE), Told()
+    connect(session, told.welcome(after=7))
+    hear(session, told.backfill(f"{SINCE}:5..2000:9", done=True))
+    assert session.is_done
+    assert session.query().held == Interval(first_key(SINCE), None)
+
+
+def test_an_open_lower_end_is_since() -> None:
+    session, told = ViewerSession(since=SINCE), Told()
+    connect(session, told.welcome())
+    hear(session, told.backfill("..", done=True))
+    assert session.held == Interval(first_key(SINCE), None)
+
+
+def test_another_protocol_version_is_the_end() -> None:
+    session = ViewerSession()
+    effects = connect(session, Told().welcome(protocol=2))
+    assert [(one.code, one.final) for one in effects if isinstance(one, Close)] == [(4502, True)]
+
+
+def test_welcome_comes_first_and_once() -> None:
+    session, told = ViewerSession(), Told()
+    session.query()
+    session.opened(0)
+    assert closes(hear(session, told.heartbeat(0))) == [4010]
+    session, told = live()
+    assert closes(hear(session, told.welcome())) == [4010]
+
+
+def test_bye_and_unknown_types_may_come_before_welcome() -> None:
+    session, told = ViewerSession(), Told()
+    session.query()
+    session.opened(0)
+    assert hear(session, told.bye("full", 500)) == []
+    assert session.heard.bye is not None
+    assert session.received(Unknown("news", 2), 0) == []
+    assert closes(session.received(Unknown("news", 4), 0)) == [4010]
+
+
+# The sequence
+
+
+def test_a_hole_in_n_closes() -> None:
+    """[2]"""
+    session, told = live()
+    told.events(0, [item(1, 2_000)])
+    assert closes(hear(session, told.heartbeat(1))) == [4010]
+    assert hear(session, told.heartbeat(1)) == [], "nothing is heard after that"
+
+
+def test_an_old_n_is_ignored() -> None:
+    """[2]"""
+    session, told = live()
+    frame = told.events(0, [item(1, 2_000)])
+    assert len(stored(hear(session, frame, frame))) == 1
+    assert session.holdings.counts.duplicates == 0
+
+
+def test_a_stale_generation_is_ignored() -> None:
+    session, told = live()
+    old = session.generation
+    session.query()
+    session.opened(0)
+    assert session.received(told.heartbeat(0), 0, old) == []
+
+
+def test_events_go_on_where_the_last_ended() -> None:
+    """[12]"""
+    session, told = live([item(1, 2_000)])
+    assert closes(hear(session, told.events(2, [item(3, 2_001)]))) == [4010]
+
+
+@pytest.mark.parametrize("seq", [1, 5])
+def test_live_events_lie_in_their_frames_range(seq: int) -> None:
+    session, told = live([item(1, 2_000)])
+    assert closes(hear(session, told.events(1, [item(seq, 2_001)], seq=4))) == [4010]
+
+
+def test_an_empty_frame_moves_the_cursor() -> None:
+    """What the filter skips is covered by the range [12]."""
+    session, told = live()
+    assert hear(session, told.events(0, [], seq=9), told.heartbeat(9)) == [
+        Send(Credit(CREDIT_EVENTS))
+    ]
+    assert session.cursor() == Cursor("e1", 9, Interval(first_key(SINCE), None))
+
+
+@pytest.mark.parametrize("what", ["heartbeat", "mark", "digest", "end"])
+def test_whoever_speaks_of_more_than_has_come_left_something_out(what: str) -> None:
+    """[12]"""
+    session, told = live([item(1, 2_000)])
+    messages: dict[str, Callable[[], ServerMessage]] = {
+        "heartbeat": lambda: told.heartbeat(2),
+        "mark": lambda: told.mark(SINCE, 3_000, 2),
+        "digest": lambda: told.digest(SINCE, 3_000, 2),
+        "end": lambda: told.end(SINCE, 3_000, 2),
+    }
+    assert closes(hear(session, messages[what]())) == [4010]
+
+
+def test_malformed_items_change_nothing_and_leave_a_hole() -> None:
+    session, told = live()
+    with pytest.raises(WireError):
+        hear(session, told.events(0, [item(1, 2_000, "x")]))
+    assert session.after == 0
+    assert closes(hear(session, told.events(0, [item(1, 2_000)]))) == [4010]
+
+
+# Resuming
+
+
+def test_resumed_goes_on_exactly() -> None:
+    session, _ = live([item(1, 2_000)])
+    session.closed()
+    told = Told()
+    effects = connect(session, told.welcome("resumed", epoch="e2", after=1, head_seq=3))
+    assert effects == [Welcomed("resumed", "e2", again=True)]
+    effects = hear(session, told.events(1, [item(2, 2_001), item(3, 2_002)]))
+    assert len(stored(effects)) == 2
+    assert effects[-1] == CaughtUp(2)
+    assert session.query().epoch == "e2"
+
+
+def test_resumed_with_nothing_missed_is_caught_up_at_once() -> None:
+    session, _ = live([item(1, 2_000)])
+    effects = connect(session, Told().welcome("resumed", after=1))
+    assert effects[-1] == CaughtUp(0)
+
+
+def test_what_came_by_polling_meanwhile_comes_again_and_is_dropped() -> None:
+    session, _ = live([item(1, 2_000)])
+    session.query()
+    session.store([item(2, 2_001)], 0, live=True)
+    session.after = 2
+    session.opened(0)
+    told = Told()
+    hear(session, told.welcome("resumed", after=1, head_seq=2))
+    assert session.after == 1
+    assert stored(hear(session, told.events(1, [item(2, 2_001)]))) == []
+    assert session.holdings.counts.duplicates == 1
+
+
+@pytest.mark.parametrize(("after", "head_seq"), [(2, 9), (1, 0)])
+def test_resumed_at_another_place_is_not_believed(after: int, head_seq: int) -> None:
+    session, _ = live([item(1, 2_000)])
+    effects = connect(session, Told().welcome("resumed", after=after, head_seq=head_seq))
+    assert closes(effects) == [4010]
+    assert session.query().epoch is None
+    assert session.holdings.tally.unconfirmed == 1
+
+
+def test_resumed_without_a_cursor_is_not_believed() -> None:
+    session = ViewerSession()
+    assert closes(connect(session, Told().welcome("resumed", after=1))) == [4010]
+
+
+def test_rebased_everything_is_unconfirmed_until_it_comes_again() -> None:
+    """[6]"""
+    first, second = item(1, 2_000), item(2, 2_001)
+    session, told = live([first, second])
+    hear(session, told.mark(SINCE, 3_000, 2))
+    assert green(session) == 3_000
+    told = Told()
+    effects = connect(session, told.welcome("rebased", epoch="e9", after=40))
+    assert Rebased(0, 1, "the forwarder began epoch e9") in effects
+    assert green(session) is None
+    assert (session.held, session.is_done, session.after) == (None, False, 40)
+    again = item(33, 2_001, 2)
+    effects = hear(session, told.past(40, [again]))
+    assert stored(effects) == []
+    assert session.holdings.tally.unconfirmed == 1
+    hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 40))
+    assert green(session) == 3_000, "of what was sent again alone"
+
+
+def test_rebased_an_empty_range_that_was_proved_is_not_proved_any_more() -> None:
+    session, told = live()
+    hear(session, told.mark(SINCE, 3_000, 0))
+    connect(session, Told().welcome("rebased", epoch="e9"))
+    assert green(session) is None
+
+
+def test_fresh_though_a_cursor_was_told_is_a_rebase() -> None:
+    session, _ = live([item(1, 2_000)])
+    effects = connect(session, Told().welcome("fresh", epoch="e1", after=1))
+    assert any(isinstance(one, Rebased) for one in effects)
+
+
+def test_a_first_connection_keeps_what_polling_brought_of_the_same_epoch() -> None:
+    session = ViewerSession(since=SINCE)
+    session.query()
+    session.store([item(1, 2_000)], 0, live=False)
+    session.epoch, session.after = "e1", 1
+    session.opened(0)
+    effects = session.received(Told().welcome("fresh", after=4), 0)
+    assert effects == [Welcomed("fresh", "e1", again=False)]
+    assert session.holdings.tally.unconfirmed == 0
+    assert (session.after, session.held) == (4, None)
+
+
+# A saved cursor
+
+
+def saved(base: int = 5) -> ViewerSession:
+    cursor = Cursor("e1", base, Interval(first_key(SINCE), None))
+    return ViewerSession(since=SINCE, cursor=cursor)
+
+
+def test_a_saved_cursor_goes_on_without_its_lines() -> None:
+    """[16]"""
+    session = saved()
+    query = session.query()
+    assert (query.epoch, query.after, query.base) == ("e1", 5, 5)
+    assert query.held == Interval(first_key(SINCE), None)
+    session.opened(0)
+    told = Told([item(3, 2_000)])
+    hear(session, told.welcome("resumed", after=5, head_seq=6))
+    effects = hear(session, told.events(5, [item(6, 2_001)]))
+    assert effects[-1] == CaughtUp(1)
+    hear(session, told.mark(SINCE, 3_000, 6, base=5))
+    assert green(session) == 3_000
+
+
+def test_a_base_of_another_epoch_proves_nothing_so_it_is_given_up() -> None:
+    """[16]"""
+    session = saved()
+    session.query()
+    session.opened(0)
+    effects = session.received(Told().welcome("rebased", epoch="e9", after=2), 0)
+    assert closes(effects) == [4010]
+    query = session.query()
+    assert (query.epoch, query.base, query.since) == (None, 0, SINCE)
+
+
+# Heartbeats, credit
+
+
+def test_silence_is_noticed_after_two_heartbeats() -> None:
+    session, told = live()
+    hear(session, told.heartbeat(0), now_ms=1_000)
+    assert session.wake_at_ms == 1_000 + 2 * HEARTBEAT_MS
+    assert session.tick(session.wake_at_ms - 1) == []
+    assert closes(session.tick(session.wake_at_ms)) == [4012]
+    assert session.tick(1 << 40) == []
+
+
+def test_welcome_may_take_its_time_but_not_for_ever() -> None:
+    session = ViewerSession()
+    session.query()
+    session.opened(10)
+    assert session.tick(10 + WELCOME_MS - 1) == []
+    assert closes(session.tick(10 + WELCOME_MS)) == [4012]
+
+
+def test_credit_is_renewed_when_half_is_used_and_at_each_heartbeat() -> None:
+    """[15]"""
+    session, told = live()
+    half = CREDIT_EVENTS // 2
+    items = [item(seq, 2_000) for seq in range(1, half + 1)]
+    effects = hear(session, told.events(0, items[:-1]))
+    assert not [one for one in effects if isinstance(one, Send)]
+    effects = hear(session, told.events(half - 1, items[-1:]))
+    assert effects[-1] == Send(Credit(half + CREDIT_EVENTS))
+    assert Send(Credit(half + CREDIT_EVENTS)) in hear(session, told.heartbeat(half))
+
+
+def test_items_that_are_known_count_as_used_credit_too() -> None:
+    """Every item of every frame counts [15]."""
+    session, told = live([item(1, 2_000)])
+    hear(session, told.past(1, [item(1, 2_000)]))
+    assert hear(session, told.heartbeat(1)) == [Send(Credit(2 + CREDIT_EVENTS))]
+
+
+# Proof
+
+
+def test_an_equal_mark_proves_its_range() -> None:
+    session, told = live([item(1, 2_000), item(2, 2_500)])
+    effects = hear(session, told.mark(SINCE, 2_400, 2))
+    mark = effects[0]
+    assert isinstance(mark, Marked)
+    assert mark.mark.equal
+    assert (mark.mark.count, mark.mark.own_count) == (1, 1)
+    assert green(session) == 2_400
+
+
+def test_a_mark_is_compared_at_its_own_position() -> None:
+    """[10]"""
+    session, told = live([item(1, 2_000), item(2, 2_001)])
+    hear(session, told.mark(SINCE, 3_000, 1))
+    assert green(session) == 3_000
+
+
+def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
+    """[13]"""
+    missed = item(1, 2_000)
+    session, told = live()
+    hear(session, told.events(0, [], seq=2))
+    told.owned = [missed]
+    effects = hear(session, told.mark(SINCE, 3_000, 2), told.mark(SINCE, 3_001, 2))
+    assert [one for one in effects if isinstance(one, Send)] == [Send(Repair(SINCE, 3_000))]
+    assert session.holdings.proof.unproved[0].missing == 1
+    effects = hear(session, told.past(2, [missed]), told.digest(SINCE, 3_000, 2))
+    assert stored(effects)
+    assert green(session) == 3_000
+    hear(session, told.mark(SINCE, 3_001, 2))
+    assert session.holdings.proof.unproved == ()
+
+
+def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
+    """[13]"""
+    session, told = live([item(1, 2_000)])
+    other = [item(1, 2_000), item(1, 2_000, 7)]
+    hear(session, told.mark(SINCE, 3_000, 1, owned=other))
+    effects = hear(session, told.past(1, [item(1, 2_000)]))
+    assert not stored(effects)
+    claim = told.digest(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
+    effects = hear(session, claim)
+    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [True]
+    unequal = told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
+    assert not [one for one in hear(session, unequal) if isinstance(one, Send)]
+    assert green(session) is None
+    hear(session, told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000)]))
+    assert session.holdings.proof.unproved == ()
+    assert green(session) == 3_000
+
+
+def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
+    session, told = live([item(1, 2_000)])
+    bad = [item(1, 2_000, 7)]
+    hear(session, told.mark(1_900, 2_100, 1, owned=bad))
+    hear(session, told.digest(1_900, 2_100, 1, owned=bad))
+    sent = hear(session, told.mark(SINCE, 3_000, 1, owned=bad))
+    assert Send(Verify(SINCE, 1_899)) in sent
+    effects = hear(session, told.digest(SINCE, 1_899, 1, owned=[]))
+    assert effects == [Send(Verify(2_101, 3_000))]
+    assert green(session) == 1_899
+
+
+def test_what_a_repair_does_not_bring_again_becomes_unconfirmed() -> None:
+    """[13]"""
+    good, gone = item(1, 2_000), item(2, 2_001)
+    session, told = live([good, gone])
+    hear(session, told.mark(SINCE, 3_000, 2, owned=[good]))
+    hear(session, told.past(2, [good]), told.digest(SINCE, 3_000, 2, owned=[good]))
+    assert session.holdings.tally.unconfirmed == 1
+    assert green(session) == 3_000
+
+
+def test_what_comes_live_during_a_repair_was_sent_after_the_question() -> None:
+    good, new = item(1, 2_000), item(2, 2_001)
+    session, told = live([good])
+    hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
+    hear(session, told.past(1, [good]), told.events(1, [new]))
+    hear(session, told.digest(SINCE, 3_000, 2))
+    assert session.holdings.tally.unconfirmed == 0
+    assert green(session) == 3_000
+
+
+def test_a_digest_that_nobody_asked_for_is_ignored() -> None:
+    session, told = live([item(1, 2_000)])
+    assert hear(session, told.digest(SINCE, 3_000, 1)) == []
+    assert green(session) is None
+
+
+def test_questions_are_forgotten_with_their_connection() -> None:
+    session, told = live([item(1, 2_000)])
+    hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
+    told = Told([item(1, 2_000)])
+    connect(session, told.welcome("resumed", after=1))
+    assert hear(session, told.digest(SINCE, 3_000, 1)) == []
+    hear(session, told.mark(SINCE, 3_000, 1))
+    assert green(session) == 3_000
+
+
+def test_asking_from_elsewhere_goes_the_same_way() -> None:
+    session, _ = live()
+    request = Request("repair", SINCE, 2_000, scanned=False)
+    assert session.ask(request, 0) == [Send(Repair(SINCE, 2_000))]
+    assert session.ask(Request("verify", 1_500, 1_600, scanned=False), 0) == []
+
+
+# Gaps, losses, ends
+
+
+def test_an_unrecoverable_gap_ends_what_is_complete() -> None:
+    session, told = live()
+    hear(session, told.mark(SINCE, 3_000, 0))
+    (effect,) = hear(session, told.gap(2_000, 2_100, "unrecoverable"))
+    assert isinstance(effect, GapSeen)
+    assert green(session) == 1_999
+    hear(session, told.gap(2_000, 2_100, "repaired"))
+    assert green(session) == 3_000
+
+
+def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
+    """[9]"""
+    session, told = live()
+    hear(session, told.gap(2_000, 2_100, "repairing"))
+    told = Told()
+    connect(session, told.welcome("resumed"))
+    effects = hear(session, told.mark(SINCE, 3_000, 0))
+    assert [one.gap.state for one in effects if isinstance(one, GapSeen)] == ["repaired"]
+
+
+def test_what_is_lost_is_told_once_and_stays() -> None:
+    session, told = ViewerSession(since=SINCE), Told()
+    lost = Lost(2_000, 2_100, "retention")
+    effects = connect(session, told.welcome(lost=[lost]))
+    assert [one.lost.reason for one in effects if isinstance(one, LostSeen)] == ["retention"]
+    hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 0))
+    assert green(session) == 1_999
+    told = Told()
+    effects = connect(session, told.welcome("resumed", lost=[lost]))
+    assert not [one for one in effects if isinstance(one, LostSeen)]
+    assert green(session) == 1_999
+
+
+def test_an_end_is_told_with_its_proof_and_again_when_it_changes() -> None:
+    """[11]"""
+    session, told = live([item(1, 2_000)])
+    (ended,) = hear(session, told.end(SINCE, 2_000, 1))
+    assert isinstance(ended, Ended)
+    assert ended.end.equal
+    late = item(2, 1_999)
+    hear(session, told.events(1, [late]))
+    (again,) = hear(session, told.end(SINCE, 2_000, 2))
+    assert isinstance(again, Ended)
+    assert (again.end.count, again.end.equal) == (2, True)
+    assert len(session.holdings.ends) == 1
+
+
+def test_an_end_of_one_of_several_executions_is_proved_by_the_filters_digest() -> None:
+    mine, other = item(1, 2_000), item(2, 2_000, stream="app/two")
+    session, told = live([mine, other])
+    ended, asked = hear(session, told.end(2_000, 2_000, 2, owned=[mine]))
+    assert isinstance(ended, Ended)
+    assert not ended.end.equal
+    assert asked == Send(Verify(2_000, 2_000))
+    (proved,) = hear(session, told.digest(2_000, 2_000, 2))
+    assert isinstance(proved, Ended)
+    assert proved.end.equal

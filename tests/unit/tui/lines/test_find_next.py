@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.property.test_timeline import small_blocks
+from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
+from tui.lines.find_next import OfLevel, hunt, hunt_all
+from tui.lines.packed import Sealed
+from tui.lines.rows import Line
+from tui.lines.timeline import Timeline
+from tui.lines.view import BulkTest, Matching, View
+
+TEXTS = ("line 7", "ERROR line", "[warn] 77", "nothing", "é ERROR 7")
+
+
+def has_seven(line: Line) -> bool:
+    return "7" in line.message
+
+
+def filled(count: int) -> Timeline:
+    timeline = Timeline()
+    timeline.add_many(make_line(number, f"line {number}") for number in range(count))
+    return timeline
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_hunting(filtered: bool) -> None:  # noqa: FBT001 - an example, not a switch
+    timeline = filled(100)
+    view = View(timeline)
+    if filtered:
+        view.select(lambda line: "9" not in line.message)
+    key = timeline.row(50).key
+    assert hunt(view, key, 1, has_seven) == (timeline.row(57).key, None)
+    assert hunt(view, key, -1, has_seven) == (timeline.row(47).key, None)
+    assert hunt(view, timeline.row(99).key + 1, 1, has_seven) == (None, None)
+    found, on = hunt(view, key, -1, lambda line: line.message == "line 3", rows=10)
+    assert found is None
+    while on is not None:
+        found, on = hunt(view, on, -1, lambda line: line.message == "line 3", rows=10)
+    assert found == timeline.row(3).key
+
+
+def test_hunting_passes_over_rules() -> None:
+    timeline = filled(10)
+    timeline.add_many([make_rule(1, EPOCH_MS + 350, "offline")])
+    assert hunt(View(timeline), 0, 1, has_seven)[0] is not None
+
+
+def hunted(timeline: Timeline, start: int, direction: int, test: BulkTest, rows: int) -> int | None:
+    """Slice by slice, as the viewer does it."""
+    at: int | None = start
+    while at is not None:
+        found, at = hunt_all(timeline, at, direction, test, rows)
+        if found is not None:
+            return found
+    return None
+
+
+lines = st.tuples(st.integers(0, 300), st.sampled_from(TEXTS))
+
+
+@given(
+    st.lists(st.lists(lines, max_size=30), min_size=1, max_size=6),
+    st.sampled_from(
+        [Matching(re.compile("7")), Matching(re.compile("error", re.IGNORECASE)), OfLevel("warn")]
+    ),
+    st.integers(1, 40),
+)
+def test_hunting_through_blocks_finds_what_looking_at_each_line_would(
+    batches: list[list[tuple[int, str]]], test: BulkTest, rows: int
+) -> None:
+    with small_blocks():
+        timeline = Timeline()
+        for number, batch in enumerate(batches):
+            made = [make_line(at, text, at_ms=EPOCH_MS + at) for at, text in batch]
+            timeline.add_many({line.key: line for line in made}.values())
+            timeline.add_many([make_rule(number, EPOCH_MS + 50 * number, "offline")])
+            timeline.tidy()
+        held = list(timeline.iterate())
+        wanted = [row.key for row in held if isinstance(row, Line) and test(row)]
+        for start in (
+            0,
+            *(row.key + more for row in held[::7] for more in (0, 1)),
+            held[-1].key + 1,
+        ):
+            below = next((key for key in wanted if key >= start), None)
+            above = next((key for key in reversed(wanted) if key < start), None)
+            assert hunted(timeline, start, 1, test, rows) == below
+            assert hunted(timeline, start, -1, test, rows) == above
+
+
+def test_nothing_is_unpacked_for_it() -> None:
+    with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
+        timeline = filled(4_000)
+    with patch.object(Sealed, "rows", side_effect=AssertionError("unpacked")):
+        for text in ("line 20$", "line 3999"):
+            for start, direction in ((0, 1), (timeline.row(3_999).key + 1, -1)):
+                test = Matching(re.compile(text))
+                found = hunted(timeline, start, direction, test, 64)
+                assert found == timeline.row(int(re.findall("[0-9]+", text)[0])).key
+
+
+def test_there_is_nothing_in_an_empty_timeline() -> None:
+    for direction in (1, -1):
+        assert hunt_all(Timeline(), 5, direction, OfLevel("warn")) == (None, None)
+
+
+def test_a_line_without_a_level_is_not_hunted_for() -> None:
+    found = [OfLevel("info")(make_line(at, text)) for at, text in enumerate(TEXTS)]
+    assert found == [False, True, True, False, True]

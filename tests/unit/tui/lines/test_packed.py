@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import re
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.lines.packed import Memory, Sealed
+from tui.lines.rows import Line, Row, Rule
+from tui.lines.text_search import Hint, hint_of
+from wire.limits import SEQ_MAX, TIMESTAMP_MAX
+
+any_text = st.text(st.characters(), max_size=12)  # lone surrogates among them
+made_lines = st.builds(
+    Line,
+    key=st.just(0),
+    seq=st.integers(0, SEQ_MAX),
+    ingestion_time=st.none() | st.integers(0, TIMESTAMP_MAX),
+    stream=any_text,
+    message=any_text,
+    origin=st.sampled_from(["live", "backfill", "repair"]),
+    late_ms=st.sampled_from([0, 0, 1, 86_400_000]),
+    era=st.integers(-1, 5),
+    id_digits=st.integers(1, 57),
+)
+made_rules = st.builds(
+    Rule,
+    key=st.just(0),
+    kind=st.sampled_from(["gap", "offline"]),
+    target=st.none(),
+    from_ms=st.just(1),
+    through_ms=st.none(),
+)
+
+
+def numbered(rows: list[Row]) -> list[Row]:
+    fields = [{name: getattr(row, name) for name in row.__struct_fields__} for row in rows]
+    return [
+        type(row)(**(field | {"key": at * 1_000}))
+        for at, (row, field) in enumerate(zip(rows, fields, strict=True))
+    ]
+
+
+@given(st.lists(made_lines | made_rules, max_size=12))
+def test_every_field_comes_back_packed_and_compressed(made: list[Row]) -> None:
+    rows = numbered(made)
+    sealed = Sealed([row.key for row in rows], rows)
+    for _ in range(2):
+        assert sealed.rows() == rows
+        assert [sealed.row(at) for at in range(len(rows))] == rows
+        assert sealed.messages() == [row.message if isinstance(row, Line) else "" for row in rows]
+        assert sealed.rules == [row for row in rows if isinstance(row, Rule)]
+        sealed.freeze()
+        assert sealed.is_cold
+
+
+def one(at: int) -> Sealed:
+    return Sealed([at], [Line(at, 1, None, "s", f"line {at}", "live")])
+
+
+def test_a_row_that_is_looked_at_stays_the_same_object() -> None:
+    memory, sealed = Memory(), one(1)
+    row = memory.row(sealed, 0)
+    assert memory.row(sealed, 0) is row
+    memory.forget([1])
+    assert memory.row(sealed, 0) is not row
+
+
+def test_only_so_much_is_kept_at_hand() -> None:
+    with patch("tui.lines.packed.THAWED_MAX", 2), patch("tui.lines.packed.DECODED_MAX", 2):
+        memory = Memory()
+        blocks = [one(at) for at in range(4)]
+        for block in blocks:
+            block.freeze()
+        first = memory.row(blocks[0], 0)
+        for block in blocks[1:]:
+            memory.row(block, 0)
+        assert [block.is_cold for block in blocks] == [True, True, False, False]
+        again = memory.row(blocks[0], 0)
+        assert again == first
+        assert again is not first
+
+
+@given(
+    st.lists(st.text("abK\u212a\ud800é", max_size=4), max_size=8),
+    st.text("abkK\ud800é", min_size=1, max_size=2),
+    st.booleans(),
+)
+def test_no_line_that_a_search_would_find_is_left_packed(
+    texts: list[str],
+    needle: str,
+    ignores_case: bool,  # noqa: FBT001 - drawn
+) -> None:
+    rows: list[Row] = [Line(at, 1, None, "s", text, "live") for at, text in enumerate(texts)]
+    sealed = Sealed([row.key for row in rows], rows)
+    pattern = re.compile(re.escape(needle), re.IGNORECASE if ignores_case else re.NOFLAG)
+    expected = [at for at, text in enumerate(texts) if pattern.search(text)]
+    for _ in range(2):
+        flags = sealed.matching(hint_of(pattern))
+        assert flags == sealed.matching(Hint(pattern))
+        assert [at for at, flag in enumerate(flags) if flag] == expected
+        sealed.freeze()
+        assert sealed.is_cold

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from tui.lines.rows import Change, Rule, RuleKind, describe, line_key, rule_key, time_of
+from wire.errors import WireError
+
+
+def said(
+    kind: RuleKind,
+    *,
+    through_ms: int | None = 11_234,
+    state: str = "",
+    reason: str = "",
+    count: int | None = None,
+) -> str:
+    rule = Rule(
+        key=0,
+        kind=kind,
+        target=0,
+        from_ms=1_000,
+        through_ms=through_ms,
+        state=state,
+        reason=reason,
+        count=count,
+    )
+    return describe(rule)
+
+
+def test_what_rules_say() -> None:
+    assert said("offline", through_ms=None, reason="cut") == "offline: cut"
+    assert said("offline", through_ms=None) == "offline"
+    assert said("offline") == "offline 10.2 s"
+    assert said("offline", count=203) == "offline 10.2 s · 203 lines recovered"
+    assert (
+        said("gap", state="repairing", reason="poll missed it") == "gap repairing… poll missed it"
+    )
+    assert said("gap", state="suspected") == "gap suspected…"
+    assert said("gap", state="repaired", count=1) == "gap repaired · 1 line recovered"
+    assert said("gap", state="unrecoverable", reason="retention") == "not recoverable: retention"
+    assert said("lost", reason="retention") == "not recoverable: retention"
+    assert said("unproved", count=2) == "not proved: 2 lines missing or different"
+    assert said("unproved", count=2, state="proved") == "proved after all"
+    assert said("rebased", reason="new") == "lines above are unconfirmed: new"
+    assert said("evicted", count=1_000) == (
+        "1,000 lines not in memory nor searched, fetched when you go there"
+    )
+    assert said("end", reason="execution one", state="FAILED") == "execution one FAILED"
+    assert said("resumed", count=0) == "0 lines since you left"
+
+
+def test_keys_are_ordered_by_time_then_id_then_lane() -> None:
+    keys = [
+        line_key(1, "99", 5),
+        line_key(2, "1", 0),
+        line_key(2, "1", 1),
+        line_key(2, "2", 0),
+        line_key(2, str(10**56), 0),
+        line_key(3, "0", 0),
+    ]
+    assert keys == sorted(keys)
+    assert [time_of(key) for key in keys] == [1, 2, 2, 2, 2, 3]
+    assert time_of(rule_key(7, 3)) == 7
+    with pytest.raises(WireError):
+        line_key(1, "x", 0)
+
+
+def test_changes_know_whether_they_are_any() -> None:
+    assert not Change()
+    assert Change(evicted=1)
+    assert Change().then(Change(first=3, added=1)).first == 3

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tui.lines.text_search import Hint, hint_of, matching
+from tui.lines.texts import Texts
+
+
+def searched(pattern: re.Pattern[str], texts: list[str], hint: Hint) -> list[str]:
+    packed = Texts.of(texts)
+    flags = matching(hint, packed)
+    assert flags == matching(Hint(pattern), packed)
+    return [text for text, flag in zip(texts, flags, strict=True) if flag]
+
+
+def compiled(written: str, flags: re.RegexFlag) -> re.Pattern[str] | None:
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of sets in sets
+        try:
+            return re.compile(written, flags)
+        except re.error:
+            return None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts", "is_all"),
+    [
+        ("line 7", ["line 7"], True),
+        ("a\\.b", ["a.b"], True),
+        ('{"level":"error"', ['{"level":"error"'], True),
+        ("error|warn", ["error", "warn"], True),
+        ("frame 7[0-9]+ failed", ["frame 7"], False),
+        (r"\d+ms", ["ms"], False),
+        ("colou?r", ["colo"], False),
+        ("ab+cd", ["ab"], False),
+        ("a{2}bc", ["bc"], False),
+        ("a{x}", ["a{x}"], True),
+        ("(timeout|refused) after", ["timeout", "refused"], False),
+        ("(?:timeout|refused)? after", [" after"], False),
+        ("(?P<what>refused)+", ["refused"], False),
+        ("[]x]y]", ["y]"], False),
+        (r"^error$", ["error"], False),
+        ("error|", [], False),
+        (".*", [], False),
+        ("", [], False),
+        (r"x\x41", [], False),
+        (r"(a)\1", [], False),
+        ("(?!error)", [], False),
+        ("(?x)a b", [], False),
+        ("(a|b)?|error", [], False),
+    ],
+)
+def test_what_a_pattern_must_find(pattern: str, texts: list[str], is_all: bool) -> None:  # noqa: FBT001 - an example
+    one = re.compile(pattern)
+    assert hint_of(one) == Hint(one, tuple(texts), is_all)
+
+
+def test_letters_with_more_forms_than_two() -> None:
+    forms = [
+        chr(code)
+        for code in range(0x80, sys.maxunicode + 1)
+        if re.fullmatch("[a-z]", chr(code), re.IGNORECASE)
+    ]
+    pattern = re.compile("[iks]", re.IGNORECASE)
+    assert (
+        forms
+        == [form for form in forms if pattern.fullmatch(form)]
+        == list("\u0130\u0131\u017f\u212a")
+    )
+    for form in forms:
+        plain = next(one for one in "iks" if re.fullmatch(one, form, re.IGNORECASE))
+        one = re.compile(plain, re.IGNORECASE)
+        assert searched(one, ["x", form], hint_of(one)) == [form]
+
+
+@given(
+    st.lists(st.text("abK1{é\u212a\ud800\n", max_size=4), max_size=90),
+    st.lists(
+        st.sampled_from([*"abkK1é.^$|+*?()[]{}\\", "\ud800", "(?:", "\\d", "[a1]", "{1}", "{,2}"]),
+        max_size=6,
+    ).map("".join),
+    st.booleans(),
+)
+def test_a_hint_changes_nothing_but_the_time_it_takes(
+    texts: list[str],
+    written: str,
+    ignores_case: bool,  # noqa: FBT001 - drawn
+) -> None:
+    pattern = compiled(written, re.IGNORECASE if ignores_case else re.NOFLAG)
+    assume(pattern is not None)
+    assert pattern is not None
+    found = searched(pattern, texts, hint_of(pattern))
+    assert found == [text for text in texts if pattern.search(text)]
+
+
+@pytest.mark.parametrize("share", [1, 3, 50])
+@pytest.mark.parametrize("flags", [re.NOFLAG, re.IGNORECASE])
+@pytest.mark.parametrize("other", ["", " Hit", " É", " \ud800hi", " hÍt", " H\u0130T"])
+def test_matches_that_are_many_or_few(share: int, flags: re.RegexFlag, other: str) -> None:
+    texts = [f"n={number}" + (" hit" if number % share == 0 else other) for number in range(1_000)]
+    for written in ("hit", "h.t|hit", "hit|n=77 "):
+        pattern = re.compile(written, flags)
+        expected = [text for text in texts if pattern.search(text)]
+        assert searched(pattern, texts, hint_of(pattern)) == expected
+        assert len(expected) >= 1_000 // share

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.support.told import line
+from tui.lines.blocks import CHUNK_ROWS
+from tui.lines.rows import Line, Rule, describe, line_key, rule_key, time_key
+from tui.lines.timeline import Timeline
+
+
+def lines(*keys: int) -> list[Line]:
+    return [line(key) for key in keys]
+
+
+def keys(timeline: Timeline) -> list[int]:
+    return [row.key for row in timeline.iterate()]
+
+
+def rule(key: int, count: int = 1) -> Rule:
+    return Rule(key=key, kind="offline", target=0, from_ms=0, through_ms=None, count=count)
+
+
+def test_in_order_rows_are_appended() -> None:
+    timeline = Timeline()
+    change = timeline.add_many(lines(10, 20, 30))
+    assert (change.added, change.appended, change.first) == (3, 3, 0)
+    change = timeline.add_many(lines(40))
+    assert (change.added, change.appended, change.inserted, change.first) == (1, 1, (), 3)
+    assert len(timeline) == 4
+    assert timeline.row(3).key == 40
+
+
+def test_late_rows_find_their_places() -> None:
+    timeline = Timeline()
+    timeline.add_many(lines(10, 30, 50))
+    change = timeline.add_many(lines(40, 20, 60))
+    assert (change.added, change.appended, change.inserted) == (3, 1, (20, 40))
+    assert change.first == 1
+    assert keys(timeline) == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_known_key_replaces_its_row() -> None:
+    timeline = Timeline()
+    timeline.add_many(lines(10, 20))
+    change = timeline.add_many([line(20, "new"), line(20, "newer")])
+    assert (change.added, change.replaced, change.first) == (0, (20, 20), None)
+    found = timeline.find(20)
+    assert isinstance(found, Line)
+    assert found.message == "newer"
+    assert bool(change)
+
+
+def test_doubles_within_a_batch_are_one_row() -> None:
+    timeline = Timeline()
+    assert timeline.add_many(lines(10, 10)).added == 1
+    assert len(timeline) == 1
+
+
+def test_nothing_is_no_change() -> None:
+    timeline = Timeline()
+    assert not timeline.add_many([])
+    assert timeline.rows(0, 10) == []
+    assert timeline.index_of(5) == 0
+    assert timeline.find(5) is None
+    assert list(timeline.iterate()) == []
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_there_are_only_so_many_rows(index: int) -> None:
+    timeline = Timeline()
+    timeline.add_many(lines(10, 20))
+    with pytest.raises(IndexError):
+        timeline.row(index)
+
+
+def test_an_index_is_the_number_of_rows_below_a_key() -> None:
+    timeline = Timeline()
+    made = list(range(0, 10 * CHUNK_ROWS, 2))
+    shuffled = made.copy()
+    random.Random(4).shuffle(shuffled)
+    for begin in range(0, len(shuffled), 500):
+        timeline.add_many(lines(*shuffled[begin : begin + 500]))
+    assert keys(timeline) == made
+    for index in range(0, len(made), 97):
+        assert timeline.row(index).key == made[index]
+        assert timeline.index_of(made[index]) == index
+        assert timeline.index_of(made[index] + 1) == index + 1
+    assert [row.key for row in timeline.rows(1_000, 4_000)] == made[1_000:4_000]
+    assert [row.key for row in timeline.iterate(5_000)] == made[5_000:]
+    assert timeline.rows(-5, 2) == timeline.rows(0, 2)
+
+
+def test_times_are_addresses_too() -> None:
+    timeline = Timeline()
+    timeline.add_many(lines(line_key(5, "9", 1), line_key(6, "1", 0), line_key(8, "1", 0)))
+    assert [timeline.index_at(ms) for ms in (5, 6, 7, 9)] == [0, 1, 2, 3]
+
+
+def test_beyond_its_bound_the_oldest_go_and_a_rule_says_so() -> None:
+    timeline = Timeline(capacity=3 * CHUNK_ROWS)
+    change = timeline.add_many(lines(*range(0, 8 * CHUNK_ROWS * 256, 256)))
+    assert change.added - change.evicted == len(timeline)
+    assert timeline.lines == 3 * CHUNK_ROWS
+    assert timeline.evicted == 5 * CHUNK_ROWS
+    top = timeline.row(0)
+    assert isinstance(top, Rule)
+    assert describe(top).startswith(f"{5 * CHUNK_ROWS:,} lines not in memory")
+    change = timeline.add_many(lines(300, 9 * CHUNK_ROWS * 256))
+    assert (change.added, timeline.evicted) == (1, 5 * CHUNK_ROWS + 1)
+    timeline.add_many(lines(*range(10 * CHUNK_ROWS * 256, 12 * CHUNK_ROWS * 256, 256)))
+    rules = [row for row in timeline.iterate() if isinstance(row, Rule)]
+    assert [one.count for one in rules] == [timeline.evicted]
+    assert timeline.evicted_through_ms == 0
+
+
+def test_nothing_is_evicted_at_first() -> None:
+    assert Timeline().evicted_through_ms is None
+
+
+def test_rules_stand_at_their_time_and_are_no_lines() -> None:
+    timeline = Timeline()
+    at = rule_key(6, 1)
+    timeline.add_many([*lines(line_key(5, "9", 0), line_key(6, "90000", 0)), rule(at)])
+    timeline.add_many([rule(at, 7)])
+    assert (len(timeline), timeline.lines) == (3, 2)
+    assert timeline.index_of(at) == 1
+    assert timeline.row(1).timestamp == 6
+    assert at > time_key(6)
+
+
+def test_an_era_makes_older_lines_unconfirmed() -> None:
+    timeline = Timeline()
+    key, other = line_key(5, "1", 0), line_key(5, "1", 1)
+    timeline.add_many(lines(key, other))
+    assert timeline.begin_era(0, 1).restyled
+    old, foreign = timeline.row(0), timeline.row(1)
+    assert isinstance(old, Line)
+    assert isinstance(foreign, Line)
+    assert not timeline.is_confirmed(old)
+    assert timeline.is_confirmed(foreign)
+    again = Line(key, 9, None, "s", "m", "live", 0, 1)
+    timeline.add_many([again])
+    assert timeline.is_confirmed(again)
+
+
+def test_single_lines_can_become_unconfirmed() -> None:
+    timeline = Timeline()
+    timeline.add_many(lines(256, 512))
+    assert timeline.unconfirm([512, 768]).replaced == (512,)
+    second = timeline.row(1)
+    assert isinstance(second, Line)
+    assert not timeline.is_confirmed(second)
+
+
+def test_changes_add_up() -> None:
+    timeline = Timeline()
+    first = timeline.add_many(lines(10, 30))
+    second = timeline.add_many(lines(20, 40))
+    both = first.then(second).then(timeline.begin_era(0, 1))
+    assert (both.added, both.appended, both.inserted, both.first) == (4, 3, (20,), 0)
+    assert both.restyled

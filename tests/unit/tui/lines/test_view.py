@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
+from tui.lines.filters import Filters
+from tui.lines.packed import Sealed
+from tui.lines.rows import Change, Line, Row
+from tui.lines.timeline import Timeline
+from tui.lines.values import Value
+from tui.lines.view import Both, BulkTest, Matching, Sieve, View
+
+
+def has_seven(line: Line) -> bool:
+    return "7" in line.message
+
+
+def expected(timeline: Timeline, *, rules: bool = True) -> list[int]:
+    return [
+        row.key
+        for row in timeline.rows(0, len(timeline))
+        if (has_seven(row) if isinstance(row, Line) else rules)
+    ]
+
+
+def filters() -> Iterator[Filters]:
+    for what, excludes in (
+        ("line 1[0-9]", False),
+        ("line 1", True),
+        ("l", False),
+        (Value("stream", ("stream",), "s/3"), False),
+        (Value("stream", ("stream",), "s/3"), True),
+        (Value("level", ("level",), "error"), False),
+        (Value("level", ("level",), "error"), True),
+        (Value("origin", ("origin",), "live"), False),
+        (Value("lane", ("lane",), 1), False),
+        (Value("json", ("level",), "warn"), False),
+        (Value("json", ("n",), 7), True),
+    ):
+        filters = Filters()
+        filters.add(what, excludes=excludes)
+        yield filters
+        several = Filters()
+        several.add(what, excludes=excludes)
+        several.add("[0-9]", excludes=False)
+        several.hidden = frozenset({"s/1"})
+        several.minimum = "info"
+        yield several
+
+
+def filled(count: int) -> Timeline:
+    timeline = Timeline()
+    timeline.add_many(make_line(number, f"line {number}") for number in range(count))
+    return timeline
+
+
+def test_all_rows_are_the_timelines() -> None:
+    timeline = filled(50)
+    view = View(timeline)
+    assert len(view) == 50
+    assert view.rows(10, 12) == timeline.rows(10, 12)
+    assert view.index_of(timeline.row(7).key) == 7
+
+
+def test_the_newest_rows_are_there_at_once() -> None:
+    timeline = filled(10_000)
+    view = View(timeline)
+    view.select(has_seven)
+    assert view.sieve is not None
+    assert not view.sieve.is_done
+    assert view.rows(len(view) - 1, len(view))[0].key == timeline.row(9_997).key
+    while view.sieve.step():
+        pass
+    assert list(view.sieve.keys) == expected(timeline)
+    assert view.lines == len(view)
+
+
+def test_what_is_packed_is_filtered_as_it_is() -> None:
+    with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
+        timeline = filled(4_000)
+    sieve = Sieve(timeline, Matching(re.compile("7")), rules=True)
+    wanted = expected(timeline)
+    with patch.object(Sealed, "rows", side_effect=AssertionError("unpacked")):
+        while sieve.step(64):
+            pass
+    assert list(sieve.keys) == wanted
+
+
+def test_rules_pass_any_filter() -> None:
+    timeline = filled(20)
+    timeline.add_many([make_rule(1, EPOCH_MS + 500, "offline")])
+    view = View(timeline)
+    view.select(lambda _line: False)
+    assert len(view) == 1
+    assert view.lines == 0
+    view.apply(timeline.add_many([make_rule(2, EPOCH_MS + 700, "gap", state="repaired")]))
+    assert len(view) == 2
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 7, 40, 300, 1_000]), st.booleans())
+def test_whatever_happens_meanwhile_the_sieve_ends_up_right(
+    seed: int,
+    slice_rows: int,
+    coalesced: bool,  # noqa: FBT001 - an example, not a switch
+) -> None:
+    chance = random.Random(seed)
+    with (
+        patch("tui.lines.blocks.OPEN_MAX", 3),
+        patch("tui.lines.blocks.CHUNK_ROWS", chance.choice([64, 1_024])),
+    ):
+        _whatever_happens(chance, slice_rows, coalesced=coalesced)
+
+
+def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool) -> None:
+    timeline = Timeline(capacity=chance.choice([1_100, 1_000_000]))
+    numbers = list(range(4_000))
+    chance.shuffle(numbers)
+    made = [make_line(number, f"line {number}") for number in numbers]
+    timeline.add_many(made[: chance.randrange(1_500)])
+    test = has_seven if chance.random() < 0.5 else Matching(re.compile("7"))
+    sieve = Sieve(timeline, test, rules=True)
+    waiting = Change()
+    for number in range(12):
+        batch: list[Row] = list(chance.sample(made, chance.randrange(1, 200)))
+        batch += sorted(made, key=lambda line: line.key)[-chance.randrange(1, 5) :]
+        if chance.random() < 0.3:
+            at = EPOCH_MS + chance.randrange(400_000)
+            batch.append(make_rule(number, at, "gap", state="repairing"))
+        waiting = waiting.then(timeline.add_many(batch))
+        if not coalesced or chance.random() < 0.4:
+            sieve.apply(waiting)
+            waiting = Change()
+        if chance.random() < 0.5:
+            sieve.step(slice_rows)
+    sieve.apply(waiting)
+    while sieve.step():
+        pass
+    assert list(sieve.keys) == expected(timeline)
+
+
+def test_no_row_is_tested_twice() -> None:
+    timeline = filled(100)
+    seen: list[int] = []
+
+    def test(line: Line) -> bool:
+        seen.append(line.key)
+        return True
+
+    sieve = Sieve(timeline, test, rules=True)
+    while sieve.step(30):
+        pass
+    first = timeline.add_many(make_line(number, "new") for number in range(200, 210))
+    second = timeline.add_many([make_line(205, "between", at_ms=EPOCH_MS + 20_450)])
+    sieve.apply(first.then(second))
+    assert len(seen) == len(set(seen)) == 111
+
+
+def test_busy_lines_are_the_same_for_the_same_seed() -> None:
+    assert list(busy_lines(50)) == list(busy_lines(50))
+
+
+KINDS = ("INFO #\n", "ERROR #", '{"level":"warn","n":7,"text":"#"}', "é #")
+
+
+@pytest.fixture(scope="module")
+def in_blocks() -> Timeline:
+    """Open ones, sealed ones, compressed ones, and some with late lines and a rule between."""
+    chance = random.Random(5)
+    with patch("tui.lines.blocks.OPEN_MAX", 2), patch("tui.lines.blocks.WARM_MAX", 4):
+        return _in_blocks(chance, Timeline())
+
+
+def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
+    for begin in range(0, 12_000, 1_000):
+        numbers = range(begin, begin + 1_000)
+        timeline.add_many(
+            make_line(
+                n,
+                chance.choice(KINDS).replace("#", f"Line {n}"),
+                stream=f"s/{n % 5}",
+                origin="repair" if n % 7 else "live",
+                lane=n % 2,
+            )
+            for n in numbers
+        )
+        timeline.tidy()
+    late = [make_line(50_000 + n, "line 77", at_ms=EPOCH_MS + 50 + n * 1_000) for n in range(900)]
+    timeline.add_many(chance.sample(late, 900))
+    timeline.add_many([make_rule(1, EPOCH_MS + 70, "gap")])
+    kinds = {one.sealed is not None and one.sealed.is_cold for one in timeline._blocks}
+    assert kinds == {True, False}
+    return timeline
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        *(Matching(re.compile(text, re.IGNORECASE)) for text in ("line 77", "line 7+$", "l")),
+        Both(Matching(re.compile("7")), Matching(re.compile("1"))),
+        *(one.test() for one in filters()),
+    ],
+)
+def test_whole_blocks_are_told_as_their_lines_are(in_blocks: Timeline, test: BulkTest) -> None:
+    in_bulk, one_by_one = (Sieve(in_blocks, one, rules=True) for one in (test, test.__call__))
+    for sieve in (in_bulk, one_by_one):
+        while sieve.step():
+            pass
+    assert list(in_bulk.keys) == list(one_by_one.keys)
+    assert in_bulk.lines == one_by_one.lines > 0
+
+
+@pytest.mark.parametrize("some", list(filters()))
+def test_hits_are_counted_the_same(in_blocks: Timeline, some: Filters) -> None:
+    counts = []
+    for is_bulk in (True, False):
+        test = some.test()
+        assert test is not None
+        sieve = Sieve(in_blocks, test if is_bulk else test.__call__, rules=True)
+        while sieve.step():
+            pass
+        counts.append([chip.hits for chip in some.chips])
+    assert counts[0] == counts[1]
+    assert counts[0][0] > 0

@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tui.client.engine import Engine
+from tui.client.goal import Goal
+from tui.client.http import in_thread
+from tui.client.state import load
+from tui.client.target import TargetSpec
+from tui.lines.query import line_test
+from tui.output.plain import Plain, PlainOptions
+from wire.messages import Lost, ServerMessage
+from wire.query import Filter
+
+DONE = f"{SINCE}:0.."
+
+
+class Printing:
+    """Plain output into a pipe, read as it comes."""
+
+    def __init__(self, url: str, options: PlainOptions, goal: Goal | None) -> None:
+        self.reading, writing = os.pipe()
+        self.writing = writing
+        self.said: list[str] = []
+        self.data = b""
+        self.engine = Engine(
+            [TargetSpec(url=url, since=SINCE)],
+            goal=goal,
+            rng=random.Random(0),
+            wall_ms=lambda: 100_000,
+        )
+        plain = Plain(self.engine, options, out=writing, say=self.said.append)
+        self.task = asyncio.create_task(plain.run())
+        os.set_blocking(self.reading, False)
+
+    @property
+    def lines(self) -> list[str]:
+        try:
+            while chunk := os.read(self.reading, 1 << 16):
+                self.data += chunk
+        except BlockingIOError:
+            pass
+        return self.data.decode().splitlines()
+
+    @property
+    def messages(self) -> list[str]:
+        return [json.loads(line)["message"] for line in self.lines]
+
+
+@asynccontextmanager
+async def printing(
+    *scripts: Script,
+    goal: Goal | None = None,
+    **options: Any,  # noqa: ANN401 - as PlainOptions
+) -> AsyncIterator[Printing]:
+    async with told_server(*scripts) as server:
+        one = Printing(server.url, PlainOptions(**{"output": "json", **options}), goal)
+        try:
+            yield one
+        finally:
+            one.task.cancel()
+            await asyncio.gather(one.task, return_exceptions=True)
+            os.close(one.writing)
+            os.close(one.reading)
+
+
+def says(*messages: ServerMessage) -> Script:
+    async def script(talk: Talk) -> None:
+        await talk.say(*messages)
+        await stay(talk)
+
+    return script
+
+
+def four(told: Told) -> list[ServerMessage]:
+    """Four lines out of order, the last one not proved."""
+    return [
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, [item(1, 2_003), item(2, 2_001), item(3, 2_002), item(4, 9_000)]),
+        told.mark(SINCE, 5_000, 4),
+    ]
+
+
+async def test_strict_order_prints_what_is_proved() -> None:
+    async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
+        await eventually(lambda: one.messages == ["line 2", "line 3", "line 1"])
+        assert not one.task.done()
+
+
+async def test_the_hold_prints_the_rest() -> None:
+    async with printing(says(*four(Told())), hold_ms=0) as one:
+        await eventually(lambda: one.messages == ["line 2", "line 3", "line 1", "line 4"])
+
+
+async def test_arrival_order_prints_at_once() -> None:
+    async with printing(says(*four(Told())[:3]), order="arrival") as one:
+        await eventually(lambda: one.messages == [f"line {n}" for n in (1, 2, 3, 4)])
+
+
+async def test_late_news_is_marked() -> None:
+    told, go = Told(), asyncio.Event()
+
+    async def talking(talk: Talk) -> None:
+        await talk.say(*four(told))
+        await go.wait()
+        await talk.say(told.events(4, [item(5, 2_000)]))
+        await stay(talk)
+
+    async with printing(talking, hold_ms=1 << 40) as one:
+        await eventually(lambda: len(one.lines) == 3)
+        go.set()
+        await eventually(lambda: len(one.lines) == 4)
+        assert json.loads(one.lines[-1])["late"] is True
+        assert "late" not in one.lines[0]
+
+
+async def test_the_past_is_asked_for_oldest_first() -> None:
+    histories: list[str] = []
+
+    async def asked(talk: Talk) -> None:
+        histories.append(talk.query.history)
+        await stay(talk)
+
+    async with printing(asked):
+        await eventually(lambda: histories == ["oldest"])
+
+
+async def test_filters_until_and_last_lines() -> None:
+    test = line_test(["line"], ["line 3"])
+    async with printing(
+        says(*four(Told())),
+        hold_ms=0,
+        test=test,
+        until_ms=5_000,
+        lines=1,
+        goal=Goal(through_ms=5_000),
+    ) as one:
+        assert await one.task == 0
+        assert one.messages == ["line 1"]
+
+
+async def test_text_is_the_default() -> None:
+    async with printing(says(*four(Told())), hold_ms=0, output="text") as one:
+        await eventually(lambda: len(one.lines) == 4)
+        assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
+
+
+async def test_the_goal_ends_it_and_everything_held_is_printed() -> None:
+    goal = Goal(through_ms=5_000)
+    async with printing(says(*four(Told())), hold_ms=1 << 40, goal=goal) as one:
+        assert await one.task == 0
+        assert one.messages == ["line 2", "line 3", "line 1", "line 4"]
+        assert one.said == []
+
+
+async def test_incomplete_is_said_with_its_range_and_its_code() -> None:
+    told = Told()
+    messages: list[ServerMessage] = [
+        told.welcome(lost=[Lost(2_000, 2_001, "retention")]),
+        told.backfill(DONE, done=True),
+        told.mark(SINCE, 5_000, 0),
+    ]
+    async with printing(says(*messages), goal=Goal(through_ms=5_000)) as one:
+        assert await one.task == 4
+        span = "1970-01-01T00:00:02.000Z..1970-01-01T00:00:02.001Z"
+        assert one.said == [f"not recoverable: retention ({span})", f"not complete: {span}"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_prints_everything_held(number: signal.Signals) -> None:
+    async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
+        await eventually(lambda: len(one.lines) == 3)
+        os.kill(os.getpid(), number)
+        assert await one.task == 128 + number
+        assert one.messages[-1] == "line 4"
+
+
+async def test_whoever_reads_may_have_enough() -> None:
+    first, second = Told(), Told()
+
+    async def more(talk: Talk) -> None:
+        await talk.say(*four(first))
+        await go.wait()
+        await talk.say(first.events(4, [item(5, 9_001)]), first.mark(SINCE, 9_999, 5))
+        await stay(talk)
+
+    go = asyncio.Event()
+    async with printing(more, says(second.welcome())) as one:
+        await eventually(lambda: len(one.lines) == 3)
+        os.close(one.reading)
+        go.set()
+        assert await one.task == 0
+        assert one.said == []
+        one.reading = os.open(os.devnull, os.O_RDONLY)
+
+
+async def test_no_traceback_is_left_where_it_is_ended_as_the_write_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+
+    async def failing(_work: object) -> None:
+        loop.call_soon(one.task.cancel)  # runs before whoever waits is told of the failure
+        raise BrokenPipeError
+
+    monkeypatch.setattr("tui.output.plain.in_thread", failing)
+    async with printing(says(*four(Told()))) as one:
+        await asyncio.wait([one.task])
+    one.task = loop.create_task(asyncio.sleep(0, 0))  # the old one holds what it failed with
+    gc.collect()
+    assert reported == []
+
+
+async def test_a_second_signal_abandons_what_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noticed: list[int] = []
+    interrupt = Plain._interrupt
+
+    def notice(plain: Plain, number: int) -> None:
+        noticed.append(number)
+        interrupt(plain, number)
+
+    monkeypatch.setattr(Plain, "_interrupt", notice)
+    monkeypatch.setattr("tui.output.plain.READER_PATIENCE_MS", 1 << 40)
+    told = Told()
+    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
+    messages: list[ServerMessage] = [
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, large),
+        told.mark(SINCE, 5_000, 399),
+    ]
+    async with printing(says(*messages)) as one:
+        await eventually(lambda: one.engine.complete_through == 5_000)
+        await in_thread(lambda: None)
+        os.kill(os.getpid(), signal.SIGINT)
+        await eventually(lambda: len(noticed) == 1)  # two that wait at once would be one
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await one.task == 130
+        assert noticed == [signal.SIGINT] * 2
+        assert one.lines, "the pipe's fill came through, and unblocks the writer"
+
+
+async def test_one_signal_does_where_nobody_reads_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.output.plain.READER_PATIENCE_MS", 100)
+    told = Told()
+    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
+    messages: list[ServerMessage] = [
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, large),
+        told.mark(SINCE, 5_000, 399),
+    ]
+    async with printing(says(*messages)) as one:
+        await eventually(lambda: one.engine.complete_through == 5_000)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await one.task == 143
+        assert one.lines, "the pipe's fill came through, and unblocks the writer"
+
+
+async def test_outages_are_said() -> None:
+    first, second = Told(), Told()
+
+    async def cut(talk: Talk) -> None:
+        await talk.say(first.welcome(), first.backfill(DONE, done=True))
+        talk.websocket.transport.abort()
+
+    async with printing(cut, says(second.welcome("resumed"))) as one:
+        await eventually(lambda: len(one.said) == 3)
+        assert one.said[0].startswith("offline: the connection broke")
+        assert "0 lines recovered" in one.said[2]
+
+
+async def test_the_record_is_written_on_sigusr1_and_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    async with printing(says(*four(Told())), hold_ms=0, record=path) as one:
+        await eventually(lambda: len(one.lines) == 4)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await eventually(path.exists)
+        path.unlink()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await one.task
+        assert path.read_text().count('"event"') == 4
+        # It is on its way out: asked for it now, it must still end as it is to.
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
+async def test_a_record_that_can_not_be_written_is_said(tmp_path: Path) -> None:
+    record = tmp_path / "missing" / "record"
+    async with printing(says(*four(Told())), record=record, goal=Goal(through_ms=5_000)) as one:
+        assert await one.task == 0
+        assert one.said == [f"cannot write the record {record}: No such file or directory"]
+
+
+async def test_a_cursor_is_saved_only_once_all_up_to_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
+    told, go = Told(), asyncio.Event()
+
+    async def talking(talk: Talk) -> None:
+        await talk.say(*four(told))
+        await go.wait()
+        await talk.say(told.mark(SINCE, 9_999, 4))
+        await stay(talk)
+
+    async with printing(talking, hold_ms=1 << 40, cursors=tmp_path) as one:
+        spec = one.engine._targets[0].spec
+
+        def after() -> int | None:
+            saved = load(tmp_path, spec.url, None, Filter())
+            return None if saved is None else saved.cursor.after
+
+        await eventually(lambda: len(one.lines) == 3)
+        for _ in range(5):
+            await asyncio.sleep(0.06)
+            assert after() in (None, 0), "line 4 is held"
+        go.set()
+        await eventually(lambda: len(one.lines) == 4)
+        await eventually(lambda: after() == 4)
+
+
+async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
+    goal = Goal(through_ms=5_000)
+    async with printing(says(*four(Told())), cursors=tmp_path, goal=goal) as one:
+        await one.task
+        saved = load(tmp_path, one.engine._targets[0].spec.url, None, Filter())
+        assert saved is not None
+        assert saved.cursor.after == 4
+
+
+def test_output_needs_no_screen() -> None:
+    """It must start fast: neither Textual nor what belongs to the other parts is imported."""
+    code = "import sys, tui.output.plain; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=240
+    )
+    assert not {"textual", "boto3", "moto", "forwarder", "simulator"} & set(done.stdout.split())

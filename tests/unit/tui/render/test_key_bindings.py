@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from textual.binding import Binding
+
+from tui.render import key_bindings
+from tui.screen.app import ViewerApp
+
+
+def test_no_key_does_two_things() -> None:
+    keys = Counter(
+        name for key in key_bindings.KEYS for act in key.acts for name in act.keys.split(",")
+    )
+    assert [name for name, count in keys.items() if count > 1] == []
+
+
+def test_every_action_exists() -> None:
+    for key in key_bindings.KEYS:
+        for act in key.acts:
+            name = act.action.partition("(")[0]
+            assert hasattr(ViewerApp, f"action_{name}"), act.action
+
+
+def expanded(shown: str) -> list[str]:
+    """``Shift+↓/↑`` for two keys with the same one held down."""
+    found: list[str] = []
+    for one in shown.split():
+        held, plus, keys = one.partition("+")
+        parted = len(keys) > 1 and "/" in keys
+        found += [f"{held}{plus}{key}" for key in keys.split("/")] if parted else [one]
+    return found
+
+
+def test_every_key_is_shown_as_it_is_written() -> None:
+    written = {
+        "pagedown": "PgDn",
+        "pageup": "PgUp",
+        "vertical_line": "|",
+        "backslash": "\\",
+        "question_mark": "?",
+        "slash": "/",
+        "escape": "Esc",
+        "down": "↓",
+        "up": "↑",
+        "left": "←",
+        "right": "→",
+        "colon": ":",
+        "apostrophe": "'",
+    }
+    for key in key_bindings.KEYS:
+        for act in key.acts:
+            for name in act.keys.split(","):
+                *with_, bare = name.split("+")
+                shown = "+".join([*with_, written.get(bare) or bare])
+                assert shown.lower() in expanded(key.shown.lower()), name
+
+
+def test_the_simulators_keys_are_only_there_with_one() -> None:
+    without = {key.shown for key in key_bindings.available(controls=False)}
+    lent = [key for key in key_bindings.available(controls=True) if key.controls]
+    assert {key.shown for key in lent if key.acts} == {"p", "F2"}
+    assert not {key.shown for key in lent if key.acts} & without
+    shown = [key for keys in key_bindings.sections(controls=False).values() for key in keys]
+    assert {key.shown for key in shown} == without
+
+
+def test_only_leaving_goes_before_the_text_fields() -> None:
+    all_of_them = [one for one in key_bindings.textual_bindings() if isinstance(one, Binding)]
+    assert [one.key for one in all_of_them if one.priority] == ["ctrl+c"]
+
+
+def test_the_table_for_the_readme() -> None:
+    table = key_bindings.markdown()
+    assert "| `Space` | hold the screen still while lines keep coming in |" in table
+    assert "| `p` | pull the cable to the forwarder, or plug it in (with `gapless demo`) |" in table
+    assert table.count("\n") == len(key_bindings.KEYS) + 1
+    assert "| `\\|` `Ctrl+W` |" in table

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from tests.support.fake_engine import EPOCH_MS, make_rule, status_of, target_status
+from tui.client.status import (
+    GapStatus,
+    HistoryEntry,
+    LostRange,
+    MarkStatus,
+    Outage,
+    UnprovedRange,
+)
+from tui.render import panel_text
+from tui.render.key_bindings import KEYS
+from tui.render.safe_text import Segment
+
+NOW = EPOCH_MS + 60_000
+
+
+def text_of(lines: list[list[Segment]]) -> str:
+    return "\n".join("".join(text for text, _ in line) for line in lines)
+
+
+def test_a_connection_that_has_only_begun() -> None:
+    status = status_of((target_status(state="connecting", epoch=None, upstream=None),))
+    text = text_of(panel_text.connection_report(status, NOW))
+    assert "connecting for 1m00s" in text
+    assert "nothing yet" in text
+    assert "Disconnections\nnone" in text
+    assert "Missing\nnothing" in text
+
+
+def test_everything_there_is_to_know_of_a_connection() -> None:
+    mark = MarkStatus(0, EPOCH_MS, EPOCH_MS + 5_000, NOW, 9, 9, "aa" * 8, 8, "bb" * 8, equal=False)
+    target = target_status(
+        detail="\x1b[2Jnote",
+        complete_through_ms=EPOCH_MS,
+        marks=12,
+        marks_unequal=1,
+        last_mark=mark,
+        duplicates=77,
+        after=1_234,
+        head_seq=1_240,
+        unproved=(UnprovedRange(0, EPOCH_MS, EPOCH_MS + 1_000, 3, final=True),),
+        lost=(LostRange(0, EPOCH_MS, EPOCH_MS + 1_000, "retention"),),
+        gaps=(GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 1_000, "repaired", "missed", 4),),
+        outages=(
+            Outage(EPOCH_MS, EPOCH_MS + 10_200, 1006, "no answer", 203, "resumed"),
+            Outage(EPOCH_MS + 50_000, None, None, "the cable was pulled", None, None),
+        ),
+        history=(HistoryEntry(EPOCH_MS, "reconnecting", "lost"), HistoryEntry(NOW, "live", "")),
+    )
+    text = text_of(panel_text.connection_report(status_of((target,)), NOW))
+    for part in (
+        "12, 1 unequal",
+        "aaaaaaaaaaaaaaaa  9",
+        "bbbbbbbbbbbbbbbb  8 ≠",
+        "77 again",
+        "seq 1,234 of 1,240",
+        "3 lines missing: asked again, still different",
+        "gone: retention",
+        "gap repaired, 4 lines: missed",
+        "10 s resumed, 203 lines recovered",
+        "1006 no answer",
+        "10 s lasting",
+        "the cable was pulled",
+        "12:01:00 live",
+        "12:00:00 reconnecting lost",
+        "␛[2Jnote",
+    ):
+        assert part in text, part
+    assert text.index("12:01:00 live") < text.index("12:00:00 reconnecting")
+
+
+def connection(**changes: Any) -> str:  # noqa: ANN401 - any field
+    return text_of(panel_text.connection_report(status_of((target_status(**changes),)), NOW))
+
+
+def test_a_cursor_is_never_beyond_the_head() -> None:
+    """Events have come since the heartbeat that told of the head."""
+    assert "seq 357 of 357" in connection(after=357, head_seq=353)
+    assert "seq 0 of 353" in connection(after=0, head_seq=353)
+    assert "none yet" in connection(after=None, head_seq=None)
+
+
+def test_cloudwatch_is_heard_of_by_a_mark_too() -> None:
+    """Before the first heartbeat, and where the viewer polls over HTTP, there is none to tell."""
+    mark = MarkStatus(0, EPOCH_MS, EPOCH_MS, NOW, 9, 9, "aa" * 8, 9, "aa" * 8, equal=True)
+    assert "ok, 0.8 s behind" in connection(last_mark=mark)
+    assert "answered a whole scan at 12:01:00" in connection(last_mark=mark, upstream=None)
+    assert "has not told yet" in connection(upstream=None)
+
+
+def test_each_target_is_reported() -> None:
+    targets = (target_status(name="one"), target_status(target=1, name="two"))
+    text = text_of(panel_text.connection_report(status_of(targets), NOW))
+    assert "one\naddress" in text
+    assert "two\naddress" in text
+
+
+def test_the_detail_of_a_rule() -> None:
+    rule = make_rule(1, EPOCH_MS, "offline", through_ms=None, reason="no answer")
+    text = text_of(panel_text.rule_report(rule))
+    assert "still" in text
+    assert "no answer" in text
+
+
+HELP_CELLS = 80 - 2 - 2 - 1
+"""Of a narrow screen, less border, padding and scroll bar."""
+
+
+@pytest.mark.parametrize("controls", [False, True])
+def test_the_help_fits_with_a_gap_after_each_key(controls: bool) -> None:  # noqa: FBT001 - a parameter
+    lines = panel_text.help_report(controls=controls)
+    named = [line for line in lines if len(line) > 1]
+    assert len(named) > 60
+    for (name, _), (said, _) in named:
+        assert name.endswith("  "), name
+        assert not said.startswith(" "), said
+        assert cell_len(name + said) <= HELP_CELLS, said
+
+
+def test_a_line_of_the_help_does_what_its_first_key_does() -> None:
+    lines = panel_text.help_report(controls=True)
+    actions = panel_text.help_actions(controls=True)
+    said = [("".join(text for text, _ in lines[at]).split(), one) for at, one in actions.items()]
+    assert len(said) == sum(bool(key.acts) for key in KEYS)
+    for key in KEYS:
+        if key.acts:
+            assert (f"{key.shown} {key.help}".split(), key.acts[0].action) in said
+
+
+def test_the_help_lists_every_key() -> None:
+    text = text_of(panel_text.help_report(controls=True))
+    for key in KEYS:
+        assert key.shown in text
+        assert key.help in text
+        assert key.departs in text
+    assert "pull the cable" not in text_of(panel_text.help_report(controls=False))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tui.render.safe_text import CONTROL, MARKS_MAX, MESSAGE, NEWLINE, harmless, picture, segments
+
+# The Arabic and Kaithi number signs are of category Cf, and visible.
+VISIBLE_FORMATS = frozenset(
+    map(chr, [*range(0x600, 0x606), 0x6DD, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD])
+)
+
+
+def test_no_character_that_acts_or_hides_passes() -> None:
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        category = unicodedata.category(char)
+        if category in ("Cc", "Cs", "Zl", "Zp") or (
+            category == "Cf" and char not in VISIBLE_FORMATS
+        ):
+            assert char not in harmless(f"a{char}b"), hex(code)
+
+
+def test_what_takes_no_cell_is_a_mark_on_what_does() -> None:
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        if cell_len(char) == 0 and char in harmless(f"a{char}b"):
+            # Cn: newer than Python's own Unicode tables; Lo: Hangul vowels after a consonant.
+            assert unicodedata.category(char) in ("Mn", "Me", "Mc", "Cn", "Lo"), hex(code)
+
+
+@given(st.text())
+def test_the_pieces_are_printable_and_make_up_the_harmless_text(text: str) -> None:
+    pieces = segments(text)
+    joined = "".join(piece for piece, _ in pieces)
+    assert joined == harmless(text)
+    assert "\x1b" not in joined
+    assert all(piece for piece, _ in pieces)
+    joined.encode("utf-8")  # no half of a surrogate pair is left
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x7E, min_codepoint=0x20)))
+def test_plain_text_is_left_alone(text: str) -> None:
+    assert harmless(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07", "␛]0;title␇"),
+        ("\x1b[2J\x1b[H", "␛[2J␛[H"),
+        ("a\rb", "a␍b"),
+        ("\x9b31m", "\u20399B\u203a31m"),
+        ("user\u202egnp.exe", "user\u2039202E\u203agnp.exe"),
+        ("zero\u200bwidth", "zero\u2039200B\u203awidth"),
+        ("\ud800", "\u2039D800\u203a"),
+        ("\x7f", "␡"),
+        ("man\u200dwoman", "manwoman"),
+        ("heart\u2764\ufe0f", "heart\u2764"),
+        ("a\tb", "a       b"),
+        ("漢\tb", "漢      b"),
+        ("one\ntwo", "one⏎two"),
+        ("one\r\ntwo\r\n", "one⏎two"),
+    ],
+)
+def test_examples(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+
+
+def test_with_ascii_alone() -> None:
+    assert harmless("\x1b[2J\x7f\u202e\nx", ascii_only=True) == "^[[2J^?<202E>^Jx"
+    assert picture("\x00", ascii_only=True) == "^@"
+
+
+def test_stacks_of_marks_are_bounded_and_never_stand_alone() -> None:
+    assert harmless("e" + "\u0301" * 20).count("\u0301") == MARKS_MAX
+    assert harmless("\u0301x") == "◌\u0301x"
+    assert cell_len(harmless("a\n\u0301x")) == cell_len("a⏎◌x")
+
+
+def test_colours_become_roles() -> None:
+    text = "\x1b[1;31mred\x1b[22m thin\x1b[0m \x1b[38;5;208mdeep\x1b[39m"
+    assert segments(text) == [
+        ("red", "sgr:1:b"),
+        (" thin", "sgr:1:"),
+        (" ", MESSAGE),
+        ("deep", "sgr:208:"),
+    ]
+    assert segments("\x1b[38;2;1;2;3ma\x1b[38:2::4:5:6mb\x1b[38:5:7mc") == [
+        ("a", "sgr:#010203:"),
+        ("b", "sgr:#040506:"),
+        ("c", "sgr:7:"),
+    ]
+    assert segments("\x1b[97;4mx\x1b[mz") == [("x", "sgr:15:u"), ("z", MESSAGE)]
+
+
+def test_text_cannot_be_hidden_by_colours() -> None:
+    assert segments("\x1b[8mx\x1b[0;5my\x1b[30;40mz") == [("xy", MESSAGE), ("z", "sgr:0:")]
+    assert segments("\x1b[48;5;1;31mx") == [("x", "sgr:1:")]  # the ground is passed over whole
+
+
+@pytest.mark.parametrize("broken", ["\x1b[38mx", "\x1b[38;5mx", "\x1b[38;9;1mx", "\x1b[;;;mx"])
+def test_broken_colours_leave_the_text(broken: str) -> None:
+    assert harmless(broken).endswith("x")
+
+
+def test_roles_of_the_signs() -> None:
+    assert segments("a\x07\nb") == [
+        ("a", MESSAGE),
+        ("␇", CONTROL),
+        ("⏎", NEWLINE),
+        ("b", MESSAGE),
+    ]
+
+
+def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
+    assert harmless("x" * 1_000_000) == "x" * 1_000_000
+    assert segments("x" * 1_000_000, chars_max=10) == [("x" * 10, MESSAGE)]

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from tests.support.fake_engine import EPOCH_MS, status_of, target_status
+from tui.client.status import (
+    EndStatus,
+    GapStatus,
+    LostRange,
+    Outage,
+    Progress,
+    Status,
+    UnprovedRange,
+)
+from tui.lines.viewport import Place
+from tui.render import status_text
+from tui.render.chunks import Chunk
+
+NOW = EPOCH_MS + 30_000
+
+
+def said(chunks: Sequence[Chunk]) -> str:
+    return " | ".join("".join(text for text, _ in one.parts) for one in chunks)
+
+
+def roles(chunks: Sequence[Chunk]) -> list[str]:
+    return [role for one in chunks for _, role in one.parts]
+
+
+def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
+    return status_of((target_status(**changes),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "badge"),
+    [
+        ({"state": "connecting", "detail": ""}, " ○ CONNECTING ", "badge.accent"),
+        (
+            {"state": "backfilling", "progress": Progress(450, 1000, None)},
+            " ◔ BACKFILLING  | 45 % · 450 of 1,000",
+            "badge.accent",
+        ),
+        (
+            {"state": "backfilling", "progress": Progress(450, None, None)},
+            " ◔ BACKFILLING  | 450 lines of the past",
+            "badge.accent",
+        ),
+        ({"state": "live"}, " ● LIVE ", "badge.accent"),
+        (
+            {"state": "quiet", "state_since_ms": NOW - 12_345},
+            " ○ QUIET  | alive, no lines for 12 s",
+            "badge.quiet",
+        ),
+        (
+            {"state": "polling", "detail": "HTTP 403"},
+            " ◐ DEGRADED: POLLING  | HTTP 403",
+            "badge.warn",
+        ),
+        (
+            {
+                "state": "reconnecting",
+                "attempt": 3,
+                "retry_at_ms": NOW + 2_100,
+                "detail": "refused",
+            },
+            " ✕ RECONNECTING  | attempt 3, in 2.1 s | refused",
+            "badge.bad",
+        ),
+        (
+            {"state": "reconnecting", "attempt": 1, "retry_at_ms": NOW - 5},
+            " ✕ RECONNECTING  | attempt 1, now",
+            "badge.bad",
+        ),
+        ({"state": "failed", "detail": "HTTP 404"}, " ✕ FAILED  | HTTP 404", "badge.bad"),
+        ({"state": "ended"}, " ■ ENDED ", "badge.quiet"),
+        ({"upstream": "throttled"}, " ● LIVE  | CloudWatch throttled", "badge.accent"),
+    ],
+)
+def test_am_i_connected(changes: dict[str, Any], text: str, badge: str) -> None:
+    chunks = status_text.connection(status(**changes), NOW)
+    assert said(chunks) == text
+    assert roles(chunks)[0] == badge
+
+
+@pytest.mark.parametrize(
+    ("end", "badge"),
+    [("SUCCEEDED", "badge.ok"), ("FAILED", "badge.bad"), ("STOPPED", "badge.warn")],
+)
+def test_how_it_ended(end: Any, badge: str) -> None:  # noqa: ANN401 - one of the literals above
+    ends = (EndStatus("exec-7", end, EPOCH_MS, NOW, 10, equal=True),)
+    chunks = status_text.connection(status(state="ended", ends=ends), NOW)
+    assert said(chunks) == f" ■ ENDED {end} "
+    assert roles(chunks) == [badge]
+
+
+def test_several_targets_say_how_many() -> None:
+    targets = (
+        target_status(state="reconnecting", attempt=2),
+        target_status(target=1, state="live"),
+        target_status(target=2, state="live"),
+    )
+    chunks = status_text.connection(status_of(targets, state="reconnecting"), NOW)
+    assert "1 of 3 attempt 2" in said(chunks)
+
+
+def test_details_are_made_harmless() -> None:
+    chunks = status_text.connection(status(state="failed", detail="\x1b[2Jboom"), NOW)
+    assert "\x1b" not in said(chunks)
+
+
+def test_green_is_only_what_is_proved() -> None:
+    chunks = status_text.completeness(
+        status(complete_through_ms=EPOCH_MS + 20_000, provisional=3), NOW
+    )
+    assert said(chunks) == "✔ COMPLETE to 12:00:20 | 3 provisional | 0 missing"
+    assert roles(chunks) == ["ok", "warn", "muted"]
+
+
+def test_more_lines_than_can_be_compared_are_told() -> None:
+    chunks = status_text.completeness(
+        status(complete_through_ms=None, uncompared_ms=EPOCH_MS + 1_000), NOW
+    )
+    assert "before 12:00:01 too many lines to compare" in said(chunks)
+    assert "warn" in roles(chunks)
+
+
+def test_nothing_provisional_is_no_warning() -> None:
+    chunks = status_text.completeness(status(complete_through_ms=EPOCH_MS + 20_000), NOW)
+    assert roles(chunks) == ["ok", "muted", "muted"]
+
+
+def test_before_the_first_mark_nothing_is_green() -> None:
+    chunks = status_text.completeness(status(provisional=120), NOW)
+    assert said(chunks) == "○ NOT YET PROVED | 120 provisional | 0 missing"
+    assert "ok" not in roles(chunks)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"unproved": (UnprovedRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 3, final=True),)},
+        {"lost": (LostRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, "retention"),)},
+        *(
+            {"gaps": (GapStatus(0, "g", EPOCH_MS + 10_000, EPOCH_MS + 14_000, state, "a scan", 0),)}
+            for state in ("suspected", "repairing", "unrecoverable")
+        ),
+    ],
+)
+def test_what_is_known_to_be_wrong_is_red_with_its_range(wrong: dict[str, Any]) -> None:
+    chunks = status_text.completeness(
+        status(complete_through_ms=EPOCH_MS + 20_000, provisional=3, **wrong), NOW
+    )
+    assert roles(chunks)[0] == "bad"
+    assert "12:00:10 to 12:00:14" in said(chunks)
+    assert "COMPLETE" not in said(chunks)
+    assert "ok" not in roles(chunks)
+
+
+def test_how_many_are_missing() -> None:
+    unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 214, final=False),)
+    chunks = status_text.completeness(status(unproved=unproved, missing=214), NOW)
+    assert said(chunks).startswith("✕ 214 MISSING 12:00:00 to 12:00:04 | not yet proved")
+
+
+def test_a_repaired_gap_is_no_gap() -> None:
+    gaps = (GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 1, "repaired", "", 2),)
+    chunks = status_text.completeness(status(complete_through_ms=EPOCH_MS + 20_000, gaps=gaps), NOW)
+    assert roles(chunks)[0] == "ok"
+
+
+def test_an_old_proof_tells_its_age_and_a_day_its_date() -> None:
+    proved = status(complete_through_ms=EPOCH_MS)
+    assert "12:00:00 (2m05s ago)" in said(status_text.completeness(proved, EPOCH_MS + 125_000))
+    tomorrow = EPOCH_MS + 86_400_000
+    assert "2026-11-23 12:00:00" in said(status_text.completeness(proved, tomorrow))
+    tokyo = ZoneInfo("Asia/Tokyo")
+    assert "21:00:00" in said(status_text.completeness(proved, EPOCH_MS, tokyo))
+
+
+def test_unconfirmed_lines_are_said() -> None:
+    assert "203 unconfirmed" in said(status_text.completeness(status(unconfirmed=203), NOW))
+
+
+def test_how_far_behind() -> None:
+    chunks = status_text.pace(
+        status_of((target_status(lag_ms=820, rate_per_s=127.6),), volume=(1, 2))
+    )
+    assert said(chunks).startswith("lag 0.8 s | 128/s | ")
+    away = status_text.pace(status(lag_ms=820, state="reconnecting"))
+    assert "lag" not in said(away)
+
+
+def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> None:
+    outage = Outage(EPOCH_MS - 4_000, EPOCH_MS - 2_500, 1006, "cut", None, None)
+    told = status_of(
+        (target_status(outages=(outage,)),),
+        volume=(3, 0, 0, 0, 0, 6, 2),
+        volume_past=(0, 0, 0, 0, 0, 6, 0),
+    )
+    spark = status_text.pace(told)[-1].parts
+    assert [part for part in spark if part[0].strip()] == [
+        ("█", "accent"),
+        ("░", "shade.offline"),
+        ("░", "shade.offline"),
+        ("█", "muted"),
+        ("▆", "accent"),
+    ]
+    assert sum(len(text) for text, _ in spark) == status_text.SPARK_CELLS
+    plain = status_text.pace(told, ascii_only=True)[-1].parts
+    assert "".join(text for text, _ in plain).split() == ["@", "xx", "@*"]
+    short = status_text.pace(told, spark_cells=2)[-1].parts
+    assert short[-2:] == (("█", "muted"), ("█", "accent"))
+    lasting = msgspec.structs.replace(outage, ended_ms=None)
+    told = status_of((target_status(outages=(lasting,)),), volume=(1, 0, 0, 0, 0, 0, 0))
+    assert said(status_text.pace(told)).count("░") == 5
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "action"),
+    [
+        (Place(following=True, frozen=False, new=0, cursor=None), "following", None),
+        (Place(following=False, frozen=False, new=128, cursor=1), " ↓ 128 new ", "app.follow"),
+        (Place(following=True, frozen=True, new=0, cursor=None), " FROZEN ", "app.freeze"),
+        (
+            Place(following=True, frozen=True, new=7, cursor=None),
+            " FROZEN · ↓ 7 new ",
+            "app.freeze",
+        ),
+    ],
+)
+def test_where_the_reader_is(place: Place, text: str, action: str | None) -> None:
+    chunks = status_text.position(place)
+    assert said(chunks) == text
+    assert chunks[0].action == action
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"state": "connecting"}, "connecting to ws://127.0.0.1:8765/v1/tail"),
+        ({"state": "failed", "detail": "HTTP 404: no such group"}, "HTTP 404: no such group"),
+        ({"state": "backfilling"}, "fetching the past"),
+        ({"state": "ended"}, "ended without a line"),
+        ({"state": "quiet"}, "no lines since 2026-11-23 11:50:00 UTC"),
+    ],
+)
+def test_an_empty_screen_says_why(changes: dict[str, Any], text: str) -> None:
+    assert text in " ".join(status_text.emptiness(status(**changes), filtered=False))
+
+
+def test_filters_may_leave_nothing() -> None:
+    full = status_of((target_status(),), lines=5)
+    assert "Ctrl+F" in status_text.emptiness(full, filtered=True)[1]
+
+
+def test_with_ascii_alone() -> None:
+    chunks = [
+        *status_text.connection(status(), NOW, ascii_only=True),
+        *status_text.completeness(status(complete_through_ms=NOW), NOW, ascii_only=True),
+        *status_text.pace(status_of((target_status(),), volume=(1, 2, 3)), ascii_only=True),
+        *status_text.position(
+            Place(following=False, frozen=False, new=1, cursor=1), ascii_only=True
+        ),
+    ]
+    assert said(chunks).isascii()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+
+from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
+from tui.lines.levels import level_of
+from tui.lines.rows import Line, Row
+from tui.render.line_format import Columns, TimeMode
+from tui.render.palette import Palette, Tones
+from tui.render.strips import STRIPS_MAX, Look, Strips
+
+
+def make(width: int = 80, **look: object) -> Strips:
+    strips = Strips(
+        Palette(Tones.of({}, dark=True)),
+        lambda line: level_of(line.message),
+        lambda line: line.era == 0,
+        Columns(),
+    )
+    strips.set_look(msgspec.structs.replace(Look(width=width), **look))
+    return strips
+
+
+def text(strips: Strips, row: Row, previous: Row | None = None) -> str:
+    return "\n".join(strip.text for strip in strips.strips(row, previous))
+
+
+def test_a_line() -> None:
+    shown = text(make(), make_line(1, "ERROR boom"))
+    assert shown.rstrip() == " 12:00:00.100 w/app/7c1e09 E ERROR boom"
+    assert len(shown) == 80
+
+
+def test_strips_are_made_once() -> None:
+    strips = make()
+    line = make_line(1, "x")
+    assert strips.strips(line, None)[0] is strips.strips(line, None)[0]
+    again = msgspec.structs.replace(line, origin="repair")
+    assert strips.strips(again, None)[0].text.startswith("+")
+
+
+def test_what_is_kept_is_bounded() -> None:
+    strips = make()
+    for number in range(STRIPS_MAX + 100):
+        strips.strips(make_line(number, "x"), None)
+    assert len(strips._made) == STRIPS_MAX
+
+
+@pytest.mark.parametrize("width", [1, 5, 20, 33, 80, 300])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_every_strip_is_as_wide_as_the_screen(width: int, wrapped: bool) -> None:  # noqa: FBT001
+    strips = make(width, wrapped=wrapped)
+    rows: list[Row] = [
+        make_line(1, "漢字" * 200),
+        make_line(2, "a\tb\x1b[31mred\x1b[0m\u202e" * 40),
+        make_line(3, ""),
+        make_line(4, "one\ntwo\nthree"),
+        make_rule(1, EPOCH_MS, "offline", through_ms=None, reason="no answer" * 30),
+    ]
+    for row in rows:
+        for strip in strips.strips(row, None, "cursor", ("|", "track")):
+            assert strip.cell_length == sum(segment.cell_length for segment in strip) == width + 1
+
+
+def test_a_megabyte_is_looked_at_no_further_than_it_is_shown() -> None:
+    strips = make()
+    assert len(text(strips, make_line(1, "x" * 1_000_000))) == 80
+    wrapped = make(wrapped=True)
+    assert wrapped.lines_of(make_line(1, "x" * 1_000_000), None) == 201
+
+
+def test_scrolled_to_the_side() -> None:
+    line = make_line(1, "".join(f"{number:04d}" for number in range(100)))
+    shown = text(make(left=40), line)
+    assert shown[:29].strip().startswith("12:00:00.100")
+    assert "0010" in shown
+    assert "0009" not in shown
+
+
+def test_the_stream_column_grows_with_what_is_shown() -> None:
+    strips = make(200)
+    narrow = strips.columns.stream_cells
+    line = make_line(1, "x", stream="worker/render/exec-0008")
+    assert strips.widen([line])
+    assert strips.columns.stream_cells == 23 > narrow
+    assert not strips.widen([line])
+    strips.set_look(Look(width=80))
+    assert strips.columns.stream_cells == 13
+
+
+def test_times_that_depend_on_more_than_the_row() -> None:
+    strips = make(time=TimeMode.DELTA)
+    line = make_line(10, "x")
+    assert "+0.700" in text(strips, line, make_line(3, "y"))
+    assert "+0.100" in text(strips, line, make_line(9, "y"))
+    relative = make(time=TimeMode.RELATIVE)
+    relative.now_ms = EPOCH_MS + 61_000
+    assert "-1m00s" in text(relative, line)
+    relative.now_ms = EPOCH_MS + 121_000
+    assert "-2m00s" in text(relative, line)
+
+
+def test_matches_are_marked() -> None:
+    strips = make(pattern=re.compile("boom"))
+    marked = [
+        segment.text
+        for segment in strips.strips(make_line(1, "a boom b"), None)[0]
+        if segment.style == Palette(Tones.of({}, dark=True)).style("match")
+    ]
+    assert marked == ["boom"]
+
+
+def test_unconfirmed_lines_are_told_apart() -> None:
+    strips = make()
+    line: Line = make_line(1, "x", era=1)
+    assert text(strips, line).startswith("?")

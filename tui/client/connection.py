@@ -1,0 +1,284 @@
+"""The WebSocket round a session: connects, reads, sends, and comes back. Decides nothing itself.
+
+What the session says is told to a listener, as it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+import re
+import ssl
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from common.backoff import LIVE_RESET_MS, backoff
+from tui.client.address import Address
+from tui.client.effects import Close, Effect, Send, Welcomed
+from tui.client.session import ViewerSession
+from wire.codec import decode_body, decode_server, encode
+from wire.errors import WireError
+from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, is_final
+from wire.messages import HttpError
+
+OPEN_S: Final = 10
+"""Patience for the handshake."""
+
+CLOSE_S: Final = 0.5
+"""Patience for the close handshake: what comes now is of a generation that is over."""
+
+SEND_S: Final = 10
+"""Patience for a send; the viewer's messages are small."""
+
+GRACE_S: Final = 0.1
+"""A last look for a message that came while this process was busy, before it is missed."""
+
+RETRY_AFTER_MAX_MS: Final = 60_000
+"""The longest wait that a forwarder may ask for."""
+
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 414})
+"""What a forwarder answers to a request that will never be right."""
+
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+class Disconnection(msgspec.Struct, frozen=True):
+    """How an attempt ended."""
+
+    reason: str
+    code: int | None = None
+    """The close code; None where no close frame came."""
+    final: bool = False
+    """Do not come back."""
+    is_refused: bool = False
+    """The server is there and refuses the upgrade, as a middlebox may."""
+    retry_after_ms: int = 0
+    live_ms: int = 0
+
+
+class Listener(Protocol):
+    """Whom a connection tells what happens."""
+
+    def connecting(self, attempt: int) -> None:
+        """An attempt begins."""
+
+    def happened(self, effects: list[Effect]) -> None:
+        """The session took in a message."""
+
+    async def ready(self) -> None:
+        """Lets others go first; returns once more can be taken."""
+
+    def malformed(self, why: str) -> None:
+        """A message could not be read."""
+
+    def disconnected(self, end: Disconnection, wait_ms: int) -> None:
+        """An attempt ended; the next one begins after ``wait_ms``, unless it was final."""
+
+
+class Connection:
+    """One target's connections, one after another.
+
+    Args:
+        session: What they feed.
+        address: Where they go.
+        listener: Whom they tell.
+        now_ms: A clock that never jumps.
+        rng: Source of the jitter.
+
+    """
+
+    def __init__(
+        self,
+        session: ViewerSession,
+        address: Address,
+        listener: Listener,
+        *,
+        now_ms: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
+        """Create what ``run`` runs."""
+        self._session = session
+        self._address = address
+        self._listener = listener
+        self._now_ms = now_ms
+        self._rng = rng
+        self._now = asyncio.Event()
+        self._websocket: ClientConnection | None = None
+
+    async def run(self) -> None:
+        """Connect and come back until an end is final, or this is cancelled."""
+        waits = backoff(self._rng)
+        attempt = 0
+        while True:
+            attempt += 1
+            self._now.clear()
+            self._listener.connecting(attempt)
+            end = await self._attempt()
+            self._session.closed()
+            if end.live_ms >= LIVE_RESET_MS:
+                waits, attempt = backoff(self._rng), 0
+            wait_ms = 0 if end.final else max(next(waits), end.retry_after_ms)
+            self._listener.disconnected(end, wait_ms)
+            if end.final:
+                return
+            await self._wait(wait_ms)
+
+    def reconnect_now(self) -> None:
+        """Give up the wait, or the connection that is open, and connect again."""
+        self._now.set()
+        websocket = self._websocket
+        if websocket is not None:
+            websocket.transport.abort()
+
+    async def send(self, effects: list[Effect]) -> None:
+        """Send what effects from elsewhere (polling) have to say on the open connection."""
+        websocket = self._websocket
+        if websocket is None:
+            return
+        try:
+            await self._send(websocket, effects)
+        except (ConnectionClosed, TimeoutError):
+            websocket.transport.abort()
+
+    async def _wait(self, wait_ms: int) -> None:
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._now.wait()
+        except TimeoutError:
+            return
+
+    async def _attempt(self) -> Disconnection:
+        query = self._session.query()
+        loopback = self._address.is_loopback
+        try:
+            websocket = await connect(
+                self._address.websocket(query.encode()),
+                additional_headers=self._address.headers,
+                open_timeout=OPEN_S,
+                close_timeout=CLOSE_S,
+                ping_interval=None,  # heartbeats of our own say more
+                max_size=CLIENT_FRAME_BYTES_MAX,
+                compression=None if loopback else "deflate",
+                proxy=None if loopback else True,
+            )
+        except InvalidStatus as error:
+            return _refusal(error)
+        except TimeoutError:
+            return Disconnection(f"no answer within {OPEN_S} s")
+        except OSError as error:
+            # Trying again makes no certificate trusted.
+            is_final = isinstance(error, ssl.SSLCertVerificationError)
+            return Disconnection(_unreachable(error), final=is_final)
+        except (WebSocketException, ValueError) as error:
+            # A handshake that no WebSocket server gives: a middlebox's, or not this protocol.
+            return Disconnection(_one_line(error), is_refused=True)
+        self._websocket = websocket
+        try:
+            return await self._read(websocket)
+        finally:
+            self._websocket = None
+            await websocket.close()
+
+    async def _read(self, websocket: ClientConnection) -> Disconnection:
+        session, generation = self._session, self._session.generation
+        session.opened(self._now_ms())
+        welcomed_ms: int | None = None
+        try:
+            while True:
+                data = await self._receive(websocket)
+                now_ms = self._now_ms()
+                effects = self._take(data, now_ms, generation)
+                if any(isinstance(effect, Welcomed) for effect in effects):
+                    welcomed_ms = now_ms
+                self._listener.happened(effects)
+                closing = next((one for one in effects if isinstance(one, Close)), None)
+                if closing is not None:
+                    await websocket.close(closing.code, closing.reason[:100])
+                    return self._ended(
+                        closing.code, closing.reason, welcomed_ms, final=closing.final
+                    )
+                await self._send(websocket, effects)
+                await self._listener.ready()
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else None
+            return self._ended(code, self._reason(error), welcomed_ms, final=False)
+        except TimeoutError:
+            return self._ended(
+                None, f"nothing could be sent for {SEND_S} s", welcomed_ms, final=False
+            )
+
+    def _take(self, data: bytes | None, now_ms: int, generation: int) -> list[Effect]:
+        if data is None:
+            return self._session.tick(now_ms)
+        try:
+            return self._session.received(decode_server(data), now_ms, generation)
+        except WireError as error:
+            self._listener.malformed(str(error))
+            return []
+
+    async def _receive(self, websocket: ClientConnection) -> bytes | None:
+        wait_ms = self._session.wake_at_ms - self._now_ms()
+        for patience_s in (max(0, wait_ms) / 1000, GRACE_S):
+            try:
+                async with asyncio.timeout(patience_s):
+                    return await websocket.recv(decode=False)
+            except TimeoutError:
+                continue
+        return None
+
+    async def _send(self, websocket: ClientConnection, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                async with asyncio.timeout(SEND_S):
+                    await websocket.send(encode(effect.message), text=True)
+
+    def _ended(
+        self, code: int | None, reason: str, welcomed_ms: int | None, *, final: bool
+    ) -> Disconnection:
+        bye = self._session.heard.bye
+        wait_ms = min(bye.retry_after_ms, RETRY_AFTER_MAX_MS) if bye is not None else 0
+        live_ms = 0 if welcomed_ms is None else self._now_ms() - welcomed_ms
+        final = final or (code is not None and is_final(code))
+        return Disconnection(reason, code, final=final, retry_after_ms=wait_ms, live_ms=live_ms)
+
+    def _reason(self, error: ConnectionClosed) -> str:
+        bye = self._session.heard.bye
+        if error.rcvd is None:
+            return "the connection broke"
+        known = CLOSE_REASONS.get(error.rcvd.code, f"closed with code {error.rcvd.code}")
+        said = error.rcvd.reason or (bye.reason if bye is not None else "")
+        return f"{known}: {said}" if said and said != known else known
+
+
+def _refusal(error: InvalidStatus) -> Disconnection:
+    status, body = error.response.status_code, bytes(error.response.body or b"")
+    try:
+        why = decode_body(body, HttpError).error
+    except WireError:
+        return Disconnection(f"the WebSocket was refused with HTTP {status}", is_refused=True)
+    return Disconnection(f"{why} (HTTP {status})", final=status in _REFUSALS, is_refused=True)
+
+
+def _unreachable(error: OSError) -> str:
+    """Why nobody answers, in the words of the system; asyncio's own name addresses only."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return f"its certificate is not trusted ({why}): name its authority in SSL_CERT_FILE"
+    if isinstance(error, ssl.SSLError):
+        # Its errno is OpenSSL's, not the system's.
+        return f"TLS failed: {_one_line(error)}"
+    found = _ERRNO.search(str(error))
+    number = error.errno if error.errno is not None else int(found[1]) if found else 0
+    if number == errno.ECONNREFUSED:
+        return "connection refused: no forwarder listens there"
+    return os.strerror(number).lower() if number > 0 else _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

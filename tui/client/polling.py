@@ -1,0 +1,396 @@
+"""What to ask over plain HTTP each 10 s, and what the answers mean. Pure.
+
+While a WebSocket is there, only the range since the last mark is compared. While none can be had,
+a round of questions brings the lines: those after the cursor, then the past, then a comparison,
+and what compared unequal once more. Numbers in brackets are the protocol's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from tui.client.asking import Request
+from tui.client.effects import Effect
+from tui.client.holdings import Claim
+from tui.client.pollends import PollEnds
+from tui.client.session import ViewerSession
+from wire.codec import decode_body
+from wire.errors import WireError
+from wire.limits import DEFAULT_PAST_MS, TIMESTAMP_MAX
+from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
+from wire.order import Interval, first_key, key_of, timestamp_of
+from wire.query import DigestQuery, LogsQuery
+
+POLL_MS: Final = 10_000
+"""How often a round begins."""
+
+AHEAD_MS: Final = 3 * 3_600_000
+"""How far ahead of now a comparison reaches: PutLogEvents takes events up to 2 h ahead."""
+
+OVERLAP_MS: Final = 120_000
+"""How much of what is proved already is compared again: late events land there."""
+
+_OK: Final = 200
+_CONFLICT: Final = 409
+
+_ALL: Final = ""
+"""In the place of the next page's name: all pages are here."""
+
+Kind = Literal["complete", "after", "past", "again", "digest", "ends"]
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One request: its kind, and path with query."""
+
+    kind: Kind
+    target: str
+    query: LogsQuery | DigestQuery | None = None
+    request: Request | None = None
+    """What is being compared or repaired."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
+class PollError(Exception):
+    """A round ends here; the text is one line for a person."""
+
+
+class PollPlan:
+    """One session's rounds of polling.
+
+    Args:
+        session: The session that the lines and comparisons belong to.
+
+    """
+
+    def __init__(self, session: ViewerSession) -> None:
+        """Create a plan that has not begun a round."""
+        self._session = session
+        self._ends = PollEnds(session.holdings, session.wanted)
+        self._are_ends_asked = False
+        self._next: str | None = None  # where the past goes on in the next round
+        self._since = 0
+        self._is_round = False
+        self._brings = False
+        self._welcomes = 0
+        self._page: LogsPage | None = None
+        self._scanned: LogsPage | None = None
+        self._to_compare: list[Request] = []
+        self._repairing: tuple[Request, set[int], str | None] | None = None
+
+    @property
+    def is_bringing(self) -> bool:
+        """Whether this round brings lines, rather than only compares."""
+        return self._brings
+
+    def begin(self, now_ms: int) -> None:
+        """Begin a round."""
+        session = self._session
+        self._is_round = True
+        self._are_ends_asked = False
+        self._brings = not session.is_welcomed
+        self._welcomes = session.welcomes
+        self._page = self._scanned = None
+        self._repairing = None
+        self._to_compare = []
+        if session.is_welcomed:
+            self._to_compare = list(self._since_mark(now_ms))
+        elif session.since is None:
+            # As the forwarder would choose it, but said, since every page must mean the same.
+            everything = bool(session.wanted.executions)
+            session.since = 0 if everything else max(0, now_ms - DEFAULT_PAST_MS)
+
+    def next(self) -> Ask | None:
+        """The next question of the round; None at its end."""
+        if not self._is_valid():
+            return None
+        page = self._next_page() if self._brings else None
+        if page is not None:
+            return page
+        if self._repairing is not None:
+            return self._again(self._repairing[0], self._repairing[2])
+        if self._to_compare:
+            return self._compare(self._to_compare[0])
+        if self._brings and self._ends.are_open and not self._are_ends_asked:
+            group = self._session.group
+            query = "" if group is None else "?" + urlencode({"group": group})
+            return Ask("ends", f"/v1/executions{query}")
+        return None
+
+    def _next_page(self) -> Ask | None:
+        """The next lines to ask for; None once all are here."""
+        session = self._session
+        if session.epoch is None:
+            return self._logs("past", LogsQuery(since=session.since))
+        if session.is_done and self._scanned is None:
+            return self._logs("complete", self._complete_query())
+        if self._page is None or self._page.next is not None:
+            return self._logs("after", self._after_query())
+        if not session.is_done:
+            return self._logs("past", LogsQuery(since=session.since, next=self._next))
+        return None
+
+    def answered(self, ask: Ask, answer: Answer, now_ms: int) -> list[Effect]:
+        """Take in an answer.
+
+        Raises:
+            PollError: the round ends: refused, or not an answer of the protocol.
+
+        """
+        if not self._is_valid():
+            return []
+        if answer.status == _CONFLICT:
+            return self._conflict()
+        if answer.status != _OK:
+            self._next = None  # it may be what is refused
+            raise PollError(_refusal(answer))
+        try:
+            if ask.kind == "digest":
+                return self._on_digest(ask, decode_body(answer.body, RangeDigest), now_ms)
+            if ask.kind == "ends":
+                self._are_ends_asked = True
+                return self._ends.take(_executions(answer.body), self._session.after)
+            page = decode_body(answer.body, LogsPage)
+            return self._on_page(ask.kind, page, now_ms)
+        except WireError as error:
+            self._is_round = False
+            raise PollError(str(error)) from error
+
+    def stop(self) -> None:
+        """The round is over, or broken off."""
+        self._is_round = False
+
+    def _is_valid(self) -> bool:
+        """Whether no WebSocket has come or gone since the round began: it moves the cursor too."""
+        session = self._session
+        same = session.is_welcomed != self._brings and session.welcomes == self._welcomes
+        return self._is_round and same
+
+    def _on_page(self, kind: Kind, page: LogsPage, now_ms: int) -> list[Effect]:
+        match kind:
+            case "after":
+                return self._on_after(page, now_ms)
+            case "past":
+                return self._on_past(page, now_ms)
+            case "again":
+                return self._on_again(page, now_ms)
+        self._scanned = page
+        return []
+
+    # Lines after the cursor, in seq order
+
+    def _complete_query(self) -> LogsQuery:
+        """Asks how far whole scans reach from ``since`` on, before the lines are asked for."""
+        since = self._session.since
+        return LogsQuery(since=since, through=since, limit=1)
+
+    def _after_query(self) -> LogsQuery:
+        """Without ``since``, which would leave out late news that is older."""
+        page, session = self._page, self._session
+        following = page.next if page is not None and not page.items else None
+        return LogsQuery(epoch=session.epoch, after=session.after, next=following)
+
+    def _is_owed(self, item: Item) -> bool:
+        """An older event is owed as late news, not where it was fetched for another viewer."""
+        return item.timestamp >= (self._session.since or 0) or item.origin != "backfill"
+
+    def _on_after(self, page: LogsPage, now_ms: int) -> list[Effect]:
+        session = self._session
+        seqs = [item.seq for item in page.items]
+        if seqs and (min(seqs) <= session.after or seqs != sorted(seqs)):
+            msg = "lines after a cursor came out of their order"
+            raise WireError(msg)
+        before = self._page.next if self._page is not None else None
+        if page.next is not None and not seqs and page.next == before:
+            msg = "a page without lines leads to itself"
+            raise WireError(msg)
+        # A page may be empty where the filter leaves out all that was looked at for it.
+        reached = page.head_seq if page.next is None else max([session.after, *seqs])
+        if reached < session.after:
+            return self._conflict()
+        effects = session.store(list(filter(self._is_owed, page.items)), now_ms, live=True)
+        session.epoch, session.after = page.epoch, reached
+        session.heard.head_seq = page.head_seq
+        self._page = page
+        if page.next is None and session.is_done:
+            self._plan_comparison(now_ms)
+        return effects
+
+    def _conflict(self) -> list[Effect]:
+        """409: the cursor is of another epoch, so everything is owed again [14]."""
+        if not self._brings:
+            self._is_round = False  # the WebSocket will say so itself
+            return []
+        self._page = self._scanned = self._next = self._repairing = None
+        self._to_compare = []
+        return self._session.rebase("the forwarder began another epoch")
+
+    # The past, in display order
+
+    def _on_past(self, page: LogsPage, now_ms: int) -> list[Effect]:
+        session = self._session
+        if session.epoch is None:
+            # What the journal held at this moment is the past; what is newer comes after it.
+            session.epoch, session.after = page.epoch, page.head_seq
+            session.heard.head_seq = page.head_seq
+        elif session.epoch != page.epoch:
+            self._page = None  # ask the cursor first whether it is still one
+            return []
+        effects = session.store(page.items, now_ms, live=False)
+        self._next = page.next
+        since = first_key(session.since or 0)
+        if page.next is None:
+            session.hold(Interval(since, None))
+            self._page = self._scanned = None  # once more after the cursor, then compare
+        elif page.items:
+            self._grow_held(since, key_of(page.items[-1].timestamp, page.items[-1].id))
+        return effects
+
+    def _grow_held(self, low: int, reached: int) -> None:
+        """What came of the past need not come again over a WebSocket [3].
+
+        Where one has begun at the newest end, its interval stays until the two have met.
+        """
+        held = self._session.held
+        if held is None or (held.low == low and held.high is not None and held.high < reached):
+            self._session.hold(Interval(low, reached))
+
+    # Comparing
+
+    def _since_mark(self, now_ms: int) -> Iterator[Request]:
+        """The range since the last mark, as far as all of its past is here."""
+        session = self._session
+        mark, since = session.holdings.last_mark, session.since
+        if session.epoch is None or since is None:
+            return
+        low, high = since, now_ms + AHEAD_MS
+        if mark is not None:
+            low = max(low, mark.through_ms + 1)
+        if not session.is_done:
+            if session.held is None or session.held.low is None:
+                return
+            low = max(low, timestamp_of(session.held.low) + 1)
+            if session.held.high is not None:
+                high = min(high, timestamp_of(session.held.high) - 1)
+        low = max(low, session.holdings.floor_ms)
+        if low <= high:
+            yield Request("verify", low, min(high, TIMESTAMP_MAX), scanned=False)
+
+    def _plan_comparison(self, now_ms: int) -> None:
+        """Up to ``complete_through`` a whole scan stands behind the answer, above it none does."""
+        session = self._session
+        proved = session.holdings.proof.complete_through
+        low = session.since or 0
+        if proved is not None:
+            low = max(low, proved + 1 - OVERLAP_MS)
+        low = max(low, session.holdings.floor_ms)
+        through = self._complete_through()
+        if through is not None and through >= low:
+            self._to_compare.append(Request("verify", low, through, scanned=True))
+            low = through + 1
+        top = now_ms + AHEAD_MS
+        if low <= top:
+            self._to_compare.append(Request("verify", low, top, scanned=False))
+
+    def _complete_through(self) -> int | None:
+        """How far scans reached before the lines were asked for that are all here now."""
+        scanned, session = self._scanned, self._session
+        if scanned is None or scanned.epoch != session.epoch or scanned.head_seq > session.after:
+            return None
+        return scanned.complete_through
+
+    def _compare(self, request: Request) -> Ask | None:
+        session = self._session
+        if session.epoch is None:
+            return None
+        query = DigestQuery(
+            group=session.group,
+            filter=session.wanted,
+            from_=request.from_,
+            through=request.through,
+            epoch=session.epoch,
+            seq=session.after,
+            base=session.holdings.tally.base,
+        )
+        return Ask("digest", f"/v1/digest?{query.encode()}", query, request)
+
+    def _on_digest(self, ask: Ask, reply: RangeDigest, now_ms: int) -> list[Effect]:
+        session, query, request = self._session, ask.query, ask.request
+        assert isinstance(query, DigestQuery), "a digest was asked for"
+        assert request is not None, "for a request"
+        seen: set[int] = set()
+        if request.kind == "repair" and self._repairing is not None:
+            seen = self._repairing[1]
+        self._repairing = None
+        self._to_compare = self._to_compare[1:]
+        if not self._is_about(query, reply):
+            return []
+        claim = Claim(reply.from_, reply.through, reply.seq, reply.count, reply.digest)
+        judged = session.holdings.judge_answer(request, claim, seen, session.generation)
+        effects = list(judged.effects)
+        for more in judged.requests:
+            if not self._brings:
+                effects += session.ask(more, now_ms)
+            else:
+                self._to_compare.insert(0, more)
+        if self._to_compare and self._to_compare[0].kind == "repair":
+            self._repairing = (self._to_compare[0], set(), None)
+        return effects
+
+    def _is_about(self, query: DigestQuery, reply: RangeDigest) -> bool:
+        """Whether a digest is of the journal, the position and the range asked about [14]."""
+        asked = (query.seq, query.from_, query.through)
+        same = reply.epoch in (None, query.epoch)  # left out: another epoch would be a 409
+        return same and asked == (reply.seq, reply.from_, reply.through)
+
+    # Repairing, in display order
+
+    def _again(self, request: Request, after: str | None) -> Ask | None:
+        if after == _ALL:
+            return self._compare(request)
+        query = LogsQuery(since=request.from_, through=request.through, next=after)
+        return self._logs("again", query, request)
+
+    def _on_again(self, page: LogsPage, now_ms: int) -> list[Effect]:
+        session = self._session
+        assert self._repairing is not None, "a repair was asked for"
+        request, seen, _ = self._repairing
+        if page.epoch != session.epoch:
+            self.stop()
+            return []
+        base = session.holdings.tally.base
+        items = [item for item in page.items if item.seq > base]
+        effects = session.store(items, now_ms, live=False)
+        seen.update(session.holdings.keys(items))
+        self._repairing = (request, seen, _ALL if page.next is None else page.next)
+        return effects
+
+    def _logs(self, kind: Kind, query: LogsQuery, request: Request | None = None) -> Ask:
+        session = self._session
+        query = msgspec.structs.replace(query, group=session.group, filter=session.wanted)
+        return Ask(kind, f"/v1/logs?{query.encode()}", query, request)
+
+
+def _executions(body: bytes) -> list[Execution]:
+    """Nothing where a forwarder says it in words of its own, which the protocol leaves to it."""
+    try:
+        return decode_body(body, list[Execution])
+    except WireError:
+        return []
+
+
+def _refusal(answer: Answer) -> str:
+    try:
+        why = decode_body(answer.body, HttpError).error
+    except WireError:
+        why = "not by a forwarder"
+    return f"HTTP {answer.status}: {why[:200]}"

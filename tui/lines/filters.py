@@ -1,0 +1,201 @@
+"""What the reader wants to see: chips that take in or leave out, streams, a least level. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from common.merging import Ranges
+from tui.lines.levels import LEVELS, at_least, level_of
+from tui.lines.packed import Sealed
+from tui.lines.rows import Line
+from tui.lines.values import Value
+from tui.lines.view import READ_ROWS, SLICE_ROWS, BulkTest, Matching, Test, both, neither
+
+CHIPS_MAX: Final = 20
+"""Filters at a time: more would not fit on any screen."""
+
+
+def pattern_of(text: str) -> re.Pattern[str]:
+    """What the reader typed, as a regular expression, or as plain text where it is none.
+
+    Upper and lower case are the same unless there is an upper-case letter in it (smart case,
+    as in less -i and lnav).
+    """
+    flags = re.NOFLAG if any(char.isupper() for char in text) else re.IGNORECASE
+    try:
+        return re.compile(text, flags)
+    except re.error:
+        return re.compile(re.escape(text), flags)
+
+
+class Chip:
+    """One filter, and how many of the lines gone over match it."""
+
+    def __init__(self, what: str | Value, *, excludes: bool) -> None:
+        """A filter for lines that match a text or have a value, or against them."""
+        self.what = what
+        self.excludes = excludes
+        self.hits = 0
+        if isinstance(what, str):
+            self.text = what
+            matching = Matching(pattern_of(what))
+            self.matches: Test = matching
+            self.flags = matching.flags
+        else:
+            self.text = what.text
+            self.matches, self.flags = what.matches, what.flags
+
+
+class _Passing(BulkTest):
+    """What passes filters as they are now."""
+
+    def __init__(self, filters: Filters, *, counting: bool) -> None:
+        self._chips = tuple(filters.chips)
+        self._minimum = filters.minimum if filters.minimum != LEVELS[0] else None
+        self._shows = filters.shows_stream if filters.chooses_streams else None
+        self._counting = counting
+        is_read = any(isinstance(chip.what, Value) for chip in self._chips)
+        self.slice_rows = READ_ROWS if is_read or self._minimum else SLICE_ROWS
+        self._left = Ranges()
+        """Keys of lines that were counted, and have left memory: they may come back."""
+        self._least: int | None = None
+        """The least key counted."""
+
+    def left(self, low: int, high: int) -> None:
+        """The lines of these keys left memory; those not gone over yet are still to be counted."""
+        if self._least is not None:
+            self._left.add(max(low, self._least), high)
+
+    def __call__(self, line: Line) -> bool:
+        kept = True
+        counts = self._counting and not (self._left and self._left.covers(line.key, line.key))
+        if self._least is None or line.key < self._least:
+            self._least = line.key
+        for chip in self._chips:
+            if chip.matches(line):
+                chip.hits += counts
+                kept = kept and not chip.excludes
+            elif not chip.excludes:
+                kept = False
+        if kept and self._shows is not None:
+            kept = self._shows(line.stream)
+        if kept and self._minimum is not None:
+            kept = at_least(level_of(line.message), self._minimum)
+        return kept
+
+    def flags(self, block: Sealed) -> bytes:
+        kept: bytes | None = None
+        first = block.keys[0]
+        self._least = first if self._least is None else min(self._least, first)
+        for chip in self._chips:
+            found = chip.flags(block)
+            chip.hits += self._counting and found.count(1)
+            found = neither(found) if chip.excludes else found
+            kept = found if kept is None else both(kept, found)
+        if self._shows is not None:
+            found = block.of_streams(self._shows)
+            kept = found if kept is None else both(kept, found)
+        if self._minimum is not None:
+            minimum = self._minimum
+            found = block.of_levels(lambda level: at_least(level, minimum))
+            kept = found if kept is None else both(kept, found)
+        return bytes([1]) * len(block) if kept is None else kept
+
+
+class Filters:
+    """All chips, which must all let a line pass, the streams, and the least level."""
+
+    def __init__(self) -> None:
+        """Everything passes."""
+        self.chips: list[Chip] = []
+        self.minimum = LEVELS[0]
+        self.only: frozenset[str] = frozenset()
+        """Streams that alone are shown; empty: all but the hidden ones."""
+        self.hidden: frozenset[str] = frozenset()
+        """Streams that are not shown."""
+        self.are_on = True
+        self._passing: _Passing | None = None
+        """What counts the chips' hits."""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is a filter at all, on or off."""
+        return bool(self.chips) or self.chooses_streams or self.minimum != LEVELS[0]
+
+    @property
+    def chooses_streams(self) -> bool:
+        """Whether lines of some streams are left out."""
+        return bool(self.only or self.hidden)
+
+    def shows_stream(self, name: str) -> bool:
+        """Whether lines of a stream are shown, as far as the stream goes."""
+        return name in self.only if self.only else name not in self.hidden
+
+    def switch_stream(self, name: str) -> None:
+        """Show a stream, or hide it."""
+        if self.only:
+            self.only ^= {name}
+        else:
+            self.hidden ^= {name}
+        self.are_on = True
+
+    def only_stream(self, name: str) -> None:
+        """Show one stream alone; all of them, where it was alone already."""
+        self.only = frozenset() if self.only == {name} else frozenset({name})
+        self.hidden = frozenset()
+        self.are_on = True
+
+    def all_streams(self) -> None:
+        """Show all streams."""
+        self.only = self.hidden = frozenset()
+
+    def add(self, what: str | Value, *, excludes: bool) -> None:
+        """One more chip, and all of them on; beyond ``CHIPS_MAX`` the oldest goes."""
+        same = [chip for chip in self.chips if (chip.what, chip.excludes) == (what, excludes)]
+        if not same:
+            self.chips = [*self.chips, Chip(what, excludes=excludes)][-CHIPS_MAX:]
+        self.are_on = True
+
+    def remove(self, index: int) -> None:
+        """One chip less."""
+        del self.chips[index : index + 1]
+
+    def clear(self) -> None:
+        """Everything passes."""
+        self.chips = []
+        self.minimum = LEVELS[0]
+        self.all_streams()
+        self.are_on = True
+
+    def test(self, *, counting: bool = True) -> BulkTest | None:
+        """What a line must pass; None where all do.
+
+        Args:
+            counting: count the hits of each chip, from none.
+
+        """
+        if counting:
+            for chip in self.chips:
+                chip.hits = 0
+        if not (self.is_any and self.are_on):
+            return None
+        passing = _Passing(self, counting=counting)
+        self._passing = passing if counting else self._passing
+        return passing
+
+    def left(self, removed: Iterable[tuple[int, int]]) -> None:
+        """Ranges of keys whose lines left memory: where they come back, they have been counted."""
+        if self._passing is not None:
+            for low, high in removed:
+                self._passing.left(low, high)
+
+    def tally(self) -> BulkTest | None:
+        """Counts the hits of each chip, from none, while all are off; None where they are on."""
+        if self.are_on or not self.chips:
+            return None
+        for chip in self.chips:
+            chip.hits = 0
+        self._passing = None  # who counts all lines knows of those that come back
+        return _Passing(self, counting=True)

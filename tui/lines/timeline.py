@@ -1,0 +1,321 @@
+"""The store that the screen shows: bounded, sorted in display order, without duplicates.
+
+Beyond the capacity the oldest lines leave memory; a rule stands for them until they are brought
+back. Pure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from tui.lines.blocks import Store, by_key
+from tui.lines.gone import Gone, Piece
+from tui.lines.rows import Change, Line, Row, Rule, rule_key, time_of
+
+CAPACITY: Final = 1_000_000
+"""Lines kept, some 200 bytes each at 130 characters: a day at 11 a second."""
+
+
+NEAR_BLOCKS: Final = 16
+"""Blocks above and below the screen that are not taken from whoever reads there."""
+
+_low_of = attrgetter("low")
+
+
+class Timeline(Store):
+    """Rows in display order, addressed by index or by key.
+
+    Args:
+        capacity: Rows kept; beyond them the oldest go, a block at a time, and a rule in their
+            place says how many lines went.
+
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        """Create an empty timeline."""
+        super().__init__()
+        self._capacity = capacity
+        self._eras: dict[int, int] = {}
+        self._gone = Gone()
+        self._declared: dict[int, Rule] = {}  # the rules that stand for what is gone
+        self._reading = (0, -1)
+
+    @property
+    def evicted(self) -> int:
+        """Lines that are not in memory."""
+        return self._gone.lines
+
+    @property
+    def evicted_through_ms(self) -> int | None:
+        """The time of the newest line that is not in memory."""
+        return time_of(self._gone.pieces[-1].high) if self._gone.pieces else None
+
+    @property
+    def gone(self) -> list[tuple[int, int, int]]:
+        """What is not in memory: first time and last time in ms, and number of lines."""
+        return [(time_of(low), time_of(high), lines) for low, high, lines, *_ in self._gone.runs()]
+
+    def is_confirmed(self, line: Line) -> bool:
+        """Whether the present epoch of the line's target has confirmed it (rule [6])."""
+        return line.era == self._eras.get(line.lane, 0)
+
+    def begin_era(self, lane: int, era: int) -> Change:
+        """Rebased: every line of a target that is not of ``era`` is unconfirmed from now on."""
+        self._eras[lane] = era
+        return Change(restyled=True)
+
+    # Rows come
+
+    def add_many(self, rows: Iterable[Row]) -> Change:
+        """Put rows in their places; one with a known key replaces what stood there.
+
+        A line that belongs to what is not in memory is counted there.
+        """
+        batch = sorted(rows, key=by_key)
+        if not batch:
+            return Change()
+        return self._put_any(self._gone.swallow(batch) if self._gone.pieces else batch)
+
+    def confirm_many(self, lines: Iterable[Line]) -> Change:
+        """Put known lines in the places of those that were confirmed or changed.
+
+        One that is not in memory stays there: it is counted already.
+        """
+        kept = [line for line in lines if self._gone.at(line.key) is None]
+        return self.add_many(kept)
+
+    def unconfirm(self, keys: Sequence[int]) -> Change:
+        """Lines that a repair did not bring again (rule [13]) stay, unconfirmed."""
+        found = [row for row in map(self.find, keys) if isinstance(row, Line)]
+        return self.add_many([msgspec.structs.replace(line, era=-1) for line in found])
+
+    def _put(self, late: list[Row], newest: list[Row], removed: Sequence[int] = ()) -> Change:
+        """Merge rows among the others, append those above all, and keep to the capacity.
+
+        Args:
+            late: Ascending, not above what is here, none of it in what is gone.
+            newest: Ascending, above everything.
+            removed: Keys that were taken out just now.
+
+        """
+        old = self._rows + len(removed)
+        inserted, replaced = self._merge(late)
+        appended = self._append(newest)
+        first = self.index_of(inserted[0]) if inserted else None
+        if first is None and appended:
+            first = old  # nothing stands between, so they begin where the rows ended
+        out = [(key, key) for key in removed] + self._evict()
+        new, other, gone = self._declare()
+        out += [(key, key) for key in gone]
+        inserted = sorted([*inserted, *new])
+        if out or new:
+            first = 0
+        return Change(
+            added=len(inserted) + appended,
+            appended=appended,
+            inserted=tuple(inserted),
+            first=first,
+            replaced=(*replaced, *other),
+            evicted=old + len(inserted) + appended - self._rows,
+            removed=tuple(out),
+        )
+
+    # Lines leave and come back
+
+    def read_at(self, low: int, high: int) -> None:
+        """What is being read, as keys: it stays, whatever else must go."""
+        self._reading = (low, high)
+
+    def read_near(self, low: int, high: int) -> None:
+        """What is on the screen, as keys: that and what is round it stays."""
+        at, end = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
+        first = self._lasts[at - NEAR_BLOCKS - 1] + 1 if at > NEAR_BLOCKS else 0
+        last = max(high, *self._lasts[end : end + NEAR_BLOCKS], high)
+        self._reading = (first, last)
+
+    def gone_near(self, low: int, high: int, rows: int) -> Piece | None:
+        """A piece that begins or ends within so many rows of what is on the screen."""
+        pieces = self._gone.pieces
+        at = bisect_right(pieces, high, key=_low_of)
+        if at and self.index_of(low) - self.index_of(pieces[at - 1].high) <= rows:
+            return pieces[at - 1]
+        if at < len(pieces) and self.index_of(pieces[at].low) - self.index_of(high) <= rows:
+            return pieces[at]
+        return None
+
+    def gone_at(self, key: int) -> Piece | None:
+        """The piece that is not in memory and that a key belongs to."""
+        return self._gone.at(key)
+
+    def gone_for(self, rule: Rule, *, from_above: bool) -> Piece | None:
+        """A piece of what a rule stands for: the newest, or the oldest where read from above."""
+        piece = self._gone.at(rule.key)
+        while piece is not None and from_above:
+            below = self._gone.at(piece.low - 1)
+            if below is None:
+                break
+            piece = below
+        return piece
+
+    def note(self, piece: Piece, state: str, reason: str = "") -> Change:
+        """Say in the rule what is being done about a piece."""
+        piece.state, piece.reason = state, reason
+        piece.waiting = []
+        self._gone.is_changed = True
+        return self._put([], [])
+
+    def restore(self, piece: Piece, lines: Sequence[Line], through: int | None = None) -> Change:
+        """The lines of a piece are back: all that there are of it.
+
+        Args:
+            piece: What was not in memory.
+            lines: Its lines; where they are fewer than went, a rule says so.
+            through: The last key that they reach to, where they are only the beginning of it.
+
+        """
+        stale = self._undeclare(piece)
+        if through is not None:
+            piece = self._gone.cut(piece, through, len(lines))
+        self._gone.take(piece)
+        late = piece.late
+        rows: dict[int, Row] = {one.key: one for one in lines}
+        for key in late.keys() & rows.keys():
+            rows[key] = msgspec.structs.replace(rows[key], late_ms=late[key])
+        rows.update((one.key, one) for one in piece.waiting)
+        rows.update((one.key, one) for one in piece.rules)
+        missing = piece.count + len(piece.rules) - len(rows)
+        if missing > 0 and piece.is_counted:
+            rule = _missing(piece, missing)
+            rows[rule.key] = rule
+        low, high = self._reading
+        reads = (min(low, piece.low), max(high, piece.high)) if low <= high else (0, piece.high)
+        self._reading = reads
+        return self._put_any(sorted(rows.values(), key=by_key), stale)
+
+    def begin_without(self, pieces: Iterable[Piece]) -> Change:
+        """What an earlier run had is not here, but can be had."""
+        for piece in pieces:
+            self._gone.put(piece)
+        return self._put([], [])
+
+    def give_up(self) -> Change:
+        """What an earlier run had comes as new: it must not be counted as gone."""
+        stale: list[int] = []
+        rows: list[Row] = []
+        for piece in [one for one in self._gone.pieces if not one.is_counted]:
+            stale += self._undeclare(piece)
+            self._gone.take(piece)
+            rows += [*piece.waiting, *piece.rules]
+        return self._put_any(sorted(rows, key=by_key), stale)
+
+    def _put_any(self, batch: list[Row], removed: Sequence[int] = ()) -> Change:
+        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=by_key)
+        return self._put(batch[:above], batch[above:], removed)
+
+    def _undeclare(self, piece: Piece) -> list[int]:
+        """Take out the rule that a piece stands behind."""
+        for low, high, *_ in self._gone.runs():
+            if low <= piece.low <= high and self._declared.pop(high, None) is not None:
+                self._remove(high)
+                return [high]
+        return []
+
+    def _evict(self) -> list[tuple[int, int]]:
+        """Keep to the capacity; the ranges of keys that are gone."""
+        out: list[tuple[int, int]] = []
+        while (at := self._victim()) is not None:
+            floor = self._lasts[at - 1] + 1 if at else 0
+            block = self._drop(at)
+            rows = block.all_rows(self._memory)
+            out.append((min(floor, rows[0].key), rows[-1].key))
+            self._memory.forget([row.key for row in rows])
+            for part in self._between_rules(rows):
+                self._put_away(part, max(floor, self._gone.floor(part[-1].key)))
+            self._gone.is_changed = True
+        return out
+
+    def _victim(self) -> int | None:
+        """The oldest block that can be spared; never the last one, nor what is being read."""
+        low, high = self._reading
+        for at in range(len(self._blocks) - 1):
+            if self._rows - len(self._blocks[at]) < self._capacity:
+                return None
+            if high < low or self._lasts[at] < low or (at and self._lasts[at - 1] >= high):
+                return at
+        return None
+
+    def _between_rules(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """The rows of a block without the rules that stand for what is gone, parted by them."""
+        part: list[Row] = []
+        for row in rows:
+            if self._declared.pop(row.key, None) is None:
+                part.append(row)
+            elif part:
+                yield part
+                part = []
+        if part:
+            yield part
+
+    def _put_away(self, rows: list[Row], floor: int) -> None:
+        lines = [row for row in rows if isinstance(row, Line)]
+        rules = [row for row in rows if isinstance(row, Rule)]
+        self._gone.put(
+            Piece(
+                floor,
+                rows[-1].key,
+                len(lines),
+                lines[0].key if lines else floor,
+                {line.key: line.late_ms for line in lines if line.late_ms},
+                rules,
+            )
+        )
+
+    def _declare(self) -> tuple[list[int], list[int], list[int]]:
+        """Have a rule stand for each run of what is gone; keys of new, other and former ones."""
+        if not self._gone.is_changed:
+            return [], [], []
+        self._gone.is_changed = False
+        wanted = {
+            run.high: Rule(
+                key=run.high,
+                kind="evicted",
+                target=None,
+                from_ms=time_of(run.low),
+                through_ms=time_of(run.high),
+                state=run.state,
+                reason=run.reason,
+                count=run.lines,
+            )
+            for run in self._gone.runs()
+        }
+        stale = [key for key in self._declared if key not in wanted]
+        for key in stale:
+            del self._declared[key]
+            self._remove(key)
+        changed: list[Row] = [
+            rule for key, rule in wanted.items() if self._declared.get(key) != rule
+        ]
+        self._declared.update((key, wanted[key]) for key in [rule.key for rule in changed])
+        changed.sort(key=by_key)
+        above = bisect_right(changed, self._lasts[-1] if self._lasts else -1, key=by_key)
+        new, other = self._merge(changed[:above])
+        self._append(changed[above:])
+        return [*new, *(rule.key for rule in changed[above:])], other, stale
+
+
+def _missing(piece: Piece, lines: int) -> Rule:
+    """Fewer lines came back than had left memory."""
+    return Rule(
+        key=rule_key(time_of(piece.high), lines),
+        kind="lost",
+        target=None,
+        from_ms=time_of(piece.low),
+        through_ms=time_of(piece.high),
+        reason=f"{lines:,} lines that had left memory are not there any more",
+        count=lines,
+    )

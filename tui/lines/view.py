@@ -1,0 +1,229 @@
+"""Which rows of the timeline are shown: all of them, or those that pass a test. Pure.
+
+A sieve goes over the timeline newest first, a slice at a time, so that the first screen is there
+at once and a long log never holds up a key; meanwhile and afterwards it takes in what arrives.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tui.lines.blocks import PACKED_GAIN
+from tui.lines.packed import Sealed
+from tui.lines.picks import Picks
+from tui.lines.rows import Change, Line, Row
+from tui.lines.text_search import hint_of
+from tui.lines.timeline import Timeline
+
+SLICE_ROWS: Final = 4096
+"""Rows that a step goes over: a few milliseconds."""
+
+READ_ROWS: Final = SLICE_ROWS // PACKED_GAIN
+"""The same where each line must be read: for its level, or as JSON."""
+
+Test = Callable[[Line], bool]
+
+
+class BulkTest(ABC):
+    """A test that tells of a whole block at once which lines pass."""
+
+    slice_rows = SLICE_ROWS
+    """Rows to go over in a step; fewer where a line is read more than searched."""
+
+    @abstractmethod
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+
+    @abstractmethod
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block without rules pass: a byte for each, 1 or 0."""
+
+
+class Matching(BulkTest):
+    """Whether a pattern is found in a message."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        """Look for a pattern."""
+        self._search = pattern.search
+        self._hint = hint_of(pattern)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line has it."""
+        return self._search(line.message) is not None
+
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block have it."""
+        return block.matching(self._hint)
+
+
+class Both(BulkTest):
+    """Two tests at once; the first one should be the one that fewer lines pass."""
+
+    def __init__(self, one: BulkTest, other: BulkTest) -> None:
+        """Lines pass that pass both."""
+        self._tests = one, other
+        self.slice_rows = min(one.slice_rows, other.slice_rows)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        one, other = self._tests
+        return one(line) and other(line)
+
+    def flags(self, block: Sealed) -> bytes:
+        """Which lines of a block pass."""
+        one, other = self._tests
+        found = one.flags(block)
+        return both(found, other.flags(block)) if 1 in found else found
+
+
+def both(one: bytes, other: bytes) -> bytes:
+    """Flags that are set here and there."""
+    found = int.from_bytes(one, "little") & int.from_bytes(other, "little")
+    return found.to_bytes(len(one), "little")
+
+
+def neither(flags: bytes) -> bytes:
+    """Flags that are not set."""
+    return flags.translate(_TURNED)
+
+
+_TURNED: Final = bytes([1, 0]) + bytes(254)
+
+
+class Sieve:
+    """The keys of the rows that pass a test, ascending; rules pass if ``rules`` says so."""
+
+    def __init__(self, timeline: Timeline, test: Test, *, rules: bool) -> None:
+        """Begin; ``step`` does the work.
+
+        Args:
+            timeline: what is sieved.
+            test: whether a line passes.
+            rules: whether rules do: what is missing must be seen under any filter.
+
+        """
+        self._timeline = timeline
+        self._test = test
+        self._bulk = test if isinstance(test, BulkTest) else None
+        self._rules = rules
+        self._rule_keys: set[int] = set()
+        self.keys = Picks()
+        self._last = timeline.row(len(timeline) - 1).key if len(timeline) else -1
+        """The greatest key gone over."""
+        self._from = self._last + 1
+        """Rows from this key on have been gone over."""
+        self.is_done = not len(timeline)
+
+    def step(self, rows: int | None = None) -> bool:
+        """Go over some more rows, towards the oldest; False once all are done."""
+        if self.is_done:
+            return False
+        if rows is None:
+            rows = SLICE_ROWS if self._bulk is None else self._bulk.slice_rows
+        stretches, self._from = self._timeline.stretches_below(
+            self._from, rows, packed=self._bulk is not None
+        )
+        for stretch in stretches:
+            passing = self._passing(stretch.rows)
+            if self._bulk is not None and stretch.sealed is not None:
+                self.keys.put_flagged(stretch.sealed.keys, self._bulk.flags(stretch.sealed))
+                for key in passing:
+                    self.keys.add(key)
+            else:
+                self.keys.put_before(passing)
+        self.is_done = self._from == 0
+        return not self.is_done
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline since the last call."""
+        for low, high in change.removed:
+            self._rule_keys.difference_update(self.keys.remove(low, high))
+        for key in self._passing(self._unseen(change)):
+            self.keys.add(key)
+
+    def _unseen(self, change: Change) -> list[Row]:
+        """The rows of a change that no step has gone over or will, each once."""
+        size = len(self._timeline)
+        # What was appended may have been parted since, by what was inserted: look that far back.
+        tail = self._timeline.rows(size - change.appended - len(change.inserted), size)
+        unseen: dict[int, Row] = {row.key: row for row in tail if row.key > self._last}
+        for key in change.inserted:
+            row = self._timeline.find(key)
+            if row is not None and key >= self._from:
+                unseen[key] = row
+        self._last = max(self._last, *unseen) if unseen else self._last
+        return list(unseen.values())
+
+    @property
+    def lines(self) -> int:
+        """Rows that passed, without the rules."""
+        return len(self.keys) - len(self._rule_keys)
+
+    def index_of(self, key: int) -> int:
+        """How many of the keys are below one."""
+        return self.keys.index_of(key)
+
+    def has(self, key: int) -> bool:
+        """Whether a row passed."""
+        return self.keys.has(key)
+
+    def _passing(self, rows: Sequence[Row]) -> list[int]:
+        test = self._test
+        passing: list[int] = []
+        for row in rows:
+            if isinstance(row, Line):
+                if test(row):
+                    passing.append(row.key)
+            elif self._rules:
+                passing.append(row.key)
+                self._rule_keys.add(row.key)
+        return passing
+
+
+class View:
+    """The timeline as it is looked at: rows by index, all of them or through a sieve."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        """Look at all rows."""
+        self.timeline = timeline
+        self.sieve: Sieve | None = None
+
+    def __len__(self) -> int:
+        """Rows shown, rules included."""
+        return len(self.timeline) if self.sieve is None else len(self.sieve.keys)
+
+    @property
+    def lines(self) -> int:
+        """Rows shown, without the rules."""
+        return self.timeline.lines if self.sieve is None else self.sieve.lines
+
+    def select(self, test: Test | None) -> None:
+        """Show only lines that pass, and rules; None shows all."""
+        self.look_through(None if test is None else Sieve(self.timeline, test, rules=True))
+
+    def look_through(self, sieve: Sieve | None) -> None:
+        """Show only what a sieve over the same timeline lets pass; None shows all."""
+        self.sieve = sieve
+        if sieve is not None:
+            sieve.step()
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline since the last call."""
+        if self.sieve is not None:
+            self.sieve.apply(change)
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        """The rows from ``start`` up to ``stop``, as far as there are any."""
+        if self.sieve is None:
+            return self.timeline.rows(start, stop)
+        found = map(self.timeline.find, self.sieve.keys.between(start, stop))
+        return [row for row in found if row is not None]
+
+    def index_of(self, key: int) -> int:
+        """The index of a key, or where it would stand."""
+        if self.sieve is None:
+            return self.timeline.index_of(key)
+        return self.sieve.index_of(key)

@@ -1,0 +1,178 @@
+"""The record: what is displayed, in display order, with marks and what is declared missing.
+
+NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``connection``
+(each one that was taken up), ``gap`` (a range that compared unequal is one in the state
+``unproved``), ``lost``, ``evicted``, ``outage`` (each disconnection), and ``status`` last. The
+screen and plain output write the same. Events and marks are ``confirmed`` if they are of the
+present epoch's chain: the seqs of those, and no others, can be compared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tui.client.engine import Engine
+from tui.client.status import Status
+from tui.lines.rows import Line
+from tui.output.formats import event
+from wire.codec import encode
+
+RECORD_VERSION: Final = 1
+
+
+def write_record(path: Path, engine: Engine) -> None:
+    """Write the record; another one of that name is replaced only by a whole one.
+
+    Raises:
+        OSError: it can't be written.
+
+    """
+    engine.merge()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(encode(entry) + b"\n" for entry in entries(engine))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def entries(engine: Engine) -> Iterator[dict[str, Any]]:
+    """The record's lines."""
+    status = engine.status
+    yield header(engine, status)
+    for row in engine.timeline.iterate():
+        if isinstance(row, Line):
+            yield as_entry(engine, row)
+    yield from proofs(engine, status)
+    yield from _evicted(engine)
+    yield from outages(status)
+
+
+def header(engine: Engine, status: Status) -> dict[str, Any]:
+    """The first line: what was asked for."""
+    targets = list(_targets(engine, status))
+    return {"type": "record", "version": RECORD_VERSION, "targets": targets}
+
+
+def as_entry(engine: Engine, line: Line) -> dict[str, Any]:
+    """A line that is displayed."""
+    return {
+        "type": "event",
+        "target": line.lane,
+        **event(line, engine.groups[line.lane]),
+        "late": line.late_ms > 0,
+        "confirmed": engine.timeline.is_confirmed(line),
+    }
+
+
+def proofs(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+    """Marks, connections, and what is declared missing."""
+    for mark in engine.marks:
+        yield {
+            "type": "mark",
+            "target": mark.target,
+            "from": mark.from_ms,
+            "through": mark.through_ms,
+            "scanned_at": mark.scanned_at_ms,
+            "seq": mark.seq,
+            "count": mark.count,
+            "digest": mark.digest,
+            "equal": mark.equal,
+            "confirmed": mark.era == engine.sessions[mark.target].holdings.era,
+        }
+    for target in status.targets:
+        for one in target.connections:
+            yield {
+                "type": "connection",
+                "target": target.target,
+                "at": one.at_ms,
+                "outcome": one.outcome,
+                "epoch": one.epoch,
+            }
+    yield from _missing(status)
+
+
+def outages(status: Status) -> Iterator[dict[str, Any]]:
+    """Disconnections, and the last line: how it stands."""
+    for target in status.targets:
+        for outage in target.outages:
+            yield {
+                "type": "outage",
+                "target": target.target,
+                "from": outage.began_ms,
+                "through": outage.ended_ms,
+                "code": outage.code,
+                "reason": outage.reason,
+                "recovered": outage.recovered,
+                "outcome": outage.outcome,
+            }
+    yield {
+        "type": "status",
+        "state": status.state,
+        "complete_through": status.complete_through_ms,
+        "provisional": status.provisional,
+        "missing": status.missing,
+        "lines": status.lines,
+        "duplicates": status.duplicates,
+        "late": status.late,
+        "repaired": status.repaired,
+        "unconfirmed": status.unconfirmed,
+        "uncompared_before": status.uncompared_ms,
+        "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
+    }
+
+
+def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
+    for target, session in zip(status.targets, engine.sessions, strict=True):
+        yield {
+            "name": target.name,
+            "url": target.url,
+            "group": target.group,
+            "since": target.since_ms,
+            "filter": msgspec.to_builtins(session.wanted),
+        }
+
+
+def _evicted(engine: Engine) -> Iterator[dict[str, Any]]:
+    """What is not in memory: the forwarder still has it."""
+    for from_ms, through_ms, lines in engine.timeline.gone:
+        yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
+
+
+def _missing(status: Status) -> Iterator[dict[str, Any]]:
+    for gap in status.gaps:
+        yield {
+            "type": "gap",
+            "target": gap.target,
+            "id": gap.id,
+            "from": gap.from_ms,
+            "through": gap.through_ms,
+            "state": gap.state,
+            "reason": gap.reason,
+            "recovered": gap.recovered,
+        }
+    for one in status.unproved:
+        yield {
+            "type": "gap",
+            "target": one.target,
+            "id": "",
+            "from": one.from_ms,
+            "through": one.through_ms,
+            "state": "unproved",
+            "reason": f"{one.missing} missing or different",
+            "recovered": 0,
+        }
+    for lost in status.lost:
+        yield {
+            "type": "lost",
+            "target": lost.target,
+            "from": lost.from_ms,
+            "through": lost.through_ms,
+            "reason": lost.reason,
+        }

@@ -1,0 +1,243 @@
+"""The histogram: volume over time in columns, its levels, and where it is not whole. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, tzinfo
+from typing import Final, Literal
+
+import msgspec
+
+from tui.client.status import Status
+from tui.lines.counts import Bucket, Volume
+from tui.render import units
+from tui.render.safe_text import Segment
+
+Kind = Literal["gap", "offline", "past", ""]
+"""``gap``: not whole; ``offline``: nothing can come; ``past``: came later than it happened."""
+
+MARGIN_CELLS: Final = 9
+"""Before the columns: what a row is about, or how many lines a full bar stands for."""
+
+FIXED_ROWS: Final = 4
+"""Below the bars: errors, warnings, how it came, times."""
+
+_ROWS_EIGHTHS: Final = 8
+_ROUND_MS: Final = (
+    *(100, 200, 500),
+    *(seconds * units.SECOND for seconds in (1, 2, 5, 10, 15, 20, 30)),
+    *(minutes * units.MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
+    *(hours * units.HOUR for hours in (1, 2, 3, 6, 12)),
+    units.DAY,
+)
+_LABEL_CELLS: Final = 10
+_KINDS: Final[tuple[Kind, ...]] = ("gap", "offline", "past", "")
+_SHADES: Final = {"gap": ("░", "x"), "offline": ("░", "x"), "past": ("░", "'"), "": (" ", " ")}
+_CAME: Final = {"gap": ("✕", "x"), "offline": ("✕", "x"), "past": (" ", " "), "": (" ", " ")}
+
+
+class Shade(msgspec.Struct, frozen=True):
+    """A range of time that is not like the others; both ends included."""
+
+    from_ms: int
+    through_ms: int
+    kind: Kind
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of the histogram."""
+
+    from_ms: int
+    through_ms: int
+    counts: Bucket
+    kind: Kind = ""
+
+
+class Plot(msgspec.Struct, frozen=True):
+    """The columns, and what each stands for."""
+
+    step_ms: int
+    columns: tuple[Column, ...]
+
+    def index_at(self, moment_ms: int) -> int | None:
+        """The column of a time; None where there is none."""
+        if not self.columns:
+            return None
+        index = (moment_ms - self.columns[0].from_ms) // self.step_ms
+        return index if 0 <= index < len(self.columns) else None
+
+
+def shades(status: Status, now_ms: int) -> list[Shade]:
+    """What is known of gaps and of what came later, worst last."""
+    found: list[Shade] = []
+    for target in status.targets:
+        for outage in target.outages:
+            ended = now_ms if outage.ended_ms is None else outage.ended_ms
+            is_back = outage.recovered is not None
+            found.append(Shade(outage.began_ms, ended, "past" if is_back else "offline"))
+    for gap in status.gaps:
+        kind: Kind = "past" if gap.state == "repaired" else "gap"
+        found.append(Shade(gap.from_ms, gap.through_ms, kind))
+    found += [Shade(one.from_ms, one.through_ms, "gap") for one in status.lost]
+    found += [Shade(one.from_ms, one.through_ms, "gap") for one in status.unproved]
+    return sorted(found, key=lambda one: _KINDS.index(one.kind), reverse=True)
+
+
+def plot(
+    volume: Volume,
+    cells: int,
+    shaded: Iterable[Shade] = (),
+    *,
+    zoom: int = 0,
+    at_ms: int | None = None,
+) -> Plot:
+    """The columns that fit into ``cells``.
+
+    Args:
+        volume: what was counted.
+        cells: at most so many columns.
+        shaded: ranges of time that are not like the others, worst last.
+        zoom: a half, a quarter … of all the time.
+        at_ms: what stays in the middle where not all the time is shown.
+
+    """
+    span = volume.span_ms
+    if span is None or cells < 1:
+        return Plot(volume.step_ms, ())
+    step = volume.step_ms
+    first, last = span[0] // step, span[1] // step
+    shown = max(min(last - first + 1, cells), -(-(last - first + 1) >> zoom))
+    middle = last if at_ms is None else at_ms // step
+    begin = min(max(first, middle - shown // 2), last + 1 - shown)
+    end = begin + shown - 1
+    each = next(one for one in _multiples(step) if end // one - begin // one < cells)
+    low, high = begin // each, end // each
+    counts = [Bucket() for _ in range(high - low + 1)]
+    for at, bucket in volume.buckets.items():
+        if low <= at // each <= high:
+            counts[at // each - low].add(bucket)
+    length = step * each
+    kinds: list[Kind] = ["past" if 2 * one.backfilled > one.lines else "" for one in counts]
+    for shade in shaded:
+        begins = max(0, shade.from_ms // length - low)
+        for index in range(begins, min(len(counts), shade.through_ms // length - low + 1)):
+            kinds[index] = shade.kind
+    return Plot(
+        length,
+        tuple(
+            Column((low + index) * length, (low + index + 1) * length - 1, one, kinds[index])
+            for index, one in enumerate(counts)
+        ),
+    )
+
+
+def _multiples(step_ms: int) -> Iterator[int]:
+    """How many buckets make a column whose length a person calls round."""
+    for length in _ROUND_MS:
+        if length >= step_ms and length % step_ms == 0:
+            yield length // step_ms
+    length = max(step_ms, _ROUND_MS[-1])
+    while True:
+        length *= 2
+        yield length // step_ms
+
+
+def draw(
+    plotted: Plot, rows: int, cursor: int | None, zone: tzinfo = UTC, *, ascii_only: bool = False
+) -> list[list[Segment]]:
+    """The histogram, top to bottom.
+
+    Args:
+        plotted: the columns.
+        rows: of the bars; ``FIXED_ROWS`` come below.
+        cursor: the column that is pointed at.
+        zone: of the times.
+        ascii_only: draw with ASCII alone.
+
+    """
+    columns = plotted.columns
+    top = max((one.counts.lines for one in columns), default=0)
+    lines: list[list[Segment]] = []
+    for row in reversed(range(rows)):
+        label = units.number(top) if row == rows - 1 else ""
+        bars = [_bar(one, row, rows, top, ascii_only=ascii_only) for one in columns]
+        lines.append([_label(label), *_joined(bars)])
+    errors = [one.counts.errors for one in columns]
+    warnings = [one.counts.warnings for one in columns]
+    came = [_came(one, ascii_only=ascii_only) for one in columns]
+    return [
+        *lines,
+        [_label("errors"), (_spark(errors, ascii_only=ascii_only), "bar.error")],
+        [_label("warnings"), (_spark(warnings, ascii_only=ascii_only), "bar.warn")],
+        [_label("came"), *_joined(came)],
+        [_label(""), *_axis(plotted, cursor, zone, ascii_only=ascii_only)],
+    ]
+
+
+def told(column: Column, zone: tzinfo = UTC) -> str:
+    """What a column says, in words."""
+    counts = column.counts
+    said = [units.plural(counts.lines, "line")]
+    said += [units.plural(counts.errors, "error")] if counts.errors else []
+    said += [units.plural(counts.warnings, "warning")] if counts.warnings else []
+    said += [f"{units.number(counts.backfilled)} backfilled"] if counts.backfilled else []
+    said += [f"{units.number(counts.repaired)} repaired"] if counts.repaired else []
+    said += [column.kind] if column.kind in ("gap", "offline") else []
+    return f"{units.clock(column.from_ms, zone)}  {', '.join(said)}"
+
+
+def _label(text: str) -> Segment:
+    return f"{text:>{MARGIN_CELLS - 1}} ", "muted"
+
+
+def _bar(column: Column, row: int, rows: int, top: int, *, ascii_only: bool) -> Segment:
+    """One cell of a bar, in the colour of what it has most of: errors are lowest, then warnings."""
+    counts = column.counts
+    full = -(-counts.lines * rows * _ROWS_EIGHTHS // top) if top else 0
+    fill = min(_ROWS_EIGHTHS, full - row * _ROWS_EIGHTHS)
+    if fill <= 0:
+        return _SHADES[column.kind][ascii_only], f"shade.{column.kind}"
+    middle = row * _ROWS_EIGHTHS + fill / 2
+    share = counts.lines * middle / full
+    worse = counts.errors + counts.warnings
+    role = "bar.error" if share < counts.errors else "bar.warn" if share < worse else "bar.line"
+    return units.bar(fill, _ROWS_EIGHTHS, ascii_only=ascii_only), role
+
+
+def _came(column: Column, *, ascii_only: bool) -> Segment:
+    if column.kind in ("gap", "offline"):
+        return _CAME[column.kind][ascii_only], f"shade.{column.kind}"
+    if column.counts.backfilled:
+        return "^" if ascii_only else "↑", "gutter.backfill"
+    return ("+", "gutter.repair") if column.counts.repaired else (" ", "text")
+
+
+def _spark(values: Sequence[int], *, ascii_only: bool) -> str:
+    return units.sparkline(values, len(values), ascii_only=ascii_only)
+
+
+def _axis(
+    plotted: Plot, cursor: int | None, zone: tzinfo, *, ascii_only: bool
+) -> Iterable[Segment]:
+    """Times below the columns that they begin at, with a sign at the cursor instead of a time."""
+    cells = [" "] * len(plotted.columns)
+    for index in range(0, len(cells) - _LABEL_CELLS + 2, _LABEL_CELLS):
+        text = units.clock(plotted.columns[index].from_ms, zone)[: _LABEL_CELLS - 1]
+        if cursor is None or not index <= cursor < index + len(text):  # it would be cut in two
+            cells[index : index + len(text)] = text
+    if cursor is None or not 0 <= cursor < len(cells):
+        return [("".join(cells), "time")]
+    sign = "^" if ascii_only else "▲"
+    before, after = "".join(cells[:cursor]), "".join(cells[cursor + 1 :])
+    return [(before, "time"), (sign, "key"), (after, "time")]
+
+
+def _joined(parts: Iterable[Segment]) -> list[Segment]:
+    """Neighbours of one role as one piece."""
+    out: list[Segment] = []
+    for text, role in parts:
+        if out and out[-1][1] == role:
+            out[-1] = (out[-1][0] + text, role)
+        else:
+            out.append((text, role))
+    return out

@@ -1,0 +1,384 @@
+"""One event to pieces of text with roles: gutter, time, stream, level, message. Pure.
+
+Roles are names (``time``, ``stream.7``, ``level.error``, ``message``); ``palette.py`` gives them
+their styles in the theme that is on. Nothing here reads a clock: what is relative to now is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+from zlib import crc32
+
+import msgspec
+from rich.cells import cell_len
+
+from tui.lines.rows import Rule, describe
+from tui.render import units
+from tui.render.safe_text import CONTROL, MESSAGE, NEWLINE, Segment, harmless
+from tui.render.safe_text import segments as harmless_segments
+
+STREAM_COLOURS: Final = 24
+"""Hues that stream names are spread over."""
+
+WRAPPED_ROWS_MAX: Final = 200
+"""Screen rows that one event may take when wrapped; the detail pane shows more of it."""
+
+_GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~", "~")}
+_UNCONFIRMED: Final = "?"
+_BOOKMARK: Final = ("◆", "*")
+_LETTERS: Final = {
+    "trace": "T",
+    "debug": "D",
+    "info": "I",
+    "warn": "W",
+    "error": "E",
+    "fatal": "F",
+}
+_TINTED: Final = frozenset({"trace", "debug", "warn", "error", "fatal"})
+
+
+class TimeMode(StrEnum):
+    """What the time column says; ``t`` goes through them in this order."""
+
+    UTC = "UTC"
+    LOCAL = "local"
+    RELATIVE = "relative"
+    DELTA = "delta"
+
+
+_TIME_CELLS: Final = {
+    TimeMode.UTC: 12,
+    TimeMode.LOCAL: 12,
+    TimeMode.RELATIVE: 7,
+    TimeMode.DELTA: 9,
+}
+_DATE_CELLS: Final = 6
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """How wide and of what kind the columns before the message are."""
+
+    time: TimeMode = TimeMode.UTC
+    zone: tzinfo = UTC
+    dated: bool = False
+    stream_cells: int = 12
+    ascii_only: bool = False
+
+    @property
+    def time_cells(self) -> int:
+        """Cells of the time column."""
+        with_date = self.dated and self.time in (TimeMode.UTC, TimeMode.LOCAL)
+        return _TIME_CELLS[self.time] + (_DATE_CELLS if with_date else 0)
+
+    @property
+    def cells(self) -> int:
+        """Cells before the message: gutter, time, stream, level and what parts them."""
+        return 1 + self.time_cells + 1 + self.stream_cells + 1 + 1 + 1
+
+
+def gutter(
+    origin: str, *, late: bool, confirmed: bool, marked: bool = False, ascii_only: bool = False
+) -> Segment:
+    """How the line got here, in one cell: live is blank; lateness matters more than the path.
+
+    A bookmark stands out as a badge; the sign on it still says how the line got here.
+    """
+    kind = "late" if late else origin
+    glyphs = _GUTTERS.get(kind)
+    sign, role = (" ", "gutter.live") if glyphs is None else (glyphs[ascii_only], f"gutter.{kind}")
+    if not confirmed:
+        sign, role = _UNCONFIRMED, "gutter.unconfirmed"
+    if marked:
+        return sign if sign != " " else _BOOKMARK[ascii_only], "badge.accent"
+    return sign, role
+
+
+def time_text(timestamp_ms: int, columns: Columns, *, now_ms: int, previous_ms: int | None) -> str:
+    """The time column, padded to its width.
+
+    Args:
+        timestamp_ms: of the event.
+        columns: which time, in which zone.
+        now_ms: what ``relative`` counts from.
+        previous_ms: the timestamp of the row above, which ``delta`` counts from.
+
+    """
+    match columns.time:
+        case TimeMode.RELATIVE:
+            ago = now_ms - timestamp_ms
+            text = f"-{_short(ago)}" if ago >= 0 else f"+{_short(-ago)}"
+        case TimeMode.DELTA:
+            delta = 0 if previous_ms is None else timestamp_ms - previous_ms
+            text = f"{delta / 1000:+.3f}" if abs(delta) < units.MINUTE else _short(delta)
+        case _:
+            zone = columns.zone if columns.time is TimeMode.LOCAL else UTC
+            text = units.clock(timestamp_ms, zone, millis=True)
+            if columns.dated:
+                text = f"{units.date(timestamp_ms, zone)[5:]} {text}"
+    return text.rjust(columns.time_cells)[: columns.time_cells]
+
+
+def _short(ms: int) -> str:
+    return units.duration(ms).replace(" ", "")
+
+
+@lru_cache(4096)
+def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
+    """A log stream's name in exactly ``cells`` cells.
+
+    Too long a one first loses its folders but for their initials, the outermost first, and then
+    the middle of its last part: streams differ at the end (the task's id), and are recognised
+    by how they begin.
+    """
+    text = harmless(name, ascii_only=ascii_only)
+    *folders, last = text.split("/")
+    for index, folder in enumerate(folders):
+        if cell_len(text) <= cells:
+            break
+        folders[index] = folder[:1]
+        text = "/".join((*folders, last))
+    if cell_len(text) > cells:
+        head = fit(text[: len(text) - len(last)], cells // 3) or fit(last, cells // 3)
+        text = head + ("~" if ascii_only else "…")
+        text += _tail(last, cells - cell_len(text))
+    return text + " " * (cells - cell_len(text))
+
+
+@lru_cache(4096)
+def stream_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
+    """A log stream's name in its colour, and a blank."""
+    return stream_text(name, cells, ascii_only=ascii_only) + " ", stream_role(name)
+
+
+def stream_role(name: str) -> str:
+    """The role that gives a stream its colour: from the name alone, so that it stays with it."""
+    return f"stream.{crc32(name.encode('utf-8', 'surrogatepass')) % STREAM_COLOURS}"
+
+
+def level_segment(level: str | None) -> Segment:
+    """A level as one letter; blank where the message has none."""
+    if level is None:
+        return " ", MESSAGE
+    return _LETTERS[level], f"level.{level}"
+
+
+def message_segments(
+    message: str, level: str | None, *, ascii_only: bool = False, chars_max: int | None = None
+) -> list[Segment]:
+    """The message, harmless, in the tint of its level where it brings no colour of its own."""
+    parts = harmless_segments(message, ascii_only=ascii_only, chars_max=chars_max)
+    if level not in _TINTED:
+        return parts
+    tinted = f"message.{level}"
+    return [(text, tinted if role == MESSAGE else role) for text, role in parts]
+
+
+def rule_segments(text: str, role: str, cells: int, *, ascii_only: bool = False) -> list[Segment]:
+    """A rule across the list: ``── offline 10.2 s · 203 lines recovered ──────``."""
+    bar = "-" if ascii_only else "─"
+    said = fit(harmless(text, ascii_only=ascii_only), max(0, cells - 6))
+    rest = max(0, cells - 4 - cell_len(said))
+    return [(bar * 2 + " ", f"{role}.bar"), (said, role), (" " + bar * rest, f"{role}.bar")]
+
+
+def highlight(segments: Sequence[Segment], pattern: re.Pattern[str]) -> list[Segment]:
+    """The same text with every match of ``pattern`` in the role ``match``."""
+    text = "".join(piece for piece, _ in segments)
+    spans = [found.span() for found in pattern.finditer(text) if found.end() > found.start()]
+    if not spans:
+        return list(segments)
+    out: list[Segment] = []
+    start = 0
+    for piece, role in segments:
+        out += _overlaid(piece, role, start, spans)
+        start += len(piece)
+    return out
+
+
+def _overlaid(piece: str, role: str, start: int, spans: Iterable[tuple[int, int]]) -> list[Segment]:
+    out: list[Segment] = []
+    at, end = start, start + len(piece)
+    for low, high in spans:
+        low_here, high_here = max(low, at), min(high, end)
+        if low_here >= high_here:
+            continue
+        if low_here > at:
+            out.append((piece[at - start : low_here - start], role))
+        out.append((piece[low_here - start : high_here - start], "match"))
+        at = high_here
+    if at < end:
+        out.append((piece[at - start :], role))
+    return out
+
+
+def wrap(
+    segments: Iterable[Segment],
+    cells: int,
+    rows_max: int = WRAPPED_ROWS_MAX,
+    *,
+    words: bool = False,
+    indent: int = 0,
+) -> list[list[Segment]]:
+    """The pieces broken into rows of at most ``cells`` cells, and at newlines.
+
+    Args:
+        segments: what is broken.
+        cells: of a row.
+        rows_max: at most so many; that something is cut off is said in a further one.
+        words: break at a blank, where there is one, and in its place.
+        indent: blanks before all rows but the first.
+
+    """
+    rows: list[list[Segment]] = [[]]
+    left, full = cells, cells - indent
+    margin = [(" " * indent, MESSAGE)] if indent else []
+    for text, role in segments:
+        if role == NEWLINE:
+            rows.append(margin[:])
+            left = full
+            continue
+        at = 0
+        while at < len(text):
+            taken = _fitting(text, at, left)
+            is_fresh = left == (cells if len(rows) == 1 else full)
+            blank = 0
+            if words and taken < len(text):
+                if text[taken] == " " and taken > at:
+                    blank = 1  # the break takes its place
+                else:
+                    cuts = is_fresh or _word(text, at) > full  # it will be cut anyway
+                    taken = text.rfind(" ", at, taken) + 1 or (taken if cuts else at)
+            if taken == at and not is_fresh:
+                rows.append(margin[:])
+                left = full
+                continue
+            taken = max(taken, at + 1)  # a wide character in a column of one cell
+            rows[-1].append((text[at:taken], role))
+            left = 0 if blank else left - cell_len(text[at:taken])
+            at = taken + blank
+            if len(rows) > rows_max:
+                return [*rows[:rows_max], [("(cut: Enter shows more)"[:cells], CONTROL)]]
+    return rows
+
+
+def _word(text: str, at: int) -> int:
+    """How long the word is that begins at a place."""
+    end = text.find(" ", at)
+    return (len(text) if end < 0 else end) - at
+
+
+def fit(text: str, cells: int) -> str:
+    """The beginning of a text that takes at most ``cells`` cells."""
+    return text[: _fitting(text, 0, cells)]
+
+
+def _fitting(text: str, at: int, cells: int) -> int:
+    """Where a piece of at most ``cells`` cells that begins at ``at`` ends."""
+    end = min(len(text), at + max(0, cells))
+    if cell_len(text[at:end]) == end - at and (end == len(text) or cell_len(text[end])):
+        return end
+    used = 0
+    for index in range(at, len(text)):
+        used += cell_len(text[index])
+        if used > cells:
+            return index
+    return len(text)
+
+
+def _tail(text: str, cells: int) -> str:
+    used, at = 0, len(text)
+    while at and used + cell_len(text[at - 1]) <= cells:
+        at -= 1
+        used += cell_len(text[at])
+    return " " * (cells - used) + text[at:]
+
+
+def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
+    """The pieces from cell ``start`` on, in exactly ``cells`` cells, blank where there is no more.
+
+    A wide character that an edge would cut is a blank there. What goes on beyond the right edge
+    is hinted at by the role ``more`` on the last cell.
+    """
+    if isinstance(segments, list) and len(segments) == 1:
+        ((text, role),) = segments
+        if text.isascii() and text.isprintable():
+            return _clip_plain(text, role, start, cells)
+    at, end = 0, start + cells
+    out: list[Segment] = []
+    for text, role in segments:
+        size = cell_len(text)
+        if start <= at and at + size <= end:
+            out.append((text, role))
+        elif at + size > start:
+            if at >= end:
+                return _with_more(out, cells)
+            head = max(0, start - at)
+            skipped = _fitting(text, 0, head)
+            gap = head - cell_len(text[:skipped])
+            if gap:  # a wide character stands across the left edge
+                skipped += 1
+                gap = cell_len(text[:skipped]) - head
+            taken = _fitting(text, skipped, end - max(at, start) - gap)
+            out.append((" " * gap + text[skipped:taken], role))
+            if taken < len(text):
+                return _with_more(out, cells)
+        at += size
+    if at < end:
+        out.append((" " * (end - max(at, start)), MESSAGE))
+    return out
+
+
+def _clip_plain(text: str, role: str, start: int, cells: int) -> list[Segment]:
+    """As ``clip``, where each character is a cell, as in most messages."""
+    if len(text) > start + cells:
+        return [(text[start : start + cells - 1], role), ("\u203a", "more")]
+    shown = text[start:]
+    blank = " " * (cells - len(shown))
+    return [(shown, role), (blank, MESSAGE)] if blank else [(shown, role)]
+
+
+def _with_more(segments: list[Segment], cells: int) -> list[Segment]:
+    """The same in exactly ``cells`` cells, the last of which says that the line goes on."""
+    while segments:
+        text, role = segments.pop()
+        before = sum(cell_len(piece) for piece, _ in segments)
+        kept = fit(text, cells - 1 - before)
+        if kept or not segments:
+            blank = " " * (cells - 1 - before - cell_len(kept))
+            return [*segments, (kept + blank, role), ("\u203a", "more")]
+    return [("\u203a", "more")]
+
+
+_RULE_ROLES: Final = {
+    "offline": "rule.warn",
+    "gap": "rule.warn",
+    "lost": "rule.bad",
+    "unproved": "rule.bad",
+    "rebased": "rule.warn",
+    "evicted": "rule.note",
+    "end": "rule.note",
+    "resumed": "rule.note",
+}
+_STATE_ROLES: Final = {
+    "repaired": "rule.ok",
+    "proved": "rule.ok",
+    "unrecoverable": "rule.bad",
+    "SUCCEEDED": "rule.ok",
+    "FAILED": "rule.bad",
+    "STOPPED": "rule.warn",
+}
+
+
+def rule_text(rule: Rule, zone: tzinfo | None = None) -> Segment:
+    """What a rule says, with its range of time, and the role that gives it its colour."""
+    said = describe(rule)
+    if rule.kind in ("gap", "lost", "unproved") and rule.through_ms is not None:
+        said = f"{said} · {units.span(rule.from_ms, rule.through_ms, zone or UTC)}"
+    if rule.kind == "resumed" and rule.from_ms:
+        said = f"{said} · {units.clock(rule.from_ms, zone or UTC)}"
+    return said, _STATE_ROLES.get(rule.state, _RULE_ROLES[rule.kind])

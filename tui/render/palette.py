@@ -1,0 +1,372 @@
+"""Roles to styles: every colour that the viewer draws, legible on the theme that is on. Pure.
+
+A role is a name with parts (``message.error``, ``stream.7``); one that has no style of its own
+takes that of the part before its last dot. Three kinds of terminal are served: full colour, the
+terminal's own sixteen (themes ``ansi-*``), and none (``NO_COLOR``), where weight, reversal and
+underlining say what colour says elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import cos, pi, sin
+from typing import Final, Literal
+
+import msgspec
+from rich.color import Color as RichColor
+from rich.color import ColorSystem, ColorType
+from rich.console import COLOR_SYSTEMS
+from rich.segment import Segment as Cell
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.strip import Strip
+
+from tui.render.line_format import STREAM_COLOURS
+from tui.render.safe_text import Segment
+
+Rgb = tuple[int, int, int]
+Surface = Literal["log", "bar", "cursor", "panel", "dim", "selected"]
+"""``dim`` is the log, where a row is only beside what is looked for."""
+Depth = Literal["full", "ansi", "none"]
+
+CONTRAST_MIN: Final = 4.5
+"""WCAG 2 AA for text; what is meant to recede gets ``CONTRAST_MIN_MUTED``."""
+
+CONTRAST_MIN_MUTED: Final = 3.0
+
+_HUES: Final[dict[str, str]] = {
+    "level.fatal": "error",
+    "level.error": "error",
+    "level.warn": "warning",
+    "level.info": "accent",
+    "message.fatal": "error",
+    "message.error": "error",
+    "message.warn": "warning",
+    "gutter.backfill": "accent",
+    "gutter.repair": "success",
+    "gutter.late": "warning",
+    "gutter.unconfirmed": "error",
+    "rule.bad": "error",
+    "rule.warn": "warning",
+    "rule.ok": "success",
+    "rule.note": "accent",
+    "bar.error": "error",
+    "bar.warn": "warning",
+    "bar.line": "accent",
+    "shade.gap": "error",
+    "shade.offline": "warning",
+    "shade.past": "accent",
+    "ok": "success",
+    "warn": "warning",
+    "bad": "error",
+    "accent": "accent",
+    "key": "accent",
+}
+_MUTED: Final = frozenset(
+    {"time", "muted", "newline", "level.debug", "level.trace", "message.debug", "message.trace"}
+    | {"control", "rule.bad.bar", "rule.warn.bar", "rule.ok.bar", "rule.note.bar", "track"}
+)
+_BOLD: Final = frozenset(
+    {"level.fatal", "level.error", "level.warn", "message.fatal", "match", "strong", "key"}
+    | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
+)
+_REVERSED: Final[frozenset[Surface]] = frozenset({"cursor", "selected"})
+"""What stands out on terminals that have no other ground to put it on."""
+
+_ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌⋯", "-~<>-^v><!^o~") | dict.fromkeys(
+    range(0x2400, 0x2422), "^"
+)
+_BADGES: Final = {"ok": "success", "warn": "warning", "bad": "error", "accent": "accent"}
+_ANSI: Final = {"success": "green", "warning": "yellow", "error": "red", "accent": "cyan"}
+_ANSI_STREAMS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan")
+_XTERM_DARK: Final[tuple[Rgb, ...]] = (
+    (0x80, 0x80, 0x80), (0xE0, 0x6C, 0x75), (0x98, 0xC3, 0x79), (0xE5, 0xC0, 0x7B),
+    (0x61, 0xAF, 0xEF), (0xC6, 0x78, 0xDD), (0x56, 0xB6, 0xC2), (0xD0, 0xD4, 0xDA),
+)  # fmt: skip
+
+
+class Tones(msgspec.Struct, frozen=True):
+    """The colours of a theme that the palette is mixed from."""
+
+    background: Rgb
+    panel: Rgb
+    foreground: Rgb
+    accent: Rgb
+    success: Rgb
+    warning: Rgb
+    error: Rgb
+    dark: bool = True
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str], *, dark: bool) -> Tones:
+        """The tones of a Textual theme, from its CSS variables."""
+
+        def rgb(name: str, fallback: Rgb) -> Rgb:
+            try:
+                found = Color.parse(variables.get(name, ""))
+            except ColorParseError:
+                return fallback
+            return fallback if found.ansi is not None or found.is_transparent else found.rgb
+
+        back: Rgb = (18, 18, 18) if dark else (240, 240, 240)
+        return cls(
+            background=rgb("background", back),
+            panel=rgb("surface", back),
+            foreground=rgb("foreground", (224, 224, 224) if dark else (31, 31, 31)),
+            accent=rgb("primary", (87, 165, 226)),
+            success=rgb("success", (78, 191, 113)),
+            warning=rgb("warning", (254, 166, 43)),
+            error=rgb("error", (224, 90, 110)),
+            dark=dark,
+        )
+
+
+class Palette:
+    """Styles by role and surface; made anew when the theme changes."""
+
+    def __init__(self, tones: Tones, depth: Depth = "full", *, ascii_only: bool = False) -> None:
+        """Mix a palette.
+
+        Args:
+            tones: of the theme.
+            depth: what the terminal may be sent.
+            ascii_only: draw the viewer's own signs with ASCII.
+
+        """
+        self._signs = _ASCII_SIGNS if ascii_only else None
+        self._tones = tones
+        self._depth = depth
+        self._styles: dict[tuple[str, Surface], Style] = {}
+        self._codes: dict[tuple[Surface, str | None], _Codes] = {}
+        self._edges: dict[tuple[Segment, str | None], str] = {}
+        cursor = mix(tones.background, tones.accent, 0.22 if tones.dark else 0.16)
+        self._surfaces: dict[Surface, Rgb] = {
+            "log": tones.background,
+            "bar": tones.panel,
+            "panel": tones.panel,
+            "dim": tones.background,
+            "selected": mix(tones.background, tones.accent, 0.12 if tones.dark else 0.09),
+            "cursor": cursor,
+        }
+
+    def style(self, role: str, surface: Surface = "log") -> Style:
+        """The style of a role, background included."""
+        found = self._styles.get((role, surface))
+        if found is None:
+            found = (
+                self._full(role, surface) if self._depth == "full" else self._lean(role, surface)
+            )
+            self._styles[role, surface] = found
+        return found
+
+    def cells(self, line: Iterable[Segment], surface: Surface = "log") -> list[Cell]:
+        """The pieces of a line, ready for a strip."""
+        style, signs = self.style, self._signs
+        if signs is not None:
+            line = [(text.translate(signs), role) for text, role in line]
+        return [Cell(text, style(role, surface)) for text, role in line if text]
+
+    def written(self, text: str) -> str:
+        """The viewer's own words, with the signs that the terminal has."""
+        return text if self._signs is None else text.translate(self._signs)
+
+    def drawn(self, line: Iterable[Segment], surface: Surface, system: str | None) -> str:
+        """The pieces of a line as the terminal is sent them.
+
+        Args:
+            line: the pieces.
+            surface: what they are drawn on.
+            system: Rich's name of the colours that the terminal has.
+
+        """
+        codes = self._codes.get((surface, system))
+        if codes is None:
+            codes = self._codes[surface, system] = _Codes(self, surface, system)
+        signs = self._signs
+        if signs is not None:
+            line = [(text.translate(signs), role) for text, role in line]
+        pieces = [(text, codes[role]) for text, role in line if text]
+        return "".join([f"{begin}{text}{end}" for text, (begin, end) in pieces])
+
+    def edge(self, edge: Segment, system: str | None) -> str:
+        """A cell of the scroll bar as the terminal is sent it; there are but a few of them."""
+        found = self._edges.get((edge, system))
+        if found is None:
+            found = self._edges[edge, system] = self.drawn([edge], "log", system)
+        return found
+
+    def _full(self, role: str, surface: Surface) -> Style:
+        ground = self._surfaces[surface]
+        head, _, rest = role.partition(".")
+        if head == "badge":
+            tone = (
+                self._tone(_BADGES[rest])
+                if rest in _BADGES
+                else mix(ground, self._tones.foreground, 0.25)
+            )
+            return _style(legible(tone, tone, CONTRAST_MIN), tone, "b")
+        if role == "match":
+            ground = (255, 214, 10)
+            return _style((0, 0, 0), ground, "b")
+        flags = "b" if role in _BOLD else ""
+        if role.startswith("sgr:"):
+            return self._sgr(role, ground)
+        hue = self._hue(role, ground)
+        if surface == "dim":
+            return _style(legible(mix(hue, ground, 0.5), ground, CONTRAST_MIN_MUTED), ground, "")
+        contrast = CONTRAST_MIN_MUTED if role in _MUTED else CONTRAST_MIN
+        return _style(legible(hue, ground, contrast), ground, flags)
+
+    def _hue(self, role: str, ground: Rgb) -> Rgb:
+        head, _, rest = role.partition(".")
+        if head == "stream":
+            return oklch(0.8 if self._tones.dark else 0.48, 0.1, int(rest) / STREAM_COLOURS)
+        if role in _HUES:
+            tone = self._tone(_HUES[role])
+            return mix(tone, self._tones.foreground, 0.35) if head == "message" else tone
+        if role in _MUTED:
+            return mix(self._tones.foreground, ground, 0.45)
+        return self._tones.foreground
+
+    def _sgr(self, role: str, ground: Rgb) -> Style:
+        _, colour, flags = role.split(":")
+        hue = self._tones.foreground if not colour else self._wire_colour(colour)
+        if "d" in flags:
+            hue = mix(hue, ground, 0.4)
+        return _style(legible(hue, ground, CONTRAST_MIN_MUTED), ground, flags)
+
+    def _wire_colour(self, colour: str) -> Rgb:
+        if colour.startswith("#"):
+            return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+        index = int(colour)
+        if index < 16:  # noqa: PLR2004 - the first sixteen are the terminal's to choose
+            return _XTERM_DARK[index % 8]
+        red, green, blue = RichColor.from_ansi(index).get_truecolor()
+        return red, green, blue
+
+    def _tone(self, name: str) -> Rgb:
+        tone: Rgb = getattr(self._tones, name)
+        return tone
+
+    def _lean(self, role: str, surface: Surface) -> Style:
+        """For terminals whose colours are their own, or that are to be sent none."""
+        head, _, rest = role.partition(".")
+        flags = _lean_flags(role, surface)
+        colour: str | None = None
+        if role.startswith("sgr:"):
+            _, wire, wire_flags = role.split(":")
+            flags += wire_flags
+            colour = f"color({wire})" if wire.isdigit() else None
+        elif head == "stream":
+            colour = _ANSI_STREAMS[int(rest) % len(_ANSI_STREAMS)]
+        elif head == "badge":
+            colour = _ANSI.get(_BADGES.get(rest, ""))
+        elif role in _HUES:
+            colour = _ANSI[_HUES[role]]
+        if surface in _REVERSED:
+            colour = None  # reversed, each piece would have a ground of its own
+        if self._depth == "none":
+            colour = None
+            if role in ("level.error", "level.fatal", "bad"):
+                flags += "u"
+        default = RichColor("default", ColorType.DEFAULT)
+        parsed = default if colour is None else RichColor.parse(colour)
+        return Style.from_color(parsed, default) + _flags(flags)
+
+
+class _Codes(dict[str, tuple[str, str]]):
+    """What the terminal is sent before and after a piece, by its role."""
+
+    def __init__(self, palette: Palette, surface: Surface, system: str | None) -> None:
+        super().__init__()
+        self._palette = palette
+        self._surface: Surface = surface
+        self._system = COLOR_SYSTEMS.get(system or "", ColorSystem.TRUECOLOR)
+
+    def __missing__(self, role: str) -> tuple[str, str]:
+        style = self._palette.style(role, self._surface)
+        begin, _, end = Strip.render_style(style, "\0", self._system).partition("\0")
+        self[role] = begin, end
+        return begin, end
+
+
+def _lean_flags(role: str, surface: Surface) -> str:
+    is_badge = role.partition(".")[0] == "badge"
+    flags = "b" if role in _BOLD or is_badge else ""
+    if surface == "dim":
+        flags = "d"
+    elif role in _MUTED:
+        flags += "d"
+    return flags + ("r" if (is_badge or role == "match") != (surface in _REVERSED) else "")
+
+
+def _style(colour: Rgb, ground: Rgb, flags: str) -> Style:
+    return Style.from_color(RichColor.from_rgb(*colour), RichColor.from_rgb(*ground)) + _flags(
+        flags
+    )
+
+
+def _flags(flags: str) -> Style:
+    return Style(
+        bold="b" in flags or None,
+        dim="d" in flags or None,
+        italic="i" in flags or None,
+        underline="u" in flags or None,
+        reverse="r" in flags or None,
+        strike="s" in flags or None,
+    )
+
+
+def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
+    """``one`` with ``share`` (0 to 1) of ``other``."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+def luminance(colour: Rgb) -> float:
+    """Relative luminance, 0 to 1 (WCAG 2)."""
+    parts = (part / 255 for part in colour)
+    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)  # noqa: PLR2004
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: Rgb, other: Rgb) -> float:
+    """The contrast ratio of two colours, 1 to 21 (WCAG 2)."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def legible(colour: Rgb, ground: Rgb, ratio: float) -> Rgb:
+    """``colour``, moved towards black or white until it stands out from ``ground`` by ``ratio``."""
+    white, black = (255, 255, 255), (0, 0, 0)
+    goal = white if contrast(white, ground) >= contrast(black, ground) else black
+    for step in range(21):
+        moved = mix(colour, goal, step / 20)
+        if contrast(moved, ground) >= ratio:
+            return moved
+    return goal
+
+
+def oklch(lightness: float, chroma: float, turn: float) -> Rgb:
+    """A colour by perceived lightness, chroma and hue (one turn of the circle is 1).
+
+    Equal steps look equal, which HSL's do not. Björn Ottosson, "A perceptual color space for
+    image processing", 2020.
+    """
+    a, b = chroma * cos(2 * pi * turn), chroma * sin(2 * pi * turn)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    linear = (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+    red, green, blue = (_gamma(part) for part in linear)
+    return red, green, blue
+
+
+def _gamma(part: float) -> int:
+    part = min(1.0, max(0.0, part))
+    curved = 12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055  # noqa: PLR2004
+    return round(255 * curved)

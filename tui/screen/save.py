@@ -1,0 +1,178 @@
+"""Saving what is shown to a file: text, or NDJSON where its name says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Final
+
+from common.iso import iso
+from tui.lines.rows import Line, Row, Rule, describe
+from tui.output.formats import as_json, as_text
+from tui.output.ordering import Printed
+from tui.render import units
+from tui.render.safe_text import harmless
+from tui.screen.ports import ViewerEngine
+from tui.screen.search import Run, Say
+from tui.screen.widgets.log_view import LogView
+
+NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl", ".json")
+
+SLICE_ROWS: Final = 2_000
+"""Rows written at once: some ten milliseconds, in a thread."""
+
+TOLD_ROWS: Final = 100_000
+"""How often progress is told."""
+
+
+class Saving:
+    """Asks nothing itself: the prompt's answers come to ``mistake``, then to ``save``."""
+
+    def __init__(self, engine: ViewerEngine, log: LogView, say: Say, run: Run) -> None:
+        """Nothing to save yet.
+
+        Args:
+            engine: knows the log groups.
+            log: shows what is to be saved.
+            say: tells the reader something, for a while.
+            run: runs a coroutine under a name, ending the one of that name before.
+
+        """
+        self._engine = engine
+        self._log = log
+        self._say = say
+        self._run = run
+        self._warned = ""
+
+    def title(self) -> str:
+        """What would be saved."""
+        self._warned = ""
+        begin, end = self._indexes()
+        what = "selected row" if self._log.selection.span else "row"
+        return f"save {units.plural(end - begin, what)} to"
+
+    def mistake(self, text: str) -> str | None:
+        """Why nothing can be saved there; a file that exists is one only the first time."""
+        path = Path(text).expanduser()
+        try:
+            if path.is_dir():
+                return "that is a folder: name a file in it"
+            if not path.absolute().parent.is_dir():
+                return f"there is no folder {path.parent}"
+            if path.exists() and not path.is_file():
+                return "that is no regular file"
+            if path.exists() and self._warned != text:
+                self._warned = text
+                return "exists already: Enter again replaces it"
+        except (OSError, ValueError) as error:
+            return str(error)
+        return None
+
+    def save(self, text: str) -> None:
+        """Save to a file that ``mistake`` found nothing wrong with."""
+        self._run(partial(self._save, Path(text).expanduser().resolve()), "save")
+
+    def _indexes(self) -> tuple[int, int]:
+        if self._log.selection.span:
+            return self._log.selection.indexes()
+        return 0, len(self._log.selection.view)
+
+    async def _save(self, path: Path) -> None:
+        view = self._log.selection.view
+        while self._log.step():  # noqa: ASYNC110 - all that passes the filters, not only the newest
+            await asyncio.sleep(0)
+        begin, end = self._indexes()
+        first, last = view.rows(begin, begin + 1), view.rows(end - 1, end)
+        if not first or not last:
+            self._say("there is nothing to save")
+            return
+        try:
+            count = await self._write(path, first[0].key, last[0].key)
+        except OSError as error:
+            self._say(f"cannot save {path.name}: {error.strerror or error}")
+        else:
+            self._say(f"saved {units.plural(count, 'row')} to {path.name}")
+
+    async def _write(self, path: Path, key: int, last: int) -> int:
+        """Write the rows from one key through another; how many there were.
+
+        Rows that come meanwhile are written where they come in time; it always ends.
+        """
+        view, write = self._log.selection.view, writer_of(path.name, self._groups())
+        draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+        count = 0
+        try:
+            with draft.open("xb") as file:
+                while True:
+                    begin, end = view.index_of(key), view.index_of(last + 1)
+                    rows = view.rows(begin, min(end, begin + SLICE_ROWS))
+                    if not rows:
+                        break
+                    await asyncio.to_thread(_append, file, write, rows)
+                    key = rows[-1].key + 1
+                    count += len(rows)
+                    if count % TOLD_ROWS == 0:
+                        self._say(f"saving: {units.plural(count, 'row')} so far")
+                await asyncio.to_thread(_settle, file)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return count
+
+    def _groups(self) -> Sequence[str | None]:
+        return [target.group for target in self._engine.status.targets]
+
+
+def _append(file: IO[bytes], write: Callable[[Row], bytes], rows: Sequence[Row]) -> None:
+    file.write(b"".join(map(write, rows)))
+
+
+def _settle(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]:
+    """What writes a row as a file of that name has it, newline included.
+
+    Args:
+        name: of the file; what it ends with says what it is to hold.
+        groups: the log groups by lane.
+
+    """
+    if name.lower().endswith(NDJSON_SUFFIXES):
+        return lambda row: as_ndjson(row, groups) + b"\n"
+    return lambda row: as_plain(row).encode("utf-8", "replace") + b"\n"
+
+
+def as_plain(row: Row) -> str:
+    """``TIME STREAM MESSAGE`` as output has it; a rule says between dashes what is missing."""
+    if isinstance(row, Rule):
+        return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
+    return as_text(_printed(row), color=False)
+
+
+def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
+    """An event as output has it, or a rule with its range of time."""
+    if isinstance(row, Line):
+        return as_json(_printed(row), groups[row.lane] if row.lane < len(groups) else None)
+    fields = {
+        "rule": row.kind,
+        "from": row.from_ms,
+        "through": row.through_ms,
+        "text": describe(row),
+    }
+    return json.dumps(fields, separators=(",", ":")).encode()  # ASCII: no C1 controls either
+
+
+def messages(rows: Iterable[Row]) -> str:
+    """The messages of the lines among rows, one after the other."""
+    return "\n".join(row.message for row in rows if isinstance(row, Line))
+
+
+def _printed(line: Line) -> Printed:
+    return Printed(line, is_late=line.late_ms > 0)

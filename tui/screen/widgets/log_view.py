@@ -1,0 +1,393 @@
+"""The log: a virtual list over the timeline, of which only what is on screen is ever drawn.
+
+``Window`` says what is on screen, ``Strips`` what it looks like; this is the shell round them.
+Textual's own scroll bar, and setting ``virtual_size`` as a reactive, would lay the whole screen
+out at each flush: the bar is drawn here instead, in the last column, and ``render_lines`` hands
+finished strips to the compositor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from textual import events
+from textual.filter import ANSIToTruecolor
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.lines.around import AroundSieve
+from tui.lines.rows import Change, Row
+from tui.lines.selection import Hand, Selection
+from tui.lines.view import Test, View
+from tui.lines.viewport import WHEEL_LINES, Motion, Place, Window
+from tui.render.line_format import TimeMode
+from tui.render.palette import Palette, Surface
+from tui.render.safe_text import Segment
+from tui.render.strips import Strips
+
+_SIDE_CELLS: Final = 16
+"""How far an arrow key moves along long lines."""
+
+_LEFT_MAX: Final = 1 << 20
+
+
+class LogView(ScrollView, can_focus=True):
+    """The list of lines and rules."""
+
+    ALLOW_SELECT = False
+    ALLOW_MAXIMIZE = False
+
+    class Moved(Message):
+        """The reader is elsewhere, or rows came below."""
+
+        def can_replace(self, message: Message) -> bool:
+            """One of them says it all."""
+            return isinstance(message, LogView.Moved)
+
+    class Missed(Message):
+        """Somebody went to a row that is not in memory."""
+
+        def __init__(self, key: int) -> None:
+            """The row of that key."""
+            super().__init__()
+            self.key = key
+
+    class Opened(Message):
+        """A row was clicked twice."""
+
+    def __init__(self, view: View, strips: Strips, *, ascii_only: bool = False) -> None:
+        """Show a view.
+
+        Args:
+            view: the rows.
+            strips: what they look like.
+            ascii_only: draw the scroll bar with ASCII.
+
+        """
+        super().__init__(id="log")
+        self._view = view
+        self._strips = strips
+        thumb, track = ("#", "|") if ascii_only else ("▐", " ")
+        self._edges: tuple[Segment, Segment] = ((track, "track"), (thumb, "thumb"))
+        self._window = Window(view)
+        self.selection = Selection(self._window)
+        self._hand = Hand(self._window, self.selection)
+        self._screen_strips: list[Strip] | None = None
+        self._bar = (0, 0)
+        self._empty: Sequence[str] = ()
+
+    @property
+    def place(self) -> Place:
+        """Where the reader is."""
+        return self._window.place
+
+    @property
+    def time(self) -> TimeMode:
+        """What the time column says."""
+        return self._strips.look.time
+
+    @property
+    def lines(self) -> int:
+        """Lines shown, without the rules."""
+        return self._view.lines
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether a filter leaves rows out."""
+        return self._view.sieve is not None
+
+    @property
+    def visible_rows(self) -> list[Row]:
+        """What is on the screen, top to bottom; a wrapped row once."""
+        return [slot.row for slot in self._window.slots if slot.part == 0]
+
+    def current(self) -> Row | None:
+        """The row under the cursor; the last one on the screen while following."""
+        return self._window.current()
+
+    def flush(self, change: Change) -> None:
+        """Take in what happened to the timeline: once a frame, not once a line."""
+        self._view.apply(change)
+        if change.restyled:
+            self._strips.forget()
+        changed = self._window.flush()
+        if self._strips.widen(self.visible_rows) or (change.restyled and not self.place.frozen):
+            changed = True
+        if self._strips.look.wrapped and changed:
+            self._window.flush()
+        self._tell(changed=changed)
+
+    def select(self, test: Test | None, around: int = 0) -> None:
+        """Show only lines that pass a test, with rows around each; None shows all."""
+        sieve = None
+        if test is not None and around:
+            sieve = AroundSieve(self._view.timeline, test, around)
+            self._view.look_through(sieve)
+        else:
+            self._view.select(test)
+        if self._strips.around is not sieve:
+            self._strips.around = sieve
+            self._strips.forget()
+        self._count_lines()
+        self._renew()
+
+    def step(self) -> bool:
+        """Go on with what ``select`` began; False once it is done."""
+        sieve = self._view.sieve
+        if sieve is None or not sieve.step():
+            return False
+        self._tell(changed=self._window.flush())
+        return True
+
+    def set_palette(self, palette: Palette) -> None:
+        """The theme changed."""
+        self._strips.set_palette(palette)
+        self._draw()
+
+    def forget(self) -> None:
+        """Draw anew: something that the rows do not know of changed what they look like."""
+        self._strips.forget()
+        self._draw()
+
+    def highlight(self, pattern: re.Pattern[str] | None) -> None:
+        """Mark every match of a pattern."""
+        self._strips.set_look(msgspec.structs.replace(self._strips.look, pattern=pattern))
+        self._draw()
+
+    def set_time(self, mode: TimeMode) -> None:
+        """Say other times in the time column."""
+        self._strips.set_look(msgspec.structs.replace(self._strips.look, time=mode))
+        self._renew()
+
+    def set_dated(self, *, dated: bool) -> None:
+        """Dates in the time column, or not."""
+        if dated != self._strips.look.dated:
+            self._strips.set_look(msgspec.structs.replace(self._strips.look, dated=dated))
+            self._renew()
+
+    def toggle_wrap(self) -> None:
+        """Break long lines, or cut them."""
+        look = self._strips.look
+        self._strips.set_look(msgspec.structs.replace(look, wrapped=not look.wrapped, left=0))
+        self._count_lines()
+        self._renew()
+
+    def tick(self, now_ms: int) -> None:
+        """A second is over: times relative to now are others."""
+        self._strips.now_ms = now_ms
+        if self._strips.look.time is TimeMode.RELATIVE:
+            self._draw()
+
+    def set_empty(self, lines: Sequence[str]) -> None:
+        """What to say in the middle while there is no row."""
+        if lines != self._empty:
+            self._empty = lines
+            if not len(self._view):
+                self._draw()
+
+    def follow(self) -> None:
+        """To the newest row, and stay there; while rows are selected, up to it."""
+        self._window.follow()
+        self.selection.stay()
+        self._tell(changed=True)
+
+    def freeze(self) -> None:
+        """Hold the picture, or let it go again."""
+        self._window.freeze()
+        self._tell(changed=True)
+
+    def settle(self) -> None:
+        """Stop following, so that the row under the cursor stays."""
+        self._window.detach()
+        self._tell(changed=True)
+
+    def move(self, motion: Motion) -> None:
+        """Move the cursor."""
+        self._window.move(motion)
+        self.selection.stay()
+        self._tell(changed=True)
+
+    def toggle_selection(self) -> bool:
+        """Select from the row under the cursor on, or nothing; whether anything is."""
+        if not self.selection.end():
+            self.selection.begin()
+        self._tell(changed=True)
+        return self.selection.span is not None
+
+    def extend_selection(self, motion: Motion) -> None:
+        """Select from here on, and move."""
+        if self.selection.span is None:
+            self.selection.begin()
+        self.move(motion)
+
+    def end_selection(self) -> bool:
+        """Select nothing; whether anything was selected."""
+        was_any = self.selection.end()
+        if was_any:
+            self._tell(changed=True)
+        return was_any
+
+    def move_side(self, steps: int) -> None:
+        """Read on in long lines, or back."""
+        look = self._strips.look
+        left = min(_LEFT_MAX, max(0, look.left + steps * _SIDE_CELLS))
+        if not look.wrapped and left != look.left:
+            self._strips.set_look(msgspec.structs.replace(look, left=left))
+            self._draw()
+
+    def go_to(self, key: int) -> None:
+        """Put the cursor on a row."""
+        if self._view.timeline.gone_at(key) is not None:
+            self.post_message(self.Missed(key))
+        self._window.go_to(key)
+        self._tell(changed=True)
+
+    def render_line(self, y: int) -> Strip:
+        """One line, for whoever asks by line."""
+        strips = self._drawn()
+        return strips[y] if y < len(strips) else self._strips.blank(self._edges[False])
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a region, finished: no border, no padding, no opacity are to be put on."""
+        if (self.size.width, self.size.height) != self._size_drawn():
+            self._fit(self.size)
+        strips = [self.render_line(y) for y in crop.line_range]
+        background = self.background_colors[1]
+        for one in self.get_line_filters():
+            if not isinstance(one, ANSIToTruecolor):  # the palette has none to convert
+                strips = [strip.apply_filter(one, background) for strip in strips]
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
+
+    def notify_style_update(self) -> None:
+        """Styles changed: what was drawn is void."""
+        super().notify_style_update()
+        self._screen_strips = None
+
+    def _size_drawn(self) -> tuple[int, int]:
+        return self._strips.look.width + 1, self._window.height
+
+    def _fit(self, size: Size) -> None:
+        look = msgspec.structs.replace(self._strips.look, width=max(1, size.width - 1))
+        self._strips.set_look(look)
+        self._window.resize(size.height)
+        if self._strips.widen(self.visible_rows) and look.wrapped:
+            self._window.resize(size.height)
+        self._screen_strips = None
+
+    def _count_lines(self) -> None:
+        """Rows take one line each, unless they are broken or something stands between them."""
+        is_plain = self._strips.around is None and not self._strips.look.wrapped
+        self._window.lines_of = None if is_plain else self._strips.lines_of
+
+    def _renew(self) -> None:
+        """Rows may take other lines than before: lay them out again."""
+        self._window.resize(self._window.height)
+        if self._strips.widen(self.visible_rows):
+            self._window.resize(self._window.height)
+        self._tell(changed=True)
+
+    def _draw(self) -> None:
+        self._screen_strips = None
+        self.refresh()
+
+    def _tell(self, *, changed: bool) -> None:
+        """Draw if need be, keep Textual's idea of the scrolling true, and tell the bars."""
+        self.set_reactive(Widget.virtual_size, Size(self.size.width, len(self._view)))
+        self.set_reactive(Widget.scroll_y, float(self._window.top))
+        if changed:
+            self._draw()
+        else:
+            self._draw_bar()
+        self.post_message(self.Moved())
+
+    def _drawn(self) -> list[Strip]:
+        if self._screen_strips is None:
+            self._screen_strips = self._make()
+        return self._screen_strips
+
+    def _make(self) -> list[Strip]:
+        window, make = self._window, self._strips
+        low, high = self._bar = self._bar_span()
+        lines: list[Strip] = []
+        for y in range(window.height):
+            edge = self._edges[low <= y < high]
+            if y < len(window.slots):
+                slot = window.slots[y]
+                surface: Surface = "selected" if self.selection.has(slot.row.key) else "log"
+                surface = "cursor" if slot.row.key == window.cursor else surface
+                lines.append(make.strips(slot.row, slot.previous, surface, edge)[slot.part])
+            else:
+                lines.append(make.blank(edge))
+        if not window.slots:
+            at = max(0, (window.height - len(self._empty)) // 2)
+            said = [make.middle(text, self._edges[False]) for text in self._empty]
+            lines[at : at + len(said)] = said[: window.height]
+        return lines
+
+    def _bar_span(self) -> tuple[int, int]:
+        """The lines of the scroll bar's thumb; none where all rows are on the screen."""
+        height, rows = self._window.height, len(self._view)
+        if rows <= height or not height:
+            return 0, 0
+        size = max(1, height * height // rows)
+        low = round((height - size) * min(1.0, self._window.top / (rows - height)))
+        return low, low + size
+
+    def _draw_bar(self) -> None:
+        if self._bar_span() != self._bar:
+            self._screen_strips = None
+            self.refresh(Region(self.size.width - 1, 0, 1, self.size.height))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The screen has another size."""
+        self._fit(event.size)
+        self._tell(changed=True)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel, towards the newest row."""
+        self._wheel(event, WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel, towards the oldest row."""
+        self._wheel(event, -WHEEL_LINES)
+
+    def _wheel(self, event: events.MouseEvent, lines: int) -> None:
+        event.stop()
+        event.prevent_default()
+        if event.shift:
+            self.move_side(1 if lines > 0 else -1)
+        else:
+            self._window.scroll(lines)
+            self._tell(changed=True)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The scroll bar is taken hold of, or a row is pointed at."""
+        if event.button == 1:
+            at = None if event.x >= self.size.width - 1 else event.y
+            self._hand.press(at, event.y, extends=event.shift)
+            self.capture_mouse()
+            self._tell(changed=True)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The scroll bar follows the hand, or the selection does."""
+        if self._hand.drag(event.y):
+            self._tell(changed=True)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """The button is let go."""
+        if self._hand.let_go():
+            event.stop()
+            self.release_mouse()
+
+    def on_click(self, event: events.Click) -> None:
+        """Twice on a row: open it."""
+        if event.chain == 2 and event.x < self.size.width - 1:  # noqa: PLR2004
+            self.post_message(self.Opened())
