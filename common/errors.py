@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import Final
 
-from gapless import skeleton
+
+class SimulatorError(Exception):
+    """The simulator, or a request to it, can't do what was asked; the text is one line."""
+
 
 EXIT_DONE: Final = 0
 EXIT_FAILURE: Final = 1
@@ -19,20 +20,6 @@ EXIT_STOPPED: Final = 6
 """The execution that was watched ended as STOPPED."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl+C (SIGINT); another signal gives 128 + its number likewise, as shells have it."""
-
-
-def say(text: str) -> None:
-    """Tell a person something, as one line on stderr; nobody may be left to read it.
-
-    Names and errors come from other machines: nothing in them moves a cursor.
-    """
-    line = "".join(
-        char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split())
-    )
-    skeleton.leave()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"gapless: {line}\n")
-        sys.stderr.flush()
 
 
 class GaplessError(Exception):

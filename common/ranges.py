@@ -1,23 +1,16 @@
 """Sets of time ranges: what was scanned, what is missing, and the windows to fetch it in.
 
 Ranges are inclusive pairs of milliseconds since the Unix epoch. Pure: no clock, no I/O.
+
+Sets of milliseconds as disjoint ranges, both ends included. Pure.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
-
-from wire.query import History
+from collections.abc import Iterable, Iterator
 
 Range = tuple[int, int]
-
-WINDOW_FIRST_MS: Final = 60_000
-"""The first window of a backfill: small, so that something is on the screen at once."""
-
-WINDOW_MAX_MS: Final = 6 * 3_600_000
-"""The largest: what a scan that breaks has to fetch again stays bounded."""
 
 
 class Coverage:
@@ -87,23 +80,78 @@ class Coverage:
         return pieces
 
 
-def windows(
-    pieces: Sequence[Range],
-    history: History = "newest",
-    *,
-    first_ms: int = WINDOW_FIRST_MS,
-    max_ms: int = WINDOW_MAX_MS,
-) -> Iterator[Range]:
-    """Cut disjoint ranges into windows that double in size, newest (or oldest) first."""
-    size = first_ms
-    for from_, through in sorted(pieces, reverse=history == "newest"):
-        low, high = from_, through
-        while low <= high:
-            if history == "newest":
-                window = max(low, high - size + 1), high
-                high = window[0] - 1
-            else:
-                window = low, min(high, low + size - 1)
-                low = window[1] + 1
-            size = min(2 * size, max_ms)
-            yield window
+class Ranges:
+    """Ranges of time; those that touch (one ends where the next begins less one) are one."""
+
+    def __init__(self) -> None:
+        """Create an empty set."""
+        self._froms: list[int] = []
+        self._throughs: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """The ranges, ascending."""
+        return iter(zip(self._froms, self._throughs, strict=True))
+
+    def __len__(self) -> int:
+        """Number of ranges."""
+        return len(self._froms)
+
+    def add(self, from_: int, through: int) -> None:
+        """Add a range; an empty one (``from_ > through``) is nothing."""
+        if from_ > through:
+            return
+        low = bisect_left(self._throughs, from_ - 1)
+        high = bisect_right(self._froms, through + 1)
+        if low < high:
+            from_ = min(from_, self._froms[low])
+            through = max(through, self._throughs[high - 1])
+        self._froms[low:high] = [from_]
+        self._throughs[low:high] = [through]
+
+    def remove(self, from_: int, through: int) -> None:
+        """Take a range out."""
+        if from_ > through:
+            return
+        low = bisect_left(self._throughs, from_)
+        high = bisect_right(self._froms, through)
+        if low >= high:
+            return
+        first, last = self._froms[low], self._throughs[high - 1]
+        rest = [(first, from_ - 1)] if first < from_ else []
+        rest += [(through + 1, last)] if last > through else []
+        self._froms[low:high] = [one for one, _ in rest]
+        self._throughs[low:high] = [one for _, one in rest]
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self._froms.clear()
+        self._throughs.clear()
+
+    def overlaps(self, from_: int, through: int) -> bool:
+        """Whether any millisecond of a range is in the set."""
+        return bisect_left(self._throughs, from_) < bisect_right(self._froms, through)
+
+    def covers(self, from_: int, through: int) -> bool:
+        """Whether a whole range is in the set; an empty one is."""
+        return from_ > through or ((end := self.end_from(from_)) is not None and end >= through)
+
+    def end_from(self, from_: int) -> int | None:
+        """The last millisecond reached from ``from_`` without a hole; None where it is not in."""
+        at = bisect_left(self._throughs, from_)
+        if at == len(self._froms) or self._froms[at] > from_:
+            return None
+        return self._throughs[at]
+
+    def without(self, from_: int, through: int) -> list[tuple[int, int]]:
+        """What of a range is not in the set, ascending."""
+        missing: list[tuple[int, int]] = []
+        at = bisect_left(self._throughs, from_)
+        while from_ <= through:
+            if at == len(self._froms) or self._froms[at] > through:
+                missing.append((from_, through))
+                break
+            if self._froms[at] > from_:
+                missing.append((from_, self._froms[at] - 1))
+            from_ = self._throughs[at] + 1
+            at += 1
+        return missing

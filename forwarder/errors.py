@@ -1,9 +1,38 @@
 """The forwarder's errors: each is one line that tells a person what to do."""
 
 # ruff: noqa: N818 - the names say what happened, as the SDK's own do
+
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import ClassVar
+
+
+class Refusal(Exception):
+    """A request is refused; the text says what is wrong."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        text: str,
+        epoch: str | None = None,
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """Refuse with a status.
+
+        Args:
+            status: of the answer.
+            text: what is wrong, and what to do about it.
+            epoch: the present one where a cursor is no good.
+            retry_after_s: when to come back, where that helps.
+
+        """
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.epoch = epoch
+        self.retry_after_s = retry_after_s
 
 
 class ForwarderError(Exception):

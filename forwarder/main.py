@@ -18,7 +18,7 @@ import msgspec
 
 from forwarder.cloudwatch.clock import clock_of, held_back, timer_ms
 from forwarder.cloudwatch.reader import CloudWatch
-from forwarder.config import Config
+from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import (
     ConfigError,
@@ -32,7 +32,6 @@ from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.contract import Journal
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Limits
 from forwarder.live.inlet import GroupInlet
 from forwarder.live.subscriptions import LivePaths
 from forwarder.reconcile.feed import Feed

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from wire.messages import ExecutionStatus, GapState, Item, Origin
+
+Outcome = Literal["ok", "throttled", "unreachable"]
+"""What came of one attempt at a call."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Who sent a record: the account, and the subscription filters that it matched.
+
+    A log group of that name in another account, or another filter of the same group (on
+    transformed events, for one), is another source, with ids of its own to be compared.
+    """
+
+    owner: str
+    filters: tuple[str, ...]
+
+
+Verdict = Literal["ok", "unknown", "denied"]
+"""The token covers it; there is none, or an unknown one (401); it does not cover it (403)."""
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):

@@ -20,12 +20,10 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from common.errors import GaplessError
-from common.lockfile import lock_path, owner_of, wait_until_free
-from common.locks import Held, hold, remove_if_free
+from common.locks import Held, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, Part, PartFailedError, start
 from common.state import state_dir
-from gapless.identity import AwsChoice, group_folder
-from gapless.settings import setting_of
+from gapless.settings import AwsChoice, group_folder, setting_of
 
 _LOOK_S: Final = 0.05
 """How often a forwarder that another command is starting is looked at."""

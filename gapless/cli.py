@@ -22,9 +22,9 @@ from common.errors import (
     EXIT_USAGE,
     EndedBySignalError,
     GaplessError,
-    say,
 )
-from gapless import __version__, skeleton
+from gapless import __version__, terminal
+from gapless.terminal import say
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Watch a simulated CloudWatch, with faults at a key's press.",
@@ -114,9 +114,9 @@ def main() -> NoReturn:
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _end)
-    skeleton.begin(sys.argv[1:], os.environ)
+    terminal.begin(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
-    skeleton.leave()
+    terminal.leave()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -135,7 +135,7 @@ def _told(error: click.ClickException | GaplessError) -> int:
     if isinstance(error, GaplessError):
         return _said(str(error), error.exit_code)
     text = error.format_message()
-    skeleton.leave()
+    terminal.leave()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(text, err=True)
         return EXIT_USAGE

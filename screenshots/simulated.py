@@ -17,9 +17,10 @@ import msgspec
 from textual.pilot import Pilot
 
 from common.processes import start
-from gapless.viewing.controls import ControlApi, SimulatorControls
-from gapless.viewing.opening import SameOpener
-from gapless.viewing.watch import Viewing, Watched, make_engine
+from gapless.viewing.controls import SimulatorControls
+from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.watch import make_engine
+from simulator.client import ControlApi
 from tui.client.engine import Engine
 from tui.lines.rows import Rule
 from tui.screen.app import ViewerApp

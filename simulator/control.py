@@ -21,6 +21,8 @@ The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 4
 | ``GET /simulator/changes?after=N&wait_ms=M`` | what there is now, as soon as it is not N |
 | ``GET /simulator/executions``, ``/simulator/seed`` | what runs and ran; what replays it |
 | ``GET /simulator/openapi.json`` | this, for programs |
+
+A number that grows with every change of the simulator, and a way to wait until it does.
 """
 
 from __future__ import annotations
@@ -42,19 +44,45 @@ from werkzeug.routing import Map, Rule
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from simulator.changes import Changes
-from simulator.errors import NotFoundError, SimulatorError
+from common.errors import SimulatorError
+from simulator.errors import NotFoundError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
-from simulator.programs import Forwarder
+from simulator.programs import Forwarder, Viewers
 from simulator.scenarios.base import SPEED_MAX
 from simulator.scenarios.conductor import Conductor
-from simulator.viewers import Viewers
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class Changes:
+    """Counts changes; used from any thread."""
+
+    def __init__(self) -> None:
+        """Nothing has changed yet."""
+        self._seq = 0
+        self._changed = threading.Condition()
+
+    @property
+    def seq(self) -> int:
+        """How often something has changed."""
+        return self._seq
+
+    def announce(self) -> None:
+        """Something has changed."""
+        with self._changed:
+            self._seq += 1
+            self._changed.notify_all()
+
+    def wait(self, after: int, timeout_s: float) -> int:
+        """The number, once it is not ``after`` any more, or when the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._seq != after, timeout_s)
+            return self._seq
+
 
 RECORD_BYTES_MAX: Final = 1 << 30
 """A record of two million events of the workload takes less."""

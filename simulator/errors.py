@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
-class SimulatorError(Exception):
-    """The simulator, or a request to it, can't do what was asked; the text is one line."""
+from common.errors import SimulatorError
 
 
 class NotFoundError(SimulatorError):

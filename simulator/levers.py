@@ -13,22 +13,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from simulator.clock import SkewedClock
+from common.errors import SimulatorError
+from simulator.acceptance import Visibility
 from simulator.cloudwatch import LEVERS_PATH, Mode, wall_clock_ms
 from simulator.cloudwatch.levers import Order
-from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Journal
-from simulator.faults.flap import Flap
-from simulator.faults.group_recreated import GroupRecreated
-from simulator.faults.retention_expire import RetentionExpire
-from simulator.faults.visibility_delay import VisibilityDelay, VisibilityLever
+from simulator.faults.cloudwatch import (
+    GroupRecreated,
+    RetentionExpire,
+    VisibilityDelay,
+    VisibilityLever,
+)
+from simulator.faults.network import Flap
 from simulator.network.cable import Cable
-from simulator.network.crowds import Crowds
+from simulator.network.frames import Crowds
 from simulator.network.toxics import Strain
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder
-from simulator.viewers import Viewers
-from simulator.visibility import Visibility
+from simulator.programs import Forwarder, SkewedClock, Viewers
 
 LEVER_TIMEOUT_S: Final = 20.0
 """How long a fault may take to be switched; milliseconds, but for a machine that is very busy."""

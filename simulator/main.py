@@ -18,23 +18,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from common import lifeline
-from common.children import Child
-from simulator.changes import Changes
-from simulator.clock import SkewedClock
+from common import locks
+from common.errors import SimulatorError
+from common.processes import Child
+from simulator.acceptance import Visibility
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
-from simulator.cloudwatch.server import listen
-from simulator.errors import SimulatorError
+from simulator.cloudwatch.app import listen
+from simulator.control import Changes
 from simulator.faults.base import Levers
 from simulator.faults.board import Board
 from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
 from simulator.network.cable import Cable
-from simulator.network.crowds import Crowds
+from simulator.network.frames import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder
+from simulator.programs import Forwarder, SkewedClock, Viewers
 from simulator.scenarios.conductor import Conductor
-from simulator.viewers import Viewers
-from simulator.visibility import Visibility
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
 
@@ -150,7 +148,7 @@ class Simulator:
             moto_listener = stack.enter_context(listen(self._config.cloudwatch_port))
             control_listener = stack.enter_context(listen(self._config.control_port))
             url = f"http://{HOST}:{moto_listener.getsockname()[1]}"
-            held, descriptor = lifeline.hold_new()
+            held, descriptor = locks.hold_new()
             stack.callback(os.close, descriptor)
             stack.callback(held.unlink, missing_ok=True)
             moto = await Child.start(
@@ -175,7 +173,7 @@ class Simulator:
             watch = asyncio.create_task(self._watch(moto))
             stack.callback(watch.cancel)
             if self._config.while_held is not None:
-                lifeline.when_released(
+                locks.when_released(
                     self._config.while_held, lambda: self._from_thread(self._finish)
                 )
             start = asyncio.create_task(

@@ -8,13 +8,41 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from common.lifeline import when_released
-from simulator.cloudwatch import HOST, REGION, Mode
-from simulator.cloudwatch.server import build_app, call, listen, serve
-from simulator.errors import SimulatorError
+from common.errors import SimulatorError
+from common.locks import when_released
+from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
+from simulator.cloudwatch.app import FaithfulLogs, call, listen, serve
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+def faithful(moto: WSGIApplication, now_ms: Callable[[], int]) -> FaithfulLogs:
+    """Moto with a faithful CloudWatch Logs, and every lever that a fault names."""
+    from simulator.faults import FAULTS  # noqa: PLC0415 - they import this package's levers
+    from simulator.faults.base import LeverFault  # noqa: PLC0415
+
+    types = {one.type: one.lever for one in FAULTS.values() if issubclass(one, LeverFault)}
+    return FaithfulLogs(moto, types, now_ms)
+
+
+def build_app(mode: Mode) -> WSGIApplication:
+    """Moto's application, alone or made faithful; takes half a second to import."""
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - see above
+        DomainDispatcherApplication,
+        create_backend_app,
+    )
+
+    moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+    if mode == "moto":
+        return moto
+    from simulator.moto_process import faithful  # noqa: PLC0415 - it imports more of moto
+
+    return faithful(moto, wall_clock_ms)
 
 
 def main(argv: list[str] | None = None) -> int:

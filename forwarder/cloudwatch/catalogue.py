@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from forwarder.cloudwatch.paging import Patience
-from forwarder.cloudwatch.reader import CloudWatch
+from forwarder.cloudwatch.reader import CloudWatch, Patience
 from forwarder.errors import CloudWatchError, ScanStuck
 
 if TYPE_CHECKING:

@@ -1,4 +1,10 @@
-"""Who may call CloudWatch next: in order of priority, at the budget's pace, so many at once."""
+"""Who may call CloudWatch next: in order of priority, at the budget's pace, so many at once.
+
+How often CloudWatch may be called, and how long to wait after a failure; no clock, no calls.
+
+"A few calls a second per account and Region" is all that is known of the limit: the rate is
+found by additive increase and multiplicative decrease, one budget for all scans of a process.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,64 @@ from enum import IntEnum
 from functools import partial
 from typing import Final, TypeVar
 
-from forwarder.cloudwatch.budget import CallBudget
+RATE_FIRST: Final = 10.0
+"""Calls a second to begin with: twice what older documentation allows, soon corrected."""
+
+RATE_MIN: Final = 0.5
+"""However throttled, the account's other users leave room for this."""
+
+RATE_MAX: Final = 50.0
+"""Beyond this one process could not take in what comes."""
+
+BURST: Final = 10.0
+"""Calls that may be made at once after a quiet time."""
+
+RATE_STEP: Final = 0.1
+"""What a call that was not throttled adds."""
+
+DECREASE_INTERVAL_MS: Final = 1_000
+"""Throttled replies to calls made at the same time count once."""
+
+
+class CallBudget:
+    """A token bucket whose rate adapts; times in ms of any one clock."""
+
+    def __init__(self, now_ms: float) -> None:
+        """A full budget at ``now_ms``."""
+        self.rate = RATE_FIRST
+        """Calls a second at present."""
+        self._tokens = BURST
+        self._filled_ms = now_ms
+        self._decreased_ms = now_ms - DECREASE_INTERVAL_MS
+
+    def wait_ms(self, now_ms: float) -> float:
+        """How long until a call may be made; 0 if now."""
+        self._fill(now_ms)
+        return 0.0 if self._tokens >= 1 else (1 - self._tokens) * 1000 / self.rate
+
+    def take(self, now_ms: float) -> None:
+        """A call is being made."""
+        self._fill(now_ms)
+        self._tokens -= 1
+
+    def succeeded(self) -> None:
+        """A call was not throttled."""
+        self.rate = min(RATE_MAX, self.rate + RATE_STEP)
+
+    def throttled(self, now_ms: float) -> None:
+        """A call was throttled: half the rate, and nothing saved up."""
+        if now_ms - self._decreased_ms < DECREASE_INTERVAL_MS:
+            return
+        self._fill(now_ms)
+        self._decreased_ms = now_ms
+        self.rate = max(RATE_MIN, self.rate / 2)
+        self._tokens = min(self._tokens, 0.0)
+
+    def _fill(self, now_ms: float) -> None:
+        gained = max(0.0, now_ms - self._filled_ms) * self.rate / 1000
+        self._tokens = min(BURST, self._tokens + gained)
+        self._filled_ms = max(self._filled_ms, now_ms)
+
 
 _T = TypeVar("_T")
 

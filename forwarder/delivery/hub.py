@@ -13,12 +13,11 @@ from typing import Final, Protocol
 import msgspec
 
 from forwarder.delivery.frames import Slices
-from forwarder.delivery.mark_queue import Proved
+from forwarder.delivery.marks import Proved
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.inlet import GroupInlet
-from forwarder.records import GapRecord, Notice, Reset, ScanDone
-from forwarder.server.tokens import Verdict
+from forwarder.records import GapRecord, Notice, Reset, ScanDone, Verdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from common.ranges import Range
+from forwarder.delivery.backfill import Opening
 from forwarder.delivery.frames import Slices
 from forwarder.delivery.lanes import Lanes
-from forwarder.delivery.marks import ASKED_MAX, Proofs
-from forwarder.delivery.opening import Opening
-from forwarder.delivery.progress import Progress
+from forwarder.delivery.marks import ASKED_MAX, Progress, Proofs
 from forwarder.ingest.executions import execution_of
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import concerns

@@ -2,6 +2,16 @@
 
 ``suspected`` until somebody fetches it, ``repairing`` while a scan does, ``repaired`` once scans
 that began later have proved all of it; ``unrecoverable`` stays. Pure but for the journal.
+
+Events that scans failed to return although the journal holds them [8]. Pure.
+
+Most often their log stream was deleted, which can be asked. What nothing explains holds marks
+back for as long as it lasts; after a few scans that is declared, so that everybody sees why.
+
+What the scans of a log group show beside its events: gaps, what is withheld, what expired.
+
+Pure but for the journal, which keeps the gaps. One for each chain of it; the allowance and the
+group's settings outlive a chain.
 """
 
 from __future__ import annotations
@@ -12,12 +22,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from common.ranges import Coverage
+from common.ranges import Coverage, Range
 from forwarder.errors import JournalFull
+from forwarder.ingest.retention import AWAY, EXPIRED, RETENTION_LEAST_MS, Expiry
 from forwarder.ingest.scan import Scan
+from forwarder.ingest.visibility import Allowance
 from forwarder.journal.contract import Journal
-from forwarder.records import GapRecord, ScanDone
-from wire.messages import GapState
+from forwarder.records import GapRecord, LogEvent, Row, ScanDone
+from wire.messages import GapState, Origin
 
 MISSED: Final = "the live path missed events that a scan has found"
 """The reason of a gap that was repaired as it was noticed."""
@@ -194,3 +206,154 @@ class Gaps:
             self._proved.pop(gap.id, None)
         self._tell(gap)
         return gap
+
+
+SCANS_MIN: Final = 3
+"""Whole scans that lack the same events before it is declared: one may just flap."""
+
+PENDING_MAX: Final = 100
+"""Ranges that are counted; the oldest beyond them begin anew when they are lacked again."""
+
+
+class Suspects:
+    """What one log group's scans lack."""
+
+    def __init__(self) -> None:
+        """Nothing."""
+        self._streams: set[str] = set()
+        self._ingested: dict[str, int] = {}
+        self._pending: list[tuple[int, int, int]] = []
+
+    def suspect(self, stream: str, ingested_ms: int | None) -> None:
+        """A log stream may have been deleted: an event ingested by then is not returned."""
+        self._streams.add(stream)
+        if ingested_ms is not None:
+            before = self._ingested.get(stream, ingested_ms)
+            self._ingested[stream] = min(before, ingested_ms)
+
+    def lacked(self, rows: Sequence[Row]) -> Range | None:
+        """A whole scan lacked these rows; the range to declare, once it was lacked often."""
+        for row in rows:
+            self.suspect(row.stream, row.ingestion_time)
+        from_ = min(row.timestamp for row in rows)
+        through = max(row.timestamp for row in rows)
+        scans = 1
+        kept = []
+        for one in self._pending:
+            if one[0] <= through and from_ <= one[1]:
+                from_, through = min(from_, one[0]), max(through, one[1])
+                scans = max(scans, one[2] + 1)
+            else:
+                kept.append(one)
+        self._pending = [*kept, (from_, through, scans)][-PENDING_MAX:]
+        return (from_, through) if scans >= SCANS_MIN else None
+
+    def returned_all(self, from_: int, through: int) -> None:
+        """A whole scan of that range lacked nothing."""
+        if self._pending:
+            self._pending = [
+                one for one in self._pending if not (from_ <= one[0] and one[1] <= through)
+            ]
+
+    def take_streams(self) -> set[str]:
+        """Log streams of which a scan lacked something, since this was last asked."""
+        streams, self._streams = self._streams, set()
+        return streams
+
+    def lacks_older(self, created_ms: int, stream: str | None = None) -> bool:
+        """Whether events are lacked that were ingested before their place was made.
+
+        Args:
+            created_ms: when the log stream was made, or the log group.
+            stream: which log stream; None: any.
+
+        """
+        if stream is not None:
+            ingested = self._ingested.get(stream)
+            return ingested is not None and ingested < created_ms
+        return any(ingested < created_ms for ingested in self._ingested.values())
+
+    def lacks_before(self, timestamp: int) -> bool:
+        """Whether an event that is older is lacked."""
+        return any(from_ < timestamp for from_, _, _ in self._pending)
+
+    def is_deleted(self, stream: str) -> None:
+        """The log stream is no more: what it lacks is explained."""
+        self._ingested.pop(stream, None)
+
+
+def why_withheld(rows: Sequence[Row]) -> str:
+    """The reason of a gap that is declared for rows which scans go on lacking."""
+    stream = rows[0].stream
+    return f"{WITHHELD} (log stream {stream}); nothing there can be proved until it does"
+
+
+EXPIRY_REASONS: Final = (EXPIRED, AWAY)
+"""Of gaps that are told by the clock and the log group's settings."""
+
+
+class Evidence:
+    """One log group's, told by its door."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        tell: Callable[[GapRecord], None],
+        allowance: Allowance,
+        expiry: Expiry,
+    ) -> None:
+        """Take over the gaps of ``journal``; each new state of one goes to ``tell``."""
+        self.gaps = Gaps(journal, tell)
+        self.suspects = Suspects()
+        self._journal = journal
+        self._allowance = allowance
+        self._expiry = expiry
+        self._scanned_ms: int | None = None
+
+    def found(self, batch: Sequence[LogEvent], origin: Origin, scan: Scan) -> None:
+        """A scan was the first to return these: were they missed, hidden, or kept away?"""
+        timestamps = [event.timestamp for event in batch]
+        if origin == "repair":
+            scan.add_missed(timestamps)
+        else:
+            self.gaps.brought(timestamps)
+        for event in batch:
+            self._allowance.appeared(event.timestamp, event.ingestion_time, scan)
+
+    def lacked(self, rows: Sequence[Row], scans_begun: int) -> None:
+        """A whole scan lacked rows: whoever waits for a mark is to see what holds it back."""
+        span = self.suspects.lacked(rows)
+        if span is None:
+            return
+        gap = self.gaps.withheld(*span)
+        if gap is None:
+            self.gaps.declare(*span, "suspected", why_withheld(rows), scans_begun)
+        else:
+            self.gaps.widen(gap.id, *span, scans_begun)
+
+    def covering(self, scan: Scan, now_ms: int) -> None:
+        """A whole scan is about to be added to the coverage: what of it had expired by now?"""
+        covered = Coverage(self._journal.coverage())
+        pieces = covered.missing(scan.from_, scan.covered)
+        oldest = covered.ranges[0][0] if covered.ranges else None
+        self._expiry.first_scanned(pieces, now_ms, oldest, is_settled=scan.is_settled)
+        self.declare_expired()
+        if self._scanned_ms is None or now_ms < self._scanned_ms:
+            # The clock was set back, as far as is known: it may have been wrong before.
+            self.gaps.not_lost(EXPIRY_REASONS, now_ms - RETENTION_LEAST_MS)
+        self._scanned_ms = now_ms
+
+    def is_first_of_old(self, scan: Scan, now_ms: int) -> bool:
+        """Whether no scan was there before, in what the shortest retention might have taken."""
+        old_ms = min(scan.covered, now_ms - RETENTION_LEAST_MS - 1)
+        return bool(Coverage(self._journal.coverage()).missing(scan.from_, old_ms))
+
+    def lacks_old(self, now_ms: int) -> bool:
+        """Whether scans lack events that a retention might have taken."""
+        return self.suspects.lacks_before(now_ms - RETENTION_LEAST_MS)
+
+    def declare_expired(self) -> None:
+        """Declare what can't be had, as far as the group's settings are known."""
+        for from_, through, reason in self._expiry.due():
+            self.gaps.lose(from_, through, reason)
+        self._expiry.declared()  # not before: the journal may have no room for it

@@ -3,38 +3,99 @@
 Pure but for the journal: no clock, no network. Every event that any path brings comes through
 here: known ids are ignored, new ones are numbered and committed, and only then can they be sent.
 A whole scan proves what it covers, unless it failed to return what was known before [8].
+
+What may come in: events that the protocol has a place for.
+
+What has come about in one log group since the process began, for the metrics.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from typing import Final
 
+import msgspec
+from msgspec.structs import replace
+
 from common.ranges import Coverage
-from forwarder.ingest.agreement import Unseen
-from forwarder.ingest.comparison import Comparison
-from forwarder.ingest.counts import GroupCounts
-from forwarder.ingest.door import checked
-from forwarder.ingest.ends import Ends
-from forwarder.ingest.evidence import Evidence
-from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.live_check import Witness
+from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
+from forwarder.errors import EventError
+from forwarder.ingest.executions import Ends, Lifecycle
+from forwarder.ingest.gaps import Evidence
+from forwarder.ingest.live_check import Unseen, Witness
 from forwarder.ingest.retention import Expiry
-from forwarder.ingest.scan import Ingested, Scan, ScanKind
+from forwarder.ingest.scan import Comparison, Ingested, Scan, ScanKind
 from forwarder.ingest.visibility import Allowance
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
 from forwarder.records import GapRecord, Known, LogEvent, Notice, Reset, ScanDone
+from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import GapState, Origin
 
+_TEXT_MAX: Final = 40
+
+
+def checked(events: Sequence[LogEvent]) -> Sequence[LogEvent]:
+    """The events, with ids as the display order has them: decimal, without leading zeros.
+
+    Raises:
+        EventError: an id is not a decimal number of at most 57 digits, or a time is not one.
+
+    """
+    ids = [event.id for event in events]
+    digits = "".join(ids)
+    # Whole lists at once: this runs for every event that a scan returns again.
+    if events and not (
+        digits.isdecimal()
+        and digits.isascii()
+        and min(ids) >= "1"
+        and max(map(len, ids)) <= ID_DIGITS_MAX
+        and min(event.timestamp for event in events) >= 0
+        and max(event.timestamp for event in events) <= TIMESTAMP_MAX
+    ):
+        return [_canonical(event) for event in events]
+    return events
+
+
+def _canonical(event: LogEvent) -> LogEvent:
+    event_id = event.id
+    if not (event_id.isascii() and event_id.isdecimal() and len(event_id) <= ID_DIGITS_MAX):
+        msg = (
+            f"CloudWatch gave an event the id {event_id[:_TEXT_MAX]!r}, which is not a decimal"
+            f" number of 1 to {ID_DIGITS_MAX} digits: check --endpoint-url"
+        )
+        raise EventError(msg)
+    if not 0 <= event.timestamp <= TIMESTAMP_MAX:
+        msg = (
+            f"CloudWatch gave the event {event_id} the timestamp {event.timestamp}, which is not"
+            " in milliseconds since 1970: check --endpoint-url"
+        )
+        raise EventError(msg)
+    return replace(event, id=event_id.lstrip("0") or "0") if event_id[0] == "0" else event
+
+
+class GroupCounts(msgspec.Struct):
+    """Kept by the door and by who runs scans; read by whoever wants to know."""
+
+    events: Counter[Origin] = msgspec.field(default_factory=Counter)
+    """Events taken in, by what brought them."""
+    duplicates: int = 0
+    """Events that were known already: scans read everything again and again."""
+    late: int = 0
+    """Events whose time a scan had proved before they appeared."""
+    scans: Counter[tuple[ScanKind, bool]] = msgspec.field(default_factory=Counter)
+    """Scans by kind, and by whether they came to their end."""
+    scan_s: dict[ScanKind, float] = {}
+    """Seconds that scans took, those included that broke off."""
+
+    def scanned(self, kind: ScanKind, seconds: float, *, is_whole: bool) -> None:
+        """A scan is over."""
+        self.scans[kind, is_whole] += 1
+        self.scan_s[kind] = self.scan_s.get(kind, 0.0) + seconds
+
+
 __all__ = ["ALLOWANCE_MS", "OVERLAP_MS", "Ingested", "LogGroup", "Scan", "ScanKind"]
-
-ALLOWANCE_MS: Final = 2_000
-"""How long CloudWatch may take to make an event visible without its counting as late."""
-
-OVERLAP_MS: Final = 5_000
-"""How far a poll looks back behind the begin of the one before."""
 
 NOTICES_MAX: Final = 10_000
 """Notices that wait. Older ones are found at connecting: gaps in the journal, ends here."""

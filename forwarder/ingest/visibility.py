@@ -11,9 +11,6 @@ from typing import Final
 
 from forwarder.ingest.scan import Scan
 
-ALLOWANCE_MAX_MS: Final = 60_000
-"""What takes longer is late news, whatever is allowed for."""
-
 BUCKET_MS: Final = 60_000
 BUCKETS_MAX: Final = 10
 """A delay is remembered for about ten minutes."""

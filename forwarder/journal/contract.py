@@ -3,11 +3,17 @@
 One ``Journal`` is one log group's. All calls are synchronous and made from one thread. An event
 is committed when ``append`` returns, hence before it can be sent. Retention takes message bodies
 only; everything else of a row stays as long as the chain does.
+
+The chain of epochs: which cursors a journal may resume [4].
+
+Ranges of time for bodies that nobody has any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, Protocol
 
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
@@ -166,3 +172,99 @@ class Journal(Protocol):
     def close(self) -> None:
         """Leave everything in order; a closed journal can be opened again."""
         ...
+
+
+EPOCHS_MAX: Final = 1_000
+"""Epochs that a chain remembers: one a start. Cursors of older ones are rebased, which is safe."""
+
+
+def new_epoch() -> str:
+    """An epoch that no journal ever had: 64 random bits as hex."""
+    return secrets.token_hex(8)
+
+
+class Chain:
+    """Epochs in order of time, each with the first seq that it may give out."""
+
+    def __init__(
+        self, links: Iterable[EpochStart] = (), make: Callable[[], str] = new_epoch
+    ) -> None:
+        """Go on with ``links``; ``make`` gives a new epoch that must never have been given."""
+        self._links = list(links)
+        self._make = make
+
+    @property
+    def links(self) -> Sequence[EpochStart]:
+        """Oldest first; the last is the present one."""
+        return tuple(self._links)
+
+    @property
+    def epoch(self) -> str:
+        """The present epoch."""
+        return self._links[-1].epoch
+
+    def begun(self, first_seq: int) -> Chain:
+        """This chain with a new epoch at its end, and without the oldest beyond the bound."""
+        link = EpochStart(self._make(), first_seq)
+        return Chain([*self._links, link][-EPOCHS_MAX:], self._make)
+
+    def anew(self) -> Chain:
+        """A chain of one new epoch, from seq 1."""
+        return Chain([EpochStart(self._make(), 1)], self._make)
+
+    def is_resumable(self, epoch: str, after: int, head_seq: int) -> bool:
+        """Whether a cursor is of this chain.
+
+        Its epoch is in the chain, and ``after`` is below the first seq of the epoch that
+        follows it; of the present epoch nothing beyond ``head_seq`` was given out.
+        """
+        for index, link in enumerate(self._links):
+            if link.epoch == epoch:
+                last = index == len(self._links) - 1
+                return after <= (head_seq if last else self._links[index + 1].first_seq - 1)
+        return False
+
+
+LOST_RANGES_MAX: Final = 100
+"""Ranges in one ``welcome``: beyond it neighbours are joined, declaring more rather than less."""
+
+_ADJOINING_MS: Final = 1_000
+
+
+def lost_ranges(losses: Iterable[tuple[int, str]]) -> list[Lost]:
+    """Losses as (timestamp, reason), joined where they have one reason and adjoin.
+
+    Losses adjoin when they are at most a second apart. Where that leaves too many ranges,
+    the nearest are joined as well, so that what is declared always holds every loss.
+    """
+    by_reason: dict[str, list[int]] = {}
+    for timestamp, reason in losses:
+        by_reason.setdefault(reason, []).append(timestamp)
+    for timestamps in by_reason.values():
+        timestamps.sort()
+    steps = sorted(
+        (
+            after - before
+            for timestamps in by_reason.values()
+            for before, after in pairwise(timestamps)
+        ),
+        reverse=True,
+    )
+    spare = max(0, LOST_RANGES_MAX - len(by_reason))
+    adjoining = max(_ADJOINING_MS, steps[spare] if len(steps) > spare else 0)
+    ranges = [
+        Lost(from_=run[0], through=run[-1], reason=reason)
+        for reason, timestamps in by_reason.items()
+        for run in _runs(timestamps, adjoining)
+    ]
+    return sorted(ranges, key=lambda one: (one.from_, one.through, one.reason))
+
+
+def _runs(timestamps: list[int], adjoining_ms: int) -> Iterable[list[int]]:
+    run = timestamps[:1]
+    for timestamp in timestamps[1:]:
+        if timestamp - run[-1] > adjoining_ms:
+            yield run
+            run = []
+        run.append(timestamp)
+    yield run

@@ -1,28 +1,183 @@
-"""The journal on disk: one SQLite file, several log groups, one forwarder at a time."""
+"""The journal on disk: one SQLite file, several log groups, one forwarder at a time.
+
+The small tables of a chain: its epochs, what was covered, gaps, executions that are over.
+
+The rows that scans return again and again, in memory: which ids are known, which surely not.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from heapq import nlargest
 from typing import Final, Self
 
+from common.ranges import Coverage
 from forwarder.errors import JournalError
-from forwarder.journal.bodies import Bodies
-from forwarder.journal.chain import Chain, new_epoch
-from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES
+from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.journal.lost import lost_ranges
-from forwarder.journal.notes import Notes
-from forwarder.journal.place import SEQ_BITS, SEQ_MASK
-from forwarder.journal.recent import GENERATION_MAX, Recent
-from forwarder.journal.streams import Streams, spans_of
 from forwarder.journal.sums import Sums, write_sums
-from forwarder.journal.tables import Batch, Rows
+from forwarder.journal.tables import SEQ_BITS, SEQ_MASK, Batch, Bodies, Rows, Streams, spans_of
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
+
+
+class Notes:
+    """The small tables of one chain."""
+
+    def __init__(self, db: Database, chain: int) -> None:
+        """Of one chain."""
+        self._db = db
+        self._chain = chain
+
+    def links(self) -> list[EpochStart]:
+        """The chain of epochs, oldest first."""
+        sql = "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position"
+        return [EpochStart(*link) for link in self._db.rows(sql, (self._chain,))]
+
+    def write_links(self, connection: sqlite3.Connection, chain: Chain) -> None:
+        """Replace the chain of epochs."""
+        connection.execute("DELETE FROM links WHERE chain = ?", (self._chain,))
+        connection.executemany(
+            "INSERT INTO links VALUES (?, ?, ?, ?)",
+            [
+                (self._chain, position, link.epoch, link.first_seq)
+                for position, link in enumerate(chain.links)
+            ],
+        )
+
+    def coverage(self) -> Coverage:
+        """What was covered."""
+        sql = "SELECT from_ms, through_ms FROM coverage WHERE chain = ?"
+        return Coverage(self._db.rows(sql, (self._chain,)))
+
+    def change_coverage(self, old: Coverage, new: Coverage) -> None:
+        """Write the difference: for the polls of a quiet group, one row."""
+        before, after = set(old.ranges), set(new.ranges)
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
+                [(self._chain, from_) for from_, _ in before - after],
+            )
+            connection.executemany(
+                "INSERT INTO coverage VALUES (?, ?, ?)",
+                [(self._chain, *one) for one in after - before],
+            )
+
+    def gaps(self) -> list[GapRecord]:
+        """The gaps that are not repaired, oldest first."""
+        rows = self._db.rows(
+            "SELECT id, from_ms, through_ms, state, reason, recovered FROM gaps WHERE chain = ?"
+            " ORDER BY from_ms, through_ms, id",
+            (self._chain,),
+        )
+        return [
+            GapRecord(gap_id, from_, through, state, from_blob(reason), recovered)
+            for gap_id, from_, through, state, reason, recovered in rows
+        ]
+
+    def put_gap(self, gap: GapRecord) -> None:
+        """Store a gap under its id; a repaired one is not kept."""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM gaps WHERE chain = ? AND id = ?", (self._chain, gap.id))
+            if gap.state != "repaired":
+                reason = to_blob(gap.reason)
+                connection.execute(
+                    "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self._chain,
+                        gap.id,
+                        gap.from_,
+                        gap.through,
+                        gap.state,
+                        reason,
+                        gap.recovered,
+                    ),
+                )
+
+    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+        """Executions that are over by a rule."""
+        rows = self._db.rows(
+            "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
+            (self._chain, to_blob(rule)),
+        )
+        return {from_blob(execution): status for execution, status in rows}
+
+    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+        """Remember, or forget, that an execution is over."""
+        key = self._chain, to_blob(rule), to_blob(execution)
+        with self._db.transaction() as connection:
+            connection.execute(
+                "DELETE FROM executions_over WHERE chain = ? AND rule = ? AND execution = ?", key
+            )
+            if status is not None:
+                connection.execute(
+                    "INSERT INTO executions_over VALUES (?, ?, ?, ?)", (*key, status)
+                )
+
+
+GENERATION_MAX: Final = 50_000
+"""Rows of a generation, of which there are two: together about 30 MB."""
+
+_OUTLIERS: Final = 500
+"""The greatest ids of a generation that outlive it: those of events stamped ahead of the clock."""
+
+_Rank = tuple[int, str]
+
+
+class Recent:
+    """A bounded part of a journal's ids. Above a certain id, what is not here is nowhere.
+
+    CloudWatch's ids grow with time, so that an id which is greater than all that were dropped
+    is new, without asking the disk. Where ids are not like that, the disk is asked.
+    """
+
+    def __init__(self, greatest: str | None) -> None:
+        """Start empty, beside a journal whose greatest id is ``greatest``."""
+        self._young: dict[str, Known] = {}
+        self._old: dict[str, Known] = {}
+        self._dropped: _Rank = (0, "") if greatest is None else _rank(greatest)
+
+    def split(self, ids: Collection[str]) -> tuple[dict[str, Known], list[str]]:
+        """What is known of ``ids`` here, and those of which only the disk knows."""
+        young, old, (length, greatest) = self._young, self._old, self._dropped
+        found = {}
+        unknown = []
+        for one in ids:
+            known = young.get(one) or old.get(one)
+            if known is not None:
+                found[one] = known
+            elif len(one) < length or (len(one) == length and one <= greatest):
+                unknown.append(one)
+        return found, unknown
+
+    def add(self, rows: Iterable[tuple[str, Known]]) -> None:
+        """Remember rows that have their bodies: new ones, or old ones that were asked for."""
+        self._young.update(rows)
+        if len(self._young) > GENERATION_MAX:
+            dropped = self._old
+            self._old, self._young = self._young, {}
+            ranks = nlargest(_OUTLIERS + 1, map(_rank, dropped))
+            if len(ranks) > _OUTLIERS:
+                self._dropped = max(self._dropped, ranks.pop())
+            self._old |= {one: dropped[one] for _, one in ranks if one not in self._old}
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Leave rows to the disk, because there is news of them."""
+        for one in ids:
+            known = self._young.pop(one, None) or self._old.pop(one, None)
+            if known is not None:
+                self._old.pop(one, None)
+                self._dropped = max(self._dropped, _rank(one))
+
+
+def _rank(event_id: str) -> _Rank:
+    """Compares as the numbers do, which have no leading zeros."""
+    return len(event_id), event_id
+
 
 _DELETED_AT_ONCE: Final = 2_000
 """Rows of a forgotten chain that are deleted beside other work."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from forwarder.journal.database import Database
-from forwarder.journal.place import SEQ_BITS
+from forwarder.journal.tables import SEQ_BITS
 from forwarder.records import RangeTotal
 from wire.digest import MODULUS
 

@@ -1,24 +1,139 @@
-"""The rows of a chain on disk: written by the batch, read by seq or in display order."""
+"""The rows of a chain on disk: written by the batch, read by seq or in display order.
+
+The log streams of a chain: names as numbers, and their first and last events.
+
+How rows are keyed on disk: ids that sort as numbers, and places that sort as seqs.
+
+The bodies of a chain's rows: taken by retention, put back, found lost.
+
+``retired_ms`` only ever grows: no row before it has its body, except the strays, which came or
+came back afterwards. So nobody looks through what is long gone to find the oldest body.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.journal.place import (
-    SEQ_BITS,
-    SEQ_MASK,
-    id_from_blob,
-    id_to_blob,
-    key_to_columns,
-)
-from forwarder.journal.streams import Streams
 from forwarder.records import Known, LogEvent, Row
 from wire.digest import MODULUS, event_digest
 from wire.messages import Origin
-from wire.order import Interval
+from wire.order import Interval, id_of, timestamp_of
+from wire.query import Filter
+
+Span = tuple[int, int, int]
+"""First timestamp, last timestamp, count."""
+
+
+class Streams:
+    """The ``streams`` table of one chain, all of it in memory as well."""
+
+    def __init__(self, db: Database, chain: int) -> None:
+        """Load the chain's."""
+        self._chain = chain
+        self.names: dict[int, str] = {}
+        """Name by number."""
+        self.numbers: dict[str, int] = {}
+        """Number by name."""
+        self._spans: dict[int, Span] = {}
+        self._matching: tuple[Filter, int, str] | None = None
+        sql = "SELECT stream, name, first, last, count FROM streams WHERE chain = ?"
+        for number, name, *span in db.rows(sql, (chain,)):
+            self._add(from_blob(name), number, (span[0], span[1], span[2]))
+
+    def _add(self, name: str, number: int, span: Span) -> None:
+        self.names[number] = name
+        self.numbers[name] = number
+        self._spans[number] = span
+
+    @property
+    def count(self) -> int:
+        """How many rows the streams say that there are."""
+        return sum(span[2] for span in self._spans.values())
+
+    def table(self) -> list[tuple[str, int, int, int]]:
+        """Every log stream that has rows, by name."""
+        return sorted((self.names[number], *span) for number, span in self._spans.items())
+
+    def matching(self, wanted: Filter) -> str:
+        """The numbers of the streams that a filter wants, as a JSON list for ``json_each``."""
+        kept = self._matching
+        if kept is None or kept[0] != wanted or kept[1] != len(self.numbers):
+            numbers = [str(one) for name, one in self.numbers.items() if wanted.matches(name)]
+            kept = self._matching = wanted, len(self.numbers), f"[{','.join(numbers)}]"
+        return kept[2]
+
+    def written(self, connection: sqlite3.Connection, spans: dict[str, Span]) -> dict[str, int]:
+        """Write what a batch adds to each stream; the numbers, also of new ones.
+
+        Nothing changes in memory until ``committed``: the transaction may fail.
+        """
+        connection.executemany(
+            "INSERT INTO streams (chain, name, first, last, count) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (chain, name) DO UPDATE SET first = MIN(first, excluded.first),"
+            " last = MAX(last, excluded.last), count = count + excluded.count",
+            [(self._chain, to_blob(name), *span) for name, span in spans.items()],
+        )
+        numbers = {name: self.numbers[name] for name in spans if name in self.numbers}
+        for name in spans.keys() - numbers.keys():
+            sql = "SELECT stream FROM streams WHERE chain = ? AND name = ?"
+            numbers[name] = connection.execute(sql, (self._chain, to_blob(name))).fetchone()[0]
+        return numbers
+
+    def committed(self, spans: dict[str, Span], numbers: dict[str, int]) -> None:
+        """The batch is in the journal."""
+        for name, span in spans.items():
+            number = numbers[name]
+            self._add(name, number, _joined(self._spans.get(number), span))
+
+
+def spans_of(places: Iterable[tuple[str, int]]) -> dict[str, Span]:
+    """What a batch of (stream, timestamp) adds to each stream."""
+    spans: dict[str, list[int]] = {}
+    for name, timestamp in places:
+        span = spans.get(name)
+        if span is None:
+            span = spans[name] = [timestamp, timestamp, 0]
+        # Not min() and max(), which would take longer than the rest: this runs for every event.
+        if timestamp < span[0]:
+            span[0] = timestamp
+        elif timestamp > span[1]:
+            span[1] = timestamp
+        span[2] += 1
+    return {name: (first, last, count) for name, (first, last, count) in spans.items()}
+
+
+def _joined(old: Span | None, new: Span) -> Span:
+    if old is None:
+        return new
+    return min(old[0], new[0]), max(old[1], new[1]), old[2] + new[2]
+
+
+SEQ_BITS: Final = 40
+"""A row's place is its chain and its seq: 10^12 events, and eight million chains."""
+
+SEQ_MASK: Final = (1 << SEQ_BITS) - 1
+
+_ID_DIGITS: Final = 58
+"""An id has at most 57, the greatest number of a key's low bits 58: 29 bytes."""
+
+
+def id_to_blob(event_id: str) -> bytes:
+    """A decimal id, two digits a byte, so that bytes compare as the numbers do."""
+    return bytes.fromhex(event_id.zfill(_ID_DIGITS))
+
+
+def id_from_blob(data: bytes) -> str:
+    """The decimal id again."""
+    return data.hex().lstrip("0") or "0"
+
+
+def key_to_columns(key: int) -> tuple[int, bytes]:
+    """A position of the display order as (timestamp, id) on disk."""
+    return timestamp_of(key), id_to_blob(str(id_of(key)))
+
 
 _ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 _ORIGIN_NUMBERS: Final = {origin: number for number, origin in enumerate(_ORIGINS)}
@@ -211,3 +326,129 @@ class Rows:
             )
             for place, one, timestamp, ingestion_time, stream, message, origin, digest in rows
         ]
+
+
+_MISSING: Final = (
+    "SELECT id, place, timestamp, place IN (SELECT place FROM lost) FROM events"
+    " WHERE chain = ? AND message IS NULL"
+)
+
+_Body = tuple[int, bytes, int, int]
+"""Timestamp, id, place, bytes."""
+
+
+class Bodies:
+    """Where the bodies of one chain are."""
+
+    def __init__(self, db: Database, chain: int, size: int, retired_ms: int) -> None:
+        """Go on from what ``chains`` has."""
+        self._db = db
+        self._chain = chain
+        self.size = size
+        """Bytes of all bodies."""
+        self.retired_ms = retired_ms
+        """No row with a timestamp before it has its body, the strays aside."""
+
+    def appended(
+        self, connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int]]
+    ) -> None:
+        """Note which of new rows (timestamp, id, place) lie where retention has been."""
+        if self.retired_ms:
+            connection.executemany(
+                "INSERT INTO strays VALUES (?, ?, ?, ?)",
+                [(self._chain, *row) for row in rows if row[0] < self.retired_ms],
+            )
+
+    def oldest(self, before: int | None, excess: int, limit: int) -> list[_Body]:
+        """The bodies to take: all before ``before`` ms, and the oldest until ``excess`` is gone."""
+        bodies: list[_Body] = []
+        for body in self._in_order(limit):
+            too_old = before is not None and body[0] < before
+            if not (too_old or excess > 0):
+                break
+            excess -= body[3]
+            bodies.append(body)
+        return bodies
+
+    def _in_order(self, limit: int) -> list[_Body]:
+        rows = self._db.rows(
+            "SELECT s.timestamp, s.id, s.place, LENGTH(e.message) FROM strays s"
+            " JOIN events e USING (place) WHERE s.chain = ? ORDER BY s.timestamp, s.id LIMIT ?",
+            (self._chain, limit),
+        )
+        rows += self._db.rows(
+            "SELECT timestamp, id, place, LENGTH(message) FROM events INDEXED BY display_order"
+            " WHERE chain = ? AND timestamp >= ? AND message IS NOT NULL"
+            " ORDER BY timestamp, id LIMIT ?",
+            (self._chain, self.retired_ms, limit - len(rows)),
+        )
+        return rows
+
+    def take(self, bodies: Collection[_Body]) -> list[str]:
+        """Take bodies that ``oldest`` gave, in one transaction; their ids."""
+        size = self.size - sum(body[3] for body in bodies)
+        retired_ms = max(self.retired_ms, *(body[0] for body in bodies))
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "UPDATE events SET message = NULL WHERE place = ?", [(b[2],) for b in bodies]
+            )
+            connection.executemany(
+                "DELETE FROM strays WHERE chain = ? AND timestamp = ? AND id = ?",
+                [(self._chain, b[0], b[1]) for b in bodies],
+            )
+            self._write(connection, size, retired_ms)
+        self.size, self.retired_ms = size, retired_ms
+        return [id_from_blob(body[1]) for body in bodies]
+
+    def missing(self, ids: Collection[str]) -> list[tuple[str, int, int, bool]]:
+        """Those of ``ids`` whose bodies are not here: (id, place, timestamp, is lost)."""
+        blobs = [id_to_blob(one) for one in ids]
+        found = []
+        for start in range(0, len(blobs), _IDS_A_QUERY):
+            some = blobs[start : start + _IDS_A_QUERY]
+            marks = ",".join("?" * len(some))
+            found += self._db.rows(f"{_MISSING} AND id IN ({marks})", (self._chain, *some))
+        return [(id_from_blob(one), place, at, bool(lost)) for one, place, at, lost in found]
+
+    def restore(self, bodies: Mapping[str, str]) -> tuple[int, int]:
+        """Put bodies back where they are missing: how many, and how many of them were lost."""
+        rows = [(to_blob(bodies[row[0]]), *row) for row in self.missing(list(bodies))]
+        if not rows:
+            return 0, 0
+        size = self.size + sum(len(row[0]) for row in rows)
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "UPDATE events SET message = ? WHERE place = ?", [(r[0], r[2]) for r in rows]
+            )
+            connection.executemany("DELETE FROM lost WHERE place = ?", [(r[2],) for r in rows])
+            self.appended(connection, [(r[3], id_to_blob(r[1]), r[2]) for r in rows])
+            self._write(connection, size, self.retired_ms)
+        self.size = size
+        return len(rows), sum(row[4] for row in rows)
+
+    def mark_lost(self, ids: Collection[str], reason: str) -> int:
+        """Those bodies that are not here are nowhere; how many were not known to be lost."""
+        places = [row[1] for row in self.missing(ids) if not row[3]]
+        if places:
+            with self._db.transaction() as connection:
+                connection.executemany(
+                    "INSERT INTO lost SELECT place, chain, timestamp, stream, digest, ?"
+                    " FROM events WHERE place = ?",
+                    [(to_blob(reason), place) for place in places],
+                )
+        return len(places)
+
+    def lost(self, from_: int, through: int) -> list[tuple[int, int, str]]:
+        """Lost rows of a range of time: (timestamp, stream number, reason), in order of time."""
+        rows = self._db.rows(
+            "SELECT timestamp, stream, reason FROM lost WHERE chain = ?"
+            " AND timestamp BETWEEN ? AND ? ORDER BY timestamp",
+            (self._chain, from_, through),
+        )
+        return [(timestamp, stream, from_blob(reason)) for timestamp, stream, reason in rows]
+
+    def _write(self, connection: sqlite3.Connection, size: int, retired_ms: int) -> None:
+        connection.execute(
+            "UPDATE chains SET body_bytes = ?, retired_ms = ? WHERE chain = ?",
+            (size, retired_ms, self._chain),
+        )

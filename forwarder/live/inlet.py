@@ -15,7 +15,7 @@ import msgspec
 
 from forwarder.errors import JournalFull
 from forwarder.ingest.log_group import LogGroup
-from forwarder.live.contract import Counts, Delivery, LiveState
+from forwarder.live.records import Counts, Delivery, LiveState
 from forwarder.records import LogEvent
 
 _LOG: Final = logging.getLogger("gapless.forwarder")

@@ -18,15 +18,11 @@ from typing import Any, Final, Protocol, TypeVar
 from botocore.exceptions import ClientError
 
 from common.concurrency import in_thread
-from forwarder.cloudwatch.botocore_errors import translate
-from forwarder.cloudwatch.client import AwsClient, make_client
-from forwarder.cloudwatch.endpoints import sibling_endpoint
-from forwarder.config import AwsOptions
+from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import CloudWatchError, ConfigError, Throttled, Unreachable
-from forwarder.live.contract import Counts, Decoded, Delivery, Inlet
-from forwarder.live.records import decode
+from forwarder.live.records import Counts, Decoded, Delivery, Inlet, decode
 from forwarder.live.shards import Position, ShardInfo, Shards, Step
-from forwarder.live.stream import StreamRef
 
 _T = TypeVar("_T")
 

@@ -1,20 +1,56 @@
-"""Which live path each log group has: opens them, looks after them, and goes back to polls."""
+"""Which live path each log group has: opens them, looks after them, and goes back to polls.
+
+Which Kinesis stream a log group's news are in. Pure.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
-from forwarder.config import AwsOptions
+from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import CloudWatchError
-from forwarder.live.contract import Counts, Inlet, LiveState
 from forwarder.live.inlet import GroupInlet
 from forwarder.live.kinesis import KinesisPath
-from forwarder.live.stream import NO_FILTER, Choice, StreamRef, choose, parse_stream
+from forwarder.live.records import Counts, Inlet, LiveState
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The stream to read for a log group, or why there is none."""
+
+    stream: StreamRef | None
+    why: str | None = None
+
+
+NO_FILTER: Final = Choice(None, "it has no subscription filter to a Kinesis stream")
+
+
+def choose(filters: Sequence[Mapping[str, Any]]) -> Choice:
+    """Of a log group's subscription filters, as DescribeSubscriptionFilters has them.
+
+    One that lets only some events through, or changes them, would bring too little or what no
+    scan returns.
+    """
+    choice = NO_FILTER
+    for one in sorted(filters, key=lambda one: str(one.get("filterName"))):
+        stream = parse_stream(str(one.get("destinationArn")))
+        if stream is None or stream.arn is None:
+            continue
+        name = str(one.get("filterName"))[:100]
+        if str(one.get("filterPattern") or "").strip() or one.get("fieldSelectionCriteria"):
+            choice = Choice(None, f"its subscription filter {name!r} lets only some events through")
+        elif one.get("applyOnTransformedLogs"):
+            choice = Choice(None, f"its subscription filter {name!r} sends transformed events")
+        else:
+            return Choice(stream)
+    return choice
+
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 

@@ -5,13 +5,42 @@ Windows are shared: what was fetched for one viewer is in the journal for all of
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from common.ranges import WINDOW_FIRST_MS, Coverage, Range, windows
+from common.ranges import Coverage, Range
 from wire.query import History
+
+WINDOW_FIRST_MS: Final = 60_000
+"""The first window of a backfill: small, so that something is on the screen at once."""
+
+WINDOW_MAX_MS: Final = 6 * 3_600_000
+"""The largest: what a scan that breaks has to fetch again stays bounded."""
+
+
+def windows(
+    pieces: Sequence[Range],
+    history: History = "newest",
+    *,
+    first_ms: int = WINDOW_FIRST_MS,
+    max_ms: int = WINDOW_MAX_MS,
+) -> Iterator[Range]:
+    """Cut disjoint ranges into windows that double in size, newest (or oldest) first."""
+    size = first_ms
+    for from_, through in sorted(pieces, reverse=history == "newest"):
+        low, high = from_, through
+        while low <= high:
+            if history == "newest":
+                window = max(low, high - size + 1), high
+                high = window[0] - 1
+            else:
+                window = low, min(high, low + size - 1)
+                low = window[1] + 1
+            size = min(2 * size, max_ms)
+            yield window
+
 
 OLDER_THAN_GROUP_MS: Final = 14 * 86_400_000
 """PutLogEvents takes events so much older than now, hence older than the log group."""

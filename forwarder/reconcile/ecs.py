@@ -2,6 +2,11 @@
 
 ECS has threads, a client and a call budget of its own, so that whatever it does slows no scan.
 While it can't be asked nothing is decided: an execution that ended is told of once it can.
+
+What ECS says of tasks, and after which to ask next. Pure: no clock, no network.
+
+With the awslogs driver a log stream is named prefix/container/task-id (Amazon ECS Developer
+Guide, "Send Amazon ECS logs to CloudWatch"), so an execution is a task.
 """
 
 from __future__ import annotations
@@ -10,23 +15,133 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from botocore.exceptions import ClientError
 
-from forwarder.cloudwatch.botocore_errors import translate
-from forwarder.cloudwatch.budget import Backoff
-from forwarder.cloudwatch.client import AwsClient, make_client
-from forwarder.cloudwatch.endpoints import sibling_endpoint
+from common.concurrency import Backoff
+from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.rate_limit import Priority, Turns
 from forwarder.config import AwsOptions
 from forwarder.errors import CloudWatchError, ConfigError, Refused, Throttled, Unreachable
 from forwarder.ingest.log_group import LogGroup
-from forwarder.reconcile.tasks import Round, Told, essential_of, is_task_id, read
+from wire.messages import ExecutionStatus
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+
+TASKS_MAX: Final = 100
+"""Tasks of one DescribeTasks call (Amazon ECS API reference)."""
+
+CALLS_MAX: Final = 20
+"""Calls of one round; who is not asked after in this one is in the next."""
+
+_TASK_ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""Present ids have 32 hex digits, those of the format until 2018 are UUIDs."""
+
+_STOPPED_BY_SOMEBODY: Final = "UserInitiated"
+_NEVER_STARTED: Final = "TaskFailedToStart"
+
+Essential = Callable[[str], Collection[str] | None]
+"""The names of a task definition's essential containers by its ARN; None: nobody can tell."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What one DescribeTasks reply says of the tasks that were asked after."""
+
+    over: Mapping[str, ExecutionStatus]
+    missing: tuple[str, ...]
+    """ECS knows nothing of these."""
+
+
+def is_task_id(execution: str) -> bool:
+    """Whether an execution can be a task; one bad id would have the whole call refused."""
+    return _TASK_ID.fullmatch(execution) is not None
+
+
+class Round:
+    """Goes round the undecided tasks, so that each is asked after in its turn."""
+
+    def __init__(self) -> None:
+        """Nobody has been asked after."""
+        self._asked: dict[str, int] = {}
+        self._number = 0
+
+    def next(self, undecided: Sequence[str]) -> list[list[str]]:
+        """The batches of the next round: who waits longest first, then as given.
+
+        Args:
+            undecided: every task of which it is not known that it is over.
+
+        """
+        self._number += 1
+        asked = self._asked
+        tasks = sorted(undecided, key=lambda task: asked.get(task, 0))[: TASKS_MAX * CALLS_MAX]
+        self._asked = {task: asked[task] for task in undecided if task in asked}
+        self._asked |= dict.fromkeys(tasks, self._number)
+        return [tasks[at : at + TASKS_MAX] for at in range(0, len(tasks), TASKS_MAX)]
+
+
+def read(asked: Sequence[str], reply: Mapping[str, Any], essential: Essential) -> Told:
+    """Read a reply: who is over and how, and of whom ECS knows nothing.
+
+    A task is over once its ``lastStatus`` is STOPPED. A failure other than MISSING leaves it
+    undecided.
+    """
+    over: dict[str, ExecutionStatus] = {}
+    known: set[str] = set()
+    for task in reply.get("tasks") or ():
+        task_id = _id_of(task.get("taskArn"))
+        known.add(task_id)
+        if task.get("lastStatus") == "STOPPED":
+            over[task_id] = status_of(task, essential)
+    for failure in reply.get("failures") or ():
+        if failure.get("reason") != "MISSING":
+            known.add(_id_of(failure.get("arn")))
+    return Told(over, tuple(task for task in asked if task not in known))
+
+
+def status_of(task: Mapping[str, Any], essential: Essential) -> ExecutionStatus:
+    """How a stopped task ended, from ``stopCode`` and its containers' exit codes.
+
+    Stopped by a user: STOPPED. An essential container with an exit code other than 0, or none
+    that could be started: FAILED. All of the essential ones 0: SUCCEEDED. Else, where ECS lost
+    an exit code: UNKNOWN.
+    """
+    code = task.get("stopCode")
+    if code == _STOPPED_BY_SOMEBODY:
+        return "STOPPED"
+    exits = {str(one.get("name")): one.get("exitCode") for one in task.get("containers") or ()}
+    if len(set(exits.values())) > 1:
+        # They differ, so it matters which of them count.
+        names = essential(str(task.get("taskDefinitionArn")))
+        exits = {name: exit_code for name, exit_code in exits.items() if _counts(name, names)}
+    codes = set(exits.values())
+    if code == _NEVER_STARTED or any(codes - {0, None}):
+        return "FAILED"
+    return "SUCCEEDED" if codes == {0} else "UNKNOWN"
+
+
+def essential_of(definition: Mapping[str, Any]) -> frozenset[str]:
+    """The essential containers of a task definition; a container is, unless it says otherwise."""
+    return frozenset(
+        str(one.get("name"))
+        for one in definition.get("containerDefinitions") or ()
+        if one.get("essential", True)
+    )
+
+
+def _counts(name: str, essential: Collection[str] | None) -> bool:
+    return essential is None or name in essential
+
+
+def _id_of(arn: object) -> str:
+    return str(arn).rpartition("/")[2]
+
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 

@@ -2,6 +2,12 @@
 
 No decisions here: when to scan what is ``Schedule``'s, what is wanted of the past ``Wants``',
 what a scan proves the door's. After the start no failure of CloudWatch is the end.
+
+While CloudWatch can't be polled, what it may have taken in meanwhile is suspected. Pure.
+
+How the way to CloudWatch Logs is, as heartbeats tell it. Pure: time is an argument.
+
+``at_ms`` is of a clock that is never set; ``now_ms`` is the wall clock's, as events are stamped.
 """
 
 from __future__ import annotations
@@ -12,8 +18,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Final
 
-from common.waiting import wait
-from forwarder.cloudwatch.budget import Backoff
+from common.concurrency import Backoff, wait
+from common.ranges import Range
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
@@ -22,15 +28,133 @@ from forwarder.errors import CloudWatchError, EventError, ForwarderError, Journa
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import Want, Wants
 from forwarder.reconcile.maintenance import Upkeep
-from forwarder.reconcile.outage import Outage
 from forwarder.reconcile.refetch import Refetcher
-from forwarder.reconcile.scanner import Scanner
+from forwarder.reconcile.scanner import Scanner, Settings
 from forwarder.reconcile.schedule import Due, Schedule
-from forwarder.reconcile.settings import Settings
-from forwarder.reconcile.upstream import Outcome, UpstreamWatch
-from forwarder.records import Row
+from forwarder.records import Outcome, Row
 from wire.messages import Upstream
 from wire.query import History
+
+AFTER_MS: Final = 30_000
+"""Without a whole poll for so long it is declared; before, the lag tells."""
+
+AGAIN_MS: Final = 15_000
+"""How often the range grows while it lasts."""
+
+
+class Outage:
+    """One log group's polls: since when none was whole."""
+
+    def __init__(self, wall_ms: int, timer_ms: int) -> None:
+        """Begin: ``wall_ms`` is up to when the past was scanned by an earlier run, or now."""
+        self._wall_ms = wall_ms
+        self._timer_ms = timer_ms
+        self._told_ms: int | None = None
+
+    def polled(self, wall_ms: int, timer_ms: int) -> bool:
+        """A poll that began then was whole; whether that ended an outage that was declared."""
+        was_told = self._told_ms is not None
+        self._wall_ms, self._timer_ms, self._told_ms = wall_ms, timer_ms, None
+        return was_told
+
+    def suspected(self, wall_ms: int, timer_ms: int, allowance_ms: int) -> Range | None:
+        """The range to declare, or to extend the declared one to; None: nothing new."""
+        if timer_ms - self._timer_ms < AFTER_MS:
+            return None
+        if self._told_ms is not None and timer_ms - self._told_ms < AGAIN_MS:
+            return None
+        self._told_ms = timer_ms
+        # What is younger than the allowance can't be proved by the next poll either. The clock
+        # may have been set back meanwhile.
+        through = max(0, wall_ms - allowance_ms)
+        return max(0, min(self._wall_ms - allowance_ms, through)), through
+
+
+STALE_MS: Final = 5_000
+"""Without a whole poll for so long, what is shown is late, whatever the reason."""
+
+SHOWN_MS: Final = 10_000
+"""How long a throttled call or an event that became visible late is told of."""
+
+
+class UpstreamWatch:
+    """One log group's view of CloudWatch; the worst of what is known is told."""
+
+    def __init__(self, at_ms: int, poll_ms: int, overlap_ms: int, allowance_ms: int) -> None:
+        """Nothing has been heard yet; the rest is as polls have it."""
+        self._stale_ms = max(STALE_MS, 3 * poll_ms)
+        self._overlap_ms = overlap_ms
+        self._allowance_ms = allowance_ms
+        self._first_ms: int | None = None
+        self._whole_ms = 0
+        self._whole_at_ms = at_ms
+        self._is_failing = False
+        self._throttled_ms: int | None = None
+        self._delay_ms = 0
+        self._delayed_ms: int | None = None
+
+    def poll_outcome(self, outcome: Outcome, at_ms: int) -> None:
+        """What came of one attempt at a page of a poll."""
+        self._is_failing = outcome == "unreachable"
+        self.scan_outcome(outcome, at_ms)
+
+    def scan_outcome(self, outcome: Outcome, at_ms: int) -> None:
+        """What came of an attempt of a scan: polls alone tell whether CloudWatch is there."""
+        if outcome == "throttled":
+            self._throttled_ms = at_ms
+
+    def poll_finished(self, begun_ms: int, begun_at_ms: int) -> None:
+        """A poll that had begun then, by either clock, was whole."""
+        self._is_failing = False
+        self._whole_ms = begun_ms
+        self._whole_at_ms = begun_at_ms
+        if self._first_ms is None:
+            self._first_ms = begun_ms
+
+    def appeared(self, timestamp: int, ingestion_time: int | None, now_ms: int, at_ms: int) -> None:
+        """An event was new although its time had been proved: was it there, but not visible?
+
+        It was, if a whole poll of this process began after its ingestion and looked there.
+        """
+        if self._first_ms is None or ingestion_time is None:
+            return
+        was_looked_for = (
+            self._first_ms <= ingestion_time < self._whole_ms
+            and timestamp >= ingestion_time - self._overlap_ms
+        )
+        delay_ms = now_ms - ingestion_time
+        if not was_looked_for or delay_ms <= self._allowance_ms:
+            return
+        if delay_ms > self._delay_ms or not self._is_recent(self._delayed_ms, at_ms):
+            self._delay_ms = delay_ms
+        self._delayed_ms = at_ms
+
+    def pace(self, poll_ms: int) -> None:
+        """So often is polled from now on."""
+        self._stale_ms = max(STALE_MS, 3 * poll_ms)
+
+    def live_late(self, delay_ms: int, at_ms: int) -> None:
+        """A live path that was relied on is behind so far, or has missed something."""
+        if delay_ms > self._delay_ms or not self._is_recent(self._delayed_ms, at_ms):
+            self._delay_ms = delay_ms
+        self._delayed_ms = at_ms
+
+    def at(self, at_ms: int) -> Upstream:
+        """As a heartbeat has it: ``lag_ms`` is how far behind the screen may be."""
+        lag_ms = max(0, at_ms - self._whole_at_ms)
+        is_delayed = self._is_recent(self._delayed_ms, at_ms)
+        if self._is_failing:
+            return Upstream("unreachable", lag_ms)
+        if self._is_recent(self._throttled_ms, at_ms):
+            return Upstream("throttled", lag_ms)
+        if is_delayed or lag_ms > self._stale_ms:
+            return Upstream("delayed", max(lag_ms, self._delay_ms if is_delayed else 0))
+        return Upstream("ok", lag_ms)
+
+    @staticmethod
+    def _is_recent(moment_ms: int | None, at_ms: int) -> bool:
+        return moment_ms is not None and at_ms - moment_ms < SHOWN_MS
+
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from common.waiting import wait
+from common.concurrency import wait
 from forwarder.cloudwatch.catalogue import StreamInfo, find_stream
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS, Config
 from forwarder.errors import AccessDenied, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
-from forwarder.reconcile.settings import Settings
+from forwarder.reconcile.scanner import Settings
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final, Literal
 
-from forwarder.limits import (
+from forwarder.config import (
     ADDRESS_SOCKETS_MAX,
     ADDRESSES_MAX,
     GUESSES_BURST,
@@ -23,7 +23,7 @@ from forwarder.limits import (
     REQUESTS_PER_SOCKET_S,
     Limits,
 )
-from forwarder.server.log_pages import Refusal
+from forwarder.errors import Refusal
 
 Reason = Literal[
     "sockets",

@@ -14,13 +14,15 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from forwarder.cloudwatch.skew import Skew
+from forwarder.cloudwatch.clock import Skew
 from forwarder.delivery.hub import Hub
+from forwarder.errors import Refusal
 from forwarder.live.inlet import LiveStatus
+from forwarder.records import Verdict
 from forwarder.server import metrics
 from forwarder.server.admission import Reason
-from forwarder.server.log_pages import LogsPages, NeedsBodies, Refusal
-from forwarder.server.tokens import Tokens, Verdict
+from forwarder.server.log_pages import LogsPages, NeedsBodies
+from forwarder.server.tokens import Tokens
 from wire.codec import encode
 from wire.digest import digest_hex
 from wire.errors import WireError

@@ -15,6 +15,7 @@ import msgspec
 from forwarder.delivery.backfill import last_position
 from forwarder.delivery.frames import Slice
 from forwarder.delivery.hub import Hub
+from forwarder.errors import Refusal
 from forwarder.ingest.retention import concerns
 from wire.codec import encode
 from wire.errors import WireError
@@ -37,33 +38,6 @@ class NeedsBodies(msgspec.Struct):
     hub: Hub
     from_: int
     through: int
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
-    """A request is refused; the text says what is wrong."""
-
-    def __init__(
-        self,
-        status: HTTPStatus,
-        text: str,
-        epoch: str | None = None,
-        *,
-        retry_after_s: int | None = None,
-    ) -> None:
-        """Refuse with a status.
-
-        Args:
-            status: of the answer.
-            text: what is wrong, and what to do about it.
-            epoch: the present one where a cursor is no good.
-            retry_after_s: when to come back, where that helps.
-
-        """
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.epoch = epoch
-        self.retry_after_s = retry_after_s
 
 
 class LogsPages:

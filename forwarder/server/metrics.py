@@ -1,10 +1,13 @@
 """Every metric, in one table: its name, its help, and where its value comes from.
 
 Values are read when somebody asks; nothing is counted twice, and nothing in the hot path.
+
+Writes METRICS.md from the table: ``python -m forwarder.server.metrics > METRICS.md``.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args
 
@@ -16,8 +19,8 @@ from prometheus_client.registry import Collector
 
 from forwarder.delivery.hub import Hub
 from forwarder.ingest.scan import ScanKind
-from forwarder.live.contract import Counts, LiveState
 from forwarder.live.inlet import LiveCounts
+from forwarder.live.records import Counts, LiveState
 from forwarder.server.admission import Reason
 from wire.messages import GapState, Origin, UpstreamState
 
@@ -362,3 +365,32 @@ def _family(
 ) -> CounterMetricFamily | GaugeMetricFamily:
     make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     return make(name, text, labels=list(labels))
+
+
+_HEAD: Final = """\
+# Metrics
+
+`GET /metrics` answers in Prometheus' text format; a token sees its own log groups. Import
+`forwarder/server/grafana.json` into Grafana for a dashboard of them. This page is generated:
+`python -m forwarder.server.metrics > METRICS.md`.
+
+| metric | kind | labels | what it says |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = [
+        *((one.name, one.kind, ("group", *one.labels), one.help) for one in METRICS),
+        *((one.name, one.kind, one.labels, one.help) for one in PROCESS_METRICS),
+    ]
+    lines = [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels) or '-'} | {text} |\n"
+        for name, kind, labels, text in rows
+    ]
+    return _HEAD + "".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -13,14 +13,12 @@ import logging
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import msgspec
 
 from forwarder.errors import ConfigError
-
-Verdict = Literal["ok", "unknown", "denied"]
-"""The token covers it; there is none, or an unknown one (401); it does not cover it (403)."""
+from forwarder.records import Verdict
 
 FILE_BYTES_MAX: Final = 1 << 20
 TOKEN_CHARS_MIN: Final = 8

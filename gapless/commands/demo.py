@@ -14,17 +14,16 @@ from typing import Any, Final, Literal
 
 import click
 
-from common.errors import UsageError, say
+from common.errors import UsageError
 from common.locks import hold
 from common.processes import Part, start
 from common.state import state_dir
 from gapless.commands.scenario import complete_name, find
 from gapless.commands.simulate import cloudwatch_option, seed_option
 from gapless.options import DURATION, PORT, TEXT, notify_option
-from gapless.rehearsal import setting
-from gapless.viewing.controls import ControlApi
-from gapless.viewing.opening import SameOpener
-from gapless.viewing.watch import Viewing, Watched, load_viewer, watch
+from gapless.terminal import say
+from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.watch import load_viewer, watch
 from wire.limits import DEFAULT_PAST_MS
 
 _TICK_S: Final = 1.0
@@ -75,7 +74,9 @@ def command(
         msg = "--port is the page's port: give --web with it"
         raise UsageError(msg)
     played = None if scenario is None else find(scenario)
-    wanted = [] if played is None else setting.arguments(played.setup)
+    from gapless.rehearsal import play  # noqa: PLC0415 - not needed for --help
+
+    wanted = [] if played is None else play.simulate_arguments(played.setup)
     if played is not None and connect_after is None:
         connect_after = played.setup.connect_after_ms or None
     with contextlib.ExitStack() as stack:
@@ -94,6 +95,8 @@ def command(
         )
         ready = _ready(part)
         if played is not None:
+            from simulator.client import ControlApi  # noqa: PLC0415 - not needed for --help
+
             ControlApi(str(ready["control"])).run_scenario(played.name, seed)
         if connect_after is not None:
             _count_down(connect_after, part)

@@ -12,11 +12,18 @@ import click
 
 from common.errors import GaplessError
 from common.http import read_token, request
-from common.running import run as run_in_loop
-from common.table import NOTHING, harmless, moment, table
-from gapless.identity import AwsChoice
-from gapless.options import FILE, TARGET, aws_choice, aws_options
-from gapless.targets import ForwarderTarget, GroupTarget, Target
+from common.processes import run as run_in_loop
+from common.text import NOTHING, moment, printable_name, table
+from gapless.options import (
+    FILE,
+    TARGET,
+    ForwarderTarget,
+    GroupTarget,
+    Target,
+    aws_choice,
+    aws_options,
+)
+from gapless.settings import AwsChoice
 
 
 @click.command("executions")
@@ -118,12 +125,12 @@ def _table(executions: list[dict[str, Any]]) -> str:
     newest_first = sorted(executions, key=lambda one: one.get("last") or 0, reverse=True)
     rows = [
         (
-            harmless(str(one.get("execution"))),
+            printable_name(str(one.get("execution"))),
             str(one.get("status")),
             moment(one.get("first")),
             moment(one.get("last")),
             NOTHING if one.get("count") is None else str(one["count"]),
-            harmless(str(one.get("stream"))),
+            printable_name(str(one.get("stream"))),
         )
         for one in newest_first
     ]

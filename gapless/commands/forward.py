@@ -17,12 +17,10 @@ import click
 import msgspec
 
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
-from common.lockfile import LockedError, LockFile, lock_path
-from common.locks import end_when_released
-from common.running import heard
-from common.running import run as run_in_loop
+from common.locks import LockedError, LockFile, end_when_released, lock_path
+from common.processes import heard
+from common.processes import run as run_in_loop
 from common.state import state_dir
-from gapless.identity import AwsChoice, group_folder
 from gapless.options import (
     DURATION,
     FILE,
@@ -36,6 +34,7 @@ from gapless.options import (
     aws_options,
     while_held_option,
 )
+from gapless.settings import AwsChoice, group_folder
 
 if TYPE_CHECKING:
     from forwarder.config import Config
@@ -140,8 +139,7 @@ def command(
 
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
-    from forwarder.config import AwsOptions, Config  # noqa: PLC0415 - with the rest of it
-    from forwarder.limits import Limits  # noqa: PLC0415 - with the rest of it
+    from forwarder.config import AwsOptions, Config, Limits  # noqa: PLC0415 - with the rest of it
 
     allowance_ms = options.pop("allowance")
     if allowance_ms is not None:

@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from common.errors import GaplessError
-from common.running import run as run_in_loop
-from common.table import NOTHING, harmless, moment, size, table
-from gapless.identity import AwsChoice
+from common.processes import run as run_in_loop
+from common.text import NOTHING, moment, printable_name, size, table
 from gapless.options import TEXT, aws_choice, aws_options
+from gapless.settings import AwsChoice
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.catalogue import GroupInfo
@@ -55,7 +55,7 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
         return
     rows = [
         (
-            harmless(one.name),
+            printable_name(one.name),
             moment(one.created),
             size(one.stored_bytes),
             f"{one.retention_days} days" if one.retention_days else NOTHING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,7 +12,6 @@ from click.shell_completion import CompletionItem
 from common.errors import CannotConnectError, UsageError
 from gapless.options import TEXT
 from gapless.runs import newest_ready
-from gapless.viewing.controls import ControlApi
 
 _SCHEDULE: Final = ("after_ms", "for_ms")
 
@@ -62,6 +61,10 @@ def _catalogue() -> list[Mapping[str, Any]]:
     return catalogue()
 
 
+if TYPE_CHECKING:
+    from simulator.client import ControlApi
+
+
 @click.command("inject")
 @click.argument("fault", type=TEXT, required=False, shell_complete=complete_fault)
 @click.argument(
@@ -105,7 +108,7 @@ def command(
     if fault is None and not heal:
         _list(None, control)
         return
-    api = ControlApi(_control_url(control))
+    api = _control_api(control)
     if heal and fault is None:
         healed = api.heal()
         click.echo(f"healed: {', '.join(healed) or 'nothing was on'}")
@@ -163,6 +166,12 @@ def _number(text: str, value: str, kind: type[int | float]) -> int | float:
         raise UsageError(msg) from error
 
 
+def _control_api(url: str | None) -> ControlApi:
+    from simulator.client import ControlApi  # noqa: PLC0415 - not needed for --help
+
+    return ControlApi(_control_url(url))
+
+
 def _control_url(control: str | None) -> str:
     if control is not None:
         if not control.startswith(("http://", "https://")):
@@ -181,7 +190,7 @@ def _list(fault: str | None, control: str | None) -> None:
     on: set[object] = set()
     types: Sequence[Mapping[str, Any]] = _catalogue()
     if control is not None or newest_ready() is not None:
-        api = ControlApi(_control_url(control))
+        api = _control_api(control)
         on = {one.get("type") for one in api.faults() if one.get("on")}
         types = api.types()
     if fault is not None:

@@ -87,7 +87,7 @@ def command(  # noqa: PLR0913 - one an option
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """
     # moto is slow to import, hence imported only here.
-    from simulator.errors import SimulatorError  # noqa: PLC0415
+    from common.errors import SimulatorError  # noqa: PLC0415
     from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
 
     _adopt_environment()
@@ -124,7 +124,7 @@ def forwarder_command(
     folder: Run, group: str, program: Sequence[str] = ("-m", "gapless")
 ) -> Callable[[str], Sequence[str]]:
     """The command of the simulator's forwarder, given the CloudWatch's URL."""
-    from simulator.workload.lines import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
+    from simulator.workload.workload import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
 
     def arguments(url: str) -> Sequence[str]:
         return [

@@ -9,8 +9,8 @@ import click
 
 from common.locks import end_when_released
 from gapless.options import notify_option, while_held_option
-from gapless.viewing.opening import SameOpener
-from gapless.viewing.watch import Viewing, Watched, watch
+from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.watch import watch
 
 
 @click.command("tab", hidden=True)

@@ -14,7 +14,6 @@ import click
 import msgspec
 
 from common.errors import EXIT_DONE, UsageError
-from gapless.identity import AwsChoice
 from gapless.options import (
     DURATION,
     FILE,
@@ -22,17 +21,20 @@ from gapless.options import (
     TARGET,
     TEXT,
     TIME,
+    GroupTarget,
+    Target,
     aws_choice,
     aws_options,
     notify_option,
+    parse_target,
 )
-from gapless.targets import GroupTarget, Target, parse_target
+from gapless.settings import AwsChoice
 
 if TYPE_CHECKING:
-    from gapless.viewing.watch import Watched
+    from gapless.viewing.opening import Watched
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""The levels of ``tui.lines.levels`` (a test compares them), repeated here so help loads less."""
+"""The levels of ``tui.lines.rows`` (a test compares them), repeated here so help loads less."""
 
 _LINES_MAX: Final = 1_000_000
 
@@ -120,8 +122,12 @@ def command(
         _check_terminal(options)
     token = _token(token_file)
     _check_record(options["record"])
-    from gapless.viewing.opening import TargetOpener, pick  # noqa: PLC0415 - only once it is clear what
-    from gapless.viewing.watch import Viewing, load_viewer, watch  # noqa: PLC0415 - likewise
+    from gapless.viewing.opening import (  # noqa: PLC0415 - only once it is clear what
+        TargetOpener,
+        Viewing,
+        pick,
+    )
+    from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415 - likewise
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
 
@@ -167,7 +173,7 @@ def _watched(
     stack: contextlib.ExitStack, target: Target, choice: AwsChoice, meanwhile: Callable[[], None]
 ) -> Watched:
     """Where a target is served; a log group's own forwarder is kept for as long as we run."""
-    from gapless.viewing.watch import Watched  # noqa: PLC0415 - only once it is clear what
+    from gapless.viewing.opening import Watched  # noqa: PLC0415 - only once it is clear what
 
     if not isinstance(target, GroupTarget):
         return Watched(url=target.url, name=target.url, key=target.url)

@@ -13,11 +13,20 @@ import click
 
 from common.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
 from common.http import read_token
-from common.running import run as run_in_loop
-from common.table import harmless
-from gapless.identity import AwsChoice
-from gapless.options import FILE, TARGET, TIME, aws_choice, aws_options
-from gapless.targets import ForwarderTarget, GroupTarget, Target, parse_target
+from common.processes import run as run_in_loop
+from common.text import printable_name
+from gapless.options import (
+    FILE,
+    TARGET,
+    TIME,
+    ForwarderTarget,
+    GroupTarget,
+    Target,
+    aws_choice,
+    aws_options,
+    parse_target,
+)
+from gapless.settings import AwsChoice
 
 if TYPE_CHECKING:
     from gapless.verification.verify import Verdict
@@ -175,12 +184,12 @@ def as_object(verdict: Verdict) -> dict[str, Any]:
 
 def as_text(verdict: Verdict) -> str:
     """A line for each event that differs, and what it comes to."""
-    from common.iso import iso, iso_range  # noqa: PLC0415 - only for text
+    from common.times import iso, iso_range  # noqa: PLC0415 - only for text
 
     lines = []
     for one in verdict.judged:
         why = f"  ({_WHY[one.why]})" if one.why else ""
-        stream = harmless(one.seen.stream)
+        stream = printable_name(one.seen.stream)
         lines.append(f"{one.kind}  {iso(one.seen.timestamp)}  {stream}  {one.seen.id}{why}")
     hidden = sum(verdict.counts.values()) - len(verdict.judged)
     if hidden:

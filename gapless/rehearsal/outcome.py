@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from common.table import size
-from gapless.rehearsal.meter import Usage
+from common.text import size
+from gapless.rehearsal.viewer import Usage
 
 UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
 """Findings that are wrong at any time, also while faults are on."""

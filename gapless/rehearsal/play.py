@@ -1,4 +1,7 @@
-"""Plays a scenario: fresh programs, its faults, healing, the verdict. A shell."""
+"""Plays a scenario: fresh programs, its faults, healing, the verdict. A shell.
+
+Pure: the simulator that a scenario wants around it, as a command's arguments.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,28 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gapless
 from common.errors import CannotConnectError, GaplessError, UsageError
 from common.processes import Part, start
-from gapless.rehearsal import setting
-from gapless.rehearsal.meter import Meter
 from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_marks
-from gapless.rehearsal.viewer import Viewer
-from gapless.viewing.controls import ControlApi
+from gapless.rehearsal.viewer import Meter, Viewer
+from simulator.client import ControlApi
 from simulator.scenarios.base import Scenario
+
+if TYPE_CHECKING:
+    from simulator.scenarios.base import Setup
+
+
+def simulate_arguments(setup: Setup) -> list[str]:
+    """What ``gapless simulate`` is told, besides the seed."""
+    return [
+        *("--rate", f"{setup.rate:g}", "--executions", str(setup.executions)),
+        "--live" if setup.is_live else "--no-live",
+        *("--group-age", f"{setup.group_age_ms // 1_000}s"),
+    ]
+
 
 SHOWN_WITHIN_S: Final = 120.0
 """Longest that the viewer may take to show the first line."""
@@ -129,7 +143,7 @@ class _Run:
     def _arguments(self) -> list[str]:
         return [
             *("simulate", "--seed", str(self._outcome.seed)),
-            *setting.arguments(self._scenario.setup),
+            *simulate_arguments(self._scenario.setup),
             *("--while-held", str(self._lifeline)),
         ]
 

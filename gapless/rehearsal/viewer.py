@@ -1,23 +1,80 @@
-"""A viewer without a screen, started again as often as a fault kills it."""
+"""A viewer without a screen, started again as often as a fault kills it.
+
+Pure: what a viewer has shown in all its lives, as one record.
+
+A viewer that was killed goes on at its saved cursor, so its last record begins there. What it
+printed before it was killed was shown as well. It may have been killed between printing and
+saving, so that the next life prints it again: that is no duplicate. One that a single life shows
+twice is.
+
+What processes use, as far as the system tells: time of the processor and memory.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
+
+import msgspec
 
 from common.errors import EXIT_CANNOT_CONNECT, GaplessError
 from common.processes import END_WITHIN_S, PREFIX, environment
 from common.state import STATE_DIR_VARIABLE
-from gapless.rehearsal.lives import joined
+
+Event = dict[str, Any]
+
+_SHOWN: Final = ("id", "log_stream", "timestamp", "message")
+
+
+def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
+    """A record that has, beside its own events, those that earlier lives printed as NDJSON."""
+    if not earlier:
+        return record
+    # As bytes: text would end a line at every separator that a message has in it.
+    entries = [json.loads(line) for line in record.split(b"\n") if line]
+    header, rest = entries[:1], entries[1:]
+    events = [one for one in rest if one["type"] == "event"]
+    known = {_identity(one) for one in events}
+    added: list[Event] = []
+    for printed in earlier:
+        fresh = [one for one in events_of(printed) if _identity(one) not in known]
+        added += fresh
+        known |= {_identity(one) for one in fresh}
+    # The record's own order is kept, since it is what is judged.
+    merged = heapq.merge(events, sorted(added, key=_place), key=_place)
+    others = [one for one in rest if one["type"] != "event"]
+    return _lines([*header, *merged, *others])
+
+
+def events_of(printed: bytes) -> list[Event]:
+    """The events of a life's output; the line in which it was killed is none."""
+    whole, _, _ = printed.rpartition(b"\n")
+    return [{"type": "event", **json.loads(line)} for line in whole.split(b"\n") if line]
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    return tuple(event[name] for name in _SHOWN)
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return (event["timestamp"], int(event["id"]))
+
+
+def _lines(entries: Iterable[Event]) -> bytes:
+    return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in entries)
+
 
 LINES_MAX: Final = 2_000_000
 """As many as the ledger holds: a record has the lines that are in memory."""
@@ -185,3 +242,53 @@ class Viewer:
         """End it."""
         for life in self._lives:
             life.end()
+
+
+_PROC: Final = Path("/proc")
+_STAT_TIMES: Final = slice(11, 13)
+"""utime and stime in ``/proc/PID/stat``, counted from behind the name (proc(5))."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Processor seconds, and the most memory that was resident at once, in bytes."""
+
+    cpu_s: float
+    peak_bytes: int
+
+
+class Meter:
+    """Adds up what the lives of one program use; each is read for as long as it runs."""
+
+    def __init__(self) -> None:
+        """Nothing was used."""
+        self._by_pid: dict[int, Usage] = {}
+
+    def read(self, pid: int | None) -> None:
+        """Read what a process has used by now; one that is gone is as it was read last."""
+        usage = None if pid is None else usage_of(pid)
+        if pid is not None and usage is not None:
+            self._by_pid[pid] = usage
+
+    @property
+    def lives(self) -> int:
+        """Processes that were read."""
+        return len(self._by_pid)
+
+    @property
+    def total(self) -> Usage:
+        """Time of all lives, and the most memory of any."""
+        every = self._by_pid.values()
+        cpu_s = round(sum(one.cpu_s for one in every), 2)
+        return Usage(cpu_s, max((one.peak_bytes for one in every), default=0))
+
+
+def usage_of(pid: int, proc: Path = _PROC) -> Usage | None:
+    """What a process has used by now; None if it is gone, or the system has no ``/proc``."""
+    try:
+        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+        user, system = map(int, stat.rpartition(")")[2].split()[_STAT_TIMES])
+        (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    except (OSError, ValueError):
+        return None
+    return Usage((user + system) / os.sysconf("SC_CLK_TCK"), int(peak) << 10)

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from common.errors import CannotConnectError, GaplessError
 from common.http import RefusedError, request
-from gapless.targets import ForwarderTarget
+from gapless.options import ForwarderTarget
 from gapless.verification.compare import Seen
 from wire.codec import decode_server
 from wire.errors import WireError

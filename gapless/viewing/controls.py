@@ -1,4 +1,7 @@
-"""The simulator's faults, switched over its control API."""
+"""The simulator's faults, switched over its control API.
+
+Pure: a scenario as the screen tells it, from what the control API says.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,64 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
-from urllib.parse import quote
 
-from common.errors import GaplessError, UsageError
-from common.http import TIMEOUT_S, RefusedError, request
-from gapless.viewing.telling import UNJUDGED, name_of, scenario_of, story_of
-from tui.screen.controls import ControlsError, Story
+from common.errors import GaplessError
+from simulator.client import ControlApi
+from tui.screen.ports import SCENARIO, ControlsError, Story
+
+UNJUDGED: Final = "unjudged"
+"""In a verdict's place: why there is none."""
+
+_WRONG: Final = (
+    "lost",
+    "undeclared",
+    "duplicated",
+    "misordered",
+    "unexpected",
+    "altered",
+    "marks_lied",
+)
+_ENDS: Final = {"done": "over", "stopped": "stopped", "failed": "failed"}
+
+
+def name_of(scenario: Mapping[str, Any]) -> str:
+    """The switch of a scenario."""
+    return f"{SCENARIO}{scenario.get('name')}"
+
+
+def scenario_of(switch: str) -> str | None:
+    """The scenario of a switch; None where it is a fault's."""
+    return switch.removeprefix(SCENARIO) if switch.startswith(SCENARIO) else None
+
+
+def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:
+    """What is told of a scenario, and of the last verdict about this screen."""
+    state = str(scenario.get("state"))
+    ends_s = int(scenario.get("ends_ms", 0)) / 1_000
+    following = scenario.get("next") or {}
+    progress = f"step {scenario.get('step')} of {scenario.get('steps')}"
+    is_over = state in _ENDS
+    return Story(
+        title=f"{name_of(scenario)}, seed {scenario.get('seed')}",
+        progress=_ENDS[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
+        now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
+        then=str(following.get("says", "")),
+        verdict=_verdict(verdict),
+        is_clean=verdict.get("clean") is True,
+    )
+
+
+def _verdict(verdict: Mapping[str, Any]) -> str:
+    if not verdict:
+        return ""
+    if UNJUDGED in verdict:
+        return str(verdict[UNJUDGED])
+    counts = f"{verdict.get('shown')} of {verdict.get('owed')} lines shown"
+    wrong = [f"{verdict[name]} {name.replace('_', ' ')}" for name in _WRONG if verdict.get(name)]
+    if verdict.get("pending"):
+        counts += f", {verdict['pending']} on their way"
+    return f"{counts}: {', '.join(wrong) or 'nothing is wrong'}"
+
 
 WAIT_MS: Final = 20_000
 """How long the simulator may hold back an answer while nothing changes."""
@@ -19,193 +74,15 @@ WAIT_MS: Final = 20_000
 RETRY_S: Final = 1.0
 """Between two attempts at hearing of changes, where the simulator does not answer."""
 
-VERDICT_TIMEOUT_S: Final = 600.0
-"""A record of a million events takes a while to be judged."""
-
 GRACE_MS: Final = 5_000
 """An event may be on its way for so long without being called lost, on a screen that is live."""
 
 SEED: Final = 1
 """Of scenarios that are begun with a key."""
 
-_BAD_REQUEST: Final = 400
-_NOT_FOUND: Final = 404
-
-
-class ControlApi:
-    """A client of one simulator's control API; every call is made in the calling thread."""
-
-    def __init__(self, url: str) -> None:
-        """``url`` is ``control`` of the simulator's ready line."""
-        self._base = url.rstrip("/") + "/simulator"
-
-    def types(self) -> list[dict[str, Any]]:
-        """Every fault that there is: type, meaning, attributes.
-
-        Raises:
-            GaplessError: the simulator does not answer, or is none.
-
-        """
-        return self._list("/types")
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The faults that are on or scheduled.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        return self._list("/faults")
-
-    def switch_on(self, fault: Mapping[str, Any]) -> dict[str, Any]:
-        """Switch a fault on: ``{"type", "name", "toxicity", "attributes", "schedule"}``.
-
-        Raises:
-            GaplessError: as ``types``.
-            UsageError: the fault is refused, in the simulator's words.
-
-        """
-        answer = self._ask("/faults", "POST", dict(fault))
-        return answer if isinstance(answer, dict) else {}
-
-    def switch_off(self, name: str) -> bool:
-        """Heal a fault; whether it was on. One that is over already is no error.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        try:
-            self._ask(f"/faults/{quote(name, safe='')}", "DELETE")
-        except RefusedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return False
-        return True
-
-    def heal(self) -> list[str]:
-        """Heal all; the names of those that were on.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        answer = self._ask("/heal", "POST")
-        return list(answer.get("healed", [])) if isinstance(answer, dict) else []
-
-    def changes(self, after: int | None, wait_ms: int = 0) -> dict[str, Any]:
-        """What there is now, ``seq`` and ``faults`` for two; held back while ``seq`` is ``after``.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        query = f"?wait_ms={wait_ms}" + ("" if after is None else f"&after={after}")
-        answer = self._ask(f"/changes{query}", timeout_s=TIMEOUT_S + wait_ms / 1_000)
-        if not isinstance(answer, dict) or not isinstance(answer.get("faults"), list):
-            msg = f"{self._base}/changes answers with something else: is it a simulator?"
-            raise GaplessError(msg)
-        return answer
-
-    def scenarios(self) -> list[dict[str, Any]]:
-        """Every scenario that there is.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        return self._list("/scenarios")
-
-    def run_scenario(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
-        """Begin a scenario; how it stands.
-
-        Raises:
-            GaplessError: as ``types``, or there is none of that name.
-            UsageError: it is refused, in the simulator's words.
-
-        """
-        body = {"seed": seed, "speed": speed}
-        answer = self._ask(f"/scenarios/{quote(name, safe='')}", "POST", body)
-        return answer if isinstance(answer, dict) else {}
-
-    def scenario(self) -> dict[str, Any]:
-        """How the scenario stands that runs, or ran last; empty before the first.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        answer = self._ask("/scenario")
-        return answer if isinstance(answer, dict) else {}
-
-    def stop_scenario(self) -> None:
-        """End the scenario that runs, and heal everything.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        self._ask("/scenario", "DELETE")
-
-    def hand_over(self, pid: int) -> None:
-        """Let faults kill a viewer of ours.
-
-        Raises:
-            GaplessError: as ``types``.
-            UsageError: it is no viewer, or none any more.
-
-        """
-        self._ask("/viewers", "POST", {"pid": pid})
-
-    def silence(self) -> bool:
-        """Let the executions fall silent; whether all that was to be written is written.
-
-        Raises:
-            GaplessError: as ``types``.
-
-        """
-        answer = self._ask("/workload", "POST", {"running": False})
-        return isinstance(answer, dict) and answer.get("idle") is True
-
-    def verdict(self, record: bytes, grace_ms: int = 0) -> dict[str, Any]:
-        """Judge a viewer's record; what became visible within the grace may be missing.
-
-        Raises:
-            GaplessError: as ``types``.
-            UsageError: it is no record, in the simulator's words.
-
-        """
-        path = f"/verdict?grace_ms={grace_ms}"
-        answer = self._ask(path, "POST", raw=record, timeout_s=VERDICT_TIMEOUT_S)
-        return answer if isinstance(answer, dict) else {}
-
-    def _ask(
-        self,
-        path: str,
-        method: str = "GET",
-        body: Mapping[str, Any] | None = None,
-        timeout_s: float = TIMEOUT_S,
-        raw: bytes | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever JSON gives
-        try:
-            url = self._base + path
-            return request(url, method=method, body=body, raw=raw, timeout_s=timeout_s)
-        except RefusedError as error:
-            # What the simulator says is for a person; where it says it, is not.
-            if error.status == _BAD_REQUEST and error.words:
-                raise UsageError(error.words) from error
-            raise
-
-    def _list(self, path: str) -> list[dict[str, Any]]:
-        answer = self._ask(path)
-        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-            msg = f"{self._base}{path} answers with something else: is it a simulator?"
-            raise GaplessError(msg)
-        return answer
-
 
 class SimulatorControls:
-    """What the viewer's keys switch under ``demo``; keeps to ``tui.screen.controls.Controls``."""
+    """What the viewer's keys switch under ``demo``; keeps to ``tui.screen.ports.Controls``."""
 
     def __init__(self, url: str) -> None:
         """``url`` is ``control`` of the simulator's ready line."""

@@ -1,25 +1,96 @@
-"""Opening what was chosen on the screen: another viewing after the one that ended with it."""
+"""Opening what was chosen on the screen: another viewing after the one that ended with it.
+
+What there is to open, as ``gapless groups --json`` and ``gapless executions --json`` tell it.
+
+Each is a process of its own: what speaks to AWS is slow to import, and may hang or die without
+the screen noticing more than that.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import click
 import msgspec
 
 from common.errors import GaplessError
-from common.running import run as run_in_loop
-from gapless.identity import AwsChoice
+from common.processes import PREFIX
+from common.processes import run as run_in_loop
+from gapless.settings import AwsChoice
 from gapless.terminal import left_in_order
+from tui.screen.ports import CatalogueError, Choice
 
 if TYPE_CHECKING:
-    from gapless.viewing.watch import Viewing, Watched
-    from tui.screen.choices import Catalogue, Choice
+    from tui.screen.ports import Catalogue
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A target as the engine has it: a forwarder that runs by now."""
+
+    url: str
+    name: str
+    group: str | None = None
+    key: str
+    """What a saved cursor of it is found by: stays the same when the port does not."""
+    executions: tuple[str, ...] | None = None
+    """Of this target alone; None: those of the viewing."""
+    note: str = ""
+    """What a person is to know of it from the start."""
+
+
+class Viewing(msgspec.Struct, frozen=True, kw_only=True):
+    """What to watch and how to show it; times in ms since the Unix epoch."""
+
+    targets: tuple[Watched, ...]
+    executions: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    lines: int | None = None
+    capacity: int | None = None
+    """Lines kept in memory; None: the timeline's own default."""
+    grep: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    level: str | None = None
+    output: Literal["text", "json", "raw"] | None = None
+    order: Literal["strict", "arrival"] = "strict"
+    hold: int = 10_000
+    record: Path | None = None
+    follow: bool = True
+    resume: bool | None = None
+    """Go on where the last viewer was; None: on screen, where no other beginning is asked for."""
+    color: Literal["auto", "always", "never"] = "auto"
+    token: str | None = None
+    title: str = ""
+    notify: Literal["off", "bell", "osc9", "osc777"] = "off"
+    notice: str = ""
+    """What is told as soon as there is a screen."""
+    in_browser: bool = False
+    """Whether it is drawn by a browser, which standard input and output are packets for."""
+    control: str | None = None
+    """The control URL of the simulator whose faults the screen's keys switch."""
+
+    @property
+    def is_on_screen(self) -> bool:
+        """Whether there is something to draw on, and no other output was asked for."""
+        if self.in_browser:
+            return True
+        return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether to go on at a saved cursor, if there is one."""
+        if self.resume is None:
+            return self.is_on_screen and self.since is None and self.control is None
+        return self.resume
 
 
 class Opener(Protocol):
@@ -80,8 +151,7 @@ def _told(text: str) -> Iterator[None]:
 
 def pick(choice: AwsChoice) -> tuple[Choice, ...]:
     """What is picked of an account's log groups and their executions; nothing where it is left."""
-    from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - with the screen
-    from tui.screen.picking import PickApp  # noqa: PLC0415 - textual is slow to import
+    from tui.screen.theme import PickApp  # noqa: PLC0415 - textual is slow to import
 
     app = PickApp(ProcessCatalogue([], choice=choice, token_file=None))
     with left_in_order():
@@ -109,8 +179,6 @@ class SameOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:  # noqa: ARG002 - the protocol's
         """The executions of the targets."""
-        from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - with the screen
-
         targets = [(one.url, one.name) for one in self._first.targets]
         return ProcessCatalogue(targets, choice=None, token_file=None)
 
@@ -152,8 +220,6 @@ class TargetOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:
         """Log groups, and the executions of what is open."""
-        from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - with the screen
-
         targets = [(_written(one), one.name) for one in viewing.targets]
         return ProcessCatalogue(targets, choice=self._choice, token_file=self._token_file)
 
@@ -193,3 +259,136 @@ def _reopened(viewing: Viewing, first: Viewing, targets: Sequence[Watched]) -> V
         title="",
         notice="",
     )
+
+
+PATIENCE_S: Final = 60.0
+"""Longest that CloudWatch may take; botocore itself gives up sooner."""
+
+CHOICES_MAX: Final = 20_000
+"""Log groups or executions that are taken in; more could not be picked from."""
+
+_ERROR_CHARS_MAX: Final = 300
+
+
+class ProcessCatalogue:
+    """Keeps to ``tui.screen.ports.Catalogue``."""
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[str, str]],
+        *,
+        choice: AwsChoice | None,
+        token_file: Path | None,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            targets: What is open now: as written on the command line, and what it is called.
+            choice: Of the account and Region whose log groups are listed; None: of none.
+            token_file: For forwarders that ask for one.
+
+        """
+        self._names = dict(targets)
+        self._choice = choice
+        self._token_file = token_file
+
+    @property
+    def here(self) -> Sequence[Choice]:
+        """What is open now, whole."""
+        return [Choice(target, None, name, "open now") for target, name in self._names.items()]
+
+    async def groups(self) -> Sequence[Choice]:
+        """The log groups of the account.
+
+        Raises:
+            CatalogueError: they could not be asked for.
+
+        """
+        if self._choice is None:
+            return []
+        rows = await _asked("groups", "--json", *self._choice.arguments())
+        return [
+            Choice(str(row["name"]), None, str(row["name"]), "log group", _moment(row, "created"))
+            for row in rows
+            if row.get("name") and str(row["name"]) not in self._names
+        ]
+
+    async def executions(self, target: str) -> Sequence[Choice]:
+        """The executions of a target.
+
+        Raises:
+            CatalogueError: they could not be asked for.
+
+        """
+        options = [] if self._choice is None else self._choice.arguments()
+        if self._token_file is not None:
+            options += ["--token-file", str(self._token_file)]
+        name = self._names.get(target, target)
+        return [
+            Choice(
+                target,
+                str(row["execution"]),
+                f"{name} {row['execution']}",
+                _note(row),
+                _moment(row, "last"),
+            )
+            for row in await _asked("executions", target, "--json", *options)
+            if row.get("execution")
+        ]
+
+
+def _note(row: dict[str, Any]) -> str:
+    status = str(row.get("status") or "UNKNOWN")
+    return "execution" if status == "UNKNOWN" else status
+
+
+def _moment(row: dict[str, Any], field: str) -> int | None:
+    found = row.get(field)
+    return found if isinstance(found, int) else None
+
+
+async def _asked(*arguments: str) -> list[dict[str, Any]]:
+    """What a command prints.
+
+    Raises:
+        CatalogueError: it failed, with its own words.
+
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gapless", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        msg = f"{sys.executable} can't be started: {error.strerror}"
+        raise CatalogueError(msg) from error
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            out, errors = await process.communicate()
+    except TimeoutError:
+        msg = f"no answer within {PATIENCE_S:g} s"
+        raise CatalogueError(msg) from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        said = errors.decode("utf-8", "replace").strip().splitlines()
+        text = said[-1].removeprefix(PREFIX) if said else f"it ended with {process.returncode}"
+        raise CatalogueError(text[:_ERROR_CHARS_MAX])
+    return _rows(out)
+
+
+def _rows(out: bytes) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(out or b"[]")
+    except ValueError as error:
+        msg = "what came back is no list"
+        raise CatalogueError(msg) from error
+    if not isinstance(rows, list):
+        msg = "what came back is no list"
+        raise CatalogueError(msg)
+    return [row for row in rows[:CHOICES_MAX] if isinstance(row, dict)]

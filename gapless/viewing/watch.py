@@ -1,6 +1,8 @@
 """The viewer in this process: an engine for the targets, shown on screen or printed.
 
 ``watch`` is what ``tail`` and ``demo`` have in common.
+
+Which executions that were asked for have shown nothing. Pure.
 """
 
 from __future__ import annotations
@@ -10,95 +12,53 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from common.errors import EXIT_DONE, GaplessError, UsageError, say
-from common.running import run as run_in_loop
+from common.errors import EXIT_DONE, GaplessError, UsageError
+from common.processes import run as run_in_loop
 from common.state import state_dir
-from gapless import skeleton
-from gapless.reader import when_reader_leaves
-from gapless.terminal import left_in_order
-from gapless.viewing.opening import on_and_on
-from gapless.viewing.unseen import Unseen
+from gapless import terminal
+from gapless.terminal import left_in_order, say, when_reader_leaves
+from gapless.viewing.opening import Viewing, Watched, on_and_on
+from wire.query import is_stream_of
 
 if TYPE_CHECKING:
     from gapless.viewing.controls import SimulatorControls
     from gapless.viewing.opening import Opener
-    from tui.client.engine import Engine
-    from tui.client.goal import Outcome
+    from tui.client.engine import Engine, Outcome
     from tui.client.target import TargetSpec
-    from tui.screen.choices import Choice
+    from tui.screen.ports import Choice
     from wire.query import Filter
+
+
+class Unseen:
+    """The executions of which no event has come so far."""
+
+    def __init__(self, executions: Sequence[str]) -> None:
+        """None has come of any."""
+        self.left = list(executions)
+
+    def saw(self, streams: Iterable[str]) -> None:
+        """Events of these log streams have come."""
+        if self.left:
+            for stream in set(streams):
+                self.left = [one for one in self.left if not is_stream_of(stream, one)]
+
+    def notice(self) -> str:
+        """What a person is told; empty where there is nothing to tell."""
+        if not self.left:
+            return ""
+        names = ", ".join(repr(one) for one in self.left)
+        return f"nothing of execution {names} was seen: gapless executions TARGET lists them"
+
 
 _TOLD_LINES: Final = 100_000
 """More than so many take seconds to be fetched."""
-
-
-class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """A target as the engine has it: a forwarder that runs by now."""
-
-    url: str
-    name: str
-    group: str | None = None
-    key: str
-    """What a saved cursor of it is found by: stays the same when the port does not."""
-    executions: tuple[str, ...] | None = None
-    """Of this target alone; None: those of the viewing."""
-    note: str = ""
-    """What a person is to know of it from the start."""
-
-
-class Viewing(msgspec.Struct, frozen=True, kw_only=True):
-    """What to watch and how to show it; times in ms since the Unix epoch."""
-
-    targets: tuple[Watched, ...]
-    executions: tuple[str, ...] = ()
-    streams: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
-    since: int | None = None
-    until: int | None = None
-    lines: int | None = None
-    capacity: int | None = None
-    """Lines kept in memory; None: the timeline's own default."""
-    grep: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    level: str | None = None
-    output: Literal["text", "json", "raw"] | None = None
-    order: Literal["strict", "arrival"] = "strict"
-    hold: int = 10_000
-    record: Path | None = None
-    follow: bool = True
-    resume: bool | None = None
-    """Go on where the last viewer was; None: on screen, where no other beginning is asked for."""
-    color: Literal["auto", "always", "never"] = "auto"
-    token: str | None = None
-    title: str = ""
-    notify: Literal["off", "bell", "osc9", "osc777"] = "off"
-    notice: str = ""
-    """What is told as soon as there is a screen."""
-    in_browser: bool = False
-    """Whether it is drawn by a browser, which standard input and output are packets for."""
-    control: str | None = None
-    """The control URL of the simulator whose faults the screen's keys switch."""
-
-    @property
-    def is_on_screen(self) -> bool:
-        """Whether there is something to draw on, and no other output was asked for."""
-        if self.in_browser:
-            return True
-        return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether to go on at a saved cursor, if there is one."""
-        if self.resume is None:
-            return self.is_on_screen and self.since is None and self.control is None
-        return self.resume
 
 
 def load_viewer(*, for_screen: bool = True) -> None:
@@ -122,13 +82,13 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     if viewing.is_on_screen:
         with left_in_order():
             return on_and_on(viewing, opener, lambda one: run_in_loop(_on_screen(one, opener)))
-    skeleton.leave()
+    terminal.leave()
     return run_in_loop(_as_output(viewing))
 
 
 async def _as_output(viewing: Viewing) -> int:
     """Print; the exit code, which the reason on stderr goes with."""
-    from tui.lines.query import QueryError, line_test  # noqa: PLC0415 - with it
+    from tui.lines.filters import QueryError, line_test  # noqa: PLC0415 - with it
     from tui.output.plain import Plain, PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
     try:
@@ -194,8 +154,10 @@ def _is_coloured(color: str) -> bool:
 
 async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Choice, ...]:
     """The exit code, or what is to be opened next."""
-    from gapless.viewing.judging import judge_on_and_on  # noqa: PLC0415 - with the engine
-    from gapless.viewing.screen import ScreenApp  # noqa: PLC0415 - textual is slow to import
+    from gapless.viewing.screen import (  # noqa: PLC0415 - textual is slow to import
+        ScreenApp,
+        judge_on_and_on,
+    )
 
     notes = _notes(viewing)
     cursors = _cursors(viewing, notes.append)
@@ -219,7 +181,7 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         *(() if controls is None else (judge_on_and_on(engine, controls),)),
     ):
         engine.on_rules(app.told)
-        skeleton.hand_over()
+        terminal.hand_over()
         await app.run_async()
     await _write_last_record(engine, viewing)
     if app.fault is not None:
@@ -247,8 +209,7 @@ def make_engine(
         warn: Told of a cursor that can't be read.
 
     """
-    from tui.client.engine import Engine  # noqa: PLC0415 - websockets is slow to import
-    from tui.client.goal import Goal  # noqa: PLC0415 - with it
+    from tui.client.engine import Engine, Goal  # noqa: PLC0415 - websockets is slow to import
     from tui.lines.timeline import CAPACITY  # noqa: PLC0415 - with it
     from wire.query import Filter  # noqa: PLC0415 - with it
 
@@ -348,7 +309,7 @@ async def _write_record(engine: Engine, viewing: Viewing) -> None:
     """
     if viewing.record is None:
         return
-    from tui.output.recording import write_whole_record  # noqa: PLC0415 - with the engine
+    from tui.output.record import write_whole_record  # noqa: PLC0415 - with the engine
 
     with _writing(viewing.record):
         await write_whole_record(viewing.record, engine)
@@ -380,13 +341,13 @@ def _cursors(viewing: Viewing, warn: Callable[[str], None] = say) -> Path | None
 
 def _kept(viewing: Viewing, folder: Path) -> Path:
     """The file in which the view is kept for the next run about the same."""
-    from tui.client import kept  # noqa: PLC0415 - with the engine
+    from tui.client import saved as kept  # noqa: PLC0415 - with the engine
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
     names = ["\n".join((one.key, *(one.executions or ()))) for one in viewing.targets]
     groups = [one.group for one in viewing.targets]
-    return kept.path_of(folder, list(zip(names, groups, strict=True)), wanted)
+    return kept.bookmarks_path(folder, list(zip(names, groups, strict=True)), wanted)
 
 
 def _spec(
@@ -404,12 +365,12 @@ def _spec(
 
     A cursor is worth something only with the ``since`` that it was made with [7].
     """
-    from tui.client import state  # noqa: PLC0415 - websockets is slow to import
+    from tui.client import saved as state  # noqa: PLC0415 - websockets is slow to import
     from tui.client.target import TargetSpec  # noqa: PLC0415 - with it
 
     saved = None
     if cursors is not None and viewing.goes_on:
-        saved = state.load(cursors, target.key, target.group, wanted, warn=warn)
+        saved = state.load_cursor(cursors, target.key, target.group, wanted, warn=warn)
     return TargetSpec(
         url=target.url,
         name=target.name,

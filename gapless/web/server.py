@@ -1,4 +1,7 @@
-"""The page's server: listens on this machine alone, and ends with everything that it started."""
+"""The page's server: listens on this machine alone, and ends with everything that it started.
+
+The page, and what it may load: from here, and from nowhere else. Pure, but for its files.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,87 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Final
 
+import textual_serve
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from common.errors import EXIT_DONE, GaplessError, say
-from common.running import run as run_in_loop
-from gapless.web import asking, page
+from common.errors import EXIT_DONE, GaplessError
+from common.processes import run as run_in_loop
+from gapless.terminal import say
+from gapless.web import tab as asking
 from gapless.web.tab import Tab
+
+FONT_SIZE: Final = 15
+"""In pixels; a browser's own zoom is there for everything else."""
+
+FILES: Final = {
+    "page.css": ("gapless.web", "page.css", "text/css"),
+    "page.js": ("gapless.web", "page.js", "text/javascript"),
+    "xterm.css": (textual_serve.__name__, "static/css/xterm.css", "text/css"),
+    "textual.js": (textual_serve.__name__, "static/js/textual.js", "text/javascript"),
+    "RobotoMono.ttf": (
+        textual_serve.__name__,
+        "static/fonts/RobotoMono-VariableFont_wght.ttf",
+        "font/ttf",
+    ),
+    "RobotoMono-Italic.ttf": (
+        textual_serve.__name__,
+        "static/fonts/RobotoMono-Italic-VariableFont_wght.ttf",
+        "font/ttf",
+    ),
+}
+"""What the page loads: package, file in it, media type."""
+
+
+def render_page(title: str, host: str, secret: str) -> str:
+    """The page as HTML.
+
+    Args:
+        title: What is watched.
+        host: The ``Host`` that it was asked for by, name and port.
+        secret: Its place below that host.
+
+    """
+    text = files("gapless.web").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(text).substitute(
+        title=escape(title),
+        websocket=escape(f"ws://{host}/{secret}/ws"),
+        font_size=FONT_SIZE,
+    )
+
+
+def page_file(name: str) -> tuple[bytes, str] | None:
+    """A file that the page loads, with its media type; None where there is none of that name."""
+    if name not in FILES:
+        return None
+    package, path, kind = FILES[name]
+    return files(package).joinpath(path).read_bytes(), kind
+
+
+def page_headers(host: str) -> dict[str, str]:
+    """What goes with every answer: the browser itself holds the page to its own origin.
+
+    The terminal sets styles on its elements, hence ``unsafe-inline`` for those alone; older
+    browsers don't count a WebSocket as ``'self'``.
+    """
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        f"font-src 'self'; img-src 'self' data:; connect-src 'self' ws://{host}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
 
 ADDRESS: Final = "127.0.0.1"
 
@@ -73,15 +149,15 @@ class PageServer:
         return await handler(request)
 
     async def _page(self, request: web.Request) -> web.Response:
-        text = page.page(self._title, request.host, self.secret)
-        return web.Response(text=text, content_type="text/html", headers=page.headers(request.host))
+        text = render_page(self._title, request.host, self.secret)
+        return web.Response(text=text, content_type="text/html", headers=page_headers(request.host))
 
     async def _file(self, request: web.Request) -> web.Response:
-        found = page.content(request.match_info["name"])
+        found = page_file(request.match_info["name"])
         if found is None:
             return web.Response(status=404, text="there is nothing of that name\n")
         body, kind = found
-        return web.Response(body=body, content_type=kind, headers=page.headers(request.host))
+        return web.Response(body=body, content_type=kind, headers=page_headers(request.host))
 
     async def _tab(self, request: web.Request) -> web.StreamResponse:
         if len(self._open) >= TABS_MAX:

@@ -22,7 +22,7 @@ deleted and made anew), ``tokens.expire``, ``stream_times_lag_ms``, ``groups``.
 
 The fault's class (``simulator.faults.base.LeverFault``, in the same file as its lever) names the
 lever, and being in ``simulator.faults.FAULTS`` is all the registration there is. Over HTTP, on
-this server, whatever the state of CloudWatch (``simulator.cloudwatch.rack``):
+this server, whatever the state of CloudWatch (``simulator.cloudwatch.levers``):
 
 | request | does |
 |---|---|

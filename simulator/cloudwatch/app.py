@@ -1,4 +1,7 @@
-"""WSGI: CloudWatch Logs in front of moto."""
+"""WSGI: CloudWatch Logs in front of moto.
+
+The server: a socket of 127.0.0.1, and what answers behind it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import io
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,18 +20,24 @@ from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Response
 
-from simulator.cloudwatch import LEVERS_PATH, REGION, destinations, moto_logs
+from common.errors import SimulatorError
+from simulator.cloudwatch import (
+    HOST,
+    LEVERS_PATH,
+    REGION,
+    destinations,
+    moto_logs,
+)
 from simulator.cloudwatch.delivery import Delivery
-from simulator.cloudwatch.levers import Answer, Call, Lever, refusal
+from simulator.cloudwatch.levers import ORDER_BYTES_MAX, Answer, Call, Lever, Rack, refusal
 from simulator.cloudwatch.logs import Logs
-from simulator.cloudwatch.parameters import AwsRefusal, check
-from simulator.cloudwatch.patterns import matcher
-from simulator.cloudwatch.rack import ORDER_BYTES_MAX, Rack
+from simulator.cloudwatch.parameters import AwsRefusal, check, matcher
+from simulator.cloudwatch.putting import Writing
 from simulator.cloudwatch.reading import Reading
-from simulator.cloudwatch.writing import Writing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 
 REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """A PutLogEvents batch of a megabyte takes at most 6 MB in JSON, with every byte escaped."""
@@ -35,15 +45,6 @@ REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 _TARGETS: Final = {"Logs_20140328": "logs", "Kinesis_20131202": "kinesis"}
 _REGION: Final = re.compile(r"Credential=[^/]*/[^/]*/([^/]+)/")
 _OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
-
-
-def faithful(moto: WSGIApplication, now_ms: Callable[[], int]) -> FaithfulLogs:
-    """Moto with a faithful CloudWatch Logs, and every lever that a fault names."""
-    from simulator.faults import FAULTS  # noqa: PLC0415 - they import this package's levers
-    from simulator.faults.base import LeverFault  # noqa: PLC0415
-
-    types = {one.type: one.lever for one in FAULTS.values() if issubclass(one, LeverFault)}
-    return FaithfulLogs(moto, types, now_ms)
 
 
 class FaithfulLogs:
@@ -174,3 +175,70 @@ def _reset(environ: WSGIEnvironment) -> None:
     if raw is not None:
         raw.shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError
+
+
+PORT_MAX: Final = 65_535
+
+_TARGET: Final = "Logs_20140328."
+
+
+def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: str) -> None:
+    """One call of the Logs API without a socket; builds moto's application for logs.
+
+    Raises:
+        SimulatorError: it was refused.
+
+    """
+    from werkzeug.test import EnvironBuilder  # noqa: PLC0415 - see serve
+    from werkzeug.wrappers import Response  # noqa: PLC0415
+
+    scope = f"AWS4-HMAC-SHA256 Credential=simulator/20260101/{region}/logs/aws4_request"
+    environ = EnvironBuilder(
+        path="/",
+        base_url=f"http://logs.{region}.amazonaws.com",
+        method="POST",
+        data=json.dumps(parameters),
+        content_type="application/x-amz-json-1.1",
+        headers=[("Authorization", scope), ("X-Amz-Target", _TARGET + action)],
+    ).get_environ()
+    response = Response.from_app(app, environ, buffered=True)
+    if response.status_code != 200:  # noqa: PLR2004 - OK
+        msg = f"{action} was refused: {response.get_data(as_text=True)[:200]}"
+        raise SimulatorError(msg)
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1; 0 = any free port.
+
+    Raises:
+        SimulatorError: the port is in use or not allowed.
+
+    """
+    if not 0 <= port <= PORT_MAX:
+        msg = f"there is no port {port}; choose one up to {PORT_MAX}, or 0 for any that is free"
+        raise SimulatorError(msg)
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        msg = f"port {port} can't be had ({error}); choose another, or 0 for any that is free"
+        raise SimulatorError(msg) from error
+
+
+def serve(listener: socket.socket, app: WSGIApplication) -> None:
+    """Answer requests in daemon threads, for as long as the process lives."""
+    # Imported here, so that the simulator's own process can use the rest of this module.
+    from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    class Handler(MotoRequestHandler):
+        """Moto's, which says nothing of requests that went well."""
+
+        def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
+            if type == "error":
+                super().log(type, message, *args)
+
+    port = listener.getsockname()[1]
+    server = make_server(
+        HOST, port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
+    )
+    threading.Thread(target=server.serve_forever, name="moto", daemon=True).start()

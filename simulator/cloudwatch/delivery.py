@@ -16,10 +16,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from simulator.cloudwatch.events import KEY_BITS, Event, Ids
 from simulator.cloudwatch.levers import Batch
-from simulator.cloudwatch.patterns import matcher
-from simulator.cloudwatch.store import GroupStore, Subscription
+from simulator.cloudwatch.logs import KEY_BITS, Event, GroupStore, Ids, Subscription
+from simulator.cloudwatch.parameters import matcher
 
 DELAY_MS: Final = 100
 """How long after PutLogEvents a record is sent, without any fault."""

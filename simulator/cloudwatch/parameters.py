@@ -1,13 +1,27 @@
 """Pure: what AWS refuses of a request's parameters, with the words and codes that AWS uses.
 
 The limits are the botocore service model's.
+
+Pure: filter patterns of terms, as far as they are understood.
+
+Terms stand apart by spaces; all must be in the message, in any order and in its case. ``"..."``
+is a phrase, ``?term`` one of several of which any will do, ``-term`` one that must not be there.
+As on AWS, ``?`` terms are ignored beside others. Patterns for JSON (``{...}``), for fields
+(``[...]``) and regular expressions (``%...%``) are refused rather than misread. Source:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+
+Pure: what one page holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
+
+from simulator.acceptance import EVENT_OVERHEAD_BYTES
+from simulator.cloudwatch.logs import Event
 
 GROUP_PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9]+")
 GROUP_ID_PATTERN: Final = re.compile(r"[\w#+=/:,.@-]*")
@@ -218,3 +232,90 @@ def group_of(parameters: Mapping[str, Any]) -> str:
 
 def _mistyped(name: str) -> AwsRefusal:
     return malformed(f"{name} has the wrong type")
+
+
+Matches = Callable[[str], bool]
+
+_TERM: Final = re.compile(r'([?-]?)(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))(?:\s+|\Z)')
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+@lru_cache(maxsize=256)
+def matcher(pattern: str) -> Matches | None:
+    """Whether a message matches; None for the empty pattern, which everything does.
+
+    Raises:
+        AwsRefusal: the pattern is of a kind that is not supported here, or malformed.
+
+    """
+    text = pattern.strip()
+    if not text:
+        return None
+    if text[0] in "{[%":
+        msg = f"Invalid filter pattern: only terms are supported by this simulator: {pattern}"
+        raise invalid(msg)
+    wanted: list[str] = []
+    refused: list[str] = []
+    optional: list[str] = []
+    kinds = {"": wanted, "-": refused, "?": optional}
+    at = 0
+    while at < len(text):
+        found = _TERM.match(text, at)
+        if found is None:
+            msg = f"Invalid filter pattern: {pattern}"
+            raise invalid(msg)
+        sign, phrase, word = found.groups()
+        kinds[sign].append(word if phrase is None else _ESCAPED.sub(r"\1", phrase))
+        at = found.end()
+    if optional and not wanted and not refused:
+        return lambda message: any(term in message for term in optional)
+    return lambda message: (
+        all(term in message for term in wanted) and not any(term in message for term in refused)
+    )
+
+
+PAGE_BYTES_MAX: Final = 1_048_576
+"""AWS says "up to 1 MB of log events"; counted here as PutLogEvents counts a batch."""
+
+EXAMINED_MAX: Final = 20_000
+"""How many events that are not shown end a page, which may thus be short, or empty."""
+
+
+class Page(NamedTuple):
+    """``position`` is the key of the last event looked at; None if there was none."""
+
+    events: list[Event]
+    position: int | None
+    may_be_more: bool
+
+
+def message_bytes(message: str) -> int:
+    """How long a message is in UTF-8; a lone surrogate counts 3."""
+    if message.isascii():
+        return len(message)
+    return len(message.encode("utf-8", "surrogatepass"))
+
+
+def collect(
+    events: Iterable[Event], events_max: int, shows: Callable[[Event], bool] | None = None
+) -> Page:
+    """The first page of the events, at most ``events_max``; ``shows`` says which are shown."""
+    taken: list[Event] = []
+    position: int | None = None
+    room = PAGE_BYTES_MAX
+    unseen = 0
+    for event in events:
+        if len(taken) >= events_max or unseen >= EXAMINED_MAX:
+            return Page(taken, position, may_be_more=True)
+        if shows is not None and not shows(event):
+            unseen += 1
+            position = event[0]
+            continue
+        size = message_bytes(event[3]) + EVENT_OVERHEAD_BYTES
+        # One event alone may be larger than a page, and would never be read otherwise.
+        if size > room and taken:
+            return Page(taken, position, may_be_more=True)
+        room -= size
+        taken.append(event)
+        position = event[0]
+    return Page(taken, position, may_be_more=False)

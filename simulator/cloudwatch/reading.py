@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
-from simulator.cloudwatch.events import KEY_BITS, KEY_END, Event, first_key
-from simulator.cloudwatch.levers import Call, StoredEvent
-from simulator.cloudwatch.logs import Logs
-from simulator.cloudwatch.pages import Page, collect
-from simulator.cloudwatch.parameters import group_of, invalid, not_found
-from simulator.cloudwatch.patterns import matcher
-from simulator.cloudwatch.rack import Rack
-from simulator.cloudwatch.store import GroupStore, StreamStore
-from simulator.cloudwatch.tokens import TokenError
+from simulator.cloudwatch.levers import Call, Rack, StoredEvent
+from simulator.cloudwatch.logs import (
+    KEY_BITS,
+    KEY_END,
+    Event,
+    GroupStore,
+    Logs,
+    StreamStore,
+    TokenError,
+    first_key,
+)
+from simulator.cloudwatch.parameters import Page, collect, group_of, invalid, matcher, not_found
 
 DESCENDING_FROM_MS: Final = 1_704_067_200_000
 """FilterLogEvents goes backwards only in ranges that begin in 2024 or later."""

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from simulator.errors import NotFoundError, SimulatorError
+from common.errors import SimulatorError
+from simulator.errors import NotFoundError
 from simulator.faults import FAULTS
 from simulator.faults.base import DAY_MS, Fault, Levers
 

@@ -10,11 +10,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from simulator.acceptance import NewEvent
-from simulator.errors import SimulatorError
-from simulator.oracle.accepted import SCAN_MS, LedgerEvent
+from common.errors import SimulatorError
+from simulator.acceptance import NEVER, NewEvent
+from simulator.oracle.record import SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
-from simulator.visibility import NEVER
 
 __all__ = ["Entry", "Ledger", "LedgerEvent", "Verdict", "judge"]
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from simulator.errors import NobodyError, NotFoundError, SimulatorError
+from common.errors import SimulatorError
+from simulator.errors import NobodyError, NotFoundError
 from simulator.faults.board import FaultRequest, monotonic_ms
 from simulator.scenarios import SCENARIOS
 from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order

@@ -20,10 +20,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from simulator.cloudwatch import Mode, wall_clock_ms
-from simulator.cloudwatch.events import first_key
-from simulator.cloudwatch.logs import Logs
-from simulator.cloudwatch.pages import collect
-from simulator.cloudwatch.store import GroupStore, StreamStore
+from simulator.cloudwatch.logs import GroupStore, Logs, StreamStore, first_key
+from simulator.cloudwatch.parameters import collect
 
 EVENTS: Final[dict[Mode, int]] = {"faithful": 1_000_000, "moto": 50_000}
 BATCH: Final = 1_000

@@ -13,7 +13,7 @@ import botocore.session
 import msgspec
 from botocore.parsers import JSONParser
 
-from forwarder.cloudwatch.pages import decode_page
+from forwarder.cloudwatch.reader import decode_page
 from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import LogEvent
@@ -39,7 +39,7 @@ def measure() -> list[Rate]:
     return [
         _rate("parse a page: botocore's own parser", lambda: _botocore(body), "peer"),
         _rate("parse a page: json.loads alone", lambda: json.loads(body), "limit of the peer"),
-        _rate("parse a page: forwarder/cloudwatch/pages.py", lambda: decode_page(body), "gapless"),
+        _rate("parse a page: forwarder/cloudwatch/reader.py", lambda: decode_page(body), "gapless"),
         *_journal(events),
     ]
 

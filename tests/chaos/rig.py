@@ -22,9 +22,9 @@ import msgspec
 import psutil
 
 from common.errors import EXIT_CANNOT_CONNECT, UsageError
-from gapless.rehearsal import setting
+from gapless.rehearsal import play
 from gapless.rehearsal.outcome import UNSAFE, WRONG, findings
-from gapless.viewing.controls import ControlApi
+from simulator.client import ControlApi
 from simulator.scenarios import SCENARIOS
 from tests.chaos.gestures import ESC, Size, Stroke, drawn
 from tests.support.parts import WAIT_S, Part, wait_until
@@ -133,7 +133,7 @@ class Rig:
         parts = [
             stack.enter_context(
                 Part(
-                    *("simulate", "--seed", str(seed), *setting.arguments(setup)),
+                    *("simulate", "--seed", str(seed), *play.simulate_arguments(setup)),
                     state=self._folder / f"simulator-{number}",
                 )
             )

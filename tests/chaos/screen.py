@@ -9,9 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from common.errors import GaplessError, say
-from gapless.viewing.opening import SameOpener
-from gapless.viewing.watch import Viewing, Watched, watch
+from common.errors import GaplessError
+from gapless.terminal import say
+from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.watch import watch
 
 
 def main() -> int:

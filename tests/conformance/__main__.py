@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common.errors import (
-    EXIT_DONE,
-    EXIT_FAILURE,
-    CannotConnectError,
-    GaplessError,
-    UsageError,
-    say,
-)
+from common.errors import EXIT_DONE, EXIT_FAILURE, CannotConnectError, GaplessError, UsageError
 from common.http import read_token
-from common.running import run as run_in_loop
-from gapless.options import DURATION, FILE, TARGET, TEXT, TIME
-from gapless.targets import ForwarderTarget, Target
+from common.processes import run as run_in_loop
+from gapless.options import DURATION, FILE, TARGET, TEXT, TIME, ForwarderTarget, Target
+from gapless.terminal import say
 
 if TYPE_CHECKING:
     from tests.conformance.rules import Verdict
@@ -68,8 +61,7 @@ def command(
         msg = f"{target.group!r} is no ws:// URL: give a forwarder's, as gapless forward prints it"
         raise UsageError(msg)
     # websockets is slow to import, hence imported only here.
-    from tests.conformance.report import as_object, as_text  # noqa: PLC0415
-    from tests.conformance.rules import selected  # noqa: PLC0415
+    from tests.conformance.rules import as_object, as_text, selected  # noqa: PLC0415
 
     try:
         wanted = selected(rules)
@@ -92,7 +84,7 @@ def _run(
     token: str | None,
 ) -> list[Verdict]:
     from tests.conformance.chapters import ALL  # noqa: PLC0415 - as above
-    from tests.conformance.connection import EVENTS_MAX, TooManyError  # noqa: PLC0415 - as above
+    from tests.conformance.observer import EVENTS_MAX, TooManyError  # noqa: PLC0415 - as above
     from tests.conformance.rules import Ledger  # noqa: PLC0415 - as above
     from tests.conformance.suite import Suite, UnreachableError, group_in  # noqa: PLC0415 - as above
 

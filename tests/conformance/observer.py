@@ -1,22 +1,35 @@
-"""Holds every message of one connection against the page. Pure: frames and times are arguments."""
+"""Holds every message of one connection against the page. Pure: frames and times are arguments.
+
+What a client holds by its own reckoning, and count and digest of it. Pure.
+
+One connection to the forwarder: a socket, read all the time, and its observer. A shell.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final, Self
 
-from tests.conformance.holdings import Held, Holdings
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
 from tests.conformance.rules import Ledger
-from wire.codec import decode_server
+from wire.codec import decode_server, encode
+from wire.digest import digest_hex, event_digest
 from wire.errors import WireError
 from wire.limits import FRAME_BYTES_MAX, FRAME_EVENTS_MAX, PROTOCOL_VERSION
 from wire.messages import (
     Backfill,
     Bye,
+    Credit,
     DigestReply,
     End,
     Events,
     Gap,
     Heartbeat,
+    Item,
     Mark,
     Repair,
     ServerMessage,
@@ -24,8 +37,69 @@ from wire.messages import (
     Verify,
     Welcome,
 )
-from wire.order import Interval, first_key, last_key, parse_interval
-from wire.query import TailQuery
+from wire.order import Interval, first_key, key_of, last_key, parse_interval
+from wire.query import Filter, TailQuery
+
+
+class Held(msgspec.Struct, gc=False):
+    """One event; ``digest`` is reckoned once."""
+
+    key: int
+    seq: int
+    timestamp: int
+    stream: str
+    digest: int
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """As the wire gave it.
+
+        Raises:
+            WireError: its id is no decimal number.
+
+        """
+        return cls(
+            key_of(item.timestamp, item.id),
+            item.seq,
+            item.timestamp,
+            item.stream,
+            event_digest(item.id, item.timestamp, item.stream, item.message),
+        )
+
+
+class Holdings:
+    """The events that count, by their position in display order."""
+
+    def __init__(self, events: Iterable[Held] = (), *, base: int = 0) -> None:
+        """Begin with these; ``base`` as the query parameter."""
+        self.events: dict[int, Held] = {one.key: one for one in events}
+        self.base = base
+
+    def total(self, from_: int, through: int, seq: int) -> tuple[int, str]:
+        """Count and digest of the events of a range of time with ``base < seq <=`` that."""
+        count = digest = 0
+        for one in self.events.values():
+            if from_ <= one.timestamp <= through and self.base < one.seq <= seq:
+                count += 1
+                digest += one.digest
+        return count, digest_hex(digest)
+
+    def matching(
+        self, wanted: Filter, *, after: int = 0, through_seq: int | None = None
+    ) -> set[int]:
+        """The positions of those that a filter wants, with ``after < seq <= through_seq``."""
+        return {
+            one.key
+            for one in self.events.values()
+            if wanted.matches(one.stream)
+            and one.seq > after
+            and (through_seq is None or one.seq <= through_seq)
+        }
+
+    def in_order(self) -> list[Held]:
+        """In display order."""
+        return [one for _, one in sorted(self.events.items())]
+
 
 BEATS: Final = 2
 """A client closes after so many missed (PROTOCOL.md, 4012): that is what is allowed."""
@@ -367,3 +441,101 @@ def _covers(outer: Interval, inner: Interval) -> bool:
     low = outer.low is None or (inner.low is not None and outer.low <= inner.low)
     high = outer.high is None or (inner.high is not None and outer.high >= inner.high)
     return low and high
+
+
+TICK_S: Final = 0.1
+"""How often it is looked whether we ourselves were held up."""
+
+EVENTS_MAX: Final = 100_000
+"""Events that a run holds; with more, begin later."""
+
+
+class TooManyError(Exception):
+    """There are more events than a run holds."""
+
+
+class Connection:
+    """Open until ``close``; what comes is observed as it comes."""
+
+    def __init__(self, socket: ClientConnection, observer: Observer) -> None:
+        """Begin to read."""
+        self.observer = observer
+        self.close_code: int | None = None
+        """With which code the forwarder closed; None: not yet, or without one."""
+        self.is_over = False
+        self._socket = socket
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._error: Exception | None = None
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._tick())]
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds; False where it does not, in that time or any more.
+
+        Raises:
+            TooManyError: the log is too long.
+
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    if self._error is not None:
+                        raise self._error
+                    if self.is_over:
+                        return False
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def send(self, message: Credit | Verify | Repair) -> None:
+        """Send a message; that the connection is gone by now is seen by who waits for an answer."""
+        if isinstance(message, Credit):
+            granted = self.observer.granted
+            self.observer.granted = max(message.events, granted or 0)
+        else:
+            self.observer.asks(message)
+        await self.send_raw(encode(message).decode("utf-8"))
+
+    async def send_raw(self, frame: str | bytes) -> None:
+        """Send a frame as it is."""
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed:
+            return
+
+    async def close(self) -> None:
+        """End it, unless it has ended."""
+        self.observer.check_silence(self._loop.time())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._socket.transport.abort()
+        await self._socket.wait_closed()
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self._socket:
+                message = self.observer.take(frame, self._loop.time())
+                if isinstance(message, Heartbeat) and self.observer.granted is not None:
+                    # Repeated at each heartbeat, as the page has it.
+                    await self.send(Credit(events=self.observer.granted))
+                if len(self.observer.holdings.events) > EVENTS_MAX:
+                    self._error = TooManyError()
+                self._changed.set()
+        except ConnectionClosed:
+            pass
+        finally:
+            self.close_code = self._socket.close_code
+            self.is_over = True
+            self._changed.set()
+
+    async def _tick(self) -> None:
+        """Notice when this process was held up, which is not the forwarder's silence."""
+        while True:
+            before = self._loop.time()
+            await asyncio.sleep(TICK_S)
+            late_s = self._loop.time() - before - TICK_S
+            if late_s > TICK_S:
+                self.observer.stalled_s += late_s

@@ -14,9 +14,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from tests.conformance.connection import Connection
-from tests.conformance.holdings import Holdings
-from tests.conformance.observer import Observer
+from tests.conformance.observer import Connection, Holdings, Observer
 from tests.conformance.rules import Ledger
 from wire.limits import CLIENT_FRAME_BYTES_MAX
 from wire.query import TailQuery

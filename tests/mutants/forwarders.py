@@ -12,13 +12,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from forwarder.cloudwatch import pages
-from forwarder.cloudwatch.paging import PageWalk
+from forwarder.cloudwatch import reader
+from forwarder.cloudwatch.reader import PageWalk
+from forwarder.delivery.backfill import Opening
 from forwarder.delivery.frames import Slice, Slices
-from forwarder.delivery.lanes import Lanes
+from forwarder.delivery.lanes import Lanes, Repairing
 from forwarder.delivery.marks import Proofs
-from forwarder.delivery.opening import Opening
-from forwarder.delivery.repairing import Repairing
 from forwarder.errors import TruncatedResponse
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
@@ -120,7 +119,7 @@ def stops_at_empty_page() -> None:
 
 def truncated_is_empty() -> None:
     """An answer that was cut short is taken for the last page, empty; rule [8] is off."""
-    decode = pages.decode_page
+    decode = reader.decode_page
 
     def lenient(body: bytes) -> tuple[list[LogEvent], bytes]:
         try:
@@ -128,7 +127,7 @@ def truncated_is_empty() -> None:
         except TruncatedResponse:
             return [], b"{}"
 
-    put(pages, "decode_page", lenient)
+    put(reader, "decode_page", lenient)
     _nothing_is_missed_by_scans()
 
 

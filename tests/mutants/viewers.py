@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from tests.mutants.patching import put
-from tui.client.asking import Asking, Request
-from tui.client.effects import Effect, Stored
-from tui.client.holdings import Holdings
-from tui.client.position import Position
-from tui.client.session import ViewerSession
+from tui.client.holdings import Holdings, Request
+from tui.client.session import Asking, Position, ViewerSession
+from tui.client.status import Effect, Stored
 from tui.lines.rows import Change, Line, Row
 from tui.lines.timeline import Timeline
 from tui.render.safe_text import harmless

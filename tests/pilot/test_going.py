@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import WIDE, Screen, running
-from tui.client import kept
-from tui.screen import bookmarks
+from tui.client import saved
+from tui.screen import navigation
 
 
 def numbered(count: int = 300) -> FakeEngine:
@@ -176,7 +176,7 @@ async def test_nothing_to_mark() -> None:
 
 
 async def test_bookmarks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bookmarks, "BOOKMARKS_MAX", 1)
+    monkeypatch.setattr(navigation, "BOOKMARKS_MAX", 1)
     async with running(numbered()) as screen:
         await screen.press("k", "m", "k", "m")
         assert "bookmarks are the most" in screen.lines[-2]
@@ -190,7 +190,7 @@ async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
     async with running(numbered(), keep=keep) as screen:
         assert gutter(screen, "line 298") == "◆"
         await screen.press("apostrophe", "m")
-    assert kept.load(keep) == []
+    assert saved.load_bookmarks(keep) == []
 
 
 async def test_bookmarks_that_cannot_be_kept(tmp_path: Path) -> None:

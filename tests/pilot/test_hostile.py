@@ -18,7 +18,7 @@ from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine, make_line, make_rule
 from tests.support.screen import NOW_MS, WIDE, Screen, running
 from tui.client.status import EndStatus, GapStatus, HistoryEntry, LostRange, Outage
-from tui.screen.choices import CatalogueError, Choice
+from tui.screen.ports import CatalogueError, Choice
 
 SEEDS: Final = range(2)
 

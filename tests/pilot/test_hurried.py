@@ -12,8 +12,8 @@ from textual.widgets import Input
 from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import Screen, running
-from tui.screen.widgets.commands import Commands
 from tui.screen.widgets.faults import FaultPanel
+from tui.screen.widgets.modals import Commands
 from tui.screen.widgets.picker import Picker
 
 

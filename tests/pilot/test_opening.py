@@ -8,8 +8,8 @@ import pytest
 from tests.support.fake_catalogue import GROUPS, HERE, FakeCatalogue
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui.screen.choices import Choice
-from tui.screen.picking import PickApp
+from tui.screen.ports import Choice
+from tui.screen.theme import PickApp
 
 
 def chosen(screen: Screen) -> list[tuple[str, str | None]]:

@@ -7,7 +7,7 @@ from simulator.faults import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.render import key_bindings
-from tui.screen.controls import ControlsError, Story
+from tui.screen.ports import ControlsError, Story
 from tui.screen.widgets.faults import SWITCHES
 
 

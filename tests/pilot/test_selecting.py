@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, make_rule
 from tests.support.screen import WIDE, Screen, running
-from tui.screen import actions
+from tui.screen import app
 from tui.screen import save as saving
 
 
@@ -112,7 +112,7 @@ async def test_nothing_selected_and_too_much(monkeypatch: pytest.MonkeyPatch) ->
     async with running(numbered()) as screen:
         await screen.press("Y")
         assert "nothing is selected" in screen.lines[-2]
-        monkeypatch.setattr(actions, "COPY_BYTES_MAX", 20)
+        monkeypatch.setattr(app, "COPY_BYTES_MAX", 20)
         await screen.press("K", "K", "K", "Y")
         assert "are more than terminals take: Ctrl+S saves" in screen.lines[-2]
         await screen.press("g", "Y")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines, make_line, make_rule
 from tests.support.screen import NOW_MS, WIDE, running
-from tui.render.themes import LIGHT
+from tui.render.palette import LIGHT
 
 NASTY = (
     "\x1b[2J\x1b[H\x1b]0;title\x07\x1bPq\x1b\\\x1b[6n",

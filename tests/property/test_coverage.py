@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import Coverage, Range, windows
+from common.ranges import Coverage, Range
+from forwarder.reconcile.demand import windows
 from wire.query import History
 
 RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)

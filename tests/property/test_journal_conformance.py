@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from forwarder.journal import database, recent, sqlite, sums, tables
+from forwarder.journal import database, sqlite, sums, tables
+from forwarder.journal import sqlite as recent
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, LogEvent
 from tests.support.log_events import GROUP, epochs

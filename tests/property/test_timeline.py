@@ -30,7 +30,7 @@ def small_blocks() -> Iterator[None]:
             stack.enter_context(patch(f"tui.lines.blocks.{name}", value))
         stack.enter_context(patch("tui.lines.packed.THAWED_MAX", 1))
         stack.enter_context(patch("tui.lines.packed.DECODED_MAX", 5))
-        stack.enter_context(patch("tui.lines.gone.PIECE_LINES", 9))
+        stack.enter_context(patch("tui.lines.timeline.PIECE_LINES", 9))
         yield
 
 

@@ -15,25 +15,21 @@ from typing import Any
 from unittest.mock import patch
 
 from forwarder.delivery import lanes
-from forwarder.delivery.backfill import Past, last_position
+from forwarder.delivery.backfill import Opening, Past, last_position
 from forwarder.delivery.lanes import Lanes
-from forwarder.delivery.mark_queue import Marks
-from forwarder.delivery.marks import Proofs
-from forwarder.delivery.opening import Opening
+from forwarder.delivery.marks import Marks, Proofs
 from forwarder.delivery.session import Session
-from forwarder.ingest.ends import Ends
-from forwarder.ingest.executions import Executions
+from forwarder.ingest.executions import Ends, Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
 from forwarder.records import RangeTotal
 from forwarder.server.api import Api
 from tests.simulation.fault import Kind
 from tests.support.memory_journal import MemoryJournal
-from tui.client import state
-from tui.client.asking import Asking, Request
-from tui.client.effects import Effect, Send
-from tui.client.holdings import Holdings
-from tui.client.session import ViewerSession
+from tui.client import saved
+from tui.client.holdings import Holdings, Request
+from tui.client.session import Asking, ViewerSession
+from tui.client.status import Effect, Send
 from wire.digest import digest_hex
 from wire.messages import Credit, Heartbeat, RangeDigest, Welcome
 from wire.order import Interval, first_key, timestamp_of
@@ -188,7 +184,7 @@ def old_lines_still_count() -> list[Any]:
 
 def cursor_of_another_filter() -> list[Any]:
     """A saved cursor is used whatever it was about."""
-    return [patch.object(state, "_is_about", lambda _saved, _subject: True)]
+    return [patch.object(saved, "_is_about", lambda _saved, _subject: True)]
 
 
 # [8] marks only of whole scans that returned what was known

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.merging import Ranges
-from forwarder.ingest.log_group import ALLOWANCE_MS
+from common.ranges import Ranges
+from forwarder.config import ALLOWANCE_MS
 from forwarder.ingest.retention import concerns
 from tests.simulation.fault import FaultError, Kind
 from tui.client.status import EndStatus, MarkStatus

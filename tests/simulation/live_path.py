@@ -13,11 +13,11 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from forwarder.ingest import agreement, punctuality
+from forwarder.ingest import live_check
 from forwarder.live import inlet
-from forwarder.live.contract import Delivery, Source
 from forwarder.live.inlet import GroupInlet
-from forwarder.records import LogEvent
+from forwarder.live.records import Delivery
+from forwarder.records import LogEvent, Source
 from tests.simulation.cloudwatch import Stored
 from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
@@ -31,14 +31,14 @@ OTHER_FILTER = Source("1", ("transformed",))
 OTHER_ACCOUNT = Source("2", ("all",))
 
 SMALL = {
-    (agreement, "PHANTOM_MS"): 20_000,
-    (agreement, "SUSPECT_MS"): 2_000,
-    (agreement, "OTHER_ID_MS"): 2_000,
-    (agreement, "ROW_OTHER_ID_MS"): 8_000,
-    (agreement, "AGREED_MIN"): 2,
+    (live_check, "PHANTOM_MS"): 20_000,
+    (live_check, "SUSPECT_MS"): 2_000,
+    (live_check, "OTHER_ID_MS"): 2_000,
+    (live_check, "ROW_OTHER_ID_MS"): 8_000,
+    (live_check, "AGREED_MIN"): 2,
     (inlet, "ROW_AGE_MAX_MS"): 15_000,
     (inlet, "RELIED_POLL_MS"): 3_000,
-    (punctuality, "PROBATION_MS"): 5_000,
+    (live_check, "PROBATION_MS"): 5_000,
 }
 
 

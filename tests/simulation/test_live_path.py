@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from forwarder.ingest.agreement import Agreement, Unseen
+from forwarder.ingest.live_check import Agreement, Unseen
 from forwarder.ingest.scan import Scan
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.live_path import run

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import pytest
 
 from common.ranges import Range
-from forwarder.ingest.evidence import Evidence
+from forwarder.ingest.gaps import Evidence
 from forwarder.ingest.retention import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.fault import FaultError

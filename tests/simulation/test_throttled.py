@@ -7,8 +7,9 @@ from unittest.mock import patch
 
 import pytest
 
-from forwarder.reconcile import pressure, schedule
-from forwarder.reconcile.pressure import LEVEL_MAX
+from forwarder.reconcile import schedule
+from forwarder.reconcile import schedule as pressure
+from forwarder.reconcile.schedule import LEVEL_MAX
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World
 

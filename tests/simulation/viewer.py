@@ -8,13 +8,17 @@ from random import Random
 
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
-from tui.client import state
-from tui.client.effects import (
+from tui.client import saved as state
+from tui.client.saved import Cursor, SavedCursor, Subject
+from tui.client.session import ViewerSession
+from tui.client.status import (
     Close,
     Effect,
     Ended,
+    EndStatus,
     LostSeen,
     Marked,
+    MarkStatus,
     Rebased,
     Send,
     Stored,
@@ -22,9 +26,6 @@ from tui.client.effects import (
     Unproved,
     Welcomed,
 )
-from tui.client.saved import Cursor, SavedCursor, Subject
-from tui.client.session import ViewerSession
-from tui.client.status import EndStatus, MarkStatus
 from tui.lines.rows import Line
 from wire.messages import Events, Item, Repair, ServerMessage, Welcome
 from wire.query import Filter, History

@@ -16,7 +16,7 @@ from typing import Final
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
-from forwarder.limits import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, SPARE_SOCKETS
+from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, SPARE_SOCKETS
 from tests.support.moto_server import raw_moto
 from tests.support.parts import Part, forwarder
 from tests.support.rude_client import WAIT_S, get

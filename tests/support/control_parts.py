@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.changes import Changes
-from simulator.control import Parts
+from simulator.acceptance import Visibility
+from simulator.control import Changes, Parts
 from simulator.faults.board import Board, FaultRequest
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder
+from simulator.programs import Forwarder, Viewers
 from simulator.scenarios.base import Inject, Scenario, Step
 from simulator.scenarios.conductor import Conductor
-from simulator.viewers import Viewers
-from simulator.visibility import Visibility
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
 from tests.support.levers import Remembered

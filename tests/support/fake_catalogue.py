@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Sequence
 
 from tests.support.fake_engine import EPOCH_MS
-from tui.screen.choices import CatalogueError, Choice
+from tui.screen.ports import CatalogueError, Choice
 
 HERE = "/gapless/demo"
 GROUPS = ("/aws/lambda/resize", "/aws/lambda/thumbnail", "/ecs/render", "/ecs/web")
 
 
 class FakeCatalogue:
-    """Keeps to ``tui.screen.choices.Catalogue``."""
+    """Keeps to ``tui.screen.ports.Catalogue``."""
 
     def __init__(self, *, broken: bool = False, slow: bool = False) -> None:
         self.broken = broken

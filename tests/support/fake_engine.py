@@ -14,7 +14,7 @@ import msgspec
 from tui.client.status import Status, TargetStatus
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import Timeline
-from tui.screen.controls import Story
+from tui.screen.ports import Story
 from wire.messages import Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -148,7 +148,7 @@ class FakeEngine:
 
 
 class FakeControls:
-    """Switches that keep to ``tui.screen.controls.Controls``."""
+    """Switches that keep to ``tui.screen.ports.Controls``."""
 
     def __init__(self) -> None:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)

@@ -9,9 +9,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from common.ranges import Coverage
-from forwarder.journal.chain import Chain, new_epoch
-from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES
-from forwarder.journal.lost import lost_ranges
+from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
 from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
 from wire.digest import digest_sum, event_digest
 from wire.messages import ExecutionStatus, Lost, Origin

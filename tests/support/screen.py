@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine
 from tui.screen.app import ViewerApp
-from tui.screen.choices import Catalogue
+from tui.screen.ports import Catalogue
 
 NOW_MS: Final = EPOCH_MS + 60_000
 NARROW: Final = (80, 24)

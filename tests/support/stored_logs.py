@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from simulator.cloudwatch.delivery import Delivery, DeliveryError
-from simulator.cloudwatch.levers import Batch, Call, Lever
-from simulator.cloudwatch.logs import Logs
+from simulator.cloudwatch.levers import Batch, Call, Lever, Rack
+from simulator.cloudwatch.logs import GroupStore, Logs, StreamStore
 from simulator.cloudwatch.parameters import AwsRefusal, check
-from simulator.cloudwatch.rack import Rack
+from simulator.cloudwatch.putting import Writing
 from simulator.cloudwatch.reading import Reading
-from simulator.cloudwatch.store import GroupStore, StreamStore
-from simulator.cloudwatch.writing import Writing
 
 GROUP: Final = "/jobs/nightly"
 REGION: Final = "us-east-1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tui.client.effects import Effect, Stored
 from tui.client.session import ViewerSession
+from tui.client.status import Effect, Stored
 from tui.lines.rows import Line
 from wire.digest import digest_hex, digest_sum, event_digest
 from wire.messages import (

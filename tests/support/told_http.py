@@ -6,8 +6,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tests.support.told import total
-from tui.client.effects import Effect
 from tui.client.polling import Answer, PollPlan
+from tui.client.status import Effect
 from wire.codec import encode
 from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
 from wire.order import key_of

@@ -1,6 +1,10 @@
 """The WebSocket round a session: connects, reads, sends, and comes back. Decides nothing itself.
 
 What the session says is told to a listener, as it happens.
+
+Where a forwarder is: its WebSocket's URL, and its HTTP side beside it. Pure.
+
+HTTP GET in a thread of its own, which never keeps the process from ending.
 """
 
 from __future__ import annotations
@@ -12,20 +16,68 @@ import random
 import re
 import ssl
 from collections.abc import Callable
-from typing import Final, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from common.backoff import LIVE_RESET_MS, backoff
-from tui.client.address import Address
-from tui.client.effects import Close, Effect, Send, Welcomed
+from common.concurrency import LIVE_RESET_MS, backoff, in_thread
 from tui.client.session import ViewerSession
+from tui.client.status import Close, Effect, Send, Welcomed
 from wire.codec import decode_body, decode_server, encode
 from wire.errors import WireError
 from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, is_final
 from wire.messages import HttpError
+
+if TYPE_CHECKING:
+    import urllib3
+
+
+TAIL_PATH: Final = "/v1/tail"
+_HTTP: Final = {"ws": "http", "wss": "https"}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A forwarder's URL, ``ws://`` or ``wss://``, and the token that it wants.
+
+    The path is where ``/v1/tail`` is, or empty; a query that the URL has goes with every request.
+    """
+
+    url: str
+    token: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine: nothing to compress, no proxy between."""
+        return urlsplit(self.url).hostname in _LOOPBACK
+
+    def websocket(self, query: str) -> str:
+        """The URL of an attempt with these parameters."""
+        parts = urlsplit(self.url)
+        path = TAIL_PATH if parts.path in ("", "/") else parts.path
+        return urlunsplit((parts.scheme, parts.netloc, path, _join(parts.query, query), ""))
+
+    def http(self, target: str) -> str:
+        """The URL of a path (with its query) on the HTTP side."""
+        parts = urlsplit(self.url)
+        path, _, query = target.partition("?")
+        path = parts.path.removesuffix(TAIL_PATH).rstrip("/") + path
+        scheme = _HTTP.get(parts.scheme, parts.scheme)
+        return urlunsplit((scheme, parts.netloc, path, _join(parts.query, query), ""))
+
+
+def _join(one: str, other: str) -> str:
+    return "&".join(part for part in (one, other) if part)
+
 
 OPEN_S: Final = 10
 """Patience for the handshake."""
@@ -282,3 +334,69 @@ def _unreachable(error: OSError) -> str:
 
 def _one_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+CONNECT_S: Final = 3
+READ_S: Final = 10
+
+
+class HttpFailure(Exception):  # noqa: N818 - an answer that says no is none
+    """No whole answer came; the text is one line."""
+
+
+class Getter:
+    """Gets from one forwarder, one request at a time; what has been got is bounded."""
+
+    def __init__(self, address: Address) -> None:
+        """Create a getter, without connecting yet."""
+        self._address = address
+
+    @cached_property
+    def _pool(self) -> urllib3.PoolManager:
+        """Made in the thread that gets: urllib3 takes 40 ms to import, as the screen begins."""
+        import urllib3  # noqa: PLC0415 - as said
+
+        return urllib3.PoolManager(
+            num_pools=1,
+            maxsize=1,
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+        )
+
+    async def get(self, target: str) -> tuple[int, bytes]:
+        """Status and body of ``GET target``.
+
+        Raises:
+            HttpFailure: the forwarder can't be reached, or the answer broke off or is too large.
+
+        """
+        return await in_thread(lambda: self._get(target))
+
+    def _get(self, target: str) -> tuple[int, bytes]:
+        import urllib3  # noqa: PLC0415 - as above
+
+        try:
+            with self._pool.request(
+                "GET",
+                self._address.http(target),
+                headers=self._address.headers,
+                preload_content=False,
+            ) as response:
+                body = response.read(CLIENT_FRAME_BYTES_MAX + 1)
+                if response.read(1):
+                    self._pool.clear()
+                    msg = f"the answer is over the limit of {CLIENT_FRAME_BYTES_MAX} bytes"
+                    raise HttpFailure(msg)
+                return response.status, body
+        except urllib3.exceptions.NewConnectionError as error:
+            raise HttpFailure(_http_unreachable(error)) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            text = str(error) or type(error).__name__
+            raise HttpFailure(text.splitlines()[0][:200]) from error
+
+
+def _http_unreachable(error: urllib3.exceptions.NewConnectionError) -> str:
+    """In the system's words alone: urllib3's begin with objects of its own."""
+    cause = error.__cause__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or "no connection"
+    return f"{why}: is a forwarder running there?"

@@ -2,6 +2,8 @@
 
 Everything runs in one event loop. What the sessions take in is gathered and merged into the
 timeline 30 times a second at most, and told to whoever asked to be called back.
+
+When a viewer without a screen is done, and with which exit code. Pure.
 """
 
 from __future__ import annotations
@@ -16,19 +18,107 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tui.client import state
-from tui.client.effects import Effect, Marked, Rebased, Stored, Unconfirmed, Welcomed
-from tui.client.fetching import Fetching, recalled
-from tui.client.goal import EXIT_CANNOT_CONNECT, EXIT_FAILURE, Goal, Outcome, reached
+import msgspec
+
+from common.times import iso_range
+from tui.client import saved as state
+from tui.client.history import Watched, snapshot
+from tui.client.refetch import Fetching, recalled
 from tui.client.saved import CONTEXT_LINES, SavedCursor
 from tui.client.session import ViewerSession
-from tui.client.snapshot import Watched, snapshot
-from tui.client.status import MarkStatus, Status
+from tui.client.status import (
+    Effect,
+    EndStatus,
+    Marked,
+    MarkStatus,
+    Rebased,
+    Status,
+    Stored,
+    Unconfirmed,
+    Welcomed,
+)
 from tui.client.target import Target, TargetSpec
-from tui.lines.gone import Piece
+from tui.lines.packed import give_back_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
-from tui.lines.timeline import CAPACITY, Timeline
-from tui.screen import terminal
+from tui.lines.timeline import CAPACITY, Piece, Timeline
+
+EXIT_DONE: Final = 0
+EXIT_FAILURE: Final = 1
+EXIT_CANNOT_CONNECT: Final = 3
+EXIT_INCOMPLETE: Final = 4
+EXIT_FAILED: Final = 5
+EXIT_STOPPED: Final = 6
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What the viewer is to reach; nothing given: it goes on for ever."""
+
+    through_ms: int | None = None
+    """Everything up to this time is proved, or known not to be had (``--until``)."""
+    executions: tuple[str, ...] = ()
+    """Every one of these executions has ended."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How it ended: an exit code of the command, and one line for stderr, maybe empty."""
+
+    code: int
+    reason: str = ""
+
+
+def reached(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
+    """The outcome, once the goal is reached."""
+    if goal.executions:
+        outcome = _ended(goal, sessions)
+        if outcome is not None:
+            return outcome
+    return None if goal.through_ms is None else _covered(goal.through_ms, sessions)
+
+
+def _ended(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
+    """An end counts once it is proved, or was given up after it was sent again [13]."""
+    ends: dict[str, EndStatus] = {}
+    for session in sessions:
+        proof = session.holdings.proof
+        for end in session.holdings.ends:
+            if end.equal or proof.has_failed(end.from_ms, end.through_ms):
+                ends[end.execution] = end
+    if not all(execution in ends for execution in goal.executions):
+        return None
+    unequal = [end for end in ends.values() if not end.equal]
+    if unequal:
+        one = unequal[0]
+        reason = f"execution {one.execution}: not all of {iso_range(one.from_ms, one.through_ms)}"
+        return Outcome(EXIT_INCOMPLETE, reason)
+    statuses = {ends[execution].status for execution in goal.executions}
+    if "FAILED" in statuses:
+        return Outcome(EXIT_FAILED)
+    return Outcome(EXIT_STOPPED if "STOPPED" in statuses else EXIT_DONE)
+
+
+def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> Outcome | None:
+    """Nothing more can come: all of it is proved, lost, or was given up [13]."""
+    missing: list[tuple[int, int]] = []
+    for session in sessions:
+        proof, since = session.holdings.proof, session.since
+        if since is None or not session.is_done:
+            return None
+        if through_ms < since:
+            continue
+        accounted = proof.accounted_through(since)
+        if accounted is None or accounted < through_ms:
+            return None
+        missing += [
+            (max(low, since), min(high, through_ms))
+            for low, high in proof.known_missing()
+            if low <= through_ms and high >= since
+        ]
+    if not missing:
+        return Outcome(EXIT_DONE)
+    return Outcome(
+        EXIT_INCOMPLETE, "not complete: " + ", ".join(iso_range(*one) for one in missing)
+    )
+
 
 FLUSH_S: Final = 1 / 30
 """How often the timeline changes, at most."""
@@ -370,7 +460,7 @@ class Engine:
             is_tidy = not self._timeline.tidy()
             done += not is_tidy
             if done >= TIDY_BLOCKS or (is_tidy and done):
-                terminal.give_back_memory()
+                give_back_memory()
                 done = 0
             await asyncio.sleep(1 if is_tidy else TIDY_S)
 
@@ -380,7 +470,7 @@ class Engine:
             return
         with contextlib.suppress(OSError):
             for saved in self.saved:
-                state.save(self._cursors, saved)
+                state.save_cursor(self._cursors, saved)
 
 
 def _some(rows: deque[_Row]) -> list[_Row]:

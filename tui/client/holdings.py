@@ -8,27 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from sys import intern
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from tui.client.asking import Request
-from tui.client.effects import (
+from tui.client.proof import Proof
+from tui.client.status import (
     Effect,
     Ended,
+    EndStatus,
     GapSeen,
     Marked,
+    MarkStatus,
     Rebased,
     Stored,
     Unconfirmed,
     Unproved,
 )
-from tui.client.proof import Proof
-from tui.client.status import EndStatus, MarkStatus
 from tui.client.tally import Taken, Tally, Total
 from tui.lines.rows import Line, line_keys, time_key, time_of
 from wire.digest import digest_hex, event_digest, event_digests
-from wire.messages import End, Item, Mark
+from wire.messages import End, Item, Mark, Repair, Verify
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A range to be compared (``verify``), or sent again and then compared (``repair``)."""
+
+    kind: Literal["verify", "repair"]
+    from_: int
+    through: int
+    scanned: bool
+    """Whether a whole scan stands behind the range, so that equality proves it complete."""
+
+    def message(self) -> Verify | Repair:
+        """As the wire has it."""
+        return (Verify if self.kind == "verify" else Repair)(self.from_, self.through)
+
 
 TALLY_EVENTS: Final = 4_000_000
 """Events held with their digests, 48 bytes each; older ones can't be proved again."""

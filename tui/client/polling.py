@@ -3,27 +3,91 @@
 While a WebSocket is there, only the range since the last mark is compared. While none can be had,
 a round of questions brings the lines: those after the cursor, then the past, then a comparison,
 and what compared unequal once more. Numbers in brackets are the protocol's rules.
+
+The ends of executions while no WebSocket can be had, which would tell them. Pure.
+
+Two rounds of polling, a whole round apart, must agree on an execution's status, last event and
+count, and everything of it must be proved both times; that is what ``end`` stands for.
+
+Polling: asks over plain HTTP what ``PollPlan`` wants to know, each 10 s. Decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, Literal
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, Protocol, get_args
 from urllib.parse import urlencode
 
 import msgspec
 
-from tui.client.asking import Request
-from tui.client.effects import Effect
-from tui.client.holdings import Claim
-from tui.client.pollends import PollEnds
+from tui.client.connection import Getter, HttpFailure
+from tui.client.holdings import Claim, Holdings, Request
 from tui.client.session import ViewerSession
+from tui.client.status import Effect
 from wire.codec import decode_body
+from wire.digest import digest_hex
 from wire.errors import WireError
 from wire.limits import DEFAULT_PAST_MS, TIMESTAMP_MAX
-from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
+from wire.messages import End, Execution, ExecutionStatus, HttpError, Item, LogsPage, RangeDigest
 from wire.order import Interval, first_key, key_of, timestamp_of
-from wire.query import DigestQuery, LogsQuery
+from wire.query import DigestQuery, Filter, LogsQuery
+
+_ENDED: Final = frozenset(get_args(ExecutionStatus)) - {"UNKNOWN"}
+"""UNKNOWN may also mean that the forwarder does not look for ends."""
+
+
+class PollEnds:
+    """The executions that a filter names, until each has ended.
+
+    Args:
+        holdings: What the viewer has of them.
+        wanted: The filter.
+
+    """
+
+    def __init__(self, holdings: Holdings, wanted: Filter) -> None:
+        """None has ended yet."""
+        self._holdings = holdings
+        self._wanted = wanted
+        self._before: dict[str, Execution] = {}
+
+    @property
+    def are_open(self) -> bool:
+        """Whether there is one that has not ended."""
+        return not set(self._wanted.executions) <= {end.execution for end in self._holdings.ends}
+
+    def take(self, rows: list[Execution], seq: int) -> list[Effect]:
+        """What the forwarder says of all executions now; the ends that follow from it."""
+        holdings, effects = self._holdings, list[Effect]()
+        over = {
+            row.execution: row
+            for row in rows
+            if row.execution in self._wanted.executions and row.status in _ENDED
+        }
+        for execution, row in over.items():
+            if row.first is None or row.last is None or not holdings.proof.covers(0, row.last):
+                continue
+            if self._before.get(execution) != row:
+                continue
+            own = holdings.total(row.first, row.last, seq)
+            end = End(
+                execution=execution,
+                status=_status(row),
+                from_=row.first,
+                through=row.last,
+                seq=seq,
+                count=own.count,
+                digest=digest_hex(own.digest),
+            )
+            effects += holdings.judge_end(end).effects
+        self._before = over
+        return effects
+
+
+def _status(row: Execution) -> ExecutionStatus:
+    return "UNKNOWN" if row.status == "RUNNING" else row.status
+
 
 POLL_MS: Final = 10_000
 """How often a round begins."""
@@ -394,3 +458,71 @@ def _refusal(answer: Answer) -> str:
     except WireError:
         why = "not by a forwarder"
     return f"HTTP {answer.status}: {why[:200]}"
+
+
+class PollListener(Protocol):
+    """Whom polling tells what happens."""
+
+    async def polled(self, effects: list[Effect]) -> None:
+        """An answer was taken in."""
+
+    def round_ended(self, failure: str | None, *, brought: bool) -> None:
+        """A round is over: why it broke off, if it did; whether it was to bring lines."""
+
+
+class Polling:
+    """The rounds of one target.
+
+    Args:
+        plan: What to ask.
+        getter: Asks.
+        listener: Whom to tell.
+        now_ms: The clock that events are stamped by.
+
+    """
+
+    def __init__(
+        self,
+        plan: PollPlan,
+        getter: Getter,
+        listener: PollListener,
+        *,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Create what ``run`` runs."""
+        self._plan = plan
+        self._getter = getter
+        self._listener = listener
+        self._now_ms = now_ms
+        self._now = asyncio.Event()
+
+    def poll_now(self) -> None:
+        """Begin a round without waiting: no WebSocket can be had."""
+        self._now.set()
+
+    async def run(self) -> None:
+        """Poll until this is cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_MS / 1000):
+                    await self._now.wait()
+            except TimeoutError:
+                pass
+            self._now.clear()
+            await self.round()
+
+    async def round(self) -> None:
+        """One round of questions."""
+        plan = self._plan
+        plan.begin(self._now_ms())
+        brings, failure = plan.is_bringing, None
+        try:
+            while (ask := plan.next()) is not None:
+                status, body = await self._getter.get(ask.target)
+                effects = plan.answered(ask, Answer(status, body), self._now_ms())
+                await self._listener.polled(effects)
+        except (HttpFailure, PollError) as error:
+            failure = str(error)
+        finally:
+            plan.stop()
+        self._listener.round_ended(failure, brought=brings)

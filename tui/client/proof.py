@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from common.merging import Ranges
+from common.ranges import Ranges
 from tui.client.status import GapStatus, LostRange, UnprovedRange
 from wire.limits import TIMESTAMP_MAX
 from wire.messages import Gap, Lost

@@ -4,18 +4,28 @@ The shell calls ``query`` before each attempt, ``opened`` when the connection st
 for every message, ``tick`` when ``wake_at_ms`` has come, and ``closed``; it does what the effects
 say. Numbers in brackets are the protocol's rules, each in a method or constant of its own (those
 about counts and digests in ``holdings.py``, those about gaps in ``proof.py``).
+
+From where a viewer goes on, and whether a forwarder's welcome goes on from there. Pure.
+
+Numbers in brackets are the protocol's rules, each in a method of its own.
+
+What one connection's messages said beside the events, and what was granted on it. Pure.
+
+The verifies and repairs of one connection: one at a time, few waiting, none twice. Pure.
+
+The forwarder answers in the order of its stream, so with one question out at a time the next
+``digest`` is its answer.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tui.client.asking import Asking, Request
-from tui.client.effects import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
-from tui.client.heard import Grant, Heard
-from tui.client.holdings import Claim, Holdings, Judged
-from tui.client.position import Position
-from tui.client.saved import Cursor
+import msgspec
+
+from tui.client.holdings import Claim, Holdings, Judged, Request
+from tui.client.saved import NOTHING_HELD, Cursor
+from tui.client.status import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
 from tui.lines.rows import time_key
 from wire.limits import (
     CLOSE_NO_HEARTBEAT,
@@ -26,6 +36,7 @@ from wire.limits import (
 from wire.messages import (
     Backfill,
     Bye,
+    Credit,
     DigestReply,
     End,
     Events,
@@ -35,10 +46,246 @@ from wire.messages import (
     Mark,
     ServerMessage,
     Unknown,
+    Upstream,
     Welcome,
 )
 from wire.order import Interval, first_key, parse_interval
 from wire.query import Filter, History, TailQuery
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the last question said, and how often everything had begun anew until then."""
+
+    cursor: Cursor | None = None
+    base: int = 0
+    since: int | None = None
+    rebases: int = 0
+
+
+class Position:
+    """Where one target's viewer stands in the forwarder's stream and in the past.
+
+    Args:
+        group: The log group; None where the forwarder serves exactly one.
+        wanted: The filter, the same for the viewer's whole life: a cursor belongs to it [7].
+        since: From when on everything is owed, ms; None leaves it to the forwarder.
+        history: Which end of the past comes first.
+        cursor: A saved cursor of the same group, filter and since, whose lines are gone.
+        holdings: What takes the events in.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        group: str | None,
+        wanted: Filter,
+        since: int | None,
+        history: History,
+        cursor: Cursor | None,
+        holdings: Holdings,
+    ) -> None:
+        """Stand at the beginning, or at a saved cursor."""
+        self.group = group
+        self.wanted = wanted
+        self.history: History = history
+        self.holdings = holdings
+        self.epoch: str | None = None
+        self.after = 0
+        """The seq last received, which is stored before the next message is looked at."""
+        self.held: Interval | None = None
+        self.is_done = False
+        """Whether all of the past that was owed is here."""
+        self.welcomes = 0
+        """How often a forwarder took the viewer in."""
+        self._since = since
+        self._asked = Asked()
+        self._rebases = 0
+        if since is not None:
+            self.holdings.proof.since = since
+        if cursor is not None:
+            self.epoch, self.after = cursor.epoch, cursor.after
+            self.hold(cursor.held)
+            self.holdings.tally.base = self._base_of(cursor)
+
+    @property
+    def since(self) -> int | None:
+        """From when on everything is owed, ms; None until the forwarder has said it."""
+        return self._since
+
+    @since.setter
+    def since(self, since: int) -> None:
+        self._since = self.holdings.proof.since = since
+
+    def cursor(self) -> Cursor | None:
+        """From where to go on: the seq last *stored*, and the past that is here.
+
+        ``held`` always goes with a cursor, or no past would be owed any more [1, 3].
+        """
+        if self.epoch is None:
+            return None
+        return Cursor(self.epoch, self.after, self.held or NOTHING_HELD)
+
+    def begin(self) -> Asked:
+        """Begin a question: it is from here that the answer must go on."""
+        cursor = self.cursor()
+        base = self.holdings.tally.base if cursor else 0
+        self._asked = Asked(cursor, base, self._since, self._rebases)
+        return self._asked
+
+    def _is_of_this_epoch(self, message: Welcome) -> bool:
+        """Whether what is here came by polling from the epoch that a first connection now meets."""
+        no_cursor = self._asked.cursor is None and message.outcome == "fresh"
+        return no_cursor and message.epoch == self.epoch
+
+    def _has_foreign_base(self) -> bool:
+        """Whether this connection counts from a seq that another epoch gave out [16].
+
+        A mark of it would prove nothing, so the next attempt asks without cursor and base. It is
+        the base that was asked with: polling may have begun anew since then.
+        """
+        return self._asked.base > 0
+
+    def _base_of(self, cursor: Cursor) -> int:
+        """The lines of an earlier run are not here, so none up to the cursor counts [16]."""
+        return cursor.after
+
+    def rebase(self, reason: str) -> list[Effect]:
+        """The cursor is of another epoch: everything is owed again [6]."""
+        self.epoch, self.after, self.held, self.is_done = None, 0, None, False
+        self._rebases += 1
+        return self.holdings.rebase(reason)
+
+    def hold(self, held: Interval) -> None:
+        """So much of the past is here."""
+        self.held = held
+        low = held.low is None or (self._since is not None and held.low <= first_key(self._since))
+        self.is_done = low and held.high is None
+
+    def _goes_on(self) -> bool:
+        """Whether there was something before this connection, here or in an earlier run."""
+        return self.welcomes > 0 or self.holdings.tally.base > 0
+
+    def _take_back(self, message: Welcome) -> bool:
+        """Stand again where the question stood; whether the answer is about it, and possible.
+
+        Lines that came by polling since the question come again, and are dropped as doubles.
+        """
+        asked = self._asked.cursor
+        same = self._asked.rebases == self._rebases
+        if asked is None or not same or message.head_seq < asked.after:
+            return False
+        self.hold(asked.held)
+        return message.after == asked.after
+
+
+class Heard(msgspec.Struct):
+    """For the status."""
+
+    head_seq: int | None = None
+    upstream: Upstream | None = None
+    past_total: int | None = None
+    past_received: int = 0
+    bye: Bye | None = None
+
+
+class Grant:
+    """Credit of one connection: every item of every frame counts [15].
+
+    Args:
+        events: Events that may be on their way; the query has granted so many.
+
+    """
+
+    def __init__(self, events: int) -> None:
+        """Nothing has come yet."""
+        self._events = events
+        self._items = 0
+        self._granted = events
+
+    def used(self, items: int) -> bool:
+        """Events came; whether half of the credit is used, so that more must be granted."""
+        self._items += items
+        return self._granted - self._items <= self._events // 2
+
+    def renewed(self) -> Credit:
+        """The whole of it again, as the cumulative number that the wire has."""
+        self._granted = self._items + self._events
+        return Credit(self._granted)
+
+
+WAITING_MAX: Final = 8
+"""Questions that wait; what is not asked now is asked at the next mark that disagrees."""
+
+PATIENCE_MS: Final = 60_000
+"""A question that brought nothing for so long is given up."""
+
+
+class Asking:
+    """What was asked, what waits, and what a repair has brought so far."""
+
+    def __init__(self) -> None:
+        """Nothing is asked."""
+        self._waiting: list[Request] = []
+        self._out: Request | None = None
+        self._seen: set[int] = set()
+        self._active_ms = 0
+
+    @property
+    def out(self) -> Request | None:
+        """The question that is out."""
+        return self._out
+
+    @property
+    def seen(self) -> set[int]:
+        """Keys of the range that came since the repair was asked for."""
+        return self._seen
+
+    def put(self, request: Request) -> bool:
+        """Let a question wait, unless a part of its range is asked about already."""
+        asked = [*self._waiting, *([self._out] if self._out else [])]
+        overlaps = any(
+            request.from_ <= other.through and other.from_ <= request.through for other in asked
+        )
+        if overlaps or len(self._waiting) >= WAITING_MAX:
+            return False
+        self._waiting.append(request)
+        return True
+
+    def next(self, now_ms: int) -> Request | None:
+        """The question to ask now, which thereby is out."""
+        if self._out is not None and now_ms - self._active_ms > PATIENCE_MS:
+            self._out = None
+        if self._out is not None or not self._waiting:
+            return None
+        self._out = self._waiting.pop(0)
+        self._seen = set()
+        self._active_ms = now_ms
+        return self._out
+
+    def note(self, keys: list[int], low: int, high: int, now_ms: int) -> None:
+        """Events came; those with ``low <= key <= high`` are of the range that is being repaired.
+
+        What came by another way than the repair counts too: it was sent after the question.
+        """
+        if self._out is not None and self._out.kind == "repair":
+            self._seen.update(key for key in keys if low <= key <= high)
+            self._active_ms = now_ms
+
+    def answered(self, from_: int, through: int) -> Request | None:
+        """The question that a digest answers (clipped, maybe); it is out no more."""
+        out = self._out
+        if out is None or from_ < out.from_ or through > out.through:
+            return None
+        self._out = None
+        return out
+
+    def drop(self) -> None:
+        """The connection is gone, and every question with it."""
+        self._waiting.clear()
+        self._out = None
+        self._seen = set()
+
 
 WELCOME_MS: Final = 15_000
 """Patience for ``welcome``: the forwarder may fetch bodies for some seconds before it."""

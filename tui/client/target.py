@@ -11,15 +11,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tui.client.address import Address
-from tui.client.connection import Connection, Disconnection
-from tui.client.effects import Effect, Send
+from tui.client.connection import Address, Connection, Disconnection, Getter, HttpFailure
 from tui.client.history import Story
-from tui.client.http import Getter, HttpFailure
-from tui.client.poll_requests import Polling
-from tui.client.polling import PollPlan
+from tui.client.polling import Polling, PollPlan
 from tui.client.saved import CONTEXT_LINES, Cursor, SavedCursor, Seen, Subject
 from tui.client.session import ViewerSession
+from tui.client.status import Effect, Send
 from tui.lines.rows import Rule, time_of
 from wire.query import Filter, History
 

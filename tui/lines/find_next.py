@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from tui.lines.blocks import PACKED_GAIN, Stretch
-from tui.lines.levels import at_least, level_of
 from tui.lines.packed import Sealed
-from tui.lines.rows import Line
+from tui.lines.rows import Line, at_least, level_of
 from tui.lines.timeline import Timeline
 from tui.lines.view import READ_ROWS, SLICE_ROWS, BulkTest, Test, View
 

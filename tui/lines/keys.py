@@ -1,8 +1,16 @@
-"""Sorted keys, packed: 32 bytes each, where an integer and its pointer take 72. Pure."""
+"""Sorted keys, packed: 32 bytes each, where an integer and its pointer take 72. Pure.
+
+Keys that were picked out of very many, ascending; where all of a block's were, none is copied.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, compress
 from typing import Final, Self
 
 from tui.lines.rows import LANE_BITS
@@ -90,3 +98,172 @@ class Keys:
 def _packed(key: int) -> bytes:
     """A key, or what is below or above all keys."""
     return min(max(key, 0), _TOP).to_bytes(KEY_BYTES, "big")
+
+
+PART_KEYS: Final = 1_024
+"""Keys of a part that is a list, before it is split; few ones are put together up to that."""
+
+
+class _Packed:
+    """Some of a block's packed keys."""
+
+    __slots__ = ("_at", "_keys")
+
+    def __init__(self, keys: Keys, at: Sequence[int]) -> None:
+        self._keys = keys
+        self._at = at
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self._keys.__getitem__, self._at)
+
+    def index_of(self, key: int) -> int:
+        return bisect_left(self._at, self._keys.index_of(key))
+
+    def between(self, begin: int, end: int) -> list[int]:
+        return [self._keys[at] for at in self._at[begin:end]]
+
+    @property
+    def last(self) -> int:
+        return self._keys[self._at[-1]]
+
+
+_Part = list[int] | _Packed
+
+
+class Picks:
+    """Keys in ascending order, each once."""
+
+    __slots__ = ("_lasts", "_parts", "_starts")
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._parts: list[_Part] = []
+        self._lasts: list[int] = []
+        self._starts: list[int] | None = [0]
+        """How many keys are before each part, and in all; None where that must be counted."""
+
+    def __len__(self) -> int:
+        """How many."""
+        return self._counted()[-1]
+
+    def __iter__(self) -> Iterator[int]:
+        """The keys."""
+        for part in self._parts:
+            yield from part
+
+    def between(self, begin: int, end: int) -> list[int]:
+        """The keys from one index up to another, as far as there are any."""
+        starts = self._counted()
+        begin, end = max(0, begin), min(end, starts[-1])
+        found: list[int] = []
+        at = bisect_right(starts, begin) - 1
+        while begin < end:
+            more = _some(self._parts[at], begin - starts[at], end - starts[at])
+            found += more
+            begin += len(more)
+            at += 1
+        return found
+
+    def index_of(self, key: int) -> int:
+        """How many are below a key."""
+        at = bisect_left(self._lasts, key)
+        if at == len(self._parts):
+            return len(self)
+        return self._counted()[at] + self._place(at, key)
+
+    def has(self, key: int) -> bool:
+        """Whether a key is among them."""
+        at = bisect_left(self._lasts, key)
+        if at == len(self._parts):
+            return False
+        place = self._place(at, key)
+        return _some(self._parts[at], place, place + 1) == [key]
+
+    def put_before(self, keys: list[int]) -> None:
+        """Keys below all others, ascending."""
+        if not keys:
+            return
+        first = self._parts[0] if self._parts else None
+        if isinstance(first, list) and len(first) + len(keys) <= PART_KEYS:
+            first[:0] = keys
+        else:
+            self._parts.insert(0, keys)
+            self._lasts.insert(0, keys[-1])
+        self._starts = None
+
+    def put_flagged(self, keys: Keys, flags: bytes) -> None:
+        """Those of a block's keys, all below all others, that have a flag which is 1."""
+        count = flags.count(1)
+        if count * 4 <= len(flags):
+            self.put_before([keys[at] for at in compress(range(len(flags)), flags)])
+            return
+        every = range(len(flags))
+        part = _Packed(keys, every if count == len(flags) else array("H", compress(every, flags)))
+        self._parts.insert(0, part)
+        self._lasts.insert(0, part.last)
+        self._starts = None
+
+    def add(self, key: int) -> None:
+        """One more, wherever it belongs, unless it is there."""
+        at = bisect_left(self._lasts, key)
+        if at == len(self._parts):
+            last = self._parts[-1] if self._parts else None
+            if isinstance(last, list) and len(last) < PART_KEYS:
+                last.append(key)
+                self._lasts[-1] = key
+            else:
+                self._parts.append([key])
+                self._lasts.append(key)
+            self._starts = None
+            return
+        part = self._listed(at)
+        if part[bisect_left(part, key)] == key:
+            return
+        insort(part, key)
+        if len(part) > 2 * PART_KEYS:
+            self._parts[at : at + 1] = [part[:PART_KEYS], part[PART_KEYS:]]
+            self._lasts[at : at + 1] = [part[PART_KEYS - 1], part[-1]]
+        self._starts = None
+
+    def remove(self, low: int, high: int) -> list[int]:
+        """Take out all from one key through another; they are told."""
+        out: list[int] = []
+        at = bisect_left(self._lasts, low)
+        while at < len(self._parts):
+            begin, end = self._place(at, low), self._place(at, high + 1)
+            if begin == end:
+                break
+            part = self._listed(at)
+            out += part[begin:end]
+            del part[begin:end]
+            if part:
+                self._lasts[at] = part[-1]
+                at += 1
+            else:
+                del self._parts[at], self._lasts[at]
+        if out:
+            self._starts = None
+        return out
+
+    def _place(self, at: int, key: int) -> int:
+        part = self._parts[at]
+        return bisect_left(part, key) if isinstance(part, list) else part.index_of(key)
+
+    def _listed(self, at: int) -> list[int]:
+        """A part that is going to be changed."""
+        part = self._parts[at]
+        if not isinstance(part, list):
+            part = self._parts[at] = list(part)
+        return part
+
+    def _counted(self) -> list[int]:
+        if self._starts is None:
+            self._starts = list(accumulate(map(len, self._parts), initial=0))
+        return self._starts
+
+
+def _some(part: _Part, begin: int, end: int) -> list[int]:
+    return part[begin:end] if isinstance(part, list) else part.between(begin, end)

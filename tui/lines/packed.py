@@ -2,24 +2,61 @@
 
 A line of 130 characters takes about 190 bytes packed and 80 compressed, where the objects take
 400. Pure.
+
+Compression of what is seldom read, with zstd. Pure.
+
+It reads log lines four times as fast as zlib, which was half of what a filter over old lines
+cost, writes them four times as fast, and takes a quarter less room.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from array import array
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import Final, cast, get_args
 
 import msgspec
 
 from tui.lines.keys import Keys
-from tui.lines.levels import LEVELS, level_of
-from tui.lines.rows import Line, Row, Rule
-from tui.lines.squeezing import squeezed, unsqueezed
-from tui.lines.text_search import Hint, matching
-from tui.lines.texts import Texts
+from tui.lines.rows import LEVELS, Line, Row, Rule, level_of
+from tui.lines.text_search import Hint, Texts, matching
 from wire.messages import Origin
+
+
+def give_back_memory() -> None:
+    """Have the C library give free pages back: it keeps those between pages that are in use."""
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it, and only it needs it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+_LEVEL: Final = 1
+"""The next one costs half as much again and saves a twentieth at most."""
+
+
+def squeezed(data: bytes) -> bytes:
+    """Less of it; to be read by ``unsqueezed`` of this process alone."""
+    return _codec()[0](data)
+
+
+def unsqueezed(data: bytes) -> bytes:
+    """What was squeezed."""
+    return _codec()[1](data)
+
+
+@cache
+def _codec() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+    """Compresses, and gives back; imported at its first use, the first frame need not wait."""
+    import zstandard  # noqa: PLC0415 - 10 ms, see above
+
+    compress = zstandard.ZstdCompressor(level=_LEVEL).compress
+    # It hands out bytes that have shrunk in a place that was large enough for anything: without a
+    # copy, a million lines are left with 80 MB of holes that nothing fits into.
+    return lambda data: bytes(memoryview(compress(data))), zstandard.ZstdDecompressor().decompress
+
 
 THAWED_MAX: Final = 16
 """Compressed blocks that are kept unpacked for whoever reads on in them."""

@@ -11,9 +11,8 @@ import re
 from typing import Any, Final, Literal
 from zlib import crc32
 
-from common.iso import iso
-from tui.lines.levels import level_of
-from tui.lines.rows import Line
+from common.times import iso
+from tui.lines.rows import Line, level_of
 from tui.output.ordering import Printed
 from tui.render.safe_text import harmless
 from wire.codec import encode

@@ -13,13 +13,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from common.iso import iso_range
-from tui.client import state
-from tui.client.engine import Engine
-from tui.client.goal import EXIT_DONE
-from tui.client.http import in_thread
+from common.concurrency import in_thread
+from common.times import iso_range
+from tui.client import saved as state
+from tui.client.engine import EXIT_DONE, Engine
 from tui.client.saved import SavedCursor
-from tui.lines.query import LineTest
+from tui.lines.filters import LineTest
 from tui.lines.rows import Line, Rule, describe
 from tui.output.formats import Output, printed
 from tui.output.ordering import Arrival, LastOfPast, Moment, Order, Printed, Strict
@@ -234,7 +233,7 @@ class Plain:
         assert folder is not None, "only where cursors are saved"
         with contextlib.suppress(OSError):  # a full disk must not stop the lines
             for saved in cursors:
-                state.save(folder, saved)
+                state.save_cursor(folder, saved)
 
     # Signals and the record
 

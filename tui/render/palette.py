@@ -4,6 +4,8 @@ A role is a name with parts (``message.error``, ``stream.7``); one that has no s
 takes that of the part before its last dot. Three kinds of terminal are served: full colour, the
 terminal's own sixteen (themes ``ansi-*``), and none (``NO_COLOR``), where weight, reversal and
 underlining say what colour says elsewhere.
+
+The viewer's own two themes; every Textual theme can be chosen in the palette as well.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rich.segment import Segment as Cell
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
+from textual.theme import Theme
 
 from tui.render.line_format import STREAM_COLOURS
 from tui.render.safe_text import Segment
@@ -370,3 +373,34 @@ def _gamma(part: float) -> int:
     part = min(1.0, max(0.0, part))
     curved = 12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055  # noqa: PLR2004
     return round(255 * curved)
+
+
+DARK: Final = Theme(
+    name="gapless-dark",
+    primary="#5fb0f2",
+    secondary="#7c8cff",
+    accent="#5fb0f2",
+    foreground="#d6dae0",
+    background="#0e1116",
+    surface="#171c24",
+    panel="#1e2530",
+    success="#4ec98a",
+    warning="#f0b44c",
+    error="#f2707a",
+    dark=True,
+)
+
+LIGHT: Final = Theme(
+    name="gapless-light",
+    primary="#0b62b8",
+    secondary="#4a4fc4",
+    accent="#0b62b8",
+    foreground="#1f2328",
+    background="#ffffff",
+    surface="#eef1f5",
+    panel="#e3e8ee",
+    success="#1a7f45",
+    warning="#8a5a00",
+    error="#b4232f",
+    dark=False,
+)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-from common.iso import iso
+from common.times import iso
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import as_json, as_text
 from tui.output.ordering import Printed

@@ -8,18 +8,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final
 
-from tui.lines.around import AMOUNTS
-from tui.lines.counting import Count
-from tui.lines.filters import Filters, pattern_of
+from tui.lines.counts import Count
+from tui.lines.filters import Filters, Value, pattern_of
 from tui.lines.find_next import Found, OfLevel, hunt, hunt_all
-from tui.lines.levels import LEVELS
-from tui.lines.rows import Change
+from tui.lines.rows import LEVELS, Change
 from tui.lines.timeline import Timeline
-from tui.lines.values import Value
-from tui.lines.view import Both, BulkTest, Matching, Sieve, View
+from tui.lines.view import AMOUNTS, Both, BulkTest, Matching, Sieve, View
 from tui.render import units
-from tui.render.chunks import Chunk
 from tui.render.safe_text import harmless
+from tui.render.status_text import Chunk
 from tui.screen.widgets.log_view import LogView
 from tui.screen.widgets.prompt import Kind
 

@@ -1,18 +1,28 @@
-"""The pane beside the log: which of its contents is open, and what it says."""
+"""The pane beside the log: which of its contents is open, and what it says.
+
+The streams panel: what it counts, and what is done with a stream.
+
+The histogram panel: what it counts while it is open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 from typing import Literal
 
-from tui.lines.levels import level_of
-from tui.lines.rows import Row, Rule
-from tui.lines.values import Value
+from tui.lines.counts import Count, Streams, Volume, count_all
+from tui.lines.filters import Value
+from tui.lines.rows import Change, Line, Row, Rule, level_of
+from tui.lines.timeline import Timeline
 from tui.render import panel_text
-from tui.render.detail import Detail, detail_report
+from tui.render.histogram import shades
+from tui.render.panel_text import Detail, detail_report
 from tui.screen.ports import ViewerEngine
-from tui.screen.widgets.panes import Pane
+from tui.screen.search import Finding, Run
+from tui.screen.widgets.histogram import Histogram
+from tui.screen.widgets.panes import Pane, StreamPane
 
 Content = Literal["detail", "connection"]
 
@@ -104,3 +114,167 @@ class Side:
             confirmed=self._engine.timeline.is_confirmed(row),
             zone=self._zone,
         )
+
+
+class Streaming:
+    """Opens and closes the panel, and fills it while it is open."""
+
+    pane: StreamPane
+    """The widget, which asks for things itself."""
+
+    def __init__(self, timeline: Timeline, finding: Finding, run: Run) -> None:
+        """Closed.
+
+        Args:
+            timeline: whose lines are counted, while it is open.
+            finding: has the filters.
+            run: runs a coroutine under a name, ending the one of that name before.
+
+        """
+        self._timeline = timeline
+        self._finding = finding
+        self._run = run
+        self._streams = Streams()
+        self._count: Count | None = None
+
+    def fill(self, pane: StreamPane) -> None:
+        """Show everything on this widget, from now on."""
+        self.pane = pane
+        pane.display = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the panel is there."""
+        return self._count is not None
+
+    def open(self) -> None:
+        """Count the streams, and show them."""
+        self._streams = Streams()
+        count = self._count = Count(self._timeline, self._streams.take)
+        count.step()
+        self.pane.display = True
+        self.pane.focus()
+        self.refresh()
+        self._run(partial(count_all, count, lambda: self._count is count), "streams")
+
+    def close(self) -> bool:
+        """Close; whether it was open."""
+        was_open, self._count = self.is_open, None
+        self.pane.display = False
+        return was_open
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline."""
+        if self._count is not None:
+            self._count.apply(change)
+
+    def refresh(self) -> None:
+        """Say it again: a few times a second."""
+        if self._count is None:
+            return
+        # A stream that is shut out stays in the list, whether it has lines here or not.
+        filters = self._finding.filters
+        counts = dict.fromkeys(filters.only | filters.hidden, 0) | self._streams.counts
+        self.pane.show_streams(
+            counts, filters.shows_stream, self._streams.others, done=self._count.is_done
+        )
+
+    def ask(self, what: str, name: str) -> None:
+        """Do something with a stream: ``switch``, ``only`` or ``all``."""
+        filters = self._finding.filters
+        if what == "switch":
+            filters.switch_stream(name)
+        elif what == "only":
+            filters.only_stream(name)
+        else:
+            filters.all_streams()
+        self._finding.refilter()
+        self.refresh()
+
+
+class Plotting:
+    """Opens and closes the histogram, and fills it while it is open."""
+
+    def __init__(
+        self,
+        panel: Histogram,
+        engine: ViewerEngine,
+        finding: Finding,
+        run: Run,
+        now: Callable[[], tuple[int, tzinfo]],
+    ) -> None:
+        """Closed.
+
+        Args:
+            panel: the widget.
+            engine: whose lines are counted, as far as they pass the filters; it knows the gaps.
+            finding: has the filters.
+            run: runs a coroutine under a name, ending the one of that name before.
+            now: the time in ms, and the zone that times are shown in.
+
+        """
+        self._panel = panel
+        self._engine = engine
+        self._finding = finding
+        self._run = run
+        self._now = now
+        self._volume = Volume()
+        self._count: Count | None = None
+        self._generation = 0
+        panel.display = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the panel is there."""
+        return self._count is not None
+
+    def open(self, row: Row | None) -> None:
+        """Count the lines, and show the panel; ``row`` is where the reader is."""
+        self._begin()
+        if row is not None:
+            self._panel.follow(row.timestamp)
+        self._panel.display = True
+        self._panel.focus()
+        self.refresh()
+
+    def close(self) -> bool:
+        """Close; whether it was open."""
+        was_open, self._count = self.is_open, None
+        self._panel.display = False
+        return was_open
+
+    def apply(self, change: Change) -> None:
+        """Take in what happened to the timeline."""
+        if self._count is not None:
+            self._count.apply(change)
+
+    def follow(self, row: Row | None) -> None:
+        """The reader is at a row."""
+        if self._count is not None and row is not None:
+            self._panel.follow(row.timestamp)
+
+    def refresh(self) -> None:
+        """Say it again: a few times a second."""
+        if self._count is None:
+            return
+        if self._generation != self._finding.generation:
+            self._begin()
+        filters = self._finding.filters
+        notes = ["filtered"] if filters.is_any and filters.are_on else []
+        notes += [] if self._count.is_done else ["counting"]
+        now_ms, zone = self._now()
+        shaded = shades(self._engine.status, now_ms)
+        self._panel.show(self._volume, shaded, zone, ", ".join(notes))
+
+    def _begin(self) -> None:
+        """Count what passes the filters as they are now."""
+        self._generation = self._finding.generation
+        volume = self._volume = Volume()
+        test = self._finding.filters.test(counting=False)
+
+        def take(line: Line) -> bool:
+            return (test is None or test(line)) and volume.take(line)
+
+        count = self._count = Count(self._engine.timeline, take)
+        count.step()
+        self._run(partial(count_all, count, lambda: self._count is count), "histogram")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import say
+from gapless.terminal import say
 
 
 def test_what_is_said_is_one_line_that_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:

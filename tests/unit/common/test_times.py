@@ -1,3 +1,5 @@
+"""tests.unit.common.test_times."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -6,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.times import TimeFormatError, format_duration, parse_duration, parse_time
+from common.times import (
+    TimeFormatError,
+    format_duration,
+    iso,
+    iso_range,
+    parse_duration,
+    parse_time,
+)
 
 NOW_MS = 1_795_435_200_000
 """2026-11-23T12:00:00Z."""
@@ -87,3 +96,11 @@ def test_before_1970_there_is_nothing() -> None:
         parse_time("1969-12-31T00:00Z", NOW_MS, UTC)
     with pytest.raises(TimeFormatError, match="before 1970"):
         parse_time("36000d", NOW_MS, UTC)
+
+
+def test_times_are_written_as_iso_8601_in_utc() -> None:
+    assert iso(0) == "1970-01-01T00:00:00.000Z"
+    assert iso(1_795_434_271_123) == "2026-11-23T11:44:31.123Z"
+    assert iso(253_402_300_799_999) == "9999-12-31T23:59:59.999Z"
+    assert iso(253_402_300_800_000) == "+253402300800000"
+    assert iso_range(0, 1) == "1970-01-01T00:00:00.000Z..1970-01-01T00:00:00.001Z"

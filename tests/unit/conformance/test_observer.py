@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.conformance.holdings import Held, Holdings
-from tests.conformance.observer import Observer
+from tests.conformance.observer import Held, Holdings, Observer
 from tests.conformance.rules import Ledger, selected
 from wire.codec import encode
 from wire.messages import (

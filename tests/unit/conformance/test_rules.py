@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.chapters import ALL
-from tests.conformance.report import as_object, as_text
-from tests.conformance.rules import BY_ID, FAILURES_MAX, RULES, Ledger, selected
+from tests.conformance.rules import BY_ID, FAILURES_MAX, RULES, Ledger, as_object, as_text, selected
 
 
 def test_every_rule_is_named_once_and_every_number_of_the_page_is_there() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from common.errors import GaplessError
-from common.lockfile import LockFile, lock_path
+from common.locks import LockFile, lock_path
 from common.processes import PartFailedError
 from gapless import attach as module
 from gapless.attach import OwnForwarder, attach, journal_of
-from gapless.identity import AwsChoice
+from gapless.settings import AwsChoice
 
 CHOICE = AwsChoice(endpoint_url="http://127.0.0.1:1")
 READY = {"ready": True, "websocket": "ws://127.0.0.1:5/v1/tail"}

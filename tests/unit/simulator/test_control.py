@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from simulator import control
-from simulator.cloudwatch.server import listen
+from simulator.cloudwatch.app import listen
 from simulator.control import Control, Parts, serve
 from simulator.faults import FAULTS
 from tests.support.control_parts import make_parts

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.cloudwatch.server import listen
-from simulator.errors import SimulatorError
+from common.errors import SimulatorError
+from simulator.acceptance import Visibility
+from simulator.cloudwatch.app import listen
 from simulator.levers import CloudWatchLink
-from simulator.visibility import Visibility
 
 
 def test_unpatched_moto_has_no_levers() -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from common.children import Child
+from common.errors import SimulatorError
+from common.processes import Child
 from simulator import programs
-from simulator.errors import SimulatorError
-from simulator.programs import Forwarder
+from simulator.errors import NotFoundError
+from simulator.programs import Forwarder, SkewedClock, Viewers
 from tests.support.parts import WAIT_S
 from tests.support.processes import is_gone
 
@@ -259,3 +262,113 @@ async def test_what_can_not_be_done_is_said(rig: Rig, monkeypatch: pytest.Monkey
     with pytest.raises(SimulatorError, match="on Linux alone"):
         await rig.keeper.fill_disk("a", 0)
     assert rig.keeper.is_up
+
+
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts processes that look like viewers."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def one() -> subprocess.Popen[bytes]:
+        code = "import signal; print(flush=True); signal.pause()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "gapless", "tail"], stdout=subprocess.PIPE
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    yield one
+    for process in processes:
+        process.kill()
+        process.wait(WAIT_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_those_that_were_handed_over_are_killed(start: Start) -> None:
+    handed, other = start(), start()
+    known = Viewers()
+    known.add(handed.pid)
+    assert known.pids() == [handed.pid]
+    assert known.kill(1.0, 3) == 1
+    assert handed.wait(WAIT_S) == -signal.SIGKILL
+    assert other.poll() is None
+    assert known.pids() == []
+
+
+def test_a_share_of_them_is_killed(start: Start) -> None:
+    known = Viewers()
+    for _ in range(12):
+        known.add(start().pid)
+    killed = known.kill(0.5, 3)
+    assert 2 < killed < 10
+    assert len(known.pids()) == 12 - killed
+    known.close()
+    assert known.pids() == []
+
+
+def test_what_is_no_viewer_is_nobodys_to_kill(start: Start) -> None:
+    known = Viewers()
+    gone = start()
+    gone.kill()
+    gone.wait(WAIT_S)
+    for pid in (os.getpid(), 1, 0, -1, 1 << 40, gone.pid):
+        with pytest.raises(SimulatorError, match=f"process {pid} is no viewer"):
+            known.add(pid)
+    with pytest.raises(SimulatorError, match="no viewer was handed over"):
+        known.kill(1.0, 3)
+
+
+def test_one_that_ended_by_itself_is_forgotten(start: Start) -> None:
+    known = Viewers()
+    one = start()
+    known.add(one.pid)
+    known.add(one.pid)
+    one.kill()
+    one.wait(WAIT_S)
+    assert known.kill(1.0, 3) == 0
+    assert known.pids() == []
+
+
+def test_they_can_be_taken_back_and_are_bounded(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "VIEWERS_MAX", 1)
+    known = Viewers()
+    one, two = start(), start()
+    known.add(one.pid)
+    with pytest.raises(SimulatorError, match="the most there may be"):
+        known.add(two.pid)
+    known.remove(one.pid)
+    with pytest.raises(NotFoundError, match=f"no viewer {one.pid}"):
+        known.remove(one.pid)
+    known.add(two.pid)
+    known.close()
+
+
+def test_it_is_wrong_by_what_all_owners_did_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
+    clock = SkewedClock(path)
+
+    def told() -> int:
+        data = path.read_bytes()
+        assert len(data) == 8
+        return int.from_bytes(data, "little", signed=True)
+
+    assert told() == clock.offset_ms == 0
+    clock.set("a", -90_000)
+    assert told() == -90_000
+    clock.set("b", 100_000)
+    assert told() == 10_000
+    clock.set("a", 5)
+    assert told() == 100_005
+    clock.right("b")
+    clock.right("nobody")
+    assert told() == 5
+    clock.right("a")
+    assert told() == 0

@@ -11,14 +11,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from tui.render import line_format as fmt
-from tui.render.chunks import Chunk, chunk
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
-from tui.screen.controls import CABLE, SCENARIO, TITLES, Controls, ControlsError, Story
+from tui.render.status_text import Chunk, chunk
+from tui.screen.ports import CABLE, SCENARIO, TITLES, Controls, ControlsError, Story
 from tui.screen.widgets.bars import Bar
-from tui.screen.widgets.list_pane import Item, ListPane
 from tui.screen.widgets.modals import Modal
-from tui.screen.widgets.panes import Pane
+from tui.screen.widgets.panes import Item, ListPane, Pane
 
 Page = Literal["faults", "scenarios"]
 

@@ -21,11 +21,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.lines.around import AroundSieve
 from tui.lines.rows import Change, Row
-from tui.lines.selection import Hand, Selection
-from tui.lines.view import Test, View
-from tui.lines.viewport import WHEEL_LINES, Motion, Place, Window
+from tui.lines.view import AroundSieve, Test, View
+from tui.lines.viewport import WHEEL_LINES, Hand, Motion, Place, Selection, Window
 from tui.render.line_format import TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import Segment

@@ -17,9 +17,9 @@ from tui.render import line_format as fmt
 from tui.render import units
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
-from tui.screen.choices import Catalogue, CatalogueError, Choice, ranked
-from tui.screen.widgets.list_pane import Item, ListPane
+from tui.screen.ports import Catalogue, CatalogueError, Choice, ranked
 from tui.screen.widgets.modals import Modal
+from tui.screen.widgets.panes import Item, ListPane
 
 _NOTE_CELLS: Final = 34
 _EXECUTIONS_AT_ONCE: Final = 8

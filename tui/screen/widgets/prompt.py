@@ -11,8 +11,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from tui.render.moment import MOMENT_FORMS
 from tui.render.safe_text import harmless
+from tui.render.units import MOMENT_FORMS
 
 Kind = Literal["search", "include", "exclude", "time", "save"]
 

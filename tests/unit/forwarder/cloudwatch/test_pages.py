@@ -15,7 +15,7 @@ from botocore.parsers import JSONParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.cloudwatch.pages import PageParser, PageParserFactory, decode_page
+from forwarder.cloudwatch.reader import PageParser, PageParserFactory, decode_page
 from forwarder.errors import TruncatedResponse
 from forwarder.records import LogEvent
 

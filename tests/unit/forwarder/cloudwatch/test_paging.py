@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.cloudwatch.paging import (
+from forwarder.cloudwatch.reader import (
     PAGE_ATTEMPTS_MAX,
     RESTARTS_MAX,
     THROTTLED_ATTEMPTS_MAX,

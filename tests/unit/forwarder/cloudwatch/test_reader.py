@@ -25,8 +25,7 @@ from forwarder.errors import (
     UnknownEndpoint,
     Unreachable,
 )
-from forwarder.reconcile.upstream import Outcome
-from forwarder.records import LogEvent
+from forwarder.records import LogEvent, Outcome
 from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
 from tests.support.scripted_cloudwatch import (
     Reply,

@@ -1,3 +1,5 @@
+"""tests.unit.forwarder.delivery.test_backfill."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -7,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ranges import Coverage
-from forwarder.delivery.backfill import Past, last_position, times_within
+from forwarder.delivery.backfill import Opening, Past, last_position, times_within
+from tests.support.session_client import NOW, event, log_group
+from wire.limits import DEFAULT_PAST_MS
 from wire.order import KEY_MAX, KEY_MIN, Interval, first_key, key_of, parse_interval
-from wire.query import History
+from wire.query import Filter, History, TailQuery
 
-SINCE, NOW = 1_000, 5_000
+SINCE, BACKFILL_NOW = 1_000, 5_000
 
 
 def is_done(past: Past) -> bool:
@@ -19,11 +23,11 @@ def is_done(past: Past) -> bool:
 
 
 def all_covered() -> Coverage:
-    return Coverage([(SINCE, NOW)])
+    return Coverage([(SINCE, BACKFILL_NOW)])
 
 
 def test_newest_first_is_open_above_and_grows_downwards() -> None:
-    past = Past(SINCE, NOW)
+    past = Past(SINCE, BACKFILL_NOW)
     assert past.newest_first
     past.advance(key_of(4_000, "7"))
     past.cover(all_covered())
@@ -36,13 +40,13 @@ def test_newest_first_is_open_above_and_grows_downwards() -> None:
 
 
 def test_nothing_is_held_before_the_first_slice() -> None:
-    past = Past(SINCE, NOW)
+    past = Past(SINCE, BACKFILL_NOW)
     past.cover(all_covered())
     assert past.held is None
 
 
 def test_oldest_first_grows_upwards_and_opens_at_the_end() -> None:
-    past = Past(SINCE, NOW, history="oldest")
+    past = Past(SINCE, BACKFILL_NOW, history="oldest")
     assert not past.newest_first
     past.advance(key_of(2_000, "7"))
     past.cover(all_covered())
@@ -54,23 +58,23 @@ def test_oldest_first_grows_upwards_and_opens_at_the_end() -> None:
 
 
 def test_held_stops_where_scans_have_not_been() -> None:
-    past = Past(SINCE, NOW)
+    past = Past(SINCE, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage([(3_000, NOW)]))
+    past.cover(Coverage([(3_000, BACKFILL_NOW)]))
     assert str(past.held) == "3000:0.."
     assert not is_done(past)
-    past.cover(Coverage([(SINCE, 2_000), (3_000, NOW)]))
+    past.cover(Coverage([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
     assert str(past.held) == "3000:0.."
     past.cover(all_covered())
     assert is_done(past)
 
 
 def test_oldest_first_stops_where_scans_have_not_been() -> None:
-    past = Past(SINCE, NOW, history="oldest")
+    past = Past(SINCE, BACKFILL_NOW, history="oldest")
     past.finish()
-    past.cover(Coverage([(3_000, NOW)]))
+    past.cover(Coverage([(3_000, BACKFILL_NOW)]))
     assert str(past.held) == "None"
-    past.cover(Coverage([(SINCE, 2_000), (3_000, NOW)]))
+    past.cover(Coverage([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
     assert past.held == Interval(first_key(SINCE), last_position(2_000))
     assert parse_interval(str(past.held)) == past.held
     past.cover(all_covered())
@@ -78,38 +82,38 @@ def test_oldest_first_stops_where_scans_have_not_been() -> None:
 
 
 def test_without_coverage_the_present_is_all_that_is_held() -> None:
-    past = Past(SINCE, NOW)
+    past = Past(SINCE, BACKFILL_NOW)
     past.finish()
     past.cover(Coverage())
     assert str(past.held) == "5000:0.."
 
 
 def test_not_done_before_a_scan_that_began_after_connecting() -> None:
-    past = Past(SINCE, NOW)
+    past = Past(SINCE, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage([(SINCE, NOW - 1)]))
+    past.cover(Coverage([(SINCE, BACKFILL_NOW - 1)]))
     assert str(past.held) == "1000:0.."
     assert not is_done(past)
-    past.cover(Coverage([(SINCE, NOW)]))
+    past.cover(Coverage([(SINCE, BACKFILL_NOW)]))
     assert is_done(past)
 
 
 def test_since_in_the_future_is_done_at_once() -> None:
-    past = Past(NOW + 1_000, NOW)
+    past = Past(BACKFILL_NOW + 1_000, BACKFILL_NOW)
     past.finish()
     past.cover(Coverage())
     assert is_done(past)
 
 
 def test_what_is_held_is_not_sent_again() -> None:
-    past = Past(SINCE, NOW, held=Interval(key_of(3_000, "5"), None))
+    past = Past(SINCE, BACKFILL_NOW, held=Interval(key_of(3_000, "5"), None))
     assert past.intervals == [Interval(first_key(SINCE), key_of(3_000, "5") - 1)]
     assert past.newest_first
 
 
 def test_held_with_both_ends_grows_out_from_it() -> None:
     held = Interval(key_of(3_000, "5"), key_of(4_000, "5"))
-    past = Past(SINCE, NOW, held=held)
+    past = Past(SINCE, BACKFILL_NOW, held=held)
     assert past.intervals == [
         Interval(key_of(4_000, "5") + 1, KEY_MAX),
         Interval(first_key(SINCE), key_of(3_000, "5") - 1),
@@ -124,7 +128,7 @@ def test_held_with_both_ends_grows_out_from_it() -> None:
 
 
 def test_held_open_below_stays_open_below() -> None:
-    past = Past(SINCE, NOW, held=Interval(None, key_of(4_000, "5")), history="oldest")
+    past = Past(SINCE, BACKFILL_NOW, held=Interval(None, key_of(4_000, "5")), history="oldest")
     past.cover(all_covered())
     assert str(past.held) == "..4000:5"
     past.finish()
@@ -135,13 +139,13 @@ def test_held_open_below_stays_open_below() -> None:
 
 @pytest.mark.parametrize("held", [Interval(0, 0), Interval(0, first_key(SINCE) - 1)])
 def test_held_outside_the_past_is_nothing(held: Interval) -> None:
-    past = Past(SINCE, NOW, held=held)
+    past = Past(SINCE, BACKFILL_NOW, held=held)
     assert past.intervals == [Interval(first_key(SINCE), KEY_MAX)]
     assert past.newest_first
 
 
 def test_with_a_cursor_and_no_held_all_is_there() -> None:
-    past = Past.nothing(SINCE, NOW)
+    past = Past.nothing(SINCE, BACKFILL_NOW)
     assert is_done(past)
     assert str(past.held) == "1000:0.."
 
@@ -155,14 +159,14 @@ def test_the_whole_milliseconds_of_an_interval() -> None:
 
 @given(
     keys=st.lists(
-        st.builds(key_of, st.integers(SINCE, NOW + 100), st.integers(0, 30).map(str)),
+        st.builds(key_of, st.integers(SINCE, BACKFILL_NOW + 100), st.integers(0, 30).map(str)),
         unique=True,
         max_size=60,
     ),
     slice_size=st.integers(1, 7),
-    held=st.none() | st.tuples(st.integers(SINCE, NOW), st.integers(1, 1_000)),
+    held=st.none() | st.tuples(st.integers(SINCE, BACKFILL_NOW), st.integers(1, 1_000)),
     newest=st.booleans(),
-    floor=st.integers(SINCE, NOW),
+    floor=st.integers(SINCE, BACKFILL_NOW),
 )
 def test_held_only_grows_and_never_claims_what_was_not_sent(
     keys: list[int],
@@ -175,10 +179,10 @@ def test_held_only_grows_and_never_claims_what_was_not_sent(
     given_held = None
     if held is not None:
         given_held = Interval(first_key(held[0]), first_key(held[0] + held[1]))
-    past = Past(SINCE, NOW, held=given_held, history="newest" if newest else "oldest")
+    past = Past(SINCE, BACKFILL_NOW, held=given_held, history="newest" if newest else "oldest")
     sent = {key for key in keys if given_held is not None and key in given_held}
     claims = [given_held]
-    coverage = Coverage([(floor, NOW)])
+    coverage = Coverage([(floor, BACKFILL_NOW)])
     while (interval := past.next_interval) is not None:
         rest = sorted((key for key in keys if key in interval), reverse=past.newest_first)
         assert not sent.intersection(rest)
@@ -205,7 +209,7 @@ def test_held_only_grows_and_never_claims_what_was_not_sent(
 @pytest.mark.parametrize("history", ["newest", "oldest"])
 def test_a_single_position_is_held_like_any_other_interval(history: History) -> None:
     key = key_of(3_000, "7")
-    past = Past(SINCE, NOW, held=Interval(key, key), history=history)
+    past = Past(SINCE, BACKFILL_NOW, held=Interval(key, key), history=history)
     assert {(one.low, one.high) for one in past.intervals} == {
         (first_key(SINCE), key - 1),
         (key + 1, KEY_MAX),
@@ -218,7 +222,65 @@ def test_a_single_position_is_held_like_any_other_interval(history: History) -> 
 
 @pytest.mark.parametrize("since", [0, SINCE])
 def test_the_first_position_of_all_is_how_to_say_that_nothing_is_held(since: int) -> None:
-    past = Past(since, NOW, held=Interval(KEY_MIN, KEY_MIN))
+    past = Past(since, BACKFILL_NOW, held=Interval(KEY_MIN, KEY_MIN))
     assert past.held is None
     assert past.newest_first
     assert past.intervals == [Interval(first_key(since), KEY_MAX)]
+
+
+OPENING_SINCE = NOW - 1_000
+
+
+def opening(**query: object) -> Opening:
+    group = log_group([event(1, NOW - 10), event(2, NOW - 5)])
+    epoch = group.epoch if query.get("epoch") == "present" else query.get("epoch")
+    return Opening(TailQuery(**{**query, "epoch": epoch}), group.journal, NOW)  # type: ignore[arg-type] # the query's own fields
+
+
+@pytest.mark.parametrize(
+    ("wanted", "since"),
+    [
+        (Filter(), NOW - DEFAULT_PAST_MS),
+        (Filter(streams=("a",)), NOW - DEFAULT_PAST_MS),
+        (Filter(executions=("a",)), 0),
+    ],
+)
+def test_from_when_on_without_since(wanted: Filter, since: int) -> None:
+    assert opening(filter=wanted).since == since
+
+
+def test_fresh() -> None:
+    one = opening(since=OPENING_SINCE)
+    assert (one.outcome, one.after, one.base) == ("fresh", 2, 0)
+    assert one.past.intervals[0].low == first_key(OPENING_SINCE)
+
+
+def test_resumed_with_held_owes_the_rest_of_the_past() -> None:
+    held = Interval(first_key(NOW - 500), None)
+    one = opening(since=OPENING_SINCE, epoch="present", after=1, held=held)
+    assert (one.outcome, one.after) == ("resumed", 1)
+    assert one.past.intervals == [Interval(first_key(OPENING_SINCE), first_key(NOW - 500) - 1)]
+
+
+def test_resumed_without_held_owes_no_past() -> None:
+    assert opening(since=OPENING_SINCE, epoch="present", after=1).past.intervals == []
+
+
+@pytest.mark.parametrize(("epoch", "after"), [("another", 1), ("present", 3)])
+def test_rebased_owes_everything_whatever_is_held(epoch: str, after: int) -> None:
+    one = opening(since=OPENING_SINCE, epoch=epoch, after=after, held=Interval(0, None), base=1)
+    assert (one.outcome, one.after, one.base) == ("rebased", 2, 1)
+    assert one.past.intervals[0].low == first_key(OPENING_SINCE)
+
+
+def test_what_is_owed_and_has_no_body() -> None:
+    group = log_group([event(1, NOW - 10, stream="a"), event(2, NOW - 5, stream="b")])
+    group.journal.retire(before=NOW)
+    query = TailQuery(since=OPENING_SINCE)
+    assert Opening(query, group.journal, NOW).bodiless() == (NOW - 10, NOW - 5)
+    only_b = TailQuery(since=OPENING_SINCE, filter=Filter(streams=("b",)))
+    assert Opening(only_b, group.journal, NOW).bodiless() == (NOW - 5, NOW - 5)
+    later = TailQuery(since=NOW - 7)
+    assert Opening(later, group.journal, NOW).bodiless() == (NOW - 5, NOW - 5)
+    group.journal.mark_lost(["2"], "gone")
+    assert Opening(query, group.journal, NOW).bodiless() == (NOW - 10, NOW - 10)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from forwarder.ingest.counts import GroupCounts
+from forwarder.ingest.log_group import GroupCounts
 from tests.support.session_client import NOW, event, log_group, scan
 
 

@@ -1,12 +1,18 @@
+"""tests.unit.forwarder.ingest.test_scan."""
+
 from __future__ import annotations
 
 import pytest
 
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import SeqSet
+from forwarder.journal.totals import Totals
+from forwarder.records import RangeTotal
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.memory_journal import MemoryJournal
+from tests.support.scanning import scanned
 from wire.limits import TIMESTAMP_MAX
+from wire.query import Filter
 
 
 def test_a_set_of_seqs() -> None:
@@ -37,3 +43,68 @@ def test_a_scan_that_has_ended_takes_no_more_pages() -> None:
     group.finish_scan(scan, NOW_MS)
     with pytest.raises(AssertionError, match="takes no page"):
         scan.page([event(1)])
+
+
+@pytest.fixture
+def group() -> LogGroup:
+    return LogGroup(MemoryJournal(GROUP))
+
+
+def test_a_scan_with_an_open_end_must_return_what_is_ahead_of_the_clock(group: LogGroup) -> None:
+    ahead = event(9, NOW_MS + 6_600_000)
+    assert scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live") is not None
+    assert scanned(group, [event(1)], NOW_MS + 10_000, kind="live") is None
+    assert scanned(group, [event(1)], NOW_MS + 10_000, through=NOW_MS + 10_000) is not None
+
+
+def test_a_scan_that_forgets_what_was_known_proves_nothing(group: LogGroup) -> None:
+    logged = [event(1), event(2, NOW_MS + 1, "job/2"), event(3, NOW_MS + 2)]
+    assert scanned(group, logged, NOW_MS + 9_000) is not None
+    assert scanned(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
+    assert group.take_suspects() == {"job/2"}
+    assert group.take_suspects() == set()
+    assert scanned(group, logged, NOW_MS + 11_000) is not None
+
+
+def test_events_of_a_deleted_log_stream_may_be_missing(group: LogGroup) -> None:
+    logged = [event(1), event(2, NOW_MS + 1, "job/2")]
+    scanned(group, logged, NOW_MS + 9_000)
+    assert scanned(group, [logged[0]], NOW_MS + 10_000) is None
+    group.stream_deleted("job/2")
+    assert scanned(group, [logged[0]], NOW_MS + 11_000) is not None
+    again = event(3, NOW_MS + 2, "job/2")
+    assert scanned(group, [logged[0], again], NOW_MS + 12_000) is not None
+    assert scanned(group, [logged[0]], NOW_MS + 13_000) is None
+
+
+def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup) -> None:
+    logged = [event(1), event(2, NOW_MS + 5_000)]
+    scanned(group, logged, NOW_MS + 9_000)
+    assert scanned(group, [logged[1]], NOW_MS + 10_000) is None
+    group.retention_ms = 6_000
+    assert scanned(group, [logged[1]], NOW_MS + 10_000) is not None
+    assert scanned(group, [], NOW_MS + 10_000) is None
+
+
+def test_log_streams_that_were_deleted_long_ago_cost_a_scan_of_the_present_nothing(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ms = 86_400_000
+    old = [event(one, NOW_MS - day_ms, f"job/{one}") for one in range(1, 50)]
+    scanned(group, old, NOW_MS, NOW_MS - day_ms)
+    for one in old:
+        group.stream_deleted(one.stream)
+    asked: list[object] = []
+    total = Totals.total
+
+    def counted(self: Totals, from_: int, through: int, wanted: Filter, **also: int) -> RangeTotal:
+        asked.append(wanted)
+        return total(self, from_, through, wanted, **also)
+
+    monkeypatch.setattr(Totals, "total", counted)
+    new = event(99, NOW_MS + 1, "job/99")
+    scanned(group, [new], NOW_MS + 9_000)
+    assert scanned(group, [new], NOW_MS + 10_000) is not None
+    assert asked == [Filter(), Filter()]
+    assert scanned(group, [new], NOW_MS + 11_000, NOW_MS - day_ms) is not None
+    assert len(asked) > 3

@@ -8,11 +8,19 @@ from pathlib import Path
 import pytest
 
 from forwarder.journal import sqlite
-from forwarder.journal.contract import ROW_BYTES, Journal
+from forwarder.journal.contract import (
+    EPOCHS_MAX,
+    LOST_RANGES_MAX,
+    ROW_BYTES,
+    Chain,
+    Journal,
+    lost_ranges,
+    new_epoch,
+)
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, Known, LogEvent, RangeTotal, Row
 from tests.support import memory_journal
-from tests.support.log_events import GROUP, NOW_MS, event, events
+from tests.support.log_events import GROUP, NOW_MS, epochs, event, events
 from tests.support.memory_journal import MemoryJournal
 from wire.digest import digest_sum, event_digest
 from wire.messages import Lost
@@ -303,3 +311,60 @@ def test_ten_thousand_events_of_one_millisecond_are_read_in_slices(journal: Jour
         seen += [int(row.id) for row in rows]
         low = key_of(rows[-1].timestamp, rows[-1].id) + 1
     assert seen == list(range(1, 10_001))
+
+
+def test_every_epoch_is_another() -> None:
+    assert len({new_epoch() for _ in range(1_000)}) == 1_000
+
+
+def test_a_cursor_of_an_epoch_is_good_up_to_the_begin_of_the_next() -> None:
+    made = epochs()
+    chain = Chain(make=lambda: next(made)).anew().begun(101).begun(101).begun(201)
+    assert chain.epoch == "epoch-4"
+    assert chain.is_resumable("epoch-1", 0, 250)
+    assert chain.is_resumable("epoch-1", 100, 250)
+    assert not chain.is_resumable("epoch-1", 101, 250)
+    assert chain.is_resumable("epoch-2", 100, 250)
+    assert not chain.is_resumable("epoch-2", 101, 250)
+    assert chain.is_resumable("epoch-3", 200, 250)
+    assert not chain.is_resumable("epoch-3", 201, 250)
+
+
+def test_a_cursor_of_the_present_epoch_is_good_up_to_the_head() -> None:
+    chain = Chain(make=lambda: "now").anew()
+    assert chain.is_resumable("now", 7, 7)
+    assert not chain.is_resumable("now", 8, 7)
+    assert not chain.is_resumable("other", 0, 7)
+
+
+def test_the_oldest_epochs_are_forgotten_beyond_the_bound() -> None:
+    made = epochs()
+    chain = Chain(make=lambda: next(made)).anew()
+    for _ in range(EPOCHS_MAX):
+        chain = chain.begun(1)
+    assert len(chain.links) == EPOCHS_MAX
+    assert not chain.is_resumable("epoch-1", 0, 0)
+    assert chain.is_resumable("epoch-2", 0, 0)
+
+
+def test_losses_that_adjoin_and_have_one_reason_are_one_range() -> None:
+    losses = [(5_000, "deleted"), (1_000, "deleted"), (1_900, "deleted"), (2_000, "expired")]
+    assert lost_ranges(losses) == [
+        Lost(from_=1_000, through=1_900, reason="deleted"),
+        Lost(from_=2_000, through=2_000, reason="expired"),
+        Lost(from_=5_000, through=5_000, reason="deleted"),
+    ]
+
+
+def test_nothing_lost_is_no_range() -> None:
+    assert lost_ranges([]) == []
+
+
+def test_too_many_ranges_are_joined_and_still_hold_every_loss() -> None:
+    # Farther and farther apart, so that the first ones are the nearest.
+    times = [1_000 * number * (number + 3) // 2 for number in range(500)]
+    ranges = lost_ranges((time, "deleted") for time in times)
+    assert len(ranges) <= LOST_RANGES_MAX
+    assert len(ranges) > LOST_RANGES_MAX // 2
+    assert all(any(one.from_ <= time <= one.through for one in ranges) for time in times)
+    assert (ranges[-1].from_, ranges[-1].through) == (times[-1], times[-1])

@@ -6,11 +6,10 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 
-from forwarder.delivery.mark_queue import Proved
+from forwarder.delivery.marks import Proved
 from forwarder.ingest.executions import Executions, Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.live.contract import Source
-from forwarder.records import LogEvent, ScanDone
+from forwarder.records import LogEvent, ScanDone, Source
 from tests.support.log_events import GROUP, NOW_MS
 from tests.support.memory_journal import MemoryJournal
 

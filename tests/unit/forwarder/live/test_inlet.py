@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from forwarder.ingest.agreement import OTHER_IDS, PHANTOM_MS, SUSPECT_MS
+from forwarder.config import ALLOWANCE_MS
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import ALLOWANCE_MS, UNLIKE_SCANS, LogGroup
-from forwarder.ingest.punctuality import CHANCE_MS, SETTLING_MS
-from forwarder.live.contract import Delivery, LiveState, Source
+from forwarder.ingest.live_check import CHANCE_MS, OTHER_IDS, PHANTOM_MS, SETTLING_MS, SUSPECT_MS
+from forwarder.ingest.log_group import UNLIKE_SCANS, LogGroup
 from forwarder.live.inlet import (
     HINT_EVERY_MS,
     RELIED_POLL_MS,
@@ -19,7 +18,8 @@ from forwarder.live.inlet import (
     ROW_AHEAD_MAX_MS,
     GroupInlet,
 )
-from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
+from forwarder.live.records import Delivery, LiveState
+from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone, Source
 from tests.support.fake_cloudwatch import Clock
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.memory_journal import MemoryJournal

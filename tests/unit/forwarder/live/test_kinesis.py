@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from forwarder.config import AwsOptions
+from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import AccessDenied, JournalError
-from forwarder.live.contract import Delivery, Inlet
 from forwarder.live.kinesis import KinesisPath, StreamGone
-from forwarder.live.stream import StreamRef
+from forwarder.live.records import Delivery, Inlet
 from tests.support.kinesis import kinesis_stream, record
 from tests.support.moto_server import CREDENTIALS, raw_moto
 from tests.support.scripted_cloudwatch import (

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.live import records as module
-from forwarder.live.contract import Delivery, Source
-from forwarder.live.records import decode
-from forwarder.records import LogEvent
+from forwarder.live.records import Delivery, decode
+from forwarder.records import LogEvent, Source
 from tests.support.kinesis import OWNER, record
 
 ID = str(10**55)

@@ -6,7 +6,7 @@ import pytest
 
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.live.contract import Source
+from forwarder.records import Source
 from tests.support.feeding import GROUP, Rig
 from tests.support.log_events import NOW_MS, event
 from tests.support.memory_journal import MemoryJournal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import WINDOW_FIRST_MS, Coverage
-from forwarder.reconcile.demand import LEASES_MAX, WINDOW_EVENTS_MAX, Want, Wants
+from common.ranges import Coverage
+from forwarder.reconcile.demand import LEASES_MAX, WINDOW_EVENTS_MAX, WINDOW_FIRST_MS, Want, Wants
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE

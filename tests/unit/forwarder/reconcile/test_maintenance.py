@@ -12,7 +12,7 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDenied, CloudWatchError, GroupNotFound, Throttled
-from forwarder.reconcile import maintenance, settings
+from forwarder.reconcile import maintenance, scanner
 from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
 from forwarder.reconcile.maintenance import GROUP_AGE_MS
 from forwarder.records import GapRecord, Notice, ScanDone
@@ -88,7 +88,7 @@ async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
         await gate.wait()
         return await find(cloudwatch, name)
 
-    monkeypatch.setattr(settings, "find_group", slowly)
+    monkeypatch.setattr(scanner, "find_group", slowly)
     rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
     async with rig.run():
         for _ in range(40):
@@ -115,7 +115,7 @@ async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
         msg = "too many"
         raise Throttled(msg)
 
-    monkeypatch.setattr(settings, "find_group", throttled)
+    monkeypatch.setattr(scanner, "find_group", throttled)
     monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0.001)
     rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
     async with rig.run():
@@ -130,7 +130,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
         msg = "not allowed: logs:DescribeLogGroups"
         raise AccessDenied(msg)
 
-    monkeypatch.setattr(settings, "find_group", denied)
+    monkeypatch.setattr(scanner, "find_group", denied)
     monkeypatch.setattr(maintenance, "find_stream", denied)
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "one"))
@@ -203,7 +203,7 @@ class Describing:
         self.count = 0
         self.error: CloudWatchError | None = None
         self._find = catalogue.find_group
-        monkeypatch.setattr(settings, "find_group", self)
+        monkeypatch.setattr(scanner, "find_group", self)
 
     async def __call__(self, cloudwatch: CloudWatch, name: str) -> GroupInfo | None:
         self.count += 1

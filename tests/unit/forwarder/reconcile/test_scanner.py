@@ -9,8 +9,7 @@ import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.errors import EventError, Unreachable
-from forwarder.reconcile.scanner import CHUNK_EVENTS, Scanner
-from forwarder.reconcile.settings import Settings
+from forwarder.reconcile.scanner import CHUNK_EVENTS, Scanner, Settings
 from forwarder.records import Row
 from tests.support.feeding import Rig
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from forwarder.limits import (
+from forwarder.config import (
     ADDRESS_SOCKETS_MAX,
     ADDRESSES_MAX,
     GUESSES_BURST,

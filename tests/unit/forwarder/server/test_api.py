@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.cloudwatch.skew import TOLD_MS, Skew
+from forwarder.cloudwatch.clock import TOLD_MS, Skew
 from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.delivery.hub import Hub
+from forwarder.errors import Refusal
 from forwarder.ingest.log_group import LogGroup
-from forwarder.server.log_pages import FETCHES_MAX, LogsPages, NeedsBodies, Refusal
+from forwarder.server.log_pages import FETCHES_MAX, LogsPages, NeedsBodies
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import NOW, event, events, log_group, scan
 from wire.codec import decode_body

@@ -1,4 +1,8 @@
+"""tests.unit.forwarder.server.test_metrics."""
+
 from __future__ import annotations
+
+from pathlib import Path
 
 from forwarder.delivery.hub import Hub
 from forwarder.server.metrics import (
@@ -7,6 +11,7 @@ from forwarder.server.metrics import (
     Metric,
     Process,
     ProcessMetric,
+    page,
     render,
 )
 from tests.support.fake_feed import FakeFeed
@@ -71,3 +76,17 @@ def test_values_are_those_of_the_moment() -> None:
 
 def test_without_hubs_there_are_names_alone() -> None:
     assert b"gapless_viewers" in render([], Process())
+
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_the_page_is_the_one_of_the_code() -> None:
+    text = (ROOT / "METRICS.md").read_text(encoding="utf-8")
+    assert text == page(), "renew it: python -m forwarder.server.metrics > METRICS.md"
+
+
+def test_every_metric_has_a_row() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `gapless_")]
+    assert len(rows) == len(METRICS) + len(PROCESS_METRICS)
+    assert all(row.count("|") == 5 for row in rows)

@@ -10,10 +10,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from forwarder.cloudwatch.clock import wall_clock_ms
+from forwarder.config import REFUSED_SOCKETS, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.ingest.log_group import LogGroup
-from forwarder.limits import REFUSED_SOCKETS, Limits
 from forwarder.server.api import Api
 from forwarder.server.connection import PIECE_BYTES
 from forwarder.server.server import Server

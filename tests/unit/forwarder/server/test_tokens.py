@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from forwarder.errors import ConfigError
-from forwarder.server.tokens import Grant, TokenFile, Tokens, Verdict
+from forwarder.records import Verdict
+from forwarder.server.tokens import Grant, TokenFile, Tokens
 
 
 def tokens(tmp_path: Path, text: str) -> Tokens:

@@ -10,10 +10,9 @@ from common.errors import EXIT_FAILURE, GaplessError
 from common.processes import PartFailedError
 from gapless import cli
 from gapless.commands import demo
-from gapless.viewing.controls import ControlApi
-from gapless.viewing.opening import Opener, SameOpener
-from gapless.viewing.watch import Viewing
+from gapless.viewing.opening import Opener, SameOpener, Viewing
 from gapless.web import server
+from simulator.client import ControlApi
 
 READY = {
     "ready": True,

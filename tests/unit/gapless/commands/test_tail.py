@@ -6,7 +6,7 @@ import pytest
 
 from gapless import cli
 from gapless.commands import tail
-from tui.lines.levels import LEVELS
+from tui.lines.rows import LEVELS
 
 
 def test_the_levels_are_the_viewer_s() -> None:

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
-from gapless.rehearsal.meter import Usage
 from gapless.rehearsal.outcome import Outcome, is_met, line, report, told
+from gapless.rehearsal.viewer import Usage
 
 VERDICT = {"clean": True, "shown": 5, "marks": 2, "pending": 0, "expired": 0, "lost": 0}
 STEPS = [

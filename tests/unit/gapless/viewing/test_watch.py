@@ -1,3 +1,5 @@
+"""tests.unit.gapless.viewing.test_watch."""
+
 from __future__ import annotations
 
 import subprocess
@@ -9,10 +11,11 @@ import pytest
 
 from common.errors import GaplessError
 from gapless.viewing import watch as module
+from gapless.viewing.opening import Viewing, Watched
 from gapless.viewing.screen import ScreenApp
-from gapless.viewing.watch import Viewing, Watched, make_engine
-from tui.client import state
-from tui.client.goal import Outcome
+from gapless.viewing.watch import Unseen, make_engine
+from tui.client import saved
+from tui.client.engine import Outcome
 from tui.client.saved import Cursor, SavedCursor, Seen, Subject
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -77,7 +80,7 @@ def test_when_it_goes_on_where_the_last_one_was(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    state.save(tmp_path, SAVED)
+    saved.save_cursor(tmp_path, SAVED)
     monkeypatch.setattr(Viewing, "is_on_screen", is_on_screen)
     viewing = Viewing(targets=(TARGET,), resume=asked, since=since)
     engine = make_engine(viewing, NOW_MS, cursors=tmp_path, saves=is_on_screen)
@@ -184,3 +187,16 @@ print("textual" in sys.modules, "tui.client.engine" in sys.modules, file=out)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(is_terminal and for_screen), "True"]
+
+
+def test_who_has_shown_nothing_is_named() -> None:
+    unseen = Unseen(["aaaa", "bbbb", "job/cccc"])
+    unseen.saw(["job/main/aaaa", "job/main/xbbbb", "job/cccc"])
+    assert unseen.left == ["bbbb"]
+    assert unseen.notice().startswith("nothing of execution 'bbbb' was seen")
+    unseen.saw(["bbbb"])
+    assert unseen.notice() == ""
+
+
+def test_without_executions_nothing_is_missed() -> None:
+    assert Unseen([]).notice() == ""

@@ -1,15 +1,35 @@
+"""tests.unit.gapless.web.test_tab."""
+
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+from collections.abc import Iterator
 
 import psutil
 import pytest
+from textual.drivers import web_driver
 
+from gapless.viewing.screen import ScreenApp
 from gapless.web import tab as module
-from gapless.web.asking import Focused, Pinged, Resized, Typed
-from gapless.web.tab import Tab
+from gapless.web.tab import (
+    PRELUDE,
+    BrowserDriver,
+    Focused,
+    Pinged,
+    Resized,
+    Said,
+    Tab,
+    Typed,
+    is_of_this_machine,
+    is_our_page,
+    is_secret,
+    size,
+    understand,
+)
+from tests.support.fake_engine import FakeEngine
 
 NOBODY = "ws://127.0.0.1:1/v1/tail"
 VIEWER = ["tab", "--websocket", NOBODY, "--group", "/g", "--control", "http://127.0.0.1:1"]
@@ -117,3 +137,151 @@ def test_the_viewer_is_told_of_the_browser_not_of_the_terminal(
     assert (told["COLUMNS"], told["ROWS"], told["TERM"]) == ("100", "30", "xterm-256color")
     assert told["NO_COLOR"] == "1"
     assert not {"COLORFGBG", "GAPLESS_LEVEL"} & set(told)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST", "127.0.0.1"])
+def test_names_of_this_machine_may_be_asked_for(host: str) -> None:
+    assert is_of_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "",
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "0.0.0.0:1",
+        "[::1",
+        "evil.example@127.0.0.1",
+        "localhost:1; script-src *",
+    ],
+)
+def test_whatever_else_the_address_is_called_is_refused(host: str | None) -> None:
+    assert not is_of_this_machine(host)
+
+
+def test_only_the_page_itself_opens_a_websocket() -> None:
+    host = "127.0.0.1:8000"
+    assert is_our_page("http://127.0.0.1:8000", host)
+    assert is_our_page(None, host)
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9", "https://127.0.0.1:8000"):
+        assert not is_our_page(origin, host)
+    assert not is_our_page("http://127.0.0.1:8000", None)
+
+
+def test_the_secret_is_the_whole_secret() -> None:
+    assert is_secret("abc", "abc")
+    for wrong in ("", "ab", "abcd", "ABC", "ä", "\udc80"):
+        assert not is_secret(wrong, "abc")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (["stdin", "\x1b[A"], Typed(b"\x1b[A")),
+        (["stdin", "é"], Typed("é".encode())),
+        (["resize", {"width": 120, "height": 40}], Resized(120, 40)),
+        (["resize", {"width": 10**9, "height": -5}], Resized(1_000, 1)),
+        (["resize", {"width": "wide", "height": None}], Resized(80, 24)),
+        (["focus"], Focused(is_in=True)),
+        (["blur"], Focused(is_in=False)),
+        (["ping", "17"], Pinged("17")),
+    ],
+)
+def test_what_the_page_says_is_understood(said: object, meant: Said) -> None:
+    assert understand(json.dumps(said)) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[]", "7", "null", "[" * 100_000, '"\\ud800"', "[\udc80]", '["what", 1]'),
+        *('["stdin"]', '["stdin", 7]', '["resize", 7]', '["resize", {"width": 1}]', '["ping"]'),
+    ],
+)
+def test_what_nobody_says_is_nothing(text: str) -> None:
+    assert understand(text) is None
+
+
+def test_a_window_has_bounds() -> None:
+    assert size("120", "40") == (120, 40)
+    assert size(None, "") == (80, 24)
+    assert size("9" * 5_000, "1e3") == (80, 24)
+    assert size("5000", "5000") == (1_000, 500)
+
+
+class NoKeys:
+    """Standard input that nothing comes from; a test's own is often no pipe."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+    monkeypatch.setattr(BrowserDriver, "has_begun", False)
+    monkeypatch.setattr(BrowserDriver, "window", None)
+    monkeypatch.setattr(web_driver, "InputReader", NoKeys)
+    reading, writing = os.pipe()
+    yield reading, writing
+    for one in (reading, writing):
+        try:
+            os.close(one)
+        except OSError:
+            continue  # the test closed it
+
+
+def made(writing: int) -> BrowserDriver:
+    driver = BrowserDriver(ScreenApp(FakeEngine(), title="t"))
+    driver.fileno = writing
+    return driver
+
+
+def read(reading: int) -> bytes:
+    return os.read(reading, 65_536)
+
+
+async def test_it_begins_once_however_many_screens_there_are(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    for _ in range(2):
+        driver = made(writing)
+        driver._write(PRELUDE)
+        driver.write("frame")
+    assert read(reading) == PRELUDE + 2 * b"D\0\0\0\x05frame"
+
+
+async def test_the_end_of_a_screen_is_not_the_end_of_the_tab(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    driver = made(writing)
+    driver.stop_application_mode()
+    driver.write_meta({"type": "open_url"})
+    kind, body = (data := read(reading))[:1], data[5:]
+    assert kind == b"M"
+    assert json.loads(body) == {"type": "open_url"}
+
+
+async def test_the_next_screen_has_the_size_of_the_last(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("ROWS", "30")
+    driver = made(pipe[1])
+    assert driver._size == (100, 30)
+    monkeypatch.setattr(driver._app, "post_message", lambda _message: True)
+    driver.on_meta("resize", {"width": 71, "height": 19})
+    assert made(pipe[1])._size == (71, 19)
+
+
+async def test_a_browser_that_has_gone_ends_it_once(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = pipe
+    caught: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: caught.append((pid, number)))
+    os.close(reading)
+    driver = made(writing)
+    driver.write("a")
+    driver.write("b")
+    assert caught == [(os.getpid(), signal.SIGHUP)]

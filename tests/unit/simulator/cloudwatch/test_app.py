@@ -1,7 +1,11 @@
+"""tests.unit.simulator.cloudwatch.test_app."""
+
 from __future__ import annotations
 
 import gc
 import json
+import signal
+import socket
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -10,12 +14,12 @@ import pytest
 from moto.logs import models
 from werkzeug.test import Client, TestResponse
 
+from common.errors import SimulatorError
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
 from simulator.cloudwatch import app as app_module
-from simulator.cloudwatch.app import FaithfulLogs, faithful
+from simulator.cloudwatch.app import FaithfulLogs, call, listen
 from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
-from simulator.cloudwatch.server import build_app, call
-from simulator.errors import SimulatorError
+from simulator.moto_process import build_app, faithful, main
 
 GROUP = "/app"
 MOTO_LOG_GROUP = models.LogGroup
@@ -229,3 +233,30 @@ def test_retention_and_stream_names_are_checked(rig: Rig) -> None:
 def test_requests_without_a_socket_are_refused_in_one_line(rig: Rig) -> None:
     with pytest.raises(SimulatorError, match=r"CreateLogGroup was refused: .*AlreadyExists"):
         call(rig.app, "CreateLogGroup", {"logGroupName": GROUP}, "us-east-1")
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with listen(0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SimulatorError, match=f"port {port} can't be had"):
+            listen(port)
+    with pytest.raises(SimulatorError, match="there is no port 70000"):
+        listen(70_000)
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What ``main`` blocks must not be inherited by processes of later tests."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_main_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["--port", str(taken.getsockname()[1])]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gapless: port ")
+    assert captured.err.count("\n") == 1

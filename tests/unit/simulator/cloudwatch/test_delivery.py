@@ -11,9 +11,8 @@ import pytest
 from simulator.cloudwatch import delivery as module
 from simulator.cloudwatch import wall_clock_ms
 from simulator.cloudwatch.delivery import DELAY_MS, Delivery, payload, record_data
-from simulator.cloudwatch.events import Ids
 from simulator.cloudwatch.levers import Batch, Lever, Order
-from simulator.cloudwatch.store import Subscription
+from simulator.cloudwatch.logs import Ids, Subscription
 from tests.support.stored_logs import GROUP, NOW, StoredLogs
 
 

@@ -6,12 +6,12 @@ import pytest
 from moto.kinesis.models import kinesis_backends
 
 from simulator.cloudwatch import wall_clock_ms
-from simulator.cloudwatch.app import FaithfulLogs
+from simulator.cloudwatch.app import FaithfulLogs, call
 from simulator.cloudwatch.delivery import DeliveryError
 from simulator.cloudwatch.destinations import partition_key, send, subscribe
 from simulator.cloudwatch.levers import Batch
 from simulator.cloudwatch.moto_logs import find_store
-from simulator.cloudwatch.server import build_app, call
+from simulator.moto_process import build_app
 
 REGION = "eu-west-1"
 GROUPS = ("/from", "/to")

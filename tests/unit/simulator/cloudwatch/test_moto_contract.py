@@ -21,7 +21,7 @@ from moto.logs import models as logs
 from moto.moto_server import werkzeug_app
 
 from simulator.cloudwatch import moto_logs
-from simulator.cloudwatch.shards import BoundedShard, UntrackedRecord
+from simulator.cloudwatch.moto_logs import BoundedShard, UntrackedRecord
 
 SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (backends.list_of_moto_modules, ""),

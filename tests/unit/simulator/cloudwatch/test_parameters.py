@@ -1,3 +1,5 @@
+"""tests.unit.simulator.cloudwatch.test_parameters."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,7 +7,19 @@ from typing import Any
 import botocore.session
 import pytest
 
-from simulator.cloudwatch.parameters import RULES, AwsRefusal, Flag, check, group_of
+from simulator.cloudwatch import parameters as module
+from simulator.cloudwatch.logs import Event
+from simulator.cloudwatch.parameters import (
+    RULES,
+    AwsRefusal,
+    Flag,
+    Page,
+    check,
+    collect,
+    group_of,
+    matcher,
+    message_bytes,
+)
 
 GROUP = {"logGroupName": "/g"}
 
@@ -96,3 +110,77 @@ def test_the_bounds_are_those_of_the_service_model() -> None:
                 compared += 1
                 assert (rule.least, rule.most) == (bounds["min"], bounds.get("max")), name
     assert compared > 20
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message", "matches"),
+    [
+        ("ERROR", "an ERROR here", True),
+        ("ERROR", "an error here", False),
+        ("ERROR disk", "disk: ERROR", True),
+        ("ERROR disk", "ERROR", False),
+        ('"disk full"', "the disk full", True),
+        ('"disk full"', "full disk", False),
+        (r'"say \"x\""', 'they say "x"', True),
+        ("?ERROR ?WARN", "WARN", True),
+        ("?ERROR ?WARN", "INFO", False),
+        ("ERROR -timeout", "ERROR timeout", False),
+        ("ERROR -timeout", "ERROR", True),
+        ("ERROR ?WARN", "ERROR", True),
+        ('-"no luck"', "luck", True),
+    ],
+)
+def test_terms(pattern: str, message: str, matches: bool) -> None:  # noqa: FBT001
+    found = matcher(pattern)
+    assert found is not None
+    assert found(message) is matches
+
+
+@pytest.mark.parametrize("pattern", ["", "  "])
+def test_the_empty_pattern_matches_everything(pattern: str) -> None:
+    assert matcher(pattern) is None
+
+
+@pytest.mark.parametrize("pattern", ["{ $.a = 1 }", "[a, b]", "%x%", '"open'])
+def test_other_patterns_are_refused_rather_than_misread(pattern: str) -> None:
+    with pytest.raises(AwsRefusal, match="Invalid filter pattern"):
+        matcher(pattern)
+
+
+def made(count: int, message: str = "m") -> list[Event]:
+    return [(key, 0, "s", message) for key in range(1, count + 1)]
+
+
+def test_a_page_ends_with_the_events_or_at_the_limit() -> None:
+    assert collect([], 5) == Page([], None, may_be_more=False)
+    assert collect(made(3), 3) == Page(made(3), 3, may_be_more=False)
+    assert collect(made(4), 3) == Page(made(3), 3, may_be_more=True)
+    assert collect(made(4), 0) == Page([], None, may_be_more=True)
+
+
+def test_a_page_holds_a_megabyte() -> None:
+    page = collect(made(20, "x" * (104_857 - 26)), 10_000)
+    assert (len(page.events), page.may_be_more) == (10, True)
+    page = collect(made(20, "é" * 52_430), 10_000)
+    assert (len(page.events), page.may_be_more) == (9, True)
+
+
+def test_an_event_larger_than_a_page_comes_alone() -> None:
+    page = collect(made(2, "x" * 1_048_576), 10_000)
+    assert (len(page.events), page.may_be_more) == (1, True)
+
+
+def test_what_is_not_shown_moves_the_position() -> None:
+    page = collect(made(5), 2, lambda event: event[0] in {1, 4})
+    assert page == Page([made(5)[0], made(5)[3]], 4, may_be_more=True)
+    assert collect(made(5), 2, lambda _: False) == Page([], 5, may_be_more=False)
+
+
+def test_a_page_may_be_empty_where_much_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXAMINED_MAX", 3)
+    assert collect(made(5), 2, lambda _: False) == Page([], 3, may_be_more=True)
+
+
+@pytest.mark.parametrize("message", ["", "abc", "é", "\U0001f600", "\ud83d"])
+def test_messages_are_measured_in_utf8(message: str) -> None:
+    assert message_bytes(message) == len(message.encode("utf-8", "surrogatepass"))

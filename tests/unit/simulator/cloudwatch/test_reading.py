@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from simulator.cloudwatch.levers import Lever, Order, StoredEvent
+from simulator.cloudwatch.logs import TOKEN_MS
 from simulator.cloudwatch.reading import DESCENDING_FROM_MS
-from simulator.cloudwatch.tokens import TOKEN_MS
 from tests.support.stored_logs import GROUP, NOW, StoredLogs, texts
 
 DAY = 24 * 3_600_000

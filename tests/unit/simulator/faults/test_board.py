@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from simulator.errors import NotFoundError, SimulatorError
+from common.errors import SimulatorError
+from simulator.errors import NotFoundError
 from simulator.faults import FAULTS, board
 from simulator.faults.board import Board, FaultRequest, Schedule, catalogue
 from tests.support.levers import Remembered

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from common.errors import SimulatorError
 from simulator.cloudwatch.levers import Answer, Batch, Call, Order
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.faults import CLOUDWATCH, FAULTS, LIVE_PATH
 from simulator.faults.base import Cycle, LeverFault
+from simulator.faults.cloudwatch import VisibilityDelay
+from tests.support.levers import Remembered
 from tests.support.stored_logs import GROUP, NOW, REGION, StoredLogs
 
 EVENTS = 300
@@ -207,3 +210,20 @@ def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: type
     if "for_ms" in names:
         assert one("x", {"for_ms": 9}, 1.0, 1).cycle() == Cycle(on_ms=9)
         assert one("x", {}, 1.0, 1).cycle() == Cycle()
+
+
+def test_it_delays_and_shows() -> None:
+    levers = Remembered()
+    fault = VisibilityDelay("mine", {"delay_ms": 700, "jitter_ms": 20}, 0.5, 1)
+    fault.start(levers.levers(), 0)
+    fault.stop(levers.levers())
+    assert levers.calls == [
+        ("engage", "mine", "visibility_delay", "delay_ms=700 jitter_ms=20", "0.5", "1"),
+        ("release", "mine"),
+    ]
+    assert fault.cycle() == Cycle()
+
+
+def test_no_event_is_seen_before_it_was_accepted() -> None:
+    with pytest.raises(SimulatorError, match="jitter_ms must be at most delay_ms, which is 5"):
+        VisibilityDelay("x", {"delay_ms": 5, "jitter_ms": 6}, 1.0, 1)

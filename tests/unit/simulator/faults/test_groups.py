@@ -10,11 +10,9 @@ import pytest
 from werkzeug.test import Client
 
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
-from simulator.cloudwatch.app import faithful
-from simulator.cloudwatch.server import build_app
 from simulator.faults.base import Cycle
-from simulator.faults.group_recreated import GroupRecreated
-from simulator.faults.retention_expire import RetentionExpire
+from simulator.faults.cloudwatch import GroupRecreated, RetentionExpire
+from simulator.moto_process import build_app, faithful
 
 GROUP = "/groups"
 HOUR_MS = 3_600_000

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from simulator.errors import SimulatorError
+from common.errors import SimulatorError
 from simulator.network.cable import HOST, Cable
 
 END = b"bye\n"

@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 
 from simulator.network import cable as proxy
 from simulator.network.cable import HOST, Cable
-from simulator.network.crowds import Crowds
+from simulator.network.frames import Crowds
 from simulator.network.toxics import Bandwidth, BlockUpgrade, FrameStrain, Hold, Latency, Limit
 from tests.support.parts import WAIT_S
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.acceptance import NewEvent
-from simulator.errors import SimulatorError
+from common.errors import SimulatorError
+from simulator.acceptance import NEVER, NewEvent, Regime, Visibility
 from simulator.oracle import ledger as module
 from simulator.oracle.ledger import Ledger, LedgerEvent, as_json
-from simulator.visibility import NEVER, Regime, Visibility
 from tests.support.records import mark, record, shown
 
 EVENT = NewEvent("s/1", 10, "m")

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from simulator.acceptance import NewEvent
+from simulator.acceptance import NewEvent, Visibility
 from simulator.oracle.ledger import Ledger
-from simulator.visibility import Visibility
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
 from tests.support.parts import WAIT_S

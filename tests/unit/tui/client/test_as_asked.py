@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tui.client.effects import Close
 from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
+from tui.client.status import Close
 from wire.messages import Item, Welcome
 from wire.order import Interval, first_key
 

@@ -1,19 +1,24 @@
+"""tests.unit.tui.client.test_connection."""
+
 from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
+from common.concurrency import in_thread
 from tests.support.told import SINCE, Told, item
+from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, ToldServer, eventually, stay, told_server
-from tui.client.address import Address
-from tui.client.connection import Connection, Disconnection
-from tui.client.effects import CaughtUp, Effect, Stored, Welcomed
+from tui.client.connection import Address, Connection, Disconnection, Getter, HttpFailure
 from tui.client.session import CREDIT_EVENTS, ViewerSession
+from tui.client.status import CaughtUp, Effect, Stored, Welcomed
+from wire.limits import CLIENT_FRAME_BYTES_MAX
 from wire.messages import Credit, ServerMessage
 
 DONE = f"{SINCE}:0.."
@@ -273,7 +278,7 @@ async def test_nothing_is_read_while_nobody_takes_it() -> None:
 
 
 async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
-    from tui.client.asking import Request  # noqa: PLC0415
+    from tui.client.holdings import Request  # noqa: PLC0415
     from wire.messages import Repair  # noqa: PLC0415
 
     got: list[object] = []
@@ -290,3 +295,105 @@ async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
         effects = run.session.ask(Request("repair", 1, 2, scanned=False), 0)
         await run.connection.send(effects)
         await eventually(lambda: got == [Repair(1, 2)])
+
+
+@pytest.mark.parametrize(
+    ("url", "websocket", "http"),
+    [
+        ("ws://h:1", "ws://h:1/v1/tail?a=1", "http://h:1/v1/logs?b=2"),
+        ("ws://h:1/", "ws://h:1/v1/tail?a=1", "http://h:1/v1/logs?b=2"),
+        ("wss://h/v1/tail", "wss://h/v1/tail?a=1", "https://h/v1/logs?b=2"),
+        (
+            "wss://h/logs/v1/tail?k=v",
+            "wss://h/logs/v1/tail?k=v&a=1",
+            "https://h/logs/v1/logs?k=v&b=2",
+        ),
+    ],
+)
+def test_both_sides_of_a_forwarder(url: str, websocket: str, http: str) -> None:
+    address = Address(url)
+    assert address.websocket("a=1") == websocket
+    assert address.http("/v1/logs?b=2") == http
+
+
+def test_a_path_without_parameters_gets_none() -> None:
+    assert Address("ws://h").http("/v1/groups") == "http://h/v1/groups"
+
+
+def test_the_token_goes_with_every_request() -> None:
+    assert Address("ws://h").headers == {}
+    assert Address("ws://h", "secret").headers == {"Authorization": "Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("url", "is_loopback"),
+    [
+        ("ws://127.0.0.1:8", True),
+        ("ws://[::1]:8", True),
+        ("ws://localhost", True),
+        ("ws://h", False),
+    ],
+)
+def test_this_machine_is_known(url: str, *, is_loopback: bool) -> None:
+    assert Address(url).is_loopback is is_loopback
+
+
+async def test_status_and_body_come_back_whatever_the_status() -> None:
+    async with told_server(stay, library=Library([])) as server:
+        getter = Getter(Address(server.url, "secret"))
+        status, body = await getter.get("/v1/logs?since=5")
+        assert status == 200
+        assert b'"items":[]' in body
+        server.library = None
+        assert (await getter.get("/v1/logs"))[0] == 502
+        assert server.headers[0]["Authorization"] == "Bearer secret"
+
+
+async def test_nobody_there_is_a_failure_in_one_line() -> None:
+    async with told_server(stay) as server:
+        address = Address(server.url)
+    with pytest.raises(HttpFailure) as failure:
+        await Getter(address).get("/v1/logs")
+    assert str(failure.value) == "Connection refused: is a forwarder running there?"
+
+
+async def test_an_answer_without_end_is_cut_off() -> None:
+    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        chunk = b"x" * (1 << 20)
+        try:
+            for _ in range(CLIENT_FRAME_BYTES_MAX // len(chunk) + 4):
+                writer.write(chunk)
+                await writer.drain()
+        except OSError:
+            return
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(pour, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(HttpFailure, match="over the limit"):
+        await Getter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
+    server.close()
+    await server.wait_closed()
+
+
+async def test_work_in_a_thread_gives_back_what_it_does() -> None:
+    assert await in_thread(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 // 0)
+
+
+async def test_the_thread_keeps_nobody_from_ending() -> None:
+    assert await in_thread(lambda: threading.current_thread().daemon)
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
+    may_go = threading.Event()
+    task = asyncio.create_task(in_thread(may_go.wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_go.set()
+    await in_thread(lambda: None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.client.effects import Ended
 from tui.client.holdings import Claim, Holdings
+from tui.client.status import Ended
 from wire.digest import digest_hex, event_digest
 from wire.messages import End, Item, Mark
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.told import SINCE, Told, item
-from tui.client.asking import Request
-from tui.client.effects import Marked, Unproved
-from tui.client.holdings import Claim, Holdings
+from tui.client.holdings import Claim, Holdings, Request
+from tui.client.status import Marked, Unproved
 from tui.lines.rows import LANE_BITS
 from wire.errors import WireError
 

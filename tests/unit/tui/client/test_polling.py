@@ -1,5 +1,8 @@
+"""tests.unit.tui.client.test_polling."""
+
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import msgspec
@@ -7,10 +10,12 @@ import pytest
 
 from tests.support.told import SINCE, Told, connect, hear, item, live, stored
 from tests.support.told_http import NOW, Library, poll
-from tui.client.effects import Ended, Rebased, Send, Unconfirmed, Unproved
-from tui.client.polling import AHEAD_MS, Answer, PollError, PollPlan
+from tests.support.told_server import eventually, stay, told_server
+from tui.client.connection import Address, Getter
+from tui.client.polling import AHEAD_MS, Answer, PollError, Polling, PollPlan
 from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
+from tui.client.status import Effect, Ended, Rebased, Send, Stored, Unconfirmed, Unproved
 from wire.messages import Execution, Item, Repair
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -436,3 +441,54 @@ def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"])
     for _ in range(3):
         assert not [one for one in poll(plan, library) if isinstance(one, Ended)]
     assert library.asked[-1] == "/v1/executions?group=%2Fg"
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self.rounds: list[tuple[str | None, bool]] = []
+
+    async def polled(self, effects: list[Effect]) -> None:
+        self.effects += effects
+
+    def round_ended(self, failure: str | None, *, brought: bool) -> None:
+        self.rounds.append((failure, brought))
+
+
+def polling_of(url: str, session: ViewerSession) -> tuple[Polling, Heard]:
+    heard = Heard()
+    getter = Getter(Address(url))
+    return Polling(PollPlan(session), getter, heard, now_ms=lambda: NOW), heard
+
+
+async def test_a_round_brings_lines_and_is_told() -> None:
+    session = ViewerSession(since=SINCE)
+    async with told_server(stay, library=Library([item(1, 2_000)])) as server:
+        polling, heard = polling_of(server.url, session)
+        await polling.round()
+    assert [type(one) for one in heard.effects] == [Stored]
+    assert heard.rounds == [(None, True)]
+
+
+async def test_a_round_that_fails_is_told_with_its_reason() -> None:
+    session = ViewerSession(since=SINCE)
+    async with told_server(stay) as server:
+        polling, heard = polling_of(server.url, session)
+        await polling.round()
+    assert heard.rounds == [("HTTP 502: not by a forwarder", True)]
+    await polling.round()
+    failure, _ = heard.rounds[1]
+    assert failure is not None
+
+
+async def test_it_need_not_wait_for_its_time() -> None:
+    session = ViewerSession(since=SINCE)
+    async with told_server(stay, library=Library([])) as server:
+        polling, heard = polling_of(server.url, session)
+        task = asyncio.create_task(polling.run())
+        await asyncio.sleep(0)
+        assert heard.rounds == []
+        polling.poll_now()
+        await eventually(lambda: heard.rounds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

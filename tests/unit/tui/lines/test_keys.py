@@ -1,12 +1,16 @@
+"""tests.unit.tui.lines.test_keys."""
+
 from __future__ import annotations
 
+import random
 from bisect import bisect_left
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.keys import Keys
+from tui.lines.keys import Keys, Picks
 from tui.lines.rows import RULE_LANE, line_key
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 
@@ -40,3 +44,62 @@ def test_what_is_beyond_every_key_is_above_them() -> None:
     for index in (2, -3):
         with pytest.raises(IndexError):
             packed[index]
+
+
+def test_nothing_is_picked() -> None:
+    picks = Picks()
+    assert len(picks) == 0
+    assert picks.between(0, 5) == []
+    assert picks.index_of(7) == 0
+    assert not picks.has(7)
+    assert picks.remove(0, 99) == []
+
+
+def test_where_all_are_picked_none_is_copied() -> None:
+    picks, keys = Picks(), Keys(range(100, 200))
+    picks.put_flagged(keys, b"\x01" * 100)
+    assert picks.between(98, 500) == [198, 199]
+    assert picks.index_of(150) == 50
+    assert picks.has(199)
+    assert not picks.has(200)
+    picks.put_flagged(Keys(range(50)), bytes([1, 0] * 25))
+    assert picks.between(23, 27) == [46, 48, 100, 101]
+
+
+@given(st.integers(0, 2**32))
+def test_they_are_what_a_sorted_list_would_be(seed: int) -> None:
+    chance = random.Random(seed)
+    with patch("tui.lines.keys.PART_KEYS", 4):
+        picks, model, floor = Picks(), set[int](), 500
+        for _ in range(25):
+            match chance.randrange(5):
+                case 0 | 1 if floor > 30:
+                    block = range(floor - 20, floor)
+                    flags = bytes(chance.random() < chance.random() * 1.5 for _ in block)
+                    if chance.random() < 0.5:
+                        picks.put_flagged(Keys(block), flags)
+                    else:
+                        picks.put_before(
+                            [key for key, flag in zip(block, flags, strict=True) if flag]
+                        )
+                    model |= {key for key, flag in zip(block, flags, strict=True) if flag}
+                    floor -= 20
+                case 2:
+                    low = chance.randrange(floor, 600)
+                    high = low + chance.randrange(30)
+                    out = [key for key in sorted(model) if low <= key <= high]
+                    assert picks.remove(low, high) == out
+                    model -= set(out)
+                case _:
+                    key = chance.randrange(floor, 600)
+                    picks.add(key)
+                    model.add(key)
+            expected = sorted(model)
+            assert list(picks) == expected
+            assert len(picks) == len(expected)
+            begin = chance.randrange(-3, 40)
+            end = begin + chance.randrange(30)
+            assert picks.between(begin, end) == expected[max(0, begin) : max(0, end)]
+            key = chance.randrange(700)
+            assert picks.index_of(key) == sum(one < key for one in expected)
+            assert picks.has(key) == (key in model)

@@ -1,12 +1,16 @@
+"""tests.unit.tui.lines.test_packed."""
+
 from __future__ import annotations
 
+import random
 import re
+import sys
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.packed import Memory, Sealed
+from tui.lines.packed import Memory, Sealed, squeezed, unsqueezed
 from tui.lines.rows import Line, Row, Rule
 from tui.lines.text_search import Hint, hint_of
 from wire.limits import SEQ_MAX, TIMESTAMP_MAX
@@ -102,3 +106,22 @@ def test_no_line_that_a_search_would_find_is_left_packed(
         assert [at for at, flag in enumerate(flags) if flag] == expected
         sealed.freeze()
         assert sealed.is_cold
+
+
+LINES = b"".join(b"GET /health 200 in %d ms\xff" % number for number in range(1_000))
+
+
+@given(st.binary(max_size=200))
+def test_what_was_squeezed_comes_back(data: bytes) -> None:
+    assert unsqueezed(squeezed(data)) == data
+
+
+def test_log_lines_take_a_part_of_the_room() -> None:
+    packed = squeezed(LINES)
+    assert sys.getsizeof(packed) < len(LINES) / 4
+    assert unsqueezed(packed) == LINES
+
+
+def test_what_has_no_pattern_comes_back() -> None:
+    noise = random.Random(1).randbytes(10_000)
+    assert unsqueezed(squeezed(noise)) == noise

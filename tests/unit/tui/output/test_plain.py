@@ -15,14 +15,13 @@ from typing import Any
 
 import pytest
 
+from common.concurrency import in_thread
 from tests.support.told import SINCE, Told, item
 from tests.support.told_server import Script, Talk, eventually, stay, told_server
-from tui.client.engine import Engine
-from tui.client.goal import Goal
-from tui.client.http import in_thread
-from tui.client.state import load
+from tui.client.engine import Engine, Goal
+from tui.client.saved import load_cursor
 from tui.client.target import TargetSpec
-from tui.lines.query import line_test
+from tui.lines.filters import line_test
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
 from wire.query import Filter
@@ -329,7 +328,7 @@ async def test_a_cursor_is_saved_only_once_all_up_to_it_is_printed(
         spec = one.engine._targets[0].spec
 
         def after() -> int | None:
-            saved = load(tmp_path, spec.url, None, Filter())
+            saved = load_cursor(tmp_path, spec.url, None, Filter())
             return None if saved is None else saved.cursor.after
 
         await eventually(lambda: len(one.lines) == 3)
@@ -345,7 +344,7 @@ async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
     goal = Goal(through_ms=5_000)
     async with printing(says(*four(Told())), cursors=tmp_path, goal=goal) as one:
         await one.task
-        saved = load(tmp_path, one.engine._targets[0].spec.url, None, Filter())
+        saved = load_cursor(tmp_path, one.engine._targets[0].spec.url, None, Filter())
         assert saved is not None
         assert saved.cursor.after == 4
 

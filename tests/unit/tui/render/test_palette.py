@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.render import line_format as fmt
-from tui.render import themes
+from tui.render import palette as themes
 from tui.render.palette import (
     CONTRAST_MIN,
     CONTRAST_MIN_MUTED,

@@ -1,0 +1,17 @@
+"""tests.unit.gapless.rehearsal.test_play."""
+
+from __future__ import annotations
+
+from gapless.commands.simulate import command
+from gapless.rehearsal.play import simulate_arguments
+from simulator.scenarios import SCENARIOS
+
+
+def test_what_scenarios_want_is_what_the_simulator_takes() -> None:
+    for one in SCENARIOS.values():
+        context = command.make_context("simulate", simulate_arguments(one.setup))
+        given = context.params
+        assert given["rate"] == one.setup.rate
+        assert given["executions"] == one.setup.executions
+        assert given["live"] == one.setup.is_live
+        assert given["group_age"] == one.setup.group_age_ms

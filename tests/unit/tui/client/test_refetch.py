@@ -1,0 +1,284 @@
+"""What left memory, and what an earlier run had, comes back from the forwarder."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tests.support.told_http import Library
+from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tui.client.engine import Engine
+from tui.client.saved import Cursor, Seen
+from tui.client.target import TargetSpec
+from tui.lines.rows import Line, Row, Rule, describe
+from wire.messages import Item, ServerMessage
+from wire.order import Interval, first_key
+
+DONE = f"{SINCE}:0.."
+ITEMS = [item(number, 2_000 + number) for number in range(1, 201)]
+NEWEST_MS = ITEMS[-1].timestamp
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.lines.blocks.CHUNK_ROWS", 10)
+    monkeypatch.setattr("tui.lines.timeline.PIECE_LINES", 20)
+    monkeypatch.setattr("tui.lines.timeline.NEAR_BLOCKS", 1)
+    monkeypatch.setattr("tui.client.refetch.NEAR_ROWS", 5)
+    monkeypatch.setattr("tui.client.refetch.RETRY_MS", 0)
+
+
+def says(*messages: ServerMessage) -> Script:
+    async def script(talk: Talk) -> None:
+        await talk.say(*messages)
+        await stay(talk)
+
+    return script
+
+
+def whole(told: Told, items: list[Item]) -> Script:
+    """All of it at once, and the proof."""
+    return says(
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, items),
+        told.mark(SINCE, NEWEST_MS, items[-1].seq),
+    )
+
+
+@asynccontextmanager
+async def started(spec: TargetSpec, capacity: int = 50) -> AsyncIterator[Engine]:
+    engine = Engine([spec], rng=random.Random(0), capacity=capacity)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def lines(engine: Engine) -> list[Line]:
+    return [row for row in engine.timeline.iterate() if isinstance(row, Line)]
+
+
+def rules(engine: Engine) -> list[Rule]:
+    return [row for row in engine.timeline.iterate() if isinstance(row, Rule)]
+
+
+def top(engine: Engine, height: int = 8) -> list[Row]:
+    return engine.timeline.rows(0, height)
+
+
+def pages_up(engine: Engine) -> Iterator[None]:
+    """A reader who goes on to the top until everything has been there."""
+    while engine.timeline.evicted_through_ms is not None and (
+        engine.timeline.gone[0][0] <= lines(engine)[0].timestamp
+    ):
+        rows = top(engine)
+        engine.look(rows, rows[0].key, sifted=False)
+        yield
+
+
+async def test_a_reader_who_goes_up_finds_every_line_and_what_was_green_stays_green() -> None:
+    library = Library(list(ITEMS), page=50)
+    told = Told()
+    async with (
+        told_server(whole(told, ITEMS), library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE)) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        engine.merge()
+        assert (engine.timeline.lines, engine.timeline.evicted) == (50, 150)
+        found: set[str] = set()
+        async with asyncio.timeout(240):
+            for _ in pages_up(engine):
+                await asyncio.sleep(0.001)
+                found |= {line.message for line in lines(engine)}
+                total = engine.timeline.lines + engine.timeline.evicted
+                assert total == len(ITEMS)
+        assert found == {one.message for one in ITEMS}
+        assert lines(engine)[0].message == "line 1"
+        assert engine.timeline.lines <= 50 + 2 * 20 + 3 * 10
+        assert engine.complete_through == NEWEST_MS
+        assert engine.status.missing == 0
+
+
+async def test_what_is_being_read_never_moves_and_what_comes_meanwhile_is_there() -> None:
+    asked = asyncio.Event()
+    library = Library(list(ITEMS), page=50)
+    told = Told()
+    late = item(201, 2_140, 9_999)
+    new = item(202, 5_000)
+
+    async def script(talk: Talk) -> None:
+        await whole_at_first(talk)
+        await asked.wait()
+        await talk.say(told.events(200, [late, new]))
+        await stay(talk)
+
+    async def whole_at_first(talk: Talk) -> None:
+        await talk.say(told.welcome(), told.backfill(DONE, done=True), told.events(0, ITEMS))
+
+    async with (
+        told_server(script, library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE)) as engine,
+    ):
+        await eventually(lambda: engine.status.lines == 50)
+        engine.merge()
+        rows = top(engine)
+        library.before = lambda _target: asked.set()
+        engine.look(rows, rows[0].key, sifted=False)
+        await eventually(lambda: engine.status.events == 202)
+        await eventually(lambda: "line 9999" in [line.message for line in lines(engine)])
+        engine.merge()
+        assert [engine.timeline.find(row.key) for row in rows[1:]] == rows[1:]
+        shown = [line.message for line in lines(engine)]
+        assert "line 9999" in shown
+        assert shown[-1] == "line 202"
+        assert engine.timeline.lines + engine.timeline.evicted == 202
+
+
+async def test_where_it_can_not_be_had_the_place_says_why_and_asks_again() -> None:
+    told = Told()
+    async with (
+        told_server(whole(told, ITEMS)) as server,  # its HTTP answers 502
+        started(TargetSpec(url=server.url, since=SINCE)) as engine,
+    ):
+        await eventually(lambda: engine.status.lines == 50)
+        engine.merge()
+        for _ in range(2):
+            engine.look(top(engine), top(engine)[0].key, sifted=False)
+            assert describe(rules(engine)[0]) == "fetching 150 lines…"
+            await eventually(lambda: rules(engine)[0].state == "failed")
+            assert describe(rules(engine)[0]).startswith("150 lines not in memory: ")
+
+
+async def test_lines_that_are_not_there_any_more_are_declared() -> None:
+    library = Library([one for one in ITEMS if one.seq % 2], page=50)
+    told = Told()
+    async with (
+        told_server(whole(told, ITEMS), library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE)) as engine,
+    ):
+        await eventually(lambda: engine.status.lines == 50)
+        engine.merge()
+        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        await eventually(lambda: engine.timeline.lines > 50)
+        (lost,) = [rule for rule in rules(engine) if rule.kind == "lost"]
+        assert describe(lost) == (
+            "not recoverable: 5 lines that had left memory are not there any more"
+        )
+
+
+async def test_nothing_is_fetched_for_whoever_follows_or_looks_through_a_filter() -> None:
+    library = Library(list(ITEMS))
+    told = Told()
+    async with (
+        told_server(whole(told, ITEMS), library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE)) as engine,
+    ):
+        await eventually(lambda: engine.status.lines == 50)
+        engine.merge()
+        rows = top(engine)
+        before = len(library.asked)
+        engine.look([], None, sifted=False)
+        engine.look(rows, None, sifted=False)
+        engine.look(rows, rows[3].key, sifted=True)
+        assert not any(rule.state for rule in rules(engine))
+        engine.look(rows, rows[0].key, sifted=True)
+        await eventually(lambda: len(library.asked) > before)
+        brought: list[str] = []
+        await eventually(lambda: not any(rule.state for rule in rules(engine)))
+        engine.bring(first_key(2_005) << 8, lambda: brought.append("there"))
+        await eventually(lambda: brought)
+        assert "line 5" in [line.message for line in lines(engine)]
+
+
+SEEN = Seen(left_ms=9_000, newest_ms=2_150, context_ms=2_101, older=100)
+
+
+def going_on(url: str) -> TargetSpec:
+    cursor = Cursor("e1", 150, Interval(first_key(SINCE), None))
+    return TargetSpec(url=url, since=SINCE, cursor=cursor, seen=SEEN)
+
+
+async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None:
+    library = Library(list(ITEMS), page=50)
+    told = Told(ITEMS[150:])
+    script = says(
+        told.welcome("resumed", after=150, head_seq=200),
+        told.events(150, ITEMS[150:]),
+        told.mark(SINCE, NEWEST_MS, 200),
+    )
+    async with (
+        told_server(script, library=library) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        await eventually(lambda: engine.timeline.lines == 100)
+        assert server.queries[0].base == 150
+        engine.merge()
+        assert [line.message for line in lines(engine)] == [one.message for one in ITEMS[100:]]
+        older, since = rules(engine)
+        assert (older.kind, since.kind) == ("evicted", "resumed")
+        assert describe(since) == "50 lines since you left"
+        assert (since.from_ms, engine.timeline.index_of(since.key)) == (9_000, 51)
+        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        await eventually(lambda: engine.timeline.lines == 200)
+        assert [line.message for line in lines(engine)] == [one.message for one in ITEMS]
+        assert [rule.kind for rule in rules(engine)] == ["resumed"]
+        assert engine.complete_through == NEWEST_MS
+        (saved,) = engine.saved
+        assert saved.seen is not None
+        assert (saved.seen.newest_ms, saved.seen.older) == (NEWEST_MS, 100)
+
+
+async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
+    library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
+    script = says(told.welcome("resumed", after=150, head_seq=200), told.events(150, ITEMS[150:]))
+    async with (
+        told_server(script, library=library) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.timeline.lines == 100)
+        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        await eventually(lambda: engine.timeline.lines == 200)
+        (saved,) = engine.saved
+        assert saved.seen is not None
+        assert saved.seen.older == 100 + 50 - 1
+
+
+async def test_what_comes_anew_is_counted_once_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
+    refused = says(Told().welcome("rebased", epoch="e9", head_seq=200))
+    async with (
+        told_server(refused, whole(Told(), ITEMS)) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        (saved,) = engine.saved
+        assert saved.seen is not None
+        assert saved.seen.older == 200 - 1 - 20
+
+
+async def test_where_everything_comes_anew_nothing_is_counted_as_gone() -> None:
+    told = Told()
+    refused = says(told.welcome("rebased", epoch="e9", head_seq=200))
+    async with (
+        told_server(refused, whole(Told(), ITEMS)) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        engine.merge()
+        assert [line.message for line in lines(engine)] == [one.message for one in ITEMS]
+        assert engine.timeline.evicted == 0
+        assert [rule.kind for rule in rules(engine)] == []

@@ -1,0 +1,116 @@
+"""The record has what left memory, too; what can't be had again stays declared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.told import SINCE, Told, item
+from tests.support.told_http import Library
+from tests.support.told_server import eventually, told_server
+from tests.unit.tui.client.test_refetch import ITEMS, NEWEST_MS, going_on, says, started, whole
+from tui.client.target import TargetSpec
+from tui.output.record import write_record, write_whole_record
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.lines.blocks.CHUNK_ROWS", 10)
+    monkeypatch.setattr("tui.lines.timeline.PIECE_LINES", 20)
+    monkeypatch.setattr("tui.client.refetch.LINES_MAX", 30)
+
+
+def read(path: Path, kind: str) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert (entries[0]["type"], entries[-1]["type"]) == ("record", "status")
+    return [one for one in entries if one["type"] == kind]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+async def test_what_left_memory_is_fetched_page_by_page_into_its_place(tmp_path: Path) -> None:
+    never_sent = item(999, 2_100, 777, message="never sent")
+    late = item(201, 2_050, 888, message="late")
+    library, told = Library([*ITEMS, late, never_sent], page=50), Told([late])
+    path = tmp_path / "record"
+    script = says(
+        told.welcome(),
+        told.backfill(f"{SINCE}:0..", done=True),
+        told.events(0, ITEMS),
+        told.mark(SINCE, NEWEST_MS, 200, owned=ITEMS),
+        told.events(200, [late]),
+    )
+    async with (
+        told_server(script, library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+    ):
+        await eventually(lambda: engine.status.events == 201)
+        engine.merge()
+        evicted = engine.timeline.evicted
+        assert evicted >= 150
+        write_record(path, engine)
+        assert len(read(path, "event")) == 201 - evicted
+        assert [one["count"] for one in read(path, "evicted")] == [evicted]
+        await write_whole_record(path, engine)
+        assert engine.timeline.evicted == evicted, "nothing is brought back to the screen by it"
+    events = read(path, "event")
+    times = [(one["timestamp"], int(one["id"])) for one in events]
+    assert times == sorted(times)
+    assert {one["message"] for one in events} == {one.message for one in [*ITEMS, late]}
+    assert len(events) == 201
+    assert [one["message"] for one in events if one["late"]] == ["late"]
+    assert sum(one.get("recalled", False) for one in events) == evicted
+    assert read(path, "evicted") == []
+    assert names(tmp_path) == ["record"]
+
+
+async def test_what_can_not_be_fetched_stays_declared(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    async with (
+        told_server(whole(Told(), ITEMS)) as server,  # its HTTP answers 502
+        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        await write_whole_record(path, engine)
+    assert len(read(path, "event")) == 50
+    (evicted,) = read(path, "evicted")
+    assert (evicted["count"], evicted["through"]) == (150, 2_150)
+    assert evicted["reason"]
+
+
+async def test_what_the_forwarder_has_no_more_is_declared(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    library = Library([one for one in ITEMS if one.seq % 2], page=50)
+    async with (
+        told_server(whole(Told(), ITEMS), library=library) as server,
+        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        await write_whole_record(path, engine)
+    assert len(read(path, "event")) == 125
+    (evicted,) = read(path, "evicted")
+    assert (evicted["count"], evicted["reason"]) == (75, "they are not there any more")
+
+
+async def test_what_an_earlier_run_had_is_in_the_record_of_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
+    script = says(
+        told.welcome("resumed", after=150, head_seq=200),
+        told.events(150, ITEMS[150:]),
+        told.mark(SINCE, NEWEST_MS, 200),
+    )
+    async with (
+        told_server(script, library=library) as server,
+        started(going_on(server.url), capacity=1_000) as engine,
+    ):
+        await eventually(lambda: engine.complete_through == NEWEST_MS)
+        await eventually(lambda: engine.timeline.lines == 100)
+        await write_whole_record(path, engine)
+    assert [one["message"] for one in read(path, "event")] == [one.message for one in ITEMS]
+    assert read(path, "evicted") == []

@@ -1,0 +1,55 @@
+"""tests.unit.tui.screen.test_ports."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.screen import ports
+from tui.screen.ports import Choice, ranked
+
+
+def named(*names: str) -> list[Choice]:
+    return [Choice(name, None, name, newest_ms=1_000 - at) for at, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("", ["/aws/lambda/resize", "/ecs/render", "/ecs/web-render", "/aws/ecs"]),
+        ("render", ["/ecs/render", "/ecs/web-render"]),
+        ("REND", ["/ecs/render", "/ecs/web-render"]),
+        ("web ecs", ["/ecs/web-render"]),
+        ("ecs", ["/ecs/render", "/ecs/web-render", "/aws/ecs"]),
+        ("ecsr", ["/ecs/render", "/ecs/web-render"]),
+        ("lres", ["/aws/lambda/resize"]),
+        ("esize", ["/aws/lambda/resize"]),
+        ("nothing", []),
+    ],
+)
+def test_a_few_letters(typed: str, found: list[str]) -> None:
+    known = named("/aws/lambda/resize", "/ecs/render", "/ecs/web-render", "/aws/ecs")
+    assert [one.name for one in ranked(known, typed)] == found
+
+
+def test_a_piece_at_the_beginning_of_a_part_is_better() -> None:
+    assert [one.name for one in ranked(named("/xres/a", "/a/res", "/r-e-s"), "res")] == [
+        *("/a/res", "/xres/a", "/r-e-s")
+    ]
+
+
+def test_what_is_listed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "SHOWN_MAX", 3)
+    assert len(ranked(named(*"abcdef"), "")) == 3
+
+
+@given(st.lists(st.text(max_size=8), max_size=6), st.text(max_size=4))
+def test_letters_in_their_order(names: list[str], typed: str) -> None:
+    found = {one.name for one in ranked(named(*names), typed)}
+    for name in names:
+        fits = True
+        for word in typed.casefold().split():
+            rest = iter(name.casefold())
+            fits = fits and all(char in rest for char in word)
+        assert (name in found) == fits
