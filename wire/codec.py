@@ -15,14 +15,14 @@ import msgspec
 
 from wire.errors import WireError
 from wire.limits import CLIENT_FRAME_BYTES_MAX, CLIENT_MESSAGE_BYTES_MAX
-from wire.messages import ClientMessage, ServerMessage, Unknown
+from wire.messages import ClientMessage, ServerMessage, UnknownMessage
 
 _T = TypeVar("_T")
 
 _ENCODER: Final = msgspec.json.Encoder()
 _SERVER_DECODER: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
 _CLIENT_DECODER: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
-_UNKNOWN_DECODER: Final = msgspec.json.Decoder(Unknown)
+_UNKNOWN_DECODER: Final = msgspec.json.Decoder(UnknownMessage)
 _ERROR_CHARS_MAX: Final = 120
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SERVER_TYPES: Final = frozenset(
@@ -39,8 +39,8 @@ def encode(message: Any) -> bytes:  # noqa: ANN401 - any struct of the protocol
         return json.dumps(builtins, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-def decode_server(data: bytes | str) -> ServerMessage | Unknown:
-    """Decode a frame that a client received; a message of an unknown type becomes ``Unknown``.
+def decode_server(data: bytes | str) -> ServerMessage | UnknownMessage:
+    """Decode a frame that a client received; an unknown type gives ``UnknownMessage``.
 
     Raises:
         WireError: not JSON, not a message of the protocol, or over 8 MiB.
@@ -112,7 +112,7 @@ def _printable(text: str) -> str:
     return ascii(text[:_ERROR_CHARS_MAX])[1:-1]
 
 
-def _decode_unknown(raw: bytes) -> Unknown | None:
+def _decode_unknown(raw: bytes) -> UnknownMessage | None:
     try:
         unknown = _decode(raw, _UNKNOWN_DECODER)
     except WireError:

@@ -46,7 +46,7 @@ NAME_CHARS_MAX: Final = 512
 HEARTBEAT_MS: Final = 2_000
 """The ``heartbeat_ms`` that this project's forwarder announces."""
 
-DEFAULT_PAST_MS: Final = 600_000
+DEFAULT_HISTORY_MS: Final = 600_000
 """History sent to a client that gives no ``since``, no cursor and no execution: ten minutes."""
 
 CLOSE_SHUTTING_DOWN: Final = 4001
@@ -72,6 +72,6 @@ CLOSE_REASONS: Final[dict[int, str]] = {
 }
 
 
-def is_final(code: int) -> bool:
+def forbids_reconnect(code: int) -> bool:
     """Whether a close code (4500 to 4999) tells the client not to reconnect."""
     return 4500 <= code <= 4999  # noqa: PLR2004 - the range that the protocol defines

@@ -150,7 +150,7 @@ class Bye(_NumberedMessage, tag="bye", tag_field="type", kw_only=True):
     retry_after_ms: Count = 0
 
 
-class Unknown(msgspec.Struct):
+class UnknownMessage(msgspec.Struct):
     """A server message of an unknown type: its ``n`` counts, the rest is ignored."""
 
     type: str
@@ -193,7 +193,7 @@ class LogsPage(msgspec.Struct):
     items: list[Item]
 
 
-class RangeDigest(
+class DigestBody(
     msgspec.Struct, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
 ):
     """Body of ``GET /v1/digest``: the message ``digest``, to which our forwarder adds the epoch."""
@@ -206,7 +206,7 @@ class RangeDigest(
     digest: Digest16
 
 
-class Execution(msgspec.Struct):
+class ExecutionSummary(msgspec.Struct):
     """One element of ``GET /v1/executions``."""
 
     execution: str

@@ -41,7 +41,7 @@ def key_of(timestamp: int, event_id: str) -> int:
     return timestamp << ID_BITS | int(event_id)
 
 
-def are_ids(ids: Sequence[str]) -> bool:
+def are_valid_ids(ids: Sequence[str]) -> bool:
     """Whether ``key_of`` accepts every one of ``ids``; False for an empty sequence."""
     digits = "".join(ids)
     if not (digits.isascii() and digits.isdigit()):

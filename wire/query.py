@@ -31,17 +31,17 @@ class Filter(msgspec.Struct, frozen=True):
             return True
         return (
             stream in self.streams
-            or any(is_stream_of(stream, execution) for execution in self.executions)
+            or any(belongs_to_execution(stream, execution) for execution in self.executions)
             or stream.startswith(self.prefixes)
         )
 
     @property
-    def is_all(self) -> bool:
+    def matches_all(self) -> bool:
         """Whether the filter selects every stream."""
         return not (self.streams or self.executions or self.prefixes)
 
 
-def is_stream_of(stream: str, execution: str) -> bool:
+def belongs_to_execution(stream: str, execution: str) -> bool:
     """Whether a log stream belongs to an execution: its name is the id or ends in ``/id``."""
     return stream == execution or stream.endswith("/" + execution)
 

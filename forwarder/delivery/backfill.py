@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from common.ranges import Coverage
 from forwarder.journal.contract import Journal
-from wire.limits import DEFAULT_PAST_MS, FRAME_EVENTS_MAX, ID_DIGITS_MAX, TIMESTAMP_MAX
+from wire.limits import DEFAULT_HISTORY_MS, FRAME_EVENTS_MAX, ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import Outcome
 from wire.order import ID_BITS, KEY_MAX, KEY_MIN, Interval, first_key, timestamp_of
 from wire.query import History, TailQuery
@@ -213,7 +213,7 @@ class Opening:
         query = self.query
         if query.since is not None:
             return query.since
-        return 0 if query.filter.executions else max(0, now_ms - DEFAULT_PAST_MS)
+        return 0 if query.filter.executions else max(0, now_ms - DEFAULT_HISTORY_MS)
 
     def _outcome(self) -> Outcome:
         epoch, after = self.query.epoch, self.query.after

@@ -99,7 +99,7 @@ class Slices:
         def read(last: Row | None, count: int) -> list[Row]:
             return self._journal.read_after(seq if last is None else last.seq, count)
 
-        cut = self._cut(read, wants, limit, everything=wanted.is_all)
+        cut = self._cut(read, wants, limit, everything=wanted.matches_all)
         found = msgspec.structs.replace(cut, backfill_from=oldest)
         if found.items and found.why != "bodies":
             self._keep(key, since, found)
@@ -147,7 +147,7 @@ class Slices:
                 rest, count, newest_first=newest_first, until_seq=until_seq
             )
 
-        return self._cut(read, wants, limit, everything=wanted.is_all)
+        return self._cut(read, wants, limit, everything=wanted.matches_all)
 
     def recent(
         self, seq: int, until_seq: int, wanted: Filter, times: tuple[int, int], limit: int

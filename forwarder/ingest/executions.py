@@ -20,7 +20,7 @@ from forwarder.ingest.live_check import Unseen
 from forwarder.ingest.scan import Scan
 from forwarder.journal.contract import Journal
 from forwarder.records import ExecutionEnd, LogEvent
-from wire.messages import Execution, ExecutionStatus
+from wire.messages import ExecutionStatus, ExecutionSummary
 from wire.order import Interval, first_key, last_key
 
 DRAIN_MS: Final = 60_000
@@ -310,11 +310,11 @@ class Executions:
         state = self._states.get(execution_of(execution))
         return None if state is None else state.end
 
-    def table(self, now_ms: int | None = None) -> list[Execution]:
+    def table(self, now_ms: int | None = None) -> list[ExecutionSummary]:
         """Every execution, newest first; without a lifecycle no status is known."""
         states = sorted(self._states.items(), key=lambda one: (-one[1].last, one[0]))
         return [
-            Execution(
+            ExecutionSummary(
                 execution=execution,
                 stream=state.stream,
                 status=self._status(state, now_ms),
@@ -427,7 +427,7 @@ class Ends:
 
     # What anybody asks, and tells
 
-    def table(self, now_ms: int) -> list[Execution]:
+    def table(self, now_ms: int) -> list[ExecutionSummary]:
         """Every execution with what is known of it, newest first."""
         return self._executions.table(now_ms)
 

@@ -405,7 +405,7 @@ class SqliteJournal:
     ) -> RangeTotal:
         """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``."""
         last = self._head if seq is None else min(seq, self._head)
-        streams = None if wanted.is_all else self._streams.matching(wanted)
+        streams = None if wanted.matches_all else self._streams.matching(wanted)
         return self._sums.total(from_, through, streams, base, last, self._head)
 
     def coverage(self) -> Sequence[tuple[int, int]]:

@@ -26,7 +26,7 @@ from forwarder.server.tokens import Tokens
 from wire.codec import encode
 from wire.digest import digest_hex
 from wire.errors import WireError
-from wire.messages import HttpError, RangeDigest
+from wire.messages import DigestBody, HttpError
 from wire.query import DigestQuery, TailQuery, parse_digest, parse_group, parse_logs, parse_tail
 
 ALIVE_PATH: Final = "/healthz"
@@ -191,7 +191,7 @@ class Api:
         yield None
         return Answer(HTTPStatus.OK, encode(self._range_digest(hub, parsed)))
 
-    def _range_digest(self, hub: Hub, query: DigestQuery) -> RangeDigest:
+    def _range_digest(self, hub: Hub, query: DigestQuery) -> DigestBody:
         """A range's digest for the journal as it stood at ``seq``, or a refusal [14]."""
         journal = hub.group.journal
         if not journal.is_resumable(query.epoch, query.seq):
@@ -200,7 +200,7 @@ class Api:
         total = hub.group.totals.total(
             query.from_, query.through, query.filter, base=query.base, seq=query.seq
         )
-        return RangeDigest(
+        return DigestBody(
             epoch=journal.epoch,
             from_=query.from_,
             through=query.through,

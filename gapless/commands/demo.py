@@ -24,7 +24,7 @@ from gapless.options import DURATION, PORT, TEXT, notify_option
 from gapless.terminal import say
 from gapless.viewing.opening import SameOpener, Viewing, Watched
 from gapless.viewing.watch import load_viewer, watch
-from wire.limits import DEFAULT_PAST_MS
+from wire.limits import DEFAULT_HISTORY_MS
 
 _TICK_S: Final = 1.0
 
@@ -103,7 +103,7 @@ def command(
         viewing = Viewing(
             targets=(_watched(ready),),
             # The executions have been running for a while when the simulator starts.
-            since=started_ms - (DEFAULT_PAST_MS if played is None else played.setup.since_ms),
+            since=started_ms - (DEFAULT_HISTORY_MS if played is None else played.setup.since_ms),
             control=str(ready["control"]),
             notify=notify,
             notice="" if played is None else f"{played.doc} F2 tells what happens, and the verdict",

@@ -25,7 +25,7 @@ from common.state import state_dir
 from gapless import terminal
 from gapless.terminal import left_in_order, say, when_reader_leaves
 from gapless.viewing.opening import Viewing, Watched, on_and_on
-from wire.query import is_stream_of
+from wire.query import belongs_to_execution
 
 if TYPE_CHECKING:
     from gapless.viewing.controls import SimulatorControls
@@ -47,7 +47,7 @@ class Unseen:
         """Events of these log streams have come."""
         if self.left:
             for stream in set(streams):
-                self.left = [one for one in self.left if not is_stream_of(stream, one)]
+                self.left = [one for one in self.left if not belongs_to_execution(stream, one)]
 
     def notice(self) -> str:
         """What a person is told; empty where there is nothing to tell."""

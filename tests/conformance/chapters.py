@@ -25,7 +25,7 @@ from wire.codec import decode_body
 from wire.errors import WireError
 from wire.limits import (
     CLOSE_BAD_MESSAGE,
-    DEFAULT_PAST_MS,
+    DEFAULT_HISTORY_MS,
     FRAME_EVENTS_MAX,
     LOGS_PAGE_BYTES_MAX,
     LOGS_PAGE_EVENTS_MAX,
@@ -60,7 +60,7 @@ async def since_default(suite: Suite) -> None:
     connection = await suite.open(TailQuery())
     welcome = connection.observer.welcome
     assert welcome is not None
-    expected = time.time_ns() // 1_000_000 - DEFAULT_PAST_MS
+    expected = time.time_ns() // 1_000_000 - DEFAULT_HISTORY_MS
     holds = abs(welcome.since - expected) <= _CLOCKS_MS
     suite.ledger.check("since-default", holds, f"since {expected}", f"since {welcome.since}")
     await suite.drop(connection)

@@ -33,7 +33,7 @@ from wire.messages import (
     Mark,
     Repair,
     ServerMessage,
-    Unknown,
+    UnknownMessage,
     Verify,
     Welcome,
 )
@@ -171,7 +171,7 @@ class Observer:
 
     # Frames
 
-    def take(self, frame: str | bytes, at_s: float) -> ServerMessage | Unknown | None:
+    def take(self, frame: str | bytes, at_s: float) -> ServerMessage | UnknownMessage | None:
         """One frame; None where it is no message."""
         check = self._ledger.check
         try:
@@ -200,7 +200,7 @@ class Observer:
         self._dispatch(message, at_s)
         return message
 
-    def _check_size(self, message: ServerMessage | Unknown, frame: str) -> None:
+    def _check_size(self, message: ServerMessage | UnknownMessage, frame: str) -> None:
         if not isinstance(message, Events):
             return
         count, size = len(message.items), len(frame.encode("utf-8", "surrogatepass"))
@@ -208,7 +208,7 @@ class Observer:
         got = f"{count} events in {size} bytes"
         self._ledger.check("frame-size", holds, "at most 500 events and 1 MiB", got)
 
-    def _dispatch(self, message: ServerMessage | Unknown, at_s: float) -> None:
+    def _dispatch(self, message: ServerMessage | UnknownMessage, at_s: float) -> None:
         if isinstance(message, Welcome):
             self._on_welcome(message, at_s)
         elif isinstance(message, Events):
@@ -269,7 +269,7 @@ class Observer:
             except WireError as error:
                 check("shape", holds=False, expected="a decimal id", got=error)
                 continue
-            if not self.query.filter.is_all:
+            if not self.query.filter.matches_all:
                 wants = self.query.filter.matches(event.stream)
                 check("filters", wants, "only streams that were asked for", event.stream)
             if is_past:

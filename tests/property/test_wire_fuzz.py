@@ -138,7 +138,7 @@ def assert_one_line(error: WireError) -> None:
 def assert_message_or_wire_error(data: bytes | str) -> None:
     try:
         decoded = decode_server(data)
-        assert isinstance(decoded, messages.ServerMessage | messages.Unknown)
+        assert isinstance(decoded, messages.ServerMessage | messages.UnknownMessage)
         assert decoded.n >= 1
     except WireError as error:
         assert_one_line(error)
@@ -147,7 +147,7 @@ def assert_message_or_wire_error(data: bytes | str) -> None:
     except WireError as error:
         assert_one_line(error)
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    for body in (messages.LogsPage, messages.RangeDigest, messages.HttpError):
+    for body in (messages.LogsPage, messages.DigestBody, messages.HttpError):
         try:
             assert isinstance(decode_body(raw, body), body)
         except WireError as error:

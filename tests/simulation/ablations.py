@@ -31,7 +31,7 @@ from tui.client.holdings import Holdings, Request
 from tui.client.session import Asking, ViewerSession
 from tui.client.status import Effect, Send
 from wire.digest import digest_hex
-from wire.messages import Credit, Heartbeat, RangeDigest, Welcome
+from wire.messages import Credit, DigestBody, Heartbeat, Welcome
 from wire.order import Interval, first_key, timestamp_of
 from wire.query import DigestQuery
 
@@ -309,12 +309,12 @@ def a_lying_forwarder() -> Any:  # noqa: ANN401 - a patch
 def digests_of_the_head() -> list[Any]:
     """``/v1/digest`` says how the journal stands now, whatever ``seq`` is asked about."""
 
-    def now(self: Api, hub: Any, query: DigestQuery) -> RangeDigest:  # noqa: ANN401 - a hub
+    def now(self: Api, hub: Any, query: DigestQuery) -> DigestBody:  # noqa: ANN401 - a hub
         assert isinstance(self, Api)
         total = hub.group.totals.total(
             query.from_, query.through, query.filter, base=query.base, seq=None
         )
-        return RangeDigest(
+        return DigestBody(
             epoch=query.epoch,
             from_=query.from_,
             through=query.through,

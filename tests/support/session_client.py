@@ -21,7 +21,7 @@ from wire.messages import (
     Mark,
     Origin,
     ServerMessage,
-    Unknown,
+    UnknownMessage,
     Welcome,
 )
 from wire.order import Interval, key_of, parse_interval
@@ -119,7 +119,7 @@ class Client:
         if message is None:
             return None
         decoded = decode_server(self.session.encoded(message))
-        assert not isinstance(decoded, Unknown)
+        assert not isinstance(decoded, UnknownMessage)
         assert decoded == message
         self.log.append(decoded)
         assert decoded.n == len(self.log)

@@ -9,7 +9,7 @@ from tests.support.told import total
 from tui.client.polling import Answer, PollPlan
 from tui.client.status import Effect
 from wire.codec import encode
-from wire.messages import Execution, HttpError, Item, LogsPage, RangeDigest
+from wire.messages import DigestBody, ExecutionSummary, HttpError, Item, LogsPage
 from wire.order import key_of
 from wire.query import LogsQuery, parse_digest, parse_logs
 
@@ -32,7 +32,7 @@ class Library:
         self.page = page
         self.complete_through: int | None = None
         self.asked: list[str] = []
-        self.executions: list[Execution] = []
+        self.executions: list[ExecutionSummary] = []
         self.before: Callable[[str], None] = lambda _target: None
         """Called with every request before it is answered."""
 
@@ -86,7 +86,7 @@ class Library:
             for one in self.items
             if query.from_ <= one.timestamp <= query.through and query.base < one.seq <= query.seq
         )
-        reply = RangeDigest(
+        reply = DigestBody(
             epoch=self.epoch,
             from_=query.from_,
             through=query.through,

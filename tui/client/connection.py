@@ -29,7 +29,7 @@ from tui.client.session import ViewerSession
 from tui.client.status import Close, Effect, Send, Welcomed
 from wire.codec import decode_body, decode_server, encode
 from wire.errors import WireError
-from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, is_final
+from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, forbids_reconnect
 from wire.messages import HttpError
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ class Connection:
         bye = self._session.heard.bye
         wait_ms = min(bye.retry_after_ms, RETRY_AFTER_MAX_MS) if bye is not None else 0
         live_ms = 0 if welcomed_ms is None else self._now_ms() - welcomed_ms
-        final = final or (code is not None and is_final(code))
+        final = final or (code is not None and forbids_reconnect(code))
         return Disconnection(reason, code, final=final, retry_after_ms=wait_ms, live_ms=live_ms)
 
     def _reason(self, error: ConnectionClosed) -> str:

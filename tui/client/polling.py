@@ -28,8 +28,16 @@ from tui.client.status import Effect
 from wire.codec import decode_body
 from wire.digest import digest_hex
 from wire.errors import WireError
-from wire.limits import DEFAULT_PAST_MS, TIMESTAMP_MAX
-from wire.messages import End, Execution, ExecutionStatus, HttpError, Item, LogsPage, RangeDigest
+from wire.limits import DEFAULT_HISTORY_MS, TIMESTAMP_MAX
+from wire.messages import (
+    DigestBody,
+    End,
+    ExecutionStatus,
+    ExecutionSummary,
+    HttpError,
+    Item,
+    LogsPage,
+)
 from wire.order import Interval, first_key, key_of, timestamp_of
 from wire.query import DigestQuery, Filter, LogsQuery
 
@@ -50,14 +58,14 @@ class PollEnds:
         """None has ended yet."""
         self._holdings = holdings
         self._wanted = wanted
-        self._before: dict[str, Execution] = {}
+        self._before: dict[str, ExecutionSummary] = {}
 
     @property
     def are_open(self) -> bool:
         """Whether there is one that has not ended."""
         return not set(self._wanted.executions) <= {end.execution for end in self._holdings.ends}
 
-    def take(self, rows: list[Execution], seq: int) -> list[Effect]:
+    def take(self, rows: list[ExecutionSummary], seq: int) -> list[Effect]:
         """What the forwarder says of all executions now; the ends that follow from it."""
         holdings, effects = self._holdings, list[Effect]()
         over = {
@@ -85,7 +93,7 @@ class PollEnds:
         return effects
 
 
-def _status(row: Execution) -> ExecutionStatus:
+def _status(row: ExecutionSummary) -> ExecutionStatus:
     return "UNKNOWN" if row.status == "RUNNING" else row.status
 
 
@@ -171,7 +179,7 @@ class PollPlan:
         elif session.since is None:
             # As the forwarder would choose it, but said, since every page must mean the same.
             everything = bool(session.wanted.executions)
-            session.since = 0 if everything else max(0, now_ms - DEFAULT_PAST_MS)
+            session.since = 0 if everything else max(0, now_ms - DEFAULT_HISTORY_MS)
 
     def next(self) -> Ask | None:
         """The next question of the round; None at its end."""
@@ -219,7 +227,7 @@ class PollPlan:
             raise PollError(_refusal(answer))
         try:
             if ask.kind == "digest":
-                return self._on_digest(ask, decode_body(answer.body, RangeDigest), now_ms)
+                return self._on_digest(ask, decode_body(answer.body, DigestBody), now_ms)
             if ask.kind == "ends":
                 self._are_ends_asked = True
                 return self._ends.take(_executions(answer.body), self._session.after)
@@ -387,7 +395,7 @@ class PollPlan:
         )
         return Ask("digest", f"/v1/digest?{query.encode()}", query, request)
 
-    def _on_digest(self, ask: Ask, reply: RangeDigest, now_ms: int) -> list[Effect]:
+    def _on_digest(self, ask: Ask, reply: DigestBody, now_ms: int) -> list[Effect]:
         session, query, request = self._session, ask.query, ask.request
         assert isinstance(query, DigestQuery), "a digest was asked for"
         assert request is not None, "for a request"
@@ -410,7 +418,7 @@ class PollPlan:
             self._repairing = (self._to_compare[0], set(), None)
         return effects
 
-    def _is_about(self, query: DigestQuery, reply: RangeDigest) -> bool:
+    def _is_about(self, query: DigestQuery, reply: DigestBody) -> bool:
         """Whether a digest is of the journal, the position and the range asked about [14]."""
         asked = (query.seq, query.from_, query.through)
         same = reply.epoch in (None, query.epoch)  # left out: another epoch would be a 409
@@ -444,10 +452,10 @@ class PollPlan:
         return Ask(kind, f"/v1/logs?{query.encode()}", query, request)
 
 
-def _executions(body: bytes) -> list[Execution]:
+def _executions(body: bytes) -> list[ExecutionSummary]:
     """Nothing where a forwarder says it in words of its own, which the protocol leaves to it."""
     try:
-        return decode_body(body, list[Execution])
+        return decode_body(body, list[ExecutionSummary])
     except WireError:
         return []
 

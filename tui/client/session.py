@@ -45,7 +45,7 @@ from wire.messages import (
     Item,
     Mark,
     ServerMessage,
-    Unknown,
+    UnknownMessage,
     Upstream,
     Welcome,
 )
@@ -377,7 +377,7 @@ class ViewerSession(Position):
         self._asking.drop()
 
     def received(
-        self, message: ServerMessage | Unknown, now_ms: int, generation: int | None = None
+        self, message: ServerMessage | UnknownMessage, now_ms: int, generation: int | None = None
     ) -> list[Effect]:
         """Take in a message; after a ``Close`` among the effects no further one is heard.
 
@@ -390,7 +390,7 @@ class ViewerSession(Position):
             return []
         if self._is_hole(message.n):
             return self._broken(f"message {message.n} came after {self._n}")
-        if not self.is_welcomed and not isinstance(message, Welcome | Bye | Unknown):
+        if not self.is_welcomed and not isinstance(message, Welcome | Bye | UnknownMessage):
             return self._broken(f"{type(message).__name__} came before welcome")
         effects = self._take(message, now_ms)
         self._n = message.n
@@ -431,7 +431,7 @@ class ViewerSession(Position):
         return n > self._n + 1
 
     def _take(  # noqa: PLR0911 - one return for each type of message
-        self, message: ServerMessage | Unknown, now_ms: int
+        self, message: ServerMessage | UnknownMessage, now_ms: int
     ) -> list[Effect]:
         match message:
             case Events():

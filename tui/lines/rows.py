@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from wire.messages import Item, Origin
-from wire.order import ID_BITS, are_ids, id_of, key_of
+from wire.order import ID_BITS, are_valid_ids, id_of, key_of
 
 LANE_BITS: Final = 8
 """Low bits of a key: they keep the targets apart, whose ids may collide (moto's do)."""
@@ -150,7 +150,7 @@ def line_keys(items: Sequence[Item], lane: int) -> list[int]:
         WireError: the id of one is not decimal.
 
     """
-    if not are_ids([item.id for item in items]):
+    if not are_valid_ids([item.id for item in items]):
         return [line_key(item.timestamp, item.id, lane) for item in items]
     return [(item.timestamp << ID_BITS | int(item.id)) << LANE_BITS | lane for item in items]
 

@@ -118,8 +118,10 @@ def test_unknown_fields_and_extra_item_elements_are_ignored() -> None:
 
 
 def test_a_server_message_of_an_unknown_type_keeps_only_type_and_n() -> None:
-    assert decode_server(b'{"type":"forecast","n":12,"x":"y"}') == messages.Unknown("forecast", 12)
-    assert decode_server(b'{"n":12,"x":"\\ud800","type":"\\ud800"}') == messages.Unknown(
+    assert decode_server(b'{"type":"forecast","n":12,"x":"y"}') == messages.UnknownMessage(
+        "forecast", 12
+    )
+    assert decode_server(b'{"n":12,"x":"\\ud800","type":"\\ud800"}') == messages.UnknownMessage(
         "\ud800", 12
     )
 
@@ -240,10 +242,10 @@ def test_the_largest_event_passes_even_when_every_byte_is_escaped() -> None:
 def test_http_bodies_survive_a_round_trip_within_their_limit() -> None:
     page = messages.LogsPage("E", 9, None, None, [ITEM])
     assert decode_body(encode(page), messages.LogsPage) == page
-    total = messages.RangeDigest(
+    total = messages.DigestBody(
         epoch="E", from_=1, through=2, seq=SEQ_MAX, count=4, digest="0" * 16
     )
-    assert decode_body(encode(total), messages.RangeDigest) == total
+    assert decode_body(encode(total), messages.DigestBody) == total
     with pytest.raises(WireError):
         decode_body(b"<html>502 Bad Gateway</html>", messages.LogsPage)
     with pytest.raises(WireError, match="over the limit of 5"):

@@ -8,7 +8,7 @@ from wire.order import (
     KEY_MAX,
     KEY_MIN,
     Interval,
-    are_ids,
+    are_valid_ids,
     first_key,
     format_key,
     id_of,
@@ -47,8 +47,8 @@ def test_first_and_last_key_bound_a_millisecond() -> None:
 def test_ids_that_are_not_decimal_numbers_are_rejected(bad: str) -> None:
     with pytest.raises(WireError, match="decimal number of 1 to 57 digits"):
         key_of(0, bad)
-    assert not are_ids(["1", bad, "2"])
-    assert are_ids(["1", LONGEST])
+    assert not are_valid_ids(["1", bad, "2"])
+    assert are_valid_ids(["1", LONGEST])
 
 
 @pytest.mark.parametrize(

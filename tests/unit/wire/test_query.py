@@ -10,7 +10,7 @@ from wire.query import (
     Filter,
     LogsQuery,
     TailQuery,
-    is_stream_of,
+    belongs_to_execution,
     parse_digest,
     parse_group,
     parse_logs,
@@ -130,9 +130,9 @@ def test_a_filter_matches_the_union_of_its_kinds(stream: str, *, matched: bool) 
 
 
 def test_an_empty_filter_matches_every_stream() -> None:
-    assert Filter().is_all
+    assert Filter().matches_all
     assert Filter().matches("anything")
-    assert not Filter(prefixes=("p",)).is_all
+    assert not Filter(prefixes=("p",)).matches_all
 
 
 def test_a_filter_of_one_kind_does_not_match_other_streams() -> None:
@@ -142,7 +142,7 @@ def test_a_filter_of_one_kind_does_not_match_other_streams() -> None:
 
 
 def test_a_stream_belongs_to_an_execution_by_whole_path_segments() -> None:
-    assert is_stream_of("id", "id")
-    assert is_stream_of("a/b/id", "id")
-    assert not is_stream_of("a/b/id2", "id")
-    assert not is_stream_of("bid", "id")
+    assert belongs_to_execution("id", "id")
+    assert belongs_to_execution("a/b/id", "id")
+    assert not belongs_to_execution("a/b/id2", "id")
+    assert not belongs_to_execution("bid", "id")

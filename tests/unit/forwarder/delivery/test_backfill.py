@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.ranges import Coverage
 from forwarder.delivery.backfill import Opening, Past, last_position, times_within
 from tests.support.session_client import NOW, event, log_group
-from wire.limits import DEFAULT_PAST_MS
+from wire.limits import DEFAULT_HISTORY_MS
 from wire.order import KEY_MAX, KEY_MIN, Interval, first_key, key_of, parse_interval
 from wire.query import Filter, History, TailQuery
 
@@ -240,8 +240,8 @@ def opening(**query: object) -> Opening:
 @pytest.mark.parametrize(
     ("wanted", "since"),
     [
-        (Filter(), NOW - DEFAULT_PAST_MS),
-        (Filter(streams=("a",)), NOW - DEFAULT_PAST_MS),
+        (Filter(), NOW - DEFAULT_HISTORY_MS),
+        (Filter(streams=("a",)), NOW - DEFAULT_HISTORY_MS),
         (Filter(executions=("a",)), 0),
     ],
 )

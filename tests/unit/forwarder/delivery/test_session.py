@@ -10,7 +10,7 @@ from forwarder.delivery.session import GAPS_MAX
 from forwarder.ingest.executions import Lifecycle
 from forwarder.records import LogEvent
 from tests.support.session_client import NOW, Client, event, events, log_group, scan
-from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_PAST_MS
+from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_HISTORY_MS
 from wire.messages import (
     Backfill,
     Bye,
@@ -71,7 +71,7 @@ def test_fresh_begins_at_the_head() -> None:
 
 def test_without_since_the_last_ten_minutes_or_all_of_an_execution() -> None:
     group = log_group()
-    assert Client(group, TailQuery()).session.since == NOW - DEFAULT_PAST_MS
+    assert Client(group, TailQuery()).session.since == NOW - DEFAULT_HISTORY_MS
     wanted = Filter(executions=("one",))
     assert Client(group, TailQuery(filter=wanted)).session.since == 0
 

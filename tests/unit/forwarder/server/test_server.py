@@ -21,7 +21,7 @@ from forwarder.server.tokens import Grant, Tokens
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import event, events, log_group, scan
 from wire.codec import decode_server
-from wire.messages import Backfill, Events, ServerMessage, Unknown, Welcome
+from wire.messages import Backfill, Events, ServerMessage, UnknownMessage, Welcome
 
 HEARTBEAT_MS = 200
 
@@ -102,7 +102,7 @@ async def running(group: LogGroup) -> AsyncIterator[Running]:
 async def take(connection: ClientConnection) -> ServerMessage:
     async with asyncio.timeout(240):
         message = decode_server(await connection.recv())
-    assert not isinstance(message, Unknown)
+    assert not isinstance(message, UnknownMessage)
     return message
 
 

@@ -16,7 +16,7 @@ from tui.client.polling import AHEAD_MS, Answer, PollError, Polling, PollPlan
 from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
 from tui.client.status import Effect, Ended, Rebased, Send, Stored, Unconfirmed, Unproved
-from wire.messages import Execution, Item, Repair
+from wire.messages import ExecutionSummary, Item, Repair
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -412,8 +412,8 @@ def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> Non
 def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
     session = ViewerSession(since=SINCE, wanted=Filter(executions=("one",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
-    row = Execution("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
-    library.executions = [row, Execution("two", "app/two", "FAILED", 1, 2, 3)]
+    row = ExecutionSummary("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
+    library.executions = [row, ExecutionSummary("two", "app/two", "FAILED", 1, 2, 3)]
 
     def ends() -> list[str]:
         return [one.end.status for one in poll(plan, library) if isinstance(one, Ended)]
@@ -437,7 +437,7 @@ def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"])
     session = ViewerSession(group="/g", since=SINCE, wanted=Filter(executions=("one",)))
     library, plan = Library(items(1)), PollPlan(session)
     library.complete_through = SINCE + 500
-    library.executions = [Execution("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
+    library.executions = [ExecutionSummary("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
     for _ in range(3):
         assert not [one for one in poll(plan, library) if isinstance(one, Ended)]
     assert library.asked[-1] == "/v1/executions?group=%2Fg"

@@ -31,7 +31,7 @@ from tui.client.status import (
     Welcomed,
 )
 from wire.errors import WireError
-from wire.messages import Credit, Lost, Repair, ServerMessage, Unknown, Verify
+from wire.messages import Credit, Lost, Repair, ServerMessage, UnknownMessage, Verify
 from wire.order import Interval, first_key, key_of
 from wire.query import Filter
 
@@ -118,8 +118,8 @@ def test_bye_and_unknown_types_may_come_before_welcome() -> None:
     session.opened(0)
     assert hear(session, told.bye("full", 500)) == []
     assert session.heard.bye is not None
-    assert session.received(Unknown("news", 2), 0) == []
-    assert closes(session.received(Unknown("news", 4), 0)) == [4010]
+    assert session.received(UnknownMessage("news", 2), 0) == []
+    assert closes(session.received(UnknownMessage("news", 4), 0)) == [4010]
 
 
 # The sequence
