@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.house.sources import Module
 
-LAYERS: Final[Mapping[str, str]] = {
-    "": "gapless > forwarder | tui | simulator > common | wire",
-    "forwarder": (
-        "main > server > delivery > live | reconcile > ingest > journal | cloudwatch"
-        " > config, records > errors"
-    ),
-    "tui": "screen > output > render > client > lines",
-    "simulator": (
-        "main > control | levers | client > scenarios | programs | moto_process > faults"
-        " > workload > cloudwatch | oracle > network | acceptance > errors"
-    ),
-}
-"""Each package's layers from top to bottom; the empty name stands for the tree.
+ROOT: Final = Path(__file__).parents[2]
 
-A module imports from lower layers, and from its own name. Names divided by ``|`` do not import
-each other; names divided by a comma may.
-"""
+
+def read_layers(pyproject: str) -> dict[str, str]:
+    """Each package's layers by import-linter's contracts; the empty name stands for the tree.
+
+    Layers stand from top to bottom, divided by ``>``. A module imports from lower layers, and from
+    its own name. Names divided by ``|`` do not import each other; names divided by a comma may.
+
+    Args:
+        pyproject: The text of pyproject.toml.
+    """
+    contracts = tomllib.loads(pyproject)["tool"]["importlinter"]["contracts"]
+    return {
+        package: " > ".join(layer.replace(" : ", ", ") for layer in one["layers"])
+        for one in contracts
+        if one["type"] == "layers"
+        for package in one.get("containers", [""])
+    }
+
+
+LAYERS: Final[Mapping[str, str]] = read_layers(
+    (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+)
+"""The layers of this tree, by which other trees are measured too."""
 
 OPEN_PACKAGES: Final = ("common", "wire")
 """Packages at the bottom in which every module is a face."""

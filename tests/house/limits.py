@@ -68,7 +68,7 @@ def _layer_violations(
     return [
         *(f"{edge}, against the layers: {layers}" for edge in upward),
         *(
-            f"{name}: not both in the tree and in LAYERS of tests/house/imports.py"
+            f"{name}: not both in the tree and in the layers of pyproject.toml"
             for name in imports.find_unplaced(package, layers, modules)
         ),
     ]

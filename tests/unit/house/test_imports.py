@@ -120,3 +120,18 @@ def test_names_that_occur_more_than_once() -> None:
     )  # fmt: skip
     assert imports.find_repeated_modules(modules) == {"log": 2}
     assert imports.find_repeated_classes(modules) == {"A": 2, "B": 2}
+
+
+def test_layers_come_from_the_contracts_of_import_linter() -> None:
+    text = """
+        [[tool.importlinter.contracts]]
+        type = "layers"
+        layers = ["top", "left | right"]
+        [[tool.importlinter.contracts]]
+        type = "layers"
+        containers = ["left"]
+        layers = ["above", "one : other"]
+        [[tool.importlinter.contracts]]
+        type = "forbidden"
+    """
+    assert imports.read_layers(text) == {"": "top > left | right", "left": "above > one, other"}
