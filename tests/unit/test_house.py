@@ -54,3 +54,17 @@ def test_pins_are_exact_with_hashes_and_without_addresses() -> None:
 
 def test_the_readme_has_the_keys_as_they_are() -> None:
     assert key_bindings.markdown() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "PROTOCOL.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:wire|common|forwarder|tui|simulator|gapless|tests)/[\w./-]*)`", text)
+    assert [one for one in named if not (ROOT / one).exists()] == []
+    if page in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+        assert len(named) >= 5
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "README.md"])
+def test_pages_stay_readable_in_one_sitting(page: str) -> None:
+    assert len((ROOT / page).read_text(encoding="utf-8").splitlines()) < 400
