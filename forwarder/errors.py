@@ -1,14 +1,12 @@
 """The forwarder's errors: each is one line that tells a person what to do."""
 
-# ruff: noqa: N818 - the names say what happened, as the SDK's own do
-
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import ClassVar
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """A request is refused; the text says what is wrong."""
 
     def __init__(
@@ -54,7 +52,7 @@ class JournalError(ForwarderError):
     """The journal can't be opened, read or written; nothing that it holds was changed."""
 
 
-class JournalFull(JournalError):
+class JournalFullError(JournalError):
     """There is no room for what was to be written, or the disk would not take it. Passes.
 
     What was committed before is there and can be read; what was not is not known, and comes again
@@ -68,7 +66,7 @@ class LifecycleError(ForwarderError):
     exit_code: ClassVar[int] = 2
 
 
-class EventError(ForwarderError):
+class InvalidEventError(ForwarderError):
     """CloudWatch (or what stands in for it) gave an event that the protocol has no place for."""
 
 
@@ -84,47 +82,47 @@ class CloudWatchError(ForwarderError):
     exit_code = 3
 
 
-class BadAwsSettings(CloudWatchError):
+class AwsSettingsError(CloudWatchError):
     """The profile, Region or endpoint is not one. A usage error."""
 
     exit_code = 2
 
 
-class NoCredentials(CloudWatchError):
+class CredentialsError(CloudWatchError):
     """There are no credentials, or AWS does not accept them."""
 
 
-class AccessDenied(CloudWatchError):
+class AccessDeniedError(CloudWatchError):
     """The credentials do not allow what is needed."""
 
 
-class GroupNotFound(CloudWatchError):
+class GroupNotFoundError(CloudWatchError):
     """There is no such log group."""
 
 
-class Refused(CloudWatchError):
+class RequestRejectedError(CloudWatchError):
     """CloudWatch refuses a request for another reason; the text has its words."""
 
 
-class Throttled(CloudWatchError):
+class ThrottledError(CloudWatchError):
     """Too many calls: CloudWatch wants fewer. Passes."""
 
 
-class Unreachable(CloudWatchError):
+class UnreachableError(CloudWatchError):
     """No connection, no answer in time, or a server error. Passes, if the endpoint is right."""
 
 
-class UnknownEndpoint(Unreachable):
+class EndpointNotFoundError(UnreachableError):
     """The endpoint's name can't be resolved: a wrong Region or URL, or no network."""
 
 
-class TruncatedResponse(CloudWatchError):
+class TruncatedResponseError(CloudWatchError):
     """A reply that is not whole: cut short, without ``events``, or not CloudWatch's. Passes."""
 
 
-class TokenRefused(CloudWatchError):
+class PageTokenError(CloudWatchError):
     """A page token expired or was refused: the scan goes on by time."""
 
 
-class ScanStuck(CloudWatchError):
+class ScanStuckError(CloudWatchError):
     """A scan began again and again without getting further. Retried later."""

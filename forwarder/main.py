@@ -24,9 +24,9 @@ from forwarder.errors import (
     ConfigError,
     ForwarderError,
     LifecycleError,
-    Throttled,
-    TruncatedResponse,
-    Unreachable,
+    ThrottledError,
+    TruncatedResponseError,
+    UnreachableError,
 )
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
@@ -272,9 +272,9 @@ async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
         for attempt in range(1, CHECKS_MAX + 1):
             try:
                 await cloudwatch.check(journal.group)
-            except Throttled:
+            except ThrottledError:
                 break
-            except (Unreachable, TruncatedResponse) as error:
+            except (UnreachableError, TruncatedResponseError) as error:
                 if journal.head_seq:
                     _LOG.warning("%s: %s (serving what is in the journal)", journal.group, error)
                     break

@@ -8,11 +8,11 @@ import msgspec
 
 from wire.messages import ExecutionStatus, GapState, Item, Origin
 
-Outcome = Literal["ok", "throttled", "unreachable"]
+CallOutcome = Literal["ok", "throttled", "unreachable"]
 """What came of one attempt at a call."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class LiveSource(msgspec.Struct, frozen=True):
     """Who sent a record: the account, and the subscription filters that it matched.
 
     A log group of that name in another account, or another filter of the same group (on
@@ -23,7 +23,7 @@ class Source(msgspec.Struct, frozen=True):
     filters: tuple[str, ...]
 
 
-Verdict = Literal["ok", "unknown", "denied"]
+TokenVerdict = Literal["ok", "unknown", "denied"]
 """The token covers it; there is none, or an unknown one (401); it does not cover it (403)."""
 
 
@@ -97,7 +97,7 @@ class ScanDone(msgspec.Struct, frozen=True):
     head_seq: int
 
 
-class Known(msgspec.Struct, frozen=True, gc=False):
+class KnownRow(msgspec.Struct, frozen=True, gc=False):
     """What the door needs of a row that is in the journal."""
 
     seq: int

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from forwarder.cloudwatch.reader import CloudWatch, Patience
-from forwarder.errors import CloudWatchError, ScanStuck
+from forwarder.errors import CloudWatchError, ScanStuckError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -133,7 +133,7 @@ async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> Stream
     """A log stream by its name; None where there is none any more.
 
     Raises:
-        CloudWatchError: nobody can tell; a log group that is gone is ``GroupNotFound``.
+        CloudWatchError: nobody can tell; a log group that is gone is ``GroupNotFoundError``.
 
     """
     async with aclosing(describe_log_streams(cloudwatch, group, stream)) as pages:
@@ -177,7 +177,7 @@ async def _paged(
             return
         if following == token:
             msg = "CloudWatch Logs gave the same page token twice; try again"
-            raise ScanStuck(msg)
+            raise ScanStuckError(msg)
         token = following
 
 

@@ -43,17 +43,17 @@ from urllib3.exceptions import NameResolutionError
 from forwarder.cloudwatch.rate_limit import SLOTS_MAX
 from forwarder.config import AwsOptions
 from forwarder.errors import (
-    AccessDenied,
-    BadAwsSettings,
+    AccessDeniedError,
+    AwsSettingsError,
     CloudWatchError,
-    GroupNotFound,
-    NoCredentials,
-    Refused,
-    Throttled,
-    TokenRefused,
-    TruncatedResponse,
-    UnknownEndpoint,
-    Unreachable,
+    CredentialsError,
+    EndpointNotFoundError,
+    GroupNotFoundError,
+    PageTokenError,
+    RequestRejectedError,
+    ThrottledError,
+    TruncatedResponseError,
+    UnreachableError,
 )
 
 _THROTTLED: Final = frozenset(
@@ -115,8 +115,8 @@ def translate_setup(error: Exception) -> CloudWatchError:
     """Our error for what the making of a session or client raised."""
     text = _one_line(error)
     if isinstance(error, _NO_CREDENTIALS):
-        return NoCredentials(f"no AWS credentials ({text}): {_HOW_CREDENTIALS}")
-    return BadAwsSettings(f"{text}: check --profile, --region and --endpoint-url")
+        return CredentialsError(f"no AWS credentials ({text}): {_HOW_CREDENTIALS}")
+    return AwsSettingsError(f"{text}: check --profile, --region and --endpoint-url")
 
 
 def translate(
@@ -147,19 +147,19 @@ def translate(
     if isinstance(error, (*_NO_CREDENTIALS, *_BAD_SETTINGS)):
         return translate_setup(error)
     if isinstance(error, BotoCoreError):
-        return Refused(f"{service} could not be asked: {text}")
+        return RequestRejectedError(f"{service} could not be asked: {text}")
     # What is left is botocore's parser on a reply that no CloudWatch sends, a middlebox's page
     # for one: it then raises whatever the shape of the reply leads to.
-    return TruncatedResponse(f"{where} sent a reply that can't be read: {text}")
+    return TruncatedResponseError(f"{where} sent a reply that can't be read: {text}")
 
 
-def _unreachable(error: Exception, where: str, text: str, service: str) -> Unreachable:
+def _unreachable(error: Exception, where: str, text: str, service: str) -> UnreachableError:
     if isinstance(error, EndpointConnectionError):
         cause = error.kwargs.get("error")
         if isinstance(cause, NameResolutionError):
             how = "check --region and --endpoint-url"
-            return UnknownEndpoint(f"{where} is not known to the name service: {how}")
-    return Unreachable(f"can't reach {service} at {where}: {text}")
+            return EndpointNotFoundError(f"{where} is not known to the name service: {how}")
+    return UnreachableError(f"can't reach {service} at {where}: {text}")
 
 
 def _refusal(
@@ -171,20 +171,22 @@ def _refusal(
     said = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX] or code
     known: CloudWatchError | None = None
     if code in _THROTTLED or status == _HTTP_TOO_MANY:
-        known = Throttled(f"{service} asks for fewer calls ({code or status})")
+        known = ThrottledError(f"{service} asks for fewer calls ({code or status})")
     elif code == "ResourceNotFoundException":
         how = "`gapless groups` lists what there is"
-        known = GroupNotFound(f"there is no log group {group!r}: {how}" if group else said)
+        known = GroupNotFoundError(f"there is no log group {group!r}: {how}" if group else said)
     elif code in _DENIED:
-        known = AccessDenied(f"AWS denies access: {said}")
+        known = AccessDeniedError(f"AWS denies access: {said}")
     elif code in _CREDENTIALS_REFUSED:
         how = f"({said}): {_HOW_CREDENTIALS}"
-        known = NoCredentials(f"AWS does not accept the credentials {how}")
+        known = CredentialsError(f"AWS does not accept the credentials {how}")
     elif code == "InvalidParameterException" and with_token:
-        known = TokenRefused(f"{service} refused a page token: {said}")
+        known = PageTokenError(f"{service} refused a page token: {said}")
     elif status >= _HTTP_SERVER_ERROR:
-        known = Unreachable(f"{service} fails ({code or status}): {said}")
-    return known or Refused(f"{service} refuses the request ({code or status}): {said}")
+        known = UnreachableError(f"{service} fails ({code or status}): {said}")
+    return known or RequestRejectedError(
+        f"{service} refuses the request ({code or status}): {said}"
+    )
 
 
 def _one_line(error: Exception) -> str:
@@ -246,7 +248,7 @@ class AwsClient(Generic[_Client]):
         A session keeps the credentials that it has found until the time at which they said they
         expire; who logs in again, or writes other ones, is not noticed by it.
         """
-        if isinstance(error, NoCredentials) and self._client is client:
+        if isinstance(error, CredentialsError) and self._client is client:
             # Other calls of it may be under way: it is left to them, not closed.
             self._client = None
 
@@ -275,8 +277,8 @@ def make_client(
         parser_factory: in place of the SDK's own.
 
     Raises:
-        BadAwsSettings: no such profile, no Region, an impossible endpoint.
-        NoCredentials: none are found.
+        AwsSettingsError: no such profile, no Region, an impossible endpoint.
+        CredentialsError: none are found.
 
     """
     try:

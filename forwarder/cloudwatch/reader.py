@@ -9,7 +9,7 @@ A botocore response parser that decodes pages of FilterLogEvents with msgspec.
 Only the body of a FilterLogEvents reply is decoded here; everything else, errors included, goes
 through botocore's own parser, and signing, credentials and retries are untouched. botocore
 turns a reply whose body was cut short into one without ``events`` and without an error
-(measured, with moto 5.2.5); here that is ``TruncatedResponse``.
+(measured, with moto 5.2.5); here that is ``TruncatedResponseError``.
 
 One scan of FilterLogEvents, page by page: which page to ask for next; no clock, no calls.
 
@@ -40,13 +40,13 @@ from forwarder.cloudwatch.rate_limit import Priority, Turns
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     CloudWatchError,
-    ScanStuck,
-    Throttled,
-    TokenRefused,
-    TruncatedResponse,
-    Unreachable,
+    PageTokenError,
+    ScanStuckError,
+    ThrottledError,
+    TruncatedResponseError,
+    UnreachableError,
 )
-from forwarder.records import LogEvent, Outcome
+from forwarder.records import CallOutcome, LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -91,7 +91,7 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
     the standard library, as botocore does it.
 
     Raises:
-        TruncatedResponse: the body is no JSON of a whole reply, or has no ``events``.
+        TruncatedResponseError: the body is no JSON of a whole reply, or has no ``events``.
 
     """
     try:
@@ -117,7 +117,7 @@ def _decode_slowly(body: bytes) -> _Page:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         # json's and msgspec's errors are ValueErrors; a KeyError is a reply without events.
         msg = f"CloudWatch Logs sent a reply that is not whole ({len(body)} bytes)"
-        raise TruncatedResponse(msg) from error
+        raise TruncatedResponseError(msg) from error
     names = ("nextToken", "searchedLogStreams")
     rest = [msgspec.Raw(json.dumps(reply.get(name)).encode("ascii")) for name in names]
     return _Page(events, *rest)
@@ -133,7 +133,7 @@ class PageParser(JSONParser):
         """As botocore calls it: ``response`` has ``status_code``, ``headers`` and ``body``.
 
         Raises:
-            TruncatedResponse: a page of events that is not whole.
+            TruncatedResponseError: a page of events that is not whole.
 
         """
         parse = super().parse
@@ -181,9 +181,9 @@ class Patience:
         """One more attempt failed; how many ms to wait before the next, None to give up."""
         self._attempts += 1
         most = 1
-        if isinstance(error, Throttled):
+        if isinstance(error, ThrottledError):
             most = THROTTLED_ATTEMPTS_MAX
-        elif isinstance(error, TruncatedResponse | Unreachable):
+        elif isinstance(error, TruncatedResponseError | UnreachableError):
             most = PAGE_ATTEMPTS_MAX
         return self._backoff.failed() if self._attempts < most else None
 
@@ -221,7 +221,7 @@ class PageWalk:
         """A page came; its events, without those that were given out before.
 
         Raises:
-            ScanStuck: begun again and again without getting anywhere.
+            ScanStuckError: begun again and again without getting anywhere.
 
         """
         self._patience.succeeded()
@@ -248,7 +248,7 @@ class PageWalk:
         wait_ms = self._patience.failed(error)
         if wait_ms is not None:
             return wait_ms
-        if self.token is None or not isinstance(error, TokenRefused | TruncatedResponse):
+        if self.token is None or not isinstance(error, PageTokenError | TruncatedResponseError):
             raise error
         self._patience.succeeded()
         self._begin_again()
@@ -259,7 +259,7 @@ class PageWalk:
             msg = (
                 f"a scan of CloudWatch Logs got no further than {self.start} ms; it will be retried"
             )
-            raise ScanStuck(msg)
+            raise ScanStuckError(msg)
         self._restarts += 1
         self.start = self._last if self._last is not None and self._in_order else self._since
         self.token = None
@@ -288,7 +288,7 @@ class PageWalk:
 
 _T = TypeVar("_T")
 
-Observer = Callable[[Outcome], None]
+Observer = Callable[[CallOutcome], None]
 """Told what came of each attempt."""
 
 STREAM_NAMES_MAX: Final = 100
@@ -317,8 +317,8 @@ class CloudWatch:
         """Load the SDK's settings, find credentials and make a client; nothing is asked yet.
 
         Raises:
-            BadAwsSettings: no such profile, no Region, an impossible endpoint.
-            NoCredentials: none are found.
+            AwsSettingsError: no such profile, no Region, an impossible endpoint.
+            CredentialsError: none are found.
 
         """
         await self._opened()
@@ -352,7 +352,7 @@ class CloudWatch:
         """Ask once for an event of a log group: whether reading it will work at all.
 
         Raises:
-            CloudWatchError: of the class that says why not; ``Unreachable`` may pass.
+            CloudWatchError: of the class that says why not; ``UnreachableError`` may pass.
 
         """
         await self.call(
@@ -398,7 +398,9 @@ class CloudWatch:
                     events, token = await self._page(parameters, walk, priority)
                 except CloudWatchError as error:
                     if observer is not None:
-                        observer("throttled" if isinstance(error, Throttled) else "unreachable")
+                        observer(
+                            "throttled" if isinstance(error, ThrottledError) else "unreachable"
+                        )
                     await asyncio.sleep(walk.failed(error) / 1000)
                     continue
                 if observer is not None:
@@ -449,8 +451,8 @@ class CloudWatch:
             asked_at_ms, answer, at_ms = await turns.call(timed, priority)
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
             told = translate(error, where=self._where, group=group, with_token=with_token)
-            self.calls["throttled" if isinstance(told, Throttled) else "failed"] += 1
-            if isinstance(told, Throttled):
+            self.calls["throttled" if isinstance(told, ThrottledError) else "failed"] += 1
+            if isinstance(told, ThrottledError):
                 turns.throttled()
             self._client.failed(client, told)
             raise told from error

@@ -17,7 +17,7 @@ from forwarder.delivery.marks import Proved
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.inlet import GroupInlet
-from forwarder.records import GapRecord, Notice, Reset, ScanDone, Verdict
+from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery
@@ -26,7 +26,7 @@ POLL_LEASE_MS: Final = 60_000
 """Who has not polled for so long has gone; viewers poll every ten seconds."""
 
 
-_CODES: Final[dict[Verdict, int]] = {"unknown": CLOSE_TOKEN, "denied": CLOSE_GROUP_DENIED}
+_CODES: Final[dict[TokenVerdict, int]] = {"unknown": CLOSE_TOKEN, "denied": CLOSE_GROUP_DENIED}
 """With which code a viewer is closed whose token is worth that."""
 
 
@@ -108,7 +108,7 @@ class Viewer:
         self.wake = wake
         self.peer = peer
         self.bytes_sent = 0
-        self.verdict: Callable[[], Verdict] = lambda: "ok"
+        self.verdict: Callable[[], TokenVerdict] = lambda: "ok"
         """What the viewer's token is worth by now."""
         self.is_owed = True
         """Whether some of the past is still to be sent, as the feed was told."""

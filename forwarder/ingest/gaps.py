@@ -23,7 +23,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from common.ranges import Coverage, Range
-from forwarder.errors import JournalFull
+from forwarder.errors import JournalFullError
 from forwarder.ingest.retention import AWAY, EXPIRED, RETENTION_LEAST_MS, Expiry
 from forwarder.ingest.scan import Scan
 from forwarder.ingest.visibility import Allowance
@@ -152,7 +152,7 @@ class Gaps:
                 count += self._missed[2]
             self._missed = from_, through, count
         if self._missed is not None:
-            with suppress(JournalFull):
+            with suppress(JournalFullError):
                 self._declare_missed(*self._missed)
                 self._missed = None
 
@@ -184,7 +184,7 @@ class Gaps:
             if gap is not None and gap.state == "repairing":
                 try:
                     self._put(replace(gap, state="suspected"))
-                except JournalFull:
+                except JournalFullError:
                     continue
             self._left.discard(gap_id)
 

@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from forwarder.ingest.scan import Scan
-from forwarder.records import LogEvent, Row, Source
+from forwarder.records import LiveSource, LogEvent, Row
 from wire.messages import Origin
 
 AGREED_MIN: Final = 3
@@ -65,7 +65,7 @@ class _Awaited:
 
     __slots__ = ("arrived_ms", "heard_ms", "print", "seq", "source", "stream", "timestamp")
 
-    def __init__(self, event: LogEvent, source: Source | None, heard_ms: int) -> None:
+    def __init__(self, event: LogEvent, source: LiveSource | None, heard_ms: int) -> None:
         self.stream = event.stream
         self.timestamp = event.timestamp
         self.print = fingerprint(event)
@@ -110,7 +110,7 @@ class Agreement:
 
     def __init__(self) -> None:
         """Nothing was heard yet."""
-        self._sources: dict[Source, _Standing] = {}
+        self._sources: dict[LiveSource, _Standing] = {}
         self._awaited: dict[str, _Awaited] = {}
         self._moments: Counter[int] = Counter()
         self._prints: Counter[int] = Counter()
@@ -126,7 +126,7 @@ class Agreement:
 
     # Who may
 
-    def admits(self, source: Source) -> bool:
+    def admits(self, source: LiveSource) -> bool:
         """Whether a source's events are rows, and not only hints."""
         standing = self._sources.get(source)
         return standing is not None and standing.is_same and self._rows < ROWS_MAX
@@ -144,7 +144,7 @@ class Agreement:
 
     # What the live path brings
 
-    def hinted(self, source: Source, events: Iterable[LogEvent], now_ms: int) -> None:
+    def hinted(self, source: LiveSource, events: Iterable[LogEvent], now_ms: int) -> None:
         """Events that are not (yet) rows: remembered, to be compared with what scans return."""
         standing = self._sources.get(source)
         if standing is None:
@@ -161,7 +161,7 @@ class Agreement:
 
     def appended(
         self,
-        source: Source,
+        source: LiveSource,
         events: Sequence[LogEvent],
         first_seq: int,
         now_ms: int,

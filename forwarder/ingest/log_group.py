@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from common.ranges import Coverage
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
-from forwarder.errors import EventError
+from forwarder.errors import InvalidEventError
 from forwarder.ingest.executions import Ends, Lifecycle
 from forwarder.ingest.gaps import Evidence
 from forwarder.ingest.live_check import Unseen, Witness
@@ -29,7 +29,7 @@ from forwarder.ingest.scan import Comparison, Ingested, Scan, ScanKind
 from forwarder.ingest.visibility import Allowance
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
-from forwarder.records import GapRecord, Known, LogEvent, Notice, Reset, ScanDone
+from forwarder.records import GapRecord, KnownRow, LogEvent, Notice, Reset, ScanDone
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import GapState, Origin
 
@@ -40,7 +40,7 @@ def checked(events: Sequence[LogEvent]) -> Sequence[LogEvent]:
     """The events, with ids as the display order has them: decimal, without leading zeros.
 
     Raises:
-        EventError: an id is not a decimal number of at most 57 digits, or a time is not one.
+        InvalidEventError: an id is not a decimal number of at most 57 digits, or a time is not one.
 
     """
     ids = [event.id for event in events]
@@ -65,13 +65,13 @@ def _canonical(event: LogEvent) -> LogEvent:
             f"CloudWatch gave an event the id {event_id[:_TEXT_MAX]!r}, which is not a decimal"
             f" number of 1 to {ID_DIGITS_MAX} digits: check --endpoint-url"
         )
-        raise EventError(msg)
+        raise InvalidEventError(msg)
     if not 0 <= event.timestamp <= TIMESTAMP_MAX:
         msg = (
             f"CloudWatch gave the event {event_id} the timestamp {event.timestamp}, which is not"
             " in milliseconds since 1970: check --endpoint-url"
         )
-        raise EventError(msg)
+        raise InvalidEventError(msg)
     return replace(event, id=event_id.lstrip("0") or "0") if event_id[0] == "0" else event
 
 
@@ -199,7 +199,7 @@ class LogGroup:
         """Take in events that are not of a scan; known ids are ignored, their bodies restored.
 
         Raises:
-            EventError: an event has no place in the protocol; nothing of the batch was taken.
+            InvalidEventError: an event has no place in the protocol; nothing was taken.
             JournalError: the journal can't be written; what was not committed is not known.
 
         """
@@ -287,8 +287,8 @@ class LogGroup:
     def _take(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
         found = self.journal.find([event.id for event in events])
         fresh: dict[str, LogEvent] = {}
-        same: list[Known] = []
-        bodiless: list[tuple[LogEvent, Known]] = []
+        same: list[KnownRow] = []
+        bodiless: list[tuple[LogEvent, KnownRow]] = []
         for event in events:
             known = found.get(event.id)
             if known is not None:
@@ -310,7 +310,7 @@ class LogGroup:
         self.counts.late += late
         return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
 
-    def _is_made_anew(self, known: Known | LogEvent, event: LogEvent) -> bool:
+    def _is_made_anew(self, known: KnownRow | LogEvent, event: LogEvent) -> bool:
         """A known id elsewhere is no duplicate: its log group is another one [17]."""
         return known.timestamp != event.timestamp or known.stream != event.stream
 
@@ -321,7 +321,7 @@ class LogGroup:
         duplicates = len(events) - len(fresh)
         return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
 
-    def _restore(self, bodiless: Sequence[tuple[LogEvent, Known]], scan: Scan | None) -> None:
+    def _restore(self, bodiless: Sequence[tuple[LogEvent, KnownRow]], scan: Scan | None) -> None:
         """Bodies come back where somebody asked for the past, and where they were said lost.
 
         A scan that merely looks again does not bring back what retention has just taken.

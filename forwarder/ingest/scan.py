@@ -15,7 +15,7 @@ import msgspec
 
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
-from forwarder.records import Known, LogEvent, Row
+from forwarder.records import KnownRow, LogEvent, Row
 from wire.limits import TIMESTAMP_MAX
 from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
@@ -117,7 +117,7 @@ class Scan:
         """Take in a page of what CloudWatch returned.
 
         Raises:
-            EventError: an event has no place in the protocol; nothing of the page was taken.
+            InvalidEventError: an event has no place in the protocol; nothing of the page was taken.
             JournalError: the journal can't be written; what was not committed is not known.
 
         """
@@ -166,7 +166,7 @@ class Comparison:
         self._low = max(scan.from_, self._floor_ms(scan.begun_ms))
         self._begun_at = self._state()
 
-    def returned(self, known: Iterable[Known]) -> None:
+    def returned(self, known: Iterable[KnownRow]) -> None:
         """The scan has returned these rows; those count that it can be held to."""
         low, top, head, deleted = self._low, self._scan.top, self._scan.head_seq, self._deleted
         self._scan.seen.add_all(

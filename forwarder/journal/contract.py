@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Protocol
 
-from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
+from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
@@ -72,7 +72,7 @@ class Journal(Protocol):
         """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
         ...
 
-    def find(self, ids: Collection[str]) -> dict[str, Known]:
+    def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """As ``known``, with the seq and whether the body is here, or lost."""
         ...
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from forwarder.errors import JournalError, JournalFull
+from forwarder.errors import JournalError, JournalFullError
 
 SCHEMA_VERSION: Final = 1
 """In ``user_version``; a file with a greater one was written by a newer gapless."""
@@ -220,7 +220,7 @@ class Database:
 
     def _fail(self, why: str, done: str = "opened", error: Exception | None = None) -> NoReturn:
         msg = f"the journal {self.path} can't be {done}: {why}"
-        raise (JournalFull if _may_pass(error) else JournalError)(msg) from error
+        raise (JournalFullError if _may_pass(error) else JournalError)(msg) from error
 
 
 def _may_pass(error: Exception | None) -> bool:

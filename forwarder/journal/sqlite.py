@@ -19,7 +19,7 @@ from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_r
 from forwarder.journal.database import Database, from_blob, to_blob
 from forwarder.journal.sums import Sums, write_sums
 from forwarder.journal.tables import SEQ_BITS, SEQ_MASK, Batch, Bodies, Rows, Streams, spans_of
-from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
+from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
@@ -137,11 +137,11 @@ class Recent:
 
     def __init__(self, greatest: str | None) -> None:
         """Start empty, beside a journal whose greatest id is ``greatest``."""
-        self._young: dict[str, Known] = {}
-        self._old: dict[str, Known] = {}
+        self._young: dict[str, KnownRow] = {}
+        self._old: dict[str, KnownRow] = {}
         self._dropped: _Rank = (0, "") if greatest is None else _rank(greatest)
 
-    def split(self, ids: Collection[str]) -> tuple[dict[str, Known], list[str]]:
+    def split(self, ids: Collection[str]) -> tuple[dict[str, KnownRow], list[str]]:
         """What is known of ``ids`` here, and those of which only the disk knows."""
         young, old, (length, greatest) = self._young, self._old, self._dropped
         found = {}
@@ -154,7 +154,7 @@ class Recent:
                 unknown.append(one)
         return found, unknown
 
-    def add(self, rows: Iterable[tuple[str, Known]]) -> None:
+    def add(self, rows: Iterable[tuple[str, KnownRow]]) -> None:
         """Remember rows that have their bodies: new ones, or old ones that were asked for."""
         self._young.update(rows)
         if len(self._young) > GENERATION_MAX:
@@ -268,7 +268,7 @@ class SqliteJournal:
         self._recent = Recent(self._rows.greatest_id())
         rows = self.read_after(max(0, head - GENERATION_MAX), GENERATION_MAX)
         self._recent.add(
-            (row.id, Known(row.seq, row.timestamp, row.stream, has_body=True, is_lost=False))
+            (row.id, KnownRow(row.seq, row.timestamp, row.stream, has_body=True, is_lost=False))
             for row in rows
             if row.message is not None
         )
@@ -346,7 +346,7 @@ class SqliteJournal:
         """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
         return {one: (row.timestamp, row.stream) for one, row in self.find(ids).items()}
 
-    def find(self, ids: Collection[str]) -> dict[str, Known]:
+    def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """As ``known``, with the seq and whether the body is here, or lost."""
         found, unknown = self._recent.split(ids)
         if unknown:
@@ -369,7 +369,7 @@ class SqliteJournal:
         self._streams.committed(spans, numbers)
         self._bodies.size += batch.size
         self._recent.add(
-            (event.id, Known(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
+            (event.id, KnownRow(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
             for seq, event in enumerate(events, self._head + 1)
         )
         self._head += len(events)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.records import Known, LogEvent, Row
+from forwarder.records import KnownRow, LogEvent, Row
 from wire.digest import MODULUS, event_digest
 from wire.messages import Origin
 from wire.order import Interval, id_of, timestamp_of
@@ -244,7 +244,7 @@ class Rows:
         [(greatest,)] = self._db.rows(sql, (self._chain,))
         return None if greatest is None else id_from_blob(greatest)
 
-    def find(self, ids: Collection[str]) -> dict[str, Known]:
+    def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """What is known of some ids."""
         names, found = self._streams.names, {}
         ids_of = {id_to_blob(one): one for one in ids}
@@ -253,7 +253,7 @@ class Rows:
             for blob, place, timestamp, stream, body in self._find(blobs, start):
                 event_id = ids_of.get(blob)
                 if event_id is not None:
-                    found[event_id] = Known(
+                    found[event_id] = KnownRow(
                         place & SEQ_MASK, timestamp, names[stream], body == _HERE, body == _LOST
                     )
         return found

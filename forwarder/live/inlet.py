@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from forwarder.errors import JournalFull
+from forwarder.errors import JournalFullError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.records import Counts, Delivery, LiveState
 from forwarder.records import LogEvent
@@ -188,7 +188,7 @@ class GroupInlet:
         if rows:
             try:
                 taken = self._group.ingest(rows, "live")
-            except JournalFull:
+            except JournalFullError:
                 self.hint()  # a scan finds them, once there is room
                 return
             first_seq = taken.head_seq - taken.new + 1

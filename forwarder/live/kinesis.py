@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from common.concurrency import in_thread
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.config import AwsOptions, StreamRef
-from forwarder.errors import CloudWatchError, ConfigError, Throttled, Unreachable
+from forwarder.errors import CloudWatchError, ConfigError, ThrottledError, UnreachableError
 from forwarder.live.records import Counts, Decoded, Delivery, Inlet, decode
 from forwarder.live.shards import Position, ShardInfo, Shards, Step
 
@@ -63,7 +63,7 @@ class KinesisClient(Protocol):
         ...
 
 
-class StreamGone(ConfigError):  # noqa: N818 - the errors of this package say what happened
+class StreamNotFoundError(ConfigError):
     """There is no such stream."""
 
 
@@ -115,7 +115,7 @@ class KinesisPath:
             CloudWatchError: it may not be asked; what passes by itself is no reason to stop.
 
         """
-        with suppress(Throttled, Unreachable):
+        with suppress(ThrottledError, UnreachableError):
             self._shards.listed(await self._list(), self._timer())
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class KinesisPath:
     async def _look_for_shards(self) -> None:
         try:
             self._shards.listed(await self._list(), self._timer())
-        except StreamGone as error:
+        except StreamNotFoundError as error:
             self._shards.forget()
             self._list_failed()
             self._broken(error)
@@ -201,7 +201,7 @@ class KinesisPath:
                     await self._read(step, step.iterator)
         except CloudWatchError as error:
             self._step_failed(step, error)
-        except _Refused as refused:
+        except _PositionError as refused:
             now_ms = self._timer()
             if refused.is_old:
                 self._shards.expired(step, now_ms)
@@ -209,7 +209,7 @@ class KinesisPath:
                 self._shards.refused(step, now_ms)
 
     def _step_failed(self, step: Step, error: CloudWatchError) -> None:
-        if isinstance(error, Throttled):
+        if isinstance(error, ThrottledError):
             self.counts.throttled += 1
             self._shards.throttled(step, self._timer())
             return
@@ -298,7 +298,9 @@ class KinesisPath:
 
     def _failed(self, error: CloudWatchError) -> None:
         """A call failed; while others are answered, that makes it late at most."""
-        if self._timer() - self._answered_ms >= SILENT_MS or not isinstance(error, Unreachable):
+        if self._timer() - self._answered_ms >= SILENT_MS or not isinstance(
+            error, UnreachableError
+        ):
             self._broken(error)
 
     def _broken(self, error: CloudWatchError | ConfigError) -> None:
@@ -315,8 +317,8 @@ class KinesisPath:
 
         Raises:
             CloudWatchError: of the class that says why it failed.
-            StreamGone: there is no such stream.
-            _Refused: the iterator is too old, or the position none.
+            StreamNotFoundError: there is no such stream.
+            _PositionError: the iterator is too old, or the position none.
 
         """
         client = await self._client.get(in_thread)
@@ -332,14 +334,16 @@ class KinesisPath:
             code = error.response.get("Error", {}).get("Code", "")
             operation = error.operation_name
             if code == "ProvisionedThroughputExceededException" or "Throttling" in code:
-                return Throttled(f"Kinesis asks for fewer calls ({code})")
+                return ThrottledError(f"Kinesis asks for fewer calls ({code})")
             if operation == "ListShards" and code == "ResourceNotFoundException":
                 how = "check the name, --profile and --region"
-                return StreamGone(f"there is no Kinesis stream {self._stream.name!r}: {how}")
+                return StreamNotFoundError(
+                    f"there is no Kinesis stream {self._stream.name!r}: {how}"
+                )
             if code == "ExpiredIteratorException":
-                return _Refused(is_old=True)
+                return _PositionError(is_old=True)
             if code in _POSITION_REFUSED and operation != "ListShards":
-                return _Refused(is_old=False)
+                return _PositionError(is_old=False)
         return translate(error, where=str(self._stream), service="Kinesis")
 
     def _make_client(self) -> KinesisClient:
@@ -350,7 +354,7 @@ class KinesisPath:
         return client
 
 
-class _Refused(Exception):  # noqa: N818 - not an error to tell of
+class _PositionError(Exception):
     """A position in a shard, or an iterator, is not taken."""
 
     def __init__(self, *, is_old: bool) -> None:

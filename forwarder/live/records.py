@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from forwarder.records import LogEvent, Source
+from forwarder.records import LiveSource, LogEvent
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 
 LiveState = Literal["poll", "hints", "live", "late", "down"]
@@ -34,7 +34,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """The events of one record."""
 
     group: str
-    source: Source
+    source: LiveSource
     events: list[LogEvent]
     refused: int = 0
     """Events of it that the protocol has no place for."""
@@ -163,7 +163,7 @@ def decode(data: bytes) -> Decoded:
         for one in map(_event, record.logEvents)
         if one is not None and (one_id := _id(one)) is not None
     ]
-    source = Source(record.owner, tuple(sorted(record.subscriptionFilters)))
+    source = LiveSource(record.owner, tuple(sorted(record.subscriptionFilters)))
     return Delivery(record.logGroup, source, events, len(record.logEvents) - len(events))
 
 

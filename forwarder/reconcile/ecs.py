@@ -26,7 +26,13 @@ from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.rate_limit import Priority, Turns
 from forwarder.config import AwsOptions
-from forwarder.errors import CloudWatchError, ConfigError, Refused, Throttled, Unreachable
+from forwarder.errors import (
+    CloudWatchError,
+    ConfigError,
+    RequestRejectedError,
+    ThrottledError,
+    UnreachableError,
+)
 from forwarder.ingest.log_group import LogGroup
 from wire.messages import ExecutionStatus
 
@@ -160,7 +166,7 @@ NOBODY: Final = "0" * 32
 """An id that no task has: asked after at the start, to see that the cluster can be asked."""
 
 
-class BadIdError(Refused):
+class TaskIdError(RequestRejectedError):
     """ECS refuses a call because of one of the ids that it asks after."""
 
 
@@ -206,7 +212,7 @@ class EcsWatcher:
         """
         try:
             await self._call("describe_tasks", cluster=self._cluster, tasks=[NOBODY])
-        except (Throttled, Unreachable) as error:
+        except (ThrottledError, UnreachableError) as error:
             self._tell(error)
 
     async def close(self) -> None:
@@ -250,7 +256,7 @@ class EcsWatcher:
         """One call, or several where ECS refuses some of the ids."""
         try:
             reply = await self._call("describe_tasks", cluster=self._cluster, tasks=batch)
-        except BadIdError:
+        except TaskIdError:
             if len(batch) == 1:
                 self._take(batch, Told({}, tuple(batch)))
                 return
@@ -286,7 +292,7 @@ class EcsWatcher:
             self._definitions.clear()
         try:
             answer = await self._call("describe_task_definition", taskDefinition=arn)
-        except (Throttled, Unreachable):
+        except (ThrottledError, UnreachableError):
             raise
         except (CloudWatchError, ConfigError) as error:
             _LOG.warning("%s: %s (all its containers are taken to be essential)", arn, error)
@@ -308,7 +314,7 @@ class EcsWatcher:
         except Exception as error:  # botocore raises what the shape of a strange reply leads to
             told = self._translated(error)
             self._client.failed(client, told)
-            if isinstance(told, Throttled):
+            if isinstance(told, ThrottledError):
                 turns.throttled()
             raise told from error
         turns.budget.succeeded()
@@ -321,7 +327,7 @@ class EcsWatcher:
                 how = "check the name, --profile and --region"
                 return ConfigError(f"--lifecycle: there is no ECS cluster {self._cluster!r}: {how}")
             if code == "InvalidParameterException":
-                return BadIdError(f"ECS refuses a task id: {error}")
+                return TaskIdError(f"ECS refuses a task id: {error}")
         return translate(error, where=self._where, service="ECS")
 
     def _tell(self, error: CloudWatchError | ConfigError) -> None:

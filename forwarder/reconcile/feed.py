@@ -24,14 +24,20 @@ from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import Config
-from forwarder.errors import CloudWatchError, EventError, ForwarderError, JournalFull, Throttled
+from forwarder.errors import (
+    CloudWatchError,
+    ForwarderError,
+    InvalidEventError,
+    JournalFullError,
+    ThrottledError,
+)
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import Want, Wants
 from forwarder.reconcile.maintenance import Upkeep
 from forwarder.reconcile.refetch import Refetcher
 from forwarder.reconcile.scanner import Scanner, Settings
 from forwarder.reconcile.schedule import Due, Schedule
-from forwarder.records import Outcome, Row
+from forwarder.records import CallOutcome, Row
 from wire.messages import Upstream
 from wire.query import History
 
@@ -93,12 +99,12 @@ class UpstreamWatch:
         self._delay_ms = 0
         self._delayed_ms: int | None = None
 
-    def poll_outcome(self, outcome: Outcome, at_ms: int) -> None:
+    def poll_outcome(self, outcome: CallOutcome, at_ms: int) -> None:
         """What came of one attempt at a page of a poll."""
         self._is_failing = outcome == "unreachable"
         self.scan_outcome(outcome, at_ms)
 
-    def scan_outcome(self, outcome: Outcome, at_ms: int) -> None:
+    def scan_outcome(self, outcome: CallOutcome, at_ms: int) -> None:
         """What came of an attempt of a scan: polls alone tell whether CloudWatch is there."""
         if outcome == "throttled":
             self._throttled_ms = at_ms
@@ -339,7 +345,7 @@ class Feed:
         while True:
             try:
                 await work()
-            except JournalFull as error:
+            except JournalFullError as error:
                 self._troubled(error)
                 await asyncio.sleep(FULL_PAUSE_S)
             else:
@@ -392,11 +398,11 @@ class Feed:
                 priority=Priority.POLL if is_poll else Priority.SCAN,
                 observer=self._poll_outcome if is_poll else self._scan_outcome,
             )
-        except (CloudWatchError, EventError) as error:
+        except (CloudWatchError, InvalidEventError) as error:
             self._schedule.failed(due.tier, self._timer())
             if is_poll:
                 self._failed(error)
-        except JournalFull as error:
+        except JournalFullError as error:
             self._schedule.failed(due.tier, self._timer())
             self._troubled(error)
         else:
@@ -429,7 +435,7 @@ class Feed:
                     observer=self._scan_outcome,
                     is_wanted=partial(self._wants.is_wanted, through),
                 )
-            except (CloudWatchError, EventError) as error:
+            except (CloudWatchError, InvalidEventError) as error:
                 _LOG.debug("%s: a backfill broke off: %s", self._group.name, error)
                 await wait(self._wanted, backoff.failed() / 1000)
                 continue
@@ -452,17 +458,17 @@ class Feed:
 
     # What is heard
 
-    def _poll_outcome(self, outcome: Outcome) -> None:
+    def _poll_outcome(self, outcome: CallOutcome) -> None:
         self._note_throttling(outcome)
         self._watch.poll_outcome(outcome, self._timer())
         self._tell_state()
 
-    def _scan_outcome(self, outcome: Outcome) -> None:
+    def _scan_outcome(self, outcome: CallOutcome) -> None:
         self._note_throttling(outcome)
         self._watch.scan_outcome(outcome, self._timer())
         self._tell_state()
 
-    def _note_throttling(self, outcome: Outcome) -> None:
+    def _note_throttling(self, outcome: CallOutcome) -> None:
         if outcome == "throttled":
             self._schedule.throttled(self._timer())
 
@@ -479,13 +485,13 @@ class Feed:
         self._tell_state()
 
     def _failed(self, error: ForwarderError) -> None:
-        outcome: Outcome = "throttled" if isinstance(error, Throttled) else "unreachable"
+        outcome: CallOutcome = "throttled" if isinstance(error, ThrottledError) else "unreachable"
         self._watch.poll_outcome(outcome, self._timer())
         self._troubled(error)
         self._tell_state()
 
     def _troubled(self, error: ForwarderError) -> None:
-        self._is_full = isinstance(error, JournalFull)
+        self._is_full = isinstance(error, JournalFullError)
         if self.trouble != str(error):
             _LOG.warning("%s: %s (trying again)", self._group.name, error)
             self.trouble = str(error)

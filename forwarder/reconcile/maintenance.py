@@ -12,7 +12,7 @@ from common.concurrency import wait
 from forwarder.cloudwatch.catalogue import StreamInfo, find_stream
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS, Config
-from forwarder.errors import AccessDenied, CloudWatchError
+from forwarder.errors import AccessDeniedError, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
 from forwarder.reconcile.scanner import Settings
@@ -98,7 +98,7 @@ class Upkeep:
             pause_s = LEARN_EVERY_S
             try:
                 await self._settings.learn()
-            except AccessDenied as error:
+            except AccessDeniedError as error:
                 _LOG.debug("%s: may not look up its settings: %s", self._group.name, error)
             except CloudWatchError as error:
                 _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)

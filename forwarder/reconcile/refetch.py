@@ -9,7 +9,7 @@ from typing import Final
 from forwarder.cloudwatch.catalogue import find_stream
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
-from forwarder.errors import CloudWatchError, EventError, JournalFull
+from forwarder.errors import CloudWatchError, InvalidEventError, JournalFullError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.scanner import Scanner
 from forwarder.records import Row
@@ -64,7 +64,7 @@ class Refetcher:
             async with asyncio.timeout((deadline_ms - self._clock()) / 1000), self.bodies:
                 while rows := self._group.journal.bodiless(from_, through, SLICE_ROWS):
                     await self._restore(rows)
-        except (TimeoutError, CloudWatchError, EventError, JournalFull):
+        except (TimeoutError, CloudWatchError, InvalidEventError, JournalFullError):
             return not self._group.journal.bodiless(from_, through, 1)
         return True
 

@@ -20,7 +20,7 @@ from forwarder.cloudwatch.clock import timer_ms
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, Observer
 from forwarder.config import DAY_MS
-from forwarder.errors import AccessDenied, CloudWatchError
+from forwarder.errors import AccessDeniedError, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Row
@@ -63,7 +63,7 @@ class Settings:
         number = self._group.expiry.number
         try:
             found = await find_group(self._cloudwatch, self._group.name)
-        except AccessDenied:
+        except AccessDeniedError:
             self._is_denied = True
             raise
         self._is_denied = False
@@ -151,7 +151,7 @@ class Scanner:
 
         Raises:
             CloudWatchError: it broke off; what it found stays.
-            EventError: CloudWatch gave an event that the protocol has no place for.
+            InvalidEventError: CloudWatch gave an event that the protocol has no place for.
             JournalError: the journal can't be written.
 
         """

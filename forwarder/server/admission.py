@@ -23,7 +23,7 @@ from forwarder.config import (
     REQUESTS_PER_SOCKET_S,
     Limits,
 )
-from forwarder.errors import Refusal
+from forwarder.errors import RequestError
 
 Reason = Literal[
     "sockets",
@@ -106,20 +106,20 @@ class Guard:
         if not self._addresses[address]:
             del self._addresses[address]
 
-    def full(self, address: str) -> Refusal | None:
+    def full(self, address: str) -> RequestError | None:
         """Why a connection that has come can't be served; None where it can."""
         if self.sockets > self._sockets_max:
             self.refused["sockets"] += 1
             text = f"{self._sockets_max} connections are open already: come back later"
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S)
+            return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S)
         most = self._most_of(address)
         if most is not None and self._addresses[address] > most:
             self.refused["address"] += 1
             text = f"{most} connections are open from this address already: come back later"
-            return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=RETRY_S)
+            return RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=RETRY_S)
         return None
 
-    def too_often(self, address: str, now_s: float) -> Refusal | None:
+    def too_often(self, address: str, now_s: float) -> RequestError | None:
         """Why a plain request of a connection is not answered; None where it is."""
         most = self._most_of(address)
         if most is None:
@@ -134,7 +134,7 @@ class Guard:
         self.refused["requests"] += 1
         text = f"more than {rate:g} requests a second come from this address: come back later"
         wait_s = ceil(bucket.wait_s(now_s))
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=wait_s)
+        return RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=wait_s)
 
     def _most_of(self, address: str) -> int | None:
         if self._address_max is not None:
@@ -155,7 +155,7 @@ class Guesses:
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._key = secrets.token_bytes(16)
 
-    def refusal(self, address: str, authorization: str | None, now_s: float) -> Refusal | None:
+    def refusal(self, address: str, authorization: str | None, now_s: float) -> RequestError | None:
         """Why a token is not looked at; None where it is."""
         bucket = self._wrong.get(address)
         if authorization is None or bucket is None:
@@ -164,7 +164,7 @@ class Guesses:
         if wait_s <= 0 or self._name(address, authorization) in self._known:
             return None
         text = "too many wrong tokens came from this address: come back later"
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=ceil(wait_s))
+        return RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=ceil(wait_s))
 
     def failed(self, address: str, now_s: float) -> None:
         """A token from there was wrong."""

@@ -16,9 +16,9 @@ import msgspec
 
 from forwarder.cloudwatch.clock import Skew
 from forwarder.delivery.hub import Hub
-from forwarder.errors import Refusal
+from forwarder.errors import RequestError
 from forwarder.live.inlet import LiveStatus
-from forwarder.records import Verdict
+from forwarder.records import TokenVerdict
 from forwarder.server import metrics
 from forwarder.server.admission import Reason
 from forwarder.server.log_pages import LogsPages, NeedsBodies
@@ -49,7 +49,7 @@ class Accepted(msgspec.Struct):
 
     hub: Hub
     query: TailQuery
-    verdict: Callable[[], Verdict]
+    verdict: Callable[[], TokenVerdict]
     """What its token is worth by now; the token itself is not to be had."""
 
 
@@ -125,10 +125,10 @@ class Api:
             if route is None:
                 return (yield from _refuse(HTTPStatus.NOT_FOUND, "there is no such path"))
             return (yield from route(query, authorization, now_ms))
-        except Refusal as refusal:
+        except RequestError as refusal:
             return refused(refusal)
         except (WireError, ValueError) as error:
-            return refused(Refusal(HTTPStatus.BAD_REQUEST, str(error)))
+            return refused(RequestError(HTTPStatus.BAD_REQUEST, str(error)))
 
     def accept(self, target: str, authorization: str | None) -> Accepted | Answer:
         """Whether a viewer may connect with this path and query; else the refusal."""
@@ -136,10 +136,10 @@ class Api:
             query = parse_tail(split(target)[1])
             hub = self._hub(query.group, authorization)
             return Accepted(hub, query, lambda: self._verdict(authorization, hub.group.name))
-        except Refusal as refusal:
+        except RequestError as refusal:
             return refused(refusal)
         except (WireError, ValueError) as error:
-            return refused(Refusal(HTTPStatus.BAD_REQUEST, str(error)))
+            return refused(RequestError(HTTPStatus.BAD_REQUEST, str(error)))
 
     # Who may ask for what
 
@@ -149,25 +149,25 @@ class Api:
         if group is None:
             if len(self._hubs) > 1:
                 text = f"group is needed: {len(self._hubs)} log groups are served"
-                raise Refusal(HTTPStatus.BAD_REQUEST, text)
+                raise RequestError(HTTPStatus.BAD_REQUEST, text)
             group = next(iter(self._hubs))
             self._check(authorization, group)
         hub = self._hubs.get(group)
         if hub is None:
             text = f"log group {group[:100]!a} is not served here"
-            raise Refusal(HTTPStatus.NOT_FOUND, text)
+            raise RequestError(HTTPStatus.NOT_FOUND, text)
         return hub
 
-    def _verdict(self, authorization: str | None, group: str | None) -> Verdict:
+    def _verdict(self, authorization: str | None, group: str | None) -> TokenVerdict:
         return "ok" if self._tokens is None else self._tokens.check(authorization, group)
 
     def _check(self, authorization: str | None, group: str | None) -> None:
         verdict = self._verdict(authorization, group)
         if verdict == "unknown":
             text = "a token is needed: Authorization: Bearer TOKEN"
-            raise Refusal(HTTPStatus.UNAUTHORIZED, text)
+            raise RequestError(HTTPStatus.UNAUTHORIZED, text)
         if verdict == "denied":
-            raise Refusal(HTTPStatus.FORBIDDEN, "the token does not cover this log group")
+            raise RequestError(HTTPStatus.FORBIDDEN, "the token does not cover this log group")
 
     def _covered(self, authorization: str | None) -> list[Hub]:
         self._check(authorization, None)
@@ -196,7 +196,7 @@ class Api:
         journal = hub.group.journal
         if not journal.is_resumable(query.epoch, query.seq):
             text = "the journal is not the one of that epoch and seq"
-            raise Refusal(HTTPStatus.CONFLICT, text, journal.epoch)
+            raise RequestError(HTTPStatus.CONFLICT, text, journal.epoch)
         total = hub.group.totals.total(
             query.from_, query.through, query.filter, base=query.base, seq=query.seq
         )
@@ -259,13 +259,13 @@ class Api:
         """
         reasons = [why for hub in self._hubs.values() if (why := hub.not_ready) is not None]
         if reasons:
-            return refused(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
+            return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
         skew_ms = 0 if self.skew is None else self.skew.told_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
         return Answer(HTTPStatus.OK, encode({"ready": True, **about_clock}))
 
 
-def refused(refusal: Refusal) -> Answer:
+def refused(refusal: RequestError) -> Answer:
     """A refusal as an answer, its text in ``error``."""
     body = HttpError(refusal.text, refusal.epoch)
     fields = {"error": body.error} if body.epoch is None else body
@@ -284,7 +284,7 @@ def refused(refusal: Refusal) -> Answer:
 
 def _refuse(status: HTTPStatus, text: str) -> Steps:
     yield None
-    return refused(Refusal(status, text))
+    return refused(RequestError(status, text))
 
 
 def split(target: str) -> tuple[str, str]:

@@ -42,7 +42,7 @@ from forwarder.config import (
     HEADERS_MAX,
     MESSAGE_BYTES_MAX,
 )
-from forwarder.errors import Refusal
+from forwarder.errors import RequestError
 from forwarder.server.admission import Bucket, Guard, address_of
 from forwarder.server.api import Accepted
 from wire.codec import encode
@@ -213,7 +213,7 @@ class Connection(ServerConnection):
         ours = Protocol(self.guard, clock_s, origins=protocol.origins)
         super().__init__(ours, server, **options)
         self.accepted: Accepted | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: RequestError | None = None
         """Why nothing is served to it, whatever it asks."""
         self.address = ""
         """Whose connections count together."""

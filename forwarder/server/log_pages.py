@@ -15,7 +15,7 @@ import msgspec
 from forwarder.delivery.backfill import last_position
 from forwarder.delivery.frames import Slice
 from forwarder.delivery.hub import Hub
-from forwarder.errors import Refusal
+from forwarder.errors import RequestError
 from forwarder.ingest.retention import concerns
 from wire.codec import encode
 from wire.errors import WireError
@@ -47,7 +47,7 @@ class LogsPages:
         """Begin, or go on where ``next`` says.
 
         Raises:
-            Refusal: the cursor, or ``next``, is not of this journal (409).
+            RequestError: the cursor, or ``next``, is not of this journal (409).
             WireError: ``next`` is malformed.
 
         """
@@ -106,13 +106,13 @@ class LogsPages:
     def _check(self, epoch: str, seq: int) -> None:
         if not self._group.journal.is_resumable(epoch, seq):
             text = "the cursor is not of this journal"
-            raise Refusal(HTTPStatus.CONFLICT, text, self._group.epoch)
+            raise RequestError(HTTPStatus.CONFLICT, text, self._group.epoch)
 
     def body(self) -> Generator[NeedsBodies | None, None, bytes]:
         """The page as JSON; yields between slices, and where bodies must be fetched again.
 
         Raises:
-            Refusal: bodies could not be fetched in time (503), or the journal began anew (409).
+            RequestError: bodies could not be fetched in time (503), or the epoch changed (409).
 
         """
         parts: list[bytes] = []
@@ -133,7 +133,7 @@ class LogsPages:
                     break
                 if fetches == FETCHES_MAX:
                     text = "messages must be fetched from CloudWatch Logs again: try later"
-                    raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text)
+                    raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text)
                 fetches += 1
                 yield NeedsBodies(self._hub, *found.bodies)
             elif is_end or count >= self._query.limit:
@@ -142,7 +142,7 @@ class LogsPages:
                 yield None
             if self._group.epoch != self._epoch:
                 text = "the journal began a new chain"
-                raise Refusal(HTTPStatus.CONFLICT, text, self._group.epoch)
+                raise RequestError(HTTPStatus.CONFLICT, text, self._group.epoch)
         return self._page(parts, is_end=is_end or self._is_at_end(count))
 
     def _is_at_end(self, count: int) -> bool:

@@ -37,7 +37,7 @@ from forwarder.config import (
     Limits,
 )
 from forwarder.delivery.hub import Viewer
-from forwarder.errors import ForwarderError, Refusal
+from forwarder.errors import ForwarderError, RequestError
 from forwarder.server.admission import RETRY_S, Bucket, Guard, Reason
 from forwarder.server.api import (
     ALIVE_PATH,
@@ -395,7 +395,7 @@ class Server:
 
     def _refusal(
         self, connection: Connection, request: Request, authorization: str | None
-    ) -> Refusal | None:
+    ) -> RequestError | None:
         """Why a request is not looked at any further, if it is not."""
         if connection.refusal is not None:
             # Whoever watches over this process must not take a full one for a dead one.
@@ -405,13 +405,13 @@ class Server:
                 return None
             self.guard.refused["origin"] += 1
             text = "dial this forwarder by its address (a name may belong to a web page of others)"
-            return Refusal(HTTPStatus.FORBIDDEN, text)
+            return RequestError(HTTPStatus.FORBIDDEN, text)
         now_s = connection.loop.time()
         refusal = self.guard.guesses.refusal(connection.address, authorization, now_s)
         self.guard.refused["guesses"] += refusal is not None
         return refusal
 
-    def _too_often(self, connection: Connection, request: Request) -> Refusal | None:
+    def _too_often(self, connection: Connection, request: Request) -> RequestError | None:
         """Why a request is one too many; those to connect are bounded by their connections."""
         if _is_upgrade(request) or split(request.path)[0] == ALIVE_PATH:
             return None
@@ -434,7 +434,7 @@ class Server:
     def _too_many_viewers(self) -> Answer:
         self.guard.refused["viewers"] += 1
         text = f"{self._limits.viewers_max} viewers are connected already: come back later"
-        return refused(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S))
+        return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S))
 
     async def _answer(
         self, connection: Connection, request: Request, authorization: str | None
@@ -448,7 +448,9 @@ class Server:
                 await self._large_answers.acquire()
         except TimeoutError:
             text = f"{LARGE_ANSWERS_MAX} large answers are being read already: come back later"
-            return refused(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S))
+            return refused(
+                RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S)
+            )
         is_large = False
         try:
             answer = await self._drive(steps)
@@ -475,7 +477,7 @@ class Server:
             return answer
         except ForwarderError as error:
             self._on_error(error)
-            return refused(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+            return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
     def _response(self, answer: Answer) -> Response:
         self._api.requests[answer.status] += 1

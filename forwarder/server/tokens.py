@@ -18,7 +18,7 @@ from typing import Final, Self
 import msgspec
 
 from forwarder.errors import ConfigError
-from forwarder.records import Verdict
+from forwarder.records import TokenVerdict
 
 FILE_BYTES_MAX: Final = 1 << 20
 TOKEN_CHARS_MIN: Final = 8
@@ -88,7 +88,7 @@ class Tokens:
         self._grants = other._grants
         return changed
 
-    def check(self, authorization: str | None, group: str | None) -> Verdict:
+    def check(self, authorization: str | None, group: str | None) -> TokenVerdict:
         """Whether an ``Authorization`` header covers a log group (None: any will do)."""
         patterns = self._patterns(authorization)
         if not patterns:

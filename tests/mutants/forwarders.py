@@ -18,7 +18,7 @@ from forwarder.delivery.backfill import Opening
 from forwarder.delivery.frames import Slice, Slices
 from forwarder.delivery.lanes import Lanes, Repairing
 from forwarder.delivery.marks import Proofs
-from forwarder.errors import TruncatedResponse
+from forwarder.errors import TruncatedResponseError
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
@@ -124,7 +124,7 @@ def truncated_is_empty() -> None:
     def lenient(body: bytes) -> tuple[list[LogEvent], bytes]:
         try:
             return decode(body)
-        except TruncatedResponse:
+        except TruncatedResponseError:
             return [], b"{}"
 
     put(reader, "decode_page", lenient)

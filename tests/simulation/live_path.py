@@ -17,7 +17,7 @@ from forwarder.ingest import live_check
 from forwarder.live import inlet
 from forwarder.live.inlet import GroupInlet
 from forwarder.live.records import Delivery
-from forwarder.records import LogEvent, Source
+from forwarder.records import LiveSource, LogEvent
 from tests.simulation.cloudwatch import Stored
 from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
@@ -26,9 +26,9 @@ from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World
 from wire.limits import TIMESTAMP_MAX
 
-OURS = Source("1", ("all",))
-OTHER_FILTER = Source("1", ("transformed",))
-OTHER_ACCOUNT = Source("2", ("all",))
+OURS = LiveSource("1", ("all",))
+OTHER_FILTER = LiveSource("1", ("transformed",))
+OTHER_ACCOUNT = LiveSource("2", ("all",))
 
 SMALL = {
     (live_check, "PHANTOM_MS"): 20_000,
@@ -118,7 +118,7 @@ class LivePath:
                 self._deliver(OTHER_ACCOUNT, event, int(event.id) + 7, "theirs", None)
 
     def _deliver(
-        self, source: Source, event: LogEvent, number: int, text: str, arrived_ms: int | None
+        self, source: LiveSource, event: LogEvent, number: int, text: str, arrived_ms: int | None
     ) -> None:
         live = LogEvent(str(number), event.timestamp, None, event.stream, text)
         delivery = Delivery("group", source, [live], arrived_ms=arrived_ms)

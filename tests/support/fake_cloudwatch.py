@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, Observer
-from forwarder.errors import CloudWatchError, Throttled
+from forwarder.errors import CloudWatchError, ThrottledError
 from forwarder.records import LogEvent
 
 _T = TypeVar("_T")
@@ -85,7 +85,9 @@ class FakeCloudWatch(CloudWatch):
                 await self.gates[priority].wait()
             if self.down is not None and (self.breaks_after or 0) <= pages:
                 if observer is not None:
-                    observer("throttled" if isinstance(self.down, Throttled) else "unreachable")
+                    observer(
+                        "throttled" if isinstance(self.down, ThrottledError) else "unreachable"
+                    )
                 raise self.down
             if observer is not None:
                 observer("ok")

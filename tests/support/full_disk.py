@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forwarder.errors import JournalFull
+from forwarder.errors import JournalFullError
 from forwarder.records import GapRecord, LogEvent
 from tests.support.memory_journal import MemoryJournal
 from wire.messages import ExecutionStatus, Origin
@@ -20,7 +20,7 @@ class FillingJournal(MemoryJournal):
     def _write(self, name: str) -> None:
         if name in self.refuses:
             msg = "no room"
-            raise JournalFull(msg)
+            raise JournalFullError(msg)
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
         """Number and commit events."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from common.ranges import Coverage
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
-from forwarder.records import EpochStart, GapRecord, Known, LogEvent, RangeTotal, Row
+from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from wire.digest import digest_sum, event_digest
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval, first_key, key_of, last_key
@@ -90,7 +90,7 @@ class MemoryJournal:
         """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
         return {one: (row.timestamp, row.stream) for one, row in self.find(ids).items()}
 
-    def find(self, ids: Collection[str]) -> dict[str, Known]:
+    def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """As ``known``, with the seq and whether the body is here."""
         found = {}
         for one in ids:
@@ -98,7 +98,7 @@ class MemoryJournal:
             if seq is not None:
                 row = self._rows[seq - 1]
                 has_body = row.message is not None
-                found[one] = Known(seq, row.timestamp, row.stream, has_body, seq in self._lost)
+                found[one] = KnownRow(seq, row.timestamp, row.stream, has_body, seq in self._lost)
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:

@@ -21,11 +21,11 @@ from forwarder.config import AwsOptions, Config
 from forwarder.errors import (
     ConfigError,
     ForwarderError,
-    GroupNotFound,
+    GroupNotFoundError,
     JournalError,
     LifecycleError,
-    TruncatedResponse,
-    Unreachable,
+    TruncatedResponseError,
+    UnreachableError,
 )
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of, run
@@ -178,14 +178,14 @@ async def test_a_port_in_use_is_one_line(moto: RawMoto) -> None:
 
 async def test_a_group_that_is_not_there(moto: RawMoto) -> None:
     error = await refused(config(moto, "/no/such/group"))
-    assert isinstance(error, GroupNotFound)
+    assert isinstance(error, GroupNotFoundError)
     assert error.exit_code == 3
 
 
 async def test_an_endpoint_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forwarder.main.CHECK_PAUSE_S", 0)
     error = await refused(Config(groups=(GROUP,), aws=NOWHERE, port=0))
-    assert isinstance(error, Unreachable)
+    assert isinstance(error, UnreachableError)
 
 
 async def test_without_cloudwatch_a_journal_that_has_something_is_served(
@@ -211,13 +211,13 @@ async def test_answers_that_are_cut_short_pass_and_a_journal_is_served_meanwhile
     async def check(_: CloudWatch, group: str) -> None:
         asked.append(group)
         msg = "cut short"
-        raise TruncatedResponse(msg)
+        raise TruncatedResponseError(msg)
 
     journal = tmp_path / "journal.sqlite3"
     monkeypatch.setattr(main, "CHECK_PAUSE_S", 0.01)
     with monkeypatch.context() as patch:
         patch.setattr(CloudWatch, "check", check)
-        assert isinstance(await refused(config(moto, journal=journal)), TruncatedResponse)
+        assert isinstance(await refused(config(moto, journal=journal)), TruncatedResponseError)
         assert len(asked) == main.CHECKS_MAX
     async with running(config(moto, journal=journal)) as ready:
         _, found = await messages_until_done(ready)

@@ -18,7 +18,7 @@ from forwarder.cloudwatch.catalogue import (
 )
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions
-from forwarder.errors import AccessDenied, GroupNotFound, ScanStuck
+from forwarder.errors import AccessDeniedError, GroupNotFoundError, ScanStuckError
 from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
 from tests.support.scripted_cloudwatch import (
     Reply,
@@ -96,7 +96,7 @@ async def test_a_token_that_repeats_is_an_error_not_a_short_list(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.default = lambda _: groups("a", token="same")
-    with pytest.raises(ScanStuck):
+    with pytest.raises(ScanStuckError):
         await describe_log_groups(cloudwatch)
 
 
@@ -104,7 +104,7 @@ async def test_what_does_not_pass_is_told(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.script(refusal("AccessDeniedException", "not allowed: logs:DescribeLogGroups"))
-    with pytest.raises(AccessDenied, match="logs:DescribeLogGroups"):
+    with pytest.raises(AccessDeniedError, match="logs:DescribeLogGroups"):
         await describe_log_groups(cloudwatch)
 
 
@@ -147,5 +147,5 @@ async def test_a_group_is_found_by_its_whole_name(real: CloudWatch) -> None:
 
 
 async def test_streams_of_a_group_that_there_is_not(real: CloudWatch) -> None:
-    with pytest.raises(GroupNotFound):
+    with pytest.raises(GroupNotFoundError):
         await find_stream(real, "/none", "x")

@@ -8,15 +8,15 @@ from urllib3.exceptions import NameResolutionError
 
 from forwarder.cloudwatch.client import sibling_endpoint, translate, translate_setup
 from forwarder.errors import (
-    BadAwsSettings,
+    AwsSettingsError,
     CloudWatchError,
-    GroupNotFound,
-    NoCredentials,
-    Refused,
-    TokenRefused,
-    TruncatedResponse,
-    UnknownEndpoint,
-    Unreachable,
+    CredentialsError,
+    EndpointNotFoundError,
+    GroupNotFoundError,
+    PageTokenError,
+    RequestRejectedError,
+    TruncatedResponseError,
+    UnreachableError,
 )
 
 WHERE = "https://logs.eu-west-1.amazonaws.com"
@@ -26,24 +26,27 @@ UNKNOWN_NAME = NameResolutionError("host", None, OSError("who?"))  # type: ignor
 @pytest.mark.parametrize(
     ("error", "ours"),
     [
-        (boto.NoCredentialsError(), NoCredentials),
-        (boto.PartialCredentialsError(provider="env", cred_var="x"), NoCredentials),
-        (boto.CredentialRetrievalError(provider="sso", error_msg="x"), NoCredentials),
-        (boto.SSOTokenLoadError(error_msg="expired"), NoCredentials),
-        (boto.UnauthorizedSSOTokenError(), NoCredentials),
-        (boto.EndpointConnectionError(endpoint_url=WHERE, error=UNKNOWN_NAME), UnknownEndpoint),
-        (boto.EndpointConnectionError(endpoint_url=WHERE, error=OSError()), Unreachable),
-        (boto.ReadTimeoutError(endpoint_url=WHERE), Unreachable),
-        (boto.ConnectTimeoutError(endpoint_url=WHERE), Unreachable),
-        (boto.ConnectionClosedError(endpoint_url=WHERE), Unreachable),
-        (boto.SSLError(endpoint_url=WHERE, error=OSError("certificate")), Unreachable),
-        (boto.ProxyConnectionError(proxy_url="http://proxy"), Unreachable),
-        (boto.ResponseStreamingError(error="cut"), Unreachable),
-        (TimeoutError("timed out"), Unreachable),
-        (boto.NoRegionError(), BadAwsSettings),
-        (boto.ParamValidationError(report="startTime\nis wrong"), Refused),
-        (AttributeError("'list' object has no attribute 'get'"), TruncatedResponse),
-        (Unreachable("ours already"), Unreachable),
+        (boto.NoCredentialsError(), CredentialsError),
+        (boto.PartialCredentialsError(provider="env", cred_var="x"), CredentialsError),
+        (boto.CredentialRetrievalError(provider="sso", error_msg="x"), CredentialsError),
+        (boto.SSOTokenLoadError(error_msg="expired"), CredentialsError),
+        (boto.UnauthorizedSSOTokenError(), CredentialsError),
+        (
+            boto.EndpointConnectionError(endpoint_url=WHERE, error=UNKNOWN_NAME),
+            EndpointNotFoundError,
+        ),
+        (boto.EndpointConnectionError(endpoint_url=WHERE, error=OSError()), UnreachableError),
+        (boto.ReadTimeoutError(endpoint_url=WHERE), UnreachableError),
+        (boto.ConnectTimeoutError(endpoint_url=WHERE), UnreachableError),
+        (boto.ConnectionClosedError(endpoint_url=WHERE), UnreachableError),
+        (boto.SSLError(endpoint_url=WHERE, error=OSError("certificate")), UnreachableError),
+        (boto.ProxyConnectionError(proxy_url="http://proxy"), UnreachableError),
+        (boto.ResponseStreamingError(error="cut"), UnreachableError),
+        (TimeoutError("timed out"), UnreachableError),
+        (boto.NoRegionError(), AwsSettingsError),
+        (boto.ParamValidationError(report="startTime\nis wrong"), RequestRejectedError),
+        (AttributeError("'list' object has no attribute 'get'"), TruncatedResponseError),
+        (UnreachableError("ours already"), UnreachableError),
     ],
 )
 def test_calls(error: Exception, ours: type[CloudWatchError]) -> None:
@@ -56,10 +59,10 @@ def test_calls(error: Exception, ours: type[CloudWatchError]) -> None:
 @pytest.mark.parametrize(
     ("error", "ours"),
     [
-        (boto.ProfileNotFound(profile="p"), BadAwsSettings),
-        (boto.NoRegionError(), BadAwsSettings),
-        (ValueError("Invalid endpoint: x"), BadAwsSettings),
-        (boto.NoCredentialsError(), NoCredentials),
+        (boto.ProfileNotFound(profile="p"), AwsSettingsError),
+        (boto.NoRegionError(), AwsSettingsError),
+        (ValueError("Invalid endpoint: x"), AwsSettingsError),
+        (boto.NoCredentialsError(), CredentialsError),
     ],
 )
 def test_setup(error: Exception, ours: type[CloudWatchError]) -> None:
@@ -84,15 +87,15 @@ def refused(code: str, status: int = 400) -> boto.ClientError:
 
 def test_only_a_call_with_a_token_can_have_its_token_refused() -> None:
     error = refused("InvalidParameterException")
-    assert type(translate(error, where=WHERE, with_token=True)) is TokenRefused
-    assert type(translate(error, where=WHERE)) is Refused
+    assert type(translate(error, where=WHERE, with_token=True)) is PageTokenError
+    assert type(translate(error, where=WHERE)) is RequestRejectedError
 
 
 def test_what_is_not_found_is_named_if_it_is_known() -> None:
     error = refused("ResourceNotFoundException")
     assert "'/my/group'" in str(translate(error, where=WHERE, group="/my/group"))
     assert str(translate(error, where=WHERE)) == "two lines"
-    assert type(translate(error, where=WHERE)) is GroupNotFound
+    assert type(translate(error, where=WHERE)) is GroupNotFoundError
 
 
 def test_usage_errors_end_with_2_the_rest_with_3() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.cloudwatch.reader import PageParser, PageParserFactory, decode_page
-from forwarder.errors import TruncatedResponse
+from forwarder.errors import TruncatedResponseError
 from forwarder.records import LogEvent
 
 HEADERS: Any = {"x-amzn-requestid": "11-22", "content-type": "application/x-amz-json-1.1"}
@@ -145,7 +145,7 @@ WHOLE = page([event(1, "one"), event(2, "ümlaut \ud800")], nextToken="more")
 
 def test_a_body_cut_anywhere_is_an_error() -> None:
     for length in range(len(WHOLE)):
-        with pytest.raises(TruncatedResponse):
+        with pytest.raises(TruncatedResponseError):
             PageParser().parse(response(WHOLE[:length]), PAGE)
 
 
@@ -170,7 +170,7 @@ def test_a_body_cut_anywhere_is_an_error() -> None:
     ],
 )
 def test_what_is_no_page_is_an_error(body: bytes) -> None:
-    with pytest.raises(TruncatedResponse) as raised:
+    with pytest.raises(TruncatedResponseError) as raised:
         PageParser().parse(response(body), PAGE)
     assert "\n" not in str(raised.value)
 

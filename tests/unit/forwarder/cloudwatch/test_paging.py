@@ -17,13 +17,13 @@ from forwarder.cloudwatch.reader import (
     Patience,
 )
 from forwarder.errors import (
-    AccessDenied,
+    AccessDeniedError,
     CloudWatchError,
-    ScanStuck,
-    Throttled,
-    TokenRefused,
-    TruncatedResponse,
-    Unreachable,
+    PageTokenError,
+    ScanStuckError,
+    ThrottledError,
+    TruncatedResponseError,
+    UnreachableError,
 )
 from forwarder.records import LogEvent
 
@@ -60,7 +60,7 @@ def test_only_an_absent_token_ends_it() -> None:
         assert not scan.done
 
 
-@pytest.mark.parametrize("error", [TokenRefused("x"), TruncatedResponse("x")])
+@pytest.mark.parametrize("error", [PageTokenError("x"), TruncatedResponseError("x")])
 def test_a_token_that_fails_is_given_up_for_the_last_time_seen(error: CloudWatchError) -> None:
     scan = walk()
     events = [event(5, 1), event(8, 2), event(8, 3)]
@@ -87,7 +87,7 @@ def test_a_token_that_repeats_is_given_up_too() -> None:
 def test_before_any_event_it_begins_where_it_began() -> None:
     scan = walk(3)
     scan.received([], "a")
-    scan.failed(TokenRefused("x"))
+    scan.failed(PageTokenError("x"))
     assert asks(scan) == (3, None)
 
 
@@ -96,7 +96,7 @@ def test_one_millisecond_larger_than_a_page_is_got_through() -> None:
     events = [event(5, number) for number in range(30)]
     assert scan.received(events[:10], "a") == events[:10]
     assert scan.received(events[10:20], "b") == events[10:20]
-    scan.failed(TokenRefused("x"))
+    scan.failed(PageTokenError("x"))
     assert asks(scan) == (5, None)
     got = scan.received(events[:10], "c")
     got += scan.received(events[10:20], "d")
@@ -107,7 +107,7 @@ def test_one_millisecond_larger_than_a_page_is_got_through() -> None:
 def test_where_the_order_is_broken_it_begins_at_the_beginning() -> None:
     scan = walk(1)
     scan.received([event(9, 1), event(5, 2)], "a")
-    scan.failed(TokenRefused("x"))
+    scan.failed(PageTokenError("x"))
     assert asks(scan) == (1, None)
 
 
@@ -115,7 +115,7 @@ def test_pages_out_of_order_among_themselves_are_noticed() -> None:
     scan = walk(1)
     scan.received([event(9, 1)], "a")
     scan.received([event(5, 2)], "b")
-    scan.failed(TokenRefused("x"))
+    scan.failed(PageTokenError("x"))
     assert asks(scan) == (1, None)
 
 
@@ -123,17 +123,17 @@ def test_it_does_not_begin_again_for_ever() -> None:
     scan = walk()
     for _ in range(RESTARTS_MAX):
         scan.received([event(5, 1)], "a")
-        scan.failed(TokenRefused("x"))
+        scan.failed(PageTokenError("x"))
     scan.received([event(5, 1)], "a")
-    with pytest.raises(ScanStuck):
-        scan.failed(TokenRefused("x"))
+    with pytest.raises(ScanStuckError):
+        scan.failed(PageTokenError("x"))
 
 
 def test_each_new_event_gives_it_new_beginnings() -> None:
     scan = walk()
     for number in range(10 * RESTARTS_MAX):
         scan.received([event(number, number)], "a")
-        scan.failed(TokenRefused("x"))
+        scan.failed(PageTokenError("x"))
     assert scan.start == 10 * RESTARTS_MAX - 1
 
 
@@ -141,38 +141,38 @@ def test_the_same_page_is_tried_a_few_times() -> None:
     scan = walk()
     scan.received([event(5, 1)], "a")
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        assert scan.failed(TruncatedResponse("x")) > 0
+        assert scan.failed(TruncatedResponseError("x")) > 0
         assert scan.token == "a"
     scan.received([], "b")
-    assert scan.failed(TruncatedResponse("x")) > 0
+    assert scan.failed(TruncatedResponseError("x")) > 0
     assert scan.token == "b"
 
 
 def test_a_first_page_that_never_comes_whole_fails_the_scan() -> None:
     scan = walk()
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        scan.failed(TruncatedResponse("x"))
-    with pytest.raises(TruncatedResponse):
-        scan.failed(TruncatedResponse("x"))
+        scan.failed(TruncatedResponseError("x"))
+    with pytest.raises(TruncatedResponseError):
+        scan.failed(TruncatedResponseError("x"))
 
 
 def test_an_unreachable_endpoint_fails_the_scan_whatever_token_it_has() -> None:
     scan = walk()
     scan.received([event(5, 1)], "a")
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        scan.failed(Unreachable("x"))
-    with pytest.raises(Unreachable):
-        scan.failed(Unreachable("x"))
+        scan.failed(UnreachableError("x"))
+    with pytest.raises(UnreachableError):
+        scan.failed(UnreachableError("x"))
 
 
 def test_what_does_not_pass_fails_at_once() -> None:
-    with pytest.raises(AccessDenied):
-        walk().failed(AccessDenied("x"))
+    with pytest.raises(AccessDeniedError):
+        walk().failed(AccessDeniedError("x"))
 
 
 def test_throttling_has_more_patience_and_ever_longer_waits() -> None:
     patience = Patience(lambda: 1.0)
-    waits = [patience.failed(Throttled("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
+    waits = [patience.failed(ThrottledError("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
     assert waits[-1] is None
     numbers = [one for one in waits if one is not None]
     assert len(numbers) == THROTTLED_ATTEMPTS_MAX - 1
@@ -188,8 +188,10 @@ class Pages:
         self._tokens: dict[str, tuple[int, int]] = {}
 
     def ask(self, start: int, token: str | None) -> tuple[list[LogEvent], str | None]:
-        refused = TokenRefused if token is not None else Throttled
-        error = self._chance.choice([None, None, None, Throttled, TruncatedResponse, refused])
+        refused = PageTokenError if token is not None else ThrottledError
+        error = self._chance.choice(
+            [None, None, None, ThrottledError, TruncatedResponseError, refused]
+        )
         if error is not None:
             msg = "seeded"
             raise error(msg)

@@ -14,18 +14,18 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, fetch_logs_since_timestamp
 from forwarder.config import AwsOptions
 from forwarder.errors import (
-    AccessDenied,
-    BadAwsSettings,
+    AccessDeniedError,
+    AwsSettingsError,
     CloudWatchError,
-    GroupNotFound,
-    NoCredentials,
-    Refused,
-    Throttled,
-    TruncatedResponse,
-    UnknownEndpoint,
-    Unreachable,
+    CredentialsError,
+    EndpointNotFoundError,
+    GroupNotFoundError,
+    RequestRejectedError,
+    ThrottledError,
+    TruncatedResponseError,
+    UnreachableError,
 )
-from forwarder.records import LogEvent, Outcome
+from forwarder.records import CallOutcome, LogEvent
 from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
 from tests.support.scripted_cloudwatch import (
     Reply,
@@ -60,7 +60,7 @@ async def fetched(
     since: int = 0,
     until: int | None = None,
     streams: list[str] | str | None = None,
-    outcomes: list[Outcome] | None = None,
+    outcomes: list[CallOutcome] | None = None,
 ) -> list[LogEvent]:
     observer = None if outcomes is None else outcomes.append
     stream = cloudwatch.fetch_logs_since_timestamp("g", since, until, streams, observer=observer)
@@ -148,7 +148,7 @@ async def test_a_broken_page_is_asked_for_again(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch, broken: Reply
 ) -> None:
     scripted.script(page([(1, 1, "s")], "a"), broken, broken, page([(2, 2, "s")]))
-    outcomes: list[Outcome] = []
+    outcomes: list[CallOutcome] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1, 2]
     assert outcomes == ["ok", "unreachable", "unreachable", "ok"]
     assert [asked.get("nextToken") for asked in scripted.asked] == [None, "a", "a", "a"]
@@ -180,7 +180,7 @@ async def test_throttling_is_waited_out_and_slows_everything_down(
     scripted.script(refusal("ThrottlingException", "Rate exceeded"), page([(1, 1, "s")]))
     assert cloudwatch._turns is not None
     rate = cloudwatch._turns.budget.rate
-    outcomes: list[Outcome] = []
+    outcomes: list[CallOutcome] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1]
     assert outcomes == ["throttled", "ok"]
     assert cloudwatch._turns.budget.rate < rate
@@ -190,7 +190,7 @@ async def test_each_attempt_is_made_once(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.default = lambda _: refusal("ThrottlingException")
-    with pytest.raises(Throttled):
+    with pytest.raises(ThrottledError):
         await cloudwatch.check("g")
     assert len(scripted.asked) == 1
 
@@ -198,19 +198,19 @@ async def test_each_attempt_is_made_once(
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (refusal("ResourceNotFoundException"), GroupNotFound),
-        (refusal("AccessDeniedException", "not allowed: logs:FilterLogEvents"), AccessDenied),
-        (refusal("UnrecognizedClientException"), NoCredentials),
-        (refusal("ExpiredTokenException"), NoCredentials),
-        (refusal("InvalidSignatureException"), NoCredentials),
-        (refusal("InvalidParameterException"), Refused),
-        (refusal("com.amazonaws#ThrottlingException"), Throttled),
-        (Reply(status=429, body=b"{}"), Throttled),
-        (Reply(status=503, body=b"<html></html>"), Unreachable),
-        (Reply(status=404, body=b"not found"), Refused),
-        (Reply(status=400, body=b"[]"), TruncatedResponse),
-        (Reply(body=b"<html>Welcome to the hotel</html>"), TruncatedResponse),
-        (Reply(closes=True), Unreachable),
+        (refusal("ResourceNotFoundException"), GroupNotFoundError),
+        (refusal("AccessDeniedException", "not allowed: logs:FilterLogEvents"), AccessDeniedError),
+        (refusal("UnrecognizedClientException"), CredentialsError),
+        (refusal("ExpiredTokenException"), CredentialsError),
+        (refusal("InvalidSignatureException"), CredentialsError),
+        (refusal("InvalidParameterException"), RequestRejectedError),
+        (refusal("com.amazonaws#ThrottlingException"), ThrottledError),
+        (Reply(status=429, body=b"{}"), ThrottledError),
+        (Reply(status=503, body=b"<html></html>"), UnreachableError),
+        (Reply(status=404, body=b"not found"), RequestRejectedError),
+        (Reply(status=400, body=b"[]"), TruncatedResponseError),
+        (Reply(body=b"<html>Welcome to the hotel</html>"), TruncatedResponseError),
+        (Reply(closes=True), UnreachableError),
     ],
 )
 async def test_what_a_start_is_told(
@@ -226,7 +226,7 @@ async def test_what_a_start_is_told(
     assert type(raised.value) is error
     assert "\n" not in text
     assert len(text) < 600
-    if error is GroupNotFound:
+    if error is GroupNotFoundError:
         assert "'/my/group'" in text
         assert "gapless groups" in text
 
@@ -235,38 +235,38 @@ async def test_nobody_listens_there() -> None:
     with scripted_cloudwatch() as gone:
         pass
     async with CloudWatch(AwsOptions(endpoint_url=gone.url)) as cloudwatch:
-        with pytest.raises(Unreachable, match=gone.url) as raised:
+        with pytest.raises(UnreachableError, match=gone.url) as raised:
             await cloudwatch.check("g")
-    assert type(raised.value) is Unreachable
+    assert type(raised.value) is UnreachableError
 
 
 async def test_a_name_that_nobody_knows() -> None:
     aws = AwsOptions(endpoint_url="http://nowhere.invalid:1")
     async with CloudWatch(aws) as cloudwatch:
-        with pytest.raises(UnknownEndpoint, match="--endpoint-url"):
+        with pytest.raises(EndpointNotFoundError, match="--endpoint-url"):
             await cloudwatch.check("g")
 
 
 async def test_a_profile_that_there_is_not() -> None:
-    with pytest.raises(BadAwsSettings, match="--profile"):
+    with pytest.raises(AwsSettingsError, match="--profile"):
         await CloudWatch(AwsOptions(profile="nobody")).open()
 
 
 async def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(BadAwsSettings, match="--region"):
+    with pytest.raises(AwsSettingsError, match="--region"):
         await CloudWatch().open()
 
 
 async def test_a_region_that_can_not_be_one() -> None:
-    with pytest.raises(BadAwsSettings, match="--region"):
+    with pytest.raises(AwsSettingsError, match="--region"):
         await CloudWatch(AwsOptions(region="over there")).open()
 
 
 async def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(NoCredentials, match="--profile"):
+    with pytest.raises(CredentialsError, match="--profile"):
         await CloudWatch().open()
 
 
@@ -380,7 +380,7 @@ async def test_the_function_on_its_own(moto: RawMoto) -> None:
 
 
 async def test_a_group_that_moto_does_not_have(real: CloudWatch) -> None:
-    with pytest.raises(GroupNotFound, match="'/nothing'"):
+    with pytest.raises(GroupNotFoundError, match="'/nothing'"):
         await real.check("/nothing")
 
 
@@ -390,7 +390,7 @@ async def test_credentials_that_are_refused_are_asked_for_again(
     with scripted_cloudwatch() as scripted:
         scripted.script(refusal("ExpiredTokenException", "the token is expired"))
         async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as cloudwatch:
-            with pytest.raises(NoCredentials, match="the token is expired"):
+            with pytest.raises(CredentialsError, match="the token is expired"):
                 await cloudwatch.check("group")
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
             await cloudwatch.check("group")
@@ -404,10 +404,10 @@ async def test_a_chain_that_has_none_any_more_is_asked_until_it_has(
     with scripted_cloudwatch() as scripted:
         scripted.script(refusal("ExpiredTokenException"))
         async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as cloudwatch:
-            with pytest.raises(NoCredentials):
+            with pytest.raises(CredentialsError):
                 await cloudwatch.check("group")
             monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-            with pytest.raises(NoCredentials, match="--profile"):
+            with pytest.raises(CredentialsError, match="--profile"):
                 await cloudwatch.check("group")
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
             await cloudwatch.check("group")

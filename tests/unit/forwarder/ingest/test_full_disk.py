@@ -8,7 +8,7 @@ import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import DAY_MS
-from forwarder.errors import JournalFull
+from forwarder.errors import JournalFullError
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.gaps import MISSED
 from forwarder.ingest.log_group import LogGroup
@@ -37,7 +37,7 @@ def told(group: LogGroup) -> list[tuple[str, GapState, int]]:
 def test_what_was_appended_but_not_covered_is_not_proved(journal: FillingJournal) -> None:
     group = LogGroup(journal)
     journal.refuses = {"cover"}
-    with pytest.raises(JournalFull):
+    with pytest.raises(JournalFullError):
         scanned(group, [event(1)], NOW_MS + 10_000)
     assert group.head_seq == 1
     assert not [one for one in group.take_notices() if isinstance(one, ScanDone)]
@@ -50,7 +50,7 @@ def test_what_expired_is_declared_once_there_is_room(journal: FillingJournal) ->
     group = LogGroup(journal)
     scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
     journal.refuses = {"put_gap"}
-    with pytest.raises(JournalFull):
+    with pytest.raises(JournalFullError):
         group.learned(DAY_MS, 0)
     journal.refuses = set()
     group.learned(DAY_MS, 0)
@@ -91,7 +91,7 @@ def test_every_end_is_told_though_none_can_be_remembered(journal: FillingJournal
     scanned(group, written, NOW_MS + 10_000)
     scanned(group, written, NOW_MS + 20_000)
     journal.refuses = {"put_over"}
-    with pytest.raises(JournalFull):
+    with pytest.raises(JournalFullError):
         scanned(group, written, NOW_MS + 30_000)
     ends = [one.execution for one in group.take_notices() if isinstance(one, ExecutionEnd)]
     assert ends == ["1", "2", "3"]
@@ -106,7 +106,7 @@ def test_an_end_that_late_news_took_back_is_taken_back_after_a_crash_too(
         scanned(group, [end], NOW_MS + at)
     assert group.ends.end_of("1") is not None
     journal.refuses = {"put_over"}
-    with pytest.raises(JournalFull):
+    with pytest.raises(JournalFullError):
         group.ingest([event(2)], "live")
     journal.refuses = set()
     after_the_crash = LogGroup(journal, lifecycle=ENDS)

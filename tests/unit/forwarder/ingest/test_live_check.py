@@ -7,11 +7,11 @@ import pytest
 from forwarder.ingest import live_check as module
 from forwarder.ingest.live_check import CHANCE_MS, PROBATION_MS, SETTLING_MS, Agreement, Punctuality
 from forwarder.ingest.scan import Ingested, Scan
-from forwarder.records import LogEvent, Row, Source
+from forwarder.records import LiveSource, LogEvent, Row
 
 NOW = 1_795_000_000_000
-OURS = Source("1", ("f",))
-OTHERS = Source("2", ("f",))
+OURS = LiveSource("1", ("f",))
+OTHERS = LiveSource("2", ("f",))
 
 
 def event(number: int, at: int = NOW, text: str | None = None, stream: str = "s") -> LogEvent:
@@ -122,7 +122,7 @@ def test_sources_are_bounded() -> None:
     one = Agreement()
     for number in range(module.SOURCES_MAX + 5):
         heard = [event(number * 10 + part) for part in (1, 2, 3)]
-        source = Source(str(number), ())
+        source = LiveSource(str(number), ())
         one.hinted(source, heard, NOW)
         returned(one, number + 1, NOW, *heard)
         assert one.admits(source) == (number < module.SOURCES_MAX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
-from forwarder.errors import EventError
+from forwarder.errors import InvalidEventError
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import TOO_LARGE, Ingested, LogGroup, checked
 from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
@@ -44,7 +44,7 @@ def test_equal_times_and_messages_are_different_events(group: LogGroup) -> None:
 
 
 def test_an_event_without_a_place_on_the_wire_stops_its_whole_batch(group: LogGroup) -> None:
-    with pytest.raises(EventError):
+    with pytest.raises(InvalidEventError):
         group.ingest([event(1), LogEvent("a-b", NOW_MS, None, "job/1", "line")], "live")
     assert group.head_seq == 0
 
@@ -283,12 +283,12 @@ def test_leading_zeros_go_as_the_display_order_has_none() -> None:
 
 @pytest.mark.parametrize("event_id", ["", "abc", "-1", "1.5", "٣", "9" * 58, "²", "1\n"])
 def test_an_id_that_is_no_number_is_refused_in_one_line(event_id: str) -> None:
-    with pytest.raises(EventError, match="is not a decimal number") as error:
+    with pytest.raises(InvalidEventError, match="is not a decimal number") as error:
         checked([_event("1"), _event(event_id)])
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("timestamp", [-1, 1 << 53])
 def test_a_time_that_the_wire_has_no_place_for_is_refused(timestamp: int) -> None:
-    with pytest.raises(EventError, match="timestamp"):
+    with pytest.raises(InvalidEventError, match="timestamp"):
         checked([_event("1", timestamp)])

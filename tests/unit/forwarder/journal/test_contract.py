@@ -18,7 +18,7 @@ from forwarder.journal.contract import (
     new_epoch,
 )
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.records import GapRecord, Known, LogEvent, RangeTotal, Row
+from forwarder.records import GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from tests.support import memory_journal
 from tests.support.log_events import GROUP, NOW_MS, epochs, event, events
 from tests.support.memory_journal import MemoryJournal
@@ -120,7 +120,9 @@ def test_what_is_known(journal: Journal) -> None:
         "1": (NOW_MS, "job/1"),
         "2": (NOW_MS + 5, "job/2"),
     }
-    assert journal.find(["2"]) == {"2": Known(2, NOW_MS + 5, "job/2", has_body=True, is_lost=False)}
+    assert journal.find(["2"]) == {
+        "2": KnownRow(2, NOW_MS + 5, "job/2", has_body=True, is_lost=False)
+    }
 
 
 def test_totals_by_range_filter_base_and_seq(journal: Journal) -> None:
@@ -216,7 +218,7 @@ def test_retention_takes_the_bodies_of_old_events_and_nothing_else(journal: Jour
     assert [row.message is None for row in rows] == [True, True, False, False, False]
     assert [row.digest for row in rows] == [_digest(one) for one in logged]
     assert journal.total(NOW_MS, NOW_MS + 99, ALL) == _total(*logged)
-    assert journal.find(["1"]) == {"1": Known(1, NOW_MS, "job/1", has_body=False, is_lost=False)}
+    assert journal.find(["1"]) == {"1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=False)}
     assert _ids(journal.bodiless(NOW_MS, NOW_MS + 99, 10)) == ["1", "2"]
     assert _ids(journal.bodiless(NOW_MS, NOW_MS + 99, 1)) == ["1"]
     assert journal.bodiless(NOW_MS + 20, NOW_MS + 99, 10) == []
@@ -273,8 +275,8 @@ def test_lost_rows_count_for_nobody_until_they_are_found_again(journal: Journal)
     assert journal.total(0, 1 << 52, ALL, seq=2) == _total(logged[1])
     assert _ids(journal.bodiless(0, 1 << 52, 9)) == ["2"]
     assert journal.find(["1", "2"]) == {
-        "1": Known(1, NOW_MS, "job/1", has_body=False, is_lost=True),
-        "2": Known(2, NOW_MS + 5_000, "job/1", has_body=False, is_lost=False),
+        "1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=True),
+        "2": KnownRow(2, NOW_MS + 5_000, "job/1", has_body=False, is_lost=False),
     }
     assert journal.lost(0, 1 << 52, ALL) == [
         Lost(from_=NOW_MS, through=NOW_MS, reason="the log stream was deleted"),

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from forwarder.delivery.marks import Proved
 from forwarder.ingest.executions import Executions, Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.records import LogEvent, ScanDone, Source
+from forwarder.records import LiveSource, LogEvent, ScanDone
 from tests.support.log_events import GROUP, NOW_MS
 from tests.support.memory_journal import MemoryJournal
 
-SOURCE = Source("1", ("all",))
+SOURCE = LiveSource("1", ("all",))
 MINUTE = 60_000
 
 

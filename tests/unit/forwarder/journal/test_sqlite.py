@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.errors import JournalError, JournalFull
+from forwarder.errors import JournalError, JournalFullError
 from forwarder.journal import sqlite
 from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION
 from forwarder.journal.sqlite import Recent, SqliteJournals
-from forwarder.records import Known
+from forwarder.records import KnownRow
 from tests.support.log_events import GROUP, NOW_MS, event, events
 from wire.query import Filter
 
@@ -231,7 +231,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None
     [(pages,)] = journals._db.rows("PRAGMA page_count")
     journals._db.rows(f"PRAGMA max_page_count = {pages}")
     wide = [event(number, stream=f"job/{number}", message="m" * 900) for number in range(2, 500)]
-    with pytest.raises(JournalFull, match="the disk is full: make room"):
+    with pytest.raises(JournalFullError, match="the disk is full: make room"):
         journal.append(wide, "live")
     assert journal.head_seq == 1
     assert journal.find([one.id for one in wide]) == {}
@@ -247,7 +247,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None
 
 LIMITED = """
 import resource, signal, sys
-from forwarder.errors import JournalFull
+from forwarder.errors import JournalFullError
 from forwarder.journal.sqlite import SqliteJournals
 from tests.support.log_events import GROUP, event
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -261,7 +261,7 @@ try:
     while number < 5_000:
         journal.append([event(number, message="m" * 4_000)], "live")
         number += 1
-except JournalFull as error:
+except JournalFullError as error:
     assert "make room" in str(error), error
     assert journal.head_seq == number - 1 > 1
     assert len(journal.read_after(0, 10_000)) == number - 1
@@ -326,8 +326,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_OUTLIERS", 2)
 
 
-def _known(number: int) -> tuple[str, Known]:
-    return str(number), Known(number, number, "job/1", has_body=True, is_lost=False)
+def _known(number: int) -> tuple[str, KnownRow]:
+    return str(number), KnownRow(number, number, "job/1", has_body=True, is_lost=False)
 
 
 def test_what_is_greater_than_all_that_was_dropped_is_surely_new() -> None:

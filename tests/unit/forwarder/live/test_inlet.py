@@ -19,13 +19,13 @@ from forwarder.live.inlet import (
     GroupInlet,
 )
 from forwarder.live.records import Delivery, LiveState
-from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone, Source
+from forwarder.records import ExecutionEnd, GapRecord, LiveSource, LogEvent, Reset, ScanDone
 from tests.support.fake_cloudwatch import Clock
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.memory_journal import MemoryJournal
 from tests.support.scanning import scanned
 
-OURS = Source("1", ("f",))
+OURS = LiveSource("1", ("f",))
 
 
 def live(one: LogEvent) -> LogEvent:
@@ -64,7 +64,7 @@ class Rig:
     def state(self) -> LiveState:
         return self.inlet.status.state
 
-    async def take(self, *events: LogEvent, source: Source = OURS) -> None:
+    async def take(self, *events: LogEvent, source: LiveSource = OURS) -> None:
         arrived_ms = self.clock()
         brought = [live(one) for one in events]
         await self.inlet.take(Delivery(GROUP, source, brought, arrived_ms=arrived_ms))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from forwarder.config import AwsOptions, StreamRef
-from forwarder.errors import AccessDenied, JournalError
-from forwarder.live.kinesis import KinesisPath, StreamGone
+from forwarder.errors import AccessDeniedError, JournalError
+from forwarder.live.kinesis import KinesisPath, StreamNotFoundError
 from forwarder.live.records import Delivery, Inlet
 from tests.support.kinesis import kinesis_stream, record
 from tests.support.moto_server import CREDENTIALS, raw_moto
@@ -236,9 +236,9 @@ async def test_what_can_be_known_at_the_start_is(
         refusal("ProvisionedThroughputExceededException"),
         Reply(closes=True),
     ]
-    with pytest.raises(StreamGone, match="check the name"):
+    with pytest.raises(StreamNotFoundError, match="check the name"):
         await path.check()
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         await path.check()
     await path.check()  # what passes is no mistake
     await path.check()

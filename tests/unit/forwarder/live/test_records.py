@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forwarder.live import records as module
 from forwarder.live.records import Delivery, decode
-from forwarder.records import LogEvent, Source
+from forwarder.records import LiveSource, LogEvent
 from tests.support.kinesis import OWNER, record
 
 ID = str(10**55)
@@ -23,7 +23,7 @@ def packed(fields: dict[str, Any]) -> bytes:
 def test_a_record_of_cloudwatch_and_one_of_moto() -> None:
     for one in (ID, int(ID)):
         assert decode(record("/g", "s", [(one, 5, "text")], filters=("b", "a"))) == Delivery(
-            "/g", Source(OWNER, ("a", "b")), [LogEvent(ID, 5, None, "s", "text")]
+            "/g", LiveSource(OWNER, ("a", "b")), [LogEvent(ID, 5, None, "s", "text")]
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, StreamRef, parse_stream
-from forwarder.errors import AccessDenied, CloudWatchError
+from forwarder.errors import AccessDeniedError, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.inlet import GroupInlet
 from forwarder.live.records import Counts, Inlet
@@ -156,14 +156,14 @@ async def test_a_filter_that_changes_is_followed() -> None:
 
 async def test_one_that_can_not_be_asked_after_is_polled_and_one_that_is_read_goes_on() -> None:
     rig = Rig("auto", "/a")
-    rig.cloudwatch.failure = AccessDenied("AWS denies access")
+    rig.cloudwatch.failure = AccessDeniedError("AWS denies access")
     async with rig.run():
         await rig.until(lambda: "AWS denies access" in str(rig.inlets["/a"].status.why))
         assert rig.inlets["/a"].status.state == "poll"
         rig.cloudwatch.failure = None
         rig.cloudwatch.streams["/a"] = "one"
         await rig.until(lambda: rig.fed("one") == ["/a"])
-        rig.cloudwatch.failure = AccessDenied("AWS denies access")
+        rig.cloudwatch.failure = AccessDeniedError("AWS denies access")
         asked = rig.cloudwatch.asked
         await rig.until(lambda: rig.cloudwatch.asked > asked + 2)
         assert rig.fed("one") == ["/a"]

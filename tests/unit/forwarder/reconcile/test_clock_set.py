@@ -6,14 +6,14 @@ import pytest
 
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.records import Source
+from forwarder.records import LiveSource
 from tests.support.feeding import GROUP, Rig
 from tests.support.log_events import NOW_MS, event
 from tests.support.memory_journal import MemoryJournal
 from tests.support.scanning import scanned
 
 HOUR = 3_600_000
-OURS = Source("1", ("all",))
+OURS = LiveSource("1", ("all",))
 
 
 @pytest.mark.parametrize("by_ms", [HOUR, -HOUR])

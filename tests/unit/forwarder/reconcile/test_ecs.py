@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from forwarder.config import AwsOptions
 from forwarder.errors import (
-    AccessDenied,
+    AccessDeniedError,
     CloudWatchError,
     ConfigError,
-    NoCredentials,
-    Throttled,
+    CredentialsError,
+    ThrottledError,
 )
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
@@ -174,7 +174,7 @@ async def test_without_the_definition_every_container_counts(
     ("code", "error", "says"),
     [
         ("ClusterNotFoundException", ConfigError, "no ECS cluster 'jobs'"),
-        ("AccessDeniedException", AccessDenied, "AWS denies access"),
+        ("AccessDeniedException", AccessDeniedError, "AWS denies access"),
     ],
 )
 async def test_what_does_not_pass_is_known_at_the_start(
@@ -196,7 +196,7 @@ async def test_while_ecs_cannot_be_asked_nothing_is_decided(
     watcher = await opened(group)
     assert "can't reach ECS at http://ecs" in caplog.text
     client.error = refusal("ThrottlingException")
-    with pytest.raises(Throttled, match="ECS asks for fewer calls"):
+    with pytest.raises(ThrottledError, match="ECS asks for fewer calls"):
         await watcher.ask_once()
     assert group.ends.undecided()
     assert set(statuses(group).values()) == {"RUNNING"}
@@ -232,7 +232,7 @@ async def test_credentials_that_are_refused_are_asked_for_again(
     monkeypatch.setattr(EcsWatcher, "_make_client", make)
     watcher = await opened(group)
     made[0].error = refusal("ExpiredTokenException")
-    with pytest.raises(NoCredentials):
+    with pytest.raises(CredentialsError):
         await watcher.ask_once()
     await watcher.ask_once()
     assert statuses(group)[A] == "SUCCEEDED"

@@ -15,11 +15,11 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import (
     CloudWatchError,
-    GroupNotFound,
+    GroupNotFoundError,
     JournalError,
-    JournalFull,
-    Throttled,
-    Unreachable,
+    JournalFullError,
+    ThrottledError,
+    UnreachableError,
 )
 from forwarder.reconcile.feed import AFTER_MS, AGAIN_MS, SHOWN_MS, STALE_MS, Outage, UpstreamWatch
 from forwarder.records import LogEvent
@@ -99,9 +99,9 @@ async def test_polls_do_not_pile_up() -> None:
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (Unreachable("no way"), "unreachable"),
-        (Throttled("too many"), "throttled"),
-        (GroupNotFound("gone"), "unreachable"),
+        (UnreachableError("no way"), "unreachable"),
+        (ThrottledError("too many"), "throttled"),
+        (GroupNotFoundError("gone"), "unreachable"),
     ],
 )
 async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state: str) -> None:
@@ -203,7 +203,7 @@ async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms - 40_000, "old"))
     async with rig.run():
-        rig.cloudwatch.down = Unreachable("no way")
+        rig.cloudwatch.down = UnreachableError("no way")
         rig.feed.want("viewer", rig.now_ms - HOUR)
         await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
         assert rig.feed.missing(rig.now_ms - HOUR)
@@ -290,7 +290,7 @@ async def test_a_full_disk_passes_and_what_was_missed_comes(
         def _check(self) -> None:
             if not self.has_room:
                 msg = "the disk is full: make room"
-                raise JournalFull(msg)
+                raise JournalFullError(msg)
 
     journal = Full(GROUP)
     rig = Rig(journal)
@@ -332,7 +332,7 @@ async def test_what_could_not_be_polled_is_declared_until_it_was_fetched() -> No
     async with rig.run():
         await rig.pass_ms(1_000)
         last_whole_ms = rig.now_ms
-        rig.cloudwatch.down = Unreachable("no way")
+        rig.cloudwatch.down = UnreachableError("no way")
         for _ in range(5):
             await rig.try_again()
         await rig.until(lambda: len(rig.gaps()) >= 2)
@@ -355,7 +355,7 @@ async def test_a_short_failure_is_no_gap() -> None:
     rig = Rig()
     async with rig.run():
         await rig.pass_ms(1_000)
-        rig.cloudwatch.down = Unreachable("no way")
+        rig.cloudwatch.down = UnreachableError("no way")
         await rig.try_again()
         rig.cloudwatch.down = None
         await rig.pass_ms(9_000)
@@ -384,7 +384,7 @@ async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_m
 async def test_throttling_makes_scans_rarer() -> None:
     rig = Rig()
     async with rig.run():
-        rig.cloudwatch.down = Throttled("too many")
+        rig.cloudwatch.down = ThrottledError("too many")
         for _ in range(3):
             await rig.try_again()
         assert rig.feed._schedule.pressure > 0

@@ -11,7 +11,7 @@ from forwarder.cloudwatch.catalogue import GroupInfo
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS
-from forwarder.errors import AccessDenied, CloudWatchError, GroupNotFound, Throttled
+from forwarder.errors import AccessDeniedError, CloudWatchError, GroupNotFoundError, ThrottledError
 from forwarder.reconcile import maintenance, scanner
 from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
 from forwarder.reconcile.maintenance import GROUP_AGE_MS
@@ -113,7 +113,7 @@ async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
         nonlocal asked
         asked += 1
         msg = "too many"
-        raise Throttled(msg)
+        raise ThrottledError(msg)
 
     monkeypatch.setattr(scanner, "find_group", throttled)
     monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0.001)
@@ -128,7 +128,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
 ) -> None:
     async def denied(*_: object) -> None:
         msg = "not allowed: logs:DescribeLogGroups"
-        raise AccessDenied(msg)
+        raise AccessDeniedError(msg)
 
     monkeypatch.setattr(scanner, "find_group", denied)
     monkeypatch.setattr(maintenance, "find_stream", denied)
@@ -152,7 +152,7 @@ async def test_a_group_that_was_deleted_and_made_anew_has_a_new_epoch() -> None:
         await rig.pass_ms(1_000)
         epoch = rig.group.epoch
         rig.cloudwatch.delete_stream("s")
-        rig.cloudwatch.down = GroupNotFound("there is no log group")
+        rig.cloudwatch.down = GroupNotFoundError("there is no log group")
         await rig.try_again()
         await rig.until(lambda: rig.feed.trouble is not None)
         assert rig.messages() == ["old"]
@@ -172,7 +172,7 @@ async def test_settings_that_could_not_be_looked_up_are_asked_for_again(
     monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0)
     rig = Rig()
     rig.cloudwatch.retention_days = 3
-    rig.cloudwatch.down = Throttled("too many")
+    rig.cloudwatch.down = ThrottledError("too many")
     learning = asyncio.create_task(rig.feed._upkeep.learn())
     for _ in range(5):
         await asyncio.sleep(0)
@@ -268,7 +268,7 @@ async def test_what_could_not_be_asked_at_once_is_declared_later(
     async with rig.run():
         await rig.until(lambda: describing.count == 1)
         _shorten(rig)
-        describing.error = Throttled("too many")
+        describing.error = ThrottledError("too many")
         since = rig.now_ms - 3 * DAY_MS
         rig.feed.want("viewer", since)
         await rig.until(lambda: not rig.feed.missing(since))
@@ -281,7 +281,7 @@ async def test_who_may_not_ask_does_not_ask_for_each_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     describing = Describing(monkeypatch)
-    describing.error = AccessDenied("not allowed: logs:DescribeLogGroups")
+    describing.error = AccessDeniedError("not allowed: logs:DescribeLogGroups")
     rig = _old_group()
     since = rig.now_ms - 3 * DAY_MS
     rig.feed.want("viewer", since)

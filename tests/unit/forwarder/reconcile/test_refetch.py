@@ -9,7 +9,7 @@ import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import Observer
-from forwarder.errors import Unreachable
+from forwarder.errors import UnreachableError
 from forwarder.reconcile.refetch import DELETED, GONE
 from forwarder.records import LogEvent
 from tests.support.fake_cloudwatch import FakeCloudWatch
@@ -92,7 +92,7 @@ async def test_lost_is_not_said_again_and_found_again_is_found() -> None:
 
 async def test_without_cloudwatch_nothing_is_said_to_be_lost() -> None:
     rig = retired()
-    rig.cloudwatch.down = Unreachable("no way")
+    rig.cloudwatch.down = UnreachableError("no way")
     assert not await refetched(rig)
     assert lost(rig) == []
     rig.cloudwatch.down = None
@@ -103,7 +103,7 @@ async def test_without_cloudwatch_nothing_is_said_to_be_lost() -> None:
 async def test_a_scan_that_breaks_off_says_nothing_is_lost() -> None:
     rig = retired()
     rig.cloudwatch.page_events = 4
-    rig.cloudwatch.down, rig.cloudwatch.breaks_after = Unreachable("no way"), 1
+    rig.cloudwatch.down, rig.cloudwatch.breaks_after = UnreachableError("no way"), 1
     assert not await refetched(rig)
     assert rig.messages() == ["m0", "m1", "m2", "m3", *[None] * 6]
     assert lost(rig) == []

@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.errors import EventError, Unreachable
+from forwarder.errors import InvalidEventError, UnreachableError
 from forwarder.reconcile.scanner import CHUNK_EVENTS, Scanner, Settings
 from forwarder.records import Row
 from tests.support.feeding import Rig
@@ -57,8 +57,8 @@ async def test_one_that_breaks_off_keeps_what_it_found_and_covers_nothing(rig: R
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms, "a"), (rig.now_ms, "b"))
     rig.cloudwatch.page_events = 1
-    rig.cloudwatch.down, rig.cloudwatch.breaks_after = Unreachable("no way"), 1
-    with pytest.raises(Unreachable):
+    rig.cloudwatch.down, rig.cloudwatch.breaks_after = UnreachableError("no way"), 1
+    with pytest.raises(UnreachableError):
         await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL)
     assert rig.messages() == ["a"]
     assert rig.group.coverage.ranges == []
@@ -94,7 +94,7 @@ async def test_one_that_is_cancelled_covers_nothing(rig: Rig) -> None:
 async def test_an_event_without_a_place_is_an_error(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (-1, "before time began"))
-    with pytest.raises(EventError):
+    with pytest.raises(InvalidEventError):
         await ears.scanner.scan("live", -5, None, priority=Priority.POLL)
     assert rig.group.coverage.ranges == []
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.delivery.hub import Hub
-from forwarder.errors import Refusal
+from forwarder.errors import RequestError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.server.log_pages import FETCHES_MAX, LogsPages, NeedsBodies
 from tests.support.fake_feed import FakeFeed
@@ -156,7 +156,7 @@ def test_bodies_that_do_not_come_end_the_page_or_refuse_it() -> None:
     page, _ = page_of(hub, LogsQuery())
     assert ids([page]) == ["1"]
     assert page.next is not None
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         page_of(hub, LogsQuery(next=page.next))
     assert refused.value.status == 503
     assert isinstance(hub.feed, FakeFeed)
@@ -175,7 +175,7 @@ def test_a_new_chain_between_two_slices_is_a_conflict() -> None:
     steps = LogsPages(hub_of(group), LogsQuery()).body()
     next(steps)
     group.begin_chain("made anew")
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         next(steps)
     assert (refused.value.status, refused.value.epoch) == (409, group.epoch)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forwarder.errors import ConfigError
-from forwarder.records import Verdict
+from forwarder.records import TokenVerdict
 from forwarder.server.tokens import Grant, TokenFile, Tokens
 
 
@@ -37,7 +37,7 @@ def tokens(tmp_path: Path, text: str) -> Tokens:
     ],
 )
 def test_a_token_covers_what_its_line_says(
-    tmp_path: Path, header: str | None, group: str | None, verdict: Verdict
+    tmp_path: Path, header: str | None, group: str | None, verdict: TokenVerdict
 ) -> None:
     text = "# all\neverything-token\n\nscoped-token /team/*\ntwice-token /a\ntwice-token /b\n"
     assert tokens(tmp_path, text).check(header, group) == verdict
@@ -89,7 +89,7 @@ class Changing:
         other.write_text(text, encoding="utf-8")
         other.replace(self.path)
 
-    def verdicts(self, *given: str) -> list[Verdict]:
+    def verdicts(self, *given: str) -> list[TokenVerdict]:
         return [self.file.tokens.check(f"Bearer {one}", "/a") for one in given]
 
 
