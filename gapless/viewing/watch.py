@@ -88,12 +88,12 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
 
 async def _as_output(viewing: Viewing) -> int:
     """Print; the exit code, which the reason on stderr goes with."""
-    from tui.lines.filters import QueryError, line_test  # noqa: PLC0415 - with it
+    from tui.lines.filters import PatternError, output_filter  # noqa: PLC0415 - with it
     from tui.output.plain import Plain, PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
     try:
-        test = line_test(viewing.grep, viewing.exclude, viewing.level)
-    except QueryError as error:
+        test = output_filter(viewing.grep, viewing.exclude, viewing.level)
+    except PatternError as error:
         raise UsageError(str(error)) from error
     for note in _notes(viewing):
         say(note)

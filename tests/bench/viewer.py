@@ -24,10 +24,10 @@ from tests.bench import goals, starts, stream
 from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
 from tui.client.holdings import Holdings
-from tui.lines.filters import Filters, pattern_of
-from tui.lines.find_next import hunt_all
+from tui.lines.filters import Filters, search_pattern
+from tui.lines.find_next import find_in_timeline
 from tui.lines.timeline import Timeline
-from tui.lines.view import Matching, Sieve, View
+from tui.lines.view import MatchingRows, TextTest, View
 from wire.messages import Item
 
 LINES: Final = 1_000_000
@@ -158,7 +158,7 @@ def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> 
 def _counted(timeline: Timeline, needle: str, what: str) -> str:
     """What ``/`` does: all matches, of which there are so many."""
     began = time.process_time()
-    found = Sieve(timeline, Matching(pattern_of(needle)), rules=False)
+    found = MatchingRows(timeline, TextTest(search_pattern(needle)), rules=False)
     while found.step():
         pass
     took = (time.process_time() - began) * 1e3
@@ -168,11 +168,11 @@ def _counted(timeline: Timeline, needle: str, what: str) -> str:
 
 def _hunted(timeline: Timeline, direction: int, what: str) -> str:
     """What ``n`` and ``N`` do, where the match would be at the other end."""
-    test = Matching(pattern_of(_NOWHERE))
+    test = TextTest(search_pattern(_NOWHERE))
     at: int | None = 0 if direction > 0 else timeline.row(len(timeline) - 1).key + 1
     began = time.process_time()
     while at is not None:
-        at = hunt_all(timeline, at, direction, test)[1]
+        at = find_in_timeline(timeline, at, direction, test)[1]
     took = (time.process_time() - began) * 1e3
     name = f"{what} {'next' if direction > 0 else 'previous'} match, a million on"
     return figure(name, f"{took:.0f} ms", goals.FILTER_ALL.judged(took))

@@ -12,9 +12,9 @@ import pytest
 from tests.support.fake_engine import FakeControls, FakeEngine, busy_lines
 from tests.support.screen import Screen, running
 from tui.render import key_bindings
-from tui.render.key_bindings import Act
+from tui.render.key_bindings import Action
 
-Way = Callable[[Screen, Act], Awaitable[None]]
+Way = Callable[[Screen, Action], Awaitable[None]]
 
 ELSEWHERE = ("leave", "suspend_process", "command_palette")
 """What ends or leaves the screen, and what opens the menu, have tests of their own."""
@@ -23,11 +23,11 @@ OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help")
 """What the next action would be typed into."""
 
 
-async def by_key(screen: Screen, act: Act) -> None:
+async def key_of_row(screen: Screen, act: Action) -> None:
     await screen.press(act.keys.split(",")[0])
 
 
-async def by_menu(screen: Screen, act: Act) -> None:
+async def by_menu(screen: Screen, act: Action) -> None:
     commands = screen.app.get_system_commands(screen.app.screen)
     command = next(one for one in commands if one.title == act.title)
     screen.app.call_later(command.callback)
@@ -51,7 +51,7 @@ async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
 
 
 async def test_the_menu_does_what_the_keys_do() -> None:
-    expected = [shown async for shown in pictures(by_key)]
+    expected = [shown async for shown in pictures(key_of_row)]
     found = [shown async for shown in pictures(by_menu)]
     assert len(expected) == len(found) > len(key_bindings.KEYS)
     for (title, picture), (_, seen) in zip(expected, found, strict=True):

@@ -149,7 +149,7 @@ async def test_places_that_are_not_in_memory_are_asked_for() -> None:
         marked = engine.timeline.row(0).key
         engine.add(make_line(n, f"line {n}") for n in range(2_000, 6_000))
         await screen.settle()
-        assert engine.timeline.gone_at(marked) is not None
+        assert engine.timeline.evicted_at(marked) is not None
         await screen.press("apostrophe")
         assert [key for key, _ in engine.brought] == [marked]
         await screen.press("F", "colon")

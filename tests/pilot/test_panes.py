@@ -390,7 +390,7 @@ async def test_what_stands_between_two_values_is_read_row_by_row() -> None:
         assert "row 20" in screen.text
         assert kind_of_value(screen) == "stream"
         await screen.press(*["down"] * 40)
-        assert kind_of_value(screen) == "lane"
+        assert kind_of_value(screen) == "group"
 
 
 async def test_without_a_value_the_keys_are_those_of_everywhere() -> None:

@@ -30,7 +30,7 @@ class Reading(FakeEngine):
     def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
         super().look(rows, cursor, sifted=sifted)
         if rows:
-            self.timeline.read_near(rows[0].key, rows[-1].key)
+            self.timeline.pin_around(rows[0].key, rows[-1].key)
 
 
 class Log:
@@ -53,7 +53,7 @@ class Log:
     def bring_back(self) -> None:
         """The oldest lines that are not in memory."""
         for rule in [row for row in self.engine.timeline.iterate() if isinstance(row, Rule)]:
-            piece = self.engine.timeline.gone_for(rule, from_above=True)
+            piece = self.engine.timeline.evicted_for(rule, from_above=True)
             if piece is not None:
                 back = [self.known[key] for key in sorted(self.known)]
                 back = [one for one in back if piece.low <= one.key <= piece.high]
@@ -97,7 +97,7 @@ async def test_hits_bookmarks_and_selection_stay_on_their_lines() -> None:
             was_gone = was_gone or len(here) < len(log.known)
             hits = [key for key in sorted(here) if log.known[key].message.endswith("hit")]
             assert matches(screen) == hits
-            assert all(one in here or engine.timeline.gone_at(one) for one in log.known)
+            assert all(one in here or engine.timeline.evicted_at(one) for one in log.known)
             assert screen.app._going.bookmarks.keys == marked
             assert screen.app.log_view.selection.span == span
             assert screen.app.log_view.place.cursor == cursor

@@ -105,7 +105,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
         self.number += 1
         changed = {key: line(key, f"{self.number}") for key in keys}
         for key, one in changed.items():
-            if self.timeline.gone_at(key) is None:
+            if self.timeline.evicted_at(key) is None:
                 self.model[key] = one
         self.follow(self.timeline.confirm_many(changed.values()))
 
@@ -122,7 +122,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
     def come_back(self, data: st.DataObject, *, whole: bool) -> None:
         rules = [row for row in self.timeline.iterate() if isinstance(row, Rule)]
         one = data.draw(st.sampled_from(rules))
-        piece = self.timeline.gone_for(one, from_above=data.draw(st.booleans()))
+        piece = self.timeline.evicted_for(one, from_above=data.draw(st.booleans()))
         assert piece is not None
         lines = [
             # The forwarder does not say how late a line was.

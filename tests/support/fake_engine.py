@@ -180,13 +180,13 @@ def make_line(
     origin: Origin = "live",
     late_ms: int = 0,
     era: int = 0,
-    lane: int = 0,
+    target: int = 0,
 ) -> Line:
     """A line, 100 ms after the one before it unless told otherwise."""
     timestamp = EPOCH_MS + number * 100 if at_ms is None else at_ms
     event_id = f"{timestamp << 80 | number}"
     return Line(
-        key=line_key(timestamp, event_id, lane),
+        key=line_key(timestamp, event_id, target),
         seq=number + 1,
         ingestion_time=timestamp + 350,
         stream=stream,

@@ -40,7 +40,7 @@ from tui.client.status import (
 from tui.client.target import Target, TargetSpec
 from tui.lines.packed import give_back_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
-from tui.lines.timeline import CAPACITY, Piece, Timeline
+from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
 
 EXIT_DONE: Final = 0
 EXIT_FAILURE: Final = 1
@@ -348,9 +348,9 @@ class Engine:
                     self.marks.append(mark)
                 case Welcomed():
                     self._welcomed(effect)
-                case Rebased(era=era, lane=lane):
+                case Rebased(era=era, target=target):
                     self.merge()
-                    self._pending = self._pending.then(self._timeline.begin_era(lane, era))
+                    self._pending = self._pending.then(self._timeline.begin_era(target, era))
                 case Unconfirmed(keys):
                     self.merge()
                     self._pending = self._pending.then(self._timeline.unconfirm(keys))
@@ -389,9 +389,11 @@ class Engine:
         low, middle = time_key(since), time_key(context_ms)
         high = time_key(max(one.newest_ms for one in known) + 1) - 1
         older = sum(one.older for one in known)
-        pieces = [Piece(low, middle - 1, older, low, is_counted=False)] if older else []
-        pieces.append(Piece(middle, high, CONTEXT_LINES * len(known), middle, is_counted=False))
-        self._pending = self._timeline.begin_without(pieces)
+        pieces = [EvictedRange(low, middle - 1, older, low, is_counted=False)] if older else []
+        pieces.append(
+            EvictedRange(middle, high, CONTEXT_LINES * len(known), middle, is_counted=False)
+        )
+        self._pending = self._timeline.declare_evicted(pieces)
         self._context = high
 
     def _welcomed(self, effect: Welcomed) -> None:

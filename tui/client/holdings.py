@@ -84,16 +84,16 @@ class Holdings:
     """The events of one target, what is proved of them, and what is not.
 
     Args:
-        lane: The number of the target, kept in its lines' keys.
+        target: The number of the target, kept in its lines' keys.
         tally_events: Bound of the tally.
 
     """
 
-    def __init__(self, lane: int = 0, tally_events: int = TALLY_EVENTS) -> None:
+    def __init__(self, target: int = 0, tally_events: int = TALLY_EVENTS) -> None:
         """Hold nothing yet."""
-        self.lane = lane
+        self.target = target
         self.tally = Tally()
-        self.proof = Proof(lane)
+        self.proof = Proof(target)
         self.counts = Counts()
         self.era = 0
         self.last_mark: MarkStatus | None = None
@@ -125,7 +125,7 @@ class Holdings:
             WireError: the id of one is not decimal.
 
         """
-        return line_keys(items, self.lane)
+        return line_keys(items, self.target)
 
     def store(self, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
         """Take in events; what is new of them, and the keys of all.
@@ -278,7 +278,7 @@ class Holdings:
         if not counted:
             return []
         self.era += 1
-        return [Rebased(self.lane, self.era, reason)]
+        return [Rebased(self.target, self.era, reason)]
 
     # Comparisons
 
@@ -299,7 +299,7 @@ class Holdings:
             return self._judge_above_floor(claim)
         own, equal = self.total(mark.from_, mark.through, mark.seq), self.is_equal(claim)
         self.last_mark = MarkStatus(
-            self.lane,
+            self.target,
             mark.from_,
             mark.through,
             mark.scanned_at,

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from tui.client.connection import Getter, HttpFailure
 from tui.client.session import ViewerSession
-from tui.lines.rows import RULE_LANE, Change, Line, Row, time_of
-from tui.lines.timeline import FAILED, FETCHING, Piece, Timeline
+from tui.lines.rows import RULE_TARGET, Change, Line, Row, time_of
+from tui.lines.timeline import FAILED, FETCHING, EvictedRange, Timeline
 from wire.codec import decode_body
 from wire.errors import WireError
 from wire.messages import HttpError, LogsPage
@@ -98,7 +98,7 @@ class Recall:
         elif len(self.lines) >= LINES_MAX:
             self._is_over = True
             # Of all targets that have an event of that id in that millisecond.
-            self.through = self.lines[-1].key | RULE_LANE
+            self.through = self.lines[-1].key | RULE_TARGET
 
 
 NEAR_ROWS: Final = 200
@@ -158,16 +158,16 @@ class Fetching:
         if not rows:
             return
         low, high = rows[0].key, rows[-1].key
-        self._timeline.read_near(low, high)
+        self._timeline.pin_around(low, high)
         if cursor is None or not self._timeline.evicted:
             return
-        piece = self._timeline.gone_at(cursor)
+        piece = self._timeline.evicted_at(cursor)
         if piece is None and not sifted:
-            piece = self._timeline.gone_near(low, high, NEAR_ROWS)
+            piece = self._timeline.evicted_near(low, high, NEAR_ROWS)
         if piece is not None:
             self.fetch(piece)
 
-    def fetch(self, piece: Piece, then: Callable[[], None] | None = None) -> None:
+    def fetch(self, piece: EvictedRange, then: Callable[[], None] | None = None) -> None:
         """Fetch a piece, unless something is being fetched, or has just failed.
 
         Args:
@@ -178,12 +178,12 @@ class Fetching:
         is_busy = self._task is not None and not self._task.done()
         if is_busy or self._now_ms() - self._failed_ms < RETRY_MS:
             return
-        self._tell(self._timeline.note(piece, FETCHING))
+        self._tell(self._timeline.set_fetch_state(piece, FETCHING))
         self._task = asyncio.create_task(self._fetch(piece, then))
 
     def fetch_at(self, key: int, then: Callable[[], None] | None = None) -> None:
         """Fetch what is missing at a key, if anything is."""
-        piece = self._timeline.gone_at(key)
+        piece = self._timeline.evicted_at(key)
         if piece is not None:
             self.fetch(piece, then)
 
@@ -193,12 +193,12 @@ class Fetching:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _fetch(self, piece: Piece, then: Callable[[], None] | None) -> None:
+    async def _fetch(self, piece: EvictedRange, then: Callable[[], None] | None) -> None:
         try:
             lines, through = await recalled(self._sources, max(piece.low, piece.first), piece.high)
         except FetchError as error:
             self._failed_ms = self._now_ms()
-            self._tell(self._timeline.note(piece, FAILED, str(error)))
+            self._tell(self._timeline.set_fetch_state(piece, FAILED, str(error)))
             return
         piece.state = ""
         self._tell(self._timeline.restore(piece, lines, through))

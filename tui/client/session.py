@@ -300,19 +300,19 @@ class ViewerSession(Position):
     """What one target's viewer has received, and from where it goes on.
 
     Args:
-        lane: The number of the target, kept in its lines' keys.
+        target: The number of the target, kept in its lines' keys.
         group: The log group; None where the forwarder serves exactly one.
         wanted: The filter, the same for the session's whole life: a cursor belongs to it [7].
         since: From when on everything is owed, ms; None leaves it to the forwarder.
         history: Which end of the past comes first.
         cursor: A saved cursor of the same group, filter and since, whose lines are gone.
-        holdings: What takes the events in; a new one of that lane where None.
+        holdings: What takes the events in; a new one of that target where None.
 
     """
 
     def __init__(
         self,
-        lane: int = 0,
+        target: int = 0,
         *,
         group: str | None = None,
         wanted: Filter = Filter(),  # noqa: B008 - frozen
@@ -328,7 +328,7 @@ class ViewerSession(Position):
             since=since,
             history=history,
             cursor=cursor,
-            holdings=holdings or Holdings(lane),
+            holdings=holdings or Holdings(target),
         )
         self.generation = 0
         self.is_open = False

@@ -159,7 +159,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One target (one log group of one forwarder)."""
 
     target: int
-    """Its place in the list of targets, which is also its lines' lane."""
+    """Its place in the list of targets, which its lines' keys hold."""
     name: str
     url: str
     group: str | None
@@ -299,7 +299,7 @@ class Welcomed(msgspec.Struct, frozen=True):
 class Rebased(msgspec.Struct, frozen=True):
     """All lines of a target shown so far are unconfirmed; ``era`` is the number of the new era."""
 
-    lane: int
+    target: int
     era: int
     reason: str
 

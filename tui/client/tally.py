@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from tui.lines.keys import Keys
+from tui.lines.keys import PackedKeys
 from wire.digest import MODULUS
 
 CHUNK_EVENTS: Final = 1024
@@ -45,7 +45,7 @@ class Total(msgspec.Struct, frozen=True):
 class _Chunk:
     __slots__ = ("count", "digest", "digests", "keys", "seq_max", "seqs")
 
-    def __init__(self, keys: Keys, digests: array[int], seqs: array[int]) -> None:
+    def __init__(self, keys: PackedKeys, digests: array[int], seqs: array[int]) -> None:
         self.keys = keys
         self.digests = digests
         self.seqs = seqs
@@ -238,7 +238,7 @@ class Tally:
             if not self._chunks or len(self._chunks[-1].keys) >= CHUNK_EVENTS:
                 if self._chunks:
                     self._chunks[-1].keys.trim()
-                self._chunks.append(_Chunk(Keys(), array("Q"), array("Q")))
+                self._chunks.append(_Chunk(PackedKeys(), array("Q"), array("Q")))
                 self._lasts.append(0)
             chunk = self._chunks[-1]
             end = begin + CHUNK_EVENTS - len(chunk.keys)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from tui.lines.packed import Memory, Sealed
+from tui.lines.packed import PackedRows, RowCache
 from tui.lines.rows import Row, Rule, time_key
 
 
@@ -31,7 +31,7 @@ class Block:
         """An open block."""
         self.keys = keys
         self.rows = rows
-        self.sealed: Sealed | None = None
+        self.sealed: PackedRows | None = None
         self._places: list[int] | None = None
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Block:
         below = bisect_left(self.keys, key)
         return below if self.sealed is None else below + self.sealed.keys.index_of(key)
 
-    def find(self, key: int, memory: Memory) -> Row | None:
+    def find(self, key: int, memory: RowCache) -> Row | None:
         """The row of a key."""
         at = bisect_left(self.keys, key)
         if at < len(self.keys) and self.keys[at] == key:
@@ -73,7 +73,7 @@ class Block:
         place = self.sealed.keys.index_of(key)
         return memory.row(self.sealed, place) if self.sealed.keys.has_at(place, key) else None
 
-    def row(self, index: int, memory: Memory) -> Row:
+    def row(self, index: int, memory: RowCache) -> Row:
         """The row at an index."""
         if self.sealed is None:
             return self.rows[index]
@@ -85,7 +85,7 @@ class Block:
             return self.rows[at]
         return memory.row(self.sealed, index - at)
 
-    def all_rows(self, memory: Memory) -> list[Row]:
+    def all_rows(self, memory: RowCache) -> list[Row]:
         """Every row; those that were sealed are made anew."""
         if self.sealed is None:
             return self.rows
@@ -96,14 +96,14 @@ class Block:
                 rows.insert(at, row)
         return rows
 
-    def seal(self, memory: Memory) -> Sealed:
+    def seal(self, memory: RowCache) -> PackedRows:
         """Pack everything."""
         rows = self.all_rows(memory)
-        self.sealed = Sealed([row.key for row in rows], rows)
+        self.sealed = PackedRows([row.key for row in rows], rows)
         self.keys, self.rows, self._places = [], [], None
         return self.sealed
 
-    def open(self, memory: Memory) -> None:
+    def open(self, memory: RowCache) -> None:
         """Unpack everything, to be changed."""
         if self.sealed is not None:
             self.rows = list(self.all_rows(memory))
@@ -122,7 +122,7 @@ class Block:
         """``keys`` and ``rows`` were changed."""
         self._places = None
 
-    def _loose_places(self, sealed: Sealed) -> list[int]:
+    def _loose_places(self, sealed: PackedRows) -> list[int]:
         if self._places is None:
             self._places = [
                 sealed.keys.index_of(key) + number for number, key in enumerate(self.keys)
@@ -151,7 +151,7 @@ PACKED_GAIN: Final = 4
 _FEW: Final = 16
 """Up to so many late rows are inserted one by one; more are merged with the whole block."""
 
-by_key = attrgetter("key")
+key_of_row = attrgetter("key")
 
 
 class Stretch(NamedTuple):
@@ -159,7 +159,7 @@ class Stretch(NamedTuple):
 
     rows: list[Row]
     """All of them, or those that stand between the sealed ones."""
-    sealed: Sealed | None = None
+    sealed: PackedRows | None = None
 
 
 class Store:
@@ -175,7 +175,7 @@ class Store:
         self._open: dict[Block, None] = {}  # the one untouched for longest first
         self._warm: dict[Block, None] = {}  # sealed, not compressed; likewise
         self._loose: dict[Block, None] = {}  # sealed, with rows between; likewise
-        self._memory = Memory()
+        self._memory = RowCache()
 
     def __len__(self) -> int:
         """Rows, rules included."""
@@ -256,7 +256,7 @@ class Store:
                 at -= 1
                 continue
             part = block.all_rows(self._memory)
-            part = part[: bisect_left(part, key, key=by_key)]
+            part = part[: bisect_left(part, key, key=key_of_row)]
             if len(part) > rows:
                 found.append(Stretch(part[-rows:]))
                 return found, part[-rows].key
@@ -337,7 +337,7 @@ class Store:
         low = 0
         while low < len(batch):
             at = bisect_left(self._lasts, batch[low].key)
-            high = bisect_right(batch, self._lasts[at], lo=low, key=by_key)
+            high = bisect_right(batch, self._lasts[at], lo=low, key=key_of_row)
             self._merge_into(at, batch[low:high], inserted, replaced)
             low = high
         return inserted, replaced

@@ -17,7 +17,7 @@ import msgspec
 from common.ranges import Ranges
 from tui.lines.rows import Change, Line, at_least, level_of
 from tui.lines.timeline import Timeline
-from tui.lines.view import Sieve, Test
+from tui.lines.view import LinePredicate, MatchingRows
 
 STREAMS_MAX: Final = 10_000
 """Streams that are counted by name; a list of more is of no use to anybody."""
@@ -31,7 +31,7 @@ STEPS_MS: Final = (100, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_00
 _DAY_MS: Final = 86_400_000
 
 
-class Streams:
+class StreamCounts:
     """Lines by stream."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Streams:
         return False
 
 
-class Bucket(msgspec.Struct):
+class VolumeBucket(msgspec.Struct):
     """Lines of a span of time."""
 
     lines: int = 0
@@ -62,7 +62,7 @@ class Bucket(msgspec.Struct):
     backfilled: int = 0
     repaired: int = 0
 
-    def add(self, other: Bucket) -> None:
+    def add(self, other: VolumeBucket) -> None:
         """Another one's, too."""
         self.lines += other.lines
         self.errors += other.errors
@@ -71,13 +71,13 @@ class Bucket(msgspec.Struct):
         self.repaired += other.repaired
 
 
-class Volume:
+class LineVolume:
     """Lines by time and level, in buckets that become longer as there are more of them."""
 
     def __init__(self, level: Callable[[str], str | None] = level_of) -> None:
         """Nothing yet."""
         self.step_ms = STEPS_MS[0]
-        self.buckets: dict[int, Bucket] = {}
+        self.buckets: dict[int, VolumeBucket] = {}
         """By ``timestamp // step_ms``."""
         self._level = level
 
@@ -93,7 +93,7 @@ class Volume:
         at = line.timestamp // self.step_ms
         bucket = self.buckets.get(at)
         if bucket is None:
-            bucket = self.buckets[at] = Bucket()
+            bucket = self.buckets[at] = VolumeBucket()
             if len(self.buckets) > BUCKETS_MAX:
                 self._coarsen()
                 bucket = self.buckets[line.timestamp // self.step_ms]
@@ -114,9 +114,9 @@ class Volume:
         while len(self.buckets) > BUCKETS_MAX:
             longer = [step for step in STEPS_MS if step > self.step_ms]
             step = longer[0] if longer else max(_DAY_MS, self.step_ms * 10)
-            merged: dict[int, Bucket] = {}
+            merged: dict[int, VolumeBucket] = {}
             for at, bucket in self.buckets.items():
-                merged.setdefault(at * self.step_ms // step, Bucket()).add(bucket)
+                merged.setdefault(at * self.step_ms // step, VolumeBucket()).add(bucket)
             self.step_ms, self.buckets = step, merged
 
 
@@ -124,10 +124,10 @@ SLICE_ROWS: Final = 1_024
 """Lines that a step goes over: telling the levels of so many takes a few milliseconds."""
 
 
-class Count:
+class LineCounter:
     """Hands each line of the timeline to ``take`` once, newest first, and then those that come."""
 
-    def __init__(self, timeline: Timeline, take: Test) -> None:
+    def __init__(self, timeline: Timeline, take: LinePredicate) -> None:
         """Begin; ``step`` does the work.
 
         Args:
@@ -138,7 +138,7 @@ class Count:
         self._take = take
         self._left = Ranges()
         self._least: int | None = None
-        self._sieve = Sieve(timeline, self._once, rules=False)
+        self._sieve = MatchingRows(timeline, self._once, rules=False)
 
     @property
     def is_done(self) -> bool:
@@ -164,7 +164,7 @@ class Count:
         return False
 
 
-async def count_all(count: Count, is_wanted: Callable[[], bool]) -> None:
+async def count_all_lines(count: LineCounter, is_wanted: Callable[[], bool]) -> None:
     """Go over all that there is, with room for everything else between two slices."""
     while is_wanted() and count.step():  # noqa: ASYNC110 - it is the work that is repeated
         await asyncio.sleep(0)

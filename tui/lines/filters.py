@@ -17,16 +17,16 @@ from typing import Final, Literal
 import msgspec
 
 from common.ranges import Ranges
-from tui.lines.packed import Sealed
+from tui.lines.packed import PackedRows
 from tui.lines.rows import LEVELS, Line, at_least, level_of
-from tui.lines.view import READ_ROWS, SLICE_ROWS, BulkTest, Matching, Test, both, neither
+from tui.lines.view import READ_ROWS, SLICE_ROWS, BlockTest, LinePredicate, TextTest, both, neither
 
 
-class QueryError(ValueError):
+class PatternError(ValueError):
     """A text is no regular expression; it says which, and why."""
 
 
-class LineTest(msgspec.Struct, frozen=True):
+class OutputFilter(msgspec.Struct, frozen=True):
     """What a line must pass."""
 
     include: tuple[re.Pattern[str], ...] = ()
@@ -44,16 +44,16 @@ class LineTest(msgspec.Struct, frozen=True):
         )
 
 
-def line_test(
+def output_filter(
     include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
-) -> LineTest:
+) -> OutputFilter:
     """A test from what the user wrote.
 
     Raises:
         QueryError: not a regular expression.
 
     """
-    return LineTest(tuple(map(_compile, include)), tuple(map(_compile, exclude)), level)
+    return OutputFilter(tuple(map(_compile, include)), tuple(map(_compile, exclude)), level)
 
 
 def _compile(text: str) -> re.Pattern[str]:
@@ -61,7 +61,7 @@ def _compile(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         msg = f"{text[:80]!r} is not a regular expression: {error}"
-        raise QueryError(msg) from error
+        raise PatternError(msg) from error
 
 
 Scalar = str | int | float | bool | None
@@ -74,7 +74,7 @@ _INDENT: Final = "  "
 class Value(msgspec.Struct, frozen=True):
     """One value of a line, with what it is the value of."""
 
-    kind: Literal["stream", "level", "origin", "lane", "json"]
+    kind: Literal["stream", "level", "origin", "group", "json"]
     path: tuple[Step, ...]
     """In JSON, from its top; else one name."""
     value: Scalar
@@ -99,12 +99,12 @@ class Value(msgspec.Struct, frozen=True):
                 return level_of(line.message) == self.value
             case "origin":
                 return line.origin == self.value
-            case "lane":
-                return line.lane == self.value
+            case "group":
+                return line.target == self.value
             case _:
                 return self._is_in(line.message)
 
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         """Which lines of a block have it: a byte for each row, 1 or 0."""
         match self.kind:
             case "stream":
@@ -113,7 +113,7 @@ class Value(msgspec.Struct, frozen=True):
                 return block.of_levels(lambda level: level == self.value)
             case "origin":
                 return block.of_origin(str(self.value))
-            case "lane":
+            case "group":
                 assert isinstance(self.value, int), "targets have numbers"
                 return block.keys.of_lane(self.value)
             case _:
@@ -192,7 +192,7 @@ CHIPS_MAX: Final = 20
 """Filters at a time: more would not fit on any screen."""
 
 
-def pattern_of(text: str) -> re.Pattern[str]:
+def search_pattern(text: str) -> re.Pattern[str]:
     """What the reader typed, as a regular expression, or as plain text where it is none.
 
     Upper and lower case are the same unless there is an upper-case letter in it (smart case,
@@ -215,21 +215,21 @@ class Chip:
         self.hits = 0
         if isinstance(what, str):
             self.text = what
-            matching = Matching(pattern_of(what))
-            self.matches: Test = matching
+            matching = TextTest(search_pattern(what))
+            self.matches: LinePredicate = matching
             self.flags = matching.flags
         else:
             self.text = what.text
             self.matches, self.flags = what.matches, what.flags
 
 
-class _Passing(BulkTest):
+class _Passing(BlockTest):
     """What passes filters as they are now."""
 
     def __init__(self, filters: Filters, *, counting: bool) -> None:
         self._chips = tuple(filters.chips)
-        self._minimum = filters.minimum if filters.minimum != LEVELS[0] else None
-        self._shows = filters.shows_stream if filters.chooses_streams else None
+        self._minimum = filters.minimum_level if filters.minimum_level != LEVELS[0] else None
+        self._shows = filters.shows_stream if filters.limits_streams else None
         self._counting = counting
         is_read = any(isinstance(chip.what, Value) for chip in self._chips)
         self.slice_rows = READ_ROWS if is_read or self._minimum else SLICE_ROWS
@@ -260,7 +260,7 @@ class _Passing(BulkTest):
             kept = at_least(level_of(line.message), self._minimum)
         return kept
 
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         kept: bytes | None = None
         first = block.keys[0]
         self._least = first if self._least is None else min(self._least, first)
@@ -285,53 +285,53 @@ class Filters:
     def __init__(self) -> None:
         """Everything passes."""
         self.chips: list[Chip] = []
-        self.minimum = LEVELS[0]
-        self.only: frozenset[str] = frozenset()
+        self.minimum_level = LEVELS[0]
+        self.only_streams: frozenset[str] = frozenset()
         """Streams that alone are shown; empty: all but the hidden ones."""
-        self.hidden: frozenset[str] = frozenset()
+        self.hidden_streams: frozenset[str] = frozenset()
         """Streams that are not shown."""
-        self.are_on = True
+        self.are_enabled = True
         self._passing: _Passing | None = None
         """What counts the chips' hits."""
 
     @property
-    def is_any(self) -> bool:
+    def has_any(self) -> bool:
         """Whether there is a filter at all, on or off."""
-        return bool(self.chips) or self.chooses_streams or self.minimum != LEVELS[0]
+        return bool(self.chips) or self.limits_streams or self.minimum_level != LEVELS[0]
 
     @property
-    def chooses_streams(self) -> bool:
+    def limits_streams(self) -> bool:
         """Whether lines of some streams are left out."""
-        return bool(self.only or self.hidden)
+        return bool(self.only_streams or self.hidden_streams)
 
     def shows_stream(self, name: str) -> bool:
         """Whether lines of a stream are shown, as far as the stream goes."""
-        return name in self.only if self.only else name not in self.hidden
+        return name in self.only_streams if self.only_streams else name not in self.hidden_streams
 
-    def switch_stream(self, name: str) -> None:
+    def toggle_stream(self, name: str) -> None:
         """Show a stream, or hide it."""
-        if self.only:
-            self.only ^= {name}
+        if self.only_streams:
+            self.only_streams ^= {name}
         else:
-            self.hidden ^= {name}
-        self.are_on = True
+            self.hidden_streams ^= {name}
+        self.are_enabled = True
 
-    def only_stream(self, name: str) -> None:
+    def toggle_only_stream(self, name: str) -> None:
         """Show one stream alone; all of them, where it was alone already."""
-        self.only = frozenset() if self.only == {name} else frozenset({name})
-        self.hidden = frozenset()
-        self.are_on = True
+        self.only_streams = frozenset() if self.only_streams == {name} else frozenset({name})
+        self.hidden_streams = frozenset()
+        self.are_enabled = True
 
-    def all_streams(self) -> None:
+    def show_all_streams(self) -> None:
         """Show all streams."""
-        self.only = self.hidden = frozenset()
+        self.only_streams = self.hidden_streams = frozenset()
 
     def add(self, what: str | Value, *, excludes: bool) -> None:
         """One more chip, and all of them on; beyond ``CHIPS_MAX`` the oldest goes."""
         same = [chip for chip in self.chips if (chip.what, chip.excludes) == (what, excludes)]
         if not same:
             self.chips = [*self.chips, Chip(what, excludes=excludes)][-CHIPS_MAX:]
-        self.are_on = True
+        self.are_enabled = True
 
     def remove(self, index: int) -> None:
         """One chip less."""
@@ -340,11 +340,11 @@ class Filters:
     def clear(self) -> None:
         """Everything passes."""
         self.chips = []
-        self.minimum = LEVELS[0]
-        self.all_streams()
-        self.are_on = True
+        self.minimum_level = LEVELS[0]
+        self.show_all_streams()
+        self.are_enabled = True
 
-    def test(self, *, counting: bool = True) -> BulkTest | None:
+    def test(self, *, counting: bool = True) -> BlockTest | None:
         """What a line must pass; None where all do.
 
         Args:
@@ -354,21 +354,21 @@ class Filters:
         if counting:
             for chip in self.chips:
                 chip.hits = 0
-        if not (self.is_any and self.are_on):
+        if not (self.has_any and self.are_enabled):
             return None
         passing = _Passing(self, counting=counting)
         self._passing = passing if counting else self._passing
         return passing
 
-    def left(self, removed: Iterable[tuple[int, int]]) -> None:
+    def note_evicted(self, removed: Iterable[tuple[int, int]]) -> None:
         """Ranges of keys whose lines left memory: where they come back, they have been counted."""
         if self._passing is not None:
             for low, high in removed:
                 self._passing.left(low, high)
 
-    def tally(self) -> BulkTest | None:
+    def counting_test(self) -> BlockTest | None:
         """Counts the hits of each chip, from none, while all are off; None where they are on."""
-        if self.are_on or not self.chips:
+        if self.are_enabled or not self.chips:
             return None
         for chip in self.chips:
             chip.hits = 0

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from tui.lines.blocks import PACKED_GAIN, Stretch
-from tui.lines.packed import Sealed
+from tui.lines.packed import PackedRows
 from tui.lines.rows import Line, at_least, level_of
 from tui.lines.timeline import Timeline
-from tui.lines.view import READ_ROWS, SLICE_ROWS, BulkTest, Test, View
+from tui.lines.view import READ_ROWS, SLICE_ROWS, BlockTest, LinePredicate, View
 
 Found = tuple[int | None, int | None]
 """The key found, or None; and the ``start`` to go on with, or None at the end."""
@@ -20,7 +20,7 @@ Found = tuple[int | None, int | None]
 NOTHING: Final[Found] = None, None
 
 
-class OfLevel(BulkTest):
+class LevelTest(BlockTest):
     """Whether a line says that it is of a level or above."""
 
     slice_rows = READ_ROWS
@@ -33,7 +33,7 @@ class OfLevel(BulkTest):
         """Whether a line is."""
         return self._passes(level_of(line.message))
 
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         """Which lines of a block are."""
         return block.of_levels(self._passes)
 
@@ -41,7 +41,9 @@ class OfLevel(BulkTest):
         return level is not None and at_least(level, self._least)
 
 
-def hunt(view: View, start: int, direction: int, test: Test, rows: int = SLICE_ROWS) -> Found:
+def find_in_view(
+    view: View, start: int, direction: int, test: LinePredicate, rows: int = SLICE_ROWS
+) -> Found:
     """Look for the next line that passes a test, in one slice of the view.
 
     Args:
@@ -65,8 +67,8 @@ def hunt(view: View, start: int, direction: int, test: Test, rows: int = SLICE_R
     return None, part[-1].key + 1 if direction > 0 else part[0].key
 
 
-def hunt_all(
-    timeline: Timeline, start: int, direction: int, test: BulkTest, rows: int | None = None
+def find_in_timeline(
+    timeline: Timeline, start: int, direction: int, test: BlockTest, rows: int | None = None
 ) -> Found:
     """The same over all rows, whatever is shown: block by block, which costs a tenth.
 
@@ -98,7 +100,7 @@ def hunt_all(
     return None, at
 
 
-def _in_stretch(stretch: Stretch, start: int, direction: int, test: BulkTest) -> int | None:
+def _in_stretch(stretch: Stretch, start: int, direction: int, test: BlockTest) -> int | None:
     """The key of the nearest line that passes, of those that count."""
     rows = stretch.rows if direction > 0 else reversed(stretch.rows)
     counting = (row for row in rows if (row.key >= start if direction > 0 else row.key < start))

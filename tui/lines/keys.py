@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress
 from typing import Final, Self
 
-from tui.lines.rows import LANE_BITS
+from tui.lines.rows import TARGET_BITS
 from wire.order import KEY_MAX
 
 KEY_BYTES: Final = 32
 """Room for a millisecond (53 bits), an id (192) and a lane (8)."""
 
-_TOP: Final = (KEY_MAX + 1) << LANE_BITS
+_TOP: Final = (KEY_MAX + 1) << TARGET_BITS
 
 
-class Keys:
+class PackedKeys:
     """Keys in ascending order."""
 
     __slots__ = ("_data",)
@@ -53,10 +53,10 @@ class Keys:
         unpack = int.from_bytes
         return [unpack(data[at : at + KEY_BYTES], "big") for at in range(0, len(data), KEY_BYTES)]
 
-    def of_lane(self, lane: int) -> bytes:
+    def of_lane(self, target: int) -> bytes:
         """Which keys have the number of a target: a byte for each, 1 or 0."""
-        table = bytearray(1 << LANE_BITS)
-        table[lane] = 1
+        table = bytearray(1 << TARGET_BITS)
+        table[target] = 1
         return bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES]).translate(table)
 
     def part(self, begin: int, end: int) -> Self:
@@ -109,7 +109,7 @@ class _Packed:
 
     __slots__ = ("_at", "_keys")
 
-    def __init__(self, keys: Keys, at: Sequence[int]) -> None:
+    def __init__(self, keys: PackedKeys, at: Sequence[int]) -> None:
         self._keys = keys
         self._at = at
 
@@ -133,7 +133,7 @@ class _Packed:
 _Part = list[int] | _Packed
 
 
-class Picks:
+class KeySet:
     """Keys in ascending order, each once."""
 
     __slots__ = ("_lasts", "_parts", "_starts")
@@ -194,7 +194,7 @@ class Picks:
             self._lasts.insert(0, keys[-1])
         self._starts = None
 
-    def put_flagged(self, keys: Keys, flags: bytes) -> None:
+    def put_flagged(self, keys: PackedKeys, flags: bytes) -> None:
         """Those of a block's keys, all below all others, that have a flag which is 1."""
         count = flags.count(1)
         if count * 4 <= len(flags):

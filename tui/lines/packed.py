@@ -21,9 +21,9 @@ from typing import Final, cast, get_args
 
 import msgspec
 
-from tui.lines.keys import Keys
+from tui.lines.keys import PackedKeys
 from tui.lines.rows import LEVELS, Line, Row, Rule, level_of
-from tui.lines.text_search import Hint, Texts, matching
+from tui.lines.text_search import JoinedTexts, Prefilter, matching
 from wire.messages import Origin
 
 
@@ -37,12 +37,12 @@ _LEVEL: Final = 1
 """The next one costs half as much again and saves a twentieth at most."""
 
 
-def squeezed(data: bytes) -> bytes:
+def compressed(data: bytes) -> bytes:
     """Less of it; to be read by ``unsqueezed`` of this process alone."""
     return _codec()[0](data)
 
 
-def unsqueezed(data: bytes) -> bytes:
+def decompressed(data: bytes) -> bytes:
     """What was squeezed."""
     return _codec()[1](data)
 
@@ -72,10 +72,10 @@ _NEVER: Final = -1
 """In the place of an ingestion time that is not known."""
 
 
-class Columns(msgspec.Struct, gc=False):
+class _LineColumns(msgspec.Struct, gc=False):
     """Fields of the lines, each in a column; a rule leaves its place empty."""
 
-    texts: Texts
+    texts: JoinedTexts
     """The messages."""
     seqs: array[int]
     ingested: array[int]
@@ -84,7 +84,7 @@ class Columns(msgspec.Struct, gc=False):
     digits: bytes
 
 
-class Sealed:
+class PackedRows:
     """Rows of one block of the timeline.
 
     What filters go by stays at hand, or is compressed on its own: the messages, and where each of
@@ -106,7 +106,7 @@ class Sealed:
 
     def __init__(self, keys: Sequence[int], rows: Sequence[Row]) -> None:
         """Pack rows that are in the order of their keys."""
-        self.keys = Keys(keys)
+        self.keys = PackedKeys(keys)
         self._rules = {at: row for at, row in enumerate(rows) if isinstance(row, Rule)}
         lines = _without_rules(rows) if self._rules else cast("Sequence[Line]", rows)
         self._late = {at: row.late_ms for at, row in enumerate(lines) if row.late_ms}
@@ -116,10 +116,10 @@ class Sealed:
         numbers = {name: number for number, name in enumerate(self.names)}
         self.streams = array("H", map(numbers.__getitem__, streams))
         """The stream of each line, as an index of ``names``."""
-        texts = Texts.of([row.message for row in lines])
+        texts = JoinedTexts.of([row.message for row in lines])
         self._ends = array("I", texts.ends)
         self._is_ascii = texts.is_ascii
-        self._columns: Columns | None = Columns(
+        self._columns: _LineColumns | None = _LineColumns(
             self._texts(texts.data),
             array("Q", [row.seq for row in lines]),
             array(
@@ -159,34 +159,34 @@ class Sealed:
                 columns.digits,
             )
             self._zipped = (
-                squeezed(columns.texts.data),
-                squeezed(b"".join(parts)),
+                compressed(columns.texts.data),
+                compressed(b"".join(parts)),
             )
         self._columns = None
 
-    def columns(self) -> Columns:
+    def columns(self) -> _LineColumns:
         """The columns, unpacked for as long as ``freeze`` is not called again."""
         if self._columns is None:
             assert self._zipped is not None, "either form is there"
-            data, others = map(unsqueezed, self._zipped)
+            data, others = map(decompressed, self._zipped)
             self._columns = _unpacked(self._texts(data), others, len(self))
         return self._columns
 
-    def texts(self) -> Texts:
+    def texts(self) -> JoinedTexts:
         """The messages, an empty one for a rule; they are not kept where they were compressed."""
         if self._columns is not None:
             return self._columns.texts
         assert self._zipped is not None, "either form is there"
-        return self._texts(unsqueezed(self._zipped[0]))
+        return self._texts(decompressed(self._zipped[0]))
 
-    def _texts(self, data: bytes) -> Texts:
-        return Texts(data, self._ends, self._is_ascii)
+    def _texts(self, data: bytes) -> JoinedTexts:
+        return JoinedTexts(data, self._ends, self._is_ascii)
 
     def messages(self) -> list[str]:
         """The messages, one by one."""
         return self.texts().all()
 
-    def matching(self, hint: Hint) -> bytes:
+    def matching(self, hint: Prefilter) -> bytes:
         """Which lines match a pattern: a byte for each row, 1 or 0; that of a rule says nothing."""
         return matching(hint, self.texts())
 
@@ -263,15 +263,15 @@ class Sealed:
         return rows
 
 
-class Memory:
+class RowCache:
     """What of sealed rows is kept at hand: some unpacked blocks, some decoded rows."""
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self._thawed: dict[Sealed, None] = {}
+        self._thawed: dict[PackedRows, None] = {}
         self._rows: dict[int, Row] = {}
 
-    def row(self, sealed: Sealed, at: int) -> Row:
+    def row(self, sealed: PackedRows, at: int) -> Row:
         """A row, the same object for as long as it is looked at."""
         key = sealed.keys[at]
         row = self._rows.pop(key, None)
@@ -283,7 +283,7 @@ class Memory:
         self._rows[key] = row
         return row
 
-    def thaw(self, sealed: Sealed) -> None:
+    def thaw(self, sealed: PackedRows) -> None:
         """A block is being read: what has not been read for longest is compressed again."""
         if not sealed.is_cold:
             return
@@ -312,7 +312,7 @@ def _steps(values: Sequence[int]) -> list[int]:
     return [after - before for before, after in pairwise([0, *values])]
 
 
-def _unpacked(texts: Texts, others: bytes, count: int) -> Columns:
+def _unpacked(texts: JoinedTexts, others: bytes, count: int) -> _LineColumns:
     at, parts = 0, []
     for code, size in (("q", 8 * count), ("q", 8 * count), ("i", 4 * count)):
         column = array(code)
@@ -320,7 +320,7 @@ def _unpacked(texts: Texts, others: bytes, count: int) -> Columns:
         parts.append(column)
         at += size
     seqs, ingested, eras = parts
-    return Columns(
+    return _LineColumns(
         texts,
         array("Q", accumulate(seqs)),
         array("q", accumulate(ingested)),

@@ -18,17 +18,17 @@ import msgspec
 from wire.messages import Item, Origin
 from wire.order import ID_BITS, are_valid_ids, id_of, key_of
 
-LANE_BITS: Final = 8
+TARGET_BITS: Final = 8
 """Low bits of a key: they keep the targets apart, whose ids may collide (moto's do)."""
 
-RULE_LANE: Final = (1 << LANE_BITS) - 1
+RULE_TARGET: Final = (1 << TARGET_BITS) - 1
 """The lane of rules, which are nobody's events."""
 
-TARGETS_MAX: Final = RULE_LANE
+TARGETS_MAX: Final = RULE_TARGET
 """Targets in one viewer."""
 
-_LANE_MASK: Final = (1 << LANE_BITS) - 1
-_TIME_SHIFT: Final = ID_BITS + LANE_BITS
+_LANE_MASK: Final = (1 << TARGET_BITS) - 1
+_TIME_SHIFT: Final = ID_BITS + TARGET_BITS
 
 RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end", "resumed"]
 
@@ -57,10 +57,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     @property
     def id(self) -> str:
         """CloudWatch's event id."""
-        return str(id_of(self.key >> LANE_BITS)).zfill(self.id_digits)
+        return str(id_of(self.key >> TARGET_BITS)).zfill(self.id_digits)
 
     @property
-    def lane(self) -> int:
+    def target(self) -> int:
         """The number of its target."""
         return self.key & _LANE_MASK
 
@@ -133,17 +133,17 @@ class Change(msgspec.Struct, frozen=True):
         )
 
 
-def line_key(timestamp: int, event_id: str, lane: int) -> int:
+def line_key(timestamp: int, event_id: str, target: int) -> int:
     """The key of a line; ``lane`` is the number of its target.
 
     Raises:
         WireError: the id is not decimal.
 
     """
-    return key_of(timestamp, event_id) << LANE_BITS | lane
+    return key_of(timestamp, event_id) << TARGET_BITS | target
 
 
-def line_keys(items: Sequence[Item], lane: int) -> list[int]:
+def line_keys(items: Sequence[Item], target: int) -> list[int]:
     """The keys of lines; ``lane`` is the number of their target.
 
     Raises:
@@ -151,8 +151,8 @@ def line_keys(items: Sequence[Item], lane: int) -> list[int]:
 
     """
     if not are_valid_ids([item.id for item in items]):
-        return [line_key(item.timestamp, item.id, lane) for item in items]
-    return [(item.timestamp << ID_BITS | int(item.id)) << LANE_BITS | lane for item in items]
+        return [line_key(item.timestamp, item.id, target) for item in items]
+    return [(item.timestamp << ID_BITS | int(item.id)) << TARGET_BITS | target for item in items]
 
 
 def time_key(timestamp: int) -> int:
@@ -167,7 +167,7 @@ def time_of(key: int) -> int:
 
 def rule_key(timestamp: int, number: int) -> int:
     """The key of a rule: at the beginning of its millisecond; ``number`` makes it unique."""
-    return (timestamp << ID_BITS | number) << LANE_BITS | RULE_LANE
+    return (timestamp << ID_BITS | number) << TARGET_BITS | RULE_TARGET
 
 
 def describe(rule: Rule) -> str:

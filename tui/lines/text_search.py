@@ -24,7 +24,7 @@ END: Final = b"\xff"
 _END_CHAR: Final = END.decode("latin-1")
 
 
-class Texts(NamedTuple):
+class JoinedTexts(NamedTuple):
     """Some messages, one behind the other."""
 
     data: bytes
@@ -83,7 +83,7 @@ _PROBED: Final = 16
 """Messages that are asked whether most have a text as it is: then upper case is no matter."""
 
 
-class Hint(NamedTuple):
+class Prefilter(NamedTuple):
     """What is known of a pattern's matches."""
 
     pattern: re.Pattern[str]
@@ -93,21 +93,21 @@ class Hint(NamedTuple):
     """Whatever has one of them in it matches."""
 
 
-def hint_of(pattern: re.Pattern[str]) -> Hint:
+def prefilter_of(pattern: re.Pattern[str]) -> Prefilter:
     """What every message has that a pattern is found in."""
     if pattern.flags & re.VERBOSE:
-        return Hint(pattern)
+        return Prefilter(pattern)
     reader = _Reader(pattern.pattern, ignores_case=bool(pattern.flags & re.IGNORECASE))
     try:
         texts = reader.alternatives()
     except _UnknownError:
-        return Hint(pattern)
+        return Prefilter(pattern)
     if not texts or len(texts) > TEXTS_MAX:
-        return Hint(pattern)
-    return Hint(pattern, tuple(dict.fromkeys(texts)), not reader.is_more)
+        return Prefilter(pattern)
+    return Prefilter(pattern, tuple(dict.fromkeys(texts)), not reader.is_more)
 
 
-def matching(hint: Hint, texts: Texts) -> bytes:
+def matching(hint: Prefilter, texts: JoinedTexts) -> bytes:
     """Which messages a pattern is found in.
 
     Args:
@@ -132,11 +132,11 @@ def matching(hint: Hint, texts: Texts) -> bytes:
     return bytes(flags)
 
 
-def _has_other_forms(texts: Texts) -> bool:
+def _has_other_forms(texts: JoinedTexts) -> bool:
     return not texts.is_ascii and any(form in texts.data for form in _OTHER_FORMS)
 
 
-def _having(wanted: tuple[str, ...], texts: Texts, *, ignores_case: bool) -> bytearray:
+def _having(wanted: tuple[str, ...], texts: JoinedTexts, *, ignores_case: bool) -> bytearray:
     """A flag for each message: whether it has one of some texts in it."""
     data = texts.data
     needles = [one.encode("utf-8", "surrogatepass") for one in wanted]
@@ -151,7 +151,7 @@ def _having(wanted: tuple[str, ...], texts: Texts, *, ignores_case: bool) -> byt
     return flags
 
 
-def _is_in_most(needle: bytes, texts: Texts) -> bool:
+def _is_in_most(needle: bytes, texts: JoinedTexts) -> bool:
     """A guess from the first few messages."""
     first = texts.ends[:_PROBED]
     return bool(first) and texts.data.count(needle, 0, first[-1]) * 2 > len(first)
@@ -163,7 +163,7 @@ def _in_each_case(needle: bytes, data: bytes) -> list[bool]:
     return [text in one or text in one.lower() for one in byte_by_byte(data)]
 
 
-def _spot(needle: bytes, data: bytes, texts: Texts, flags: bytearray) -> None:
+def _spot(needle: bytes, data: bytes, texts: JoinedTexts, flags: bytearray) -> None:
     """Set the flag of each message that has a text in it."""
     ends, hits, line = texts.ends, 0, 0
     at = data.find(needle)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tui.lines.blocks import Store, by_key
+from tui.lines.blocks import Store, key_of_row
 from tui.lines.rows import Change, Line, Row, Rule, rule_key, time_of
 
 PIECE_LINES: Final = 8_192
@@ -30,7 +30,7 @@ FAILED: Final = "failed"
 _by_high = attrgetter("high")
 
 
-class Piece(msgspec.Struct):
+class EvictedRange(msgspec.Struct):
     """Lines that left memory together; every key from ``low`` through ``high`` is theirs."""
 
     low: int
@@ -51,7 +51,7 @@ class Piece(msgspec.Struct):
     """Whether ``count`` is more than what an earlier run said."""
 
 
-class Run(NamedTuple):
+class EvictedRun(NamedTuple):
     """Pieces that touch."""
 
     low: int
@@ -61,17 +61,17 @@ class Run(NamedTuple):
     reason: str
 
 
-class Gone:
+class EvictedRanges:
     """The pieces in the order of their keys; those that touch are one rule on the screen."""
 
     def __init__(self) -> None:
         """Nothing is gone."""
-        self.pieces: list[Piece] = []
+        self.pieces: list[EvictedRange] = []
         self.lines = 0
         self.is_changed = False
         """Whether rules that stand for pieces may have to say something else."""
 
-    def at(self, key: int) -> Piece | None:
+    def at(self, key: int) -> EvictedRange | None:
         """The piece that a key belongs to."""
         place = bisect_left(self.pieces, key, key=_by_high)
         if place == len(self.pieces) or self.pieces[place].low > key:
@@ -83,7 +83,7 @@ class Gone:
         place = bisect_left(self.pieces, key, key=_by_high)
         return self.pieces[place - 1].high + 1 if place else 0
 
-    def put(self, piece: Piece) -> None:
+    def put(self, piece: EvictedRange) -> None:
         """One more piece; it becomes one with the piece that it touches, where both are small."""
         self.lines += piece.count
         self.is_changed = True
@@ -103,15 +103,15 @@ class Gone:
         else:
             insort(self.pieces, piece, key=_by_high)
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: EvictedRange) -> None:
         """The lines of a piece are back."""
         self.lines -= piece.count
         self.pieces = [one for one in self.pieces if one is not piece]
         self.is_changed = True
 
-    def cut(self, piece: Piece, through: int, lines: int) -> Piece:
+    def cut(self, piece: EvictedRange, through: int, lines: int) -> EvictedRange:
         """The part of a piece up to a key, of which there are so many lines, on its own."""
-        lower = Piece(piece.low, through, min(lines, piece.count), piece.first)
+        lower = EvictedRange(piece.low, through, min(lines, piece.count), piece.first)
         piece.low = piece.first = through + 1
         piece.count -= lower.count
         late = piece.late
@@ -128,7 +128,7 @@ class Gone:
     def swallow(self, rows: list[Row]) -> list[Row]:
         """New rows, ascending, less those that belong to a piece, which now counts them."""
         kept: list[Row] = []
-        piece: Piece | None = None
+        piece: EvictedRange | None = None
         for row in reversed(rows):
             if piece is None or not piece.low <= row.key <= piece.high:
                 piece = self.at(row.key)
@@ -141,10 +141,10 @@ class Gone:
         kept.reverse()
         return kept
 
-    def _count(self, piece: Piece, line: Line) -> Piece:
+    def _count(self, piece: EvictedRange, line: Line) -> EvictedRange:
         """A line of a piece; the past comes newest first, so a full piece is closed below."""
         if piece.count >= PIECE_LINES and line.key < piece.first and not piece.state:
-            lower = Piece(piece.low, piece.first - 1, 0, line.key)
+            lower = EvictedRange(piece.low, piece.first - 1, 0, line.key)
             lower.rules = [one for one in piece.rules if one.key < piece.first]
             piece.rules = [one for one in piece.rules if one.key >= piece.first]
             piece.low = piece.first
@@ -160,20 +160,22 @@ class Gone:
             piece.late[line.key] = line.late_ms
         return piece
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[EvictedRun]:
         """Pieces that touch as one each."""
-        found: list[Run] = []
+        found: list[EvictedRun] = []
         for one in self.pieces:
-            run = Run(one.low, one.high, one.count, one.state, one.reason)
+            run = EvictedRun(one.low, one.high, one.count, one.state, one.reason)
             if found and found[-1].high + 1 == one.low:
                 last = found[-1]
                 told = last if last.state else run
-                run = Run(last.low, one.high, last.lines + one.count, told.state, told.reason)
+                run = EvictedRun(
+                    last.low, one.high, last.lines + one.count, told.state, told.reason
+                )
                 found.pop()
             found.append(run)
         return found
 
-    def _place(self, piece: Piece) -> int:
+    def _place(self, piece: EvictedRange) -> int:
         return bisect_left(self.pieces, piece.high, key=_by_high)
 
 
@@ -201,7 +203,7 @@ class Timeline(Store):
         super().__init__()
         self._capacity = capacity
         self._eras: dict[int, int] = {}
-        self._gone = Gone()
+        self._gone = EvictedRanges()
         self._declared: dict[int, Rule] = {}  # the rules that stand for what is gone
         self._reading = (0, -1)
 
@@ -216,17 +218,17 @@ class Timeline(Store):
         return time_of(self._gone.pieces[-1].high) if self._gone.pieces else None
 
     @property
-    def gone(self) -> list[tuple[int, int, int]]:
+    def evicted_ranges(self) -> list[tuple[int, int, int]]:
         """What is not in memory: first time and last time in ms, and number of lines."""
         return [(time_of(low), time_of(high), lines) for low, high, lines, *_ in self._gone.runs()]
 
     def is_confirmed(self, line: Line) -> bool:
         """Whether the present epoch of the line's target has confirmed it (rule [6])."""
-        return line.era == self._eras.get(line.lane, 0)
+        return line.era == self._eras.get(line.target, 0)
 
-    def begin_era(self, lane: int, era: int) -> Change:
+    def begin_era(self, target: int, era: int) -> Change:
         """Rebased: every line of a target that is not of ``era`` is unconfirmed from now on."""
-        self._eras[lane] = era
+        self._eras[target] = era
         return Change(restyled=True)
 
     # Rows come
@@ -236,7 +238,7 @@ class Timeline(Store):
 
         A line that belongs to what is not in memory is counted there.
         """
-        batch = sorted(rows, key=by_key)
+        batch = sorted(rows, key=key_of_row)
         if not batch:
             return Change()
         return self._put_any(self._gone.swallow(batch) if self._gone.pieces else batch)
@@ -291,14 +293,14 @@ class Timeline(Store):
         """What is being read, as keys: it stays, whatever else must go."""
         self._reading = (low, high)
 
-    def read_near(self, low: int, high: int) -> None:
+    def pin_around(self, low: int, high: int) -> None:
         """What is on the screen, as keys: that and what is round it stays."""
         at, end = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
         first = self._lasts[at - NEAR_BLOCKS - 1] + 1 if at > NEAR_BLOCKS else 0
         last = max(high, *self._lasts[end : end + NEAR_BLOCKS], high)
         self._reading = (first, last)
 
-    def gone_near(self, low: int, high: int, rows: int) -> Piece | None:
+    def evicted_near(self, low: int, high: int, rows: int) -> EvictedRange | None:
         """A piece that begins or ends within so many rows of what is on the screen."""
         pieces = self._gone.pieces
         at = bisect_right(pieces, high, key=_low_of)
@@ -308,11 +310,11 @@ class Timeline(Store):
             return pieces[at]
         return None
 
-    def gone_at(self, key: int) -> Piece | None:
+    def evicted_at(self, key: int) -> EvictedRange | None:
         """The piece that is not in memory and that a key belongs to."""
         return self._gone.at(key)
 
-    def gone_for(self, rule: Rule, *, from_above: bool) -> Piece | None:
+    def evicted_for(self, rule: Rule, *, from_above: bool) -> EvictedRange | None:
         """A piece of what a rule stands for: the newest, or the oldest where read from above."""
         piece = self._gone.at(rule.key)
         while piece is not None and from_above:
@@ -322,14 +324,16 @@ class Timeline(Store):
             piece = below
         return piece
 
-    def note(self, piece: Piece, state: str, reason: str = "") -> Change:
+    def set_fetch_state(self, piece: EvictedRange, state: str, reason: str = "") -> Change:
         """Say in the rule what is being done about a piece."""
         piece.state, piece.reason = state, reason
         piece.waiting = []
         self._gone.is_changed = True
         return self._put([], [])
 
-    def restore(self, piece: Piece, lines: Sequence[Line], through: int | None = None) -> Change:
+    def restore(
+        self, piece: EvictedRange, lines: Sequence[Line], through: int | None = None
+    ) -> Change:
         """The lines of a piece are back: all that there are of it.
 
         Args:
@@ -355,9 +359,9 @@ class Timeline(Store):
         low, high = self._reading
         reads = (min(low, piece.low), max(high, piece.high)) if low <= high else (0, piece.high)
         self._reading = reads
-        return self._put_any(sorted(rows.values(), key=by_key), stale)
+        return self._put_any(sorted(rows.values(), key=key_of_row), stale)
 
-    def begin_without(self, pieces: Iterable[Piece]) -> Change:
+    def declare_evicted(self, pieces: Iterable[EvictedRange]) -> Change:
         """What an earlier run had is not here, but can be had."""
         for piece in pieces:
             self._gone.put(piece)
@@ -371,13 +375,13 @@ class Timeline(Store):
             stale += self._undeclare(piece)
             self._gone.take(piece)
             rows += [*piece.waiting, *piece.rules]
-        return self._put_any(sorted(rows, key=by_key), stale)
+        return self._put_any(sorted(rows, key=key_of_row), stale)
 
     def _put_any(self, batch: list[Row], removed: Sequence[int] = ()) -> Change:
-        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=by_key)
+        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=key_of_row)
         return self._put(batch[:above], batch[above:], removed)
 
-    def _undeclare(self, piece: Piece) -> list[int]:
+    def _undeclare(self, piece: EvictedRange) -> list[int]:
         """Take out the rule that a piece stands behind."""
         for low, high, *_ in self._gone.runs():
             if low <= piece.low <= high and self._declared.pop(high, None) is not None:
@@ -425,7 +429,7 @@ class Timeline(Store):
         lines = [row for row in rows if isinstance(row, Line)]
         rules = [row for row in rows if isinstance(row, Rule)]
         self._gone.put(
-            Piece(
+            EvictedRange(
                 floor,
                 rows[-1].key,
                 len(lines),
@@ -461,14 +465,14 @@ class Timeline(Store):
             rule for key, rule in wanted.items() if self._declared.get(key) != rule
         ]
         self._declared.update((key, wanted[key]) for key in [rule.key for rule in changed])
-        changed.sort(key=by_key)
-        above = bisect_right(changed, self._lasts[-1] if self._lasts else -1, key=by_key)
+        changed.sort(key=key_of_row)
+        above = bisect_right(changed, self._lasts[-1] if self._lasts else -1, key=key_of_row)
         new, other = self._merge(changed[:above])
         self._append(changed[above:])
         return [*new, *(rule.key for rule in changed[above:])], other, stale
 
 
-def _missing(piece: Piece, lines: int) -> Rule:
+def _missing(piece: EvictedRange, lines: int) -> Rule:
     """Fewer lines came back than had left memory."""
     return Rule(
         key=rule_key(time_of(piece.high), lines),

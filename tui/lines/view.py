@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from tui.lines.blocks import PACKED_GAIN
-from tui.lines.keys import Picks
-from tui.lines.packed import Sealed
+from tui.lines.keys import KeySet
+from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row, Rule
-from tui.lines.text_search import hint_of
+from tui.lines.text_search import prefilter_of
 from tui.lines.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
@@ -29,10 +29,10 @@ SLICE_ROWS: Final = 4096
 READ_ROWS: Final = SLICE_ROWS // PACKED_GAIN
 """The same where each line must be read: for its level, or as JSON."""
 
-Test = Callable[[Line], bool]
+LinePredicate = Callable[[Line], bool]
 
 
-class BulkTest(ABC):
+class BlockTest(ABC):
     """A test that tells of a whole block at once which lines pass."""
 
     slice_rows = SLICE_ROWS
@@ -43,31 +43,31 @@ class BulkTest(ABC):
         """Whether a line passes."""
 
     @abstractmethod
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         """Which lines of a block without rules pass: a byte for each, 1 or 0."""
 
 
-class Matching(BulkTest):
+class TextTest(BlockTest):
     """Whether a pattern is found in a message."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         """Look for a pattern."""
         self._search = pattern.search
-        self._hint = hint_of(pattern)
+        self._hint = prefilter_of(pattern)
 
     def __call__(self, line: Line) -> bool:
         """Whether a line has it."""
         return self._search(line.message) is not None
 
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         """Which lines of a block have it."""
         return block.matching(self._hint)
 
 
-class Both(BulkTest):
+class BothTests(BlockTest):
     """Two tests at once; the first one should be the one that fewer lines pass."""
 
-    def __init__(self, one: BulkTest, other: BulkTest) -> None:
+    def __init__(self, one: BlockTest, other: BlockTest) -> None:
         """Lines pass that pass both."""
         self._tests = one, other
         self.slice_rows = min(one.slice_rows, other.slice_rows)
@@ -77,7 +77,7 @@ class Both(BulkTest):
         one, other = self._tests
         return one(line) and other(line)
 
-    def flags(self, block: Sealed) -> bytes:
+    def flags(self, block: PackedRows) -> bytes:
         """Which lines of a block pass."""
         one, other = self._tests
         found = one.flags(block)
@@ -98,10 +98,10 @@ def neither(flags: bytes) -> bytes:
 _TURNED: Final = bytes([1, 0]) + bytes(254)
 
 
-class Sieve:
+class MatchingRows:
     """The keys of the rows that pass a test, ascending; rules pass if ``rules`` says so."""
 
-    def __init__(self, timeline: Timeline, test: Test, *, rules: bool) -> None:
+    def __init__(self, timeline: Timeline, test: LinePredicate, *, rules: bool) -> None:
         """Begin; ``step`` does the work.
 
         Args:
@@ -112,10 +112,10 @@ class Sieve:
         """
         self._timeline = timeline
         self._test = test
-        self._bulk = test if isinstance(test, BulkTest) else None
+        self._bulk = test if isinstance(test, BlockTest) else None
         self._rules = rules
         self._rule_keys: set[int] = set()
-        self.keys = Picks()
+        self.keys = KeySet()
         self._last = timeline.row(len(timeline) - 1).key if len(timeline) else -1
         """The greatest key gone over."""
         self._from = self._last + 1
@@ -194,7 +194,7 @@ class View:
     def __init__(self, timeline: Timeline) -> None:
         """Look at all rows."""
         self.timeline = timeline
-        self.sieve: Sieve | None = None
+        self.sieve: MatchingRows | None = None
 
     def __len__(self) -> int:
         """Rows shown, rules included."""
@@ -205,11 +205,11 @@ class View:
         """Rows shown, without the rules."""
         return self.timeline.lines if self.sieve is None else self.sieve.lines
 
-    def select(self, test: Test | None) -> None:
+    def select(self, test: LinePredicate | None) -> None:
         """Show only lines that pass, and rules; None shows all."""
-        self.look_through(None if test is None else Sieve(self.timeline, test, rules=True))
+        self.show(None if test is None else MatchingRows(self.timeline, test, rules=True))
 
-    def look_through(self, sieve: Sieve | None) -> None:
+    def show(self, sieve: MatchingRows | None) -> None:
         """Show only what a sieve over the same timeline lets pass; None shows all."""
         self.sieve = sieve
         if sieve is not None:
@@ -234,14 +234,14 @@ class View:
         return self.sieve.index_of(key)
 
 
-AMOUNTS: Final = (0, 3, 10)
+CONTEXT_AMOUNTS: Final = (0, 3, 10)
 """Rows before and after; ``z`` goes through them."""
 
 
-class AroundSieve(Sieve):
+class ContextRows(MatchingRows):
     """A sieve that keeps the rows around lines that pass, too."""
 
-    def __init__(self, timeline: Timeline, test: Test, around: int) -> None:
+    def __init__(self, timeline: Timeline, test: LinePredicate, around: int) -> None:
         """Begin; ``step`` does the work.
 
         Args:
@@ -260,12 +260,12 @@ class AroundSieve(Sieve):
         """Lines that passed."""
         return len(self._hits)
 
-    def is_hit(self, key: int) -> bool:
+    def is_match(self, key: int) -> bool:
         """Whether a line passed, or only stands beside one that did."""
         at = bisect_left(self._hits, key)
         return at < len(self._hits) and self._hits[at] == key
 
-    def hidden_between(self, above: int, below: int) -> int:
+    def count_hidden_between(self, above: int, below: int) -> int:
         """How many rows that are not shown stand between two that are, one after the other."""
         return max(0, self._timeline.index_of(below) - self._timeline.index_of(above) - 1)
 
@@ -295,7 +295,7 @@ class AroundSieve(Sieve):
         unseen = self._unseen(change)
         passing = self._passing(unseen)
         for key in passing:
-            if key not in self._rule_keys and not self.is_hit(key):
+            if key not in self._rule_keys and not self.is_match(key):
                 insort(self._hits, key)
         self._show(passing)
         for low, high in self._stretches(unseen):
@@ -324,7 +324,7 @@ class AroundSieve(Sieve):
         found: list[int] = []
         reached = 0
         for place, row in enumerate(rows):
-            if isinstance(row, Line) and self.is_hit(row.key):
+            if isinstance(row, Line) and self.is_match(row.key):
                 begin = max(reached, place - around)
                 reached = min(len(rows), place + around + 1)
                 found += [one.key for one in rows[begin:reached]]

@@ -23,7 +23,7 @@ Motion = Literal["down", "up", "page_down", "page_up", "half_down", "half_up", "
 WHEEL_LINES: Final = 3
 
 
-class Slot(msgspec.Struct, frozen=True, gc=False):
+class ScreenLine(msgspec.Struct, frozen=True, gc=False):
     """One line of the screen."""
 
     row: Row
@@ -33,7 +33,7 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
     """The row above the row."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class ReadingPlace(msgspec.Struct, frozen=True):
     """Where the reader is, for those who show it."""
 
     following: bool
@@ -44,7 +44,7 @@ class Place(msgspec.Struct, frozen=True):
     """The key of the row under the cursor; None while following."""
 
 
-class Window:
+class Viewport:
     """What part of a view is on the screen."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Window:
         self.cursor: int | None = None
         self.holds_cursor = False
         """Scrolling leaves the cursor where it is, on the screen or not."""
-        self.slots: list[Slot] = []
+        self.slots: list[ScreenLine] = []
         """What is on the screen, top to bottom."""
         self._top = 0
         self._skip = 0  # lines of the top row that are above the screen
@@ -78,12 +78,12 @@ class Window:
         return self._top
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ReadingPlace:
         """Where the reader is."""
         new = 0
         if self._seen is not None:
             new = max(0, len(self.view) - self.view.index_of(self._seen + 1))
-        return Place(self.following, self.frozen, new, self.cursor)
+        return ReadingPlace(self.following, self.frozen, new, self.cursor)
 
     def resize(self, height: int) -> None:
         """The screen has another height, or its rows have; the cursor stays on it."""
@@ -292,15 +292,15 @@ class Window:
             self._clamp()
         self.slots = self._lay_out()
 
-    def _lay_out(self) -> list[Slot]:
+    def _lay_out(self) -> list[ScreenLine]:
         first = max(0, self._top - 1)
         rows = self.view.rows(first, self._top + self.height)
         previous = rows.pop(0) if rows and self._top > first else None
-        slots: list[Slot] = []
+        slots: list[ScreenLine] = []
         for row in rows:
             lines = 1 if self.lines_of is None else self.lines_of(row, previous)
             skip = self._skip if not slots else 0
-            slots += [Slot(row, part, previous) for part in range(skip, lines)]
+            slots += [ScreenLine(row, part, previous) for part in range(skip, lines)]
             previous = row
             if len(slots) >= self.height:
                 break
@@ -354,7 +354,7 @@ class Window:
 class Selection:
     """None, until ``begin``."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Viewport) -> None:
         """Nothing is selected.
 
         Args:
@@ -412,10 +412,10 @@ class Selection:
         return was_any
 
 
-class Hand:
+class MouseDrag:
     """The mouse on the list: it points, selects while it drags, or moves the scroll bar."""
 
-    def __init__(self, window: Window, selection: Selection) -> None:
+    def __init__(self, window: Viewport, selection: Selection) -> None:
         """Not down."""
         self._window = window
         self._selection = selection

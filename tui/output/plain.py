@@ -18,7 +18,7 @@ from common.times import iso_range
 from tui.client import saved as state
 from tui.client.engine import EXIT_DONE, Engine
 from tui.client.saved import SavedCursor
-from tui.lines.filters import LineTest
+from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule, describe
 from tui.output.formats import Output, printed
 from tui.output.ordering import Arrival, LastOfPast, Moment, Order, Printed, Strict
@@ -64,7 +64,7 @@ class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None = None
     """Nothing later than this."""
     color: bool = False
-    test: LineTest = LineTest()
+    test: OutputFilter = OutputFilter()
     record: Path | None = None
     """Written at the end and on SIGUSR1."""
     cursors: Path | None = None
@@ -176,7 +176,7 @@ class Plain:
             return
         options, groups = self._options, self._engine.groups
         data = b"".join(
-            printed(one, options.output, groups[one.line.lane], color=options.color)
+            printed(one, options.output, groups[one.line.target], color=options.color)
             for one in lines
         )
         writing = asyncio.create_task(in_thread(lambda: self._write(data)))

@@ -74,8 +74,8 @@ def as_entry(engine: Engine, line: Line) -> dict[str, Any]:
     """A line that is displayed."""
     return {
         "type": "event",
-        "target": line.lane,
-        **event(line, engine.groups[line.lane]),
+        "target": line.target,
+        **event(line, engine.groups[line.target]),
         "late": line.late_ms > 0,
         "confirmed": engine.timeline.is_confirmed(line),
     }
@@ -151,7 +151,7 @@ def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
 
 def _evicted(engine: Engine) -> Iterator[dict[str, Any]]:
     """What is not in memory: the forwarder still has it."""
-    for from_ms, through_ms, lines in engine.timeline.gone:
+    for from_ms, through_ms, lines in engine.timeline.evicted_ranges:
         yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
 
 
@@ -248,7 +248,7 @@ def _write_known(file: IO[bytes], engine: Engine) -> list[_Place]:
 def _place(engine: Engine, rule: Rule, at: int) -> _Place:
     late: dict[int, int] = {}
     low, is_counted = rule.key, True
-    while (piece := engine.timeline.gone_at(low)) is not None:
+    while (piece := engine.timeline.evicted_at(low)) is not None:
         late |= piece.late
         is_counted = is_counted and piece.is_counted
         if piece.low == 0:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from tui.client.status import Status
-from tui.lines.counts import Bucket, Volume
+from tui.lines.counts import LineVolume, VolumeBucket
 from tui.render import units
 from tui.render.safe_text import Segment
 
@@ -36,7 +36,7 @@ _SHADES: Final = {"gap": ("░", "x"), "offline": ("░", "x"), "past": ("░", 
 _CAME: Final = {"gap": ("✕", "x"), "offline": ("✕", "x"), "past": (" ", " "), "": (" ", " ")}
 
 
-class Shade(msgspec.Struct, frozen=True):
+class ShadedRange(msgspec.Struct, frozen=True):
     """A range of time that is not like the others; both ends included."""
 
     from_ms: int
@@ -49,7 +49,7 @@ class Column(msgspec.Struct, frozen=True):
 
     from_ms: int
     through_ms: int
-    counts: Bucket
+    counts: VolumeBucket
     kind: Kind = ""
 
 
@@ -67,26 +67,26 @@ class Plot(msgspec.Struct, frozen=True):
         return index if 0 <= index < len(self.columns) else None
 
 
-def shades(status: Status, now_ms: int) -> list[Shade]:
+def shades(status: Status, now_ms: int) -> list[ShadedRange]:
     """What is known of gaps and of what came later, worst last."""
-    found: list[Shade] = []
+    found: list[ShadedRange] = []
     for target in status.targets:
         for outage in target.outages:
             ended = now_ms if outage.ended_ms is None else outage.ended_ms
             is_back = outage.recovered is not None
-            found.append(Shade(outage.began_ms, ended, "past" if is_back else "offline"))
+            found.append(ShadedRange(outage.began_ms, ended, "past" if is_back else "offline"))
     for gap in status.gaps:
         kind: Kind = "past" if gap.state == "repaired" else "gap"
-        found.append(Shade(gap.from_ms, gap.through_ms, kind))
-    found += [Shade(one.from_ms, one.through_ms, "gap") for one in status.lost]
-    found += [Shade(one.from_ms, one.through_ms, "gap") for one in status.unproved]
+        found.append(ShadedRange(gap.from_ms, gap.through_ms, kind))
+    found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.lost]
+    found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.unproved]
     return sorted(found, key=lambda one: _KINDS.index(one.kind), reverse=True)
 
 
 def plot(
-    volume: Volume,
+    volume: LineVolume,
     cells: int,
-    shaded: Iterable[Shade] = (),
+    shaded: Iterable[ShadedRange] = (),
     *,
     zoom: int = 0,
     at_ms: int | None = None,
@@ -112,7 +112,7 @@ def plot(
     end = begin + shown - 1
     each = next(one for one in _multiples(step) if end // one - begin // one < cells)
     low, high = begin // each, end // each
-    counts = [Bucket() for _ in range(high - low + 1)]
+    counts = [VolumeBucket() for _ in range(high - low + 1)]
     for at, bucket in volume.buckets.items():
         if low <= at // each <= high:
             counts[at // each - low].add(bucket)

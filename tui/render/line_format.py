@@ -60,7 +60,7 @@ _TIME_CELLS: Final = {
 _DATE_CELLS: Final = 6
 
 
-class Columns(msgspec.Struct, frozen=True):
+class ColumnLayout(msgspec.Struct, frozen=True):
     """How wide and of what kind the columns before the message are."""
 
     time: TimeMode = TimeMode.UTC
@@ -98,7 +98,9 @@ def gutter(
     return sign, role
 
 
-def time_text(timestamp_ms: int, columns: Columns, *, now_ms: int, previous_ms: int | None) -> str:
+def time_text(
+    timestamp_ms: int, columns: ColumnLayout, *, now_ms: int, previous_ms: int | None
+) -> str:
     """The time column, padded to its width.
 
     Args:

@@ -35,7 +35,7 @@ TEXT_CHARS: Final = 120
 Kind = Literal["gap", "error", "end"]
 
 
-class Notices:
+class Notifier:
     """Looks at what changes, and says what of it is news."""
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ _XTERM_DARK: Final[tuple[Rgb, ...]] = (
 )  # fmt: skip
 
 
-class Tones(msgspec.Struct, frozen=True):
+class ThemeTones(msgspec.Struct, frozen=True):
     """The colours of a theme that the palette is mixed from."""
 
     background: Rgb
@@ -101,7 +101,7 @@ class Tones(msgspec.Struct, frozen=True):
     dark: bool = True
 
     @classmethod
-    def of(cls, variables: Mapping[str, str], *, dark: bool) -> Tones:
+    def of(cls, variables: Mapping[str, str], *, dark: bool) -> ThemeTones:
         """The tones of a Textual theme, from its CSS variables."""
 
         def rgb(name: str, fallback: Rgb) -> Rgb:
@@ -127,7 +127,9 @@ class Tones(msgspec.Struct, frozen=True):
 class Palette:
     """Styles by role and surface; made anew when the theme changes."""
 
-    def __init__(self, tones: Tones, depth: Depth = "full", *, ascii_only: bool = False) -> None:
+    def __init__(
+        self, tones: ThemeTones, depth: Depth = "full", *, ascii_only: bool = False
+    ) -> None:
         """Mix a palette.
 
         Args:

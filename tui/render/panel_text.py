@@ -278,7 +278,7 @@ def detail_report(
         unsaid = "the forwarder started anew and has not sent it again"
         said.add(field("unconfirmed", unsaid, "bad"))
     said.add(field("ingested", _ingested(line)))
-    said.add(field("log group", harmless(group)), Value("lane", ("group",), line.lane, group))
+    said.add(field("log group", harmless(group)), Value("group", ("group",), line.target, group))
     said.add(field("event id", harmless(line.id)))
     said.add(field("seq", units.number(line.seq)))
     said.add(field("size", units.plural(size, "character")))

@@ -13,7 +13,7 @@ import msgspec
 from rich.cells import cell_len
 
 from tui.client.status import STATE_LABELS, Progress, Status, TargetState, TargetStatus
-from tui.lines.viewport import Place
+from tui.lines.viewport import ReadingPlace
 from tui.render import units
 from tui.render.safe_text import harmless
 
@@ -137,7 +137,7 @@ def _whole(ms: int) -> str:
     return units.duration(ms // 1000 * 1000).replace(".0 s", " s")
 
 
-def emptiness(status: Status, *, filtered: bool) -> tuple[str, ...]:
+def empty_log(status: Status, *, filtered: bool) -> tuple[str, ...]:
     """What to say while there is no line to show."""
     if filtered and status.lines:
         return ("no line passes the filters", "Ctrl+F switches them off, Esc clears them")
@@ -264,7 +264,7 @@ def _wrong(status: Status, zone: tzinfo) -> str:
     return f"GAP {where} {open_gaps[0].state}"
 
 
-def position(place: Place, *, ascii_only: bool = False) -> list[Chunk]:
+def position(place: ReadingPlace, *, ascii_only: bool = False) -> list[Chunk]:
     """Where the reader is, and what came since."""
     arrow = "v" if ascii_only else "↓"
     new = f"{arrow} {units.number(place.new)} new"

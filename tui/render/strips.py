@@ -18,15 +18,15 @@ from textual.cache import LRUCache
 from textual.strip import Strip
 
 from tui.lines.rows import Line, Row, Rule
-from tui.lines.view import AroundSieve
+from tui.lines.view import ContextRows
 from tui.render import line_format as fmt
 from tui.render import units
-from tui.render.line_format import Columns, TimeMode
+from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import MESSAGE, Segment
 
 
-class DrawnStrip(Strip):
+class LazyStrip(Strip):
     """A line of the screen, drawn only once.
 
     Nothing of Textual's is set up until something asks for it: then ``__getattr__`` does what
@@ -102,7 +102,7 @@ Extra = tuple[int, bool, int]
 Made = tuple[Row, Extra, list[Strip]]
 
 
-class Look(msgspec.Struct, frozen=True):
+class Appearance(msgspec.Struct, frozen=True):
     """Everything about how rows look but the theme."""
 
     width: int = 80
@@ -115,7 +115,7 @@ class Look(msgspec.Struct, frozen=True):
     """What is searched for."""
 
 
-class Strips:
+class StripCache:
     """Makes strips of rows, and keeps them until the look changes."""
 
     def __init__(
@@ -123,7 +123,7 @@ class Strips:
         palette: Palette,
         level_of: Callable[[Line], str | None],
         is_confirmed: Callable[[Line], bool],
-        columns: Columns,
+        columns: ColumnLayout,
         is_marked: Callable[[int], bool] = lambda _key: False,
     ) -> None:
         """Make strips with a palette.
@@ -141,24 +141,24 @@ class Strips:
         self._is_confirmed = is_confirmed
         self._columns = columns
         self._is_marked = is_marked
-        self._look = Look()
+        self._look = Appearance()
         self._made: LRUCache[tuple[int, Surface, Segment], Made] = LRUCache(STRIPS_MAX)
         self.now_ms = 0
         """What relative times count from."""
-        self.around: AroundSieve | None = None
+        self.around: ContextRows | None = None
         """Says which rows stand beside hits only, and where rows are left out between two."""
 
     @property
-    def look(self) -> Look:
+    def look(self) -> Appearance:
         """How rows look."""
         return self._look
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> ColumnLayout:
         """The columns before the message."""
         return self._columns
 
-    def set_look(self, look: Look) -> None:
+    def set_look(self, look: Appearance) -> None:
         """Draw rows otherwise from now on."""
         if look != self._look:
             self._look = look
@@ -245,8 +245,8 @@ class Strips:
             moment = row.timestamp if previous is None else previous.timestamp
         if self.around is None:
             return moment, False, 0
-        is_beside = isinstance(row, Line) and not self.around.is_hit(row.key)
-        hidden = 0 if previous is None else self.around.hidden_between(previous.key, row.key)
+        is_beside = isinstance(row, Line) and not self.around.is_match(row.key)
+        hidden = 0 if previous is None else self.around.count_hidden_between(previous.key, row.key)
         return moment, is_beside, hidden
 
     def _left_out(self, rows: int) -> list[Segment]:
@@ -310,4 +310,4 @@ class Strips:
 
     def _strip(self, line: list[Segment], surface: Surface, edge: Segment) -> Strip:
         cells = self._look.width + len(edge[0])
-        return DrawnStrip(line, edge, cells, self._palette, surface)
+        return LazyStrip(line, edge, cells, self._palette, surface)

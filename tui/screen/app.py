@@ -33,12 +33,12 @@ from tui.lines.view import View
 from tui.lines.viewport import Motion
 from tui.render import status_text, units
 from tui.render.key_bindings import available, textual_bindings
-from tui.render.line_format import Columns, TimeMode
-from tui.render.notifications import MODE_TITLES, MODES, Mode, Notices, sequence
+from tui.render.line_format import ColumnLayout, TimeMode
+from tui.render.notifications import MODE_TITLES, MODES, Mode, Notifier, sequence
 from tui.render.panel_text import title as named
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
-from tui.render.strips import Strips
+from tui.render.strips import StripCache
 from tui.screen import terminal
 from tui.screen.navigation import Bookmarks, Going
 from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError, ViewerEngine
@@ -378,7 +378,7 @@ class ViewerApp(Actions):
         self.title = title
         self.notices: Mode = "off"
         """How a gap, a new error or an end is told; see ``set_notices``."""
-        self._notices = Notices()
+        self._notices = Notifier()
         self._story = ""
         self.chosen: tuple[Choice, ...] = ()
         """What is to be opened next, where the viewer ended with such a choice."""
@@ -387,11 +387,11 @@ class ViewerApp(Actions):
         self._catalogue = catalogue
         self._clock = clock
         self._zone = zone or terminal.local_zone()
-        columns = Columns(zone=self._zone, ascii_only=self._ascii_only)
+        columns = ColumnLayout(zone=self._zone, ascii_only=self._ascii_only)
         timeline = engine.timeline
         view = View(timeline)
         bookmarks = Bookmarks(() if keep is None else saved.load_bookmarks(keep))
-        strips = Strips(
+        strips = StripCache(
             self._palette,
             lambda line: level_of(line.message),
             timeline.is_confirmed,
@@ -481,7 +481,7 @@ class ViewerApp(Actions):
         if self.notices != "off" and change.appended:
             timeline = self._engine.timeline
             self._notices.came(timeline.rows(len(timeline) - change.appended, len(timeline)))
-        self._finding.filters.left(change.removed)
+        self._finding.filters.note_evicted(change.removed)
         self._finding.apply(change)
         self._streaming.apply(change)
         self._plotting.apply(change)
@@ -535,7 +535,7 @@ class ViewerApp(Actions):
         counts = [*self._selected(), *self._finding.count()]
         self._bottom.update(status, place, now_ms, zone, counts, note=note)
         filters = self._finding.filters
-        empty = status_text.emptiness(status, filtered=filters.is_any and filters.are_on)
+        empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
         self.log_view.set_empty(empty)
         self._chips.update(filters, self.log_view.lines, status.lines)
 

@@ -165,7 +165,7 @@ class Going:
 
     def _is_reachable(self, key: int) -> bool:
         """Whether the line is shown, or will be once it is back in memory."""
-        return self._find(key) is not None or self._view.timeline.gone_at(key) is not None
+        return self._find(key) is not None or self._view.timeline.evicted_at(key) is not None
 
     def _find(self, key: int) -> Row | None:
         at = self._view.index_of(key)
@@ -195,7 +195,7 @@ class Going:
             return
         index = self._view.index_of(time_key(at_ms))
         self._log.go_to(time_key(at_ms))
-        if quiet or self._view.timeline.gone_at(time_key(at_ms)) is not None:
+        if quiet or self._view.timeline.evicted_at(time_key(at_ms)) is not None:
             return  # in the second case it goes there again once the lines are back
         _, zone = self._now()
         if index == rows:

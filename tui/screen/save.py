@@ -159,7 +159,7 @@ def as_plain(row: Row) -> str:
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
     """An event as output has it, or a rule with its range of time."""
     if isinstance(row, Line):
-        return as_json(_printed(row), groups[row.lane] if row.lane < len(groups) else None)
+        return as_json(_printed(row), groups[row.target] if row.target < len(groups) else None)
     fields = {
         "rule": row.kind,
         "from": row.from_ms,

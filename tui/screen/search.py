@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final
 
-from tui.lines.counts import Count
-from tui.lines.filters import Filters, Value, pattern_of
-from tui.lines.find_next import Found, OfLevel, hunt, hunt_all
+from tui.lines.counts import LineCounter
+from tui.lines.filters import Filters, Value, search_pattern
+from tui.lines.find_next import Found, LevelTest, find_in_timeline, find_in_view
 from tui.lines.rows import LEVELS, Change
 from tui.lines.timeline import Timeline
-from tui.lines.view import AMOUNTS, Both, BulkTest, Matching, Sieve, View
+from tui.lines.view import CONTEXT_AMOUNTS, BlockTest, BothTests, MatchingRows, TextTest, View
 from tui.render import units
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk
@@ -47,9 +47,9 @@ class Finding:
         self._say = say
         self._run = run
         self._pattern: re.Pattern[str] | None = None
-        self._matches: Sieve | None = None
-        self._tally: Count | None = None
-        self._around = AMOUNTS[0]
+        self._matches: MatchingRows | None = None
+        self._tally: LineCounter | None = None
+        self._around = CONTEXT_AMOUNTS[0]
         self.generation = 0
         """How often the filters changed."""
 
@@ -82,7 +82,7 @@ class Finding:
     def typed(self, kind: Kind, text: str) -> None:
         """Mark matches while they are typed."""
         if kind == "search":
-            self._log.highlight(pattern_of(text) if text else self._pattern)
+            self._log.highlight(search_pattern(text) if text else self._pattern)
 
     def answered(self, kind: Kind, text: str | None) -> None:
         """Enter or Esc in the prompt."""
@@ -94,7 +94,7 @@ class Finding:
 
     def _search(self, text: str | None) -> None:
         if text is not None:
-            self._pattern = pattern_of(text) if text else None
+            self._pattern = search_pattern(text) if text else None
             self._count_anew()
         self._log.highlight(self._pattern)
         if text:
@@ -106,16 +106,16 @@ class Finding:
         if pattern is None:
             self._say("nothing is searched for: / begins")
             return
-        self._hunt(Matching(pattern), direction, "match", here=here)
+        self._hunt(TextTest(pattern), direction, "match", here=here)
 
     def next_level(self, level: str, direction: int) -> None:
         """Go to the next line of a level or above."""
-        self._hunt(OfLevel(level), direction, {"warn": "warning"}.get(level, level))
+        self._hunt(LevelTest(level), direction, {"warn": "warning"}.get(level, level))
 
     def set_level(self, number: int) -> None:
         """Show only a level (1 is all) and above."""
-        self.filters.minimum = LEVELS[number - 1]
-        self.filters.are_on = True
+        self.filters.minimum_level = LEVELS[number - 1]
+        self.filters.are_enabled = True
         self.refilter()
 
     def begin_with(self, include: Sequence[str], exclude: Sequence[str], level: str | None) -> None:
@@ -123,22 +123,24 @@ class Finding:
         for texts, excludes in ((include, False), (exclude, True)):
             for text in texts:
                 self.filters.add(text, excludes=excludes)
-        self.filters.minimum = level or self.filters.minimum
+        self.filters.minimum_level = level or self.filters.minimum_level
         self.refilter()
 
     def toggle(self) -> None:
         """All filters off, or on again."""
-        if not self.filters.is_any:
+        if not self.filters.has_any:
             self._say("there are no filters: f and x make them")
             return
-        self.filters.are_on = not self.filters.are_on
+        self.filters.are_enabled = not self.filters.are_enabled
         self.refilter()
 
     def next_around(self) -> None:
         """More rows around what passes the filters, or none again."""
-        self._around = AMOUNTS[(AMOUNTS.index(self._around) + 1) % len(AMOUNTS)]
+        self._around = CONTEXT_AMOUNTS[
+            (CONTEXT_AMOUNTS.index(self._around) + 1) % len(CONTEXT_AMOUNTS)
+        ]
         rows = f"{self._around} rows around each line" if self._around else "no rows around lines"
-        if self.filters.is_any and self.filters.are_on:
+        if self.filters.has_any and self.filters.are_enabled:
             self._say(f"{rows} that passes the filters")
             self._log.select(self.filters.test(), self._around)
             self._run(self._sift, "sift")
@@ -160,7 +162,7 @@ class Finding:
         if self.is_searching:
             self._search("")
             return True
-        if self.filters.is_any:
+        if self.filters.has_any:
             self.filters.clear()
             self.refilter()
             return True
@@ -170,8 +172,8 @@ class Finding:
         """The filters are others: show what passes them."""
         self.generation += 1
         self._log.select(self.filters.test(), self._around)
-        tally = self.filters.tally()
-        self._tally = None if tally is None else Count(self._timeline, tally)
+        tally = self.filters.counting_test()
+        self._tally = None if tally is None else LineCounter(self._timeline, tally)
         self._count_anew()
         self._run(self._sift, "sift")
 
@@ -180,9 +182,9 @@ class Finding:
         if pattern is None:
             self._matches = None
             return
-        found, keep = Matching(pattern), self.filters.test(counting=False)
-        test = found if keep is None else Both(found, keep)
-        self._matches = Sieve(self._timeline, test, rules=False)
+        found, keep = TextTest(pattern), self.filters.test(counting=False)
+        test = found if keep is None else BothTests(found, keep)
+        self._matches = MatchingRows(self._timeline, test, rules=False)
         self._run(self._sift, "sift")
 
     async def _sift(self) -> None:
@@ -194,7 +196,7 @@ class Finding:
         others = [one.step() for one in (self._matches, self._tally) if one is not None]
         return self._log.step() or any(others)
 
-    def _hunt(self, test: BulkTest, direction: int, what: str, *, here: bool = False) -> None:
+    def _hunt(self, test: BlockTest, direction: int, what: str, *, here: bool = False) -> None:
         row = self._log.current()
         if row is None:
             self._say(f"no {what}: there are no lines yet")
@@ -203,7 +205,7 @@ class Finding:
         start = row.key + (1 if (direction > 0) != here else 0)
         self._run(partial(self._go_to_next, test, direction, start, what), "hunt")
 
-    async def _go_to_next(self, test: BulkTest, direction: int, start: int, what: str) -> None:
+    async def _go_to_next(self, test: BlockTest, direction: int, start: int, what: str) -> None:
         at: int | None = start
         while at is not None:
             found, at = self._look(test, direction, at)
@@ -216,14 +218,14 @@ class Finding:
         rest = f", {units.plural(gone, 'line')} not in memory not searched" if gone else ""
         self._say(f"no {what} {'below' if direction > 0 else 'above'}{rest}")
 
-    def _look(self, test: BulkTest, direction: int, start: int) -> Found:
+    def _look(self, test: BlockTest, direction: int, start: int) -> Found:
         """One slice of a hunt through what passes the filters, sifted yet or not."""
         keep = self.filters.test(counting=False)
         if keep is None:
-            return hunt_all(self._timeline, start, direction, test)
+            return find_in_timeline(self._timeline, start, direction, test)
         if self._around:  # other rows are shown, too
-            return hunt(self._view, start, direction, test)
-        return hunt_all(self._timeline, start, direction, Both(test, keep))
+            return find_in_view(self._view, start, direction, test)
+        return find_in_timeline(self._timeline, start, direction, BothTests(test, keep))
 
     async def _until_shown(self, key: int) -> None:
         """Let the filters come to a row that was found."""

@@ -12,7 +12,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Literal
 
-from tui.lines.counts import Count, Streams, Volume, count_all
+from tui.lines.counts import LineCounter, LineVolume, StreamCounts, count_all_lines
 from tui.lines.filters import Value
 from tui.lines.rows import Change, Line, Row, Rule, level_of
 from tui.lines.timeline import Timeline
@@ -106,7 +106,7 @@ class Side:
         if isinstance(row, Rule):
             return Detail(panel_text.rule_report(row, self._zone))
         targets = self._engine.status.targets
-        target = targets[row.lane] if row.lane < len(targets) else None
+        target = targets[row.target] if row.target < len(targets) else None
         return detail_report(
             row,
             group="" if target is None else target.group or target.name,
@@ -134,8 +134,8 @@ class Streaming:
         self._timeline = timeline
         self._finding = finding
         self._run = run
-        self._streams = Streams()
-        self._count: Count | None = None
+        self._streams = StreamCounts()
+        self._count: LineCounter | None = None
 
     def fill(self, pane: StreamPane) -> None:
         """Show everything on this widget, from now on."""
@@ -149,13 +149,13 @@ class Streaming:
 
     def open(self) -> None:
         """Count the streams, and show them."""
-        self._streams = Streams()
-        count = self._count = Count(self._timeline, self._streams.take)
+        self._streams = StreamCounts()
+        count = self._count = LineCounter(self._timeline, self._streams.take)
         count.step()
         self.pane.display = True
         self.pane.focus()
         self.refresh()
-        self._run(partial(count_all, count, lambda: self._count is count), "streams")
+        self._run(partial(count_all_lines, count, lambda: self._count is count), "streams")
 
     def close(self) -> bool:
         """Close; whether it was open."""
@@ -174,7 +174,9 @@ class Streaming:
             return
         # A stream that is shut out stays in the list, whether it has lines here or not.
         filters = self._finding.filters
-        counts = dict.fromkeys(filters.only | filters.hidden, 0) | self._streams.counts
+        counts = (
+            dict.fromkeys(filters.only_streams | filters.hidden_streams, 0) | self._streams.counts
+        )
         self.pane.show_streams(
             counts, filters.shows_stream, self._streams.others, done=self._count.is_done
         )
@@ -183,11 +185,11 @@ class Streaming:
         """Do something with a stream: ``switch``, ``only`` or ``all``."""
         filters = self._finding.filters
         if what == "switch":
-            filters.switch_stream(name)
+            filters.toggle_stream(name)
         elif what == "only":
-            filters.only_stream(name)
+            filters.toggle_only_stream(name)
         else:
-            filters.all_streams()
+            filters.show_all_streams()
         self._finding.refilter()
         self.refresh()
 
@@ -218,8 +220,8 @@ class Plotting:
         self._finding = finding
         self._run = run
         self._now = now
-        self._volume = Volume()
-        self._count: Count | None = None
+        self._volume = LineVolume()
+        self._count: LineCounter | None = None
         self._generation = 0
         panel.display = False
 
@@ -260,7 +262,7 @@ class Plotting:
         if self._generation != self._finding.generation:
             self._begin()
         filters = self._finding.filters
-        notes = ["filtered"] if filters.is_any and filters.are_on else []
+        notes = ["filtered"] if filters.has_any and filters.are_enabled else []
         notes += [] if self._count.is_done else ["counting"]
         now_ms, zone = self._now()
         shaded = shades(self._engine.status, now_ms)
@@ -269,12 +271,12 @@ class Plotting:
     def _begin(self) -> None:
         """Count what passes the filters as they are now."""
         self._generation = self._finding.generation
-        volume = self._volume = Volume()
+        volume = self._volume = LineVolume()
         test = self._finding.filters.test(counting=False)
 
         def take(line: Line) -> bool:
             return (test is None or test(line)) and volume.take(line)
 
-        count = self._count = Count(self._engine.timeline, take)
+        count = self._count = LineCounter(self._engine.timeline, take)
         count.step()
-        self._run(partial(count_all, count, lambda: self._count is count), "histogram")
+        self._run(partial(count_all_lines, count, lambda: self._count is count), "histogram")

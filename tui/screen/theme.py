@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.render import palette
-from tui.render.palette import Depth, Palette, Tones
+from tui.render.palette import Depth, Palette, ThemeTones
 from tui.render.panel_text import pasted
 from tui.screen import terminal
 from tui.screen.ports import Catalogue, Choice
@@ -54,7 +54,7 @@ class ThemedApp(App[None]):
         await super().on_event(event)
 
     def _mix(self) -> Palette:
-        tones = Tones.of(self.get_css_variables(), dark=self.current_theme.dark)
+        tones = ThemeTones.of(self.get_css_variables(), dark=self.current_theme.dark)
         depth: Depth = "ansi" if self.native_ansi_color else "full"
         return Palette(tones, "none" if self.no_color else depth, ascii_only=self._ascii_only)
 

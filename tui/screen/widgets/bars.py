@@ -22,7 +22,7 @@ from textual.widget import Widget
 from tui.client.status import Status
 from tui.lines.filters import Filters
 from tui.lines.rows import LEVELS
-from tui.lines.viewport import Place
+from tui.lines.viewport import ReadingPlace
 from tui.render import line_format as fmt
 from tui.render import status_text, units
 from tui.render.key_bindings import Key, available
@@ -152,7 +152,7 @@ class StatusBar(Bar):
     def update(
         self,
         status: Status,
-        place: Place,
+        place: ReadingPlace,
         now_ms: int,
         zone: tzinfo,
         counts: Sequence[Chunk] = (),
@@ -192,16 +192,18 @@ class ChipBar(Bar):
 
     def update(self, filters: Filters, shown: int, total: int) -> None:
         """Show the filters, and how many lines they leave."""
-        self.set_class(not filters.is_any, "-away")
-        if not filters.is_any:
+        self.set_class(not filters.has_any, "-away")
+        if not filters.has_any:
             return
         said: list[Chunk] = []
-        role = "accent" if filters.are_on else "muted"
-        if not filters.are_on:
+        role = "accent" if filters.are_enabled else "muted"
+        if not filters.are_enabled:
             said.append(chunk("filters off", "warn", 0, "app.filters"))
-        if filters.minimum != LEVELS[0]:
-            said.append(chunk(f"{filters.minimum.upper()} and above", role, 1, "app.level(1)"))
-        if filters.chooses_streams:
+        if filters.minimum_level != LEVELS[0]:
+            said.append(
+                chunk(f"{filters.minimum_level.upper()} and above", role, 1, "app.level(1)")
+            )
+        if filters.limits_streams:
             said.append(chunk(_streams(filters), role, 1, "app.all_streams"))
         for index, chip in enumerate(filters.chips):
             sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
@@ -217,11 +219,11 @@ class ChipBar(Bar):
 
 
 def _streams(filters: Filters) -> str:
-    if not filters.only:
-        return f"{units.plural(len(filters.hidden), 'stream')} off"
-    if len(filters.only) > 1:
-        return f"only {len(filters.only)} streams"
-    name = harmless(next(iter(filters.only)))
+    if not filters.only_streams:
+        return f"{units.plural(len(filters.hidden_streams), 'stream')} off"
+    if len(filters.only_streams) > 1:
+        return f"only {len(filters.only_streams)} streams"
+    name = harmless(next(iter(filters.only_streams)))
     return f"stream {name if len(name) <= _TEXT_CHARS else '…' + name[1 - _TEXT_CHARS :]}"
 
 

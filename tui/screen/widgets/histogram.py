@@ -11,10 +11,10 @@ from textual.binding import BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.lines.counts import Volume
+from tui.lines.counts import LineVolume
 from tui.render import histogram, units
 from tui.render import line_format as fmt
-from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, Shade
+from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, ShadedRange
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment
 
@@ -52,8 +52,8 @@ class Histogram(Widget, can_focus=True):
         self._palette = palette
         self._jump = jump
         self._ascii_only = ascii_only
-        self._volume = Volume()
-        self._shades: Sequence[Shade] = ()
+        self._volume = LineVolume()
+        self._shades: Sequence[ShadedRange] = ()
         self._zone: tzinfo = UTC
         self._note = ""
         self._plot = Plot(1, ())
@@ -71,7 +71,9 @@ class Histogram(Widget, can_focus=True):
         """What it says, as plain text."""
         return "\n".join("".join(text for text, _ in line) for line in self._lines)
 
-    def show(self, volume: Volume, shades: Sequence[Shade], zone: tzinfo, note: str) -> None:
+    def show(
+        self, volume: LineVolume, shades: Sequence[ShadedRange], zone: tzinfo, note: str
+    ) -> None:
         """Show what was counted.
 
         Args:

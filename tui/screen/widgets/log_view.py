@@ -22,12 +22,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.lines.rows import Change, Row
-from tui.lines.view import AroundSieve, Test, View
-from tui.lines.viewport import WHEEL_LINES, Hand, Motion, Place, Selection, Window
+from tui.lines.view import ContextRows, LinePredicate, View
+from tui.lines.viewport import WHEEL_LINES, Motion, MouseDrag, ReadingPlace, Selection, Viewport
 from tui.render.line_format import TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import Segment
-from tui.render.strips import Strips
+from tui.render.strips import StripCache
 
 _SIDE_CELLS: Final = 16
 """How far an arrow key moves along long lines."""
@@ -59,7 +59,7 @@ class LogView(ScrollView, can_focus=True):
     class Opened(Message):
         """A row was clicked twice."""
 
-    def __init__(self, view: View, strips: Strips, *, ascii_only: bool = False) -> None:
+    def __init__(self, view: View, strips: StripCache, *, ascii_only: bool = False) -> None:
         """Show a view.
 
         Args:
@@ -73,15 +73,15 @@ class LogView(ScrollView, can_focus=True):
         self._strips = strips
         thumb, track = ("#", "|") if ascii_only else ("▐", " ")
         self._edges: tuple[Segment, Segment] = ((track, "track"), (thumb, "thumb"))
-        self._window = Window(view)
+        self._window = Viewport(view)
         self.selection = Selection(self._window)
-        self._hand = Hand(self._window, self.selection)
+        self._hand = MouseDrag(self._window, self.selection)
         self._screen_strips: list[Strip] | None = None
         self._bar = (0, 0)
         self._empty: Sequence[str] = ()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ReadingPlace:
         """Where the reader is."""
         return self._window.place
 
@@ -121,12 +121,12 @@ class LogView(ScrollView, can_focus=True):
             self._window.flush()
         self._tell(changed=changed)
 
-    def select(self, test: Test | None, around: int = 0) -> None:
+    def select(self, test: LinePredicate | None, around: int = 0) -> None:
         """Show only lines that pass a test, with rows around each; None shows all."""
         sieve = None
         if test is not None and around:
-            sieve = AroundSieve(self._view.timeline, test, around)
-            self._view.look_through(sieve)
+            sieve = ContextRows(self._view.timeline, test, around)
+            self._view.show(sieve)
         else:
             self._view.select(test)
         if self._strips.around is not sieve:
@@ -241,7 +241,7 @@ class LogView(ScrollView, can_focus=True):
 
     def go_to(self, key: int) -> None:
         """Put the cursor on a row."""
-        if self._view.timeline.gone_at(key) is not None:
+        if self._view.timeline.evicted_at(key) is not None:
             self.post_message(self.Missed(key))
         self._window.go_to(key)
         self._tell(changed=True)

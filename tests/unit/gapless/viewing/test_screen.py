@@ -27,7 +27,7 @@ async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
         await pilot.pause()
         filters = app._finding.filters
         assert [(one.text, one.excludes) for one in filters.chips] == [("a+", False), ("b", True)]
-        assert filters.minimum == "warn"
+        assert filters.minimum_level == "warn"
     assert app.fault is None
     assert not app.return_code
 

@@ -5,13 +5,13 @@ import pytest
 from tests.support.told import SINCE, Told, item
 from tui.client.holdings import Claim, Holdings, Request
 from tui.client.status import Marked, Unproved
-from tui.lines.rows import LANE_BITS
+from tui.lines.rows import TARGET_BITS
 from wire.errors import WireError
 
 
-def holding(*items: int, lane: int = 0) -> Holdings:
+def holding(*items: int, target: int = 0) -> Holdings:
     """Events one millisecond apart from SINCE on, in order."""
-    holdings = Holdings(lane)
+    holdings = Holdings(target)
     holdings.proof.since = SINCE
     holdings.store([item(one, SINCE + one) for one in items], live=True)
     return holdings
@@ -22,11 +22,11 @@ def test_a_line_knows_everything_of_its_event() -> None:
     one = item(9, 2_000, "0007", message="hello", stream="s", ingestion_time=2_010)
     stored, keys = holdings.store([one], live=True)
     (line,) = stored.lines
-    assert (line.id, line.timestamp, line.lane, line.seq) == ("0007", 2_000, 3, 9)
+    assert (line.id, line.timestamp, line.target, line.seq) == ("0007", 2_000, 3, 9)
     assert (line.stream, line.message, line.origin) == ("s", "hello", "live")
     assert (line.ingestion_time, line.late_ms, line.era) == (2_010, 0, 0)
     assert keys == [line.key]
-    assert line.key & ((1 << LANE_BITS) - 1) == 3
+    assert line.key & ((1 << TARGET_BITS) - 1) == 3
 
 
 def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
@@ -183,7 +183,7 @@ def test_what_was_compared_before_it_left_needs_no_word() -> None:
 
 
 def test_two_lanes_never_share_a_key() -> None:
-    one, other = holding(1, lane=0), holding(1, lane=1)
+    one, other = holding(1, target=0), holding(1, target=1)
     total = one.total(SINCE, 9_000, 1)
     assert total == other.total(SINCE, 9_000, 1)
     assert one.tally.keys_between(0, 1 << 300, 1) != other.tally.keys_between(0, 1 << 300, 1)

@@ -76,7 +76,7 @@ def top(engine: Engine, height: int = 8) -> list[Row]:
 def pages_up(engine: Engine) -> Iterator[None]:
     """A reader who goes on to the top until everything has been there."""
     while engine.timeline.evicted_through_ms is not None and (
-        engine.timeline.gone[0][0] <= lines(engine)[0].timestamp
+        engine.timeline.evicted_ranges[0][0] <= lines(engine)[0].timestamp
     ):
         rows = top(engine)
         engine.look(rows, rows[0].key, sifted=False)

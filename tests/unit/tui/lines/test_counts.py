@@ -10,14 +10,22 @@ from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
 from tui.lines import counts
-from tui.lines.counts import SLICE_ROWS, STEPS_MS, Bucket, Count, Streams, Volume, count_all
+from tui.lines.counts import (
+    SLICE_ROWS,
+    STEPS_MS,
+    LineCounter,
+    LineVolume,
+    StreamCounts,
+    VolumeBucket,
+    count_all_lines,
+)
 from tui.lines.rows import Change, Line
 from tui.lines.timeline import Timeline
 from wire.messages import Origin
 
 
 def test_streams_are_counted_by_name() -> None:
-    streams = Streams()
+    streams = StreamCounts()
     for number, name in enumerate(["a", "b", "a"]):
         assert not streams.take(make_line(number, "x", stream=name))
     assert streams.counts == {"a": 2, "b": 1}
@@ -25,7 +33,7 @@ def test_streams_are_counted_by_name() -> None:
 
 def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "STREAMS_MAX", 2)
-    streams = Streams()
+    streams = StreamCounts()
     for number in range(5):
         streams.take(make_line(number, "x", stream=str(number % 4)))
     assert streams.counts == {"0": 2, "1": 1}
@@ -33,7 +41,7 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_levels_and_ways_of_a_span() -> None:
-    volume = Volume()
+    volume = LineVolume()
     lines: list[tuple[str, Origin]] = [
         ("ERROR a", "live"),
         ("FATAL b", "backfill"),
@@ -43,12 +51,12 @@ def test_levels_and_ways_of_a_span() -> None:
     for number, (message, origin) in enumerate(lines):
         at_ms = EPOCH_MS + number
         assert not volume.take(make_line(number, message, at_ms=at_ms, origin=origin))
-    assert list(volume.buckets.values()) == [Bucket(4, 2, 1, 1, 1)]
+    assert list(volume.buckets.values()) == [VolumeBucket(4, 2, 1, 1, 1)]
     assert volume.span_ms == (EPOCH_MS, EPOCH_MS + 99)
 
 
 def test_nothing_yet() -> None:
-    assert Volume().span_ms is None
+    assert LineVolume().span_ms is None
 
 
 def test_each_step_is_a_multiple_of_the_one_before() -> None:
@@ -57,7 +65,7 @@ def test_each_step_is_a_multiple_of_the_one_before() -> None:
 
 @given(st.lists(st.integers(0, 1 << 45), max_size=60))
 def test_however_long_no_line_is_lost(times: list[int]) -> None:
-    volume = Volume(level=lambda _message: "error")
+    volume = LineVolume(level=lambda _message: "error")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "BUCKETS_MAX", 4)
         for number, at_ms in enumerate(times):
@@ -94,7 +102,7 @@ def filled(count: int) -> Timeline:
 
 def test_newest_first_slice_by_slice() -> None:
     taken = Taken()
-    count = Count(filled(SLICE_ROWS + 10), taken.take)
+    count = LineCounter(filled(SLICE_ROWS + 10), taken.take)
     assert [(count.step(), len(taken.messages), count.is_done) for _ in range(2)] == [
         (True, SLICE_ROWS, False),
         (False, SLICE_ROWS + 10, True),
@@ -104,7 +112,7 @@ def test_newest_first_slice_by_slice() -> None:
 
 def test_what_comes_meanwhile_is_counted_once() -> None:
     timeline, taken = filled(SLICE_ROWS + 10), Taken()
-    count = Count(timeline, taken.take)
+    count = LineCounter(timeline, taken.take)
     count.step()
     early = make_line(90_000, "early", at_ms=EPOCH_MS + 50)
     late = make_line(90_001, "late", at_ms=EPOCH_MS + (SLICE_ROWS + 5) * 100 + 50)
@@ -117,7 +125,7 @@ def test_what_comes_meanwhile_is_counted_once() -> None:
 
 def test_what_left_memory_and_comes_back_was_counted() -> None:
     timeline, taken = filled(5), Taken()
-    count = Count(timeline, taken.take)
+    count = LineCounter(timeline, taken.take)
     count.step()
     again = make_line(2, "2")
     count.apply(Change(evicted=1, removed=((again.key, again.key),)))
@@ -128,7 +136,7 @@ def test_what_left_memory_and_comes_back_was_counted() -> None:
 @pytest.mark.parametrize("is_wanted", [True, False])
 async def test_until_all_is_counted_or_nobody_wants_it(is_wanted: bool) -> None:  # noqa: FBT001
     taken = Taken()
-    count = Count(filled(3 * SLICE_ROWS), taken.take)
-    await count_all(count, lambda: is_wanted)
+    count = LineCounter(filled(3 * SLICE_ROWS), taken.take)
+    await count_all_lines(count, lambda: is_wanted)
     assert count.is_done == is_wanted
     assert bool(taken.messages) == is_wanted

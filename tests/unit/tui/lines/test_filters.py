@@ -14,11 +14,11 @@ from tests.support.told import line
 from tui.lines.filters import (
     CHIPS_MAX,
     Filters,
-    QueryError,
+    PatternError,
     Value,
-    line_test,
+    output_filter,
     parsed,
-    pattern_of,
+    search_pattern,
     tree,
 )
 
@@ -50,7 +50,7 @@ def test_chips_are_joined_by_and() -> None:
 
 def test_levels() -> None:
     filters = Filters()
-    filters.minimum = "warn"
+    filters.minimum_level = "warn"
     assert passing(filters) == ["WARN two", "ERROR one two"]
 
 
@@ -62,28 +62,28 @@ def test_streams() -> None:
         test = filters.test()
         return "".join(line.stream for line in lines if test is None or test(line))
 
-    filters.switch_stream("b")
+    filters.toggle_stream("b")
     assert shown() == "ac"
-    assert filters.is_any
-    filters.only_stream("b")
+    assert filters.has_any
+    filters.toggle_only_stream("b")
     assert shown() == "b"
-    filters.switch_stream("c")
+    filters.toggle_stream("c")
     assert shown() == "bc"
-    filters.only_stream("c")
-    filters.only_stream("c")
+    filters.toggle_only_stream("c")
+    filters.toggle_only_stream("c")
     assert shown() == "abc"
-    filters.switch_stream("a")
+    filters.toggle_stream("a")
     filters.clear()
-    assert not filters.is_any
+    assert not filters.has_any
 
 
 def test_what_is_off_is_counted_all_the_same() -> None:
     filters = Filters()
-    assert filters.tally() is None
+    assert filters.counting_test() is None
     filters.add("one", excludes=False)
-    assert filters.tally() is None
-    filters.are_on = False
-    tally = filters.tally()
+    assert filters.counting_test() is None
+    filters.are_enabled = False
+    tally = filters.counting_test()
     assert tally is not None
     for one in LINES:
         tally(one)
@@ -93,16 +93,16 @@ def test_what_is_off_is_counted_all_the_same() -> None:
 def test_off_and_on_and_gone() -> None:
     filters = Filters()
     filters.add("one", excludes=False)
-    filters.are_on = False
+    filters.are_enabled = False
     assert filters.test() is None
-    assert filters.is_any
+    assert filters.has_any
     filters.add("two", excludes=False)
-    assert filters.are_on
+    assert filters.are_enabled
     filters.remove(0)
     assert [chip.text for chip in filters.chips] == ["two"]
     filters.remove(7)
     filters.clear()
-    assert not filters.is_any
+    assert not filters.has_any
 
 
 def test_the_same_chip_twice_is_one_and_there_are_only_so_many() -> None:
@@ -126,9 +126,9 @@ def test_hits_are_counted_once() -> None:
 
 
 def test_what_is_typed() -> None:
-    assert pattern_of("err|warn").search("a WARNING")
-    assert not pattern_of("Warn").search("WARN")
-    assert pattern_of("a[b").search("xa[b")
+    assert search_pattern("err|warn").search("a WARNING")
+    assert not search_pattern("Warn").search("WARN")
+    assert search_pattern("a[b").search("xa[b")
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_what_a_line_must_pass(
     *,
     passes: bool,
 ) -> None:
-    assert line_test(include, exclude, level).passes(line(1, message)) is passes
+    assert output_filter(include, exclude, level).passes(line(1, message)) is passes
 
 
 def test_what_is_no_regular_expression_is_named() -> None:
-    with pytest.raises(QueryError, match=r"'\(' is not a regular expression"):
-        line_test(["("])
+    with pytest.raises(PatternError, match=r"'\(' is not a regular expression"):
+        output_filter(["("])
 
 
 JSON = st.recursive(
@@ -210,8 +210,8 @@ def test_the_tree_is_the_json_with_a_value_on_each_scalar(found: object) -> None
         (Value("level", ("level",), "error"), "INFO x", False),
         (Value("origin", ("came",), "live"), "x", True),
         (Value("origin", ("came",), "repair"), "x", False),
-        (Value("lane", ("group",), 0), "x", True),
-        (Value("lane", ("group",), 1), "x", False),
+        (Value("group", ("group",), 0), "x", True),
+        (Value("group", ("group",), 1), "x", False),
     ],
 )
 def test_lines_that_have_a_value(value: Value, message: str, expected: bool) -> None:  # noqa: FBT001
@@ -233,4 +233,4 @@ def test_what_is_nested_too_deep_is_no_tree() -> None:
 def test_texts() -> None:
     assert Value("json", ("user", "roles", 0), "admin").text == "user.roles[0]=admin"
     assert Value("json", (0, "a"), value=True).text == "[0].a=true"
-    assert Value("lane", ("group",), 3, "/g").text == "group=/g"
+    assert Value("group", ("group",), 3, "/g").text == "group=/g"

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.property.test_timeline import small_blocks
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
-from tui.lines.find_next import OfLevel, hunt, hunt_all
-from tui.lines.packed import Sealed
+from tui.lines.find_next import LevelTest, find_in_timeline, find_in_view
+from tui.lines.packed import PackedRows
 from tui.lines.rows import Line
 from tui.lines.timeline import Timeline
-from tui.lines.view import BulkTest, Matching, View
+from tui.lines.view import BlockTest, TextTest, View
 
 TEXTS = ("line 7", "ERROR line", "[warn] 77", "nothing", "é ERROR 7")
 
@@ -35,27 +35,29 @@ def test_hunting(filtered: bool) -> None:  # noqa: FBT001 - an example, not a sw
     if filtered:
         view.select(lambda line: "9" not in line.message)
     key = timeline.row(50).key
-    assert hunt(view, key, 1, has_seven) == (timeline.row(57).key, None)
-    assert hunt(view, key, -1, has_seven) == (timeline.row(47).key, None)
-    assert hunt(view, timeline.row(99).key + 1, 1, has_seven) == (None, None)
-    found, on = hunt(view, key, -1, lambda line: line.message == "line 3", rows=10)
+    assert find_in_view(view, key, 1, has_seven) == (timeline.row(57).key, None)
+    assert find_in_view(view, key, -1, has_seven) == (timeline.row(47).key, None)
+    assert find_in_view(view, timeline.row(99).key + 1, 1, has_seven) == (None, None)
+    found, on = find_in_view(view, key, -1, lambda line: line.message == "line 3", rows=10)
     assert found is None
     while on is not None:
-        found, on = hunt(view, on, -1, lambda line: line.message == "line 3", rows=10)
+        found, on = find_in_view(view, on, -1, lambda line: line.message == "line 3", rows=10)
     assert found == timeline.row(3).key
 
 
 def test_hunting_passes_over_rules() -> None:
     timeline = filled(10)
     timeline.add_many([make_rule(1, EPOCH_MS + 350, "offline")])
-    assert hunt(View(timeline), 0, 1, has_seven)[0] is not None
+    assert find_in_view(View(timeline), 0, 1, has_seven)[0] is not None
 
 
-def hunted(timeline: Timeline, start: int, direction: int, test: BulkTest, rows: int) -> int | None:
+def hunted(
+    timeline: Timeline, start: int, direction: int, test: BlockTest, rows: int
+) -> int | None:
     """Slice by slice, as the viewer does it."""
     at: int | None = start
     while at is not None:
-        found, at = hunt_all(timeline, at, direction, test, rows)
+        found, at = find_in_timeline(timeline, at, direction, test, rows)
         if found is not None:
             return found
     return None
@@ -67,12 +69,12 @@ lines = st.tuples(st.integers(0, 300), st.sampled_from(TEXTS))
 @given(
     st.lists(st.lists(lines, max_size=30), min_size=1, max_size=6),
     st.sampled_from(
-        [Matching(re.compile("7")), Matching(re.compile("error", re.IGNORECASE)), OfLevel("warn")]
+        [TextTest(re.compile("7")), TextTest(re.compile("error", re.IGNORECASE)), LevelTest("warn")]
     ),
     st.integers(1, 40),
 )
 def test_hunting_through_blocks_finds_what_looking_at_each_line_would(
-    batches: list[list[tuple[int, str]]], test: BulkTest, rows: int
+    batches: list[list[tuple[int, str]]], test: BlockTest, rows: int
 ) -> None:
     with small_blocks():
         timeline = Timeline()
@@ -97,19 +99,19 @@ def test_hunting_through_blocks_finds_what_looking_at_each_line_would(
 def test_nothing_is_unpacked_for_it() -> None:
     with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
         timeline = filled(4_000)
-    with patch.object(Sealed, "rows", side_effect=AssertionError("unpacked")):
+    with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
         for text in ("line 20$", "line 3999"):
             for start, direction in ((0, 1), (timeline.row(3_999).key + 1, -1)):
-                test = Matching(re.compile(text))
+                test = TextTest(re.compile(text))
                 found = hunted(timeline, start, direction, test, 64)
                 assert found == timeline.row(int(re.findall("[0-9]+", text)[0])).key
 
 
 def test_there_is_nothing_in_an_empty_timeline() -> None:
     for direction in (1, -1):
-        assert hunt_all(Timeline(), 5, direction, OfLevel("warn")) == (None, None)
+        assert find_in_timeline(Timeline(), 5, direction, LevelTest("warn")) == (None, None)
 
 
 def test_a_line_without_a_level_is_not_hunted_for() -> None:
-    found = [OfLevel("info")(make_line(at, text)) for at, text in enumerate(TEXTS)]
+    found = [LevelTest("info")(make_line(at, text)) for at, text in enumerate(TEXTS)]
     assert found == [False, True, True, False, True]

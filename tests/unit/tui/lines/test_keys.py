@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.keys import Keys, Picks
-from tui.lines.rows import RULE_LANE, line_key
+from tui.lines.keys import KeySet, PackedKeys
+from tui.lines.rows import RULE_TARGET, line_key
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 
-GREATEST = line_key(TIMESTAMP_MAX, "9" * ID_DIGITS_MAX, RULE_LANE)
+GREATEST = line_key(TIMESTAMP_MAX, "9" * ID_DIGITS_MAX, RULE_TARGET)
 keys = st.integers(0, GREATEST)
 
 
 @given(st.sets(keys, max_size=40), keys)
 def test_they_are_a_sorted_list(held: set[int], other: int) -> None:
     ordered = sorted(held)
-    packed = Keys(ordered)
+    packed = PackedKeys(ordered)
     assert (len(packed), list(packed)) == (len(ordered), ordered)
     assert [packed[at] for at in range(len(ordered))] == ordered
     assert packed.index_of(-1) == 0
@@ -38,7 +38,7 @@ def test_they_are_a_sorted_list(held: set[int], other: int) -> None:
 
 
 def test_what_is_beyond_every_key_is_above_them() -> None:
-    packed = Keys([1, GREATEST])
+    packed = PackedKeys([1, GREATEST])
     assert packed.index_of(1 << 300) == 2
     assert packed[-1] == GREATEST
     for index in (2, -3):
@@ -47,7 +47,7 @@ def test_what_is_beyond_every_key_is_above_them() -> None:
 
 
 def test_nothing_is_picked() -> None:
-    picks = Picks()
+    picks = KeySet()
     assert len(picks) == 0
     assert picks.between(0, 5) == []
     assert picks.index_of(7) == 0
@@ -56,13 +56,13 @@ def test_nothing_is_picked() -> None:
 
 
 def test_where_all_are_picked_none_is_copied() -> None:
-    picks, keys = Picks(), Keys(range(100, 200))
+    picks, keys = KeySet(), PackedKeys(range(100, 200))
     picks.put_flagged(keys, b"\x01" * 100)
     assert picks.between(98, 500) == [198, 199]
     assert picks.index_of(150) == 50
     assert picks.has(199)
     assert not picks.has(200)
-    picks.put_flagged(Keys(range(50)), bytes([1, 0] * 25))
+    picks.put_flagged(PackedKeys(range(50)), bytes([1, 0] * 25))
     assert picks.between(23, 27) == [46, 48, 100, 101]
 
 
@@ -70,14 +70,14 @@ def test_where_all_are_picked_none_is_copied() -> None:
 def test_they_are_what_a_sorted_list_would_be(seed: int) -> None:
     chance = random.Random(seed)
     with patch("tui.lines.keys.PART_KEYS", 4):
-        picks, model, floor = Picks(), set[int](), 500
+        picks, model, floor = KeySet(), set[int](), 500
         for _ in range(25):
             match chance.randrange(5):
                 case 0 | 1 if floor > 30:
                     block = range(floor - 20, floor)
                     flags = bytes(chance.random() < chance.random() * 1.5 for _ in block)
                     if chance.random() < 0.5:
-                        picks.put_flagged(Keys(block), flags)
+                        picks.put_flagged(PackedKeys(block), flags)
                     else:
                         picks.put_before(
                             [key for key, flag in zip(block, flags, strict=True) if flag]

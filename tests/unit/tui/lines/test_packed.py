@@ -10,9 +10,9 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.packed import Memory, Sealed, squeezed, unsqueezed
+from tui.lines.packed import PackedRows, RowCache, compressed, decompressed
 from tui.lines.rows import Line, Row, Rule
-from tui.lines.text_search import Hint, hint_of
+from tui.lines.text_search import Prefilter, prefilter_of
 from wire.limits import SEQ_MAX, TIMESTAMP_MAX
 
 any_text = st.text(st.characters(), max_size=12)  # lone surrogates among them
@@ -49,7 +49,7 @@ def numbered(rows: list[Row]) -> list[Row]:
 @given(st.lists(made_lines | made_rules, max_size=12))
 def test_every_field_comes_back_packed_and_compressed(made: list[Row]) -> None:
     rows = numbered(made)
-    sealed = Sealed([row.key for row in rows], rows)
+    sealed = PackedRows([row.key for row in rows], rows)
     for _ in range(2):
         assert sealed.rows() == rows
         assert [sealed.row(at) for at in range(len(rows))] == rows
@@ -59,12 +59,12 @@ def test_every_field_comes_back_packed_and_compressed(made: list[Row]) -> None:
         assert sealed.is_cold
 
 
-def one(at: int) -> Sealed:
-    return Sealed([at], [Line(at, 1, None, "s", f"line {at}", "live")])
+def one(at: int) -> PackedRows:
+    return PackedRows([at], [Line(at, 1, None, "s", f"line {at}", "live")])
 
 
 def test_a_row_that_is_looked_at_stays_the_same_object() -> None:
-    memory, sealed = Memory(), one(1)
+    memory, sealed = RowCache(), one(1)
     row = memory.row(sealed, 0)
     assert memory.row(sealed, 0) is row
     memory.forget([1])
@@ -73,7 +73,7 @@ def test_a_row_that_is_looked_at_stays_the_same_object() -> None:
 
 def test_only_so_much_is_kept_at_hand() -> None:
     with patch("tui.lines.packed.THAWED_MAX", 2), patch("tui.lines.packed.DECODED_MAX", 2):
-        memory = Memory()
+        memory = RowCache()
         blocks = [one(at) for at in range(4)]
         for block in blocks:
             block.freeze()
@@ -97,12 +97,12 @@ def test_no_line_that_a_search_would_find_is_left_packed(
     ignores_case: bool,  # noqa: FBT001 - drawn
 ) -> None:
     rows: list[Row] = [Line(at, 1, None, "s", text, "live") for at, text in enumerate(texts)]
-    sealed = Sealed([row.key for row in rows], rows)
+    sealed = PackedRows([row.key for row in rows], rows)
     pattern = re.compile(re.escape(needle), re.IGNORECASE if ignores_case else re.NOFLAG)
     expected = [at for at, text in enumerate(texts) if pattern.search(text)]
     for _ in range(2):
-        flags = sealed.matching(hint_of(pattern))
-        assert flags == sealed.matching(Hint(pattern))
+        flags = sealed.matching(prefilter_of(pattern))
+        assert flags == sealed.matching(Prefilter(pattern))
         assert [at for at, flag in enumerate(flags) if flag] == expected
         sealed.freeze()
         assert sealed.is_cold
@@ -113,15 +113,15 @@ LINES = b"".join(b"GET /health 200 in %d ms\xff" % number for number in range(1_
 
 @given(st.binary(max_size=200))
 def test_what_was_squeezed_comes_back(data: bytes) -> None:
-    assert unsqueezed(squeezed(data)) == data
+    assert decompressed(compressed(data)) == data
 
 
 def test_log_lines_take_a_part_of_the_room() -> None:
-    packed = squeezed(LINES)
+    packed = compressed(LINES)
     assert sys.getsizeof(packed) < len(LINES) / 4
-    assert unsqueezed(packed) == LINES
+    assert decompressed(packed) == LINES
 
 
 def test_what_has_no_pattern_comes_back() -> None:
     noise = random.Random(1).randbytes(10_000)
-    assert unsqueezed(squeezed(noise)) == noise
+    assert decompressed(compressed(noise)) == noise

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tui.lines.text_search import END, Hint, Texts, byte_by_byte, hint_of, matching
+from tui.lines.text_search import END, JoinedTexts, Prefilter, byte_by_byte, matching, prefilter_of
 
 
-def searched(pattern: re.Pattern[str], texts: list[str], hint: Hint) -> list[str]:
-    packed = Texts.of(texts)
+def searched(pattern: re.Pattern[str], texts: list[str], hint: Prefilter) -> list[str]:
+    packed = JoinedTexts.of(texts)
     flags = matching(hint, packed)
-    assert flags == matching(Hint(pattern), packed)
+    assert flags == matching(Prefilter(pattern), packed)
     return [text for text, flag in zip(texts, flags, strict=True) if flag]
 
 
@@ -58,7 +58,7 @@ def compiled(written: str, flags: re.RegexFlag) -> re.Pattern[str] | None:
 )
 def test_what_a_pattern_must_find(pattern: str, texts: list[str], is_all: bool) -> None:  # noqa: FBT001 - an example
     one = re.compile(pattern)
-    assert hint_of(one) == Hint(one, tuple(texts), is_all)
+    assert prefilter_of(one) == Prefilter(one, tuple(texts), is_all)
 
 
 def test_letters_with_more_forms_than_two() -> None:
@@ -76,7 +76,7 @@ def test_letters_with_more_forms_than_two() -> None:
     for form in forms:
         plain = next(one for one in "iks" if re.fullmatch(one, form, re.IGNORECASE))
         one = re.compile(plain, re.IGNORECASE)
-        assert searched(one, ["x", form], hint_of(one)) == [form]
+        assert searched(one, ["x", form], prefilter_of(one)) == [form]
 
 
 @given(
@@ -95,7 +95,7 @@ def test_a_hint_changes_nothing_but_the_time_it_takes(
     pattern = compiled(written, re.IGNORECASE if ignores_case else re.NOFLAG)
     assume(pattern is not None)
     assert pattern is not None
-    found = searched(pattern, texts, hint_of(pattern))
+    found = searched(pattern, texts, prefilter_of(pattern))
     assert found == [text for text in texts if pattern.search(text)]
 
 
@@ -107,7 +107,7 @@ def test_matches_that_are_many_or_few(share: int, flags: re.RegexFlag, other: st
     for written in ("hit", "h.t|hit", "hit|n=77 "):
         pattern = re.compile(written, flags)
         expected = [text for text in texts if pattern.search(text)]
-        assert searched(pattern, texts, hint_of(pattern)) == expected
+        assert searched(pattern, texts, prefilter_of(pattern)) == expected
         assert len(expected) >= 1_000 // share
 
 
@@ -117,7 +117,7 @@ ascii_text = st.text(st.characters(max_codepoint=0x7F), max_size=8)
 
 @given(st.lists(any_text | ascii_text, max_size=8) | st.lists(ascii_text, max_size=8))
 def test_messages_come_back_together_and_one_by_one(messages: list[str]) -> None:
-    texts = Texts.of(messages)
+    texts = JoinedTexts.of(messages)
     assert texts.all() == messages
     assert [texts.one(at) for at in range(len(messages))] == messages
     assert texts.is_ascii == all(message.isascii() for message in messages)
@@ -125,12 +125,12 @@ def test_messages_come_back_together_and_one_by_one(messages: list[str]) -> None
 
 @given(st.lists(any_text, min_size=1, max_size=8))
 def test_the_end_of_each_is_where_it_is_said_to_be(messages: list[str]) -> None:
-    texts = Texts.of(messages)
+    texts = JoinedTexts.of(messages)
     ends = [at + 1 for at in range(len(texts.data)) if texts.data[at : at + 1] == END]
     assert list(texts.ends) == ends
 
 
 @given(st.lists(any_text, max_size=8))
 def test_byte_by_byte_is_what_utf_8_makes_of_them(messages: list[str]) -> None:
-    parts = byte_by_byte(Texts.of(messages).data)
+    parts = byte_by_byte(JoinedTexts.of(messages).data)
     assert [part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts] == messages

@@ -10,7 +10,7 @@ import pytest
 from tests.support.told import line
 from tui.lines.blocks import CHUNK_ROWS
 from tui.lines.rows import Line, Rule, describe, line_key, rule_key, time_key
-from tui.lines.timeline import Gone, Piece, Timeline
+from tui.lines.timeline import EvictedRange, EvictedRanges, Timeline
 
 
 def lines(*keys: int) -> list[Line]:
@@ -166,12 +166,12 @@ def test_changes_add_up() -> None:
     assert both.restyled
 
 
-def piece(low: int, high: int, count: int = 3) -> Piece:
-    return Piece(low, high, count, low)
+def piece(low: int, high: int, count: int = 3) -> EvictedRange:
+    return EvictedRange(low, high, count, low)
 
 
 def test_a_key_belongs_to_a_piece_or_to_none() -> None:
-    gone = Gone()
+    gone = EvictedRanges()
     gone.put(piece(0, 9))
     gone.put(piece(20, 29))
     found = gone.at(25)
@@ -183,7 +183,7 @@ def test_a_key_belongs_to_a_piece_or_to_none() -> None:
 
 def test_pieces_that_touch_are_one_run_and_one_piece_while_small() -> None:
     with patch("tui.lines.timeline.PIECE_LINES", 8):
-        gone = Gone()
+        gone = EvictedRanges()
         for low in (0, 10, 20):
             gone.put(piece(low, low + 9))
     assert [(one.low, one.high, one.count) for one in gone.pieces] == [(0, 19, 6), (20, 29, 3)]
@@ -192,7 +192,7 @@ def test_pieces_that_touch_are_one_run_and_one_piece_while_small() -> None:
 
 def test_a_run_says_what_is_done_about_any_piece_of_it() -> None:
     with patch("tui.lines.timeline.PIECE_LINES", 1):
-        gone = Gone()
+        gone = EvictedRanges()
         gone.put(piece(0, 9))
         gone.put(piece(10, 19))
     gone.pieces[1].state = "fetching"
@@ -200,7 +200,7 @@ def test_a_run_says_what_is_done_about_any_piece_of_it() -> None:
 
 
 def test_new_lines_are_counted_where_they_belong_and_rules_wait_there() -> None:
-    gone = Gone()
+    gone = EvictedRanges()
     gone.put(piece(0, 9))
     rule = Rule(key=5, kind="gap", target=0, from_ms=0, through_ms=0)
     late = line(4, late_ms=7)
@@ -211,8 +211,8 @@ def test_new_lines_are_counted_where_they_belong_and_rules_wait_there() -> None:
 
 def test_a_past_that_comes_newest_first_makes_pieces_that_fit_a_page() -> None:
     with patch("tui.lines.timeline.PIECE_LINES", 10):
-        gone = Gone()
-        gone.put(Piece(0, 1_000, 4, 900))
+        gone = EvictedRanges()
+        gone.put(EvictedRange(0, 1_000, 4, 900))
         for high in range(900, 0, -5):
             gone.swallow([line(key) for key in range(high - 5, high)])
     assert gone.lines == 904
@@ -225,8 +225,8 @@ def test_a_past_that_comes_newest_first_makes_pieces_that_fit_a_page() -> None:
 
 
 def test_a_piece_can_be_cut_where_a_page_ended() -> None:
-    gone = Gone()
-    gone.put(Piece(0, 99, 10, 5, {7: 1, 70: 2}))
+    gone = EvictedRanges()
+    gone.put(EvictedRange(0, 99, 10, 5, {7: 1, 70: 2}))
     lower = gone.cut(gone.pieces[0], 50, 4)
     assert [(one.low, one.high, one.count) for one in gone.pieces] == [(0, 50, 4), (51, 99, 6)]
     assert (gone.pieces[0] is lower, lower.late, gone.pieces[1].late) == (True, {7: 1}, {70: 2})

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
 from tui.lines.filters import Filters, Value
-from tui.lines.packed import Sealed
+from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row
 from tui.lines.timeline import Timeline
-from tui.lines.view import AroundSieve, Both, BulkTest, Matching, Sieve, View
+from tui.lines.view import BlockTest, BothTests, ContextRows, MatchingRows, TextTest, View
 
 
 def has_seven(line: Line) -> bool:
@@ -41,7 +41,7 @@ def filters() -> Iterator[Filters]:
         (Value("level", ("level",), "error"), False),
         (Value("level", ("level",), "error"), True),
         (Value("origin", ("origin",), "live"), False),
-        (Value("lane", ("lane",), 1), False),
+        (Value("group", ("lane",), 1), False),
         (Value("json", ("level",), "warn"), False),
         (Value("json", ("n",), 7), True),
     ):
@@ -51,8 +51,8 @@ def filters() -> Iterator[Filters]:
         several = Filters()
         several.add(what, excludes=excludes)
         several.add("[0-9]", excludes=False)
-        several.hidden = frozenset({"s/1"})
-        several.minimum = "info"
+        several.hidden_streams = frozenset({"s/1"})
+        several.minimum_level = "info"
         yield several
 
 
@@ -86,9 +86,9 @@ def test_the_newest_rows_are_there_at_once() -> None:
 def test_what_is_packed_is_filtered_as_it_is() -> None:
     with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
         timeline = filled(4_000)
-    sieve = Sieve(timeline, Matching(re.compile("7")), rules=True)
+    sieve = MatchingRows(timeline, TextTest(re.compile("7")), rules=True)
     wanted = expected(timeline)
-    with patch.object(Sealed, "rows", side_effect=AssertionError("unpacked")):
+    with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
         while sieve.step(64):
             pass
     assert list(sieve.keys) == wanted
@@ -125,8 +125,8 @@ def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool
     chance.shuffle(numbers)
     made = [make_line(number, f"line {number}") for number in numbers]
     timeline.add_many(made[: chance.randrange(1_500)])
-    test = has_seven if chance.random() < 0.5 else Matching(re.compile("7"))
-    sieve = Sieve(timeline, test, rules=True)
+    test = has_seven if chance.random() < 0.5 else TextTest(re.compile("7"))
+    sieve = MatchingRows(timeline, test, rules=True)
     waiting = Change()
     for number in range(12):
         batch: list[Row] = list(chance.sample(made, chance.randrange(1, 200)))
@@ -154,7 +154,7 @@ def test_no_row_is_tested_twice() -> None:
         seen.append(line.key)
         return True
 
-    sieve = Sieve(timeline, test, rules=True)
+    sieve = MatchingRows(timeline, test, rules=True)
     while sieve.step(30):
         pass
     first = timeline.add_many(make_line(number, "new") for number in range(200, 210))
@@ -187,7 +187,7 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
                 chance.choice(KINDS).replace("#", f"Line {n}"),
                 stream=f"s/{n % 5}",
                 origin="repair" if n % 7 else "live",
-                lane=n % 2,
+                target=n % 2,
             )
             for n in numbers
         )
@@ -203,13 +203,15 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
 @pytest.mark.parametrize(
     "test",
     [
-        *(Matching(re.compile(text, re.IGNORECASE)) for text in ("line 77", "line 7+$", "l")),
-        Both(Matching(re.compile("7")), Matching(re.compile("1"))),
+        *(TextTest(re.compile(text, re.IGNORECASE)) for text in ("line 77", "line 7+$", "l")),
+        BothTests(TextTest(re.compile("7")), TextTest(re.compile("1"))),
         *(one.test() for one in filters()),
     ],
 )
-def test_whole_blocks_are_told_as_their_lines_are(in_blocks: Timeline, test: BulkTest) -> None:
-    in_bulk, one_by_one = (Sieve(in_blocks, one, rules=True) for one in (test, test.__call__))
+def test_whole_blocks_are_told_as_their_lines_are(in_blocks: Timeline, test: BlockTest) -> None:
+    in_bulk, one_by_one = (
+        MatchingRows(in_blocks, one, rules=True) for one in (test, test.__call__)
+    )
     for sieve in (in_bulk, one_by_one):
         while sieve.step():
             pass
@@ -223,7 +225,7 @@ def test_hits_are_counted_the_same(in_blocks: Timeline, some: Filters) -> None:
     for is_bulk in (True, False):
         test = some.test()
         assert test is not None
-        sieve = Sieve(in_blocks, test if is_bulk else test.__call__, rules=True)
+        sieve = MatchingRows(in_blocks, test if is_bulk else test.__call__, rules=True)
         while sieve.step():
             pass
         counts.append([chip.hits for chip in some.chips])
@@ -231,7 +233,7 @@ def test_hits_are_counted_the_same(in_blocks: Timeline, some: Filters) -> None:
     assert counts[0][0] > 0
 
 
-def is_hit(line: Line) -> bool:
+def is_match(line: Line) -> bool:
     return "hit" in line.message
 
 
@@ -241,14 +243,14 @@ def filled_around(hits: set[int], count: int) -> Timeline:
     return timeline
 
 
-def sieved(timeline: Timeline, around: int, rows: int = 4096) -> AroundSieve:
-    sieve = AroundSieve(timeline, is_hit, around)
+def sieved(timeline: Timeline, around: int, rows: int = 4096) -> ContextRows:
+    sieve = ContextRows(timeline, is_match, around)
     while sieve.step(rows):
         pass
     return sieve
 
 
-def numbers(sieve: AroundSieve, timeline: Timeline) -> list[int]:
+def numbers(sieve: ContextRows, timeline: Timeline) -> list[int]:
     rows = [timeline.find(key) for key in sieve.keys]
     return [row.seq - 1 for row in rows if isinstance(row, Line)]
 
@@ -258,11 +260,11 @@ def test_rows_before_and_after() -> None:
     sieve = sieved(timeline, 2)
     assert numbers(sieve, timeline) == [3, 4, 5, 6, 7, 18, 19, 20, 21, 22, 23, 24, 25]
     assert sieve.lines == 3
-    assert sieve.is_hit(timeline.row(5).key)
-    assert not sieve.is_hit(timeline.row(6).key)
+    assert sieve.is_match(timeline.row(5).key)
+    assert not sieve.is_match(timeline.row(6).key)
     between = [timeline.row(index).key for index in (7, 18, 19)]
-    assert sieve.hidden_between(between[0], between[1]) == 10
-    assert sieve.hidden_between(between[1], between[2]) == 0
+    assert sieve.count_hidden_between(between[0], between[1]) == 10
+    assert sieve.count_hidden_between(between[1], between[2]) == 0
 
 
 def test_at_the_ends() -> None:
@@ -321,7 +323,7 @@ def test_as_if_looked_at_whole(around: int, data: st.DataObject) -> None:
     chance.shuffle(rows)
     timeline = Timeline()
     timeline.add_many(rows[:25])
-    sieve = AroundSieve(timeline, is_hit, around)
+    sieve = ContextRows(timeline, is_match, around)
     for at in range(25, len(rows), 6):
         if chance.random() < 0.5:
             sieve.step(7)
@@ -334,12 +336,12 @@ def test_as_if_looked_at_whole(around: int, data: st.DataObject) -> None:
     assert (
         sieve.lines
         == fresh.lines
-        == sum(isinstance(row, Line) and is_hit(row) for row in timeline.rows(0, len(timeline)))
+        == sum(isinstance(row, Line) and is_match(row) for row in timeline.rows(0, len(timeline)))
     )
-    close = {key for key in sieve.keys if not sieve.is_hit(key)}
+    close = {key for key in sieve.keys if not sieve.is_match(key)}
     assert all(
         any(
-            sieve.is_hit(row.key)
+            sieve.is_match(row.key)
             for row in timeline.rows(timeline.index_of(key) - 30, timeline.index_of(key) + 30)
         ) or not isinstance(timeline.find(key), Line)
         for key in close

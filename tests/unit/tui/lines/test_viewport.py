@@ -12,7 +12,7 @@ from tests.support.fake_engine import EPOCH_MS, make_line
 from tui.lines.rows import Line, Row
 from tui.lines.timeline import Timeline
 from tui.lines.view import View
-from tui.lines.viewport import Hand, Selection, Window
+from tui.lines.viewport import MouseDrag, Selection, Viewport
 
 HEIGHT = 10
 
@@ -23,20 +23,20 @@ def tall(row: Row, _previous: Row | None) -> int:
     return row.seq % 3 + 1
 
 
-def make(count: int = 100, *, wrapped: bool = False) -> tuple[Timeline, Window]:
+def make(count: int = 100, *, wrapped: bool = False) -> tuple[Timeline, Viewport]:
     timeline = Timeline()
     timeline.add_many(make_line(number, f"line {number}") for number in range(count))
-    window = Window(View(timeline), tall if wrapped else None)
+    window = Viewport(View(timeline), tall if wrapped else None)
     window.resize(HEIGHT)
     return timeline, window
 
 
-def messages(window: Window) -> list[str]:
+def messages(window: Viewport) -> list[str]:
     rows = [slot.row for slot in window.slots]
     return [row.message for row in rows if isinstance(row, Line)]
 
 
-def cursor(window: Window) -> str:
+def cursor(window: Viewport) -> str:
     row = window.current()
     assert isinstance(row, Line)
     return row.message
@@ -98,7 +98,7 @@ def test_a_late_line_on_the_screen_comes_where_it_belongs_below_the_top() -> Non
 
 def test_eviction_takes_the_screen_to_what_is_left() -> None:
     timeline = Timeline(capacity=1_100)
-    window = Window(View(timeline))
+    window = Viewport(View(timeline))
     window.resize(HEIGHT)
     append(timeline, 0, 1_000)
     window.flush()
@@ -213,7 +213,7 @@ def test_pointing() -> None:
 
 
 def test_nothing_to_show() -> None:
-    window = Window(View(Timeline()))
+    window = Viewport(View(Timeline()))
     window.resize(HEIGHT)
     for motion in ("up", "down", "page_up", "page_down", "top"):
         window.move(motion)
@@ -284,7 +284,7 @@ def test_whatever_is_done_the_screen_is_a_piece_of_the_view(
         check(timeline, window, height, moved=roll >= 0.35)
 
 
-def check(timeline: Timeline, window: Window, height: int, *, moved: bool) -> None:
+def check(timeline: Timeline, window: Viewport, height: int, *, moved: bool) -> None:
     slots = window.slots
     assert len(slots) <= height
     if window.frozen or not slots:
@@ -304,10 +304,10 @@ def check(timeline: Timeline, window: Window, height: int, *, moved: bool) -> No
         assert window.cursor in [slot.row.key for slot in slots]
 
 
-def window(count: int = 50, height: int = 10) -> Window:
+def window(count: int = 50, height: int = 10) -> Viewport:
     timeline = Timeline()
     timeline.add_many(make_line(number, str(number)) for number in range(count))
-    found = Window(View(timeline))
+    found = Viewport(View(timeline))
     found.resize(height)
     return found
 
@@ -381,7 +381,7 @@ def test_scrolling_away_selects_no_more() -> None:
 def test_a_row_is_pointed_at() -> None:
     at = window()
     selection = Selection(at)
-    hand = Hand(at, selection)
+    hand = MouseDrag(at, selection)
     hand.press(3, 3, extends=False)
     assert at.cursor == at.view.timeline.row(43).key
     assert hand.let_go()
@@ -393,7 +393,7 @@ def test_a_row_is_pointed_at() -> None:
 def test_dragging_selects() -> None:
     at = window()
     selection = Selection(at)
-    hand = Hand(at, selection)
+    hand = MouseDrag(at, selection)
     hand.press(3, 3, extends=False)
     assert hand.drag(3)
     assert selection.span is None
@@ -411,7 +411,7 @@ def test_dragging_selects() -> None:
 def test_dragging_beyond_an_edge_moves_the_list() -> None:
     at = window()
     selection = Selection(at)
-    hand = Hand(at, selection)
+    hand = MouseDrag(at, selection)
     hand.press(2, 2, extends=False)
     hand.drag(-5)
     assert selected(selection)[0] == "35"
@@ -424,7 +424,7 @@ def test_dragging_beyond_an_edge_moves_the_list() -> None:
 def test_the_scroll_bar_with_a_selection() -> None:
     at = window()
     selection = Selection(at)
-    hand = Hand(at, selection)
+    hand = MouseDrag(at, selection)
     hand.press(None, 0, extends=False)
     assert at.top == 0
     assert hand.drag(9)

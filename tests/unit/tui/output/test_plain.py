@@ -21,7 +21,7 @@ from tests.support.told_server import Script, Talk, eventually, stay, told_serve
 from tui.client.engine import Engine, Goal
 from tui.client.saved import load_cursor
 from tui.client.target import TargetSpec
-from tui.lines.filters import line_test
+from tui.lines.filters import output_filter
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
 from wire.query import Filter
@@ -141,7 +141,7 @@ async def test_the_past_is_asked_for_oldest_first() -> None:
 
 
 async def test_filters_until_and_last_lines() -> None:
-    test = line_test(["line"], ["line 3"])
+    test = output_filter(["line"], ["line 3"])
     async with printing(
         says(*four(Told())),
         hold_ms=0,

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line, status_of, target_status
 from tui.client.status import GapStatus, LostRange, Outage, UnprovedRange
-from tui.lines.counts import Bucket, Volume
+from tui.lines.counts import LineVolume, VolumeBucket
 from tui.render import histogram
-from tui.render.histogram import Column, Plot, Shade
+from tui.render.histogram import Column, Plot, ShadedRange
 from wire.messages import Origin
 
 
-def counted(*seconds: float, message: str = "x", origin: Origin = "live") -> Volume:
-    volume = Volume()
+def counted(*seconds: float, message: str = "x", origin: Origin = "live") -> LineVolume:
+    volume = LineVolume()
     for number, second in enumerate(seconds):
         at_ms = EPOCH_MS + round(second * 1000)
         volume.take(make_line(number, message, at_ms=at_ms, origin=origin))
@@ -40,9 +40,9 @@ def test_a_column_each_while_they_fit() -> None:
 
 
 def test_nothing_to_plot() -> None:
-    assert histogram.plot(Volume(), 10).columns == ()
+    assert histogram.plot(LineVolume(), 10).columns == ()
     assert histogram.plot(counted(1), 0).columns == ()
-    assert histogram.plot(Volume(), 10).index_at(5) is None
+    assert histogram.plot(LineVolume(), 10).index_at(5) is None
     assert len(histogram.draw(Plot(1, ()), 3, None)) == 3 + histogram.FIXED_ROWS
 
 
@@ -110,10 +110,10 @@ def test_what_is_not_whole_or_came_later() -> None:
 
 def test_shades() -> None:
     shades = [
-        Shade(EPOCH_MS + 100, EPOCH_MS + 450, "offline"),
-        Shade(EPOCH_MS + 250, EPOCH_MS + 260, "gap"),
-        Shade(EPOCH_MS - 9_000, EPOCH_MS - 8_000, "gap"),
-        Shade(EPOCH_MS + 9_000, EPOCH_MS + 9_001, "gap"),
+        ShadedRange(EPOCH_MS + 100, EPOCH_MS + 450, "offline"),
+        ShadedRange(EPOCH_MS + 250, EPOCH_MS + 260, "gap"),
+        ShadedRange(EPOCH_MS - 9_000, EPOCH_MS - 8_000, "gap"),
+        ShadedRange(EPOCH_MS + 9_000, EPOCH_MS + 9_001, "gap"),
     ]
     plotted = histogram.plot(counted(0, 0.5), 10, shades)
     assert [one.kind for one in plotted.columns] == ["", "offline", "gap", "offline", "offline", ""]
@@ -123,10 +123,10 @@ def test_shades() -> None:
 
 def test_the_picture() -> None:
     columns = (
-        Column(EPOCH_MS, EPOCH_MS + 999, Bucket(16, 4, 0, 0, 0)),
-        Column(EPOCH_MS + 1_000, EPOCH_MS + 1_999, Bucket(4, 0, 4, 0, 1)),
-        Column(EPOCH_MS + 2_000, EPOCH_MS + 2_999, Bucket(), "gap"),
-        Column(EPOCH_MS + 3_000, EPOCH_MS + 3_999, Bucket(8, 0, 0, 8, 0), "past"),
+        Column(EPOCH_MS, EPOCH_MS + 999, VolumeBucket(16, 4, 0, 0, 0)),
+        Column(EPOCH_MS + 1_000, EPOCH_MS + 1_999, VolumeBucket(4, 0, 4, 0, 1)),
+        Column(EPOCH_MS + 2_000, EPOCH_MS + 2_999, VolumeBucket(), "gap"),
+        Column(EPOCH_MS + 3_000, EPOCH_MS + 3_999, VolumeBucket(8, 0, 0, 8, 0), "past"),
     )
     plotted = Plot(1_000, columns)
     assert text(plotted, cursor=1) == [
@@ -178,9 +178,9 @@ def test_columns_have_round_lengths(seconds: int, step_ms: int) -> None:
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        (Column(EPOCH_MS, EPOCH_MS + 9, Bucket(1)), "12:00:00  1 line"),
+        (Column(EPOCH_MS, EPOCH_MS + 9, VolumeBucket(1)), "12:00:00  1 line"),
         (
-            Column(EPOCH_MS, EPOCH_MS + 9, Bucket(1_200, 1, 2, 3, 4), "gap"),
+            Column(EPOCH_MS, EPOCH_MS + 9, VolumeBucket(1_200, 1, 2, 3, 4), "gap"),
             "12:00:00  1,200 lines, 1 error, 2 warnings, 3 backfilled, 4 repaired, gap",
         ),
     ],
@@ -191,7 +191,7 @@ def test_a_column_in_words(column: Column, said: str) -> None:
 
 def test_the_cursor_cuts_no_time_in_two() -> None:
     begins = range(EPOCH_MS, EPOCH_MS + 40_000, 1_000)
-    plotted = Plot(1_000, tuple(Column(at, at + 999, Bucket(1, 0, 0, 0, 0)) for at in begins))
+    plotted = Plot(1_000, tuple(Column(at, at + 999, VolumeBucket(1, 0, 0, 0, 0)) for at in begins))
     times = ["12:00:00", "12:00:10", "12:00:20", "12:00:30"]
     assert text(plotted)[-1].split() == times
     assert text(plotted, cursor=18)[-1].replace("▲", " ").split() == times

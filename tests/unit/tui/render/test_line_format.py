@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from tests.support.fake_engine import EPOCH_MS, make_rule
 from tui.render import line_format as fmt
-from tui.render.line_format import Columns, TimeMode
+from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.safe_text import MESSAGE, NEWLINE, Segment
 
 PIECES = st.lists(
@@ -101,7 +101,7 @@ def test_highlighting_crosses_pieces() -> None:
     ],
 )
 def test_the_time_column(mode: TimeMode, shown: str) -> None:
-    columns = Columns(time=mode, zone=timezone(timedelta(hours=2)))
+    columns = ColumnLayout(time=mode, zone=timezone(timedelta(hours=2)))
     text = fmt.time_text(
         EPOCH_MS + 1_234, columns, now_ms=EPOCH_MS + 11_300, previous_ms=EPOCH_MS + 1_000
     )
@@ -121,13 +121,13 @@ def test_the_time_column_keeps_its_width(
     mode: TimeMode,
     dated: bool,  # noqa: FBT001
 ) -> None:
-    columns = Columns(time=mode, dated=dated)
+    columns = ColumnLayout(time=mode, dated=dated)
     text = fmt.time_text(timestamp, columns, now_ms=now, previous_ms=now)
     assert cell_len(text) == columns.time_cells
 
 
 def test_dates_where_the_log_spans_days() -> None:
-    text = fmt.time_text(EPOCH_MS, Columns(dated=True), now_ms=0, previous_ms=None)
+    text = fmt.time_text(EPOCH_MS, ColumnLayout(dated=True), now_ms=0, previous_ms=None)
     assert text == "11-23 12:00:00.000"
 
 

@@ -11,7 +11,7 @@ from tui.render.notifications import (
     PAUSE_MS,
     TEXT_CHARS,
     Mode,
-    Notices,
+    Notifier,
     fit_for_terminal,
     sequence,
 )
@@ -25,8 +25,8 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field
     return status_of((target_status(**changes),))
 
 
-def news(*seen: Status, notices: Notices | None = None, now_ms: int = NOW) -> list[str]:
-    notices = notices or Notices()
+def news(*seen: Status, notices: Notifier | None = None, now_ms: int = NOW) -> list[str]:
+    notices = notices or Notifier()
     notices.look(status())
     for one in seen:
         notices.look(one)
@@ -48,14 +48,14 @@ def test_an_end_is_news_once() -> None:
 
 
 def test_what_was_so_from_the_beginning_is_no_news() -> None:
-    notices = Notices()
+    notices = Notifier()
     notices.look(status(gaps=(GAP,), ends=(END,)))
     notices.look(status(gaps=(GAP,), ends=(END,)))
     assert notices.due(NOW) == []
 
 
 def test_new_errors_that_came_live() -> None:
-    notices = Notices()
+    notices = Notifier()
     notices.came(
         [
             make_line(1, "INFO fine"),
@@ -69,7 +69,7 @@ def test_new_errors_that_came_live() -> None:
 
 
 def test_each_kind_has_its_pause_and_nothing_is_left_out() -> None:
-    notices = Notices()
+    notices = Notifier()
     notices.came([make_line(1, "ERROR a")])
     assert notices.due(NOW) == ["ERROR a"]
     notices.came([make_line(2, "ERROR b"), make_line(3, "ERROR c")])

@@ -13,7 +13,7 @@ from tui.render.palette import (
     Palette,
     Rgb,
     Surface,
-    Tones,
+    ThemeTones,
     contrast,
     legible,
     mix,
@@ -54,7 +54,7 @@ ALL_THEMES = [
 
 
 def palette_of(theme: Theme) -> Palette:
-    return Palette(Tones.of(theme.to_color_system().generate(), dark=theme.dark))
+    return Palette(ThemeTones.of(theme.to_color_system().generate(), dark=theme.dark))
 
 
 def ratio(style: Style) -> float:
@@ -91,7 +91,7 @@ def test_streams_differ() -> None:
 @pytest.mark.parametrize("role", [*ROLES, *MUTED])
 @pytest.mark.parametrize("surface", SURFACES)
 def test_no_colour_means_none(role: str, surface: Surface) -> None:
-    tones = Tones.of({}, dark=True)
+    tones = ThemeTones.of({}, dark=True)
     style = Palette(tones, "none").style(role, surface)
     assert style.color is not None
     assert style.color.type is ColorType.DEFAULT
@@ -100,7 +100,7 @@ def test_no_colour_means_none(role: str, surface: Surface) -> None:
 
 
 def test_without_colour_weight_and_reversal_say_it() -> None:
-    palette = Palette(Tones.of({}, dark=True), "none")
+    palette = Palette(ThemeTones.of({}, dark=True), "none")
     assert palette.style("badge.bad", "bar").reverse
     assert palette.style("message", "cursor").reverse
     assert palette.style("match").reverse
@@ -110,7 +110,7 @@ def test_without_colour_weight_and_reversal_say_it() -> None:
 
 
 def test_the_terminals_own_colours() -> None:
-    palette = Palette(Tones.of({}, dark=True), "ansi")
+    palette = Palette(ThemeTones.of({}, dark=True), "ansi")
     for role in (*ROLES, *MUTED):
         colour = palette.style(role).color
         assert colour is not None
@@ -127,7 +127,7 @@ def test_mixing() -> None:
 
 
 def test_a_theme_without_colours_of_its_own_gets_ours() -> None:
-    tones = Tones.of(
+    tones = ThemeTones.of(
         {"background": "ansi_default", "foreground": "what?", "success": "transparent"}, dark=False
     )
     assert contrast(tones.foreground, tones.background) > CONTRAST_MIN

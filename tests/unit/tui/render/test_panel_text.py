@@ -239,7 +239,7 @@ def test_every_value_is_one_to_filter_by() -> None:
     assert set(said.values.values()) == {
         Value("stream", ("stream",), line.stream),
         Value("origin", ("came",), "live"),
-        Value("lane", ("group",), 0, "/g"),
+        Value("group", ("group",), 0, "/g"),
     }
 
 

@@ -21,7 +21,7 @@ from tui.client.status import (
     Status,
     UnprovedRange,
 )
-from tui.lines.viewport import Place
+from tui.lines.viewport import ReadingPlace
 from tui.render import status_text
 from tui.render.status_text import Chunk, arrange, chunk
 
@@ -227,17 +227,21 @@ def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> 
 @pytest.mark.parametrize(
     ("place", "text", "action"),
     [
-        (Place(following=True, frozen=False, new=0, cursor=None), "following", None),
-        (Place(following=False, frozen=False, new=128, cursor=1), " ↓ 128 new ", "app.follow"),
-        (Place(following=True, frozen=True, new=0, cursor=None), " FROZEN ", "app.freeze"),
+        (ReadingPlace(following=True, frozen=False, new=0, cursor=None), "following", None),
         (
-            Place(following=True, frozen=True, new=7, cursor=None),
+            ReadingPlace(following=False, frozen=False, new=128, cursor=1),
+            " ↓ 128 new ",
+            "app.follow",
+        ),
+        (ReadingPlace(following=True, frozen=True, new=0, cursor=None), " FROZEN ", "app.freeze"),
+        (
+            ReadingPlace(following=True, frozen=True, new=7, cursor=None),
             " FROZEN · ↓ 7 new ",
             "app.freeze",
         ),
     ],
 )
-def test_where_the_reader_is(place: Place, text: str, action: str | None) -> None:
+def test_where_the_reader_is(place: ReadingPlace, text: str, action: str | None) -> None:
     chunks = status_text.position(place)
     assert said(chunks) == text
     assert chunks[0].action == action
@@ -254,12 +258,12 @@ def test_where_the_reader_is(place: Place, text: str, action: str | None) -> Non
     ],
 )
 def test_an_empty_screen_says_why(changes: dict[str, Any], text: str) -> None:
-    assert text in " ".join(status_text.emptiness(status(**changes), filtered=False))
+    assert text in " ".join(status_text.empty_log(status(**changes), filtered=False))
 
 
 def test_filters_may_leave_nothing() -> None:
     full = status_of((target_status(),), lines=5)
-    assert "Ctrl+F" in status_text.emptiness(full, filtered=True)[1]
+    assert "Ctrl+F" in status_text.empty_log(full, filtered=True)[1]
 
 
 def test_with_ascii_alone() -> None:
@@ -268,7 +272,7 @@ def test_with_ascii_alone() -> None:
         *status_text.completeness(status(complete_through_ms=NOW), NOW, ascii_only=True),
         *status_text.pace(status_of((target_status(),), volume=(1, 2, 3)), ascii_only=True),
         *status_text.position(
-            Place(following=False, frozen=False, new=1, cursor=1), ascii_only=True
+            ReadingPlace(following=False, frozen=False, new=1, cursor=1), ascii_only=True
         ),
     ]
     assert said(chunks).isascii()

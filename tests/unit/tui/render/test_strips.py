@@ -13,24 +13,24 @@ from textual.strip import Strip
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
 from tui.lines.rows import Line, Row, level_of
-from tui.render.line_format import Columns, TimeMode
-from tui.render.palette import Depth, Palette, Surface, Tones
+from tui.render.line_format import ColumnLayout, TimeMode
+from tui.render.palette import Depth, Palette, Surface, ThemeTones
 from tui.render.safe_text import MESSAGE, Segment
-from tui.render.strips import STRIPS_MAX, DrawnStrip, Look, Strips
+from tui.render.strips import STRIPS_MAX, Appearance, LazyStrip, StripCache
 
 
-def make(width: int = 80, **look: object) -> Strips:
-    strips = Strips(
-        Palette(Tones.of({}, dark=True)),
+def make(width: int = 80, **look: object) -> StripCache:
+    strips = StripCache(
+        Palette(ThemeTones.of({}, dark=True)),
         lambda line: level_of(line.message),
         lambda line: line.era == 0,
-        Columns(),
+        ColumnLayout(),
     )
-    strips.set_look(msgspec.structs.replace(Look(width=width), **look))
+    strips.set_look(msgspec.structs.replace(Appearance(width=width), **look))
     return strips
 
 
-def text(strips: Strips, row: Row, previous: Row | None = None) -> str:
+def text(strips: StripCache, row: Row, previous: Row | None = None) -> str:
     return "\n".join(strip.text for strip in strips.strips(row, previous))
 
 
@@ -93,7 +93,7 @@ def test_the_stream_column_grows_with_what_is_shown() -> None:
     assert strips.widen([line])
     assert strips.columns.stream_cells == 23 > narrow
     assert not strips.widen([line])
-    strips.set_look(Look(width=80))
+    strips.set_look(Appearance(width=80))
     assert strips.columns.stream_cells == 13
 
 
@@ -114,7 +114,7 @@ def test_matches_are_marked() -> None:
     marked = [
         segment.text
         for segment in strips.strips(make_line(1, "a boom b"), None)[0]
-        if segment.style == Palette(Tones.of({}, dark=True)).style("match")
+        if segment.style == Palette(ThemeTones.of({}, dark=True)).style("match")
     ]
     assert marked == ["boom"]
 
@@ -138,7 +138,7 @@ CELLS = 29
 
 
 def palette(depth: Depth, *, ascii_only: bool = False) -> Palette:
-    return Palette(Tones.of({}, dark=True), depth, ascii_only=ascii_only)
+    return Palette(ThemeTones.of({}, dark=True), depth, ascii_only=ascii_only)
 
 
 def textuals(depth: Depth, surface: Surface, *, ascii_only: bool = False) -> Strip:
@@ -146,8 +146,8 @@ def textuals(depth: Depth, surface: Surface, *, ascii_only: bool = False) -> Str
     return Strip(mixed.cells(LINE, surface) + mixed.cells([EDGE]), CELLS)
 
 
-def drawn(depth: Depth, surface: Surface, *, ascii_only: bool = False) -> DrawnStrip:
-    return DrawnStrip(LINE, EDGE, CELLS, palette(depth, ascii_only=ascii_only), surface)
+def drawn(depth: Depth, surface: Surface, *, ascii_only: bool = False) -> LazyStrip:
+    return LazyStrip(LINE, EDGE, CELLS, palette(depth, ascii_only=ascii_only), surface)
 
 
 @pytest.mark.parametrize("system", ["truecolor", "256", "standard", None])
