@@ -210,7 +210,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
     journal: Path | None = None
-    """A file for one group, a folder for several; None keeps it in memory."""
+    """A file for one log group, a folder for several; None: a temporary file, deleted at the end."""
     retain_ms: int = DAY_MS
     """How old a body in the journal may become, by its event's timestamp."""
     retain_bytes: int = 2 << 30

@@ -1,4 +1,4 @@
-"""Runs a forwarder from its settings: journal, feeds, hubs and server, and their orderly end."""
+"""Runs a forwarder from its configuration: journals, feeds, hubs and the server, until stopped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import logging
 import re
 import resource
 import ssl
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from errno import EADDRINUSE
+from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Protocol
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import msgspec
 
@@ -39,15 +42,11 @@ from forwarder.reconcile.schedule import Schedule
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
 from forwarder.server.tokens import TokenFile, Tokens
-from tests.support.memory_journal import MemoryJournal
-
-if TYPE_CHECKING:
-    from forwarder.reconcile.ecs import EcsWatcher
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
 CHECKS_MAX: Final = 3
-"""Attempts at reaching CloudWatch at the start."""
+"""Attempts to reach CloudWatch at the start."""
 
 CHECK_PAUSE_S: Final = 0.5
 
@@ -57,15 +56,15 @@ _DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", r
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 _UNITS_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000)
 
-
-class _Runs(Protocol):
-    """What runs beside the server, until it is cancelled or can't go on."""
-
-    async def run(self) -> None: ...
+_Job = Callable[[], Awaitable[None]]
+"""A task beside the server; runs until it is cancelled or fails."""
 
 
 class Ready(msgspec.Struct):
-    """What ``forward`` prints once it accepts connections; ``epoch`` is the first group's."""
+    """The line that ``forward`` prints once it accepts connections.
+
+    ``epoch`` is the first log group's.
+    """
 
     websocket: str
     http: str
@@ -74,17 +73,17 @@ class Ready(msgspec.Struct):
 
 
 async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
-    """Serve until ``stop`` is set; then everybody is told, and the journal is left in order.
+    """Serve until ``stop`` is set, then close every connection and the journal in order.
 
     Args:
         config: what to serve, and where.
         ready: called once, as soon as connections are accepted.
-        stop: set by whoever wants it to end.
+        stop: set by the caller to end the forwarder.
 
     Raises:
-        ConfigError: the settings can't work; the port is taken.
-        JournalError: the journal can't be opened, or written any more.
-        CloudWatchError: CloudWatch can't be read and there is nothing to serve without it.
+        ConfigError: the configuration can't work, or the port is taken.
+        JournalError: the journal can't be opened, or can't be written any more.
+        CloudWatchError: CloudWatch can't be read and the journal has nothing to serve instead.
 
     """
     token_file = None if config.token_file is None else TokenFile(config.token_file)
@@ -98,8 +97,8 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         cloudwatch = CloudWatch(config.aws, clock=wall_clock)
         clock = held_back(wall_clock, cloudwatch.skew.time)
         stack.push_async_callback(cloudwatch.close)
+        jobs: list[_Job] = []
         hubs: dict[str, Hub] = {}
-        feeds: list[Feed] = []
         for journal in journals:
             group = LogGroup(
                 journal,
@@ -108,44 +107,41 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
                 lifecycle=lifecycle,
                 overlap_ms=config.overlap_ms,
             )
-            feed = _feed(group, cloudwatch, config, clock)
-            hub = Hub(group, feed, heartbeat_ms=config.heartbeat_ms)
-            feed.on_progress = hub.progress
-            hubs[group.name] = hub
-            feeds.append(feed)
-        live = _live(config, cloudwatch, hubs, feeds, clock)
+            feed, hubs[group.name] = _feed_and_hub(group, cloudwatch, config, clock)
+            jobs.append(feed.run)
+        inlets = {name: hub.live for name, hub in hubs.items() if hub.live is not None}
+        live = LivePaths(config.live, config.aws, cloudwatch, inlets)
+        jobs.append(live.run)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        api = Api(hubs, tokens)
-        api.calls, api.skew = cloudwatch.calls, cloudwatch.skew
         server = Server(
-            api,
+            Api(hubs, tokens, calls=cloudwatch.calls, skew=cloudwatch.skew),
             clock=clock,
-            on_error=_teller(failed),
+            on_error=partial(_fail, failed),
             limits=config.limits,
             sockets_max=_sockets_max(config.limits),
         )
         stack.push_async_callback(server.stop, GOODBYE)
-        await _bind(server, config, tls)
-        await _check(cloudwatch, journals)
+        with _explained_bind_errors(config):
+            await server.bind(config.host.strip("[]"), config.port, tls)
+        await _check_readable(cloudwatch, journals)
         await live.check()
-        watchers = await _watchers(config, [hub.group for hub in hubs.values()], stack)
-        await _accept(server, config)
+        jobs += await _ecs_jobs(config, [hub.group for hub in hubs.values()], stack)
+        if token_file is not None:
+            jobs.append(partial(token_file.run, server.tokens_changed))
+        with _explained_bind_errors(config):
+            await server.accept()
         ready(_ready(config, server.port, journals[0].epoch))
-        # What the start made stays; the collector need not look at it again and again.
+        # What the start allocated lives as long as the process: spare the collector from it.
         gc.collect()
         gc.freeze()
-        runs: list[_Runs] = [*feeds, live, *watchers]
-        if token_file is not None:
-            token_file.on_change = server.tokens_changed
-            runs.append(token_file)
-        await _until(runs, stop, failed)
+        await _run_until_stopped(jobs, stop, failed)
 
 
 def lifecycle_of(text: str) -> Lifecycle:
-    """The lifecycle that ``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s`` names.
+    """Parse ``--lifecycle``: ``ecs:CLUSTER``, ``pattern:REGEX`` or ``idle:DURATION``.
 
     Raises:
-        LifecycleError: none of them, or no regular expression.
+        LifecycleError: the text is none of them, or its regular expression is invalid.
 
     """
     kind, _, rule = text.partition(":")
@@ -161,31 +157,35 @@ def lifecycle_of(text: str) -> Lifecycle:
     raise LifecycleError(msg)
 
 
-def _live(
-    config: Config,
-    cloudwatch: CloudWatch,
-    hubs: dict[str, Hub],
-    feeds: list[Feed],
-    clock: Callable[[], int],
-) -> LivePaths:
-    """The live paths, and each log group's side of them; with ``poll`` there are none."""
-    inlets: dict[str, GroupInlet] = {}
+def _feed_and_hub(
+    group: LogGroup, cloudwatch: CloudWatch, config: Config, clock: Callable[[], int]
+) -> tuple[Feed, Hub]:
+    """The feed of a log group, and the hub that serves its viewers from it."""
+
+    def on_progress() -> None:
+        hub.progress()
+
+    schedule = Schedule(
+        timer_ms(),
+        clock(),
+        group.coverage.end,
+        poll_ms=config.poll_ms,
+        overlap_ms=config.overlap_ms,
+    )
+    feed = Feed(group, cloudwatch, schedule, config=config, on_progress=on_progress, clock=clock)
+    inlet = None
     if config.live != "poll":
-        for (name, hub), feed in zip(hubs.items(), feeds, strict=True):
-            inlets[name] = hub.live = GroupInlet(
-                hub.group, feed, clock=clock, on_progress=hub.progress
-            )
-    return LivePaths(config.live, config.aws, cloudwatch, inlets)
+        inlet = GroupInlet(group, feed, clock=clock, on_progress=on_progress)
+    hub = Hub(group, feed, live=inlet, heartbeat_ms=config.heartbeat_ms)
+    return feed, hub
 
 
-async def _watchers(
-    config: Config, groups: list[LogGroup], stack: AsyncExitStack
-) -> list[EcsWatcher]:
-    """Whoever knows from outside that an execution is over; none for most lifecycles.
+async def _ecs_jobs(config: Config, groups: list[LogGroup], stack: AsyncExitStack) -> list[_Job]:
+    """The job that asks ECS which executions have ended; none for other lifecycles.
 
     Raises:
-        ConfigError: there is no such ECS cluster.
-        CloudWatchError: it may not be asked.
+        ConfigError: the ECS cluster does not exist.
+        CloudWatchError: ECS denies access.
 
     """
     kind, _, cluster = (config.lifecycle or "").partition(":")
@@ -196,23 +196,21 @@ async def _watchers(
     watcher = EcsWatcher(cluster, groups, config.aws)
     stack.push_async_callback(watcher.close)
     await watcher.open()
-    return [watcher]
+    return [watcher.run]
 
 
-async def _until(runs: Sequence[_Runs], stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
-    """Feed until told to stop, or until something can't go on.
+async def _run_until_stopped(
+    jobs: Sequence[_Job], stop: asyncio.Event, failed: asyncio.Future[None]
+) -> None:
+    """Run the jobs until ``stop`` is set, a job fails, or ``failed`` has an error.
 
     Raises:
-        ForwarderError: what can't go on.
+        ForwarderError: the error that ended the forwarder.
 
     """
     stopping = asyncio.create_task(stop.wait())
-    running = [asyncio.create_task(one.run()) for one in runs]
-    waiting: list[asyncio.Future[None] | asyncio.Task[bool] | asyncio.Task[None]] = [
-        stopping,
-        failed,
-        *running,
-    ]
+    running = [asyncio.ensure_future(job()) for job in jobs]
+    waiting: list[asyncio.Future[None] | asyncio.Task[bool]] = [stopping, failed, *running]
     try:
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for one in done:
@@ -224,48 +222,32 @@ async def _until(runs: Sequence[_Runs], stop: asyncio.Event, failed: asyncio.Fut
         failed.cancel()
 
 
-def _teller(failed: asyncio.Future[None]) -> Callable[[ForwarderError], None]:
-    def tell(error: ForwarderError) -> None:
-        if not failed.done():
-            failed.set_exception(error)
-
-    return tell
+def _fail(failed: asyncio.Future[None], error: ForwarderError) -> None:
+    if not failed.done():
+        failed.set_exception(error)
 
 
 def _open_journals(config: Config, stack: AsyncExitStack) -> list[Journal]:
-    """One for each log group: in memory, in a file, or for several groups in a folder's file."""
-    if config.journal is None:
-        return [MemoryJournal(group) for group in config.groups]
+    """One journal for each log group, all in one file; for several groups in a folder's file."""
     path = config.journal
+    if path is None:
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="gapless-journal-")))
     if len(config.groups) > 1 or path.is_dir():
         path /= "journal.sqlite3"
-    with suppress(OSError):  # opening the file says better what is wrong
+    with suppress(OSError):  # opening the file reports the reason
         path.parent.mkdir(parents=True, exist_ok=True)
     journals = SqliteJournals(path)
     stack.callback(journals.close)
     return [journals.journal(group) for group in config.groups]
 
 
-def _feed(
-    group: LogGroup, cloudwatch: CloudWatch, config: Config, clock: Callable[[], int]
-) -> Feed:
-    schedule = Schedule(
-        timer_ms(),
-        clock(),
-        group.coverage.end,
-        poll_ms=config.poll_ms,
-        overlap_ms=config.overlap_ms,
-    )
-    return Feed(group, cloudwatch, schedule, config=config, clock=clock)
+async def _check_readable(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
+    """Check that every log group can be read, before connections are accepted.
 
-
-async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
-    """Whether the log groups can be read at all, before anybody is told that they are served.
-
-    What passes by itself is no reason to stop serving a journal that has something.
+    A transient failure does not stop a forwarder whose journal already has events to serve.
 
     Raises:
-        CloudWatchError: of the class that says why not.
+        CloudWatchError: a log group can't be read; the subclass says why.
 
     """
     for journal in journals:
@@ -285,35 +267,28 @@ async def _check(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
                 break
 
 
-async def _bind(server: Server, config: Config, tls: ssl.SSLContext | None) -> None:
+@contextmanager
+def _explained_bind_errors(config: Config) -> Iterator[None]:
+    """Turn an OSError of listening into one line that says what to change."""
     try:
-        await server.bind(config.host.strip("[]"), config.port, tls)
+        yield
     except OSError as error:
-        raise _no_address(config, error) from error
-
-
-async def _accept(server: Server, config: Config) -> None:
-    try:
-        await server.accept()
-    except OSError as error:
-        raise _no_address(config, error) from error
-
-
-def _no_address(config: Config, error: OSError) -> ForwarderError:
-    where = f"port {config.port} of {config.host}"
-    if error.errno == EADDRINUSE:
-        return ForwarderError(f"{where} is in use: give another --port, or 0 for any free one")
-    return ForwarderError(f"can't listen on {where}: {error.strerror or error}")
+        where = f"port {config.port} of {config.host}"
+        msg = f"can't listen on {where}: {error.strerror or error}"
+        if error.errno == EADDRINUSE:
+            msg = f"{where} is in use: give another --port, or 0 for any free one"
+        raise ForwarderError(msg) from error
 
 
 def _sockets_max(limits: Limits) -> int:
-    """How many sockets the process may have, as many as wanted if the system lets it.
+    """The number of sockets that the server may open; raises the soft limit where it can.
 
-    Without file descriptors left, neither the journal nor CloudWatch could be reached any more.
+    Some file descriptors stay reserved: without them neither the journal nor CloudWatch could
+    be reached any more.
     """
-    apart = REFUSED_SOCKETS + RESERVED_DESCRIPTORS
+    reserved = REFUSED_SOCKETS + RESERVED_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.sockets_max + apart
+    wanted = limits.sockets_max + reserved
     if soft < wanted and soft != resource.RLIM_INFINITY:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with suppress(OSError, ValueError):
@@ -321,7 +296,7 @@ def _sockets_max(limits: Limits) -> int:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return limits.sockets_max
-    return max(1, min(limits.sockets_max, soft - apart))
+    return max(1, min(limits.sockets_max, soft - reserved))
 
 
 def _check_host(host: str, tokens: Tokens | None) -> None:
@@ -344,7 +319,7 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(config.tls_cert, config.tls_key)
     except (OSError, ssl.SSLError) as error:
-        msg = f"--tls-cert {config.tls_cert} and --tls-key {config.tls_key} are no good: {error}"
+        msg = f"--tls-cert {config.tls_cert} and --tls-key {config.tls_key} can't be used: {error}"
         raise ConfigError(msg) from error
     return context
 

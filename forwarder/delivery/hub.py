@@ -159,13 +159,20 @@ class Hub:
     """The sessions of one log group."""
 
     def __init__(
-        self, group: LogGroup, feed: FeedLike, *, heartbeat_ms: int = HEARTBEAT_MS
+        self,
+        group: LogGroup,
+        feed: FeedLike,
+        *,
+        live: GroupInlet | None = None,
+        heartbeat_ms: int = HEARTBEAT_MS,
     ) -> None:
-        """Join a log group to its feed, whose ``on_progress`` must be this hub's ``progress``."""
+        """Join a log group to its feed, whose ``on_progress`` must call this hub's ``progress``.
+
+        ``live`` is where the log group's live path delivers; None where there are only polls.
+        """
         self.group = group
         self.feed = feed
-        self.live: GroupInlet | None = None
-        """The live path's side of the log group; None where there are only polls."""
+        self.live = live
         self.tallies = Tallies()
         self.slices = Slices(group.journal)
         """Frames shared by viewers with the same filter at the same cursor."""

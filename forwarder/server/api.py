@@ -60,18 +60,31 @@ Steps = Generator[NeedsBodies | None, None, Answer]
 class Api:
     """Everything that is asked over HTTP, for the log groups of one forwarder."""
 
-    def __init__(self, hubs: Mapping[str, Hub], tokens: Tokens | None = None) -> None:
-        """Answer for ``hubs`` by group name, asking for one of ``tokens`` where there are any."""
+    def __init__(
+        self,
+        hubs: Mapping[str, Hub],
+        tokens: Tokens | None = None,
+        *,
+        calls: Counter[str] | None = None,
+        skew: Skew | None = None,
+    ) -> None:
+        """Answer for ``hubs`` by group name, asking for one of ``tokens`` where there are any.
+
+        Args:
+            hubs: the served log groups.
+            tokens: accepted bearer tokens; None: no token is needed.
+            calls: CloudWatch calls by outcome, for the metrics.
+            skew: how far this machine's clock and CloudWatch's differ; None: not measured.
+
+        """
         self._hubs = hubs
         self._tokens = tokens
         self.requests: Counter[int] = Counter()
         """Answers by status."""
         self.refused: Counter[Reason] = Counter()
         """Refusals by reason; the server's."""
-        self.calls: Counter[str] = Counter()
-        """Calls of CloudWatch by what came of them; those of who makes them."""
-        self.skew: Skew | None = None
-        """How the clocks differ; theirs."""
+        self._calls: Counter[str] = Counter() if calls is None else calls
+        self._skew = skew
         self._open: dict[str, Callable[[], Answer]] = {
             ALIVE_PATH: lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
@@ -239,8 +252,8 @@ class Api:
 
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
         yield None
-        skew_ms = 0 if self.skew is None else self.skew.ms
-        process = metrics.Process(self.requests, self.refused, self.calls, skew_ms)
+        skew_ms = 0 if self._skew is None else self._skew.ms
+        process = metrics.Process(self.requests, self.refused, self._calls, skew_ms)
         text = metrics.render(self._covered(authorization), process)
         return Answer(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 
@@ -260,7 +273,7 @@ class Api:
         reasons = [why for hub in self._hubs.values() if (why := hub.not_ready) is not None]
         if reasons:
             return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
-        skew_ms = 0 if self.skew is None else self.skew.told_ms
+        skew_ms = 0 if self._skew is None else self._skew.told_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
         return Answer(HTTPStatus.OK, encode({"ready": True, **about_clock}))
 

@@ -121,8 +121,6 @@ class TokenFile:
         self._seen = self._used
         self.tokens = Tokens.load(path)
         """Changes as the file does."""
-        self.on_change: Callable[[], None] = lambda: None
-        """Called by ``run`` when other tokens are accepted."""
 
     def look(self) -> bool:
         """Whether other tokens are accepted now than when it was looked at last.
@@ -145,12 +143,12 @@ class TokenFile:
             _LOG.warning("--token-file %s was read again: %d tokens", self._path, len(self.tokens))
         return changed
 
-    async def run(self) -> None:
-        """Look again and again, until cancelled."""
+    async def run(self, on_change: Callable[[], None]) -> None:
+        """Watch the file until cancelled; calls ``on_change`` when other tokens are accepted."""
         while True:
             await asyncio.sleep(LOOK_S)
             if self.look():
-                self.on_change()
+                on_change()
 
 
 def _print(token: bytes) -> bytes:

@@ -77,10 +77,10 @@ def test_alive_and_ready(group: LogGroup) -> None:
 def test_a_clock_that_is_wrong_is_told_to_who_asks_how_it_is(
     group: LogGroup, ahead_ms: int, said_ms: int
 ) -> None:
-    api = api_of(group)
-    api.skew = Skew(lambda: NOW + ahead_ms, lambda: 0)
+    skew = Skew(lambda: NOW + ahead_ms, lambda: 0)
+    api = Api({group.name: Hub(group, FakeFeed(group))}, skew=skew)
     date = formatdate(NOW // 1000, usegmt=True)
-    api.skew.heard({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
+    skew.heard({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
     said = {} if abs(said_ms) < TOLD_MS else {"clock_ahead_ms": said_ms}
     assert body(answer(api, "/readyz")) == {"ready": True, **said}
     text = answer(api, "/metrics").body.decode()

@@ -144,8 +144,7 @@ async def test_who_asked_to_hear_of_it_does(
 ) -> None:
     monkeypatch.setattr("forwarder.server.tokens.LOOK_S", 0.001)
     heard = asyncio.Event()
-    changing.file.on_change = heard.set
-    running = asyncio.create_task(changing.file.run())
+    running = asyncio.create_task(changing.file.run(heard.set))
     changing.write("new-token\n")
     await heard.wait()
     running.cancel()
