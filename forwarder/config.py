@@ -1,9 +1,7 @@
-"""Everything that a forwarder can be told, checked once; times in ms, sizes in bytes.
+"""The forwarder's configuration, validated once, and the limits on what a client can make it spend.
 
-Every bound of what a stranger can make the server spend, with its reason.
-
-The protocol's own (sizes of frames, of the request line) are in ``wire.limits``. What a person may
-have to change, since a proxy stands in front or viewers are many, is in ``Limits``.
+Times are in milliseconds and sizes in bytes unless a name says otherwise. The limits of the
+protocol itself (sizes of frames and of the request line) are in ``wire.limits``.
 """
 
 from __future__ import annotations
@@ -25,129 +23,127 @@ _ARN: Final = re.compile(
 
 
 class StreamRef(msgspec.Struct, frozen=True):
-    """A Kinesis stream by its name, or by its ARN, which names the Region as well."""
+    """A Kinesis stream, by its name or by its ARN, which includes the Region."""
 
     name: str
     arn: str | None = None
     region: str | None = None
 
     def __str__(self) -> str:
-        """As ``--live`` takes it."""
+        """The stream as ``--live`` takes it."""
         return f"kinesis:{self.arn or self.name}"
 
     @property
     def parameters(self) -> dict[str, str]:
-        """How calls name it."""
+        """Parameters that name the stream in a call of the Kinesis API."""
         return {"StreamARN": self.arn} if self.arn is not None else {"StreamName": self.name}
 
 
 def parse_stream(text: str) -> StreamRef | None:
-    """A stream's name or ARN (Kinesis API reference, StreamName and StreamARN); None: neither."""
+    """Parse a stream's name or ARN (Kinesis API reference); None if the text is neither."""
     if _NAME.fullmatch(text) is not None:
         return StreamRef(text)
     found = _ARN.fullmatch(text)
     return None if found is None else StreamRef(found[2], text, found[1])
 
 
-ALLOWANCE_MS: Final = 2_000
-"""How long CloudWatch may take to make an event visible without its counting as late."""
+POLL_MS: Final = 1_000
+"""Interval between polls."""
 
 OVERLAP_MS: Final = 5_000
-"""How far a poll looks back behind the begin of the one before."""
+"""How far a poll reaches back before the start of the previous one."""
 
+ALLOWANCE_MS: Final = 2_000
+"""Visibility allowance: an event that CloudWatch shows within this time is not late."""
 
 ALLOWANCE_MAX_MS: Final = 60_000
-"""What takes longer is late news, whatever is allowed for."""
-
-
-POLL_MS: Final = 1_000
-
+"""Largest visibility allowance that may be learned; events that take longer are late."""
 
 HANDSHAKE_S: Final = 10.0
-"""For a request to come whole, and TLS before it: who sends it byte by byte holds a socket no
-longer (slow loris)."""
+"""Time for a whole request to arrive, TLS handshake included. A client that sends it byte by byte
+(slow loris) holds a socket no longer than this."""
 
 ANSWER_S: Final = 30.0
-"""For an HTTP answer to be made and read: a page of 4 MiB at 140 kB/s."""
+"""Time to make an HTTP response and send it: enough for a page of 4 MiB at 140 kB/s."""
 
 CLOSE_S: Final = 2.0
-"""For the closing handshake, and for a refusal to be read; whoever does not is aborted."""
+"""Time for the closing handshake, or to read a refusal; then the connection is aborted."""
 
 SEND_S: Final = 10.0
-"""A frame that takes longer to be read is given up: the viewer reads too slowly (4008)."""
+"""Time for one frame to be sent; a viewer that reads more slowly is closed (4008)."""
 
 STOP_S: Final = 4.0
-"""For everybody to take their leave when the server stops."""
+"""Time for all connections to close when the server stops."""
 
 HEADERS_MAX: Final = 64
-"""Header lines of a request: browsers send about 20, proxies add a few."""
+"""Header lines of a request: browsers send about 20, and proxies add a few."""
 
 HEAD_BYTES_MAX: Final = 32 << 10
-"""Request line and headers together: the largest request line, and cookies of other programs on
-the same host. Without it 64 lines of 8 KiB would be half a megabyte for every socket."""
+"""Request line and headers together: the longest request line, and cookies of other programs on
+the same host. Without it 64 lines of 8 KiB would take half a megabyte for each socket."""
 
 MESSAGE_BYTES_MAX: Final = 64 << 10
-"""Larger ones are not even read; from 4 KiB on they are bad messages (4501) anyway."""
+"""Larger messages are not read; from 4 KiB on they are bad messages (4501) in any case."""
 
 FRAMES_PER_S: Final = 200.0
-"""WebSocket frames of one viewer, pings included, for each of which the server must do
-something: ours sends one in two seconds, and one for every 10,000 events."""
+"""WebSocket frames that a viewer may send per second, pings included, since each costs the server
+some work. Our viewer sends one in two seconds, and one for every 10,000 events."""
 
 FRAMES_BURST: Final = 1_000
-"""Frames that may come at once: what has piled up behind a connection that hung for seconds."""
+"""Frames that may arrive at once, as they do after a connection was stalled for seconds."""
 
 ASKS_PER_S: Final = 10.0
-"""``verify`` and ``repair`` of one viewer: each may read a large part of the journal, and ours
-waits for the answer before it asks again."""
+"""``verify`` and ``repair`` requests of a viewer per second: each may read a large part of the
+journal, and our viewer waits for the answer before the next request."""
 
 ASKS_BURST: Final = 100
-"""Of those at once; more than 64 that wait are too many in any case."""
+"""``verify`` and ``repair`` requests at once; more than 64 that wait are refused in any case."""
 
 VIEWERS_MAX: Final = 1_000
 SPARE_SOCKETS: Final = 1_000
-"""Connections beside the viewers': HTTP, and those that have not asked for anything yet."""
+"""Connections besides the viewers': HTTP, and sockets that have not sent a request yet."""
 
 ADDRESS_SOCKETS_MAX: Final = 256
-"""Connections from one address (one /64 of IPv6), so that a single machine can't take them all.
-Loopback has no such bound: there every user of this machine, and any proxy, is one address."""
+"""Connections from one address (one /64 of IPv6), so that a single machine can't use them all.
+Loopback is exempt: there every user of this machine, and any proxy, shares one address."""
 
 REQUESTS_PER_SOCKET_S: Final = 0.2
-"""Plain HTTP requests a second from one address, for each connection that it may have open: 51 by
-default. A viewer that polls, the WebSocket being blocked, asks once in 10 s, and page after page
-while it fetches the past; who raises one bound for a proxy in front raises the other with it."""
+"""HTTP requests per second from one address, for each connection that it may open: 51 in all by
+default. A polling viewer sends one in 10 s, and page after page while it fetches history. The rate
+scales with the connections, so that raising one limit for a proxy raises the other as well."""
 
 REQUESTS_PER_SOCKET_BURST: Final = 2
-"""Of those at once, likewise: 512 by default, as when many viewers behind one address begin."""
+"""HTTP requests at once for each connection: 512 in all by default, as when many viewers behind
+one address start together."""
 
 REFUSED_SOCKETS: Final = 200
-"""Connections beyond the bound that are still told 503; those beyond are closed unheard."""
+"""Connections beyond the limit that are still answered with 503; further ones are just closed."""
 
 RESERVED_DESCRIPTORS: Final = 128
-"""File descriptors that sockets must leave: journal, CloudWatch, the process's own."""
+"""File descriptors that sockets must leave for the journal, CloudWatch and the process itself."""
 
 GUESSES_PER_MINUTE: Final = 6.0
-"""Wrong tokens from one address, after ``GUESSES_BURST``: a typing error is soon forgiven."""
+"""Wrong tokens per minute from one address once ``GUESSES_BURST`` is used up."""
 
 GUESSES_BURST: Final = 10
-"""Wrong tokens from one address at once: several viewers with last week's token."""
+"""Wrong tokens at once from one address, as from several viewers with an outdated token."""
 
 ADDRESSES_MAX: Final = 10_000
-"""Addresses whose wrong tokens, or requests, are remembered; the ones that were quiet longest are
-forgotten."""
+"""Addresses whose wrong tokens or requests are remembered; the least recent are dropped first."""
 
 LARGE_ANSWER_BYTES: Final = 64 << 10
-"""HTTP answers from this size on wait in memory until they are read."""
+"""HTTP responses of this size or more count as large: they stay in memory until they are read."""
 
 LARGE_ANSWERS_MAX: Final = 16
-"""Such answers at once: 16 of at most 4 MiB; who asks meanwhile waits for its turn."""
+"""Large responses at once (each at most 4 MiB); further requests wait until one is read."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds that a deployment may need otherwise."""
+    """The limits that a deployment may have to change: it has many viewers, or a proxy in front."""
 
     viewers_max: int = VIEWERS_MAX
     address_sockets_max: int | None = None
-    """None: ``ADDRESS_SOCKETS_MAX``, and no bound for loopback; a number bounds loopback, too."""
+    """None: ``ADDRESS_SOCKETS_MAX``, and no limit for loopback; a number limits loopback, too."""
 
     @property
     def sockets_max(self) -> int:
@@ -165,17 +161,17 @@ _LIVE: Final = ("auto", "poll")
 
 
 class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Which account, Region and endpoint; None leaves it to the AWS SDK's own settings."""
+    """Account, Region and endpoint; None leaves the choice to the AWS SDK's own settings."""
 
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what the SDK would only fail on later.
+        """Validate the endpoint, on which the SDK would fail only later.
 
         Raises:
-            ConfigError: the endpoint is no URL.
+            ConfigError: the endpoint is not an http(s) URL.
 
         """
         if self.endpoint_url is None:
@@ -183,7 +179,7 @@ class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
         try:
             parts = urlsplit(self.endpoint_url)
             is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
-            _ = parts.port  # raises if it is no number
+            _ = parts.port  # raises if it is not a number
         except ValueError:
             is_url = False
         if not is_url:
@@ -192,50 +188,50 @@ class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What one forwarder process does."""
+    """The configuration of one forwarder process."""
 
     groups: tuple[str, ...]
     """The log groups to serve."""
     aws: AwsOptions = AwsOptions()
     live: str = "auto"
     """The live path: ``poll``, ``kinesis:STREAM`` (a name or ARN), or ``auto``: the stream that
-    the log group's subscription filter fills, polls where there is none."""
+    the log group's subscription filter writes to, polls where there is none."""
 
     host: str = "127.0.0.1"
     port: int = 8765
-    """0 is any free one."""
+    """0: any free port."""
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     limits: Limits = Limits()
 
     journal: Path | None = None
-    """A file for one log group, a folder for several; None: a temporary file, deleted at the end."""
+    """A file, or a folder for several log groups; None: a temporary file, deleted at the end."""
     retain_ms: int = DAY_MS
-    """How old a body in the journal may become, by its event's timestamp."""
+    """Age, by its event's timestamp, at which a body may be dropped from the journal."""
     retain_bytes: int = 2 << 30
-    """How large the journal may become."""
+    """Largest size of the journal."""
     lifecycle: str | None = None
     """How an execution's end is known: ``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``."""
 
     poll_ms: int = POLL_MS
-    """How often the newest events are asked for."""
+    """Interval between polls."""
     overlap_ms: int = OVERLAP_MS
-    """How far a poll reaches back before the beginning of the last successful one."""
+    """How far a poll reaches back before the start of the last successful one."""
     allowance_ms: int = ALLOWANCE_MS
-    """How late an event may become visible and still be covered by a mark in time."""
+    """Visibility allowance: how long CloudWatch may take to show an event."""
     allowance_max_ms: int = ALLOWANCE_MAX_MS
-    """As much may be learned to allow for, from what was seen; no more than ``allowance_ms``
-    fixes it."""
+    """Largest visibility allowance that the forwarder may learn from what it observes; if it is
+    at most ``allowance_ms``, nothing is learned."""
     heartbeat_ms: int = HEARTBEAT_MS
     clock_skew: Path | None = None
-    """A file that says how wrong the wall clock is; see ``clock_of``. For simulations."""
+    """File with the error of the wall clock, for simulations; see ``wall_clock``."""
 
     def __post_init__(self) -> None:
-        """Refuses what can't work, before anything is started.
+        """Validate the values that can be checked without AWS.
 
         Raises:
-            ConfigError: one line that says what to change.
+            ConfigError: a value can't work; the text says what to change.
 
         """
         _check_groups(self.groups)
@@ -249,7 +245,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value < least:
-                msg = f"{name} {value} is too small: at least {least}"
+                msg = f"{name} {value} is too small: use at least {least}"
                 raise ConfigError(msg)
 
 
@@ -262,7 +258,7 @@ _LEAST: Final[dict[str, int]] = {
     "allowance_max_ms": 0,
     "heartbeat_ms": 50,
 }
-"""Below these the forwarder would do nothing else."""
+"""Least values: below them the forwarder would have no time for anything else."""
 
 
 def _check_groups(groups: tuple[str, ...]) -> None:
