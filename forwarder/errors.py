@@ -1,4 +1,4 @@
-"""The forwarder's errors: each is one line that tells a person what to do."""
+"""The forwarder's errors: the text of each is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class RequestError(Exception):
-    """A request is refused; the text says what is wrong."""
+    """An HTTP request or WebSocket upgrade that the server refuses."""
 
     def __init__(
         self,
@@ -17,13 +17,13 @@ class RequestError(Exception):
         *,
         retry_after_s: int | None = None,
     ) -> None:
-        """Refuse with a status.
+        """Describe the refusal.
 
         Args:
-            status: of the answer.
+            status: status of the response.
             text: what is wrong, and what to do about it.
-            epoch: the present one where a cursor is no good.
-            retry_after_s: when to come back, where that helps.
+            epoch: the current epoch, where the request's cursor is not valid.
+            retry_after_s: when to try again, where that helps.
 
         """
         super().__init__(text)
@@ -34,82 +34,82 @@ class RequestError(Exception):
 
 
 class ForwarderError(Exception):
-    """What stops the forwarder, or one of its requests; its text is one line for a person.
+    """An error that stops the forwarder or one of its operations.
 
     Attributes:
-        exit_code: what the command ends with when the error ends it (design, "command line").
+        exit_code: exit code of the command that the error ends (design, "command line").
 
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, text: str) -> None:
-        """Fold whatever the text holds into one line."""
+        """Join the lines of ``text`` into one."""
         super().__init__(" ".join(text.split()))
 
 
 class JournalError(ForwarderError):
-    """The journal can't be opened, read or written; nothing that it holds was changed."""
+    """The journal can't be opened, read or written; its contents are unchanged."""
 
 
 class JournalFullError(JournalError):
-    """There is no room for what was to be written, or the disk would not take it. Passes.
+    """The journal can't be written for want of disk space. Transient.
 
-    What was committed before is there and can be read; what was not is not known, and comes again
-    with the next scan.
+    Earlier commits stay readable. Events of the failed write are not in the journal, so that the
+    next scan brings them again.
     """
 
 
 class LifecycleError(ForwarderError):
-    """The rule that is to tell when an execution is over makes no sense."""
+    """The ``--lifecycle`` rule is invalid. A usage error."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
 
 class InvalidEventError(ForwarderError):
-    """CloudWatch (or what stands in for it) gave an event that the protocol has no place for."""
+    """CloudWatch (or an endpoint in its place) sent an event that the protocol can't express."""
 
 
 class ConfigError(ForwarderError):
-    """What the forwarder was told can't work; the text names the option. A usage error."""
+    """The configuration can't work; the text names the option. A usage error."""
 
     exit_code = 2
 
 
 class CloudWatchError(ForwarderError):
-    """CloudWatch Logs could not be read."""
+    """CloudWatch Logs, or another AWS service, can't be used; the subclass says why."""
 
     exit_code = 3
 
 
 class AwsSettingsError(CloudWatchError):
-    """The profile, Region or endpoint is not one. A usage error."""
+    """The profile, Region or endpoint is invalid. A usage error."""
 
     exit_code = 2
 
 
 class CredentialsError(CloudWatchError):
-    """There are no credentials, or AWS does not accept them."""
+    """No credentials were found, or AWS does not accept them."""
 
 
 class AccessDeniedError(CloudWatchError):
-    """The credentials do not allow what is needed."""
+    """The credentials do not allow the call."""
 
 
 class GroupNotFoundError(CloudWatchError):
-    """There is no such log group."""
+    """The log group does not exist."""
 
 
 class RequestRejectedError(CloudWatchError):
-    """CloudWatch refuses a request for another reason; the text has its words."""
+    """AWS rejects a request for a reason without a class of its own; the text quotes it."""
 
 
 class ThrottledError(CloudWatchError):
-    """Too many calls: CloudWatch wants fewer. Passes."""
+    """AWS throttled the call. Transient."""
 
 
 class UnreachableError(CloudWatchError):
-    """No connection, no answer in time, or a server error. Passes, if the endpoint is right."""
+    """No connection, no reply in time, or a server error. Transient if the endpoint is right."""
 
 
 class EndpointNotFoundError(UnreachableError):
@@ -117,12 +117,12 @@ class EndpointNotFoundError(UnreachableError):
 
 
 class TruncatedResponseError(CloudWatchError):
-    """A reply that is not whole: cut short, without ``events``, or not CloudWatch's. Passes."""
+    """A reply was cut short, lacks its fields, or is not from CloudWatch at all. Transient."""
 
 
 class PageTokenError(CloudWatchError):
-    """A page token expired or was refused: the scan goes on by time."""
+    """A page token expired or was refused; the scan continues by time."""
 
 
 class ScanStuckError(CloudWatchError):
-    """A scan began again and again without getting further. Retried later."""
+    """A scan restarted several times without progress. Retried later."""

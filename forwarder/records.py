@@ -1,4 +1,4 @@
-"""What the forwarder's parts hand to one another; times in milliseconds since the Unix epoch."""
+"""Records that the forwarder's rooms exchange; times in milliseconds since the Unix epoch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 from wire.messages import ExecutionStatus, GapState, Item, Origin
 
 CallOutcome = Literal["ok", "throttled", "unreachable"]
-"""What came of one attempt at a call."""
+"""Result of one attempt at a call of CloudWatch."""
 
 
 class LiveSource(msgspec.Struct, frozen=True):
-    """Who sent a record: the account, and the subscription filters that it matched.
+    """The origin of a live path's record: the account, and the subscription filters it matched.
 
-    A log group of that name in another account, or another filter of the same group (on
-    transformed events, for one), is another source, with ids of its own to be compared.
+    A log group of the same name in another account, or another filter of the same log group (on
+    transformed events, for example), is a different source, whose ids are compared separately.
     """
 
     owner: str
@@ -24,11 +24,12 @@ class LiveSource(msgspec.Struct, frozen=True):
 
 
 TokenVerdict = Literal["ok", "unknown", "denied"]
-"""The token covers it; there is none, or an unknown one (401); it does not cover it (403)."""
+"""Result of checking a request's token: it covers the log group (``ok``); it is missing or unknown
+(401); it does not cover the log group (403)."""
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event as CloudWatch Logs (or a live path, without ingestion time) gave it."""
+    """An event as CloudWatch Logs returned it; a live path's has no ingestion time."""
 
     id: str
     timestamp: int
@@ -38,7 +39,7 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """An event in the journal; ``message`` is None where retention took the body."""
+    """An event in the journal; ``message`` is None where retention removed the body."""
 
     seq: int
     id: str
@@ -50,8 +51,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     digest: int
 
     def item(self) -> Item:
-        """As the wire has it; only for a row that has its body."""
-        assert self.message is not None, "a body must be fetched again before it is sent"
+        """The row as the protocol sends it; the row must have its body."""
+        assert self.message is not None, "the body must be refetched before the row is sent"
         return Item(
             self.seq,
             self.id,
@@ -64,21 +65,21 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class RangeTotal(msgspec.Struct, frozen=True):
-    """Count and digest (0 <= digest < 2**64) of the events of a range."""
+    """Count and digest (0 <= digest < 2**64) of the events in a range."""
 
     count: int
     digest: int
 
 
 class EpochStart(msgspec.Struct, frozen=True):
-    """A link of the chain: an epoch and the first seq that it may give out."""
+    """A link of the journal's chain of epochs: an epoch and the first seq that it may assign."""
 
     epoch: str
     first_seq: int
 
 
 class GapRecord(msgspec.Struct, frozen=True):
-    """A declared gap, as the journal keeps it until it is repaired."""
+    """A declared gap, which the journal keeps until it is repaired."""
 
     id: str
     from_: int
@@ -89,7 +90,11 @@ class GapRecord(msgspec.Struct, frozen=True):
 
 
 class ScanDone(msgspec.Struct, frozen=True):
-    """A whole scan that may be marked: range (inclusive), begin, and the head when it ended."""
+    """A completed scan that viewers get as a mark.
+
+    The range is inclusive; ``scanned_at`` is when the scan began, ``head_seq`` the journal's last
+    seq when it ended.
+    """
 
     from_: int
     through: int
@@ -98,7 +103,7 @@ class ScanDone(msgspec.Struct, frozen=True):
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
-    """What the door needs of a row that is in the journal."""
+    """The fields of a row in the journal that deduplication needs."""
 
     seq: int
     timestamp: int
@@ -108,7 +113,10 @@ class KnownRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class ExecutionEnd(msgspec.Struct, frozen=True):
-    """An execution is over and drained: its first and last timestamps, and the head by then."""
+    """The end of an execution whose events have all been read.
+
+    The range is that of its events' timestamps; ``head_seq`` is the journal's last seq by then.
+    """
 
     execution: str
     status: ExecutionStatus
@@ -118,11 +126,11 @@ class ExecutionEnd(msgspec.Struct, frozen=True):
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """The journal began a new chain: every connection ends with ``bye``, and comes back."""
+    """The journal began a new chain; every viewer gets ``bye`` and reconnects."""
 
     epoch: str
     reason: str
 
 
 Notice = ScanDone | GapRecord | ExecutionEnd | Reset
-"""What the door has to say to the viewers' sessions, in the order in which it came about."""
+"""A change in a log group that its viewers' sessions must learn of, in order."""
