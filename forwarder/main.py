@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from forwarder.cloudwatch.clock import clock_of, held_back, timer_ms
+from forwarder.cloudwatch.clock import timer_ms, wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
@@ -91,11 +91,10 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
     _check_host(config.host, tokens)
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
-    wall_clock = clock_of(config.clock_skew)
     async with AsyncExitStack() as stack:
         journals = _open_journals(config, stack)
-        cloudwatch = CloudWatch(config.aws, clock=wall_clock)
-        clock = held_back(wall_clock, cloudwatch.skew.time)
+        cloudwatch = CloudWatch(config.aws, clock=wall_clock(config.clock_skew))
+        clock = cloudwatch.skew.now_ms
         stack.push_async_callback(cloudwatch.close)
         jobs: list[_Job] = []
         hubs: dict[str, Hub] = {}

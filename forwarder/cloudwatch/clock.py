@@ -1,18 +1,9 @@
-"""The wall clock, one that is never set, one that is wrong on purpose, and one that is held back.
+"""This machine's clocks, and how far its wall clock and CloudWatch's clock differ.
 
-The third is for simulations, which must show that no event is lost by it.
-
-What time it is for CloudWatch, from the ``Date`` of its answers. Pure: times are arguments.
-
-A machine's clock that is ahead would let marks claim what is still to come, and have the present
-looked for where nothing is yet. Each answer says between which moments of this machine's timer
-CloudWatch's clock stood at a certain second; many of them together say it to some milliseconds.
-
-Rules: a clock that is behind needs nothing, since it claims less. What says that it is earlier is
-believed at once, what says that it is later only when the next answer agrees. No ``Date``, one that
-is none, and one that is older than an event in the same answer (a proxy's own) say nothing.
-
-How this machine's clock and CloudWatch's differ: taken from answers, and told.
+A wall clock that is ahead would let marks claim time that is still to come, and make polls ask for
+a present that CloudWatch has not reached. So the forwarder uses ``ClockSkew.now_ms``: the wall
+clock, capped by CloudWatch's clock as the ``Date`` headers of its replies show it. A wall clock
+that is behind is left as it is: it only claims less.
 """
 
 from __future__ import annotations
@@ -29,108 +20,33 @@ from typing import Any, Final
 from forwarder.errors import ConfigError
 from forwarder.records import LogEvent
 
-DATE_RESOLUTION_MS: Final = 1_000
-"""``Date`` has whole seconds (RFC 9110, 5.6.7), and is at least that late."""
+_LOG: Final = logging.getLogger("gapless.forwarder")
 
-ANSWERS_MAX: Final = 64
-"""Answers that are weighed: a minute of polls or a few, in which no timer drifts by much."""
+_FILE_BYTES: Final = 8
+
+DATE_RESOLUTION_MS: Final = 1_000
+"""``Date`` has whole seconds (RFC 9110, 5.6.7), so that it is up to this much too early."""
+
+REPLIES_MAX: Final = 64
+"""Replies that the estimate uses: those of a minute or a few, in which no timer drifts by much."""
 
 STRANGE_MS: Final = 2 * 86_400_000
-"""A ``Date`` so far off is nobody's idea of now: AWS refuses calls that were signed a quarter of
-an hour before or after its time, so that it was not CloudWatch that wrote it."""
+"""A ``Date`` that differs this much is not CloudWatch's: AWS rejects calls that were signed a
+quarter of an hour before or after its own time."""
 
 CONTRADICTION_MS: Final = 5_000
-"""What was ingested so long after the ``Date`` of its answer shows that to be another's clock;
-AWS's own machines differ by less."""
+"""A ``Date`` this much older than an ingestion time in the same reply is not CloudWatch's, but a
+proxy's. AWS's own machines differ by less."""
+
+REPORTED_MS: Final = 2_000
+"""ClockSkew from which on users are warned."""
+
+INGESTION_SAMPLE: Final = 100
+"""Events at the end of a page that are searched for the latest ingestion time: enough to refute a
+``Date``, and cheap."""
 
 _Span = tuple[int, int]
-"""How far CloudWatch's clock is ahead of the timer, at least and at most."""
-
-
-class ServerTime:
-    """One endpoint's clock; ``timer`` is a clock that is never set, all in ms."""
-
-    def __init__(self) -> None:
-        """Nothing has been answered."""
-        self._spans: list[_Span] = []
-        self._most: int | None = None
-        self._doubted: _Span | None = None
-        self._ingested: int | None = None
-
-    def answered(
-        self,
-        date: str | None,
-        *,
-        asked_at_ms: int,
-        at_ms: int,
-        wall_ms: int,
-        ingested_ms: int | None = None,
-    ) -> None:
-        """An answer came.
-
-        Args:
-            date: its ``Date`` header.
-            asked_at_ms: the timer before the call.
-            at_ms: the timer after it.
-            wall_ms: this machine's clock after it.
-            ingested_ms: the latest ingestion time of the events in it.
-
-        """
-        if ingested_ms is not None and abs(ingested_ms - wall_ms) < STRANGE_MS:
-            ingested = ingested_ms - at_ms
-            self._ingested = max(ingested, ingested if self._ingested is None else self._ingested)
-            if any(self._is_contradicted(span) for span in self._spans):
-                self._keep([])
-        date_ms = _parse(date)
-        if date_ms is None or abs(date_ms - wall_ms) >= STRANGE_MS:
-            return
-        span = date_ms - at_ms, date_ms + DATE_RESOLUTION_MS - asked_at_ms
-        if not self._is_contradicted(span):
-            self._take(span)
-
-    def at_most(self, timer_ms: int) -> int | None:
-        """The latest that CloudWatch's clock can say at a moment of the timer; None: not known."""
-        return None if self._most is None else timer_ms + self._most
-
-    def skew_ms(self, wall_ms: int, timer_ms: int) -> int:
-        """How far this machine's clock is ahead at least, or behind (below 0); 0: not certainly."""
-        if self._most is None:
-            return 0
-        least = max(low for low, _ in self._spans)
-        ahead_ms, behind_ms = wall_ms - timer_ms - self._most, wall_ms - timer_ms - least
-        return max(ahead_ms, 0) or min(behind_ms, 0)
-
-    def _is_contradicted(self, span: _Span) -> bool:
-        return self._ingested is not None and span[1] < self._ingested - CONTRADICTION_MS
-
-    def _take(self, span: _Span) -> None:
-        low, high = span
-        if self._most is not None and low > self._most:
-            doubted, self._doubted = self._doubted, span
-            if doubted is not None and doubted[0] <= high and low <= doubted[1]:
-                self._keep([doubted, span])  # the machine slept, which its timer did not count
-        else:
-            self._keep([*(one for one in self._spans if one[0] <= high), span])
-
-    def _keep(self, spans: list[_Span]) -> None:
-        self._spans = spans[-ANSWERS_MAX:]
-        self._most = min((high for _, high in self._spans), default=None)
-        self._doubted = None
-
-
-def _parse(date: str | None) -> int | None:
-    if date is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(date)
-        # asctime's form names no zone: it is Greenwich's (RFC 9110).
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000)
-    except (ValueError, TypeError, OverflowError, OSError):
-        return None
-
-
-_BYTES: Final = 8
+"""Least and greatest distance by which CloudWatch's clock is ahead of the timer, ms."""
 
 
 def wall_clock_ms() -> int:
@@ -143,132 +59,202 @@ def timer_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def clock_of(skew: Path | None) -> Callable[[], int]:
-    """The wall clock in ms since the Unix epoch.
+def wall_clock(skew_file: Path | None) -> Callable[[], int]:
+    """The wall clock in ms since the Unix epoch, wrong on purpose in simulations.
 
     Args:
-        skew: a file of eight bytes that says by how many ms it is ahead (a signed number, least
-            significant byte first), looked at each time; None = it is right.
+        skew_file: a file of eight bytes with the ms by which the clock is ahead (signed, least
+            significant byte first), read at each call; None: the clock is right.
 
     Raises:
-        ConfigError: the file is not like that.
+        ConfigError: the file can't be read, or is too short.
 
     """
-    if skew is None:
+    if skew_file is None:
         return wall_clock_ms
     try:
-        with skew.open("rb") as file:
-            # Mapped, since the clock is looked at for every event.
-            shared = mmap.mmap(file.fileno(), _BYTES, access=mmap.ACCESS_READ)
+        with skew_file.open("rb") as file:
+            # Mapped, because the clock is read for every event.
+            shared = mmap.mmap(file.fileno(), _FILE_BYTES, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        msg = f"--clock-skew {skew} can't be used ({error}): it must have {_BYTES} bytes"
+        msg = f"--clock-skew {skew_file} can't be used ({error}): it must have {_FILE_BYTES} bytes"
         raise ConfigError(msg) from error
-    return lambda: wall_clock_ms() + int.from_bytes(shared[:_BYTES], "little", signed=True)
+    return lambda: wall_clock_ms() + int.from_bytes(shared[:_FILE_BYTES], "little", signed=True)
 
 
-def held_back(
-    clock: Callable[[], int], server: ServerTime, timer: Callable[[], int] = timer_ms
-) -> Callable[[], int]:
-    """The wall clock, but never ahead of CloudWatch's as far as its answers have told that.
+class ServerClock:
+    """An estimate of CloudWatch's clock from the ``Date`` headers of its replies. Pure.
 
-    What is told to viewers to be complete goes by this: no scan has seen what is still to come.
-
-    Args:
-        clock: the wall clock, ms since the Unix epoch.
-        server: what the answers told.
-        timer: ms of a clock that is never set.
-
+    Each reply shows between which moments of this machine's timer CloudWatch's clock stood at a
+    certain second; many replies together narrow that to some milliseconds. A reply that shows the
+    clock to be earlier counts at once; one that shows it to be later, only if the next reply
+    agrees. A missing, malformed or contradicted ``Date`` is ignored.
     """
 
-    def now_ms() -> int:
-        wall_ms, most_ms = clock(), server.at_most(timer())
-        return wall_ms if most_ms is None else min(wall_ms, most_ms)
+    def __init__(self) -> None:
+        """Start without an estimate."""
+        self._spans: list[_Span] = []
+        self._most: int | None = None
+        self._doubted: _Span | None = None
+        self._ingested: int | None = None
 
-    return now_ms
+    def observe(
+        self,
+        date: str | None,
+        *,
+        asked_at_ms: int,
+        at_ms: int,
+        wall_ms: int,
+        ingested_ms: int | None = None,
+    ) -> None:
+        """Take a reply into account.
+
+        Args:
+            date: its ``Date`` header.
+            asked_at_ms: the timer before the call.
+            at_ms: the timer after it.
+            wall_ms: this machine's wall clock after it.
+            ingested_ms: the latest ingestion time of the events in it.
+
+        """
+        if ingested_ms is not None and abs(ingested_ms - wall_ms) < STRANGE_MS:
+            ingested = ingested_ms - at_ms
+            self._ingested = max(ingested, ingested if self._ingested is None else self._ingested)
+            if any(self._is_contradicted(span) for span in self._spans):
+                self._set_spans([])
+        date_ms = _parse(date)
+        if date_ms is None or abs(date_ms - wall_ms) >= STRANGE_MS:
+            return
+        span = date_ms - at_ms, date_ms + DATE_RESOLUTION_MS - asked_at_ms
+        if not self._is_contradicted(span):
+            self._add(span)
+
+    def latest_ms(self, timer_ms: int) -> int | None:
+        """The latest time that CloudWatch's clock can show at a timer reading; None: unknown."""
+        return None if self._most is None else timer_ms + self._most
+
+    def skew_ms(self, wall_ms: int, timer_ms: int) -> int:
+        """Least skew of the wall clock: ahead (above 0), behind (below 0), or 0 if uncertain."""
+        if self._most is None:
+            return 0
+        least = max(low for low, _ in self._spans)
+        ahead_ms, behind_ms = wall_ms - timer_ms - self._most, wall_ms - timer_ms - least
+        return max(ahead_ms, 0) or min(behind_ms, 0)
+
+    def _is_contradicted(self, span: _Span) -> bool:
+        return self._ingested is not None and span[1] < self._ingested - CONTRADICTION_MS
+
+    def _add(self, span: _Span) -> None:
+        low, high = span
+        if self._most is not None and low > self._most:
+            doubted, self._doubted = self._doubted, span
+            if doubted is not None and doubted[0] <= high and low <= doubted[1]:
+                # The machine slept, which its timer did not count.
+                self._set_spans([doubted, span])
+        else:
+            self._set_spans([*(one for one in self._spans if one[0] <= high), span])
+
+    def _set_spans(self, spans: list[_Span]) -> None:
+        self._spans = spans[-REPLIES_MAX:]
+        self._most = min((high for _, high in self._spans), default=None)
+        self._doubted = None
 
 
-_LOG: Final = logging.getLogger("gapless.forwarder")
+def _parse(date: str | None) -> int | None:
+    if date is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(date)
+        # The asctime form names no time zone: it is UTC (RFC 9110).
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
 
-TOLD_MS: Final = 2_000
-"""What the clocks may differ by without a word."""
 
-NEWEST: Final = 100
-"""Events at the end of a page that are looked at for the latest ingestion: enough to refute a
-``Date``, and cheap."""
-
-
-class Skew:
-    """One endpoint's; belongs to one event loop."""
+class ClockSkew:
+    """The skew between this machine's wall clock and CloudWatch's clock; warns when it is large."""
 
     def __init__(self, clock: Callable[[], int], timer: Callable[[], int] = timer_ms) -> None:
-        """Nothing is known; ``clock`` is this machine's, ``timer`` one that is never set, ms."""
-        self.time = ServerTime()
-        """CloudWatch's clock."""
+        """Start without a measurement.
+
+        Args:
+            clock: this machine's wall clock, ms since the Unix epoch.
+            timer: ms of a clock that is never set.
+
+        """
+        self.server = ServerClock()
+        """The estimate of CloudWatch's clock."""
         self._clock = clock
         self._timer = timer
-        self._told = 0
+        self._warned = 0
+
+    def now_ms(self) -> int:
+        """The wall clock, capped by CloudWatch's, since no scan has seen what is still to come."""
+        wall_ms, latest_ms = self._clock(), self.server.latest_ms(self._timer())
+        return wall_ms if latest_ms is None else min(wall_ms, latest_ms)
 
     @property
     def ms(self) -> int:
-        """How far this machine's clock is ahead, as ``ServerTime.skew_ms`` has it."""
-        return self.time.skew_ms(self._clock(), self._timer())
+        """Current skew of the wall clock, as ``ServerClock.skew_ms`` defines it."""
+        return self.server.skew_ms(self._clock(), self._timer())
 
     @property
-    def told_ms(self) -> int:
-        """The same, 0 where it is not worth a word."""
-        return self.ms if abs(self.ms) >= TOLD_MS else 0
+    def reported_ms(self) -> int:
+        """Current skew; 0 where it is too small to report."""
+        return self.ms if abs(self.ms) >= REPORTED_MS else 0
 
-    def heard(self, answer: object, asked_at_ms: int, at_ms: int) -> None:
-        """A call of the SDK was answered; what is not as the SDK has it says nothing.
+    def observe(self, reply: object, asked_at_ms: int, at_ms: int) -> None:
+        """Take a reply of the SDK into account; one without the SDK's metadata is ignored.
 
         Args:
-            answer: with the headers in its ``ResponseMetadata``.
+            reply: with the headers in its ``ResponseMetadata``.
             asked_at_ms: the timer before the call.
             at_ms: the timer after it.
 
         """
-        if not isinstance(answer, dict):
+        if not isinstance(reply, dict):
             return
-        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders")
+        headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders")
         if not isinstance(headers, Mapping):
             return
-        self.time.answered(
+        self.server.observe(
             headers.get("date"),
             asked_at_ms=asked_at_ms,
             at_ms=at_ms,
             wall_ms=self._clock(),
-            ingested_ms=_ingested_ms(answer),
+            ingested_ms=_latest_ingestion_ms(reply),
         )
-        self._tell()
+        self._warn()
 
-    def _tell(self) -> None:
-        """A word where the clocks differ by so much that it shows, once each time."""
+    def _warn(self) -> None:
+        """Log each change between skewed and correct once."""
         skew_ms = self.ms
-        told = (skew_ms >= TOLD_MS) - (skew_ms <= -TOLD_MS)
-        if told == self._told or (told == 0 and abs(skew_ms) > TOLD_MS // 2):
+        sign = (skew_ms >= REPORTED_MS) - (skew_ms <= -REPORTED_MS)
+        if sign == self._warned or (sign == 0 and abs(skew_ms) > REPORTED_MS // 2):
             return
-        self._told = told
-        if told > 0:
+        self._warned = sign
+        if sign > 0:
             _LOG.warning(
-                "this machine's clock is %.0f s ahead of CloudWatch's: what is later than there "
-                "is not called complete; set it right",
+                "this machine's clock is %.0f s ahead of CloudWatch's: marks stop at CloudWatch's "
+                "time; set the clock",
                 skew_ms / 1000,
             )
-        elif told < 0:
+        elif sign < 0:
             _LOG.warning(
-                "this machine's clock is %.0f s behind CloudWatch's: so is what is called "
-                "complete; set it right",
+                "this machine's clock is %.0f s behind CloudWatch's: marks lag by as much; set the "
+                "clock",
                 -skew_ms / 1000,
             )
         else:
             _LOG.warning("this machine's clock agrees with CloudWatch's again")
 
 
-def _ingested_ms(answer: dict[str, Any]) -> int | None:
-    """The latest time at which an event of the answer was ingested."""
+def _latest_ingestion_ms(reply: dict[str, Any]) -> int | None:
+    """Latest ingestion time of the last events in a reply; None where it has none."""
     times = [
         one.ingestion_time
-        for one in answer.get("events", [])[-NEWEST:]
+        for one in reply.get("events", [])[-INGESTION_SAMPLE:]
         if isinstance(one, LogEvent) and one.ingestion_time is not None
     ]
     return max(times, default=None)

@@ -35,7 +35,7 @@ from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 
 from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, translate
-from forwarder.cloudwatch.clock import Skew, timer_ms, wall_clock_ms
+from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority, Turns
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -303,7 +303,7 @@ class CloudWatch:
     ) -> None:
         """Nothing is loaded or asked before ``open``; ``clock`` is the wall's, ms."""
         self._aws = aws or AwsOptions()
-        self.skew = Skew(clock)
+        self.skew = ClockSkew(clock)
         """How the clocks differ, as the answers tell it."""
         self._client = AwsClient(self._make_client)
         self._turns: Turns | None = None
@@ -458,7 +458,7 @@ class CloudWatch:
             raise told from error
         self.calls["ok"] += 1
         turns.budget.succeeded()
-        self.skew.heard(answer, asked_at_ms, at_ms)
+        self.skew.observe(answer, asked_at_ms, at_ms)
         return answer
 
     def _make_client(self) -> CloudWatchLogsClient:

@@ -185,7 +185,7 @@ class Scanner:
 
         Its own answers may have been the first to tell that ours is ahead.
         """
-        most_ms = self._cloudwatch.skew.time.at_most(begun_at_ms)
+        most_ms = self._cloudwatch.skew.server.latest_ms(begun_at_ms)
         if most_ms is not None:
             scan.begun_ms = min(scan.begun_ms, most_ms)
         return scan.begun_ms >= scan.from_

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from forwarder.cloudwatch.clock import Skew
+from forwarder.cloudwatch.clock import ClockSkew
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.live.inlet import LiveStatus
@@ -66,7 +66,7 @@ class Api:
         tokens: Tokens | None = None,
         *,
         calls: Counter[str] | None = None,
-        skew: Skew | None = None,
+        skew: ClockSkew | None = None,
     ) -> None:
         """Answer for ``hubs`` by group name, asking for one of ``tokens`` where there are any.
 
@@ -273,7 +273,7 @@ class Api:
         reasons = [why for hub in self._hubs.values() if (why := hub.not_ready) is not None]
         if reasons:
             return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
-        skew_ms = 0 if self._skew is None else self._skew.told_ms
+        skew_ms = 0 if self._skew is None else self._skew.reported_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
         return Answer(HTTPStatus.OK, encode({"ready": True, **about_clock}))
 

@@ -15,14 +15,13 @@ import pytest
 
 from forwarder.cloudwatch import clock
 from forwarder.cloudwatch.clock import (
-    ANSWERS_MAX,
     CONTRADICTION_MS,
+    REPLIES_MAX,
+    REPORTED_MS,
     STRANGE_MS,
-    TOLD_MS,
-    ServerTime,
-    Skew,
-    clock_of,
-    held_back,
+    ClockSkew,
+    ServerClock,
+    wall_clock,
 )
 from forwarder.errors import ConfigError
 from forwarder.records import LogEvent
@@ -35,14 +34,14 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("wall")
 def test_it_is_right_unless_told_otherwise() -> None:
-    assert clock_of(None)() == 1_000_000
+    assert wall_clock(None)() == 1_000_000
 
 
 @pytest.mark.usefixtures("wall")
 def test_it_is_wrong_by_what_the_file_says_at_that_moment(tmp_path: Path) -> None:
     path = tmp_path / "clock"
     path.write_bytes(bytes(8))
-    now_ms = clock_of(path)
+    now_ms = wall_clock(path)
     assert now_ms() == 1_000_000
     for offset_ms in (90_000, -90_000, 0):
         with path.open("r+b") as file:
@@ -56,7 +55,7 @@ def test_a_file_that_is_no_clock_is_said(tmp_path: Path, content: bytes | None) 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match="can't be used"):
-        clock_of(path)
+        wall_clock(path)
 
 
 NOW = 1_795_000_000_400
@@ -72,11 +71,11 @@ class Clocks:
     """CloudWatch's clock, the timer, and a wall clock that is wrong by so much."""
 
     def __init__(self, ahead_ms: int = 0) -> None:
-        self.time = ServerTime()
         self.timer = 0
         self.slept = 0
         self.ahead = ahead_ms
-        self.held_back = held_back(lambda: self.wall, self.time, lambda: self.timer)
+        skew = ClockSkew(lambda: self.wall, lambda: self.timer)
+        self.time, self.held_back = skew.server, skew.now_ms
 
     @property
     def truth(self) -> int:
@@ -104,7 +103,7 @@ class Clocks:
         self.timer += there_ms
         header = date(self.truth) if header is None else header
         self.timer += back_ms
-        self.time.answered(
+        self.time.observe(
             header,
             asked_at_ms=asked,
             at_ms=self.timer,
@@ -123,7 +122,7 @@ def test_without_an_answer_the_clock_is_as_it_is() -> None:
 @pytest.mark.parametrize("back_ms", [0, 10, 5_000])
 def test_a_clock_that_is_right_is_never_held_back(there_ms: int, back_ms: int) -> None:
     clocks = Clocks()
-    for _ in range(3 * ANSWERS_MAX):
+    for _ in range(3 * REPLIES_MAX):
         clocks.ask(there_ms=there_ms, back_ms=back_ms)
         assert clocks.held_back() == clocks.wall
         assert clocks.skew == 0
@@ -134,7 +133,7 @@ def test_a_clock_that_is_ahead_is_held_back_to_cloudwatchs(ahead_ms: int) -> Non
     clocks = Clocks(ahead_ms)
     clocks.ask()
     assert clocks.truth <= clocks.held_back() <= max(clocks.truth + 1_030, 0)
-    for _ in range(ANSWERS_MAX):
+    for _ in range(REPLIES_MAX):
         clocks.ask()
         assert clocks.held_back() >= clocks.truth
     assert clocks.held_back() <= clocks.truth + 60
@@ -143,7 +142,7 @@ def test_a_clock_that_is_ahead_is_held_back_to_cloudwatchs(ahead_ms: int) -> Non
 
 def test_a_clock_that_is_behind_claims_less_anyway() -> None:
     clocks = Clocks(-HOUR)
-    for _ in range(ANSWERS_MAX):
+    for _ in range(REPLIES_MAX):
         clocks.ask()
     assert clocks.held_back() == clocks.wall
     assert -HOUR <= clocks.skew <= -HOUR + 60
@@ -185,9 +184,9 @@ def test_what_is_no_date_says_nothing(header: str) -> None:
 
 
 def test_no_header_says_nothing() -> None:
-    time = ServerTime()
-    time.answered(None, asked_at_ms=0, at_ms=1, wall_ms=NOW)
-    assert time.at_most(5) is None
+    time = ServerClock()
+    time.observe(None, asked_at_ms=0, at_ms=1, wall_ms=NOW)
+    assert time.latest_ms(5) is None
 
 
 @pytest.mark.parametrize("header", ["Sat, 18 Nov 2026 11:06:40 GMT", "Wed Nov 18 11:06:40 2026"])
@@ -195,9 +194,9 @@ def test_the_other_forms_of_a_date_are_understood(
     header: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "Pacific/Auckland")
-    time = ServerTime()
-    time.answered(header, asked_at_ms=0, at_ms=0, wall_ms=NOW)
-    assert time.at_most(0) == 1_795_000_000_000 + 1_000
+    time = ServerClock()
+    time.observe(header, asked_at_ms=0, at_ms=0, wall_ms=NOW)
+    assert time.latest_ms(0) == 1_795_000_000_000 + 1_000
 
 
 def test_a_single_date_that_is_later_is_not_believed() -> None:
@@ -284,12 +283,12 @@ class Machine:
     def __init__(self) -> None:
         self.ahead = 0
         self.timer = 0
-        self.skew = Skew(lambda: SKEW_NOW + self.timer + self.ahead, lambda: self.timer)
+        self.skew = ClockSkew(lambda: SKEW_NOW + self.timer + self.ahead, lambda: self.timer)
 
     def hear(self, *ingested_ms: int | None, answer_ms: int | None = None) -> None:
         self.timer += 1_000
         at_ms = SKEW_NOW + self.timer if answer_ms is None else answer_ms
-        self.skew.heard(answer(at_ms, *ingested_ms), self.timer - 5, self.timer)
+        self.skew.observe(answer(at_ms, *ingested_ms), self.timer - 5, self.timer)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +305,9 @@ class Machine:
     ],
 )
 def test_what_does_not_tell_the_time_says_nothing(strange: object) -> None:
-    skew = Skew(lambda: SKEW_NOW, lambda: 0)
-    skew.heard(strange, 0, 0)
-    assert (skew.ms, skew.told_ms, skew.time.at_most(0)) == (0, 0, None)
+    skew = ClockSkew(lambda: SKEW_NOW, lambda: 0)
+    skew.observe(strange, 0, 0)
+    assert (skew.ms, skew.reported_ms, skew.server.latest_ms(0)) == (0, 0, None)
 
 
 def test_it_is_told_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -328,13 +327,13 @@ def test_it_is_told_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFix
 
 def test_what_is_little_is_not_worth_a_word() -> None:
     machine = Machine()
-    machine.ahead = TOLD_MS - 500
+    machine.ahead = REPORTED_MS - 500
     machine.hear()
     assert machine.skew.ms > 0
-    assert machine.skew.told_ms == 0
-    machine.ahead = TOLD_MS + 1_500
+    assert machine.skew.reported_ms == 0
+    machine.ahead = REPORTED_MS + 1_500
     machine.hear()
-    assert machine.skew.told_ms == machine.skew.ms
+    assert machine.skew.reported_ms == machine.skew.ms
 
 
 def test_the_latest_ingestion_refutes_a_date() -> None:

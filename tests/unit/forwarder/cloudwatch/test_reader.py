@@ -419,9 +419,9 @@ async def test_an_answer_tells_what_time_it_is_there() -> None:
         moto.create("g", "s")
         async with CloudWatch(AwsOptions(endpoint_url=moto.url)) as opened:
             before_ms = wall_clock_ms()
-            assert opened.skew.time.at_most(timer_ms()) is None
+            assert opened.skew.server.latest_ms(timer_ms()) is None
             await opened.check("g")
-            most_ms = opened.skew.time.at_most(timer_ms())
+            most_ms = opened.skew.server.latest_ms(timer_ms())
             assert most_ms is not None
             assert most_ms >= before_ms
-            assert opened.skew.told_ms == 0
+            assert opened.skew.reported_ms == 0

@@ -111,7 +111,7 @@ def _date(rig: Rig, ahead_ms: int) -> None:
     """An answer tells that the clock is so far ahead."""
     date = formatdate((rig.now_ms - ahead_ms) // 1000, usegmt=True)
     at_ms = rig.timer()
-    rig.cloudwatch.skew.time.answered(date, asked_at_ms=at_ms, at_ms=at_ms, wall_ms=rig.now_ms)
+    rig.cloudwatch.skew.server.observe(date, asked_at_ms=at_ms, at_ms=at_ms, wall_ms=rig.now_ms)
 
 
 async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig: Rig) -> None:

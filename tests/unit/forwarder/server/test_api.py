@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.cloudwatch.clock import TOLD_MS, Skew
+from forwarder.cloudwatch.clock import REPORTED_MS, ClockSkew
 from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
@@ -77,11 +77,11 @@ def test_alive_and_ready(group: LogGroup) -> None:
 def test_a_clock_that_is_wrong_is_told_to_who_asks_how_it_is(
     group: LogGroup, ahead_ms: int, said_ms: int
 ) -> None:
-    skew = Skew(lambda: NOW + ahead_ms, lambda: 0)
+    skew = ClockSkew(lambda: NOW + ahead_ms, lambda: 0)
     api = Api({group.name: Hub(group, FakeFeed(group))}, skew=skew)
     date = formatdate(NOW // 1000, usegmt=True)
-    skew.heard({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
-    said = {} if abs(said_ms) < TOLD_MS else {"clock_ahead_ms": said_ms}
+    skew.observe({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
+    said = {} if abs(said_ms) < REPORTED_MS else {"clock_ahead_ms": said_ms}
     assert body(answer(api, "/readyz")) == {"ready": True, **said}
     text = answer(api, "/metrics").body.decode()
     assert f"gapless_clock_skew_seconds {said_ms / 1000}" in text
