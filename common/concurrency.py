@@ -1,51 +1,61 @@
-"""Blocking calls beside the event loop.
-
-Waiting for an event, but not for ever.
-
-Work that may be called off before it has begun, without a word. Pure.
-
-How long to wait before connecting again. Pure.
-"""
+"""Threads, waits and retries beside an event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Backoff:
-    """Exponential backoff with jitter: between half and all of ``first_ms * 2**failures``."""
+    """Exponential backoff with jitter: each wait is half to all of ``first_ms * 2**failures``.
+
+    The jitter keeps clients that were disconnected together from reconnecting together. Pure.
+    """
 
     def __init__(self, first_ms: int, max_ms: int, random: Callable[[], float]) -> None:
-        """No failure yet; ``random`` gives numbers from 0 to 1."""
+        """Start without a failure; ``random`` returns numbers from 0 to 1."""
         self._first_ms = first_ms
         self._max_ms = max_ms
         self._random = random
         self.failures = 0
         """Failures in a row."""
 
-    def failed(self) -> int:
-        """One more failure; how many ms to wait."""
+    def count_failure(self) -> int:
+        """Count one more failure; return how long to wait, in ms."""
         # 2**20 ms is a quarter of an hour: more doublings would only make the number large.
         ceiling = min(self._max_ms, self._first_ms << min(self.failures, 20))
         self.failures += 1
         return int(ceiling * (0.5 + self._random() / 2))
 
-    def succeeded(self) -> None:
-        """The next failure is the first again."""
+    def reset(self) -> None:
+        """Forget the failures: something succeeded."""
         self.failures = 0
 
 
-_T = TypeVar("_T")
+async def in_thread(
+    function: Callable[[], _T],
+    *,
+    name: str = "blocking call",
+    finished: Callable[[], None] | None = None,
+) -> _T:
+    """Run a blocking function in a daemon thread of its own.
 
+    The threads of an executor are joined when the process ends, so one call that hangs would
+    hold up SIGTERM for as long as its timeout; a daemon thread does not.
 
-async def in_thread(function: Callable[[], _T]) -> _T:
-    """Run a blocking function in a daemon thread, which nobody joins when the process ends."""
+    Args:
+        function: What to run; its exception is raised here.
+        name: Name of the thread.
+        finished: Called in the event loop once the function has really ended, also when this
+            coroutine was cancelled before.
+
+    """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_T] = loop.create_future()
 
@@ -59,19 +69,21 @@ async def in_thread(function: Callable[[], _T]) -> _T:
             settle = partial(answer.set_result, result)
 
         def deliver() -> None:
+            if finished is not None:
+                finished()
             if not answer.done():
                 settle()
 
-        # The loop may be closed by now: then nobody waits for the answer either.
+        # The loop may be closed by now: then nothing waits for the answer either.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver)
 
-    threading.Thread(target=run, name="sdk", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return await answer
 
 
-async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set (it is cleared then) or the time is over."""
+async def wait_and_clear(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set, then clear it; return after ``seconds`` at the latest."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -80,38 +92,17 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
     event.clear()
 
 
-class Work:
-    """A coroutine function to be awaited once, or never.
+class DeferredCall:
+    """An awaitable that calls a coroutine function only when it is awaited.
 
-    Python warns of a coroutine that nobody ever awaited; of keys that come fast, the second
-    calls off what the first has asked for before it begins. There is no coroutine before then.
+    A coroutine object that is dropped unawaited makes Python warn; this one may be dropped, as
+    when a second key cancels what the first one asked for.
     """
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Nothing has begun."""
-        self._work = work
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Call nothing yet."""
+        self._function = function
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """Do it."""
-        return self._work().__await__()
-
-
-FIRST_MS: Final = 250
-"""Upper end of the first wait: most disconnections are over at once."""
-
-LONGEST_MS: Final = 15_000
-"""Upper end of every later wait: what a forwarder's restart may take at most to be noticed."""
-
-LIVE_RESET_MS: Final = 10_000
-"""A connection that was live for so long begins the waits anew."""
-
-
-def backoff(rng: random.Random) -> Iterator[int]:
-    """Waits in ms, for ever: doubling, each between the half and the whole of its step.
-
-    The jitter keeps a crowd that was cut off at once from coming back at once.
-    """
-    step = FIRST_MS
-    while True:
-        yield rng.randint(step // 2, step)
-        step = min(step * 2, LONGEST_MS)
+        """Call the function and await its coroutine."""
+        return self._function().__await__()

@@ -1,29 +1,134 @@
-"""Short HTTP requests to a forwarder or a simulator, each with a deadline and a size limit."""
+"""HTTP requests to a forwarder or a simulator, each with a deadline and a size limit."""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import CannotConnectError, GaplessError, UsageError
+from common.network_errors import describe_network_error, error_detail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import urllib3
 
 TIMEOUT_S: Final = 10.0
 BYTES_MAX: Final = 64 << 20
-_ERROR_CHARS_MAX: Final = 300
+_ERROR_STATUS: Final = 400
 _TOKEN_BYTES_MAX: Final = 4096
 
 
-class RefusedError(GaplessError):
-    """An answer that is no success; ``status`` is its HTTP status, ``words`` what it says."""
+class HttpFailure(Exception):  # noqa: N818 - a reason, which the callers make an error of
+    """No whole response came; the text is the reason in one line."""
 
-    def __init__(self, text: str, status: int, words: str = "") -> None:
-        """``text`` has what was tried and what came back."""
+
+class ResponseTooLarge(HttpFailure):
+    """The body is larger than the client reads."""
+
+
+class Response(NamedTuple):
+    """Status and whole body of a response."""
+
+    status: int
+    body: bytes
+
+
+class HttpClient:
+    """Sends requests to one server and keeps one connection; each call blocks its thread.
+
+    No proxy of the environment is used: forwarders and simulators are on this machine or within
+    reach of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_s: float = TIMEOUT_S,
+        read_s: float = TIMEOUT_S,
+        bytes_max: int = BYTES_MAX,
+        server: str = "server",
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            connect_s: Longest wait for the connection.
+            read_s: Longest wait for more of the response.
+            bytes_max: Largest body that is read.
+            server: What messages call the other end.
+
+        """
+        self._connect_s = connect_s
+        self._read_s = read_s
+        self._bytes_max = bytes_max
+        self._server = server
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Response:
+        """Send one request and read the whole response, whatever its status.
+
+        Raises:
+            HttpFailure: the server cannot be reached, or the body broke off or is too large.
+
+        """
+        if not url.startswith(("http://", "https://")):
+            msg = "the address must begin with http:// or https://"
+            raise HttpFailure(msg)
+        import urllib3  # noqa: PLC0415 - 40 ms, which --help and the first screen do not need
+
+        try:
+            with self._pool.request(
+                method, url, headers=headers, body=body, preload_content=False
+            ) as response:
+                content = response.read(self._bytes_max + 1)
+                if len(content) > self._bytes_max or response.read(1):
+                    self._pool.clear()
+                    msg = f"the response is over the limit of {self._bytes_max} bytes"
+                    raise ResponseTooLarge(msg)
+                return Response(response.status, content)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise HttpFailure(describe_network_error(_system_error(error), self._server)) from error
+
+    @cached_property
+    def _pool(self) -> urllib3.PoolManager:
+        import urllib3  # noqa: PLC0415 - as above
+
+        return urllib3.PoolManager(
+            num_pools=1,
+            maxsize=1,
+            retries=False,
+            timeout=urllib3.Timeout(connect=self._connect_s, read=self._read_s),
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        if "_pool" in self.__dict__:
+            self._pool.clear()
+
+
+class HttpStatusError(GaplessError):
+    """A response with an error status.
+
+    Attributes:
+        status: Its HTTP status.
+        detail: What its body says; may be empty.
+
+    """
+
+    def __init__(self, text: str, status: int, detail: str = "") -> None:
+        """``text`` says what was tried and what came back."""
         super().__init__(text)
         self.status = status
-        self.words = words
+        self.detail = detail
 
 
 def request(
@@ -35,14 +140,20 @@ def request(
     token: str | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Any:  # noqa: ANN401 - whatever JSON gives
-    """One request; the JSON of its answer, None where the answer is empty.
+    """Send one request and return the JSON of its response; None for an empty one.
 
-    ``raw`` is sent as it is, in place of a ``body``.
+    Args:
+        url: Where to.
+        method: HTTP method.
+        body: What to send as JSON.
+        raw: Bytes to send instead of ``body``.
+        token: Bearer token.
+        timeout_s: Longest wait for the connection, and for more of the response.
 
     Raises:
-        CannotConnectError: nobody answers there, or not in time.
-        RefusedError: the answer is an error, in its own words.
-        GaplessError: the answer is not JSON, or too large.
+        CannotConnectError: the server does not respond, or not in time.
+        HttpStatusError: the status is an error.
+        GaplessError: the response is not JSON, or too large.
 
     """
     headers = {"Accept": "application/json"}
@@ -52,32 +163,29 @@ def request(
     if body is not None:
         headers["Content-Type"] = "application/json"
         data = json.dumps(body).encode()
-    asked = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - callers give http(s) only
-    # No proxy of the environment's: forwarders and simulators are on this machine or in reach.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    client = HttpClient(connect_s=timeout_s, read_s=timeout_s)
     try:
-        with opener.open(asked, timeout=timeout_s) as answer:
-            found = answer.read(BYTES_MAX + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            words = _words(error.read(_ERROR_CHARS_MAX * 4))
-        msg = f"{url} answers {error.code}: {words or error.reason}"
-        raise RefusedError(msg, error.code, words) from error
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        msg = f"cannot reach {url} ({reason}): is it running, and is the address right?"
+        status, content = client.send(method, url, headers=headers, body=data)
+    except ResponseTooLarge as error:
+        msg = f"{url}: {error}"
+        raise GaplessError(msg) from error
+    except HttpFailure as error:
+        msg = f"cannot reach {url} ({error}): is it running, and is the address right?"
         raise CannotConnectError(msg) from error
-    if len(found) > BYTES_MAX:
-        msg = f"{url} answers with more than {BYTES_MAX >> 20} MiB"
-        raise GaplessError(msg)
-    return _parsed(found, url)
+    finally:
+        client.close()
+    if status >= _ERROR_STATUS:
+        detail = error_detail(content)
+        msg = f"{url} answers {status}: {detail or _phrase(status)}"
+        raise HttpStatusError(msg, status, detail)
+    return _parsed(content, url)
 
 
 def read_token(path: Path | None) -> str | None:
-    """The first token of a file like the forwarder's: a token a line, maybe with a pattern.
+    """Read the first token of a token file: a token a line, optionally with a pattern.
 
     Raises:
-        UsageError: it can't be read, or holds no token.
+        UsageError: the file cannot be read, or holds no token.
 
     """
     if path is None:
@@ -99,23 +207,28 @@ def read_token(path: Path | None) -> str | None:
     return token
 
 
-def _parsed(raw: bytes, url: str) -> Any:  # noqa: ANN401 - whatever JSON gives
-    if not raw.strip():
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason given"
+
+
+def _parsed(content: bytes, url: str) -> Any:  # noqa: ANN401 - whatever JSON gives
+    if not content.strip():
         return None
     try:
-        return json.loads(raw)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         msg = f"{url} answers with something that is not JSON: is the address right?"
         raise GaplessError(msg) from error
 
 
-def _words(raw: bytes) -> str:
-    """What an error's body says; bodies of ours are ``{"error": …}``."""
-    text = raw.decode("utf-8", "replace").strip()
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        said = None
-    if isinstance(said, dict) and isinstance(said.get("error"), str):
-        text = said["error"]
-    return "" if text.startswith("<") else " ".join(text.split())[:_ERROR_CHARS_MAX]
+def _system_error(error: BaseException) -> BaseException:
+    """Return the system's error that urllib3 wraps: its own text begins with objects of its."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error

@@ -1,27 +1,18 @@
-"""A file that says whether anybody still needs a process.
+"""Lock files, and lifelines that end a process when nobody needs it any more.
 
-Whoever needs others holds a shared ``flock`` on a file; whoever is needed waits for the
-exclusive one. The kernel lets go of a lock when its holder ends, however it ends, so nothing
-outlives its user, not even after SIGKILL.
+The kernel releases a ``flock`` when its holder ends, SIGKILL included. So a file that the users
+of a process lock (shared) is a lifeline: the process waits for the exclusive lock, and ends when
+it gets it. It keeps that lock until it has ended, and removes the file last; a newcomer that
+waited for the file then sees that its name means another file now, and starts over. It never
+relies on a process that is about to end.
 
-The waiter keeps the exclusive lock until it is gone and takes the file away last. A newcomer
-that found the file in that time waits for the lock, sees that the file is no longer the one by
-that name, and starts over: it never relies on a process that is about to end.
-
-The lock file beside a journal: one forwarder a journal, and where it is to be found.
-
-The forwarder holds an exclusive ``flock`` on the file for as long as it runs and leaves its
-ready line in it. A file that nobody locks is what a killed forwarder left behind.
-
-A lifeline: a file that a parent holds a lock on, and whose release ends the children.
-
-The kernel lets go of the lock with its last holder, however that one ends, SIGKILL included.
+A ``LockFile`` (exclusive) beside a journal lets one forwarder use the journal, and says where
+that forwarder listens. An unlocked file is what a killed forwarder left behind.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import fcntl
 import json
 import os
@@ -33,35 +24,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from common.errors import GaplessError, SimulatorError
+from common.errors import GaplessError
 
 END_WITHIN_S: Final = 15.0
-"""Longest that an orderly end may take before a process that nobody needs is cut off."""
+"""Longest that a process may take to end in order once its lifeline is released."""
 
 _MODE: Final = 0o600
+_TRIES: Final = 20
+_PAUSE_S: Final = 0.05
+"""Looking whether a file is locked locks it for a moment, so taking it is tried for a second."""
+_READY_BYTES_MAX: Final = 65_536
 
 
-class Held:
-    """A shared lock on a file, until ``release`` or the process's end."""
+class LockedError(GaplessError):
+    """Another forwarder uses the journal."""
 
-    def __init__(self, path: Path, descriptor: int, *, remove: bool) -> None:
-        """Made by ``hold``."""
+
+class _Lock:
+    """A lock on an open file, released by ``release``, the ``with`` block or the process's end."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self._descriptor = descriptor
-        self._remove = remove
-        self._released = False
+        self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Let go; the file goes too where it was one's own. More than once is harmless."""
-        if self._released:
-            return
-        self._released = True
-        if self._remove:
-            self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        """Release the lock; repeating it is harmless."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
-        """Until the end of the ``with`` block."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -70,129 +63,150 @@ class Held:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go."""
+        """Release the lock."""
         self.release()
 
 
-def hold(path: Path, *, remove: bool = False) -> Held:
-    """Hold a shared lock on a file, which is made where it is missing.
+class Hold(_Lock):
+    """A shared lock: keeps the process that waits for the file running."""
 
-    Waits while a process that nobody needed any more is still ending. ``remove``: the file is
-    the caller's alone and goes with its release.
+    def __init__(self, path: Path, descriptor: int, *, remove: bool) -> None:
+        """Wrap a locked descriptor; ``hold`` makes it. ``remove``: delete the file at release."""
+        super().__init__(path, descriptor)
+        self._remove = remove
+
+    def release(self) -> None:
+        """Release the lock, and delete the file if it belongs to this hold alone."""
+        if self._descriptor is not None and self._remove:
+            self.path.unlink(missing_ok=True)
+        super().release()
+
+
+def hold(path: Path, *, remove: bool = False) -> Hold:
+    """Hold a file, made if missing; waits while a process that watches it is ending.
+
+    ``remove``: the file is the caller's alone and is deleted with its release.
     """
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if is_still_at(path, descriptor):
-                return Held(path, descriptor, remove=remove)
+            if is_same_file(path, descriptor):
+                return Hold(path, descriptor, remove=remove)
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
 
 
-def end_when_released(path: Path, end_within_s: float = END_WITHIN_S) -> None:
-    """End this process, as SIGTERM would, once nobody holds ``path`` (or it is gone).
+def hold_temporary() -> Hold:
+    """Hold a new temporary file.
 
-    Returns at once; a daemon thread waits. What has not ended ``end_within_s`` after that is
-    cut off with exit code 1.
+    It may be deleted as soon as the process that waits for it has opened it.
     """
+    descriptor, name = tempfile.mkstemp(prefix="gapless-", suffix=".held")
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return Hold(Path(name), descriptor, remove=True)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether any process has a lock on the file."""
+    descriptor = _open_existing(path)
+    if descriptor is None:
+        return False
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return
-    watch = threading.Thread(
-        target=_wait_and_end, args=(path, descriptor, end_within_s), name="lifeline", daemon=True
-    )
-    watch.start()
-
-
-def _wait_and_end(path: Path, descriptor: int, end_within_s: float) -> None:
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    atexit.register(_remove, path, descriptor)
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(end_within_s)
-    os._exit(1)
-
-
-def _remove(path: Path, descriptor: int) -> None:
-    if is_still_at(path, descriptor):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-
-
-def remove_if_free(path: Path, is_needed: Callable[[], bool] | None = None) -> None:
-    """Take a file away that nobody holds any more; harmless where it is gone.
-
-    ``is_needed`` is asked while nobody else can hold it, and may say that it has to stay.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_needed is None or not is_needed():
-            _remove(path, descriptor)
-    except BlockingIOError:
-        pass  # it is needed still
+        return not _try_lock(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 
 
-def is_still_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one that stands under this name."""
+def call_when_released(path: Path, then: Callable[[], None]) -> None:
+    """Call ``then`` in a thread once no process holds the lifeline ``path``.
+
+    Raises:
+        GaplessError: the file cannot be opened, so no process can hold it.
+
+    """
     try:
-        there = path.stat()
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        msg = f"the lifeline {path} can't be opened ({error.strerror}): create the file first"
+        raise GaplessError(msg) from error
+
+    def act() -> None:
+        os.close(descriptor)
+        then()
+
+    _act_when_released(descriptor, act)
+
+
+def end_when_released(path: Path, end_within_s: float = END_WITHIN_S) -> None:
+    """End this process, as SIGTERM would, once no process holds ``path`` (or it is missing).
+
+    Returns at once. A process that has not ended ``end_within_s`` later exits with code 1.
+    """
+    descriptor = _open_existing(path)
+    if descriptor is None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+
+    def act() -> None:
+        atexit.register(_remove, path, descriptor)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(end_within_s)
+        os._exit(1)
+
+    _act_when_released(descriptor, act)
+
+
+def remove_if_free(path: Path, is_needed: Callable[[], bool] | None = None) -> None:
+    """Delete a file that no process holds any more; a missing one is no error.
+
+    ``is_needed`` is asked while no process can take hold of the file; True keeps it.
+    """
+    descriptor = _open_existing(path)
+    if descriptor is None:
+        return
+    try:
+        if _try_lock(descriptor, fcntl.LOCK_EX) and (is_needed is None or not is_needed()):
+            _remove(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_same_file(path: Path, descriptor: int) -> bool:
+    """Return whether the open file is still the one with this name."""
+    try:
+        found = path.stat()
     except FileNotFoundError:
         return False
-    return os.path.samestat(there, os.fstat(descriptor))
+    return os.path.samestat(found, os.fstat(descriptor))
 
 
-_TRIES: Final = 20
-_PAUSE_S: Final = 0.05
-"""Whoever looks whether a file is locked holds it for a moment; so a taker tries for a second."""
-
-_BYTES_MAX: Final = 65_536
-
-
-class LockedError(GaplessError):
-    """Another forwarder has the journal."""
-
-
-class LockFile:
-    """An exclusive lock, until ``release`` or the process's end."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        """Made by ``take``."""
-        self.path = path
-        self._descriptor = descriptor
+class LockFile(_Lock):
+    """The exclusive lock on a journal, with the ready line of the forwarder that has it."""
 
     @classmethod
     def take(cls, path: Path) -> Self:
-        """Lock a file, which is made where it is missing.
+        """Lock a file, made if missing.
 
         Raises:
             LockedError: another process has it.
-            GaplessError: it can't be made or opened.
+            GaplessError: it cannot be made or opened.
 
         """
         pause = threading.Event()
         for _ in range(_TRIES):
             try:
-                descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
             except OSError as error:
                 msg = f"cannot write {path} ({error.strerror}): choose another place with --journal"
                 raise GaplessError(msg) from error
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _try_lock(descriptor, fcntl.LOCK_EX):
                 os.close(descriptor)
                 pause.wait(_PAUSE_S)
                 continue
-            if is_still_at(path, descriptor):
+            if is_same_file(path, descriptor):
                 os.ftruncate(descriptor, 0)
                 return cls(path, descriptor)
             os.close(descriptor)
@@ -205,65 +219,79 @@ class LockFile:
         raise LockedError(msg)
 
     def write(self, ready: dict[str, Any]) -> None:
-        """Leave the ready line, so that others find this process."""
+        """Write the ready line, so that other processes find this one."""
+        assert self._descriptor is not None, "the lock is held"
         line = json.dumps({**ready, "pid": os.getpid()}) + "\n"
         os.pwrite(self._descriptor, line.encode(), 0)
 
     def release(self) -> None:
-        """Take the file away and let go."""
-        if is_still_at(self.path, self._descriptor):
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-        os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        """Until the end of the ``with`` block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go."""
-        self.release()
+        """Delete the file and release the lock."""
+        if self._descriptor is not None:
+            _remove(self.path, self._descriptor)
+        super().release()
 
 
 def lock_path(journal: Path) -> Path:
-    """The lock file of a journal."""
+    """Return the path of a journal's lock file."""
     return journal.with_name(journal.name + ".lock")
 
 
 def owner_of(path: Path) -> dict[str, Any] | None:
-    """The ready line of the process that has the lock; empty while it is not yet ready.
+    """Return the ready line of the process that has the lock; None if no process has it.
 
-    None where nobody has it.
+    The dictionary is empty while that process is not ready yet.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    descriptor = _open_existing(path, os.O_RDONLY)
+    if descriptor is None:
         return None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _parsed(os.pread(descriptor, _BYTES_MAX, 0))
-        return None
+        if _try_lock(descriptor, fcntl.LOCK_SH):
+            return None
+        return _parsed(os.pread(descriptor, _READY_BYTES_MAX, 0))
     finally:
         os.close(descriptor)
 
 
 def wait_until_free(path: Path) -> None:
-    """Block until nobody has the lock; returns at once where there is no such file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    """Block until no process has the lock; returns at once if the file is missing."""
+    descriptor = _open_existing(path, os.O_RDONLY)
+    if descriptor is None:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def _open_existing(path: Path, flags: int = os.O_RDWR) -> int | None:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    """Lock an open file if that is possible at once; return whether it was."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _act_when_released(descriptor: int, act: Callable[[], None]) -> None:
+    """Call ``act`` in a daemon thread once this descriptor has the exclusive lock."""
+
+    def wait() -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        act()
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    if is_same_file(path, descriptor):
+        path.unlink(missing_ok=True)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -272,34 +300,3 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return ready if isinstance(ready, dict) else {}
-
-
-def hold_new() -> tuple[Path, int]:
-    """A new lifeline, held until the returned descriptor is closed.
-
-    The file may be removed once whoever is tied to it has opened it.
-    """
-    descriptor, name = tempfile.mkstemp(prefix="gapless-", suffix=".held")
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return Path(name), descriptor
-
-
-def when_released(path: Path, then: Callable[[], None]) -> None:
-    """Call ``then``, from a thread of its own, once nobody holds the lifeline ``path``.
-
-    Raises:
-        SimulatorError: the file can't be opened, so that nobody can be holding it.
-
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        msg = f"the lifeline {path} can't be opened ({error.strerror}); make the file first"
-        raise SimulatorError(msg) from error
-
-    def wait() -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.close(descriptor)
-        then()
-
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()

@@ -1,72 +1,113 @@
-"""The parts as processes: started, read until ready, and ended by their process id.
-
-Child processes that never outlive the simulator, however it ends.
-
-Two nets under each other: the kernel ends a child when its parent dies (Linux), and a child that
-is given a lifeline (``common.locks``) ends with the last one who holds it.
-
-``asyncio.run`` for commands: a signal to end reaches them wherever the loop is at work.
-"""
+"""Child processes: started, read until their one JSON ready line, and ended by process id."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ctypes
 import json
 import os
-import selectors
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self, TypeVar
+from typing import IO, Any, Final, Self
 
-from common.errors import EXIT_FAILURE, EndedBySignalError, GaplessError, SimulatorError
+from common.errors import EXIT_FAILURE, GaplessError
 from common.state import STATE_DIR_VARIABLE
 
 READY_WITHIN_S: Final = 120.0
-"""Longest that a part may take to become ready: moto's imports alone take seconds, and far more
-on a busy machine."""
+"""Longest wait for the ready line: moto's imports take seconds, far more on a busy machine."""
 
-END_WITHIN_S: Final = 10.0
-"""Longest that SIGTERM may take before SIGKILL follows."""
+STOP_WITHIN_S: Final = 10.0
+"""Longest wait after SIGTERM, before SIGKILL."""
+
+ERROR_PREFIX: Final = "gapless: "
+"""Starts the one-line error that a command of ours prints on stderr."""
+
+HOME = Path(__file__).resolve().parents[1]
+"""Directory of our packages; child processes import them from there."""
 
 _LINE_BYTES_MAX: Final = 65_536
 _ERROR_BYTES_MAX: Final = 65_536
 _LOG_BYTES_MAX: Final = 1 << 20
-"""A log that has grown beyond this is begun anew at the next start."""
-
-PREFIX: Final = "gapless: "
-
-HOME = Path(__file__).resolve().parents[1]
-"""The directory that holds our packages; children import them from there."""
+"""A log larger than this is emptied at the next start."""
+_CHUNK_BYTES: Final = 65_536
+_PR_SET_PDEATHSIG: Final = 1
 
 
-class PartFailedError(GaplessError):
-    """A part ended, or did not become ready; the text and exit code are its own."""
+class ChildFailedError(GaplessError):
+    """A child process ended, or was not ready in time; text and exit code are its own."""
 
 
-class Part:
-    """A ``gapless`` command of its own process; ends with its ``with`` block."""
+class ChildProcess:
+    """A process that prints one JSON line on stdout once it is ready; ends with its ``with``.
+
+    The methods block; an event loop calls them with ``in_thread``.
+    """
 
     def __init__(
-        self, name: str, process: subprocess.Popen[bytes], errors: IO[bytes] | None
+        self, name: str, process: subprocess.Popen[bytes], stderr: IO[bytes] | None
     ) -> None:
-        """Made by ``start``; ``errors`` is the file whose end its stderr is added to."""
+        """Wrap a process; ``stderr`` is the file that it appends to, None if it has ours."""
         self.name = name
         self._process = process
-        self._errors = errors
-        self._errors_from = 0 if errors is None else errors.tell()
+        self._stderr = stderr
+        self._stderr_from = 0 if stderr is None else stderr.tell()
+        self._first_line: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._output = process.stdout
+        self._output_lock = threading.Lock()
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stderr: IO[bytes] | None = None,
+        pass_fds: Sequence[int] = (),
+        dies_with_parent: bool = False,
+    ) -> Self:
+        """Start a program in a session of its own, so that Ctrl+C reaches the parent alone.
+
+        Args:
+            name: What messages call it, such as "the forwarder".
+            argv: Program and arguments.
+            environment: Its whole environment.
+            stderr: File for its stderr; None: it shares ours.
+            pass_fds: File descriptors that it inherits.
+            dies_with_parent: Let the kernel end it with the thread that starts it (Linux). Only
+                from the main thread and before other threads exist: the code that runs between
+                fork and exec is not safe beside them. Other children need a lifeline
+                (``common.locks``).
+
+        Raises:
+            ChildFailedError: the program cannot be started.
+
+        """
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=dict(environment),
+                pass_fds=pass_fds,
+                start_new_session=True,
+                preexec_fn=_die_with_parent() if dies_with_parent else None,  # noqa: PLW1509
+            )
+        except OSError as error:
+            msg = f"cannot start {name}: {argv[0]}: {error.strerror}"
+            raise ChildFailedError(msg) from error
+        return cls(name, process, stderr)
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     @property
@@ -74,80 +115,68 @@ class Part:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
     def ready(self, within_s: float = READY_WITHIN_S) -> dict[str, Any]:
-        """Its one JSON ready line; what it prints after that is not read.
+        """Wait for the ready line and return it; later output is discarded.
 
         Raises:
-            PartFailedError: it ended first, with its own one-line error; or took too long.
+            ChildFailedError: it ended first, printed something else or took too long; it is
+                stopped then.
 
         """
-        out = self._process.stdout
-        assert out is not None, "ready is read once"
-        line = _read_line(out, within_s)
-        if line is None:
-            self.end()
-            msg = f"{self.name} was not ready within {within_s:.0f} s: try again, or see its log"
-            raise PartFailedError(msg)
+        self._start_reading()
+        try:
+            line = self._first_line.get(timeout=within_s)
+        except queue.Empty:
+            self.stop()
+            msg = f"{self.name} was not ready within {within_s:g} s: try again, or see its log"
+            raise ChildFailedError(msg) from None
+        if not line:
+            raise self.failure()
         try:
             ready = json.loads(line)
         except ValueError:
-            raise self._failure() from None
-        if not isinstance(ready, dict):
-            raise self._failure()
-        out.close()
-        self._process.stdout = None
+            ready = None
+        if not isinstance(ready, dict) or ready.get("ready") is not True:
+            self.stop()
+            msg = f"{self.name} printed {line.strip()[:80]!r} instead of a ready line"
+            raise ChildFailedError(msg)
         return ready
 
-    def failure(self) -> PartFailedError:
-        """What its end means, once it has ended."""
-        return self._failure()
+    def wait(self) -> int:
+        """Wait until it ends; return its exit code, negative for a signal."""
+        return self._process.wait()
 
-    def _failure(self) -> PartFailedError:
-        self.end()
+    def failure(self) -> ChildFailedError:
+        """Stop it if it still runs; return the error that says how it ended."""
+        self.stop()
         code = self._process.returncode
-        text = self._last_error()
-        if text is None:
-            text = f"{self.name} ended with status {code} and said nothing about it"
-        return PartFailedError(text, code if code > 0 else EXIT_FAILURE)
+        return ChildFailedError(self._last_error() or self._end(code), max(code, EXIT_FAILURE))
 
-    def _last_error(self) -> str | None:
-        if self._errors is None:
-            return None
-        descriptor = self._errors.fileno()
-        start_at = max(self._errors_from, os.fstat(descriptor).st_size - _ERROR_BYTES_MAX)
-        data = os.pread(descriptor, _ERROR_BYTES_MAX, start_at)
-        lines = data.decode("utf-8", "replace").splitlines()
-        for line in reversed(lines):
-            if line.startswith(PREFIX):
-                return line.removeprefix(PREFIX)
-        return f"{self.name}: {lines[-1]}" if lines else None
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """Send SIGTERM, then SIGKILL; return once it has ended. Repeating it is harmless."""
+        stop_process(self._process, within_s)
+        self._close_output()
 
-    def end(self, within_s: float = END_WITHIN_S) -> None:
-        """SIGTERM, then SIGKILL; returns once it is gone. More than once is harmless."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-            self._process.stdout = None
+    def kill(self) -> None:
+        """Send SIGKILL; return once it has ended."""
+        self._process.kill()
+        self._process.wait()
+        self._close_output()
 
-    def leave(self) -> None:
-        """Give it up to itself: it outlives the ``with`` block."""
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-            self._process.stdout = None
+    def detach(self) -> None:
+        """Let it outlive the ``with`` block and this object."""
+        self._close_stderr()
+        self._close_output()
         # Popen warns of a child that still runs when it is collected; this one is meant to.
         self._process.returncode = self._process.returncode or 0
 
     def __enter__(self) -> Self:
-        """Until the end of the ``with`` block."""
+        """Return itself; it ends with the block."""
         return self
 
     def __exit__(
@@ -156,62 +185,101 @@ class Part:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it."""
-        self.end()
-        if self._errors is not None:
-            self._errors.close()
+        """Stop it."""
+        self.stop()
+        self._close_stderr()
+
+    def _start_reading(self) -> None:
+        """Read its output in a thread, for good: a full pipe would block its next print."""
+        with self._output_lock:
+            output, self._output = self._output, None
+        if output is not None:
+            threading.Thread(
+                target=self._read, args=(output,), name="child output", daemon=True
+            ).start()
+
+    def _read(self, output: IO[bytes]) -> None:
+        with output:
+            data = b""
+            while b"\n" not in data and len(data) < _LINE_BYTES_MAX:
+                chunk = os.read(output.fileno(), _CHUNK_BYTES)
+                if not chunk:
+                    break
+                data += chunk
+            self._first_line.put(data.partition(b"\n")[0])
+            while os.read(output.fileno(), _CHUNK_BYTES):
+                pass
+
+    def _close_output(self) -> None:
+        """Close the pipe, unless the reading thread has it: that closes it at its end."""
+        with self._output_lock:
+            output, self._output = self._output, None
+        if output is not None:
+            output.close()
+
+    def _close_stderr(self) -> None:
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+    def _last_error(self) -> str | None:
+        """The one-line error that it printed, else its last line; None if there is none."""
+        if self._stderr is None:
+            return None
+        descriptor = self._stderr.fileno()
+        start_at = max(self._stderr_from, os.fstat(descriptor).st_size - _ERROR_BYTES_MAX)
+        data = os.pread(descriptor, _ERROR_BYTES_MAX, start_at)
+        lines = data.decode("utf-8", "replace").splitlines()
+        for line in reversed(lines):
+            if line.startswith(ERROR_PREFIX):
+                return line.removeprefix(ERROR_PREFIX)
+        return f"{self.name}: {lines[-1]}" if lines else None
+
+    def _end(self, code: int) -> str:
+        if code < 0:
+            try:
+                return f"{self.name} was ended by {signal.Signals(-code).name}"
+            except ValueError:
+                return f"{self.name} was ended by signal {-code}"
+        hint = "; its error is printed above" if self._stderr is None else " and printed no error"
+        return f"{self.name} ended with exit code {code}{hint}"
 
 
-def start(
-    name: str,
-    arguments: Sequence[str],
-    *,
-    log: Path | None = None,
-    inherit_stderr: bool = False,
-) -> Part:
-    """Start ``gapless ARGUMENTS`` as a process in a session of its own.
-
-    In its own session it gets no signal of the terminal's: the command ends it in order, and
-    its lifeline does where the command can't. Its stderr is added to ``log``, or to a file
-    without a name, from which its one-line error is read; or to our own, where we are headless.
+def start_gapless(name: str, arguments: Sequence[str], *, log: Path | None = None) -> ChildProcess:
+    """Start ``gapless ARGUMENTS``; its stderr is appended to ``log``, or to an unnamed file.
 
     Raises:
-        GaplessError: the log can't be written.
+        GaplessError: the log cannot be written, or the program not started.
 
     """
-    errors: IO[bytes] | None = None
-    if not inherit_stderr:
-        errors = _open_errors(log)
-    process = subprocess.Popen(  # noqa: S603 - our own program; arguments are never a shell's
-        [sys.executable, "-m", "gapless", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        env=environment(os.environ),
-        start_new_session=True,
-    )
-    return Part(name, process, errors)
-
-
-def _open_errors(path: Path | None) -> IO[bytes]:
+    stderr = _open_log(log)
+    argv = [sys.executable, "-m", "gapless", *arguments]
     try:
-        if path is None:
-            return tempfile.TemporaryFile()
-        log = path.open("a+b")
-    except OSError as error:
-        msg = f"cannot write {path or 'a temporary file'} ({error.strerror}): free some space"
-        raise GaplessError(msg) from error
-    if log.tell() > _LOG_BYTES_MAX:
-        log.truncate(0)
-        log.seek(0)
-    return log
+        return ChildProcess.start(
+            name, argv, environment=child_environment(os.environ), stderr=stderr
+        )
+    except BaseException:
+        stderr.close()
+        raise
 
 
-def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a part: ours, without settings, since its arguments say everything.
+def stop_process(process: subprocess.Popen[bytes], within_s: float = STOP_WITHIN_S) -> None:
+    """Send SIGTERM, then SIGKILL; return once the process has ended."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
-    The directory that this package was imported from comes first, so that whatever lies in the
-    directory the command was typed in is never taken for one of our packages.
+
+def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a command of ours: without settings, its arguments say it all.
+
+    The directory that this package was imported from comes first, so that a module in the
+    current directory is never taken for one of our packages.
     """
     kept = {
         name: value
@@ -226,217 +294,29 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _read_line(out: IO[bytes], within_s: float) -> bytes | None:
-    """The first line of a pipe; what came before its end if there is none; None if too late."""
-    deadline = time.monotonic() + within_s
-    data = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(out, selectors.EVENT_READ)
-        while b"\n" not in data and len(data) < _LINE_BYTES_MAX:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                return None
-            chunk = os.read(out.fileno(), 4096)
-            if not chunk:
-                return data
-            data += chunk
-    return data.partition(b"\n")[0]
+def _open_log(path: Path | None) -> IO[bytes]:
+    try:
+        if path is None:
+            return tempfile.TemporaryFile()
+        log = path.open("a+b")
+    except OSError as error:
+        msg = f"cannot write {path or 'a temporary file'} ({error.strerror}): free some space"
+        raise GaplessError(msg) from error
+    if log.tell() > _LOG_BYTES_MAX:
+        log.truncate(0)
+        log.seek(0)
+    return log
 
 
-READY_TIMEOUT_S: Final = 120.0
-"""How long a child may take until its ready line; seconds, and far more on a busy machine."""
-
-STOP_TIMEOUT_S: Final = 5.0
-"""How long a child may take to end after SIGTERM, before SIGKILL."""
-
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def _prepare_death_with_parent() -> Callable[[], None] | None:
+def _die_with_parent() -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def die_with_parent() -> None:
+    def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
-            os._exit(1)  # it died before the wish was heard
+            os._exit(1)  # the parent died before the kernel knew of the tie
 
-    return die_with_parent
-
-
-class Child:
-    """A child process that says one JSON line on standard output once it is ready."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        """Made by ``start``."""
-        self.name = name
-        self._process = process
-        self._drain: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def start(
-        cls,
-        name: str,
-        argv: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        pass_fds: Sequence[int] = (),
-        is_tied: bool = True,
-    ) -> Child:
-        """Start ``argv``, in a session of its own, so that Ctrl+C reaches the simulator alone.
-
-        One that ``is_tied`` by the kernel must be started from the main thread before any other
-        is: what runs between fork and exec is not safe beside threads, and the tie is to the
-        thread that forks. Any other needs a lifeline.
-
-        Raises:
-            SimulatorError: the program can't be started.
-
-        """
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                env=dict(environment),
-                pass_fds=pass_fds,
-                start_new_session=True,
-                limit=_LINE_BYTES_MAX,
-                preexec_fn=_prepare_death_with_parent() if is_tied else None,
-            )
-        except OSError as error:
-            msg = f"{name} can't be started: {argv[0]}: {error.strerror}"
-            raise SimulatorError(msg) from error
-        return cls(name, process)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code; None while it runs."""
-        return self._process.returncode
-
-    async def ready(self) -> dict[str, Any]:
-        """What its ready line says.
-
-        Raises:
-            SimulatorError: it ended before, took too long, or said something else.
-
-        """
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                line = await self._process.stdout.readline()
-                if not line:
-                    raise SimulatorError(self.epitaph(await self._process.wait()))
-        except TimeoutError as error:
-            msg = f"{self.name} was not ready within {READY_TIMEOUT_S:.0f} s"
-            raise SimulatorError(msg) from error
-        self._drain = asyncio.create_task(self._drain_output())
-        try:
-            said = json.loads(line)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict) or said.get("ready") is not True:
-            msg = f"{self.name} said {line.strip()[:80]!r} instead of a ready line"
-            raise SimulatorError(msg)
-        return said
-
-    async def _drain_output(self) -> None:
-        # A full pipe would stop the child in its next print.
-        assert self._process.stdout is not None
-        while await self._process.stdout.read(_LINE_BYTES_MAX):
-            pass
-
-    async def ended(self) -> int:
-        """Its exit code, once it has ended; negative for a signal."""
-        return await self._process.wait()
-
-    def epitaph(self, code: int) -> str:
-        """One line on how it ended."""
-        if code >= 0:
-            return f"{self.name} ended with exit code {code}; what it said stands above"
-        with contextlib.suppress(ValueError):
-            return f"{self.name} was ended by {signal.Signals(-code).name}"
-        return f"{self.name} was ended by signal {-code}"
-
-    async def kill(self) -> None:
-        """SIGKILL; returns once it has ended."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-        await self.stop()
-
-    async def stop(self) -> None:
-        """SIGTERM, then SIGKILL; returns once it has ended."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await self._process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
-        if self._drain is not None:
-            self._drain.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._drain
-
-
-ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-Result = TypeVar("Result")
-
-
-def heard() -> tuple[signal.Signals, ...]:
-    """The signals that end a command: a hangup does not where it was started with ``nohup``."""
-    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return tuple(one for one in ENDING if not (is_deaf and one is signal.SIGHUP))
-
-
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it to its end, or until a signal asks the command to end; then it is cancelled.
-
-    An exception that a signal's handler raises would end whatever task or callback happens to
-    run, and the loop would go on: the signal would be lost. A loop's own handler is also called
-    where the system gives the signal to another thread than the one that waits.
-
-    Raises:
-        EndedBySignalError: by a signal, if nobody else has taken charge of it meanwhile.
-
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return asyncio.run(work)
-    before = {number: signal.getsignal(number) for number in heard()}
-    caught: list[int] = []
-
-    async def until_signalled() -> Result:
-        task = asyncio.current_task()
-        assert task is not None, "this is a coroutine of a task"
-        loop = asyncio.get_running_loop()
-
-        def end(number: int) -> None:
-            caught.append(number)
-            task.cancel()
-
-        for number in before:
-            loop.add_signal_handler(number, end, number)
-        try:
-            return await work
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    try:
-        return asyncio.run(until_signalled())
-    except asyncio.CancelledError:
-        if not caught:
-            raise
-        raise EndedBySignalError(caught[0]) from None
+    return tie

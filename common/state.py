@@ -1,4 +1,4 @@
-"""Where journals, locks, lifelines and reports of faults are kept: the state directory."""
+"""The state directory: journals, locks, lifelines, cursors and reports of unexpected faults."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import platformdirs
 from common.errors import GaplessError
 
 STATE_DIR_VARIABLE: Final = "GAPLESS_STATE_DIR"
-_FAULTS_KEPT: Final = 20
-"""Reports of unexpected faults that are kept; the oldest go first."""
+_FAULTS_MAX: Final = 20
+"""Reports of unexpected faults that are kept; the oldest are deleted."""
 
 
 def state_dir(*parts: str) -> Path:
-    """A directory of ours in the state directory, made (for its owner only) where missing.
+    """Return a directory inside the state directory; made if missing, for its owner only.
 
     Raises:
-        GaplessError: it can't be made.
+        GaplessError: it cannot be made.
 
     """
     chosen = os.environ.get(STATE_DIR_VARIABLE)
@@ -33,20 +33,20 @@ def state_dir(*parts: str) -> Path:
     except OSError as error:
         msg = (
             f"cannot make the state directory {path} ({error.strerror}): "
-            f"name one that can be written in {STATE_DIR_VARIABLE}"
+            f"name a writable one in {STATE_DIR_VARIABLE}"
         )
         raise GaplessError(msg) from error
     return path
 
 
 def report_fault(error: BaseException) -> Path | None:
-    """Write an unexpected fault's traceback to a file; None where none can be written."""
+    """Write an unexpected error's traceback to a file; return its path, None if that fails."""
     with contextlib.suppress(GaplessError, OSError):
         folder = state_dir("faults")
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
         text = "".join(traceback.format_exception(error))
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        for old in sorted(folder.glob("*.txt"))[:-_FAULTS_KEPT]:
+        for old in sorted(folder.glob("*.txt"))[:-_FAULTS_MAX]:
             old.unlink(missing_ok=True)
         return path
     return None

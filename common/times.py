@@ -1,8 +1,7 @@
-"""Durations (``90s 10m 2h 3d 2d1h20m``) and times (ISO 8601 or ``12:04``) of the command line.
+"""Durations (``90s 10m 2h 3d 2d1h20m``) and times: parsing and formatting.
 
-Pure: the present is an argument; only the time zone is the machine's.
-
-Times as ISO 8601 in UTC, for output that other programs read. Pure.
+Times are ms since the Unix epoch. Pure: the present is an argument; only the time zone is the
+machine's.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
+from common.text import NOTHING
+
 _UNITS_MS: Final[dict[str, int]] = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 _DURATION: Final = re.compile(
     r"(?=[0-9])(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?",
@@ -19,18 +20,18 @@ _DURATION: Final = re.compile(
 )
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 _DURATION_MS_MAX: Final = 36_600 * 86_400_000
-"""A hundred years: beyond it a number was mistyped."""
+"""A hundred years: a larger number was mistyped."""
 
 DURATION_FORMS: Final = "90s, 10m, 2h, 3d or 2d1h20m"
 TIME_FORMS: Final = f"{DURATION_FORMS} ago, ISO 8601 as 2026-11-23T12:04Z, or 12:04"
 
 
 class TimeFormatError(ValueError):
-    """A text that is no duration, or no time; it says which forms there are."""
+    """The text is not a duration or time; the message lists the accepted forms."""
 
 
 def parse_duration(text: str) -> int:
-    """A duration in ms.
+    """Parse a duration; return ms.
 
     Raises:
         TimeFormatError: not of the form ``90s 10m 2h 3d 2d1h20m``.
@@ -52,7 +53,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(duration_ms: int) -> str:
-    """A duration as it is typed, in whole seconds rounded down: ``2d1h20m``, ``0s``."""
+    """Format a duration (ms) as it is typed, rounded down to seconds: ``2d1h20m``, ``0s``."""
     parts = []
     rest = duration_ms
     for unit, unit_ms in _UNITS_MS.items():
@@ -63,10 +64,10 @@ def format_duration(duration_ms: int) -> str:
 
 
 def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
-    """A moment in ms since the Unix epoch.
+    """Parse a time; return ms since the Unix epoch.
 
-    A duration is counted back from ``now_ms``; ``12:04`` is the latest such moment that is not
-    in the future; ISO 8601 without an offset is in ``zone``, the machine's own where it is None.
+    A duration is counted back from ``now_ms``; ``12:04`` is the latest such time that is not in
+    the future; ISO 8601 without an offset is in ``zone`` (None: the machine's).
 
     Raises:
         TimeFormatError: none of these forms, or before 1970.
@@ -109,19 +110,27 @@ def _checked(moment_ms: int, text: str) -> int:
 
 
 _YEAR_MAX_S: Final = 253_402_300_799
-"""The last second of the year 9999, which is as far as ``datetime`` goes."""
+"""The last second of the year 9999, the last that ``datetime`` can represent."""
 
 
 def iso(timestamp: int) -> str:
-    """``2026-11-23T12:04:31.123Z``; a time in ms beyond the year 9999 as ``+MILLISECONDS``."""
+    """Format as ``2026-11-23T12:04:31.123Z``; beyond the year 9999 as ``+MILLISECONDS``."""
     seconds, millis = divmod(timestamp, 1000)
     if not 0 <= seconds <= _YEAR_MAX_S:
         return f"+{timestamp}"
     return f"{_second(seconds)}.{millis:03d}Z"
 
 
+def format_local(time_ms: int | None, zone: tzinfo | None = None) -> str:
+    """Format to the second in ``zone`` (None: the machine's): ``2026-11-23 12:04:31``."""
+    if time_ms is None:
+        return NOTHING
+    at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
 def iso_range(from_ms: int, through_ms: int) -> str:
-    """Both ends, with two dots between."""
+    """Format a range as its two ends with two dots between."""
     return f"{iso(from_ms)}..{iso(through_ms)}"
 
 

@@ -20,8 +20,8 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from common.errors import GaplessError
-from common.locks import Held, hold, lock_path, owner_of, remove_if_free, wait_until_free
-from common.processes import READY_WITHIN_S, Part, PartFailedError, start
+from common.locks import Hold, hold, lock_path, owner_of, remove_if_free, wait_until_free
+from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
 from common.state import state_dir
 from gapless.settings import AwsChoice, group_folder, setting_of
 
@@ -42,8 +42,8 @@ class OwnForwarder:
         self._choice = choice
         self._journal = journal
         self._users = journal.with_name(journal.name + ".users")
-        self._held: Held | None = None
-        self._part: Part | None = None
+        self._held: Hold | None = None
+        self._part: ChildProcess | None = None
         self._closing = threading.Event()
 
     @property
@@ -106,7 +106,7 @@ class OwnForwarder:
         """Whether the one started is ready; not so where another command was faster."""
         # Parts see no settings; this one's can't be said on the command line of tail.
         lifecycle = setting_of("forward", "lifecycle", os.environ)
-        part = start(
+        part = start_gapless(
             f"the forwarder of {self.group}",
             [
                 *("forward", self.group, "--port", str(port), "--journal", str(self._journal)),
@@ -119,21 +119,21 @@ class OwnForwarder:
             if meanwhile is not None:
                 meanwhile()
             self.ready = part.ready()
-        except PartFailedError:
-            part.leave()
+        except ChildFailedError:
+            part.detach()
             if running(self._journal) is not None:
                 return False
             raise
         except BaseException:
-            part.end()
-            part.leave()
+            part.stop()
+            part.detach()
             raise
         self._replace(part)
         return True
 
-    def _replace(self, part: Part | None) -> None:
+    def _replace(self, part: ChildProcess | None) -> None:
         if self._part is not None:
-            self._part.leave()
+            self._part.detach()
         self._part = part
 
     def keep(self) -> None:

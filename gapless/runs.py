@@ -6,9 +6,7 @@ A run's folder has its lifeline, its forwarder's journal, and what its ready lin
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -19,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.locks import hold
+from common.locks import hold, is_held
 from common.state import state_dir
 
 _LEFT_AFTER_S: Final = 60.0
@@ -79,7 +77,7 @@ def newest_ready() -> dict[str, Any] | None:
     """What the ready line of the simulator that was started last said; None if none runs."""
     found: list[tuple[float, dict[str, Any]]] = []
     for folder in state_dir("runs").glob("run-*"):
-        if not _is_held(folder / _HELD):
+        if not is_held(folder / _HELD):
             continue
         try:
             path = folder / _READY
@@ -97,19 +95,5 @@ def remove_left(root: Path, now_s: float) -> None:
             is_young = now_s - folder.stat().st_mtime < _LEFT_AFTER_S
         except FileNotFoundError:
             continue
-        if not is_young and not _is_held(folder / _HELD):
+        if not is_young and not is_held(folder / _HELD):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -22,15 +22,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from common.text import escape_unprintable
+
 
 def say(text: str) -> None:
     """Tell a person something, as one line on stderr; nobody may be left to read it.
 
     Names and errors come from other machines: nothing in them moves a cursor.
     """
-    line = "".join(
-        char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split())
-    )
+    line = escape_unprintable(" ".join(text.split()))
     leave()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"gapless: {line}\n")

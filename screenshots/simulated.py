@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from textual.pilot import Pilot
 
-from common.processes import start
+from common.processes import start_gapless
 from gapless.viewing.controls import SimulatorControls
 from gapless.viewing.opening import SameOpener, Viewing, Watched
 from gapless.viewing.watch import make_engine
@@ -73,7 +73,7 @@ async def scene(
 
     """
     rate = ["--rate", str(LATE_RATE)] if is_late else []
-    with start("the simulator", ["simulate", "--seed", str(SEED), *rate]) as part:
+    with start_gapless("the simulator", ["simulate", "--seed", str(SEED), *rate]) as part:
         ready = await asyncio.to_thread(part.ready)
         url, control = str(ready["websocket"]), str(ready["control"])
         api = ControlApi(control)

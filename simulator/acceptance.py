@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 
 BATCH_BYTES_MAX: Final = 1_048_576
 BATCH_EVENTS_MAX: Final = 10_000

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from common.errors import GaplessError, UsageError
-from common.http import TIMEOUT_S, RefusedError, request
+from common.http import TIMEOUT_S, HttpStatusError, request
 
 VERDICT_TIMEOUT_S: Final = 600.0
 """A record of a million events takes a while to be judged."""
@@ -61,7 +61,7 @@ class ControlApi:
         """
         try:
             self._ask(f"/faults/{quote(name, safe='')}", "DELETE")
-        except RefusedError as error:
+        except HttpStatusError as error:
             if error.status != _NOT_FOUND:
                 raise
             return False
@@ -174,10 +174,10 @@ class ControlApi:
         try:
             url = self._base + path
             return request(url, method=method, body=body, raw=raw, timeout_s=timeout_s)
-        except RefusedError as error:
+        except HttpStatusError as error:
             # What the simulator says is for a person; where it says it, is not.
-            if error.status == _BAD_REQUEST and error.words:
-                raise UsageError(error.words) from error
+            if error.status == _BAD_REQUEST and error.detail:
+                raise UsageError(error.detail) from error
             raise
 
     def _list(self, path: str) -> list[dict[str, Any]]:

@@ -44,8 +44,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from common.errors import SimulatorError
-from simulator.errors import NotFoundError
+from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
 from simulator.programs import Forwarder, Viewers

@@ -1,8 +1,12 @@
-"""What goes wrong in the simulator itself, as opposed to what it makes go wrong."""
+"""Errors of the simulator itself, as opposed to the faults that it injects."""
 
 from __future__ import annotations
 
-from common.errors import SimulatorError
+from common.errors import GaplessError
+
+
+class SimulatorError(GaplessError):
+    """The simulator cannot do what was asked; the text is one line for a person."""
 
 
 class NotFoundError(SimulatorError):
@@ -10,4 +14,4 @@ class NotFoundError(SimulatorError):
 
 
 class NobodyError(SimulatorError):
-    """There is nobody whom the fault could hit."""
+    """There is no target that the fault could hit."""

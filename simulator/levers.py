@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
-import json
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from common.errors import SimulatorError
+from common.errors import GaplessError
+from common.http import HttpStatusError, request
 from simulator.acceptance import Visibility
 from simulator.cloudwatch import LEVERS_PATH, Mode, wall_clock_ms
 from simulator.cloudwatch.levers import Order
+from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Journal
 from simulator.faults.cloudwatch import (
     GroupRecreated,
@@ -183,7 +182,7 @@ class CloudWatchLink:
         self, url: str, mode: Mode, visibility: Visibility, ledger: Ledger | None = None
     ) -> None:
         """``visibility`` is the copy; the ``ledger`` is told of what CloudWatch takes away."""
-        self._address = urlsplit(url).netloc
+        self._url = url.rstrip("/")
         self._mode = mode
         self._visibility = visibility
         self._ledger = ledger
@@ -226,17 +225,16 @@ class CloudWatchLink:
             self._ledger.settle(owner, wall_clock_ms())
 
     def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._address, timeout=LEVER_TIMEOUT_S)
+        url = f"{self._url}{LEVERS_PATH}"
         try:
-            connection.request(method, LEVERS_PATH, json.dumps(body))
-            response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            answer = request(url, method=method, body=dict(body), timeout_s=LEVER_TIMEOUT_S)
+        except HttpStatusError as error:
+            msg = f"the CloudWatch stand-in refused: {error.detail}"
+            raise SimulatorError(msg) from error
+        except GaplessError as error:
             msg = f"the CloudWatch stand-in did not answer: {error}"
             raise SimulatorError(msg) from error
-        finally:
-            connection.close()
-        if response.status != http.client.OK:
-            msg = f"the CloudWatch stand-in refused: {answer.get('error')}"
+        if not isinstance(answer, dict):
+            msg = "the CloudWatch stand-in did not answer with an object"
             raise SimulatorError(msg)
         return answer

@@ -14,24 +14,28 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from common import locks
-from common.errors import SimulatorError
-from common.processes import Child
+from common.concurrency import in_thread
+from common.errors import GaplessError
+from common.locks import call_when_released, hold_temporary
+from common.processes import ChildProcess
+from common.signals import handle_ending_signals
 from simulator.acceptance import Visibility
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.app import listen
 from simulator.control import Changes
+from simulator.errors import SimulatorError
 from simulator.faults.base import Levers
 from simulator.faults.board import Board
 from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
 from simulator.network.cable import Cable
 from simulator.network.frames import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder, SkewedClock, Viewers
+from simulator.programs import STOP_WITHIN_S, Forwarder, SkewedClock, Viewers
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
@@ -45,7 +49,6 @@ PAST_TIMEOUT_S: Final = 120.0
 
 EXPLANATION_WITHIN_S: Final = 1.0
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _AWS_CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "simulator",
     "AWS_SECRET_ACCESS_KEY": "simulator",
@@ -137,27 +140,23 @@ class Simulator:
         """Start everything, announce it, wait for the end, stop everything; see ``run``."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
-        is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup has it
-        for one in _SIGNALS:
-            if not (is_deaf and one is signal.SIGHUP):
-                loop.add_signal_handler(one, self._finish, one)
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(handle_ending_signals(self._finish))
             self._cable.bind(self._config.port)
             stack.push_async_callback(self._cable.stop)
             stack.push_async_callback(self._crowds.stop)
             moto_listener = stack.enter_context(listen(self._config.cloudwatch_port))
             control_listener = stack.enter_context(listen(self._config.control_port))
             url = f"http://{HOST}:{moto_listener.getsockname()[1]}"
-            held, descriptor = locks.hold_new()
-            stack.callback(os.close, descriptor)
-            stack.callback(held.unlink, missing_ok=True)
-            moto = await Child.start(
+            held = stack.enter_context(hold_temporary()).path
+            moto = ChildProcess.start(
                 "the CloudWatch stand-in",
                 self._moto_argv(moto_listener, held),
                 environment=self._environment(),
                 pass_fds=(moto_listener.fileno(),),
+                dies_with_parent=True,
             )
-            stack.push_async_callback(moto.stop)
+            stack.push_async_callback(in_thread, partial(moto.stop, STOP_WITHIN_S))
             # Now that moto has it: were it kept, connections to a dead moto would hang.
             moto_listener.close()
             forwarder = Forwarder(
@@ -169,13 +168,11 @@ class Simulator:
                 changed=self._changes.announce,
             )
             stack.push_async_callback(forwarder.stop)
-            first = await forwarder.start()
+            first = forwarder.start()
             watch = asyncio.create_task(self._watch(moto))
             stack.callback(watch.cancel)
             if self._config.while_held is not None:
-                locks.when_released(
-                    self._config.while_held, lambda: self._from_thread(self._finish)
-                )
+                call_when_released(self._config.while_held, lambda: self._from_thread(self._finish))
             start = asyncio.create_task(
                 self._begin(
                     lambda: self._start(
@@ -195,7 +192,7 @@ class Simulator:
     async def _begin(self, start: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
         try:
             said = await start()
-        except SimulatorError as error:
+        except GaplessError as error:
             self._fail(str(error))
         else:
             if not self._end.done():
@@ -205,8 +202,8 @@ class Simulator:
         self,
         stack: contextlib.AsyncExitStack,
         url: str,
-        moto: Child,
-        forwarder: tuple[Forwarder, Child],
+        moto: ChildProcess,
+        forwarder: tuple[Forwarder, ChildProcess],
         control_listener: socket.socket,
         held: Path,
     ) -> dict[str, Any]:
@@ -249,11 +246,11 @@ class Simulator:
         )
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
-        await moto.ready()
+        await in_thread(moto.ready)
         # Moto has it open; so nothing stays behind, even after SIGKILL.
         await asyncio.to_thread(held.unlink)
         writer.open()
-        said = await forwarder[1].ready()
+        said = await in_thread(forwarder[1].ready)
         ready = self._ready(said, url, control_listener)
         await self._cable.start(urlsplit(said["http"]).port or 80)
         await asyncio.to_thread(writer.past_written.wait, PAST_TIMEOUT_S)
@@ -304,8 +301,9 @@ class Simulator:
         direct = {"NO_PROXY": HOST, "no_proxy": HOST}
         return own | direct | _AWS_CREDENTIALS | {"AWS_DEFAULT_REGION": self._config.region}
 
-    async def _watch(self, child: Child) -> None:
-        self._fail(child.epitaph(await child.ended()))
+    async def _watch(self, child: ChildProcess) -> None:
+        await in_thread(child.wait)
+        self._fail(str(child.failure()))
 
     def _finish(self, number: signal.Signals | None = None) -> None:
         if not self._end.done():

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from common.errors import SimulatorError
-from common.locks import when_released
+from common.errors import GaplessError
+from common.locks import call_when_released
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
 from simulator.cloudwatch.app import FaithfulLogs, call, listen, serve
 
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         if options.while_held is not None:
-            when_released(options.while_held, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            call_when_released(options.while_held, lambda: os.kill(os.getpid(), signal.SIGTERM))
         if options.listener_fd is None:
             listener = listen(options.port)
         else:
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 
                 subscribe(options.region, options.group, options.live_stream)
         serve(listener, app)
-    except SimulatorError as error:
+    except GaplessError as error:
         print(f"gapless: {error}", file=sys.stderr)  # noqa: T201 - for a person
         return 1
     url = f"http://{HOST}:{listener.getsockname()[1]}"

@@ -20,14 +20,16 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from common.errors import SimulatorError
-from common.processes import Child
-from simulator.errors import NobodyError, NotFoundError
+from common.concurrency import in_thread
+from common.errors import GaplessError
+from common.processes import ChildProcess
+from simulator.errors import NobodyError, NotFoundError, SimulatorError
 from simulator.faults.base import Journal
 
 JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
@@ -38,6 +40,9 @@ CANNOT_CONNECT: Final = 3
 
 AGAIN_S: Final = 0.5
 """After that long it is started again, as whoever keeps a service running does."""
+
+STOP_WITHIN_S: Final = 5.0
+"""How long a program may take to end after SIGTERM, before SIGKILL."""
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 """SQLite's files beside the journal itself."""
@@ -80,13 +85,13 @@ class Forwarder:
         self._is_at = is_at
         self._failed = failed
         self._changed = changed
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._plans: dict[str, _Plan] = {}
         self._holders: set[str] = set()
         """Who keeps it down."""
         self._disk: dict[str, int] = {}
         """Who has the disk full, and the size in bytes that no file may exceed."""
-        self._starved: Child | None = None
+        self._starved: ChildProcess | None = None
         """The last one that had no room: its end may be noticed only once there is some again."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,14 +108,14 @@ class Forwarder:
         """Its process id; None while it is down."""
         return None if self._child is None else self._child.pid
 
-    async def start(self) -> Child:
+    def start(self) -> ChildProcess:
         """Start it for the first time; the caller waits for its ready line.
 
         Raises:
-            SimulatorError: it can't be started.
+            GaplessError: it can't be started.
 
         """
-        return await self._spawn(is_tied=True)
+        return self._spawn(is_tied=True)
 
     async def stop(self) -> None:
         """End it for good."""
@@ -121,7 +126,7 @@ class Forwarder:
         await asyncio.gather(*tasks, return_exceptions=True)
         child, self._child = self._child, None
         if child is not None:
-            await child.stop()
+            await in_thread(partial(child.stop, STOP_WITHIN_S))
         self._remove(self._copy_folder())
 
     async def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
@@ -203,7 +208,7 @@ class Forwarder:
         async with self._turn:
             child, self._child = self._child, None
             if child is not None:
-                await child.kill()
+                await in_thread(child.kill)
                 self._changed()
             if journal == "lost":
                 await asyncio.to_thread(self._remove_journal)
@@ -221,13 +226,13 @@ class Forwarder:
             if self._holders or self.is_up or self._is_stopping:
                 return
             try:
-                child = await self._spawn(is_tied=False)
-            except SimulatorError as error:
+                child = self._spawn(is_tied=False)
+            except GaplessError as error:
                 self._failed(str(error))
                 return
         try:
-            said = await child.ready()
-        except SimulatorError as error:
+            said = await in_thread(child.ready)
+        except GaplessError as error:
             # One that was killed meanwhile, or has no disk to begin with, is none of its fault.
             if self._child is child and not (self._is_starved(child) or self._is_early(child)):
                 self._failed(str(error))
@@ -237,11 +242,14 @@ class Forwarder:
             self._is_at(port)
         self._changed()
 
-    async def _spawn(self, *, is_tied: bool) -> Child:
+    def _spawn(self, *, is_tied: bool) -> ChildProcess:
         # Later ones end by their lifeline alone: what ties a child to its parent runs between
         # fork and exec, where it is not safe beside threads.
-        child = await Child.start(
-            "the forwarder", self._argv, environment=self._environment, is_tied=is_tied
+        child = ChildProcess.start(
+            "the forwarder",
+            self._argv,
+            environment=self._environment,
+            dies_with_parent=is_tied,
         )
         self.starts += 1
         self._child = child
@@ -251,12 +259,12 @@ class Forwarder:
         watch.add_done_callback(self._tasks.discard)
         return child
 
-    def _is_early(self, child: Child) -> bool:
+    def _is_early(self, child: ChildProcess) -> bool:
         """Whether one that was started again came while CloudWatch could not be read."""
-        return self.starts > 1 and child.code == CANNOT_CONNECT
+        return self.starts > 1 and child.exit_code == CANNOT_CONNECT
 
-    async def _watch(self, child: Child) -> None:
-        code = await child.ended()
+    async def _watch(self, child: ChildProcess) -> None:
+        await in_thread(child.wait)
         if self._child is not child or self._is_stopping:
             return
         if self._is_early(child):
@@ -267,17 +275,17 @@ class Forwarder:
             return
         self._child = None
         if not self._is_starved(child):
-            self._failed(child.epitaph(code))
+            self._failed(str(child.failure()))
             return
         self._changed()
         if not self._disk:
             self._revive_soon()
 
-    def _is_starved(self, child: Child) -> bool:
+    def _is_starved(self, child: ChildProcess) -> bool:
         """Whether a full disk may be why it ended."""
         return bool(self._disk) or self._starved is child
 
-    def _limit(self, child: Child | None) -> None:
+    def _limit(self, child: ChildProcess | None) -> None:
         if child is None or not hasattr(resource, "prlimit"):
             return
         if self._disk:

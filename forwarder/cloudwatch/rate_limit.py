@@ -9,14 +9,13 @@ found by additive increase and multiplicative decrease, one budget for all scans
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from enum import IntEnum
-from functools import partial
 from typing import Final, TypeVar
+
+from common.concurrency import in_thread
 
 RATE_FIRST: Final = 10.0
 """Calls a second to begin with: twice what older documentation allows, soon corrected."""
@@ -140,34 +139,11 @@ class Turns:
             if turn.done() and not turn.cancelled():
                 self._ended()
             raise
-        answer: asyncio.Future[_T] = self._loop.create_future()
-        thread = threading.Thread(
-            target=self._run, args=(function, answer), name="cloudwatch", daemon=True
-        )
-        thread.start()
-        return await answer
+        return await in_thread(function, name="cloudwatch", finished=self._ended)
 
     def throttled(self) -> None:
         """A call was throttled."""
         self.budget.throttled(self._loop.time() * 1000)
-
-    def _run(self, function: Callable[[], _T], answer: asyncio.Future[_T]) -> None:
-        settle: Callable[[], None]
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            settle = partial(answer.set_exception, error)
-        else:
-            settle = partial(answer.set_result, result)
-
-        def deliver() -> None:
-            self._ended()
-            if not answer.done():
-                settle()
-
-        # The loop may be closed by now: then nobody waits for the answer either.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(deliver)
 
     def _ended(self) -> None:
         self._under_way -= 1

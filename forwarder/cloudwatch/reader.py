@@ -185,12 +185,12 @@ class Patience:
             most = THROTTLED_ATTEMPTS_MAX
         elif isinstance(error, TruncatedResponseError | UnreachableError):
             most = PAGE_ATTEMPTS_MAX
-        return self._backoff.failed() if self._attempts < most else None
+        return self._backoff.count_failure() if self._attempts < most else None
 
     def succeeded(self) -> None:
         """The next error is the first again."""
         self._attempts = 0
-        self._backoff.succeeded()
+        self._backoff.reset()
 
 
 class PageWalk:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final, Self
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.journal.contract import Journal
 from wire.limits import DEFAULT_HISTORY_MS, FRAME_EVENTS_MAX, ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import Outcome
@@ -118,7 +118,7 @@ class Past:
         else:
             self._sent_high = max(self._sent_high, piece.high)
 
-    def cover(self, coverage: Coverage) -> None:
+    def cover(self, coverage: RangeSet) -> None:
         """What whole scans cover; every row that they brought has been sent, or is in pieces."""
         self._covered = (
             self._covered
@@ -130,7 +130,7 @@ class Past:
         if self._claim_high < KEY_MAX:
             self._claim_high = max(self._claim_high, min(self._sent_high, self._ceiling(coverage)))
 
-    def _floor(self, coverage: Coverage) -> int:
+    def _floor(self, coverage: RangeSet) -> int:
         """How far down from what is claimed the covered time reaches without a break, ms."""
         at = min(timestamp_of(self._claim_low), self.connected_ms)
         if at == self.connected_ms:
@@ -141,7 +141,7 @@ class Past:
                 return from_
         return at + 1
 
-    def _ceiling(self, coverage: Coverage) -> int:
+    def _ceiling(self, coverage: RangeSet) -> int:
         """How far up from what is claimed the covered time reaches, as a position."""
         at = timestamp_of(self._claim_high + 1)
         if at > self.connected_ms:

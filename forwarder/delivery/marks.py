@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from common.ranges import Coverage, Range
+from common.ranges import Range, RangeSet
 from forwarder.delivery.backfill import Opening, times_within
 from forwarder.delivery.lanes import Lanes, Repairing
 from forwarder.ingest.log_group import LogGroup
@@ -94,7 +94,7 @@ class Progress:
             self._seen = self.group.head_seq, list(self.group.journal.coverage())
         head_seq, coverage = self._seen
         if self._lanes.read_seq >= head_seq:
-            self._past.cover(Coverage(coverage))
+            self._past.cover(RangeSet(coverage))
             self._seen = None
 
     def _backfill(self) -> Backfill | None:

@@ -22,7 +22,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from common.ranges import Coverage, Range
+from common.ranges import Range, RangeSet
 from forwarder.errors import JournalFullError
 from forwarder.ingest.retention import AWAY, EXPIRED, RETENTION_LEAST_MS, Expiry
 from forwarder.ingest.scan import Scan
@@ -48,7 +48,7 @@ class Gaps:
         self._count = 0
         self._declared_at: dict[str, int] = {}
         self._open = {gap.id: gap for gap in journal.gaps() if gap.state != "unrecoverable"}
-        self._proved: dict[str, Coverage] = {}
+        self._proved: dict[str, RangeSet] = {}
         self._fetching: dict[int, set[str]] = {}
         self._left: set[str] = set()
         self._missed: tuple[int, int, int] | None = None
@@ -168,7 +168,7 @@ class Gaps:
         for gap in list(self._open.values()):
             if scan.number <= self._declared_at.get(gap.id, 0):
                 continue
-            proved = self._proved.setdefault(gap.id, Coverage())
+            proved = self._proved.setdefault(gap.id, RangeSet())
             proved.add(max(done.from_, gap.from_), min(done.through, gap.through))
             if proved.covers(gap.from_, gap.through):
                 self._put(replace(gap, state="repaired"))
@@ -333,7 +333,7 @@ class Evidence:
 
     def covering(self, scan: Scan, now_ms: int) -> None:
         """A whole scan is about to be added to the coverage: what of it had expired by now?"""
-        covered = Coverage(self._journal.coverage())
+        covered = RangeSet(self._journal.coverage())
         pieces = covered.missing(scan.from_, scan.covered)
         oldest = covered.ranges[0][0] if covered.ranges else None
         self._expiry.first_scanned(pieces, now_ms, oldest, is_settled=scan.is_settled)
@@ -346,7 +346,7 @@ class Evidence:
     def is_first_of_old(self, scan: Scan, now_ms: int) -> bool:
         """Whether no scan was there before, in what the shortest retention might have taken."""
         old_ms = min(scan.covered, now_ms - RETENTION_LEAST_MS - 1)
-        return bool(Coverage(self._journal.coverage()).missing(scan.from_, old_ms))
+        return bool(RangeSet(self._journal.coverage()).missing(scan.from_, old_ms))
 
     def lacks_old(self, now_ms: int) -> bool:
         """Whether scans lack events that a retention might have taken."""

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import InvalidEventError
 from forwarder.ingest.executions import Ends, Lifecycle
@@ -151,7 +151,7 @@ class LogGroup:
     def _load(self) -> None:
         self.totals = Totals(self.journal)
         """Range sums, shared by all viewers."""
-        self._marked = Coverage()
+        self._marked = RangeSet()
         self._deleted: dict[str, int] = {}
         self.evidence = Evidence(self.journal, self._notices.append, self._allowance, self.expiry)
         self.gaps, self._suspects = self.evidence.gaps, self.evidence.suspects
@@ -174,9 +174,9 @@ class LogGroup:
         return self.journal.head_seq
 
     @property
-    def coverage(self) -> Coverage:
+    def coverage(self) -> RangeSet:
         """The time of which a whole scan was taken in, by this process or an earlier one."""
-        return Coverage(self.journal.coverage())
+        return RangeSet(self.journal.coverage())
 
     def covered_from(self, now_ms: int) -> int | None:
         """Where the unbroken coverage begins that reaches the present; None where none does."""
@@ -358,7 +358,7 @@ class LogGroup:
             self.witness.appended(events)
         return late
 
-    def _origin(self, kind: ScanKind, timestamp: int, coverage: Coverage) -> Origin:
+    def _origin(self, kind: ScanKind, timestamp: int, coverage: RangeSet) -> Origin:
         """Who would have brought an event that a scan other than a poll is the first to return.
 
         The next poll would have, if its range begins before it; nobody, if a whole scan has been

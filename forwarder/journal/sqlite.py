@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nlargest
 from typing import Final, Self
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.errors import JournalError
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
 from forwarder.journal.database import Database, from_blob, to_blob
@@ -49,12 +49,12 @@ class Notes:
             ],
         )
 
-    def coverage(self) -> Coverage:
+    def coverage(self) -> RangeSet:
         """What was covered."""
         sql = "SELECT from_ms, through_ms FROM coverage WHERE chain = ?"
-        return Coverage(self._db.rows(sql, (self._chain,)))
+        return RangeSet(self._db.rows(sql, (self._chain,)))
 
-    def change_coverage(self, old: Coverage, new: Coverage) -> None:
+    def change_coverage(self, old: RangeSet, new: RangeSet) -> None:
         """Write the difference: for the polls of a quiet group, one row."""
         before, after = set(old.ranges), set(new.ranges)
         with self._db.transaction() as connection:

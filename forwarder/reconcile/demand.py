@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from common.ranges import Coverage, Range
+from common.ranges import Range, RangeSet
 from wire.query import History
 
 WINDOW_FIRST_MS: Final = 60_000
@@ -124,11 +124,11 @@ class Wants:
         """Whether anybody wants anything at or before ``through``."""
         return self.oldest is not None and self.oldest <= through
 
-    def missing(self, coverage: Coverage, through: int) -> list[Range]:
+    def missing(self, coverage: RangeSet, through: int) -> list[Range]:
         """What is wanted at or before ``through`` and was never scanned, ascending."""
         return [] if self.oldest is None else coverage.missing(self.oldest, through)
 
-    def next_window(self, coverage: Coverage, through: int, floor_ms: int) -> Range | None:
+    def next_window(self, coverage: RangeSet, through: int, floor_ms: int) -> Range | None:
         """The window to fetch next; None where nothing is missing.
 
         Args:

@@ -227,9 +227,9 @@ class EcsWatcher:
                 await self.ask_once()
             except (CloudWatchError, ConfigError) as error:
                 self._tell(error)
-                await asyncio.sleep(backoff.failed() / 1000)
+                await asyncio.sleep(backoff.count_failure() / 1000)
             else:
-                backoff.succeeded()
+                backoff.reset()
                 self._trouble = None
                 await asyncio.sleep(self._round_s)
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Final
 
-from common.concurrency import Backoff, wait
+from common.concurrency import Backoff, wait_and_clear
 from common.ranges import Range
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
@@ -371,7 +371,7 @@ class Feed:
                     self._polling_from = due.from_
                 tasks.create_task(self._run_due(due))
             wait_ms = self._schedule.next_ms - self._timer()
-            await wait(self._due, max(wait_ms, 1) / 1000)
+            await wait_and_clear(self._due, max(wait_ms, 1) / 1000)
 
     def _mind_outage(self, now_ms: int, at_ms: int) -> None:
         """While polls fail, what CloudWatch may be taking in is declared."""
@@ -423,7 +423,7 @@ class Feed:
         while True:
             window = self._next_window()
             if window is None:
-                await wait(self._wanted, IDLE_WAIT_S)
+                await wait_and_clear(self._wanted, IDLE_WAIT_S)
                 continue
             from_, through = window
             try:
@@ -437,9 +437,9 @@ class Feed:
                 )
             except (CloudWatchError, InvalidEventError) as error:
                 _LOG.debug("%s: a backfill broke off: %s", self._group.name, error)
-                await wait(self._wanted, backoff.failed() / 1000)
+                await wait_and_clear(self._wanted, backoff.count_failure() / 1000)
                 continue
-            backoff.succeeded()
+            backoff.reset()
             if events is not None:
                 self._wants.window_done(events)
                 self._upkeep.scanned()

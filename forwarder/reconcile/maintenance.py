@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from common.concurrency import wait
+from common.concurrency import wait_and_clear
 from forwarder.cloudwatch.catalogue import StreamInfo, find_stream
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS, Config
@@ -107,7 +107,7 @@ class Upkeep:
             if pause_s == LEARN_EVERY_S or failures >= FAILURES_MAX:
                 self.asked.set()
             await asyncio.sleep(min(pause_s, LEARN_AGAIN_S))
-            await wait(self._settings.needed, max(0.0, pause_s - LEARN_AGAIN_S))
+            await wait_and_clear(self._settings.needed, max(0.0, pause_s - LEARN_AGAIN_S))
 
     async def ask_after_streams(self) -> None:
         """Of the log streams that scans failed to return events of: were they deleted [8]?

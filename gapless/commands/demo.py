@@ -16,7 +16,7 @@ import click
 
 from common.errors import UsageError
 from common.locks import hold
-from common.processes import Part, start
+from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
 from gapless.commands.scenario import complete_name, find
 from gapless.commands.simulate import cloudwatch_option, seed_option
@@ -84,7 +84,7 @@ def command(
         stack.enter_context(hold(lifeline, remove=True))
         started_ms = time.time_ns() // 1_000_000
         part = stack.enter_context(
-            start(
+            start_gapless(
                 "the simulator",
                 [
                     *("simulate", "--seed", str(seed), "--cloudwatch", cloudwatch),
@@ -125,7 +125,7 @@ def _watch(viewing: Viewing) -> int:
     return watch(viewing, SameOpener(viewing))
 
 
-def _serve(viewing: Viewing, *, port: int, part: Part, lifeline: Path) -> int:
+def _serve(viewing: Viewing, *, port: int, part: ChildProcess, lifeline: Path) -> int:
     """Show it on a page instead, with a viewer of its own for each tab; the exit code."""
     from gapless.web.server import serve  # noqa: PLC0415 - aiohttp is slow to import
 
@@ -151,7 +151,7 @@ def _lifeline() -> Path:
     return Path(name)
 
 
-def _ready(part: Part) -> dict[str, Any]:
+def _ready(part: ChildProcess) -> dict[str, Any]:
     """The simulator's ready line; the viewer is loaded in the time that this takes."""
     is_terminal = sys.stderr.isatty()
     if is_terminal:
@@ -164,7 +164,7 @@ def _ready(part: Part) -> dict[str, Any]:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
-def _count_down(wait_ms: int, part: Part) -> None:
+def _count_down(wait_ms: int, part: ChildProcess) -> None:
     """Wait, and say so; ends early with the simulator."""
     deadline = time.monotonic() + wait_ms / 1000
     is_terminal = sys.stderr.isatty()

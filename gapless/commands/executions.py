@@ -12,8 +12,9 @@ import click
 
 from common.errors import GaplessError
 from common.http import read_token, request
-from common.processes import run as run_in_loop
-from common.text import NOTHING, moment, printable_name, table
+from common.signals import run_until_signal
+from common.text import NOTHING, replace_unprintable, table
+from common.times import format_local
 from gapless.options import (
     FILE,
     TARGET,
@@ -90,7 +91,7 @@ def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
             return [one async for page in pages for one in page]
 
     try:
-        streams = run_in_loop(ask())
+        streams = run_until_signal(ask())
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     return [
@@ -125,12 +126,12 @@ def _table(executions: list[dict[str, Any]]) -> str:
     newest_first = sorted(executions, key=lambda one: one.get("last") or 0, reverse=True)
     rows = [
         (
-            printable_name(str(one.get("execution"))),
+            replace_unprintable(str(one.get("execution"))),
             str(one.get("status")),
-            moment(one.get("first")),
-            moment(one.get("last")),
+            format_local(one.get("first")),
+            format_local(one.get("last")),
             NOTHING if one.get("count") is None else str(one["count"]),
-            printable_name(str(one.get("stream"))),
+            replace_unprintable(str(one.get("stream"))),
         )
         for one in newest_first
     ]

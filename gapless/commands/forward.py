@@ -18,8 +18,7 @@ import msgspec
 
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
 from common.locks import LockedError, LockFile, end_when_released, lock_path
-from common.processes import heard
-from common.processes import run as run_in_loop
+from common.signals import handle_ending_signals, run_until_signal
 from common.state import state_dir
 from gapless.options import (
     DURATION,
@@ -121,12 +120,12 @@ def command(
     choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
     # boto3 is slow to import, hence imported only here.
-    from common.text import OneLine  # noqa: PLC0415 - with the rest of it
+    from common.text import OneLineFormatter  # noqa: PLC0415 - with the rest of it
     from forwarder.errors import ForwarderError  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
 
     with contextlib.ExitStack() as stack:
         journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
@@ -176,17 +175,15 @@ def _serve(config: Config, lock: LockFile) -> int:
 
     async def main() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
 
         def end(number: signal.Signals) -> None:
             received.append(number)
             stop.set()
 
-        for number in heard():
-            loop.add_signal_handler(number, end, number)
-        await run(config, announce, stop)
+        with handle_ending_signals(end):
+            await run(config, announce, stop)
 
-    run_in_loop(main())
+    run_until_signal(main())
     return EXIT_INTERRUPTED if signal.SIGINT in received[:1] else EXIT_DONE
 
 

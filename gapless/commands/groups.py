@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from common.errors import GaplessError
-from common.processes import run as run_in_loop
-from common.text import NOTHING, moment, printable_name, size, table
+from common.signals import run_until_signal
+from common.text import NOTHING, format_size, replace_unprintable, table
+from common.times import format_local
 from gapless.options import TEXT, aws_choice, aws_options
 from gapless.settings import AwsChoice
 
@@ -43,7 +44,7 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
     from forwarder.errors import ForwarderError  # noqa: PLC0415 - boto3 is slow to import
 
     try:
-        groups = run_in_loop(_ask(choice, pattern))
+        groups = run_until_signal(_ask(choice, pattern))
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     if as_json:
@@ -55,9 +56,9 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
         return
     rows = [
         (
-            printable_name(one.name),
-            moment(one.created),
-            size(one.stored_bytes),
+            replace_unprintable(one.name),
+            format_local(one.created),
+            format_size(one.stored_bytes),
             f"{one.retention_days} days" if one.retention_days else NOTHING,
         )
         for one in groups

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError
+from common.errors import EXIT_DONE, EXIT_INTERRUPTED
 from common.locks import remove_if_free
-from common.processes import environment
+from common.processes import child_environment
 from gapless.options import DURATION, PORT, while_held_option
 from gapless.runs import Run, run_folder
 
@@ -87,7 +87,6 @@ def command(  # noqa: PLR0913 - one an option
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """
     # moto is slow to import, hence imported only here.
-    from common.errors import SimulatorError  # noqa: PLC0415
     from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
 
     _adopt_environment()
@@ -112,8 +111,6 @@ def command(  # noqa: PLR0913 - one an option
         try:
             program = forwarder_program.split()
             ended_by = run(config, forwarder_command(folder, config.group, program), announce)
-        except SimulatorError as error:
-            raise GaplessError(str(error)) from error
         finally:
             if while_held is not None:
                 remove_if_free(while_held)
@@ -140,6 +137,6 @@ def forwarder_command(
 
 def _adopt_environment() -> None:
     """The parts inherit this process's environment: without settings, as ``processes`` has it."""
-    ours = environment(os.environ)
+    ours = child_environment(os.environ)
     os.environ.clear()
     os.environ.update(ours)

@@ -13,8 +13,8 @@ import click
 
 from common.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
 from common.http import read_token
-from common.processes import run as run_in_loop
-from common.text import printable_name
+from common.signals import run_until_signal
+from common.text import replace_unprintable
 from gapless.options import (
     FILE,
     TARGET,
@@ -124,7 +124,7 @@ def _verify(
             return await one.run(*span)
 
     try:
-        return run_in_loop(run())
+        return run_until_signal(run())
     except ForwarderError as error:
         raise GaplessError(str(error), error.exit_code) from error
     finally:
@@ -189,7 +189,7 @@ def as_text(verdict: Verdict) -> str:
     lines = []
     for one in verdict.judged:
         why = f"  ({_WHY[one.why]})" if one.why else ""
-        stream = printable_name(one.seen.stream)
+        stream = replace_unprintable(one.seen.stream)
         lines.append(f"{one.kind}  {iso(one.seen.timestamp)}  {stream}  {one.seen.id}{why}")
     hidden = sum(verdict.counts.values()) - len(verdict.judged)
     if hidden:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.text import size
+from common.text import format_size, replace_unprintable
 from gapless.rehearsal.viewer import Usage
 
 UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
@@ -96,7 +96,7 @@ def line(one: Outcome) -> str:
 
 def _used(one: Outcome) -> str:
     parts = [
-        f"{name} {size(usage.peak_bytes)} {usage.cpu_s:.1f} s CPU"
+        f"{name} {format_size(usage.peak_bytes)} {usage.cpu_s:.1f} s CPU"
         for name, usage in (("forwarder", one.forwarder), ("viewer", one.viewer))
         if usage is not None and usage.peak_bytes
     ]
@@ -139,7 +139,7 @@ def _section(one: Outcome) -> str:
     for kind, examples in one.unsafe_examples.items():
         examples_of[f"{kind} after {one.unsafe_ms} ms"] = examples
     for kind, examples in examples_of.items():
-        lines += [f"\n{kind}:\n", *(f"    {_one_line(example)}" for example in examples)]
+        lines += [f"\n{kind}:\n", *(f"    {replace_unprintable(example)}" for example in examples)]
     lines += ["\nThe last marks that the viewer found equal:\n"]
     lines += [
         f"    through {mark['through']} count {mark['count']} digest {mark['digest']}"
@@ -158,7 +158,3 @@ def _action(step: Mapping[str, Any]) -> str:
     toxicity = "" if fault.get("toxicity") is None else f"toxicity={fault['toxicity']:g}"
     name = f"name={fault['name']}" if fault.get("name") else ""
     return " ".join(filter(None, ("inject", fault["type"], name, toxicity, values)))
-
-
-def _one_line(text: str) -> str:
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

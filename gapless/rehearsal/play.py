@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gapless
 from common.errors import CannotConnectError, GaplessError, UsageError
-from common.processes import Part, start
+from common.processes import ChildProcess, start_gapless
 from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_marks
 from gapless.rehearsal.viewer import Meter, Viewer
 from simulator.client import ControlApi
@@ -112,7 +112,7 @@ class _Run:
         self._meters = (Meter(), Meter())
         self._meter_at = 0.0
         self._began = self._looked = time.monotonic()
-        self._simulator: Part
+        self._simulator: ChildProcess
         self._api: ControlApi
         self._viewer: Viewer
 
@@ -120,7 +120,7 @@ class _Run:
         began = time.monotonic()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapless-scenario-")))
         setup, outcome = self._scenario.setup, self._outcome
-        self._simulator = stack.enter_context(start("the simulator", self._arguments()))
+        self._simulator = stack.enter_context(start_gapless("the simulator", self._arguments()))
         ready = self._simulator.ready()
         self._api = ControlApi(str(ready["control"]))
         since_ms = time.time_ns() // 1_000_000 - setup.since_ms

@@ -30,7 +30,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from common.errors import EXIT_CANNOT_CONNECT, GaplessError
-from common.processes import END_WITHIN_S, PREFIX, environment
+from common.processes import ERROR_PREFIX, STOP_WITHIN_S, child_environment, stop_process
 from common.state import STATE_DIR_VARIABLE
 
 Event = dict[str, Any]
@@ -102,7 +102,7 @@ class _Life:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=environment(os.environ) | {STATE_DIR_VARIABLE: str(state)},
+                env=child_environment(os.environ) | {STATE_DIR_VARIABLE: str(state)},
                 start_new_session=True,
             )
         assert self.process.stdout is not None
@@ -113,15 +113,9 @@ class _Life:
         self._pump.start()
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(END_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stop_process(self.process)
         # Who has inherited its output, if anybody could, must not hold up everything.
-        self._pump.join(END_WITHIN_S)
+        self._pump.join(STOP_WITHIN_S)
 
     def _copy(self, source: IO[bytes]) -> None:
         with source, self.output.open("wb") as target:
@@ -132,7 +126,7 @@ class _Life:
 
     def last_error(self) -> str:
         lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
-        return lines[-1].removeprefix(PREFIX) if lines else "it said nothing about it"
+        return lines[-1].removeprefix(ERROR_PREFIX) if lines else "it said nothing about it"
 
 
 class Viewer:

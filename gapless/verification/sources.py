@@ -13,7 +13,7 @@ import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 
 from common.errors import CannotConnectError, GaplessError
-from common.http import RefusedError, request
+from common.http import HttpStatusError, request
 from gapless.options import ForwarderTarget
 from gapless.verification.compare import Seen
 from wire.codec import decode_server
@@ -85,7 +85,7 @@ class Forwarder:
         for _ in range(TRIES_MAX - 1):
             try:
                 return await self._get("/v1/logs", query)
-            except RefusedError as error:
+            except HttpStatusError as error:
                 if error.status != _UNAVAILABLE:
                     raise
             await asyncio.sleep(RETRY_S)
@@ -97,7 +97,7 @@ class Forwarder:
             answer = await asyncio.to_thread(
                 request, url, token=self._token, timeout_s=PAGE_TIMEOUT_S
             )
-        except RefusedError as error:
+        except HttpStatusError as error:
             if error.status == _CONFLICT:
                 msg = "the forwarder's journal began anew meanwhile: verify again"
                 raise GaplessError(msg) from error

@@ -21,8 +21,8 @@ import click
 import msgspec
 
 from common.errors import GaplessError
-from common.processes import PREFIX
-from common.processes import run as run_in_loop
+from common.processes import ERROR_PREFIX
+from common.signals import run_until_signal
 from gapless.settings import AwsChoice
 from gapless.terminal import left_in_order
 from tui.screen.ports import CatalogueError, Choice
@@ -155,7 +155,7 @@ def pick(choice: AwsChoice) -> tuple[Choice, ...]:
 
     app = PickApp(ProcessCatalogue([], choice=choice, token_file=None))
     with left_in_order():
-        run_in_loop(app.run_async())
+        run_until_signal(app.run_async())
     return app.chosen
 
 
@@ -377,7 +377,9 @@ async def _asked(*arguments: str) -> list[dict[str, Any]]:
             await process.wait()
     if process.returncode:
         said = errors.decode("utf-8", "replace").strip().splitlines()
-        text = said[-1].removeprefix(PREFIX) if said else f"it ended with {process.returncode}"
+        text = (
+            said[-1].removeprefix(ERROR_PREFIX) if said else f"it ended with {process.returncode}"
+        )
         raise CatalogueError(text[:_ERROR_CHARS_MAX])
     return _rows(out)
 

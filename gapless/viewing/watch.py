@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.errors import EXIT_DONE, GaplessError, UsageError
-from common.processes import run as run_in_loop
+from common.signals import run_until_signal
 from common.state import state_dir
 from gapless import terminal
 from gapless.terminal import left_in_order, say, when_reader_leaves
@@ -81,9 +81,9 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     """
     if viewing.is_on_screen:
         with left_in_order():
-            return on_and_on(viewing, opener, lambda one: run_in_loop(_on_screen(one, opener)))
+            return on_and_on(viewing, opener, lambda one: run_until_signal(_on_screen(one, opener)))
     terminal.leave()
-    return run_in_loop(_as_output(viewing))
+    return run_until_signal(_as_output(viewing))
 
 
 async def _as_output(viewing: Viewing) -> int:

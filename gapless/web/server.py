@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -21,8 +20,8 @@ from typing import Final
 import textual_serve
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from common.errors import EXIT_DONE, GaplessError
-from common.processes import run as run_in_loop
+from common.errors import EXIT_DONE, GaplessError, exit_code_of_signal
+from common.signals import handle_ending_signals, run_until_signal
 from gapless.terminal import say
 from gapless.web import tab as asking
 from gapless.web.tab import Tab
@@ -105,8 +104,6 @@ _HEARTBEAT_S: Final = 15.0
 _LOOK_S: Final = 0.5
 _END_S: Final = 20.0
 """How long the tabs may take to end, all at once; the longest that one may is less."""
-
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -225,38 +222,37 @@ def serve(
     # textual-serve reports to standard output what a viewer said before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())
     with contextlib.redirect_stdout(sys.stderr):
-        return run_in_loop(_serve(PageServer(title, viewer), port, is_needed, told))
+        return run_until_signal(_serve(PageServer(title, viewer), port, is_needed, told))
 
 
 async def _serve(
     server: PageServer, port: int, is_needed: Callable[[], bool], told: Callable[[str], None]
 ) -> int:
     ended = asyncio.Event()
-    caught: list[int] = []
+    received: list[int] = []
 
     def end(number: int) -> None:
-        caught.append(number)
+        received.append(number)
         ended.set()
 
-    for number in _ENDING:
-        asyncio.get_running_loop().add_signal_handler(number, end, number)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_END_S)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, ADDRESS, port)
+    with handle_ending_signals(end):
+        await runner.setup()
         try:
-            await site.start()
-        except OSError as error:
-            msg = f"cannot listen on {ADDRESS}:{port} ({error.strerror}): choose another --port"
-            raise GaplessError(msg) from error
-        host, found = runner.addresses[0][:2]
-        told(f"http://{host}:{found}/{server.secret}/")
-        while is_needed() and not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _LOOK_S)
-    finally:
-        await runner.cleanup()
-    return 128 + caught[0] if caught else EXIT_DONE
+            site = web.TCPSite(runner, ADDRESS, port)
+            try:
+                await site.start()
+            except OSError as error:
+                msg = f"cannot listen on {ADDRESS}:{port} ({error.strerror}): choose another --port"
+                raise GaplessError(msg) from error
+            host, found = runner.addresses[0][:2]
+            told(f"http://{host}:{found}/{server.secret}/")
+            while is_needed() and not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _LOOK_S)
+        finally:
+            await runner.cleanup()
+    return exit_code_of_signal(received[0]) if received else EXIT_DONE
 
 
 async def _send(socket: web.WebSocketResponse, data: bytes) -> None:

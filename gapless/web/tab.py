@@ -29,7 +29,7 @@ from textual.drivers.web_driver import WebDriver
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
-from common.processes import environment
+from common.processes import child_environment
 
 _OURS: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 """What the machine is called in an address that nobody else can give a meaning to. The port may
@@ -226,7 +226,7 @@ class Tab(AppService):
 
 def _environment(columns: int, rows: int) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    return {**environment(ours), **_TERMINAL, "COLUMNS": str(columns), "ROWS": str(rows)}
+    return {**child_environment(ours), **_TERMINAL, "COLUMNS": str(columns), "ROWS": str(rows)}
 
 
 async def _to_nobody(text: str) -> None:

@@ -20,7 +20,6 @@ from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Response
 
-from common.errors import SimulatorError
 from simulator.cloudwatch import (
     HOST,
     LEVERS_PATH,
@@ -34,6 +33,7 @@ from simulator.cloudwatch.logs import Logs
 from simulator.cloudwatch.parameters import AwsRefusal, check, matcher
 from simulator.cloudwatch.putting import Writing
 from simulator.cloudwatch.reading import Reading
+from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from simulator.cloudwatch.logs import Logs

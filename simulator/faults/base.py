@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
-from common.errors import SimulatorError
 from simulator.acceptance import NewEvent
 from simulator.cloudwatch.levers import Lever
+from simulator.errors import SimulatorError
 from simulator.network.toxics import Strain
 
 DAY_MS: Final = 24 * 3_600_000

@@ -17,8 +17,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from common.errors import SimulatorError
-from simulator.errors import NotFoundError
+from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import FAULTS
 from simulator.faults.base import DAY_MS, Fault, Levers
 

@@ -31,9 +31,9 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final
 
-from common.errors import SimulatorError
 from simulator.acceptance import Regime
 from simulator.cloudwatch.levers import PAGE_EVENTS_MAX, Answer, Call, Lever, Next, Order, refusal
+from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, Cycle, LeverFault
 from simulator.faults.network import FOR_MS
 

@@ -36,8 +36,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from zlib import crc32
 
-from common.errors import SimulatorError
 from simulator.cloudwatch.levers import Lever, StoredEvent
+from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, Cycle, Fault, LeverFault, Levers
 from simulator.network.toxics import (
     Bandwidth,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from random import Random
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, Cycle, Fault, Journal, Levers
 
 

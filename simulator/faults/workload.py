@@ -31,8 +31,8 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from common.errors import SimulatorError
 from simulator.acceptance import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES, NewEvent
+from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, Cycle, Fault, Levers
 from simulator.workload.workload import first_words, last_words, message
 

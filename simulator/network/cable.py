@@ -13,7 +13,7 @@ import struct
 from random import Random
 from typing import Final, NamedTuple
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.network.frames import HEAD_END, is_upgrade, may_be_request
 from simulator.network.toxics import BlockUpgrade, Hold, Strain
 from simulator.network.way import CHUNK_BYTES, Gate, Way

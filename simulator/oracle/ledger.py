@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from common.errors import SimulatorError
 from simulator.acceptance import NEVER, NewEvent
+from simulator.errors import SimulatorError
 from simulator.oracle.record import SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
 

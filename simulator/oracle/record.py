@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from common.errors import SimulatorError
 from simulator.acceptance import NEVER
+from simulator.errors import SimulatorError
 from wire.errors import WireError
 from wire.order import key_of
 from wire.query import Filter

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS, WORKLOAD
 from simulator.faults.board import FaultRequest
 

@@ -10,8 +10,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from common.errors import SimulatorError
-from simulator.errors import NobodyError, NotFoundError
+from simulator.errors import NobodyError, NotFoundError, SimulatorError
 from simulator.faults.board import FaultRequest, monotonic_ms
 from simulator.scenarios import SCENARIOS
 from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final, Literal, NamedTuple
 
-from common.errors import SimulatorError
 from simulator.acceptance import NewEvent, PutBatch, batches
+from simulator.errors import SimulatorError
 
 Outcome = Literal["SUCCEEDED", "FAILED", "STOPPED"]
 

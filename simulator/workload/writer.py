@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from common.errors import SimulatorError
 from simulator.acceptance import NewEvent, PutBatch, accepted_part, batches
+from simulator.errors import SimulatorError
 from simulator.oracle.ledger import Ledger
 from simulator.workload.workload import Workload
 

@@ -11,7 +11,7 @@ import click
 
 from common.errors import EXIT_DONE, EXIT_FAILURE, CannotConnectError, GaplessError, UsageError
 from common.http import read_token
-from common.processes import run as run_in_loop
+from common.signals import run_until_signal
 from gapless.options import DURATION, FILE, TARGET, TEXT, TIME, ForwarderTarget, Target
 from gapless.terminal import say
 
@@ -99,7 +99,7 @@ def _run(
         patience_s=patience / 1000,
     )
     try:
-        run_in_loop(suite.run(ALL, wanted))
+        run_until_signal(suite.run(ALL, wanted))
     except UnreachableError as error:
         if any(one.state == "FAILED" for one in ledger.verdicts(wanted)):
             # What broke the rules may be why nothing more can be had: that is the finding.

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import Coverage, Range
+from common.ranges import Range, RangeSet
 from forwarder.reconcile.demand import windows
 from wire.query import History
 
@@ -20,7 +20,7 @@ def _moments(ranges: list[Range]) -> set[int]:
 
 @given(RANGES)
 def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range]) -> None:
-    coverage = Coverage()
+    coverage = RangeSet()
     for low, high in ranges:
         before = _moments(coverage.ranges)
         assert coverage.add(low, high) == bool(_moments([(low, high)]) - before)
@@ -32,11 +32,11 @@ def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range])
 
 @given(RANGES, st.integers(0, 40), st.integers(0, 40))
 def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: int) -> None:
-    coverage = Coverage(ranges)
+    coverage = RangeSet(ranges)
     wanted = _moments([(low, high)])
     missing = coverage.missing(low, high)
     assert _moments(missing) == wanted - _moments(ranges)
-    assert missing == Coverage(missing).ranges
+    assert missing == RangeSet(missing).ranges
     if wanted:
         assert coverage.covers(low, high) == (not missing)
     end = coverage.end_from(low)
@@ -50,9 +50,9 @@ def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: 
 def test_windows_are_the_pieces_again_in_order(
     ranges: list[Range], history: History, first_ms: int, max_ms: int
 ) -> None:
-    pieces = Coverage(ranges).ranges
+    pieces = RangeSet(ranges).ranges
     found = list(windows(pieces, history, first_ms=first_ms, max_ms=max_ms))
-    assert Coverage(found).ranges == pieces
+    assert RangeSet(found).ranges == pieces
     assert sum(high - low + 1 for low, high in found) == len(_moments(pieces))
     assert found == sorted(found, reverse=history == "newest")
     assert all(high - low < max_ms for low, high in found)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import Ranges
+from common.ranges import RangeSet
 
 POINTS = range(30)
 edits = st.lists(st.tuples(st.booleans(), st.integers(0, 29), st.integers(0, 29)), max_size=30)
@@ -13,7 +13,7 @@ edits = st.lists(st.tuples(st.booleans(), st.integers(0, 29), st.integers(0, 29)
 
 @given(edits)
 def test_ranges_are_a_set_of_milliseconds(steps: list[tuple[bool, int, int]]) -> None:
-    made, model = Ranges(), set[int]()
+    made, model = RangeSet(), set[int]()
     for adds, one, other in steps:
         if adds:
             made.add(one, other)
@@ -33,6 +33,6 @@ def test_ranges_are_a_set_of_milliseconds(steps: list[tuple[bool, int, int]]) ->
             assert end + 1 not in model
         else:
             assert end is None
-    assert {at for low, high in made.without(0, 29) for at in range(low, high + 1)} == (
+    assert {at for low, high in made.missing(0, 29) for at in range(low, high + 1)} == (
         set(POINTS) - model
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.reconcile.schedule import (
     DEEP_EVERY_MS,
     DEEP_SHARE,
@@ -44,7 +44,7 @@ class _Run:
         self.schedule = Schedule(0, NOW_MS, covered_ms)
         self.running: dict[TierName, tuple[Due, int, int]] = {}
         self.first = self.schedule.due(0, NOW_MS)[0].from_
-        self.covered = Coverage()
+        self.covered = RangeSet()
         self.astray: set[TierName] = set()
         self.worked: dict[TierName, int] = {}
         self.longest: dict[TierName, int] = {}
@@ -94,7 +94,7 @@ class _Run:
             self.astray.update(self.running)
             # What was covered by the clock that was set back is of a time that is still to come.
             end = self.covered.end
-            kept = Coverage() if end is None else Coverage([(self.first, end + jump_ms)])
+            kept = RangeSet() if end is None else RangeSet([(self.first, end + jump_ms)])
             self.covered, self.first = kept, min(self.first, self.wall - RECENT_SPAN_MS)
             self.first = min(self.first, kept.ranges[0][0]) if kept.ranges else self.first
         self.start()

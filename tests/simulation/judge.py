@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.ranges import Ranges
+from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS
 from forwarder.ingest.retention import concerns
 from tests.simulation.fault import FaultError, Kind
@@ -33,7 +33,7 @@ class Judge:
     def __init__(self, world: World) -> None:
         """Judge ``world``."""
         self.world = world
-        self._backed = Ranges()
+        self._backed = RangeSet()
         self._open: list[ScanRecord] = []
         self._looked_at = 0
         self._by_message: dict[str, Stored] = {}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from common.errors import SimulatorError
 from simulator.acceptance import NewEvent
-from simulator.errors import NobodyError
+from simulator.errors import NobodyError, SimulatorError
 from simulator.faults.base import Levers
 from simulator.network.toxics import Strain
 

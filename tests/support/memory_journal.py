@@ -8,7 +8,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
 from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from wire.digest import digest_sum, event_digest
@@ -32,7 +32,7 @@ class MemoryJournal:
         self._seq_of: dict[str, int] = {}
         self._order: list[tuple[int, int]] = []
         self._lost: dict[int, str] = {}
-        self._coverage = Coverage()
+        self._coverage = RangeSet()
         self._gaps: dict[str, GapRecord] = {}
         self._over: dict[tuple[str, str], ExecutionStatus] = {}
         self._body_bytes = 0

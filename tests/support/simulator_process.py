@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.main import SimulatorConfig, run
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_forwarder.py"))]

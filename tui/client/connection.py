@@ -10,31 +10,25 @@ HTTP GET in a thread of its own, which never keeps the process from ending.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import random
-import re
 import ssl
 from collections.abc import Callable
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from common.concurrency import LIVE_RESET_MS, backoff, in_thread
+from common.concurrency import Backoff, in_thread
+from common.http import HttpClient, Response
+from common.network_errors import describe_network_error, first_line
 from tui.client.session import ViewerSession
 from tui.client.status import Close, Effect, Send, Welcomed
 from wire.codec import decode_body, decode_server, encode
 from wire.errors import WireError
 from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, forbids_reconnect
 from wire.messages import HttpError
-
-if TYPE_CHECKING:
-    import urllib3
-
 
 TAIL_PATH: Final = "/v1/tail"
 _HTTP: Final = {"ws": "http", "wss": "https"}
@@ -85,6 +79,15 @@ OPEN_S: Final = 10
 CLOSE_S: Final = 0.5
 """Patience for the close handshake: what comes now is of a generation that is over."""
 
+RECONNECT_FIRST_MS: Final = 250
+"""Longest first wait: most disconnections are over at once."""
+
+RECONNECT_MAX_MS: Final = 15_000
+"""Longest later wait, so the longest that a forwarder's restart goes unnoticed."""
+
+LIVE_RESET_MS: Final = 10_000
+"""A connection that was live this long resets the backoff."""
+
 SEND_S: Final = 10
 """Patience for a send; the viewer's messages are small."""
 
@@ -96,8 +99,6 @@ RETRY_AFTER_MAX_MS: Final = 60_000
 
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 414})
 """What a forwarder answers to a request that will never be right."""
-
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 class Disconnection(msgspec.Struct, frozen=True):
@@ -165,7 +166,7 @@ class Connection:
 
     async def run(self) -> None:
         """Connect and come back until an end is final, or this is cancelled."""
-        waits = backoff(self._rng)
+        backoff = Backoff(RECONNECT_FIRST_MS, RECONNECT_MAX_MS, self._rng.random)
         attempt = 0
         while True:
             attempt += 1
@@ -174,8 +175,9 @@ class Connection:
             end = await self._attempt()
             self._session.closed()
             if end.live_ms >= LIVE_RESET_MS:
-                waits, attempt = backoff(self._rng), 0
-            wait_ms = 0 if end.final else max(next(waits), end.retry_after_ms)
+                backoff.reset()
+                attempt = 0
+            wait_ms = 0 if end.final else max(backoff.count_failure(), end.retry_after_ms)
             self._listener.disconnected(end, wait_ms)
             if end.final:
                 return
@@ -226,10 +228,10 @@ class Connection:
         except OSError as error:
             # Trying again makes no certificate trusted.
             is_final = isinstance(error, ssl.SSLCertVerificationError)
-            return Disconnection(_unreachable(error), final=is_final)
+            return Disconnection(describe_network_error(error, "forwarder"), final=is_final)
         except (WebSocketException, ValueError) as error:
             # A handshake that no WebSocket server gives: a middlebox's, or not this protocol.
-            return Disconnection(_one_line(error), is_refused=True)
+            return Disconnection(first_line(error), is_refused=True)
         self._websocket = websocket
         try:
             return await self._read(websocket)
@@ -317,86 +319,30 @@ def _refusal(error: InvalidStatus) -> Disconnection:
     return Disconnection(f"{why} (HTTP {status})", final=status in _REFUSALS, is_refused=True)
 
 
-def _unreachable(error: OSError) -> str:
-    """Why nobody answers, in the words of the system; asyncio's own name addresses only."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message
-        return f"its certificate is not trusted ({why}): name its authority in SSL_CERT_FILE"
-    if isinstance(error, ssl.SSLError):
-        # Its errno is OpenSSL's, not the system's.
-        return f"TLS failed: {_one_line(error)}"
-    found = _ERRNO.search(str(error))
-    number = error.errno if error.errno is not None else int(found[1]) if found else 0
-    if number == errno.ECONNREFUSED:
-        return "connection refused: no forwarder listens there"
-    return os.strerror(number).lower() if number > 0 else _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
 CONNECT_S: Final = 3
 READ_S: Final = 10
 
 
-class HttpFailure(Exception):  # noqa: N818 - an answer that says no is none
-    """No whole answer came; the text is one line."""
-
-
 class Getter:
-    """Gets from one forwarder, one request at a time; what has been got is bounded."""
+    """Gets from one forwarder, one request at a time, in a thread; response size is bounded."""
 
     def __init__(self, address: Address) -> None:
         """Create a getter, without connecting yet."""
         self._address = address
-
-    @cached_property
-    def _pool(self) -> urllib3.PoolManager:
-        """Made in the thread that gets: urllib3 takes 40 ms to import, as the screen begins."""
-        import urllib3  # noqa: PLC0415 - as said
-
-        return urllib3.PoolManager(
-            num_pools=1,
-            maxsize=1,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+        self._client = HttpClient(
+            connect_s=CONNECT_S,
+            read_s=READ_S,
+            bytes_max=CLIENT_FRAME_BYTES_MAX,
+            server="forwarder",
         )
 
-    async def get(self, target: str) -> tuple[int, bytes]:
-        """Status and body of ``GET target``.
+    async def get(self, target: str) -> Response:
+        """Return status and body of ``GET target``.
 
         Raises:
             HttpFailure: the forwarder can't be reached, or the answer broke off or is too large.
 
         """
-        return await in_thread(lambda: self._get(target))
-
-    def _get(self, target: str) -> tuple[int, bytes]:
-        import urllib3  # noqa: PLC0415 - as above
-
-        try:
-            with self._pool.request(
-                "GET",
-                self._address.http(target),
-                headers=self._address.headers,
-                preload_content=False,
-            ) as response:
-                body = response.read(CLIENT_FRAME_BYTES_MAX + 1)
-                if response.read(1):
-                    self._pool.clear()
-                    msg = f"the answer is over the limit of {CLIENT_FRAME_BYTES_MAX} bytes"
-                    raise HttpFailure(msg)
-                return response.status, body
-        except urllib3.exceptions.NewConnectionError as error:
-            raise HttpFailure(_http_unreachable(error)) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            text = str(error) or type(error).__name__
-            raise HttpFailure(text.splitlines()[0][:200]) from error
-
-
-def _http_unreachable(error: urllib3.exceptions.NewConnectionError) -> str:
-    """In the system's words alone: urllib3's begin with objects of its own."""
-    cause = error.__cause__
-    why = (cause.strerror if isinstance(cause, OSError) else None) or "no connection"
-    return f"{why}: is a forwarder running there?"
+        url = self._address.http(target)
+        headers = self._address.headers
+        return await in_thread(lambda: self._client.send("GET", url, headers=headers))

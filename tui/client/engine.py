@@ -20,6 +20,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from common.errors import (
+    EXIT_CANNOT_CONNECT,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_FAILURE,
+    EXIT_INCOMPLETE,
+    EXIT_STOPPED,
+)
 from common.times import iso_range
 from tui.client import saved as state
 from tui.client.history import Watched, snapshot
@@ -41,13 +49,6 @@ from tui.client.target import Target, TargetSpec
 from tui.lines.packed import give_back_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
-
-EXIT_DONE: Final = 0
-EXIT_FAILURE: Final = 1
-EXIT_CANNOT_CONNECT: Final = 3
-EXIT_INCOMPLETE: Final = 4
-EXIT_FAILED: Final = 5
-EXIT_STOPPED: Final = 6
 
 
 class Goal(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tui.client.connection import Getter, HttpFailure
+from common.http import HttpFailure
+from tui.client.connection import Getter
 from tui.client.holdings import Claim, Holdings, Request
 from tui.client.session import ViewerSession
 from tui.client.status import Effect

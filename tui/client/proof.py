@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from common.ranges import Ranges
+from common.ranges import RangeSet
 from tui.client.status import GapStatus, LostRange, UnprovedRange
 from wire.limits import TIMESTAMP_MAX
 from wire.messages import Gap, Lost
@@ -40,11 +40,11 @@ class Proof:
     def __init__(self, target: int) -> None:
         """Create a proof of nothing."""
         self._target = target
-        self._proved = Ranges()
-        self._failed = Ranges()  # unequal twice: rule [13]
+        self._proved = RangeSet()
+        self._failed = RangeSet()  # unequal twice: rule [13]
         self._unproved: list[UnprovedRange] = []
         self._gaps: dict[str, _KnownGap] = {}
-        self._gone = Ranges()  # of unrecoverable gaps that are not listed any more
+        self._gone = RangeSet()  # of unrecoverable gaps that are not listed any more
         self._lost: list[LostRange] = []
         self._through: int | None = None
         self._since: int | None = None
@@ -93,11 +93,11 @@ class Proof:
 
     def untried(self, from_: int, through: int) -> list[tuple[int, int]]:
         """What of a range has not failed."""
-        return self._failed.without(from_, through)
+        return self._failed.missing(from_, through)
 
     def accounted_through(self, from_: int) -> int | None:
         """Until when, from ``from_`` on, every millisecond is proved or known not to be had."""
-        settled = Ranges()
+        settled = RangeSet()
         for one in [*self._proved, *self.known_missing()]:
             settled.add(*one)
         return settled.end_from(from_)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from tui.client.connection import Getter, HttpFailure
+from common.http import HttpFailure
+from tui.client.connection import Getter
 from tui.client.session import ViewerSession
 from tui.lines.rows import RULE_TARGET, Change, Line, Row, time_of
 from tui.lines.timeline import FAILED, FETCHING, EvictedRange, Timeline

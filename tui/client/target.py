@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tui.client.connection import Address, Connection, Disconnection, Getter, HttpFailure
+from common.http import HttpFailure
+from tui.client.connection import Address, Connection, Disconnection, Getter
 from tui.client.history import Story
 from tui.client.polling import Polling, PollPlan
 from tui.client.saved import CONTEXT_LINES, Cursor, SavedCursor, Seen, Subject

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from common.ranges import Ranges
+from common.ranges import RangeSet
 from tui.lines.rows import Change, Line, at_least, level_of
 from tui.lines.timeline import Timeline
 from tui.lines.view import LinePredicate, MatchingRows
@@ -136,7 +136,7 @@ class LineCounter:
 
         """
         self._take = take
-        self._left = Ranges()
+        self._left = RangeSet()
         self._least: int | None = None
         self._sieve = MatchingRows(timeline, self._once, rules=False)
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from common.ranges import Ranges
+from common.ranges import RangeSet
 from tui.lines.packed import PackedRows
 from tui.lines.rows import LEVELS, Line, at_least, level_of
 from tui.lines.view import READ_ROWS, SLICE_ROWS, BlockTest, LinePredicate, TextTest, both, neither
@@ -233,7 +233,7 @@ class _Passing(BlockTest):
         self._counting = counting
         is_read = any(isinstance(chip.what, Value) for chip in self._chips)
         self.slice_rows = READ_ROWS if is_read or self._minimum else SLICE_ROWS
-        self._left = Ranges()
+        self._left = RangeSet()
         """Keys of lines that were counted, and have left memory: they may come back."""
         self._least: int | None = None
         """The least key counted."""

@@ -7,16 +7,17 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from common.concurrency import in_thread
+from common.errors import EXIT_DONE, exit_code_of_signal
+from common.signals import handle_ending_signals
 from common.times import iso_range
 from tui.client import saved as state
-from tui.client.engine import EXIT_DONE, Engine
+from tui.client.engine import Engine
 from tui.client.saved import SavedCursor
 from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule, describe
@@ -40,11 +41,6 @@ WRITE_BYTES: Final = 65_536
 WAITING_MAX: Final = 150_000
 """Lines that may wait for whoever reads the output; beyond them no more are received."""
 
-EXIT_INTERRUPTED: Final = 128
-"""Plus the number of the signal, as shells have it."""
-
-
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unproved"})
 
 
@@ -113,12 +109,12 @@ class Plain:
             except (BrokenPipeError, ConnectionResetError):
                 return EXIT_DONE  # whoever read has read enough: `| head`
             except _AbandonedError:
-                return EXIT_INTERRUPTED + self._signals_seen[0]
+                return exit_code_of_signal(self._signals_seen[0])
             finally:
                 await self._engine.stop()
                 self._write_record()
         if self._signals_seen:
-            return EXIT_INTERRUPTED + self._signals_seen[0]
+            return exit_code_of_signal(self._signals_seen[0])
         outcome = self._engine.outcome
         if outcome is None:
             return EXIT_DONE
@@ -241,20 +237,12 @@ class Plain:
     def _signals(self) -> Iterator[None]:
         """The first signal ends output in order, as long as somebody reads; the second at once."""
         loop = asyncio.get_running_loop()
-        handlers: dict[signal.Signals, Callable[[], None]] = {
-            one: partial(self._interrupt, one)
-            for one in _ENDING
-            # Started with nohup, a hangup ends nothing.
-            if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN
-        }
-        handlers[signal.SIGUSR1] = self._write_record
-        for one, handler in handlers.items():
-            loop.add_signal_handler(one, handler)
+        loop.add_signal_handler(signal.SIGUSR1, self._write_record)
         try:
-            yield
+            with handle_ending_signals(self._interrupt):
+                yield
         finally:
-            for one in handlers:
-                loop.remove_signal_handler(one)
+            loop.remove_signal_handler(signal.SIGUSR1)
             # The record is written anyway; who asks for it now must not end us before our time.
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 

@@ -24,7 +24,7 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.theme import Theme
 
-from common.concurrency import Work
+from common.concurrency import DeferredCall
 from tui.client import saved
 from tui.client.status import Status
 from tui.lines.filters import Value
@@ -583,7 +583,7 @@ class ViewerApp(Actions):
         self._show_bars()
 
     def _run(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
-        self.run_worker(Work(work), group=name, exclusive=True)
+        self.run_worker(DeferredCall(work), group=name, exclusive=True)
 
     def _on_theme(self, _theme: Theme) -> None:
         self._palette = self._mix()

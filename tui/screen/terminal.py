@@ -23,6 +23,9 @@ from types import FrameType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from common.errors import exit_code_of_signal
+from common.signals import ENDING_SIGNALS
+
 _COLLECTIONS: Final = (5_000, 50, 20)
 """New objects before the youngest are gone over, which takes half a millisecond; and so on."""
 
@@ -72,8 +75,6 @@ def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
 END_S: Final = 3.0
 """How long an orderly end may take before the process ends at once."""
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 _WRITER: Final = "textual-output"
 """The name of Textual's writer thread; a test shows that it still is."""
 
@@ -101,7 +102,7 @@ class Ending:
         self._watcher = threading.Thread(target=self._read, name="ending", daemon=True)
         self._watcher.start()
         self._wakeup_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-        for number in SIGNALS:
+        for number in ENDING_SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
         threading.excepthook = self._thread_died
 
@@ -125,7 +126,7 @@ class Ending:
         reading = self._pipe[0] if self._pipe else -1
         while numbers := os.read(reading, 64):
             for number in numbers:
-                if number in SIGNALS:
+                if number in ENDING_SIGNALS:
                     self._caught(number)
                 elif self._wakeup_before >= 0:
                     os.write(self._wakeup_before, bytes([number]))
@@ -155,4 +156,4 @@ class Ending:
 
 def _end_at_once(number: int) -> None:
     """Nothing is lost: what must outlive the screen is on disk, and the parts end by themselves."""
-    os._exit(128 + number)
+    os._exit(exit_code_of_signal(number))

@@ -1,15 +1,14 @@
-"""tests.unit.common.test_concurrency."""
-
 from __future__ import annotations
 
 import asyncio
 import gc
 import random
+import threading
 import warnings
 from functools import partial
-from itertools import islice
+from itertools import repeat
 
-from common.concurrency import FIRST_MS, LONGEST_MS, Work, backoff
+from common.concurrency import Backoff, DeferredCall, in_thread
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import running
 
@@ -23,8 +22,8 @@ async def test_work_is_done_or_called_off_without_a_word() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        await Work(partial(work, 1))
-        Work(partial(work, 2))
+        await DeferredCall(partial(work, 1))
+        DeferredCall(partial(work, 2))
         gc.collect()
     assert done == [1]
 
@@ -43,15 +42,41 @@ async def test_filters_that_follow_each_other_fast_leave_no_word() -> None:
     assert [one for one in warned if "never awaited" in str(one.message)] == []
 
 
+FIRST_MS, MAX_MS = 250, 15_000
+
+
+def waits(seed: int, count: int) -> list[int]:
+    backoff = Backoff(FIRST_MS, MAX_MS, random.Random(seed).random)
+    return [backoff.count_failure() for _ in repeat(None, count)]
+
+
 def test_waits_double_up_to_their_bound_with_jitter() -> None:
     for seed in range(50):
         step = FIRST_MS
-        for wait in islice(backoff(random.Random(seed)), 12):
+        for wait in waits(seed, 12):
             assert step // 2 <= wait <= step
-            step = min(2 * step, LONGEST_MS)
-        assert step == LONGEST_MS
+            step = min(2 * step, MAX_MS)
+        assert step == MAX_MS
 
 
-def test_a_crowd_does_not_come_back_at_once() -> None:
-    waits = {next(islice(backoff(random.Random(seed)), 5, None)) for seed in range(200)}
-    assert len(waits) > 150
+def test_clients_disconnected_together_do_not_reconnect_together() -> None:
+    assert len({waits(seed, 6)[-1] for seed in range(200)}) > 150
+
+
+def test_after_a_success_the_waits_start_again() -> None:
+    backoff = Backoff(FIRST_MS, MAX_MS, lambda: 1.0)
+    assert [backoff.count_failure(), backoff.count_failure()] == [250, 500]
+    backoff.reset()
+    assert backoff.count_failure() == 250
+
+
+async def test_a_function_in_a_thread_is_finished_even_where_nothing_waits_for_it() -> None:
+    may_end, finished = threading.Event(), asyncio.Event()
+    call = asyncio.create_task(in_thread(may_end.wait, finished=finished.set))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert not finished.is_set()
+    may_end.set()
+    async with asyncio.timeout(240):
+        await finished.wait()

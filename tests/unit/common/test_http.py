@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from common.errors import CannotConnectError, GaplessError, UsageError
-from common.http import RefusedError, read_token, request
+from common.http import HttpStatusError, read_token, request
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -60,10 +60,10 @@ def test_a_request_and_its_answer(url: str) -> None:
 
 
 def test_a_refusal_in_its_own_words(url: str) -> None:
-    with pytest.raises(RefusedError, match="answers 404: no such log group") as caught:
+    with pytest.raises(HttpStatusError, match="answers 404: no such log group") as caught:
         request(f"{url}/refused")
     assert caught.value.status == 404
-    with pytest.raises(RefusedError, match="answers 502: Bad Gateway"):
+    with pytest.raises(HttpStatusError, match="answers 502: Bad Gateway"):
         request(f"{url}/gateway")
 
 

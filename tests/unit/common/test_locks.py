@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import GaplessError, SimulatorError
+from common.errors import GaplessError
 from common.locks import (
     LockedError,
     LockFile,
+    call_when_released,
     hold,
-    hold_new,
-    is_still_at,
+    hold_temporary,
+    is_same_file,
     lock_path,
     owner_of,
     remove_if_free,
     wait_until_free,
-    when_released,
 )
 from tests.support.parts import WAIT_S
 
@@ -150,11 +150,11 @@ def test_a_file_of_one_s_own_goes_with_its_release(tmp_path: Path) -> None:
 def test_whether_a_file_is_still_the_one_of_that_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
-    assert is_still_at(path, descriptor)
+    assert is_same_file(path, descriptor)
     path.unlink()
-    assert not is_still_at(path, descriptor)
+    assert not is_same_file(path, descriptor)
     path.touch()
-    assert not is_still_at(path, descriptor)
+    assert not is_same_file(path, descriptor)
     os.close(descriptor)
 
 
@@ -238,15 +238,15 @@ def test_a_lock_file_that_can_t_be_read_is_that_of_an_owner_not_yet_ready(
 
 
 def test_its_release_is_noticed_and_not_before() -> None:
-    path, descriptor = hold_new()
+    held = hold_temporary()
     released = threading.Event()
-    when_released(path, released.set)
-    path.unlink()
+    call_when_released(held.path, released.set)
+    held.path.unlink()
     assert not released.is_set()
-    os.close(descriptor)
+    held.release()
     assert released.wait(240)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError, match="can't be opened"):
-        when_released(tmp_path / "none", pytest.fail)
+    with pytest.raises(GaplessError, match="can't be opened"):
+        call_when_released(tmp_path / "none", pytest.fail)

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from common.ranges import Coverage, Ranges
+from common.ranges import RangeSet
 from forwarder.reconcile.demand import WINDOW_MAX_MS, windows
 
 
 def test_ranges_that_overlap_or_touch_become_one() -> None:
-    coverage = Coverage([(10, 20), (40, 50), (21, 25), (18, 30)])
+    coverage = RangeSet([(10, 20), (40, 50), (21, 25), (18, 30)])
     assert coverage.ranges == [(10, 30), (40, 50)]
     coverage.add(31, 39)
     assert coverage.ranges == [(10, 50)]
 
 
 def test_adding_says_whether_anything_changed() -> None:
-    coverage = Coverage([(10, 20)])
+    coverage = RangeSet([(10, 20)])
     assert not coverage.add(12, 20)
     assert not coverage.add(30, 29)
     assert coverage.add(20, 21)
 
 
 def test_missing_pieces_of_a_range() -> None:
-    coverage = Coverage([(10, 20), (40, 50)])
+    coverage = RangeSet([(10, 20), (40, 50)])
     assert coverage.missing(0, 100) == [(0, 9), (21, 39), (51, 100)]
     assert coverage.missing(10, 20) == []
     assert coverage.missing(15, 45) == [(21, 39)]
     assert coverage.missing(22, 30) == [(22, 30)]
     assert coverage.missing(30, 20) == []
-    assert Coverage().missing(1, 2) == [(1, 2)]
+    assert RangeSet().missing(1, 2) == [(1, 2)]
 
 
 def test_how_far_a_moment_is_covered() -> None:
-    coverage = Coverage([(10, 20), (40, 50)])
+    coverage = RangeSet([(10, 20), (40, 50)])
     assert coverage.end_from(10) == 20
     assert coverage.end_from(21) is None
     assert coverage.end == 50
-    assert Coverage().end is None
+    assert RangeSet().end is None
     assert coverage.covers(11, 19)
     assert not coverage.covers(11, 41)
     assert 20 in coverage
@@ -45,7 +45,7 @@ def test_how_far_a_moment_is_covered() -> None:
 
 
 def test_a_copy_goes_its_own_way() -> None:
-    coverage = Coverage([(10, 20)])
+    coverage = RangeSet([(10, 20)])
     copy = coverage.copy()
     copy.add(21, 30)
     assert (coverage.ranges, copy.ranges) == ([(10, 20)], [(10, 30)])
@@ -65,8 +65,8 @@ def test_windows_have_a_greatest_size() -> None:
     assert max(high - low + 1 for low, high in found) == WINDOW_MAX_MS
 
 
-def ranges(*pairs: tuple[int, int]) -> Ranges:
-    made = Ranges()
+def ranges(*pairs: tuple[int, int]) -> RangeSet:
+    made = RangeSet()
     for pair in pairs:
         made.add(*pair)
     return made
@@ -109,7 +109,7 @@ def test_removing_what_is_not_there() -> None:
 )
 def test_what_is_missing(from_: int, through: int, missing: list[tuple[int, int]]) -> None:
     made = ranges((1, 2), (5, 6))
-    assert made.without(from_, through) == missing
+    assert made.missing(from_, through) == missing
     assert made.covers(from_, through) is (not missing)
 
 

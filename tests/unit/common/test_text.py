@@ -1,13 +1,16 @@
-"""tests.unit.common.test_text."""
-
 from __future__ import annotations
 
 import logging
-from datetime import UTC
 
 import pytest
 
-from common.text import OneLine, harmless, moment, printable_name, size, table
+from common.text import (
+    OneLineFormatter,
+    escape_unprintable,
+    format_size,
+    replace_unprintable,
+    table,
+)
 
 FORGED = "x\r\n2026-01-01 CRITICAL all is well\x1b[2J\x9b31m\u2028\u202e\x00"
 
@@ -23,12 +26,12 @@ FORGED = "x\r\n2026-01-01 CRITICAL all is well\x1b[2J\x9b31m\u2028\u202e\x00"
     ],
 )
 def test_nothing_moves_a_cursor_or_ends_a_line(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+    assert escape_unprintable(text) == shown
 
 
 def test_a_name_can_not_forge_a_line() -> None:
     record = logging.LogRecord("n", logging.WARNING, "p", 1, "%s: gone", (FORGED,), None)
-    line = OneLine("%(levelname)s %(message)s").format(record)
+    line = OneLineFormatter("%(levelname)s %(message)s").format(record)
     assert line.startswith(r"WARNING x\r\n2026-01-01 CRITICAL")
     assert line.isprintable()
 
@@ -39,18 +42,13 @@ def test_columns_are_aligned_and_nothing_trails() -> None:
     assert table(("A", "B"), [("x", "")], frozenset()).splitlines() == ["A  B", "x"]
 
 
-def test_moments() -> None:
-    assert moment(None) == "-"
-    assert moment(1_795_435_200_999, UTC) == "2026-11-23 12:00:00"
-
-
 @pytest.mark.parametrize(
     ("count", "expected"),
     [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2 << 60, "2048.0 PiB")],
 )
 def test_sizes(count: int | None, expected: str) -> None:
-    assert size(count) == expected
+    assert format_size(count) == expected
 
 
 def test_a_name_can_t_command_the_terminal() -> None:
-    assert printable_name("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"
+    assert replace_unprintable("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"

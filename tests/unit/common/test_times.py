@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from common.times import (
     TimeFormatError,
     format_duration,
+    format_local,
     iso,
     iso_range,
     parse_duration,
@@ -104,3 +105,8 @@ def test_times_are_written_as_iso_8601_in_utc() -> None:
     assert iso(253_402_300_799_999) == "9999-12-31T23:59:59.999Z"
     assert iso(253_402_300_800_000) == "+253402300800000"
     assert iso_range(0, 1) == "1970-01-01T00:00:00.000Z..1970-01-01T00:00:00.001Z"
+
+
+def test_local_times() -> None:
+    assert format_local(None) == "-"
+    assert format_local(1_795_435_200_999, UTC) == "2026-11-23 12:00:00"

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import GaplessError
 from common.locks import LockFile, lock_path
-from common.processes import PartFailedError
+from common.processes import ChildFailedError
 from gapless import attach as module
 from gapless.attach import OwnForwarder, attach, journal_of
 from gapless.settings import AwsChoice
@@ -25,10 +25,10 @@ class FakePart:
         self.ready = ready
         self.is_left = False
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         self.is_left = True
 
-    def end(self) -> None:
+    def stop(self) -> None:
         assert not self.is_left
 
 
@@ -48,7 +48,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
         arguments.append(given)
         return FakePart(lambda: READY)
 
-    monkeypatch.setattr(module, "start", start)
+    monkeypatch.setattr(module, "start_gapless", start)
     return arguments
 
 
@@ -58,7 +58,7 @@ def users(journal: Path) -> Path:
 
 def fail(code: int = 3) -> dict[str, Any]:
     msg = "there is no log group '/jobs'"
-    raise PartFailedError(msg, code)
+    raise ChildFailedError(msg, code)
 
 
 def test_a_forwarder_is_started_with_its_journal_and_lifeline(
@@ -112,8 +112,8 @@ def test_one_that_never_becomes_ready(journal: Path, monkeypatch: pytest.MonkeyP
 def test_one_that_fails_says_why_and_leaves_nothing(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "start", lambda *_, **__: FakePart(fail))
-    with pytest.raises(PartFailedError, match="there is no log group") as caught:
+    monkeypatch.setattr(module, "start_gapless", lambda *_, **__: FakePart(fail))
+    with pytest.raises(ChildFailedError, match="there is no log group") as caught:
         attach("/jobs", CHOICE)
     assert caught.value.exit_code == 3
     assert not users(journal).exists()
@@ -129,7 +129,7 @@ def test_the_slower_of_two_that_start_one_attaches_to_the_other_s(
         locks[0].write(READY)
         return fail(1)
 
-    monkeypatch.setattr(module, "start", lambda *_, **__: FakePart(lose))
+    monkeypatch.setattr(module, "start_gapless", lambda *_, **__: FakePart(lose))
     with attach("/jobs", CHOICE) as own:
         assert own.url == READY["websocket"]
     locks[0].release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator import acceptance
 from simulator.acceptance import (
     BATCH_BYTES_MAX,
@@ -17,6 +16,7 @@ from simulator.acceptance import (
     accepted_part,
     batches,
 )
+from simulator.errors import SimulatorError
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.acceptance import Visibility
 from simulator.cloudwatch.app import listen
+from simulator.errors import SimulatorError
 from simulator.levers import CloudWatchLink
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.errors import SimulatorError
-from common.processes import Child
+from common.concurrency import in_thread
+from common.processes import ChildProcess
 from simulator import programs
-from simulator.errors import NotFoundError
+from simulator.errors import NotFoundError, SimulatorError
 from simulator.programs import Forwarder, SkewedClock, Viewers
 from tests.support.parts import WAIT_S
 from tests.support.processes import is_gone
@@ -81,8 +81,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     path = tmp_path / "journal"
     path.write_text("four")
     one = Rig(path)
-    first = await one.keeper.start()
-    await first.ready()
+    first = one.keeper.start()
+    await in_thread(first.ready)
     yield one
     await one.keeper.stop()
     assert not one.keeper.is_up
@@ -146,14 +146,14 @@ async def test_when_its_time_is_over_it_has_been_killed(rig: Rig) -> None:
 async def test_who_gives_up_waiting_for_it_may_ask_once_more(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go = asyncio.Event()
-    kill = Child.kill
+    may_go = threading.Event()
+    kill = ChildProcess.kill
 
-    async def slow(child: Child) -> None:
-        await may_go.wait()
-        await kill(child)
+    def slow(child: ChildProcess) -> None:
+        may_go.wait()
+        kill(child)
 
-    monkeypatch.setattr(Child, "kill", slow)
+    monkeypatch.setattr(ChildProcess, "kill", slow)
     for ask in (rig.keeper.crash("a", 0, "kept"), rig.keeper.restart("a")):
         waiting = asyncio.create_task(ask)
         await rig.until(lambda: not rig.keeper.is_up)

@@ -208,17 +208,17 @@ def test_a_clock_that_goes_back_gives_nothing() -> None:
 
 def test_backoff_doubles_up_to_its_ceiling_and_starts_anew() -> None:
     backoff = Backoff(100, 1000, lambda: 1.0)
-    assert [backoff.failed() for _ in range(5)] == [100, 200, 400, 800, 1000]
+    assert [backoff.count_failure() for _ in range(5)] == [100, 200, 400, 800, 1000]
     assert backoff.failures == 5
-    backoff.succeeded()
-    assert backoff.failed() == 100
+    backoff.reset()
+    assert backoff.count_failure() == 100
 
 
 def test_backoff_jitters_over_the_upper_half() -> None:
-    assert Backoff(100, 1000, lambda: 0.0).failed() == 50
-    assert Backoff(100, 1000, lambda: 0.5).failed() == 75
+    assert Backoff(100, 1000, lambda: 0.0).count_failure() == 50
+    assert Backoff(100, 1000, lambda: 0.5).count_failure() == 75
 
 
 def test_backoff_goes_on_for_ever() -> None:
     backoff = Backoff(100, 30_000, lambda: 1.0)
-    assert [backoff.failed() for _ in range(10_000)][-1] == 30_000
+    assert [backoff.count_failure() for _ in range(10_000)][-1] == 30_000

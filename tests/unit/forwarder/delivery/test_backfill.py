@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.delivery.backfill import Opening, Past, last_position, times_within
 from tests.support.session_client import NOW, event, log_group
 from wire.limits import DEFAULT_HISTORY_MS
@@ -22,8 +22,8 @@ def is_done(past: Past) -> bool:
     return past.is_done
 
 
-def all_covered() -> Coverage:
-    return Coverage([(SINCE, BACKFILL_NOW)])
+def all_covered() -> RangeSet:
+    return RangeSet([(SINCE, BACKFILL_NOW)])
 
 
 def test_newest_first_is_open_above_and_grows_downwards() -> None:
@@ -60,10 +60,10 @@ def test_oldest_first_grows_upwards_and_opens_at_the_end() -> None:
 def test_held_stops_where_scans_have_not_been() -> None:
     past = Past(SINCE, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage([(3_000, BACKFILL_NOW)]))
+    past.cover(RangeSet([(3_000, BACKFILL_NOW)]))
     assert str(past.held) == "3000:0.."
     assert not is_done(past)
-    past.cover(Coverage([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
+    past.cover(RangeSet([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
     assert str(past.held) == "3000:0.."
     past.cover(all_covered())
     assert is_done(past)
@@ -72,9 +72,9 @@ def test_held_stops_where_scans_have_not_been() -> None:
 def test_oldest_first_stops_where_scans_have_not_been() -> None:
     past = Past(SINCE, BACKFILL_NOW, history="oldest")
     past.finish()
-    past.cover(Coverage([(3_000, BACKFILL_NOW)]))
+    past.cover(RangeSet([(3_000, BACKFILL_NOW)]))
     assert str(past.held) == "None"
-    past.cover(Coverage([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
+    past.cover(RangeSet([(SINCE, 2_000), (3_000, BACKFILL_NOW)]))
     assert past.held == Interval(first_key(SINCE), last_position(2_000))
     assert parse_interval(str(past.held)) == past.held
     past.cover(all_covered())
@@ -84,24 +84,24 @@ def test_oldest_first_stops_where_scans_have_not_been() -> None:
 def test_without_coverage_the_present_is_all_that_is_held() -> None:
     past = Past(SINCE, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage())
+    past.cover(RangeSet())
     assert str(past.held) == "5000:0.."
 
 
 def test_not_done_before_a_scan_that_began_after_connecting() -> None:
     past = Past(SINCE, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage([(SINCE, BACKFILL_NOW - 1)]))
+    past.cover(RangeSet([(SINCE, BACKFILL_NOW - 1)]))
     assert str(past.held) == "1000:0.."
     assert not is_done(past)
-    past.cover(Coverage([(SINCE, BACKFILL_NOW)]))
+    past.cover(RangeSet([(SINCE, BACKFILL_NOW)]))
     assert is_done(past)
 
 
 def test_since_in_the_future_is_done_at_once() -> None:
     past = Past(BACKFILL_NOW + 1_000, BACKFILL_NOW)
     past.finish()
-    past.cover(Coverage())
+    past.cover(RangeSet())
     assert is_done(past)
 
 
@@ -182,7 +182,7 @@ def test_held_only_grows_and_never_claims_what_was_not_sent(
     past = Past(SINCE, BACKFILL_NOW, held=given_held, history="newest" if newest else "oldest")
     sent = {key for key in keys if given_held is not None and key in given_held}
     claims = [given_held]
-    coverage = Coverage([(floor, BACKFILL_NOW)])
+    coverage = RangeSet([(floor, BACKFILL_NOW)])
     while (interval := past.next_interval) is not None:
         rest = sorted((key for key in keys if key in interval), reverse=past.newest_first)
         assert not sent.intersection(rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import Coverage
+from common.ranges import RangeSet
 from forwarder.reconcile.demand import LEASES_MAX, WINDOW_EVENTS_MAX, WINDOW_FIRST_MS, Want, Wants
 
 MINUTE = 60_000
@@ -18,7 +18,7 @@ def wanting(since: int, history: str = "newest") -> Wants:
     return wants
 
 
-def all_windows(wants: Wants, coverage: Coverage, floor: int = 0) -> list[tuple[int, int]]:
+def all_windows(wants: Wants, coverage: RangeSet, floor: int = 0) -> list[tuple[int, int]]:
     found = []
     while (window := wants.next_window(coverage, NOW, floor)) is not None:
         found.append(window)
@@ -29,14 +29,14 @@ def all_windows(wants: Wants, coverage: Coverage, floor: int = 0) -> list[tuple[
 
 def test_nobody_wants_anything() -> None:
     wants = Wants()
-    assert wants.next_window(Coverage(), NOW, 0) is None
+    assert wants.next_window(RangeSet(), NOW, 0) is None
     assert wants.oldest is None
     assert not wants.is_wanted(NOW)
-    assert wants.missing(Coverage(), NOW) == []
+    assert wants.missing(RangeSet(), NOW) == []
 
 
 def test_newest_first_and_doubling() -> None:
-    assert all_windows(wanting(NOW - 7 * MINUTE + 1), Coverage()) == [
+    assert all_windows(wanting(NOW - 7 * MINUTE + 1), RangeSet()) == [
         (NOW - MINUTE + 1, NOW),
         (NOW - 3 * MINUTE + 1, NOW - MINUTE),
         (NOW - 7 * MINUTE + 1, NOW - 3 * MINUTE),
@@ -44,7 +44,7 @@ def test_newest_first_and_doubling() -> None:
 
 
 def test_oldest_first_and_doubling() -> None:
-    assert all_windows(wanting(NOW - 7 * MINUTE + 1, "oldest"), Coverage()) == [
+    assert all_windows(wanting(NOW - 7 * MINUTE + 1, "oldest"), RangeSet()) == [
         (NOW - 7 * MINUTE + 1, NOW - 6 * MINUTE),
         (NOW - 6 * MINUTE + 1, NOW - 4 * MINUTE),
         (NOW - 4 * MINUTE + 1, NOW),
@@ -62,17 +62,17 @@ def test_newest_first_if_anybody_wants_that() -> None:
 
 
 def test_only_what_is_missing() -> None:
-    coverage = Coverage([(NOW - 4 * MINUTE, NOW - 10)])
+    coverage = RangeSet([(NOW - 4 * MINUTE, NOW - 10)])
     windows = all_windows(wanting(NOW - 5 * MINUTE), coverage)
     assert windows == [(NOW - 9, NOW), (NOW - 5 * MINUTE, NOW - 4 * MINUTE - 1)]
 
 
 def test_what_nobody_can_have_written_is_one_window() -> None:
     floor = NOW - 2 * MINUTE
-    windows = all_windows(wanting(0), Coverage(), floor)
+    windows = all_windows(wanting(0), RangeSet(), floor)
     assert windows[-1] == (0, floor - 1)
     assert windows[0] == (NOW - MINUTE + 1, NOW)
-    oldest = all_windows(wanting(0, "oldest"), Coverage(), floor)
+    oldest = all_windows(wanting(0, "oldest"), RangeSet(), floor)
     assert oldest[0] == (0, floor - 1)
 
 
@@ -81,11 +81,11 @@ def test_a_new_want_starts_with_a_small_window() -> None:
     for _ in range(5):
         wants.window_done(0)
     wants.put("viewer", Want(0))  # the same as before
-    window = wants.next_window(Coverage(), NOW, 0)
+    window = wants.next_window(RangeSet(), NOW, 0)
     assert window is not None
     assert window[1] - window[0] + 1 == WINDOW_FIRST_MS << 5
     wants.put("other", Want(3))
-    assert wants.next_window(Coverage(), NOW, 0) == (NOW - MINUTE + 1, NOW)
+    assert wants.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
 
 
 def test_dense_windows_become_shorter() -> None:
@@ -93,11 +93,11 @@ def test_dense_windows_become_shorter() -> None:
     for _ in range(3):
         wants.window_done(0)
     wants.window_done(WINDOW_EVENTS_MAX + 1)
-    window = wants.next_window(Coverage(), NOW, 0)
+    window = wants.next_window(RangeSet(), NOW, 0)
     assert window == (NOW - 4 * MINUTE + 1, NOW)
     for _ in range(10):
         wants.window_done(WINDOW_EVENTS_MAX + 1)
-    assert wants.next_window(Coverage(), NOW, 0) == (NOW - MINUTE + 1, NOW)
+    assert wants.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
 
 
 def test_what_nobody_wants_any_more() -> None:
@@ -123,7 +123,7 @@ def test_windows_cover_all_that_is_missing_and_nothing_twice(
     oldest: bool,  # noqa: FBT001 - drawn
 ) -> None:
     # A minute is one step here, so that the windows are as small as the ranges.
-    coverage = Coverage([(low * MINUTE, (low + size) * MINUTE) for low, size in covered])
+    coverage = RangeSet([(low * MINUTE, (low + size) * MINUTE) for low, size in covered])
     wants = wanting(since * MINUTE, "oldest" if oldest else "newest")
     end = 520 * MINUTE
     for _ in range(100):

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 
 from common.errors import EXIT_FAILURE, GaplessError
-from common.processes import PartFailedError
+from common.processes import ChildFailedError
 from gapless import cli
 from gapless.commands import demo
 from gapless.viewing.opening import Opener, SameOpener, Viewing
@@ -32,8 +32,8 @@ class FakePart:
     def ready(self) -> dict[str, Any]:
         return READY
 
-    def failure(self) -> PartFailedError:
-        return PartFailedError("the simulator broke down", EXIT_FAILURE)
+    def failure(self) -> ChildFailedError:
+        return ChildFailedError("the simulator broke down", EXIT_FAILURE)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +54,7 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePart:
         return one
 
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(demo, "start", start)
+    monkeypatch.setattr(demo, "start_gapless", start)
     return one
 
 

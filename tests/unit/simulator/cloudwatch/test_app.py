@@ -14,11 +14,11 @@ import pytest
 from moto.logs import models
 from werkzeug.test import Client, TestResponse
 
-from common.errors import SimulatorError
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
 from simulator.cloudwatch import app as app_module
 from simulator.cloudwatch.app import FaithfulLogs, call, listen
 from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
+from simulator.errors import SimulatorError
 from simulator.moto_process import build_app, faithful, main
 
 GROUP = "/app"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.cloudwatch import levers as module
 from simulator.cloudwatch.levers import (
     Answer,
@@ -21,6 +20,7 @@ from simulator.cloudwatch.levers import (
     refusal,
 )
 from simulator.cloudwatch.logs import Logs
+from simulator.errors import SimulatorError
 
 EVENT = StoredEvent("1", "stream", 7, "hello", 8)
 BATCH = Batch(5, "/g", "stream", "filter", "arn", is_random=False, events=(("1", 7, "hello"),))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import SimulatorError
 from simulator.acceptance import Regime
 from simulator.cloudwatch import logs as module
 from simulator.cloudwatch.logs import (
@@ -25,6 +24,7 @@ from simulator.cloudwatch.logs import (
     Tokens,
     first_key,
 )
+from simulator.errors import SimulatorError
 from tests.support.stored_logs import GROUP, NOW, StoredLogs
 
 

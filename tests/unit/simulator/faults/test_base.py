@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS
 from simulator.faults.base import Cycle, Fault, Phase
 

@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from common.errors import SimulatorError
-from simulator.errors import NotFoundError
+from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import FAULTS, board
 from simulator.faults.board import Board, FaultRequest, Schedule, catalogue
 from tests.support.levers import Remembered

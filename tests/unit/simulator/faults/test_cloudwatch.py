@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.cloudwatch.levers import Answer, Batch, Call, Order
 from simulator.cloudwatch.parameters import AwsRefusal
+from simulator.errors import SimulatorError
 from simulator.faults import CLOUDWATCH, FAULTS, LIVE_PATH
 from simulator.faults.base import Cycle, LeverFault
 from simulator.faults.cloudwatch import VisibilityDelay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS, NETWORK
 from simulator.faults.base import Cycle, Fault
 from simulator.faults.network import Disconnect

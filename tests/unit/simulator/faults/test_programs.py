@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS, PROGRAMS
 from simulator.faults.base import Cycle, Fault
 from tests.support.levers import Remembered

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.acceptance import BATCH_BYTES_MAX, NewEvent, batches, event_bytes
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS, WORKLOAD
 from simulator.faults.base import DAY_MS, Cycle, Fault
 from simulator.faults.workload import DuplicateTimestamps

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.network.cable import HOST, Cable
 
 END = b"bye\n"

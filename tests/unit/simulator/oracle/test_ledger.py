@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.acceptance import NEVER, NewEvent, Regime, Visibility
+from simulator.errors import SimulatorError
 from simulator.oracle import ledger as module
 from simulator.oracle.ledger import Ledger, LedgerEvent, as_json
 from tests.support.records import mark, record, shown

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.oracle.record import read_record
 from tests.support.records import HEADER, accepted, mark, record, shown
 

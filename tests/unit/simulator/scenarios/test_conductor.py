@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import SimulatorError
-from simulator.errors import NotFoundError
+from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, monotonic_ms
 from simulator.scenarios import conductor
 from simulator.scenarios.base import Heal, Inject, Scenario, Step, Write

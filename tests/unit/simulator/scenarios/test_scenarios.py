@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults import FAULTS
 from simulator.faults.board import Board, FaultRequest
 from simulator.scenarios import SCENARIOS, chaos

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from common.errors import SimulatorError
 from simulator.acceptance import NewEvent
+from simulator.errors import SimulatorError
 from simulator.workload.workload import (
     HISTORY_EVENTS,
     HISTORY_MS,

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.concurrency import in_thread
+from common.http import HttpFailure
 from tests.support.told import SINCE, Told, item
 from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, ToldServer, eventually, stay, told_server
-from tui.client.connection import Address, Connection, Disconnection, Getter, HttpFailure
+from tui.client.connection import Address, Connection, Disconnection, Getter
 from tui.client.session import CREDIT_EVENTS, ViewerSession
 from tui.client.status import CaughtUp, Effect, Stored, Welcomed
 from wire.limits import CLIENT_FRAME_BYTES_MAX
@@ -354,7 +355,7 @@ async def test_nobody_there_is_a_failure_in_one_line() -> None:
         address = Address(server.url)
     with pytest.raises(HttpFailure) as failure:
         await Getter(address).get("/v1/logs")
-    assert str(failure.value) == "Connection refused: is a forwarder running there?"
+    assert str(failure.value) == "connection refused: no forwarder listens there"
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import EXIT_INCOMPLETE
 from tests.support.told import SINCE, Told, connect, hear, item, live
 from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, eventually, stay, told_server
-from tui.client.engine import EXIT_INCOMPLETE, Engine, Goal, Outcome, reached
+from tui.client.engine import Engine, Goal, Outcome, reached
 from tui.client.saved import load_cursor
 from tui.client.session import ViewerSession
 from tui.client.target import TargetSpec

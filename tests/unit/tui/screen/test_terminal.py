@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from textual.drivers._writer_thread import WriterThread
 
+from common.signals import ENDING_SIGNALS
 from tui.screen import terminal
 from tui.screen.terminal import Ending
 
@@ -73,7 +74,7 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Queue[int]:
     return queue
 
 
-@pytest.mark.parametrize("number", terminal.SIGNALS)
+@pytest.mark.parametrize("number", ENDING_SIGNALS)
 async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     told: asyncio.Queue[int] = asyncio.Queue()
@@ -87,7 +88,7 @@ async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize("number", terminal.SIGNALS)
+@pytest.mark.parametrize("number", ENDING_SIGNALS)
 async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
     number: signal.Signals,
 ) -> None:
