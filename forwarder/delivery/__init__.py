@@ -1,1 +1,5 @@
-"""forwarder/delivery."""
+"""What each viewer gets: hubs fan out, sessions decide the next message, all without I/O.
+
+Faces: hub, frames, backfill.
+May import: live, reconcile, ingest, journal, config, records, errors, common, wire.
+"""

@@ -1,35 +1,46 @@
-"""How the past is sent to one viewer: which part comes next, and what may be called held.
+"""Backfill of one connection: the history still to be sent, and what the viewer holds. Pure.
 
-Pure. What the journal held at connecting is sent in slices from one end; what must first be
-fetched from CloudWatch comes with new seqs, by the live cursor. ``held`` is one interval that
-only grows, and of the past it claims no more than what was both sent and covered by whole scans.
-
-What a viewer's query means for the journal as it is: where it starts and what it is owed. Pure.
-
-Each bracketed rule of the protocol is a method of its own.
+History that the journal held at connecting is sent in slices from one end. History that must first
+be fetched from CloudWatch gets new seqs and follows in the live lane. ``held`` is one interval that
+only grows: of the history it claims only what was both sent and covered by whole scans. Numbers in
+brackets are rules of the protocol.
 """
 
 from __future__ import annotations
 
 from typing import Final, Self
 
-from common.ranges import RangeSet
+from common.ranges import Range, RangeSet
+from forwarder.delivery.frames import Slice
+from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.contract import Journal
 from wire.limits import DEFAULT_HISTORY_MS, FRAME_EVENTS_MAX, ID_DIGITS_MAX, TIMESTAMP_MAX
-from wire.messages import Outcome
-from wire.order import ID_BITS, KEY_MAX, KEY_MIN, Interval, first_key, timestamp_of
+from wire.messages import Backfill, Outcome
+from wire.order import ID_BITS, KEY_MAX, KEY_MIN, Interval, first_key, key_of, timestamp_of
 from wire.query import History, TailQuery
 
 _LAST_ID: Final = int("9" * ID_DIGITS_MAX)
 
 
-def last_position(timestamp: int) -> int:
-    """The greatest position of a millisecond that the wire can write (57 nines)."""
+def last_wire_key(timestamp: int) -> int:
+    """Largest sort key of a millisecond that the wire can express (an id of 57 nines)."""
     return timestamp << ID_BITS | _LAST_ID
 
 
+def whole_milliseconds(held: Interval) -> Range:
+    """First and last millisecond that lie entirely within an interval; crossed if none does.
+
+    The millisecond of an upper end counts as cut, since no key says that it is the last one.
+    """
+    low = KEY_MIN if held.low is None else held.low
+    first = timestamp_of(low) + (low > first_key(timestamp_of(low)))
+    high = KEY_MAX if held.high is None else held.high
+    last = timestamp_of(high) - (high < KEY_MAX)
+    return first, last
+
+
 class _Piece:
-    """A stretch of the past that is still to be sent, from one of its ends to the other."""
+    """A stretch of history still to be sent, from one of its ends to the other."""
 
     __slots__ = ("high", "low", "newest_first")
 
@@ -37,8 +48,8 @@ class _Piece:
         self.low, self.high, self.newest_first = low, high, newest_first
 
 
-class Past:
-    """The past that one viewer is owed: everything from ``since`` but for what it has."""
+class HistoryIntervals:
+    """Sort-key intervals of one viewer's history: still to be sent, sent, and held."""
 
     def __init__(
         self,
@@ -48,14 +59,14 @@ class Past:
         held: Interval | None = None,
         history: History = "newest",
     ) -> None:
-        """Owe everything from ``since`` on outside of ``held``.
+        """Plan to send everything from ``since`` on that lies outside ``held``.
 
         Args:
-            since: ms, inclusive.
-            connected_ms: where the past ends and the present begins.
-            held: what a resuming client has, whole; None: nothing.
-            history: from which end; the part beside ``held`` grows out from it instead, as
-                there must be one interval only.
+            since: Start, ms, inclusive.
+            connected_ms: End of the history and start of the live events.
+            held: What a resuming viewer holds completely; None for nothing.
+            history: Which end to send first. The parts next to ``held`` grow outwards from it
+                instead, because a viewer holds one interval only.
 
         """
         self.since = since
@@ -65,8 +76,8 @@ class Past:
         self._covered = False
         low, high = _bounds(held)
         if held is None or max(low, self._bottom) > high or high == KEY_MIN:
-            # Nothing is held (0:0..0:0 is how a client says so once it has a cursor, since
-            # nothing is owed without held): an empty interval where the sending begins.
+            # Nothing is held. A viewer with a cursor says so by 0:0..0:0, since without ``held``
+            # it would get no history. The held interval starts empty where sending starts.
             low = KEY_MAX + 1 if self._newest else self._bottom
             high = low - 1
             self._pieces = [_Piece(self._bottom, KEY_MAX, newest_first=self._newest)]
@@ -79,29 +90,29 @@ class Past:
         self._claim_low, self._claim_high = low, high
 
     @classmethod
-    def nothing(cls, since: int, connected_ms: int) -> Self:
-        """No past is owed: with a cursor and without ``held``."""
-        past = cls(since, connected_ms, held=Interval(first_key(since), None))
-        past._covered = True
-        return past
+    def complete(cls, since: int, connected_ms: int) -> Self:
+        """Create the intervals of a viewer that gets no history: a cursor without ``held`` [1]."""
+        intervals = cls(since, connected_ms, held=Interval(first_key(since), None))
+        intervals._covered = True
+        return intervals
 
     @property
     def next_interval(self) -> Interval | None:
-        """Where the next slice comes from; None when all that the journal held is sent."""
+        """Where to cut the next slice; None once all that the journal held is sent."""
         return Interval(self._pieces[0].low, self._pieces[0].high) if self._pieces else None
 
     @property
     def newest_first(self) -> bool:
-        """Whether the next slice begins at the interval's upper end."""
+        """Whether the next slice starts at the upper end of ``next_interval``."""
         return bool(self._pieces) and self._pieces[0].newest_first
 
     @property
-    def intervals(self) -> list[Interval]:
-        """Everything that is still to be sent of what the journal held."""
+    def unsent(self) -> list[Interval]:
+        """All intervals still to be sent of what the journal held."""
         return [Interval(piece.low, piece.high) for piece in self._pieces]
 
-    def advance(self, key: int) -> None:
-        """The next interval was sent as far as ``key``: a slice may end in mid-millisecond [3]."""
+    def advance_to(self, key: int) -> None:
+        """Record that ``next_interval`` was sent up to ``key``, maybe mid-millisecond [3]."""
         piece = self._pieces[0]
         if piece.newest_first:
             self._sent_low = min(self._sent_low, key)
@@ -110,50 +121,51 @@ class Past:
             self._sent_high = max(self._sent_high, key)
             piece.low = key + 1
 
-    def finish(self) -> None:
-        """The journal has nothing more of the next interval."""
+    def finish_interval(self) -> None:
+        """Record that the journal has nothing more of ``next_interval``."""
         piece = self._pieces.pop(0)
         if piece.newest_first:
             self._sent_low = min(self._sent_low, piece.low)
         else:
             self._sent_high = max(self._sent_high, piece.high)
 
-    def cover(self, coverage: RangeSet) -> None:
-        """What whole scans cover; every row that they brought has been sent, or is in pieces."""
+    def extend_held(self, coverage: RangeSet) -> None:
+        """Extend ``held`` over what scans cover, once the rows that they found are sent."""
         self._covered = (
             self._covered
             or self.since > self.connected_ms
             or coverage.covers(self.since, self.connected_ms)
         )
-        low = max(self._sent_low, first_key(self._floor(coverage)), self._bottom)
+        low = max(self._sent_low, first_key(self._covered_from(coverage)), self._bottom)
         self._claim_low = min(self._claim_low, low)
         if self._claim_high < KEY_MAX:
-            self._claim_high = max(self._claim_high, min(self._sent_high, self._ceiling(coverage)))
+            high = min(self._sent_high, self._covered_through(coverage))
+            self._claim_high = max(self._claim_high, high)
 
-    def _floor(self, coverage: RangeSet) -> int:
-        """How far down from what is claimed the covered time reaches without a break, ms."""
+    def _covered_from(self, coverage: RangeSet) -> int:
+        """How far down from the held interval coverage reaches without a break, ms."""
         at = min(timestamp_of(self._claim_low), self.connected_ms)
         if at == self.connected_ms:
-            # The newest interval is open above: what is not covered yet is the present.
+            # The newest interval is open above: what no scan covers yet belongs to the live lane.
             return min([at, *(from_ for from_, _ in coverage.ranges[-1:])])
         for from_, through in coverage.ranges:
             if from_ <= at <= through + 1:
                 return from_
         return at + 1
 
-    def _ceiling(self, coverage: RangeSet) -> int:
-        """How far up from what is claimed the covered time reaches, as a position."""
+    def _covered_through(self, coverage: RangeSet) -> int:
+        """How far up from the held interval coverage reaches, as a sort key."""
         at = timestamp_of(self._claim_high + 1)
         if at > self.connected_ms:
             return KEY_MAX
         end = coverage.end_from(at)
         if end is None:
             return self._claim_high
-        return KEY_MAX if end >= self.connected_ms else last_position(end)
+        return KEY_MAX if end >= self.connected_ms else last_wire_key(end)
 
     @property
     def held(self) -> Interval | None:
-        """The whole interval of the past that the viewer has; None where it is empty."""
+        """The interval that the viewer holds completely; None if it is empty."""
         if self._claim_low > self._claim_high:
             return None
         return Interval(
@@ -162,8 +174,8 @@ class Past:
         )
 
     @property
-    def is_done(self) -> bool:
-        """Whether all that was owed of the past, fetched or held before, has been sent."""
+    def is_complete(self) -> bool:
+        """Whether all of the history, fetched or held before, was sent."""
         return (
             not self._pieces
             and self._covered
@@ -181,80 +193,181 @@ def _bounds(held: Interval | None) -> tuple[int, int]:
     )
 
 
-def times_within(held: Interval) -> tuple[int, int]:
-    """The milliseconds that lie whole within an interval: first and last, maybe crossed.
+class StartPoint:
+    """Where one viewer's stream starts: its query, read against the journal at one moment.
 
-    An upper end counts its millisecond as cut, since no position says that it is the last.
+    Attributes:
+        query: The viewer's query.
+        now_ms: The moment; history ends here and live events start.
+        since: Start of the viewer's events, ms.
+        epoch: The journal's epoch.
+        head_seq: The journal's last seq.
+        outcome: Whether the viewer's cursor is resumed.
+        after: Where the cursor starts; history is what the journal holds up to it.
+        base: Events up to this seq are in none of the viewer's counts [16].
+
     """
-    low = KEY_MIN if held.low is None else held.low
-    first = timestamp_of(low) + (low > first_key(timestamp_of(low)))
-    high = KEY_MAX if held.high is None else held.high
-    last = timestamp_of(high) - (high < KEY_MAX)
-    return first, last
-
-
-class Opening:
-    """A query, read at one moment of a journal."""
 
     def __init__(self, query: TailQuery, journal: Journal, now_ms: int) -> None:
-        """Read ``query`` at ``now_ms``, where the past ends and the present begins."""
+        """Read ``query`` against ``journal`` at ``now_ms``."""
         self.query = query
-        self._journal = journal
-        self.since = self._since(now_ms)
+        self.now_ms = now_ms
         self.epoch = journal.epoch
+        self.head_seq = journal.head_seq
+        self._journal = journal
+        self.since = self._since()
         self.outcome = self._outcome()
-        self.after = self._after()
-        """Where the cursor starts; the past is what the journal holds up to it."""
+        resumed = query.after if self.outcome == "resumed" else None
+        self.after = self.head_seq if resumed is None else resumed
         self.base = self._base()
-        self.past = self._past(now_ms)
 
-    def _since(self, now_ms: int) -> int:
-        """Without ``since``: all of an execution, else the last ten minutes."""
+    def _since(self) -> int:
+        """By default an execution from its beginning, else the last ten minutes."""
         query = self.query
         if query.since is not None:
             return query.since
-        return 0 if query.filter.executions else max(0, now_ms - DEFAULT_HISTORY_MS)
+        return 0 if query.filter.executions else max(0, self.now_ms - DEFAULT_HISTORY_MS)
 
     def _outcome(self) -> Outcome:
+        """A cursor of another journal, or ahead of a journal rolled back, is not resumed [4]."""
         epoch, after = self.query.epoch, self.query.after
         if epoch is None or after is None:
             return "fresh"
-        return "resumed" if self._is_resumable(epoch, after) else "rebased"
-
-    def _is_resumable(self, epoch: str, after: int) -> bool:
-        """A cursor of another journal, or of a future that this one lost, resumes nothing [4]."""
-        return self._journal.is_resumable(epoch, after)
-
-    def _after(self) -> int:
-        after = self.query.after
-        return after if self.outcome == "resumed" and after is not None else self._journal.head_seq
+        return "resumed" if self._journal.is_resumable(epoch, after) else "rebased"
 
     def _base(self) -> int:
-        """Lines that the viewer goes on without are in none of its counts [16]."""
+        """Events that the viewer dropped before it resumed are not counted [16]."""
         return self.query.base
 
-    def _held(self) -> Interval | None:
-        """What the client has of the past: of another journal's, nothing [6]."""
-        return self.query.held if self.outcome == "resumed" else None
+    def history(self) -> HistoryIntervals:
+        """The history to send: none for a cursor without ``held`` [1].
 
-    def _past(self, now_ms: int) -> Past:
-        """The past is owed but for ``held``; with a cursor and no ``held``, none is [1]."""
-        held = self._held()
-        if self.outcome == "resumed" and held is None:
-            return Past.nothing(self.since, now_ms)
-        return Past(self.since, now_ms, held=held, history=self.query.history)
+        What a viewer holds of another journal does not count [6].
+        """
+        if self.outcome != "resumed":
+            return HistoryIntervals(self.since, self.now_ms, history=self.query.history)
+        if self.query.held is None:
+            return HistoryIntervals.complete(self.since, self.now_ms)
+        return HistoryIntervals(
+            self.since, self.now_ms, held=self.query.held, history=self.query.history
+        )
 
-    def bodiless(self) -> tuple[int, int] | None:
-        """Times of what is owed first and whose bodies retention took, as far as is seen at once.
+    def missing_bodies(self) -> Range | None:
+        """Time range of the first events to send whose bodies retention removed, ms.
 
-        What this does not see is met when its turn comes.
+        Only one frame's worth of rows is examined: the lanes report later ones in their turn.
         """
         journal, wanted = self._journal, self.query.filter
         rows = journal.read_after(self.after, FRAME_EVENTS_MAX)
         found = journal.find([row.id for row in rows if row.message is None])
         rows = [row for row in rows if row.id in found and not found[row.id].is_lost]
-        for interval in self.past.intervals:
-            low, high = times_within(interval)
+        for interval in self.history().unsent:
+            low, high = whole_milliseconds(interval)
             rows += journal.bodiless(low, min(high + 1, TIMESTAMP_MAX), FRAME_EVENTS_MAX)
         times = [row.timestamp for row in rows if wanted.matches(row.stream)]
         return (min(times), max(times)) if times else None
+
+
+class ViewerBackfill:
+    """Backfill of one connection, from ``welcome`` until ``done`` is sent.
+
+    Attributes:
+        intervals: What is still to be sent, and what may be claimed.
+        is_done: Whether the viewer was told that all of the history is sent.
+        held: What the viewer knows that it holds.
+        has_open_slice: Whether a slice was sent that no ``backfill`` message has followed yet.
+
+    """
+
+    def __init__(self, group: LogGroup, start: StartPoint) -> None:
+        """Begin at ``start``; a resuming viewer knows what it holds."""
+        self.intervals = start.history()
+        self.is_done = False
+        self.has_open_slice = False
+        is_resumed = start.outcome == "resumed"
+        self.held = start.query.held if is_resumed else None
+        self._group = group
+        self._start = start
+        self._observed: tuple[int, list[Range]] | None = None
+        self._is_total_known = not is_resumed and not self.needs_fetch
+        self._total: int | None = None
+
+    @property
+    def needs_fetch(self) -> bool:
+        """Whether some of the history is not in the journal and must come from CloudWatch."""
+        since = self._start.since
+        coverage = self._group.coverage
+        top = self.intervals.connected_ms
+        if coverage.end is not None:
+            # The next poll fetches what is younger than every scan.
+            top = min(top, coverage.end)
+        return since <= top and bool(coverage.missing(since, top))
+
+    def clip(self, from_: int, through: int) -> Range:
+        """Cut a time range (ms, inclusive) to what counts and digests may describe.
+
+        That is everything from ``since`` on, and only ``held`` until ``done``. The result is
+        crossed if nothing is left.
+        """
+        from_ = max(from_, self._start.since)
+        if self.is_done:
+            return from_, through
+        if self.held is None:
+            at = max(1, through)
+            return at, at - 1
+        first, last = whole_milliseconds(self.held)
+        return max(from_, first), min(through, last)
+
+    def record_slice(self, found: Slice) -> None:
+        """Record that a slice of the next interval is being sent."""
+        if found.last is not None:
+            self.intervals.advance_to(key_of(found.last.timestamp, found.last.id))
+        if found.stop == "end":
+            self.intervals.finish_interval()
+        self.has_open_slice = bool(found.items) or found.stop in ("end", "long")
+
+    def report_slice(self, read_seq: int) -> Backfill | None:
+        """Return the message that follows each slice, with all that is held by now.
+
+        Args:
+            read_seq: The viewer was sent everything up to here.
+
+        """
+        if not self.has_open_slice:
+            return None
+        self.has_open_slice = False
+        self._observe_coverage(read_seq)
+        return self._report()
+
+    def report_growth(self, read_seq: int) -> Backfill | None:
+        """Return a message if ``held`` grew because fetched history was sent, or all is sent."""
+        if self.is_done:
+            return None
+        self._observe_coverage(read_seq)
+        has_grown = self.intervals.is_complete or self.intervals.held != self.held
+        return self._report() if has_grown else None
+
+    def _observe_coverage(self, read_seq: int) -> None:
+        """Let ``held`` grow over what scans cover, once all that they had found by then is sent."""
+        if self._observed is None:
+            self._observed = self._group.head_seq, list(self._group.journal.coverage())
+        head_seq, coverage = self._observed
+        if read_seq >= head_seq:
+            self.intervals.extend_held(RangeSet(coverage))
+            self._observed = None
+
+    def _report(self) -> Backfill | None:
+        held = self.intervals.held
+        if held is None:
+            return None
+        self.held, self.is_done = held, self.intervals.is_complete
+        return Backfill(held=str(held), total=self._history_total(), done=self.is_done)
+
+    def _history_total(self) -> int | None:
+        """Number of events of the history; None if some must be fetched or are held already."""
+        if self._is_total_known and self._total is None:
+            start = self._start
+            self._total = self._group.totals.total(
+                start.since, TIMESTAMP_MAX, start.query.filter, seq=start.after
+            ).count
+        return self._total

@@ -1,7 +1,7 @@
-"""The viewers of one log group: what its door and feed have to say, fanned out to sessions.
+"""The viewers of one log group: passes on what its feed finds to their sessions.
 
-No I/O and no clock; it belongs to one event loop, as the feed does. A viewer that wants to hear
-is woken and pulls for itself: nothing is queued per viewer but what its session keeps bounded.
+No I/O and no clock; a hub belongs to one event loop, as its feed does. A viewer is woken and pulls:
+nothing is queued for it but what its session bounds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from forwarder.delivery.frames import Slices
-from forwarder.delivery.marks import Proved
+from forwarder.delivery.frames import SliceReader
+from forwarder.delivery.marks import MarkedTime
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.inlet import GroupInlet
@@ -23,29 +23,31 @@ from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery
 
 POLL_LEASE_MS: Final = 60_000
-"""Who has not polled for so long has gone; viewers poll every ten seconds."""
+"""A polling viewer's history request expires after this long (viewers poll every 10 s)."""
+
+_TOKEN_CLOSE_CODES: Final[dict[TokenVerdict, int]] = {
+    "unknown": CLOSE_TOKEN,
+    "denied": CLOSE_GROUP_DENIED,
+}
+"""Close code for each token verdict."""
 
 
-_CODES: Final[dict[TokenVerdict, int]] = {"unknown": CLOSE_TOKEN, "denied": CLOSE_GROUP_DENIED}
-"""With which code a viewer is closed whose token is worth that."""
-
-
-class FeedLike(Protocol):
-    """What a hub needs of a log group's feed."""
+class HistoryFeed(Protocol):
+    """The part of a log group's feed that a hub uses."""
 
     @property
     def upstream(self) -> Upstream:
-        """How the way to CloudWatch is."""
+        """The state of CloudWatch."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether a poll has been whole."""
+        """Whether a poll has finished."""
         ...
 
     @property
     def trouble(self) -> str | None:
-        """Why CloudWatch can't be read at present; None where it can."""
+        """Why CloudWatch can't be read at present; None if it can."""
         ...
 
     def want(
@@ -58,15 +60,15 @@ class FeedLike(Protocol):
         is_owed: bool = True,
         until_ms: int | None = None,
     ) -> None:
-        """A viewer wants the past since then; stays so until ``unwant`` or ``until_ms``."""
+        """Add or replace a viewer's history request, valid until ``unwant`` or ``until_ms``."""
         ...
 
     def unwant(self, key: Hashable) -> None:
-        """A viewer has gone."""
+        """Withdraw a viewer's history request."""
         ...
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
-        """Bring back the bodies of a range, or mark them lost."""
+        """Fetch the missing bodies of a time range again, or mark them as lost."""
         ...
 
 
@@ -96,52 +98,68 @@ class ViewerRecord(msgspec.Struct):
 
 
 class Viewer:
-    """One connection: its session, and how to wake whoever serves it."""
+    """One connected viewer: its session, and how to wake the task that sends for it.
+
+    Attributes:
+        hub: The hub that opened it.
+        number: Its number within the hub.
+        session: Decides what to send.
+        wake: Wakes the sending task.
+        peer: The remote address.
+        token_verdict: Returns the present verdict on the viewer's token.
+        bytes_sent: Bytes of frames sent.
+        needs_history: Whether the feed must keep the bodies of the viewer's history.
+
+    """
 
     def __init__(
-        self, hub: Hub, number: int, session: Session, wake: Callable[[], None], peer: str
+        self,
+        hub: Hub,
+        number: int,
+        session: Session,
+        *,
+        wake: Callable[[], None],
+        peer: str,
+        token_verdict: Callable[[], TokenVerdict],
     ) -> None:
-        """Made by ``Hub.open``."""
         self.hub = hub
         self.number = number
         self.session = session
         self.wake = wake
         self.peer = peer
+        self.token_verdict = token_verdict
         self.bytes_sent = 0
-        self.verdict: Callable[[], TokenVerdict] = lambda: "ok"
-        """What the viewer's token is worth by now."""
-        self.is_owed = True
-        """Whether some of the past is still to be sent, as the feed was told."""
+        self.needs_history = True
 
     def record(self, now_ms: int) -> ViewerRecord:
-        """What ``/v1/viewers`` says of it."""
+        """Return the viewer's row of ``GET /v1/viewers``."""
         session, query = self.session, self.session.query
         return ViewerRecord(
             id=self.number,
             peer=self.peer,
             group=session.group.name,
-            outcome=session.opening.outcome,
-            epoch=session.opening.epoch,
+            outcome=session.start.outcome,
+            epoch=session.start.epoch,
             since=session.since,
             after=session.sent_seq,
             head_seq=session.group.head_seq,
-            lag_events=max(0, session.group.head_seq - session.lanes.read_seq),
+            lag_events=session.lag_events,
             lag_ms=session.lag_ms(now_ms),
             streams=query.filter.streams,
             executions=query.filter.executions,
             prefixes=query.filter.prefixes,
             history=query.history,
             base=query.base,
-            credit=session.lanes.granted,
+            credit=session.credit.granted,
             past_done=session.is_done,
-            connected_at=session.connected_ms,
-            events_sent=session.lanes.events_sent,
+            connected_at=session.start.now_ms,
+            events_sent=session.credit.sent,
             bytes_sent=self.bytes_sent,
         )
 
 
-class Tallies(msgspec.Struct):
-    """What a hub has counted, for the metrics; what was sent, of those who have gone."""
+class HubCounts(msgspec.Struct):
+    """Counters of one hub, for the metrics; sent events and bytes are of disconnected viewers."""
 
     viewers: int = 0
     events_sent: int = 0
@@ -150,114 +168,127 @@ class Tallies(msgspec.Struct):
     bad_messages: int = 0
     marks: int = 0
     marked_through: int = 0
-    """How far marks have come, ms since the Unix epoch; 0 before the first."""
+    """Latest time covered by a mark, ms since the Unix epoch; 0 before the first."""
     resets: int = 0
     gaps: dict[GapState, int] = {}
 
 
 class Hub:
-    """The sessions of one log group."""
+    """The sessions of one log group.
+
+    Attributes:
+        group: The log group.
+        feed: Its feed, whose ``on_progress`` must call this hub's ``progress``.
+        live: Where its live path delivers; None if there are only polls.
+        counts: Counters for the metrics.
+        slices: Shared by viewers with the same filter at the same cursor.
+
+    """
 
     def __init__(
         self,
         group: LogGroup,
-        feed: FeedLike,
+        feed: HistoryFeed,
         *,
         live: GroupInlet | None = None,
         heartbeat_ms: int = HEARTBEAT_MS,
     ) -> None:
-        """Join a log group to its feed, whose ``on_progress`` must call this hub's ``progress``.
-
-        ``live`` is where the log group's live path delivers; None where there are only polls.
-        """
         self.group = group
         self.feed = feed
         self.live = live
-        self.tallies = Tallies()
-        self.slices = Slices(group.journal)
-        """Frames shared by viewers with the same filter at the same cursor."""
+        self.counts = HubCounts()
+        self.slices = SliceReader(group.journal)
         self._heartbeat_ms = heartbeat_ms
         self._viewers: dict[int, Viewer] = {}
         self._numbers = count(1)
-        self._proved = Proved()
+        self._marked = MarkedTime()
         self._gap_states: dict[str, GapState] = {}
-        self._state = feed.upstream.state
+        self._upstream_state = feed.upstream.state
         self._closing: str | None = None
 
     @property
     def viewers(self) -> list[Viewer]:
-        """Those that are connected, in the order in which they came."""
+        """The connected viewers, in order of arrival."""
         return list(self._viewers.values())
 
     @property
     def events_sent(self) -> int:
-        """To everybody, since the start."""
-        present = sum(one.session.lanes.events_sent for one in self._viewers.values())
-        return self.tallies.events_sent + present
+        """Events sent to all viewers since the start."""
+        return self.counts.events_sent + sum(
+            viewer.session.credit.sent for viewer in self._viewers.values()
+        )
 
     @property
     def bytes_sent(self) -> int:
-        """To everybody, since the start."""
-        return self.tallies.bytes_sent + sum(one.bytes_sent for one in self._viewers.values())
+        """Bytes sent to all viewers since the start."""
+        return self.counts.bytes_sent + sum(viewer.bytes_sent for viewer in self._viewers.values())
 
     @property
-    def not_ready(self) -> str | None:
-        """Why what is served is not complete yet; None where it is."""
+    def unready_reason(self) -> str | None:
+        """Why the log group is not completely served yet; None if it is."""
         if self.feed.ready:
             return None
         why = self.feed.trouble or "the first whole scan has not finished"
         return f"{self.group.name}: {why}"
 
     def open(
-        self, query: TailQuery, now_ms: int, *, wake: Callable[[], None], peer: str = ""
+        self,
+        query: TailQuery,
+        now_ms: int,
+        *,
+        wake: Callable[[], None],
+        peer: str = "",
+        token_verdict: Callable[[], TokenVerdict] = lambda: "ok",
     ) -> Viewer:
-        """A viewer connects; from now on its past is wanted, until ``close``."""
+        """Add a viewer that connects; its history request lasts until ``close``."""
         session = Session(
             query,
             self.group,
             now_ms=now_ms,
-            heartbeat_ms=self._heartbeat_ms,
             slices=self.slices,
-            upstream=lambda _now_ms: self.feed.upstream,
+            heartbeat_ms=self._heartbeat_ms,
+            upstream=lambda: self.feed.upstream,
         )
-        viewer = Viewer(self, next(self._numbers), session, wake, peer)
+        viewer = Viewer(
+            self, next(self._numbers), session, wake=wake, peer=peer, token_verdict=token_verdict
+        )
         self._viewers[viewer.number] = viewer
-        self.tallies.viewers += 1
-        for done in self._proved.pieces:
+        self.counts.viewers += 1
+        for done in self._marked.pieces:
             session.notice(done)
-        self._want(viewer)
+        self._request_history(viewer)
         if self._closing is not None:
             session.bye(self._closing)
         return viewer
 
     def close(self, viewer: Viewer) -> None:
-        """A viewer has gone."""
+        """Remove a viewer that has disconnected; does nothing the second time."""
         if self._viewers.pop(viewer.number, None) is not None:
             self.feed.unwant(viewer.number)
-            self.tallies.events_sent += viewer.session.lanes.events_sent
-            self.tallies.bytes_sent += viewer.bytes_sent
+            self.counts.events_sent += viewer.session.credit.sent
+            self.counts.bytes_sent += viewer.bytes_sent
 
     def progress(self) -> None:
-        """There may be something new to send or to tell: hand it round, and wake everybody."""
+        """Pass on what is new in the log group and its feed, and wake all viewers."""
         for notice in self.group.take_notices():
-            self._note(notice)
+            self._count_notice(notice)
             for viewer in self._viewers.values():
                 viewer.session.notice(notice)
         state = self.feed.upstream.state
-        if state != self._state:
-            self._state = state
+        if state != self._upstream_state:
+            self._upstream_state = state
             for viewer in self._viewers.values():
                 viewer.session.upstream_changed()
-        self.wake()
+        self._wake_all()
 
-    def idle(self, viewer: Viewer) -> None:
-        """A viewer has nothing to send now: has it all of the past, so that retention may go on?"""
-        if viewer.is_owed and viewer.session.has_past:
-            viewer.is_owed = False
-            self._want(viewer)
+    def release_history(self, viewer: Viewer) -> None:
+        """Let retention remove a viewer's history once all of it is sent."""
+        if viewer.needs_history and viewer.session.has_history:
+            viewer.needs_history = False
+            self._request_history(viewer)
 
-    def polled(self, since: int, executions: tuple[str, ...], now_ms: int) -> None:
-        """Somebody polls, where no WebSocket is to be had: its past is wanted as a viewer's is."""
+    def request_polled_history(self, since: int, executions: tuple[str, ...], now_ms: int) -> None:
+        """Request history for a viewer that polls over HTTP, where no WebSocket is possible."""
         self.feed.want(
             ("poll", since, executions),
             since,
@@ -265,48 +296,47 @@ class Hub:
             until_ms=now_ms + POLL_LEASE_MS,
         )
 
-    def _want(self, viewer: Viewer) -> None:
+    def _request_history(self, viewer: Viewer) -> None:
         session = viewer.session
         self.feed.want(
             viewer.number,
             session.since,
             session.query.history,
             sorted(session.executions),
-            is_owed=viewer.is_owed,
+            is_owed=viewer.needs_history,
         )
 
-    def wake(self) -> None:
-        """Let every viewer pull."""
+    def _wake_all(self) -> None:
         for viewer in self._viewers.values():
             viewer.wake()
 
     def bye(self, reason: str) -> None:
-        """Everybody is told to go, now and from now on (4001)."""
+        """Close all viewers, present and future, with 4001."""
         self._closing = reason
         for viewer in self._viewers.values():
             viewer.session.bye(reason)
-        self.wake()
+        self._wake_all()
 
-    def check_tokens(self) -> None:
-        """The valid tokens are other ones: who has none for this group any more is told to go."""
+    def close_revoked(self) -> None:
+        """Close the viewers whose token is no longer valid for this log group."""
         for viewer in self._viewers.values():
-            code = _CODES.get(viewer.verdict())
+            code = _TOKEN_CLOSE_CODES.get(viewer.token_verdict())
             if code is not None:
                 viewer.session.bye(CLOSE_REASONS[code], code=code)
                 viewer.wake()
 
-    def _note(self, notice: Notice) -> None:
-        tallies = self.tallies
+    def _count_notice(self, notice: Notice) -> None:
+        counts = self.counts
         if isinstance(notice, ScanDone):
-            self._proved.add(notice)
-            tallies.marks += 1
-            tallies.marked_through = max(tallies.marked_through, notice.through)
+            self._marked.add(notice)
+            counts.marks += 1
+            counts.marked_through = max(counts.marked_through, notice.through)
         elif isinstance(notice, GapRecord):
-            if self._gap_states.get(notice.id) != notice.state:  # else it has only grown
-                tallies.gaps[notice.state] = tallies.gaps.get(notice.state, 0) + 1
+            if self._gap_states.get(notice.id) != notice.state:  # otherwise it has only grown
+                counts.gaps[notice.state] = counts.gaps.get(notice.state, 0) + 1
             self._gap_states[notice.id] = notice.state
             if notice.state == "repaired":
                 del self._gap_states[notice.id]
         elif isinstance(notice, Reset):
-            self._proved.clear()
-            tallies.resets += 1
+            self._marked.clear()
+            counts.resets += 1

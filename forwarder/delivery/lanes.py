@@ -1,240 +1,245 @@
-"""The events of one connection: live ones, the past, and repairs, within the credit. Pure.
+"""The delivery lanes of one connection: choose the next events, within its credit. Pure.
 
-The live lane moves the cursor; the two others are neutral (``after == seq``). Nothing waits in a
-queue: a lane is a position in the journal, and at most one slice is read ahead.
-
-One ``repair`` in progress: a range's events once more, in two passes. Pure.
-
-The first pass goes through the range in display order while live frames go on; the second sends
-what these brought of the range meanwhile, with the live lane held. Then every event of the range
-up to the cursor was sent since the repair was asked for, and its digest can close it.
+The live lane moves the viewer's cursor; history and repair frames are neutral (``after == seq``).
+Nothing is queued: a lane is a position in the journal, and at most one slice is read ahead. Numbers
+in brackets are rules of the protocol.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-from forwarder.delivery.backfill import Opening
-from forwarder.delivery.frames import Slice, Slices, frame_parts
-from forwarder.records import Row
+from common.ranges import Range
+from forwarder.delivery.backfill import StartPoint, ViewerBackfill
+from forwarder.delivery.frames import Slice, SliceReader, frame_parts
 from wire.codec import encode
 from wire.limits import FRAME_EVENTS_MAX
 from wire.messages import Events
 from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
 
+LaneName = Literal["live", "history", "repair"]
 
-class Repairing:
-    """How far a repair of ``[from_, through]`` (ms, inclusive) has come."""
+LIVE_RUN_MAX: Final = 3
+"""Live frames in a row while history waits, so that it gets at least every fourth frame [15]."""
+
+
+class EventCredit:
+    """How many events one connection may send in all, and how many it has sent [15]."""
+
+    def __init__(self, granted: int | None) -> None:
+        """Start with the query's credit; None means that only TCP limits the sender."""
+        self.granted = granted
+        self.sent = 0
+
+    def grant(self, events: int) -> None:
+        """Raise the total to ``events``; a late or repeated grant takes nothing back."""
+        if self.granted is not None:
+            self.granted = max(self.granted, events)
+
+    @property
+    def frame_events_max(self) -> int:
+        """How many events the next frame may have; every item of every frame counts."""
+        if self.granted is None:
+            return FRAME_EVENTS_MAX
+        return max(0, min(FRAME_EVENTS_MAX, self.granted - self.sent))
+
+
+class RangeRepair:
+    """Progress of resending the time range ``[from_, through]`` (ms, inclusive), in two passes.
+
+    The first pass sends the range in display order while live frames go on. The second sends the
+    range's events that live frames brought meanwhile, with the live lane held. Then every event of
+    the range up to the cursor was sent since the request, so its digest can follow.
+    """
 
     def __init__(self, from_: int, through: int, sent_seq: int) -> None:
-        """Begin where the viewer's cursor is ``sent_seq``; a crossed range is done at once."""
+        """Begin with the viewer's cursor at ``sent_seq``; a crossed range is done at once."""
         self.from_ = from_
         self.through = through
+        self.is_done = from_ > through
+        """Whether only the digest is still to be sent."""
         self._low: int | None = first_key(from_)
         self._after = sent_seq
-        self.is_done = from_ > through
-        """Whether everything was sent, so that only the digest is missing."""
 
     @property
     def holds_live(self) -> bool:
-        """Whether live frames wait until the digest is sent."""
+        """Whether live frames must wait until the digest is sent."""
         return self._low is None
 
-    def cut(self, slices: Slices, wanted: Filter, limit: int, *, sent_seq: int, base: int) -> Slice:
-        """The next slice; ``sent`` says that it was sent."""
+    def cut(
+        self, slices: SliceReader, wanted: Filter, limit: int, *, sent_seq: int, base: int
+    ) -> Slice:
+        """Cut the next slice; call ``record_sent`` with it."""
         if self._low is None:
             after, times = max(self._after, base), (self.from_, self.through)
             return slices.recent(after, sent_seq, wanted, times, limit)
         rest = Interval(self._low, last_key(self.through))
         return slices.between(rest, wanted, limit, until_seq=sent_seq, base=base)
 
-    def sent(self, cut: Slice) -> None:
-        """A slice was sent, maybe an empty one."""
+    def record_sent(self, found: Slice) -> None:
+        """Record that a slice was sent, maybe an empty one."""
         if self._low is None:
-            self._after = self._after if cut.last is None else cut.last.seq
-            self.is_done = cut.why == "end"
-        elif cut.why == "end":
+            self._after = self._after if found.last is None else found.last.seq
+            self.is_done = found.stop == "end"
+        elif found.stop == "end":
             self._low = None
-        elif cut.last is not None:
-            self._low = key_of(cut.last.timestamp, cut.last.id) + 1
-
-
-LIVE_RUN_MAX: Final = 3
-"""Live frames in a row while the past waits: it gets at least every fourth [15]."""
+        elif found.last is not None:
+            self._low = key_of(found.last.timestamp, found.last.id) + 1
 
 
 class Lanes:
-    """Which events go next."""
+    """Chooses the next frame of events for one connection, from ``welcome`` on.
 
-    def __init__(self, opening: Opening, slices: Slices, head_seq: int) -> None:
-        """Start where ``opening`` says, in a journal whose head is ``head_seq``."""
-        self.past = opening.past
-        self.sent_seq = opening.after
-        """The viewer's cursor, as its last frame said."""
-        self.read_seq = opening.after
-        """Up to here everything was sent or is left out by the filter."""
-        self.head_seq = head_seq
-        """The journal's, as ``look_ahead`` found it."""
-        self.events_sent = 0
-        self.granted = opening.query.credit
-        """Events that the viewer takes in all; None: TCP alone slows the lanes down."""
-        self.repairing: Repairing | None = None
-        self.has_open_slice = False
-        """Whether a slice of the past was sent that no ``backfill`` has followed yet."""
-        self.wants_turn = False
-        """Whether to be asked again soon, though there was no frame: a long search goes on."""
-        self.bodies: dict[str, tuple[int, int] | None] = {}
-        """By lane: the times of rows that wait for their bodies."""
-        self._query = opening.query
-        self._since = opening.since
-        self._base = opening.base
-        self._past_until = opening.after
+    Attributes:
+        sent_seq: The viewer's cursor, as its last frame said.
+        read_seq: Everything up to here was sent or is left out by the filter.
+        head_seq: The journal's last seq, as ``read_ahead`` found it.
+        backfill: The history to send.
+        repair: The repair in progress.
+        search_continues: Whether to ask again at once although no frame came: a repair of a rare
+            stream is still searching.
+        missing_bodies: For each lane, the time range of rows that wait for their bodies.
+
+    """
+
+    def __init__(
+        self,
+        start: StartPoint,
+        backfill: ViewerBackfill,
+        slices: SliceReader,
+        credit: EventCredit,
+    ) -> None:
+        """Begin at ``start``, with nothing sent."""
+        self.sent_seq = start.after
+        self.read_seq = start.after
+        self.head_seq = start.head_seq
+        self.backfill = backfill
+        self.repair: RangeRepair | None = None
+        self.search_continues = False
+        self.missing_bodies: dict[LaneName, Range | None] = {}
+        self._start = start
+        self._filter = start.query.filter
         self._slices = slices
+        self.credit = credit
         self._live_run = 0
         self._ahead: Slice | None = None
         self._is_long = False
         self._lost: list[int] = []
         self._last: tuple[Events, bytes] | None = None
 
-    # Credit
-
-    def grant(self, events: int) -> None:
-        """A cumulative grant; one that came late, or again, takes nothing back [15]."""
-        if self.granted is not None:
-            self.granted = max(self.granted, events)
-
-    def _room(self) -> int:
-        """How many events the next frame may have: every item of every frame counts [15]."""
-        if self.granted is None:
-            return FRAME_EVENTS_MAX
-        return max(0, min(FRAME_EVENTS_MAX, self.granted - self.events_sent))
-
-    # Frames
-
-    def look_ahead(self, head_seq: int) -> None:
-        """Read on from the cursor, so that it is known how far the filter lets it move."""
+    def read_ahead(self, head_seq: int) -> None:
+        """Read on from the cursor to learn how far the filter lets it move."""
         self.head_seq = head_seq
-        if self._ahead is not None and len(self._ahead.items) <= self._room():
+        limit = self.credit.frame_events_max
+        if self._ahead is not None and len(self._ahead.items) <= limit:
             return
         self._ahead, self._is_long = None, False
         if self.read_seq >= head_seq:
             return
-        query = self._query
-        found = self._slices.after(self.read_seq, query.filter, self._since, self._room())
-        self.bodies["live"] = found.bodies
-        self._lost += found.lost
+        found = self._slices.after(self.read_seq, self._filter, self._start.since, limit)
+        self._note_missing("live", found)
         if found.items:
             self._ahead = found
             self.read_seq = found.items[0].seq - 1
         elif found.last is not None:
             self.read_seq = found.last.seq
-            self._is_long = found.why == "long"
+            self._is_long = found.stop == "long"
 
-    def cursor_frame(self) -> Events | None:
-        """An empty frame where the filter left the cursor behind [12]."""
+    def advance_cursor(self) -> Events | None:
+        """Move the cursor over events that the filter leaves out: an empty frame, or None [12]."""
         if self.read_seq <= self.sent_seq:
             return None
         frame = Events(after=self.sent_seq, seq=self.read_seq, items=[])
         self.sent_seq = self.read_seq
         return frame
 
-    def next(self) -> Events | None:
-        """The next frame: live first, but the past gets at least every fourth [15].
+    def next_frame(self) -> Events | None:
+        """Return the next frame: live first, but history gets at least every fourth [15].
 
-        None where there is none, or where the past is further without one, as ``has_open_slice``
-        then says.
+        None if there is none, or if history advanced without one (``has_open_slice``).
         """
         if self._live_run >= LIVE_RUN_MAX:
-            return self._neutral() or self._live()
-        return self._live() or self._neutral()
+            return self._neutral_frame() or self._live_frame()
+        return self._live_frame() or self._neutral_frame()
 
-    def _live(self) -> Events | None:
-        if self.repairing is not None and self.repairing.holds_live:
+    def _live_frame(self) -> Events | None:
+        if self.repair is not None and self.repair.holds_live:
             return None
         found, self._ahead = self._ahead, None
         if found is None or found.last is None:
-            # A long stretch that the filter leaves out: say so, and go on at the next call.
-            return self.cursor_frame() if self._is_long else None
-        frame = Events(after=self.sent_seq, seq=found.last.seq, items=found.items)
+            # Report progress through a long stretch that the filter leaves out.
+            return self.advance_cursor() if self._is_long else None
+        frame = self._frame(found, found.last.seq)
         self.sent_seq = self.read_seq = found.last.seq
         self._live_run += 1
-        return self._sent(frame, found)
+        return frame
 
-    def _neutral(self) -> Events | None:
-        frame = self._repair_slice() or self._past_slice()
+    def _neutral_frame(self) -> Events | None:
+        frame = self._repair_frame() or self._history_frame()
         if frame is not None:
             self._live_run = 0
         return frame
 
-    def _repair_slice(self) -> Events | None:
-        repairing = self.repairing
-        self.wants_turn = False
-        while repairing is not None and not repairing.is_done:
-            found = repairing.cut(
+    def _repair_frame(self) -> Events | None:
+        repair = self.repair
+        self.search_continues = False
+        while repair is not None and not repair.is_done:
+            found = repair.cut(
                 self._slices,
-                self._query.filter,
-                self._room(),
+                self._filter,
+                self.credit.frame_events_max,
                 sent_seq=self.sent_seq,
-                base=self._base,
+                base=self._start.base,
             )
-            self.bodies["repair"] = found.bodies
-            self._lost += found.lost
-            repairing.sent(found)
+            self._note_missing("repair", found)
+            repair.record_sent(found)
             if found.items:
-                return self._neutral_frame(found)
-            if found.why != "end":
-                self.wants_turn = found.why == "long"
+                return self._frame(found, self.sent_seq)
+            if found.stop != "end":
+                self.search_continues = found.stop == "long"
                 break
         return None
 
-    def _past_slice(self) -> Events | None:
-        interval = self.past.next_interval
+    def _history_frame(self) -> Events | None:
+        intervals = self.backfill.intervals
+        interval = intervals.next_interval
         if interval is None:
             return None
         found = self._slices.between(
             interval,
-            self._query.filter,
-            self._room(),
-            until_seq=self._past_until,
-            newest_first=self.past.newest_first,
+            self._filter,
+            self.credit.frame_events_max,
+            until_seq=self._start.after,
+            newest_first=intervals.newest_first,
         )
-        self.bodies["past"] = found.bodies
+        self._note_missing("history", found)
+        self.backfill.record_slice(found)
+        return self._frame(found, self.sent_seq) if found.items else None
+
+    def _note_missing(self, lane: LaneName, found: Slice) -> None:
+        self.missing_bodies[lane] = found.bodies
         self._lost += found.lost
-        if found.last is not None:
-            self.past.advance(_key(found.last))
-        if found.why == "end":
-            self.past.finish()
-        self.has_open_slice = bool(found.items) or found.why in ("end", "long")
-        return self._neutral_frame(found) if found.items else None
 
-    def _neutral_frame(self, found: Slice) -> Events:
-        return self._sent(Events(after=self.sent_seq, seq=self.sent_seq, items=found.items), found)
-
-    def _sent(self, frame: Events, found: Slice) -> Events:
-        self.events_sent += len(found.items)
+    def _frame(self, found: Slice, seq: int) -> Events:
+        frame = Events(after=self.sent_seq, seq=seq, items=found.items)
+        self.credit.sent += len(found.items)
         self._last = frame, found.body
         return frame
 
-    def parts(self, frame: Events) -> tuple[bytes, ...]:
-        """A frame's bytes; of the last one, the items are encoded already, and shared."""
+    def encode_frame(self, frame: Events) -> tuple[bytes, ...]:
+        """Encode a frame in parts; the items of the latest one are encoded already, and shared."""
         last, self._last = self._last, None
         if last is not None and last[0] is frame:
             return frame_parts(*last)
         return (encode(frame),)
 
-    # What the session asks
-
     def take_lost(self) -> list[int]:
-        """Timestamps of events that were left out since nobody has their bodies any more."""
+        """Return and clear the timestamps of events left out because their bodies are lost."""
         lost, self._lost = self._lost, []
         return lost
 
     @property
-    def has_all(self) -> bool:
-        """Whether the viewer was sent all that there is."""
+    def has_sent_all(self) -> bool:
+        """Whether the live lane has nothing more to send."""
         return self.read_seq >= self.head_seq and self._ahead is None
-
-
-def _key(row: Row) -> int:
-    return key_of(row.timestamp, row.id)

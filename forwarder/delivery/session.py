@@ -1,26 +1,27 @@
-"""One viewer, server side: a cursor into the journal. Pure: no clock, no socket.
+"""One viewer's session in the forwarder: a cursor into the journal. Pure: no clock, no socket.
 
-The shell pulls ``next`` until it is None, sends, and asks again when it is woken or at
-``wake_at_ms``. Nothing is queued per event: a slow viewer costs no memory, and one that comes
-back reads on. Numbers in brackets are the protocol's rules, each in a method of its own, here or
-in ``Opening`` (what the query means), ``Past`` and ``Lanes`` (which events go next).
+The shell calls ``next`` until it returns None, sends each message, and calls again when woken or at
+``wake_at_ms``. Nothing is queued per event: a slow viewer costs no memory, and one that reconnects
+reads on. Numbers in brackets are rules of the protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from common.ranges import Range
-from forwarder.delivery.backfill import Opening
-from forwarder.delivery.frames import Slices
-from forwarder.delivery.lanes import Lanes
-from forwarder.delivery.marks import ASKED_MAX, Progress, Proofs
+from forwarder.delivery.backfill import StartPoint, ViewerBackfill
+from forwarder.delivery.frames import SliceReader
+from forwarder.delivery.lanes import EventCredit, Lanes, RangeRepair
+from forwarder.delivery.marks import PendingMarks
 from forwarder.ingest.executions import execution_of
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import concerns
-from forwarder.records import ExecutionEnd, GapRecord, Notice, ScanDone
+from forwarder.records import ExecutionEnd, GapRecord, Notice, RangeTotal, ScanDone
 from wire.codec import encode
+from wire.digest import digest_hex
 from wire.limits import (
     CLOSE_RATE_LIMITED,
     CLOSE_SHUTTING_DOWN,
@@ -32,29 +33,37 @@ from wire.messages import (
     Bye,
     ClientMessage,
     Credit,
+    DigestReply,
+    End,
     Events,
     Gap,
     Heartbeat,
+    Mark,
+    Repair,
     ServerMessage,
     Upstream,
+    Verify,
     Welcome,
 )
-from wire.query import History, TailQuery
+from wire.query import TailQuery
 
 GAPS_MAX: Final = 1_000
-"""Gaps that wait to be told; a viewer further behind comes back and hears of all of them."""
+"""Gaps that wait to be sent. A viewer further behind is closed and gets all of them at its next
+``welcome``."""
 
-BEAT_SHARE: Final = 0.75
-"""Heartbeats come a little sooner than announced: "at least every", timers being late."""
+REQUESTS_MAX: Final = 64
+"""``verify`` and ``repair`` requests that wait for their answer."""
+
+HEARTBEAT_SHARE: Final = 0.75
+"""Heartbeats are sent after this share of the announced interval, since timers fire late."""
 
 
-def upstream_ok(_now_ms: int) -> Upstream:
-    """What is said of CloudWatch where nobody watches it."""
+def _upstream_ok() -> Upstream:
     return Upstream("ok", 0)
 
 
 class Session:
-    """What one connection is owed, and what of it was sent."""
+    """One connection's state: what the viewer was sent, and which messages are due."""
 
     def __init__(
         self,
@@ -62,256 +71,357 @@ class Session:
         group: LogGroup,
         *,
         now_ms: int,
+        slices: SliceReader,
         heartbeat_ms: int = HEARTBEAT_MS,
-        slices: Slices | None = None,
-        upstream: Callable[[int], Upstream] = upstream_ok,
+        upstream: Callable[[], Upstream] = _upstream_ok,
     ) -> None:
-        """A viewer connects.
+        """Start the session of a viewer that connects.
 
         Args:
-            query: what it asks for.
-            group: the log group; the session reads it and never writes.
-            now_ms: where the past ends.
-            heartbeat_ms: the longest silence.
-            slices: shared by the viewers of the group; None: its own.
-            upstream: how CloudWatch is, at a time in ms.
+            query: What it asks for.
+            group: The log group; the session only reads it.
+            now_ms: When it connects.
+            slices: Shared by the viewers of the group.
+            heartbeat_ms: The longest silence.
+            upstream: Returns the present state of CloudWatch.
 
         """
         self.query = query
         self.group = group
-        self.connected_ms = now_ms
+        self.start = StartPoint(query, group.journal, now_ms)
+        """Where the stream starts; read again at ``welcome``, as the journal moves until then."""
+        self.credit = EventCredit(query.credit)
         self.heartbeat_ms = heartbeat_ms
         self.close_code: int | None = None
-        """With which code to close once ``is_over``."""
+        """Close code to use once ``is_over``."""
         self.is_over = False
-        """Whether ``bye`` was given out: nothing follows it but the close frame."""
+        """Whether ``bye`` was returned: only the close frame follows it."""
         self._journal = group.journal
-        self._slices = Slices(group.journal) if slices is None else slices
+        self._slices = slices
         self._upstream = upstream
-        self._beat_at_ms = now_ms
+        self._lanes: Lanes | None = None
         self._n = 0
-        self._is_welcomed = False
+        self._heartbeat_at_ms = now_ms
+        self._caught_up_ms = now_ms
         self._bye: Bye | None = None
+        self._marks = PendingMarks()
+        self._ends: dict[str, ExecutionEnd] = {}
+        self._requests: deque[Verify | Repair] = deque()
         self._gaps: dict[str, GapRecord] = {}
         self._gaps_max = GAPS_MAX
         self._declared_lost: list[Range] = []
-        self._caught_up_ms = now_ms
-        self._begin(now_ms)
 
-    def _begin(self, now_ms: int) -> None:
-        """Where the connection starts; again at ``welcome``, as things move until then."""
-        self.connected_ms = now_ms
-        self.opening = Opening(self.query, self._journal, now_ms)
-        self.lanes = Lanes(self.opening, self._slices, self._journal.head_seq)
-        self.progress = Progress(self.group, self.opening, self.lanes)
-        self._proofs = Proofs(self.group, self.opening, self.lanes, self.progress)
+    # State, for the shell and the hub
 
-    # What the shell and the hub see
+    @property
+    def is_welcomed(self) -> bool:
+        """Whether ``welcome`` was returned."""
+        return self._lanes is not None
+
+    @property
+    def lanes(self) -> Lanes:
+        """The delivery lanes, which exist from ``welcome`` on."""
+        assert self._lanes is not None, "no events are sent before welcome"
+        return self._lanes
+
+    @property
+    def backfill(self) -> ViewerBackfill:
+        """The backfill, which exists from ``welcome`` on."""
+        return self.lanes.backfill
 
     @property
     def since(self) -> int:
-        """From when on events are owed, ms."""
-        return self.opening.since
+        """Start of the viewer's events, ms."""
+        return self.start.since
 
     @property
     def sent_seq(self) -> int:
         """The viewer's cursor."""
-        return self.lanes.sent_seq
+        return self.lanes.sent_seq if self.is_welcomed else self.start.after
 
     @property
     def is_done(self) -> bool:
-        """Whether the past was sent, and said to be."""
-        return self.progress.is_done
+        """Whether the viewer was told that all of the history is sent."""
+        return self.is_welcomed and self.backfill.is_done
 
     @property
-    def has_past(self) -> bool:
-        """Whether all was sent that the journal has of the past, and nothing must be fetched."""
-        lanes = self.lanes
-        return lanes.has_all and not lanes.past.intervals and self.wants_backfill is None
+    def has_history(self) -> bool:
+        """Whether the viewer was sent all of the history, and nothing is left to be fetched."""
+        return (
+            self.is_welcomed
+            and self.lanes.has_sent_all
+            and not self.backfill.intervals.unsent
+            and not self.backfill.needs_fetch
+        )
 
     @property
     def wake_at_ms(self) -> int:
-        """When to ask ``next`` again, even if nothing happens."""
-        return 0 if self.lanes.wants_turn else self._beat_at_ms
+        """When to call ``next`` again even if nothing happens."""
+        return 0 if self.lanes.search_continues else self._heartbeat_at_ms
 
     @property
-    def wants_backfill(self) -> tuple[int, History] | None:
-        """From when on CloudWatch's past is needed that is not in the journal; None: it is."""
-        return self.progress.wants_backfill
-
-    @property
-    def wants_bodies(self) -> Range | None:
-        """Times of rows that can't be sent before their bodies are fetched; None: go on."""
-        if not self._is_welcomed:
-            return self.opening.bodiless()
-        return next((span for span in self.lanes.bodies.values() if span is not None), None)
+    def missing_bodies(self) -> Range | None:
+        """Time range of rows that can't be sent before their bodies are fetched again, ms."""
+        if not self.is_welcomed:
+            return self.start.missing_bodies()
+        return next((span for span in self.lanes.missing_bodies.values() if span is not None), None)
 
     @property
     def executions(self) -> set[str]:
-        """The executions that the filter names, by themselves or by their log stream."""
+        """Executions named by the filter, directly or by their log stream."""
         wanted = self.query.filter
         return {execution_of(name) for name in (*wanted.executions, *wanted.streams)}
 
+    @property
+    def lag_events(self) -> int:
+        """How many events the viewer is behind the journal."""
+        read_seq = self.lanes.read_seq if self.is_welcomed else self.start.after
+        return max(0, self._journal.head_seq - read_seq)
+
     def lag_ms(self, now_ms: int) -> int:
-        """How long ago the viewer last had everything; 0 while it does."""
-        has_all = self.lanes.has_all and self.lanes.read_seq >= self._journal.head_seq
+        """How long ago the viewer last had everything; 0 while it has."""
+        has_all = self.lag_events == 0 and (not self.is_welcomed or self.lanes.has_sent_all)
         return 0 if has_all else max(0, now_ms - self._caught_up_ms)
 
-    def parts(self, message: ServerMessage) -> tuple[bytes, ...]:
-        """The frame of a message that ``next`` gave; what viewers share of it is not copied."""
-        return self.lanes.parts(message) if isinstance(message, Events) else (encode(message),)
+    # Input
 
-    def encoded(self, message: ServerMessage) -> bytes:
-        """The frame of a message that ``next`` gave, in one piece."""
-        return b"".join(self.parts(message))
-
-    # What comes in
-
-    def receive(self, message: ClientMessage, now_ms: int | None = None) -> None:  # noqa: ARG002 - pure cores all take the time
-        """Take a message of the client."""
+    def receive(self, message: ClientMessage) -> None:
+        """Take a message of the viewer."""
         if self._bye is not None:
             return
         if isinstance(message, Credit):
-            self.lanes.grant(message.events)
+            self.credit.grant(message.events)
             return
-        self._proofs.asked.append(message)
-        if len(self._proofs.asked) > ASKED_MAX:
+        self._requests.append(message)
+        if len(self._requests) > REQUESTS_MAX:
             self.bye("too many requests wait", code=CLOSE_RATE_LIMITED, retry_after_ms=1_000)
 
     def notice(self, notice: Notice) -> None:
-        """Take what came about in the log group."""
+        """Take an event of the log group: a scan, a gap, an execution's end, a new chain."""
         if isinstance(notice, ScanDone):
             if notice.through >= self.since:
-                self._proofs.marks.add(notice)
+                self._marks.add(notice)
         elif isinstance(notice, ExecutionEnd):
             if notice.execution in self.executions:
-                self._proofs.ended(notice)
+                self._ends[notice.execution] = notice
         elif isinstance(notice, GapRecord):
-            self._take_gap(notice)
-        elif self._is_welcomed:
+            self._add_gap(notice)
+        elif self.is_welcomed:
             self.bye(notice.reason)
         else:
-            self._proofs.forget()
+            # What was found out about the old chain says nothing about the new one.
+            self._marks.clear()
+            self._ends.clear()
             self._gaps.clear()
 
     def upstream_changed(self) -> None:
-        """CloudWatch is in another state: it is said at once."""
-        self._beat_at_ms = 0
+        """Report the new state of CloudWatch by a heartbeat at once."""
+        self._heartbeat_at_ms = 0
 
     def bye(self, reason: str, *, code: int = CLOSE_SHUTTING_DOWN, retry_after_ms: int = 0) -> None:
-        """Say ``bye`` next, and nothing after it."""
+        """End the session: ``bye`` is the next message, and the last."""
         if self._bye is None:
             self._bye = Bye(reason=reason, retry_after_ms=retry_after_ms)
             self.close_code = code
 
-    # What goes out
+    # Output
 
     def next(self, now_ms: int) -> ServerMessage | None:
-        """The next message, numbered; None: nothing now."""
-        if self.is_over:
-            return None
-        if self._is_welcomed and self._is_anew():
-            self.bye("the journal began a new chain")
-        message = self._welcome(now_ms) if not self._is_welcomed else self._message(now_ms)
+        """Return the next message, numbered without gaps [2]; None if none is due now."""
+        message = self._next_message(now_ms)
         if message is not None:
-            message.n = self._number()
+            self._n += 1
+            message.n = self._n
         return message
 
-    def _number(self) -> int:
-        """Dense over all messages of the connection [2]."""
-        self._n += 1
-        return self._n
+    def encode_parts(self, message: ServerMessage) -> tuple[bytes, ...]:
+        """Encode a message that ``next`` returned, without copying what viewers share of it."""
+        if isinstance(message, Events):
+            return self.lanes.encode_frame(message)
+        return (encode(message),)
 
-    def _is_anew(self) -> bool:
-        """Whether the journal is not the one of ``welcome`` any more [17]."""
-        return self._journal.epoch != self.opening.epoch
-
-    def _message(self, now_ms: int) -> ServerMessage | None:
+    def _next_message(self, now_ms: int) -> ServerMessage | None:
+        if self.is_over:
+            return None
+        if not self.is_welcomed:
+            return self._welcome(now_ms)
+        if self._journal.epoch != self.start.epoch:
+            self.bye("the journal began a new chain")  # [17]
         if self._bye is not None:
             self.is_over = True
             return self._bye
-        self.lanes.look_ahead(self._journal.head_seq)
+        self.lanes.read_ahead(self._journal.head_seq)
         self._declare_lost()
-        for message in self._in_turn(now_ms):
-            if message is not None:
-                return message
-        return None
+        return self._due_message(now_ms)
 
-    def _in_turn(self, now_ms: int) -> Iterator[ServerMessage | None]:
-        """What may go out, the most urgent first; each is asked for only if none came before."""
-        yield self.progress.slice_end()
-        yield self._heartbeat(now_ms)
-        yield self._gap()
-        yield self.progress.news()
-        yield self._proofs.mark()
-        yield self._proofs.end()
-        yield self._proofs.answer()
-        yield self.lanes.next()
-        yield self.progress.slice_end()
-        # The lanes may just have found out that nothing more of the past, or of a repair, is left.
-        yield self.progress.news()
-        yield self._proofs.answer()
-        if self.lanes.has_all:
+    def _due_message(self, now_ms: int) -> ServerMessage | None:
+        """Return the most urgent message: each is made only if none came before it."""
+        lanes, backfill = self.lanes, self.backfill
+        message: ServerMessage | None = (
+            backfill.report_slice(lanes.read_seq)
+            or self._heartbeat(now_ms)
+            or self._gap()
+            or backfill.report_growth(lanes.read_seq)
+            or self._mark()
+            or self._end()
+            or self._digest_reply()
+            or lanes.next_frame()
+            # The lanes may just have reached the end of an interval, or of a repair.
+            or backfill.report_slice(lanes.read_seq)
+            or backfill.report_growth(lanes.read_seq)
+            or self._digest_reply()
+        )
+        if message is None and lanes.has_sent_all:
             self._caught_up_ms = now_ms
+        return message
 
     def _welcome(self, now_ms: int) -> Welcome:
-        proofs, granted = self._proofs, self.lanes.granted
-        self._begin(now_ms)
-        self._proofs.take_over(proofs)
-        self.lanes.grant(granted or 0)
-        self._is_welcomed = True
-        lost = self._journal.lost(self.since, TIMESTAMP_MAX, self.query.filter)
+        """Fix where the stream starts, and announce it."""
+        self.start = start = StartPoint(self.query, self._journal, now_ms)
+        backfill = ViewerBackfill(self.group, start)
+        self._lanes = Lanes(start, backfill, self._slices, self.credit)
+        lost = self._journal.lost(start.since, TIMESTAMP_MAX, self.query.filter)
         self._declared_lost = [(one.from_, one.through) for one in lost]
-        self._gaps_again()
-        for execution in sorted(self.executions):
-            end = self.group.ends.end_of(execution)
-            if end is not None:
-                self._proofs.ended(end)
-        self._beat_at_ms = now_ms + self._beat_ms
+        self._repeat_gaps()
+        self._repeat_ends()
+        self._heartbeat_at_ms = now_ms + self._heartbeat_after_ms
         return Welcome(
-            epoch=self.opening.epoch,
-            outcome=self.opening.outcome,
-            after=self.lanes.sent_seq,
-            head_seq=self._journal.head_seq,
-            since=self.since,
+            epoch=start.epoch,
+            outcome=start.outcome,
+            after=start.after,
+            head_seq=start.head_seq,
+            since=start.since,
             heartbeat_ms=self.heartbeat_ms,
             lost=lost,
         )
 
     @property
-    def _beat_ms(self) -> int:
-        return max(1, int(self.heartbeat_ms * BEAT_SHARE))
+    def _heartbeat_after_ms(self) -> int:
+        return max(1, int(self.heartbeat_ms * HEARTBEAT_SHARE))
 
     def _heartbeat(self, now_ms: int) -> ServerMessage | None:
-        # A clock that was set back must not silence it.
-        if self._beat_at_ms - self._beat_ms <= now_ms < self._beat_at_ms:
+        # The lower bound keeps heartbeats coming after the clock was set back.
+        if self._heartbeat_at_ms - self._heartbeat_after_ms <= now_ms < self._heartbeat_at_ms:
             return None
-        frame = self.lanes.cursor_frame()  # [12]
+        frame = self.lanes.advance_cursor()  # [12]
         if frame is not None:
             return frame
-        self._beat_at_ms = now_ms + self._beat_ms
+        self._heartbeat_at_ms = now_ms + self._heartbeat_after_ms
         return Heartbeat(
             head_seq=self._journal.head_seq,
             sent_seq=self.lanes.sent_seq,
-            upstream=self._upstream(now_ms),
+            upstream=self._upstream(),
         )
 
-    # Gaps, and what is lost
+    # Marks, ends and digests: each describes the viewer's own events at this point of the stream
 
-    def _gaps_again(self) -> None:
-        """After every ``welcome``: the gaps in range that are not repaired [9]."""
+    def _range_total(self, from_: int, through: int) -> RangeTotal:
+        """Total of the viewer's own events in a time range, up to its cursor [10] [16]."""
+        return self.group.totals.total(
+            from_,
+            through,
+            self.query.filter,
+            base=self.start.base,
+            seq=self.lanes.sent_seq,
+        )
+
+    def _mark(self) -> Mark | Events | None:
+        done = self._marks.find(self.lanes.read_seq, self._may_mark)
+        if done is None:
+            return None
+        frame = self.lanes.advance_cursor()  # [12]
+        if frame is not None:
+            return frame
+        self._marks.remove(done)
+        from_ = max(done.from_, self.since)
+        total = self._range_total(from_, done.through)
+        return Mark(
+            from_=from_,
+            through=done.through,
+            scanned_at=done.scanned_at,
+            seq=self.lanes.sent_seq,
+            count=total.count,
+            digest=digest_hex(total.digest),
+        )
+
+    def _may_mark(self, from_: int, through: int) -> bool:
+        """Whether the viewer holds all of a range from ``since`` on."""
+        from_ = max(from_, self.since)
+        return from_ <= through and self.backfill.clip(from_, through) == (from_, through)
+
+    def _repeat_ends(self) -> None:
+        """Queue the ends of the viewer's executions that ended before it connected [11]."""
+        for execution in sorted(self.executions):
+            end = self.group.ends.end_of(execution)
+            if end is not None:
+                self._ends[execution] = end
+
+    def _end(self) -> End | Events | None:
+        """An execution's end, once the backfill is done and all its events are sent [11]."""
+        if not self.backfill.is_done:
+            return None
+        for end in list(self._ends.values()):
+            if self.group.ends.end_of(end.execution) is None:
+                # Late events reopened the execution: it ends again, with another count.
+                del self._ends[end.execution]
+            elif self.lanes.read_seq >= end.head_seq:
+                return self.lanes.advance_cursor() or self._make_end(end)
+        return None
+
+    def _make_end(self, end: ExecutionEnd) -> End:
+        del self._ends[end.execution]
+        from_ = max(end.from_, self.since)
+        through = max(end.through, from_)
+        total = self._range_total(from_, through)
+        return End(
+            execution=end.execution,
+            status=end.status,
+            from_=from_,
+            through=through,
+            seq=self.lanes.sent_seq,
+            count=total.count,
+            digest=digest_hex(total.digest),
+        )
+
+    def _digest_reply(self) -> DigestReply | None:
+        """The answer to the oldest request; the answer to a repair follows its last frame."""
+        if not self._requests:
+            return None
+        request, lanes = self._requests[0], self.lanes
+        from_, through = self.backfill.clip(request.from_, request.through)
+        if isinstance(request, Repair):
+            if lanes.repair is None:
+                lanes.repair = RangeRepair(from_, through, lanes.sent_seq)
+            if not lanes.repair.is_done:
+                return None
+            from_, through = lanes.repair.from_, lanes.repair.through
+            lanes.repair = None
+        self._requests.popleft()
+        total = self._range_total(from_, through)
+        return DigestReply(
+            from_=from_,
+            through=through,
+            seq=lanes.sent_seq,
+            count=total.count,
+            digest=digest_hex(total.digest),
+        )
+
+    # Gaps and lost events
+
+    def _repeat_gaps(self) -> None:
+        """Queue the gaps in range that are not repaired, after every ``welcome`` [9]."""
         gaps = self._journal.gaps()
-        # Who is told to go for their number would only come back to as many.
+        # Closing a viewer for these would not help: it would find the same gaps after reconnecting.
         self._gaps_max = GAPS_MAX + len(gaps)
         for gap in gaps:
-            self._take_gap(gap)
+            self._add_gap(gap)
 
-    def _take_gap(self, gap: GapRecord) -> None:
+    def _add_gap(self, gap: GapRecord) -> None:
         if gap.through < self.since or not concerns(gap.reason, self.since):
             return
         self._gaps[gap.id] = gap
         if len(self._gaps) > self._gaps_max:
-            self.bye("too many gaps wait to be told", code=CLOSE_TOO_SLOW)
+            self.bye("too many gaps wait to be sent", code=CLOSE_TOO_SLOW)
 
     def _gap(self) -> Gap | None:
         if not self._gaps:
@@ -327,7 +437,7 @@ class Session:
         )
 
     def _declare_lost(self) -> None:
-        """What turned out to be lost after ``welcome`` had said what was: a gap without repair."""
+        """Declare events found lost since ``welcome`` as gaps that can't be repaired."""
         times = [
             at
             for at in self.lanes.take_lost()
@@ -337,7 +447,7 @@ class Session:
             return
         for lost in self._journal.lost(min(times), max(times), self.query.filter):
             self._declared_lost.append((lost.from_, lost.through))
-            name = f"lost.{lost.from_}.{lost.through}"
-            self._take_gap(
-                GapRecord(name, lost.from_, lost.through, "unrecoverable", lost.reason, 0)
+            gap_id = f"lost.{lost.from_}.{lost.through}"
+            self._add_gap(
+                GapRecord(gap_id, lost.from_, lost.through, "unrecoverable", lost.reason, 0)
             )

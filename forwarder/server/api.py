@@ -116,7 +116,7 @@ class Api:
     def tokens_changed(self) -> None:
         """Viewers whose token is not valid any more, or not for their group, are told to go."""
         for hub in self._hubs.values():
-            hub.check_tokens()
+            hub.close_revoked()
 
     def answer(self, method: str, target: str, authorization: str | None, now_ms: int) -> Steps:
         """The answer to a request that is not a viewer's upgrade.
@@ -195,7 +195,7 @@ class Api:
         hub = self._hub(parsed.group, authorization)
         pages = LogsPages(hub, parsed)
         if parsed.since is not None:
-            hub.polled(parsed.since, parsed.filter.executions, now_ms)
+            hub.request_polled_history(parsed.since, parsed.filter.executions, now_ms)
         return Answer(HTTPStatus.OK, (yield from pages.body()))
 
     def _digest(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
@@ -270,7 +270,7 @@ class Api:
 
         A clock that is wrong makes nothing incomplete, but is worth knowing.
         """
-        reasons = [why for hub in self._hubs.values() if (why := hub.not_ready) is not None]
+        reasons = [why for hub in self._hubs.values() if (why := hub.unready_reason) is not None]
         if reasons:
             return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
         skew_ms = 0 if self._skew is None else self._skew.reported_ms

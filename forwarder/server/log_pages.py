@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from forwarder.delivery.backfill import last_position
-from forwarder.delivery.frames import Slice
+from forwarder.delivery.backfill import last_wire_key
+from forwarder.delivery.frames import EMPTY_SLICE, Slice
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.ingest.retention import concerns
@@ -127,7 +127,7 @@ class LogsPages:
                 parts.append(found.body[1:-1])
                 count += len(found.items)
                 size += len(found.body)
-            is_end = found.why == "end"
+            is_end = found.stop == "end"
             if found.bodies is not None:
                 if parts:
                     break
@@ -147,7 +147,7 @@ class LogsPages:
 
     def _is_at_end(self, count: int) -> bool:
         """Whether a full page is the last one, though it had no room to see that."""
-        return count >= self._query.limit and self._slice(0).why == "end"
+        return count >= self._query.limit and self._slice(0).stop == "end"
 
     def _slice(self, limit: int) -> Slice:
         slices, wanted = self._hub.slices, self._query.filter
@@ -155,7 +155,7 @@ class LogsPages:
             times = self._since, self._through
             return slices.page(self._at, self._until, wanted, times, limit)
         if self._at > last_key(self._through):
-            return Slice([], b"[]", None, "end", None, (), 0)
+            return EMPTY_SLICE
         rest = Interval(self._at, last_key(self._through))
         return slices.between(rest, wanted, limit, until_seq=self._until)
 
@@ -180,7 +180,7 @@ class LogsPages:
             at, order = str(self._at), "s"
         else:
             # Behind the last id that can be written comes the next millisecond.
-            is_last = self._at > last_position(timestamp_of(self._at))
+            is_last = self._at > last_wire_key(timestamp_of(self._at))
             at = format_key(first_key(timestamp_of(self._at) + 1) if is_last else self._at)
             order = "k"
         return "~".join((self._epoch, str(self._head), str(self._until), complete, at, order))

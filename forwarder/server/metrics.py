@@ -65,7 +65,7 @@ def _live_records(hub: Hub) -> Iterable[Value]:
 
 
 def _gaps(hub: Hub) -> Iterable[Value]:
-    gaps = hub.tallies.gaps
+    gaps = hub.counts.gaps
     return [((one,), float(gaps.get(one, 0))) for one in get_args(GapState)]
 
 
@@ -74,7 +74,7 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_ready",
         "gauge",
         "Whether a whole scan has finished, so that what is served is complete.",
-        _one(lambda hub: hub.not_ready is None),
+        _one(lambda hub: hub.unready_reason is None),
     ),
     Metric(
         "gapless_journal_head_seq",
@@ -130,7 +130,7 @@ METRICS: Final[Sequence[Metric]] = (
         "gauge",
         "Up to when scans have proved what is served, since the Unix epoch (0 = not at all yet): "
         "the age of the mark is time() less this.",
-        _one(lambda hub: hub.tallies.marked_through / 1000),
+        _one(lambda hub: hub.counts.marked_through / 1000),
     ),
     Metric(
         "gapless_journal_size_bytes",
@@ -142,7 +142,7 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_marks_total",
         "counter",
         "Whole scans that proved a range of time.",
-        _one(lambda hub: hub.tallies.marks),
+        _one(lambda hub: hub.counts.marks),
     ),
     Metric(
         "gapless_visibility_allowance_seconds",
@@ -161,7 +161,7 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_resets_total",
         "counter",
         "New chains: the log group was made anew, or the journal too large.",
-        _one(lambda hub: hub.tallies.resets),
+        _one(lambda hub: hub.counts.resets),
     ),
     Metric(
         "gapless_upstream_state",
@@ -228,29 +228,25 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_viewer_lag_events",
         "gauge",
         "How many events the slowest connected viewer is behind.",
-        _one(
-            lambda hub: max(
-                (hub.group.head_seq - one.session.lanes.read_seq for one in hub.viewers), default=0
-            )
-        ),
+        _one(lambda hub: max((one.session.lag_events for one in hub.viewers), default=0)),
     ),
     Metric(
         "gapless_viewers_connected_total",
         "counter",
         "Connections of viewers.",
-        _one(lambda hub: hub.tallies.viewers),
+        _one(lambda hub: hub.counts.viewers),
     ),
     Metric(
         "gapless_viewers_too_slow_total",
         "counter",
         "Viewers that were cut off since they read too slowly.",
-        _one(lambda hub: hub.tallies.too_slow),
+        _one(lambda hub: hub.counts.too_slow),
     ),
     Metric(
         "gapless_bad_messages_total",
         "counter",
         "Messages of viewers that did not keep to the protocol.",
-        _one(lambda hub: hub.tallies.bad_messages),
+        _one(lambda hub: hub.counts.bad_messages),
     ),
     Metric(
         "gapless_events_sent_total",

@@ -189,7 +189,7 @@ class Link:
 
     def _count(self, code: int) -> None:
         """We close the connection for a reason that the metrics know."""
-        self._viewer.hub.tallies.bad_messages += code == CLOSE_BAD_MESSAGE
+        self._viewer.hub.counts.bad_messages += code == CLOSE_BAD_MESSAGE
         reason = _REASONS.get(code)
         if reason is not None:
             self._guard.refused[reason] += 1
@@ -202,11 +202,11 @@ class Link:
             self._wake.clear()
             message = session.next(self._clock())
             if message is None:
-                self._viewer.hub.idle(self._viewer)
+                self._viewer.hub.release_history(self._viewer)
                 self._fetch_bodies()
                 await self._wait()
                 continue
-            parts = session.parts(message)
+            parts = session.encode_parts(message)
             self._viewer.bytes_sent += sum(map(len, parts))
             if not connection.begin(parts):
                 async with asyncio.timeout(self._send_deadline_s):
@@ -237,14 +237,14 @@ class Link:
     # Bodies that retention took
 
     async def _fetch_before_welcome(self) -> None:
-        needed = self._session.wants_bodies
+        needed = self._session.missing_bodies
         if needed is not None:
             deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
             await self._viewer.hub.feed.refetch(*needed, deadline_ms)
 
     def _fetch_bodies(self) -> None:
         """Have bodies fetched that the session has met without; it stalls nobody else."""
-        needed = self._session.wants_bodies
+        needed = self._session.missing_bodies
         if needed is None or (self._fetching is not None and not self._fetching.done()):
             return
         if self._fetching is not None:
@@ -503,8 +503,13 @@ class Server:
         hub = accepted.hub
         wake = asyncio.Event()
         host, port, *_ = connection.remote_address or ("", 0)
-        viewer = hub.open(accepted.query, self._clock(), wake=wake.set, peer=f"{host}:{port}")
-        viewer.verdict = accepted.verdict
+        viewer = hub.open(
+            accepted.query,
+            self._clock(),
+            wake=wake.set,
+            peer=f"{host}:{port}",
+            token_verdict=accepted.verdict,
+        )
         self._viewers += 1
         link = Link(connection, viewer, wake, self._clock, self.guard, self._send_deadline_s)
         try:
@@ -513,7 +518,7 @@ class Server:
             pass
         except TimeoutError:
             _LOG.info("%s: a viewer (%s) reads too slowly", hub.group.name, viewer.peer)
-            hub.tallies.too_slow += 1
+            hub.counts.too_slow += 1
             self.guard.refused["too_slow"] += 1
             hub.close(viewer)
             await link.cut_off()

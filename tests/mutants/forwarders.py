@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from forwarder.cloudwatch import reader
 from forwarder.cloudwatch.reader import PageWalk
-from forwarder.delivery.backfill import Opening
-from forwarder.delivery.frames import Slice, Slices
-from forwarder.delivery.lanes import Lanes, Repairing
-from forwarder.delivery.marks import Proofs
+from forwarder.delivery.backfill import StartPoint
+from forwarder.delivery.frames import EMPTY_SLICE, Slice, SliceReader
+from forwarder.delivery.lanes import Lanes, RangeRepair
+from forwarder.delivery.session import Session
 from forwarder.errors import TruncatedResponseError
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
@@ -60,11 +60,13 @@ def _no_second_looks() -> None:
 def _no_repairs() -> None:
     """Off: the answer to ``repair`` is a digest, without any event."""
 
-    def empty(self: Repairing, slices: Slices, *_given: object, sent_seq: int, base: int) -> Slice:
+    def empty(
+        self: RangeRepair, slices: SliceReader, *_given: object, sent_seq: int, base: int
+    ) -> Slice:
         del self, slices, sent_seq, base
-        return Slice([], b"[]", None, "end", None, (), 0)
+        return EMPTY_SLICE
 
-    put(Repairing, "cut", empty)
+    put(RangeRepair, "cut", empty)
 
 
 # What comes in
@@ -168,15 +170,15 @@ def dedups_by_message() -> None:
 
 def drops_when_full() -> None:
     """A viewer that is more than a hundred events behind loses the oldest; repairs are off."""
-    look_ahead = Lanes.look_ahead
+    read_ahead = Lanes.read_ahead
 
     def dropping(self: Lanes, head_seq: int) -> None:
         if head_seq - self.read_seq > QUEUE_EVENTS:
             self._ahead = None
             self.read_seq = head_seq - QUEUE_EVENTS
-        look_ahead(self, head_seq)
+        read_ahead(self, head_seq)
 
-    put(Lanes, "look_ahead", dropping)
+    put(Lanes, "read_ahead", dropping)
     _no_repairs()
 
 
@@ -186,12 +188,12 @@ def _is_left_out(seq: int) -> bool:
 
 def _leave_out() -> None:
     """Leave events out of every frame, and say of each frame that it is whole."""
-    take = Slices._take
+    take = SliceReader._take_rows
 
-    def leaving_out(self: Slices, frame: Any, rows: Sequence[Row], wants: Any) -> Any:  # noqa: ANN401 - private to the module
+    def leaving_out(self: SliceReader, frame: Any, rows: Sequence[Row], wants: Any) -> Any:  # noqa: ANN401 - private to the module
         return take(self, frame, rows, lambda row: wants(row) and not _is_left_out(row.seq))
 
-    put(Slices, "_take", leaving_out)
+    put(SliceReader, "_take_rows", leaving_out)
 
 
 def hides_holes() -> None:
@@ -203,23 +205,23 @@ def marks_that_lie() -> None:
     """One event in twenty is never sent, and marks count what was sent: the ends agree."""
     _leave_out()
 
-    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
-        opening, journal = self._opening, self._group.journal
+    def total(self: Session, from_: int, through: int) -> RangeTotal:
+        start, journal = self.start, self.group.journal
         rows = [
             row
             for row in journal.read_between(
                 Interval(first_key(from_), last_key(through)),
                 ROWS_MAX,
                 newest_first=False,
-                until_seq=self._lanes.sent_seq,
+                until_seq=self.lanes.sent_seq,
             )
-            if opening.base < row.seq
-            and opening.query.filter.matches(row.stream)
+            if start.base < row.seq
+            and start.query.filter.matches(row.stream)
             and not _is_left_out(row.seq)
         ]
         return RangeTotal(len(rows), digest_sum(row.digest for row in rows))
 
-    put(Proofs, "_total", total)
+    put(Session, "_range_total", total)
 
 
 def marks_begun_scans() -> None:
@@ -244,34 +246,34 @@ def marks_begun_scans() -> None:
 
 def counts_wrong() -> None:
     """Everything is sent, and marks count one event more than there is."""
-    honest = Proofs._total
+    honest = Session._range_total
 
-    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
+    def total(self: Session, from_: int, through: int) -> RangeTotal:
         found = honest(self, from_, through)
         return replace(found, count=found.count + 1)
 
-    put(Proofs, "_total", total)
+    put(Session, "_range_total", total)
 
 
 def sends_nothing() -> None:
     """No event is ever sent; marks say that there is none, in time and in good order."""
-    cut = Slices._cut
+    cut = SliceReader._cut
 
-    def empty(self: Slices, *given: Any, **options: Any) -> Slice:  # noqa: ANN401 - as it is called
+    def empty(self: SliceReader, *given: Any, **options: Any) -> Slice:  # noqa: ANN401 - as it is called
         return replace(cut(self, *given, **options), items=[], body=b"[]")
 
-    put(Slices, "_cut", empty)
-    put(Proofs, "_total", lambda _self, _from, _through: RangeTotal(0, 0))
+    put(SliceReader, "_cut", empty)
+    put(Session, "_range_total", lambda _self, _from, _through: RangeTotal(0, 0))
 
 
 def resumes_off_by_one() -> None:
     """Who comes back is sent what follows the event after its cursor; repairs are off."""
     begin = Lanes.__init__
 
-    def ahead(self: Lanes, opening: Opening, slices: Slices, head_seq: int) -> None:
-        begin(self, opening, slices, head_seq)
-        if opening.outcome == "resumed":
-            self.read_seq = min(self.read_seq + 1, head_seq)
+    def ahead(self: Lanes, start: StartPoint, *given: Any) -> None:  # noqa: ANN401 - as it is called
+        begin(self, start, *given)
+        if start.outcome == "resumed":
+            self.read_seq = min(self.read_seq + 1, start.head_seq)
 
     put(Lanes, "__init__", ahead)
     _no_repairs()

@@ -15,11 +15,11 @@ from typing import Any
 from unittest.mock import patch
 
 from forwarder.delivery import lanes
-from forwarder.delivery.backfill import Opening, Past, last_position
+from forwarder.delivery.backfill import HistoryIntervals, StartPoint, last_wire_key
 from forwarder.delivery.lanes import Lanes
-from forwarder.delivery.marks import Marks, Proofs
+from forwarder.delivery.marks import PendingMarks
 from forwarder.delivery.session import Session
-from forwarder.ingest.executions import Ends, Executions
+from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
 from forwarder.records import RangeTotal
@@ -31,7 +31,7 @@ from tui.client.holdings import Holdings, Request
 from tui.client.session import Asking, ViewerSession
 from tui.client.status import Effect, Send
 from wire.digest import digest_hex
-from wire.messages import Credit, DigestBody, Heartbeat, Welcome
+from wire.messages import Credit, DigestBody, Heartbeat
 from wire.order import Interval, first_key, timestamp_of
 from wire.query import DigestQuery
 
@@ -88,12 +88,12 @@ def no_repairs() -> Any:  # noqa: ANN401 - a patch
 def held_is_not_honoured() -> list[Any]:
     """Resuming in mid-history goes on with the present alone."""
 
-    def past(self: Opening, now_ms: int) -> Past:
+    def history(self: StartPoint) -> HistoryIntervals:
         if self.outcome == "resumed":
-            return Past.nothing(self.since, now_ms)
-        return Past(self.since, now_ms, history=self.query.history)
+            return HistoryIntervals.complete(self.since, self.now_ms)
+        return HistoryIntervals(self.since, self.now_ms, history=self.query.history)
 
-    return [override(Opening, "_past", past)]
+    return [override(StartPoint, "history", history)]
 
 
 # [2] n is dense
@@ -112,20 +112,20 @@ def n_is_not_looked_at() -> list[Any]:
 
 def held_in_milliseconds() -> list[Any]:
     """A slice that ends inside a millisecond claims the whole of it."""
-    exact = Past.held.fget  # type: ignore[attr-defined]  # a property's function
+    exact = HistoryIntervals.held.fget  # type: ignore[attr-defined]  # a property's function
     assert exact is not None
 
-    def held(self: Past) -> Interval | None:
+    def held(self: HistoryIntervals) -> Interval | None:
         interval: Interval | None = exact(self)
         if interval is None:
             return None
         low, high = interval.low, interval.high
         return Interval(
             None if low is None else first_key(timestamp_of(low)),
-            None if high is None else last_position(timestamp_of(high)),
+            None if high is None else last_wire_key(timestamp_of(high)),
         )
 
-    return [override(Past, "held", property(held))]
+    return [override(HistoryIntervals, "held", property(held))]
 
 
 # [4] a new epoch at every start
@@ -162,10 +162,12 @@ def rows_go_with_their_bodies() -> list[Any]:
 def held_of_another_journal() -> list[Any]:
     """Rebased, the past within the client's old ``held`` is not sent."""
 
-    def past(self: Opening, now_ms: int) -> Past:
-        return Past(self.since, now_ms, held=self.query.held, history=self.query.history)
+    def history(self: StartPoint) -> HistoryIntervals:
+        return HistoryIntervals(
+            self.since, self.now_ms, held=self.query.held, history=self.query.history
+        )
 
-    return [override(Opening, "_past", past)]
+    return [override(StartPoint, "history", history)]
 
 
 def old_lines_still_count() -> list[Any]:
@@ -209,7 +211,7 @@ def unfinished_scans_count() -> list[Any]:
 
 def gaps_are_told_once() -> list[Any]:
     """Who was away when a gap was declared never hears of it."""
-    return [override(Session, "_gaps_again", lambda _self: None)]
+    return [override(Session, "_repeat_gaps", lambda _self: None)]
 
 
 # [10] a mark comes when its events have, and describes that point of the stream
@@ -217,19 +219,18 @@ def gaps_are_told_once() -> list[Any]:
 
 def marks_do_not_wait() -> list[Any]:
     """A mark overtakes what its scan had brought."""
-    return [override(Marks, "_is_reached", lambda _self, _done, _reached: True)]
+    return [override(PendingMarks, "_is_reached", lambda _self, _done, _reached: True)]
 
 
 def totals_of_the_head() -> list[Any]:
     """A mark counts what the journal holds, not what the viewer was sent."""
 
-    def total(self: Proofs, from_: int, through: int) -> RangeTotal:
-        opening = self._opening
-        return self._group.totals.total(
-            from_, through, opening.query.filter, base=opening.base, seq=None
+    def total(self: Session, from_: int, through: int) -> RangeTotal:
+        return self.group.totals.total(
+            from_, through, self.query.filter, base=self.start.base, seq=None
         )
 
-    return [override(Proofs, "_total", total)]
+    return [override(Session, "_range_total", total)]
 
 
 # [11] end: two scans apart, to everybody, and again
@@ -252,13 +253,7 @@ def one_scan_is_enough() -> list[Any]:
 
 def ends_are_told_once() -> list[Any]:
     """Who connects after an end never hears of it."""
-    welcome = Session._welcome
-
-    def forgetful(self: Session, now_ms: int) -> Welcome:
-        with patch.object(Ends, "end_of", lambda _self, _execution: None):
-            return welcome(self, now_ms)
-
-    return [override(Session, "_welcome", forgetful)]
+    return [override(Session, "_repeat_ends", lambda _self: None)]
 
 
 def ends_are_final() -> list[Any]:
@@ -271,7 +266,7 @@ def ends_are_final() -> list[Any]:
 
 def skipped_events_say_nothing() -> list[Any]:
     """No empty frame announces what the filter leaves out."""
-    return [override(Lanes, "cursor_frame", lambda _self: None)]
+    return [override(Lanes, "advance_cursor", lambda _self: None)]
 
 
 # [13] repair, once
@@ -294,13 +289,13 @@ def repairs_without_end() -> list[Any]:
 
 def a_lying_forwarder() -> Any:  # noqa: ANN401 - a patch
     """Not an ablation: a forwarder that always counts one event more than it has."""
-    total = Proofs._total
+    total = Session._range_total
 
-    def lying(self: Proofs, from_: int, through: int) -> RangeTotal:
+    def lying(self: Session, from_: int, through: int) -> RangeTotal:
         honest = total(self, from_, through)
         return RangeTotal(honest.count + 1, honest.digest)
 
-    return override(Proofs, "_total", lying)
+    return override(Session, "_range_total", lying)
 
 
 # [14] a digest over HTTP is of an epoch and a seq
@@ -354,7 +349,7 @@ def live_always_goes_first() -> list[Any]:
 
 def the_forwarder_knows_no_base() -> list[Any]:
     """Counts of a viewer that goes on without its old lines include them."""
-    return [override(Opening, "_base", lambda _self: 0)]
+    return [override(StartPoint, "_base", lambda _self: 0)]
 
 
 def the_viewer_knows_no_base() -> list[Any]:

@@ -176,21 +176,21 @@ class Forwarder:
         for _ in range(frames):
             if not link.has_room:
                 break
-            span = session.wants_bodies
+            span = session.missing_bodies
             if span is not None:
                 self.fetch_bodies(*span)
                 if not connection.is_welcomed and now - connection.opened_ms < BODIES_WAIT_MS:
                     break
-            past = session.lanes.past.next_interval if connection.is_welcomed else None
+            past = session.backfill.intervals.next_interval if connection.is_welcomed else None
             message = session.next(now)
             if message is None:
-                self.hub.idle(connection.served)
+                self.hub.release_history(connection.served)
                 break
             connection.is_welcomed = True
             is_live = isinstance(message, Events) and message.seq > message.after
             is_neutral = isinstance(message, Events) and not is_live
-            waits = past is not None and session.lanes.bodies.get("past") is None
-            if not waits or is_neutral or session.lanes.past.next_interval != past:
+            waits = past is not None and session.lanes.missing_bodies.get("history") is None
+            if not waits or is_neutral or session.backfill.intervals.next_interval != past:
                 connection.live_run = 0
             elif isinstance(message, Events) and message.items:
                 connection.live_run += 1

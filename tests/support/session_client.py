@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import ScanKind
@@ -77,7 +78,7 @@ class Client:
         self.group = group
         self.query = query or TailQuery(since=0)
         self.now = now
-        self.session = Session(self.query, group, now_ms=now)
+        self.session = Session(self.query, group, now_ms=now, slices=SliceReader(group.journal))
         self.held_items: dict[int, Item] = {}
         self.log: list[ServerMessage] = []
         self.cursor = 0
@@ -118,7 +119,7 @@ class Client:
         message = self.session.next(self.now)
         if message is None:
             return None
-        decoded = decode_server(self.session.encoded(message))
+        decoded = decode_server(b"".join(self.session.encode_parts(message)))
         assert not isinstance(decoded, UnknownMessage)
         assert decoded == message
         self.log.append(decoded)

@@ -74,7 +74,7 @@ def test_scans_become_marks_and_whoever_comes_later_is_told_as_well() -> None:
     assert any(isinstance(one, Mark) for one in first.pull())
     later = Watcher(hub)
     assert [one.count for one in later.pull() if isinstance(one, Mark)] == [1]
-    assert hub.tallies.marks == 1
+    assert hub.counts.marks == 1
 
 
 def test_a_new_chain_sends_everybody_away_and_forgets_what_was_proved() -> None:
@@ -86,7 +86,7 @@ def test_a_new_chain_sends_everybody_away_and_forgets_what_was_proved() -> None:
     group.ingest([event(1, NOW, stream="other")], "live")
     hub.progress()
     assert isinstance(watcher.pull()[-1], Bye)
-    assert hub.tallies.resets == 1
+    assert hub.counts.resets == 1
     assert not any(isinstance(one, Mark) for one in Watcher(hub).pull())
 
 
@@ -105,10 +105,10 @@ def test_the_past_is_wanted_for_as_long_as_a_viewer_is_connected() -> None:
 def test_retention_may_go_on_once_a_viewer_has_the_past() -> None:
     _, feed, hub = make()
     watcher = Watcher(hub)
-    hub.idle(watcher.viewer)
+    hub.release_history(watcher.viewer)
     assert feed.owed == set(feed.wanted)
     watcher.pull()
-    hub.idle(watcher.viewer)
+    hub.release_history(watcher.viewer)
     assert feed.owed == set()
     assert feed.wanted
 
@@ -139,11 +139,11 @@ def test_bye_to_everybody_and_to_who_still_comes() -> None:
 
 def test_not_ready_says_why() -> None:
     group, feed, hub = make()
-    assert str(hub.not_ready) == "None"
+    assert str(hub.unready_reason) == "None"
     feed.ready = False
-    assert hub.not_ready == f"{group.name}: the first whole scan has not finished"
+    assert hub.unready_reason == f"{group.name}: the first whole scan has not finished"
     feed.trouble = "no connection"
-    assert hub.not_ready == f"{group.name}: no connection"
+    assert hub.unready_reason == f"{group.name}: no connection"
 
 
 def test_the_record_of_a_viewer() -> None:
@@ -167,7 +167,7 @@ def test_what_was_sent_counts_on_when_a_viewer_goes() -> None:
     assert (hub.events_sent, hub.bytes_sent) == (1, 700)
     hub.close(watcher.viewer)
     assert (hub.events_sent, hub.bytes_sent) == (1, 700)
-    assert hub.tallies.viewers == 1
+    assert hub.counts.viewers == 1
 
 
 def test_who_names_an_execution_waits_for_its_end() -> None:

@@ -1,10 +1,8 @@
-"""tests.unit.forwarder.delivery.test_lanes."""
-
 from __future__ import annotations
 
-from forwarder.delivery.backfill import Opening
-from forwarder.delivery.frames import Slices
-from forwarder.delivery.lanes import LIVE_RUN_MAX, Lanes, Repairing
+from forwarder.delivery.backfill import StartPoint, ViewerBackfill
+from forwarder.delivery.frames import SliceReader
+from forwarder.delivery.lanes import LIVE_RUN_MAX, EventCredit, Lanes, RangeRepair
 from forwarder.ingest.log_group import LogGroup
 from tests.support.session_client import NOW, event, events, log_group
 from wire.codec import decode_server
@@ -17,18 +15,19 @@ ONE, TWO = "app/one", "app/two"
 
 def lanes_of(group: LogGroup, **query: object) -> Lanes:
     asked = TailQuery(since=SINCE, **query)  # type: ignore[arg-type] # the query's own fields
-    opening = Opening(asked, group.journal, NOW)
-    return Lanes(opening, Slices(group.journal), group.head_seq)
+    start = StartPoint(asked, group.journal, NOW)
+    backfill = ViewerBackfill(group, start)
+    return Lanes(start, backfill, SliceReader(group.journal), EventCredit(asked.credit))
 
 
 def pull(lanes: Lanes, group: LogGroup) -> list[Events]:
     frames: list[Events] = []
     while True:
-        lanes.look_ahead(group.head_seq)
-        frame = lanes.next()
-        if frame is None and not lanes.has_open_slice:
+        lanes.read_ahead(group.head_seq)
+        frame = lanes.next_frame()
+        if frame is None and not lanes.backfill.has_open_slice:
             return frames
-        lanes.has_open_slice = False
+        lanes.backfill.has_open_slice = False
         if frame is not None:
             frames.append(frame)
 
@@ -41,8 +40,8 @@ def test_the_past_is_neutral_and_the_present_moves_the_cursor() -> None:
     assert (live.after, live.seq, [item.id for item in live.items]) == (3, 4, ["9"])
     assert (neutral.after, neutral.seq) == (4, 4)
     assert [item.id for item in neutral.items] == ["1", "2", "3"]
-    assert lanes.has_all
-    assert lanes.events_sent == 4
+    assert lanes.has_sent_all
+    assert lanes.credit.sent == 4
 
 
 def test_of_many_live_frames_every_fourth_is_of_the_past() -> None:
@@ -58,9 +57,9 @@ def test_credit_counts_all_lanes_together() -> None:
     lanes = lanes_of(group, credit=70)
     group.ingest(events(range(500, 560), lambda n: NOW + n), "live")
     assert [len(frame.items) for frame in pull(lanes, group)] == [60, 10]
-    lanes.grant(50)
+    lanes.credit.grant(50)
     assert pull(lanes, group) == []
-    lanes.grant(75)
+    lanes.credit.grant(75)
     assert [len(frame.items) for frame in pull(lanes, group)] == [5]
 
 
@@ -69,18 +68,18 @@ def test_what_was_read_ahead_is_cut_again_where_the_past_took_the_credit() -> No
     lanes = lanes_of(group, credit=2_300)
     group.ingest(events(range(5_000, 7_000), lambda n: NOW + n), "live")
     assert sum(len(frame.items) for frame in pull(lanes, group)) == 2_300
-    lanes.grant(10_000)
+    lanes.credit.grant(10_000)
     pull(lanes, group)
-    assert lanes.events_sent == 4_000
+    assert lanes.credit.sent == 4_000
 
 
 def test_the_cursor_frame_covers_what_the_filter_leaves_out() -> None:
     group = log_group()
     lanes = lanes_of(group, filter=Filter(streams=(ONE,)))
-    assert lanes.cursor_frame() is None
+    assert lanes.advance_cursor() is None
     group.ingest([event(1, stream=TWO), event(2, stream=TWO), event(3, stream=ONE)], "live")
-    lanes.look_ahead(group.head_seq)
-    frame = lanes.cursor_frame()
+    lanes.read_ahead(group.head_seq)
+    frame = lanes.advance_cursor()
     assert frame is not None
     assert (frame.after, frame.seq, frame.items) == (0, 2, [])
     (frame,) = pull(lanes, group)
@@ -94,21 +93,21 @@ def test_a_lane_that_waits_for_bodies_says_so_and_holds_up_no_other() -> None:
     group.ingest([event(99, NOW)], "live")
     frames = pull(lanes, group)
     assert [item.id for frame in frames for item in frame.items] == ["99", *map(str, range(1, 6))]
-    assert lanes.bodies["past"] == (NOW - 10, NOW - 6)
-    assert lanes.bodies["live"] is None
+    assert lanes.missing_bodies["history"] == (NOW - 10, NOW - 6)
+    assert lanes.missing_bodies["live"] is None
 
 
 def test_a_repair_goes_with_the_past_and_holds_live_at_its_end() -> None:
     group = log_group(events(range(1, 11), lambda n: NOW - n))
     lanes = lanes_of(group)
     pull(lanes, group)
-    lanes.repairing = Repairing(NOW - 3, NOW - 1, lanes.sent_seq)
+    lanes.repair = RangeRepair(NOW - 3, NOW - 1, lanes.sent_seq)
     frames = pull(lanes, group)
     assert [item.id for frame in frames for item in frame.items] == ["3", "2", "1"]
-    assert lanes.repairing.is_done
+    assert lanes.repair.is_done
     group.ingest([event(99, NOW)], "live")
     assert pull(lanes, group) == []
-    lanes.repairing = None
+    lanes.repair = None
     assert len(pull(lanes, group)) == 1
 
 
@@ -116,42 +115,42 @@ def test_the_bytes_of_a_frame() -> None:
     group = log_group(events(range(1, 4), lambda n: NOW - n))
     lanes = lanes_of(group)
     (frame,) = pull(lanes, group)
-    assert decode_server(b"".join(lanes.parts(frame))) == frame
+    assert decode_server(b"".join(lanes.encode_frame(frame))) == frame
     other = Events(n=3, after=1, seq=1, items=frame.items[:1])
-    assert decode_server(b"".join(lanes.parts(other))) == other
+    assert decode_server(b"".join(lanes.encode_frame(other))) == other
 
 
 def test_a_crossed_range_is_done_at_once() -> None:
-    assert Repairing(5, 4, 0).is_done
+    assert RangeRepair(5, 4, 0).is_done
 
 
 def test_the_range_in_display_order_and_then_what_live_frames_brought_of_it() -> None:
     group = log_group(events(range(1, 21), lambda n: 100 - n))
-    slices = Slices(group.journal)
-    repairing = Repairing(85, 95, sent_seq=20)
-    found = repairing.cut(slices, Filter(), 4, sent_seq=20, base=0)
+    slices = SliceReader(group.journal)
+    repair = RangeRepair(85, 95, sent_seq=20)
+    found = repair.cut(slices, Filter(), 4, sent_seq=20, base=0)
     assert [item.timestamp for item in found.items] == [85, 86, 87, 88]
-    repairing.sent(found)
-    assert repairing.holds_live is bool(found.why == "end")
+    repair.record_sent(found)
+    assert repair.holds_live is bool(found.stop == "end")
     # A live frame brings one behind what was sent, one before it, one beyond the range.
     group.ingest([event(50, 86), event(51, 94), event(52, 99)], "live")
     seen = []
-    while not repairing.is_done:
-        found = repairing.cut(slices, Filter(), 4, sent_seq=23, base=0)
+    while not repair.is_done:
+        found = repair.cut(slices, Filter(), 4, sent_seq=23, base=0)
         seen.append([item.id for item in found.items])
-        repairing.sent(found)
-    assert repairing.holds_live
+        repair.record_sent(found)
+    assert repair.holds_live
     assert seen[0] == ["11", "10", "9", "8"]
     assert {one for ids in seen for one in ids} == {*map(str, range(5, 12)), "50", "51"}
 
 
 def test_what_lies_up_to_the_base_is_left_out() -> None:
     group = log_group(events(range(1, 11), lambda n: n))
-    slices = Slices(group.journal)
-    repairing = Repairing(0, 100, sent_seq=10)
+    slices = SliceReader(group.journal)
+    repair = RangeRepair(0, 100, sent_seq=10)
     sent = []
-    while not repairing.is_done:
-        found = repairing.cut(slices, Filter(), 500, sent_seq=10, base=7)
+    while not repair.is_done:
+        found = repair.cut(slices, Filter(), 500, sent_seq=10, base=7)
         sent += [item.id for item in found.items]
-        repairing.sent(found)
+        repair.record_sent(found)
     assert sent == ["8", "9", "10"]

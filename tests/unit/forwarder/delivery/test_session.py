@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import Lanes
-from forwarder.delivery.marks import ASKED_MAX
-from forwarder.delivery.session import GAPS_MAX
+from forwarder.delivery.session import GAPS_MAX, REQUESTS_MAX, Session
 from forwarder.ingest.executions import Lifecycle
-from forwarder.records import LogEvent
+from forwarder.ingest.log_group import LogGroup
+from forwarder.records import ExecutionEnd, LogEvent, Reset, ScanDone
 from tests.support.session_client import NOW, Client, event, events, log_group, scan
 from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_HISTORY_MS
 from wire.messages import (
@@ -22,6 +23,7 @@ from wire.messages import (
     Heartbeat,
     Mark,
     Repair,
+    ServerMessage,
     Upstream,
     Verify,
     Welcome,
@@ -127,10 +129,10 @@ def test_an_epoch_of_the_chain_resumes_and_one_beyond_it_does_not() -> None:
     client = covered(past_events(5))
     client.pull()
     client.group.journal.begin_epoch()
-    assert client.connect().session.opening.outcome == "resumed"
+    assert client.connect().session.start.outcome == "resumed"
     client.group.ingest([event(99, NOW)], "live")
-    assert client.connect(after=6).session.opening.outcome == "rebased"
-    assert client.connect(epoch="another").session.opening.outcome == "rebased"
+    assert client.connect(after=6).session.start.outcome == "rebased"
+    assert client.connect(epoch="another").session.start.outcome == "rebased"
 
 
 def test_the_state_of_things_is_taken_at_welcome() -> None:
@@ -224,11 +226,11 @@ def test_what_is_fetched_comes_by_the_cursor_and_held_waits_for_it() -> None:
     scan(group, NOW - 60_000, None, [], at=NOW)
     client = Client(group, TailQuery(since=SINCE))
     client.pull()
-    wanted = client.session.wants_backfill
-    assert wanted == (SINCE, "newest")
+    needs_fetch = client.session.backfill.needs_fetch
+    assert needs_fetch
     assert str(client.held) == f"{NOW - 60_000}:0.."
     scan(group, SINCE, NOW - 60_000, past_events(700), at=NOW + 10, kind="backfill")
-    assert client.session.wants_backfill is None
+    assert not client.session.backfill.needs_fetch
     client.pull()
     assert client.is_done()
     assert len(client.ids) == 700
@@ -255,7 +257,7 @@ def test_not_done_before_a_scan_that_began_after_connecting() -> None:
     scan(group, SINCE, None, [], at=NOW - 1)
     client = Client(group, TailQuery(since=SINCE))
     client.pull()
-    assert client.session.wants_backfill is None
+    assert not client.session.backfill.needs_fetch
     assert not client.is_done()
     scan(group, NOW - 5_000, None, [], at=NOW)
     client.pull()
@@ -371,7 +373,7 @@ def test_a_clock_set_back_does_not_silence_them() -> None:
 
 def test_another_state_of_cloudwatch_is_told_at_once() -> None:
     client = covered(past_events(1))
-    client.session._upstream = lambda _: Upstream("throttled", 1_234)
+    client.session._upstream = lambda: Upstream("throttled", 1_234)
     client.pull()
     client.session.upstream_changed()
     (beat,) = client.pull()
@@ -444,7 +446,7 @@ def test_pending_marks_are_bounded() -> None:
         at = NOW + 5_000 + 1_000 * step
         scan(client.group, at - 6_000, None, [event(10_000 + step, at)], at=at)
         tell(client)
-    assert len(client.session._proofs.marks) <= 256
+    assert len(client.session._marks) <= 256
 
 
 # Gaps
@@ -550,7 +552,7 @@ def test_a_repair_sends_again_what_live_frames_brought_of_it_meanwhile() -> None
 def test_questions_that_wait_are_bounded() -> None:
     client = covered(past_events(1))
     client.pull()
-    for _ in range(ASKED_MAX + 1):
+    for _ in range(REQUESTS_MAX + 1):
         client.session.receive(Verify(0, NOW))
     (bye,) = client.pull()
     assert isinstance(bye, Bye)
@@ -615,17 +617,17 @@ def test_an_end_is_told_to_who_connects_after_it_and_names_it() -> None:
 def test_rows_without_bodies_are_wanted_before_welcome_and_met_later() -> None:
     client = covered(past_events(5))
     client.group.journal.retire(before=NOW - 100_000 + 40)
-    assert client.session.wants_bodies == (NOW - 100_000 + 10, NOW - 100_000 + 30)
+    assert client.session.missing_bodies == (NOW - 100_000 + 10, NOW - 100_000 + 30)
     client.pull()
     assert client.ids == ["4", "5"]
     assert not client.is_done()
-    assert client.session.wants_bodies == (NOW - 100_000 + 10, NOW - 100_000 + 30)
+    assert client.session.missing_bodies == (NOW - 100_000 + 10, NOW - 100_000 + 30)
     assert kinds(client.at(client.session.wake_at_ms)) == ["Heartbeat"]
     client.group.journal.restore({one: f"line {one}" for one in "123"})
     client.pull()
     assert client.ids == ["1", "2", "3", "4", "5"]
     assert client.is_done()
-    assert client.session.wants_bodies is None
+    assert client.session.missing_bodies is None
 
 
 def test_a_resumed_viewer_wants_only_the_bodies_that_it_is_owed() -> None:
@@ -633,9 +635,9 @@ def test_a_resumed_viewer_wants_only_the_bodies_that_it_is_owed() -> None:
     client.pull()
     client.group.ingest([event(99, NOW)], "live")
     client.group.journal.retire(before=NOW)
-    assert client.connect().session.wants_bodies is None
+    assert client.connect().session.missing_bodies is None
     client.group.journal.retire(before=NOW + 1)
-    assert client.connect().session.wants_bodies == (NOW, NOW)
+    assert client.connect().session.missing_bodies == (NOW, NOW)
 
 
 # The end of a connection
@@ -693,10 +695,88 @@ def test_lag_is_zero_while_the_viewer_has_everything() -> None:
 
 
 def test_a_rule_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lanes, "cursor_frame", lambda _: None)
+    monkeypatch.setattr(Lanes, "advance_cursor", lambda _: None)
     client = Client(log_group(), TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     client.group.ingest(past_events(5, TWO), "live")
     (beat,) = client.at(client.session.wake_at_ms)
     assert isinstance(beat, Heartbeat)
     assert (beat.sent_seq, beat.head_seq) == (0, 5)
+
+
+# A session resumed at the head, with all of its history
+
+
+def resumed(group: LogGroup, wanted: Filter | None = None) -> Session:
+    query = TailQuery(
+        since=SINCE, epoch=group.epoch, after=group.head_seq, filter=wanted or Filter()
+    )
+    session = Session(query, group, now_ms=NOW, slices=SliceReader(group.journal))
+    assert kinds(drain(session)) == ["Welcome", "Backfill"]
+    return session
+
+
+def drain(session: Session) -> list[ServerMessage]:
+    messages = []
+    while (message := session.next(NOW)) is not None:
+        messages.append(message)
+    return messages
+
+
+def five() -> LogGroup:
+    return log_group(events(range(1, 6), lambda n: NOW - n))
+
+
+def test_a_mark_describes_the_point_at_which_it_is_sent() -> None:
+    session = resumed(five())
+    session.group.ingest([event(9, NOW - 3)], "live")
+    session.notice(ScanDone(SINCE - 50, NOW, NOW + 5, 6))
+    frame, mark = drain(session)
+    assert isinstance(frame, Events)
+    assert isinstance(mark, Mark)
+    assert (mark.from_, mark.through, mark.seq, mark.count) == (SINCE, NOW, 6, 6)
+
+
+def test_the_cursor_goes_before_a_mark_where_the_filter_left_it_behind() -> None:
+    session = resumed(five(), Filter(streams=(ONE,)))
+    session.group.ingest([event(9, NOW, stream=TWO)], "live")
+    session.notice(ScanDone(SINCE, NOW, NOW + 5, 6))
+    frame, mark = drain(session)
+    assert isinstance(frame, Events)
+    assert (frame.seq, frame.items) == (6, [])
+    assert isinstance(mark, Mark)
+
+
+def test_a_scan_of_before_since_is_none() -> None:
+    session = resumed(five())
+    session.notice(ScanDone(0, SINCE - 1, NOW, 0))
+    session._marks.add(ScanDone(0, SINCE - 1, NOW, 0))
+    assert drain(session) == []
+
+
+def test_answers_come_in_the_order_of_the_questions() -> None:
+    session = resumed(five())
+    session.receive(Repair(NOW - 2, NOW))
+    session.receive(Verify(NOW - 1, NOW))
+    frame, first, second = drain(session)
+    assert isinstance(frame, Events)
+    assert isinstance(first, DigestReply)
+    assert (first.from_, first.through, first.count) == (NOW - 2, NOW, 2)
+    assert isinstance(second, DigestReply)
+    assert (second.from_, second.count) == (NOW - 1, 1)
+
+
+def test_an_end_that_late_events_have_overtaken_is_not_sent() -> None:
+    session = resumed(five(), Filter(executions=("one",)))
+    session.notice(ExecutionEnd("one", "FAILED", NOW - 5, NOW - 1, 5))
+    assert drain(session) == []
+    assert session._ends == {}
+
+
+def test_marks_of_another_journal_are_forgotten() -> None:
+    group = five()
+    session = Session(TailQuery(since=SINCE), group, now_ms=NOW, slices=SliceReader(group.journal))
+    session.notice(ScanDone(SINCE, NOW, NOW, 0))
+    session.notice(Reset("another", "recreated"))
+    assert "Mark" not in kinds(drain(session))
+    assert len(session._marks) == 0

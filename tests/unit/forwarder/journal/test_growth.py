@@ -6,7 +6,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 
-from forwarder.delivery.marks import Proved
+from forwarder.delivery.marks import MarkedTime
 from forwarder.ingest.executions import Executions, Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LiveSource, LogEvent, ScanDone
@@ -53,7 +53,7 @@ class Days:
         self.group = LogGroup(
             MemoryJournal(GROUP), allowance_max_ms=60_000, lifecycle=Lifecycle.pattern("the end")
         )
-        self.proved = Proved()
+        self.proved = MarkedTime()
         self.minute = 0
         self.written: list[LogEvent] = []
 

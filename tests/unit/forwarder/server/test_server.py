@@ -175,7 +175,7 @@ async def test_a_bad_message_closes_its_own_connection_with_4501(
         await bad.send(frame)
         assert await close_code(bad) == 4501
         assert len(await all_past(good)) == 2_000
-    assert running.hub.tallies.bad_messages == 1
+    assert running.hub.counts.bad_messages == 1
 
 
 async def test_credit_is_heard(running: Running) -> None:
@@ -196,7 +196,7 @@ async def test_a_reader_that_stalls_is_cut_off_and_nobody_else(
         group.ingest([event(n, now, "x" * 200_000) for n in range(first, first + 10)], "live")
     stalled = await running.dial(max_queue=1)
     async with await running.dial(f"since={now}&credit=0") as good:
-        await running.until(lambda: running.hub.tallies.too_slow == 1)
+        await running.until(lambda: running.hub.counts.too_slow == 1)
         await good.send('{"type":"credit","events":10}')
         while not isinstance(await take(good), Events):
             pass
@@ -212,7 +212,7 @@ async def test_a_reader_that_stalled_and_reads_on_hears_4008(
     for first in range(10_000, 10_400, 10):
         group.ingest([event(n, now, "x" * 200_000) for n in range(first, first + 10)], "live")
     async with await running.dial(max_queue=1) as stalled:
-        await running.until(lambda: running.hub.tallies.too_slow == 1)
+        await running.until(lambda: running.hub.counts.too_slow == 1)
         assert await close_code(stalled) == 4008
 
 
