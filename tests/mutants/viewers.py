@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from tests.mutants.patching import put
-from tui.client.holdings import Holdings, Request
-from tui.client.session import Asking, Position, ViewerSession
+from tui.client.holdings import Holdings, RangeRequest
+from tui.client.session import RequestQueue, ViewerSession
 from tui.client.status import Effect, Stored
 from tui.lines.rows import Change, Line, Row
 from tui.lines.timeline import Timeline
@@ -25,12 +25,12 @@ Rows = Callable[[list[Row]], Iterable[Row]]
 
 def _no_repairs() -> None:
     """Off: rule [13], by which a viewer asks again for a range that is not as it should be."""
-    ask = Asking.put
+    ask = RequestQueue.add
 
-    def without(self: Asking, request: Request) -> bool:
+    def without(self: RequestQueue, request: RangeRequest) -> bool:
         return request.kind != "repair" and ask(self, request)
 
-    put(Asking, "put", without)
+    put(RequestQueue, "add", without)
 
 
 def _displayed(change: Rows) -> None:
@@ -99,7 +99,7 @@ def doubles_on_reconnect() -> None:
             yield from [row] * max(1, copies[row.key])
 
     put(Holdings, "store", counting)
-    put(Position, "cursor", lambda _self: None)
+    put(ViewerSession, "cursor", lambda _self: None)
     _displayed(doubled)
 
 
@@ -108,7 +108,7 @@ def doubles_on_reconnect() -> None:
 
 def drops_on_reconnect() -> None:
     """The first events after each return are dropped; repairs are off."""
-    store, returned = ViewerSession.store, Counter[int]()
+    store, returned = ViewerSession.store_items, Counter[int]()
 
     def dropping(
         self: ViewerSession, items: list[Item], now_ms: int, *, live: bool
@@ -118,22 +118,22 @@ def drops_on_reconnect() -> None:
             items = []
         return store(self, items, now_ms, live=live)
 
-    put(ViewerSession, "store", dropping)
+    put(ViewerSession, "store_items", dropping)
     _no_repairs()
 
 
 def trusts_blindly() -> None:
     """Green with each mark, without comparing; and no hole in what comes is noticed."""
     put(Holdings, "is_equal", lambda _self, _claim: True)
-    put(ViewerSession, "_is_hole", lambda _self, _n: False)
-    put(ViewerSession, "_follows", lambda _self, _message: True)
-    put(ViewerSession, "_lags", lambda _self, _seq: False)
+    put(ViewerSession, "_skips_numbers", lambda _self, _n: False)
+    put(ViewerSession, "_continues_stream", lambda _self, _message: True)
+    put(ViewerSession, "_is_behind", lambda _self, _seq: False)
 
 
 def ignores_epoch() -> None:
     """A seq means the same in every epoch: what is not above the last one is known already."""
     known = 0
-    rebase, store = ViewerSession.rebase, ViewerSession.store
+    rebase, store = ViewerSession.rebase, ViewerSession.store_items
 
     def remembering(self: ViewerSession, reason: str) -> list[Effect]:
         nonlocal known
@@ -144,17 +144,17 @@ def ignores_epoch() -> None:
         return store(self, [one for one in items if one.seq > known], now_ms, live=live)
 
     put(ViewerSession, "rebase", remembering)
-    put(ViewerSession, "store", above)
+    put(ViewerSession, "store_items", above)
 
 
 def trusts_held() -> None:
     """After a rebase, the past that it had of the other journal is not taken in again."""
-    rebase, store = ViewerSession.rebase, ViewerSession.store
+    rebase, store = ViewerSession.rebase, ViewerSession.store_items
     has_past = False
 
     def remembering(self: ViewerSession, reason: str) -> list[Effect]:
         nonlocal has_past
-        has_past = has_past or self.is_done
+        has_past = has_past or self.is_backfilled
         return rebase(self, reason)
 
     def without_past(
@@ -163,4 +163,4 @@ def trusts_held() -> None:
         return store(self, items if live or not has_past else [], now_ms, live=live)
 
     put(ViewerSession, "rebase", remembering)
-    put(ViewerSession, "store", without_past)
+    put(ViewerSession, "store_items", without_past)

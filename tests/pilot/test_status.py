@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, NOW_MS, WIDE, running
-from tui.client.status import HistoryEntry, Outage, Progress, UnprovedRange
+from tui.client.status import BackfillProgress, Outage, StateChange, UnequalRange
 
 
 async def test_the_screen_always_answers() -> None:
@@ -19,12 +19,12 @@ async def test_the_screen_always_answers() -> None:
         await screen.settle()
         assert "RECONNECTING" in screen.lines[0]
         assert "attempt 2, in 1.5 s" in screen.lines[0]
-        unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
-        engine.set(state="quiet", state_since_ms=NOW_MS - 9_000, unproved=unproved, missing=5)
+        unequal = (UnequalRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
+        engine.set(state="quiet", state_since_ms=NOW_MS - 9_000, unequal=unequal, missing=5)
         await screen.settle()
         assert "QUIET" in screen.lines[0]
         assert "5 MISSING 12:00:00 to 12:00:04" in screen.lines[-2]
-        engine.set(state="backfilling", progress=Progress(30, 40, None))
+        engine.set(state="backfilling", progress=BackfillProgress(30, 40, None))
         await screen.settle()
         assert "75 % · 30 of 40" in screen.lines[0]
 
@@ -45,8 +45,8 @@ async def test_green_is_drawn_only_for_proof() -> None:
         screen.engine.set(complete_through_ms=NOW_MS)
         await screen.settle()
         assert is_green()
-        unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
-        screen.engine.set(unproved=unproved)
+        unequal = (UnequalRange(0, EPOCH_MS, EPOCH_MS + 4_000, 5, final=True),)
+        screen.engine.set(unequal=unequal)
         await screen.settle()
         assert not is_green()
 
@@ -64,7 +64,7 @@ async def test_the_connection_panel() -> None:
     engine = FakeEngine()
     engine.set(
         outages=(Outage(EPOCH_MS, EPOCH_MS + 10_000, 1006, "no answer", 203, "resumed"),),
-        history=(HistoryEntry(EPOCH_MS, "live", ""),),
+        history=(StateChange(EPOCH_MS, "live", ""),),
         duplicates=9,
     )
     async with running(engine, size=WIDE) as screen:

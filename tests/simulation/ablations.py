@@ -27,9 +27,9 @@ from forwarder.server.api import Api
 from tests.simulation.fault import Kind
 from tests.support.memory_journal import MemoryJournal
 from tui.client import saved
-from tui.client.holdings import Holdings, Request
-from tui.client.session import Asking, ViewerSession
-from tui.client.status import Effect, Send
+from tui.client.holdings import Holdings, RangeRequest
+from tui.client.session import RequestQueue, ViewerSession
+from tui.client.status import Effect, SendMessage
 from wire.digest import digest_hex
 from wire.messages import Credit, DigestBody, Heartbeat
 from wire.order import Interval, first_key, timestamp_of
@@ -74,12 +74,12 @@ def override(owner: type, name: str, value: Any) -> Any:  # noqa: ANN401 - a met
 
 def no_repairs() -> Any:  # noqa: ANN401 - a patch
     """The viewer never asks for a range again."""
-    put = Asking.put
+    put = RequestQueue.add
 
-    def without(self: Asking, request: Request) -> bool:
+    def without(self: RequestQueue, request: RangeRequest) -> bool:
         return request.kind != "repair" and put(self, request)
 
-    return override(Asking, "put", without)
+    return override(RequestQueue, "add", without)
 
 
 # [1] held, with a cursor: the past outside it is still owed
@@ -102,8 +102,8 @@ def held_is_not_honoured() -> list[Any]:
 def n_is_not_looked_at() -> list[Any]:
     """A frame of the past, which moves no cursor, may be missing unseen."""
     return [
-        override(ViewerSession, "_is_hole", lambda _self, _n: False),
-        override(ViewerSession, "_is_old", lambda _self, _n: False),
+        override(ViewerSession, "_skips_numbers", lambda _self, _n: False),
+        override(ViewerSession, "_is_repeated", lambda _self, _n: False),
     ]
 
 
@@ -174,8 +174,8 @@ def old_lines_still_count() -> list[Any]:
     """Rebased, what the client had stays confirmed and proved."""
 
     def rebase(self: ViewerSession, _reason: str) -> list[Effect]:
-        self.epoch, self.after, self.held, self.is_done = None, 0, None, False
-        self._asking.drop()
+        self.epoch, self.after, self.held, self.is_backfilled = None, 0, None, False
+        self._requests.clear()
         return []
 
     return [override(ViewerSession, "rebase", rebase)]
@@ -284,7 +284,7 @@ def what_did_not_come_again_stays() -> list[Any]:
 
 def repairs_without_end() -> list[Any]:
     """A range that stays unequal is asked for again and again."""
-    return [override(Holdings, "_was_tried", lambda _self, _claim: False)]
+    return [override(Holdings, "_was_given_up", lambda _self, _claim: False)]
 
 
 def a_lying_forwarder() -> Any:  # noqa: ANN401 - a patch
@@ -333,7 +333,7 @@ def credit_is_said_once() -> list[Any]:
         return [
             effect
             for effect in effects
-            if not (isinstance(effect, Send) and isinstance(effect.message, Credit))
+            if not (isinstance(effect, SendMessage) and isinstance(effect.message, Credit))
         ]
 
     return [override(ViewerSession, "_on_heartbeat", silent)]

@@ -278,13 +278,15 @@ class Judge:
             )
         assert session.since is not None
         missing = self._missing(viewer, forwarder)
-        reached = proof.accounted_through(session.since)
+        reached = proof.settled_through(session.since)
         green = session.since > healed_at or (reached is not None and reached >= healed_at)
-        has_read = session.is_done and session.after == forwarder.group.head_seq
+        has_read = session.is_backfilled and session.after == forwarder.group.head_seq
         if missing and (green or has_read):
             return FaultError(Kind.LOST, f"{viewer.name} never gets {missing[:5]}")
-        what = f"{viewer.name}, done: {session.is_done}, at {session.after}, owed {missing[:5]}"
-        if (missing or not session.is_done) and world.now - viewer.items_at > STARVED_MS:
+        what = (
+            f"{viewer.name}, done: {session.is_backfilled}, at {session.after}, owed {missing[:5]}"
+        )
+        if (missing or not session.is_backfilled) and world.now - viewer.items_at > STARVED_MS:
             return FaultError(Kind.STARVED, what)
         if missing or not green or not has_read:
             what = f"{what}, green to {reached} of {healed_at}"

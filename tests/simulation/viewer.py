@@ -12,18 +12,18 @@ from tui.client import saved as state
 from tui.client.saved import Cursor, SavedCursor, Subject
 from tui.client.session import ViewerSession
 from tui.client.status import (
-    Close,
+    CloseConnection,
     Effect,
-    Ended,
     EndStatus,
-    LostSeen,
+    ExecutionEnded,
+    LossDeclared,
     Marked,
     MarkStatus,
+    RangeUnequal,
     Rebased,
-    Send,
+    SendMessage,
     Stored,
     Unconfirmed,
-    Unproved,
     Welcomed,
 )
 from tui.lines.rows import Line
@@ -86,7 +86,7 @@ class Viewer:
     def make_session(self, cursor: Cursor | None) -> ViewerSession:
         """The pure session, from a saved cursor or from nothing."""
         return ViewerSession(
-            wanted=self.wanted, since=self.since, history=self.history, cursor=cursor
+            event_filter=self.wanted, since=self.since, history=self.history, cursor=cursor
         )
 
     # The connection
@@ -94,22 +94,22 @@ class Viewer:
     def opened(self, link: Link, now: int) -> None:
         """The upgrade has succeeded."""
         self.link = link
-        self.session.opened(now)
+        self.session.connection_opened(now)
 
     def take(self, message: ServerMessage, now: int) -> None:
         """A frame has arrived."""
         if isinstance(message, Welcome) or (isinstance(message, Events) and message.items):
             self.items_at = now
-        self.apply(self.session.received(message, now, self.session.generation))
+        self.apply(self.session.take_message(message, now, self.session.generation))
 
     def tick(self, now: int) -> None:
         """Time has passed."""
         if self.link is not None:
-            self.apply(self.session.tick(now))
+            self.apply(self.session.check_silence(now))
 
     def closed(self, now: int, wait: int) -> None:
         """The connection is gone."""
-        self.session.closed()
+        self.session.connection_closed()
         if self.link is not None:
             self.link.is_closed_by_client = True
         self.link = None
@@ -121,18 +121,18 @@ class Viewer:
             match effect:
                 case Stored():
                     self._stored(effect)
-                case Send():
+                case SendMessage():
                     if isinstance(effect.message, Repair):
                         self.repaired_ms += effect.message.through - effect.message.from_ + 1
                     if self.link is not None:
                         self.link.up.append(effect.message)
-                case Close():
+                case CloseConnection():
                     self.closes.append((effect.code, effect.reason))
                     self.is_final = self.is_final or effect.final
                     if self.link is not None:
                         self.link.is_closed_by_client = True
                         self.link = None
-                    self.session.closed()
+                    self.session.connection_closed()
                 case Welcomed():
                     self.welcomes.append(effect)
                     if effect.outcome != "resumed":
@@ -147,12 +147,12 @@ class Viewer:
                 case Marked():
                     if effect.mark.equal:
                         self.new_marks.append(effect.mark)
-                case LostSeen():
+                case LossDeclared():
                     self.lost.append((effect.lost.from_ms, effect.lost.through_ms))
-                case Unproved():
+                case RangeUnequal():
                     self.unproved += 1
                     self.unproved_final += effect.range.final
-                case Ended():
+                case ExecutionEnded():
                     self.ends[effect.end.execution] = effect.end
                     self.new_ends.append(effect.end)
 
@@ -204,8 +204,7 @@ class Viewer:
 
     def _is_repairing(self) -> bool:
         """Rot in the middle of a repair leaves a range red for good, as it should [13]."""
-        asking = self.session._asking
-        return bool(asking.out or asking._waiting or self.session.holdings.proof.unproved)
+        return self.session.is_repairing or bool(self.session.holdings.proof.unequal)
 
     # Its lives
 

@@ -211,12 +211,12 @@ class World:
 
     def _connect(self, viewer: Viewer) -> None:
         if self.forwarder is None or (self.now < self.blocked_until and not self.is_healing):
-            viewer.session.query()  # the attempt, which fails
+            viewer.session.begin_attempt()  # the attempt, which fails
             viewer.closed(self.now, 500)
             return
         link = Link(next(self._links))
         self.links[link.number] = link
-        self.forwarder.connect(link, viewer.session.query(), self.now)
+        self.forwarder.connect(link, viewer.session.begin_attempt(), self.now)
         viewer.opened(link, self.now)
 
     # The run

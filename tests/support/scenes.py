@@ -7,7 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_rule
-from tui.client.status import GapStatus, HistoryEntry, MarkStatus, Outage, Progress, UnprovedRange
+from tui.client.status import (
+    BackfillProgress,
+    GapStatus,
+    MarkStatus,
+    Outage,
+    StateChange,
+    UnequalRange,
+)
 from tui.lines.rows import Row
 
 LINES: Final = 420
@@ -70,11 +77,11 @@ def live(**changes: Any) -> FakeEngine:  # noqa: ANN401 - any field of the targe
         ),
         "outages": (Outage(_OFF_MS, _BACK_MS, None, "the cable was pulled", 103, "resumed"),),
         "history": (
-            HistoryEntry(EPOCH_MS - 1_000, "connecting", ""),
-            HistoryEntry(EPOCH_MS - 900, "backfilling", ""),
-            HistoryEntry(EPOCH_MS + 300, "live", ""),
-            HistoryEntry(_OFF_MS, "reconnecting", "the cable was pulled"),
-            HistoryEntry(_BACK_MS, "live", "resumed"),
+            StateChange(EPOCH_MS - 1_000, "connecting", ""),
+            StateChange(EPOCH_MS - 900, "backfilling", ""),
+            StateChange(EPOCH_MS + 300, "live", ""),
+            StateChange(_OFF_MS, "reconnecting", "the cable was pulled"),
+            StateChange(_BACK_MS, "live", "resumed"),
         ),
     }
     engine.extra["volume"] = _VOLUME
@@ -97,7 +104,7 @@ def backfilling() -> FakeEngine:
     """The past is on its way, and nothing is proved."""
     return live(
         state="backfilling",
-        progress=Progress(12_304, 27_000, EPOCH_MS - 90_000),
+        progress=BackfillProgress(12_304, 27_000, EPOCH_MS - 90_000),
         complete_through_ms=None,
         provisional=LINES,
         marks=0,
@@ -107,11 +114,11 @@ def backfilling() -> FakeEngine:
 
 def missing() -> FakeEngine:
     """The forwarder has lines that the viewer has not."""
-    unproved = UnprovedRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 214, final=True)
+    unequal = UnequalRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 214, final=True)
     return live(
         state="polling",
         detail="the WebSocket is refused: HTTP 403",
-        unproved=(unproved,),
+        unequal=(unequal,),
         missing=214,
         complete_through_ms=EPOCH_MS + 10_000,
     )

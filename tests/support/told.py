@@ -187,9 +187,9 @@ class Told:
 
 def connect(session: ViewerSession, welcome: Welcome, now_ms: int = 0) -> list[Effect]:
     """Let a session be welcomed."""
-    session.query()
-    session.opened(now_ms)
-    return session.received(welcome, now_ms)
+    session.begin_attempt()
+    session.connection_opened(now_ms)
+    return session.take_message(welcome, now_ms)
 
 
 def live(
@@ -206,7 +206,7 @@ def live(
 
 def hear(session: ViewerSession, *messages: ServerMessage, now_ms: int = 0) -> list[Effect]:
     """Everything that these messages bring about."""
-    return [effect for one in messages for effect in session.received(one, now_ms)]
+    return [effect for one in messages for effect in session.take_message(one, now_ms)]
 
 
 def stored(effects: Iterable[Effect]) -> list[Line]:

@@ -24,7 +24,7 @@ from common.concurrency import Backoff, in_thread
 from common.http import HttpClient, Response
 from common.network_errors import describe_network_error, first_line
 from tui.client.session import ViewerSession
-from tui.client.status import Close, Effect, Send, Welcomed
+from tui.client.status import CloseConnection, Effect, SendMessage, Welcomed
 from wire.codec import decode_body, decode_server, encode
 from wire.errors import WireError
 from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, forbids_reconnect
@@ -173,7 +173,7 @@ class Connection:
             self._now.clear()
             self._listener.connecting(attempt)
             end = await self._attempt()
-            self._session.closed()
+            self._session.connection_closed()
             if end.live_ms >= LIVE_RESET_MS:
                 backoff.reset()
                 attempt = 0
@@ -208,7 +208,7 @@ class Connection:
             return
 
     async def _attempt(self) -> Disconnection:
-        query = self._session.query()
+        query = self._session.begin_attempt()
         loopback = self._address.is_loopback
         try:
             websocket = await connect(
@@ -241,7 +241,7 @@ class Connection:
 
     async def _read(self, websocket: ClientConnection) -> Disconnection:
         session, generation = self._session, self._session.generation
-        session.opened(self._now_ms())
+        session.connection_opened(self._now_ms())
         welcomed_ms: int | None = None
         try:
             while True:
@@ -251,7 +251,7 @@ class Connection:
                 if any(isinstance(effect, Welcomed) for effect in effects):
                     welcomed_ms = now_ms
                 self._listener.happened(effects)
-                closing = next((one for one in effects if isinstance(one, Close)), None)
+                closing = next((one for one in effects if isinstance(one, CloseConnection)), None)
                 if closing is not None:
                     await websocket.close(closing.code, closing.reason[:100])
                     return self._ended(
@@ -269,9 +269,9 @@ class Connection:
 
     def _take(self, data: bytes | None, now_ms: int, generation: int) -> list[Effect]:
         if data is None:
-            return self._session.tick(now_ms)
+            return self._session.check_silence(now_ms)
         try:
-            return self._session.received(decode_server(data), now_ms, generation)
+            return self._session.take_message(decode_server(data), now_ms, generation)
         except WireError as error:
             self._listener.malformed(str(error))
             return []
@@ -288,21 +288,21 @@ class Connection:
 
     async def _send(self, websocket: ClientConnection, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, SendMessage):
                 async with asyncio.timeout(SEND_S):
                     await websocket.send(encode(effect.message), text=True)
 
     def _ended(
         self, code: int | None, reason: str, welcomed_ms: int | None, *, final: bool
     ) -> Disconnection:
-        bye = self._session.heard.bye
+        bye = self._session.report.bye
         wait_ms = min(bye.retry_after_ms, RETRY_AFTER_MAX_MS) if bye is not None else 0
         live_ms = 0 if welcomed_ms is None else self._now_ms() - welcomed_ms
         final = final or (code is not None and forbids_reconnect(code))
         return Disconnection(reason, code, final=final, retry_after_ms=wait_ms, live_ms=live_ms)
 
     def _reason(self, error: ConnectionClosed) -> str:
-        bye = self._session.heard.bye
+        bye = self._session.report.bye
         if error.rcvd is None:
             return "the connection broke"
         known = CLOSE_REASONS.get(error.rcvd.code, f"closed with code {error.rcvd.code}")

@@ -82,7 +82,7 @@ def _ended(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
     for session in sessions:
         proof = session.holdings.proof
         for end in session.holdings.ends:
-            if end.equal or proof.has_failed(end.from_ms, end.through_ms):
+            if end.equal or proof.is_given_up(end.from_ms, end.through_ms):
                 ends[end.execution] = end
     if not all(execution in ends for execution in goal.executions):
         return None
@@ -102,11 +102,11 @@ def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> Outcome | No
     missing: list[tuple[int, int]] = []
     for session in sessions:
         proof, since = session.holdings.proof, session.since
-        if since is None or not session.is_done:
+        if since is None or not session.is_backfilled:
             return None
         if through_ms < since:
             continue
-        accounted = proof.accounted_through(since)
+        accounted = proof.settled_through(since)
         if accounted is None or accounted < through_ms:
             return None
         missing += [
@@ -249,7 +249,7 @@ class Engine:
     @property
     def is_backfilled(self) -> bool:
         """Whether every target has all of its past."""
-        return all(one.session.is_done for one in self._targets)
+        return all(one.session.is_backfilled for one in self._targets)
 
     def on_change(self, callback: Callable[[Change], None]) -> None:
         """Call back in the event loop after each change, in their order; also for status alone."""

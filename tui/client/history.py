@@ -18,22 +18,22 @@ from tui.client.saved import Seen
 from tui.client.session import ViewerSession
 from tui.client.status import (
     STATE_ORDER,
+    BackfillProgress,
     CaughtUp,
     ConnectionEntry,
     Effect,
-    Ended,
-    GapSeen,
-    HistoryEntry,
-    LostSeen,
+    ExecutionEnded,
+    GapChanged,
+    LossDeclared,
     Marked,
     Outage,
-    Progress,
+    RangeUnequal,
     Rebased,
+    StateChange,
     Status,
     Stored,
     TargetState,
     TargetStatus,
-    Unproved,
     Welcomed,
 )
 from tui.lines.rows import Rule, RuleKind, rule_key, time_key, time_of
@@ -98,7 +98,7 @@ class Story:
         self.volume = Volume()
         self.past = Volume()
         """Of those, what came because the past was asked for."""
-        self.history: deque[HistoryEntry] = deque(maxlen=HISTORY_MAX)
+        self.history: deque[StateChange] = deque(maxlen=HISTORY_MAX)
         self.detail = ""
         self.attempt = 0
         self.retry_at_ms: int | None = None
@@ -209,7 +209,7 @@ class Story:
         if self.is_over:
             return "ended"
         if session.is_welcomed:
-            if not session.is_done:
+            if not session.is_backfilled:
                 return "backfilling"
             return "quiet" if now_ms - self._last_line_ms > QUIET_MS else "live"
         if self._is_polling:
@@ -224,7 +224,7 @@ class Story:
         if state != self._state or not self.history:
             self._state = state
             self.state_since_ms = now_ms
-            self.history.append(HistoryEntry(now_ms, state, self.detail))
+            self.history.append(StateChange(now_ms, state, self.detail))
 
     def _stored(self, stored: Stored, now_ms: int) -> None:
         if not stored.lines:
@@ -233,26 +233,26 @@ class Story:
         self.past.add([line.origin for line in stored.lines].count("backfill"), now_ms)
         self._last_line_ms = now_ms
         self._outage_lines += len(stored.lines)
-        if self._session.is_done:
+        if self._session.is_backfilled:
             newest = time_of(max([line.key for line in stored.lines]))
             self._lag = (now_ms, max(0, now_ms - newest))
 
     def _told(self, effect: Effect, now_ms: int) -> list[Rule]:
         since = self._session.since or 0
         match effect:
-            case GapSeen(gap):
+            case GapChanged(gap):
                 at, last = max(gap.from_ms, since), gap.through_ms
                 rule = self._rule("gap", gap.id, at, last, gap.state, gap.reason, gap.recovered)
-            case LostSeen(lost):
+            case LossDeclared(lost):
                 name = f"{lost.from_ms}..{lost.through_ms}"
                 at = max(lost.from_ms, since)
                 rule = self._rule("lost", name, at, lost.through_ms, reason=lost.reason)
-            case Unproved(range=one) if one.final:
+            case RangeUnequal(range=one) if one.final:
                 name = f"{one.from_ms}..{one.through_ms}"
                 rule = self._rule("unproved", name, one.from_ms, one.through_ms, count=one.missing)
             case Rebased():
                 rule = self._rule("rebased", str(effect.era), now_ms, now_ms, reason=effect.reason)
-            case Ended(end):
+            case ExecutionEnded(end):
                 reason = f"execution {end.execution}" + ("" if end.equal else " (not proved yet)")
                 rule = self._rule(
                     "end", end.execution, end.through_ms + 1, None, end.status, reason
@@ -270,7 +270,7 @@ class Story:
         ]
         if not unproved:
             return []
-        still = self._session.holdings.proof.unproved
+        still = self._session.holdings.proof.unequal
         rules = []
         for rule in unproved:
             if not any(
@@ -382,11 +382,11 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
         missing=sum(one.missing for one in targets),
         gaps=tuple(gap for one in targets for gap in one.gaps),
         lost=tuple(lost for one in targets for lost in one.lost),
-        unproved=tuple(unproved for one in targets for unproved in one.unproved),
+        unequal=tuple(unequal for one in targets for unequal in one.unequal),
         lag_ms=max(lags, default=None),
         rate_per_s=sum(one.rate_per_s for one in targets),
         volume=tuple(map(sum, zip(*volumes, strict=True))),
-        volume_past=tuple(map(sum, zip(*pasts, strict=True))),
+        volume_backfill=tuple(map(sum, zip(*pasts, strict=True))),
         lines=timeline.lines,
         evicted=timeline.evicted,
         evicted_through_ms=timeline.evicted_through_ms,
@@ -401,7 +401,7 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
 
 def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
     session, story = watched.session, watched.story
-    holdings, heard = session.holdings, session.heard
+    holdings, heard = session.holdings, session.report
     proof, tally, counts = holdings.proof, holdings.tally, holdings.counts
     through = proof.complete_through
     return TargetStatus(
@@ -422,8 +422,8 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
         since_ms=session.since,
         complete_through_ms=through,
         provisional=len(tally) if through is None else tally.count_above(time_key(through + 1) - 1),
-        missing=sum(one.missing for one in proof.unproved),
-        unproved=proof.unproved,
+        missing=sum(one.missing for one in proof.unequal),
+        unequal=proof.unequal,
         gaps=proof.gaps,
         lost=proof.lost,
         events=counts.events,
@@ -447,12 +447,12 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
     )
 
 
-def _progress(session: ViewerSession) -> Progress | None:
-    if not session.is_welcomed or session.is_done:
+def _progress(session: ViewerSession) -> BackfillProgress | None:
+    if not session.is_welcomed or session.is_backfilled:
         return None
-    heard, held = session.heard, session.held
+    heard, held = session.report, session.held
     edge = None
     if held is not None:
         edge = held.low if session.history == "newest" else held.high
     reached_ms = None if edge is None else timestamp_of(edge)
-    return Progress(heard.past_received, heard.past_total, reached_ms)
+    return BackfillProgress(heard.backfill_received, heard.backfill_total, reached_ms)

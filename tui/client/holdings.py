@@ -1,7 +1,7 @@
-"""What one target's viewer holds, and how that compares with what the forwarder says. Pure.
+"""The events that one target's viewer has received, compared with the forwarder's totals. Pure.
 
-Whether lines came over a WebSocket or by polling, they are taken in here, and every comparison
-of counts and digests is made here. Numbers in brackets are the protocol's rules.
+Events from the WebSocket, from polling and from refetching are all stored here, and every
+comparison of counts and digests is made here. Numbers in brackets are rules of PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ import msgspec
 from tui.client.proof import Proof
 from tui.client.status import (
     Effect,
-    Ended,
     EndStatus,
-    GapSeen,
+    ExecutionEnded,
+    GapChanged,
     Marked,
     MarkStatus,
+    RangeUnequal,
     Rebased,
     Stored,
     Unconfirmed,
-    Unproved,
 )
-from tui.client.tally import Taken, Tally, Total
+from tui.client.tally import AddResult, Tally, Total
 from tui.lines.rows import Line, line_keys, time_key, time_of
 from wire.digest import digest_hex, event_digest, event_digests
 from wire.messages import End, Item, Mark, Repair, Verify
 
 
-class Request(msgspec.Struct, frozen=True):
-    """A range to be compared (``verify``), or sent again and then compared (``repair``)."""
+class RangeRequest(msgspec.Struct, frozen=True):
+    """A time range to compare (``verify``), or to send again and then compare (``repair``)."""
 
     kind: Literal["verify", "repair"]
     from_: int
     through: int
     scanned: bool
-    """Whether a whole scan stands behind the range, so that equality proves it complete."""
+    """Whether a whole scan covers the range, so that an equal total verifies it."""
 
     def message(self) -> Verify | Repair:
-        """As the wire has it."""
+        """The request as a message of the protocol."""
         return (Verify if self.kind == "verify" else Repair)(self.from_, self.through)
 
 
 TALLY_EVENTS: Final = 4_000_000
-"""Events held with their digests, 48 bytes each; older ones can't be proved again."""
+"""Events whose digests are kept, 48 bytes each; older ones can't be compared any more."""
 
 ENDS_MAX: Final = 100
-"""Executions whose end is remembered: as many as a filter may name."""
+"""Executions whose end is remembered: a filter may name no more."""
 
 
-class Counts(msgspec.Struct):
-    """What was received, for the status."""
+class ReceivedCounts(msgspec.Struct):
+    """Numbers of events and marks received, for the status."""
 
     events: int = 0
     duplicates: int = 0
@@ -63,8 +63,8 @@ class Counts(msgspec.Struct):
     marks_unequal: int = 0
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """The forwarder's count and digest of a range at a position of its stream."""
+class ClaimedTotal(msgspec.Struct, frozen=True):
+    """Count and digest that the forwarder states for a time range as of ``seq``."""
 
     from_: int
     through: int
@@ -73,116 +73,121 @@ class Claim(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Judged(msgspec.Struct):
-    """The outcome of a comparison: what has happened, and what is to be asked."""
+class FollowUp(msgspec.Struct):
+    """What follows from a comparison: effects for the shell, and range requests to send."""
 
     effects: list[Effect] = []
-    requests: list[Request] = []
+    requests: list[RangeRequest] = []
 
 
 class Holdings:
-    """The events of one target, what is proved of them, and what is not.
+    """The events of one target, and which time ranges of them are verified.
 
     Args:
         target: The number of the target, kept in its lines' keys.
-        tally_events: Bound of the tally.
+        tally_events: Events that the tally keeps at most.
+
+    Attributes:
+        era: Number of rebases that left lines unconfirmed.
+        floor_ms: Events before this were dropped from the tally and can't be compared any more.
 
     """
 
     def __init__(self, target: int = 0, tally_events: int = TALLY_EVENTS) -> None:
-        """Hold nothing yet."""
         self.target = target
         self.tally = Tally()
         self.proof = Proof(target)
-        self.counts = Counts()
+        self.counts = ReceivedCounts()
         self.era = 0
         self.last_mark: MarkStatus | None = None
         self.floor_ms = 0
-        """Events older than this were dropped from the tally and can't be compared any more."""
-        self._lowest: int | None = None  # of all keys that were stored, once any was dropped
+        self._lowest: int | None = None  # lowest key ever stored, once any was dropped
         self._tally_events = tally_events
         self._ends: dict[str, tuple[End, bool]] = {}
 
     @property
     def ends(self) -> tuple[EndStatus, ...]:
-        """The executions known to be over."""
+        """The executions known to have ended."""
         return tuple(_end_status(end, equal=equal) for end, equal in self._ends.values())
 
     @property
     def uncompared_ms(self) -> int | None:
-        """Before when (ms) nothing can be compared any more, nor was; None: there is no such."""
+        """End of the range that was not verified and can't be compared any more; None without."""
         since = self.proof.since
         if not self.floor_ms or (since is not None and self.floor_ms <= since):
             return None
-        return None if self.proof.covers(since or 0, self.floor_ms - 1) else self.floor_ms
+        return None if self.proof.is_verified(since or 0, self.floor_ms - 1) else self.floor_ms
 
     # Events
 
-    def keys(self, items: Sequence[Item]) -> list[int]:
-        """The keys that events have here.
+    def keys_of(self, items: Sequence[Item]) -> list[int]:
+        """The events' keys for this target.
 
         Raises:
-            WireError: the id of one is not decimal.
+            WireError: An id is not decimal.
 
         """
         return line_keys(items, self.target)
 
     def store(self, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
-        """Take in events; what is new of them, and the keys of all.
+        """Store events; returns the lines that are new or changed, and the keys of all.
 
         Args:
-            items: As they came, in any order, known ones among them.
-            live: Whether they are beyond the cursor: then none can have come before.
+            items: Events in any order, known ones among them.
+            live: Whether they lie beyond the cursor, so that none can have come before.
 
         Raises:
-            WireError: the id of one is not decimal; none was taken in.
+            WireError: An id is not decimal; nothing was stored.
 
         """
-        keys = self.keys(items)
+        keys = self.keys_of(items)
         stored = Stored([], [])
         if self.floor_ms and keys and min(keys) < time_key(self.floor_ms):
             items, keys = self._below_floor(items, keys, stored, live=live)
-        taken = self.tally.add_many(keys, event_digests(items), [item.seq for item in items])
-        if taken is None:
-            stored.lines.extend(self._lines(keys, items, live=live))
+        added = self.tally.add_many(keys, event_digests(items), [item.seq for item in items])
+        if added is None:
+            stored.lines.extend(self._new_lines(keys, items, live=live))
         else:
-            for key, item, what in zip(keys, items, taken, strict=True):
-                if what is Taken.NEW:
+            for key, item, result in zip(keys, items, added, strict=True):
+                if result is AddResult.NEW:
                     stored.lines.append(self._line(key, item, live))
-                elif what is Taken.CONFIRMED:
+                elif result is AddResult.CONFIRMED:
                     stored.confirmed.append(self._line(key, item, False))  # noqa: FBT003 - as map
                 else:
                     self.counts.duplicates += 1
         self.counts.events += len(stored.lines)
-        self._bound()
+        self._drop_oldest()
         return stored, keys
 
-    def recall(self, items: Sequence[Item], after: int) -> list[Line]:
-        """The lines of events that were here before, or in an earlier run (up to the base [16]).
+    def refetched_lines(self, items: Sequence[Item], after: int) -> list[Line]:
+        """The lines of refetched events, as far as this or an earlier run had them.
+
+        An event that the viewer was never sent is left out: stored here it would hide that the
+        forwarder failed to send it. An earlier run had the events up to the base [16].
 
         Args:
-            items: As a forwarder has them now.
-            after: The cursor: what is beyond it comes by itself.
+            items: The events as the forwarder has them now.
+            after: The cursor; events beyond it are still to come over the connection.
 
         Raises:
-            WireError: the id of one is not decimal.
+            WireError: An id is not decimal.
 
         """
         lines: list[Line] = []
         floor = time_key(self.floor_ms)
-        for key, item in zip(self.keys(items), items, strict=True):
+        for key, item in zip(self.keys_of(items), items, strict=True):
             seq = self.tally.seq_of(key)
             if seq is None and key >= floor:
-                if not item.seq <= min(self.tally.base, after):
-                    continue  # never sent: whoever looks for what is missing must not find it
+                if item.seq > min(self.tally.base, after):
+                    continue
                 digest = event_digest(item.id, item.timestamp, item.stream, item.message)
                 self.tally.add(key, digest, item.seq)
             era = self.era if seq != 0 else -1
             lines.append(self._as_line(key, item, 0, era))
         return lines
 
-    def _lines(self, keys: Sequence[int], items: Sequence[Item], *, live: bool) -> list[Line]:
-        """The lines of events that are all new."""
+    def _new_lines(self, keys: Sequence[int], items: Sequence[Item], *, live: bool) -> list[Line]:
+        """The lines of events that are all new: inlined, as most events pass here."""
         if live and keys and self._has_late(time_of(min(keys)), time_of(max(keys))):
             return list(map(self._line, keys, items, [live] * len(keys)))
         self.counts.repaired += [item.origin for item in items].count("repair")
@@ -226,49 +231,50 @@ class Holdings:
         )
 
     def _is_late(self, timestamp: int) -> bool:
-        """Whether an event comes for a time that was proved before it came, or before since."""
+        """Whether an event's time was verified before it came, or lies before ``since``."""
         return self._has_late(timestamp, timestamp)
 
     def _has_late(self, low: int, high: int) -> bool:
-        """Whether an event could be late that comes for a time between two."""
+        """Whether an event with a time in a range could be late."""
         since = self.proof.since
-        return self.proof.touches(low, high) or (since is not None and low < since)
+        return self.proof.overlaps_verified(low, high) or (since is not None and low < since)
 
     def _lateness(self, item: Item) -> int:
-        """By the forwarder's clocks, which are the ones that events are stamped by."""
+        """How late an event is, ms, by the clocks that stamp events and marks."""
         seen = self.last_mark.scanned_at_ms if self.last_mark else item.timestamp
         return max(1, (item.ingestion_time or seen) - item.timestamp)
 
     def _below_floor(
         self, items: Sequence[Item], keys: list[int], stored: Stored, *, live: bool
     ) -> tuple[list[Item], list[int]]:
-        """Too old to be told from what was dropped: shown where it must be new, else left.
+        """Store events older than the tally, if they must be new; returns the other ones.
 
-        A past that comes newest first goes on below all that was ever stored: that is new.
+        Known and new can't be told apart there, except that live events and history that comes
+        newest first, hence lies below all that was ever stored, are new.
         """
         floor, lowest = time_key(self.floor_ms), self._lowest or 0
-        kept: list[tuple[Item, int]] = []
+        comparable: list[tuple[Item, int]] = []
         fresh: dict[int, Item] = {}
         for item, key in zip(items, keys, strict=True):
             if key >= floor:
-                kept.append((item, key))
+                comparable.append((item, key))
             elif (live or key < lowest) and key not in fresh:
                 fresh[key] = item
             else:
                 self.counts.duplicates += 1
         stored.lines.extend(self._line(key, item, live) for key, item in fresh.items())
         self._lowest = min([lowest, *fresh])
-        return [item for item, _ in kept], [key for _, key in kept]
+        return [item for item, _ in comparable], [key for _, key in comparable]
 
-    def _bound(self) -> None:
+    def _drop_oldest(self) -> None:
         lowest = self.tally.lowest
-        dropped = self.tally.forget(self._tally_events)
+        dropped = self.tally.drop_oldest(self._tally_events)
         if dropped is not None:
             self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
             self.floor_ms = time_of(dropped) + 1
 
     def rebase(self, reason: str) -> list[Effect]:
-        """Another epoch: what is here is shown, but counts only when it comes again [6]."""
+        """Adopt another epoch: lines stay, but count only once they come again [6]."""
         counted = len(self.tally) > self.tally.unconfirmed
         self.tally.base = 0
         self.tally.unconfirm_all()
@@ -283,20 +289,20 @@ class Holdings:
     # Comparisons
 
     def total(self, from_: int, through: int, seq: int) -> Total:
-        """Count and digest of a range of time at a position of the stream [10, 14]."""
+        """The viewer's count and digest of a time range as of ``seq`` [10, 14]."""
         return self.tally.total(time_key(from_), time_key(through + 1) - 1, seq)
 
-    def is_equal(self, claim: Claim) -> bool:
-        """Whether the viewer holds exactly what the forwarder says it has been sent."""
+    def is_equal(self, claim: ClaimedTotal) -> bool:
+        """Whether the viewer holds exactly the events that the forwarder counted."""
         return self.total(claim.from_, claim.through, claim.seq) == Total(
             claim.count, int(claim.digest, 16)
         )
 
-    def judge_mark(self, mark: Mark, generation: int) -> Judged:
-        """Compare a mark: green where equal, else the range is sent again."""
-        claim = Claim(mark.from_, mark.through, mark.seq, mark.count, mark.digest)
+    def compare_mark(self, mark: Mark, generation: int) -> FollowUp:
+        """Compare a mark: an equal one verifies its range, else the range is sent again."""
+        claim = ClaimedTotal(mark.from_, mark.through, mark.seq, mark.count, mark.digest)
         if mark.from_ < self.floor_ms:
-            return self._judge_above_floor(claim)
+            return self._compare_above_floor(claim)
         own, equal = self.total(mark.from_, mark.through, mark.seq), self.is_equal(claim)
         self.last_mark = MarkStatus(
             self.target,
@@ -313,101 +319,109 @@ class Holdings:
         )
         self.counts.marks += 1
         self.counts.marks_unequal += not equal
-        judged = Judged([Marked(self.last_mark)])
+        result = FollowUp([Marked(self.last_mark)])
         if equal:
-            judged.effects += self._prove(claim, generation)
+            result.effects += self._verify(claim, generation)
         else:
-            self._differ(claim, judged, scanned=True)
-        return judged
+            self._resend(claim, result, scanned=True)
+        return result
 
-    def judge_end(self, end: End) -> Judged:
-        """An execution's end, which may be told again [11].
+    def compare_end(self, end: End) -> FollowUp:
+        """Compare an execution's end, which the forwarder may send more than once [11].
 
-        It proves nothing for green: the scans behind it cover the execution's last part, and
-        its range may reach ahead of the clock. Where it is not equal, the digest of the range is
-        asked for before the events: a range may hold other executions' events too.
+        An equal end verifies no range: the scans behind it cover only the execution's last part,
+        and its range may reach ahead of the clock. For an unequal one the digest of the range is
+        requested before its events, as the range may hold other executions' events too.
         """
-        claim = Claim(end.from_, end.through, end.seq, end.count, end.digest)
+        claim = ClaimedTotal(end.from_, end.through, end.seq, end.count, end.digest)
         equal = self.is_equal(claim)
         if end.execution in self._ends or len(self._ends) < ENDS_MAX:
             self._ends[end.execution] = (end, equal)
-        judged = Judged([Ended(_end_status(end, equal=equal))])
+        result = FollowUp([ExecutionEnded(_end_status(end, equal=equal))])
         if equal:
-            self.proof.agree(end.from_, end.through)
+            self.proof.add_equal(end.from_, end.through)
         else:
-            self.proof.doubt(end.from_, end.through)
+            self.proof.withdraw_verified(end.from_, end.through)
             low = max(end.from_, self.floor_ms)
-            judged.requests.append(Request("verify", low, end.through, scanned=False))
-        return judged
+            result.requests.append(RangeRequest("verify", low, end.through, scanned=False))
+        return result
 
-    def judge_answer(
-        self, request: Request, claim: Claim, seen: Collection[int], generation: int
-    ) -> Judged:
-        """Compare what closes a ``verify`` or a ``repair``; ``seen`` is what came again."""
-        judged = Judged()
+    def compare_answer(
+        self, request: RangeRequest, claim: ClaimedTotal, seen: Collection[int], generation: int
+    ) -> FollowUp:
+        """Compare the answer to a range request.
+
+        Args:
+            request: The request that is answered.
+            claim: The forwarder's total; its range may be clipped.
+            seen: Keys of the range that came since a repair was requested.
+            generation: The connection attempt.
+
+        """
+        result = FollowUp()
         if claim.from_ > claim.through:
-            return judged
+            return result
         if request.kind == "repair":
-            judged.effects += self._unconfirm_unseen(claim, seen)
+            result.effects += self._unconfirm_unseen(claim, seen)
         if self.is_equal(claim):
             if request.scanned:
-                judged.effects += self._prove(claim, generation)
+                result.effects += self._verify(claim, generation)
             else:
-                self.proof.agree(claim.from_, claim.through)
-                judged.effects += self._settle_ends(claim)
+                self.proof.add_equal(claim.from_, claim.through)
+                result.effects += self._settle_ends(claim)
         elif request.kind == "repair":
-            judged.effects.append(self._give_up(claim))
+            result.effects.append(self._add_unequal(claim, final=True))
         else:
-            self._differ(claim, judged, scanned=request.scanned)
-        return judged
+            self._resend(claim, result, scanned=request.scanned)
+        return result
 
-    def _judge_above_floor(self, claim: Claim) -> Judged:
-        """A mark that reaches below what is still held: its upper part is asked for."""
+    def _compare_above_floor(self, claim: ClaimedTotal) -> FollowUp:
+        """Request the part of a mark's range that the tally still covers."""
         if claim.through < self.floor_ms:
-            return Judged()
-        upper = Request("verify", self.floor_ms, claim.through, scanned=True)
-        return Judged([], [upper])
+            return FollowUp()
+        upper = RangeRequest("verify", self.floor_ms, claim.through, scanned=True)
+        return FollowUp([], [upper])
 
-    def _prove(self, claim: Claim, generation: int) -> list[Effect]:
-        repaired = self.proof.prove(claim.from_, claim.through, generation)
-        return [*(GapSeen(gap) for gap in repaired), *self._settle_ends(claim)]
+    def _verify(self, claim: ClaimedTotal, generation: int) -> list[Effect]:
+        repaired = self.proof.add_verified(claim.from_, claim.through, generation)
+        return [*(GapChanged(gap) for gap in repaired), *self._settle_ends(claim)]
 
-    def _settle_ends(self, claim: Claim) -> list[Effect]:
-        """Ends that compared unequal agree once a range that holds theirs does."""
+    def _settle_ends(self, claim: ClaimedTotal) -> list[Effect]:
+        """Mark unequal ends as equal once a range that contains theirs is."""
         effects: list[Effect] = []
         for execution, (end, equal) in self._ends.items():
             low = max(end.from_, self.floor_ms)
-            agrees = claim.from_ <= low and end.through <= claim.through
-            if not equal and (agrees or self.proof.covers(end.from_, end.through)):
+            contains = claim.from_ <= low and end.through <= claim.through
+            if not equal and (contains or self.proof.is_verified(end.from_, end.through)):
                 self._ends[execution] = (end, True)
-                effects.append(Ended(_end_status(end, equal=True)))
+                effects.append(ExecutionEnded(_end_status(end, equal=True)))
         return effects
 
-    def _differ(self, claim: Claim, judged: Judged, *, scanned: bool) -> None:
-        """Unequal: not proved any more, and sent again, unless that was tried already [13]."""
-        if self._was_tried(claim):
-            self.proof.doubt(claim.from_, claim.through)
-            judged.requests += [
-                Request("verify", low, high, scanned=scanned)
-                for low, high in self.proof.untried(claim.from_, claim.through)
+    def _resend(self, claim: ClaimedTotal, result: FollowUp, *, scanned: bool) -> None:
+        """Request a repair of an unequal range, unless one has failed there before [13]."""
+        if self._was_given_up(claim):
+            self.proof.withdraw_verified(claim.from_, claim.through)
+            result.requests += [
+                RangeRequest("verify", low, high, scanned=scanned)
+                for low, high in self.proof.not_given_up(claim.from_, claim.through)
             ]
             return
+        result.effects.append(self._add_unequal(claim, final=False))
+        result.requests.append(RangeRequest("repair", claim.from_, claim.through, scanned))
+
+    def _was_given_up(self, claim: ClaimedTotal) -> bool:
+        """Whether part of the range stayed unequal after a repair: no second one [13]."""
+        return self.proof.is_given_up(claim.from_, claim.through)
+
+    def _add_unequal(self, claim: ClaimedTotal, *, final: bool) -> RangeUnequal:
+        """Report an unequal range; ``final`` after a failed repair, which is not retried [13]."""
         missing = claim.count - self.total(claim.from_, claim.through, claim.seq).count
-        unproved = self.proof.disprove(claim.from_, claim.through, missing, final=False)
-        judged.effects.append(Unproved(unproved))
-        judged.requests.append(Request("repair", claim.from_, claim.through, scanned))
+        return RangeUnequal(
+            self.proof.add_unequal(claim.from_, claim.through, missing, final=final)
+        )
 
-    def _was_tried(self, claim: Claim) -> bool:
-        """Whether a part of the range stayed unequal after a repair: no second one [13]."""
-        return self.proof.has_failed(claim.from_, claim.through)
-
-    def _give_up(self, claim: Claim) -> Unproved:
-        """Unequal after it was sent again: red, reported, not retried [13]."""
-        missing = claim.count - self.total(claim.from_, claim.through, claim.seq).count
-        return Unproved(self.proof.disprove(claim.from_, claim.through, missing, final=True))
-
-    def _unconfirm_unseen(self, claim: Claim, seen: Collection[int]) -> list[Effect]:
-        """What a repair did not bring again becomes unconfirmed [13]."""
+    def _unconfirm_unseen(self, claim: ClaimedTotal, seen: Collection[int]) -> list[Effect]:
+        """Unconfirm the events that a repair did not bring again [13]."""
         low, high = time_key(claim.from_), time_key(claim.through + 1) - 1
         held = self.tally.keys_between(low, high, claim.seq)
         unseen = [key for key in held if key not in seen]

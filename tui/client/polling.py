@@ -23,7 +23,7 @@ import msgspec
 
 from common.http import HttpFailure
 from tui.client.connection import Getter
-from tui.client.holdings import Claim, Holdings, Request
+from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
 from tui.client.session import ViewerSession
 from tui.client.status import Effect
 from wire.codec import decode_body
@@ -75,7 +75,7 @@ class PollEnds:
             if row.execution in self._wanted.executions and row.status in _ENDED
         }
         for execution, row in over.items():
-            if row.first is None or row.last is None or not holdings.proof.covers(0, row.last):
+            if row.first is None or row.last is None or not holdings.proof.is_verified(0, row.last):
                 continue
             if self._before.get(execution) != row:
                 continue
@@ -89,7 +89,7 @@ class PollEnds:
                 count=own.count,
                 digest=digest_hex(own.digest),
             )
-            effects += holdings.judge_end(end).effects
+            effects += holdings.compare_end(end).effects
         self._before = over
         return effects
 
@@ -122,7 +122,7 @@ class Ask(msgspec.Struct, frozen=True):
     kind: Kind
     target: str
     query: LogsQuery | DigestQuery | None = None
-    request: Request | None = None
+    request: RangeRequest | None = None
     """What is being compared or repaired."""
 
 
@@ -148,7 +148,7 @@ class PollPlan:
     def __init__(self, session: ViewerSession) -> None:
         """Create a plan that has not begun a round."""
         self._session = session
-        self._ends = PollEnds(session.holdings, session.wanted)
+        self._ends = PollEnds(session.holdings, session.event_filter)
         self._are_ends_asked = False
         self._next: str | None = None  # where the past goes on in the next round
         self._since = 0
@@ -157,8 +157,8 @@ class PollPlan:
         self._welcomes = 0
         self._page: LogsPage | None = None
         self._scanned: LogsPage | None = None
-        self._to_compare: list[Request] = []
-        self._repairing: tuple[Request, set[int], str | None] | None = None
+        self._to_compare: list[RangeRequest] = []
+        self._repairing: tuple[RangeRequest, set[int], str | None] | None = None
 
     @property
     def is_bringing(self) -> bool:
@@ -179,7 +179,7 @@ class PollPlan:
             self._to_compare = list(self._since_mark(now_ms))
         elif session.since is None:
             # As the forwarder would choose it, but said, since every page must mean the same.
-            everything = bool(session.wanted.executions)
+            everything = bool(session.event_filter.executions)
             session.since = 0 if everything else max(0, now_ms - DEFAULT_HISTORY_MS)
 
     def next(self) -> Ask | None:
@@ -204,11 +204,11 @@ class PollPlan:
         session = self._session
         if session.epoch is None:
             return self._logs("past", LogsQuery(since=session.since))
-        if session.is_done and self._scanned is None:
+        if session.is_backfilled and self._scanned is None:
             return self._logs("complete", self._complete_query())
         if self._page is None or self._page.next is not None:
             return self._logs("after", self._after_query())
-        if not session.is_done:
+        if not session.is_backfilled:
             return self._logs("past", LogsQuery(since=session.since, next=self._next))
         return None
 
@@ -290,11 +290,11 @@ class PollPlan:
         reached = page.head_seq if page.next is None else max([session.after, *seqs])
         if reached < session.after:
             return self._conflict()
-        effects = session.store(list(filter(self._is_owed, page.items)), now_ms, live=True)
+        effects = session.store_items(list(filter(self._is_owed, page.items)), now_ms, live=True)
         session.epoch, session.after = page.epoch, reached
-        session.heard.head_seq = page.head_seq
+        session.report.head_seq = page.head_seq
         self._page = page
-        if page.next is None and session.is_done:
+        if page.next is None and session.is_backfilled:
             self._plan_comparison(now_ms)
         return effects
 
@@ -314,15 +314,15 @@ class PollPlan:
         if session.epoch is None:
             # What the journal held at this moment is the past; what is newer comes after it.
             session.epoch, session.after = page.epoch, page.head_seq
-            session.heard.head_seq = page.head_seq
+            session.report.head_seq = page.head_seq
         elif session.epoch != page.epoch:
             self._page = None  # ask the cursor first whether it is still one
             return []
-        effects = session.store(page.items, now_ms, live=False)
+        effects = session.store_items(page.items, now_ms, live=False)
         self._next = page.next
         since = first_key(session.since or 0)
         if page.next is None:
-            session.hold(Interval(since, None))
+            session.set_held(Interval(since, None))
             self._page = self._scanned = None  # once more after the cursor, then compare
         elif page.items:
             self._grow_held(since, key_of(page.items[-1].timestamp, page.items[-1].id))
@@ -335,11 +335,11 @@ class PollPlan:
         """
         held = self._session.held
         if held is None or (held.low == low and held.high is not None and held.high < reached):
-            self._session.hold(Interval(low, reached))
+            self._session.set_held(Interval(low, reached))
 
     # Comparing
 
-    def _since_mark(self, now_ms: int) -> Iterator[Request]:
+    def _since_mark(self, now_ms: int) -> Iterator[RangeRequest]:
         """The range since the last mark, as far as all of its past is here."""
         session = self._session
         mark, since = session.holdings.last_mark, session.since
@@ -348,7 +348,7 @@ class PollPlan:
         low, high = since, now_ms + AHEAD_MS
         if mark is not None:
             low = max(low, mark.through_ms + 1)
-        if not session.is_done:
+        if not session.is_backfilled:
             if session.held is None or session.held.low is None:
                 return
             low = max(low, timestamp_of(session.held.low) + 1)
@@ -356,7 +356,7 @@ class PollPlan:
                 high = min(high, timestamp_of(session.held.high) - 1)
         low = max(low, session.holdings.floor_ms)
         if low <= high:
-            yield Request("verify", low, min(high, TIMESTAMP_MAX), scanned=False)
+            yield RangeRequest("verify", low, min(high, TIMESTAMP_MAX), scanned=False)
 
     def _plan_comparison(self, now_ms: int) -> None:
         """Up to ``complete_through`` a whole scan stands behind the answer, above it none does."""
@@ -368,11 +368,11 @@ class PollPlan:
         low = max(low, session.holdings.floor_ms)
         through = self._complete_through()
         if through is not None and through >= low:
-            self._to_compare.append(Request("verify", low, through, scanned=True))
+            self._to_compare.append(RangeRequest("verify", low, through, scanned=True))
             low = through + 1
         top = now_ms + AHEAD_MS
         if low <= top:
-            self._to_compare.append(Request("verify", low, top, scanned=False))
+            self._to_compare.append(RangeRequest("verify", low, top, scanned=False))
 
     def _complete_through(self) -> int | None:
         """How far scans reached before the lines were asked for that are all here now."""
@@ -381,13 +381,13 @@ class PollPlan:
             return None
         return scanned.complete_through
 
-    def _compare(self, request: Request) -> Ask | None:
+    def _compare(self, request: RangeRequest) -> Ask | None:
         session = self._session
         if session.epoch is None:
             return None
         query = DigestQuery(
             group=session.group,
-            filter=session.wanted,
+            filter=session.event_filter,
             from_=request.from_,
             through=request.through,
             epoch=session.epoch,
@@ -407,12 +407,12 @@ class PollPlan:
         self._to_compare = self._to_compare[1:]
         if not self._is_about(query, reply):
             return []
-        claim = Claim(reply.from_, reply.through, reply.seq, reply.count, reply.digest)
-        judged = session.holdings.judge_answer(request, claim, seen, session.generation)
+        claim = ClaimedTotal(reply.from_, reply.through, reply.seq, reply.count, reply.digest)
+        judged = session.holdings.compare_answer(request, claim, seen, session.generation)
         effects = list(judged.effects)
         for more in judged.requests:
             if not self._brings:
-                effects += session.ask(more, now_ms)
+                effects += session.request_range(more, now_ms)
             else:
                 self._to_compare.insert(0, more)
         if self._to_compare and self._to_compare[0].kind == "repair":
@@ -427,7 +427,7 @@ class PollPlan:
 
     # Repairing, in display order
 
-    def _again(self, request: Request, after: str | None) -> Ask | None:
+    def _again(self, request: RangeRequest, after: str | None) -> Ask | None:
         if after == _ALL:
             return self._compare(request)
         query = LogsQuery(since=request.from_, through=request.through, next=after)
@@ -442,14 +442,14 @@ class PollPlan:
             return []
         base = session.holdings.tally.base
         items = [item for item in page.items if item.seq > base]
-        effects = session.store(items, now_ms, live=False)
-        seen.update(session.holdings.keys(items))
+        effects = session.store_items(items, now_ms, live=False)
+        seen.update(session.holdings.keys_of(items))
         self._repairing = (request, seen, _ALL if page.next is None else page.next)
         return effects
 
-    def _logs(self, kind: Kind, query: LogsQuery, request: Request | None = None) -> Ask:
+    def _logs(self, kind: Kind, query: LogsQuery, request: RangeRequest | None = None) -> Ask:
         session = self._session
-        query = msgspec.structs.replace(query, group=session.group, filter=session.wanted)
+        query = msgspec.structs.replace(query, group=session.group, filter=session.event_filter)
         return Ask(kind, f"/v1/logs?{query.encode()}", query, request)
 
 

@@ -71,7 +71,7 @@ class Recall:
         self._pages += 1
         query = LogsQuery(
             group=self._session.group,
-            filter=self._session.wanted,
+            filter=self._session.event_filter,
             since=time_of(self._low),
             through=time_of(self._high),
             next=self._next,
@@ -89,7 +89,7 @@ class Recall:
             if status != HTTPStatus.OK:
                 raise RecallError(decode_body(body, HttpError).error[:200])
             page = decode_body(body, LogsPage)
-            found = self._session.holdings.recall(page.items, self._session.after)
+            found = self._session.holdings.refetched_lines(page.items, self._session.after)
         except WireError as error:
             raise RecallError(str(error)) from error
         self.lines += [line for line in found if self._low <= line.key <= self._high]

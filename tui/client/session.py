@@ -1,20 +1,12 @@
-"""One target's connection and cursor, client side. Pure: no clock, no socket.
+"""One target's protocol session on the viewer's side: a state machine without clock or socket.
 
-The shell calls ``query`` before each attempt, ``opened`` when the connection stands, ``received``
-for every message, ``tick`` when ``wake_at_ms`` has come, and ``closed``; it does what the effects
-say. Numbers in brackets are the protocol's rules, each in a method or constant of its own (those
-about counts and digests in ``holdings.py``, those about gaps in ``proof.py``).
+The shell calls ``begin_attempt`` before it connects, ``connection_opened`` once it has, then
+``take_message`` for every message and ``check_silence`` when ``wake_at_ms`` has come, and
+``connection_closed`` at the end; it carries out the effects that these return. Polling feeds the
+same session through ``store_items`` and ``advance``.
 
-From where a viewer goes on, and whether a forwarder's welcome goes on from there. Pure.
-
-Numbers in brackets are the protocol's rules, each in a method of its own.
-
-What one connection's messages said beside the events, and what was granted on it. Pure.
-
-The verifies and repairs of one connection: one at a time, few waiting, none twice. Pure.
-
-The forwarder answers in the order of its stream, so with one question out at a time the next
-``digest`` is its answer.
+Numbers in brackets are rules of PROTOCOL.md. Rules about counts and digests are kept in
+``holdings.py``, those about gaps in ``proof.py``.
 """
 
 from __future__ import annotations
@@ -23,9 +15,18 @@ from typing import Final
 
 import msgspec
 
-from tui.client.holdings import Claim, Holdings, Judged, Request
+from tui.client.holdings import ClaimedTotal, FollowUp, Holdings, RangeRequest
 from tui.client.saved import NOTHING_HELD, Cursor
-from tui.client.status import CaughtUp, Close, Effect, GapSeen, LostSeen, Send, Stored, Welcomed
+from tui.client.status import (
+    CaughtUp,
+    CloseConnection,
+    Effect,
+    GapChanged,
+    LossDeclared,
+    SendMessage,
+    Stored,
+    Welcomed,
+)
 from tui.lines.rows import time_key
 from wire.limits import (
     CLOSE_NO_HEARTBEAT,
@@ -52,9 +53,138 @@ from wire.messages import (
 from wire.order import Interval, first_key, parse_interval
 from wire.query import Filter, History, TailQuery
 
+WELCOME_MS: Final = 15_000
+"""Timeout for ``welcome``: the forwarder may fetch bodies for some seconds before it."""
 
-class Asked(msgspec.Struct, frozen=True):
-    """What the last question said, and how often everything had begun anew until then."""
+HEARTBEATS_MISSED_MAX: Final = 2
+"""Heartbeat intervals of silence after which the connection counts as dead (close code 4012)."""
+
+CREDIT_EVENTS: Final = 20_000
+"""Events that may be in flight: about 5 MB, a fraction of a second of a fast forwarder [15]."""
+
+REQUESTS_WAITING_MAX: Final = 8
+"""Range requests that may wait; a dropped one is made again at the next unequal mark."""
+
+REQUEST_TIMEOUT_MS: Final = 60_000
+"""A range request that brought nothing for this long is given up."""
+
+
+class ForwarderReport(msgspec.Struct):
+    """What the forwarder said about itself on the present connection, for the status."""
+
+    head_seq: int | None = None
+    upstream: Upstream | None = None
+    backfill_total: int | None = None
+    backfill_received: int = 0
+    bye: Bye | None = None
+
+
+class CreditWindow:
+    """Flow control of one connection: every item of every frame uses credit [15].
+
+    Args:
+        events: Size of the window, which the query has granted already.
+
+    """
+
+    def __init__(self, events: int) -> None:
+        self._events = events
+        self._received = 0
+        self._granted = events
+
+    @property
+    def is_half_used(self) -> bool:
+        """Whether so little credit is left that the forwarder needs more."""
+        return self._granted - self._received <= self._events // 2
+
+    def count_items(self, items: int) -> None:
+        """Use credit for received items."""
+        self._received += items
+
+    def renew(self) -> Credit:
+        """Grant a whole window from here on; the wire carries the cumulative number."""
+        self._granted = self._received + self._events
+        return Credit(self._granted)
+
+
+class RequestQueue:
+    """The range requests of one connection: one in flight, few waiting, no two overlapping.
+
+    The forwarder answers in the order of its stream, so with one request in flight the next
+    ``digest`` is its answer.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[RangeRequest] = []
+        self._in_flight: RangeRequest | None = None
+        self._seen: set[int] = set()
+        self._active_ms = 0
+
+    @property
+    def in_flight(self) -> RangeRequest | None:
+        """The request that was sent and is not answered yet."""
+        return self._in_flight
+
+    @property
+    def seen_keys(self) -> set[int]:
+        """Keys in the range that came since its repair was requested."""
+        return self._seen
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in flight or waiting."""
+        return self._in_flight is None and not self._waiting
+
+    def add(self, request: RangeRequest) -> bool:
+        """Queue a request; False where its range overlaps another one or the queue is full."""
+        known = [*self._waiting, *([self._in_flight] if self._in_flight else [])]
+        overlaps = any(
+            request.from_ <= other.through and other.from_ <= request.through for other in known
+        )
+        if overlaps or len(self._waiting) >= REQUESTS_WAITING_MAX:
+            return False
+        self._waiting.append(request)
+        return True
+
+    def start_next(self, now_ms: int) -> RangeRequest | None:
+        """Put the next request in flight and return it; None where none may be sent now."""
+        if self._in_flight is not None and now_ms - self._active_ms > REQUEST_TIMEOUT_MS:
+            self._in_flight = None
+        if self._in_flight is not None or not self._waiting:
+            return None
+        self._in_flight = self._waiting.pop(0)
+        self._seen = set()
+        self._active_ms = now_ms
+        return self._in_flight
+
+    def note_keys(self, keys: list[int], now_ms: int) -> None:
+        """Remember which received events lie in the range under repair.
+
+        Events that came live during the repair count too: they were sent after the request.
+        """
+        request = self._in_flight
+        if request is not None and request.kind == "repair":
+            low, high = time_key(request.from_), time_key(request.through + 1) - 1
+            self._seen.update(key for key in keys if low <= key <= high)
+            self._active_ms = now_ms
+
+    def take_answered(self, from_: int, through: int) -> RangeRequest | None:
+        """Remove and return the request that a digest answers; its range may be clipped."""
+        request = self._in_flight
+        if request is None or from_ < request.from_ or through > request.through:
+            return None
+        self._in_flight = None
+        return request
+
+    def clear(self) -> None:
+        """Forget every request, as their connection has closed."""
+        self._waiting.clear()
+        self._in_flight = None
+        self._seen = set()
+
+
+class _Attempt(msgspec.Struct, frozen=True):
+    """What the query of the last attempt said, and how many rebases came before it."""
 
     cursor: Cursor | None = None
     base: int = 0
@@ -62,251 +192,24 @@ class Asked(msgspec.Struct, frozen=True):
     rebases: int = 0
 
 
-class Position:
-    """Where one target's viewer stands in the forwarder's stream and in the past.
-
-    Args:
-        group: The log group; None where the forwarder serves exactly one.
-        wanted: The filter, the same for the viewer's whole life: a cursor belongs to it [7].
-        since: From when on everything is owed, ms; None leaves it to the forwarder.
-        history: Which end of the past comes first.
-        cursor: A saved cursor of the same group, filter and since, whose lines are gone.
-        holdings: What takes the events in.
-
-    """
-
-    def __init__(
-        self,
-        *,
-        group: str | None,
-        wanted: Filter,
-        since: int | None,
-        history: History,
-        cursor: Cursor | None,
-        holdings: Holdings,
-    ) -> None:
-        """Stand at the beginning, or at a saved cursor."""
-        self.group = group
-        self.wanted = wanted
-        self.history: History = history
-        self.holdings = holdings
-        self.epoch: str | None = None
-        self.after = 0
-        """The seq last received, which is stored before the next message is looked at."""
-        self.held: Interval | None = None
-        self.is_done = False
-        """Whether all of the past that was owed is here."""
-        self.welcomes = 0
-        """How often a forwarder took the viewer in."""
-        self._since = since
-        self._asked = Asked()
-        self._rebases = 0
-        if since is not None:
-            self.holdings.proof.since = since
-        if cursor is not None:
-            self.epoch, self.after = cursor.epoch, cursor.after
-            self.hold(cursor.held)
-            self.holdings.tally.base = self._base_of(cursor)
-
-    @property
-    def since(self) -> int | None:
-        """From when on everything is owed, ms; None until the forwarder has said it."""
-        return self._since
-
-    @since.setter
-    def since(self, since: int) -> None:
-        self._since = self.holdings.proof.since = since
-
-    def cursor(self) -> Cursor | None:
-        """From where to go on: the seq last *stored*, and the past that is here.
-
-        ``held`` always goes with a cursor, or no past would be owed any more [1, 3].
-        """
-        if self.epoch is None:
-            return None
-        return Cursor(self.epoch, self.after, self.held or NOTHING_HELD)
-
-    def begin(self) -> Asked:
-        """Begin a question: it is from here that the answer must go on."""
-        cursor = self.cursor()
-        base = self.holdings.tally.base if cursor else 0
-        self._asked = Asked(cursor, base, self._since, self._rebases)
-        return self._asked
-
-    def _is_of_this_epoch(self, message: Welcome) -> bool:
-        """Whether what is here came by polling from the epoch that a first connection now meets."""
-        no_cursor = self._asked.cursor is None and message.outcome == "fresh"
-        return no_cursor and message.epoch == self.epoch
-
-    def _has_foreign_base(self) -> bool:
-        """Whether this connection counts from a seq that another epoch gave out [16].
-
-        A mark of it would prove nothing, so the next attempt asks without cursor and base. It is
-        the base that was asked with: polling may have begun anew since then.
-        """
-        return self._asked.base > 0
-
-    def _base_of(self, cursor: Cursor) -> int:
-        """The lines of an earlier run are not here, so none up to the cursor counts [16]."""
-        return cursor.after
-
-    def rebase(self, reason: str) -> list[Effect]:
-        """The cursor is of another epoch: everything is owed again [6]."""
-        self.epoch, self.after, self.held, self.is_done = None, 0, None, False
-        self._rebases += 1
-        return self.holdings.rebase(reason)
-
-    def hold(self, held: Interval) -> None:
-        """So much of the past is here."""
-        self.held = held
-        low = held.low is None or (self._since is not None and held.low <= first_key(self._since))
-        self.is_done = low and held.high is None
-
-    def _goes_on(self) -> bool:
-        """Whether there was something before this connection, here or in an earlier run."""
-        return self.welcomes > 0 or self.holdings.tally.base > 0
-
-    def _take_back(self, message: Welcome) -> bool:
-        """Stand again where the question stood; whether the answer is about it, and possible.
-
-        Lines that came by polling since the question come again, and are dropped as doubles.
-        """
-        asked = self._asked.cursor
-        same = self._asked.rebases == self._rebases
-        if asked is None or not same or message.head_seq < asked.after:
-            return False
-        self.hold(asked.held)
-        return message.after == asked.after
-
-
-class Heard(msgspec.Struct):
-    """For the status."""
-
-    head_seq: int | None = None
-    upstream: Upstream | None = None
-    past_total: int | None = None
-    past_received: int = 0
-    bye: Bye | None = None
-
-
-class Grant:
-    """Credit of one connection: every item of every frame counts [15].
-
-    Args:
-        events: Events that may be on their way; the query has granted so many.
-
-    """
-
-    def __init__(self, events: int) -> None:
-        """Nothing has come yet."""
-        self._events = events
-        self._items = 0
-        self._granted = events
-
-    def used(self, items: int) -> bool:
-        """Events came; whether half of the credit is used, so that more must be granted."""
-        self._items += items
-        return self._granted - self._items <= self._events // 2
-
-    def renewed(self) -> Credit:
-        """The whole of it again, as the cumulative number that the wire has."""
-        self._granted = self._items + self._events
-        return Credit(self._granted)
-
-
-WAITING_MAX: Final = 8
-"""Questions that wait; what is not asked now is asked at the next mark that disagrees."""
-
-PATIENCE_MS: Final = 60_000
-"""A question that brought nothing for so long is given up."""
-
-
-class Asking:
-    """What was asked, what waits, and what a repair has brought so far."""
-
-    def __init__(self) -> None:
-        """Nothing is asked."""
-        self._waiting: list[Request] = []
-        self._out: Request | None = None
-        self._seen: set[int] = set()
-        self._active_ms = 0
-
-    @property
-    def out(self) -> Request | None:
-        """The question that is out."""
-        return self._out
-
-    @property
-    def seen(self) -> set[int]:
-        """Keys of the range that came since the repair was asked for."""
-        return self._seen
-
-    def put(self, request: Request) -> bool:
-        """Let a question wait, unless a part of its range is asked about already."""
-        asked = [*self._waiting, *([self._out] if self._out else [])]
-        overlaps = any(
-            request.from_ <= other.through and other.from_ <= request.through for other in asked
-        )
-        if overlaps or len(self._waiting) >= WAITING_MAX:
-            return False
-        self._waiting.append(request)
-        return True
-
-    def next(self, now_ms: int) -> Request | None:
-        """The question to ask now, which thereby is out."""
-        if self._out is not None and now_ms - self._active_ms > PATIENCE_MS:
-            self._out = None
-        if self._out is not None or not self._waiting:
-            return None
-        self._out = self._waiting.pop(0)
-        self._seen = set()
-        self._active_ms = now_ms
-        return self._out
-
-    def note(self, keys: list[int], low: int, high: int, now_ms: int) -> None:
-        """Events came; those with ``low <= key <= high`` are of the range that is being repaired.
-
-        What came by another way than the repair counts too: it was sent after the question.
-        """
-        if self._out is not None and self._out.kind == "repair":
-            self._seen.update(key for key in keys if low <= key <= high)
-            self._active_ms = now_ms
-
-    def answered(self, from_: int, through: int) -> Request | None:
-        """The question that a digest answers (clipped, maybe); it is out no more."""
-        out = self._out
-        if out is None or from_ < out.from_ or through > out.through:
-            return None
-        self._out = None
-        return out
-
-    def drop(self) -> None:
-        """The connection is gone, and every question with it."""
-        self._waiting.clear()
-        self._out = None
-        self._seen = set()
-
-
-WELCOME_MS: Final = 15_000
-"""Patience for ``welcome``: the forwarder may fetch bodies for some seconds before it."""
-
-HEARTBEATS_MISSED_MAX: Final = 2
-"""After so many times ``heartbeat_ms`` of silence the connection is taken for dead (4012)."""
-CREDIT_EVENTS: Final = 20_000
-"""Events that may be on their way: some 5 MB, a fraction of a second of a fast forwarder [15]."""
-
-
-class ViewerSession(Position):
-    """What one target's viewer has received, and from where it goes on.
+class ViewerSession:
+    """What one target's viewer has received, and the cursor from which it resumes.
 
     Args:
         target: The number of the target, kept in its lines' keys.
         group: The log group; None where the forwarder serves exactly one.
-        wanted: The filter, the same for the session's whole life: a cursor belongs to it [7].
-        since: From when on everything is owed, ms; None leaves it to the forwarder.
-        history: Which end of the past comes first.
-        cursor: A saved cursor of the same group, filter and since, whose lines are gone.
-        holdings: What takes the events in; a new one of that target where None.
+        event_filter: The filter, the same for the session's whole life, as cursors need it [7].
+        since: Start of the requested history, ms; None leaves it to the forwarder.
+        history: Which end of the history comes first.
+        cursor: A saved cursor of the same group, filter and since, without its lines.
+
+    Attributes:
+        epoch: The forwarder's epoch; None without a cursor.
+        after: The seq received last, stored before the next message is looked at.
+        held: The part of the history that is here.
+        is_backfilled: Whether all of the requested history is here.
+        welcomes: Number of connections that a forwarder accepted.
+        generation: Number of connection attempts.
 
     """
 
@@ -315,103 +218,146 @@ class ViewerSession(Position):
         target: int = 0,
         *,
         group: str | None = None,
-        wanted: Filter = Filter(),  # noqa: B008 - frozen
+        event_filter: Filter = Filter(),  # noqa: B008 - frozen
         since: int | None = None,
         history: History = "newest",
         cursor: Cursor | None = None,
-        holdings: Holdings | None = None,
     ) -> None:
-        """Create a session that has not connected yet."""
-        super().__init__(
-            group=group,
-            wanted=wanted,
-            since=since,
-            history=history,
-            cursor=cursor,
-            holdings=holdings or Holdings(target),
-        )
+        self.group = group
+        self.event_filter = event_filter
+        self.history: History = history
+        self.holdings = Holdings(target)
+        self.epoch: str | None = None
+        self.after = 0
+        self.held: Interval | None = None
+        self.is_backfilled = False
+        self.welcomes = 0
         self.generation = 0
         self.is_open = False
         self.is_welcomed = False
         self.heartbeat_ms: int | None = None
-        self.heard = Heard()
-        self._asking = Asking()
+        self.report = ForwarderReport()
+        self._attempt = _Attempt()
+        self._rebases = 0
+        self._requests = RequestQueue()
+        self._credit = CreditWindow(CREDIT_EVENTS)
         self._n = 0
-        self._grant = Grant(CREDIT_EVENTS)
         self._received_ms = 0
-        self._catching: int | None = None
+        self._catch_up_seq: int | None = None  # head_seq of welcome, until it is reached
         self._recovered = 0
+        if since is not None:
+            self.since = since
+        if cursor is not None:
+            self.epoch, self.after = cursor.epoch, cursor.after
+            self.set_held(cursor.held)
+            self.holdings.tally.base = self._base_of(cursor)
+
+    @property
+    def since(self) -> int | None:
+        """Start of the requested history, ms; None until the forwarder has chosen it."""
+        return self.holdings.proof.since
+
+    @since.setter
+    def since(self, since: int) -> None:
+        self.holdings.proof.since = since
+
+    @property
+    def is_repairing(self) -> bool:
+        """Whether a range request is in flight or waiting."""
+        return not self._requests.is_empty
+
+    def cursor(self) -> Cursor | None:
+        """The cursor to resume from: the last seq *stored*, and the history that is here.
+
+        ``held`` goes with every cursor; without it the forwarder would send no history [1, 3].
+        """
+        if self.epoch is None:
+            return None
+        return Cursor(self.epoch, self.after, self.held or NOTHING_HELD)
+
+    def set_held(self, held: Interval) -> None:
+        """Set the part of the history that is here."""
+        self.held = held
+        since = self.since
+        low = held.low is None or (since is not None and held.low <= first_key(since))
+        self.is_backfilled = low and held.high is None
+
+    def advance(self, epoch: str, seq: int, head_seq: int) -> None:
+        """Move the cursor to where polling has read to."""
+        self.epoch, self.after = epoch, seq
+        self.report.head_seq = head_seq
 
     # The connection
 
-    def query(self) -> TailQuery:
-        """The parameters of the next attempt, which begins a new generation."""
+    def begin_attempt(self) -> TailQuery:
+        """Begin a new generation; returns the query of its connection attempt."""
         self.generation += 1
-        self.closed()
-        asked = self.begin()
-        cursor = asked.cursor
+        self.connection_closed()
+        cursor = self.cursor()
+        base = self.holdings.tally.base if cursor else 0
+        self._attempt = _Attempt(cursor, base, self.since, self._rebases)
         return TailQuery(
             group=self.group,
-            filter=self.wanted,
-            since=asked.since,
+            filter=self.event_filter,
+            since=self.since,
             epoch=cursor.epoch if cursor else None,
             after=cursor.after if cursor else None,
             held=cursor.held if cursor else None,
             history=self.history,
-            base=asked.base,
+            base=base,
             credit=CREDIT_EVENTS,
         )
 
-    def opened(self, now_ms: int) -> None:
-        """The connection of the last ``query`` stands."""
+    def connection_opened(self, now_ms: int) -> None:
+        """The connection of the last attempt is open."""
         self.is_open = True
         self.heartbeat_ms = None
-        self.heard = Heard()
+        self.report = ForwarderReport()
         self._n = 0
-        self._grant = Grant(CREDIT_EVENTS)
+        self._credit = CreditWindow(CREDIT_EVENTS)
         self._received_ms = now_ms
 
-    def closed(self) -> None:
-        """The connection is gone, or never came to stand."""
+    def connection_closed(self) -> None:
+        """The connection has closed, or could not be opened."""
         self.is_open = self.is_welcomed = False
-        self._asking.drop()
+        self._requests.clear()
 
-    def received(
+    def take_message(
         self, message: ServerMessage | UnknownMessage, now_ms: int, generation: int | None = None
     ) -> list[Effect]:
-        """Take in a message; after a ``Close`` among the effects no further one is heard.
+        """Process a message; after a ``CloseConnection`` effect further ones are ignored.
 
         Raises:
-            WireError: an item's id or ``held`` is malformed. Nothing of the message was taken
-                in, so that the next one shows the hole in ``n``.
+            WireError: An item's id or ``held`` is malformed. Nothing of the message was stored,
+                and the next message shows that its number is missing.
 
         """
-        if not self.is_open or self._is_stale(generation) or self._is_old(message.n):
+        if not self.is_open or self._is_stale(generation) or self._is_repeated(message.n):
             return []
-        if self._is_hole(message.n):
-            return self._broken(f"message {message.n} came after {self._n}")
+        if self._skips_numbers(message.n):
+            return self._reject(f"message {message.n} followed message {self._n}")
         if not self.is_welcomed and not isinstance(message, Welcome | Bye | UnknownMessage):
-            return self._broken(f"{type(message).__name__} came before welcome")
-        effects = self._take(message, now_ms)
+            return self._reject(f"{type(message).__name__} came before welcome")
+        effects = self._dispatch(message, now_ms)
         self._n = message.n
         self._received_ms = now_ms
         return effects
 
     @property
     def wake_at_ms(self) -> int:
-        """When ``tick`` is due unless a message comes first."""
+        """When ``check_silence`` is due unless a message comes first."""
         return self._received_ms + self._silence_ms()
 
-    def tick(self, now_ms: int) -> list[Effect]:
-        """Notice a connection that says nothing any more."""
+    def check_silence(self, now_ms: int) -> list[Effect]:
+        """Close a connection on which nothing has come for too long."""
         if not self.is_open or now_ms < self.wake_at_ms:
             return []
-        return self._close(CLOSE_NO_HEARTBEAT, f"nothing heard for {self._silence_ms()} ms")
+        return self._close(CLOSE_NO_HEARTBEAT, f"no message for {self._silence_ms()} ms")
 
-    def ask(self, request: Request, now_ms: int) -> list[Effect]:
-        """Have a range compared or sent again, as soon as nothing else is being asked."""
-        self._asking.put(request)
-        return self._ask_next(now_ms)
+    def request_range(self, request: RangeRequest, now_ms: int) -> list[Effect]:
+        """Have a range compared or sent again as soon as no other request is in flight."""
+        self._requests.add(request)
+        return self._send_next_request(now_ms)
 
     def _silence_ms(self) -> int:
         if self.heartbeat_ms is None:
@@ -419,18 +365,18 @@ class ViewerSession(Position):
         return HEARTBEATS_MISSED_MAX * self.heartbeat_ms
 
     def _is_stale(self, generation: int | None) -> bool:
-        """Whether a message is from a connection before this one: it is ignored."""
+        """Whether a message is from an earlier connection: it is ignored."""
         return generation is not None and generation != self.generation
 
-    def _is_old(self, n: int) -> bool:
-        """Whether a message came before: it is ignored [2]."""
+    def _is_repeated(self, n: int) -> bool:
+        """Whether a message of this number came before: it is ignored [2]."""
         return n <= self._n
 
-    def _is_hole(self, n: int) -> bool:
+    def _skips_numbers(self, n: int) -> bool:
         """Whether messages are missing before this one [2]."""
         return n > self._n + 1
 
-    def _take(  # noqa: PLR0911 - one return for each type of message
+    def _dispatch(  # noqa: PLR0911 - one return for each type of message
         self, message: ServerMessage | UnknownMessage, now_ms: int
     ) -> list[Effect]:
         match message:
@@ -447,25 +393,25 @@ class ViewerSession(Position):
             case End():
                 return self._on_end(message, now_ms)
             case Gap():
-                return [GapSeen(self.holdings.proof.put_gap(message, self.generation))]
+                return [GapChanged(self.holdings.proof.put_gap(message, self.generation))]
             case Welcome():
                 return self._on_welcome(message)
             case Bye():
-                self.heard.bye = message
+                self.report.bye = message
         return []
 
-    def _broken(self, why: str) -> list[Effect]:
+    def _reject(self, why: str) -> list[Effect]:
         return self._close(CLOSE_SEQUENCE_BROKEN, why)
 
     def _close(self, code: int, why: str, *, final: bool = False) -> list[Effect]:
-        self.closed()
-        return [Close(code, why, final)]
+        self.connection_closed()
+        return [CloseConnection(code, why, final)]
 
     # Welcome
 
     def _on_welcome(self, message: Welcome) -> list[Effect]:
         if self.is_welcomed:
-            return self._broken("welcome came twice")
+            return self._reject("welcome came twice")
         if message.protocol != PROTOCOL_VERSION:
             why = f"the forwarder speaks version {message.protocol} of the protocol, not 1"
             return self._close(CLOSE_PROTOCOL_VERSION, why, final=True)
@@ -474,59 +420,93 @@ class ViewerSession(Position):
             had_base = self._has_foreign_base()
             if not self._is_of_this_epoch(message):
                 effects += self.rebase(f"the forwarder began epoch {message.epoch}")
-            self.held, self.is_done = None, False
+            self.held, self.is_backfilled = None, False
             if had_base:
-                return effects + self._broken("the saved cursor is of another epoch")
-        elif not self._take_back(message):
-            effects += self.rebase("the forwarder resumed a cursor that it was not asked for")
-            return effects + self._broken("resumed another cursor than was asked for")
+                return effects + self._reject("the saved cursor is of another epoch")
+        elif not self._confirms_attempt(message):
+            effects += self.rebase("the forwarder resumed a cursor that was not requested")
+            return effects + self._reject("resumed another cursor than was requested")
+        else:
+            assert self._attempt.cursor is not None, "a resume was requested"
+            self.set_held(self._attempt.cursor.held)
         self.is_welcomed = True
         self.heartbeat_ms = message.heartbeat_ms
-        self.heard.head_seq = message.head_seq
+        self.report.head_seq = message.head_seq
         self.epoch, self.after = message.epoch, message.after
-        if self._asked.since is None:
-            # Polling may have chosen one since the question: this connection owes from its own.
+        if self._attempt.since is None:
+            # Polling may have chosen one since the attempt began: the connection's own counts.
             self.since = message.since
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
-        found = [self.holdings.proof.put_lost(lost) for lost in message.lost]
-        effects += [LostSeen(lost) for lost in found if lost is not None]
-        self._catching = message.head_seq if self._goes_on() else None
+        added = [self.holdings.proof.put_lost(lost) for lost in message.lost]
+        effects += [LossDeclared(lost) for lost in added if lost is not None]
+        self._catch_up_seq = message.head_seq if self._has_earlier_lines() else None
         self.welcomes += 1
         self._recovered = 0
-        return effects + self._catch_up()
+        return effects + self._finish_catch_up()
+
+    def _is_of_this_epoch(self, message: Welcome) -> bool:
+        """Whether a first connection meets the epoch from which polling has read already."""
+        no_cursor = self._attempt.cursor is None and message.outcome == "fresh"
+        return no_cursor and message.epoch == self.epoch
+
+    def _has_foreign_base(self) -> bool:
+        """Whether this connection counts from a seq that another epoch gave out [16].
+
+        Its marks would prove nothing, so the next attempt asks without cursor and base. The base
+        of the attempt decides: polling may have rebased since then.
+        """
+        return self._attempt.base > 0
+
+    def _base_of(self, cursor: Cursor) -> int:
+        """The seq through which events do not count: the earlier run's lines are not here [16]."""
+        return cursor.after
+
+    def _has_earlier_lines(self) -> bool:
+        """Whether this viewer or an earlier run received lines before this connection."""
+        return self.welcomes > 0 or self.holdings.tally.base > 0
+
+    def _confirms_attempt(self, message: Welcome) -> bool:
+        """Whether ``resumed`` answers the cursor of the attempt, and is possible.
+
+        Lines that polling brought since the attempt come again and are dropped as duplicates.
+        """
+        cursor = self._attempt.cursor
+        if cursor is None or self._attempt.rebases != self._rebases:
+            return False
+        return message.head_seq >= cursor.after == message.after
 
     def rebase(self, reason: str) -> list[Effect]:
-        """The cursor is of another epoch: everything is owed again [6]."""
-        self._asking.drop()
-        return super().rebase(reason)
+        """Drop the cursor, as it is of another epoch: all events have to come again [6]."""
+        self._requests.clear()
+        self.epoch, self.after, self.held, self.is_backfilled = None, 0, None, False
+        self._rebases += 1
+        return self.holdings.rebase(reason)
 
-    # Events and the past
+    # Events and history
 
     def _on_events(self, message: Events, now_ms: int) -> list[Effect]:
-        if not self._follows(message):
-            return self._broken(f"events after {message.after} came at {self.after}")
-        effects = self.store(message.items, now_ms, live=message.seq > message.after)
+        if not self._continues_stream(message):
+            return self._reject(f"events after seq {message.after} came at seq {self.after}")
+        effects = self.store_items(message.items, now_ms, live=message.seq > message.after)
         self.after = message.seq
-        if message.seq == message.after and not self.is_done:
-            self.heard.past_received += len(message.items)
-        more = self._credit() if self._grant.used(len(message.items)) else []
-        return effects + self._catch_up() + more
+        if message.seq == message.after and not self.is_backfilled:
+            self.report.backfill_received += len(message.items)
+        self._credit.count_items(len(message.items))
+        more = self._renew_credit() if self._credit.is_half_used else []
+        return effects + self._finish_catch_up() + more
 
-    def _follows(self, message: Events) -> bool:
-        """Whether the frame goes on where the one before ended [12], with seqs in its range."""
+    def _continues_stream(self, message: Events) -> bool:
+        """Whether the frame begins where the one before ended, its seqs within its range [12]."""
         live = message.seq > message.after
         seqs = [item.seq for item in message.items] if live else []
         inside = not seqs or (min(seqs) > message.after and max(seqs) <= message.seq)
         return message.after == self.after <= message.seq and inside
 
-    def store(self, items: list[Item], now_ms: int, *, live: bool) -> list[Effect]:
-        """Take in events, whichever way they came."""
+    def store_items(self, items: list[Item], now_ms: int, *, live: bool) -> list[Effect]:
+        """Store events from the connection or from polling; ``live`` means beyond the cursor."""
         stored, keys = self.holdings.store(items, live=live)
-        out = self._asking.out
-        if out is not None:
-            low, high = time_key(out.from_), time_key(out.through + 1) - 1
-            self._asking.note(keys, low, high, now_ms)
-        if self._catching is not None:
+        self._requests.note_keys(keys, now_ms)
+        if self._catch_up_seq is not None:
             self._recovered += len(stored.lines)
         return [stored] if self._is_news(stored) else []
 
@@ -534,69 +514,73 @@ class ViewerSession(Position):
     def _is_news(stored: Stored) -> bool:
         return bool(stored.lines or stored.confirmed)
 
-    def _catch_up(self) -> list[Effect]:
-        """Tell once how much came for the time without connection."""
-        if self._catching is None or self.after < self._catching or not self.is_done:
+    def _finish_catch_up(self) -> list[Effect]:
+        """Report, once, how many lines the time without connection brought."""
+        is_behind = self._catch_up_seq is None or self.after < self._catch_up_seq
+        if is_behind or not self.is_backfilled:
             return []
-        self._catching = None
+        self._catch_up_seq = None
         return [CaughtUp(self._recovered)]
 
     def _on_backfill(self, message: Backfill) -> list[Effect]:
-        """Keep ``held`` for the next resume, as K positions [3]."""
+        """Remember ``held`` for the next resume, as key positions [3]."""
         held = parse_interval(message.held)
-        self.heard.past_total = message.total
+        self.report.backfill_total = message.total
         if not message.done:
             self.held = held
             return []
-        since = self._since or 0
+        since = self.since or 0
         low = held.low if held.low is not None and held.low < first_key(since) else None
         self.held = Interval(first_key(since) if low is None else low, None)
-        self.is_done = True
-        return self._catch_up()
+        self.is_backfilled = True
+        return self._finish_catch_up()
 
-    def _credit(self) -> list[Effect]:
-        """More credit: when half of it is used, and at each heartbeat [15]."""
-        return [Send(self._grant.renewed())]
+    def _renew_credit(self) -> list[Effect]:
+        """Grant credit: when half of it is used, and at each heartbeat [15]."""
+        return [SendMessage(self._credit.renew())]
 
     # Heartbeats, marks, digests
 
     def _on_heartbeat(self, message: Heartbeat, now_ms: int) -> list[Effect]:
-        if self._lags(message.sent_seq):
-            return self._broken(f"the forwarder has sent {message.sent_seq}, here is {self.after}")
-        self.heard.head_seq = message.head_seq
-        self.heard.upstream = message.upstream
-        return self._credit() + self._ask_next(now_ms)
+        if self._is_behind(message.sent_seq):
+            why = f"the forwarder sent seq {message.sent_seq}, but only {self.after} came"
+            return self._reject(why)
+        self.report.head_seq = message.head_seq
+        self.report.upstream = message.upstream
+        return self._renew_credit() + self._send_next_request(now_ms)
 
-    def _lags(self, sent_seq: int) -> bool:
+    def _is_behind(self, sent_seq: int) -> bool:
         """Whether the forwarder has sent more than has come [12]."""
         return sent_seq > self.after
 
     def _on_mark(self, message: Mark, now_ms: int) -> list[Effect]:
-        if self._lags(message.seq):
-            return self._broken(f"a mark at {message.seq} came at {self.after}")
-        return self._judged(self.holdings.judge_mark(message, self.generation), now_ms)
+        if self._is_behind(message.seq):
+            return self._reject(f"a mark at seq {message.seq} came at seq {self.after}")
+        return self._follow_up(self.holdings.compare_mark(message, self.generation), now_ms)
 
     def _on_end(self, message: End, now_ms: int) -> list[Effect]:
-        if self._lags(message.seq):
-            return self._broken(f"an end at {message.seq} came at {self.after}")
-        return self._judged(self.holdings.judge_end(message), now_ms)
+        if self._is_behind(message.seq):
+            return self._reject(f"an end at seq {message.seq} came at seq {self.after}")
+        return self._follow_up(self.holdings.compare_end(message), now_ms)
 
     def _on_digest(self, message: DigestReply, now_ms: int) -> list[Effect]:
-        if self._lags(message.seq):
-            return self._broken(f"a digest at {message.seq} came at {self.after}")
-        request = self._asking.answered(message.from_, message.through)
+        if self._is_behind(message.seq):
+            return self._reject(f"a digest at seq {message.seq} came at seq {self.after}")
+        request = self._requests.take_answered(message.from_, message.through)
         if request is None:
             return []
-        claim = Claim(message.from_, message.through, message.seq, message.count, message.digest)
-        seen = self._asking.seen
-        judged = self.holdings.judge_answer(request, claim, seen, self.generation)
-        return self._judged(judged, now_ms)
+        claim = ClaimedTotal(
+            message.from_, message.through, message.seq, message.count, message.digest
+        )
+        seen = self._requests.seen_keys
+        result = self.holdings.compare_answer(request, claim, seen, self.generation)
+        return self._follow_up(result, now_ms)
 
-    def _judged(self, judged: Judged, now_ms: int) -> list[Effect]:
-        for request in judged.requests:
-            self._asking.put(request)
-        return judged.effects + self._ask_next(now_ms)
+    def _follow_up(self, result: FollowUp, now_ms: int) -> list[Effect]:
+        for request in result.requests:
+            self._requests.add(request)
+        return result.effects + self._send_next_request(now_ms)
 
-    def _ask_next(self, now_ms: int) -> list[Effect]:
-        request = self._asking.next(now_ms) if self.is_welcomed else None
-        return [] if request is None else [Send(request.message())]
+    def _send_next_request(self, now_ms: int) -> list[Effect]:
+        request = self._requests.start_next(now_ms) if self.is_welcomed else None
+        return [] if request is None else [SendMessage(request.message())]

@@ -1,8 +1,8 @@
-"""What the viewer knows about itself, as immutable snapshots; times in ms since the Unix epoch.
+"""Immutable snapshots of the viewer's status, and the effects of its pure parts.
 
-``Engine.status`` makes one on demand; the screen, plain output and the record only read it.
-
-What the pure parts of the viewer ask their shell to do, or tell it has happened.
+``Engine.status`` makes a ``Status`` on demand; the screen, plain output and the record read it.
+An ``Effect`` is what the session asks its shell to do, or reports to it. Times are in ms since
+the Unix epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TargetState = Literal[
     "ended",
     "failed",
 ]
-"""quiet: alive, nothing to say; polling: no WebSocket to be had, lines come over HTTP."""
+"""quiet: connected, without new lines; polling: no WebSocket, lines come over HTTP."""
 
 STATE_LABELS: Final[dict[TargetState, str]] = {
     "connecting": "connecting",
@@ -36,7 +36,7 @@ STATE_LABELS: Final[dict[TargetState, str]] = {
     "ended": "ended",
     "failed": "failed",
 }
-"""How each state is called on screen."""
+"""Each state's name on screen."""
 
 STATE_ORDER: Final[tuple[TargetState, ...]] = (
     "failed",
@@ -48,18 +48,18 @@ STATE_ORDER: Final[tuple[TargetState, ...]] = (
     "quiet",
     "ended",
 )
-"""Worst first: of several targets the screen's one word is the first that any of them is in."""
+"""Worst state first: the state of several targets together is the worst among them."""
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far the past has come."""
+class BackfillProgress(msgspec.Struct, frozen=True):
+    """How much of the requested history has been received."""
 
     received: int
-    """Events of the past received on this connection."""
+    """Events of the history received on this connection."""
     total: int | None
-    """Events that the past has, where the forwarder knows."""
+    """Events in the history, where the forwarder knows."""
     reached_ms: int | None
-    """How far back (newest first) or on (oldest first) the past is held."""
+    """The time reached so far, backwards (newest first) or forwards (oldest first)."""
 
 
 class GapStatus(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class GapStatus(msgspec.Struct, frozen=True):
 
 
 class LostRange(msgspec.Struct, frozen=True):
-    """A range whose events can't be had any more."""
+    """A range whose events no longer exist at the forwarder or CloudWatch."""
 
     target: int
     from_ms: int
@@ -83,8 +83,8 @@ class LostRange(msgspec.Struct, frozen=True):
     reason: str
 
 
-class UnprovedRange(msgspec.Struct, frozen=True):
-    """A range in which the viewer's events are not the forwarder's: red."""
+class UnequalRange(msgspec.Struct, frozen=True):
+    """A range in which the viewer's events differ from the forwarder's."""
 
     target: int
     from_ms: int
@@ -92,11 +92,11 @@ class UnprovedRange(msgspec.Struct, frozen=True):
     missing: int
     """The forwarder's count less the viewer's; at least 1 where only the content differs."""
     final: bool
-    """Sent again once already and still unequal: reported, not retried (rule [13])."""
+    """Unequal even after a repair: reported, not retried (rule [13])."""
 
 
 class MarkStatus(msgspec.Struct, frozen=True):
-    """A mark as it compared when it came."""
+    """A mark, and how it compared when it came."""
 
     target: int
     from_ms: int
@@ -109,34 +109,34 @@ class MarkStatus(msgspec.Struct, frozen=True):
     own_digest: str
     equal: bool
     era: int = 0
-    """Rebases of its target before it came."""
+    """Rebases of the target before the mark came."""
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """One disconnection: how long, why, and what came back."""
+    """A time without connection: when, why, and how many lines came afterwards."""
 
     began_ms: int
     ended_ms: int | None
     """None while it lasts."""
     code: int | None
-    """The close code; None where there was no close frame."""
+    """The close code; None without a close frame."""
     reason: str
     recovered: int | None
-    """New lines brought by the resume; None until all of them are here."""
+    """New lines received after reconnecting; None until all of them are here."""
     outcome: Outcome | None
-    """How the forwarder took the viewer back."""
+    """The outcome in the forwarder's ``welcome``."""
 
 
 class ConnectionEntry(msgspec.Struct, frozen=True):
-    """A connection that the forwarder took up."""
+    """A connection that the forwarder accepted."""
 
     at_ms: int
     outcome: Outcome
     epoch: str
 
 
-class HistoryEntry(msgspec.Struct, frozen=True):
-    """A change of state."""
+class StateChange(msgspec.Struct, frozen=True):
+    """A change of a target's state."""
 
     at_ms: int
     state: TargetState
@@ -144,7 +144,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
 
 
 class EndStatus(msgspec.Struct, frozen=True):
-    """The end of an execution, as the forwarder told it."""
+    """The end of an execution, as the forwarder reported it."""
 
     execution: str
     status: ExecutionStatus
@@ -156,94 +156,94 @@ class EndStatus(msgspec.Struct, frozen=True):
 
 
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One target (one log group of one forwarder)."""
+    """The status of one target: one log group of one forwarder."""
 
     target: int
-    """Its place in the list of targets, which its lines' keys hold."""
+    """Its number in the list of targets, which its lines' keys hold."""
     name: str
     url: str
     group: str | None
     state: TargetState
     state_since_ms: int
     detail: str
-    """One line for a person: why it is reconnecting, what was refused, and what to do."""
+    """Why it is reconnecting or failed, and what to do; one line."""
     attempt: int
-    """Connection attempts since it was last live; 0 while connected."""
+    """Connection attempts since it was last connected; 0 while connected."""
     retry_at_ms: int | None
     """When the next attempt begins."""
-    progress: Progress | None
-    """Only while backfilling."""
+    progress: BackfillProgress | None
+    """None unless backfilling."""
     epoch: str | None
     after: int | None
-    """The cursor: the seq last stored."""
+    """The cursor's seq: the last one stored."""
     head_seq: int | None
     generation: int
     since_ms: int | None
     complete_through_ms: int | None
-    """T: proved complete from ``since_ms`` through this; None where nothing is proved yet."""
+    """T: verified from ``since_ms`` through this; None where nothing is verified yet."""
     provisional: int
-    """Events shown that are above T."""
+    """Events shown that are newer than T."""
     missing: int
-    """Events that the forwarder is known to have and the viewer has not."""
-    unproved: tuple[UnprovedRange, ...]
+    """Events that the forwarder has and the viewer lacks."""
+    unequal: tuple[UnequalRange, ...]
     gaps: tuple[GapStatus, ...]
-    """Not repaired ones and the last few that were repaired, oldest first."""
+    """Open gaps and the most recently repaired ones, oldest first."""
     lost: tuple[LostRange, ...]
     events: int
-    """Distinct events received, whether still in the timeline or not."""
+    """Distinct events received, evicted ones included."""
     unconfirmed: int
     """Events shown that the present epoch has not confirmed (rule [6])."""
     duplicates: int
-    """Items received again and not shown twice."""
+    """Events received again and dropped."""
     late: int
-    """Events that came for a time already proved complete."""
+    """Events that came for a time already verified."""
     repaired: int
-    """Events that came only by a reconciliation scan."""
+    """Events that only a reconciliation scan found."""
     marks: int
     marks_unequal: int
     last_mark: MarkStatus | None
     malformed: int
-    """Messages that could not be read."""
+    """Messages that could not be decoded."""
     upstream: UpstreamState | None
     upstream_lag_ms: int | None
     lag_ms: int | None
-    """From an event's timestamp to the viewer, of the newest live events."""
+    """From the newest live event's timestamp to its arrival."""
     rate_per_s: float
     ends: tuple[EndStatus, ...]
-    history: tuple[HistoryEntry, ...]
+    history: tuple[StateChange, ...]
     """Newest last, bounded."""
     outages: tuple[Outage, ...]
     """Newest last, bounded."""
     connections: tuple[ConnectionEntry, ...] = ()
     """Newest last, bounded."""
     uncompared_ms: int | None = None
-    """Before this, lines are shown that were not compared and can't be: there are too many."""
+    """Lines before this were not compared and can't be: the tally has dropped them."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """All targets together."""
+    """The status of all targets together."""
 
     at_ms: int
     targets: tuple[TargetStatus, ...]
     state: TargetState
-    """The worst of the targets', by ``STATE_ORDER``."""
+    """The worst state among the targets, by ``STATE_ORDER``."""
     complete_through_ms: int | None
-    """The least of the targets'; None while any has none."""
+    """The earliest T among the targets; None while any has none."""
     provisional: int
     missing: int
     gaps: tuple[GapStatus, ...]
     lost: tuple[LostRange, ...]
-    unproved: tuple[UnprovedRange, ...]
+    unequal: tuple[UnequalRange, ...]
     lag_ms: int | None
     rate_per_s: float
     volume: tuple[int, ...]
     """Events received in each of the last 60 seconds, newest last."""
-    volume_past: tuple[int, ...] = ()
-    """Of those, the ones that came because the past was asked for."""
+    volume_backfill: tuple[int, ...] = ()
+    """The backfilled ones among them."""
     lines: int
     """Lines in the timeline."""
     evicted: int
-    """Lines dropped from its top to keep it within its bound."""
+    """Lines evicted from the timeline to keep it within its capacity."""
     evicted_through_ms: int | None
     events: int
     duplicates: int
@@ -251,36 +251,36 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int
     unconfirmed: int
     uncompared_ms: int | None = None
-    """The latest of the targets'; None where everything that is shown can be compared."""
+    """The latest among the targets; None where every line shown can be compared."""
 
     @property
     def is_green(self) -> bool:
-        """Whether everything up to T is proved and nothing at all is known to be missing."""
+        """Whether everything through T is verified and nothing at all is known to be missing."""
         return (
             self.complete_through_ms is not None
-            and not self.unproved
+            and not self.unequal
             and not self.lost
             and not any(gap.state == "unrecoverable" for gap in self.gaps)
         )
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Events taken in: the tally has them, and the cursor may stand behind them."""
+    """Events were stored: the tally has them, and the cursor may move past them."""
 
     lines: list[Line]
-    """Events that were not known."""
+    """Lines of events that were not known."""
     confirmed: list[Line]
-    """Known ones under a new seq or content: they replace the rows of the same key."""
+    """Lines of known events with a new seq or content; they replace the rows of the same key."""
 
 
-class Send(msgspec.Struct, frozen=True):
-    """A message to the forwarder, over the connection that is open."""
+class SendMessage(msgspec.Struct, frozen=True):
+    """Send a message to the forwarder over the open connection."""
 
     message: ClientMessage
 
 
-class Close(msgspec.Struct, frozen=True):
-    """Close the connection; ``final`` says not to come back."""
+class CloseConnection(msgspec.Struct, frozen=True):
+    """Close the connection; ``final`` means not to reconnect."""
 
     code: int
     reason: str
@@ -288,16 +288,16 @@ class Close(msgspec.Struct, frozen=True):
 
 
 class Welcomed(msgspec.Struct, frozen=True):
-    """The forwarder took the viewer in."""
+    """The forwarder accepted the connection."""
 
     outcome: Outcome
     epoch: str
     again: bool
-    """Not the first time."""
+    """Whether an earlier connection was accepted before."""
 
 
 class Rebased(msgspec.Struct, frozen=True):
-    """All lines of a target shown so far are unconfirmed; ``era`` is the number of the new era."""
+    """All lines of a target shown so far are unconfirmed; ``era`` numbers the new era."""
 
     target: int
     era: int
@@ -305,7 +305,7 @@ class Rebased(msgspec.Struct, frozen=True):
 
 
 class Unconfirmed(msgspec.Struct, frozen=True):
-    """Lines that a repair did not bring again."""
+    """A repair did not bring these lines again."""
 
     keys: list[int]
 
@@ -316,47 +316,47 @@ class Marked(msgspec.Struct, frozen=True):
     mark: MarkStatus
 
 
-class GapSeen(msgspec.Struct, frozen=True):
-    """A gap was declared, or is in another state than before."""
+class GapChanged(msgspec.Struct, frozen=True):
+    """A gap was declared or changed its state."""
 
     gap: GapStatus
 
 
-class LostSeen(msgspec.Struct, frozen=True):
-    """A range can't be had any more."""
+class LossDeclared(msgspec.Struct, frozen=True):
+    """The forwarder declared a range as lost."""
 
     lost: LostRange
 
 
-class Unproved(msgspec.Struct, frozen=True):
-    """A range compared unequal; where ``range.final``, for the second time."""
+class RangeUnequal(msgspec.Struct, frozen=True):
+    """A range compared unequal; with ``range.final`` even after its repair."""
 
-    range: UnprovedRange
+    range: UnequalRange
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
-    """All that was owed for the time without connection is here."""
+    """All events from the time without connection are here."""
 
     recovered: int
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """An execution is over; told again when its count or its proof changes."""
+class ExecutionEnded(msgspec.Struct, frozen=True):
+    """An execution has ended; repeated when its count or its comparison changes."""
 
     end: EndStatus
 
 
 Effect = (
     Stored
-    | Send
-    | Close
+    | SendMessage
+    | CloseConnection
     | Welcomed
     | Rebased
     | Unconfirmed
     | Marked
-    | GapSeen
-    | LostSeen
-    | Unproved
+    | GapChanged
+    | LossDeclared
+    | RangeUnequal
     | CaughtUp
-    | Ended
+    | ExecutionEnded
 )

@@ -1,8 +1,8 @@
-"""Which events a viewer holds, as compactly as proof allows: key, digest and seq of each.
+"""Key, digest and seq of every event that a viewer has received, sorted by key. Pure.
 
-The tally outlives the timeline's lines: a line may be dropped from the top while its digest
-still counts. Chunks keep their own sums, so that the total of a range of 240,000 events costs
-some hundred additions. Pure.
+An event stays in the tally when its line is evicted from the timeline, so that its range can
+still be compared. Chunks keep their own sums: the total of a range of 240,000 events takes
+about a hundred additions.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from tui.lines.keys import PackedKeys
 from wire.digest import MODULUS
 
 CHUNK_EVENTS: Final = 1024
-"""Events of a chunk that is filled in order; it is split beyond twice as many."""
+"""Events of a chunk filled in order; a chunk is split when it exceeds twice this number."""
 
 _UNCONFIRMED: Final = 0
-"""In the place of a seq, which begins at 1: such an event never counts."""
+"""Stands for the seq of an unconfirmed event, which never counts; seqs begin at 1."""
 
 
-class Taken(Enum):
-    """What became of an event that was received."""
+class AddResult(Enum):
+    """How the tally treated an event."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
     CONFIRMED = "confirmed"
-    """Known, but not confirmed by this epoch until now, or under another seq or content."""
+    """Known before, but unconfirmed or with another seq or content."""
 
 
 class Total(msgspec.Struct, frozen=True):
-    """Count and digest (0 <= digest < 2**64) of a range."""
+    """Count and digest (0 <= digest < 2**64) of a range of events."""
 
     count: int
     digest: int
@@ -49,9 +49,9 @@ class _Chunk:
         self.keys = keys
         self.digests = digests
         self.seqs = seqs
-        self.count = 0  # of events with seq > base
-        self.digest = 0  # their sum, not reduced
-        self.seq_max = 0  # at least every seq here
+        self.count = 0  # events with seq > base
+        self.digest = 0  # sum of their digests, not reduced
+        self.seq_max = 0  # upper bound of the seqs
 
     def sum_up(self, base: int) -> None:
         counted = [
@@ -79,7 +79,6 @@ class Tally:
     """
 
     def __init__(self, base: int = 0) -> None:
-        """Create an empty tally."""
         self._base = base
         self._chunks: list[_Chunk] = []
         self._lasts: list[int] = []
@@ -87,27 +86,27 @@ class Tally:
         self._unconfirmed = 0
 
     def __len__(self) -> int:
-        """Distinct events held."""
+        """Return the number of distinct events held."""
         return self._events
 
     @property
     def lowest(self) -> int:
-        """The first key; 0 where nothing is held."""
+        """The lowest key; 0 for an empty tally."""
         return self._chunks[0].keys[0] if self._chunks else 0
 
     @property
     def fresh(self) -> int:
-        """Events that count: those above the base that the present epoch has confirmed."""
+        """Number of events that count: above the base and confirmed by the present epoch."""
         return sum(chunk.count for chunk in self._chunks)
 
     @property
     def unconfirmed(self) -> int:
-        """Events that the present epoch has not confirmed."""
+        """Number of events that the present epoch has not confirmed."""
         return self._unconfirmed
 
     @property
     def base(self) -> int:
-        """The seq below which nothing counts."""
+        """The seq through which events do not count."""
         return self._base
 
     @base.setter
@@ -118,8 +117,8 @@ class Tally:
 
     def add_many(
         self, keys: Sequence[int], digests: Sequence[int], seqs: Sequence[int]
-    ) -> list[Taken] | None:
-        """Take in events under seqs that confirm them; what became of each, None for all new."""
+    ) -> list[AddResult] | None:
+        """Add events with their confirmed seqs; the result of each, or None if all were new."""
         if not keys:
             return None
         above = not self._lasts or keys[0] > self._lasts[-1]
@@ -128,16 +127,16 @@ class Tally:
             return None
         return list(map(self.add, keys, digests, seqs))
 
-    def add(self, key: int, digest: int, seq: int) -> Taken:
-        """Take in one event."""
+    def add(self, key: int, digest: int, seq: int) -> AddResult:
+        """Add one event."""
         at = bisect_left(self._lasts, key)
         if at == len(self._lasts):
             self._append((key,), (digest,), (seq,))
-            return Taken.NEW
+            return AddResult.NEW
         chunk = self._chunks[at]
         place = chunk.keys.index_of(key)
         if chunk.keys.has_at(place, key):
-            return self._again(chunk, place, digest, seq)
+            return self._update(chunk, place, digest, seq)
         chunk.keys.insert(place, key)
         chunk.digests.insert(place, digest)
         chunk.seqs.insert(place, seq)
@@ -145,7 +144,7 @@ class Tally:
         self._events += 1
         if len(chunk.keys) > 2 * CHUNK_EVENTS:
             self._split(at)
-        return Taken.NEW
+        return AddResult.NEW
 
     def seq_of(self, key: int) -> int | None:
         """The seq of an event; 0 where it is unconfirmed, None where it is not held."""
@@ -157,7 +156,7 @@ class Tally:
         return chunk.seqs[place] if chunk.keys.has_at(place, key) else None
 
     def key_before_last(self, events: int) -> int | None:
-        """The key with so many above it, or else the first; None where nothing is held."""
+        """The key of the event this many before the newest, or the lowest; None if empty."""
         for chunk in reversed(self._chunks):
             if events < len(chunk.keys):
                 return chunk.keys[len(chunk.keys) - 1 - events]
@@ -165,12 +164,12 @@ class Tally:
         return self._chunks[0].keys[0] if self._chunks else None
 
     def total(self, low: int, high: int, seq: int) -> Total:
-        """Count and digest of the confirmed ``low <= key <= high`` with ``base < seq``.
+        """Count and digest of the confirmed events of a key range.
 
         Args:
             low: First key of the range.
             high: Last key of the range.
-            seq: The position in the stream that the sum is for: later events do not count [10].
+            seq: Events with a later seq do not count [10].
 
         """
         count = digest = 0
@@ -185,7 +184,7 @@ class Tally:
         return Total(count, digest % MODULUS)
 
     def count_above(self, key: int) -> int:
-        """Events held above a key, confirmed or not."""
+        """Number of events above a key, confirmed or not."""
         at = bisect_right(self._lasts, key)
         if at == len(self._chunks):
             return 0
@@ -194,7 +193,7 @@ class Tally:
         return above + sum(len(later.keys) for later in self._chunks[at + 1 :])
 
     def keys_between(self, low: int, high: int, seq: int) -> list[int]:
-        """Keys of the events that ``total`` counts."""
+        """Keys of the events that ``total`` counts, ascending."""
         found: list[int] = []
         first, last = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
         for chunk in self._chunks[first : last + 1]:
@@ -204,14 +203,14 @@ class Tally:
         return found
 
     def unconfirm_all(self) -> None:
-        """Rebased: everything is held, nothing counts (rule [6])."""
+        """Let no event count until it comes again, after a rebase (rule [6])."""
         for chunk in self._chunks:
             chunk.seqs = array("Q", bytes(8 * len(chunk.keys)))
             chunk.count = chunk.digest = chunk.seq_max = 0
         self._unconfirmed = self._events
 
     def unconfirm(self, keys: Sequence[int]) -> None:
-        """Known events that were not sent again (rule [13]) are held and do not count."""
+        """Let these known events no longer count, as a repair did not bring them (rule [13])."""
         for key in keys:
             chunk = self._chunks[bisect_left(self._lasts, key)]
             place = chunk.keys.index_of(key)
@@ -220,8 +219,8 @@ class Tally:
             self._unconfirmed += chunk.seqs[place] != _UNCONFIRMED
             chunk.seqs[place] = _UNCONFIRMED
 
-    def forget(self, events_max: int) -> int | None:
-        """Drop the oldest chunks beyond so many events; the last key dropped, if any was."""
+    def drop_oldest(self, events_max: int) -> int | None:
+        """Drop the oldest chunks beyond ``events_max`` events; returns the last key dropped."""
         dropped: int | None = None
         while len(self._chunks) > 1 and self._events - len(self._chunks[0].keys) >= events_max:
             chunk = self._chunks.pop(0)
@@ -231,7 +230,7 @@ class Tally:
         return dropped
 
     def _append(self, keys: Sequence[int], digests: Sequence[int], seqs: Sequence[int]) -> None:
-        """Events above all others, ascending."""
+        """Add events above all others, ascending."""
         begin = 0
         self._events += len(keys)
         while begin < len(keys):
@@ -249,17 +248,17 @@ class Tally:
             self._count_many(chunk, digests[begin:end], seqs[begin:end])
             begin = end
 
-    def _again(self, chunk: _Chunk, place: int, digest: int, seq: int) -> Taken:
-        """A known event: redelivery confirms it and replaces its seq (rule [6])."""
+    def _update(self, chunk: _Chunk, place: int, digest: int, seq: int) -> AddResult:
+        """Confirm a known event that came again, and replace its seq (rule [6])."""
         known = chunk.seqs[place]
         if known == seq and chunk.digests[place] == digest:
-            return Taken.DUPLICATE
+            return AddResult.DUPLICATE
         self._uncount(chunk, place)
         self._unconfirmed -= known == _UNCONFIRMED
         chunk.digests[place] = digest
         chunk.seqs[place] = seq
         self._count(chunk, digest, seq)
-        return Taken.CONFIRMED
+        return AddResult.CONFIRMED
 
     def _count(self, chunk: _Chunk, digest: int, seq: int) -> None:
         if seq > self._base:

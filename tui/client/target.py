@@ -17,7 +17,7 @@ from tui.client.history import Story
 from tui.client.polling import Polling, PollPlan
 from tui.client.saved import CONTEXT_LINES, Cursor, SavedCursor, Seen, Subject
 from tui.client.session import ViewerSession
-from tui.client.status import Effect, Send
+from tui.client.status import Effect, SendMessage
 from tui.lines.rows import Rule, time_of
 from wire.query import Filter, History
 
@@ -84,7 +84,7 @@ class Target:
         self.session = ViewerSession(
             number,
             group=spec.group,
-            wanted=spec.filter,
+            event_filter=spec.filter,
             since=spec.since,
             history=spec.history,
             cursor=spec.cursor,
@@ -157,7 +157,7 @@ class Target:
         """An answer to a poll was taken in; what it has to say goes over the WebSocket."""
         self.happened(effects)
         await self.ready()
-        if any(isinstance(effect, Send) for effect in effects):
+        if any(isinstance(effect, SendMessage) for effect in effects):
             await self.connection.send(effects)
 
     def round_ended(self, failure: str | None, *, brought: bool) -> None:

@@ -145,7 +145,7 @@ def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
             "url": target.url,
             "group": target.group,
             "since": target.since_ms,
-            "filter": msgspec.to_builtins(session.wanted),
+            "filter": msgspec.to_builtins(session.event_filter),
         }
 
 
@@ -167,7 +167,7 @@ def _missing(status: Status) -> Iterator[dict[str, Any]]:
             "reason": gap.reason,
             "recovered": gap.recovered,
         }
-    for one in status.unproved:
+    for one in status.unequal:
         yield {
             "type": "gap",
             "target": one.target,

@@ -79,7 +79,7 @@ def shades(status: Status, now_ms: int) -> list[ShadedRange]:
         kind: Kind = "past" if gap.state == "repaired" else "gap"
         found.append(ShadedRange(gap.from_ms, gap.through_ms, kind))
     found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.lost]
-    found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.unproved]
+    found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.unequal]
     return sorted(found, key=lambda one: _KINDS.index(one.kind), reverse=True)
 
 

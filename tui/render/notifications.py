@@ -54,7 +54,7 @@ class Notifier:
         for lost in status.lost:
             where = units.span(lost.from_ms, lost.through_ms, zone)
             gaps[lost.target, lost.from_ms, lost.through_ms] = f"not recoverable: {where}"
-        for one in status.unproved:
+        for one in status.unequal:
             where = units.span(one.from_ms, one.through_ms, zone)
             gaps[one.target, one.from_ms] = f"{units.number(one.missing)} missing {where}"
         ends: dict[object, str] = {

@@ -135,10 +135,10 @@ def _upstream(target: TargetStatus, zone: tzinfo) -> str:
 
 def _missing(target: TargetStatus, zone: tzinfo) -> Text:
     lines: Text = []
-    for unproved in target.unproved:
-        where = units.span(unproved.from_ms, unproved.through_ms, zone)
-        said = "asked again, still different" if unproved.final else "asked for again"
-        count = units.plural(unproved.missing, "line")
+    for unequal in target.unequal:
+        where = units.span(unequal.from_ms, unequal.through_ms, zone)
+        said = "asked again, still different" if unequal.final else "asked for again"
+        count = units.plural(unequal.missing, "line")
         lines.append([(f"{where}  ", "time"), (f"{count} missing: {said}", "bad")])
     for lost in target.lost:
         where = units.span(lost.from_ms, lost.through_ms, zone)

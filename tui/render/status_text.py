@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from rich.cells import cell_len
 
-from tui.client.status import STATE_LABELS, Progress, Status, TargetState, TargetStatus
+from tui.client.status import STATE_LABELS, BackfillProgress, Status, TargetState, TargetStatus
 from tui.lines.viewport import ReadingPlace
 from tui.render import units
 from tui.render.safe_text import harmless
@@ -118,7 +118,7 @@ def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
             return ""
 
 
-def _progress(progress: Progress | None) -> str:
+def _progress(progress: BackfillProgress | None) -> str:
     if progress is None:
         return ""
     done, total = progress.received, progress.total
@@ -185,7 +185,7 @@ def _spark(status: Status, cells: int, *, ascii_only: bool) -> tuple[Part, ...]:
     comes all at once, is no measure of the present: its bars are full where they are higher.
     """
     volume = status.volume[-cells:]
-    pasts = (*(0,) * len(volume), *status.volume_past)[-len(volume) :]
+    pasts = (*(0,) * len(volume), *status.volume_backfill)[-len(volume) :]
     first = status.at_ms // units.SECOND - len(volume) + 1
     off = [
         (outage.began_ms, status.at_ms if outage.ended_ms is None else outage.ended_ms)
@@ -250,7 +250,7 @@ def _until(through: int, now_ms: int, zone: tzinfo) -> str:
 
 def _wrong(status: Status, zone: tzinfo) -> str:
     """What is known to be wrong, with its range; empty where nothing is."""
-    ranges = [(one.from_ms, one.through_ms) for one in status.unproved]
+    ranges = [(one.from_ms, one.through_ms) for one in status.unequal]
     ranges += [(one.from_ms, one.through_ms) for one in status.lost]
     open_gaps = [gap for gap in status.gaps if gap.state != "repaired"]
     ranges += [(gap.from_ms, gap.through_ms) for gap in open_gaps]
@@ -259,7 +259,7 @@ def _wrong(status: Status, zone: tzinfo) -> str:
     where = units.span(min(low for low, _ in ranges), max(high for _, high in ranges), zone)
     if status.missing:
         return f"{units.number(status.missing)} MISSING {where}"
-    if status.unproved or status.lost or any(gap.state == "unrecoverable" for gap in open_gaps):
+    if status.unequal or status.lost or any(gap.state == "unrecoverable" for gap in open_gaps):
         return f"MISSING {where}"
     return f"GAP {where} {open_gaps[0].state}"
 

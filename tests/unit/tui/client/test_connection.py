@@ -261,7 +261,7 @@ async def test_the_token_is_told() -> None:
 async def test_reconnecting_now_cuts_the_wait_and_the_connection() -> None:
     first, second = Told(), Told()
     async with running(says(*opening(first)), says(second.welcome("resumed"))) as run:
-        await eventually(lambda: run.session.is_done)
+        await eventually(lambda: run.session.is_backfilled)
         run.connection.reconnect_now()
         await eventually(
             lambda: [one for one in run.heard.effects if isinstance(one, Welcomed) and one.again]
@@ -279,7 +279,7 @@ async def test_nothing_is_read_while_nobody_takes_it() -> None:
 
 
 async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
-    from tui.client.holdings import Request  # noqa: PLC0415
+    from tui.client.holdings import RangeRequest  # noqa: PLC0415
     from wire.messages import Repair  # noqa: PLC0415
 
     got: list[object] = []
@@ -292,8 +292,8 @@ async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
 
     async with running(listening) as run:
         await run.connection.send([])
-        await eventually(lambda: run.session.is_done)
-        effects = run.session.ask(Request("repair", 1, 2, scanned=False), 0)
+        await eventually(lambda: run.session.is_backfilled)
+        effects = run.session.request_range(RangeRequest("repair", 1, 2, scanned=False), 0)
         await run.connection.send(effects)
         await eventually(lambda: got == [Repair(1, 2)])
 

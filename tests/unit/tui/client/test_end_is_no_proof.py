@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.client.holdings import Claim, Holdings
-from tui.client.status import Ended
+from tui.client.holdings import ClaimedTotal, Holdings
+from tui.client.status import ExecutionEnded
 from wire.digest import digest_hex, event_digest
 from wire.messages import End, Item, Mark
 
@@ -46,9 +46,9 @@ def test_an_equal_end_leaves_green_where_the_marks_put_it() -> None:
         count=1,
         digest=digest_hex(event_digest("1", 1_000, "job/a", "begin")),
     )
-    held.judge_mark(mark, 1)
-    (ended,) = held.judge_end(end()).effects
-    assert isinstance(ended, Ended)
+    held.compare_mark(mark, 1)
+    (ended,) = held.compare_end(end()).effects
+    assert isinstance(ended, ExecutionEnded)
     assert ended.end.equal
     assert held.proof.complete_through == 5_000
 
@@ -57,12 +57,12 @@ def test_an_unequal_end_is_asked_about_and_may_agree_after_all() -> None:
     held = Holdings()
     held.proof.since = 1_000
     held.store(ITEMS[:1], live=True)
-    judged = held.judge_end(end())
+    judged = held.compare_end(end())
     (request,) = judged.requests
     assert (request.kind, request.scanned) == ("verify", False)
     held.store(ITEMS, live=False)
-    claim = Claim(1_000, FAR_AHEAD, 2, 2, DIGEST)
-    (ended,) = held.judge_answer(request, claim, (), 1).effects
-    assert isinstance(ended, Ended)
+    claim = ClaimedTotal(1_000, FAR_AHEAD, 2, 2, DIGEST)
+    (ended,) = held.compare_answer(request, claim, (), 1).effects
+    assert isinstance(ended, ExecutionEnded)
     assert ended.end.equal
     assert held.proof.complete_through is None

@@ -11,13 +11,13 @@ from tui.client.history import LAG_MS, QUIET_MS, Story, Volume, Watched, snapsho
 from tui.client.session import ViewerSession
 from tui.client.status import (
     CaughtUp,
+    LossDeclared,
     LostRange,
-    LostSeen,
+    RangeUnequal,
     Rebased,
     Status,
     Stored,
-    Unproved,
-    UnprovedRange,
+    UnequalRange,
     Welcomed,
 )
 from tui.lines.rows import Rule, describe, time_of
@@ -101,7 +101,7 @@ def test_changes_of_state_are_kept_but_not_quiet_moments() -> None:
     session, _ = live()
     story = connected(session)
     story.happened([], NOW + 2 * QUIET_MS)
-    session.closed()
+    session.connection_closed()
     cut(story, NOW + 50_000, "cable")
     assert [(one.at_ms, one.state, one.detail) for one in story.history] == [
         (NOW, "live", ""),
@@ -133,7 +133,7 @@ def test_polling_ends_an_outage_too() -> None:
     session, _ = live()
     story = connected(session)
     cut(story, NOW)
-    session.closed()
+    session.connection_closed()
     story.happened([Stored([line(1), line(2)], [])], NOW + 100)
     assert said(story.polled(None, NOW + 10_000)) == [
         "offline 10.0 s",
@@ -159,7 +159,7 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     (later,) = story.happened(hear(session, told.gap(2_050, 2_100, "repaired")), NOW)
     assert first.key == later.key
     assert later.state == "repaired"
-    (early,) = story.happened([LostSeen(LostRange(0, 10, 2_000, "retention"))], NOW)
+    (early,) = story.happened([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
     assert time_of(early.key) == SINCE, "not above everything that is owed"
     hear(session, told.events(0, [item(1, 2_500)]))
     (ended,) = story.happened(hear(session, told.end(SINCE, 2_500, 1, status="FAILED")), NOW)
@@ -186,10 +186,10 @@ def test_an_end_that_is_not_proved_says_so() -> None:
 def test_only_a_second_mismatch_is_a_rule_and_a_later_proof_takes_it_back() -> None:
     session, told = live()
     story = connected(session)
-    assert story.happened([Unproved(UnprovedRange(0, 2_000, 2_100, 3, final=False))], NOW) == []
-    (bad,) = story.happened([Unproved(UnprovedRange(0, 2_000, 2_100, 3, final=True))], NOW)
+    assert story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW) == []
+    (bad,) = story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
     assert describe(bad) == "not proved: 3 lines missing or different"
-    session.holdings.proof.disprove(2_000, 2_100, 3, final=True)
+    session.holdings.proof.add_unequal(2_000, 2_100, 3, final=True)
     assert story.happened(hear(session, told.mark(2_200, 2_300, 0)), NOW) == []
     (good,) = story.happened(hear(session, told.mark(2_000, 2_300, 0)), NOW)
     assert (describe(good), good.key) == ("proved after all", bad.key)
@@ -252,7 +252,7 @@ def test_several_targets_are_complete_through_the_least_of_them() -> None:
 def test_the_worst_state_is_the_word_for_all() -> None:
     one, _ = live()
     other, _ = live()
-    other.closed()
+    other.connection_closed()
     assert status_of(one, one).state in ("live", "quiet")
     assert status_of(one, other).state == "connecting"
     assert status_of().state == "connecting"
@@ -300,4 +300,4 @@ def test_the_timelines_figures_are_there() -> None:
     timeline.add_many(stored(hear(session, told.events(0, [item(1, 2_000)]))))
     status = status_of(session, timeline=timeline)
     assert (status.lines, status.evicted, status.evicted_through_ms) == (1, 0, None)
-    assert len(status.volume) == len(status.volume_past) == 60
+    assert len(status.volume) == len(status.volume_backfill) == 60

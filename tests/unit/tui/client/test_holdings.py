@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.told import SINCE, Told, item
-from tui.client.holdings import Claim, Holdings, Request
-from tui.client.status import Marked, Unproved
+from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
+from tui.client.status import Marked, RangeUnequal
 from tui.lines.rows import TARGET_BITS
 from wire.errors import WireError
 
@@ -37,8 +37,8 @@ def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
         apart, together = holding(), holding()
         for holdings in (apart, together):
             if until:
-                holdings.judge_mark(Told([]).mark(SINCE, SINCE + until, 0), 1)
-            assert holdings.proof.touches(SINCE, SINCE + until) == bool(until)
+                holdings.compare_mark(Told([]).mark(SINCE, SINCE + until, 0), 1)
+            assert holdings.proof.overlaps_verified(SINCE, SINCE + until) == bool(until)
         each = [line for one in items for line in apart.store([one], live=True)[0].lines]
         stored, keys = together.store(items, live=True)
         assert stored.lines == each
@@ -71,7 +71,7 @@ def test_other_content_under_a_known_key_is_shown_in_its_place() -> None:
 def test_what_comes_for_a_time_that_was_proved_is_late() -> None:
     holdings = holding(1)
     told = Told([item(1, SINCE + 1)])
-    holdings.judge_mark(told.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
+    holdings.compare_mark(told.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
     late = item(2, 4_000, ingestion_time=4_042)
     unknown = item(3, 4_100)
     fetched = item(4, 4_200, origin="backfill")
@@ -92,7 +92,7 @@ def test_what_only_a_scan_found_is_counted() -> None:
 
 def test_a_mark_of_nothing_is_equal_where_nothing_is() -> None:
     holdings = holding()
-    judged = holdings.judge_mark(Told().mark(SINCE, 5_000, 0), 1)
+    judged = holdings.compare_mark(Told().mark(SINCE, 5_000, 0), 1)
     assert judged.requests == []
     assert holdings.proof.complete_through == 5_000
 
@@ -100,32 +100,32 @@ def test_a_mark_of_nothing_is_equal_where_nothing_is() -> None:
 def test_having_too_much_is_as_wrong_as_having_too_little() -> None:
     holdings = holding(1, 2)
     told = Told([item(1, SINCE + 1)])
-    judged = holdings.judge_mark(told.mark(SINCE, 5_000, 2), 1)
-    assert [type(one) for one in judged.effects] == [Marked, Unproved]
-    assert judged.requests == [Request("repair", SINCE, 5_000, scanned=True)]
+    judged = holdings.compare_mark(told.mark(SINCE, 5_000, 2), 1)
+    assert [type(one) for one in judged.effects] == [Marked, RangeUnequal]
+    assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=True)]
     assert (holdings.counts.marks, holdings.counts.marks_unequal) == (1, 1)
 
 
 def test_equality_without_a_scan_behind_it_proves_nothing() -> None:
     holdings = holding(1)
-    request = Request("verify", SINCE, 5_000, scanned=False)
+    request = RangeRequest("verify", SINCE, 5_000, scanned=False)
     reply = Told([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
-    claim = Claim(SINCE, 5_000, 1, reply.count, reply.digest)
-    assert holdings.judge_answer(request, claim, (), 1).effects == []
+    claim = ClaimedTotal(SINCE, 5_000, 1, reply.count, reply.digest)
+    assert holdings.compare_answer(request, claim, (), 1).effects == []
     assert holdings.proof.complete_through is None
 
 
 def test_a_verify_that_disagrees_has_the_range_sent_again() -> None:
     holdings = holding(1)
-    request = Request("verify", SINCE, 5_000, scanned=False)
-    judged = holdings.judge_answer(request, Claim(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
-    assert judged.requests == [Request("repair", SINCE, 5_000, scanned=False)]
+    request = RangeRequest("verify", SINCE, 5_000, scanned=False)
+    judged = holdings.compare_answer(request, ClaimedTotal(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
+    assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=False)]
 
 
 def test_an_answer_clipped_to_nothing_says_nothing() -> None:
     holdings = holding(1)
-    request = Request("repair", SINCE, 5_000, scanned=True)
-    judged = holdings.judge_answer(request, Claim(5_001, 5_000, 1, 0, "0" * 16), (), 1)
+    request = RangeRequest("repair", SINCE, 5_000, scanned=True)
+    judged = holdings.compare_answer(request, ClaimedTotal(5_001, 5_000, 1, 0, "0" * 16), (), 1)
     assert (judged.effects, judged.requests) == ([], [])
     assert holdings.tally.unconfirmed == 0
 
@@ -142,10 +142,10 @@ def bounded() -> Holdings:
 
 def test_a_mark_that_reaches_below_what_is_held_is_asked_for_above_it() -> None:
     holdings = bounded()
-    judged = holdings.judge_mark(Told().mark(SINCE, 9_000, 4_000), 1)
+    judged = holdings.compare_mark(Told().mark(SINCE, 9_000, 4_000), 1)
     assert judged.effects == []
-    assert judged.requests == [Request("verify", holdings.floor_ms, 9_000, scanned=True)]
-    judged = holdings.judge_mark(Told().mark(SINCE, SINCE + 10, 4_000), 1)
+    assert judged.requests == [RangeRequest("verify", holdings.floor_ms, 9_000, scanned=True)]
+    judged = holdings.compare_mark(Told().mark(SINCE, SINCE + 10, 4_000), 1)
     assert (judged.effects, judged.requests) == ([], [])
 
 
@@ -178,7 +178,7 @@ def test_a_past_that_goes_on_below_the_bound_is_shown_and_told_to_be_uncompared(
 def test_what_was_compared_before_it_left_needs_no_word() -> None:
     holdings = bounded()
     assert holdings.uncompared_ms == holdings.floor_ms
-    holdings.proof.prove(SINCE, holdings.floor_ms, 1)
+    holdings.proof.add_verified(SINCE, holdings.floor_ms, 1)
     assert holdings.uncompared_ms is None
 
 

@@ -15,7 +15,15 @@ from tui.client.connection import Address, Getter
 from tui.client.polling import AHEAD_MS, Answer, PollError, Polling, PollPlan
 from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
-from tui.client.status import Effect, Ended, Rebased, Send, Stored, Unconfirmed, Unproved
+from tui.client.status import (
+    Effect,
+    ExecutionEnded,
+    RangeUnequal,
+    Rebased,
+    SendMessage,
+    Stored,
+    Unconfirmed,
+)
 from wire.messages import ExecutionSummary, Item, Repair
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -33,7 +41,7 @@ def shown(session: ViewerSession) -> int:
 
 
 def is_done(session: ViewerSession) -> bool:
-    return session.is_done
+    return session.is_backfilled
 
 
 def green(session: ViewerSession) -> int | None:
@@ -46,7 +54,7 @@ def test_without_a_websocket_the_lines_come_all_the_same() -> None:
     effects = poll(PollPlan(session), library)
     assert [line.seq for line in stored(effects)] == list(range(1, 11))
     assert session.cursor() == Cursor("e1", 10, ALL)
-    assert session.is_done
+    assert session.is_backfilled
     assert green(session) is None, "no scan stands behind it"
 
 
@@ -105,10 +113,10 @@ def test_a_partial_past_of_a_websocket_is_finished() -> None:
     everything = items(*range(1, 9))
     connect(session, told.welcome(after=8))
     hear(session, told.past(8, everything[5:]), told.backfill(f"{SINCE + 60}:6.."))
-    session.closed()
+    session.connection_closed()
     poll(PollPlan(session), Library(everything))
     assert shown(session) == 8
-    assert session.is_done
+    assert session.is_backfilled
 
 
 def test_a_past_that_is_interrupted_goes_on_where_it_was() -> None:
@@ -137,9 +145,9 @@ def test_a_websocket_goes_on_where_polling_was() -> None:
     session = ViewerSession(since=SINCE)
     library = Library(items(1, 2, 3))
     poll(PollPlan(session), library)
-    query = session.query()
+    query = session.begin_attempt()
     assert (query.epoch, query.after, query.held) == ("e1", 3, ALL)
-    session.opened(0)
+    session.connection_opened(0)
     told = Told(library.items)
     hear(session, told.welcome("resumed", after=3), told.mark(SINCE, 5_000, 3))
     assert green(session) == 5_000
@@ -188,9 +196,9 @@ def test_what_compares_unequal_is_repaired_over_http() -> None:
     session.holdings.store([item(3, SINCE + 31, 77)], live=False)
     library.complete_through = SINCE + 500
     effects = poll(plan, library)
-    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [False]
+    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [False]
     assert [len(one.keys) for one in effects if isinstance(one, Unconfirmed)] == [1]
-    assert session.holdings.proof.unproved == ()
+    assert session.holdings.proof.unequal == ()
     assert green(session) == SINCE + 500
 
 
@@ -211,8 +219,8 @@ def test_a_second_mismatch_is_not_tried_again() -> None:
 
     lying.answer = answer  # type: ignore[method-assign]  # it lies
     effects = poll(plan, lying)
-    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [False, True]
-    assert not [one for one in poll(plan, lying) if isinstance(one, Unproved)]
+    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [False, True]
+    assert not [one for one in poll(plan, lying) if isinstance(one, RangeUnequal)]
     assert green(session) is None
 
 
@@ -252,7 +260,7 @@ def test_and_what_differs_is_repaired_over_the_websocket() -> None:
     session, _ = live(items(1, 2, 3))
     library = Library([*items(1, 2, 3), item(3, SINCE + 5, 99)])
     effects = poll(PollPlan(session), library)
-    assert effects[-1] == Send(Repair(SINCE, NOW + AHEAD_MS))
+    assert effects[-1] == SendMessage(Repair(SINCE, NOW + AHEAD_MS))
 
 
 def test_with_a_websocket_a_conflict_is_left_to_it() -> None:
@@ -300,19 +308,19 @@ def test_a_websocket_that_comes_meanwhile_ends_the_round() -> None:
     connect(session, Told().welcome(after=4))
     assert plan.answered(ask, library.answer(ask.target), NOW) == []
     assert shown(session) == 0
-    session.closed()
+    session.connection_closed()
     assert plan.next() is None, "nor when it is gone again: it moved the cursor"
 
 
 def test_since_is_chosen_as_the_forwarder_would() -> None:
     for wanted, since in ((Filter(), NOW), (Filter(executions=("x",)), 0)):
-        session = ViewerSession(wanted=wanted)
+        session = ViewerSession(event_filter=wanted)
         PollPlan(session).begin(NOW + 600_000)
         assert session.since == since
 
 
 def test_the_filter_and_the_group_go_with_every_question() -> None:
-    session = ViewerSession(group="/g", wanted=Filter(streams=("a",)), since=SINCE)
+    session = ViewerSession(group="/g", event_filter=Filter(streams=("a",)), since=SINCE)
     library = Library(items(1))
     poll(PollPlan(session), library)
     assert all("group=%2Fg&stream=a" in target for target in library.asked)
@@ -388,7 +396,7 @@ def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
 
 
 def test_executions_told_in_other_words_end_no_round() -> None:
-    session = ViewerSession(since=SINCE, wanted=Filter(executions=("x",)))
+    session = ViewerSession(since=SINCE, event_filter=Filter(executions=("x",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
     plan.begin(NOW)
     while (ask := plan.next()) is not None:
@@ -410,13 +418,13 @@ def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> Non
 
 
 def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
-    session = ViewerSession(since=SINCE, wanted=Filter(executions=("one",)))
+    session = ViewerSession(since=SINCE, event_filter=Filter(executions=("one",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
     row = ExecutionSummary("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
     library.executions = [row, ExecutionSummary("two", "app/two", "FAILED", 1, 2, 3)]
 
     def ends() -> list[str]:
-        return [one.end.status for one in poll(plan, library) if isinstance(one, Ended)]
+        return [one.end.status for one in poll(plan, library) if isinstance(one, ExecutionEnded)]
 
     assert ends() == []
     assert ends() == [], "nothing is proved"
@@ -434,12 +442,12 @@ def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "RUNNING"])
 def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"]) -> None:
-    session = ViewerSession(group="/g", since=SINCE, wanted=Filter(executions=("one",)))
+    session = ViewerSession(group="/g", since=SINCE, event_filter=Filter(executions=("one",)))
     library, plan = Library(items(1)), PollPlan(session)
     library.complete_through = SINCE + 500
     library.executions = [ExecutionSummary("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
     for _ in range(3):
-        assert not [one for one in poll(plan, library) if isinstance(one, Ended)]
+        assert not [one for one in poll(plan, library) if isinstance(one, ExecutionEnded)]
     assert library.asked[-1] == "/v1/executions?group=%2Fg"
 
 

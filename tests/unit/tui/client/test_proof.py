@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui.client.proof import GAPS_MAX, REPAIRED_KEPT, Proof
+from tui.client.proof import GAPS_MAX, REPAIRED_MAX, Proof
 from wire.messages import Gap, GapState, Lost
 
 
@@ -10,7 +10,7 @@ def proof(*proved: tuple[int, int], since: int = 100) -> Proof:
     made = Proof(2)
     made.since = since
     for one in proved:
-        made.prove(*one, 1)
+        made.add_verified(*one, 1)
     return made
 
 
@@ -38,7 +38,7 @@ def test_t_is_reached_from_since_without_a_hole(
 
 def test_nothing_is_complete_before_since_is_known() -> None:
     made = Proof(0)
-    made.prove(0, 500, 1)
+    made.add_verified(0, 500, 1)
     assert made.complete_through is None
     made.since = 100
     assert made.since == 100
@@ -67,61 +67,61 @@ def test_other_gaps_do_not_speak_against_equality(state: GapState) -> None:
 
 def test_a_range_that_compares_unequal_is_a_hole_until_it_compares_equal() -> None:
     made = proof((100, 300))
-    entry = made.disprove(150, 160, 0, final=False)
+    entry = made.add_unequal(150, 160, 0, final=False)
     assert (entry.target, entry.missing, entry.final) == (2, 1, False)
     assert made.complete_through == 149
-    assert not made.touches(155, 155)
-    assert not made.has_failed(100, 300)
-    made.prove(155, 400, 1)
-    assert [(one.from_ms, one.through_ms) for one in made.unproved] == [(150, 154)]
-    made.prove(140, 154, 1)
-    assert made.unproved == ()
+    assert not made.overlaps_verified(155, 155)
+    assert not made.is_given_up(100, 300)
+    made.add_verified(155, 400, 1)
+    assert [(one.from_ms, one.through_ms) for one in made.unequal] == [(150, 154)]
+    made.add_verified(140, 154, 1)
+    assert made.unequal == ()
     assert made.complete_through == 400
 
 
 def test_a_comparison_inside_a_bad_range_leaves_both_its_sides() -> None:
     made = proof()
-    made.disprove(100, 200, 3, final=True)
-    made.agree(150, 160)
-    assert [(one.from_ms, one.through_ms) for one in made.unproved] == [(100, 149), (161, 200)]
-    assert made.untried(90, 210) == [(90, 99), (150, 160), (201, 210)]
-    assert made.has_failed(140, 150)
-    assert not made.has_failed(150, 160)
+    made.add_unequal(100, 200, 3, final=True)
+    made.add_equal(150, 160)
+    assert [(one.from_ms, one.through_ms) for one in made.unequal] == [(100, 149), (161, 200)]
+    assert made.not_given_up(90, 210) == [(90, 99), (150, 160), (201, 210)]
+    assert made.is_given_up(140, 150)
+    assert not made.is_given_up(150, 160)
 
 
 def test_doubt_takes_proof_away_without_saying_that_something_is_missing() -> None:
     made = proof((100, 300))
-    made.doubt(200, 210)
+    made.withdraw_verified(200, 210)
     assert made.complete_through == 199
-    assert made.unproved == ()
+    assert made.unequal == ()
 
 
 def test_what_can_not_be_had_is_accounted_for() -> None:
     made = proof((100, 149), (201, 300))
-    assert made.accounted_through(100) == 149
-    made.disprove(150, 160, 1, final=True)
+    assert made.settled_through(100) == 149
+    made.add_unequal(150, 160, 1, final=True)
     made.put_gap(gap(161, 180), 1)
     made.put_lost(Lost(181, 200, "r"))
-    assert made.accounted_through(100) == 300
+    assert made.settled_through(100) == 300
     assert made.known_missing() == [(150, 160), (161, 180), (181, 200)]
     assert made.complete_through == 149
 
 
 def test_rebased_nothing_is_proved_and_losses_stay() -> None:
     made = proof((100, 300))
-    made.disprove(150, 160, 1, final=True)
+    made.add_unequal(150, 160, 1, final=True)
     made.put_lost(Lost(250, 260, "r"))
     made.rebase()
-    assert (made.complete_through, made.unproved) == (None, ())
-    assert not made.has_failed(0, 999)
+    assert (made.complete_through, made.unequal) == (None, ())
+    assert not made.is_given_up(0, 999)
     assert len(made.lost) == 1
     assert made.put_lost(Lost(250, 260, "r")) is None
 
 
 def test_coverage_counts_from_since() -> None:
     made = proof((100, 300))
-    assert made.covers(0, 300)
-    assert not made.covers(0, 301)
+    assert made.is_verified(0, 300)
+    assert not made.is_verified(0, 301)
 
 
 def test_gaps_are_known_by_their_id() -> None:
@@ -134,17 +134,17 @@ def test_gaps_are_known_by_their_id() -> None:
 def test_open_gaps_of_this_connection_are_not_closed_by_a_mark() -> None:
     made = proof()
     made.put_gap(gap(150, 160, "suspected"), 2)
-    assert made.prove(100, 200, 2) == []
-    (closed,) = made.prove(100, 200, 3)
+    assert made.add_verified(100, 200, 2) == []
+    (closed,) = made.add_verified(100, 200, 3)
     assert closed.state == "repaired"
-    assert made.prove(100, 200, 4) == []
+    assert made.add_verified(100, 200, 4) == []
 
 
 def test_few_repaired_gaps_are_kept() -> None:
     made = proof()
-    for number in range(REPAIRED_KEPT + 5):
+    for number in range(REPAIRED_MAX + 5):
         made.put_gap(gap(number, number, "repaired", f"g{number}"), 1)
-    assert len(made.gaps) == REPAIRED_KEPT
+    assert len(made.gaps) == REPAIRED_MAX
     assert made.gaps[0].id == "g5"
 
 

@@ -7,29 +7,30 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.told import HEARTBEAT_MS, SINCE, Told, connect, hear, item, live, stored
-from tui.client.holdings import Request
+from tui.client.holdings import RangeRequest
 from tui.client.saved import NOTHING_HELD, Cursor
 from tui.client.session import (
     CREDIT_EVENTS,
-    PATIENCE_MS,
-    WAITING_MAX,
+    REQUEST_TIMEOUT_MS,
+    REQUESTS_WAITING_MAX,
     WELCOME_MS,
-    Asking,
+    RequestQueue,
     ViewerSession,
 )
 from tui.client.status import (
     CaughtUp,
-    Close,
+    CloseConnection,
     Effect,
-    Ended,
-    GapSeen,
-    LostSeen,
+    ExecutionEnded,
+    GapChanged,
+    LossDeclared,
     Marked,
+    RangeUnequal,
     Rebased,
-    Send,
-    Unproved,
+    SendMessage,
     Welcomed,
 )
+from tui.lines.rows import time_key
 from wire.errors import WireError
 from wire.messages import Credit, Lost, Repair, ServerMessage, UnknownMessage, Verify
 from wire.order import Interval, first_key, key_of
@@ -43,15 +44,15 @@ def green(session: ViewerSession) -> int | None:
 
 
 def closes(effects: list[Effect]) -> list[int]:
-    return [one.code for one in effects if isinstance(one, Close)]
+    return [one.code for one in effects if isinstance(one, CloseConnection)]
 
 
 # Connecting
 
 
 def test_the_first_question_has_no_cursor() -> None:
-    session = ViewerSession(group="/g", wanted=Filter(("a",)), since=5, history="oldest")
-    query = session.query()
+    session = ViewerSession(group="/g", event_filter=Filter(("a",)), since=5, history="oldest")
+    query = session.begin_attempt()
     assert (query.group, query.filter, query.since) == ("/g", Filter(("a",)), 5)
     assert (query.epoch, query.after, query.held, query.base) == (None, None, None, 0)
     assert (query.history, query.credit) == ("oldest", CREDIT_EVENTS)
@@ -62,14 +63,14 @@ def test_since_is_taken_from_the_forwarder_where_none_was_given() -> None:
     effects = connect(session, Told().welcome(since=77))
     assert effects == [Welcomed("fresh", "e1", again=False)]
     assert session.since == 77
-    assert session.query().since == 77
+    assert session.begin_attempt().since == 77
 
 
 def test_a_cursor_never_goes_without_held() -> None:
     """Without held, no past below the cursor would be owed [1]."""
     session = ViewerSession(since=SINCE)
     connect(session, Told().welcome(after=7))
-    query = session.query()
+    query = session.begin_attempt()
     assert (query.epoch, query.after, query.held) == ("e1", 7, NOTHING_HELD)
 
 
@@ -78,16 +79,16 @@ def test_held_is_kept_as_positions_within_a_millisecond() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(after=7))
     hear(session, told.past(7, [item(3, 2_000)]), told.backfill("2000:3.."))
-    assert session.query().held == Interval(key_of(2_000, "3"), None)
-    assert not session.is_done
+    assert session.begin_attempt().held == Interval(key_of(2_000, "3"), None)
+    assert not session.is_backfilled
 
 
 def test_done_means_that_all_of_the_past_is_held() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(after=7))
     hear(session, told.backfill(f"{SINCE}:5..2000:9", done=True))
-    assert session.is_done
-    assert session.query().held == Interval(first_key(SINCE), None)
+    assert session.is_backfilled
+    assert session.begin_attempt().held == Interval(first_key(SINCE), None)
 
 
 def test_an_open_lower_end_is_since() -> None:
@@ -100,13 +101,15 @@ def test_an_open_lower_end_is_since() -> None:
 def test_another_protocol_version_is_the_end() -> None:
     session = ViewerSession()
     effects = connect(session, Told().welcome(protocol=2))
-    assert [(one.code, one.final) for one in effects if isinstance(one, Close)] == [(4502, True)]
+    assert [(one.code, one.final) for one in effects if isinstance(one, CloseConnection)] == [
+        (4502, True)
+    ]
 
 
 def test_welcome_comes_first_and_once() -> None:
     session, told = ViewerSession(), Told()
-    session.query()
-    session.opened(0)
+    session.begin_attempt()
+    session.connection_opened(0)
     assert closes(hear(session, told.heartbeat(0))) == [4010]
     session, told = live()
     assert closes(hear(session, told.welcome())) == [4010]
@@ -114,12 +117,12 @@ def test_welcome_comes_first_and_once() -> None:
 
 def test_bye_and_unknown_types_may_come_before_welcome() -> None:
     session, told = ViewerSession(), Told()
-    session.query()
-    session.opened(0)
+    session.begin_attempt()
+    session.connection_opened(0)
     assert hear(session, told.bye("full", 500)) == []
-    assert session.heard.bye is not None
-    assert session.received(UnknownMessage("news", 2), 0) == []
-    assert closes(session.received(UnknownMessage("news", 4), 0)) == [4010]
+    assert session.report.bye is not None
+    assert session.take_message(UnknownMessage("news", 2), 0) == []
+    assert closes(session.take_message(UnknownMessage("news", 4), 0)) == [4010]
 
 
 # The sequence
@@ -144,9 +147,9 @@ def test_an_old_n_is_ignored() -> None:
 def test_a_stale_generation_is_ignored() -> None:
     session, told = live()
     old = session.generation
-    session.query()
-    session.opened(0)
-    assert session.received(told.heartbeat(0), 0, old) == []
+    session.begin_attempt()
+    session.connection_opened(0)
+    assert session.take_message(told.heartbeat(0), 0, old) == []
 
 
 def test_events_go_on_where_the_last_ended() -> None:
@@ -165,7 +168,7 @@ def test_an_empty_frame_moves_the_cursor() -> None:
     """What the filter skips is covered by the range [12]."""
     session, told = live()
     assert hear(session, told.events(0, [], seq=9), told.heartbeat(9)) == [
-        Send(Credit(CREDIT_EVENTS))
+        SendMessage(Credit(CREDIT_EVENTS))
     ]
     assert session.cursor() == Cursor("e1", 9, Interval(first_key(SINCE), None))
 
@@ -196,14 +199,14 @@ def test_malformed_items_change_nothing_and_leave_a_hole() -> None:
 
 def test_resumed_goes_on_exactly() -> None:
     session, _ = live([item(1, 2_000)])
-    session.closed()
+    session.connection_closed()
     told = Told()
     effects = connect(session, told.welcome("resumed", epoch="e2", after=1, head_seq=3))
     assert effects == [Welcomed("resumed", "e2", again=True)]
     effects = hear(session, told.events(1, [item(2, 2_001), item(3, 2_002)]))
     assert len(stored(effects)) == 2
     assert effects[-1] == CaughtUp(2)
-    assert session.query().epoch == "e2"
+    assert session.begin_attempt().epoch == "e2"
 
 
 def test_resumed_with_nothing_missed_is_caught_up_at_once() -> None:
@@ -214,10 +217,10 @@ def test_resumed_with_nothing_missed_is_caught_up_at_once() -> None:
 
 def test_what_came_by_polling_meanwhile_comes_again_and_is_dropped() -> None:
     session, _ = live([item(1, 2_000)])
-    session.query()
-    session.store([item(2, 2_001)], 0, live=True)
+    session.begin_attempt()
+    session.store_items([item(2, 2_001)], 0, live=True)
     session.after = 2
-    session.opened(0)
+    session.connection_opened(0)
     told = Told()
     hear(session, told.welcome("resumed", after=1, head_seq=2))
     assert session.after == 1
@@ -230,7 +233,7 @@ def test_resumed_at_another_place_is_not_believed(after: int, head_seq: int) -> 
     session, _ = live([item(1, 2_000)])
     effects = connect(session, Told().welcome("resumed", after=after, head_seq=head_seq))
     assert closes(effects) == [4010]
-    assert session.query().epoch is None
+    assert session.begin_attempt().epoch is None
     assert session.holdings.tally.unconfirmed == 1
 
 
@@ -249,7 +252,7 @@ def test_rebased_everything_is_unconfirmed_until_it_comes_again() -> None:
     effects = connect(session, told.welcome("rebased", epoch="e9", after=40))
     assert Rebased(0, 1, "the forwarder began epoch e9") in effects
     assert green(session) is None
-    assert (session.held, session.is_done, session.after) == (None, False, 40)
+    assert (session.held, session.is_backfilled, session.after) == (None, False, 40)
     again = item(33, 2_001, 2)
     effects = hear(session, told.past(40, [again]))
     assert stored(effects) == []
@@ -273,11 +276,11 @@ def test_fresh_though_a_cursor_was_told_is_a_rebase() -> None:
 
 def test_a_first_connection_keeps_what_polling_brought_of_the_same_epoch() -> None:
     session = ViewerSession(since=SINCE)
-    session.query()
-    session.store([item(1, 2_000)], 0, live=False)
+    session.begin_attempt()
+    session.store_items([item(1, 2_000)], 0, live=False)
     session.epoch, session.after = "e1", 1
-    session.opened(0)
-    effects = session.received(Told().welcome("fresh", after=4), 0)
+    session.connection_opened(0)
+    effects = session.take_message(Told().welcome("fresh", after=4), 0)
     assert effects == [Welcomed("fresh", "e1", again=False)]
     assert session.holdings.tally.unconfirmed == 0
     assert (session.after, session.held) == (4, None)
@@ -294,10 +297,10 @@ def saved(base: int = 5) -> ViewerSession:
 def test_a_saved_cursor_goes_on_without_its_lines() -> None:
     """[16]"""
     session = saved()
-    query = session.query()
+    query = session.begin_attempt()
     assert (query.epoch, query.after, query.base) == ("e1", 5, 5)
     assert query.held == Interval(first_key(SINCE), None)
-    session.opened(0)
+    session.connection_opened(0)
     told = Told([item(3, 2_000)])
     hear(session, told.welcome("resumed", after=5, head_seq=6))
     effects = hear(session, told.events(5, [item(6, 2_001)]))
@@ -309,11 +312,11 @@ def test_a_saved_cursor_goes_on_without_its_lines() -> None:
 def test_a_base_of_another_epoch_proves_nothing_so_it_is_given_up() -> None:
     """[16]"""
     session = saved()
-    session.query()
-    session.opened(0)
-    effects = session.received(Told().welcome("rebased", epoch="e9", after=2), 0)
+    session.begin_attempt()
+    session.connection_opened(0)
+    effects = session.take_message(Told().welcome("rebased", epoch="e9", after=2), 0)
     assert closes(effects) == [4010]
-    query = session.query()
+    query = session.begin_attempt()
     assert (query.epoch, query.base, query.since) == (None, 0, SINCE)
 
 
@@ -324,17 +327,17 @@ def test_silence_is_noticed_after_two_heartbeats() -> None:
     session, told = live()
     hear(session, told.heartbeat(0), now_ms=1_000)
     assert session.wake_at_ms == 1_000 + 2 * HEARTBEAT_MS
-    assert session.tick(session.wake_at_ms - 1) == []
-    assert closes(session.tick(session.wake_at_ms)) == [4012]
-    assert session.tick(1 << 40) == []
+    assert session.check_silence(session.wake_at_ms - 1) == []
+    assert closes(session.check_silence(session.wake_at_ms)) == [4012]
+    assert session.check_silence(1 << 40) == []
 
 
 def test_welcome_may_take_its_time_but_not_for_ever() -> None:
     session = ViewerSession()
-    session.query()
-    session.opened(10)
-    assert session.tick(10 + WELCOME_MS - 1) == []
-    assert closes(session.tick(10 + WELCOME_MS)) == [4012]
+    session.begin_attempt()
+    session.connection_opened(10)
+    assert session.check_silence(10 + WELCOME_MS - 1) == []
+    assert closes(session.check_silence(10 + WELCOME_MS)) == [4012]
 
 
 def test_credit_is_renewed_when_half_is_used_and_at_each_heartbeat() -> None:
@@ -343,17 +346,17 @@ def test_credit_is_renewed_when_half_is_used_and_at_each_heartbeat() -> None:
     half = CREDIT_EVENTS // 2
     items = [item(seq, 2_000) for seq in range(1, half + 1)]
     effects = hear(session, told.events(0, items[:-1]))
-    assert not [one for one in effects if isinstance(one, Send)]
+    assert not [one for one in effects if isinstance(one, SendMessage)]
     effects = hear(session, told.events(half - 1, items[-1:]))
-    assert effects[-1] == Send(Credit(half + CREDIT_EVENTS))
-    assert Send(Credit(half + CREDIT_EVENTS)) in hear(session, told.heartbeat(half))
+    assert effects[-1] == SendMessage(Credit(half + CREDIT_EVENTS))
+    assert SendMessage(Credit(half + CREDIT_EVENTS)) in hear(session, told.heartbeat(half))
 
 
 def test_items_that_are_known_count_as_used_credit_too() -> None:
     """Every item of every frame counts [15]."""
     session, told = live([item(1, 2_000)])
     hear(session, told.past(1, [item(1, 2_000)]))
-    assert hear(session, told.heartbeat(1)) == [Send(Credit(2 + CREDIT_EVENTS))]
+    assert hear(session, told.heartbeat(1)) == [SendMessage(Credit(2 + CREDIT_EVENTS))]
 
 
 # Proof
@@ -383,13 +386,15 @@ def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
     hear(session, told.events(0, [], seq=2))
     told.owned = [missed]
     effects = hear(session, told.mark(SINCE, 3_000, 2), told.mark(SINCE, 3_001, 2))
-    assert [one for one in effects if isinstance(one, Send)] == [Send(Repair(SINCE, 3_000))]
-    assert session.holdings.proof.unproved[0].missing == 1
+    assert [one for one in effects if isinstance(one, SendMessage)] == [
+        SendMessage(Repair(SINCE, 3_000))
+    ]
+    assert session.holdings.proof.unequal[0].missing == 1
     effects = hear(session, told.past(2, [missed]), told.digest(SINCE, 3_000, 2))
     assert stored(effects)
     assert green(session) == 3_000
     hear(session, told.mark(SINCE, 3_001, 2))
-    assert session.holdings.proof.unproved == ()
+    assert session.holdings.proof.unequal == ()
 
 
 def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
@@ -401,12 +406,12 @@ def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
     assert not stored(effects)
     claim = told.digest(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
     effects = hear(session, claim)
-    assert [one.range.final for one in effects if isinstance(one, Unproved)] == [True]
+    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [True]
     unequal = told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
-    assert not [one for one in hear(session, unequal) if isinstance(one, Send)]
+    assert not [one for one in hear(session, unequal) if isinstance(one, SendMessage)]
     assert green(session) is None
     hear(session, told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000)]))
-    assert session.holdings.proof.unproved == ()
+    assert session.holdings.proof.unequal == ()
     assert green(session) == 3_000
 
 
@@ -416,9 +421,9 @@ def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
     hear(session, told.mark(1_900, 2_100, 1, owned=bad))
     hear(session, told.digest(1_900, 2_100, 1, owned=bad))
     sent = hear(session, told.mark(SINCE, 3_000, 1, owned=bad))
-    assert Send(Verify(SINCE, 1_899)) in sent
+    assert SendMessage(Verify(SINCE, 1_899)) in sent
     effects = hear(session, told.digest(SINCE, 1_899, 1, owned=[]))
-    assert effects == [Send(Verify(2_101, 3_000))]
+    assert effects == [SendMessage(Verify(2_101, 3_000))]
     assert green(session) == 1_899
 
 
@@ -460,9 +465,9 @@ def test_questions_are_forgotten_with_their_connection() -> None:
 
 def test_asking_from_elsewhere_goes_the_same_way() -> None:
     session, _ = live()
-    request = Request("repair", SINCE, 2_000, scanned=False)
-    assert session.ask(request, 0) == [Send(Repair(SINCE, 2_000))]
-    assert session.ask(Request("verify", 1_500, 1_600, scanned=False), 0) == []
+    request = RangeRequest("repair", SINCE, 2_000, scanned=False)
+    assert session.request_range(request, 0) == [SendMessage(Repair(SINCE, 2_000))]
+    assert session.request_range(RangeRequest("verify", 1_500, 1_600, scanned=False), 0) == []
 
 
 # Gaps, losses, ends
@@ -472,7 +477,7 @@ def test_an_unrecoverable_gap_ends_what_is_complete() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
     (effect,) = hear(session, told.gap(2_000, 2_100, "unrecoverable"))
-    assert isinstance(effect, GapSeen)
+    assert isinstance(effect, GapChanged)
     assert green(session) == 1_999
     hear(session, told.gap(2_000, 2_100, "repaired"))
     assert green(session) == 3_000
@@ -485,19 +490,19 @@ def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
     told = Told()
     connect(session, told.welcome("resumed"))
     effects = hear(session, told.mark(SINCE, 3_000, 0))
-    assert [one.gap.state for one in effects if isinstance(one, GapSeen)] == ["repaired"]
+    assert [one.gap.state for one in effects if isinstance(one, GapChanged)] == ["repaired"]
 
 
 def test_what_is_lost_is_told_once_and_stays() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     lost = Lost(2_000, 2_100, "retention")
     effects = connect(session, told.welcome(lost=[lost]))
-    assert [one.lost.reason for one in effects if isinstance(one, LostSeen)] == ["retention"]
+    assert [one.lost.reason for one in effects if isinstance(one, LossDeclared)] == ["retention"]
     hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 0))
     assert green(session) == 1_999
     told = Told()
     effects = connect(session, told.welcome("resumed", lost=[lost]))
-    assert not [one for one in effects if isinstance(one, LostSeen)]
+    assert not [one for one in effects if isinstance(one, LossDeclared)]
     assert green(session) == 1_999
 
 
@@ -505,12 +510,12 @@ def test_an_end_is_told_with_its_proof_and_again_when_it_changes() -> None:
     """[11]"""
     session, told = live([item(1, 2_000)])
     (ended,) = hear(session, told.end(SINCE, 2_000, 1))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ExecutionEnded)
     assert ended.end.equal
     late = item(2, 1_999)
     hear(session, told.events(1, [late]))
     (again,) = hear(session, told.end(SINCE, 2_000, 2))
-    assert isinstance(again, Ended)
+    assert isinstance(again, ExecutionEnded)
     assert (again.end.count, again.end.equal) == (2, True)
     assert len(session.holdings.ends) == 1
 
@@ -519,82 +524,84 @@ def test_an_end_of_one_of_several_executions_is_proved_by_the_filters_digest() -
     mine, other = item(1, 2_000), item(2, 2_000, stream="app/two")
     session, told = live([mine, other])
     ended, asked = hear(session, told.end(2_000, 2_000, 2, owned=[mine]))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ExecutionEnded)
     assert not ended.end.equal
-    assert asked == Send(Verify(2_000, 2_000))
+    assert asked == SendMessage(Verify(2_000, 2_000))
     (proved,) = hear(session, told.digest(2_000, 2_000, 2))
-    assert isinstance(proved, Ended)
+    assert isinstance(proved, ExecutionEnded)
     assert proved.end.equal
 
 
-def request(from_: int, through: int) -> Request:
-    return Request("repair", from_, through, scanned=True)
+def request(from_: int, through: int) -> RangeRequest:
+    return RangeRequest("repair", from_, through, scanned=True)
 
 
 def test_one_question_at_a_time() -> None:
-    asking = Asking()
-    assert asking.put(request(1, 5))
-    assert asking.put(Request("verify", 6, 9, scanned=True))
-    first = asking.next(0)
+    queue = RequestQueue()
+    assert queue.add(request(1, 5))
+    assert queue.add(RangeRequest("verify", 6, 9, scanned=True))
+    first = queue.start_next(0)
     assert first is not None
     assert first.message() == Repair(1, 5)
-    assert asking.next(0) is None
-    assert asking.answered(1, 5) == first
-    second = asking.next(0)
+    assert queue.start_next(0) is None
+    assert queue.take_answered(1, 5) == first
+    second = queue.start_next(0)
     assert second is not None
     assert second.message() == Verify(6, 9)
 
 
 def test_no_range_is_asked_about_twice_at_a_time() -> None:
-    asking = Asking()
-    asking.put(request(1, 5))
-    assert not asking.put(request(5, 9))
-    asking.next(0)
-    assert not asking.put(request(1, 1))
-    assert asking.put(request(6, 9))
+    queue = RequestQueue()
+    queue.add(request(1, 5))
+    assert not queue.add(request(5, 9))
+    queue.start_next(0)
+    assert not queue.add(request(1, 1))
+    assert queue.add(request(6, 9))
 
 
 def test_few_questions_wait() -> None:
-    asking = Asking()
-    assert all(asking.put(request(number, number)) for number in range(WAITING_MAX))
-    assert not asking.put(request(99, 99))
+    queue = RequestQueue()
+    assert all(queue.add(request(number, number)) for number in range(REQUESTS_WAITING_MAX))
+    assert not queue.add(request(99, 99))
 
 
 def test_an_answer_may_be_clipped_but_not_of_another_range() -> None:
-    asking = Asking()
-    asking.put(request(10, 20))
-    asking.next(0)
-    assert asking.answered(5, 20) is None
-    assert asking.answered(10, 21) is None
-    assert asking.answered(12, 15) == request(10, 20)
-    assert asking.answered(12, 15) is None
+    queue = RequestQueue()
+    queue.add(request(10, 20))
+    queue.start_next(0)
+    assert queue.take_answered(5, 20) is None
+    assert queue.take_answered(10, 21) is None
+    assert queue.take_answered(12, 15) == request(10, 20)
+    assert queue.take_answered(12, 15) is None
 
 
 def test_what_a_repair_brings_is_noted_and_keeps_it_alive() -> None:
-    asking = Asking()
-    asking.put(request(1, 5))
-    asking.next(0)
-    asking.note([7, 11, 30], 10, 20, PATIENCE_MS)
-    assert asking.seen == {11}
-    asking.put(request(6, 6))
-    assert asking.next(2 * PATIENCE_MS) is None
-    assert asking.next(2 * PATIENCE_MS + 1) == request(6, 6), "the first was never answered"
-    assert asking.seen == set()
+    queue = RequestQueue()
+    queue.add(request(1, 5))
+    queue.start_next(0)
+    queue.note_keys([time_key(0), time_key(3), time_key(6)], REQUEST_TIMEOUT_MS)
+    assert queue.seen_keys == {time_key(3)}
+    queue.add(request(6, 6))
+    assert queue.start_next(2 * REQUEST_TIMEOUT_MS) is None
+    assert queue.start_next(2 * REQUEST_TIMEOUT_MS + 1) == request(6, 6), (
+        "the first was never answered"
+    )
+    assert queue.seen_keys == set()
 
 
 def test_nothing_is_noted_for_a_verify() -> None:
-    asking = Asking()
-    asking.put(Request("verify", 1, 5, scanned=True))
-    asking.next(0)
-    asking.note([11], 10, 20, 0)
-    assert asking.seen == set()
+    queue = RequestQueue()
+    queue.add(RangeRequest("verify", 1, 5, scanned=True))
+    queue.start_next(0)
+    queue.note_keys([time_key(3)], 0)
+    assert queue.seen_keys == set()
 
 
 def test_all_is_dropped_with_the_connection() -> None:
-    asking = Asking()
-    asking.put(request(1, 5))
-    asking.put(request(6, 9))
-    asking.next(0)
-    asking.drop()
-    assert asking.out is None
-    assert asking.next(0) is None
+    queue = RequestQueue()
+    queue.add(request(1, 5))
+    queue.add(request(6, 9))
+    queue.start_next(0)
+    queue.clear()
+    assert queue.in_flight is None
+    assert queue.start_next(0) is None

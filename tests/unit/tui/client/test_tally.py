@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui.client.tally import CHUNK_EVENTS, Taken, Tally, Total
+from tui.client.tally import CHUNK_EVENTS, AddResult, Tally, Total
 from wire.digest import MODULUS
 
 ALL = 1 << 300
@@ -24,7 +24,7 @@ def test_in_order_everything_is_new() -> None:
 
 def test_a_duplicate_is_told_and_counts_once() -> None:
     tally = filled(3)
-    assert tally.add_many([20, 25], [20, 25], [2, 4]) == [Taken.DUPLICATE, Taken.NEW]
+    assert tally.add_many([20, 25], [20, 25], [2, 4]) == [AddResult.DUPLICATE, AddResult.NEW]
     assert tally.total(0, ALL, 4) == Total(4, 85)
 
 
@@ -65,7 +65,7 @@ def test_rebased_everything_is_held_and_nothing_counts() -> None:
     tally.unconfirm_all()
     assert (len(tally), tally.unconfirmed) == (3, 3)
     assert tally.total(0, ALL, 100) == Total(0, 0)
-    assert tally.add(20, 20, 71) is Taken.CONFIRMED
+    assert tally.add(20, 20, 71) is AddResult.CONFIRMED
     assert tally.unconfirmed == 2
     assert tally.total(0, ALL, 100) == Total(1, 20)
     assert tally.total(0, ALL, 70) == Total(0, 0)
@@ -73,7 +73,7 @@ def test_rebased_everything_is_held_and_nothing_counts() -> None:
 
 def test_another_content_under_a_known_key_replaces_the_digest() -> None:
     tally = filled(2)
-    assert tally.add(20, 99, 2) is Taken.CONFIRMED
+    assert tally.add(20, 99, 2) is AddResult.CONFIRMED
     assert tally.total(0, ALL, 2) == Total(2, 109)
 
 
@@ -106,8 +106,8 @@ def test_what_is_above_a_key_is_counted_confirmed_or_not() -> None:
 
 def test_beyond_its_bound_the_oldest_chunks_go() -> None:
     tally = filled(3 * CHUNK_EVENTS)
-    assert tally.forget(3 * CHUNK_EVENTS) is None
-    assert tally.forget(2 * CHUNK_EVENTS) == 10 * CHUNK_EVENTS
+    assert tally.drop_oldest(3 * CHUNK_EVENTS) is None
+    assert tally.drop_oldest(2 * CHUNK_EVENTS) == 10 * CHUNK_EVENTS
     assert len(tally) == 2 * CHUNK_EVENTS
     assert tally.total(0, ALL, ALL).count == 2 * CHUNK_EVENTS
 

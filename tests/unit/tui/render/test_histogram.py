@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line, status_of, target_status
-from tui.client.status import GapStatus, LostRange, Outage, UnprovedRange
+from tui.client.status import GapStatus, LostRange, Outage, UnequalRange
 from tui.lines.counts import LineVolume, VolumeBucket
 from tui.render import histogram
 from tui.render.histogram import Column, Plot, ShadedRange
@@ -91,7 +91,7 @@ def test_what_is_not_whole_or_came_later() -> None:
         (target_status(outages=(outage(0, 5, 3), outage(6, 9, None), outage(50, None, None))),),
         gaps=gaps,
         lost=(LostRange(0, EPOCH_MS + 30, EPOCH_MS + 31, "retention"),),
-        unproved=(UnprovedRange(0, EPOCH_MS + 40, EPOCH_MS + 41, 5, final=True),),
+        unequal=(UnequalRange(0, EPOCH_MS + 40, EPOCH_MS + 41, 5, final=True),),
     )
     found = [
         (one.from_ms - EPOCH_MS, one.through_ms - EPOCH_MS, one.kind)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule, status_of, target_status
-from tui.client.status import EndStatus, GapStatus, LostRange, Status, UnprovedRange
+from tui.client.status import EndStatus, GapStatus, LostRange, Status, UnequalRange
 from tui.render.notifications import (
     MODES,
     PAUSE_MS,
@@ -38,8 +38,8 @@ def test_a_gap_is_news_once() -> None:
     assert news(status(gaps=(GAP,)), status(gaps=(GAP,))) == ["gap 12:00:00 to 12:00:04 repairing"]
     lost = LostRange(0, EPOCH_MS, EPOCH_MS + 1_000, "retention")
     assert news(status(lost=(lost,))) == ["not recoverable: 12:00:00 to 12:00:01"]
-    unproved = UnprovedRange(0, EPOCH_MS, EPOCH_MS, 1_200, final=True)
-    assert news(status(unproved=(unproved,))) == ["1,200 missing 12:00:00"]
+    unequal = UnequalRange(0, EPOCH_MS, EPOCH_MS, 1_200, final=True)
+    assert news(status(unequal=(unequal,))) == ["1,200 missing 12:00:00"]
 
 
 def test_an_end_is_news_once() -> None:

@@ -12,11 +12,11 @@ from rich.cells import cell_len
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule, status_of, target_status
 from tui.client.status import (
     GapStatus,
-    HistoryEntry,
     LostRange,
     MarkStatus,
     Outage,
-    UnprovedRange,
+    StateChange,
+    UnequalRange,
 )
 from tui.lines.filters import Value
 from tui.lines.rows import Line
@@ -59,14 +59,14 @@ def test_everything_there_is_to_know_of_a_connection() -> None:
         duplicates=77,
         after=1_234,
         head_seq=1_240,
-        unproved=(UnprovedRange(0, EPOCH_MS, EPOCH_MS + 1_000, 3, final=True),),
+        unequal=(UnequalRange(0, EPOCH_MS, EPOCH_MS + 1_000, 3, final=True),),
         lost=(LostRange(0, EPOCH_MS, EPOCH_MS + 1_000, "retention"),),
         gaps=(GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 1_000, "repaired", "missed", 4),),
         outages=(
             Outage(EPOCH_MS, EPOCH_MS + 10_200, 1006, "no answer", 203, "resumed"),
             Outage(EPOCH_MS + 50_000, None, None, "the cable was pulled", None, None),
         ),
-        history=(HistoryEntry(EPOCH_MS, "reconnecting", "lost"), HistoryEntry(NOW, "live", "")),
+        history=(StateChange(EPOCH_MS, "reconnecting", "lost"), StateChange(NOW, "live", "")),
     )
     text = text_of(panel_text.connection_report(status_of((target,)), NOW))
     for part in (

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, status_of, target_status
 from tui.client.status import (
+    BackfillProgress,
     EndStatus,
     GapStatus,
     LostRange,
     Outage,
-    Progress,
     Status,
-    UnprovedRange,
+    UnequalRange,
 )
 from tui.lines.viewport import ReadingPlace
 from tui.render import status_text
@@ -45,12 +45,12 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
     [
         ({"state": "connecting", "detail": ""}, " ○ CONNECTING ", "badge.accent"),
         (
-            {"state": "backfilling", "progress": Progress(450, 1000, None)},
+            {"state": "backfilling", "progress": BackfillProgress(450, 1000, None)},
             " ◔ BACKFILLING  | 45 % · 450 of 1,000",
             "badge.accent",
         ),
         (
-            {"state": "backfilling", "progress": Progress(450, None, None)},
+            {"state": "backfilling", "progress": BackfillProgress(450, None, None)},
             " ◔ BACKFILLING  | 450 lines of the past",
             "badge.accent",
         ),
@@ -147,7 +147,7 @@ def test_before_the_first_mark_nothing_is_green() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"unproved": (UnprovedRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 3, final=True),)},
+        {"unequal": (UnequalRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 3, final=True),)},
         {"lost": (LostRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, "retention"),)},
         *(
             {"gaps": (GapStatus(0, "g", EPOCH_MS + 10_000, EPOCH_MS + 14_000, state, "a scan", 0),)}
@@ -166,8 +166,8 @@ def test_what_is_known_to_be_wrong_is_red_with_its_range(wrong: dict[str, Any]) 
 
 
 def test_how_many_are_missing() -> None:
-    unproved = (UnprovedRange(0, EPOCH_MS, EPOCH_MS + 4_000, 214, final=False),)
-    chunks = status_text.completeness(status(unproved=unproved, missing=214), NOW)
+    unequal = (UnequalRange(0, EPOCH_MS, EPOCH_MS + 4_000, 214, final=False),)
+    chunks = status_text.completeness(status(unequal=unequal, missing=214), NOW)
     assert said(chunks).startswith("✕ 214 MISSING 12:00:00 to 12:00:04 | not yet proved")
 
 
@@ -204,7 +204,7 @@ def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> 
     told = status_of(
         (target_status(outages=(outage,)),),
         volume=(3, 0, 0, 0, 0, 6, 2),
-        volume_past=(0, 0, 0, 0, 0, 6, 0),
+        volume_backfill=(0, 0, 0, 0, 0, 6, 0),
     )
     spark = status_text.pace(told)[-1].parts
     assert [part for part in spark if part[0].strip()] == [
