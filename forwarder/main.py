@@ -147,7 +147,7 @@ def lifecycle_of(text: str) -> Lifecycle:
     if kind == "pattern" and rule:
         return Lifecycle.pattern(rule)
     if kind == "ecs" and _CLUSTER.fullmatch(rule) is not None:
-        return Lifecycle.told(text)
+        return Lifecycle.external(text)
     found = _DURATION.fullmatch(rule)
     if kind == "idle" and rule and found is not None:
         units = zip(found.groups(), _UNITS_MS, strict=True)

@@ -352,7 +352,7 @@ class Session:
     def _repeat_ends(self) -> None:
         """Queue the ends of the viewer's executions that ended before it connected [11]."""
         for execution in sorted(self.executions):
-            end = self.group.ends.end_of(execution)
+            end = self.group.executions.end_of(execution)
             if end is not None:
                 self._ends[execution] = end
 
@@ -361,7 +361,7 @@ class Session:
         if not self.backfill.is_done:
             return None
         for end in list(self._ends.values()):
-            if self.group.ends.end_of(end.execution) is None:
+            if self.group.executions.end_of(end.execution) is None:
                 # Late events reopened the execution: it ends again, with another count.
                 del self._ends[end.execution]
             elif self.lanes.read_seq >= end.head_seq:

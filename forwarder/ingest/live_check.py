@@ -1,17 +1,13 @@
-"""What a log group's scans say of its live path: is it right, and is it in time? Pure.
+"""Checks a subscription's events against scans: are its event ids right, and is it in time? Pure.
 
-Are a live path's events those that scans return, with the same ids? Pure: time is an argument.
+That a subscription record's ``id`` is FilterLogEvents' ``eventId`` is documented nowhere.
+``Agreement`` compares the two: a subscription's events are hints at first, and become rows of the
+journal only once scans have returned some of them with the same id, log stream, timestamp and
+message. Each row is watched until a scan has returned it. A row that no scan returns within
+minutes, or that a scan returns differently, refutes the subscription: its rows must be removed.
 
-That a subscription's ``id`` is FilterLogEvents' ``eventId`` is documented nowhere. So records are
-hints at first; once scans have returned some of their events with the same log stream, timestamp,
-message and id, and none with another, they are rows. Each row is still watched until a scan has
-returned it: what no scan returns within minutes, or returns otherwise, refutes the live path, and
-what it brought must go.
-
-Does a live path bring what scans find, and in time? Pure: time is an argument.
-
-What a scan finds first the live path is given some time for. What it does not bring by then it
-has missed, and polls take its place until it has been on time for a while.
+``Punctuality`` gives the subscription some time to deliver what a scan found first. After a miss
+polls take its place until it has been on time for a while.
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -29,39 +25,42 @@ from forwarder.records import LiveSource, LogEvent, Row
 from wire.messages import Origin
 
 AGREED_MIN: Final = 3
-"""Events that must have come both ways: counters that both begin at 0 agree once by chance."""
+"""Matching events before a source is trusted: two counters from 0 agree once by chance."""
 
 SOURCES_MAX: Final = 16
-"""Accounts and filters that are told apart; who else writes to the stream only hints."""
+"""Sources that are compared; events of any further source stay hints."""
 
 HINTS_MAX: Final = 10_000
-"""Events that are remembered for the comparison while none is a row."""
+"""Hints that are remembered for the comparison."""
 
 ROWS_MAX: Final = 100_000
-"""Rows that no scan has returned yet: beyond this the live path waits for the scans."""
+"""Rows that no scan has returned yet; beyond this, new events are only hints."""
 
 OTHER_ID_MS: Final = 10_000
-"""How long a hint is waited for whose like was returned with another id: it may have twins."""
+"""Age at which a hint whose content was scanned under another id counts as different.
+
+Before, the scan may have returned a twin: another event with the same content.
+"""
 
 ROW_OTHER_ID_MS: Final = 60_000
-"""The same of a row, for which more is at stake: the journal begins anew."""
+"""The same for a row: longer, because the journal is reset."""
 
 PHANTOM_MS: Final = 600_000
-"""A row that whole scans have not returned for so long, CloudWatch does not have."""
+"""Age at which a row that no whole scan of its time has returned counts as not in CloudWatch."""
 
 SUSPECT_MS: Final = 10_000
-"""After so long it is asked whether the row's log stream was deleted."""
+"""Age at which a row that no scan has returned makes its log stream suspected of deletion."""
 
 ARRIVALS_MAX: Final = 250_000
-"""Rows of which it is remembered when they arrived, 16 bytes each."""
+"""Rows whose arrival time is remembered, 16 bytes each."""
 
-OTHER_IDS: Final = "its ids are not those that scans return"
-OTHER_TEXT: Final = "it has other events under the same ids"
-PHANTOM: Final = "it brought events that CloudWatch does not return"
+OTHER_IDS: Final = "its event ids are not those that scans return"
+OTHER_TEXT: Final = "it delivers other events under the same ids"
+PHANTOM: Final = "it delivered events that CloudWatch Logs does not return"
 
 
 class _Awaited:
-    """An event of the live path that no scan has returned yet; a row if it has a seq."""
+    """An event of the subscription that no scan has returned yet; a row if it has a seq."""
 
     __slots__ = ("arrived_ms", "heard_ms", "print", "seq", "source", "stream", "timestamp")
 
@@ -75,18 +74,18 @@ class _Awaited:
         self.seq: int | None = None
 
 
-class Unseen(msgspec.Struct, frozen=True):
-    """A row that no scan has returned yet; ``arrived_ms`` is by the clock of AWS."""
+class UnscannedRow(msgspec.Struct, frozen=True):
+    """A row that no scan has returned yet; ``arrived_ms`` is by AWS's clock."""
 
     seq: int
     timestamp: int
     stream: str
-    is_late: bool
+    is_overdue: bool
     arrived_ms: int | None
 
 
 class _Standing:
-    """What is known of one source."""
+    """What the comparison has shown of one source."""
 
     __slots__ = ("agreed", "refuted")
 
@@ -95,57 +94,56 @@ class _Standing:
         self.refuted: str | None = None
 
     @property
-    def is_same(self) -> bool:
-        """Whether its events are rows."""
+    def is_trusted(self) -> bool:
+        """Whether its events become rows."""
         return self.refuted is None and len(self.agreed) >= AGREED_MIN
 
 
 def fingerprint(event: LogEvent | Row) -> int:
-    """What must be the same both ways; only compared within the process."""
+    """Hash of the content that a record and a scan must share; valid in this process only."""
     return hash((event.stream, event.timestamp, event.message))
 
 
 class Agreement:
-    """The comparison for one log group."""
+    """Compares a log group's subscription with scans: the same events under the same ids?"""
 
     def __init__(self) -> None:
-        """Nothing was heard yet."""
         self._sources: dict[LiveSource, _Standing] = {}
         self._awaited: dict[str, _Awaited] = {}
         self._moments: Counter[int] = Counter()
         self._prints: Counter[int] = Counter()
         self._likes: dict[int, set[int]] = {}
         self._rows = 0
-        self._clock_set_at = 0
+        self._clock_shifted_at = 0
         self._seqs = array("q")
         self._arrivals = array("q")
         self.refuted: str | None = None
-        """Why rows of the live path must go; None while all is well. ``forgotten`` clears it."""
+        """Why rows of the subscription must be removed; None while none is refuted."""
         self.returned_count = 0
-        """Events of the live path that scans have returned as they were."""
+        """Events of the subscription that scans have returned unchanged."""
 
-    # Who may
+    # What may become a row
 
     def admits(self, source: LiveSource) -> bool:
-        """Whether a source's events are rows, and not only hints."""
+        """Whether a source's events may become rows at present."""
         standing = self._sources.get(source)
-        return standing is not None and standing.is_same and self._rows < ROWS_MAX
+        return standing is not None and standing.is_trusted and self._rows < ROWS_MAX
 
     @property
-    def is_same(self) -> bool:
-        """Whether the events of some source are rows."""
-        return any(one.is_same for one in self._sources.values())
+    def is_trusted(self) -> bool:
+        """Whether the events of at least one source become rows."""
+        return any(one.is_trusted for one in self._sources.values())
 
     @property
-    def differs(self) -> str | None:
-        """Why the events of every source that was heard of are no rows for good; else None."""
+    def difference(self) -> str | None:
+        """Why every source is refuted for good; None while one may still be trusted."""
         reasons = [one.refuted for one in self._sources.values()]
         return next((why for why in reasons if why), None) if reasons and all(reasons) else None
 
-    # What the live path brings
+    # What the subscription delivers
 
-    def hinted(self, source: LiveSource, events: Iterable[LogEvent], now_ms: int) -> None:
-        """Events that are not (yet) rows: remembered, to be compared with what scans return."""
+    def add_hints(self, source: LiveSource, events: Iterable[LogEvent], now_ms: int) -> None:
+        """Remember events that are no rows, to compare them with what scans return."""
         standing = self._sources.get(source)
         if standing is None:
             if len(self._sources) >= SOURCES_MAX:
@@ -159,7 +157,7 @@ class Agreement:
             if event.id not in self._awaited:
                 self._await(event.id, _Awaited(event, source, now_ms))
 
-    def appended(
+    def add_rows(
         self,
         source: LiveSource,
         events: Sequence[LogEvent],
@@ -167,7 +165,7 @@ class Agreement:
         now_ms: int,
         arrived_ms: int | None,
     ) -> None:
-        """Events became rows with consecutive seqs; a scan has yet to return them."""
+        """Watch events that became rows with consecutive seqs until a scan returns them."""
         for seq, event in enumerate(events, first_seq):
             self._forget(event.id)
             awaited = _Awaited(event, source, now_ms)
@@ -181,17 +179,19 @@ class Agreement:
             del self._seqs[: ARRIVALS_MAX // 2]
             del self._arrivals[: ARRIVALS_MAX // 2]
 
-    def arrived_ms(self, seq: int) -> int | None:
-        """When a row arrived, by the clock of AWS: it was ingested by then; None: not known."""
-        place = bisect_left(self._seqs, seq)
-        is_there = place < len(self._seqs) and self._seqs[place] == seq
+    def ingested_ms(self, row: Row) -> int | None:
+        """Latest time at which a row was ingested, by AWS's clock; None: unknown."""
+        if row.ingestion_time is not None:
+            return row.ingestion_time
+        place = bisect_left(self._seqs, row.seq)
+        is_there = place < len(self._seqs) and self._seqs[place] == row.seq
         return self._arrivals[place] if is_there else None
 
-    def adopted(self, rows: Iterable[Row], now_ms: int) -> None:
-        """Rows that came by a live path once, and that a scan did not return.
+    def adopt_rows(self, rows: Iterable[Row], now_ms: int) -> None:
+        """Watch a subscription's rows of an earlier process that a scan did not return.
 
-        One may have returned them before, in an earlier process for all that is known, so they
-        are no ``unseen`` ones: scans are held to them. But they go, too, if none returns them.
+        An earlier scan may have returned them, so they are not ``unscanned_rows`` and scans must
+        return them. A row that none returns refutes the subscription all the same.
         """
         for row in rows:
             is_live = row.ingestion_time is None and row.message is not None
@@ -205,8 +205,8 @@ class Agreement:
 
     # What scans return
 
-    def returned(self, scan: Scan, events: Iterable[LogEvent]) -> None:
-        """A scan has returned a page."""
+    def compare_page(self, scan: Scan, events: Iterable[LogEvent]) -> None:
+        """Compare a page that a scan has returned with the events awaited."""
         awaited, moments = self._awaited, self._moments
         if not awaited:
             return
@@ -215,16 +215,22 @@ class Agreement:
             if one is not None:
                 self._forget(event.id)
                 if one.print == fingerprint(event):
-                    self._agreed(event.id, one)
+                    self._agree(event.id, one)
                 else:
                     self._refute(one, OTHER_TEXT)
             elif event.timestamp in moments and (like := fingerprint(event)) in self._prints:
                 self._likes.setdefault(scan.number, set()).add(like)
 
-    def finished(self, scan: Scan, floor_ms: int) -> None:
-        """A scan was whole: what should it have returned? Older than ``floor_ms`` has expired."""
+    def finish_scan(self, scan: Scan, floor_ms: int) -> None:
+        """Judge the awaited events that a whole scan should have returned.
+
+        Args:
+            scan: the scan.
+            floor_ms: events with an older timestamp have expired, and are no longer awaited.
+
+        """
         likes = self._likes.pop(scan.number, set())
-        if scan.number <= self._clock_set_at:
+        if scan.number <= self._clock_shifted_at:
             return
         for event_id, one in list(self._awaited.items()):
             age_ms = scan.begun_ms - one.heard_ms
@@ -243,16 +249,20 @@ class Agreement:
                 if one.seq is not None:
                     self._refute(one, PHANTOM)
 
-    def abandoned(self, scan: Scan) -> None:
-        """A scan broke off: what it did not return says nothing."""
+    def abandon_scan(self, scan: Scan) -> None:
+        """Drop what a scan has shown that broke off: what it did not return means nothing."""
         self._likes.pop(scan.number, None)
 
-    def unseen(self, scan: Scan) -> list[Unseen]:
-        """The rows that a scan might have returned, and that neither it nor another one did."""
+    def unscanned_rows(self, scan: Scan) -> list[UnscannedRow]:
+        """Rows that a scan might have returned, and that no scan has returned yet.
+
+        CloudWatch may not show them yet, so they do not count against the scan [8]; but the scan
+        does not complete their time.
+        """
         if not self._rows:
             return []
         return [
-            Unseen(
+            UnscannedRow(
                 one.seq,
                 one.timestamp,
                 one.stream,
@@ -266,27 +276,24 @@ class Agreement:
             and scan.from_ <= one.timestamp <= scan.top
         ]
 
-    # What else happens
+    # Other changes
 
-    def stream_deleted(self, stream: str) -> None:
-        """CloudWatch has deleted a log stream: no scan will return its events."""
+    def forget_stream(self, stream: str) -> None:
+        """Await no more events of a deleted log stream: no scan will return them."""
         for event_id in [key for key, one in self._awaited.items() if one.stream == stream]:
             self._forget(event_id)
 
-    def clock_set(self, by_ms: int, now_ms: int, scans_begun: int) -> None:
-        """The wall clock was set: nothing became older by it.
-
-        Scans that had begun by then tell nothing of ages.
-        """
-        self._clock_set_at = scans_begun
+    def shift_clock(self, by_ms: int, now_ms: int, scans_begun: int) -> None:
+        """Adjust ages to a wall clock that was set; scans begun so far can't judge ages."""
+        self._clock_shifted_at = scans_begun
         for one in self._awaited.values():
             if by_ms < 0:
                 one.heard_ms = min(one.heard_ms, now_ms)
-            elif one.heard_ms <= now_ms - by_ms:  # others were heard since
+            elif one.heard_ms <= now_ms - by_ms:  # others were delivered since
                 one.heard_ms += by_ms
 
-    def forgotten(self) -> None:
-        """The journal began anew: there are no rows any more."""
+    def reset(self) -> None:
+        """Forget rows and hints, because the journal began a new chain; trust stays."""
         self.refuted = None
         self._awaited.clear()
         self._moments.clear()
@@ -295,7 +302,7 @@ class Agreement:
         del self._seqs[:], self._arrivals[:]
         self._rows = 0
 
-    def _agreed(self, event_id: str, one: _Awaited) -> None:
+    def _agree(self, event_id: str, one: _Awaited) -> None:
         self.returned_count += 1
         standing = None if one.source is None else self._sources.get(one.source)
         if standing is not None and len(standing.agreed) < AGREED_MIN:
@@ -324,60 +331,66 @@ class Agreement:
 
 
 CHANCE_MS: Final = 3_000
-"""How long the live path is given: subscriptions take a second or two, the shard's pace more."""
+"""Time for the subscription to deliver an event: it takes a second or two, and shards add some."""
 
 PROBATION_MS: Final = 30_000
-"""How long it must have missed nothing, and brought something, to be relied on again."""
+"""Time without a miss, with something delivered, before the subscription is relied on again."""
 
 SETTLING_MS: Final = 3_000
-"""What was ingested so soon after the path began to be read may lie before its begin."""
+"""Events ingested this soon after reading began may lie before the position that it began at."""
 
 BEHIND_MAX_MS: Final = 5_000
-"""Further behind than this, polls are sooner."""
+"""A subscription further behind than this delivers later than polls would."""
 
 EXPECTED_MAX: Final = 50_000
-"""Events that are waited for at once; of more nothing is concluded."""
+"""Events that are expected at once; of more, nothing is concluded."""
 
 
 class Punctuality:
-    """One log group's."""
+    """Whether a log group's subscription delivers in time what scans find."""
 
     def __init__(self) -> None:
-        """Nothing is read yet."""
         self.missed_count = 0
-        """Events that scans found, and the live path did not bring in time."""
+        """Events that scans found and the subscription did not deliver in time."""
+        self.repaired_count = 0
+        """Events found by polls after the subscription, while relied on, had time to deliver."""
+        self._is_relied_on = False
         self._since_ms: int | None = None
         self._behind_ms = 0
-        self._heard_ms = 0
+        self._read_ms = 0
         self._found: list[str] = []
         self._expected: dict[str, int] = {}
         self._order: deque[tuple[int, str]] = deque()
         self._missed_ms: int | None = None
-        self._brought_ms: int | None = None
+        self._delivered_ms: int | None = None
 
-    # What happens
+    def rely(self, *, on_live_path: bool) -> None:
+        """Set whether polls leave new events to the subscription."""
+        self._is_relied_on = on_live_path
 
-    def heard(self, behind_ms: int, now_ms: int) -> None:
-        """The path was read just now, so far behind its end."""
+    def note_read(self, behind_ms: int, now_ms: int) -> None:
+        """Note that the subscription was read, and how far behind its end that was."""
         if self._since_ms is None:
             self._since_ms = now_ms
         self._behind_ms = behind_ms
-        self._heard_ms = now_ms
+        self._read_ms = now_ms
 
-    def broken(self) -> None:
-        """The path can't be read; what it should have brought meanwhile is not held against it."""
+    def note_failure(self) -> None:
+        """Note that the subscription can't be read; what it should have delivered is excused."""
         self._since_ms = None
-        self._forget()
+        self._found.clear()
+        self._expected.clear()
+        self._order.clear()
 
-    def brought(self, ids: Iterable[str], now_ms: int) -> None:
-        """The live path brought events, rows or not, known or not."""
+    def note_delivered(self, ids: Iterable[str], now_ms: int) -> None:
+        """Note events that the subscription delivered, new or known."""
         expected = self._expected
         for one in ids:
             expected.pop(one, None)
-        self._brought_ms = now_ms
+        self._delivered_ms = now_ms
 
-    def found(self, events: Iterable[tuple[str, int | None]]) -> None:
-        """A scan was the first to return events: (id, ingestion time)."""
+    def expect(self, events: Iterable[tuple[str, int | None]]) -> None:
+        """Expect the subscription to deliver events, (id, ingestion time), that a scan found."""
         since_ms = self._since_ms
         if since_ms is None:
             return
@@ -385,8 +398,8 @@ class Punctuality:
         soon = (one for one, ingested in events if ingested and ingested >= since_ms + SETTLING_MS)
         self._found += [one for one, _ in zip(soon, range(room), strict=False)]
 
-    def tick(self, now_ms: int) -> int:
-        """Time has passed; how many events turned out to have been missed."""
+    def count_missed(self, now_ms: int) -> int:
+        """Count the expected events whose time has run out; those missed since the last call."""
         for one in self._found:
             self._expected[one] = now_ms + CHANCE_MS
             self._order.append((now_ms + CHANCE_MS, one))
@@ -399,20 +412,18 @@ class Punctuality:
             self._missed_ms = now_ms
         return missed
 
-    # What follows from it
-
     def is_late(self, now_ms: int) -> bool:
-        """Whether polls are as good: it is behind, or has missed something lately."""
-        if now_ms - self._heard_ms + self._behind_ms > BEHIND_MAX_MS:
+        """Whether polls are as fast: the subscription is behind, or missed events lately."""
+        if now_ms - self._read_ms + self._behind_ms > BEHIND_MAX_MS:
             return True
-        missed_ms, brought_ms = self._missed_ms, self._brought_ms
+        missed_ms, delivered_ms = self._missed_ms, self._delivered_ms
         if missed_ms is None:
             return False
-        was_good = brought_ms is not None and brought_ms > missed_ms
+        was_good = delivered_ms is not None and delivered_ms > missed_ms
         return not was_good or now_ms - missed_ms < PROBATION_MS
 
-    def had_its_chance(self, ingested_ms: int | None, begun_ms: int) -> bool:
-        """Whether a scan begun then finds late what was ingested then: a gap, and a repair."""
+    def had_time(self, ingested_ms: int | None, begun_ms: int) -> bool:
+        """Whether an event ingested then should have been delivered before a scan begun then."""
         since_ms = self._since_ms
         return (
             since_ms is not None
@@ -420,83 +431,12 @@ class Punctuality:
             and since_ms + SETTLING_MS <= ingested_ms <= begun_ms - CHANCE_MS
         )
 
-    def _forget(self) -> None:
-        self._found.clear()
-        self._expected.clear()
-        self._order.clear()
+    def classify(self, event: LogEvent, scan: Scan) -> Origin:
+        """Return the origin of an event that a poll found first, and count it if it is a repair.
 
-
-class Witness:
-    """The two comparisons of one log group, told by its door of everything that scans return.
-
-    Without a live path neither has anything to compare, and nothing is different.
-    """
-
-    def __init__(self) -> None:
-        """Nothing was heard yet."""
-        self.agreement = Agreement()
-        self.punctuality = Punctuality()
-        self.is_relied_on = False
-        """Whether polls leave it to the live path to bring what is new."""
-        self.repaired_count = 0
-        """Events that polls found although the live path had been given its time."""
-
-    # What the door tells
-
-    def returned(self, scan: Scan, events: Sequence[LogEvent]) -> None:
-        """A scan has returned a page."""
-        self.agreement.returned(scan, events)
-
-    def appended(self, events: Collection[LogEvent]) -> None:
-        """A scan was the first to return these."""
-        self.punctuality.found((one.id, one.ingestion_time) for one in events)
-
-    def origin(self, event: LogEvent, scan: Scan) -> Origin:
-        """Of an event that a poll is the first to return.
-
-        A poll is a live path, too; where another one is relied on, what that had its chance to
-        bring is a repair.
+        A poll is a live path, too. But where the subscription is relied on, an event that it had
+        time to deliver is a repair.
         """
-        had_chance = self.is_relied_on and self.punctuality.had_its_chance(
-            event.ingestion_time, scan.begun_ms
-        )
-        self.repaired_count += had_chance
-        return "repair" if had_chance else "live"
-
-    def abandoned(self, scan: Scan) -> None:
-        """A scan broke off."""
-        self.agreement.abandoned(scan)
-
-    def finished(self, scan: Scan, floor_ms: int) -> str | None:
-        """A scan was whole; why the live path's rows must go, if it shows that they must."""
-        self.agreement.finished(scan, floor_ms)
-        return self.agreement.refuted
-
-    def unseen(self, scan: Scan) -> list[Unseen]:
-        """Rows that no scan has returned yet, and this one might have.
-
-        They may not be visible yet, so they do not count against the scan [8]; it proves nothing
-        of their time, though.
-        """
-        return self.agreement.unseen(scan)
-
-    def adopted(self, rows: Sequence[Row], now_ms: int) -> None:
-        """Rows that a scan did not return; those that a live path has brought are watched."""
-        self.agreement.adopted(rows, now_ms)
-
-    def ingested_ms(self, row: Row) -> int | None:
-        """When a row had been ingested at the latest; None: not known."""
-        known = row.ingestion_time
-        return self.agreement.arrived_ms(row.seq) if known is None else known
-
-    def stream_deleted(self, stream: str) -> None:
-        """CloudWatch has no such log stream any more."""
-        self.agreement.stream_deleted(stream)
-
-    def clock_set(self, by_ms: int, now_ms: int, scans_begun: int) -> None:
-        """The wall clock was set by so much; so many scans had begun."""
-        self.agreement.clock_set(by_ms, now_ms, scans_begun)
-
-    def began_anew(self) -> None:
-        """The journal began a new chain: there are no rows any more."""
-        self.agreement.forgotten()
+        is_missed = self._is_relied_on and self.had_time(event.ingestion_time, scan.begun_ms)
+        self.repaired_count += is_missed
+        return "repair" if is_missed else "live"

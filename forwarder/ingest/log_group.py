@@ -1,12 +1,9 @@
-"""The one door into a journal, and all that is known about one log group.
+"""The one way into a log group's journal, and everything that the forwarder knows of the group.
 
-Pure but for the journal: no clock, no network. Every event that any path brings comes through
-here: known ids are ignored, new ones are numbered and committed, and only then can they be sent.
-A whole scan proves what it covers, unless it failed to return what was known before [8].
-
-What may come in: events that the protocol has a place for.
-
-What has come about in one log group since the process began, for the metrics.
+Polls, scans and subscriptions all bring their events here: known ids are ignored, new events are
+numbered and committed, and only then can they be sent. A whole scan completes its range, unless
+it failed to return events that the journal holds [8]. Pure except for the journal: no clock, no
+network.
 """
 
 from __future__ import annotations
@@ -21,26 +18,42 @@ from msgspec.structs import replace
 from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import InvalidEventError
-from forwarder.ingest.executions import Ends, Lifecycle
-from forwarder.ingest.gaps import Evidence
-from forwarder.ingest.live_check import Unseen, Witness
-from forwarder.ingest.retention import Expiry
-from forwarder.ingest.scan import Comparison, Ingested, Scan, ScanKind
-from forwarder.ingest.visibility import Allowance
+from forwarder.ingest.executions import Executions, Lifecycle, execution_of
+from forwarder.ingest.gaps import Gaps, MissingEvents, why_withheld
+from forwarder.ingest.live_check import Agreement, Punctuality, UnscannedRow
+from forwarder.ingest.retention import CLOCK_REASONS, RETENTION_LEAST_MS, Expiry
+from forwarder.ingest.scan import Ingested, Scan, ScanComparison, ScanKind
+from forwarder.ingest.visibility import VisibilityAllowance
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
-from forwarder.records import GapRecord, KnownRow, LogEvent, Notice, Reset, ScanDone
+from forwarder.records import GapRecord, KnownRow, LogEvent, Notice, Reset, Row, ScanDone
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
-from wire.messages import GapState, Origin
+from wire.messages import ExecutionStatus, GapState, Origin
+from wire.order import Interval, first_key, last_key
+
+NOTICES_MAX: Final = 10_000
+"""Notices that wait to be taken; viewers find older ones in the journal when they connect."""
+
+READ_BACK_ROWS_MAX: Final = 10_000
+"""Rows before an execution's last event in which its end is looked for after a start."""
+
+RECREATED: Final = "the log group was deleted and recreated"
+ID_REUSED: Final = (
+    "the log group was recreated: a known event id came with another timestamp or log stream"
+)
+UNLIKE_SCANS: Final = "the subscription delivered what CloudWatch Logs does not have"
+TOO_LARGE: Final = "the journal reached its size limit"
+"""Reasons for a new chain."""
 
 _TEXT_MAX: Final = 40
 
 
 def checked(events: Sequence[LogEvent]) -> Sequence[LogEvent]:
-    """The events, with ids as the display order has them: decimal, without leading zeros.
+    """Check that the protocol can carry these events, and strip leading zeros from their ids.
 
     Raises:
-        InvalidEventError: an id is not a decimal number of at most 57 digits, or a time is not one.
+        InvalidEventError: an id is not a decimal number of at most 57 digits, or a timestamp
+            is out of the protocol's range.
 
     """
     ids = [event.id for event in events]
@@ -76,34 +89,23 @@ def _canonical(event: LogEvent) -> LogEvent:
 
 
 class GroupCounts(msgspec.Struct):
-    """Kept by the door and by who runs scans; read by whoever wants to know."""
+    """A log group's counters since the process began, for the metrics."""
 
     events: Counter[Origin] = msgspec.field(default_factory=Counter)
-    """Events taken in, by what brought them."""
+    """New events by origin."""
     duplicates: int = 0
     """Events that were known already: scans read everything again and again."""
     late: int = 0
-    """Events whose time a scan had proved before they appeared."""
+    """New events whose time was complete according to a mark."""
     scans: Counter[tuple[ScanKind, bool]] = msgspec.field(default_factory=Counter)
-    """Scans by kind, and by whether they came to their end."""
+    """Scans by kind, and by whether they were whole."""
     scan_s: dict[ScanKind, float] = {}
-    """Seconds that scans took, those included that broke off."""
+    """Seconds spent in scans by kind, those that broke off included."""
 
-    def scanned(self, kind: ScanKind, seconds: float, *, is_whole: bool) -> None:
-        """A scan is over."""
+    def add_scan(self, kind: ScanKind, seconds: float, *, is_whole: bool) -> None:
+        """Count a scan that has ended."""
         self.scans[kind, is_whole] += 1
         self.scan_s[kind] = self.scan_s.get(kind, 0.0) + seconds
-
-
-__all__ = ["ALLOWANCE_MS", "OVERLAP_MS", "Ingested", "LogGroup", "Scan", "ScanKind"]
-
-NOTICES_MAX: Final = 10_000
-"""Notices that wait. Older ones are found at connecting: gaps in the journal, ends here."""
-
-MADE_ANEW: Final = "the log group was made anew: a known event id came with another place or time"
-RECREATED: Final = "the log group was deleted and made anew"
-UNLIKE_SCANS: Final = "the live path brought what CloudWatch Logs does not have"
-TOO_LARGE: Final = "the journal reached its size limit"
 
 
 class LogGroup:
@@ -118,45 +120,48 @@ class LogGroup:
         lifecycle: Lifecycle | None = None,
         overlap_ms: int = OVERLAP_MS,
     ) -> None:
-        """Take over what ``journal`` holds; it must have begun its epoch.
+        """Load what the journal holds.
 
         Args:
-            journal: the log group's; nothing else may append to it.
-            allowance_ms: the visibility allowance: a scan proves nothing of its last part.
-            allowance_max_ms: how much more may be learned to allow for; None: nothing.
-            lifecycle: how it is known that an execution is over; None: it never is.
-            overlap_ms: what a repair scan finds that is younger than this before the begin of
-                the last poll, the next poll would have found as well: it was not missed.
+            journal: the log group's, its epoch begun; nothing else may append to it.
+            allowance_ms: least visibility allowance: a scan does not complete its last part.
+            allowance_max_ms: up to which it may grow by learning; None: it is fixed.
+            lifecycle: the rule for the end of an execution; None: executions never end.
+            overlap_ms: how far polls look back. An event younger than that at the last poll is
+                no repair, because the next poll would have found it.
 
         """
         self.journal = journal
-        self.witness = Witness()
-        """Compares what a live path brings with what scans return."""
+        self.counts = GroupCounts()
+        self.agreement = Agreement()
+        """Compares the subscription's events with those that scans return."""
+        self.punctuality = Punctuality()
+        """Whether the subscription delivers in time."""
         self.allowance_ms = allowance_ms
         """The visibility allowance at present."""
-        self._allowance = Allowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
-        self.retention_ms: int | None = None
-        """The log group's retention setting; None: CloudWatch keeps events for ever."""
-        self.expiry = Expiry()
-        self.counts = GroupCounts()
-        """What has come about, for the metrics."""
+        self._allowance = VisibilityAllowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
+        self._expiry = Expiry()
         self._lifecycle = lifecycle
         self._overlap_ms = overlap_ms
         self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self._scans_begun = 0
         self._live_begun_ms: int | None = None
-        self._comparisons: dict[int, tuple[Scan, Comparison]] = {}
-        self._load()
+        self._comparisons: dict[int, tuple[Scan, ScanComparison]] = {}
+        self._load_chain()
 
-    def _load(self) -> None:
-        self.totals = Totals(self.journal)
-        """Range sums, shared by all viewers."""
+    def _load_chain(self) -> None:
+        """Set up what belongs to one chain of the journal."""
+        journal, lifecycle = self.journal, self._lifecycle
+        self.totals = Totals(journal)
+        """Range totals, cached for all viewers."""
+        self.executions = Executions(lifecycle)
+        ended = {} if lifecycle is None else journal.ended_executions(lifecycle.rule)
+        self.executions.load(journal.streams(), ended, journal.head_seq)
         self._marked = RangeSet()
         self._deleted: dict[str, int] = {}
-        self.evidence = Evidence(self.journal, self._notices.append, self._allowance, self.expiry)
-        self.gaps, self._suspects = self.evidence.gaps, self.evidence.suspects
-        self.ends = Ends(self.journal, self._lifecycle, lambda: self._scans_begun)
-        """Its executions."""
+        self._gaps = Gaps(journal, self._notices.append)
+        self._missing = MissingEvents()
+        self._covered_ms: int | None = None
 
     @property
     def name(self) -> str:
@@ -175,20 +180,30 @@ class LogGroup:
 
     @property
     def coverage(self) -> RangeSet:
-        """The time of which a whole scan was taken in, by this process or an earlier one."""
+        """The time that whole scans have read, in this process or an earlier one."""
         return RangeSet(self.journal.coverage())
 
+    @property
+    def retention_ms(self) -> int | None:
+        """The log group's retention setting; None: CloudWatch keeps events for ever."""
+        return self._expiry.retention_ms
+
+    @property
+    def first_scan_count(self) -> int:
+        """First scans of old time so far; see ``learn_settings``."""
+        return self._expiry.first_scan_count
+
     def covered_from(self, now_ms: int) -> int | None:
-        """Where the unbroken coverage begins that reaches the present; None where none does."""
+        """Start of the unbroken coverage that reaches the present; None: there is none."""
         begins = [from_ for from_, _ in self.journal.coverage() if from_ <= now_ms]
         return begins[-1] if begins else None
 
     def complete_through(self, from_: int) -> int | None:
-        """How far from ``from_`` on this process's marks reach; None where none begins."""
+        """Last millisecond up to which this process's marks complete ``from_``; None: none does."""
         return self._marked.end_from(from_)
 
     def take_notices(self) -> list[Notice]:
-        """What has come about since the last call, oldest first."""
+        """Remove and return the notices since the last call, oldest first."""
         notices = list(self._notices)
         self._notices.clear()
         return notices
@@ -196,14 +211,14 @@ class LogGroup:
     # Events come in
 
     def ingest(self, events: Sequence[LogEvent], origin: Origin) -> Ingested:
-        """Take in events that are not of a scan; known ids are ignored, their bodies restored.
+        """Add events that no scan returned; known ids only get a missing body back.
 
         Raises:
-            InvalidEventError: an event has no place in the protocol; nothing was taken.
+            InvalidEventError: the protocol can't carry an event; nothing of the batch was added.
             JournalError: the journal can't be written; what was not committed is not known.
 
         """
-        return self._take(checked(events), origin, None)
+        return self._ingest(checked(events), origin, None)
 
     def begin_scan(self, kind: ScanKind, from_: int, through: int | None, now_ms: int) -> Scan:
         """Begin a scan of ``from_ <= timestamp <= through`` (None: open end)."""
@@ -215,76 +230,79 @@ class LogGroup:
             begun_ms=now_ms,
             number=self._scans_begun,
             head_seq=self.journal.head_seq,
-            take=self._page,
+            take=self._take_page,
         )
-        comparison = Comparison(self.journal, self.totals, scan, self._deleted, self.retention_ms)
+        comparison = ScanComparison(
+            self.journal, self.totals, scan, self._deleted, self.retention_ms
+        )
         self._comparisons[scan.number] = scan, comparison
         return scan
 
     def finish_scan(self, scan: Scan, now_ms: int) -> ScanDone | None:
-        """A scan has returned its last page: what it proves, left as a notice as well.
+        """End a scan that has returned its last page, and conclude what follows from it.
 
-        None where it proves nothing: the group was made anew meanwhile, the range is younger
-        than the allowance, or it failed to return what it should have [8].
+        Returns:
+            What it completes, which is also a notice. None if nothing: a new chain began
+            meanwhile, the range is younger than the allowance, or events were missing [8].
+
         """
         try:
             return self._finish(scan, now_ms)
         finally:
-            self.gaps.ended(scan)
+            self._gaps.end_repair(scan)
 
     def _finish(self, scan: Scan, now_ms: int) -> ScanDone | None:
         comparison = self._close(scan)
         if comparison is None:
-            self.witness.abandoned(scan)
+            self.agreement.abandon_scan(scan)
             return None
-        refuted = self.witness.finished(scan, max(0, now_ms - (self.retention_ms or now_ms)))
-        if refuted is not None:
-            self.begin_chain(f"{UNLIKE_SCANS}: {refuted}")
+        self.agreement.finish_scan(scan, max(0, now_ms - (self.retention_ms or now_ms)))
+        if self.agreement.refuted is not None:
+            self.begin_chain(f"{UNLIKE_SCANS}: {self.agreement.refuted}")
             return None
-        self.evidence.covering(scan, now_ms)
-        self.journal.cover(scan.from_, scan.covered)
+        self._cover(scan, now_ms)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
-            self._allowance.polled(scan.begun_ms)
+            self._allowance.note_poll(scan.begun_ms)
         self.allowance_ms = self._allowance.at(scan.begun_ms)
-        unseen = self.witness.unseen(scan)
-        if not self._returned_all(comparison, now_ms, unseen):
+        unscanned = self.agreement.unscanned_rows(scan)
+        if not self._returned_all(comparison, now_ms, unscanned):
             return None
-        self._suspects.returned_all(scan.from_, scan.top)
-        self.ends.scanned(scan, unseen, self.allowance_ms, self._notices.append)
+        self._missing.clear_range(scan.from_, scan.top)
+        self._end_executions(scan, unscanned)
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
-        # Nothing is proved of the time of a row that is not visible yet [8].
-        through = min([through, *(one.timestamp - 1 for one in unseen)])
+        # A row that CloudWatch does not show yet may have invisible neighbours [8].
+        through = min([through, *(one.timestamp - 1 for one in unscanned)])
         if through < scan.from_:
             return None
         done = ScanDone(scan.from_, through, scan.begun_ms, self.journal.head_seq)
         self._marked.add(done.from_, done.through)
-        self.gaps.marked(scan, done)
+        self._gaps.repair(scan, done)
         self._notices.append(done)
         return done
 
-    def abandon(self, scan: Scan) -> None:
-        """A scan ends without having been whole: what it found stays, it proves nothing."""
-        self.witness.abandoned(scan)
+    def abandon_scan(self, scan: Scan) -> None:
+        """End a scan that was not whole: the events that it found stay, it completes nothing."""
+        self.agreement.abandon_scan(scan)
         self._close(scan)
-        self.gaps.ended(scan)
+        self._gaps.end_repair(scan)
 
-    def _close(self, scan: Scan) -> Comparison | None:
+    def _close(self, scan: Scan) -> ScanComparison | None:
         scan.is_open = False
         _, comparison = self._comparisons.pop(scan.number, (None, None))
         if comparison is not None:
-            self.gaps.found(scan)
+            self._gaps.declare_missed(scan)
         return comparison
 
-    def _page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
+    def _take_page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
         good = checked(events)
-        self.gaps.fetching(scan)
-        taken = self._take(good, "live", scan)
-        self.witness.returned(scan, good)
+        self._gaps.begin_repair(scan)
+        taken = self._ingest(good, "live", scan)
+        self.agreement.compare_page(scan, good)
         return taken
 
-    def _take(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
+    def _ingest(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
         found = self.journal.find([event.id for event in events])
         fresh: dict[str, LogEvent] = {}
         same: list[KnownRow] = []
@@ -292,52 +310,54 @@ class LogGroup:
         for event in events:
             known = found.get(event.id)
             if known is not None:
-                if self._is_made_anew(known, event):
-                    return self._take_anew(events)
+                if self._is_reused(known, event):
+                    return self._ingest_into_new_chain(events)
                 same.append(known)
                 if not known.has_body:
                     bodiless.append((event, known))
-            elif self._is_made_anew(fresh.setdefault(event.id, event), event):
-                return self._take_anew(events)
+            elif self._is_reused(fresh.setdefault(event.id, event), event):
+                return self._ingest_into_new_chain(events)
         if scan is not None and scan.number in self._comparisons:
-            self._comparisons[scan.number][1].returned(same)
+            self._comparisons[scan.number][1].add_returned(same)
         self._restore(bodiless, scan)
         if self._live_begun_ms is None:
-            # An earlier process may have taken in the end of an execution as it ended itself.
-            self.ends.seen_again([event for event in events if event.id in found])
+            # An earlier process may have stopped before it noticed the end in these messages.
+            known_events = [event for event in events if event.id in found]
+            self.executions.read_messages(known_events, self._scans_begun)
         late = self._append(fresh.values(), origin, scan)
         self.counts.duplicates += len(events) - len(fresh)
         self.counts.late += late
         return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
 
-    def _is_made_anew(self, known: KnownRow | LogEvent, event: LogEvent) -> bool:
-        """A known id elsewhere is no duplicate: its log group is another one [17]."""
+    def _is_reused(self, known: KnownRow | LogEvent, event: LogEvent) -> bool:
+        """Whether a known id names another event: the log group was recreated [17]."""
         return known.timestamp != event.timestamp or known.stream != event.stream
 
-    def _take_anew(self, events: Sequence[LogEvent]) -> Ingested:
-        self.begin_chain(MADE_ANEW)
+    def _ingest_into_new_chain(self, events: Sequence[LogEvent]) -> Ingested:
+        self.begin_chain(ID_REUSED)
         fresh = {event.id: event for event in events}
         self._append(fresh.values(), "live", None)
         duplicates = len(events) - len(fresh)
         return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
 
     def _restore(self, bodiless: Sequence[tuple[LogEvent, KnownRow]], scan: Scan | None) -> None:
-        """Bodies come back where somebody asked for the past, and where they were said lost.
+        """Restore bodies that a viewer asked for, and those that were declared lost.
 
-        A scan that merely looks again does not bring back what retention has just taken.
+        A repair scan must not bring back what the journal's retention has just removed.
         """
-        wanted = scan is None or scan.kind == "backfill"
-        bodies = {event.id: event.message for event, row in bodiless if wanted or row.is_lost}
+        is_requested = scan is None or scan.kind == "backfill"
+        bodies = {event.id: event.message for event, row in bodiless if is_requested or row.is_lost}
         if bodies:
             self.journal.restore(bodies)
 
     def _append(self, events: Collection[LogEvent], origin: Origin, scan: Scan | None) -> int:
+        """Commit new events, and return how many of them are late."""
         by_origin: dict[Origin, list[LogEvent]] = {}
         if scan is None:
             by_origin[origin] = list(events)
         elif scan.kind == "live":
             for event in events:
-                by_origin.setdefault(self.witness.origin(event, scan), []).append(event)
+                by_origin.setdefault(self.punctuality.classify(event, scan), []).append(event)
         else:
             coverage = self.coverage
             for event in events:
@@ -347,22 +367,22 @@ class LogGroup:
         for of, batch in by_origin.items():
             if not batch:
                 continue
-            self.ends.coming(batch)
+            self._reopen_executions(batch)
             self.journal.append(batch, of)
             self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
-            self.ends.appended(batch)
+            self.executions.add_events(batch, self._scans_begun)
             if scan is not None:
-                self.evidence.found(batch, of, scan)
+                self._note_found(batch, of, scan)
         if scan is not None:
-            self.witness.appended(events)
+            self.punctuality.expect((one.id, one.ingestion_time) for one in events)
         return late
 
     def _origin(self, kind: ScanKind, timestamp: int, coverage: RangeSet) -> Origin:
-        """Who would have brought an event that a scan other than a poll is the first to return.
+        """Origin of an event that a scan other than a poll found first.
 
-        The next poll would have, if its range begins before it; nobody, if a whole scan has been
-        there already: that is a gap; a client's asking, if none has.
+        ``live`` if the next poll would have returned it, ``repair`` if a whole scan has read its
+        time before, else ``backfill``.
         """
         begun_ms, end = self._live_begun_ms, coverage.end
         if begun_ms is not None and timestamp >= begun_ms - self._overlap_ms:
@@ -373,87 +393,198 @@ class LogGroup:
             return "live"
         return "backfill"
 
-    def clock_set(self, by_ms: int, now_ms: int) -> None:
-        """Somebody has set the wall clock, by which ages and distances in time are told."""
-        self.witness.clock_set(by_ms, now_ms, self._scans_begun)
-        self.ends.clock_set()
+    def _note_found(self, batch: Sequence[LogEvent], origin: Origin, scan: Scan) -> None:
+        timestamps = [event.timestamp for event in batch]
+        if origin == "repair":
+            scan.add_missed(timestamps)
+        else:
+            self._gaps.count_recovered(timestamps)
+        for event in batch:
+            self._allowance.learn(event.timestamp, event.ingestion_time, scan)
 
-    # What scans prove
+    def shift_clock(self, by_ms: int, now_ms: int) -> None:
+        """Adjust ages and distances in time to a wall clock that was set."""
+        self.agreement.shift_clock(by_ms, now_ms, self._scans_begun)
+        self.executions.forget_scan_times()
 
-    def _returned_all(self, comparison: Comparison, now_ms: int, unseen: Sequence[Unseen]) -> bool:
-        """Whether a scan returned every row that was held in its range as it began [8].
+    # Conclusions from scans
 
-        Those excepted that a live path has brought and that no scan has returned yet.
+    def _cover(self, scan: Scan, now_ms: int) -> None:
+        """Add a whole scan to the coverage; declare what had expired before it was first read."""
+        covered = self.coverage
+        pieces = covered.missing(scan.from_, scan.covered)
+        oldest = covered.ranges[0][0] if covered.ranges else None
+        self._expiry.add_first_scans(pieces, now_ms, oldest, is_settled=scan.is_settled)
+        self._declare_expired()
+        if self._covered_ms is None or now_ms < self._covered_ms:
+            # The clock was set back, as far as is known: it may have been wrong before.
+            self._gaps.retract_lost(CLOCK_REASONS, now_ms - RETENTION_LEAST_MS)
+        self._covered_ms = now_ms
+        self.journal.cover(scan.from_, scan.covered)
+
+    def _declare_expired(self) -> None:
+        for from_, through, reason in self._expiry.due():
+            self._gaps.declare_lost(from_, through, reason)
+        self._expiry.forget_declared()  # not before: the journal may have no room for it
+
+    def _returned_all(
+        self, comparison: ScanComparison, now_ms: int, unscanned: Sequence[UnscannedRow]
+    ) -> bool:
+        """Check that a scan returned every row that its range held as it began [8].
+
+        Rows of the subscription that no scan has returned yet are excepted.
         """
-        for one in unseen:
-            if one.is_late:
-                self._suspects.suspect(one.stream, one.arrived_ms)
-        if comparison.is_whole(len(unseen)):
+        for one in unscanned:
+            if one.is_overdue:
+                self._missing.suspect_stream(one.stream, one.arrived_ms)
+        if comparison.is_complete(len(unscanned)):
             return True
-        missing = comparison.missing(now_ms, {one.seq for one in unseen})
+        missing = comparison.find_missing(now_ms, {one.seq for one in unscanned})
         if missing:
-            self.evidence.lacked(missing, self._scans_begun)
+            self._declare_withheld(missing)
         for row in missing:
-            if row.ingestion_time is None:  # as live paths have it
-                self._suspects.suspect(row.stream, self.witness.ingested_ms(row))
-        self.witness.adopted(missing, now_ms)
+            if row.ingestion_time is None:  # a row of the subscription
+                self._missing.suspect_stream(row.stream, self.agreement.ingested_ms(row))
+        self.agreement.adopt_rows(missing, now_ms)
         return not missing
 
-    def learned(self, kept_ms: int | None, created_ms: int | None, at: int | None = None) -> None:
-        """How long events are kept, and the log group's age; asked when ``expiry.number`` was."""
-        self.retention_ms = kept_ms
-        self.expiry.learned(kept_ms, created_ms, at)
-        self.evidence.declare_expired()
+    def _declare_withheld(self, rows: Sequence[Row]) -> None:
+        """Declare rows that several scans did not return: viewers see why there is no mark."""
+        span = self._missing.add(rows)
+        if span is None:
+            return
+        gap = self._gaps.find_withheld(*span)
+        if gap is None:
+            self.declare_gap(*span, "suspected", why_withheld(rows))
+        else:
+            self.widen_gap(gap.id, *span)
 
-    def take_suspects(self) -> set[str]:
-        """Log streams of which a scan failed to return known events: do they still exist?"""
-        return self._suspects.take_streams()
+    def take_suspect_streams(self) -> set[str]:
+        """Remove and return the log streams that may be deleted: scans lack events of theirs."""
+        return self._missing.take_streams()
 
-    def lacks_older(self, stream: str, created_ms: int) -> bool:
-        """Whether scans failed to return an event of a log stream from before it was made.
+    def lacks_older(self, created_ms: int, stream: str | None = None) -> bool:
+        """Whether scans lack an event ingested before its log stream or group was created.
 
-        If so, there was another of that name, which was deleted.
+        If so, the event belonged to a deleted one of the same name.
+
+        Args:
+            created_ms: creation time of the log stream, or of the log group.
+            stream: the log stream; None: any, for the whole log group [17].
+
         """
-        return self._suspects.lacks_older(created_ms, stream)
+        return self._missing.lacks_older(created_ms, stream)
 
-    def is_made_anew(self, created_ms: int) -> bool:
-        """Begin a new chain if the log group was made after events that scans lack [17]."""
-        if not self._suspects.lacks_older(created_ms):
-            return False
-        self.begin_chain(RECREATED)
-        return True
-
-    def stream_deleted(self, stream: str) -> None:
-        """CloudWatch has no such log stream any more: its events may be missing from scans."""
-        self._suspects.is_deleted(stream)
+    def mark_stream_deleted(self, stream: str) -> None:
+        """Accept from now on that scans don't return the known events of a deleted log stream."""
+        self._missing.forget_stream(stream)
         self._deleted[stream] = self.journal.head_seq
-        self.witness.stream_deleted(stream)
+        self.agreement.forget_stream(stream)
 
     def declare_gap(self, from_: int, through: int, state: GapState, reason: str) -> GapRecord:
-        """Declare that the live path may have missed events, or that some can't be had."""
-        return self.gaps.declare(from_, through, state, reason, self._scans_begun)
+        """Declare a range that is or may be incomplete; scans begun from now on can repair it."""
+        return self._gaps.declare(from_, through, state, reason, self._scans_begun)
 
     def widen_gap(self, gap_id: str, from_: int, through: int) -> GapRecord | None:
-        """A declared gap reaches further; None where it is repaired by now."""
-        return self.gaps.widen(gap_id, from_, through, self._scans_begun)
+        """Extend a declared gap; None if it is no longer open."""
+        return self._gaps.widen(gap_id, from_, through, self._scans_begun)
 
-    # The journal's bounds
+    # Settings and retention
+
+    def learn_settings(
+        self, retention_ms: int | None, created_ms: int | None, first_scan_count: int | None = None
+    ) -> None:
+        """Apply the log group's settings, and declare what had expired before it was first read.
+
+        Args:
+            retention_ms: how long CloudWatch keeps events; None: for ever.
+            created_ms: when the log group was created; None: unknown.
+            first_scan_count: ``first_scan_count`` before the settings were asked for: they say
+                nothing of later first scans. None: they apply to all.
+
+        """
+        self._expiry.learn(retention_ms, created_ms, first_scan_count)
+        self._declare_expired()
+
+    def is_first_old_scan(self, scan: Scan, now_ms: int) -> bool:
+        """Whether a scan is the first to read time that the shortest retention might have taken."""
+        old_ms = min(scan.covered, now_ms - RETENTION_LEAST_MS - 1)
+        return bool(self.coverage.missing(scan.from_, old_ms))
+
+    def lacks_old(self, now_ms: int) -> bool:
+        """Whether scans lack events that retention might have taken."""
+        return self._missing.lacks_before(now_ms - RETENTION_LEAST_MS)
 
     def begin_chain(self, reason: str) -> str:
-        """Forget everything under a new epoch; every connection comes back and starts anew."""
-        epoch = self.journal.begin_chain(reason)
+        """Forget everything under a new epoch; all viewers reconnect and start over."""
+        epoch = self.journal.begin_chain()
         self._comparisons.clear()
-        self.witness.began_anew()
-        self._load()
+        self.agreement.reset()
+        self._load_chain()
         self._notices.append(Reset(epoch, reason))
         return epoch
 
     def retain(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
-        """Take bodies as ``Journal.retire``; with none left to take, over size, start anew [5].
+        """Remove bodies as ``Journal.retire``; with none left and still over size, reset [5].
 
-        A viewer that is owed the past needs its bodies: ``before`` must not be beyond it.
+        ``before`` must not be later than the start of history that a viewer still waits for.
         """
         taken = self.journal.retire(before=before, bytes_max=bytes_max)
         if not taken and bytes_max is not None and self.journal.size_bytes() > bytes_max:
             self.begin_chain(TOO_LARGE)
         return taken
+
+    # Executions
+
+    def end_execution(self, execution: str, status: ExecutionStatus) -> None:
+        """Record that an execution is over, known from outside the log (from ECS, for example)."""
+        self.executions.mark_over(execution, status, self._scans_begun)
+
+    def drain_range(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
+        """Range that two scans must cover before an execution can end; None: no execution waits.
+
+        Executions that ended long ago are scanned only if a viewer names them in ``wanted``.
+        """
+        self._read_back(wanted)
+        return self.executions.drain_range(now_ms, wanted)
+
+    def _read_back(self, wanted: Collection[str]) -> None:
+        """Look in the journal for the ends of executions that a viewer names.
+
+        An earlier process may have ingested such an end and stopped before the drain.
+        """
+        for execution, first, last in self.executions.take_unread(wanted):
+            interval = Interval(first_key(first), last_key(last))
+            rows = self.journal.read_between(interval, READ_BACK_ROWS_MAX, newest_first=True)
+            events = [
+                LogEvent(row.id, row.timestamp, row.ingestion_time, row.stream, row.message)
+                for row in rows
+                if row.message is not None and execution_of(row.stream) == execution
+            ]
+            self.executions.read_messages(events, self._scans_begun)
+
+    def _reopen_executions(self, events: Sequence[LogEvent]) -> None:
+        """Forget in the journal the ends that new events are late for [11].
+
+        Before the events are appended: the process may stop, or the disk fill up, in between.
+        """
+        for execution in self.executions.ended_among(events):
+            self._put_ended(execution, None)
+
+    def _end_executions(self, scan: Scan, unscanned: Sequence[UnscannedRow]) -> None:
+        ends = self.executions.finish_scan(
+            scan.from_,
+            scan.through,
+            number=scan.number,
+            begun_ms=scan.begun_ms,
+            allowance_ms=self.allowance_ms,
+            head_seq=self.journal.head_seq,
+            unscanned={execution_of(one.stream) for one in unscanned},
+        )
+        self._notices.extend(ends)  # all of them first: the journal may have no room for them
+        for end in ends:
+            self._put_ended(end.execution, end.status)
+
+    def _put_ended(self, execution: str, status: ExecutionStatus | None) -> None:
+        if self._lifecycle is not None:
+            self.journal.put_ended(execution, status, self._lifecycle.rule)

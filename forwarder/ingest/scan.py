@@ -1,9 +1,8 @@
-"""A scan of a range of CloudWatch: what it asked for, and what it has returned so far.
+"""A scan of CloudWatch: the range that it reads, and whether it returned everything known there.
 
-Did a scan return everything that the journal held in its range when it began [8]?
-
-A scan that did not may have missed what is not known as well, so it proves nothing. What
-CloudWatch has deleted (by retention, with a log stream, or found lost before) is excused.
+A scan that failed to return a row which the journal held when it began may have missed unknown
+events as well, so it completes nothing [8]. Excused are rows that CloudWatch has deleted: by
+retention, with their log stream, or found lost before.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
 
 ScanKind = Literal["live", "repair", "backfill"]
-"""A poll of the present, a look back at the recent past, or a past that a client asked for."""
+"""A poll of the newest seconds, a repeated scan of the past, or requested history."""
 
 _CHUNK_BITS: Final = 16
 _CHUNK_MASK: Final = (1 << _CHUNK_BITS) - 1
 
 
 class Ingested(msgspec.Struct, frozen=True):
-    """What became of a batch; ``late`` of the ``new`` ones lie behind a mark."""
+    """How many events of a batch were new and known; ``late`` of the new ones lie behind a mark."""
 
     new: int
     duplicates: int
@@ -38,23 +37,22 @@ class Ingested(msgspec.Struct, frozen=True):
 
 
 class SeqSet:
-    """A set of seqs, a byte each in chunks of 64 KiB: a scan may return millions."""
+    """A set of seqs, one byte each in chunks of 64 KiB: a scan may return millions."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._chunks: dict[int, bytearray] = {}
 
     def __len__(self) -> int:
-        """How many seqs are in."""
+        """Number of seqs."""
         return sum(chunk.count(1) for chunk in self._chunks.values())
 
     def __contains__(self, seq: int) -> bool:
-        """Whether a seq is in."""
+        """Whether a seq is in the set."""
         chunk = self._chunks.get(seq >> _CHUNK_BITS)
         return chunk is not None and chunk[seq & _CHUNK_MASK] == 1
 
     def add_all(self, seqs: Sequence[int]) -> None:
-        """Put seqs in, those that are in already without effect."""
+        """Add seqs; those already in the set change nothing."""
         chunks = self._chunks
         for seq in seqs:
             try:
@@ -65,7 +63,23 @@ class SeqSet:
 
 
 class Scan:
-    """A scan that ``LogGroup.begin_scan`` began; its pages go in through ``page``."""
+    """A scan begun by ``LogGroup.begin_scan``; its pages go in through ``take_page``.
+
+    Attributes:
+        kind: its purpose.
+        from_: first millisecond that it asks for.
+        through: last one; None: an open end, where events stamped ahead of the clock are as well.
+        begun_ms: when it began; it says nothing of later time.
+        number: 1 for the log group's first scan in this process, and so on.
+        head_seq: the journal's head as it began: it must return the rows up to there [8].
+        seen: those of them that it did return.
+        missed: least and greatest timestamp of the events that the live path had missed.
+        missed_count: their number.
+        is_settled: whether the log group's settings were requested after its last page
+            (``Expiry``).
+        is_open: whether it has neither finished nor been abandoned.
+
+    """
 
     def __init__(
         self,
@@ -78,46 +92,34 @@ class Scan:
         head_seq: int,
         take: Callable[[Scan, Sequence[LogEvent]], Ingested],
     ) -> None:
-        """Made by ``LogGroup.begin_scan`` alone."""
         self.kind = kind
-        """What it is for."""
         self.from_ = from_
-        """The first millisecond asked for."""
         self.through = through
-        """The last one; None for an open end, where stamps ahead of the clock come as well."""
         self.begun_ms = begun_ms
-        """When it began: of what came later it proves nothing."""
         self.number = number
-        """1 for the log group's first scan in this process, and so on."""
         self.head_seq = head_seq
-        """The head when it began: the rows up to it should be returned [8]."""
         self.seen = SeqSet()
-        """Those of them that were."""
         self.missed: tuple[int, int] | None = None
-        """Least and greatest timestamp of the events that the live path had missed."""
         self.missed_count = 0
-        """How many there are."""
         self.is_settled = False
-        """Whether the log group's settings were asked for after its last page (``Expiry``)."""
         self.is_open = True
-        """Whether it has neither finished nor been abandoned."""
         self._take = take
 
     @property
     def top(self) -> int:
-        """The last millisecond that it can return."""
+        """Last millisecond that it can return."""
         return TIMESTAMP_MAX if self.through is None else self.through
 
     @property
     def covered(self) -> int:
-        """The last millisecond that it covers once finished."""
+        """Last millisecond that it covers once finished."""
         return min(self.top, self.begun_ms)
 
-    def page(self, events: Sequence[LogEvent]) -> Ingested:
-        """Take in a page of what CloudWatch returned.
+    def take_page(self, events: Sequence[LogEvent]) -> Ingested:
+        """Add the events of a page that CloudWatch returned.
 
         Raises:
-            InvalidEventError: an event has no place in the protocol; nothing of the page was taken.
+            InvalidEventError: the protocol can't carry an event; nothing of the page was added.
             JournalError: the journal can't be written; what was not committed is not known.
 
         """
@@ -131,13 +133,13 @@ class Scan:
 
 
 MISSING_MAX: Final = 100
-"""Missing rows that are looked up: enough to name the log streams in question."""
+"""Missing rows that are looked up: enough to find the log streams to ask about."""
 
 _SLICE: Final = 2_000
 
 
-class Comparison:
-    """The comparison of one scan, of which only a count and a set of seqs are kept."""
+class ScanComparison:
+    """Compares what one scan returned with the rows that the journal held when it began."""
 
     def __init__(
         self,
@@ -147,14 +149,15 @@ class Comparison:
         deleted: dict[str, int],
         retention_ms: int | None,
     ) -> None:
-        """Begin with a scan; ``deleted`` is the log group's, and may grow meanwhile.
+        """Begin with a scan.
 
         Args:
-            journal: what is compared with.
-            totals: its sums.
-            scan: what is compared.
-            deleted: deleted log streams, with the head when that was found out: rows up to it
-                are excused, rows of a later stream of that name are not.
+            journal: the journal to compare with.
+            totals: the journal's range totals.
+            scan: the scan, as it begins.
+            deleted: log group's deleted log streams, each with the head when that was found out:
+                rows up to it are excused, rows of a later stream of that name are not. It may
+                grow meanwhile.
             retention_ms: the log group's retention setting.
 
         """
@@ -166,8 +169,8 @@ class Comparison:
         self._low = max(scan.from_, self._floor_ms(scan.begun_ms))
         self._begun_at = self._state()
 
-    def returned(self, known: Iterable[KnownRow]) -> None:
-        """The scan has returned these rows; those count that it can be held to."""
+    def add_returned(self, known: Iterable[KnownRow]) -> None:
+        """Add known rows that the scan has returned; rows that it need not return don't count."""
         low, top, head, deleted = self._low, self._scan.top, self._scan.head_seq, self._deleted
         self._scan.seen.add_all(
             [
@@ -179,18 +182,18 @@ class Comparison:
             ]
         )
 
-    def is_whole(self, unseen: int = 0) -> bool:
-        """Whether as many rows came as are held, which were all held: quick, and often enough.
+    def is_complete(self, excused: int = 0) -> bool:
+        """Whether the scan returned as many rows as the journal holds: quick, usually enough.
 
-        ``unseen`` of them no scan has returned yet, so that this one need not have.
+        ``excused`` of the rows it need not return.
         """
-        expected = self._expected() - unseen
+        expected = self._expected() - excused
         return self._state() == self._begun_at and len(self._scan.seen) == expected
 
-    def missing(self, now_ms: int, unseen: Collection[int] = ()) -> list[Row]:
-        """The rows that the scan failed to return and nothing excuses: at most ``MISSING_MAX``.
+    def find_missing(self, now_ms: int, excused: Collection[int] = ()) -> list[Row]:
+        """Find rows, at most ``MISSING_MAX``, that the scan failed to return without excuse.
 
-        The seqs in ``unseen`` no scan has returned yet, so that this one need not have.
+        It need not return the seqs in ``excused``.
         """
         low, floor = first_key(self._scan.from_), self._floor_ms(now_ms)
         missing: list[Row] = []
@@ -198,7 +201,7 @@ class Comparison:
             interval = Interval(low, last_key(self._scan.top))
             rows = self._journal.read_between(interval, _SLICE, until_seq=self._scan.head_seq)
             missing += [
-                row for row in rows if row.seq not in unseen and not self._is_excused(row, floor)
+                row for row in rows if row.seq not in excused and not self._is_excused(row, floor)
             ]
             if len(rows) < _SLICE:
                 break
@@ -210,7 +213,7 @@ class Comparison:
         count = totals.total(self._low, scan.top, Filter(), seq=scan.head_seq).count
         if not self._deleted:
             return count
-        # Those without an event in the range cost nothing, however many have gone by now.
+        # Only streams with events in the range: there may be many deleted ones.
         lasts = {name: last for name, _, last, _ in self._journal.streams() if last >= self._low}
         names: dict[int, list[str]] = {}
         for name, head in self._deleted.items():
@@ -230,7 +233,7 @@ class Comparison:
         )
 
     def _is_lost(self, row: Row) -> bool:
-        """Whether it is not counted any more, which is how lost rows differ from retired ones."""
+        """Whether a row's body is lost: lost rows do not count in totals, retired ones do."""
         if row.message is not None:
             return False
         wanted = Filter(streams=(row.stream,))

@@ -1,8 +1,8 @@
-"""The visibility allowance, learned from how late events became visible. Pure.
+"""The visibility allowance: how long CloudWatch may take to show an event, learned from delays.
 
-CloudWatch shows an event some time after it has ingested it, usually at once, at times after
-seconds. A scan proves nothing of its last part, as long as the allowance: too short, and lines
-come after a mark had passed them; too long, and "complete to" lags behind without need.
+CloudWatch shows an event some time after it has ingested it, usually at once, sometimes after
+seconds. A scan does not complete the last part of its range, as long as the allowance. If that is
+too short, events arrive behind a mark; if it is too long, marks lag needlessly. Pure.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ BUCKETS_MAX: Final = 10
 """A delay is remembered for about ten minutes."""
 
 MARGIN_MS: Final = 500
-"""More than was seen, and in steps of so much, so that it does not change all the time."""
+"""Margin above the longest delay, and step of the allowance, so that it does not flicker."""
 
 
-class Allowance:
-    """One log group's; between two bounds, which may be the same."""
+class VisibilityAllowance:
+    """One log group's visibility allowance, between two bounds that may be equal."""
 
     def __init__(self, least_ms: int, most_ms: int, overlap_ms: int) -> None:
-        """The least, until longer delays are seen.
+        """Start at the least allowance.
 
         Args:
-            least_ms: what is allowed for without having seen anything.
-            most_ms: longer delays change nothing.
+            least_ms: the allowance without any delays.
+            most_ms: longer delays are ignored.
             overlap_ms: how far polls look back.
 
         """
@@ -38,30 +38,31 @@ class Allowance:
         self._first_poll_ms: int | None = None
         self._last_poll_ms = 0
 
-    def polled(self, begun_ms: int) -> None:
-        """A poll that began then was whole."""
+    def note_poll(self, begun_ms: int) -> None:
+        """Note the begin of a poll that was whole."""
         if self._first_poll_ms is None:
             self._first_poll_ms = begun_ms
         self._last_poll_ms = begun_ms
 
-    def appeared(self, timestamp: int, ingestion_time: int | None, scan: Scan) -> None:
-        """A scan was the first to return an event: was it there, and not visible?
+    def learn(self, timestamp: int, ingestion_time: int | None, scan: Scan) -> None:
+        """Learn from an event that a scan was the first to return.
 
-        It was, if a whole poll of this process began after its ingestion and looked there.
+        It had been invisible if a whole poll of this process began after its ingestion, and
+        looked there.
         """
         if ingestion_time is None or self._first_poll_ms is None:
             return
-        was_looked_for = (
+        was_invisible = (
             self._first_poll_ms <= ingestion_time < self._last_poll_ms
             and timestamp >= ingestion_time - self._overlap_ms
         )
         delay_ms = scan.begun_ms - ingestion_time
-        if was_looked_for and self._least_ms < delay_ms <= self._most_ms:
+        if was_invisible and self._least_ms < delay_ms <= self._most_ms:
             bucket = scan.begun_ms // BUCKET_MS
             self._longest[bucket] = max(delay_ms, self._longest.get(bucket, 0))
 
     def at(self, now_ms: int) -> int:
-        """What to allow for now, ms."""
+        """Allowance at a time, ms; forgets older delays."""
         if not self._longest:
             return self._least_ms
         bucket = now_ms // BUCKET_MS

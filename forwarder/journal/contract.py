@@ -64,16 +64,12 @@ class Journal(Protocol):
         """Go on in the same chain under a new epoch whose first seq is ``head_seq + 1``."""
         ...
 
-    def begin_chain(self, reason: str) -> str:
+    def begin_chain(self) -> str:
         """Forget everything and start anew at seq 1 under a new epoch (group made anew, size)."""
         ...
 
-    def known(self, ids: Collection[str]) -> dict[str, tuple[int, str]]:
-        """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
-        ...
-
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """As ``known``, with the seq and whether the body is here, or lost."""
+        """Those of ``ids`` that the journal has."""
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
@@ -153,11 +149,11 @@ class Journal(Protocol):
         """Ranges whose bodies are lost, adjoining ones with the same reason merged."""
         ...
 
-    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that were found to be over by that rule, with their status."""
         ...
 
-    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember (None: forget) that an execution is over, while the chain goes on."""
         ...
 

@@ -98,7 +98,7 @@ class Notes:
                     ),
                 )
 
-    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that are over by a rule."""
         rows = self._db.rows(
             "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
@@ -106,7 +106,7 @@ class Notes:
         )
         return {from_blob(execution): status for execution, status in rows}
 
-    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember, or forget, that an execution is over."""
         key = self._chain, to_blob(rule), to_blob(execution)
         with self._db.transaction() as connection:
@@ -320,7 +320,7 @@ class SqliteJournal:
         self._chain = chain
         return self.epoch
 
-    def begin_chain(self, reason: str) -> str:  # noqa: ARG002 - for who logs it
+    def begin_chain(self) -> str:
         """Forget everything and start anew at seq 1 under a new epoch.
 
         What was there is deleted little by little, beside later work.
@@ -342,12 +342,8 @@ class SqliteJournal:
             Notes(self._db, number).write_links(connection, chain)
         self._load(number, 0, 0, 0)
 
-    def known(self, ids: Collection[str]) -> dict[str, tuple[int, str]]:
-        """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
-        return {one: (row.timestamp, row.stream) for one, row in self.find(ids).items()}
-
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """As ``known``, with the seq and whether the body is here, or lost."""
+        """Those of ``ids`` that the journal has."""
         found, unknown = self._recent.split(ids)
         if unknown:
             found.update(self._rows.find(unknown))
@@ -463,13 +459,13 @@ class SqliteJournal:
             if wanted.matches(names[stream])
         )
 
-    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that were found to be over by that rule, with their status."""
-        return self._notes.over(rule)
+        return self._notes.ended_executions(rule)
 
-    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember (None: forget) that an execution is over."""
-        self._notes.put_over(execution, status, rule)
+        self._notes.put_ended(execution, status, rule)
 
     def streams(self) -> list[tuple[str, int, int, int]]:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""

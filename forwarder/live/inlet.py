@@ -103,7 +103,8 @@ class GroupInlet:
         self.path_counts: Counts | None = None
         """What is counted of the whole path, while there is one."""
         self._group = group
-        self._witness = group.witness
+        self._agreement = group.agreement
+        self._punctuality = group.punctuality
         self._feed = feed
         self._clock = clock
         self._on_progress = on_progress
@@ -124,15 +125,15 @@ class GroupInlet:
     def closed(self, why: str | None) -> None:
         """There is no path any more; polls do."""
         self._path, self._why, self._is_broken = None, why, False
-        self._witness.punctuality.broken()
+        self._punctuality.note_failure()
         self._tell()
 
     def heard(self, behind_ms: int) -> None:
         """The path was read just now; it is so far behind."""
         now_ms = self._clock()
         self._is_broken, self._why = False, None
-        self._witness.punctuality.heard(behind_ms, now_ms)
-        missed = self._witness.punctuality.tick(now_ms)
+        self._punctuality.note_read(behind_ms, now_ms)
+        missed = self._punctuality.count_missed(now_ms)
         if missed:
             self._feed.live_late(behind_ms)
         self._tell()
@@ -142,7 +143,7 @@ class GroupInlet:
         if not self._is_broken or self._why is None:
             _LOG.warning("%s: %s (polling meanwhile)", self._group.name, why)
         self._is_broken, self._why = True, why
-        self._witness.punctuality.broken()
+        self._punctuality.note_failure()
         self._tell()
 
     def hint(self) -> None:
@@ -173,11 +174,11 @@ class GroupInlet:
     def _take_chunk(self, delivery: Delivery, events: Sequence[LogEvent]) -> None:
         now_ms = self._clock()
         fresh = self._unknown(events)
-        self._witness.punctuality.brought([one.id for one in events], now_ms)
-        agreement, source = self._witness.agreement, delivery.source
+        self._punctuality.note_delivered([one.id for one in events], now_ms)
+        agreement, source = self._agreement, delivery.source
         if not agreement.admits(source):
             # Known ones too: that scans have returned them, with that id, is what is asked.
-            agreement.hinted(source, events, now_ms)
+            agreement.add_hints(source, events, now_ms)
             if fresh:
                 self.hint()
             return
@@ -192,7 +193,7 @@ class GroupInlet:
                 self.hint()  # a scan finds them, once there is room
                 return
             first_seq = taken.head_seq - taken.new + 1
-            agreement.appended(source, rows, first_seq, now_ms, delivery.arrived_ms)
+            agreement.add_rows(source, rows, first_seq, now_ms, delivery.arrived_ms)
             self.counts.rows += taken.new
             self._on_progress()
 
@@ -222,14 +223,14 @@ class GroupInlet:
         state = self._state()
         why = self._why
         if state == "hints":
-            why = self._witness.agreement.differs or "too little has come both ways to compare ids"
+            why = self._agreement.difference or "too little has come both ways to compare ids"
         elif state == "late":
             why = "polls find events before it brings them"
         return LiveStatus(state, self._path, why)
 
     def look(self) -> None:
         """Time has passed: a path that is not read any more is late, too."""
-        self._witness.punctuality.tick(self._clock())
+        self._punctuality.count_missed(self._clock())
         self._tell()
 
     def _state(self) -> LiveState:
@@ -237,9 +238,9 @@ class GroupInlet:
             return "poll"
         if self._is_broken:
             return "down"
-        if not self._witness.agreement.is_same:
+        if not self._agreement.is_trusted:
             return "hints"
-        return "late" if self._witness.punctuality.is_late(self._clock()) else "live"
+        return "late" if self._punctuality.is_late(self._clock()) else "live"
 
     def _tell(self) -> None:
         state = self._state()
@@ -247,7 +248,7 @@ class GroupInlet:
             return
         was, self._told = self._told, state
         status = self.status
-        is_bad = was == "live" or self._witness.agreement.differs is not None
+        is_bad = was == "live" or self._agreement.difference is not None
         _LOG.log(
             logging.WARNING if is_bad else logging.INFO,
             "%s: live path %s: %s%s",
@@ -256,7 +257,7 @@ class GroupInlet:
             state,
             f": {status.why}" if status.why else "",
         )
-        self._witness.is_relied_on = state == "live"
+        self._punctuality.rely(on_live_path=state == "live")
         self._feed.pace(RELIED_POLL_MS if state == "live" else None)
         if was == "live":
             self._feed.live_late(0)

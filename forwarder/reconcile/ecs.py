@@ -243,11 +243,11 @@ class EcsWatcher:
         """
         undecided: dict[str, None] = {}
         for group in self._groups:
-            for execution in group.ends.undecided():
+            for execution in group.executions.undecided():
                 if is_task_id(execution):
                     undecided[execution] = None
                 else:
-                    group.ends.forgotten(execution)
+                    group.executions.mark_forgotten(execution)
         self._missing = {one: many for one, many in self._missing.items() if one in undecided}
         for batch in self._round.next(list(undecided)):
             await self._ask_after(batch)
@@ -274,10 +274,10 @@ class EcsWatcher:
         self._missing |= {one: counts[one] for one in told.missing}
         for group in self._groups:
             for execution, status in told.over.items():
-                group.ends.over(execution, status)
+                group.end_execution(execution, status)
             for execution in told.missing:
                 if counts[execution] >= MISSING_TIMES:
-                    group.ends.forgotten(execution)
+                    group.executions.mark_forgotten(execution)
 
     async def _learn(self, arn: str, reply: dict[str, Any]) -> None:
         """Which containers count, where that matters: of stopped tasks with several."""

@@ -361,10 +361,10 @@ class Feed:
             self._schedule.covers(self._group.covered_from(now_ms))
             self._schedule.allow(self._group.allowance_ms)
             self._mind_outage(now_ms, at_ms)
-            self._schedule.want_drain(self._group.ends.draining(now_ms, self._wants.executions))
+            self._schedule.want_drain(self._group.drain_range(now_ms, self._wants.executions))
             scans = self._schedule.due(at_ms, now_ms)
             if jump_ms := self._schedule.take_jump():
-                self._group.clock_set(jump_ms, now_ms)
+                self._group.shift_clock(jump_ms, now_ms)
             for due in scans:
                 self._schedule.started(due, at_ms, now_ms)
                 if due.tier == "live":

@@ -87,7 +87,7 @@ class Upkeep:
     def scanned(self) -> None:
         """A scan was whole: it may have failed to return what it should have."""
         self._settings.scanned()
-        self._suspects |= self._group.take_suspects()
+        self._suspects |= self._group.take_suspect_streams()
         if self._suspects:
             self._suspected.set()
 
@@ -163,14 +163,14 @@ class Upkeep:
         if self._group.epoch != epoch:
             return
         if found is None or self._is_made_anew(found):
-            self._group.stream_deleted(stream)
+            self._group.mark_stream_deleted(stream)
             # Should one of that name come and go again, that is to be noticed at once.
             self._asked_ms.pop(stream, None)
 
     def _is_made_anew(self, stream: StreamInfo) -> bool:
         """Whether events that are missing were ingested before it was made: of another one."""
         created = stream.created
-        return created is not None and self._group.lacks_older(stream.name, created)
+        return created is not None and self._group.lacks_older(created, stream.name)
 
     def _forget_old_answers(self) -> None:
         old_ms = self._timer() - STREAM_ASKED_EVERY_MS

@@ -98,5 +98,5 @@ class Refetcher:
             return
         for stream, ids in by_stream.items():
             if stream in reasons:
-                self._group.stream_deleted(stream)
+                self._group.mark_stream_deleted(stream)
             self._group.journal.mark_lost(ids, reasons.get(stream, GONE))

@@ -21,7 +21,7 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, Observer
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDeniedError, CloudWatchError
-from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Row
 
@@ -60,7 +60,7 @@ class Settings:
             CloudWatchError: nobody can tell.
 
         """
-        number = self._group.expiry.number
+        number = self._group.first_scan_count
         try:
             found = await find_group(self._cloudwatch, self._group.name)
         except AccessDeniedError:
@@ -71,9 +71,10 @@ class Settings:
             return False
         days = found.retention_days
         self.created_ms = found.created
-        self._group.learned(None if days is None else days * DAY_MS, found.created, number)
-        if found.created is not None and self._group.is_made_anew(found.created):
-            _LOG.warning("%s: it was deleted and made anew", self._group.name)
+        self._group.learn_settings(None if days is None else days * DAY_MS, found.created, number)
+        if found.created is not None and self._group.lacks_older(found.created):
+            _LOG.warning("%s: %s", self._group.name, RECREATED)
+            self._group.begin_chain(RECREATED)
         self._on_progress()
         return True
 
@@ -83,7 +84,7 @@ class Settings:
         One more call for each range that is older than a day and was never scanned before. Where
         it fails, the scan stands, and what it did not see is declared once somebody can tell.
         """
-        is_old = self._group.evidence.is_first_of_old(scan, self._clock())
+        is_old = self._group.is_first_old_scan(scan, self._clock())
         if self._is_denied or not is_old:
             return
         try:
@@ -94,7 +95,7 @@ class Settings:
 
     def scanned(self) -> None:
         """A scan was whole: it may lack what a retention that was made shorter has taken."""
-        if not self._is_denied and self._group.evidence.lacks_old(self._clock()):
+        if not self._is_denied and self._group.lacks_old(self._clock()):
             self.needed.set()
 
 
@@ -168,15 +169,15 @@ class Scanner:
                 await self._settings.settle(scan)
         finally:
             passed_s = time.monotonic() - begun_s
-            self._group.counts.scanned(kind, passed_s, is_whole=count is not None)
+            self._group.counts.add_scan(kind, passed_s, is_whole=count is not None)
             if count is None:
-                self._group.abandon(scan)
+                self._group.abandon_scan(scan)
                 self._on_progress()
         if count is not None:
             if self._is_past(scan, begun_at_ms):
                 self._group.finish_scan(scan, self._clock())
             else:
-                self._group.abandon(scan)
+                self._group.abandon_scan(scan)
             self._on_progress()
         return count
 
@@ -211,7 +212,7 @@ class Scanner:
 
     async def _take_in(self, scan: Scan, page: list[LogEvent]) -> None:
         for start in range(0, len(page), CHUNK_EVENTS):
-            taken = scan.page(page[start : start + CHUNK_EVENTS])
+            taken = scan.take_page(page[start : start + CHUNK_EVENTS])
             if taken.late:
                 after = taken.head_seq - taken.new
                 self._on_late(self._group.journal.read_after(after, taken.new))

@@ -225,7 +225,7 @@ class Api:
     def _executions(self, query: str, authorization: str | None, now_ms: int) -> Steps:
         hub = self._hub(parse_group(query), authorization)
         yield None
-        return Answer(HTTPStatus.OK, encode(hub.group.ends.table(now_ms)))
+        return Answer(HTTPStatus.OK, encode(hub.group.executions.summaries(now_ms)))
 
     def _groups(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
         """The names; with ``detail`` how the news of each come in as well."""

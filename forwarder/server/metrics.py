@@ -204,19 +204,19 @@ METRICS: Final[Sequence[Metric]] = (
         "gapless_live_confirmed_total",
         "counter",
         "Events of the live path that a scan has returned with the same id and text.",
-        _one(lambda hub: hub.group.witness.agreement.returned_count),
+        _one(lambda hub: hub.group.agreement.returned_count),
     ),
     Metric(
         "gapless_live_missed_total",
         "counter",
         "Events that scans found and that the live path did not bring in time.",
-        _one(lambda hub: hub.group.witness.punctuality.missed_count),
+        _one(lambda hub: hub.group.punctuality.missed_count),
     ),
     Metric(
         "gapless_live_repaired_total",
         "counter",
         "Events that polls found after the live path had had its chance: repairs.",
-        _one(lambda hub: hub.group.witness.repaired_count),
+        _one(lambda hub: hub.group.punctuality.repaired_count),
     ),
     Metric(
         "gapless_viewers",

@@ -22,7 +22,7 @@ from forwarder.errors import TruncatedResponseError
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
-from forwarder.ingest.visibility import Allowance
+from forwarder.ingest.visibility import VisibilityAllowance
 from forwarder.reconcile.schedule import Due, Schedule, TierName
 from forwarder.records import LogEvent, RangeTotal, Row, ScanDone
 from tests.mutants.patching import put
@@ -104,7 +104,7 @@ def checkpoint_at_now() -> None:
         begin(self, *given, **{**options, "overlap_ms": 0})
 
     put(Schedule, "__init__", without_overlap)
-    put(Allowance, "at", lambda _self, _begun_ms: 0)
+    put(VisibilityAllowance, "at", lambda _self, _begun_ms: 0)
     _no_second_looks()
 
 
@@ -139,7 +139,7 @@ def marks_unfinished_scans() -> None:
     def abandon(self: LogGroup, scan: Scan) -> None:
         self.finish_scan(scan, scan.begun_ms)
 
-    put(LogGroup, "abandon", abandon)
+    put(LogGroup, "abandon_scan", abandon)
     _nothing_is_missed_by_scans()
 
 
@@ -281,7 +281,7 @@ def resumes_off_by_one() -> None:
 
 def ends_too_soon() -> None:
     """An execution has ended as soon as its last words are here, drained or not."""
-    scanned = Executions.scanned
+    scanned = Executions.finish_scan
 
     def at_once(self: Executions, *given: Any, **options: Any) -> Any:  # noqa: ANN401
         for execution in self._open:
@@ -291,4 +291,4 @@ def ends_too_soon() -> None:
                 one.over_since = one.changed = 0
         return scanned(self, *given, **options)
 
-    put(Executions, "scanned", at_once)
+    put(Executions, "finish_scan", at_once)

@@ -53,7 +53,7 @@ class _Story:
     def do(self, what: str, which: int) -> None:
         event = self.held[which % len(self.held)]
         if what in ("return", "return again") and self.low <= event.timestamp <= self.top:
-            self.scan.page([event] if what == "return" else [event, event])
+            self.scan.take_page([event] if what == "return" else [event, event])
             self.returned.add(event.id)
         elif what == "lose":
             self.group.retain(before=event.timestamp + 1)
@@ -61,11 +61,11 @@ class _Story:
         elif what == "retire":
             self.group.retain(before=event.timestamp + 1)
         elif what == "delete":
-            self.group.stream_deleted(event.stream)
+            self.group.mark_stream_deleted(event.stream)
             self.excused |= {one.id for one in self.held if one.stream == event.stream}
         elif what == "find" and self.low <= 60 <= self.top:
             # Found by the scan itself, and perhaps returned twice: nothing that it must return.
-            self.scan.page([LogEvent(str(200 + which), 60, None, "a", "news")])
+            self.scan.take_page([LogEvent(str(200 + which), 60, None, "a", "news")])
         elif what == "new":
             # Not held when the scan began: nobody may ask it for these.
             self.group.ingest([LogEvent(str(100 + which), 60, None, "a", "news")], "live")
@@ -103,7 +103,7 @@ def test_a_scan_proves_something_exactly_if_it_returned_what_it_should(
     has_retention: bool,
 ) -> None:
     story = _Story(held, low, top)
-    story.group.retention_ms = RETENTION_MS if has_retention else None
+    story.group._expiry.retention_ms = RETENTION_MS if has_retention else None
     story.group.ingest(held, "live")
     for what, which in before:
         if not what.startswith(("return", "new", "find")):
@@ -119,4 +119,4 @@ def test_a_scan_proves_something_exactly_if_it_returned_what_it_should(
     done = story.group.finish_scan(story.scan, NOW_MS + 10)
     proves_nothing = min(NOW_MS - 1, story.top) < low
     assert (done is None) == (bool(missing) or proves_nothing)
-    assert bool(story.group.take_suspects()) == bool(missing)
+    assert bool(story.group.take_suspect_streams()) == bool(missing)

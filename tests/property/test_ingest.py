@@ -13,7 +13,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from forwarder.ingest.log_group import LogGroup, Scan, ScanKind
+from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Reset, ScanDone
 from tests.support.memory_journal import MemoryJournal
 from wire.order import Interval
@@ -82,7 +83,7 @@ class Door(RuleBasedStateMachine):
         shuffle = getattr(order, "shuffle")  # noqa: B009 - Hypothesis leaves it without a type
         shuffle(events)
         before = set(self.taken)
-        result = watched.scan.page(events + events[:2])
+        result = watched.scan.take_page(events + events[:2])
         self._took(events, watched)
         assert result.new == len(set(self.taken) - before)
         assert result.duplicates == len(events) + len(events[:2]) - result.new
@@ -92,7 +93,7 @@ class Door(RuleBasedStateMachine):
     def page_of_all(self, watched: _Watched) -> None:
         if watched.scan.is_open:
             events = self._of(watched)
-            watched.scan.page(events)
+            watched.scan.take_page(events)
             self._took(events, watched)
 
     @rule(watched=consumes(scans))
@@ -124,7 +125,7 @@ class Door(RuleBasedStateMachine):
             [] if done is None else [done]
         )
         if missing:
-            assert self.group.take_suspects() <= {event.stream for event in missing}
+            assert self.group.take_suspect_streams() <= {event.stream for event in missing}
         if done is not None:
             assert (done.from_, done.through) == (scan.from_, through)
             assert done.scanned_at == scan.begun_ms
@@ -136,18 +137,18 @@ class Door(RuleBasedStateMachine):
     def abandon(self, watched: _Watched) -> None:
         if watched.scan.is_open:
             coverage = self.group.coverage.ranges
-            self.group.abandon(watched.scan)
+            self.group.abandon_scan(watched.scan)
             assert self.group.coverage.ranges == coverage
 
     @rule(stream=st.sampled_from(STREAMS[:2]))
     def delete_stream(self, stream: str) -> None:
         self.excused |= {one.id for one in self.taken.values() if one.stream == stream}
         self.written = {n: one for n, one in self.written.items() if one.stream != stream}
-        self.group.stream_deleted(stream)
+        self.group.mark_stream_deleted(stream)
 
     @rule()
     def retention(self) -> None:
-        self.group.retention_ms = RETENTION_MS
+        self.group._expiry.retention_ms = RETENTION_MS
 
     @rule(age=st.integers(0, 700), lose=st.booleans())
     def retire(self, age: int, *, lose: bool) -> None:
@@ -190,7 +191,7 @@ class Door(RuleBasedStateMachine):
         assert len(self.journal.read_between(Interval(), 10_000)) == len(rows)
         found = self.group.totals.total(0, 1 << 50, Filter())
         assert found == self.journal.total(0, 1 << 50, Filter())
-        counts = {one.execution: one.count for one in self.group.ends.table(self.now_ms)}
+        counts = {one.execution: one.count for one in self.group.executions.summaries(self.now_ms)}
         assert sum(counts.values()) == len(rows)
 
     def _of(self, watched: _Watched) -> list[LogEvent]:

@@ -86,7 +86,7 @@ class Journals(RuleBasedStateMachine):
 
     @rule(events=st.lists(EVENTS, max_size=12, unique_by=lambda one: one.id), origin=ORIGINS)
     def append(self, events: list[LogEvent], origin: Origin) -> None:
-        known = self.model.known([event.id for event in events])
+        known = self.model.find([event.id for event in events])
         new = [event for event in events if event.id not in known]
         assert self.journal.append(new, origin) == self.model.append(new, origin)
 
@@ -103,7 +103,7 @@ class Journals(RuleBasedStateMachine):
 
     @rule()
     def begin_chain(self) -> None:
-        assert self.journal.begin_chain("why") == self.model.begin_chain("why")
+        assert self.journal.begin_chain() == self.model.begin_chain()
 
     @rule(from_=TIMES, through=TIMES)
     def cover(self, from_: int, through: int) -> None:
@@ -136,9 +136,9 @@ class Journals(RuleBasedStateMachine):
         assert self.journal.mark_lost(ids, reason) == self.model.mark_lost(ids, reason)
 
     @rule(execution=st.sampled_from("12"), status=STATUSES)
-    def put_over(self, execution: str, status: ExecutionStatus | None) -> None:
-        self.journal.put_over(execution, status, "rule")
-        self.model.put_over(execution, status, "rule")
+    def put_ended(self, execution: str, status: ExecutionStatus | None) -> None:
+        self.journal.put_ended(execution, status, "rule")
+        self.model.put_ended(execution, status, "rule")
 
     @rule(
         from_=TIMES,
@@ -186,7 +186,7 @@ class Journals(RuleBasedStateMachine):
         assert list(journal.coverage()) == list(model.coverage())
         assert journal.gaps() == model.gaps()
         assert journal.streams() == model.streams()
-        assert journal.over("rule") == model.over("rule")
+        assert journal.ended_executions("rule") == model.ended_executions("rule")
         assert journal.size_bytes() == model.size_bytes()
         assert journal.total(0, 99, JOBS) == model.total(0, 99, JOBS)
         for link in model.chain:

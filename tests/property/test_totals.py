@@ -61,7 +61,7 @@ class SumsOfAJournal(RuleBasedStateMachine):
 
     @rule()
     def begin_chain(self) -> None:
-        self.journal.begin_chain("why")
+        self.journal.begin_chain()
         self.next_id = 1
 
     @rule(

@@ -203,7 +203,7 @@ def unfinished_scans_count() -> list[Any]:
     def abandon(self: LogGroup, scan: Scan) -> None:
         self.finish_scan(scan, scan.begun_ms)
 
-    return [override(LogGroup, "abandon", abandon)]
+    return [override(LogGroup, "abandon_scan", abandon)]
 
 
 # [9] gaps are told again after every welcome
@@ -238,7 +238,7 @@ def totals_of_the_head() -> list[Any]:
 
 def one_scan_is_enough() -> list[Any]:
     """An execution has ended as soon as its last message is here."""
-    scanned = Executions.scanned
+    scanned = Executions.finish_scan
 
     def at_once(self: Executions, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
         for execution in self._open:
@@ -248,7 +248,7 @@ def one_scan_is_enough() -> list[Any]:
                 one.over_since = one.changed = 0
         return scanned(self, *arguments, **options)
 
-    return [override(Executions, "scanned", at_once)]
+    return [override(Executions, "finish_scan", at_once)]
 
 
 def ends_are_told_once() -> list[Any]:
@@ -362,4 +362,4 @@ def the_viewer_knows_no_base() -> list[Any]:
 
 def a_known_id_is_a_duplicate() -> list[Any]:
     """Whatever its timestamp and stream, an event with a known id is ignored."""
-    return [override(LogGroup, "_is_made_anew", lambda _self, _known, _event: False)]
+    return [override(LogGroup, "_is_reused", lambda _self, _known, _event: False)]

@@ -208,7 +208,7 @@ class Forwarder:
         """Begin every scan that is due."""
         self.wants.expire(now)
         self.schedule.want(self.wants.oldest, now)
-        self.schedule.want_drain(self.group.ends.draining(now, self.wants.executions))
+        self.schedule.want_drain(self.group.drain_range(now, self.wants.executions))
         self.schedule.covers(self.group.covered_from(now))
         self.schedule.allow(self.group.allowance_ms)
         for due in self.schedule.due(now, now):
@@ -250,7 +250,7 @@ class Forwarder:
         scan = task.scan
         events, task.token = self.cloudwatch.page(scan.from_, scan.through, task.token, limit, now)
         task.record.returned.update(event.id for event in events)
-        scan.page(events)
+        scan.take_page(events)
         if task.token is None:
             task.record.ended = now
             self._finish(task, now)
@@ -269,11 +269,11 @@ class Forwarder:
         for one, row in unseen.items():
             if row.is_lost:
                 del record.known[one]
-        if self.group.evidence.is_first_of_old(task.scan, now):
+        if self.group.is_first_old_scan(task.scan, now):
             self._learn(now)
             task.scan.is_settled = True
         self.group.finish_scan(task.scan, now)
-        if self.group.evidence.lacks_old(now):
+        if self.group.lacks_old(now):
             self._learn_at = min(self._learn_at, now)
         if task.tier is not None:
             self.schedule.finished(task.tier, now)
@@ -281,13 +281,13 @@ class Forwarder:
             self.polled_ms = task.scan.begun_ms
         if task.scan.kind == "backfill" and task.refetch is None:
             self.wants.window_done(len(task.record.returned))
-        self._suspects |= self.group.take_suspects()
+        self._suspects |= self.group.take_suspect_streams()
 
     def break_off(self, task: ScanTask, now: int) -> None:
         """A scan fails in the middle."""
         self.tasks.remove(task)
         task.record.is_open = False
-        self.group.abandon(task.scan)
+        self.group.abandon_scan(task.scan)
         if task.tier is not None:
             self.schedule.failed(task.tier, now)
         self.hub.progress()
@@ -297,7 +297,7 @@ class Forwarder:
     def _learn(self, now: int) -> None:
         """How long the group keeps events."""
         self._learn_at = now + LEARN_EVERY_MS
-        self.group.learned(self.cloudwatch.retention_ms, 0)
+        self.group.learn_settings(self.cloudwatch.retention_ms, 0)
 
     def ask_after_streams(self, now: int) -> None:
         """Of suspected log streams: do they exist, and are they the ones that were known?
@@ -308,8 +308,8 @@ class Forwarder:
             self._learn(now)
         for stream in sorted(self._suspects):
             created = self.cloudwatch.created.get(stream)
-            if created is None or self.group.lacks_older(stream, created):
-                self.group.stream_deleted(stream)
+            if created is None or self.group.lacks_older(created, stream):
+                self.group.mark_stream_deleted(stream)
         self._suspects.clear()
 
     def retain(self, now: int) -> None:
@@ -343,6 +343,6 @@ class Forwarder:
             for row in rows:
                 deleted = row.stream not in self.cloudwatch.created
                 if deleted:
-                    self.group.stream_deleted(row.stream)
+                    self.group.mark_stream_deleted(row.stream)
                 self.journal.mark_lost([row.id], "deleted" if deleted else "gone")
                 self.lost.add(row.id)

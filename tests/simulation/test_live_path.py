@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from forwarder.ingest.live_check import Agreement, Unseen
+from forwarder.ingest.live_check import Agreement, UnscannedRow
 from forwarder.ingest.scan import Scan
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.live_path import run
@@ -20,7 +20,7 @@ from wire.limits import TIMESTAMP_MAX
 
 RUNS = 80
 CHUNK = 40
-unseen = Agreement.unseen
+unseen = Agreement.unscanned_rows
 
 
 @pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
@@ -45,7 +45,7 @@ def finished(*_: object) -> None:
     """Rows that no scan returns stay for ever."""
 
 
-def unbounded(self: Agreement, scan: Scan) -> list[Unseen]:
+def unbounded(self: Agreement, scan: Scan) -> list[UnscannedRow]:
     """Marks reach over rows that are not visible yet."""
     return [replace(one, timestamp=TIMESTAMP_MAX) for one in unseen(self, scan)]
 
@@ -54,8 +54,8 @@ def unbounded(self: Agreement, scan: Scan) -> list[Unseen]:
     ("name", "instead", "kinds"),
     [
         ("admits", admits, {Kind.ALTERED, Kind.UNEXPECTED}),
-        ("finished", finished, {Kind.NEVER_CONVERGES}),
-        ("unseen", unbounded, {Kind.FALSE_GREEN}),
+        ("finish_scan", finished, {Kind.NEVER_CONVERGES}),
+        ("unscanned_rows", unbounded, {Kind.FALSE_GREEN}),
     ],
 )
 def test_without_the_rule_its_fault_is_found(

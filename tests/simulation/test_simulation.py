@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import pytest
 
 from common.ranges import Range
-from forwarder.ingest.gaps import Evidence
+from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.fault import FaultError
@@ -90,8 +90,8 @@ def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -
 def test_a_retention_made_shorter_that_is_not_asked_for_in_time_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Evidence, "is_first_of_old", lambda *_: False)
-    monkeypatch.setattr(Expiry, "first_scanned", _as_if_settled)
+    monkeypatch.setattr(LogGroup, "is_first_old_scan", lambda *_: False)
+    monkeypatch.setattr(Expiry, "add_first_scans", _as_if_settled)
 
     def some_runs() -> None:
         for seed in range(60):
@@ -101,14 +101,14 @@ def test_a_retention_made_shorter_that_is_not_asked_for_in_time_is_found(
         some_runs()
 
 
-_first_scanned = Expiry.first_scanned
+_add_first_scans = Expiry.add_first_scans
 
 
 def _as_if_settled(
     self: Expiry, pieces: Iterable[Range], ended_ms: int, oldest_ms: int | None, **_: bool
 ) -> None:
     """By what was known before: as if the setting could not have been made shorter since."""
-    _first_scanned(self, pieces, ended_ms, oldest_ms, is_settled=True)
+    _add_first_scans(self, pieces, ended_ms, oldest_ms, is_settled=True)
 
 
 REPLAY = """

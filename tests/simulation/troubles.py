@@ -145,7 +145,7 @@ class Saboteur:
         stored = [one.event.id for one in self.world.cloudwatch.stored]
         # Nor may a journal know of it that is rolled back to: no setting would explain its loss.
         journals = [self.world.journal, *self.world.copies]
-        known = {one for journal in journals for one in journal.known(stored)}
+        known = {one for journal in journals for one in journal.find(stored)}
         self.world.cloudwatch.expire(from_, through, known, self.world.now)
         self.world.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
         self.world.forwarder.hub.progress()

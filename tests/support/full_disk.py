@@ -37,7 +37,7 @@ class FillingJournal(MemoryJournal):
         self._write("put_gap")
         super().put_gap(gap)
 
-    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember, or forget, that an execution is over."""
-        self._write("put_over")
-        super().put_over(execution, status, rule)
+        self._write("put_ended")
+        super().put_ended(execution, status, rule)

@@ -79,19 +79,15 @@ class MemoryJournal:
         self._chain = self._chain.begun(self.head_seq + 1)
         return self.epoch
 
-    def begin_chain(self, reason: str) -> str:  # noqa: ARG002 - for who logs it
+    def begin_chain(self) -> str:
         """Forget everything and start anew at seq 1 under a new epoch."""
         self._forget()
         self._revision += 1
         self._chain = self._chain.anew()
         return self.epoch
 
-    def known(self, ids: Collection[str]) -> dict[str, tuple[int, str]]:
-        """Those of ``ids`` that the journal has, with their (timestamp, stream)."""
-        return {one: (row.timestamp, row.stream) for one, row in self.find(ids).items()}
-
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """As ``known``, with the seq and whether the body is here."""
+        """Those of ``ids`` that the journal has."""
         found = {}
         for one in ids:
             seq = self._seq_of.get(one)
@@ -238,11 +234,11 @@ class MemoryJournal:
             if row.seq in self._lost
         )
 
-    def over(self, rule: str) -> dict[str, ExecutionStatus]:
+    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that were found to be over by that rule, with their status."""
         return {one: status for (of, one), status in self._over.items() if of == rule}
 
-    def put_over(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember (None: forget) that an execution is over."""
         self._over.pop((rule, execution), None)
         if status is not None:

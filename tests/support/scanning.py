@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import ScanKind
-from forwarder.records import LogEvent, ScanDone
+from forwarder.records import GapRecord, LogEvent, ScanDone
 from tests.support.log_events import NOW_MS
+from wire.messages import GapState
 
 
 def scanned(
@@ -18,5 +21,11 @@ def scanned(
 ) -> ScanDone | None:
     """A scan that returned these events and no more, and what it proves."""
     scan = group.begin_scan(kind, from_, through, now_ms)
-    scan.page(returned)
+    scan.take_page(returned)
     return group.finish_scan(scan, now_ms)
+
+
+def change_gap(group: LogGroup, gap_id: str, state: GapState) -> GapRecord:
+    """Give a declared gap another state, as scans do, and notify the viewers of it."""
+    [gap] = [one for one in group.journal.gaps() if one.id == gap_id]
+    return group._gaps._put(replace(gap, state=state))

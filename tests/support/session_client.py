@@ -66,7 +66,7 @@ def scan(
     """A whole scan that returns ``found``."""
     running = group.begin_scan(kind, from_, through, at)
     if found:
-        running.page(found)
+        running.take_page(found)
     group.finish_scan(running, at)
 
 

@@ -10,6 +10,7 @@ from forwarder.delivery.session import GAPS_MAX, REQUESTS_MAX, Session
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import ExecutionEnd, LogEvent, Reset, ScanDone
+from tests.support.scanning import change_gap
 from tests.support.session_client import NOW, Client, event, events, log_group, scan
 from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_HISTORY_MS
 from wire.messages import (
@@ -117,7 +118,7 @@ def test_with_a_cursor_and_without_held_no_past_is_sent() -> None:
 def test_rebased_ignores_held_and_sends_everything() -> None:
     client = covered(past_events(600))
     client.pull()
-    client.group.journal.begin_chain("another journal")
+    client.group.journal.begin_chain()
     client.group.ingest(past_events(600), "live")
     again = client.connect(held=Interval(0, None))
     again.pull()
@@ -460,7 +461,7 @@ def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> No
     client = Client(group, TailQuery(since=SINCE))
     client.pull()
     assert [one.reason for one in client.log if isinstance(one, Gap)] == ["in it"]
-    group.gaps.change(kept.id, "unrecoverable")
+    change_gap(group, kept.id, "unrecoverable")
     tell(client)
     client.pull()
     assert [one.state for one in client.log if isinstance(one, Gap)] == [
@@ -485,8 +486,8 @@ def test_of_a_gap_only_the_newest_state_waits() -> None:
     client = covered(past_events(1))
     client.pull()
     gap = client.group.declare_gap(NOW - 10, NOW, "suspected", "polls failed")
-    client.group.gaps.change(gap.id, "repairing")
-    client.group.gaps.change(gap.id, "repaired")
+    change_gap(client.group, gap.id, "repairing")
+    change_gap(client.group, gap.id, "repaired")
     tell(client)
     assert [one.state for one in client.pull() if isinstance(one, Gap)] == ["repaired"]
 
@@ -566,7 +567,7 @@ def test_questions_that_wait_are_bounded() -> None:
 def ending(*found: LogEvent) -> Client:
     group = log_group()
     group._lifecycle = Lifecycle.pattern("(?P<SUCCEEDED>exit 0)|(?P<FAILED>exit 1)")
-    group._load()
+    group._load_chain()
     group.ingest([*found], "live")
     return Client(group, TailQuery(since=SINCE, filter=Filter(executions=("one",))))
 

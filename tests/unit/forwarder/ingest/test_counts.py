@@ -6,8 +6,8 @@ from tests.support.session_client import NOW, event, log_group, scan
 
 def test_scans_are_counted_by_how_they_ended() -> None:
     counts = GroupCounts()
-    counts.scanned("live", 0.5, is_whole=True)
-    counts.scanned("live", 0.25, is_whole=False)
+    counts.add_scan("live", 0.5, is_whole=True)
+    counts.add_scan("live", 0.25, is_whole=False)
     assert counts.scans == {("live", True): 1, ("live", False): 1}
     assert counts.scan_s == {"live": 0.75}
 

@@ -24,7 +24,7 @@ ALLOWANCE_MS = 2_000
 def _scanned(
     executions: Executions, number: int, begun_ms: int, from_: int = 0, through: int | None = None
 ) -> list[ExecutionEnd]:
-    return executions.scanned(
+    return executions.finish_scan(
         from_,
         through,
         number=number,
@@ -42,7 +42,7 @@ def executions() -> Executions:
 @pytest.fixture
 def over(executions: Executions) -> Executions:
     """Executions of which one, ``job/1``, is over while one scan has begun."""
-    executions.appended([event(1), event(2, NOW_MS + 50, message="state=done")], 1)
+    executions.add_events([event(1), event(2, NOW_MS + 50, message="state=done")], 1)
     return executions
 
 
@@ -66,7 +66,7 @@ def test_a_pattern_that_is_none_says_so_in_one_line() -> None:
 
 def test_rules_that_differ_have_names_that_differ() -> None:
     rules = {Lifecycle.pattern("a").rule, Lifecycle.pattern("b").rule, Lifecycle.idle(5).rule}
-    assert len(rules | {Lifecycle.idle(6).rule, Lifecycle.told("ecs:c").rule}) == 5
+    assert len(rules | {Lifecycle.idle(6).rule, Lifecycle.external("ecs:c").rule}) == 5
 
 
 def test_an_execution_ends_when_two_scans_that_began_afterwards_agree(over: Executions) -> None:
@@ -81,18 +81,18 @@ def test_an_execution_ends_when_two_scans_that_began_afterwards_agree(over: Exec
 
 
 def test_an_execution_that_is_not_over_never_ends(executions: Executions) -> None:
-    executions.appended([event(1)], 1)
+    executions.add_events([event(1)], 1)
     assert [_scanned(executions, number, NOW_MS * number) for number in (2, 3, 4)] == [[], [], []]
-    assert executions.draining(NOW_MS) is None
+    assert executions.drain_range(NOW_MS) is None
 
 
 def test_news_between_the_two_scans_makes_it_three(over: Executions) -> None:
     assert _scanned(over, 2, NOW_MS + 100) == []
-    over.appended([event(3, NOW_MS + 60)], 3)
+    over.add_events([event(3, NOW_MS + 60)], 3)
     assert _scanned(over, 3, NOW_MS + 3_000) == []
     assert _scanned(over, 4, NOW_MS + 6_000) == []
     [end] = _scanned(over, 5, NOW_MS + 9_000)
-    assert (end.through, over.table(NOW_MS)[0].count) == (NOW_MS + 60, 3)
+    assert (end.through, over.summaries(NOW_MS)[0].count) == (NOW_MS + 60, 3)
 
 
 def test_a_scan_of_another_range_proves_nothing(over: Executions) -> None:
@@ -106,9 +106,9 @@ def test_a_scan_of_another_range_proves_nothing(over: Executions) -> None:
 
 def test_of_a_long_execution_the_last_minute_is_scanned(executions: Executions) -> None:
     last = NOW_MS + 10 * DRAIN_MS
-    executions.appended([event(1), event(2, last, message="state=failed")], 0)
-    assert executions.draining(last) == (last - DRAIN_MS, last)
-    assert executions.draining(last + 9) == (last - DRAIN_MS, last + 9)
+    executions.add_events([event(1), event(2, last, message="state=failed")], 0)
+    assert executions.drain_range(last) == (last - DRAIN_MS, last)
+    assert executions.drain_range(last + 9) == (last - DRAIN_MS, last + 9)
     _scanned(executions, 1, last + 10, last - DRAIN_MS)
     [end] = _scanned(executions, 2, last + 3_000, last - DRAIN_MS)
     assert (end.status, end.from_, end.through) == ("FAILED", NOW_MS, last)
@@ -118,11 +118,11 @@ def test_late_news_makes_an_execution_end_again(over: Executions) -> None:
     for number in (2, 3):
         _scanned(over, number, NOW_MS + 5_000 * number)
     late = [event(3, NOW_MS + 20)]
-    assert over.ended_of(late) == ["1"]
-    over.appended(late, 4)
+    assert over.ended_among(late) == ["1"]
+    over.add_events(late, 4)
     assert over.end_of("1") is None
-    assert over.ended_of([event(4, NOW_MS + 20)]) == []
-    over.appended([event(4, NOW_MS + 20)], 4)
+    assert over.ended_among([event(4, NOW_MS + 20)]) == []
+    over.add_events([event(4, NOW_MS + 20)], 4)
     assert _scanned(over, 4, NOW_MS + 20_000) == []
     assert _scanned(over, 5, NOW_MS + 30_000) == []
     assert len(_scanned(over, 6, NOW_MS + 40_000)) == 1
@@ -130,14 +130,14 @@ def test_late_news_makes_an_execution_end_again(over: Executions) -> None:
 
 def test_silence_ends_an_execution_and_news_begin_it_again() -> None:
     executions = Executions(Lifecycle.idle(30_000))
-    executions.appended([event(1)], 0)
+    executions.add_events([event(1)], 0)
     assert _scanned(executions, 1, NOW_MS + 29_999) == []
-    assert executions.table(NOW_MS + 29_999)[0].status == "RUNNING"
-    assert executions.draining(NOW_MS + 29_999) is None
-    assert executions.draining(NOW_MS + 30_000) == (NOW_MS, NOW_MS + 30_000)
-    assert executions.table(NOW_MS + 30_000)[0].status == "UNKNOWN"
+    assert executions.summaries(NOW_MS + 29_999)[0].status == "RUNNING"
+    assert executions.drain_range(NOW_MS + 29_999) is None
+    assert executions.drain_range(NOW_MS + 30_000) == (NOW_MS, NOW_MS + 30_000)
+    assert executions.summaries(NOW_MS + 30_000)[0].status == "UNKNOWN"
     assert _scanned(executions, 2, NOW_MS + 30_000) == []
-    executions.appended([event(2, NOW_MS + 31_000)], 2)
+    executions.add_events([event(2, NOW_MS + 31_000)], 2)
     assert _scanned(executions, 3, NOW_MS + 60_000) == []
     assert _scanned(executions, 4, NOW_MS + 61_000) == []
     [end] = _scanned(executions, 5, NOW_MS + 63_000)
@@ -146,17 +146,17 @@ def test_silence_ends_an_execution_and_news_begin_it_again() -> None:
 
 def test_an_execution_stamped_ahead_of_the_clock_is_not_idle() -> None:
     executions = Executions(Lifecycle.idle(30_000))
-    executions.appended([event(1), event(2, NOW_MS + 6_600_000)], 0)
+    executions.add_events([event(1), event(2, NOW_MS + 6_600_000)], 0)
     assert _scanned(executions, 1, NOW_MS + 40_000) == []
-    assert executions.draining(NOW_MS + 40_000) is None
+    assert executions.drain_range(NOW_MS + 40_000) is None
 
 
 def test_what_is_over_is_told_from_outside() -> None:
-    executions = Executions(Lifecycle.told("ecs:cluster"))
-    executions.appended([event(1), event(2, message="state=done")], 0)
-    executions.over("1", "STOPPED", 4)
-    executions.over("1", "FAILED", 5)
-    executions.over("unheard of", "FAILED", 5)
+    executions = Executions(Lifecycle.external("ecs:cluster"))
+    executions.add_events([event(1), event(2, message="state=done")], 0)
+    executions.mark_over("1", "STOPPED", 4)
+    executions.mark_over("1", "FAILED", 5)
+    executions.mark_over("unheard of", "FAILED", 5)
     assert [_scanned(executions, number, NOW_MS + 9_000 * number) for number in (4, 5)] == [[], []]
     [end] = _scanned(executions, 6, NOW_MS + 90_000)
     assert end.status == "STOPPED"
@@ -164,21 +164,21 @@ def test_what_is_over_is_told_from_outside() -> None:
 
 def test_without_a_lifecycle_no_status_is_known() -> None:
     executions = Executions(None)
-    executions.appended([event(1, message="state=done")], 0)
-    executions.over("1", "STOPPED", 0)
+    executions.add_events([event(1, message="state=done")], 0)
+    executions.mark_over("1", "STOPPED", 0)
     assert [_scanned(executions, number, NOW_MS + 9_000 * number) for number in (1, 2)] == [[], []]
-    assert executions.draining(NOW_MS) is None
+    assert executions.drain_range(NOW_MS) is None
     executions = Executions(None)
-    executions.appended([event(1)], 0)
-    assert executions.table(NOW_MS)[0].status == "UNKNOWN"
+    executions.add_events([event(1)], 0)
+    assert executions.summaries(NOW_MS)[0].status == "UNKNOWN"
 
 
 def test_only_what_has_just_ended_or_is_wanted_is_worth_a_scan(over: Executions) -> None:
     later = NOW_MS + 50 + FRESH_MS
-    assert over.draining(later) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
-    assert over.draining(later + 1) is None
-    assert over.draining(later + 1, ["other"]) is None
-    assert over.draining(later + 1, ["1"]) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
+    assert over.drain_range(later) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
+    assert over.drain_range(later + 1) is None
+    assert over.drain_range(later + 1, ["other"]) is None
+    assert over.drain_range(later + 1, ["1"]) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
 
 
 def test_executions_that_end_together_share_their_scans(executions: Executions) -> None:
@@ -189,11 +189,11 @@ def test_executions_that_end_together_share_their_scans(executions: Executions) 
             event(10 * number, at_ms, stream=stream),
             event(10 * number + 1, last_ms, stream=stream),
         ]
-        executions.appended(
+        executions.add_events(
             [*events, event(10 * number + 2, last_ms, stream=stream, message="state=done")], 0
         )
     now_ms = NOW_MS + 3 * DRAIN_MS
-    wanted = executions.draining(now_ms)
+    wanted = executions.drain_range(now_ms)
     assert wanted == (NOW_MS + DRAIN_MS, now_ms)
     assert _scanned(executions, 1, now_ms, *wanted) == []
     ends = _scanned(executions, 2, now_ms + 3_000, *wanted)
@@ -204,9 +204,9 @@ def test_those_that_ended_long_apart_have_scans_of_their_own(executions: Executi
     names = [str(number) for number in range(20)]
     for number, name in enumerate(names):
         at_ms = NOW_MS + number * DRAIN_MS
-        executions.appended([event(number, at_ms, stream=f"job/{name}", message="state=done")], 0)
+        executions.add_events([event(number, at_ms, stream=f"job/{name}", message="state=done")], 0)
     now_ms, scans = NOW_MS + 20 * DRAIN_MS, 0
-    while (wanted := executions.draining(now_ms, names)) is not None:
+    while (wanted := executions.drain_range(now_ms, names)) is not None:
         scans += 2
         assert wanted[1] - wanted[0] <= DRAIN_WIDTH_MS
         _scanned(executions, scans - 1, now_ms + scans * 9_000, *wanted)
@@ -217,10 +217,10 @@ def test_those_that_ended_long_apart_have_scans_of_their_own(executions: Executi
 
 def test_an_execution_that_goes_on_writing_gets_only_so_many_scans(over: Executions) -> None:
     for number in range(2, 2 + TRIES_MAX):
-        assert over.draining(NOW_MS + 100) is not None
-        over.appended([event(number, NOW_MS + 50)], number)
+        assert over.drain_range(NOW_MS + 100) is not None
+        over.add_events([event(number, NOW_MS + 50)], number)
         assert _scanned(over, number, NOW_MS + 100) == []
-    assert over.draining(NOW_MS + 100) is None
+    assert over.drain_range(NOW_MS + 100) is None
 
 
 def test_what_a_journal_knows_is_taken_over() -> None:
@@ -230,7 +230,7 @@ def test_what_a_journal_knows_is_taken_over() -> None:
         {"1": "FAILED", "gone": "FAILED"},
         9,
     )
-    table = executions.table(NOW_MS)
+    table = executions.summaries(NOW_MS)
     assert [(one.execution, one.status, one.first, one.last, one.count) for one in table] == [
         ("2", "RUNNING", 5, 40, 2),
         ("1", "FAILED", 10, 20, 3),
@@ -242,55 +242,55 @@ def test_what_a_journal_knows_is_taken_over() -> None:
 def test_a_message_that_is_seen_again_may_end_an_execution() -> None:
     executions = Executions(Lifecycle.pattern(RULE))
     executions.load([("job/1", NOW_MS, NOW_MS, 1)], {}, 1)
-    executions.observe([event(1, message="state=stopped")], 1)
+    executions.read_messages([event(1, message="state=stopped")], 1)
     _scanned(executions, 2, NOW_MS + 9_000)
     [end] = _scanned(executions, 3, NOW_MS + 19_000)
     assert end.status == "STOPPED"
 
 
 def test_silence_ends_what_nobody_can_tell_of() -> None:
-    executions = Executions(Lifecycle.told("ecs:cluster"))
-    executions.appended([event(1), event(2, stream="job/2")], 0)
+    executions = Executions(Lifecycle.external("ecs:cluster"))
+    executions.add_events([event(1), event(2, stream="job/2")], 0)
     assert executions.undecided() == ["1", "2"]
-    executions.forgotten("1")
-    executions.forgotten("unheard of")
+    executions.mark_forgotten("1")
+    executions.mark_forgotten("unheard of")
     assert executions.undecided() == ["2"]
     quiet_ms = NOW_MS + FORGOTTEN_MS
-    assert executions.table(quiet_ms - 1)[0].status == "RUNNING"
-    assert executions.draining(quiet_ms - 1) is None
-    assert executions.draining(quiet_ms) is not None
+    assert executions.summaries(quiet_ms - 1)[0].status == "RUNNING"
+    assert executions.drain_range(quiet_ms - 1) is None
+    assert executions.drain_range(quiet_ms) is not None
     assert _scanned(executions, 1, quiet_ms) == []
     [end] = _scanned(executions, 2, quiet_ms + ALLOWANCE_MS)
     assert (end.execution, end.status) == ("1", "UNKNOWN")
 
 
 def test_who_writes_again_is_asked_after_again() -> None:
-    executions = Executions(Lifecycle.told("ecs:cluster"))
-    executions.appended([event(1)], 0)
-    executions.forgotten("1")
-    executions.appended([event(2, NOW_MS + 5)], 0)
+    executions = Executions(Lifecycle.external("ecs:cluster"))
+    executions.add_events([event(1)], 0)
+    executions.mark_forgotten("1")
+    executions.add_events([event(2, NOW_MS + 5)], 0)
     assert executions.undecided() == ["1"]
-    executions.forgotten("1")
+    executions.mark_forgotten("1")
     for number, begun_ms in ((1, NOW_MS + 90_000), (2, NOW_MS + 95_000)):
         ends = _scanned(executions, number, begun_ms)
     assert [end.status for end in ends] == ["UNKNOWN"]
     late = [event(3, NOW_MS + 9)]
-    assert executions.ended_of(late) == ["1"]
-    executions.appended(late, 2)
-    assert executions.ended_of(late) == []
+    assert executions.ended_among(late) == ["1"]
+    executions.add_events(late, 2)
+    assert executions.ended_among(late) == []
     assert executions.undecided() == ["1"]
-    executions.over("1", "FAILED", 3)
+    executions.mark_over("1", "FAILED", 3)
     for number, begun_ms in ((4, NOW_MS + 99_000), (5, NOW_MS + 105_000)):
         ends = _scanned(executions, number, begun_ms)
     assert [end.status for end in ends] == ["FAILED"]
 
 
 def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
-    executions = Executions(Lifecycle.told("ecs:cluster"))
+    executions = Executions(Lifecycle.external("ecs:cluster"))
     executions.load([("job/1", NOW_MS, NOW_MS + 50, 3)], {"1": "FAILED"}, 7)
     late = [event(9, NOW_MS + 20)]
-    assert executions.ended_of(late) == ["1"]
-    executions.appended(late, 0)
+    assert executions.ended_among(late) == ["1"]
+    executions.add_events(late, 0)
     assert executions.undecided() == []
     for number, begun_ms in ((1, NOW_MS + 99_000), (2, NOW_MS + 105_000)):
         ends = _scanned(executions, number, begun_ms)
@@ -314,10 +314,10 @@ def test_a_scan_of_the_present_does_not_look_at_all_that_nobody_ever_ended(
 
     monkeypatch.setattr(Executions, "_is_idle", counted)
     _scanned(executions, 1, NOW_MS, NOW_MS - 120_000)
-    executions.draining(NOW_MS)
+    executions.drain_range(NOW_MS)
     assert set(looked) == {NOW_MS - 40_000}
     looked.clear()
-    executions.draining(NOW_MS, ["old-7"])
+    executions.drain_range(NOW_MS, ["old-7"])
     _scanned(executions, 2, NOW_MS, NOW_MS - 2 * day_ms)
     assert len(set(looked)) == 1_000
 
@@ -325,7 +325,7 @@ def test_a_scan_of_the_present_does_not_look_at_all_that_nobody_ever_ended(
 def test_an_execution_that_goes_on_writing_is_found_by_its_last_event() -> None:
     executions = Executions(Lifecycle.idle(30_000))
     for minute in range(5):
-        executions.appended([event(minute + 1, NOW_MS + minute * 60_000)], 0)
+        executions.add_events([event(minute + 1, NOW_MS + minute * 60_000)], 0)
     last = NOW_MS + 4 * 60_000
     assert _scanned(executions, 1, last + 31_000, last - 60_000) == []
     [end] = _scanned(executions, 2, last + 35_000, last - 60_000)

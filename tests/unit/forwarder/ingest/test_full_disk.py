@@ -51,9 +51,9 @@ def test_what_expired_is_declared_once_there_is_room(journal: FillingJournal) ->
     scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
     journal.refuses = {"put_gap"}
     with pytest.raises(JournalFullError):
-        group.learned(DAY_MS, 0)
+        group.learn_settings(DAY_MS, 0)
     journal.refuses = set()
-    group.learned(DAY_MS, 0)
+    group.learn_settings(DAY_MS, 0)
     [gap] = journal.gaps()
     assert (gap.from_, gap.reason) == (NOW_MS - 30 * DAY_MS, EXPIRED)
 
@@ -63,9 +63,9 @@ def test_what_was_missed_is_told_once_there_is_room(journal: FillingJournal) -> 
     scanned(group, [], NOW_MS + 60_000, kind="live")
     told(group)
     scan = group.begin_scan("repair", NOW_MS, NOW_MS + 60_000, NOW_MS + 70_000)
-    scan.page([event(1), event(2)])
+    scan.take_page([event(1), event(2)])
     journal.refuses = {"put_gap"}
-    group.abandon(scan)
+    group.abandon_scan(scan)
     assert told(group) == []
     journal.refuses = set()
     scanned(group, [event(1), event(2)], NOW_MS + 80_000)
@@ -76,12 +76,12 @@ def test_a_gap_that_a_scan_was_fetching_does_not_stay_so(journal: FillingJournal
     group = LogGroup(journal)
     group.declare_gap(NOW_MS, NOW_MS + 90_000, "suspected", "silence")
     scan = group.begin_scan("repair", NOW_MS, NOW_MS + 60_000, NOW_MS + 70_000)
-    scan.page([])
+    scan.take_page([])
     assert [gap.state for gap in journal.gaps()] == ["repairing"]
     journal.refuses = {"put_gap"}
-    group.abandon(scan)
+    group.abandon_scan(scan)
     journal.refuses = set()
-    group.abandon(group.begin_scan("repair", 0, 1, NOW_MS + 70_000))
+    group.abandon_scan(group.begin_scan("repair", 0, 1, NOW_MS + 70_000))
     assert [gap.state for gap in journal.gaps()] == ["suspected"]
 
 
@@ -90,7 +90,7 @@ def test_every_end_is_told_though_none_can_be_remembered(journal: FillingJournal
     written = [event(one, stream=f"job/{one}", message="the end") for one in (1, 2, 3)]
     scanned(group, written, NOW_MS + 10_000)
     scanned(group, written, NOW_MS + 20_000)
-    journal.refuses = {"put_over"}
+    journal.refuses = {"put_ended"}
     with pytest.raises(JournalFullError):
         scanned(group, written, NOW_MS + 30_000)
     ends = [one.execution for one in group.take_notices() if isinstance(one, ExecutionEnd)]
@@ -104,13 +104,13 @@ def test_an_end_that_late_news_took_back_is_taken_back_after_a_crash_too(
     end = event(1, message="the end")
     for at in (10_000, 20_000, 30_000):
         scanned(group, [end], NOW_MS + at)
-    assert group.ends.end_of("1") is not None
-    journal.refuses = {"put_over"}
+    assert group.executions.end_of("1") is not None
+    journal.refuses = {"put_ended"}
     with pytest.raises(JournalFullError):
         group.ingest([event(2)], "live")
     journal.refuses = set()
     after_the_crash = LogGroup(journal, lifecycle=ENDS)
-    assert (after_the_crash.ends.end_of("1") is None) == (journal.head_seq == 2)
+    assert (after_the_crash.executions.end_of("1") is None) == (journal.head_seq == 2)
 
 
 async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:
@@ -124,5 +124,5 @@ async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:
         await rig.until(lambda: any(one is Priority.PAST for one, _, _ in rig.cloudwatch.asked))
         for scan, _ in rig.group._comparisons.values():
             if scan.kind == "backfill":
-                scan.page([])  # by which the gap is being fetched
+                scan.take_page([])  # by which the gap is being fetched
         journal.refuses = {"put_gap"}

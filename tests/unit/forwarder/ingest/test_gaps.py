@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from forwarder.ingest.gaps import PENDING_MAX, SCANS_MIN, WITHHELD, Suspects, why_withheld
+from forwarder.ingest.gaps import PENDING_MAX, SCANS_MIN, WITHHELD, MissingEvents, why_withheld
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import GapRecord, Row, ScanDone
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.scanning import change_gap, scanned
 
 
 @pytest.fixture
@@ -24,10 +24,8 @@ def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: 
     assert group.take_notices() == [gap, lost]
     group.finish_scan(before, NOW_MS + 9_000)
     assert [one.state for one in group.journal.gaps()] == ["suspected", "unrecoverable"]
-    repairing = group.gaps.change(gap.id, "repairing")
-    assert repairing is not None
+    repairing = change_gap(group, gap.id, "repairing")
     assert repairing.state == "repairing"
-    assert group.gaps.change("unheard of", "repairing") is None
     group.take_notices()
     scanned(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
     recovered, repaired, done = group.take_notices()
@@ -65,18 +63,18 @@ def test_a_gap_that_grows_wants_what_it_grew_by_proved(group: LogGroup) -> None:
 def test_a_gap_is_repairing_while_a_scan_fetches_it(group: LogGroup) -> None:
     group.declare_gap(NOW_MS, NOW_MS + 5_000, "suspected", "polls fail")
     elsewhere = group.begin_scan("repair", NOW_MS - 10, NOW_MS - 1, NOW_MS + 9_000)
-    elsewhere.page([event(1, NOW_MS - 5)])
+    elsewhere.take_page([event(1, NOW_MS - 5)])
     first = group.begin_scan("live", NOW_MS, None, NOW_MS + 9_000)
     second = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
     group.take_notices()
-    first.page([event(2), event(3)])
-    second.page([event(2), event(3)])
-    group.abandon(first)
+    first.take_page([event(2), event(3)])
+    second.take_page([event(2), event(3)])
+    group.abandon_scan(first)
     assert [one.state for one in group.journal.gaps()] == ["repairing"]
-    group.abandon(second)
+    group.abandon_scan(second)
     assert [one.state for one in group.journal.gaps()] == ["suspected"]
     third = group.begin_scan("live", NOW_MS, None, NOW_MS + 9_000)
-    third.page([event(2), event(3), event(4, NOW_MS + 6_000)])
+    third.take_page([event(2), event(3), event(4, NOW_MS + 6_000)])
     group.finish_scan(third, NOW_MS + 9_000)
     told = [one for one in group.take_notices() if isinstance(one, GapRecord)]
     assert [(one.state, one.recovered) for one in told] == [
@@ -122,12 +120,12 @@ def test_events_that_are_not_returned_any_more_are_declared_after_some_scans(
 
 
 def test_what_cannot_be_had_is_one_gap_where_it_adjoins(group: LogGroup) -> None:
-    gaps = group.gaps
-    first = gaps.lose(NOW_MS, NOW_MS + 9, "expired")
-    gaps.lose(NOW_MS + 100, NOW_MS + 109, "expired")
-    gaps.lose(NOW_MS + 10, NOW_MS + 19, "away")
-    wider = gaps.lose(NOW_MS - 50, NOW_MS - 1, "expired")
-    assert gaps.lose(NOW_MS - 20, NOW_MS + 5, "expired") == wider
+    gaps = group._gaps
+    first = gaps.declare_lost(NOW_MS, NOW_MS + 9, "expired")
+    gaps.declare_lost(NOW_MS + 100, NOW_MS + 109, "expired")
+    gaps.declare_lost(NOW_MS + 10, NOW_MS + 19, "away")
+    wider = gaps.declare_lost(NOW_MS - 50, NOW_MS - 1, "expired")
+    assert gaps.declare_lost(NOW_MS - 20, NOW_MS + 5, "expired") == wider
     assert wider.id == first.id
     found = sorted((one.from_, one.through) for one in group.journal.gaps())
     assert found == [
@@ -142,44 +140,44 @@ def _row(timestamp: int, stream: str = "s", ingested: int | None = 5) -> Row:
 
 
 def test_what_some_scans_in_a_row_lack_is_to_be_declared() -> None:
-    one = Suspects()
+    one = MissingEvents()
     for number in range(1, SCANS_MIN):
-        assert one.lacked([_row(10), _row(20 + number)]) is None
-    assert one.lacked([_row(15)]) == (10, 20 + SCANS_MIN - 1)
+        assert one.add([_row(10), _row(20 + number)]) is None
+    assert one.add([_row(15)]) == (10, 20 + SCANS_MIN - 1)
 
 
 def test_a_scan_that_lacks_nothing_begins_the_count_anew() -> None:
-    one = Suspects()
+    one = MissingEvents()
     for _ in range(SCANS_MIN):
-        one.lacked([_row(10)])
-    one.returned_all(11, 99)
-    assert one.lacked([_row(10)]) == (10, 10)
-    one.returned_all(0, 99)
-    assert one.lacked([_row(10)]) is None
+        one.add([_row(10)])
+    one.clear_range(11, 99)
+    assert one.add([_row(10)]) == (10, 10)
+    one.clear_range(0, 99)
+    assert one.add([_row(10)]) is None
 
 
 def test_ranges_that_do_not_touch_are_counted_apart_and_bounded() -> None:
-    one = Suspects()
+    one = MissingEvents()
     for number in range(2 * PENDING_MAX):
-        assert one.lacked([_row(number)]) is None
+        assert one.add([_row(number)]) is None
     assert len(one._pending) == PENDING_MAX
 
 
 def test_streams_are_told_once() -> None:
-    one = Suspects()
-    one.lacked([_row(1, "a"), _row(2, "b")])
+    one = MissingEvents()
+    one.add([_row(1, "a"), _row(2, "b")])
     assert one.take_streams() == {"a", "b"}
     assert one.take_streams() == set()
 
 
 def test_what_was_ingested_before_its_place_was_made_was_of_another() -> None:
-    one = Suspects()
-    one.lacked([_row(1, "a", 100), _row(2, "a", 50), _row(3, "b", None)])
+    one = MissingEvents()
+    one.add([_row(1, "a", 100), _row(2, "a", 50), _row(3, "b", None)])
     assert one.lacks_older(51, "a")
     assert not one.lacks_older(50, "a")
     assert not one.lacks_older(99, "b")
     assert one.lacks_older(51)
-    one.is_deleted("a")
+    one.forget_stream("a")
     assert not one.lacks_older(51)
     assert not one.lacks_older(51, "a")
 

@@ -15,7 +15,7 @@ def event(number: int, timestamp: int, ingested: int | None) -> LogEvent:
 
 def scan(group: LogGroup, events: list[LogEvent], now: int) -> ScanDone | None:
     one = group.begin_scan("repair", 0, now, now)
-    one.page(events)
+    one.take_page(events)
     return group.finish_scan(one, now)
 
 
@@ -24,14 +24,14 @@ def test_a_missing_event_from_before_the_stream_was_made_is_of_another_one() -> 
     # The new stream's event is stamped before the old one's, which is gone.
     old, new = event(1, 40_000, 40_100), event(2, 30_000, CREATED + 100)
     group.ingest([old, new], "live")
-    assert not group.lacks_older("job/a", CREATED)
+    assert not group.lacks_older(CREATED, "job/a")
     assert scan(group, [new], 90_000) is None
-    assert group.take_suspects() == {"job/a"}
-    assert group.lacks_older("job/a", CREATED)
-    assert not group.lacks_older("job/a", 40_100)
-    assert not group.lacks_older("job/b", CREATED)
-    group.stream_deleted("job/a")
-    assert not group.lacks_older("job/a", CREATED)
+    assert group.take_suspect_streams() == {"job/a"}
+    assert group.lacks_older(CREATED, "job/a")
+    assert not group.lacks_older(40_100, "job/a")
+    assert not group.lacks_older(CREATED, "job/b")
+    group.mark_stream_deleted("job/a")
+    assert not group.lacks_older(CREATED, "job/a")
     assert scan(group, [new], 100_000) is not None
 
 
@@ -39,4 +39,4 @@ def test_one_that_is_merely_hidden_tells_nothing() -> None:
     group = LogGroup(MemoryJournal("group"))
     group.ingest([event(1, 60_000, CREATED + 100), event(2, 61_000, None)], "live")
     assert scan(group, [], 90_000) is None
-    assert not group.lacks_older("job/a", CREATED)
+    assert not group.lacks_older(CREATED, "job/a")

@@ -28,19 +28,19 @@ def scan(number: int, begun_ms: int, *, head_seq: int = 1_000, from_: int = 0) -
 def returned(one: Agreement, number: int, begun_ms: int, *events: LogEvent) -> None:
     """A whole scan, of one page."""
     made = scan(number, begun_ms)
-    one.returned(made, events)
-    one.finished(made, 0)
+    one.compare_page(made, events)
+    one.finish_scan(made, 0)
 
 
 def verdict(one: Agreement) -> tuple[str | None, str | None]:
     """Why its events are no rows for good, and why those that are must go."""
-    return one.differs, one.refuted
+    return one.difference, one.refuted
 
 
 def agreed() -> Agreement:
     one = Agreement()
     heard = [event(number) for number in (1, 2, 3)]
-    one.hinted(OURS, heard, NOW)
+    one.add_hints(OURS, heard, NOW)
     returned(one, 1, NOW + 1_000, *heard)
     assert one.admits(OURS)
     return one
@@ -49,12 +49,12 @@ def agreed() -> Agreement:
 def test_records_are_hints_until_scans_have_returned_enough_of_them() -> None:
     one = Agreement()
     heard = [event(number) for number in (1, 2, 3)]
-    one.hinted(OURS, heard, NOW)
+    one.add_hints(OURS, heard, NOW)
     assert not one.admits(OURS)
     returned(one, 1, NOW + 1_000, *heard[:2])
     assert not one.admits(OURS)
     returned(one, 2, NOW + 2_000, *heard)
-    assert one.is_same
+    assert one.is_trusted
     assert one.admits(OURS)
     assert one.returned_count == 3
 
@@ -62,30 +62,30 @@ def test_records_are_hints_until_scans_have_returned_enough_of_them() -> None:
 def test_the_same_event_again_and_again_is_no_evidence() -> None:
     one = Agreement()
     for number in range(10):
-        one.hinted(OURS, [event(0)], NOW)
+        one.add_hints(OURS, [event(0)], NOW)
         returned(one, number + 1, NOW + number, event(0))
-    assert not one.is_same
+    assert not one.is_trusted
 
 
 def test_other_ids_make_hints_for_good() -> None:
     one = Agreement()
     heard = [event(number, text=f"text {number}") for number in (1, 2, 3)]
-    one.hinted(OURS, heard, NOW)
+    one.add_hints(OURS, heard, NOW)
     theirs = [event(number + 50, text=f"text {number}") for number in (1, 2, 3)]
     returned(one, 1, NOW + 1_000, *theirs)
     assert verdict(one)[0] is None  # its twin may not be visible yet
     returned(one, 2, NOW + module.OTHER_ID_MS, *theirs)
-    assert one.differs == module.OTHER_IDS
+    assert one.difference == module.OTHER_IDS
     again = [event(number) for number in range(10, 20)]
-    one.hinted(OURS, again, NOW + 20_000)
+    one.add_hints(OURS, again, NOW + 20_000)
     returned(one, 3, NOW + 30_000, *again)
-    assert not one.is_same
+    assert not one.is_trusted
     assert verdict(one)[1] is None  # nothing of it is in the journal
 
 
 def test_twins_that_come_late_are_no_other_ids() -> None:
     one = Agreement()
-    one.hinted(OURS, [event(1, text="same")], NOW)
+    one.add_hints(OURS, [event(1, text="same")], NOW)
     returned(one, 1, NOW + 5_000, event(2, text="same"))
     returned(one, 2, NOW + 60_000, event(1, text="same"), event(2, text="same"))
     assert verdict(one)[0] is None
@@ -94,25 +94,25 @@ def test_twins_that_come_late_are_no_other_ids() -> None:
 
 def test_a_scan_that_broke_off_says_nothing_of_what_it_did_not_return() -> None:
     one = Agreement()
-    one.hinted(OURS, [event(1, text="same")], NOW)
+    one.add_hints(OURS, [event(1, text="same")], NOW)
     broken = scan(1, NOW + 60_000)
-    one.returned(broken, [event(2, text="same")])
-    one.abandoned(broken)
+    one.compare_page(broken, [event(2, text="same")])
+    one.abandon_scan(broken)
     returned(one, 2, NOW + 61_000)
     assert verdict(one)[0] is None
 
 
 def test_the_same_id_with_another_text_differs() -> None:
     one = Agreement()
-    one.hinted(OURS, [event(1, text="transformed")], NOW)
+    one.add_hints(OURS, [event(1, text="transformed")], NOW)
     returned(one, 1, NOW + 1, event(1, text="as written"))
-    assert one.differs == module.OTHER_TEXT
+    assert one.difference == module.OTHER_TEXT
 
 
 def test_each_account_and_filter_has_to_agree_itself() -> None:
     one = agreed()
     assert not one.admits(OTHERS)
-    one.hinted(OTHERS, [event(9, text="planted")], NOW)
+    one.add_hints(OTHERS, [event(9, text="planted")], NOW)
     returned(one, 2, NOW + 60_000)
     assert not one.admits(OTHERS)
     assert one.admits(OURS)
@@ -123,52 +123,54 @@ def test_sources_are_bounded() -> None:
     for number in range(module.SOURCES_MAX + 5):
         heard = [event(number * 10 + part) for part in (1, 2, 3)]
         source = LiveSource(str(number), ())
-        one.hinted(source, heard, NOW)
+        one.add_hints(source, heard, NOW)
         returned(one, number + 1, NOW, *heard)
         assert one.admits(source) == (number < module.SOURCES_MAX)
 
 
 def test_rows_are_unseen_until_a_scan_returns_them() -> None:
     one = agreed()
-    one.appended(OURS, [event(4), event(5, NOW + 9)], 4, NOW, NOW - 1)
+    one.add_rows(OURS, [event(4), event(5, NOW + 9)], 4, NOW, NOW - 1)
     late = scan(2, NOW + module.SUSPECT_MS)
-    seen = [(row.seq, row.timestamp, row.is_late, row.arrived_ms) for row in one.unseen(late)]
+    seen = [
+        (row.seq, row.timestamp, row.is_overdue, row.arrived_ms) for row in one.unscanned_rows(late)
+    ]
     assert seen == [(4, NOW, True, NOW - 1), (5, NOW + 9, True, NOW - 1)]
-    assert [row.seq for row in one.unseen(scan(2, NOW, from_=NOW + 1))] == [5]
-    assert [row.seq for row in one.unseen(scan(2, NOW, head_seq=4))] == [4]
+    assert [row.seq for row in one.unscanned_rows(scan(2, NOW, from_=NOW + 1))] == [5]
+    assert [row.seq for row in one.unscanned_rows(scan(2, NOW, head_seq=4))] == [4]
     returned(one, 3, NOW + 1, event(4))
-    assert [row.seq for row in one.unseen(late)] == [5]
+    assert [row.seq for row in one.unscanned_rows(late)] == [5]
     assert verdict(one)[1] is None
 
 
 def test_rows_of_a_deleted_stream_or_past_retention_are_waited_for_no_more() -> None:
     one = agreed()
-    one.appended(OURS, [event(4), event(5, stream="t"), event(6, NOW - 10)], 4, NOW, None)
-    one.stream_deleted("t")
-    one.finished(scan(2, NOW + 1), NOW - 5)
-    assert [row.seq for row in one.unseen(scan(3, NOW))] == [4]
+    one.add_rows(OURS, [event(4), event(5, stream="t"), event(6, NOW - 10)], 4, NOW, None)
+    one.forget_stream("t")
+    one.finish_scan(scan(2, NOW + 1), NOW - 5)
+    assert [row.seq for row in one.unscanned_rows(scan(3, NOW))] == [4]
 
 
 def test_a_row_that_no_scan_returns_for_minutes_refutes_the_path() -> None:
     one = agreed()
-    one.appended(OURS, [event(4)], 4, NOW, None)
+    one.add_rows(OURS, [event(4)], 4, NOW, None)
     returned(one, 2, NOW + module.PHANTOM_MS - 1)
     assert verdict(one)[1] is None
     returned(one, 3, NOW + module.PHANTOM_MS)
     assert one.refuted == module.PHANTOM
-    one.forgotten()
+    one.reset()
     assert verdict(one)[1] is None
     assert not one.admits(OURS)
-    assert one.unseen(scan(4, NOW)) == []
+    assert one.unscanned_rows(scan(4, NOW)) == []
 
 
 def test_a_row_that_comes_back_with_another_text_or_id_refutes_the_path() -> None:
     one = agreed()
-    one.appended(OURS, [event(4)], 4, NOW, None)
+    one.add_rows(OURS, [event(4)], 4, NOW, None)
     returned(one, 2, NOW + 1, event(4, text="other"))
     assert one.refuted == module.OTHER_TEXT
     one = agreed()
-    one.appended(OURS, [event(4, text="t")], 4, NOW, None)
+    one.add_rows(OURS, [event(4, text="t")], 4, NOW, None)
     returned(one, 2, NOW + module.ROW_OTHER_ID_MS - 1, event(99, text="t"))
     assert verdict(one)[1] is None
     returned(one, 3, NOW + module.ROW_OTHER_ID_MS, event(99, text="t"))
@@ -178,12 +180,12 @@ def test_a_row_that_comes_back_with_another_text_or_id_refutes_the_path() -> Non
 def test_rows_of_an_earlier_process_are_taken_over() -> None:
     one = Agreement()
     row = Row(7, "4", NOW, None, "s", "m4", "live", 0)
-    one.adopted([row], NOW)
-    assert one.unseen(scan(1, NOW)) == []  # one may have returned it, in its time
+    one.adopt_rows([row], NOW)
+    assert one.unscanned_rows(scan(1, NOW)) == []  # one may have returned it, in its time
     returned(one, 1, NOW + 1, event(4))
     returned(one, 2, NOW + module.PHANTOM_MS)
     assert verdict(one)[1] is None
-    one.adopted([row], NOW)
+    one.adopt_rows([row], NOW)
     returned(one, 3, NOW + module.PHANTOM_MS)
     assert one.refuted == module.PHANTOM
 
@@ -191,9 +193,9 @@ def test_rows_of_an_earlier_process_are_taken_over() -> None:
 def test_hints_are_bounded_and_leave() -> None:
     one = Agreement()
     many = [event(number) for number in range(module.HINTS_MAX + 10)]
-    one.hinted(OURS, many, NOW)
+    one.add_hints(OURS, many, NOW)
     assert len(one._awaited) == module.HINTS_MAX
-    one.finished(scan(1, NOW + module.PHANTOM_MS), 0)
+    one.finish_scan(scan(1, NOW + module.PHANTOM_MS), 0)
     assert not one._awaited
     assert not one._moments
     assert not one._prints
@@ -202,7 +204,7 @@ def test_hints_are_bounded_and_leave() -> None:
 def test_the_live_path_waits_for_scans_once_too_many_rows_are_unseen() -> None:
     one = agreed()
     many = [event(number) for number in range(10, 10 + module.ROWS_MAX)]
-    one.appended(OURS, many, 10, NOW, None)
+    one.add_rows(OURS, many, 10, NOW, None)
     assert not one.admits(OURS)
     returned(one, 2, NOW + 1, many[0])
     assert one.admits(OURS)
@@ -211,16 +213,16 @@ def test_the_live_path_waits_for_scans_once_too_many_rows_are_unseen() -> None:
 @pytest.mark.parametrize("by_ms", [3_600_000, -3_600_000])
 def test_a_clock_that_is_set_makes_no_row_older(by_ms: int) -> None:
     one = agreed()
-    one.appended(OURS, [event(5)], 1, NOW + 1_000, None)
+    one.add_rows(OURS, [event(5)], 1, NOW + 1_000, None)
     under_way = scan(2, NOW + 1_100)
     now_ms = NOW + 1_500 + by_ms
-    one.appended(OURS, [event(6)], 2, now_ms - 100, None)  # before anybody noticed
-    one.clock_set(by_ms, now_ms, 2)
-    one.finished(under_way, 0)
+    one.add_rows(OURS, [event(6)], 2, now_ms - 100, None)  # before anybody noticed
+    one.shift_clock(by_ms, now_ms, 2)
+    one.finish_scan(under_way, 0)
     returned(one, 3, now_ms)
     returned(one, 4, now_ms + module.PHANTOM_MS - 600)
     assert one.refuted is None
-    assert len(one.unseen(scan(5, now_ms))) == 2
+    assert len(one.unscanned_rows(scan(5, now_ms))) == 2
     returned(one, 6, now_ms + module.PHANTOM_MS)
     assert one.refuted == module.PHANTOM
 
@@ -230,79 +232,79 @@ LATER = NOW + SETTLING_MS
 
 def read() -> Punctuality:
     one = Punctuality()
-    one.heard(0, NOW)
+    one.note_read(0, NOW)
     return one
 
 
 def test_what_is_brought_in_time_is_not_missed() -> None:
     one = read()
-    one.found([("1", LATER), ("2", LATER)])
-    assert one.tick(LATER) == 0
-    one.brought(["1", "2", "3"], LATER + CHANCE_MS - 1)
-    one.heard(0, LATER + CHANCE_MS)
-    assert one.tick(LATER + CHANCE_MS) == 0
+    one.expect([("1", LATER), ("2", LATER)])
+    assert one.count_missed(LATER) == 0
+    one.note_delivered(["1", "2", "3"], LATER + CHANCE_MS - 1)
+    one.note_read(0, LATER + CHANCE_MS)
+    assert one.count_missed(LATER + CHANCE_MS) == 0
     assert not one.is_late(LATER + CHANCE_MS)
 
 
 def test_what_is_not_brought_makes_it_late_until_it_has_been_good_for_a_while() -> None:
     one = read()
-    one.found([("1", LATER), ("2", LATER)])
-    one.tick(LATER)
+    one.expect([("1", LATER), ("2", LATER)])
+    one.count_missed(LATER)
     now = LATER + CHANCE_MS
-    assert one.tick(now) == 2
+    assert one.count_missed(now) == 2
     assert one.missed_count == 2
-    one.heard(0, now)
+    one.note_read(0, now)
     assert one.is_late(now)
     silent = now + PROBATION_MS
-    one.heard(0, silent)
+    one.note_read(0, silent)
     assert one.is_late(silent)  # it has brought nothing since
-    one.brought(["9"], silent)
+    one.note_delivered(["9"], silent)
     assert not one.is_late(silent)
-    one.found([("4", silent)])
-    one.tick(silent)
-    one.tick(silent + CHANCE_MS)
-    one.brought(["5"], silent + CHANCE_MS + 1)
-    one.heard(0, silent + CHANCE_MS + 1)
+    one.expect([("4", silent)])
+    one.count_missed(silent)
+    one.count_missed(silent + CHANCE_MS)
+    one.note_delivered(["5"], silent + CHANCE_MS + 1)
+    one.note_read(0, silent + CHANCE_MS + 1)
     assert one.is_late(silent + CHANCE_MS + 1)  # too soon after the miss
 
 
 def test_what_was_ingested_before_it_was_read_is_not_expected_of_it() -> None:
     one = Punctuality()
-    one.found([("0", LATER)])
-    one.heard(0, NOW)
-    one.found([("1", LATER - 1), ("2", None)])
-    one.tick(NOW)
-    assert one.tick(NOW + 10 * CHANCE_MS) == 0
+    one.expect([("0", LATER)])
+    one.note_read(0, NOW)
+    one.expect([("1", LATER - 1), ("2", None)])
+    one.count_missed(NOW)
+    assert one.count_missed(NOW + 10 * CHANCE_MS) == 0
 
 
 def test_what_is_missed_while_it_is_broken_is_not_held_against_it() -> None:
     one = read()
-    one.found([("1", LATER)])
-    one.tick(LATER)
-    one.broken()
-    assert one.tick(LATER + CHANCE_MS) == 0
-    assert not one.had_its_chance(LATER, LATER + 60_000)
+    one.expect([("1", LATER)])
+    one.count_missed(LATER)
+    one.note_failure()
+    assert one.count_missed(LATER + CHANCE_MS) == 0
+    assert not one.had_time(LATER, LATER + 60_000)
 
 
 def test_one_that_is_behind_or_not_read_any_more_is_late() -> None:
     one = read()
     assert not one.is_late(NOW + module.BEHIND_MAX_MS)
     assert one.is_late(NOW + module.BEHIND_MAX_MS + 1)
-    one.heard(module.BEHIND_MAX_MS + 1, NOW)
+    one.note_read(module.BEHIND_MAX_MS + 1, NOW)
     assert one.is_late(NOW)
 
 
 def test_when_it_had_its_chance() -> None:
     one = read()
-    assert one.had_its_chance(LATER, LATER + CHANCE_MS)
-    assert not one.had_its_chance(LATER, LATER + CHANCE_MS - 1)
-    assert not one.had_its_chance(LATER - 1, LATER + CHANCE_MS)
-    assert not one.had_its_chance(None, LATER + CHANCE_MS)
+    assert one.had_time(LATER, LATER + CHANCE_MS)
+    assert not one.had_time(LATER, LATER + CHANCE_MS - 1)
+    assert not one.had_time(LATER - 1, LATER + CHANCE_MS)
+    assert not one.had_time(None, LATER + CHANCE_MS)
 
 
 def test_what_is_expected_is_bounded() -> None:
     one = read()
-    one.found((str(number), LATER) for number in range(module.EXPECTED_MAX + 100))
-    one.tick(LATER)
-    one.found([("more", LATER)])
-    assert one.tick(LATER + CHANCE_MS) == module.EXPECTED_MAX
+    one.expect((str(number), LATER) for number in range(module.EXPECTED_MAX + 100))
+    one.count_missed(LATER)
+    one.expect([("more", LATER)])
+    assert one.count_missed(LATER + CHANCE_MS) == module.EXPECTED_MAX

@@ -7,7 +7,8 @@ import pytest
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import InvalidEventError
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import TOO_LARGE, Ingested, LogGroup, checked
+from forwarder.ingest.log_group import TOO_LARGE, LogGroup, checked
+from forwarder.ingest.scan import Ingested
 from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
 from tests.support.log_events import GROUP, NOW_MS, event, events
 from tests.support.memory_journal import MemoryJournal
@@ -57,13 +58,13 @@ def test_a_known_id_elsewhere_is_another_log_group(group: LogGroup, elsewhere: L
     taken = group.ingest([event(3), elsewhere], "live")
     assert taken == Ingested(2, 0, 0, 2, reset=True)
     assert not group.journal.is_resumable(old, 0)
-    assert group.journal.known(["1"]) == {}
+    assert group.journal.find(["1"]) == {}
     [reset] = group.take_notices()
     assert isinstance(reset, Reset)
     assert reset.epoch == group.epoch != old
-    assert "made anew" in reset.reason
+    assert "recreated" in reset.reason
     assert group.coverage.ranges == []
-    assert [one.count for one in group.ends.table(NOW_MS)] == (
+    assert [one.count for one in group.executions.summaries(NOW_MS)] == (
         [2] if elsewhere.stream == "job/1" else [1, 1]
     )
 
@@ -71,7 +72,8 @@ def test_a_known_id_elsewhere_is_another_log_group(group: LogGroup, elsewhere: L
 def test_ids_that_clash_in_one_batch_do_not_begin_chains_for_ever(group: LogGroup) -> None:
     taken = group.ingest([event(1), event(1, NOW_MS + 5)], "live")
     assert taken == Ingested(1, 1, 0, 1, reset=True)
-    assert group.journal.known(["1"]) == {"1": (NOW_MS + 5, "job/1")}
+    known = group.journal.find(["1"])["1"]
+    assert (known.timestamp, known.stream) == (NOW_MS + 5, "job/1")
     assert not group.ingest([event(1, NOW_MS + 5)], "live").reset
 
 
@@ -79,9 +81,9 @@ def test_scans_that_saw_the_log_group_before_it_was_made_anew_prove_nothing(
     group: LogGroup,
 ) -> None:
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
-    scan.page([event(1)])
-    assert scan.page([event(1, NOW_MS + 5)]).reset
-    assert scan.page([event(2)]).new == 1
+    scan.take_page([event(1)])
+    assert scan.take_page([event(1, NOW_MS + 5)]).reset
+    assert scan.take_page([event(2)]).new == 1
     group.take_notices()
     assert group.finish_scan(scan, NOW_MS + 9_000) is None
     assert group.take_notices() == []
@@ -113,8 +115,8 @@ def test_a_scan_of_the_present_alone_proves_nothing_yet(group: LogGroup) -> None
 
 def test_a_scan_that_was_abandoned_proves_nothing(group: LogGroup) -> None:
     scan = group.begin_scan("backfill", NOW_MS, None, NOW_MS + 9_000)
-    scan.page([event(1)])
-    group.abandon(scan)
+    scan.take_page([event(1)])
+    group.abandon_scan(scan)
     assert group.take_notices() == []
     assert group.coverage.ranges == []
     assert group.head_seq == 1
@@ -155,8 +157,8 @@ def test_what_an_abandoned_scan_repaired_is_told_as_well(group: LogGroup) -> Non
     scanned(group, [], NOW_MS + 60_000, kind="live")
     group.take_notices()
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 61_000)
-    scan.page([event(1)])
-    group.abandon(scan)
+    scan.take_page([event(1)])
+    group.abandon_scan(scan)
     assert [type(notice) for notice in group.take_notices()] == [GapRecord]
 
 
@@ -226,15 +228,15 @@ def test_an_execution_ends_after_two_scans_and_again_after_late_news(
         now_ms = NOW_MS + 10_000 * second
         if second == 5:
             logged.append(event(3, NOW_MS + 950, message="last words"))
-        assert group.ends.draining(now_ms) is None or second in (2, 3, 6, 7)
+        assert group.drain_range(now_ms) is None or second in (2, 3, 6, 7)
         scanned(group, logged, now_ms)
         ends += [one for one in group.take_notices() if isinstance(one, ExecutionEnd)]
     assert ends == [
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 900, 2),
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 950, 3),
     ]
-    assert group.ends.end_of("job/1") == ends[-1]
-    [shown] = group.ends.table(NOW_MS)
+    assert group.executions.end_of("job/1") == ends[-1]
+    [shown] = group.executions.summaries(NOW_MS)
     assert (shown.status, shown.count) == ("FAILED", 3)
 
 
@@ -244,24 +246,24 @@ def test_a_restart_remembers_who_has_ended(journal: MemoryJournal) -> None:
     logged = [event(1, message="exit")]
     for second in (10, 20, 30):
         scanned(group, logged, NOW_MS + 1_000 * second)
-    assert group.ends.end_of("1") is not None
+    assert group.executions.end_of("1") is not None
     journal.begin_epoch()
     again = LogGroup(journal, lifecycle=lifecycle)
-    assert again.ends.end_of("1") == ExecutionEnd("1", "UNKNOWN", NOW_MS, NOW_MS, 1)
+    assert again.executions.end_of("1") == ExecutionEnd("1", "UNKNOWN", NOW_MS, NOW_MS, 1)
     again.ingest([event(2)], "repair")
-    assert again.ends.end_of("1") is None
-    assert LogGroup(journal, lifecycle=lifecycle).ends.end_of("1") is None
-    assert LogGroup(journal, lifecycle=Lifecycle.idle(5)).ends.end_of("1") is None
+    assert again.executions.end_of("1") is None
+    assert LogGroup(journal, lifecycle=lifecycle).executions.end_of("1") is None
+    assert LogGroup(journal, lifecycle=Lifecycle.idle(5)).executions.end_of("1") is None
 
 
 def test_what_is_over_may_be_told_from_outside(journal: MemoryJournal) -> None:
-    group = LogGroup(journal, lifecycle=Lifecycle.told("ecs:cluster"))
+    group = LogGroup(journal, lifecycle=Lifecycle.external("ecs:cluster"))
     group.ingest([event(1)], "live")
-    group.ends.over("1", "STOPPED")
-    assert group.ends.draining(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
+    group.end_execution("1", "STOPPED")
+    assert group.drain_range(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
     for second in (10, 20):
         scanned(group, [event(1)], NOW_MS + 1_000 * second)
-    end = group.ends.end_of("1")
+    end = group.executions.end_of("1")
     assert end is not None
     assert end.status == "STOPPED"
 

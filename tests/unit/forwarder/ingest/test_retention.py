@@ -28,10 +28,15 @@ def gone(group: LogGroup) -> list[tuple[int, int, str]]:
     ]
 
 
+def is_settled(group: LogGroup) -> bool:
+    """Whether no first scan waits for the log group's settings."""
+    return all(one.is_settled for one in group._expiry._firsts)
+
+
 def test_a_time_that_had_expired_when_it_was_first_looked_at_can_not_be_had(
     group: LogGroup,
 ) -> None:
-    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     since = NOW_MS - 30 * DAY_MS
     scanned(group, [], NOW_MS, HORIZON + 5, NOW_MS)
     assert gone(group) == []
@@ -44,7 +49,7 @@ def test_a_time_that_had_expired_when_it_was_first_looked_at_can_not_be_had(
 
 
 def test_what_was_scanned_before_it_expired_is_no_gap(group: LogGroup) -> None:
-    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, HORIZON, NOW_MS)
     later = NOW_MS + 5 * DAY_MS
     scanned(group, [], later, HORIZON, later)
@@ -52,20 +57,20 @@ def test_what_was_scanned_before_it_expired_is_no_gap(group: LogGroup) -> None:
 
 
 def test_before_the_group_was_made_there_is_nothing_to_lose(group: LogGroup) -> None:
-    group.learned(WEEK_MS, NOW_MS - 3 * DAY_MS)
+    group.learn_settings(WEEK_MS, NOW_MS - 3 * DAY_MS)
     scanned(group, [], NOW_MS, 0, NOW_MS)
     assert gone(group) == []
 
 
 def test_a_group_that_is_a_little_older_than_its_retention_lost_only_that(group: LogGroup) -> None:
     made = HORIZON - 2 * DAY_MS
-    group.learned(WEEK_MS, made)
+    group.learn_settings(WEEK_MS, made)
     scanned(group, [], NOW_MS, 0, NOW_MS)
     assert gone(group) == [(made, HORIZON - 1, EXPIRED)]
 
 
 def test_without_a_retention_setting_nothing_is_lost(group: LogGroup) -> None:
-    group.learned(None, NOW_MS - 300 * DAY_MS)
+    group.learn_settings(None, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, 0, NOW_MS)
     assert gone(group) == []
 
@@ -73,7 +78,7 @@ def test_without_a_retention_setting_nothing_is_lost(group: LogGroup) -> None:
 def test_who_asks_for_as_long_as_events_are_kept_is_not_told_of_the_moment_it_took(
     group: LogGroup,
 ) -> None:
-    group.learned(WEEK_MS, 0)
+    group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, HORIZON - SLACK_MS, NOW_MS)
     assert gone(group) == []
 
@@ -84,7 +89,7 @@ def test_a_forwarder_that_was_away_for_too_long_says_so() -> None:
     scanned(LogGroup(journal), [], before, before - DAY_MS, before)
     journal.begin_epoch()
     group = LogGroup(journal)
-    group.learned(WEEK_MS, NOW_MS - 300 * DAY_MS)
+    group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, before - DAY_MS, NOW_MS, kind="backfill")
     assert gone(group) == [(before + 1, HORIZON - 1, AWAY)]
 
@@ -94,14 +99,14 @@ def test_settings_that_are_learnt_late_are_applied_to_what_was_scanned_before(
 ) -> None:
     scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
     assert gone(group) == []
-    group.learned(WEEK_MS, 0)
+    group.learn_settings(WEEK_MS, 0)
     assert gone(group) == [(NOW_MS - 30 * DAY_MS, HORIZON - 1, EXPIRED)]
 
 
 def test_a_retention_that_is_made_longer_brings_nothing_back(group: LogGroup) -> None:
-    group.learned(WEEK_MS, 0)
+    group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, NOW_MS - 8 * DAY_MS, NOW_MS)
-    group.learned(4 * WEEK_MS, 0)
+    group.learn_settings(4 * WEEK_MS, 0)
     scanned(group, [], NOW_MS, NOW_MS - 20 * DAY_MS, NOW_MS)
     assert gone(group) == [(NOW_MS - 20 * DAY_MS, HORIZON - 1, EXPIRED)]
 
@@ -109,10 +114,10 @@ def test_a_retention_that_is_made_longer_brings_nothing_back(group: LogGroup) ->
 def test_ranges_that_wait_for_the_setting_are_bounded() -> None:
     expiry = Expiry()
     for number in range(FIRSTS_MAX + 10):
-        expiry.first_scanned([(number, number)], NOW_MS, None)
-    expiry.learned(WEEK_MS, 0)
+        expiry.add_first_scans([(number, number)], NOW_MS, None)
+    expiry.learn(WEEK_MS, 0)
     assert len(expiry.due()) == FIRSTS_MAX
-    expiry.declared()
+    expiry.forget_declared()
     assert expiry.due() == []
 
 
@@ -124,11 +129,11 @@ def test_who_asks_for_all_that_there_is_did_not_ask_for_what_is_older() -> None:
 
 
 def test_a_clock_that_was_ahead_for_a_while_makes_nothing_expire_later(group: LogGroup) -> None:
-    group.learned(DAY_MS, 0)
+    group.learn_settings(DAY_MS, 0)
     scanned(group, [], NOW_MS, kind="live")
     ahead = NOW_MS + 30 * DAY_MS
     scanned(group, [], ahead, ahead - 5_000, kind="live")
-    group.learned(3 * DAY_MS, 0)
+    group.learn_settings(3 * DAY_MS, 0)
     before = gone(group)
     for at in range(1, 5):
         now_ms = NOW_MS - at * 10_000
@@ -137,7 +142,7 @@ def test_a_clock_that_was_ahead_for_a_while_makes_nothing_expire_later(group: Lo
 
 
 def test_what_a_wrong_clock_said_to_be_lost_is_not(group: LogGroup) -> None:
-    group.learned(DAY_MS, 0)
+    group.learn_settings(DAY_MS, 0)
     scanned(group, [], NOW_MS, kind="live")
     ahead = NOW_MS + 30 * DAY_MS
     scanned(group, [], ahead, NOW_MS, kind="live")
@@ -150,7 +155,7 @@ def test_what_a_wrong_clock_said_to_be_lost_is_not(group: LogGroup) -> None:
 
 
 def test_a_clock_that_is_set_back_a_little_changes_nothing(group: LogGroup) -> None:
-    group.learned(WEEK_MS, 0)
+    group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, HORIZON - 2 * DAY_MS, NOW_MS)
     lost = gone(group)
     scanned(group, [], NOW_MS - 60_000, HORIZON - 2 * DAY_MS, NOW_MS)
@@ -161,34 +166,34 @@ def test_a_setting_made_shorter_before_the_first_look_is_declared_once_it_is_kno
     group: LogGroup,
 ) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
-    group.learned(None, created)
+    group.learn_settings(None, created)
     # It is made shorter here, and takes what nobody has looked at.
     scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
     assert gone(group) == []
-    assert not group.expiry.is_settled
-    group.learned(DAY_MS, created)
+    assert not is_settled(group)
+    group.learn_settings(DAY_MS, created)
     assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
-    assert group.expiry.is_settled
+    assert is_settled(group)
 
 
 def test_a_setting_made_shorter_after_the_first_look_took_nothing_unseen(group: LogGroup) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
     scan = group.begin_scan("backfill", since, NOW_MS, NOW_MS)
-    scan.page([])
-    group.learned(None, created)  # asked after its last page
+    scan.take_page([])
+    group.learn_settings(None, created)  # asked after its last page
     scan.is_settled = True
     group.finish_scan(scan, NOW_MS)
-    group.learned(DAY_MS, created)
+    group.learn_settings(DAY_MS, created)
     assert gone(group) == []
 
 
 def test_what_was_asked_before_a_scan_ended_does_not_settle_it(group: LogGroup) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
-    asked = group.expiry.number
+    asked = group.first_scan_count
     scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
-    group.learned(None, created, asked)
-    assert not group.expiry.is_settled
-    group.learned(DAY_MS, created, group.expiry.number)
+    group.learn_settings(None, created, asked)
+    assert not is_settled(group)
+    group.learn_settings(DAY_MS, created, group.first_scan_count)
     assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
 
 
@@ -198,9 +203,9 @@ def test_the_settings_are_wanted_for_the_first_look_at_what_may_have_expired(
     def wants(from_: int, through: int | None) -> bool:
         scan = group.begin_scan("backfill", from_, through, NOW_MS)
         try:
-            return group.evidence.is_first_of_old(scan, NOW_MS)
+            return group.is_first_old_scan(scan, NOW_MS)
         finally:
-            group.abandon(scan)
+            group.abandon_scan(scan)
 
     yesterday = NOW_MS - DAY_MS
     assert not wants(yesterday, None)

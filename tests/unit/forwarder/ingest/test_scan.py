@@ -42,7 +42,7 @@ def test_a_scan_that_has_ended_takes_no_more_pages() -> None:
     scan = group.begin_scan("live", 5, None, NOW_MS)
     group.finish_scan(scan, NOW_MS)
     with pytest.raises(AssertionError, match="takes no page"):
-        scan.page([event(1)])
+        scan.take_page([event(1)])
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_a_scan_that_forgets_what_was_known_proves_nothing(group: LogGroup) -> N
     logged = [event(1), event(2, NOW_MS + 1, "job/2"), event(3, NOW_MS + 2)]
     assert scanned(group, logged, NOW_MS + 9_000) is not None
     assert scanned(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
-    assert group.take_suspects() == {"job/2"}
-    assert group.take_suspects() == set()
+    assert group.take_suspect_streams() == {"job/2"}
+    assert group.take_suspect_streams() == set()
     assert scanned(group, logged, NOW_MS + 11_000) is not None
 
 
@@ -70,7 +70,7 @@ def test_events_of_a_deleted_log_stream_may_be_missing(group: LogGroup) -> None:
     logged = [event(1), event(2, NOW_MS + 1, "job/2")]
     scanned(group, logged, NOW_MS + 9_000)
     assert scanned(group, [logged[0]], NOW_MS + 10_000) is None
-    group.stream_deleted("job/2")
+    group.mark_stream_deleted("job/2")
     assert scanned(group, [logged[0]], NOW_MS + 11_000) is not None
     again = event(3, NOW_MS + 2, "job/2")
     assert scanned(group, [logged[0], again], NOW_MS + 12_000) is not None
@@ -81,7 +81,7 @@ def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup)
     logged = [event(1), event(2, NOW_MS + 5_000)]
     scanned(group, logged, NOW_MS + 9_000)
     assert scanned(group, [logged[1]], NOW_MS + 10_000) is None
-    group.retention_ms = 6_000
+    group._expiry.retention_ms = 6_000
     assert scanned(group, [logged[1]], NOW_MS + 10_000) is not None
     assert scanned(group, [], NOW_MS + 10_000) is None
 
@@ -93,7 +93,7 @@ def test_log_streams_that_were_deleted_long_ago_cost_a_scan_of_the_present_nothi
     old = [event(one, NOW_MS - day_ms, f"job/{one}") for one in range(1, 50)]
     scanned(group, old, NOW_MS, NOW_MS - day_ms)
     for one in old:
-        group.stream_deleted(one.stream)
+        group.mark_stream_deleted(one.stream)
     asked: list[object] = []
     total = Totals.total
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Ingested, Scan
-from forwarder.ingest.visibility import BUCKET_MS, BUCKETS_MAX, Allowance
+from forwarder.ingest.visibility import BUCKET_MS, BUCKETS_MAX, VisibilityAllowance
 from tests.support.log_events import GROUP, NOW_MS, event
 from tests.support.memory_journal import MemoryJournal
 from tests.support.scanning import scanned
@@ -22,61 +22,61 @@ def _scan(begun_ms: int) -> Scan:
     )
 
 
-def _allowance(*polls: int) -> Allowance:
-    made = Allowance(2_000, 60_000, OVERLAP_MS)
+def _allowance(*polls: int) -> VisibilityAllowance:
+    made = VisibilityAllowance(2_000, 60_000, OVERLAP_MS)
     for begun_ms in polls:
-        made.polled(begun_ms)
+        made.note_poll(begun_ms)
     return made
 
 
 def test_without_delays_it_is_the_least() -> None:
     one = _allowance(0, 10_000)
-    one.appeared(9_900, 10_100, _scan(11_000))  # after the last poll: nobody had looked
+    one.learn(9_900, 10_100, _scan(11_000))  # after the last poll: nobody had looked
     assert one.at(11_000) == 2_000
 
 
 def test_a_delay_that_was_seen_is_allowed_for_with_a_margin() -> None:
     one = _allowance(0, 10_000)
-    one.appeared(4_900, 5_000, _scan(12_000))
+    one.learn(4_900, 5_000, _scan(12_000))
     assert one.at(12_000) == 8_000
-    one.appeared(8_900, 9_000, _scan(12_000))  # a shorter one
+    one.learn(8_900, 9_000, _scan(12_000))  # a shorter one
     assert one.at(12_000) == 8_000
 
 
 def test_it_is_forgotten_after_a_while() -> None:
     one = _allowance(0, 10_000)
-    one.appeared(4_900, 5_000, _scan(12_000))
+    one.learn(4_900, 5_000, _scan(12_000))
     assert one.at((BUCKETS_MAX - 1) * BUCKET_MS) == 8_000
     assert one.at(BUCKETS_MAX * BUCKET_MS) == 2_000
 
 
 def test_what_takes_longer_than_the_bound_is_late_news() -> None:
     one = _allowance(0, 100_000)
-    one.appeared(100, 100, _scan(100_000))
+    one.learn(100, 100, _scan(100_000))
     assert one.at(100_000) == 2_000
-    one.appeared(40_200, 40_200, _scan(100_000))
+    one.learn(40_200, 40_200, _scan(100_000))
     assert one.at(100_000) == 60_000
 
 
 def test_what_was_old_when_it_was_written_was_not_hidden() -> None:
     one = _allowance(0, 20_000)
-    one.appeared(1_000, 10_000, _scan(20_000))  # its time is before what polls look at
-    one.appeared(-100, -10, _scan(20_000))  # before this process
-    one.appeared(9_000, None, _scan(20_000))  # nobody knows
+    one.learn(1_000, 10_000, _scan(20_000))  # its time is before what polls look at
+    one.learn(-100, -10, _scan(20_000))  # before this process
+    one.learn(9_000, None, _scan(20_000))  # nobody knows
     assert one.at(20_000) == 2_000
 
 
 def test_a_fixed_one_learns_nothing() -> None:
-    one = Allowance(3_000, 0, OVERLAP_MS)
-    one.polled(0)
-    one.polled(10_000)
-    one.appeared(1_000, 1_000, _scan(12_000))
+    one = VisibilityAllowance(3_000, 0, OVERLAP_MS)
+    one.note_poll(0)
+    one.note_poll(10_000)
+    one.learn(1_000, 1_000, _scan(12_000))
     assert one.at(12_000) == 3_000
 
 
 def test_a_clock_set_back_forgets_what_is_still_to_come() -> None:
     one = _allowance(0, 10_000_000)
-    one.appeared(9_995_000, 9_995_000, _scan(10_000_000))
+    one.learn(9_995_000, 9_995_000, _scan(10_000_000))
     assert one.at(10_000_000) == 6_000
     assert one.at(5_000_000) == 2_000
 

@@ -116,12 +116,9 @@ def test_an_interval_may_begin_and_end_within_a_millisecond(journal: Journal) ->
 
 def test_what_is_known(journal: Journal) -> None:
     journal.append([event(1), event(2, NOW_MS + 5, "job/2")], "live")
-    assert journal.known(["1", "2", "3"]) == {
-        "1": (NOW_MS, "job/1"),
-        "2": (NOW_MS + 5, "job/2"),
-    }
-    assert journal.find(["2"]) == {
-        "2": KnownRow(2, NOW_MS + 5, "job/2", has_body=True, is_lost=False)
+    assert journal.find(["1", "2", "3"]) == {
+        "1": KnownRow(1, NOW_MS, "job/1", has_body=True, is_lost=False),
+        "2": KnownRow(2, NOW_MS + 5, "job/2", has_body=True, is_lost=False),
     }
 
 
@@ -176,9 +173,9 @@ def test_a_new_chain_forgets_everything(journal: Journal) -> None:
     journal.append(events(range(1, 4)), "live")
     journal.cover(1, 2)
     journal.put_gap(GapRecord("g", 1, 2, "suspected", "why", 0))
-    journal.put_over("1", "FAILED", "rule")
+    journal.put_ended("1", "FAILED", "rule")
     revision = journal.revision
-    assert journal.begin_chain("made anew") == journal.epoch != old
+    assert journal.begin_chain() == journal.epoch != old
     assert journal.head_seq == 0
     assert journal.revision != revision
     assert not journal.is_resumable(old, 0)
@@ -186,7 +183,7 @@ def test_a_new_chain_forgets_everything(journal: Journal) -> None:
     assert journal.read_after(0, 10) == journal.read_between(Interval(), 10) == []
     assert journal.total(0, 1 << 52, ALL) == RangeTotal(0, 0)
     assert (list(journal.coverage()), journal.gaps(), journal.streams()) == ([], [], [])
-    assert journal.over("rule") == {}
+    assert journal.ended_executions("rule") == {}
     assert journal.append(events(range(1, 4)), "live") == 3
     assert journal.streams() == [("job/1", NOW_MS, NOW_MS + 20, 3)]
 
@@ -297,13 +294,13 @@ def test_streams_and_executions_that_are_over(journal: Journal) -> None:
         ("job/1", NOW_MS - 5, NOW_MS + 9, 3),
         ("job/2", NOW_MS + 5, NOW_MS + 5, 1),
     ]
-    journal.put_over("1", "UNKNOWN", "pattern:done")
-    journal.put_over("1", "FAILED", "pattern:done")
-    journal.put_over("2", "STOPPED", "idle:5")
-    assert journal.over("pattern:done") == {"1": "FAILED"}
-    journal.put_over("1", None, "pattern:done")
-    assert journal.over("pattern:done") == {}
-    assert journal.over("idle:5") == {"2": "STOPPED"}
+    journal.put_ended("1", "UNKNOWN", "pattern:done")
+    journal.put_ended("1", "FAILED", "pattern:done")
+    journal.put_ended("2", "STOPPED", "idle:5")
+    assert journal.ended_executions("pattern:done") == {"1": "FAILED"}
+    journal.put_ended("1", None, "pattern:done")
+    assert journal.ended_executions("pattern:done") == {}
+    assert journal.ended_executions("idle:5") == {"2": "STOPPED"}
 
 
 def test_ten_thousand_events_of_one_millisecond_are_read_in_slices(journal: Journal) -> None:

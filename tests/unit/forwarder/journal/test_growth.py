@@ -71,41 +71,41 @@ class Days:
         ]
         self.written = [*self.written[-80:], *lines]
         heard = [LogEvent(one.id, one.timestamp, None, one.stream, one.message) for one in lines]
-        agreement = group.witness.agreement
+        agreement = group.agreement
         if agreement.admits(SOURCE):
             taken = group.ingest(heard[:2], "live")
             first = taken.head_seq - taken.new + 1
-            agreement.appended(SOURCE, heard[:2], first, now_ms, now_ms + 100)
+            agreement.add_rows(SOURCE, heard[:2], first, now_ms, now_ms + 100)
         else:
-            agreement.hinted(SOURCE, heard[:2], now_ms)
-        group.witness.punctuality.heard(0, now_ms)
+            agreement.add_hints(SOURCE, heard[:2], now_ms)
+        group.punctuality.note_read(0, now_ms)
         self._scan("live", now_ms + 2_000 - MINUTE, now_ms + 2_000)
         if self.minute % 3 == 0:
             gap = group.declare_gap(now_ms - MINUTE, now_ms, "suspected", "silence")
             group.widen_gap(gap.id, now_ms - MINUTE, now_ms + 500)
         broken = group.begin_scan("repair", now_ms - MINUTE, now_ms, now_ms + 3_000)
-        broken.page([])
-        group.abandon(broken)
+        broken.take_page([])
+        group.abandon_scan(broken)
         if self.minute % 5 == 0:
             self._delete_a_stream(now_ms)
         for at in (5_000, 10_000):
             self._scan("repair", now_ms - 15 * MINUTE, now_ms + at)
-        group.witness.punctuality.tick(now_ms + 20_000)
+        group.punctuality.count_missed(now_ms + 20_000)
         for notice in group.take_notices():
             if isinstance(notice, ScanDone):
                 self.proved.add(notice)
-        group.take_suspects()
+        group.take_suspect_streams()
 
     def _delete_a_stream(self, now_ms: int) -> None:
         stream = f"job/{self.minute - 2}"
         self.written = [one for one in self.written if one.stream != stream]
         self._scan("repair", now_ms - 15 * MINUTE, now_ms + 4_000)
-        assert stream in self.group.take_suspects()
-        self.group.stream_deleted(stream)
+        assert stream in self.group.take_suspect_streams()
+        self.group.mark_stream_deleted(stream)
 
     def _scan(self, kind: str, from_: int, now_ms: int) -> None:
         scan = self.group.begin_scan("live" if kind == "live" else "repair", from_, now_ms, now_ms)
-        scan.page([one for one in self.written if from_ <= one.timestamp <= now_ms])
+        scan.take_page([one for one in self.written if from_ <= one.timestamp <= now_ms])
         self.group.finish_scan(scan, now_ms)
 
 
@@ -115,7 +115,7 @@ def test_nothing_grows_that_is_not_the_journals() -> None:
     before = sizes(days.group, days.proved)
     days.pass_minutes(240)
     after = sizes(days.group, days.proved)
-    assert days.group.witness.agreement.returned_count > 600
+    assert days.group.agreement.returned_count > 600
     assert len(days.group.journal.streams()) == 360
     grown = {path for path, size in after.items() if size > 1.5 * before.get(path, 0) + 20}
     allowed = {
@@ -129,7 +129,7 @@ def test_nothing_grows_that_is_not_the_journals() -> None:
         "LogGroup.totals._kept",  # 64 filters
         "LogGroup.totals._kept[]._blocks",  # three sizes of each
         "LogGroup.totals._kept[]._blocks[]",  # 2,048
-        "LogGroup.witness.agreement._seqs",  # 250,000 rows
-        "LogGroup.witness.agreement._arrivals",
+        "LogGroup.agreement._seqs",  # 250,000 rows
+        "LogGroup.agreement._arrivals",
     }
     assert grown <= allowed

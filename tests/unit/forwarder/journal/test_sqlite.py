@@ -71,7 +71,7 @@ def test_groups_of_one_file_do_not_see_each_other(path: Path) -> None:
     assert (one.head_seq, other.head_seq) == (3, 1)
     assert other.total(0, 1 << 52, Filter()).count == 1
     assert one.retire(before=1 << 52) == 3
-    assert other.begin_chain("made anew")
+    assert other.begin_chain()
     assert [row.id for row in one.read_after(0, 9)] == ["1", "2", "3"]
     journals.close()
 
@@ -289,7 +289,7 @@ def test_a_forgotten_chain_is_deleted_bit_by_bit(path: Path) -> None:
     journal = journals.journal(GROUP)
     journal.append(events(range(1, 5_001)), "live")
     journal.cover(1, 2)
-    journal.begin_chain("size")
+    journal.begin_chain()
     counts = []
     for number in range(1, 4):
         journal.append([event(number)], "live")

@@ -208,10 +208,10 @@ async def test_rows_of_a_deleted_log_stream_hold_up_nothing(rig: Rig) -> None:
     await rig.take(event(4, at, "gone"))
     rig.clock.now_ms += SUSPECT_MS
     rig.poll(*first)
-    assert rig.group.take_suspects() == {"gone"}
-    assert rig.group.lacks_older("gone", at + 1)  # made anew: this row is of the one before
-    assert not rig.group.lacks_older("gone", at)
-    rig.group.stream_deleted("gone")
+    assert rig.group.take_suspect_streams() == {"gone"}
+    assert rig.group.lacks_older(at + 1, "gone")  # made anew: this row is of the one before
+    assert not rig.group.lacks_older(at, "gone")
+    rig.group.mark_stream_deleted("gone")
     done = rig.poll(*first)
     assert done is not None
     assert done.through > at
@@ -260,9 +260,9 @@ async def test_rows_of_a_log_stream_that_was_made_anew_are_known_by_their_arriva
     rig.clock.now_ms += ALLOWANCE_MS
     rig.poll(*first, event(4, at, "again"))
     rig.poll(*first)
-    assert rig.group.take_suspects() == {"again"}
-    assert rig.group.lacks_older("again", at + 1)
-    assert not rig.group.lacks_older("again", at)
+    assert rig.group.take_suspect_streams() == {"again"}
+    assert rig.group.lacks_older(at + 1, "again")
+    assert not rig.group.lacks_older(at, "again")
 
 
 async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig: Rig) -> None:
@@ -280,8 +280,8 @@ async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig
     assert rig.state() == "late"
     assert rig.paces[-1] is None
     assert rig.delays
-    assert rig.group.witness.repaired_count == 1
-    assert rig.group.witness.punctuality.missed_count == 1
+    assert rig.group.punctuality.repaired_count == 1
+    assert rig.group.punctuality.missed_count == 1
     at = rig.clock()
     rig.clock.now_ms += CHANCE_MS
     rig.poll(*first, missed, LogEvent("5", at, at, "job/1", "found"))

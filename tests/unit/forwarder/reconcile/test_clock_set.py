@@ -25,9 +25,9 @@ async def test_rows_of_the_live_path_that_are_not_visible_yet_are_no_phantoms_by
         epoch = rig.group.epoch
         row = event(77, rig.now_ms, ingestion_time=None)
         taken = rig.group.ingest([row], "live")
-        rig.group.witness.agreement._sources.clear()
-        rig.group.witness.agreement.hinted(OURS, [], rig.now_ms)
-        rig.group.witness.agreement.appended(OURS, [row], taken.head_seq, rig.now_ms, None)
+        rig.group.agreement._sources.clear()
+        rig.group.agreement.add_hints(OURS, [], rig.now_ms)
+        rig.group.agreement.add_rows(OURS, [row], taken.head_seq, rig.now_ms, None)
         await rig.pass_ms(1_000)
         rig.set_clock(by_ms)
         await rig.pass_ms(1_000)
@@ -36,7 +36,7 @@ async def test_rows_of_the_live_path_that_are_not_visible_yet_are_no_phantoms_by
         rig.set_clock(-by_ms)
         rig.cloudwatch.events.append(row)
         await rig.pass_ms(10_000)
-        assert rig.group.witness.agreement.returned_count == 1
+        assert rig.group.agreement.returned_count == 1
 
 
 def test_two_scans_are_not_apart_by_it() -> None:
@@ -44,8 +44,8 @@ def test_two_scans_are_not_apart_by_it() -> None:
     end = event(1, message="the end")
     scanned(group, [end], NOW_MS + 10_000)
     scanned(group, [end], NOW_MS + 10_500)
-    group.clock_set(HOUR, NOW_MS + HOUR + 11_000)
+    group.shift_clock(HOUR, NOW_MS + HOUR + 11_000)
     scanned(group, [end], NOW_MS + HOUR + 11_000)
-    assert group.ends.end_of("1") is None
+    assert group.executions.end_of("1") is None
     scanned(group, [end], NOW_MS + HOUR + 14_000)
-    assert group.ends.end_of("1") is not None
+    assert group.executions.end_of("1") is not None

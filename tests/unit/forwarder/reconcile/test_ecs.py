@@ -102,13 +102,13 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 @pytest.fixture
 def group() -> LogGroup:
     journal = MemoryJournal("/ecs/job")
-    one = LogGroup(journal, lifecycle=Lifecycle.told("ecs:jobs"))
+    one = LogGroup(journal, lifecycle=Lifecycle.external("ecs:jobs"))
     one.ingest([event(n, stream=stream) for n, stream in enumerate(STREAMS.values(), 1)], "live")
     return one
 
 
 def statuses(group: LogGroup) -> dict[str, str]:
-    return {one.execution: one.status for one in group.ends.table(NOW_MS)}
+    return {one.execution: one.status for one in group.executions.summaries(NOW_MS)}
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -131,7 +131,7 @@ async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
     for _ in range(MISSING_TIMES):
         await watcher.ask_once()
     assert statuses(group) == {A: "SUCCEEDED", B: "RUNNING", BAD: "RUNNING"}
-    assert group.ends.undecided() == [B]
+    assert group.executions.undecided() == [B]
     client.tasks = [stopped(B, 1)]
     await watcher.ask_once()
     assert statuses(group)[B] == "FAILED"
@@ -146,9 +146,9 @@ async def test_a_task_that_ecs_does_not_know_yet_is_not_forgotten(
     for tasks in ([], [], [stopped(A, 0) | {"lastStatus": "RUNNING"}], [], []):
         client.tasks = list(tasks)
         await watcher.ask_once()
-    assert A in group.ends.undecided()
+    assert A in group.executions.undecided()
     await watcher.ask_once()
-    assert A not in group.ends.undecided()
+    assert A not in group.executions.undecided()
 
 
 async def test_the_definition_is_asked_for_where_it_matters(
@@ -198,7 +198,7 @@ async def test_while_ecs_cannot_be_asked_nothing_is_decided(
     client.error = refusal("ThrottlingException")
     with pytest.raises(ThrottledError, match="ECS asks for fewer calls"):
         await watcher.ask_once()
-    assert group.ends.undecided()
+    assert group.executions.undecided()
     assert set(statuses(group).values()) == {"RUNNING"}
 
 
@@ -213,7 +213,7 @@ async def test_it_goes_on_after_a_failure(
     try:
         await until(lambda: len(client.asked) >= 3)
         client.error, client.tasks = None, [stopped(A, 0), stopped(B, 0)]
-        await until(lambda: not group.ends.undecided())
+        await until(lambda: not group.executions.undecided())
     finally:
         running.cancel()
     assert statuses(group) == {A: "SUCCEEDED", B: "SUCCEEDED", BAD: "RUNNING"}

@@ -322,7 +322,7 @@ async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
 ) -> None:
     rig = Rig()
     async with rig.run():
-        monkeypatch.setattr(rig.group, "ends", None)
+        monkeypatch.setattr(rig.group, "executions", None)
         with pytest.raises(ExceptionGroup):
             await rig.pass_ms(1_000)
 

@@ -26,7 +26,7 @@ def restarted(*events: LogEvent) -> LogGroup:
 def scan(group: LogGroup, events: list[LogEvent], now: int) -> list[ExecutionEnd]:
     group.take_notices()
     one = group.begin_scan("repair", 0, now, now)
-    one.page(events)
+    one.take_page(events)
     group.finish_scan(one, now)
     return [notice for notice in group.take_notices() if isinstance(notice, ExecutionEnd)]
 
@@ -37,8 +37,8 @@ def test_it_is_read_from_the_journal_once_a_viewer_names_it() -> None:
     # A first poll of the present does not return what is that old.
     live = group.begin_scan("live", NOW - 5_000, None, NOW)
     group.finish_scan(live, NOW)
-    assert group.ends.draining(NOW) is None
-    assert group.ends.draining(NOW, {"a"}) == (1_000, 3_000 + DRAIN_MS)
+    assert group.drain_range(NOW) is None
+    assert group.drain_range(NOW, {"a"}) == (1_000, 3_000 + DRAIN_MS)
     assert scan(group, events, NOW) == []
     (end,) = scan(group, events, NOW + 3_000)
     assert (end.execution, end.status, end.through) == ("a", "UNKNOWN", 3_000)
@@ -46,9 +46,9 @@ def test_it_is_read_from_the_journal_once_a_viewer_names_it() -> None:
 
 def test_one_that_is_not_over_stays_open() -> None:
     group = restarted(event(1, 1_000, "begin"), event(2, 1_000, "DONE", "job/b"))
-    assert group.ends.draining(NOW, {"a"}) is None
-    assert group.ends.draining(NOW, {"nobody"}) is None
-    assert group.ends.draining(NOW, {"b"}) == (1_000, 1_000 + DRAIN_MS)
+    assert group.drain_range(NOW, {"a"}) is None
+    assert group.drain_range(NOW, {"nobody"}) is None
+    assert group.drain_range(NOW, {"b"}) == (1_000, 1_000 + DRAIN_MS)
 
 
 def test_bodies_that_retention_took_say_nothing() -> None:
@@ -57,9 +57,9 @@ def test_bodies_that_retention_took_say_nothing() -> None:
     first.ingest([event(1, 1_000, "DONE")], "live")
     first.retain(before=NOW)
     journal.begin_epoch()
-    assert LogGroup(journal, lifecycle=LIFECYCLE).ends.draining(NOW, {"a"}) is None
+    assert LogGroup(journal, lifecycle=LIFECYCLE).drain_range(NOW, {"a"}) is None
 
 
 def test_it_may_be_in_any_of_its_log_streams() -> None:
     group = restarted(event(1, 1_000, "begin"), event(2, 2_000, "DONE", "sidecar/a"))
-    assert group.ends.draining(NOW, {"a"}) == (1_000, 2_000 + DRAIN_MS)
+    assert group.drain_range(NOW, {"a"}) == (1_000, 2_000 + DRAIN_MS)

@@ -65,7 +65,7 @@ async def test_what_a_deleted_stream_took_along_is_lost() -> None:
     assert [one for one in rig.messages() if one] == ["m1", "m3", "m5", "m7", "m9"]
     assert {reason for _, _, reason in lost(rig)} == {DELETED}
     scan = rig.group.begin_scan("repair", 0, rig.now_ms, rig.now_ms)
-    scan.page(rig.cloudwatch.events)
+    scan.take_page(rig.cloudwatch.events)
     assert rig.group.finish_scan(scan, rig.now_ms) is not None  # [8]: it is excused
 
 
@@ -86,7 +86,7 @@ async def test_lost_is_not_said_again_and_found_again_is_found() -> None:
     assert len(rig.cloudwatch.asked) == asked
     rig.cloudwatch.events[:0] = gone
     scan = rig.group.begin_scan("repair", 0, None, rig.now_ms)
-    scan.page(rig.cloudwatch.events)
+    scan.take_page(rig.cloudwatch.events)
     assert lost(rig) == []
 
 
