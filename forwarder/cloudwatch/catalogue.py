@@ -1,4 +1,4 @@
-"""What there is to read: the log groups of an account, the log streams of a group."""
+"""Lists the log groups of an account and the log streams of a log group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from forwarder.cloudwatch.reader import CloudWatch, Patience
+from forwarder.cloudwatch.reader import CloudWatch, RetryPolicy
 from forwarder.errors import CloudWatchError, ScanStuckError
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     )
 
 DESCRIBE_LIMIT: Final = 50
-"""The largest page of DescribeLogGroups and DescribeLogStreams."""
+"""Largest page of DescribeLogGroups and DescribeLogStreams."""
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 
 
 _T = TypeVar("_T")
 _Page = tuple[list[_T], str | None]
-"""What a reply holds, and the token of the next."""
+"""A reply's entries, and the token of the next page."""
 
 
 class GroupInfo(msgspec.Struct, frozen=True):
-    """A log group, as DescribeLogGroups tells of it; fields it left out are None."""
+    """A log group as DescribeLogGroups describes it; missing fields are None."""
 
     name: str
     created: int | None
@@ -43,7 +43,7 @@ class GroupInfo(msgspec.Struct, frozen=True):
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
-    """A log stream, as DescribeLogStreams tells of it: its times lag by up to an hour."""
+    """A log stream as DescribeLogStreams describes it; its times lag by up to an hour."""
 
     name: str
     created: int | None
@@ -54,12 +54,12 @@ class StreamInfo(msgspec.Struct, frozen=True):
 async def describe_log_groups(
     cloudwatch: CloudWatch, pattern: str | None = None, *, prefix: str | None = None
 ) -> list[GroupInfo]:
-    """The log groups of the account, by name.
+    """List the log groups of the account, sorted by name.
 
     Args:
-        cloudwatch: where to ask.
-        pattern: a part of the name, or a shell pattern where it has one of ``*?[``.
-        prefix: how the name begins.
+        cloudwatch: the account to list.
+        pattern: a part of the name, or a shell pattern if it contains one of ``*?[``.
+        prefix: the start of the name.
 
     Raises:
         CloudWatchError: they can't be listed.
@@ -94,9 +94,9 @@ async def describe_log_groups(
 async def describe_log_streams(
     cloudwatch: CloudWatch, group: str, prefix: str | None = None
 ) -> AsyncGenerator[list[StreamInfo], None]:
-    """The log streams of a group by name, a page at a time.
+    """List the log streams of a log group by name, a page at a time.
 
-    Their times lag: never choose streams by them (AWS API reference, LogStream).
+    Never choose streams by their times, which lag (AWS API reference, LogStream).
 
     Raises:
         CloudWatchError: they can't be listed.
@@ -130,10 +130,10 @@ async def describe_log_streams(
 
 
 async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> StreamInfo | None:
-    """A log stream by its name; None where there is none any more.
+    """Look up a log stream by name; None if it does not exist.
 
     Raises:
-        CloudWatchError: nobody can tell; a log group that is gone is ``GroupNotFoundError``.
+        CloudWatchError: the lookup failed; ``GroupNotFoundError``: there is no such log group.
 
     """
     async with aclosing(describe_log_streams(cloudwatch, group, stream)) as pages:
@@ -145,10 +145,10 @@ async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> Stream
 
 
 async def find_group(cloudwatch: CloudWatch, group: str) -> GroupInfo | None:
-    """A log group by its name; None where there is none.
+    """Look up a log group by name; None if it does not exist.
 
     Raises:
-        CloudWatchError: nobody can tell.
+        CloudWatchError: the lookup failed.
 
     """
     found = await describe_log_groups(cloudwatch, prefix=group)
@@ -161,17 +161,17 @@ async def _paged(
     group: str | None = None,
 ) -> AsyncGenerator[list[_T], None]:
     token: str | None = None
-    patience = Patience(cloudwatch.random)
+    retries = RetryPolicy(cloudwatch.random)
     while True:
         try:
             page, following = await cloudwatch.call(partial(ask, token), group=group)
         except CloudWatchError as error:
-            wait_ms = patience.failed(error)
+            wait_ms = retries.count_failure(error)
             if wait_ms is None:
                 raise
             await asyncio.sleep(wait_ms / 1000)
             continue
-        patience.succeeded()
+        retries.reset()
         yield page
         if following is None:
             return
@@ -184,7 +184,7 @@ async def _paged(
 def _name_filter(
     pattern: str | None, prefix: str | None
 ) -> tuple[DescribeLogGroupsRequestTypeDef, Callable[[str], bool]]:
-    """What DescribeLogGroups can do of a filter (it takes one of the two), and all of it."""
+    """The part of a filter that DescribeLogGroups can apply (prefix or pattern), and the whole."""
     begin, part = prefix or "", pattern or ""
     is_glob = _WILDCARD.search(part) is not None
 

@@ -1,16 +1,14 @@
-"""Clients of the SDK: made when first needed, and again once AWS refuses their credentials.
+"""The AWS SDK as the forwarder uses it: clients, calls in threads, and errors that say what to do.
 
-Each has a session of its own, which looks through the whole chain of credentials as it is made.
-
-What botocore raises, as the forwarder's own errors: one line that says what to do.
-
-Where another service of AWS is, given where CloudWatch Logs is. Pure.
+Every call is made once, with short timeouts: the SDK's own retries would not count towards the
+rate limit, and would multiply the forwarder's own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -40,7 +38,8 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import NameResolutionError
 
-from forwarder.cloudwatch.rate_limit import SLOTS_MAX
+from common.concurrency import in_thread
+from forwarder.cloudwatch.rate_limit import SLOTS_MAX, CallQueue, Priority
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
@@ -108,14 +107,14 @@ _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
 _TEXT_MAX: Final = 300
 
-_HOW_CREDENTIALS: Final = "give --profile, set AWS_PROFILE, or log in again"
+_CREDENTIALS_HINT: Final = "give --profile, set AWS_PROFILE, or log in again"
 
 
 def translate_setup(error: Exception) -> CloudWatchError:
-    """Our error for what the making of a session or client raised."""
+    """The forwarder's error for an exception raised while a session or client is created."""
     text = _one_line(error)
     if isinstance(error, _NO_CREDENTIALS):
-        return CredentialsError(f"no AWS credentials ({text}): {_HOW_CREDENTIALS}")
+        return CredentialsError(f"no AWS credentials ({text}): {_CREDENTIALS_HINT}")
     return AwsSettingsError(f"{text}: check --profile, --region and --endpoint-url")
 
 
@@ -127,66 +126,65 @@ def translate(
     with_token: bool = False,
     service: str = "CloudWatch Logs",
 ) -> CloudWatchError:
-    """Our error for what a call raised.
+    """The forwarder's error for an exception raised by a call.
 
     Args:
-        error: of botocore, or of what lies below it.
+        error: from botocore, or from a layer below it.
         where: the endpoint URL, or the Region.
-        group: the log group that was asked for.
-        with_token: whether the call carried a ``nextToken`` that may be what was refused.
-        service: who was asked.
+        group: the log group that the call named.
+        with_token: whether the call carried a ``nextToken``, which AWS may have refused.
+        service: the service that was called.
 
     """
     if isinstance(error, CloudWatchError):
         return error
     if isinstance(error, ClientError):
-        return _refusal(error, group, service, with_token=with_token)
+        return _translate_response(error, group, service, with_token=with_token)
     text = _one_line(error)
     if isinstance(error, (BotoConnectionError, HTTPClientError, OSError)):
-        return _unreachable(error, where, text, service)
+        return _translate_connection(error, where, text, service)
     if isinstance(error, (*_NO_CREDENTIALS, *_BAD_SETTINGS)):
         return translate_setup(error)
     if isinstance(error, BotoCoreError):
-        return RequestRejectedError(f"{service} could not be asked: {text}")
-    # What is left is botocore's parser on a reply that no CloudWatch sends, a middlebox's page
-    # for one: it then raises whatever the shape of the reply leads to.
+        return RequestRejectedError(f"the call of {service} failed: {text}")
+    # The rest comes from botocore's parser on a reply that AWS does not send, for example the page
+    # of a middlebox: it raises whatever the shape of that reply leads to.
     return TruncatedResponseError(f"{where} sent a reply that can't be read: {text}")
 
 
-def _unreachable(error: Exception, where: str, text: str, service: str) -> UnreachableError:
+def _translate_connection(
+    error: Exception, where: str, text: str, service: str
+) -> UnreachableError:
     if isinstance(error, EndpointConnectionError):
         cause = error.kwargs.get("error")
         if isinstance(cause, NameResolutionError):
-            how = "check --region and --endpoint-url"
-            return EndpointNotFoundError(f"{where} is not known to the name service: {how}")
+            hint = "check --region and --endpoint-url"
+            return EndpointNotFoundError(f"the name of {where} can't be resolved: {hint}")
     return UnreachableError(f"can't reach {service} at {where}: {text}")
 
 
-def _refusal(
+def _translate_response(
     error: ClientError, group: str | None, service: str, *, with_token: bool
 ) -> CloudWatchError:
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX] or code
+    text = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX] or code
     known: CloudWatchError | None = None
     if code in _THROTTLED or status == _HTTP_TOO_MANY:
-        known = ThrottledError(f"{service} asks for fewer calls ({code or status})")
+        known = ThrottledError(f"{service} throttles calls ({code or status})")
     elif code == "ResourceNotFoundException":
-        how = "`gapless groups` lists what there is"
-        known = GroupNotFoundError(f"there is no log group {group!r}: {how}" if group else said)
+        hint = "`gapless groups` lists what there is"
+        known = GroupNotFoundError(f"there is no log group {group!r}: {hint}" if group else text)
     elif code in _DENIED:
-        known = AccessDeniedError(f"AWS denies access: {said}")
+        known = AccessDeniedError(f"AWS denies access: {text}")
     elif code in _CREDENTIALS_REFUSED:
-        how = f"({said}): {_HOW_CREDENTIALS}"
-        known = CredentialsError(f"AWS does not accept the credentials {how}")
+        known = CredentialsError(f"AWS rejects the credentials ({text}): {_CREDENTIALS_HINT}")
     elif code == "InvalidParameterException" and with_token:
-        known = PageTokenError(f"{service} refused a page token: {said}")
+        known = PageTokenError(f"{service} refused a page token: {text}")
     elif status >= _HTTP_SERVER_ERROR:
-        known = UnreachableError(f"{service} fails ({code or status}): {said}")
-    return known or RequestRejectedError(
-        f"{service} refuses the request ({code or status}): {said}"
-    )
+        known = UnreachableError(f"{service} fails ({code or status}): {text}")
+    return known or RequestRejectedError(f"{service} rejects the call ({code or status}): {text}")
 
 
 def _one_line(error: Exception) -> str:
@@ -195,7 +193,7 @@ def _one_line(error: Exception) -> str:
 
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 15
-"""A page takes a second or two; beyond this the connection is taken for dead."""
+"""A page takes a second or two; after this long the connection counts as dead."""
 
 BOTO_CONFIG: Final = BotoConfig(
     connect_timeout=CONNECT_TIMEOUT_S,
@@ -205,7 +203,7 @@ BOTO_CONFIG: Final = BotoConfig(
     tcp_keepalive=True,
     user_agent_extra="gapless",
 )
-"""Of every client: one attempt, short timeouts."""
+"""Settings of every client: one attempt, short timeouts."""
 
 
 class Closable(Protocol):
@@ -217,46 +215,91 @@ class Closable(Protocol):
 
 
 _Client = TypeVar("_Client", bound=Closable)
+_T = TypeVar("_T")
 
 
 class AwsClient(Generic[_Client]):
-    """One service's client."""
+    """One service's SDK client, with calls in threads, paced by a ``CallQueue`` if desired.
 
-    def __init__(self, make: Callable[[], _Client]) -> None:
-        """Nothing is made yet; ``make`` blocks, and may raise a ``CloudWatchError``."""
+    The client is created at the first call, and created again after AWS rejected its credentials:
+    a session keeps the credentials that it found until they expire, and does not notice that
+    somebody logged in again.
+    """
+
+    def __init__(self, make: Callable[[], _Client], *, is_paced: bool = True) -> None:
+        """Create nothing yet.
+
+        Args:
+            make: creates the client; blocks, and may raise a ``CloudWatchError``.
+            is_paced: whether calls wait for their turn in a ``CallQueue``; else each starts at
+                once.
+
+        """
         self._make = make
+        self._is_paced = is_paced
         self._client: _Client | None = None
         self._making = asyncio.Lock()
+        self._queue: CallQueue | None = None
 
-    async def get(
-        self, in_thread: Callable[[Callable[[], _Client]], Awaitable[_Client]]
-    ) -> _Client:
-        """The client, made by ``in_thread`` if need be.
+    async def open(self) -> _Client:
+        """Create the client unless it exists.
 
         Raises:
-            CloudWatchError: it can't be made.
+            CloudWatchError: the client can't be created.
 
         """
         async with self._making:
             if self._client is None:
-                self._client = await in_thread(self._make)
+                self._client = await self._run(self._make, Priority.POLL)
             return self._client
 
-    def failed(self, client: _Client, error: Exception) -> None:
-        """A call of ``client`` failed; where its credentials are at fault, it is not used again.
+    async def call(
+        self,
+        function: Callable[[_Client], _T],
+        *,
+        translate: Callable[[Exception, _Client], Exception],
+        priority: Priority = Priority.SCAN,
+    ) -> _T:
+        """Make one attempt at a call, in a thread.
 
-        A session keeps the credentials that it has found until the time at which they said they
-        expire; who logs in again, or writes other ones, is not noticed by it.
+        Args:
+            function: calls the SDK, and reads the fields that it needs from the reply: of a reply
+                that was cut short, botocore makes one without fields and without an error.
+            translate: the forwarder's error for an exception of the call.
+            priority: when the call is made, if calls are paced.
+
+        Raises:
+            CloudWatchError: the client can't be created.
+            Exception: the call failed; the result of ``translate``.
+
         """
-        if isinstance(error, CredentialsError) and self._client is client:
-            # Other calls of it may be under way: it is left to them, not closed.
-            self._client = None
+        client = await self.open()
+        try:
+            answer = await self._run(partial(function, client), priority)
+        except Exception as error:  # botocore raises whatever a malformed reply leads to
+            ours = translate(error, client)
+            if isinstance(ours, ThrottledError) and self._queue is not None:
+                self._queue.record_throttling()
+            if isinstance(ours, CredentialsError) and self._client is client:
+                # Not closed: other calls of it may be running.
+                self._client = None
+            raise ours from error
+        if self._queue is not None:
+            self._queue.record_success()
+        return answer
 
     def close(self) -> None:
-        """Close the connections; the next ``get`` makes a client again."""
-        client, self._client = self._client, None
+        """Close the connections; the next call creates a client again."""
+        client, self._client, self._queue = self._client, None, None
         if client is not None:
             client.close()
+
+    async def _run(self, function: Callable[[], _T], priority: Priority) -> _T:
+        if not self._is_paced:
+            return await in_thread(function)
+        if self._queue is None:
+            self._queue = CallQueue(asyncio.get_running_loop())
+        return await self._queue.call(function, priority)
 
 
 def make_client(
@@ -267,18 +310,18 @@ def make_client(
     region: str | None = None,
     parser_factory: object = None,
 ) -> Any:  # noqa: ANN401 - the SDK makes the class of each service's client as it is asked for
-    """A client; blocks, since it reads files and may ask the instance's metadata for credentials.
+    """Create a client; blocks, since it reads files and may ask the instance metadata service.
 
     Args:
-        service: as the SDK names it.
+        service: name of the service in the SDK.
         aws: profile and Region.
-        endpoint_url: where the service is; None: where the SDK finds it.
-        region: goes before that of ``aws``.
-        parser_factory: in place of the SDK's own.
+        endpoint_url: the service's endpoint; None: the SDK chooses it.
+        region: overrides the Region of ``aws``.
+        parser_factory: replaces the SDK's own.
 
     Raises:
-        AwsSettingsError: no such profile, no Region, an impossible endpoint.
-        CredentialsError: none are found.
+        AwsSettingsError: the profile, the Region or the endpoint is invalid.
+        CredentialsError: no credentials are found.
 
     """
     try:
@@ -295,7 +338,7 @@ def make_client(
             config=BOTO_CONFIG,
         )
         credentials = session.get_credentials()
-    except Exception as error:  # the SDK's, and whatever its files and plug-ins raise
+    except Exception as error:  # the SDK's own, and whatever its files and plug-ins raise
         raise translate_setup(error) from error
     if credentials is None:
         raise translate_setup(NoCredentialsError())
@@ -303,10 +346,10 @@ def make_client(
 
 
 def sibling_endpoint(service: str, endpoint_url: str | None, env: Collection[str]) -> str | None:
-    """Where ``service`` is, if CloudWatch Logs is at ``endpoint_url``; None: the SDK finds it.
+    """The endpoint of ``service``, given that of CloudWatch Logs; None: the SDK chooses it.
 
-    An endpoint that stands in for AWS has the other services as well, one of AWS itself is of a
-    single one. What ``AWS_ENDPOINT_URL_SERVICE`` says goes before it.
+    An endpoint in place of AWS serves all services, an endpoint of AWS only its own. The
+    environment variable ``AWS_ENDPOINT_URL_<SERVICE>`` has precedence.
     """
     if endpoint_url is None or f"AWS_ENDPOINT_URL_{service.upper()}" in env:
         return None

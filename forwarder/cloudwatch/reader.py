@@ -1,21 +1,7 @@
-"""CloudWatch Logs as async streams of pages.
+"""Reads CloudWatch Logs as async streams of pages: FilterLogEvents, page by page, with retries.
 
-Every attempt goes through ``Turns`` (one budget, polls first) and is made once: the SDK's own
-retries are configured to a single attempt, since those here know of the budget, tell the state
-as it is, and are not to be multiplied by others.
-
-A botocore response parser that decodes pages of FilterLogEvents with msgspec.
-
-Only the body of a FilterLogEvents reply is decoded here; everything else, errors included, goes
-through botocore's own parser, and signing, credentials and retries are untouched. botocore
-turns a reply whose body was cut short into one without ``events`` and without an error
-(measured, with moto 5.2.5); here that is ``TruncatedResponseError``.
-
-One scan of FilterLogEvents, page by page: which page to ask for next; no clock, no calls.
-
-Rules, from the service model: empty and short pages with a token go on, only an absent token
-ends a scan; pages come in order of time; tokens expire. A scan whose token no longer works is
-taken up again *by time*, from the last timestamp seen, inclusive, never by an old token.
+``PagedScan`` decides which page to ask for next; ``PageParser`` decodes a page quickly;
+``CloudWatch`` makes the calls, each through one ``CallQueue``.
 """
 
 from __future__ import annotations
@@ -25,7 +11,6 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -36,7 +21,7 @@ from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
-from forwarder.cloudwatch.rate_limit import Priority, Turns
+from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     CloudWatchError,
@@ -58,13 +43,13 @@ _NULL: Final = msgspec.Raw(b"null")
 _HTTP_OK: Final = 200
 
 
-class _Event(
+class _PageEvent(
     msgspec.Struct,
     frozen=True,
     gc=False,
     rename={"id": "eventId", "ingestion_time": "ingestionTime", "stream": "logStreamName"},
 ):
-    """An event as the reply spells it; fields that are not listed are skipped."""
+    """An event of a FilterLogEvents reply; other fields are skipped."""
 
     id: str
     timestamp: int
@@ -74,9 +59,9 @@ class _Event(
 
 
 class _Page(msgspec.Struct):
-    """A reply; what is not events is left to botocore's parser as it came."""
+    """A FilterLogEvents reply; botocore's parser decodes the fields besides the events."""
 
-    events: list[_Event]
+    events: list[_PageEvent]
     nextToken: msgspec.Raw = _NULL  # noqa: N815 - CloudWatch's name
     searchedLogStreams: msgspec.Raw = _NULL  # noqa: N815 - CloudWatch's name
 
@@ -85,13 +70,13 @@ _DECODER: Final = msgspec.json.Decoder(_Page)
 
 
 def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
-    """The events of a reply, and the rest of it as a JSON body for botocore's parser.
+    """Decode a reply's events; also return the rest of it as a JSON body for botocore's parser.
 
-    msgspec refuses lone surrogates, which a message may hold; such a page (rare) is decoded by
-    the standard library, as botocore does it.
+    msgspec rejects lone surrogates, which a message may contain; the standard library decodes such
+    a page (rare), as botocore does.
 
     Raises:
-        TruncatedResponseError: the body is no JSON of a whole reply, or has no ``events``.
+        TruncatedResponseError: the body is not JSON of a whole reply, or has no ``events``.
 
     """
     try:
@@ -99,7 +84,7 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
     except msgspec.DecodeError:
         page = _decode_slowly(body)
     names: dict[str, str] = {}
-    share = names.setdefault  # the same few names come thousands of times
+    share = names.setdefault  # the same few names occur thousands of times
     events = [
         LogEvent(
             one.id, one.timestamp, one.ingestion_time, share(one.stream, one.stream), one.message
@@ -113,10 +98,10 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
 def _decode_slowly(body: bytes) -> _Page:
     try:
         reply = json.loads(body.decode("utf-8", "surrogatepass"))
-        events = msgspec.convert(reply["events"], list[_Event])
+        events = msgspec.convert(reply["events"], list[_PageEvent])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         # json's and msgspec's errors are ValueErrors; a KeyError is a reply without events.
-        msg = f"CloudWatch Logs sent a reply that is not whole ({len(body)} bytes)"
+        msg = f"CloudWatch Logs sent a truncated reply ({len(body)} bytes)"
         raise TruncatedResponseError(msg) from error
     names = ("nextToken", "searchedLogStreams")
     rest = [msgspec.Raw(json.dumps(reply.get(name)).encode("ascii")) for name in names]
@@ -124,16 +109,19 @@ def _decode_slowly(body: bytes) -> _Page:
 
 
 class PageParser(JSONParser):
-    """botocore's parser of the ``json`` protocol, with pages of events decoded faster.
+    """botocore's parser of the ``json`` protocol, with pages of events decoded by msgspec.
 
-    A page's ``events`` are ``LogEvent``s instead of dictionaries; all else is as botocore has it.
+    A page's ``events`` are ``LogEvent``s instead of dictionaries. botocore turns a FilterLogEvents
+    reply whose body was cut short into one without ``events`` and without an error (measured, with
+    moto 5.2.5); here that is a ``TruncatedResponseError``. All other replies, errors included, go
+    through botocore's parser.
     """
 
     def parse(self, response: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
-        """As botocore calls it: ``response`` has ``status_code``, ``headers`` and ``body``.
+        """Parse a reply; ``response`` has ``status_code``, ``headers`` and ``body``.
 
         Raises:
-            TruncatedResponseError: a page of events that is not whole.
+            TruncatedResponseError: a page of events was cut short.
 
         """
         parse = super().parse
@@ -146,39 +134,39 @@ class PageParser(JSONParser):
 
 
 class PageParserFactory(ResponseParserFactory):
-    """To be registered as a botocore session's ``response_parser_factory`` component."""
+    """Creates a ``PageParser``; a botocore session's ``response_parser_factory`` component."""
 
     def create_parser(self, protocol_name: str) -> ResponseParser:
-        """A parser for a reply; botocore makes one for each."""
+        """Create the parser of one reply, as botocore does."""
         return PageParser() if protocol_name == "json" else super().create_parser(protocol_name)
 
 
 PAGE_ATTEMPTS_MAX: Final = 4
-"""Attempts at the same page before the scan begins again by time, or fails."""
+"""Attempts at a page before the scan restarts by time, or fails."""
 
 THROTTLED_ATTEMPTS_MAX: Final = 10
-"""Throttled attempts at the same page before the scan fails; the waits add up to about a minute."""
+"""Throttled attempts at a page before the scan fails; the waits add up to about a minute."""
 
 RESTARTS_MAX: Final = 5
-"""New beginnings without one new event in between before the scan fails."""
+"""Restarts without a new event in between before the scan fails."""
 
 TOKENS_MAX: Final = 100_000
-"""Tokens remembered to recognise one that repeats; then the scan begins again by time."""
+"""Tokens remembered to recognise one that repeats; beyond it the scan restarts by time."""
 
 BACKOFF_FIRST_MS: Final = 100
 BACKOFF_MAX_MS: Final = 10_000
 
 
-class Patience:
-    """Whether and when the same call is made again after an error that passes."""
+class RetryPolicy:
+    """Decides whether and when a call is retried after a transient error."""
 
     def __init__(self, random: Callable[[], float]) -> None:
-        """No error yet; ``random`` gives numbers from 0 to 1."""
+        """Start without failures; ``random`` returns numbers from 0 to 1, for jitter."""
         self._attempts = 0
         self._backoff = Backoff(BACKOFF_FIRST_MS, BACKOFF_MAX_MS, random)
 
-    def failed(self, error: CloudWatchError) -> int | None:
-        """One more attempt failed; how many ms to wait before the next, None to give up."""
+    def count_failure(self, error: CloudWatchError) -> int | None:
+        """Count a failed attempt; returns the ms to wait before the next, None to give up."""
         self._attempts += 1
         most = 1
         if isinstance(error, ThrottledError):
@@ -187,26 +175,31 @@ class Patience:
             most = PAGE_ATTEMPTS_MAX
         return self._backoff.count_failure() if self._attempts < most else None
 
-    def succeeded(self) -> None:
-        """The next error is the first again."""
+    def reset(self) -> None:
+        """Forget the failures after a success."""
         self._attempts = 0
         self._backoff.reset()
 
 
-class PageWalk:
-    """A scan from ``since`` on: ask for ``(start, token)``, tell what came, until ``done``.
+class PagedScan:
+    """One scan of FilterLogEvents: which page to ask for next. Pure.
 
-    No event is given out twice, unless CloudWatch breaks its promise of order: then what comes
-    after a new beginning may repeat, and the door's deduplication takes it.
+    Ask for ``start`` and ``token``, and report what came with ``take_page`` or ``take_error`` until
+    ``is_done``. Rules of the service model: a page with a token is never the last, even if it is
+    short or empty; pages come in order of time; tokens expire. A scan whose token fails restarts
+    *by time*, from the last timestamp seen, inclusive, and never with an old token.
+
+    No event is returned twice, unless CloudWatch breaks its order: then events after a restart may
+    repeat, and the journal deduplicates them.
     """
 
     def __init__(self, since: int, random: Callable[[], float]) -> None:
-        """A scan of ``timestamp >= since`` (ms); ``random`` gives numbers from 0 to 1."""
+        """Start a scan of ``timestamp >= since`` (ms); ``random`` returns numbers from 0 to 1."""
         self.start = since
         """The ``startTime`` to ask for, ms."""
         self.token: str | None = None
         """The ``nextToken`` to ask with."""
-        self.done = False
+        self.is_done = False
         """Whether the last page has come."""
         self._since = since
         self._last: int | None = None
@@ -215,50 +208,48 @@ class PageWalk:
         self._repeats = False
         self._tokens: set[int] = set()
         self._restarts = 0
-        self._patience = Patience(random)
+        self._retries = RetryPolicy(random)
 
-    def received(self, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
-        """A page came; its events, without those that were given out before.
+    def take_page(self, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
+        """Advance by a page; returns its events, without those that were returned before.
 
         Raises:
-            ScanStuckError: begun again and again without getting anywhere.
+            ScanStuckError: the scan restarted too often without progress.
 
         """
-        self._patience.succeeded()
+        self._retries.reset()
         fresh = self._without_repeats(events)
         if fresh:
             self._restarts = 0
             self._remember(fresh)
         if token is None:
-            self.done = True
+            self.is_done = True
         elif hash(token) in self._tokens or len(self._tokens) >= TOKENS_MAX:
-            self._begin_again()
+            self._restart()
         else:
             self._tokens.add(hash(token))
             self.token = token
         return fresh
 
-    def failed(self, error: CloudWatchError) -> int:
-        """A page did not come; how many ms to wait before asking for what ``start`` says now.
+    def take_error(self, error: CloudWatchError) -> int:
+        """Prepare to retry a page, or to restart by time; returns the ms to wait before.
 
         Raises:
-            CloudWatchError: the same, if asking again is not up to the scan.
+            CloudWatchError: ``error`` itself, if the scan can't go on.
 
         """
-        wait_ms = self._patience.failed(error)
+        wait_ms = self._retries.count_failure(error)
         if wait_ms is not None:
             return wait_ms
         if self.token is None or not isinstance(error, PageTokenError | TruncatedResponseError):
             raise error
-        self._patience.succeeded()
-        self._begin_again()
+        self._retries.reset()
+        self._restart()
         return 0
 
-    def _begin_again(self) -> None:
+    def _restart(self) -> None:
         if self._restarts >= RESTARTS_MAX:
-            msg = (
-                f"a scan of CloudWatch Logs got no further than {self.start} ms; it will be retried"
-            )
+            msg = f"a scan of CloudWatch Logs is stuck at {self.start} ms; it will be retried"
             raise ScanStuckError(msg)
         self._restarts += 1
         self.start = self._last if self._last is not None and self._in_order else self._since
@@ -289,53 +280,44 @@ class PageWalk:
 _T = TypeVar("_T")
 
 Observer = Callable[[CallOutcome], None]
-"""Told what came of each attempt."""
+"""Called with the result of each attempt at a page."""
 
 STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
 
 
 class CloudWatch:
-    """One account, Region and endpoint, shared by everything in the process that reads it."""
+    """CloudWatch Logs of one account, Region and endpoint, shared by all readers in the process."""
 
     def __init__(
         self, aws: AwsOptions | None = None, *, clock: Callable[[], int] = wall_clock_ms
     ) -> None:
-        """Nothing is loaded or asked before ``open``; ``clock`` is the wall's, ms."""
+        """Load nothing before the first call or ``open``; ``clock`` is the wall clock, ms."""
         self._aws = aws or AwsOptions()
         self.skew = ClockSkew(clock)
-        """How the clocks differ, as the answers tell it."""
+        """Skew of this machine's clock, measured from the replies."""
         self._client = AwsClient(self._make_client)
-        self._turns: Turns | None = None
         self.calls: Counter[str] = Counter()
-        """Attempts at calls, by what came of them: ok, throttled, failed."""
-        self._where = self._aws.endpoint_url or self._aws.region or "its endpoint"
+        """Attempts at calls by outcome: ok, throttled, failed."""
         self.random = random.random
         """For jitter, not for secrets."""
 
     async def open(self) -> None:
-        """Load the SDK's settings, find credentials and make a client; nothing is asked yet.
+        """Load the SDK's settings, find credentials and create a client; makes no call.
 
         Raises:
-            AwsSettingsError: no such profile, no Region, an impossible endpoint.
-            CredentialsError: none are found.
+            AwsSettingsError: the profile, the Region or the endpoint is invalid.
+            CredentialsError: no credentials are found.
 
         """
-        await self._opened()
-
-    async def _opened(self) -> tuple[CloudWatchLogsClient, Turns]:
-        turns = self._turns = self._turns or Turns(asyncio.get_running_loop())
-        client = await self._client.get(lambda make: turns.call(make, Priority.POLL))
-        self._where = client.meta.endpoint_url
-        return client, turns
+        await self._client.open()
 
     async def close(self) -> None:
-        """Close the connections; what is under way is left to end on its own."""
-        self._turns = None
+        """Close the connections; running calls end on their own."""
         self._client.close()
 
     async def __aenter__(self) -> Self:
-        """Open it, as ``open`` does."""
+        """Open, as ``open`` does."""
         await self.open()
         return self
 
@@ -345,14 +327,14 @@ class CloudWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it."""
+        """Close, as ``close`` does."""
         await self.close()
 
     async def check(self, group: str) -> None:
-        """Ask once for an event of a log group: whether reading it will work at all.
+        """Check that a log group can be read, by asking for one event.
 
         Raises:
-            CloudWatchError: of the class that says why not; ``UnreachableError`` may pass.
+            CloudWatchError: it can't be read; the subclass says why.
 
         """
         await self.call(
@@ -371,60 +353,60 @@ class CloudWatch:
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
-        """The events of a log group in order of time, a page at a time; the end is the whole.
+        """Scan a log group in order of time, a page at a time; complete if no error is raised.
 
         Args:
             group: the log group's name.
             since: ms, inclusive.
-            until: ms, inclusive; None is open, so that events stamped ahead are included.
-            streams: log stream names, or one prefix as a ``str``; more than a hundred names are
-                asked for by the hundred, each hundred in order of time.
-            priority: what the calls are for.
-            observer: told what came of each attempt.
+            until: ms, inclusive; None: open, so that events with future timestamps are included.
+            streams: log stream names, or one prefix as a ``str``. More than a hundred names are
+                read in batches of a hundred, each batch in order of time.
+            priority: the purpose of the calls.
+            observer: called with the result of each attempt.
 
         Yields:
-            Pages that are not empty; no event twice.
+            Non-empty pages; no event twice.
 
         Raises:
-            CloudWatchError: the scan can't be finished; what was given out so far is no whole.
+            CloudWatchError: the scan can't be finished; the pages so far are incomplete.
 
         """
         if until is not None and until < since:
             return
         for parameters in _requests(group, since, until, streams):
-            walk = PageWalk(since, self.random)
-            while not walk.done:
+            scan = PagedScan(since, self.random)
+            while not scan.is_done:
+                outcome: CallOutcome = "ok"
                 try:
-                    events, token = await self._page(parameters, walk, priority)
+                    events, token = await self._page(parameters, scan, priority)
                 except CloudWatchError as error:
+                    outcome = "throttled" if isinstance(error, ThrottledError) else "unreachable"
                     if observer is not None:
-                        observer(
-                            "throttled" if isinstance(error, ThrottledError) else "unreachable"
-                        )
-                    await asyncio.sleep(walk.failed(error) / 1000)
+                        observer(outcome)
+                    await asyncio.sleep(scan.take_error(error) / 1000)
                     continue
                 if observer is not None:
-                    observer("ok")
-                fresh = walk.received(events, token)
+                    observer(outcome)
+                fresh = scan.take_page(events, token)
                 if isinstance(streams, str):  # moto ignores logStreamNamePrefix
                     fresh = [one for one in fresh if one.stream.startswith(streams)]
                 if fresh:
                     yield fresh
 
     async def _page(
-        self, parameters: FilterLogEventsRequestTypeDef, walk: PageWalk, priority: Priority
+        self, parameters: FilterLogEventsRequestTypeDef, scan: PagedScan, priority: Priority
     ) -> tuple[list[LogEvent], str | None]:
         request = parameters.copy()
-        request["startTime"] = walk.start
-        if walk.token is not None:
-            request["nextToken"] = walk.token
+        request["startTime"] = scan.start
+        if scan.token is not None:
+            request["nextToken"] = scan.token
         answer = await self.call(
             lambda client: client.filter_log_events(**request),
             group=parameters["logGroupName"],
             priority=priority,
-            with_token=walk.token is not None,
+            with_token=scan.token is not None,
         )
-        # The page parser puts LogEvents where botocore has dictionaries.
+        # PageParser returns LogEvents where botocore has dictionaries.
         return cast("list[LogEvent]", answer["events"]), answer.get("nextToken")
 
     async def call(
@@ -435,29 +417,27 @@ class CloudWatch:
         priority: Priority = Priority.SCAN,
         with_token: bool = False,
     ) -> _T:
-        """One attempt at a call of the SDK, in a thread, when its turn comes.
+        """Make one attempt at a call of the SDK, in a thread, when its turn comes.
 
         Raises:
-            CloudWatchError: of the class that says why it failed.
+            CloudWatchError: the call failed; the subclass says why.
 
         """
-        client, turns = await self._opened()
 
-        def timed() -> tuple[int, _T, int]:
+        def timed(client: CloudWatchLogsClient) -> tuple[int, _T, int]:
             asked_at_ms = timer_ms()
             return asked_at_ms, function(client), timer_ms()
 
-        try:
-            asked_at_ms, answer, at_ms = await turns.call(timed, priority)
-        except Exception as error:  # botocore raises what the shape of a strange reply leads to
-            told = translate(error, where=self._where, group=group, with_token=with_token)
-            self.calls["throttled" if isinstance(told, ThrottledError) else "failed"] += 1
-            if isinstance(told, ThrottledError):
-                turns.throttled()
-            self._client.failed(client, told)
-            raise told from error
+        def translated(error: Exception, client: CloudWatchLogsClient) -> CloudWatchError:
+            where = client.meta.endpoint_url
+            ours = translate(error, where=where, group=group, with_token=with_token)
+            self.calls["throttled" if isinstance(ours, ThrottledError) else "failed"] += 1
+            return ours
+
+        asked_at_ms, answer, at_ms = await self._client.call(
+            timed, translate=translated, priority=priority
+        )
         self.calls["ok"] += 1
-        turns.budget.succeeded()
         self.skew.observe(answer, asked_at_ms, at_ms)
         return answer
 
@@ -469,38 +449,13 @@ class CloudWatch:
         return client
 
 
-async def fetch_logs_since_timestamp(
-    group: str,
-    since: int,
-    until: int | None = None,
-    streams: Sequence[str] | str | None = None,
-    *,
-    aws: AwsOptions | None = None,
-) -> AsyncGenerator[list[LogEvent], None]:
-    """As ``CloudWatch.fetch_logs_since_timestamp``, with a connection of its own.
-
-    Yields:
-        Pages that are not empty, in order of time.
-
-    Raises:
-        CloudWatchError: the scan can't be finished; what was given out so far is no whole.
-
-    """
-    async with (
-        CloudWatch(aws) as cloudwatch,
-        aclosing(cloudwatch.fetch_logs_since_timestamp(group, since, until, streams)) as pages,
-    ):
-        async for page in pages:
-            yield page
-
-
 def _requests(
     group: str, since: int, until: int | None, streams: Sequence[str] | str | None
 ) -> Iterator[FilterLogEventsRequestTypeDef]:
     request: FilterLogEventsRequestTypeDef = {
         "logGroupName": group,
         "startTime": since,
-        # AWS ignores it since 2019 and always merges streams; moto merges only when told.
+        # AWS has ignored this since 2019 and always merges streams; moto merges only with it.
         "interleaved": True,
     }
     if until is not None:

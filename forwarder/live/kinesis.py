@@ -17,7 +17,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
-from common.concurrency import in_thread
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import CloudWatchError, ConfigError, ThrottledError, UnreachableError
@@ -97,7 +96,7 @@ class KinesisPath:
         self._aws = aws
         self._timer = timer
         self._clock = clock
-        self._client = AwsClient(self._make_client)
+        self._client = AwsClient(self._make_client, is_paced=False)
         self._shards = Shards(timer())
         self._inlets: dict[str, Inlet] = {}
         self._slots = asyncio.Semaphore(CALLS_MAX)
@@ -310,31 +309,22 @@ class KinesisPath:
     # The calls
 
     async def _call(self, function: Callable[[KinesisClient], _T]) -> _T:
-        """One attempt at a call of the SDK, in a thread.
-
-        ``function`` takes what it wants out of the answer as well: botocore makes one without
-        its fields of a reply that was cut short, and without an error.
+        """Make one attempt at a call of the SDK, in a thread.
 
         Raises:
-            CloudWatchError: of the class that says why it failed.
-            StreamNotFoundError: there is no such stream.
-            _PositionError: the iterator is too old, or the position none.
+            CloudWatchError: the call failed; the subclass says why.
+            StreamNotFoundError: the stream does not exist.
+            _PositionError: the iterator has expired, or the position is not valid.
 
         """
-        client = await self._client.get(in_thread)
-        try:
-            return await in_thread(partial(function, client))
-        except Exception as error:  # botocore raises what the shape of a strange reply leads to
-            told = self._translated(error)
-            self._client.failed(client, told)
-            raise told from error
+        return await self._client.call(function, translate=self._translated)
 
-    def _translated(self, error: Exception) -> Exception:
+    def _translated(self, error: Exception, _client: KinesisClient) -> Exception:
         if isinstance(error, ClientError):
             code = error.response.get("Error", {}).get("Code", "")
             operation = error.operation_name
             if code == "ProvisionedThroughputExceededException" or "Throttling" in code:
-                return ThrottledError(f"Kinesis asks for fewer calls ({code})")
+                return ThrottledError(f"Kinesis throttles calls ({code})")
             if operation == "ListShards" and code == "ResourceNotFoundException":
                 how = "check the name, --profile and --region"
                 return StreamNotFoundError(

@@ -431,7 +431,7 @@ class Feed:
                     "backfill",
                     from_,
                     through,
-                    priority=Priority.PAST,
+                    priority=Priority.BACKFILL,
                     observer=self._scan_outcome,
                     is_wanted=partial(self._wants.is_wanted, through),
                 )

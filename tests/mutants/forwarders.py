@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from forwarder.cloudwatch import reader
-from forwarder.cloudwatch.reader import PageWalk
+from forwarder.cloudwatch.reader import PagedScan
 from forwarder.delivery.backfill import StartPoint
 from forwarder.delivery.frames import EMPTY_SLICE, Slice, SliceReader
 from forwarder.delivery.lanes import Lanes, RangeRepair
@@ -110,12 +110,12 @@ def checkpoint_at_now() -> None:
 
 def stops_at_empty_page() -> None:
     """A page without events ends a scan, token or not; rule [8] is off."""
-    received = PageWalk.received
+    take_page = PagedScan.take_page
 
-    def stopping(self: PageWalk, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
-        return received(self, events, token if events else None)
+    def stopping(self: PagedScan, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
+        return take_page(self, events, token if events else None)
 
-    put(PageWalk, "received", stopping)
+    put(PagedScan, "take_page", stopping)
     _nothing_is_missed_by_scans()
 
 

@@ -13,8 +13,8 @@ from forwarder.cloudwatch.reader import (
     PAGE_ATTEMPTS_MAX,
     RESTARTS_MAX,
     THROTTLED_ATTEMPTS_MAX,
-    PageWalk,
-    Patience,
+    PagedScan,
+    RetryPolicy,
 )
 from forwarder.errors import (
     AccessDeniedError,
@@ -32,147 +32,147 @@ def event(timestamp: int, number: int) -> LogEvent:
     return LogEvent(str(number), timestamp, timestamp + 1, "s", "m")
 
 
-def walk(since: int = 0) -> PageWalk:
-    return PageWalk(since, lambda: 0.5)
+def walk(since: int = 0) -> PagedScan:
+    return PagedScan(since, lambda: 0.5)
 
 
-def asks(of: PageWalk) -> tuple[int, str | None]:
+def asks(of: PagedScan) -> tuple[int, str | None]:
     return of.start, of.token
 
 
 def test_empty_and_short_pages_with_a_token_go_on() -> None:
     scan = walk(7)
     assert asks(scan) == (7, None)
-    assert scan.received([], "a") == []
+    assert scan.take_page([], "a") == []
     assert asks(scan) == (7, "a")
-    assert not scan.done
+    assert not scan.is_done
     one = event(9, 1)
-    assert scan.received([one], "b") == [one]
+    assert scan.take_page([one], "b") == [one]
     assert asks(scan) == (7, "b")
-    scan.received([], None)
-    assert scan.done
+    scan.take_page([], None)
+    assert scan.is_done
 
 
 def test_only_an_absent_token_ends_it() -> None:
     scan = walk()
     for number in range(1000):
-        scan.received([], f"token {number}")
-        assert not scan.done
+        scan.take_page([], f"token {number}")
+        assert not scan.is_done
 
 
 @pytest.mark.parametrize("error", [PageTokenError("x"), TruncatedResponseError("x")])
 def test_a_token_that_fails_is_given_up_for_the_last_time_seen(error: CloudWatchError) -> None:
     scan = walk()
     events = [event(5, 1), event(8, 2), event(8, 3)]
-    scan.received(events, "old")
+    scan.take_page(events, "old")
     while scan.token is not None:
-        scan.failed(error)
+        scan.take_error(error)
     assert asks(scan) == (8, None)
     # Inclusive: what was given out of that millisecond is not given out again, what is new is.
-    assert scan.received([*events[1:], event(8, 4), event(9, 2)], None) == [
+    assert scan.take_page([*events[1:], event(8, 4), event(9, 2)], None) == [
         event(8, 4),
         event(9, 2),
     ]
-    assert scan.done
+    assert scan.is_done
 
 
 def test_a_token_that_repeats_is_given_up_too() -> None:
     scan = walk()
-    scan.received([event(5, 1)], "a")
-    scan.received([event(6, 2)], "b")
-    scan.received([event(7, 3)], "a")
+    scan.take_page([event(5, 1)], "a")
+    scan.take_page([event(6, 2)], "b")
+    scan.take_page([event(7, 3)], "a")
     assert asks(scan) == (7, None)
 
 
 def test_before_any_event_it_begins_where_it_began() -> None:
     scan = walk(3)
-    scan.received([], "a")
-    scan.failed(PageTokenError("x"))
+    scan.take_page([], "a")
+    scan.take_error(PageTokenError("x"))
     assert asks(scan) == (3, None)
 
 
 def test_one_millisecond_larger_than_a_page_is_got_through() -> None:
     scan = walk()
     events = [event(5, number) for number in range(30)]
-    assert scan.received(events[:10], "a") == events[:10]
-    assert scan.received(events[10:20], "b") == events[10:20]
-    scan.failed(PageTokenError("x"))
+    assert scan.take_page(events[:10], "a") == events[:10]
+    assert scan.take_page(events[10:20], "b") == events[10:20]
+    scan.take_error(PageTokenError("x"))
     assert asks(scan) == (5, None)
-    got = scan.received(events[:10], "c")
-    got += scan.received(events[10:20], "d")
-    got += scan.received(events[20:], None)
+    got = scan.take_page(events[:10], "c")
+    got += scan.take_page(events[10:20], "d")
+    got += scan.take_page(events[20:], None)
     assert got == events[20:]
 
 
 def test_where_the_order_is_broken_it_begins_at_the_beginning() -> None:
     scan = walk(1)
-    scan.received([event(9, 1), event(5, 2)], "a")
-    scan.failed(PageTokenError("x"))
+    scan.take_page([event(9, 1), event(5, 2)], "a")
+    scan.take_error(PageTokenError("x"))
     assert asks(scan) == (1, None)
 
 
 def test_pages_out_of_order_among_themselves_are_noticed() -> None:
     scan = walk(1)
-    scan.received([event(9, 1)], "a")
-    scan.received([event(5, 2)], "b")
-    scan.failed(PageTokenError("x"))
+    scan.take_page([event(9, 1)], "a")
+    scan.take_page([event(5, 2)], "b")
+    scan.take_error(PageTokenError("x"))
     assert asks(scan) == (1, None)
 
 
 def test_it_does_not_begin_again_for_ever() -> None:
     scan = walk()
     for _ in range(RESTARTS_MAX):
-        scan.received([event(5, 1)], "a")
-        scan.failed(PageTokenError("x"))
-    scan.received([event(5, 1)], "a")
+        scan.take_page([event(5, 1)], "a")
+        scan.take_error(PageTokenError("x"))
+    scan.take_page([event(5, 1)], "a")
     with pytest.raises(ScanStuckError):
-        scan.failed(PageTokenError("x"))
+        scan.take_error(PageTokenError("x"))
 
 
 def test_each_new_event_gives_it_new_beginnings() -> None:
     scan = walk()
     for number in range(10 * RESTARTS_MAX):
-        scan.received([event(number, number)], "a")
-        scan.failed(PageTokenError("x"))
+        scan.take_page([event(number, number)], "a")
+        scan.take_error(PageTokenError("x"))
     assert scan.start == 10 * RESTARTS_MAX - 1
 
 
 def test_the_same_page_is_tried_a_few_times() -> None:
     scan = walk()
-    scan.received([event(5, 1)], "a")
+    scan.take_page([event(5, 1)], "a")
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        assert scan.failed(TruncatedResponseError("x")) > 0
+        assert scan.take_error(TruncatedResponseError("x")) > 0
         assert scan.token == "a"
-    scan.received([], "b")
-    assert scan.failed(TruncatedResponseError("x")) > 0
+    scan.take_page([], "b")
+    assert scan.take_error(TruncatedResponseError("x")) > 0
     assert scan.token == "b"
 
 
 def test_a_first_page_that_never_comes_whole_fails_the_scan() -> None:
     scan = walk()
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        scan.failed(TruncatedResponseError("x"))
+        scan.take_error(TruncatedResponseError("x"))
     with pytest.raises(TruncatedResponseError):
-        scan.failed(TruncatedResponseError("x"))
+        scan.take_error(TruncatedResponseError("x"))
 
 
 def test_an_unreachable_endpoint_fails_the_scan_whatever_token_it_has() -> None:
     scan = walk()
-    scan.received([event(5, 1)], "a")
+    scan.take_page([event(5, 1)], "a")
     for _ in range(PAGE_ATTEMPTS_MAX - 1):
-        scan.failed(UnreachableError("x"))
+        scan.take_error(UnreachableError("x"))
     with pytest.raises(UnreachableError):
-        scan.failed(UnreachableError("x"))
+        scan.take_error(UnreachableError("x"))
 
 
 def test_what_does_not_pass_fails_at_once() -> None:
     with pytest.raises(AccessDeniedError):
-        walk().failed(AccessDeniedError("x"))
+        walk().take_error(AccessDeniedError("x"))
 
 
 def test_throttling_has_more_patience_and_ever_longer_waits() -> None:
-    patience = Patience(lambda: 1.0)
-    waits = [patience.failed(ThrottledError("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
+    patience = RetryPolicy(lambda: 1.0)
+    waits = [patience.count_failure(ThrottledError("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
     assert waits[-1] is None
     numbers = [one for one in waits if one is not None]
     assert len(numbers) == THROTTLED_ATTEMPTS_MAX - 1
@@ -216,13 +216,13 @@ def test_a_scan_that_ends_gave_out_everything_once(times: list[int], since: int,
     upstream, scan = Pages(events, random.Random(seed)), walk(since)
     got: list[LogEvent] = []
     try:
-        while not scan.done:
+        while not scan.is_done:
             try:
                 page = upstream.ask(scan.start, scan.token)
             except CloudWatchError as error:
-                scan.failed(error)
+                scan.take_error(error)
             else:
-                got += scan.received(*page)
+                got += scan.take_page(*page)
     except CloudWatchError:
         return  # a scan that fails claims nothing
     wanted = [one for one in events if one.timestamp >= since]

@@ -20,12 +20,12 @@ from forwarder.cloudwatch.rate_limit import (
     RATE_MIN,
     SLOTS_MAX,
     CallBudget,
+    CallQueue,
     Priority,
-    Turns,
     choose,
 )
 
-POLL, SCAN, PAST = Priority.POLL, Priority.SCAN, Priority.PAST
+POLL, SCAN, BACKFILL = Priority.POLL, Priority.SCAN, Priority.BACKFILL
 
 
 class Blocked:
@@ -57,33 +57,33 @@ class Blocked:
 
 
 @pytest.fixture
-async def turns() -> Turns:
-    made = Turns(asyncio.get_running_loop())
-    made.budget.rate = 1e6  # the pace is test_budget's
+async def queue() -> CallQueue:
+    made = CallQueue(asyncio.get_running_loop())
+    made._budget.rate = 1e6  # the pace is test_budget's
     return made
 
 
-def start(turns: Turns, blocked: Blocked, name: str, priority: Priority) -> asyncio.Task[str]:
-    return asyncio.create_task(turns.call(lambda: blocked.call(name), priority))
+def start(queue: CallQueue, blocked: Blocked, name: str, priority: Priority) -> asyncio.Task[str]:
+    return asyncio.create_task(queue.call(lambda: blocked.call(name), priority))
 
 
-async def test_results_and_errors_come_back(turns: Turns) -> None:
-    assert await turns.call(lambda: 7, SCAN) == 7
+async def test_results_and_errors_come_back(queue: CallQueue) -> None:
+    assert await queue.call(lambda: 7, SCAN) == 7
     with pytest.raises(ZeroDivisionError):
-        await turns.call(lambda: 1 // 0, SCAN)
+        await queue.call(lambda: 1 // 0, SCAN)
 
 
-async def test_it_runs_in_a_daemon_thread_of_its_own(turns: Turns) -> None:
-    thread = await turns.call(threading.current_thread, POLL)
+async def test_it_runs_in_a_daemon_thread_of_its_own(queue: CallQueue) -> None:
+    thread = await queue.call(threading.current_thread, POLL)
     assert thread.daemon
     assert thread is not threading.main_thread()
 
 
-async def test_scans_leave_slots_to_polls(turns: Turns) -> None:
+async def test_scans_leave_slots_to_polls(queue: CallQueue) -> None:
     blocked = Blocked()
-    scans = [start(turns, blocked, f"scan {n}", SCAN) for n in range(SLOTS_MAX)]
+    scans = [start(queue, blocked, f"scan {n}", SCAN) for n in range(SLOTS_MAX)]
     await blocked.wait_for(SLOTS_MAX - POLL_SLOTS)
-    polls = [start(turns, blocked, f"poll {n}", POLL) for n in range(POLL_SLOTS)]
+    polls = [start(queue, blocked, f"poll {n}", POLL) for n in range(POLL_SLOTS)]
     await blocked.wait_for(SLOTS_MAX)
     assert sum(name.startswith("scan") for name in blocked.began) == SLOTS_MAX - POLL_SLOTS
     for n in range(SLOTS_MAX):
@@ -94,69 +94,69 @@ async def test_scans_leave_slots_to_polls(turns: Turns) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "under_way", "polls_in_a_row", "chosen"),
+    ("waiting", "running", "polls_in_a_row", "chosen"),
     [
-        ({PAST, SCAN, POLL}, 0, 0, POLL),
-        ({PAST, SCAN}, 0, 0, SCAN),
-        ({PAST}, 0, 0, PAST),
+        ({BACKFILL, SCAN, POLL}, 0, 0, POLL),
+        ({BACKFILL, SCAN}, 0, 0, SCAN),
+        ({BACKFILL}, 0, 0, BACKFILL),
         (set(), 0, 0, None),
-        ({PAST, SCAN, POLL}, 0, POLLS_IN_A_ROW_MAX, SCAN),
+        ({BACKFILL, SCAN, POLL}, 0, POLLS_IN_A_ROW_MAX, SCAN),
         ({POLL}, 0, POLLS_IN_A_ROW_MAX, POLL),
-        ({PAST, SCAN, POLL}, SLOTS_MAX - POLL_SLOTS, POLLS_IN_A_ROW_MAX, POLL),
-        ({PAST, SCAN}, SLOTS_MAX - POLL_SLOTS, 0, None),
+        ({BACKFILL, SCAN, POLL}, SLOTS_MAX - POLL_SLOTS, POLLS_IN_A_ROW_MAX, POLL),
+        ({BACKFILL, SCAN}, SLOTS_MAX - POLL_SLOTS, 0, None),
         ({POLL}, SLOTS_MAX, 0, None),
     ],
 )
 def test_who_goes_next(
-    waiting: set[Priority], under_way: int, polls_in_a_row: int, chosen: Priority | None
+    waiting: set[Priority], running: int, polls_in_a_row: int, chosen: Priority | None
 ) -> None:
-    assert choose(waiting, under_way, polls_in_a_row) is chosen
+    assert choose(waiting, running, polls_in_a_row) is chosen
 
 
-async def test_a_call_given_up_while_it_waits_is_never_made(turns: Turns) -> None:
-    turns.budget.rate = 1e-9
-    turns.budget._tokens = 0.0
-    waiting = asyncio.create_task(turns.call(lambda: 1, POLL))
+async def test_a_call_given_up_while_it_waits_is_never_made(queue: CallQueue) -> None:
+    queue._budget.rate = 1e-9
+    queue._budget._tokens = 0.0
+    waiting = asyncio.create_task(queue.call(lambda: 1, POLL))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    turns.budget._tokens = 5.0
-    turns._let_through()
-    assert turns.budget._tokens >= 5.0
-    assert turns._under_way == 0
+    queue._budget._tokens = 5.0
+    queue._start_waiting()
+    assert queue._budget._tokens >= 5.0
+    assert queue._running == 0
 
 
-async def test_a_call_given_up_under_way_keeps_its_slot_until_it_ends(
-    turns: Turns, monkeypatch: pytest.MonkeyPatch
+async def test_a_call_given_up_running_keeps_its_slot_until_it_ends(
+    queue: CallQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = Blocked()
-    task = start(turns, blocked, "hangs", POLL)
+    task = start(queue, blocked, "hangs", POLL)
     await blocked.wait_for(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert turns._under_way == 1
+    assert queue._running == 1
     ended = asyncio.Event()
-    monkeypatch.setattr(turns, "_let_through", ended.set)
+    monkeypatch.setattr(queue, "_start_waiting", ended.set)
     blocked.let_go("hangs")
     await ended.wait()
-    assert turns._under_way == 0
+    assert queue._running == 0
 
 
-async def test_the_pace_is_kept(turns: Turns) -> None:
-    turns.budget.rate = 100.0
-    turns.budget._tokens = 1.0
+async def test_the_pace_is_kept(queue: CallQueue) -> None:
+    queue._budget.rate = 100.0
+    queue._budget._tokens = 1.0
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await asyncio.gather(*(turns.call(lambda: None, SCAN) for _ in range(6)))
+    await asyncio.gather(*(queue.call(lambda: None, SCAN) for _ in range(6)))
     assert loop.time() - began >= 0.045  # five more at 10 ms each; never sooner
 
 
 def take_all(budget: CallBudget, now_ms: float) -> int:
     taken = 0
     while budget.wait_ms(now_ms) == 0:
-        budget.take(now_ms)
+        budget.spend(now_ms)
         taken += 1
     return taken
 
@@ -175,7 +175,7 @@ def test_nothing_is_saved_up_beyond_the_burst() -> None:
 
 def test_a_throttled_call_halves_the_rate_and_empties_the_bucket() -> None:
     budget = CallBudget(0)
-    budget.throttled(0)
+    budget.record_throttling(0)
     assert budget.rate == RATE_FIRST / 2
     assert take_all(budget, 0) == 0
     assert budget.wait_ms(0) == 1000 / budget.rate
@@ -184,19 +184,19 @@ def test_a_throttled_call_halves_the_rate_and_empties_the_bucket() -> None:
 def test_calls_throttled_together_count_once() -> None:
     budget = CallBudget(0)
     for now_ms in (0, 1, 999):
-        budget.throttled(now_ms)
+        budget.record_throttling(now_ms)
     assert budget.rate == RATE_FIRST / 2
-    budget.throttled(1000)
+    budget.record_throttling(1000)
     assert budget.rate == RATE_FIRST / 4
 
 
 def test_the_rate_stays_within_its_bounds() -> None:
     budget = CallBudget(0)
     for second in range(100):
-        budget.throttled(second * 1000)
+        budget.record_throttling(second * 1000)
     assert budget.rate == RATE_MIN
     for _ in range(10_000):
-        budget.succeeded()
+        budget.record_success()
     assert budget.rate == RATE_MAX
 
 

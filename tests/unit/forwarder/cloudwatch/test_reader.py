@@ -11,7 +11,7 @@ import pytest
 
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.cloudwatch.reader import CloudWatch, fetch_logs_since_timestamp
+from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
@@ -178,12 +178,13 @@ async def test_throttling_is_waited_out_and_slows_everything_down(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.script(refusal("ThrottlingException", "Rate exceeded"), page([(1, 1, "s")]))
-    assert cloudwatch._turns is not None
-    rate = cloudwatch._turns.budget.rate
+    queue = cloudwatch._client._queue
+    assert queue is not None
+    rate = queue._budget.rate
     outcomes: list[CallOutcome] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1]
     assert outcomes == ["throttled", "ok"]
-    assert cloudwatch._turns.budget.rate < rate
+    assert queue._budget.rate < rate
 
 
 async def test_each_attempt_is_made_once(
@@ -375,7 +376,8 @@ async def test_the_function_on_its_own(moto: RawMoto) -> None:
     moment = now_ms(moto)
     moto.put("/alone", "a", [(moment, "one")])
     aws = AwsOptions(endpoint_url=moto.url)
-    pages = [one async for one in fetch_logs_since_timestamp("/alone", moment, aws=aws)]
+    async with CloudWatch(aws) as alone:
+        pages = [one async for one in alone.fetch_logs_since_timestamp("/alone", moment)]
     assert [[event.message for event in one] for one in pages] == [["one"]]
 
 

@@ -119,9 +119,9 @@ async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:
     async with rig.run():
         rig.group.declare_gap(rig.now_ms - 60_000, rig.now_ms, "suspected", "silence")
         rig.cloudwatch.put("s", (rig.now_ms - 3_000_000, "past"))
-        rig.cloudwatch.gates[Priority.PAST] = asyncio.Event()
+        rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
         rig.feed.want("viewer", rig.now_ms - 3_600_000)
-        await rig.until(lambda: any(one is Priority.PAST for one, _, _ in rig.cloudwatch.asked))
+        await rig.until(lambda: any(one is Priority.BACKFILL for one, _, _ in rig.cloudwatch.asked))
         for scan, _ in rig.group._comparisons.values():
             if scan.kind == "backfill":
                 scan.take_page([])  # by which the gap is being fetched

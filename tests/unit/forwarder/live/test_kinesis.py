@@ -198,7 +198,7 @@ async def test_whatever_fails_once_in_each_call_it_goes_on(
     [
         (refusal("AccessDeniedException", "not you"), "AWS denies access: not you"),
         (refusal("ResourceNotFoundException"), "there is no Kinesis stream 's'"),
-        (refusal("ExpiredTokenException", "old"), "AWS does not accept the credentials (old)"),
+        (refusal("ExpiredTokenException", "old"), "AWS rejects the credentials (old)"),
     ],
 )
 async def test_why_it_can_not_be_read_is_told_in_one_line(

@@ -26,11 +26,11 @@ from forwarder.reconcile.ecs import (
     TASKS_MAX,
     EcsWatcher,
     Essential,
-    Round,
-    Told,
+    TaskReport,
+    TaskRounds,
     essential_of,
     is_task_id,
-    read,
+    read_tasks,
     status_of,
 )
 from tests.support.log_events import NOW_MS, event
@@ -129,11 +129,11 @@ async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
     client.tasks = [stopped(A, 0), stopped(B, 1) | {"lastStatus": "RUNNING"}]
     watcher = await opened(group)
     for _ in range(MISSING_TIMES):
-        await watcher.ask_once()
+        await watcher.poll_once()
     assert statuses(group) == {A: "SUCCEEDED", B: "RUNNING", BAD: "RUNNING"}
     assert group.executions.undecided() == [B]
     client.tasks = [stopped(B, 1)]
-    await watcher.ask_once()
+    await watcher.poll_once()
     assert statuses(group)[B] == "FAILED"
     await watcher.close()
     assert client.closed
@@ -145,9 +145,9 @@ async def test_a_task_that_ecs_does_not_know_yet_is_not_forgotten(
     watcher = await opened(group)
     for tasks in ([], [], [stopped(A, 0) | {"lastStatus": "RUNNING"}], [], []):
         client.tasks = list(tasks)
-        await watcher.ask_once()
+        await watcher.poll_once()
     assert A in group.executions.undecided()
-    await watcher.ask_once()
+    await watcher.poll_once()
     assert A not in group.executions.undecided()
 
 
@@ -156,7 +156,7 @@ async def test_the_definition_is_asked_for_where_it_matters(
 ) -> None:
     client.tasks = [stopped(A, 0, 1)]
     watcher = await opened(group)
-    await watcher.ask_once()
+    await watcher.poll_once()
     assert statuses(group)[A] == "SUCCEEDED"
 
 
@@ -166,7 +166,7 @@ async def test_without_the_definition_every_container_counts(
     client.tasks = [stopped(A, 0, 1)]
     client.definition_error = refusal("AccessDeniedException")
     watcher = await opened(group)
-    await watcher.ask_once()
+    await watcher.poll_once()
     assert statuses(group)[A] == "FAILED"
 
 
@@ -196,8 +196,8 @@ async def test_while_ecs_cannot_be_asked_nothing_is_decided(
     watcher = await opened(group)
     assert "can't reach ECS at http://ecs" in caplog.text
     client.error = refusal("ThrottlingException")
-    with pytest.raises(ThrottledError, match="ECS asks for fewer calls"):
-        await watcher.ask_once()
+    with pytest.raises(ThrottledError, match="ECS throttles calls"):
+        await watcher.poll_once()
     assert group.executions.undecided()
     assert set(statuses(group).values()) == {"RUNNING"}
 
@@ -233,8 +233,8 @@ async def test_credentials_that_are_refused_are_asked_for_again(
     watcher = await opened(group)
     made[0].error = refusal("ExpiredTokenException")
     with pytest.raises(CredentialsError):
-        await watcher.ask_once()
-    await watcher.ask_once()
+        await watcher.poll_once()
+    await watcher.poll_once()
     assert statuses(group)[A] == "SUCCEEDED"
     assert len(made) == 2
     await watcher.close()
@@ -307,8 +307,10 @@ def test_a_reply_is_of_who_was_asked_after() -> None:
         ],
     }
     asked = ["aaaa", "bbbb", "cccc", "dddd", "eeee"]
-    assert read(asked, reply, nothing_known) == Told({"aaaa": "SUCCEEDED"}, ("cccc", "eeee"))
-    assert read(["aaaa"], {}, nothing_known) == Told({}, ("aaaa",))
+    assert read_tasks(asked, reply, nothing_known) == TaskReport(
+        {"aaaa": "SUCCEEDED"}, ("cccc", "eeee")
+    )
+    assert read_tasks(["aaaa"], {}, nothing_known) == TaskReport({}, ("aaaa",))
 
 
 @pytest.mark.parametrize(
@@ -327,12 +329,12 @@ def test_what_can_be_the_id_of_a_task(execution: str, *, is_one: bool) -> None:
 
 
 def test_everybody_is_asked_after_in_turn() -> None:
-    rounds = Round()
+    rounds = TaskRounds()
     tasks = [f"{number:032x}" for number in range(TASKS_MAX * CALLS_MAX + 150)]
-    first = rounds.next(tasks)
+    first = rounds.next_batches(tasks)
     assert [len(batch) for batch in first] == [TASKS_MAX] * CALLS_MAX
-    second = rounds.next(tasks)
+    second = rounds.next_batches(tasks)
     assert list(chain(*second))[:150] == tasks[-150:]
     assert set(chain(*first, *second)) == set(tasks)
-    assert rounds.next(tasks[:3]) == [tasks[:3]]
-    assert rounds.next([]) == []
+    assert rounds.next_batches(tasks[:3]) == [tasks[:3]]
+    assert rounds.next_batches([]) == []

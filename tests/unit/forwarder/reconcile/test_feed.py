@@ -138,14 +138,14 @@ async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
         assert rig.messages() == [f"{age}" for age in reversed(ages)]
         origins = {row.origin for row in rig.journal.read_after(0, 10)}
         assert origins == {"backfill"}
-        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]
         assert [until for _, _, until in windows] == sorted(
             (until or 0 for _, _, until in windows), reverse=True
         )
         asked = len(windows)
         rig.feed.want("another viewer", rig.now_ms - HOUR // 2)
         await rig.pass_ms(1_000)
-        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]
         assert len(windows) == asked
 
 
@@ -154,7 +154,7 @@ async def test_the_past_of_a_group_that_is_young_is_few_calls() -> None:
     async with rig.run():
         rig.feed.want("viewer", 0)
         await rig.until(lambda: not rig.feed.missing(0))
-        assert len([one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]) < 20
+        assert len([one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]) < 20
 
 
 async def test_oldest_first() -> None:
@@ -170,10 +170,10 @@ async def test_what_nobody_wants_any_more_is_given_up() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(100)))
     rig.cloudwatch.page_events = 1
-    gate = rig.cloudwatch.gates[Priority.PAST] = asyncio.Event()
+    gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
         rig.feed.want("viewer", rig.now_ms - HOUR)
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
         rig.feed.unwant("viewer")
         gate.set()
         await rig.pass_ms(1_000)
@@ -185,10 +185,10 @@ async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None
     rig = Rig()
     rig.cloudwatch.put("s", *((rig.now_ms - 40_000, f"old {number}") for number in range(20)))
     rig.cloudwatch.page_events = 7
-    gate = rig.cloudwatch.gates[Priority.PAST] = asyncio.Event()
+    gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
         rig.feed.want("viewer", rig.now_ms - HOUR)
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
         rig.cloudwatch.put("s", (rig.now_ms, "live"))
         await rig.pass_ms(1_000)
         assert rig.messages() == ["live"]
@@ -205,7 +205,7 @@ async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
     async with rig.run():
         rig.cloudwatch.down = UnreachableError("no way")
         rig.feed.want("viewer", rig.now_ms - HOUR)
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.PAST)
+        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
         assert rig.feed.missing(rig.now_ms - HOUR)
         rig.cloudwatch.down = None
         await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))

@@ -248,7 +248,7 @@ async def test_what_a_retention_made_shorter_has_taken_unseen_is_declared_before
         told = [at for at, one in enumerate(rig.notices) if isinstance(one, GapRecord)]
         assert marked
         assert told[0] < marked[0]
-        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.PAST]
+        windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]
         old = [one for one in windows if one[1] < rig.now_ms - DAY_MS]
         assert describing.count == 1 + len(old)
         await rig.pass_ms(60_000)

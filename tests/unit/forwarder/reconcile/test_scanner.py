@@ -72,7 +72,7 @@ async def test_one_that_nobody_wants_any_more_covers_nothing(rig: Rig) -> None:
         "backfill",
         rig.now_ms,
         rig.now_ms,
-        priority=Priority.PAST,
+        priority=Priority.BACKFILL,
         is_wanted=lambda: wanted.pop(0),
     )
     assert count is None
