@@ -25,7 +25,7 @@ from simulator.faults.cloudwatch import (
 )
 from simulator.faults.network import Flap
 from simulator.network.cable import Cable
-from simulator.network.frames import Crowds
+from simulator.network.crowd import Crowds
 from simulator.network.toxics import Strain
 from simulator.oracle.ledger import Ledger
 from simulator.programs import Forwarder, SkewedClock, Viewers

@@ -33,7 +33,7 @@ from simulator.faults.base import Levers
 from simulator.faults.board import Board
 from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
 from simulator.network.cable import Cable
-from simulator.network.frames import Crowds
+from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
 from simulator.programs import STOP_WITHIN_S, Forwarder, SkewedClock, Viewers
 from simulator.scenarios.conductor import Conductor
@@ -253,7 +253,7 @@ class Simulator:
         said = await in_thread(forwarder[1].ready)
         ready = self._ready(said, url, control_listener)
         await self._cable.start(urlsplit(said["http"]).port or 80)
-        await asyncio.to_thread(writer.past_written.wait, PAST_TIMEOUT_S)
+        await asyncio.to_thread(writer.history_written.wait, PAST_TIMEOUT_S)
         return ready
 
     def _ready(

@@ -220,7 +220,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
-        msg = f"port {port} can't be had ({error}); choose another, or 0 for any that is free"
+        msg = f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
         raise SimulatorError(msg) from error
 
 

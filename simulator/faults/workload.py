@@ -34,7 +34,7 @@ from typing import NamedTuple
 from simulator.acceptance import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES, NewEvent
 from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, Cycle, Fault, Levers
-from simulator.workload.workload import first_words, last_words, message
+from simulator.workload.workload import first_message, last_message, message
 
 EVERY_MS = Attribute("every_ms", 0, DAY_MS, "again after, 0 = once")
 """An attribute of all of them."""
@@ -351,11 +351,11 @@ class LastWords(WritingFault):
                 text = f"ERROR {self.name}: flushed as it died, {number}"
                 yield NewEvent(stream, end_ms - writing.rng.randint(500, 1_500), text)
             return
-        yield NewEvent(stream, end_ms - TOOK_MS, first_words(execution, shared))
+        yield NewEvent(stream, end_ms - TOOK_MS, first_message(execution, shared))
         for number in range(self.values["events"]):
             at_ms = end_ms if self.hits(writing) else end_ms - writing.rng.randint(1, 1_000)
             yield NewEvent(stream, at_ms, message(number, 1.0, writing.rng))
-        yield NewEvent(stream, end_ms, last_words("FAILED", TOOK_MS))
+        yield NewEvent(stream, end_ms, last_message("FAILED", TOOK_MS))
 
 
 OLDEST_MS = 14 * DAY_MS - 60_000

@@ -1,7 +1,7 @@
-"""The cable between viewer and forwarder: a TCP proxy that can be pulled and plugged.
+"""The cable between viewer and forwarder: a TCP proxy that can be unplugged and strained.
 
-While the whole cable is pulled nothing listens, so that a new connection is refused at once; the
-port stays bound by a second socket, so that nobody else can take it.
+While the cable is unplugged nothing listens, so new connections are refused at once. A second
+socket keeps the port bound, so that no other program can take it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.errors import SimulatorError
-from simulator.network.frames import HEAD_END, is_upgrade, may_be_request
+from simulator.network.direction import CHUNK_BYTES, Direction, Gate
+from simulator.network.frames import HEAD_END, could_be_request, is_upgrade
 from simulator.network.toxics import BlockUpgrade, Hold, Strain
-from simulator.network.way import CHUNK_BYTES, Gate, Way
 
 HOST: Final = "127.0.0.1"
 CONNECTIONS_MAX: Final = 10_000
 
-FAREWELL_S: Final = 2.0
-"""How long a viewer may take to close after it was told to."""
+CLOSE_TIMEOUT_S: Final = 2.0
+"""Time for a viewer to close after a close frame, before it is reset."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 _BAD_GATEWAY: Final = (
@@ -32,7 +32,7 @@ _BAD_GATEWAY: Final = (
 
 
 class _Pull(NamedTuple):
-    """One reason why the cable is out: the share of the connections that it cuts."""
+    """One reason why the cable is unplugged: the share of the connections that it cuts."""
 
     share: float
     rng: Random
@@ -47,10 +47,9 @@ class _Imposed(NamedTuple):
 
 
 class Cable:
-    """Passes connections on to the forwarder; used from the event loop's thread alone."""
+    """Forwards connections to the forwarder; used only from the event loop's thread."""
 
     def __init__(self) -> None:
-        """A cable that leads nowhere yet."""
         self._keeper: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._target = 0
@@ -62,42 +61,42 @@ class Cable:
     @property
     def port(self) -> int:
         """The port that viewers connect to."""
-        assert self._keeper is not None, "bind comes first"
+        assert self._keeper is not None, "call bind first"
         port: int = self._keeper.getsockname()[1]
         return port
 
     @property
     def is_pulled(self) -> bool:
-        """Whether any fault has it out, wholly or for a share of the connections."""
+        """Whether any fault has unplugged it, for all or a share of the connections."""
         return bool(self._pulls)
 
     def bind(self, port: int) -> None:
-        """Take a port of 127.0.0.1; 0 = any that is free.
+        """Bind a port of 127.0.0.1; 0 = any free one.
 
         Raises:
-            SimulatorError: it can't be had.
+            SimulatorError: The port cannot be bound.
 
         """
         try:
             self._check_free(port)
             self._keeper = _bound(port)
         except (OSError, OverflowError) as error:
-            msg = f"port {port} can't be had ({error}); choose another, or 0 for any that is free"
+            msg = f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
             raise SimulatorError(msg) from error
 
     async def start(self, target: int) -> None:
-        """Pass connections on to the port ``target`` of this machine."""
+        """Start forwarding connections to port ``target`` of this machine."""
         self._target = target
         await self._listen()
 
     def retarget(self, target: int) -> None:
-        """Pass new connections on to another port of this machine."""
+        """Forward new connections to another port of this machine."""
         self._target = target
 
     async def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
-        """Put that share (0..1) of the connections, present and future, under a strain.
+        """Apply a strain to a share (0..1) of the present and future connections.
 
-        It lasts until ``ease(owner)``, and takes the place of the owner's earlier one.
+        It lasts until ``ease(owner)`` and replaces the owner's earlier strain.
         """
         await self.ease(owner)
         imposed = _Imposed(strain, share, Random(seed))  # noqa: S311 - a simulation
@@ -106,26 +105,26 @@ class Cable:
             self._impose(owner, imposed, connection)
 
     async def ease(self, owner: str) -> None:
-        """Take the owner's strain away."""
+        """Remove the owner's strain."""
         self._strains.pop(owner, None)
         for connection in tuple(self._open):
-            connection.recover(owner)
+            connection.remove_strain(owner)
 
     async def close_with(self, code: int, share: float, seed: int) -> None:
-        """Send that share of the viewers a close frame with a code, and cut them off."""
+        """Send a close frame with ``code`` to a share of the viewers, then cut them off."""
         rng = Random(seed)  # noqa: S311 - a simulation
         for connection in tuple(self._open):
             if rng.random() < share:
                 connection.close_with(code)
 
     def _impose(self, owner: str, imposed: _Imposed, connection: _Connection) -> None:
-        # Both are drawn whatever comes of it: a connection's fate follows from seed and number.
+        # Both are always drawn, so that a connection's fate depends only on seed and number.
         is_hit, own_seed = imposed.rng.random() < imposed.share, imposed.rng.getrandbits(64)
         if is_hit:
-            connection.suffer(owner, imposed.strain, Random(own_seed))  # noqa: S311 - likewise
+            connection.apply_strain(owner, imposed.strain, Random(own_seed))  # noqa: S311 - likewise
 
     async def stop(self) -> None:
-        """Cut everything and let go of the port."""
+        """Cut every connection and release the port."""
         self._refuse()
         for connection in tuple(self._open):
             connection.reset()
@@ -133,7 +132,7 @@ class Cable:
             self._keeper.close()
 
     async def pull(self, owner: str, share: float, seed: int) -> None:
-        """Cut that share (0..1) of the connections, present and future, until ``plug(owner)``."""
+        """Cut a share (0..1) of the present and future connections until ``plug(owner)``."""
         rng = Random(seed)  # noqa: S311 - a simulation
         self._pulls[owner] = _Pull(share, rng)
         if share >= 1:
@@ -143,14 +142,14 @@ class Cable:
                 connection.reset()
 
     async def plug(self, owner: str) -> None:
-        """Let connections pass again, unless another owner has the cable out."""
+        """Let connections pass again, unless another owner has the cable unplugged."""
         self._pulls.pop(owner, None)
         if self._server is None and all(pull.share < 1 for pull in self._pulls.values()):
             await self._listen()
 
     @staticmethod
     def _check_free(port: int) -> None:
-        # With SO_REUSEPORT a port that another simulator has would seem to be free.
+        # With SO_REUSEPORT a port of another simulator would look free.
         if port:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -165,14 +164,14 @@ class Cable:
             self._server.close()
             self._server = None
 
-    def _drawn(self) -> bool:
-        # Every pull draws, so that what one seed gives does not depend on the others.
+    def _is_cut(self) -> bool:
+        # Every pull draws, so that the result of one seed does not depend on the others.
         return any([pull.rng.random() < pull.share for pull in self._pulls.values()])  # noqa: C419
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(reader, writer, self.connections)
         self.connections += 1
-        if self._drawn() or len(self._open) >= CONNECTIONS_MAX:
+        if self._is_cut() or len(self._open) >= CONNECTIONS_MAX:
             connection.reset()
             return
         self._open[connection] = None
@@ -181,14 +180,14 @@ class Cable:
         try:
             await connection.run(self._target)
         except OSError:
-            connection.reset()  # one end is gone; so is the other, then
+            connection.reset()  # one end is gone, so close the other
         finally:
             self._open.pop(connection, None)
             connection.close()
 
 
 class _Connection:
-    """A viewer's connection: one to the proxy, one from it to the forwarder."""
+    """A viewer's connection through the proxy: one socket to each side."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
@@ -198,93 +197,96 @@ class _Connection:
         self._rng = Random(number)  # noqa: S311 - a simulation
         self._link = Gate()
         self._strains: dict[str, tuple[Strain, Random]] = {}
-        self._ways: tuple[Way, ...] = ()
+        self._directions: tuple[Direction, ...] = ()
         self._was_reset = False
-        self._farewell: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the forwarder agreed to speak WebSocket."""
-        return any(way.stream is not None and way.stream.is_websocket for way in self._ways)
+        """Whether the forwarder accepted the WebSocket upgrade."""
+        return any(
+            direction.stream is not None and direction.stream.is_websocket
+            for direction in self._directions
+        )
 
-    def suffer(self, owner: str, strain: Strain, rng: Random) -> None:
-        """Be under a strain from now on, in place of the owner's earlier one."""
+    def apply_strain(self, owner: str, strain: Strain, rng: Random) -> None:
+        """Apply a strain from now on; it replaces the owner's earlier one."""
         if isinstance(strain, Hold) and strain.both_ways:
             self._link.hold(owner)
         elif isinstance(strain, BlockUpgrade) and self.is_websocket:
-            self.reset()  # as by a middlebox that has just been put in between
+            self.reset()  # as if a middlebox had just been inserted
         self._strains[owner] = (strain, rng)
-        for way in self._ways:
-            way.suffer(owner, strain, rng)
+        for direction in self._directions:
+            direction.apply_strain(owner, strain, rng)
 
-    def recover(self, owner: str) -> None:
-        """Be free of the owner's strain."""
+    def remove_strain(self, owner: str) -> None:
+        """Remove the owner's strain."""
         self._strains.pop(owner, None)
-        self._link.let_go(owner)
-        for way in self._ways:
-            way.recover(owner)
+        self._link.release(owner)
+        for direction in self._directions:
+            direction.remove_strain(owner)
 
     def close_with(self, code: int) -> None:
-        """Send the viewer a close frame, and let go of the forwarder; WebSockets only."""
-        for way in self._ways:
-            way.close_with(code)
+        """Send the viewer a close frame and drop the forwarder; for WebSockets only."""
+        for direction in self._directions:
+            direction.close_with(code)
 
     async def run(self, target: int) -> None:
-        """Pass bytes on both ways until both ends have said that they are done."""
-        begun = await self._opening()
+        """Forward bytes in both directions until both ends have finished."""
+        begun = await self._read_request()
         if begun is None:
             return
-        await self._link.passed()
+        await self._link.wait_open()
         far = await asyncio.open_connection(HOST, target)
         self._writers.append(far[1])
         if self._was_reset:
-            _reset(far[1])  # pulled in the meantime
+            _reset(far[1])  # unplugged meanwhile
             return
         far[1].write(begun)
-        up = Way((self._near[0], far[1]), self._link, self._rng, self._cut, is_down=False)
-        down = Way((far[0], self._near[1]), self._link, self._rng, self._cut, is_down=True)
-        self._ways = (up, down)
+        up = Direction((self._near[0], far[1]), self._link, self._rng, self._cut, is_down=False)
+        down = Direction((far[0], self._near[1]), self._link, self._rng, self._cut, is_down=True)
+        self._directions = (up, down)
         for owner, (strain, rng) in self._strains.items():
-            up.suffer(owner, strain, rng)
-            down.suffer(owner, strain, rng)
+            up.apply_strain(owner, strain, rng)
+            down.apply_strain(owner, strain, rng)
         await asyncio.gather(up.run(), down.run())
 
     def reset(self) -> None:
-        """Close at once: what is under way is lost, and both ends get a reset."""
+        """Close at once by a reset to both ends; bytes in flight are lost."""
         self._was_reset = True
         for writer in self._writers:
             _reset(writer)
         self._end()
 
     def close(self) -> None:
-        """Close in order: what is under way still arrives."""
+        """Close in order; bytes in flight still arrive."""
         for writer in self._writers:
             writer.close()
         self._end()
 
     def _end(self) -> None:
         self._link.stay_open()
-        if self._farewell is not None:
-            self._farewell.cancel()
-        for way in self._ways:
-            way.stop()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        for direction in self._directions:
+            direction.stop()
 
-    def _cut(self, resets: bool) -> None:  # noqa: FBT001 - called by a way alone
-        """Let go of the forwarder; of the viewer at once, or when all has reached it."""
+    def _cut(self, resets: bool) -> None:  # noqa: FBT001 - called by a direction only
+        """Drop the forwarder, and the viewer at once or after everything has reached it."""
         if resets:
             self.reset()
             return
-        for way in self._ways:
-            way.mute()
+        for direction in self._directions:
+            direction.mute()
         _reset(self._writers[1])
         loop = asyncio.get_running_loop()
-        self._farewell = loop.call_later(FAREWELL_S, self.reset)
+        self._close_timer = loop.call_later(CLOSE_TIMEOUT_S, self.reset)
 
-    async def _opening(self) -> bytes | None:
-        """The request, read ahead where upgrades are blocked; None if this was one."""
+    async def _read_request(self) -> bytes | None:
+        """The request, read ahead if upgrades are blocked; None if it was a blocked upgrade."""
         begun = b""
         reader, writer = self._near
-        while self._blocks_upgrades() and HEAD_END not in begun and may_be_request(begun):
+        while self._blocks_upgrades() and HEAD_END not in begun and could_be_request(begun):
             data = await reader.read(CHUNK_BYTES)
             if not data:
                 break

@@ -1,29 +1,19 @@
-"""Pure: where a server's WebSocket frames begin and end in the bytes that it sends.
+"""Finds where WebSocket frames begin and end in a server's bytes (RFC 6455, section 5.2). Pure.
 
-No byte is ever lost or moved: what goes in comes out, in the same order, whatever it is and
-however it is cut into chunks. Frames follow RFC 6455, section 5.2.
-
-Crowds of viewers that come all at once, and come back as soon as they are cut off.
-
-They speak just enough WebSocket to be served as any viewer is: a handshake, after which all that
-comes is read and thrown away. One cut off is back at once, without the jitter of a proper viewer.
+No byte is lost or reordered, however the bytes are cut into chunks, and whether or not they are
+frames at all.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import contextlib
 import json
-from collections.abc import Callable
 from typing import Final, NamedTuple
-from urllib.parse import urlencode
 
 HEAD_BYTES_MAX: Final = 32_768
-"""An HTTP head that is longer is not waited for: what it begins is passed on as it comes."""
+"""Longest HTTP head that is waited for; a longer one is passed on as it arrives."""
 
 FRAME_BYTES_MAX: Final = 16 << 20
-"""A frame that is larger is passed on in pieces; clients of the protocol accept 8 MiB."""
+"""A larger frame is passed on in pieces; clients of the protocol accept at most 8 MiB."""
 
 HEAD_END: Final = b"\r\n\r\n"
 
@@ -31,7 +21,7 @@ _TEXT, _BINARY, _CLOSE = 1, 2, 8
 _FIN: Final = 0x80
 _OPCODE: Final = 0x0F
 _PLAIN: Final = 0xF0
-"""The bits beside the opcode; with FIN alone a frame is a whole, uncompressed message."""
+"""The bits beside the opcode; if only FIN is set, the frame is a whole, uncompressed message."""
 
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
@@ -43,14 +33,14 @@ _REASON_BYTES_MAX: Final = 123
 
 
 class Piece(NamedTuple):
-    """Bytes that belong together: a whole frame, or something that just passes."""
+    """A chunk of bytes to pass on: a whole frame, or bytes that are not inspected."""
 
     data: bytes
     is_message: bool = False
-    """Whether it is a whole frame that is a whole message: text or binary, not fragmented."""
+    """Whether it is one frame with one whole message: text or binary, not fragmented."""
 
     def kind(self) -> str | None:
-        """The ``type`` of a message in JSON; None where it is something else."""
+        """The ``type`` field of a JSON message; None for anything else."""
         if not self.is_message or self.data[0] != _FIN | _TEXT:
             return None
         try:
@@ -62,7 +52,7 @@ class Piece(NamedTuple):
 
 
 def header_bytes(head: bytes | bytearray) -> int:
-    """How long a frame's header is, as far as its first bytes tell: at least 2."""
+    """Length of a frame's header, as far as its first bytes say: at least 2."""
     if len(head) < _SHORTEST:
         return _SHORTEST
     length = head[1] & _LENGTH
@@ -71,7 +61,7 @@ def header_bytes(head: bytes | bytearray) -> int:
 
 
 def payload_bytes(head: bytes | bytearray) -> int:
-    """How long the payload is, by a whole header."""
+    """Length of the payload, from a complete header."""
     length = head[1] & _LENGTH
     if length == _LENGTH_16:
         return int.from_bytes(head[2:4], "big")
@@ -81,7 +71,7 @@ def payload_bytes(head: bytes | bytearray) -> int:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """A server's close frame."""
+    """An unmasked close frame, as a server sends it."""
     payload = code.to_bytes(2, "big") + reason.encode()[:_REASON_BYTES_MAX]
     return bytes((_FIN | _CLOSE, len(payload))) + payload
 
@@ -95,55 +85,54 @@ def is_upgrade(head: bytes) -> bool:
     return False
 
 
-def may_be_request(begun: bytes | bytearray) -> bool:
-    """Whether bytes can still become the head of an HTTP request that is worth waiting for."""
+def could_be_request(begun: bytes | bytearray) -> bool:
+    """Whether the bytes so far can still become an HTTP request head of acceptable length."""
     method = bytes(begun[:8]).partition(b" ")[0]
     is_method = all(b"A"[0] <= byte <= b"Z"[0] for byte in method)
     return is_method and len(begun) <= HEAD_BYTES_MAX
 
 
-class FrameCutter:
-    """Finds the frames in what a server sends after the handshake."""
+class FrameSplitter:
+    """Splits the bytes after the handshake into frames."""
 
     def __init__(self) -> None:
-        """Before the first frame."""
         self._head = bytearray()
-        """The beginning of a header whose bytes have been passed on."""
+        """The start of a header whose bytes were already passed on."""
         self._rest = 0
-        """Bytes of a payload, begun already, that are still to pass."""
+        """Remaining bytes of a payload that was partly passed on."""
         self._held = bytearray()
-        """The beginning of a frame that is held back until it is whole."""
+        """The start of a frame that is held back until it is complete."""
 
     @property
-    def is_between(self) -> bool:
-        """Whether what has been passed on ends with the end of a frame."""
+    def is_at_frame_end(self) -> bool:
+        """Whether the bytes passed on so far end at the end of a frame."""
         return not self._head and not self._rest
 
-    def passing(self, data: bytes) -> bytes:
-        """What comes next, as it is; only the frames' ends are kept in mind."""
+    def pass_through(self, data: bytes) -> bytes:
+        """The same bytes unchanged, tracking only where frames end."""
         if self._held:
             data = bytes(self._held) + data
             self._held.clear()
         at = 0
         while at < len(data):
-            at = self._step(data, at)
+            at = self._advance(data, at)
         return data
 
-    def cut(self, data: bytes) -> list[Piece]:
-        """What comes next, frame by frame; an unfinished one is held back."""
+    def split_frames(self, data: bytes) -> list[Piece]:
+        """The bytes as whole frames; an unfinished frame is held back."""
         pieces: list[Piece] = []
         at = 0
-        while at < len(data) and not self.is_between:
-            at = self._step(data, at)
+        while at < len(data) and not self.is_at_frame_end:
+            at = self._advance(data, at)
         if at:
             pieces.append(Piece(data[:at]))
         self._held += data[at:]
-        while self._held and self.is_between:
-            size = self._size()
+        while self._held and self.is_at_frame_end:
+            size = self._held_size()
             if size is None:
                 break
             if size > FRAME_BYTES_MAX:
-                pieces.append(Piece(self.passing(b"")))
+                pieces.append(Piece(self.pass_through(b"")))
                 break
             if len(self._held) < size:
                 break
@@ -151,19 +140,19 @@ class FrameCutter:
             del self._held[:size]
         return pieces
 
-    def released(self) -> bytes:
-        """What is held back, to be passed on now."""
-        return self.passing(b"")
+    def release(self) -> bytes:
+        """Returns the held-back bytes, which are then passed on."""
+        return self.pass_through(b"")
 
-    def _size(self) -> int | None:
-        """How long the frame that is held will be; None if its header is not whole."""
+    def _held_size(self) -> int | None:
+        """Total length of the held frame; None while its header is incomplete."""
         need = header_bytes(self._held)
         if len(self._held) < need:
             return None
         return need + payload_bytes(self._held)
 
-    def _step(self, data: bytes, at: int) -> int:
-        """Go on to the next end of a header or payload; the new place."""
+    def _advance(self, data: bytes, at: int) -> int:
+        """Advance to the next end of a header or payload; returns the new offset."""
         if self._rest:
             step = min(self._rest, len(data) - at)
             self._rest -= step
@@ -182,124 +171,55 @@ def _piece(frame: bytes) -> Piece:
 
 
 class ServerStream:
-    """All that a server sends over one connection: an HTTP head, then frames or anything."""
+    """Everything a server sends on one connection: an HTTP head, then frames or other bytes."""
 
     def __init__(self) -> None:
-        """Nothing was sent yet."""
         self._head: bytearray | None = bytearray()
-        self._frames: FrameCutter | None = None
+        self._frames: FrameSplitter | None = None
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the server agreed to speak WebSocket."""
+        """Whether the server accepted the WebSocket upgrade."""
         return self._frames is not None
 
     @property
-    def is_between(self) -> bool:
-        """Whether what was passed on ends with the end of a frame; False without frames."""
-        return self._frames is not None and self._frames.is_between
+    def is_at_frame_end(self) -> bool:
+        """Whether the bytes passed on end at the end of a frame; False if there are no frames."""
+        return self._frames is not None and self._frames.is_at_frame_end
 
     def feed(self, data: bytes, *, whole: bool) -> list[Piece]:
-        """What is to be passed on: frame by frame if ``whole``, else as it comes."""
+        """Returns what to pass on: whole frames if ``whole``, else the bytes as they arrive."""
         if self._head is None:
-            return self._after(data, whole=whole)
+            return self._split_rest(data, whole=whole)
         self._head += data
         end = self._head.find(HEAD_END)
         if end < 0:
-            if len(self._head) > HEAD_BYTES_MAX or not _may_be_answer(self._head):
+            if len(self._head) > HEAD_BYTES_MAX or not _could_be_response(self._head):
                 self._head = None
             return [Piece(data)]
         is_switching = self._head[:12].split(b" ")[1:2] == [b"101"]
-        # What is behind the head belongs to the frames; the head itself ends in these bytes.
+        # Bytes after the head already belong to frames.
         behind = len(self._head) - end - len(HEAD_END)
         self._head = None
         if not is_switching:
             return [Piece(data)]
-        self._frames = FrameCutter()
+        self._frames = FrameSplitter()
         cut = len(data) - behind
-        return [Piece(data[:cut]), *self._after(data[cut:], whole=whole)]
+        return [Piece(data[:cut]), *self._split_rest(data[cut:], whole=whole)]
 
-    def released(self) -> bytes:
-        """What is held back, to be passed on now."""
-        return b"" if self._frames is None else self._frames.released()
+    def release(self) -> bytes:
+        """Returns the held-back bytes, which are then passed on."""
+        return b"" if self._frames is None else self._frames.release()
 
-    def _after(self, data: bytes, *, whole: bool) -> list[Piece]:
+    def _split_rest(self, data: bytes, *, whole: bool) -> list[Piece]:
         if not data:
             return []
         if self._frames is None:
             return [Piece(data)]
-        return self._frames.cut(data) if whole else [Piece(self._frames.passing(data))]
-
-
-def _may_be_answer(begun: bytearray) -> bool:
-    return begun[:5] == b"HTTP/"[: len(begun)]
-
-
-HOST: Final = "127.0.0.1"
-
-PAUSE_S: Final = 0.05
-"""Before the next attempt of one that was refused: without it a dead port would cost a core."""
-
-_CHUNK_BYTES: Final = 65_536
-_SWITCHING: Final = b" 101 "
-
-
-class Crowds:
-    """Every crowd, by its owner; used from one event loop."""
-
-    def __init__(self, port: Callable[[], int], group: str) -> None:
-        """``port`` tells where the viewers of ``group`` connect to."""
-        self._port = port
-        self._request_target = f"/v1/tail?{urlencode({'group': group})}"
-        self._crowds: dict[str, list[asyncio.Task[None]]] = {}
-        self.connections = 0
-
-    async def gather(self, owner: str, clients: int) -> None:
-        """Let that many come, in place of the owner's earlier ones."""
-        await self.disperse(owner)
-        self._crowds[owner] = [asyncio.create_task(self._client()) for _ in range(clients)]
-
-    async def disperse(self, owner: str) -> None:
-        """Let them go; returns once their connections are closed."""
-        tasks = self._crowds.pop(owner, [])
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def stop(self) -> None:
-        """Let everybody go."""
-        for owner in tuple(self._crowds):
-            await self.disperse(owner)
-
-    async def _client(self) -> None:
-        while True:
-            with contextlib.suppress(
-                OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
-            ):
-                if await self._watch():
-                    continue
-            await asyncio.sleep(PAUSE_S)
-
-    async def _watch(self) -> bool:
-        """Be connected for as long as it lasts; whether it was a WebSocket at all."""
-        reader, writer = await asyncio.open_connection(HOST, self._port(), limit=HEAD_BYTES_MAX)
-        try:
-            writer.write(self._request())
-            head = await reader.readuntil(HEAD_END)
-            if _SWITCHING not in head.partition(b"\r\n")[0]:
-                return False
-            self.connections += 1
-            while await reader.read(_CHUNK_BYTES):
-                pass
-            return True
-        finally:
-            writer.transport.abort()
-
-    def _request(self) -> bytes:
-        # The key is no secret: it only shows that the answer is not a cached one.
-        key = base64.b64encode(b"gapless simulator").decode()[:22] + "=="
         return (
-            f"GET {self._request_target} HTTP/1.1\r\nHost: {HOST}:{self._port()}\r\n"
-            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
+            self._frames.split_frames(data) if whole else [Piece(self._frames.pass_through(data))]
+        )
+
+
+def _could_be_response(begun: bytearray) -> bool:
+    return begun[:5] == b"HTTP/"[: len(begun)]

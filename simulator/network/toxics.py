@@ -1,6 +1,6 @@
-"""Pure: what the network does to a connection, as far as it can be said without a socket.
+"""Network faults as far as they can be computed without a socket. Pure.
 
-A *strain* says what is wrong with the cable; ``simulator.network.cable`` applies it.
+A *strain* describes what is wrong with the cable; ``simulator.network.cable`` applies it.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from typing import Final, Literal, NamedTuple
 from simulator.network.frames import Piece
 
 SLICE_MS: Final = 50
-"""A narrow link passes what it can carry in that time at once."""
+"""A slow link delivers what it can carry in this time as one slice."""
 
 _SLICE_BYTES_MIN: Final = 64
 _BITS: Final = 8
 
 
 class Latency(NamedTuple):
-    """Everything arrives later, each way; ``jitter_ms`` more or less by up to that."""
+    """Delays both directions by ``latency_ms`` plus or minus up to ``jitter_ms``."""
 
     latency_ms: int
     jitter_ms: int
 
 
 class Bandwidth(NamedTuple):
-    """No more than so many kilobits (1,000 bits) a second, each way."""
+    """Limits each direction to ``rate_kbps`` (1,000 bits per second)."""
 
     rate_kbps: int
 
 
 class Limit(NamedTuple):
-    """The connection ends after so many of the server's bytes: with a reset, or in order."""
+    """Ends the connection after that many of the server's bytes, by a reset or an orderly close."""
 
     after_bytes: int
     resets: bool
 
 
 class Hold(NamedTuple):
-    """Nothing passes from the server to the viewer; with ``both_ways`` nor back."""
+    """Stops the bytes from the server to the viewer, and with ``both_ways`` also the others."""
 
     both_ways: bool
 
 
 class BlockUpgrade(NamedTuple):
-    """A request for a WebSocket is answered with 502; any other passes."""
+    """Answers WebSocket upgrades with 502; other requests pass."""
 
 
 class FrameStrain(NamedTuple):
-    """The share (0..1) of the server's messages that something is done to."""
+    """Applies ``what`` to a share (0..1) of the server's messages."""
 
     what: Literal["drop", "duplicate", "reorder", "mute_heartbeat"]
     share: float
@@ -62,27 +62,27 @@ class FrameToxic:
     """A ``FrameStrain`` on one connection."""
 
     def __init__(self, strain: FrameStrain, rng: Random) -> None:
-        """``rng`` draws for each message whether it is hit."""
+        """``rng`` decides for each message whether it is affected."""
         self._strain = strain
         self._rng = rng
         self._waiting: Piece | None = None
 
-    def passes(self, pieces: Iterable[Piece]) -> list[Piece]:
-        """What becomes of them; only whole messages are touched."""
-        return [out for piece in pieces for out in self._one(piece)]
+    def apply(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """The pieces after the strain; only whole messages are changed."""
+        return [out for piece in pieces for out in self._apply_to(piece)]
 
-    def released(self) -> list[Piece]:
-        """What waits for its successor, to be passed on now."""
+    def release(self) -> list[Piece]:
+        """Returns the message that waits to be reordered, which is then passed on."""
         waiting, self._waiting = self._waiting, None
         return [] if waiting is None else [waiting]
 
-    def _one(self, piece: Piece) -> list[Piece]:
+    def _apply_to(self, piece: Piece) -> list[Piece]:
         if not piece.is_message:
             return [piece]
         what = self._strain.what
         if what == "mute_heartbeat" and piece.kind() != "heartbeat":
             return [piece]
-        waiting = self.released()
+        waiting = self.release()
         if waiting:
             return [piece, *waiting]
         if self._rng.random() >= self._strain.share:
@@ -95,7 +95,7 @@ class FrameToxic:
 
 
 class Pace:
-    """When the bytes of one way of a connection arrive, with latency and a narrow link."""
+    """Computes when bytes of one direction arrive under latency and limited bandwidth."""
 
     def __init__(self, rng: Random) -> None:
         """``rng`` draws the jitter."""
@@ -103,10 +103,10 @@ class Pace:
         self._free_ms = 0.0
         self._last_ms = 0.0
 
-    def due(
+    def schedule(
         self, data: bytes, now_ms: float, strains: Iterable[Latency | Bandwidth]
     ) -> list[tuple[float, bytes]]:
-        """The bytes in slices, each with the moment at which it arrives; never out of order."""
+        """The bytes as slices, each with its arrival time in ms; never out of order."""
         delay_ms, rate_kbps = 0.0, 0
         for strain in strains:
             if isinstance(strain, Latency):
@@ -125,6 +125,6 @@ class Pace:
             slices.append((self._last_ms, part))
         return slices
 
-    def forget(self) -> None:
-        """The link is as good as new."""
+    def reset(self) -> None:
+        """Reset the link: nothing is under way any more."""
         self._free_ms = self._last_ms = 0.0

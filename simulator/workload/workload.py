@@ -1,9 +1,7 @@
-"""Pure: what the executions write and when, from a seed; no clock, no I/O.
+"""What simulated executions write, and when. Pure: everything follows from seed and start time.
 
-Executions run side by side in a fixed number of slots, each slot one after another. All that is
-written follows from the seed and the starting time, however often ``due`` is asked.
-
-Pure: what an execution writes, one message at a time, from a seeded generator.
+Executions run in a fixed number of slots, one after another in each slot. How often ``due`` is
+called changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ Outcome = Literal["SUCCEEDED", "FAILED", "STOPPED"]
 LIFECYCLE_PATTERN: Final = (
     r"execution finished: (?:(?P<SUCCEEDED>SUCCEEDED)|(?P<FAILED>FAILED)|(?P<STOPPED>STOPPED))"
 )
-"""What tells from an execution's last words that it is over, and how it ended."""
+"""Matches an execution's last message; the group that matches names the outcome."""
 
 _TABLES: Final = ("orders", "customers", "ledger_2026", "événements", "注文", "sessions")
 _PEERS: Final = ("db-0.internal", "cache-3.internal", "s3", "queue-1.internal")
@@ -44,19 +42,19 @@ Traceback (most recent call last):
 {error}: {peer}: no answer within {timeout} s (attempt {attempt} of 5)"""
 
 
-def first_words(execution: str, rng: Random) -> str:
-    """How an execution begins."""
+def first_message(execution: str, rng: Random) -> str:
+    """An execution's first message."""
     return f"INFO  execution started: {execution} image=job:{rng.randint(100, 999)} cpu=2 mem=4GiB"
 
 
-def last_words(outcome: Outcome, took_ms: int) -> str:
-    """How an execution ends; ``LIFECYCLE_PATTERN`` matches it."""
+def last_message(outcome: Outcome, took_ms: int) -> str:
+    """An execution's last message; ``LIFECYCLE_PATTERN`` matches it."""
     level = {"SUCCEEDED": "INFO ", "FAILED": "ERROR", "STOPPED": "WARN "}[outcome]
     return f"{level} execution finished: {outcome} after {took_ms / 1000:.1f} s"
 
 
 def message(number: int, share: float, rng: Random) -> str:
-    """The message ``number`` of an execution that is ``share`` (0..1) of its way through."""
+    """Message ``number`` of an execution that has completed ``share`` (0..1) of its work."""
     write = rng.choices(_KINDS, cum_weights=_CUM_WEIGHTS)[0]
     return write(number, share, rng)
 
@@ -140,21 +138,21 @@ _CUM_WEIGHTS: Final = tuple(
 
 
 RATE_MAX: Final = 50_000.0
-"""Events a second; moto on one core takes less than that."""
+"""Events per second; moto on one core accepts fewer."""
 
 EXECUTIONS_MAX: Final = 1_000
-EXECUTIONS_KEPT: Final = 10_000
-"""Executions that ``executions`` remembers; a day of the default workload."""
+EXECUTIONS_REMEMBERED: Final = 10_000
+"""Executions that ``executions`` returns at most: a day of the default workload."""
 
 LENGTH_MS: Final = (20_000, 60_000)
-"""How long an execution runs, least and most."""
+"""Shortest and longest run of an execution."""
 
 PAUSE_MS: Final = (500, 2_000)
-"""How long a slot is empty between two executions."""
+"""Shortest and longest pause between two executions of a slot."""
 
 HISTORY_MS: Final = 120_000
 HISTORY_EVENTS: Final = 200
-"""What was written before the workload was started, so that there is a past to be seen."""
+"""Events written before the start, so that there is history to show."""
 
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("SUCCEEDED", "FAILED", "STOPPED")
 _OUTCOME_WEIGHTS: Final = (7, 2, 1)
@@ -170,22 +168,21 @@ class Execution(NamedTuple):
     outcome: Outcome
 
     def status(self, now_ms: int) -> str:
-        """RUNNING, or how it ended."""
+        """``RUNNING``, or the outcome."""
         return self.outcome if now_ms >= self.ends_ms else "RUNNING"
 
 
 class Workload:
-    """Executions that write ``rate`` events a second together, ``executions`` at a time.
+    """``executions`` concurrent executions that together write ``rate`` events per second.
 
-    The first of them began ``HISTORY_MS`` before ``started_ms``, and wrote less until then.
+    The first began ``HISTORY_MS`` before ``started_ms`` and wrote at a lower rate until then.
 
     Raises:
-        SimulatorError: rate or number of executions is out of range.
+        SimulatorError: Rate or number of executions is out of range.
 
     """
 
     def __init__(self, seed: int, rate: float, executions: int, *, started_ms: int) -> None:
-        """See the class."""
         if not 0 < rate <= RATE_MAX:
             msg = f"the rate must be above 0 and at most {RATE_MAX:.0f} events a second"
             raise SimulatorError(msg)
@@ -197,14 +194,14 @@ class Workload:
         self._started_ms = started_ms
         self._gap_ms = 1_000 * executions / rate
         self._history_gap_ms = max(self._gap_ms, HISTORY_MS * executions / HISTORY_EVENTS)
-        self._executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
+        self._executions: deque[Execution] = deque(maxlen=EXECUTIONS_REMEMBERED)
         # (time of the next event, slot, the event, what follows): the slot settles ties.
         self._next: list[tuple[int, int, NewEvent, Iterator[NewEvent]]] = []
         for slot in range(executions):
             self._advance(slot, self._slot(slot))
 
-    def due(self, now_ms: int) -> list[PutBatch]:
-        """Everything that is to be written by ``now_ms`` and was not handed out before."""
+    def take_due(self, now_ms: int) -> list[PutBatch]:
+        """Returns the events due by ``now_ms`` that were not returned before."""
         events: list[NewEvent] = []
         while self._next and self._next[0][0] <= now_ms:
             _, slot, event, rest = heapq.heappop(self._next)
@@ -213,12 +210,12 @@ class Workload:
         return batches(events, now_ms)
 
     def executions(self, now_ms: int) -> list[Execution]:
-        """Every execution that began by ``now_ms``, oldest first."""
+        """Executions that started by ``now_ms``, oldest first."""
         begun = (one for one in tuple(self._executions) if one.started_ms <= now_ms)
         return sorted(begun, key=lambda one: one.started_ms)
 
     def running_streams(self, now_ms: int) -> list[str]:
-        """The log streams of the running executions; of the latest one if none is running."""
+        """Log streams of the running executions, or of the latest one if none is running."""
         begun = self.executions(now_ms)
         running = [one.stream for one in begun if one.status(now_ms) == "RUNNING"]
         return running or [one.stream for one in begun[-1:]]
@@ -228,7 +225,7 @@ class Workload:
         heapq.heappush(self._next, (event.timestamp, slot, event, rest))
 
     def _slot(self, slot: int) -> Iterator[NewEvent]:
-        """The events of one slot, without end."""
+        """The endless sequence of events of one slot."""
         rng = Random(f"{self.seed}/{slot}")  # noqa: S311 - a simulation
         start = self._started_ms - HISTORY_MS + rng.randint(0, LENGTH_MS[0])
         while True:
@@ -239,20 +236,20 @@ class Workload:
 
     def _run(self, execution: Execution, rng: Random) -> Iterator[NewEvent]:
         stream, started, ends = execution.stream, execution.started_ms, execution.ends_ms
-        yield NewEvent(stream, started, first_words(execution.id, rng))
+        yield NewEvent(stream, started, first_message(execution.id, rng))
         at, number = float(started), 0
         while True:
             is_past = at < self._started_ms
             at += rng.uniform(0, 2) * (self._history_gap_ms if is_past else self._gap_ms)
             if is_past and at >= self._started_ms:
-                # The long gaps of the past must not delay the present.
+                # The long gaps of the history must not delay the present.
                 at = self._started_ms + rng.uniform(0, 2) * self._gap_ms
             if at >= ends:
                 break
             number += 1
             share = (at - started) / (ends - started)
             yield NewEvent(stream, int(at), message(number, share, rng))
-        yield NewEvent(stream, ends, last_words(execution.outcome, ends - started))
+        yield NewEvent(stream, ends, last_message(execution.outcome, ends - started))
 
 
 def _draw_execution(rng: Random, started_ms: int) -> Execution:

@@ -1,6 +1,6 @@
-"""The one thread that writes to CloudWatch: the workload, and what faults want written.
+"""The thread that writes to CloudWatch: the workload, and the events that faults add.
 
-One, since moto's ``put_log_events`` is not thread safe. Everything that decides is elsewhere.
+There is only one, because moto's ``put_log_events`` is not thread-safe. Decisions are elsewhere.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 TICK_S: Final = 0.2
-"""How often the workload is asked what is due."""
+"""Interval between writes."""
 
 EXTRAS_MAX: Final = 64
-"""Bursts that may wait to be written."""
+"""Most bursts that may wait to be written."""
 
 _READ_TIMEOUT_S: Final = 120
 
 Compose = Callable[[int, Sequence[str]], Iterable[NewEvent]]
-"""What is to be written, given the time in ms and the running executions' log streams."""
+"""Builds the events to write from the time in ms and the running executions' log streams."""
 
 
 class Writer:
-    """Writes to one log group until it is stopped, and keeps the ledger."""
+    """Writes to one log group until it is stopped, and records what was accepted in the ledger."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Writer:
         now_ms: Callable[[], int],
         failed: Callable[[str], None],
     ) -> None:
-        """``failed`` is called with one line, from the writer's thread, when it can't go on."""
+        """``failed`` is called from the writer's thread, with one line, if writing is impossible."""
         self._workload = workload
         self._ledger = ledger
         self._endpoint = endpoint
@@ -63,51 +63,51 @@ class Writer:
         self._running = True
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-        self.past_written = threading.Event()
+        self.history_written = threading.Event()
 
     @property
     def is_running(self) -> bool:
-        """Whether the executions write; what faults want written is written all the same."""
+        """Whether the executions write; events of faults are written regardless."""
         return self._running
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being written or waits to be."""
-        # In this order: what waits is counted as busy before it is taken.
+        """Whether nothing is being written or waiting to be written."""
+        # In this order: an entry counts as busy before it leaves the queue.
         return self._extras.empty() and not self._busy
 
     def start(self) -> None:
-        """Import boto3, the slow part, and wait for ``open``."""
+        """Start the thread, which imports boto3 (slow) and then waits for ``open``."""
         self._thread.start()
 
     def open(self) -> None:
-        """CloudWatch is there: begin with what the executions wrote before."""
+        """Begin to write, first the history; called once CloudWatch is reachable."""
         self._open.set()
 
     def pause(self) -> None:
-        """Let the executions fall silent."""
+        """Silence the executions."""
         self._running = False
 
     def resume(self) -> None:
-        """Let them go on; what they would have written in between is never written."""
+        """Let the executions write again; what they skipped meanwhile is never written."""
         self._running = True
 
     def submit(self, compose: Compose) -> None:
-        """Write something besides the workload, soon.
+        """Queue events to be written besides the workload.
 
         Raises:
-            SimulatorError: too much is waiting already.
+            SimulatorError: Too many bursts are waiting.
 
         """
         try:
             self._extras.put_nowait(compose)
         except queue.Full:
-            msg = f"{EXTRAS_MAX} bursts wait to be written; wait a little"
+            msg = f"{EXTRAS_MAX} bursts are waiting to be written: try again in a few seconds"
             raise SimulatorError(msg) from None
         self._wake.set()
 
     def stop(self, within_s: float = 5.0) -> None:
-        """Write no more; the call that is under way is waited for."""
+        """Stop writing, after the call in progress."""
         self._stopping.set()
         self._open.set()
         self._wake.set()
@@ -120,7 +120,7 @@ class Writer:
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-        # No retries: a second try of a call that was taken would write its events twice.
+        # No retries: repeating a call that was accepted would write its events twice.
         once = Config(retries={"total_max_attempts": 1}, read_timeout=_READ_TIMEOUT_S, proxies={})
         client = boto3.client(
             "logs",
@@ -134,17 +134,17 @@ class Writer:
             self._open.wait()
             while not self._stopping.is_set():
                 self._write_due(client)
-                self.past_written.set()
+                self.history_written.set()
                 self._wake.wait(TICK_S)
                 self._wake.clear()
         except (BotoCoreError, ClientError, SimulatorError) as error:
             if not self._stopping.is_set():
-                self._failed(f"the workload can't be written: {' '.join(str(error).split())}")
-        except Exception as error:  # noqa: BLE001 - else nothing more was written, and all was fine
+                self._failed(f"cannot write the workload: {' '.join(str(error).split())}")
+        except Exception as error:  # noqa: BLE001 - otherwise writing would stop silently
             traceback.print_exc()
-            self._failed(f"the workload can't be written: {type(error).__name__}: {error}")
+            self._failed(f"cannot write the workload: {type(error).__name__}: {error}")
         finally:
-            self.past_written.set()  # or never, but nobody shall wait for it
+            self.history_written.set()  # even on failure, so that no caller waits forever
             client.close()
 
     def _write_due(self, client: CloudWatchLogsClient) -> None:
@@ -156,7 +156,7 @@ class Writer:
 
     def _write_all(self, client: CloudWatchLogsClient) -> None:
         now_ms = self._now_ms()
-        due = self._workload.due(now_ms)
+        due = self._workload.take_due(now_ms)
         if self._running:
             self._put_all(client, due)
         while not self._extras.empty():
@@ -186,14 +186,14 @@ class Writer:
         rejected = answer.get("rejectedLogEventsInfo", {})
         indexes = {name: at for name, at in rejected.items() if isinstance(at, int)}
         taken = accepted_part(batch, indexes)
-        # The clock says which millisecond has begun: by the end of it the answer was here.
+        # The clock names the millisecond that has begun; the response was here before its end.
         self._ledger.accept(taken, sent_ms=sent_ms, accepted_ms=self._now_ms() + 1)
         if len(taken) < len(batch.events):
             refused = len(batch.events) - len(taken)
             print(f"gapless: CloudWatch refused {refused} events", file=sys.stderr)  # noqa: T201
 
     def _create(self, client: CloudWatchLogsClient, stream: str) -> None:
-        # It is there already if its execution fell silent before it was written to.
+        # The stream exists already if its execution was silenced before its first event.
         with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_stream(logGroupName=self._group, logStreamName=stream)
         self._streams.add(stream)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from simulator.network.frames import FrameCutter, Piece, ServerStream, header_bytes, payload_bytes
+from simulator.network.frames import FrameSplitter, Piece, ServerStream, header_bytes, payload_bytes
 
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 65_536, 70_000]))
 
@@ -36,11 +36,11 @@ def joined(pieces: list[Piece]) -> bytes:
 
 @given(st.data(), frames())
 def test_frames_are_found_however_they_come(data: st.DataObject, sent: list[bytes]) -> None:
-    cutter = FrameCutter()
-    got = [one for part in chunks(data, b"".join(sent)) for one in cutter.cut(part)]
+    splitter = FrameSplitter()
+    got = [one for part in chunks(data, b"".join(sent)) for one in splitter.split_frames(part)]
     assert [piece.data for piece in got] == sent
-    assert cutter.is_between
-    assert cutter.released() == b""
+    assert splitter.is_at_frame_end
+    assert splitter.release() == b""
 
 
 @given(st.data(), frames(), st.binary(max_size=40))
@@ -48,14 +48,14 @@ def test_nothing_is_lost_whenever_cutting_begins_and_ends(
     data: st.DataObject, sent: list[bytes], rubbish: bytes
 ) -> None:
     stream = b"".join(sent) + rubbish
-    cutter = FrameCutter()
+    splitter = FrameSplitter()
     out: list[Piece] = []
     for part in chunks(data, stream):
         if data.draw(st.booleans()):
-            out += cutter.cut(part)
+            out += splitter.split_frames(part)
         else:
-            out.append(Piece(cutter.passing(part)))
-    out.append(Piece(cutter.released()))
+            out.append(Piece(splitter.pass_through(part)))
+    out.append(Piece(splitter.release()))
     assert joined(out) == stream
     assert all(piece.data in sent for piece in out if piece.is_message and not rubbish)
 
@@ -77,7 +77,7 @@ def test_a_stream_of_anything_passes(data: st.DataObject, rubbish: bytes) -> Non
     out: list[Piece] = []
     for part in chunks(data, head + rubbish):
         out += stream.feed(part, whole=whole)
-    out.append(Piece(stream.released()))
+    out.append(Piece(stream.release()))
     assert joined(out) == head + rubbish
     has_switched = (head + rubbish).startswith(b"HTTP/1.1 101") and b"\r\n\r\n" in head + rubbish
     assert stream.is_websocket == has_switched

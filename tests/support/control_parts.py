@@ -40,7 +40,7 @@ def make_parts() -> Parts:
     )
     changes = Changes()
     board = Board(Remembered().levers(), 5, lambda: NOW_MS, changes.announce)
-    for batch in workload.due(NOW_MS):
+    for batch in workload.take_due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
     forwarder = Forwarder([], {}, None, is_at=print, failed=pytest.fail, changed=changes.announce)

@@ -238,7 +238,7 @@ def test_requests_without_a_socket_are_refused_in_one_line(rig: Rig) -> None:
 def test_a_port_in_use_is_said_in_one_line() -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SimulatorError, match=f"port {port} can't be had"):
+        with pytest.raises(SimulatorError, match=f"cannot listen on port {port}"):
             listen(port)
     with pytest.raises(SimulatorError, match="there is no port 70000"):
         listen(70_000)

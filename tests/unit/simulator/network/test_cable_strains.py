@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 
 from simulator.network import cable as proxy
 from simulator.network.cable import HOST, Cable
-from simulator.network.frames import Crowds
+from simulator.network.crowd import Crowds
 from simulator.network.toxics import Bandwidth, BlockUpgrade, FrameStrain, Hold, Latency, Limit
 from tests.support.parts import WAIT_S
 
@@ -228,7 +228,7 @@ async def test_a_close_has_its_code(
     code: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxy, "FAREWELL_S", WAIT_S)
+    monkeypatch.setattr(proxy, "CLOSE_TIMEOUT_S", WAIT_S)
     async with watch(cable) as viewer, watch(cable) as busy:
         await ask(viewer, 1)
         await numbers(viewer, 1)

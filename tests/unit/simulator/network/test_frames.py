@@ -6,12 +6,12 @@ from websockets.frames import Close, Frame, Opcode
 from simulator.network.frames import (
     FRAME_BYTES_MAX,
     HEAD_BYTES_MAX,
-    FrameCutter,
+    FrameSplitter,
     Piece,
     ServerStream,
     close_frame,
+    could_be_request,
     is_upgrade,
-    may_be_request,
 )
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
@@ -21,19 +21,23 @@ def text(payload: str, *, fin: bool = True) -> bytes:
     return Frame(Opcode.TEXT, payload.encode(), fin).serialize(mask=False)
 
 
-def is_between(cutter: FrameCutter) -> bool:
+def is_between(splitter: FrameSplitter) -> bool:
     """Asked anew each time, whatever mypy believes to know."""
-    return cutter.is_between
+    return splitter.is_at_frame_end
 
 
 def test_whole_messages_are_told_from_what_only_passes() -> None:
     sent = [text("a"), text("b", fin=False), Frame(Opcode.PING, b"").serialize(mask=False)]
-    assert [piece.is_message for piece in FrameCutter().cut(b"".join(sent))] == [True, False, False]
+    assert [piece.is_message for piece in FrameSplitter().split_frames(b"".join(sent))] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_kind_of_a_message() -> None:
     def kind(frame: bytes) -> str | None:
-        (piece,) = FrameCutter().cut(frame)
+        (piece,) = FrameSplitter().split_frames(frame)
         return piece.kind()
 
     assert kind(text('{"type": "heartbeat", "n": 1}')) == "heartbeat"
@@ -46,22 +50,22 @@ def test_the_kind_of_a_message() -> None:
 
 
 def test_cutting_begins_with_the_next_frame() -> None:
-    cutter = FrameCutter()
+    splitter = FrameSplitter()
     one, two = text("x" * 300), text("y")
-    assert cutter.passing(one[:3]) == one[:3]
-    assert not is_between(cutter)
-    assert cutter.cut(one[3:] + two) == [Piece(one[3:]), Piece(two, is_message=True)]
-    assert cutter.cut(two[:2]) == []
-    assert is_between(cutter), "what is held back has not been passed on"
-    assert cutter.passing(two[2:]) == two
+    assert splitter.pass_through(one[:3]) == one[:3]
+    assert not is_between(splitter)
+    assert splitter.split_frames(one[3:] + two) == [Piece(one[3:]), Piece(two, is_message=True)]
+    assert splitter.split_frames(two[:2]) == []
+    assert is_between(splitter), "what is held back has not been passed on"
+    assert splitter.pass_through(two[2:]) == two
 
 
 def test_a_frame_larger_than_is_held_back_passes_in_pieces() -> None:
     size = FRAME_BYTES_MAX + 1
     frame = bytes((0x81, 127)) + size.to_bytes(8, "big")
-    cutter = FrameCutter()
-    assert cutter.cut(frame + b"begun") == [Piece(frame + b"begun")]
-    assert cutter.cut(b"x" * (size - 5) + text("next")) == [
+    splitter = FrameSplitter()
+    assert splitter.split_frames(frame + b"begun") == [Piece(frame + b"begun")]
+    assert splitter.split_frames(b"x" * (size - 5) + text("next")) == [
         Piece(b"x" * (size - 5)),
         Piece(text("next"), is_message=True),
     ]
@@ -76,7 +80,7 @@ def test_frames_begin_behind_the_head() -> None:
         Piece(text("a"), is_message=True),
     ]
     assert stream.is_websocket
-    assert stream.is_between
+    assert stream.is_at_frame_end
 
 
 @pytest.mark.parametrize(
@@ -93,8 +97,8 @@ def test_what_is_no_websocket_passes(head: bytes) -> None:
     assert stream.feed(head, whole=True) == [Piece(head)]
     assert stream.feed(text("a"), whole=True) == [Piece(text("a"))]
     assert not stream.is_websocket
-    assert not stream.is_between
-    assert stream.released() == b""
+    assert not stream.is_at_frame_end
+    assert stream.release() == b""
 
 
 def test_a_close_frame() -> None:
@@ -118,8 +122,8 @@ def test_upgrades_are_known_by_their_header(head: bytes, *, is_it: bool) -> None
 
 
 def test_only_a_request_is_waited_for() -> None:
-    assert may_be_request(b"")
-    assert may_be_request(b"GE")
-    assert may_be_request(b"GET / HTTP/1.1\r\n")
-    assert not may_be_request(b"hello\n")
-    assert not may_be_request(b"GET / HTTP/1.1\r\n" + b"x" * HEAD_BYTES_MAX)
+    assert could_be_request(b"")
+    assert could_be_request(b"GE")
+    assert could_be_request(b"GET / HTTP/1.1\r\n")
+    assert not could_be_request(b"hello\n")
+    assert not could_be_request(b"GET / HTTP/1.1\r\n" + b"x" * HEAD_BYTES_MAX)

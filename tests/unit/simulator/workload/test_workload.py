@@ -18,8 +18,8 @@ from simulator.workload.workload import (
     LIFECYCLE_PATTERN,
     Outcome,
     Workload,
-    first_words,
-    last_words,
+    first_message,
+    last_message,
     message,
 )
 
@@ -32,7 +32,7 @@ def workload(seed: int = 1, rate: float = 20, executions: int = 4) -> Workload:
 
 
 def due(one: Workload, now_ms: int) -> list[NewEvent]:
-    return [event for batch in one.due(now_ms) for event in batch.events]
+    return [event for batch in one.take_due(now_ms) for event in batch.events]
 
 
 def test_the_past_is_there_at_once() -> None:
@@ -153,11 +153,11 @@ def test_the_same_seed_writes_the_same() -> None:
 
 @pytest.mark.parametrize("outcome", ["SUCCEEDED", "FAILED", "STOPPED"])
 def test_the_pattern_tells_how_an_execution_ended(outcome: Outcome) -> None:
-    found = re.search(LIFECYCLE_PATTERN, last_words(outcome, 12_345))
+    found = re.search(LIFECYCLE_PATTERN, last_message(outcome, 12_345))
     assert found is not None
     assert [name for name, text in found.groupdict().items() if text] == [outcome]
 
 
 def test_nothing_else_looks_like_last_words() -> None:
-    lines = [*written(5), first_words("abc", Random(1))]
+    lines = [*written(5), first_message("abc", Random(1))]
     assert not any(re.search(LIFECYCLE_PATTERN, line) for line in lines)

@@ -35,7 +35,7 @@ def test_whatever_stops_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     writer.start()
     writer.open()
     said = failures.get(timeout=WAIT_S)
-    assert said.startswith("the workload can't be written: RuntimeError: nothing for 4 streams")
-    assert writer.past_written.wait(WAIT_S)
+    assert said.startswith("cannot write the workload: RuntimeError: nothing for 4 streams")
+    assert writer.history_written.wait(WAIT_S)
     writer.stop()
     assert "RuntimeError" in capsys.readouterr().err

@@ -1,6 +1,6 @@
-"""One way of a connection through the cable, from the viewer or to it, and what it suffers.
+"""One direction of a connection through the cable, and the strains on it.
 
-While it suffers nothing, what is read is written. Delayed bytes wait in a queue of bounded size.
+Without strains, bytes are written as they are read. Delayed bytes wait in a bounded queue.
 """
 
 from __future__ import annotations
@@ -27,43 +27,42 @@ from simulator.network.toxics import (
 CHUNK_BYTES: Final = 65_536
 
 QUEUE_BYTES_MAX: Final = 1 << 20
-"""Delayed bytes of one way; beyond it nothing more is read, as on a real link."""
+"""Most delayed bytes per direction; beyond it reading stops, as on a real link."""
 
 
 class Gate:
-    """Open unless somebody holds it."""
+    """A gate that is open unless an owner holds it closed."""
 
     def __init__(self) -> None:
-        """Open."""
         self._holders: set[str] = set()
         self._is_broken = False
         self._open = asyncio.Event()
         self._open.set()
 
     def hold(self, owner: str) -> None:
-        """Close it."""
+        """Close the gate for ``owner``."""
         if not self._is_broken:
             self._holders.add(owner)
             self._open.clear()
 
     def stay_open(self) -> None:
-        """Open it for good: the connection is at its end."""
+        """Open the gate for good, because the connection ends."""
         self._is_broken = True
         self._holders.clear()
         self._open.set()
 
-    def let_go(self, owner: str) -> None:
-        """Open it, unless another holds it."""
+    def release(self, owner: str) -> None:
+        """Open the gate, unless another owner holds it."""
         self._holders.discard(owner)
         if not self._holders:
             self._open.set()
 
-    async def passed(self) -> None:
-        """Wait until it is open."""
+    async def wait_open(self) -> None:
+        """Wait until the gate is open."""
         await self._open.wait()
 
 
-class Way:
+class Direction:
     """Passes bytes on until their source ends; used from one event loop."""
 
     def __init__(
@@ -75,14 +74,14 @@ class Way:
         *,
         is_down: bool,
     ) -> None:
-        """From the first of ``ends`` to the second.
+        """Connect the first of ``ends`` to the second.
 
         Args:
-            ends: where bytes come from and go to.
-            link: closed while nothing passes, whichever way.
-            rng: draws the jitter.
-            cut: ends the connection, with a reset if it is given True.
-            is_down: whether this is the way from the server.
+            ends: Source and destination.
+            link: Closed while nothing passes in either direction.
+            rng: Draws the jitter.
+            cut: Ends the connection, by a reset if called with True.
+            is_down: Whether this is the direction from the server to the viewer.
 
         """
         self._source, self._sink = ends
@@ -104,9 +103,9 @@ class Way:
         self._is_muted = False
         self._is_over = False
 
-    def suffer(self, owner: str, strain: Strain, rng: Random) -> None:
-        """Be under a strain from now on, in place of the owner's earlier one."""
-        self.recover(owner)
+    def apply_strain(self, owner: str, strain: Strain, rng: Random) -> None:
+        """Apply a strain from now on; it replaces the owner's earlier one."""
+        self.remove_strain(owner)
         if isinstance(strain, (Latency, Bandwidth)):
             self._paces[owner] = strain
         elif self.stream is None:
@@ -118,95 +117,95 @@ class Way:
         elif isinstance(strain, Hold) and not strain.both_ways:
             self._reading.hold(owner)
 
-    def recover(self, owner: str) -> None:
-        """Be free of the owner's strain; what waited because of it goes on at once."""
+    def remove_strain(self, owner: str) -> None:
+        """Remove the owner's strain; bytes that it delayed pass at once."""
         self._limits.pop(owner, None)
-        self._reading.let_go(owner)
+        self._reading.release(owner)
         toxic = self._toxics.pop(owner, None)
         if toxic is not None:
             self._release([toxic], is_all=not self._toxics)
         if self._paces.pop(owner, None) is not None and not self._paces:
-            self._pace.forget()
+            self._pace.reset()
             self._hurry.set()
 
     def _release(self, toxics: Iterable[FrameToxic], *, is_all: bool) -> None:
-        """Pass on what waits because of them; with ``is_all`` half a frame, too."""
-        self._emit(b"".join(piece.data for toxic in toxics for piece in toxic.released()))
+        """Pass on what the toxics hold back; with ``is_all`` also a partial frame."""
+        self._emit(b"".join(piece.data for toxic in toxics for piece in toxic.release()))
         if is_all and self.stream is not None:
-            self._emit(self.stream.released())
+            self._emit(self.stream.release())
 
     def mute(self) -> None:
-        """Read on, and pass nothing on any more."""
+        """Keep reading, but discard the bytes."""
         self._is_muted = True
 
     def close_with(self, code: int) -> None:
-        """Send a close frame as soon as a frame has ended; then nothing more."""
+        """Send a close frame at the end of the current frame, and nothing after it."""
         if self.stream is None or not self.stream.is_websocket:
             return
         self._close_code = code
-        if self.stream.is_between:
-            self._say_close()
+        if self.stream.is_at_frame_end:
+            self._send_close()
 
     async def run(self) -> None:
-        """Pass bytes on until the source has ended, then say so.
+        """Pass bytes on until the source ends, then end the destination.
 
         Raises:
-            OSError: one of the ends is gone.
+            OSError: One of the ends is gone.
 
         """
         while data := await self._read():
-            for piece in self._shaped(data):
+            for piece in self._apply_toxics(data):
                 self._emit(piece.data)
             await self._sink.drain()
             await self._room.wait()
         self._release(self._toxics.values(), is_all=True)
         if self._delivery is not None:
             await asyncio.wait([self._delivery])
-        # The other way may go on, and faults come and go: they find nothing to write to here.
+        # The other direction may continue; later faults must not write to this one.
         self._is_over = True
         self._sink.write_eof()
 
     def stop(self) -> None:
-        """Deliver nothing more, and wait for nothing."""
+        """Stop delivering at once."""
         self._reading.stay_open()
         if self._delivery is not None:
             self._delivery.cancel()
 
     async def _read(self) -> bytes:
-        await self._reading.passed()
-        await self._link.passed()
+        await self._reading.wait_open()
+        await self._link.wait_open()
         failure: OSError | None = None
         try:
             data = await self._source.read(CHUNK_BYTES)
         except OSError as error:
             failure = error
-        # Neither bytes nor an end get through while the link is held.
-        await self._reading.passed()
-        await self._link.passed()
+        # Neither bytes nor the end of the stream may pass while the link is held.
+        await self._reading.wait_open()
+        await self._link.wait_open()
         if failure is not None:
             raise failure
         return data
 
-    def _shaped(self, data: bytes) -> list[Piece]:
+    def _apply_toxics(self, data: bytes) -> list[Piece]:
         if self.stream is None or self._is_muted:
             return [Piece(data)]
         if self._close_code is not None:
             pieces = self.stream.feed(data, whole=True)
-            if not self.stream.is_between:
+            if not self.stream.is_at_frame_end:
                 return pieces
             self._emit(b"".join(piece.data for piece in pieces if not piece.is_message))
-            self._say_close()
+            self._send_close()
             return []
         pieces = self.stream.feed(data, whole=bool(self._toxics))
         for toxic in self._toxics.values():
-            pieces = toxic.passes(pieces)
+            pieces = toxic.apply(pieces)
         return pieces
 
-    def _say_close(self) -> None:
+    def _send_close(self) -> None:
         assert self._close_code is not None
         self._emit(close_frame(self._close_code, "the simulator closed it"))
         self._is_muted = True
-        self._cut(False)  # noqa: FBT003 - not a reset: what was sent arrives
+        self._cut(False)  # noqa: FBT003 - no reset: what was sent arrives
 
     def _emit(self, data: bytes) -> None:
         if not data or self._is_muted:
@@ -215,7 +214,7 @@ class Way:
             self._write(data)
             return
         now_ms = time.monotonic_ns() / 1e6
-        slices = self._pace.due(data, now_ms, self._paces.values())
+        slices = self._pace.schedule(data, now_ms, self._paces.values())
         self._queue += slices
         self._queued_bytes += len(data)
         if self._queued_bytes > QUEUE_BYTES_MAX:
@@ -226,8 +225,8 @@ class Way:
     async def _deliver(self) -> None:
         try:
             while self._queue:
-                await self._link.passed()
-                await self._until(self._queue[0][0])
+                await self._link.wait_open()
+                await self._wait_until(self._queue[0][0])
                 _, part = self._queue.popleft()
                 self._queued_bytes -= len(part)
                 self._write(part)
@@ -239,7 +238,7 @@ class Way:
         finally:
             self._room.set()
 
-    async def _until(self, due_ms: float) -> None:
+    async def _wait_until(self, due_ms: float) -> None:
         while self._paces and (left_ms := due_ms - time.monotonic_ns() / 1e6) > 0:
             self._hurry.clear()
             try:
