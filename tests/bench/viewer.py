@@ -142,9 +142,9 @@ def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> 
     filters, view = Filters(), View(timeline)
     filters.add(needle, excludes=excludes)
     began = time.process_time()
-    view.select(filters.test())
+    view.show_passing(filters.test())
     first = (time.process_time() - began) * 1e3
-    while view.sieve is not None and view.sieve.step():
+    while view.matching is not None and view.matching.step():
         pass
     took = (time.process_time() - began) * 1e3
     return figure(

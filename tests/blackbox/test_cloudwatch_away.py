@@ -91,7 +91,7 @@ def test_a_group_that_was_deleted_and_made_anew_is_green_again(
         ledger.put(STREAMS[0], [(moment, f"new {number}") for number in range(10)])
         viewer.wait_shown(20)
         # A connection or a poll between two of them tells it.
-        told = "unconfirmed: the forwarder began"
+        told = "can no longer be verified: the forwarder began"
         wait_until(lambda: any(told in line for line in viewer.err.so_far()), "the new epoch")
         viewer.wait_complete(moment)
         messages = [line["message"] for line in viewer.shown()]

@@ -69,7 +69,10 @@ class Stack:
 
     def rebased(self) -> int:
         """How often the viewer was told that its cursor is of another epoch."""
-        return sum("unconfirmed: the forwarder began" in line for line in self.viewer.err.so_far())
+        return sum(
+            "can no longer be verified: the forwarder began" in line
+            for line in self.viewer.err.so_far()
+        )
 
     def wait_rebased(self, before: int) -> None:
         """Wait for one time more, whether a connection or a poll between two of them told it."""

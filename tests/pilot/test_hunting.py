@@ -9,7 +9,7 @@ async def test_a_match_far_away_is_shown_though_filters_have_not_come_that_far()
         finding = screen.app._finding
         finding.filters.add("line", excludes=False)
         screen.app.log_view.select(finding.filters.test())
-        sieve = screen.app.log_view._view.sieve
+        sieve = screen.app.log_view._view.matching
         assert sieve is not None
         assert not sieve.is_done
         finding.answered("search", "line 7$")

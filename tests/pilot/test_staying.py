@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, evicted_for, make_line
 from tests.support.screen import WIDE, Screen, running
 from tui.lines.rows import Line, Row, Rule
 
@@ -53,7 +53,7 @@ class Log:
     def bring_back(self) -> None:
         """The oldest lines that are not in memory."""
         for rule in [row for row in self.engine.timeline.iterate() if isinstance(row, Rule)]:
-            piece = self.engine.timeline.evicted_for(rule, from_above=True)
+            piece = evicted_for(self.engine.timeline, rule, from_above=True)
             if piece is not None:
                 back = [self.known[key] for key in sorted(self.known)]
                 back = [one for one in back if piece.low <= one.key <= piece.high]

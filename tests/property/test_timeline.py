@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.support.fake_engine import evicted_for
 from tests.support.told import line
 from tui.lines.rows import Change, Line, Rule
 from tui.lines.timeline import Timeline
@@ -25,12 +26,13 @@ def small_blocks() -> Iterator[None]:
             "OPEN_MAX": 2,
             "LOOSE_MAX": 3,
             "LOOSE_BLOCKS_MAX": 1,
-            "WARM_MAX": 1,
+            "UNCOMPRESSED_MAX": 1,
         }.items():
             stack.enter_context(patch(f"tui.lines.blocks.{name}", value))
-        stack.enter_context(patch("tui.lines.packed.THAWED_MAX", 1))
+        stack.enter_context(patch("tui.lines.packed.DECOMPRESSED_MAX", 1))
         stack.enter_context(patch("tui.lines.packed.DECODED_MAX", 5))
-        stack.enter_context(patch("tui.lines.timeline.PIECE_LINES", 9))
+        stack.enter_context(patch("tui.lines.timeline.RANGE_LINES", 9))
+        stack.enter_context(patch("tui.lines.timeline.NEAR_BLOCKS", 0))
         yield
 
 
@@ -111,7 +113,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
 
     @rule(low=keys_of_lines, length=st.integers(0, 2_000))
     def read(self, low: int, length: int) -> None:
-        self.timeline.read_at(low, low + length)
+        self.timeline.pin_around(low, low + length)
 
     @rule()
     def tidy(self) -> None:
@@ -122,7 +124,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
     def come_back(self, data: st.DataObject, *, whole: bool) -> None:
         rules = [row for row in self.timeline.iterate() if isinstance(row, Rule)]
         one = data.draw(st.sampled_from(rules))
-        piece = self.timeline.evicted_for(one, from_above=data.draw(st.booleans()))
+        piece = evicted_for(self.timeline, one, from_above=data.draw(st.booleans()))
         assert piece is not None
         lines = [
             # The forwarder does not say how late a line was.
@@ -163,7 +165,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
         assert self.timeline.rows(0, len(rows)) == rows
 
     def ranges(self) -> list[tuple[int, int]]:
-        runs = self.timeline._gone.runs()
+        runs = self.timeline._evicted.runs()
         return [(run.low, run.high) for run in runs]
 
 

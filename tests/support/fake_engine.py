@@ -13,7 +13,7 @@ import msgspec
 
 from tui.client.status import Status, TargetStatus
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
-from tui.lines.timeline import Timeline
+from tui.lines.timeline import EvictedRange, Timeline
 from tui.screen.ports import Story
 from wire.messages import Origin
 
@@ -251,3 +251,14 @@ def _message(chance: random.Random, number: int, stream: str) -> str:
     if stream.startswith("scheduler"):
         return f"INFO  placed {took % 7 + 1} tasks, queue {took % 90}, next look in 5 s"
     return f"INFO  rendered frame {number} of 9600 in {took} ms on gpu{number % 4}"
+
+
+def evicted_for(timeline: Timeline, rule: Rule, *, from_above: bool) -> EvictedRange | None:
+    """An evicted range that a rule stands for: the newest one, or the oldest."""
+    found = timeline.evicted_at(rule.key)
+    while found is not None and from_above:
+        below = timeline.evicted_at(found.low - 1)
+        if below is None:
+            break
+        found = below
+    return found

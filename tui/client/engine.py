@@ -46,7 +46,7 @@ from tui.client.status import (
     Welcomed,
 )
 from tui.client.target import Target, TargetSpec
-from tui.lines.packed import give_back_memory
+from tui.lines.packed import release_free_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
 
@@ -402,7 +402,7 @@ class Engine:
         if effect.outcome == "resumed" and self._context is not None:
             self._fetching.fetch_at(self._context)
         elif effect.outcome != "resumed" and not effect.again:
-            self._happened(self._timeline.give_up())
+            self._happened(self._timeline.drop_declared())
         self._context = None
 
     def _flushed(self) -> None:
@@ -463,7 +463,7 @@ class Engine:
             is_tidy = not self._timeline.tidy()
             done += not is_tidy
             if done >= TIDY_BLOCKS or (is_tidy and done):
-                give_back_memory()
+                release_free_memory()
                 done = 0
             await asyncio.sleep(1 if is_tidy else TIDY_S)
 

@@ -286,7 +286,7 @@ class Tally:
         for begin in range(0, len(chunk.keys), CHUNK_EVENTS):
             end = begin + CHUNK_EVENTS
             part = _Chunk(
-                chunk.keys.part(begin, end), chunk.digests[begin:end], chunk.seqs[begin:end]
+                chunk.keys.slice(begin, end), chunk.digests[begin:end], chunk.seqs[begin:end]
             )
             part.sum_up(self._base)
             parts.append(part)

@@ -1,10 +1,7 @@
-"""Rows in blocks: the larger half of the timeline, which knows nothing of what rows mean.
+"""Sorted storage of rows in blocks of about a thousand, addressed by index or by key. Pure.
 
-Appending is extending the last block, a late row is found by bisection, and an index is a
-bisection in the blocks' starts. Blocks that nobody changes are sealed, and compressed once they
-are old. Pure.
-
-A block of the timeline: rows that are being changed as objects, the others sealed. Pure.
+Appending extends the last block; late rows and indexes are found by bisection. Blocks that have
+not changed for a while are packed, and later compressed.
 """
 
 from __future__ import annotations
@@ -15,192 +12,230 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from tui.lines.packed import PackedRows, RowCache
-from tui.lines.rows import Row, Rule, time_key
+from tui.lines.rows import Row, Rule
+
+CHUNK_ROWS: Final = 1024
+"""Rows that a block is filled up to; a block is split beyond twice as many."""
+
+OPEN_MAX: Final = 16
+"""Blocks kept as objects: those changed last."""
+
+LOOSE_MAX: Final = 512
+"""Late rows that a packed block takes in before it is unpacked for them."""
+
+LOOSE_BLOCKS_MAX: Final = 64
+"""Packed blocks with late rows, before ``tidy`` packs them again."""
+
+UNCOMPRESSED_MAX: Final = 128
+"""Packed blocks that are not compressed: those packed last."""
+
+PACKED_GAIN: Final = 4
+"""How many times faster a packed row is searched than an unpacked one."""
+
+_FEW: Final = 16
+"""Most rows inserted one by one; more are merged with the whole block."""
+
+key_of_row = attrgetter("key")
 
 
 class Block:
-    """Some thousand rows in the order of their keys.
+    """Consecutive rows: open (all as objects), or packed with a few loose late rows in between.
 
-    ``keys`` and ``rows`` are all of it while it is open. Once ``sealed`` holds the rows, the two
-    are what came since: late rows, few of them, which stand between the sealed ones.
+    Attributes:
+        keys: Keys of ``rows``, ascending.
+        rows: All rows while open; the loose ones while packed.
+        packed: The packed rows; None while open.
     """
 
-    __slots__ = ("_places", "keys", "rows", "sealed")
+    __slots__ = ("_cache", "_loose_indexes", "keys", "packed", "rows")
 
-    def __init__(self, keys: list[int], rows: list[Row]) -> None:
-        """An open block."""
+    def __init__(self, keys: list[int], rows: list[Row], cache: RowCache) -> None:
+        """An open block; ``cache`` is where its packed rows are read through."""
         self.keys = keys
         self.rows = rows
-        self.sealed: PackedRows | None = None
-        self._places: list[int] | None = None
+        self.packed: PackedRows | None = None
+        self._cache = cache
+        self._loose_indexes: list[int] | None = None
 
     def __len__(self) -> int:
-        """Rows, rules included."""
-        return len(self.keys) + (len(self.sealed) if self.sealed is not None else 0)
+        return len(self.keys) + (len(self.packed) if self.packed is not None else 0)
 
     @property
     def first(self) -> int:
-        """The least key."""
-        if self.sealed is None or not len(self.sealed):
+        """The lowest key."""
+        if self.packed is None or not len(self.packed):
             return self.keys[0]
-        return min(self.keys[0], self.sealed.keys[0]) if self.keys else self.sealed.keys[0]
+        return min(self.keys[0], self.packed.keys[0]) if self.keys else self.packed.keys[0]
 
     @property
     def last(self) -> int:
-        """The greatest key."""
-        if self.sealed is None or not len(self.sealed):
+        """The highest key."""
+        if self.packed is None or not len(self.packed):
             return self.keys[-1]
-        return max(self.keys[-1], self.sealed.keys[-1]) if self.keys else self.sealed.keys[-1]
+        return max(self.keys[-1], self.packed.keys[-1]) if self.keys else self.packed.keys[-1]
 
     @property
     def rules(self) -> list[Rule]:
         """The rules among the rows."""
         loose = [row for row in self.rows if isinstance(row, Rule)]
-        return loose if self.sealed is None else [*loose, *self.sealed.rules]
+        return loose if self.packed is None else [*loose, *self.packed.rules]
 
     def index_of(self, key: int) -> int:
-        """How many rows are below a key."""
+        """The number of rows below a key."""
         below = bisect_left(self.keys, key)
-        return below if self.sealed is None else below + self.sealed.keys.index_of(key)
+        return below if self.packed is None else below + self.packed.keys.index_of(key)
 
-    def find(self, key: int, memory: RowCache) -> Row | None:
+    def find(self, key: int) -> Row | None:
         """The row of a key."""
         at = bisect_left(self.keys, key)
         if at < len(self.keys) and self.keys[at] == key:
             return self.rows[at]
-        if self.sealed is None:
+        if self.packed is None:
             return None
-        place = self.sealed.keys.index_of(key)
-        return memory.row(self.sealed, place) if self.sealed.keys.has_at(place, key) else None
+        at = self.packed.keys.index_of(key)
+        return self._cache.row(self.packed, at) if self.packed.keys.has_at(at, key) else None
 
-    def row(self, index: int, memory: RowCache) -> Row:
+    def row(self, index: int) -> Row:
         """The row at an index."""
-        if self.sealed is None:
+        if self.packed is None:
             return self.rows[index]
         if not self.keys:
-            return memory.row(self.sealed, index)
-        places = self._loose_places(self.sealed)
-        at = bisect_left(places, index)
-        if at < len(places) and places[at] == index:
+            return self._cache.row(self.packed, index)
+        loose = self._indexes_of_loose(self.packed)
+        at = bisect_left(loose, index)
+        if at < len(loose) and loose[at] == index:
             return self.rows[at]
-        return memory.row(self.sealed, index - at)
+        return self._cache.row(self.packed, index - at)
 
-    def all_rows(self, memory: RowCache) -> list[Row]:
-        """Every row; those that were sealed are made anew."""
-        if self.sealed is None:
+    def all_rows(self) -> list[Row]:
+        """Every row; packed ones as new objects."""
+        if self.packed is None:
             return self.rows
-        memory.thaw(self.sealed)
-        rows = self.sealed.rows()
+        self._cache.decompress(self.packed)
+        rows = self.packed.rows()
         if self.keys:
-            for at, row in zip(self._loose_places(self.sealed), self.rows, strict=True):
+            for at, row in zip(self._indexes_of_loose(self.packed), self.rows, strict=True):
                 rows.insert(at, row)
         return rows
 
-    def seal(self, memory: RowCache) -> PackedRows:
-        """Pack everything."""
-        rows = self.all_rows(memory)
-        self.sealed = PackedRows([row.key for row in rows], rows)
-        self.keys, self.rows, self._places = [], [], None
-        return self.sealed
+    def rows_between(self, begin: int, end: int) -> list[Row]:
+        """The rows at the indexes ``begin`` to ``end``, exclusive."""
+        if self.packed is None or (end - begin) * 2 > len(self):
+            return self.all_rows()[begin:end]
+        return [self.row(index) for index in range(begin, end)]
 
-    def open(self, memory: RowCache) -> None:
-        """Unpack everything, to be changed."""
-        if self.sealed is not None:
-            self.rows = list(self.all_rows(memory))
+    def pack(self) -> None:
+        """Pack all rows."""
+        rows = self.all_rows()
+        self.packed = PackedRows([row.key for row in rows], rows)
+        self.keys, self.rows, self._loose_indexes = [], [], None
+
+    def unpack(self) -> None:
+        """Hold all rows as objects, so that they can be changed."""
+        if self.packed is not None:
+            self.rows = list(self.all_rows())
             self.keys = [row.key for row in self.rows]
-            memory.forget(self.keys)
-            self.sealed = self._places = None
+            self._cache.forget(self.keys)
+            self.packed = self._loose_indexes = None
 
-    def holds(self, keys: Sequence[int]) -> bool:
-        """Whether any of the keys is a sealed row's."""
-        if self.sealed is None:
+    def has_packed(self, keys: Sequence[int]) -> bool:
+        """Whether any of the keys is a packed row's."""
+        if self.packed is None:
             return False
-        packed = self.sealed.keys
+        packed = self.packed.keys
         return any(packed.has_at(packed.index_of(key), key) for key in keys)
 
-    def loosened(self) -> None:
-        """``keys`` and ``rows`` were changed."""
-        self._places = None
+    def put(self, run: Sequence[Row]) -> tuple[dict[int, Row], list[int]]:
+        """Insert rows, none of whose keys is packed, or replace those of the same key.
 
-    def _loose_places(self, sealed: PackedRows) -> list[int]:
-        if self._places is None:
-            self._places = [
-                sealed.keys.index_of(key) + number for number, key in enumerate(self.keys)
+        Returns:
+            The rows that are new, by key, and the keys of those that were replaced.
+
+        """
+        keys, rows = self.keys, self.rows
+        new: dict[int, Row] = {}
+        replaced: list[int] = []
+        for row in run:
+            at = bisect_left(keys, row.key)
+            if at < len(keys) and keys[at] == row.key:
+                rows[at] = row
+                replaced.append(row.key)
+            else:
+                new[row.key] = row
+        if len(new) > _FEW:
+            merged = dict(zip(keys, rows, strict=True)) | new
+            keys[:] = sorted(merged)
+            rows[:] = map(merged.__getitem__, keys)
+        else:
+            for key, row in new.items():
+                at = bisect_left(keys, key)
+                keys.insert(at, key)
+                rows.insert(at, row)
+        if new:
+            self._loose_indexes = None
+        return new, replaced
+
+    def remove(self, key: int) -> None:
+        """Take out an unpacked row."""
+        at = bisect_left(self.keys, key)
+        assert self.keys[at] == key, "only a row that is there can be removed"
+        del self.keys[at], self.rows[at]
+        self._loose_indexes = None
+
+    def _indexes_of_loose(self, packed: PackedRows) -> list[int]:
+        if self._loose_indexes is None:
+            self._loose_indexes = [
+                packed.keys.index_of(key) + number for number, key in enumerate(self.keys)
             ]
-        return self._places
-
-
-CHUNK_ROWS: Final = 1024
-"""Rows of a block that is filled in order; it is split beyond twice as many."""
-
-OPEN_MAX: Final = 16
-"""Blocks that are open: those changed last."""
-
-LOOSE_MAX: Final = 512
-"""Late rows that may stand between the rows of a sealed block, before it is opened for them."""
-
-LOOSE_BLOCKS_MAX: Final = 64
-"""Sealed blocks with such rows, before ``tidy`` seals them anew."""
-
-WARM_MAX: Final = 128
-"""Sealed blocks that are not compressed: those sealed last."""
-
-PACKED_GAIN: Final = 4
-"""So many rows that need not be unpacked cost as much as one that must."""
-
-_FEW: Final = 16
-"""Up to so many late rows are inserted one by one; more are merged with the whole block."""
-
-key_of_row = attrgetter("key")
+        return self._loose_indexes
 
 
 class Stretch(NamedTuple):
-    """Rows that follow each other."""
+    """Consecutive rows of one block, for a search."""
 
     rows: list[Row]
-    """All of them, or those that stand between the sealed ones."""
-    sealed: PackedRows | None = None
+    """All rows, or the loose ones if ``packed`` has the others."""
+    packed: PackedRows | None = None
 
 
-class Store:
-    """Rows in the order of their keys, each key once."""
+class RowStore:
+    """Rows in the order of their keys, each key once. Subclasses change it by the verbs below."""
 
     def __init__(self) -> None:
-        """Create an empty store."""
         self._blocks: list[Block] = []
         self._lasts: list[int] = []  # the last key of each block
-        self._starts: list[int] = []  # the index of each block's first row, as far as valid
+        self._starts: list[int] = []  # the index of each block's first row, as far as it is known
         self._rows = 0
         self._rules = 0
-        self._open: dict[Block, None] = {}  # the one untouched for longest first
-        self._warm: dict[Block, None] = {}  # sealed, not compressed; likewise
-        self._loose: dict[Block, None] = {}  # sealed, with rows between; likewise
-        self._memory = RowCache()
+        # Blocks by state, the one unchanged for longest first.
+        self._open: dict[Block, None] = {}
+        self._uncompressed: dict[Block, None] = {}
+        self._loose: dict[Block, None] = {}
+        self._cache = RowCache()
 
     def __len__(self) -> int:
-        """Rows, rules included."""
         return self._rows
 
     @property
     def lines(self) -> int:
-        """Rows without the rules."""
+        """Number of rows that are not rules."""
         return self._rows - self._rules
 
     def row(self, index: int) -> Row:
         """The row at an index.
 
         Raises:
-            IndexError: there is none.
+            IndexError: There is no such row.
 
         """
         if not 0 <= index < self._rows:
             msg = f"row {index} of {self._rows}"
             raise IndexError(msg)
         at = self._block_at(index)
-        return self._blocks[at].row(index - self._starts[at], self._memory)
+        return self._blocks[at].row(index - self._starts[at])
 
     def rows(self, start: int, stop: int) -> list[Row]:
-        """The rows from ``start`` up to ``stop``, as far as there are any."""
+        """The rows at the indexes ``start`` to ``stop``, exclusive, as far as there are any."""
         start, stop = max(0, start), min(stop, self._rows)
         found: list[Row] = []
         if start >= stop:
@@ -210,52 +245,46 @@ class Store:
         while len(found) < stop - start:
             block = self._blocks[at]
             end = min(len(block), offset + stop - start - len(found))
-            found += self._some(block, offset, end)
+            found += block.rows_between(offset, end)
             at, offset = at + 1, 0
         return found
 
-    def _some(self, block: Block, begin: int, end: int) -> list[Row]:
-        if block.sealed is None or (end - begin) * 2 > len(block):
-            return block.all_rows(self._memory)[begin:end]
-        return [block.row(index, self._memory) for index in range(begin, end)]
-
     def iterate(self, start: int = 0) -> Iterator[Row]:
-        """The rows from an index on; the timeline must not change meanwhile."""
+        """The rows from an index on; the store must not change meanwhile."""
         if not 0 <= start < self._rows:
             return
         first = self._block_at(start)
-        yield from self._blocks[first].all_rows(self._memory)[start - self._starts[first] :]
+        yield from self._blocks[first].all_rows()[start - self._starts[first] :]
         for block in self._blocks[first + 1 :]:
-            yield from block.all_rows(self._memory)
+            yield from block.all_rows()
 
     def stretches_below(
         self, key: int, rows: int, *, packed: bool = False
     ) -> tuple[list[Stretch], int]:
-        """The rows of some blocks below a key, for whoever goes over all of them.
+        """The rows below a key, upwards, as one step of a search through all rows.
 
         Args:
-            key: The rows at and above it are left out.
-            rows: How many to go over, about.
-            packed: Whether blocks that are sealed, and have no rule, are left so: these cost but
-                a part of what the others do.
+            key: Rows at and above this key are left out.
+            rows: About how many rows to return.
+            packed: Whether to return packed blocks without rules as they are. Their rows count
+                for a part of ``rows`` only, since they are searched faster.
 
         Returns:
-            The stretches, the newest first, and the key to go on with; 0 at the end.
+            The stretches, the newest first, and the ``key`` of the next step; 0 at the end.
 
         """
         found: list[Stretch] = []
         at = bisect_left(self._lasts, key)
         if at == len(self._blocks) or self._blocks[at].first >= key:
-            at -= 1  # what a call before this one ended with
+            at -= 1  # an earlier step ended at the beginning of this block
         while at >= 0 and rows > 0:
             block = self._blocks[at]
-            sealed = block.sealed
-            if packed and sealed and not sealed.rules and self._lasts[at] < key:
-                found.append(Stretch(block.rows, sealed))
+            if packed and block.packed and not block.packed.rules and self._lasts[at] < key:
+                found.append(Stretch(block.rows, block.packed))
                 rows -= len(block) // PACKED_GAIN
                 at -= 1
                 continue
-            part = block.all_rows(self._memory)
+            part = block.all_rows()
             part = part[: bisect_left(part, key, key=key_of_row)]
             if len(part) > rows:
                 found.append(Stretch(part[-rows:]))
@@ -265,15 +294,15 @@ class Store:
             at -= 1
         return found, self._lasts[at] + 1 if at >= 0 else 0
 
-    def stretch_beside(self, key: int, direction: int) -> tuple[Stretch, int] | None:
-        """The block that has the next row, packed where it is, and has no rule.
+    def next_stretch(self, key: int, direction: int) -> tuple[Stretch, int] | None:
+        """The block that contains the next row, packed if it is packed and has no rules.
 
         Args:
-            key: Downwards the first that counts, upwards the first that does not.
+            key: The first key that counts downwards; upwards, the first that does not.
             direction: 1 downwards, -1 upwards.
 
         Returns:
-            All rows of the block, and the key to go on with; None where no row is left.
+            All rows of the block, and the ``key`` for the next call; None if no row is left.
 
         """
         at = bisect_left(self._lasts, key)
@@ -283,111 +312,156 @@ class Store:
             return None
         block = self._blocks[at]
         after = block.last + 1 if direction > 0 else block.first
-        if block.sealed is not None and not block.sealed.rules:
-            return Stretch(block.rows, block.sealed), after
-        return Stretch(block.all_rows(self._memory)), after
+        if block.packed is not None and not block.packed.rules:
+            return Stretch(block.rows, block.packed), after
+        return Stretch(block.all_rows()), after
 
     def index_of(self, key: int) -> int:
-        """The index of a key, or where it would stand: the number of rows below it."""
+        """The number of rows below a key, which is the index where it stands or belongs."""
         at = bisect_left(self._lasts, key)
         if at == len(self._blocks):
             return self._rows
-        self._count_to(at)
+        self._extend_starts(at)
         return self._starts[at] + self._blocks[at].index_of(key)
 
-    def index_at(self, timestamp: int) -> int:
-        """The index of the first row at or after a time in ms."""
-        return self.index_of(time_key(timestamp))
-
     def find(self, key: int) -> Row | None:
-        """The row of that key."""
+        """The row of a key."""
         at = bisect_left(self._lasts, key)
-        return None if at == len(self._blocks) else self._blocks[at].find(key, self._memory)
+        return None if at == len(self._blocks) else self._blocks[at].find(key)
 
-    # Rows come
+    def tidy(self) -> bool:
+        """Pack or compress one block, if more than the bounds allow are not; whether one was.
+
+        Takes a few milliseconds.
+        """
+        if len(self._loose) > LOOSE_BLOCKS_MAX:
+            self._unpack(next(iter(self._loose)))
+            return True
+        if len(self._uncompressed) > UNCOMPRESSED_MAX:
+            block = next(iter(self._uncompressed))
+            del self._uncompressed[block]
+            if block.packed is not None:
+                block.packed.compress()
+            return True
+        return False
+
+    def _insert(self, rows: list[Row]) -> tuple[list[int], list[int], int]:
+        """Add ascending rows; one with a known key replaces the row that has it.
+
+        Returns:
+            The keys of new rows between others, the keys replaced, and how many rows were
+            appended below all others.
+
+        """
+        above = bisect_right(rows, self._lasts[-1] if self._lasts else -1, key=key_of_row)
+        inserted, replaced = self._merge(rows[:above])
+        return inserted, replaced, self._append(rows[above:])
+
+    def _remove(self, key: int) -> None:
+        """Take out the rule of a key."""
+        at = bisect_left(self._lasts, key)
+        block = self._blocks[at]
+        if block.has_packed([key]):
+            self._unpack(block)
+        if len(block) == 1:
+            self._drop(at)
+            return
+        block.remove(key)
+        self._rows -= 1
+        self._rules -= 1
+        del self._starts[at + 1 :]
+        self._lasts[at] = block.last
+
+    def _take_oldest_block(
+        self, low: int, high: int, rows_min: int
+    ) -> tuple[int, list[Row]] | None:
+        """Take out the oldest block that holds no key from ``low`` through ``high``.
+
+        The last block stays, since it is being filled, and at least ``rows_min`` rows stay.
+
+        Returns:
+            The lowest key above the block below, and the rows; None if no block can go.
+
+        """
+        for at in range(len(self._blocks) - 1):
+            if self._rows - len(self._blocks[at]) < rows_min:
+                return None
+            floor = self._lasts[at - 1] + 1 if at else 0
+            if high < low or self._lasts[at] < low or (at and floor > high):
+                rows = self._drop(at).all_rows()
+                self._cache.forget([row.key for row in rows])
+                return floor, rows
+        return None
+
+    def _widen(self, low: int, high: int, blocks: int) -> tuple[int, int]:
+        """A range of keys, extended by some blocks at either end."""
+        at, end = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
+        first = self._lasts[at - blocks - 1] + 1 if at > blocks else 0
+        return first, max(high, *self._lasts[end : end + blocks], high)
 
     def _append(self, batch: list[Row]) -> int:
-        """Rows above all others, ascending; of equal keys the last one counts."""
+        """Append ascending rows; of equal keys the last one counts. Returns how many."""
         unique = {row.key: row for row in batch}
         if not unique:
             return 0
-        keys, fresh = list(unique), list(unique.values())
-        self._rows += len(fresh)
-        self._rules += list(map(type, fresh)).count(Rule)
+        keys, rows = list(unique), list(unique.values())
+        self._rows += len(rows)
+        self._rules += list(map(type, rows)).count(Rule)
         done = 0
-        if self._blocks and self._blocks[-1].sealed is None:
+        if self._blocks and self._blocks[-1].packed is None:
             block = self._blocks[-1]
             done = max(0, CHUNK_ROWS - len(block.keys))
             if done:
                 block.keys += keys[:done]
-                block.rows += fresh[:done]
+                block.rows += rows[:done]
                 self._lasts[-1] = block.keys[-1]
-                self._touch(block)
+                self._mark_changed(block)
         for begin in range(done, len(keys), CHUNK_ROWS):
             part = keys[begin : begin + CHUNK_ROWS]
-            self._blocks.append(Block(part, fresh[begin : begin + CHUNK_ROWS]))
+            self._blocks.append(Block(part, rows[begin : begin + CHUNK_ROWS], self._cache))
             self._lasts.append(part[-1])
-            self._touch(self._blocks[-1])
-        return len(fresh)
+            self._mark_changed(self._blocks[-1])
+        return len(rows)
 
     def _merge(self, batch: list[Row]) -> tuple[list[int], list[int]]:
-        """Rows among the others, ascending; the keys that are new, and those that were known."""
+        """Put ascending rows into the blocks they belong to; keys that are new, and replaced."""
         inserted: list[int] = []
         replaced: list[int] = []
         low = 0
         while low < len(batch):
             at = bisect_left(self._lasts, batch[low].key)
             high = bisect_right(batch, self._lasts[at], lo=low, key=key_of_row)
-            self._merge_into(at, batch[low:high], inserted, replaced)
+            new, old = self._merge_into(at, batch[low:high])
+            inserted += new
+            replaced += old
             low = high
         return inserted, replaced
 
-    def _merge_into(
-        self, at: int, run: list[Row], inserted: list[int], replaced: list[int]
-    ) -> None:
+    def _merge_into(self, at: int, run: list[Row]) -> tuple[dict[int, Row], list[int]]:
         block = self._blocks[at]
-        if block.sealed is not None and (
-            len(block.keys) + len(run) > LOOSE_MAX or block.holds([row.key for row in run])
+        if block.packed is not None and (
+            len(block.keys) + len(run) > LOOSE_MAX or block.has_packed([row.key for row in run])
         ):
-            self._unseal(block)
-        keys, rows = block.keys, block.rows
-        fresh: dict[int, Row] = {}
-        for row in run:
-            place = bisect_left(keys, row.key)
-            if place < len(keys) and keys[place] == row.key:
-                rows[place] = row
-                replaced.append(row.key)
-            else:
-                fresh[row.key] = row
-        if block.sealed is None:
-            self._touch(block)
-        if not fresh:
-            return
-        if len(fresh) <= _FEW:
-            for key, row in fresh.items():
-                place = bisect_left(keys, key)
-                keys.insert(place, key)
-                rows.insert(place, row)
-        else:
-            merged = dict(zip(keys, rows, strict=True)) | fresh
-            keys[:] = sorted(merged)
-            rows[:] = map(merged.__getitem__, keys)
-        block.loosened()
-        inserted += fresh
-        self._rows += len(fresh)
-        self._rules += sum(isinstance(row, Rule) for row in fresh.values())
-        del self._starts[at + 1 :]
-        if block.sealed is not None:
-            self._loose.pop(block, None)
-            self._loose[block] = None
-        elif len(keys) > 2 * CHUNK_ROWS:
-            self._split(at)
+            self._unpack(block)
+        new, replaced = block.put(run)
+        if block.packed is None:
+            self._mark_changed(block)
+        if new:
+            self._rows += len(new)
+            self._rules += sum(isinstance(row, Rule) for row in new.values())
+            del self._starts[at + 1 :]
+            if block.packed is not None:
+                self._loose.pop(block, None)
+                self._loose[block] = None
+            elif len(block) > 2 * CHUNK_ROWS:
+                self._split(at)
+        return new, replaced
 
     def _split(self, at: int) -> None:
         block = self._blocks[at]
         keys, rows = block.keys, block.rows
         parts = [
-            Block(keys[begin : begin + CHUNK_ROWS], rows[begin : begin + CHUNK_ROWS])
+            Block(keys[begin : begin + CHUNK_ROWS], rows[begin : begin + CHUNK_ROWS], self._cache)
             for begin in range(0, len(keys), CHUNK_ROWS)
         ]
         self._blocks[at : at + 1] = parts
@@ -395,28 +469,10 @@ class Store:
         del self._starts[at:]
         self._open.pop(block, None)
         for part in parts:
-            self._touch(part)
+            self._mark_changed(part)
 
-    # Memory
-
-    def tidy(self) -> bool:
-        """Seal or compress one block, where there are more than are wanted at hand.
-
-        It takes some milliseconds; whether there was anything to do.
-        """
-        if len(self._loose) > LOOSE_BLOCKS_MAX:
-            self._unseal(next(iter(self._loose)))
-            return True
-        if len(self._warm) > WARM_MAX:
-            block = next(iter(self._warm))
-            del self._warm[block]
-            if block.sealed is not None:
-                block.sealed.freeze()
-            return True
-        return False
-
-    def _touch(self, block: Block) -> None:
-        """An open block was changed; the one that was not for longest is sealed."""
+    def _mark_changed(self, block: Block) -> None:
+        """Note that an open block changed; beyond the bound, pack the one unchanged for longest."""
         self._open.pop(block, None)
         self._open[block] = None
         while len(self._open) > OPEN_MAX:
@@ -425,51 +481,31 @@ class Store:
             if oldest is self._blocks[-1]:
                 self._open[oldest] = None  # it is being filled
             else:
-                oldest.seal(self._memory)
-                self._warm[oldest] = None
+                oldest.pack()
+                self._uncompressed[oldest] = None
 
-    def _unseal(self, block: Block) -> None:
-        """A sealed block is to be changed."""
-        block.open(self._memory)
-        self._warm.pop(block, None)
+    def _unpack(self, block: Block) -> None:
+        block.unpack()
+        self._uncompressed.pop(block, None)
         self._loose.pop(block, None)
-        self._touch(block)
+        self._mark_changed(block)
 
     def _drop(self, at: int) -> Block:
         """Take out a block."""
         block = self._blocks.pop(at)
         del self._lasts[at], self._starts[at:]
-        for kept in (self._open, self._warm, self._loose):
-            kept.pop(block, None)
+        for blocks in (self._open, self._uncompressed, self._loose):
+            blocks.pop(block, None)
         self._rows -= len(block)
         self._rules -= len(block.rules)
         return block
 
-    def _remove(self, key: int) -> None:
-        """Take out a rule that is there."""
-        at = bisect_left(self._lasts, key)
-        block = self._blocks[at]
-        place = bisect_left(block.keys, key)
-        if place == len(block.keys) or block.keys[place] != key:
-            self._unseal(block)
-            place = bisect_left(block.keys, key)
-        assert block.keys[place] == key, "only what is there can be taken out"
-        if len(block) == 1:
-            self._drop(at)
-            return
-        del block.keys[place], block.rows[place]
-        block.loosened()
-        self._rows -= 1
-        self._rules -= 1
-        del self._starts[at + 1 :]
-        self._lasts[at] = block.last
-
     def _block_at(self, index: int) -> int:
-        self._count_to(len(self._blocks) - 1)
+        self._extend_starts(len(self._blocks) - 1)
         return bisect_right(self._starts, index) - 1
 
-    def _count_to(self, at: int) -> None:
-        """Make the starts valid up to block ``at``."""
+    def _extend_starts(self, at: int) -> None:
+        """Compute the starts up to block ``at``."""
         starts = self._starts
         while len(starts) <= at:
             last = len(starts) - 1

@@ -1,10 +1,6 @@
-"""What the reader wants to see: chips that take in or leave out, streams, a least level. Pure.
+"""The filters that decide which lines are shown: texts, values, log streams, minimum level. Pure.
 
-Which lines output shows: regular expressions that take in or leave out, and a least level. Pure.
-
-The text is what is searched; ``--grep`` may be given several times, and a line must match all.
-
-Values that lines can be filtered by: fields of the event, and what stands in its JSON. Pure.
+``OutputFilter`` serves ``gapless tail --output``; ``Filters`` is what the user edits on screen.
 """
 
 from __future__ import annotations
@@ -19,23 +15,34 @@ import msgspec
 from common.ranges import RangeSet
 from tui.lines.packed import PackedRows
 from tui.lines.rows import LEVELS, Line, at_least, level_of
-from tui.lines.view import READ_ROWS, SLICE_ROWS, BlockTest, LinePredicate, TextTest, both, neither
+from tui.lines.view import (
+    READ_ROWS,
+    SLICE_ROWS,
+    BlockTest,
+    LinePredicate,
+    TextTest,
+    and_flags,
+    invert_flags,
+)
+
+CHIPS_MAX: Final = 20
+"""Most filters at a time; more would not fit on any screen."""
 
 
 class PatternError(ValueError):
-    """A text is no regular expression; it says which, and why."""
+    """A text is not a regular expression; the message says which, and why."""
 
 
 class OutputFilter(msgspec.Struct, frozen=True):
-    """What a line must pass."""
+    """Patterns that a line must match, or must not, and its minimum level."""
 
     include: tuple[re.Pattern[str], ...] = ()
     exclude: tuple[re.Pattern[str], ...] = ()
     level: str | None = None
-    """The least level, one of ``tui.lines.rows.LEVELS``; a line without one counts as INFO."""
+    """One of ``LEVELS``; a line without a level counts as INFO."""
 
     def passes(self, line: Line) -> bool:
-        """Whether a line is shown."""
+        """Whether a line is printed: it matches all of ``include`` and none of ``exclude``."""
         message = line.message
         return (
             all(pattern.search(message) for pattern in self.include)
@@ -47,10 +54,10 @@ class OutputFilter(msgspec.Struct, frozen=True):
 def output_filter(
     include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
 ) -> OutputFilter:
-    """A test from what the user wrote.
+    """A filter from command-line arguments.
 
     Raises:
-        QueryError: not a regular expression.
+        PatternError: A text is not a regular expression.
 
     """
     return OutputFilter(tuple(map(_compile, include)), tuple(map(_compile, exclude)), level)
@@ -66,32 +73,33 @@ def _compile(text: str) -> re.Pattern[str]:
 
 Scalar = str | int | float | bool | None
 Step = str | int
-"""A key of an object, or an index of a list."""
+"""A key of a JSON object, or an index of a list."""
 
 _INDENT: Final = "  "
+_MISSING: Final = object()
 
 
 class Value(msgspec.Struct, frozen=True):
-    """One value of a line, with what it is the value of."""
+    """A value of a line that lines can be filtered by: of a field, or within its JSON."""
 
     kind: Literal["stream", "level", "origin", "group", "json"]
     path: tuple[Step, ...]
-    """In JSON, from its top; else one name."""
+    """Path from the top of the JSON; for other kinds, the name to show."""
     value: Scalar
-    said: str = ""
-    """What stands for the value on screen, where it is not itself."""
+    label: str = ""
+    """Text shown instead of the value, if it is not the value itself."""
 
     @property
     def text(self) -> str:
-        """``user.roles[0]=admin``."""
+        """Path and value: ``user.roles[0]=admin``."""
         name = ""
         for step in self.path:
             name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
         value = self.value if isinstance(self.value, str) else json.dumps(self.value)
-        return f"{name}={self.said or value}"
+        return f"{name}={self.label or value}"
 
     def matches(self, line: Line) -> bool:
-        """Whether a line has this value there."""
+        """Whether a line has this value."""
         match self.kind:
             case "stream":
                 return line.stream == self.value
@@ -102,29 +110,29 @@ class Value(msgspec.Struct, frozen=True):
             case "group":
                 return line.target == self.value
             case _:
-                return self._is_in(line.message)
+                return self._is_in_json(line.message)
 
     def flags(self, block: PackedRows) -> bytes:
-        """Which lines of a block have it: a byte for each row, 1 or 0."""
+        """One byte for each line of a block: 1 if it has this value, else 0."""
         match self.kind:
             case "stream":
-                return block.of_streams(lambda name: name == self.value)
+                return block.flags_of_streams(lambda name: name == self.value)
             case "level":
-                return block.of_levels(lambda level: level == self.value)
+                return block.flags_of_levels(lambda level: level == self.value)
             case "origin":
-                return block.of_origin(str(self.value))
+                return block.flags_of_origin(str(self.value))
             case "group":
-                assert isinstance(self.value, int), "targets have numbers"
-                return block.keys.of_lane(self.value)
+                assert isinstance(self.value, int), "a log group is known by its target's number"
+                return block.keys.flags_of_target(self.value)
             case _:
-                return bytes(map(self._is_in, block.messages()))
+                return bytes(map(self._is_in_json, block.messages()))
 
-    def _is_in(self, message: str) -> bool:
+    def _is_in_json(self, message: str) -> bool:
         value = self.value
-        # Most lines are told by their text; only plain words can't be written in two ways.
+        # Most lines need not be parsed: a plain word can be written in JSON in one way only.
         if isinstance(value, str) and value.isascii() and value.isalnum() and value not in message:
             return False
-        found = parsed(message)
+        found = parse_json(message)
         for step in self.path:
             if isinstance(found, dict) and isinstance(step, str):
                 found = found.get(step, _MISSING)
@@ -135,11 +143,8 @@ class Value(msgspec.Struct, frozen=True):
         return type(found) is type(value) and found == value
 
 
-_MISSING: Final = object()
-
-
-def parsed(message: str) -> object:
-    """The JSON object or list that a message is, or None."""
+def parse_json(message: str) -> object:
+    """The JSON object or list that a message consists of; None if it is neither."""
     if not message.lstrip().startswith(("{", "[")):
         return None
     try:
@@ -149,10 +154,10 @@ def parsed(message: str) -> object:
     return found
 
 
-def tree(found: object) -> list[tuple[str, Value | None]] | None:
-    """An object or list as indented lines, each with the value that stands on it.
+def json_tree(found: object) -> list[tuple[str, Value | None]] | None:
+    """A JSON object or list as indented lines, each with the scalar on it.
 
-    None where it is nested too deep to be shown as a tree.
+    None if it is nested too deeply to be shown as a tree.
     """
     try:
         return list(_walk(found, (), "", "", ""))
@@ -165,14 +170,14 @@ def _walk(
 ) -> Iterator[tuple[str, Value | None]]:
     children: list[tuple[str, Step, object]]
     if isinstance(found, dict):
-        children = [(f"{_dumped(key)}: ", key, one) for key, one in found.items()]
+        children = [(f"{_dump(key)}: ", key, one) for key, one in found.items()]
         opening, closing = "{", "}"
     elif isinstance(found, list):
         children = [("", index, one) for index, one in enumerate(found)]
         opening, closing = "[", "]"
     else:
         assert found is None or isinstance(found, str | int | float | bool), "JSON has no more"
-        yield f"{indent}{before}{_dumped(found)}{after}", Value("json", path, found)
+        yield f"{indent}{before}{_dump(found)}{after}", Value("json", path, found)
         return
     if not children:
         yield f"{indent}{before}{opening}{closing}{after}", None
@@ -184,19 +189,14 @@ def _walk(
     yield f"{indent}{closing}{after}", None
 
 
-def _dumped(found: object) -> str:
+def _dump(found: object) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-CHIPS_MAX: Final = 20
-"""Filters at a time: more would not fit on any screen."""
-
-
 def search_pattern(text: str) -> re.Pattern[str]:
-    """What the reader typed, as a regular expression, or as plain text where it is none.
+    """What the user typed, as a regular expression, or as plain text if it is not one.
 
-    Upper and lower case are the same unless there is an upper-case letter in it (smart case,
-    as in less -i and lnav).
+    Case matters only if there is an upper-case letter in it (smart case, as in less -i and lnav).
     """
     flags = re.NOFLAG if any(char.isupper() for char in text) else re.IGNORECASE
     try:
@@ -206,110 +206,57 @@ def search_pattern(text: str) -> re.Pattern[str]:
 
 
 class Chip:
-    """One filter, and how many of the lines gone over match it."""
+    """One filter, shown as a chip: a text or value that lines must have, or must not.
 
-    def __init__(self, what: str | Value, *, excludes: bool) -> None:
-        """A filter for lines that match a text or have a value, or against them."""
-        self.what = what
+    Attributes:
+        criterion: The text or value.
+        excludes: Whether lines that match are hidden, instead of being the only ones shown.
+        hits: Number of lines that match, of those tested so far.
+    """
+
+    def __init__(self, criterion: str | Value, *, excludes: bool) -> None:
+        self.criterion = criterion
         self.excludes = excludes
         self.hits = 0
-        if isinstance(what, str):
-            self.text = what
-            matching = TextTest(search_pattern(what))
-            self.matches: LinePredicate = matching
-            self.flags = matching.flags
+        if isinstance(criterion, str):
+            self.text = criterion
+            test = TextTest(search_pattern(criterion))
+            self.matches: LinePredicate = test
+            self.flags = test.flags
         else:
-            self.text = what.text
-            self.matches, self.flags = what.matches, what.flags
-
-
-class _Passing(BlockTest):
-    """What passes filters as they are now."""
-
-    def __init__(self, filters: Filters, *, counting: bool) -> None:
-        self._chips = tuple(filters.chips)
-        self._minimum = filters.minimum_level if filters.minimum_level != LEVELS[0] else None
-        self._shows = filters.shows_stream if filters.limits_streams else None
-        self._counting = counting
-        is_read = any(isinstance(chip.what, Value) for chip in self._chips)
-        self.slice_rows = READ_ROWS if is_read or self._minimum else SLICE_ROWS
-        self._left = RangeSet()
-        """Keys of lines that were counted, and have left memory: they may come back."""
-        self._least: int | None = None
-        """The least key counted."""
-
-    def left(self, low: int, high: int) -> None:
-        """The lines of these keys left memory; those not gone over yet are still to be counted."""
-        if self._least is not None:
-            self._left.add(max(low, self._least), high)
-
-    def __call__(self, line: Line) -> bool:
-        kept = True
-        counts = self._counting and not (self._left and self._left.covers(line.key, line.key))
-        if self._least is None or line.key < self._least:
-            self._least = line.key
-        for chip in self._chips:
-            if chip.matches(line):
-                chip.hits += counts
-                kept = kept and not chip.excludes
-            elif not chip.excludes:
-                kept = False
-        if kept and self._shows is not None:
-            kept = self._shows(line.stream)
-        if kept and self._minimum is not None:
-            kept = at_least(level_of(line.message), self._minimum)
-        return kept
-
-    def flags(self, block: PackedRows) -> bytes:
-        kept: bytes | None = None
-        first = block.keys[0]
-        self._least = first if self._least is None else min(self._least, first)
-        for chip in self._chips:
-            found = chip.flags(block)
-            chip.hits += self._counting and found.count(1)
-            found = neither(found) if chip.excludes else found
-            kept = found if kept is None else both(kept, found)
-        if self._shows is not None:
-            found = block.of_streams(self._shows)
-            kept = found if kept is None else both(kept, found)
-        if self._minimum is not None:
-            minimum = self._minimum
-            found = block.of_levels(lambda level: at_least(level, minimum))
-            kept = found if kept is None else both(kept, found)
-        return bytes([1]) * len(block) if kept is None else kept
+            self.text = criterion.text
+            self.matches, self.flags = criterion.matches, criterion.flags
 
 
 class Filters:
-    """All chips, which must all let a line pass, the streams, and the least level."""
+    """All filters: chips, which must all let a line pass, log streams, and the minimum level."""
 
     def __init__(self) -> None:
-        """Everything passes."""
         self.chips: list[Chip] = []
         self.minimum_level = LEVELS[0]
         self.only_streams: frozenset[str] = frozenset()
-        """Streams that alone are shown; empty: all but the hidden ones."""
+        """The only streams shown; empty: all but the hidden ones."""
         self.hidden_streams: frozenset[str] = frozenset()
-        """Streams that are not shown."""
         self.are_enabled = True
-        self._passing: _Passing | None = None
-        """What counts the chips' hits."""
+        self._counting: _FilterTest | None = None
+        """The test that counts the chips' hits."""
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a filter at all, on or off."""
+        """Whether there is any filter, enabled or not."""
         return bool(self.chips) or self.limits_streams or self.minimum_level != LEVELS[0]
 
     @property
     def limits_streams(self) -> bool:
-        """Whether lines of some streams are left out."""
+        """Whether lines of some streams are hidden."""
         return bool(self.only_streams or self.hidden_streams)
 
     def shows_stream(self, name: str) -> bool:
-        """Whether lines of a stream are shown, as far as the stream goes."""
+        """Whether the choice of streams lets lines of a stream pass."""
         return name in self.only_streams if self.only_streams else name not in self.hidden_streams
 
     def toggle_stream(self, name: str) -> None:
-        """Show a stream, or hide it."""
+        """Show or hide a stream."""
         if self.only_streams:
             self.only_streams ^= {name}
         else:
@@ -317,7 +264,7 @@ class Filters:
         self.are_enabled = True
 
     def toggle_only_stream(self, name: str) -> None:
-        """Show one stream alone; all of them, where it was alone already."""
+        """Show one stream alone; if it was alone already, all of them."""
         self.only_streams = frozenset() if self.only_streams == {name} else frozenset({name})
         self.hidden_streams = frozenset()
         self.are_enabled = True
@@ -326,51 +273,109 @@ class Filters:
         """Show all streams."""
         self.only_streams = self.hidden_streams = frozenset()
 
-    def add(self, what: str | Value, *, excludes: bool) -> None:
-        """One more chip, and all of them on; beyond ``CHIPS_MAX`` the oldest goes."""
-        same = [chip for chip in self.chips if (chip.what, chip.excludes) == (what, excludes)]
-        if not same:
-            self.chips = [*self.chips, Chip(what, excludes=excludes)][-CHIPS_MAX:]
+    def add(self, criterion: str | Value, *, excludes: bool) -> None:
+        """Add a chip and enable all filters; beyond ``CHIPS_MAX`` the oldest chip is removed."""
+        if all((one.criterion, one.excludes) != (criterion, excludes) for one in self.chips):
+            self.chips = [*self.chips, Chip(criterion, excludes=excludes)][-CHIPS_MAX:]
         self.are_enabled = True
 
     def remove(self, index: int) -> None:
-        """One chip less."""
+        """Remove a chip."""
         del self.chips[index : index + 1]
 
     def clear(self) -> None:
-        """Everything passes."""
+        """Remove all filters."""
         self.chips = []
         self.minimum_level = LEVELS[0]
         self.show_all_streams()
         self.are_enabled = True
 
     def test(self, *, counting: bool = True) -> BlockTest | None:
-        """What a line must pass; None where all do.
+        """The test that lines must pass now; None if all lines do.
 
         Args:
-            counting: count the hits of each chip, from none.
+            counting: Whether the test counts the hits of each chip, from 0.
 
         """
         if counting:
-            for chip in self.chips:
-                chip.hits = 0
+            self._reset_hits()
         if not (self.has_any and self.are_enabled):
             return None
-        passing = _Passing(self, counting=counting)
-        self._passing = passing if counting else self._passing
-        return passing
-
-    def note_evicted(self, removed: Iterable[tuple[int, int]]) -> None:
-        """Ranges of keys whose lines left memory: where they come back, they have been counted."""
-        if self._passing is not None:
-            for low, high in removed:
-                self._passing.left(low, high)
+        test = _FilterTest(self, counting=counting)
+        self._counting = test if counting else self._counting
+        return test
 
     def counting_test(self) -> BlockTest | None:
-        """Counts the hits of each chip, from none, while all are off; None where they are on."""
+        """A test that only counts the hits of disabled chips, from 0; None without such chips."""
         if self.are_enabled or not self.chips:
             return None
+        self._reset_hits()
+        self._counting = None  # the caller itself counts each line only once
+        return _FilterTest(self, counting=True)
+
+    def note_evicted(self, removed: Iterable[tuple[int, int]]) -> None:
+        """Note ranges of keys that left memory, so that refetched lines are not counted twice."""
+        if self._counting is not None:
+            for low, high in removed:
+                self._counting.note_evicted(low, high)
+
+    def _reset_hits(self) -> None:
         for chip in self.chips:
             chip.hits = 0
-        self._passing = None  # who counts all lines knows of those that come back
-        return _Passing(self, counting=True)
+
+
+class _FilterTest(BlockTest):
+    """The test that filters amount to at the moment of its creation."""
+
+    def __init__(self, filters: Filters, *, counting: bool) -> None:
+        self._chips = tuple(filters.chips)
+        self._minimum = filters.minimum_level if filters.minimum_level != LEVELS[0] else None
+        self._shows = filters.shows_stream if filters.limits_streams else None
+        self._counting = counting
+        must_parse = any(isinstance(chip.criterion, Value) for chip in self._chips)
+        self.slice_rows = READ_ROWS if must_parse or self._minimum else SLICE_ROWS
+        self._evicted = RangeSet()
+        """Keys of lines that were counted before they left memory."""
+        self._lowest: int | None = None
+        """The lowest key counted."""
+
+    def note_evicted(self, low: int, high: int) -> None:
+        """Note lines that left memory; those not tested yet are still to be counted."""
+        if self._lowest is not None:
+            self._evicted.add(max(low, self._lowest), high)
+
+    def __call__(self, line: Line) -> bool:
+        passes = True
+        was_counted = self._evicted and self._evicted.covers(line.key, line.key)
+        counts = self._counting and not was_counted
+        if self._lowest is None or line.key < self._lowest:
+            self._lowest = line.key
+        for chip in self._chips:
+            if chip.matches(line):
+                chip.hits += counts
+                passes = passes and not chip.excludes
+            elif not chip.excludes:
+                passes = False
+        if passes and self._shows is not None:
+            passes = self._shows(line.stream)
+        if passes and self._minimum is not None:
+            passes = at_least(level_of(line.message), self._minimum)
+        return passes
+
+    def flags(self, block: PackedRows) -> bytes:
+        passing: bytes | None = None
+        first = block.keys[0]
+        self._lowest = first if self._lowest is None else min(self._lowest, first)
+        for chip in self._chips:
+            found = chip.flags(block)
+            chip.hits += self._counting and found.count(1)
+            found = invert_flags(found) if chip.excludes else found
+            passing = found if passing is None else and_flags(passing, found)
+        if self._shows is not None:
+            found = block.flags_of_streams(self._shows)
+            passing = found if passing is None else and_flags(passing, found)
+        if self._minimum is not None:
+            minimum = self._minimum
+            found = block.flags_of_levels(lambda level: at_least(level, minimum))
+            passing = found if passing is None else and_flags(passing, found)
+        return bytes([1]) * len(block) if passing is None else passing

@@ -1,12 +1,6 @@
-"""Rows that nobody is changing, packed: columns and one text, and compressed once they are old.
+"""Rows of a block that is not being changed, packed into columns, and compressed once old. Pure.
 
-A line of 130 characters takes about 190 bytes packed and 80 compressed, where the objects take
-400. Pure.
-
-Compression of what is seldom read, with zstd. Pure.
-
-It reads log lines four times as fast as zlib, which was half of what a filter over old lines
-cost, writes them four times as fast, and takes a quarter less room.
+A line of 130 characters takes about 190 bytes packed and 80 compressed, against 400 as objects.
 """
 
 from __future__ import annotations
@@ -23,60 +17,60 @@ import msgspec
 
 from tui.lines.keys import PackedKeys
 from tui.lines.rows import LEVELS, Line, Row, Rule, level_of
-from tui.lines.text_search import JoinedTexts, Prefilter, matching
+from tui.lines.text_search import JoinedTexts, Prefilter
 from wire.messages import Origin
 
-
-def give_back_memory() -> None:
-    """Have the C library give free pages back: it keeps those between pages that are in use."""
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has it, and only it needs it
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-_LEVEL: Final = 1
-"""The next one costs half as much again and saves a twentieth at most."""
-
-
-def compressed(data: bytes) -> bytes:
-    """Less of it; to be read by ``unsqueezed`` of this process alone."""
-    return _codec()[0](data)
-
-
-def decompressed(data: bytes) -> bytes:
-    """What was squeezed."""
-    return _codec()[1](data)
-
-
-@cache
-def _codec() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    """Compresses, and gives back; imported at its first use, the first frame need not wait."""
-    import zstandard  # noqa: PLC0415 - 10 ms, see above
-
-    compress = zstandard.ZstdCompressor(level=_LEVEL).compress
-    # It hands out bytes that have shrunk in a place that was large enough for anything: without a
-    # copy, a million lines are left with 80 MB of holes that nothing fits into.
-    return lambda data: bytes(memoryview(compress(data))), zstandard.ZstdDecompressor().decompress
-
-
-THAWED_MAX: Final = 16
-"""Compressed blocks that are kept unpacked for whoever reads on in them."""
+DECOMPRESSED_MAX: Final = 16
+"""Compressed blocks kept decompressed at a time, because a reader scrolls through them."""
 
 DECODED_MAX: Final = 4096
-"""Single rows that are kept decoded: a row on the screen is the same object in each frame."""
+"""Rows kept as objects, so that a row on the screen is the same object in each frame."""
+
+_ZSTD_LEVEL: Final = 1
+"""Level 2 takes half as long again and saves a twentieth at most."""
 
 _ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 _ORIGIN_AT: Final = {origin: at for at, origin in enumerate(_ORIGINS)}
 _LEVELS: Final = (None, *LEVELS)
 _LEVEL_AT: Final = {level: at for at, level in enumerate(_LEVELS)}
-_NEVER: Final = -1
-"""In the place of an ingestion time that is not known."""
+_UNKNOWN: Final = -1
+"""Stands for an unknown ingestion time."""
+
+
+def release_free_memory() -> None:
+    """Have glibc return free pages to the system; it keeps those between pages in use."""
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries lack it and need it not
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def compressed(data: bytes) -> bytes:
+    """Data compressed with zstd, for ``decompressed`` in this process.
+
+    On log lines zstd reads and writes four times as fast as zlib and saves a quarter more.
+    """
+    return _codec()[0](data)
+
+
+def decompressed(data: bytes) -> bytes:
+    """The data that ``compressed`` was given."""
+    return _codec()[1](data)
+
+
+@cache
+def _codec() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+    """The functions that compress and decompress."""
+    import zstandard  # noqa: PLC0415 - 10 ms that the first frame need not wait for
+
+    compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
+    # The compressor's result keeps the room of its worst case: without a copy, a million lines
+    # leave 80 MB of holes that nothing fits into.
+    return lambda data: bytes(memoryview(compress(data))), zstandard.ZstdDecompressor().decompress
 
 
 class _LineColumns(msgspec.Struct, gc=False):
-    """Fields of the lines, each in a column; a rule leaves its place empty."""
+    """Fields of the lines, one column each, with a neutral value where a rule stands."""
 
     texts: JoinedTexts
-    """The messages."""
     seqs: array[int]
     ingested: array[int]
     eras: array[int]
@@ -85,56 +79,53 @@ class _LineColumns(msgspec.Struct, gc=False):
 
 
 class PackedRows:
-    """Rows of one block of the timeline.
+    """The rows of one block, packed.
 
-    What filters go by stays at hand, or is compressed on its own: the messages, and where each of
-    them ends; the numbers of the streams.
+    What filters read stays uncompressed or is compressed apart from the rest: keys, streams and
+    text offsets, and the messages.
     """
 
     __slots__ = (
         "_columns",
+        "_compressed",
         "_ends",
         "_is_ascii",
         "_late",
         "_levels",
         "_rules",
-        "_zipped",
+        "_stream_names",
+        "_streams",
         "keys",
-        "names",
-        "streams",
     )
 
     def __init__(self, keys: Sequence[int], rows: Sequence[Row]) -> None:
-        """Pack rows that are in the order of their keys."""
+        """Pack rows, which are in the order of their keys."""
         self.keys = PackedKeys(keys)
         self._rules = {at: row for at, row in enumerate(rows) if isinstance(row, Rule)}
-        lines = _without_rules(rows) if self._rules else cast("Sequence[Line]", rows)
+        lines = _blank_rules(rows) if self._rules else cast("Sequence[Line]", rows)
         self._late = {at: row.late_ms for at, row in enumerate(lines) if row.late_ms}
         streams = [row.stream for row in lines]
-        self.names = tuple(dict.fromkeys(streams))
-        """The log streams."""
-        numbers = {name: number for number, name in enumerate(self.names)}
-        self.streams = array("H", map(numbers.__getitem__, streams))
-        """The stream of each line, as an index of ``names``."""
+        self._stream_names = tuple(dict.fromkeys(streams))
+        numbers = {name: number for number, name in enumerate(self._stream_names)}
+        self._streams = array("H", map(numbers.__getitem__, streams))
         texts = JoinedTexts.of([row.message for row in lines])
         self._ends = array("I", texts.ends)
         self._is_ascii = texts.is_ascii
         self._columns: _LineColumns | None = _LineColumns(
-            self._texts(texts.data),
+            self._joined(texts.data),
             array("Q", [row.seq for row in lines]),
             array(
                 "q",
-                [_NEVER if row.ingestion_time is None else row.ingestion_time for row in lines],
+                [_UNKNOWN if row.ingestion_time is None else row.ingestion_time for row in lines],
             ),
             array("i", [row.era for row in lines]),
             bytes([_ORIGIN_AT[row.origin] for row in lines]),
             bytes([row.id_digits for row in lines]),
         )
-        self._zipped: tuple[bytes, bytes] | None = None
+        self._compressed: tuple[bytes, bytes] | None = None
         self._levels: bytes | None = None
 
     def __len__(self) -> int:
-        """Rows, rules included."""
         return len(self.keys)
 
     @property
@@ -143,67 +134,50 @@ class PackedRows:
         return list(self._rules.values())
 
     @property
-    def is_cold(self) -> bool:
-        """Whether it is compressed, and not unpacked beside."""
+    def is_compressed(self) -> bool:
+        """Whether the rows are held in compressed form only."""
         return self._columns is None
 
-    def freeze(self) -> None:
-        """Compress; what was unpacked goes."""
-        if self._zipped is None:
-            columns = self.columns()
+    def compress(self) -> None:
+        """Hold the rows in compressed form only."""
+        if self._compressed is None:
+            columns = self.decompress()
             parts = (
-                array("q", _steps(columns.seqs)),
-                array("q", _steps(columns.ingested)),
+                array("q", _differences(columns.seqs)),
+                array("q", _differences(columns.ingested)),
                 columns.eras,
                 columns.origins,
                 columns.digits,
             )
-            self._zipped = (
-                compressed(columns.texts.data),
-                compressed(b"".join(parts)),
-            )
+            self._compressed = compressed(columns.texts.data), compressed(b"".join(parts))
         self._columns = None
 
-    def columns(self) -> _LineColumns:
-        """The columns, unpacked for as long as ``freeze`` is not called again."""
+    def decompress(self) -> _LineColumns:
+        """Hold the rows in decompressed form too, until ``compress``; returns them."""
         if self._columns is None:
-            assert self._zipped is not None, "either form is there"
-            data, others = map(decompressed, self._zipped)
-            self._columns = _unpacked(self._texts(data), others, len(self))
+            self._columns = self._read_columns()
         return self._columns
 
-    def texts(self) -> JoinedTexts:
-        """The messages, an empty one for a rule; they are not kept where they were compressed."""
-        if self._columns is not None:
-            return self._columns.texts
-        assert self._zipped is not None, "either form is there"
-        return self._texts(decompressed(self._zipped[0]))
-
-    def _texts(self, data: bytes) -> JoinedTexts:
-        return JoinedTexts(data, self._ends, self._is_ascii)
-
     def messages(self) -> list[str]:
-        """The messages, one by one."""
-        return self.texts().all()
+        """The message of each row, empty for a rule."""
+        return self._texts().all()
 
-    def matching(self, hint: Prefilter) -> bytes:
-        """Which lines match a pattern: a byte for each row, 1 or 0; that of a rule says nothing."""
-        return matching(hint, self.texts())
+    def flags_of_pattern(self, prefilter: Prefilter) -> bytes:
+        """One byte a row: 1 if its message matches, else 0; undefined for a rule."""
+        return prefilter.flags(self._texts())
 
-    def of_streams(self, shows: Callable[[str], bool]) -> bytes:
-        """Which lines are of streams that are shown: a byte for each row, 1 or 0."""
-        shown = [shows(name) for name in self.names]
-        return bytes(map(shown.__getitem__, self.streams))
+    def flags_of_streams(self, shows: Callable[[str], bool]) -> bytes:
+        """One byte a row: 1 if its log stream passes a test, else 0."""
+        shown = [shows(name) for name in self._stream_names]
+        return bytes(map(shown.__getitem__, self._streams))
 
-    def of_origin(self, origin: str) -> bytes:
-        """Which lines came that way: a byte for each row, 1 or 0."""
-        return bytes([_ORIGINS[one] == origin for one in self.columns().origins])
+    def flags_of_origin(self, origin: str) -> bytes:
+        """One byte a row: 1 if it is of an origin, else 0."""
+        columns = self._read_columns()
+        return bytes([_ORIGINS[one] == origin for one in columns.origins])
 
-    def of_levels(self, passes: Callable[[str | None], bool]) -> bytes:
-        """Which lines have a level that passes: a byte for each row, 1 or 0.
-
-        The levels are found out once.
-        """
+    def flags_of_levels(self, passes: Callable[[str | None], bool]) -> bytes:
+        """One byte a row: 1 if its level passes a test, else 0; levels are parsed only once."""
         if self._levels is None:
             levels = map(level_of, self.messages())
             self._levels = bytes([_LEVEL_AT[level] for level in levels])
@@ -211,17 +185,17 @@ class PackedRows:
         return self._levels.translate(passing + bytes(256 - len(passing)))
 
     def row(self, at: int) -> Row:
-        """One row."""
+        """The row at an index, as a new object if it is a line."""
         rule = self._rules.get(at)
         if rule is not None:
             return rule
-        columns = self.columns()
+        columns = self.decompress()
         ingested = columns.ingested[at]
         return Line(
             self.keys[at],
             columns.seqs[at],
-            None if ingested == _NEVER else ingested,
-            self.names[self.streams[at]],
+            None if ingested == _UNKNOWN else ingested,
+            self._stream_names[self._streams[at]],
             columns.texts.one(at),
             _ORIGINS[columns.origins[at]],
             self._late.get(at, 0),
@@ -231,12 +205,12 @@ class PackedRows:
 
     def rows(self) -> list[Row]:
         """All rows, faster than one by one."""
-        columns, names = self.columns(), self.names
+        columns, names = self.decompress(), self._stream_names
         fields = zip(
             self.keys,
             columns.seqs,
             columns.ingested,
-            self.streams,
+            self._streams,
             self.messages(),
             columns.origins,
             columns.eras,
@@ -248,7 +222,7 @@ class PackedRows:
             Line(
                 key,
                 seq,
-                None if ingested == _NEVER else ingested,
+                None if ingested == _UNKNOWN else ingested,
                 names[stream],
                 message,
                 _ORIGINS[origin],
@@ -262,57 +236,75 @@ class PackedRows:
             rows[at] = rule
         return rows
 
+    def _read_columns(self) -> _LineColumns:
+        """The columns; if compressed, decompressed for this call only."""
+        if self._columns is not None:
+            return self._columns
+        assert self._compressed is not None, "one of the two forms is held"
+        data, others = map(decompressed, self._compressed)
+        return _split_columns(self._joined(data), others, len(self))
+
+    def _texts(self) -> JoinedTexts:
+        """The messages; if compressed, decompressed for this call only."""
+        if self._columns is not None:
+            return self._columns.texts
+        assert self._compressed is not None, "one of the two forms is held"
+        return self._joined(decompressed(self._compressed[0]))
+
+    def _joined(self, data: bytes) -> JoinedTexts:
+        return JoinedTexts(data, self._ends, self._is_ascii)
+
 
 class RowCache:
-    """What of sealed rows is kept at hand: some unpacked blocks, some decoded rows."""
+    """Keeps recently read packed rows as objects, and their blocks decompressed, within bounds."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
-        self._thawed: dict[PackedRows, None] = {}
+        self._decompressed: dict[PackedRows, None] = {}
         self._rows: dict[int, Row] = {}
 
-    def row(self, sealed: PackedRows, at: int) -> Row:
-        """A row, the same object for as long as it is looked at."""
-        key = sealed.keys[at]
+    def row(self, packed: PackedRows, at: int) -> Row:
+        """The row at an index of a block; the same object while it stays in the cache."""
+        key = packed.keys[at]
         row = self._rows.pop(key, None)
         if row is None:
-            self.thaw(sealed)
-            row = sealed.row(at)
+            self.decompress(packed)
+            row = packed.row(at)
             if len(self._rows) >= DECODED_MAX:
                 del self._rows[next(iter(self._rows))]
         self._rows[key] = row
         return row
 
-    def thaw(self, sealed: PackedRows) -> None:
-        """A block is being read: what has not been read for longest is compressed again."""
-        if not sealed.is_cold:
+    def decompress(self, packed: PackedRows) -> None:
+        """Decompress a block to read it; beyond the bound, compress the oldest such block."""
+        if not packed.is_compressed:
             return
-        sealed.columns()
-        self._thawed[sealed] = None
-        if len(self._thawed) > THAWED_MAX:
-            oldest = next(iter(self._thawed))
-            del self._thawed[oldest]
-            oldest.freeze()
+        packed.decompress()
+        self._decompressed[packed] = None
+        if len(self._decompressed) > DECOMPRESSED_MAX:
+            oldest = next(iter(self._decompressed))
+            del self._decompressed[oldest]
+            oldest.compress()
 
     def forget(self, keys: Sequence[int]) -> None:
-        """These rows are others now, or gone."""
+        """Drop rows that were changed or removed."""
         for key in keys:
             self._rows.pop(key, None)
 
 
-def _without_rules(rows: Sequence[Row]) -> list[Line]:
-    """Rows, with an empty line where a rule stands."""
+def _blank_rules(rows: Sequence[Row]) -> list[Line]:
+    """The rows, with an empty line in place of each rule."""
     return [
         Line(row.key, 0, None, "", "", "live") if isinstance(row, Rule) else row for row in rows
     ]
 
 
-def _steps(values: Sequence[int]) -> list[int]:
-    """Differences, which compress better."""
+def _differences(values: Sequence[int]) -> list[int]:
+    """The values as differences, which compress better."""
     return [after - before for before, after in pairwise([0, *values])]
 
 
-def _unpacked(texts: JoinedTexts, others: bytes, count: int) -> _LineColumns:
+def _split_columns(texts: JoinedTexts, others: bytes, count: int) -> _LineColumns:
+    """Undo the joining of the columns in ``PackedRows.compress``."""
     at, parts = 0, []
     for code, size in (("q", 8 * count), ("q", 8 * count), ("i", 4 * count)):
         column = array(code)

@@ -1,9 +1,7 @@
-"""The rows of the timeline: log lines, and rules about what happened to them.
+"""The rows of the timeline: log lines, and rules that say what happened between them. Pure.
 
-A row's ``key`` is its place, its identity and its duplicate check in one integer:
-``(timestamp, int(id), lane)``, the lane being the number of its target.
-
-The level of a log line, found in its text: JSON fields, ``level=warn``, ``[ERROR]``. Pure.
+A row's ``key`` is one integer made of ``(timestamp, int(id), target)``. It orders the rows,
+identifies them, and finds duplicates. The level of a line is parsed from its message.
 """
 
 from __future__ import annotations
@@ -19,22 +17,22 @@ from wire.messages import Item, Origin
 from wire.order import ID_BITS, are_valid_ids, id_of, key_of
 
 TARGET_BITS: Final = 8
-"""Low bits of a key: they keep the targets apart, whose ids may collide (moto's do)."""
+"""Low bits of a key: the target's number, since ids of two targets may collide (moto's do)."""
 
 RULE_TARGET: Final = (1 << TARGET_BITS) - 1
-"""The lane of rules, which are nobody's events."""
+"""The target number of rules, which belong to no target's events."""
 
 TARGETS_MAX: Final = RULE_TARGET
-"""Targets in one viewer."""
+"""Most targets in one viewer: the numbers that fit into a key, less that of rules."""
 
-_LANE_MASK: Final = (1 << TARGET_BITS) - 1
+_TARGET_MASK: Final = (1 << TARGET_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + TARGET_BITS
 
 RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end", "resumed"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """One log event as shown."""
+    """One log event, as shown."""
 
     key: int
     seq: int
@@ -43,11 +41,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     message: str
     origin: Origin
     late_ms: int = 0
-    """How long after its own time it was ingested, where that place was already proved; or 0."""
+    """Ingestion time minus timestamp of a late event; 0 for an event that was not late."""
     era: int = 0
-    """Rebases of its target before it was confirmed; ``Timeline.is_confirmed`` reads it."""
+    """Number of epoch changes its target had seen when the line was last confirmed."""
     id_digits: int = 1
-    """Digits of the id, since a number has no leading zeros."""
+    """Length of the id with its leading zeros, which the key does not keep."""
 
     @property
     def timestamp(self) -> int:
@@ -56,34 +54,34 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """CloudWatch's event id."""
+        """CloudWatch's event id, decimal."""
         return str(id_of(self.key >> TARGET_BITS)).zfill(self.id_digits)
 
     @property
     def target(self) -> int:
-        """The number of its target."""
-        return self.key & _LANE_MASK
+        """Number of the target that the line belongs to."""
+        return self.key & _TARGET_MASK
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that says what happened here; the text is ``describe(rule)``."""
+    """A horizontal rule in the list that says what happened there; ``describe`` gives its text."""
 
     key: int
     kind: RuleKind
     target: int | None
-    """The target that it is about; None where it is about all."""
+    """The target concerned; None for a rule about all targets."""
     from_ms: int
     through_ms: int | None
-    """None while it lasts."""
+    """End of the range, ms, inclusive; None while it lasts."""
     state: str = ""
-    """A gap's state; the status of an execution; ``proved`` where that came late; or empty."""
+    """State of a gap, status of an execution, or ``proved`` for a range verified after all."""
     reason: str = ""
     count: int | None = None
-    """Lines recovered, missing or dropped; None where not known (yet)."""
+    """Lines recovered, missing or evicted; None while unknown."""
 
     @property
     def timestamp(self) -> int:
-        """Milliseconds since the Unix epoch: its place."""
+        """Milliseconds since the Unix epoch at which the rule stands."""
         return self.key >> _TIME_SHIFT
 
 
@@ -91,35 +89,34 @@ Row = Line | Rule
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What happened to the timeline between two looks at it.
+    """Difference between two states of the timeline.
 
-    A view anchored to the key of its top row asks ``Timeline.index_of`` for that key again
-    whenever ``first`` is at or below what it shows, or ``evicted`` is not 0.
+    A view anchored to the key of its top row looks that key up again whenever ``first`` is at or
+    below its rows, or ``evicted`` is not 0.
     """
 
     added: int = 0
-    """Rows that are new."""
+    """Number of new rows."""
     appended: int = 0
-    """Of those, rows that came after every other: the last ones of the timeline."""
+    """Number of new rows that stand below all others."""
     inserted: tuple[int, ...] = ()
-    """Keys of the other new rows, which stand between older ones, ascending."""
+    """Keys of the other new rows, ascending."""
     first: int | None = None
-    """Least index that now holds another row than before; None where nothing moved."""
+    """Lowest index whose row changed; None if no row moved."""
     replaced: tuple[int, ...] = ()
-    """Keys of rows whose content is new while their place is the same."""
+    """Keys of rows whose content changed while their position did not."""
     evicted: int = 0
-    """Rows taken out; the length grew by ``added - evicted``."""
+    """Number of rows taken out; the length grew by ``added - evicted``."""
     removed: tuple[tuple[int, int], ...] = ()
-    """Where from: ranges of keys, of which only what is in ``inserted`` is there."""
+    """Key ranges (inclusive) that were emptied; only keys in ``inserted`` are present there."""
     restyled: bool = False
-    """Lines may have become unconfirmed: whatever is cached of their look is void."""
+    """Whether lines may have become unconfirmed, so that cached drawings are stale."""
 
     def __bool__(self) -> bool:
-        """Whether anything is different."""
         return bool(self.added or self.replaced or self.evicted or self.restyled)
 
     def then(self, later: Change) -> Change:
-        """This change and a later one as one."""
+        """This change combined with the one that followed it."""
         firsts = [one for one in (self.first, later.first) if one is not None]
         return Change(
             added=self.added + later.added,
@@ -134,20 +131,20 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def line_key(timestamp: int, event_id: str, target: int) -> int:
-    """The key of a line; ``lane`` is the number of its target.
+    """The key of a line of a target.
 
     Raises:
-        WireError: the id is not decimal.
+        WireError: The id is not decimal.
 
     """
     return key_of(timestamp, event_id) << TARGET_BITS | target
 
 
 def line_keys(items: Sequence[Item], target: int) -> list[int]:
-    """The keys of lines; ``lane`` is the number of their target.
+    """The keys of events of one target, in the same order.
 
     Raises:
-        WireError: the id of one is not decimal.
+        WireError: An id is not decimal.
 
     """
     if not are_valid_ids([item.id for item in items]):
@@ -156,28 +153,28 @@ def line_keys(items: Sequence[Item], target: int) -> list[int]:
 
 
 def time_key(timestamp: int) -> int:
-    """The least key of a millisecond."""
+    """The lowest key of a millisecond."""
     return timestamp << _TIME_SHIFT
 
 
 def time_of(key: int) -> int:
-    """The milliseconds of a key."""
+    """The timestamp of a key, ms since the Unix epoch."""
     return key >> _TIME_SHIFT
 
 
 def rule_key(timestamp: int, number: int) -> int:
-    """The key of a rule: at the beginning of its millisecond; ``number`` makes it unique."""
+    """The key of a rule, before the lines of its millisecond; ``number`` makes it unique."""
     return (timestamp << ID_BITS | number) << TARGET_BITS | RULE_TARGET
 
 
 def describe(rule: Rule) -> str:
-    """What a rule says, without the dashes round it; ranges of time are left to the caller."""
+    """The text of a rule, without its dashes and without the time range."""
     texts = {
         "lost": f"not recoverable: {rule.reason}",
-        "unproved": f"not proved: {_lines(rule.count)} missing or different"
+        "unproved": f"not verified: {_lines(rule.count)} missing or different"
         if rule.state != "proved"
-        else "proved after all",
-        "rebased": f"lines above are unconfirmed: {rule.reason}",
+        else "now verified",
+        "rebased": f"lines above can no longer be verified: {rule.reason}",
         "evicted": _evicted(rule),
         "end": f"{rule.reason} {rule.state}",
         "resumed": f"{_lines(rule.count)} since you left",
@@ -211,7 +208,9 @@ def _evicted(rule: Rule) -> str:
         case "failed":
             return f"{_lines(rule.count)} not in memory: {rule.reason}"
         case _:
-            return f"{_lines(rule.count)} not in memory nor searched, fetched when you go there"
+            return (
+                f"{_lines(rule.count)} not in memory: not searched, refetched when you scroll here"
+            )
 
 
 def _lines(count: int | None) -> str:
@@ -219,13 +218,13 @@ def _lines(count: int | None) -> str:
 
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""Least first."""
+"""Levels in ascending order."""
 
 CHARS_MAX: Final = 400
-"""How far into a message its level is looked for; JSON loggers may write it late."""
+"""Characters of a message searched for a level field; JSON loggers may write it late."""
 
 _TEXT_CHARS: Final = 160
-"""How far a bare word counts: beyond, ERROR is more likely part of a sentence."""
+"""Characters searched for a bare level word: further on, ERROR is probably part of a sentence."""
 
 _NAMES: Final = {
     "trace": "trace", "trc": "trace", "verbose": "trace", "finest": "trace", "finer": "trace",
@@ -238,7 +237,7 @@ _NAMES: Final = {
 }  # fmt: skip
 _NUMBERS: Final = {"10": "trace", "20": "debug", "30": "info", "40": "warn", "50": "error",
                    "60": "fatal"}  # fmt: skip
-"""What pino and bunyan write."""
+"""Numeric levels of pino and bunyan."""
 
 _FIELD: Final = re.compile(
     r"""["']?(?:log\.)?(?:level|severity|lvl|levelname|loglevel)["']?\s*[=:]\s*["']?(\w+)""",
@@ -248,21 +247,21 @@ _BRACKETS: Final = re.compile(r"[\[<(]\s*([A-Za-z]{3,11})\s*[\])>:]", re.ASCII)
 _WORD: Final = re.compile(
     r"(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|FATAL|CRIT(?:ICAL)?|PANIC|EMERG)\b"
 )
-"""What is before it is looked at afterwards: beginning with ``\\b`` takes three times as long."""
+"""Without a leading ``\\b``, which takes three times as long: what precedes is checked later."""
 _GLOG: Final = re.compile(r"([IWEF])\d{4} \d\d:\d\d:")
 _GLOG_LETTERS: Final = {"I": "info", "W": "warn", "E": "error", "F": "fatal"}
 _TRACEBACK: Final = ("Traceback (most recent call last)", "Exception in thread", "panic: ")
 
 
 def level_of(message: str) -> str | None:
-    """The level that a message gives itself, or None where it gives none."""
+    """The level named in a message; None if it names none."""
     return _level_in_head(message[:CHARS_MAX])
 
 
 @lru_cache(16_384)
 def _level_in_head(head: str) -> str | None:
     lower = head.lower()
-    # Most lines have no such field, which this tells in a tenth of the time.
+    # Most lines have no such field; this check takes a tenth of the search's time.
     if "level" in lower or "severity" in lower or "lvl" in lower:
         field = _FIELD.search(head)
         name = field[1].lower() if field is not None else ""
@@ -288,5 +287,5 @@ def _level_in_text(text: str) -> str | None:
 
 
 def at_least(level: str | None, minimum: str) -> bool:
-    """Whether a level is ``minimum`` or above; a line without one counts as INFO."""
+    """Whether a level is ``minimum`` or above; None counts as INFO."""
     return LEVELS.index(level or "info") >= LEVELS.index(minimum)

@@ -1,9 +1,7 @@
-"""The store that the screen shows: bounded, sorted in display order, without duplicates.
+"""The rows that the screen shows: sorted, distinct, and bounded in number. Pure.
 
-Beyond the capacity the oldest lines leave memory; a rule stands for them until they are brought
-back. Pure.
-
-What has left memory: ranges of keys whose lines are to be had again from the forwarder. Pure.
+Beyond the capacity the oldest lines are evicted from memory. A rule stands for them until they
+are refetched from the forwarder and restored.
 """
 
 from __future__ import annotations
@@ -15,44 +13,54 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tui.lines.blocks import Store, key_of_row
+from tui.lines.blocks import RowStore, key_of_row
 from tui.lines.rows import Change, Line, Row, Rule, rule_key, time_of
 
-PIECE_LINES: Final = 8_192
-"""Lines that come back at once: a page of ``/v1/logs`` holds 10,000."""
+CAPACITY: Final = 1_000_000
+"""Lines held in memory, about 200 bytes each at 130 characters: a day at 11 a second."""
+
+RANGE_LINES: Final = 8_192
+"""Lines refetched at a time; a page of ``/v1/logs`` holds 10,000."""
 
 LATE_MAX: Final = 256
-"""Signs of lateness that a piece remembers; the forwarder does not know them."""
+"""Late events remembered per evicted range, since the forwarder does not tell which were late."""
+
+NEAR_BLOCKS: Final = 16
+"""Blocks above and below the screen that are not evicted."""
 
 FETCHING: Final = "fetching"
 FAILED: Final = "failed"
 
-_by_high = attrgetter("high")
+_high_of = attrgetter("high")
+_low_of = attrgetter("low")
 
 
 class EvictedRange(msgspec.Struct):
-    """Lines that left memory together; every key from ``low`` through ``high`` is theirs."""
+    """A range of keys whose lines are not in memory and are refetched together."""
 
     low: int
     high: int
+    """The last key, inclusive."""
     count: int
+    """Number of lines."""
     first: int
-    """The least key that a line of it had."""
+    """The lowest key of a line."""
     late: dict[int, int] = {}
-    """``late_ms`` of those that had one."""
+    """``late_ms`` of late lines, by key."""
     rules: list[Rule] = []
-    """What stood between the lines, to come back with them."""
+    """Rules that stood between the lines, to be restored with them."""
     state: str = ""
-    """What is being done about it: ``FETCHING``, ``FAILED`` or nothing."""
+    """``FETCHING``, ``FAILED`` or empty."""
     reason: str = ""
+    """Why fetching failed."""
     waiting: list[Line] = []
-    """New lines that came while the others are being fetched."""
+    """New lines of the range that arrived while it is being fetched."""
     is_counted: bool = True
-    """Whether ``count`` is more than what an earlier run said."""
+    """Whether this run counted the lines; otherwise ``count`` is what an earlier run saved."""
 
 
 class EvictedRun(NamedTuple):
-    """Pieces that touch."""
+    """Adjacent evicted ranges, which one rule stands for."""
 
     low: int
     high: int
@@ -62,424 +70,388 @@ class EvictedRun(NamedTuple):
 
 
 class EvictedRanges:
-    """The pieces in the order of their keys; those that touch are one rule on the screen."""
+    """The evicted ranges, ascending, and the rules on the screen that stand for them."""
 
     def __init__(self) -> None:
-        """Nothing is gone."""
-        self.pieces: list[EvictedRange] = []
+        self.ranges: list[EvictedRange] = []
         self.lines = 0
-        self.is_changed = False
-        """Whether rules that stand for pieces may have to say something else."""
+        self._rules: dict[int, Rule] = {}
+        self._is_changed = False
 
     def at(self, key: int) -> EvictedRange | None:
-        """The piece that a key belongs to."""
-        place = bisect_left(self.pieces, key, key=_by_high)
-        if place == len(self.pieces) or self.pieces[place].low > key:
+        """The range that a key belongs to."""
+        at = bisect_left(self.ranges, key, key=_high_of)
+        if at == len(self.ranges) or self.ranges[at].low > key:
             return None
-        return self.pieces[place]
+        return self.ranges[at]
+
+    def around(self, key: int) -> tuple[EvictedRange | None, EvictedRange | None]:
+        """The last range that begins at or before a key, and the one after that."""
+        at = bisect_right(self.ranges, key, key=_low_of)
+        return (
+            self.ranges[at - 1] if at else None,
+            self.ranges[at] if at < len(self.ranges) else None,
+        )
 
     def floor(self, key: int) -> int:
-        """The least key above every piece that ends below a key."""
-        place = bisect_left(self.pieces, key, key=_by_high)
-        return self.pieces[place - 1].high + 1 if place else 0
+        """The lowest key above every range that ends below a key."""
+        at = bisect_left(self.ranges, key, key=_high_of)
+        return self.ranges[at - 1].high + 1 if at else 0
 
-    def put(self, piece: EvictedRange) -> None:
-        """One more piece; it becomes one with the piece that it touches, where both are small."""
-        self.lines += piece.count
-        self.is_changed = True
-        place = bisect_left(self.pieces, piece.high, key=_by_high)
-        below = self.pieces[place - 1] if place else None
+    def add(self, new: EvictedRange) -> None:
+        """Add a range; it is merged with the adjacent one below while both together are small."""
+        self.lines += new.count
+        self._is_changed = True
+        at = bisect_left(self.ranges, new.high, key=_high_of)
+        below = self.ranges[at - 1] if at else None
         if (
             below is not None
             and not below.state
             and below.is_counted
-            and below.high + 1 == piece.low
-            and below.count + piece.count <= PIECE_LINES
+            and below.high + 1 == new.low
+            and below.count + new.count <= RANGE_LINES
         ):
-            below.high = piece.high
-            below.count += piece.count
-            below.late |= piece.late
-            below.rules += piece.rules
+            below.high = new.high
+            below.count += new.count
+            below.late |= new.late
+            below.rules += new.rules
         else:
-            insort(self.pieces, piece, key=_by_high)
+            insort(self.ranges, new, key=_high_of)
 
-    def take(self, piece: EvictedRange) -> None:
-        """The lines of a piece are back."""
-        self.lines -= piece.count
-        self.pieces = [one for one in self.pieces if one is not piece]
-        self.is_changed = True
+    def remove(self, old: EvictedRange) -> None:
+        """Remove a range whose lines are in memory again."""
+        self.lines -= old.count
+        self.ranges = [one for one in self.ranges if one is not old]
+        self._is_changed = True
 
-    def cut(self, piece: EvictedRange, through: int, lines: int) -> EvictedRange:
-        """The part of a piece up to a key, of which there are so many lines, on its own."""
-        lower = EvictedRange(piece.low, through, min(lines, piece.count), piece.first)
-        piece.low = piece.first = through + 1
-        piece.count -= lower.count
-        late = piece.late
-        lower.waiting = [one for one in piece.waiting if one.key <= through]
-        piece.waiting = [one for one in piece.waiting if one.key > through]
-        lower.is_counted = piece.is_counted
+    def cut(self, whole: EvictedRange, through: int, lines: int) -> EvictedRange:
+        """Split a range after a key; returns the lower part, which has ``lines`` lines."""
+        lower = EvictedRange(whole.low, through, min(lines, whole.count), whole.first)
+        whole.low = whole.first = through + 1
+        whole.count -= lower.count
+        late = whole.late
+        lower.waiting = [one for one in whole.waiting if one.key <= through]
+        whole.waiting = [one for one in whole.waiting if one.key > through]
+        lower.is_counted = whole.is_counted
         lower.late = {key: ms for key, ms in late.items() if key <= through}
-        piece.late = {key: ms for key, ms in late.items() if key > through}
-        lower.rules = [one for one in piece.rules if one.key <= through]
-        piece.rules = [one for one in piece.rules if one.key > through]
-        self.pieces.insert(self._place(piece), lower)
+        whole.late = {key: ms for key, ms in late.items() if key > through}
+        lower.rules = [one for one in whole.rules if one.key <= through]
+        whole.rules = [one for one in whole.rules if one.key > through]
+        self._insert_below(whole, lower)
         return lower
 
-    def swallow(self, rows: list[Row]) -> list[Row]:
-        """New rows, ascending, less those that belong to a piece, which now counts them."""
-        kept: list[Row] = []
-        piece: EvictedRange | None = None
-        for row in reversed(rows):
-            if piece is None or not piece.low <= row.key <= piece.high:
-                piece = self.at(row.key)
-            if piece is None:
-                kept.append(row)
-            elif isinstance(row, Rule):
-                piece.rules = [one for one in piece.rules if one.key != row.key] + [row]
-            else:
-                piece = self._count(piece, row)
-        kept.reverse()
-        return kept
+    def set_state(self, which: EvictedRange, state: str, reason: str) -> None:
+        """Set the state of fetching a range."""
+        which.state, which.reason = state, reason
+        which.waiting = []
+        self._is_changed = True
 
-    def _count(self, piece: EvictedRange, line: Line) -> EvictedRange:
-        """A line of a piece; the past comes newest first, so a full piece is closed below."""
-        if piece.count >= PIECE_LINES and line.key < piece.first and not piece.state:
-            lower = EvictedRange(piece.low, piece.first - 1, 0, line.key)
-            lower.rules = [one for one in piece.rules if one.key < piece.first]
-            piece.rules = [one for one in piece.rules if one.key >= piece.first]
-            piece.low = piece.first
-            self.pieces.insert(self._place(piece), lower)
-            piece = lower
-        piece.count += 1
-        self.lines += 1
-        self.is_changed = True
-        piece.first = min(piece.first, line.key)
-        if piece.state == FETCHING:
-            piece.waiting.append(line)
-        if line.late_ms and len(piece.late) < LATE_MAX:
-            piece.late[line.key] = line.late_ms
-        return piece
+    def absorb(self, rows: list[Row]) -> list[Row]:
+        """Count new rows, ascending, in the ranges that they belong to; returns the others."""
+        others: list[Row] = []
+        found: EvictedRange | None = None
+        for row in reversed(rows):
+            if found is None or not found.low <= row.key <= found.high:
+                found = self.at(row.key)
+            if found is None:
+                others.append(row)
+            elif isinstance(row, Rule):
+                found.rules = [one for one in found.rules if one.key != row.key] + [row]
+            else:
+                found = self._count(found, row)
+        others.reverse()
+        return others
 
     def runs(self) -> list[EvictedRun]:
-        """Pieces that touch as one each."""
+        """The ranges, with adjacent ones joined."""
         found: list[EvictedRun] = []
-        for one in self.pieces:
+        for one in self.ranges:
             run = EvictedRun(one.low, one.high, one.count, one.state, one.reason)
             if found and found[-1].high + 1 == one.low:
-                last = found[-1]
-                told = last if last.state else run
-                run = EvictedRun(
-                    last.low, one.high, last.lines + one.count, told.state, told.reason
-                )
-                found.pop()
+                last = found.pop()
+                _, _, _, state, reason = last if last.state else run
+                run = EvictedRun(last.low, one.high, last.lines + one.count, state, reason)
             found.append(run)
         return found
 
-    def _place(self, piece: EvictedRange) -> int:
-        return bisect_left(self.pieces, piece.high, key=_by_high)
+    def update_rules(self) -> tuple[list[Rule], list[int]]:
+        """Bring the rules up to date: new or changed ones, ascending, and keys of outdated ones."""
+        if not self._is_changed:
+            return [], []
+        self._is_changed = False
+        rules = {run.high: _evicted_rule(run) for run in self.runs()}
+        outdated = [key for key in self._rules if key not in rules]
+        changed = [rule for key, rule in rules.items() if self._rules.get(key) != rule]
+        self._rules = rules
+        return sorted(changed, key=key_of_row), outdated
+
+    def withdraw_rule(self, of: EvictedRange) -> int | None:
+        """Forget the rule that stands for a range; returns its key."""
+        for run in self.runs():
+            if run.low <= of.low <= run.high:
+                return run.high if self._rules.pop(run.high, None) is not None else None
+        return None
+
+    def split_at_rules(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """Split evicted rows at the rules of older ranges, which are left out and forgotten."""
+        part: list[Row] = []
+        for row in rows:
+            if self._rules.pop(row.key, None) is None:
+                part.append(row)
+            else:
+                self._is_changed = True
+                if part:
+                    yield part
+                part = []
+        if part:
+            yield part
+
+    def _count(self, within: EvictedRange, line: Line) -> EvictedRange:
+        """Count a line; a full range is split above it, since history arrives newest first."""
+        if within.count >= RANGE_LINES and line.key < within.first and not within.state:
+            lower = EvictedRange(within.low, within.first - 1, 0, line.key)
+            lower.rules = [one for one in within.rules if one.key < within.first]
+            within.rules = [one for one in within.rules if one.key >= within.first]
+            within.low = within.first
+            self._insert_below(within, lower)
+            within = lower
+        within.count += 1
+        self.lines += 1
+        self._is_changed = True
+        within.first = min(within.first, line.key)
+        if within.state == FETCHING:
+            within.waiting.append(line)
+        if line.late_ms and len(within.late) < LATE_MAX:
+            within.late[line.key] = line.late_ms
+        return within
+
+    def _insert_below(self, upper: EvictedRange, lower: EvictedRange) -> None:
+        self.ranges.insert(bisect_left(self.ranges, upper.high, key=_high_of), lower)
 
 
-CAPACITY: Final = 1_000_000
-"""Lines kept, some 200 bytes each at 130 characters: a day at 11 a second."""
-
-
-NEAR_BLOCKS: Final = 16
-"""Blocks above and below the screen that are not taken from whoever reads there."""
-
-_low_of = attrgetter("low")
-
-
-class Timeline(Store):
+class Timeline(RowStore):
     """Rows in display order, addressed by index or by key.
 
     Args:
-        capacity: Rows kept; beyond them the oldest go, a block at a time, and a rule in their
-            place says how many lines went.
+        capacity: Most rows in memory; beyond it the oldest are evicted, a block at a time.
 
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Create an empty timeline."""
         super().__init__()
         self._capacity = capacity
         self._eras: dict[int, int] = {}
-        self._gone = EvictedRanges()
-        self._declared: dict[int, Rule] = {}  # the rules that stand for what is gone
-        self._reading = (0, -1)
+        self._evicted = EvictedRanges()
+        self._pinned = (0, -1)  # keys being read, which are not evicted
 
     @property
     def evicted(self) -> int:
-        """Lines that are not in memory."""
-        return self._gone.lines
+        """Number of lines that are not in memory."""
+        return self._evicted.lines
 
     @property
     def evicted_through_ms(self) -> int | None:
-        """The time of the newest line that is not in memory."""
-        return time_of(self._gone.pieces[-1].high) if self._gone.pieces else None
+        """The end of the newest evicted range, ms since the Unix epoch; None if there is none."""
+        return time_of(self._evicted.ranges[-1].high) if self._evicted.ranges else None
 
     @property
     def evicted_ranges(self) -> list[tuple[int, int, int]]:
-        """What is not in memory: first time and last time in ms, and number of lines."""
-        return [(time_of(low), time_of(high), lines) for low, high, lines, *_ in self._gone.runs()]
+        """What is not in memory: first and last time in ms, and number of lines."""
+        runs = self._evicted.runs()
+        return [(time_of(run.low), time_of(run.high), run.lines) for run in runs]
 
     def is_confirmed(self, line: Line) -> bool:
         """Whether the present epoch of the line's target has confirmed it (rule [6])."""
         return line.era == self._eras.get(line.target, 0)
 
     def begin_era(self, target: int, era: int) -> Change:
-        """Rebased: every line of a target that is not of ``era`` is unconfirmed from now on."""
+        """Make every line of a target unconfirmed that is not of ``era``, after an epoch change."""
         self._eras[target] = era
         return Change(restyled=True)
 
-    # Rows come
-
     def add_many(self, rows: Iterable[Row]) -> Change:
-        """Put rows in their places; one with a known key replaces what stood there.
+        """Add rows; one with a known key replaces the row that has it.
 
-        A line that belongs to what is not in memory is counted there.
+        Lines of an evicted range are only counted there.
         """
         batch = sorted(rows, key=key_of_row)
         if not batch:
             return Change()
-        return self._put_any(self._gone.swallow(batch) if self._gone.pieces else batch)
+        return self._put(self._evicted.absorb(batch) if self._evicted.ranges else batch)
 
     def confirm_many(self, lines: Iterable[Line]) -> Change:
-        """Put known lines in the places of those that were confirmed or changed.
-
-        One that is not in memory stays there: it is counted already.
-        """
-        kept = [line for line in lines if self._gone.at(line.key) is None]
-        return self.add_many(kept)
+        """Replace known lines that were confirmed or changed; evicted ones stay evicted."""
+        return self.add_many([line for line in lines if self._evicted.at(line.key) is None])
 
     def unconfirm(self, keys: Sequence[int]) -> Change:
-        """Lines that a repair did not bring again (rule [13]) stay, unconfirmed."""
+        """Make lines unconfirmed that a repair did not bring again (rule [13])."""
         found = [row for row in map(self.find, keys) if isinstance(row, Line)]
         return self.add_many([msgspec.structs.replace(line, era=-1) for line in found])
 
-    def _put(self, late: list[Row], newest: list[Row], removed: Sequence[int] = ()) -> Change:
-        """Merge rows among the others, append those above all, and keep to the capacity.
+    def pin_around(self, low: int, high: int) -> None:
+        """Keep the rows from one key through another and the blocks around them in memory."""
+        self._pinned = self._widen(low, high, NEAR_BLOCKS)
+
+    def evicted_at(self, key: int) -> EvictedRange | None:
+        """The evicted range that a key belongs to."""
+        return self._evicted.at(key)
+
+    def evicted_near(self, low: int, high: int, rows: int) -> EvictedRange | None:
+        """An evicted range within ``rows`` rows of the rows from ``low`` through ``high``."""
+        above, below = self._evicted.around(high)
+        if above is not None and self.index_of(low) - self.index_of(above.high) <= rows:
+            return above
+        if below is not None and self.index_of(below.low) - self.index_of(high) <= rows:
+            return below
+        return None
+
+    def set_fetch_state(self, which: EvictedRange, state: str, reason: str = "") -> Change:
+        """Show in the rule of an evicted range that it is being fetched, or why it failed."""
+        self._evicted.set_state(which, state, reason)
+        return self._put([])
+
+    def restore(
+        self, which: EvictedRange, lines: Sequence[Line], through: int | None = None
+    ) -> Change:
+        """Put refetched lines back; if they are fewer than were evicted, a rule says so.
 
         Args:
-            late: Ascending, not above what is here, none of it in what is gone.
-            newest: Ascending, above everything.
-            removed: Keys that were taken out just now.
+            which: The evicted range.
+            lines: Its lines.
+            through: If only the beginning was fetched, the last key of that part.
 
         """
-        old = self._rows + len(removed)
-        inserted, replaced = self._merge(late)
-        appended = self._append(newest)
+        outdated = self._withdraw_rule(which)
+        if through is not None:
+            which = self._evicted.cut(which, through, len(lines))
+        self._evicted.remove(which)
+        late = which.late
+        rows: dict[int, Row] = {one.key: one for one in lines}
+        for key in late.keys() & rows.keys():
+            rows[key] = msgspec.structs.replace(rows[key], late_ms=late[key])
+        rows.update((one.key, one) for one in which.waiting)
+        rows.update((one.key, one) for one in which.rules)
+        missing = which.count + len(which.rules) - len(rows)
+        if missing > 0 and which.is_counted:
+            rule = _missing_rule(which, missing)
+            rows[rule.key] = rule
+        low, high = self._pinned
+        self._pinned = (
+            (min(low, which.low), max(high, which.high)) if low <= high else (0, which.high)
+        )
+        return self._put(sorted(rows.values(), key=key_of_row), outdated)
+
+    def declare_evicted(self, ranges: Iterable[EvictedRange]) -> Change:
+        """Declare lines that an earlier run showed, which can be fetched from the forwarder."""
+        for one in ranges:
+            self._evicted.add(one)
+        return self._put([])
+
+    def drop_declared(self) -> Change:
+        """Drop the ranges of an earlier run, because the forwarder sends their lines as new."""
+        outdated: list[int] = []
+        rows: list[Row] = []
+        for one in [one for one in self._evicted.ranges if not one.is_counted]:
+            outdated += self._withdraw_rule(one)
+            self._evicted.remove(one)
+            rows += [*one.waiting, *one.rules]
+        return self._put(sorted(rows, key=key_of_row), outdated)
+
+    def _put(self, rows: list[Row], removed: Sequence[int] = ()) -> Change:
+        """Insert rows, evict beyond the capacity, and update the rules of evicted ranges.
+
+        Args:
+            rows: Ascending, none of them in an evicted range.
+            removed: Keys of rules that were taken out before.
+
+        """
+        before = self._rows + len(removed)
+        inserted, replaced, appended = self._insert(rows)
         first = self.index_of(inserted[0]) if inserted else None
         if first is None and appended:
-            first = old  # nothing stands between, so they begin where the rows ended
-        out = [(key, key) for key in removed] + self._evict()
-        new, other, gone = self._declare()
-        out += [(key, key) for key in gone]
+            first = before  # with nothing inserted between, new rows begin where the rows ended
+        emptied = [(key, key) for key in removed] + self._evict()
+        new, changed, outdated = self._update_rules()
+        emptied += [(key, key) for key in outdated]
         inserted = sorted([*inserted, *new])
-        if out or new:
+        if emptied or new:
             first = 0
         return Change(
             added=len(inserted) + appended,
             appended=appended,
             inserted=tuple(inserted),
             first=first,
-            replaced=(*replaced, *other),
-            evicted=old + len(inserted) + appended - self._rows,
-            removed=tuple(out),
+            replaced=(*replaced, *changed),
+            evicted=before + len(inserted) + appended - self._rows,
+            removed=tuple(emptied),
         )
-
-    # Lines leave and come back
-
-    def read_at(self, low: int, high: int) -> None:
-        """What is being read, as keys: it stays, whatever else must go."""
-        self._reading = (low, high)
-
-    def pin_around(self, low: int, high: int) -> None:
-        """What is on the screen, as keys: that and what is round it stays."""
-        at, end = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
-        first = self._lasts[at - NEAR_BLOCKS - 1] + 1 if at > NEAR_BLOCKS else 0
-        last = max(high, *self._lasts[end : end + NEAR_BLOCKS], high)
-        self._reading = (first, last)
-
-    def evicted_near(self, low: int, high: int, rows: int) -> EvictedRange | None:
-        """A piece that begins or ends within so many rows of what is on the screen."""
-        pieces = self._gone.pieces
-        at = bisect_right(pieces, high, key=_low_of)
-        if at and self.index_of(low) - self.index_of(pieces[at - 1].high) <= rows:
-            return pieces[at - 1]
-        if at < len(pieces) and self.index_of(pieces[at].low) - self.index_of(high) <= rows:
-            return pieces[at]
-        return None
-
-    def evicted_at(self, key: int) -> EvictedRange | None:
-        """The piece that is not in memory and that a key belongs to."""
-        return self._gone.at(key)
-
-    def evicted_for(self, rule: Rule, *, from_above: bool) -> EvictedRange | None:
-        """A piece of what a rule stands for: the newest, or the oldest where read from above."""
-        piece = self._gone.at(rule.key)
-        while piece is not None and from_above:
-            below = self._gone.at(piece.low - 1)
-            if below is None:
-                break
-            piece = below
-        return piece
-
-    def set_fetch_state(self, piece: EvictedRange, state: str, reason: str = "") -> Change:
-        """Say in the rule what is being done about a piece."""
-        piece.state, piece.reason = state, reason
-        piece.waiting = []
-        self._gone.is_changed = True
-        return self._put([], [])
-
-    def restore(
-        self, piece: EvictedRange, lines: Sequence[Line], through: int | None = None
-    ) -> Change:
-        """The lines of a piece are back: all that there are of it.
-
-        Args:
-            piece: What was not in memory.
-            lines: Its lines; where they are fewer than went, a rule says so.
-            through: The last key that they reach to, where they are only the beginning of it.
-
-        """
-        stale = self._undeclare(piece)
-        if through is not None:
-            piece = self._gone.cut(piece, through, len(lines))
-        self._gone.take(piece)
-        late = piece.late
-        rows: dict[int, Row] = {one.key: one for one in lines}
-        for key in late.keys() & rows.keys():
-            rows[key] = msgspec.structs.replace(rows[key], late_ms=late[key])
-        rows.update((one.key, one) for one in piece.waiting)
-        rows.update((one.key, one) for one in piece.rules)
-        missing = piece.count + len(piece.rules) - len(rows)
-        if missing > 0 and piece.is_counted:
-            rule = _missing(piece, missing)
-            rows[rule.key] = rule
-        low, high = self._reading
-        reads = (min(low, piece.low), max(high, piece.high)) if low <= high else (0, piece.high)
-        self._reading = reads
-        return self._put_any(sorted(rows.values(), key=key_of_row), stale)
-
-    def declare_evicted(self, pieces: Iterable[EvictedRange]) -> Change:
-        """What an earlier run had is not here, but can be had."""
-        for piece in pieces:
-            self._gone.put(piece)
-        return self._put([], [])
-
-    def give_up(self) -> Change:
-        """What an earlier run had comes as new: it must not be counted as gone."""
-        stale: list[int] = []
-        rows: list[Row] = []
-        for piece in [one for one in self._gone.pieces if not one.is_counted]:
-            stale += self._undeclare(piece)
-            self._gone.take(piece)
-            rows += [*piece.waiting, *piece.rules]
-        return self._put_any(sorted(rows, key=key_of_row), stale)
-
-    def _put_any(self, batch: list[Row], removed: Sequence[int] = ()) -> Change:
-        above = bisect_right(batch, self._lasts[-1] if self._lasts else -1, key=key_of_row)
-        return self._put(batch[:above], batch[above:], removed)
-
-    def _undeclare(self, piece: EvictedRange) -> list[int]:
-        """Take out the rule that a piece stands behind."""
-        for low, high, *_ in self._gone.runs():
-            if low <= piece.low <= high and self._declared.pop(high, None) is not None:
-                self._remove(high)
-                return [high]
-        return []
 
     def _evict(self) -> list[tuple[int, int]]:
-        """Keep to the capacity; the ranges of keys that are gone."""
-        out: list[tuple[int, int]] = []
-        while (at := self._victim()) is not None:
-            floor = self._lasts[at - 1] + 1 if at else 0
-            block = self._drop(at)
-            rows = block.all_rows(self._memory)
-            out.append((min(floor, rows[0].key), rows[-1].key))
-            self._memory.forget([row.key for row in rows])
-            for part in self._between_rules(rows):
-                self._put_away(part, max(floor, self._gone.floor(part[-1].key)))
-            self._gone.is_changed = True
-        return out
+        """Evict blocks down to the capacity; returns the emptied ranges of keys."""
+        emptied: list[tuple[int, int]] = []
+        while (taken := self._take_oldest_block(*self._pinned, self._capacity)) is not None:
+            floor, rows = taken
+            emptied.append((floor, rows[-1].key))
+            for part in self._evicted.split_at_rules(rows):
+                low = max(floor, self._evicted.floor(part[-1].key))
+                self._evicted.add(_evicted_range(part, low))
+        return emptied
 
-    def _victim(self) -> int | None:
-        """The oldest block that can be spared; never the last one, nor what is being read."""
-        low, high = self._reading
-        for at in range(len(self._blocks) - 1):
-            if self._rows - len(self._blocks[at]) < self._capacity:
-                return None
-            if high < low or self._lasts[at] < low or (at and self._lasts[at - 1] >= high):
-                return at
-        return None
-
-    def _between_rules(self, rows: list[Row]) -> Iterator[list[Row]]:
-        """The rows of a block without the rules that stand for what is gone, parted by them."""
-        part: list[Row] = []
-        for row in rows:
-            if self._declared.pop(row.key, None) is None:
-                part.append(row)
-            elif part:
-                yield part
-                part = []
-        if part:
-            yield part
-
-    def _put_away(self, rows: list[Row], floor: int) -> None:
-        lines = [row for row in rows if isinstance(row, Line)]
-        rules = [row for row in rows if isinstance(row, Rule)]
-        self._gone.put(
-            EvictedRange(
-                floor,
-                rows[-1].key,
-                len(lines),
-                lines[0].key if lines else floor,
-                {line.key: line.late_ms for line in lines if line.late_ms},
-                rules,
-            )
+    def _update_rules(self) -> tuple[list[int], list[int], list[int]]:
+        """Update the rules of evicted ranges; keys of new, changed and removed ones."""
+        changed, outdated = self._evicted.update_rules()
+        for key in outdated:
+            self._remove(key)
+        inserted, replaced, appended = self._insert([*changed])
+        return (
+            [*inserted, *(rule.key for rule in changed[len(changed) - appended :])],
+            replaced,
+            outdated,
         )
 
-    def _declare(self) -> tuple[list[int], list[int], list[int]]:
-        """Have a rule stand for each run of what is gone; keys of new, other and former ones."""
-        if not self._gone.is_changed:
-            return [], [], []
-        self._gone.is_changed = False
-        wanted = {
-            run.high: Rule(
-                key=run.high,
-                kind="evicted",
-                target=None,
-                from_ms=time_of(run.low),
-                through_ms=time_of(run.high),
-                state=run.state,
-                reason=run.reason,
-                count=run.lines,
-            )
-            for run in self._gone.runs()
-        }
-        stale = [key for key in self._declared if key not in wanted]
-        for key in stale:
-            del self._declared[key]
-            self._remove(key)
-        changed: list[Row] = [
-            rule for key, rule in wanted.items() if self._declared.get(key) != rule
-        ]
-        self._declared.update((key, wanted[key]) for key in [rule.key for rule in changed])
-        changed.sort(key=key_of_row)
-        above = bisect_right(changed, self._lasts[-1] if self._lasts else -1, key=key_of_row)
-        new, other = self._merge(changed[:above])
-        self._append(changed[above:])
-        return [*new, *(rule.key for rule in changed[above:])], other, stale
+    def _withdraw_rule(self, of: EvictedRange) -> list[int]:
+        """Take out the rule that stands for a range; returns its key, if there was one."""
+        key = self._evicted.withdraw_rule(of)
+        if key is None:
+            return []
+        self._remove(key)
+        return [key]
 
 
-def _missing(piece: EvictedRange, lines: int) -> Rule:
-    """Fewer lines came back than had left memory."""
+def _evicted_range(rows: list[Row], low: int) -> EvictedRange:
+    """The range of rows that are being evicted; ``low`` is where it begins."""
+    lines = [row for row in rows if isinstance(row, Line)]
+    return EvictedRange(
+        low,
+        rows[-1].key,
+        len(lines),
+        lines[0].key if lines else low,
+        {line.key: line.late_ms for line in lines if line.late_ms},
+        [row for row in rows if isinstance(row, Rule)],
+    )
+
+
+def _evicted_rule(run: EvictedRun) -> Rule:
     return Rule(
-        key=rule_key(time_of(piece.high), lines),
+        key=run.high,
+        kind="evicted",
+        target=None,
+        from_ms=time_of(run.low),
+        through_ms=time_of(run.high),
+        state=run.state,
+        reason=run.reason,
+        count=run.lines,
+    )
+
+
+def _missing_rule(which: EvictedRange, lines: int) -> Rule:
+    """The rule for evicted lines that the forwarder no longer has."""
+    return Rule(
+        key=rule_key(time_of(which.high), lines),
         kind="lost",
         target=None,
-        from_ms=time_of(piece.low),
-        through_ms=time_of(piece.high),
-        reason=f"{lines:,} lines that had left memory are not there any more",
+        from_ms=time_of(which.low),
+        through_ms=time_of(which.high),
+        reason=f"{lines:,} lines evicted from memory are no longer available",
         count=lines,
     )

@@ -1,11 +1,7 @@
 """Which rows of the timeline are shown: all of them, or those that pass a test. Pure.
 
-A sieve goes over the timeline newest first, a slice at a time, so that the first screen is there
-at once and a long log never holds up a key; meanwhile and afterwards it takes in what arrives.
-
-Rows around hits: what passes a filter, and some rows before and after each of it. Pure.
-
-What was shown stays: a late row that parts a hit from its surroundings takes nothing away.
+A test is applied to the rows newest first, a slice at a time, so that the first screen is there
+at once and a long log never delays a key press. Rows that arrive meanwhile are taken in.
 """
 
 from __future__ import annotations
@@ -24,19 +20,22 @@ from tui.lines.text_search import prefilter_of
 from tui.lines.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
-"""Rows that a step goes over: a few milliseconds."""
+"""Rows tested in one step: a few milliseconds."""
 
 READ_ROWS: Final = SLICE_ROWS // PACKED_GAIN
-"""The same where each line must be read: for its level, or as JSON."""
+"""The same for a test that must parse each line: for its level, or as JSON."""
+
+CONTEXT_AMOUNTS: Final = (0, 3, 10)
+"""Numbers of context lines before and after a match, in the order in which ``z`` offers them."""
 
 LinePredicate = Callable[[Line], bool]
 
 
 class BlockTest(ABC):
-    """A test that tells of a whole block at once which lines pass."""
+    """A test of lines that can be applied to a packed block at once."""
 
     slice_rows = SLICE_ROWS
-    """Rows to go over in a step; fewer where a line is read more than searched."""
+    """Rows to test in one step."""
 
     @abstractmethod
     def __call__(self, line: Line) -> bool:
@@ -44,31 +43,29 @@ class BlockTest(ABC):
 
     @abstractmethod
     def flags(self, block: PackedRows) -> bytes:
-        """Which lines of a block without rules pass: a byte for each, 1 or 0."""
+        """One byte for each line of a block without rules: 1 if it passes, else 0."""
 
 
 class TextTest(BlockTest):
-    """Whether a pattern is found in a message."""
+    """Passes lines whose message matches a pattern."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
-        """Look for a pattern."""
         self._search = pattern.search
-        self._hint = prefilter_of(pattern)
+        self._prefilter = prefilter_of(pattern)
 
     def __call__(self, line: Line) -> bool:
-        """Whether a line has it."""
+        """Whether a line passes."""
         return self._search(line.message) is not None
 
     def flags(self, block: PackedRows) -> bytes:
-        """Which lines of a block have it."""
-        return block.matching(self._hint)
+        """One byte a line: 1 if it matches, else 0."""
+        return block.flags_of_pattern(self._prefilter)
 
 
 class BothTests(BlockTest):
-    """Two tests at once; the first one should be the one that fewer lines pass."""
+    """Passes lines that pass two tests; the first should be the more selective one."""
 
     def __init__(self, one: BlockTest, other: BlockTest) -> None:
-        """Lines pass that pass both."""
         self._tests = one, other
         self.slice_rows = min(one.slice_rows, other.slice_rows)
 
@@ -78,102 +75,102 @@ class BothTests(BlockTest):
         return one(line) and other(line)
 
     def flags(self, block: PackedRows) -> bytes:
-        """Which lines of a block pass."""
+        """One byte a line: 1 if it passes both, else 0."""
         one, other = self._tests
         found = one.flags(block)
-        return both(found, other.flags(block)) if 1 in found else found
+        return and_flags(found, other.flags(block)) if 1 in found else found
 
 
-def both(one: bytes, other: bytes) -> bytes:
-    """Flags that are set here and there."""
+def and_flags(one: bytes, other: bytes) -> bytes:
+    """Flags that are 1 where both are."""
     found = int.from_bytes(one, "little") & int.from_bytes(other, "little")
     return found.to_bytes(len(one), "little")
 
 
-def neither(flags: bytes) -> bytes:
-    """Flags that are not set."""
-    return flags.translate(_TURNED)
+def invert_flags(flags: bytes) -> bytes:
+    """Flags that are 1 where these are 0."""
+    return flags.translate(_INVERTED)
 
 
-_TURNED: Final = bytes([1, 0]) + bytes(254)
+_INVERTED: Final = bytes([1, 0]) + bytes(254)
 
 
 class MatchingRows:
-    """The keys of the rows that pass a test, ascending; rules pass if ``rules`` says so."""
+    """The keys of the rows that pass a test, found step by step.
+
+    Args:
+        timeline: The rows to test.
+        test: Whether a line passes.
+        rules: Whether rules pass, so that gaps are seen under any filter.
+
+    """
 
     def __init__(self, timeline: Timeline, test: LinePredicate, *, rules: bool) -> None:
-        """Begin; ``step`` does the work.
-
-        Args:
-            timeline: what is sieved.
-            test: whether a line passes.
-            rules: whether rules do: what is missing must be seen under any filter.
-
-        """
         self._timeline = timeline
         self._test = test
-        self._bulk = test if isinstance(test, BlockTest) else None
+        self._block_test = test if isinstance(test, BlockTest) else None
         self._rules = rules
         self._rule_keys: set[int] = set()
         self.keys = KeySet()
         self._last = timeline.row(len(timeline) - 1).key if len(timeline) else -1
-        """The greatest key gone over."""
+        """The highest key tested."""
         self._from = self._last + 1
-        """Rows from this key on have been gone over."""
+        """Rows from this key on have been tested."""
         self.is_done = not len(timeline)
 
     def step(self, rows: int | None = None) -> bool:
-        """Go over some more rows, towards the oldest; False once all are done."""
+        """Test some older rows; False once all are tested."""
         if self.is_done:
             return False
         if rows is None:
-            rows = SLICE_ROWS if self._bulk is None else self._bulk.slice_rows
+            rows = SLICE_ROWS if self._block_test is None else self._block_test.slice_rows
         stretches, self._from = self._timeline.stretches_below(
-            self._from, rows, packed=self._bulk is not None
+            self._from, rows, packed=self._block_test is not None
         )
         for stretch in stretches:
             passing = self._passing(stretch.rows)
-            if self._bulk is not None and stretch.sealed is not None:
-                self.keys.put_flagged(stretch.sealed.keys, self._bulk.flags(stretch.sealed))
+            if self._block_test is not None and stretch.packed is not None:
+                flags = self._block_test.flags(stretch.packed)
+                self.keys.prepend_flagged(stretch.packed.keys, flags)
                 for key in passing:
                     self.keys.add(key)
             else:
-                self.keys.put_before(passing)
+                self.keys.prepend(passing)
         self.is_done = self._from == 0
         return not self.is_done
 
     def apply(self, change: Change) -> None:
-        """Take in what happened to the timeline since the last call."""
+        """Take in a change of the timeline."""
         for low, high in change.removed:
             self._rule_keys.difference_update(self.keys.remove(low, high))
-        for key in self._passing(self._unseen(change)):
+        for key in self._passing(self._untested(change)):
             self.keys.add(key)
-
-    def _unseen(self, change: Change) -> list[Row]:
-        """The rows of a change that no step has gone over or will, each once."""
-        size = len(self._timeline)
-        # What was appended may have been parted since, by what was inserted: look that far back.
-        tail = self._timeline.rows(size - change.appended - len(change.inserted), size)
-        unseen: dict[int, Row] = {row.key: row for row in tail if row.key > self._last}
-        for key in change.inserted:
-            row = self._timeline.find(key)
-            if row is not None and key >= self._from:
-                unseen[key] = row
-        self._last = max(self._last, *unseen) if unseen else self._last
-        return list(unseen.values())
 
     @property
     def lines(self) -> int:
-        """Rows that passed, without the rules."""
+        """Number of lines that passed."""
         return len(self.keys) - len(self._rule_keys)
 
     def index_of(self, key: int) -> int:
-        """How many of the keys are below one."""
+        """The number of rows that passed below a key."""
         return self.keys.index_of(key)
 
     def has(self, key: int) -> bool:
-        """Whether a row passed."""
+        """Whether the row of a key passed."""
         return self.keys.has(key)
+
+    def _untested(self, change: Change) -> list[Row]:
+        """The rows of a change that no step has tested or will test, each once."""
+        size = len(self._timeline)
+        # Rows inserted later may stand between appended ones: look that much further back.
+        tail = self._timeline.rows(size - change.appended - len(change.inserted), size)
+        untested: dict[int, Row] = {row.key: row for row in tail if row.key > self._last}
+        for key in change.inserted:
+            row = self._timeline.find(key)
+            if row is not None and key >= self._from:
+                untested[key] = row
+        self._last = max(self._last, *untested) if untested else self._last
+        return list(untested.values())
 
     def _passing(self, rows: Sequence[Row]) -> list[int]:
         test = self._test
@@ -188,160 +185,152 @@ class MatchingRows:
         return passing
 
 
-class View:
-    """The timeline as it is looked at: rows by index, all of them or through a sieve."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        """Look at all rows."""
-        self.timeline = timeline
-        self.sieve: MatchingRows | None = None
-
-    def __len__(self) -> int:
-        """Rows shown, rules included."""
-        return len(self.timeline) if self.sieve is None else len(self.sieve.keys)
-
-    @property
-    def lines(self) -> int:
-        """Rows shown, without the rules."""
-        return self.timeline.lines if self.sieve is None else self.sieve.lines
-
-    def select(self, test: LinePredicate | None) -> None:
-        """Show only lines that pass, and rules; None shows all."""
-        self.show(None if test is None else MatchingRows(self.timeline, test, rules=True))
-
-    def show(self, sieve: MatchingRows | None) -> None:
-        """Show only what a sieve over the same timeline lets pass; None shows all."""
-        self.sieve = sieve
-        if sieve is not None:
-            sieve.step()
-
-    def apply(self, change: Change) -> None:
-        """Take in what happened to the timeline since the last call."""
-        if self.sieve is not None:
-            self.sieve.apply(change)
-
-    def rows(self, start: int, stop: int) -> list[Row]:
-        """The rows from ``start`` up to ``stop``, as far as there are any."""
-        if self.sieve is None:
-            return self.timeline.rows(start, stop)
-        found = map(self.timeline.find, self.sieve.keys.between(start, stop))
-        return [row for row in found if row is not None]
-
-    def index_of(self, key: int) -> int:
-        """The index of a key, or where it would stand."""
-        if self.sieve is None:
-            return self.timeline.index_of(key)
-        return self.sieve.index_of(key)
-
-
-CONTEXT_AMOUNTS: Final = (0, 3, 10)
-"""Rows before and after; ``z`` goes through them."""
-
-
 class ContextRows(MatchingRows):
-    """A sieve that keeps the rows around lines that pass, too."""
+    """The keys of the rows that pass a test, and of the rows around them (context lines).
 
-    def __init__(self, timeline: Timeline, test: LinePredicate, around: int) -> None:
-        """Begin; ``step`` does the work.
+    A context line that is shown stays, even if a late row separates it from its match.
 
-        Args:
-            timeline: what is sieved.
-            test: whether a line passes.
-            around: rows before and after each line that does.
+    Args:
+        timeline: The rows to test.
+        test: Whether a line passes.
+        context: Number of rows before and after each match.
 
-        """
+    """
+
+    def __init__(self, timeline: Timeline, test: LinePredicate, context: int) -> None:
         super().__init__(timeline, test, rules=True)
-        self._around = around
-        self._hits: list[int] = []
-        """Keys of the lines that pass, ascending."""
+        self._context = context
+        self._matches: list[int] = []
+        """Keys of the lines that passed, ascending."""
 
     @property
     def lines(self) -> int:
-        """Lines that passed."""
-        return len(self._hits)
+        """Number of lines that passed, without context lines."""
+        return len(self._matches)
 
     def is_match(self, key: int) -> bool:
-        """Whether a line passed, or only stands beside one that did."""
-        at = bisect_left(self._hits, key)
-        return at < len(self._hits) and self._hits[at] == key
+        """Whether a line passed; if not, it is a context line."""
+        at = bisect_left(self._matches, key)
+        return at < len(self._matches) and self._matches[at] == key
 
     def count_hidden_between(self, above: int, below: int) -> int:
-        """How many rows that are not shown stand between two that are, one after the other."""
+        """Number of hidden rows between two rows that are shown one after the other."""
         return max(0, self._timeline.index_of(below) - self._timeline.index_of(above) - 1)
 
     def step(self, rows: int | None = None) -> bool:
-        """Go over some more rows, towards the oldest; False once all are done."""
+        """Test some older rows; False once all are tested."""
         if self.is_done:
             return False
         rows = SLICE_ROWS if rows is None else rows
         high = self._timeline.index_of(self._from)
         part = self._timeline.rows(high - rows, high)
         passing = self._passing(part)
-        self._hits[:0] = [key for key in passing if key not in self._rule_keys]
+        self._matches[:0] = [key for key in passing if key not in self._rule_keys]
         if part:
             self._from = part[0].key
         self.is_done = high <= rows
         if self.is_done:
             self._from = 0
-        self._show([*passing, *self._beside(high - len(part), high)])
+        self._show([*passing, *self._context_of(high - len(part), high)])
         return not self.is_done
 
     def apply(self, change: Change) -> None:
-        """Take in what happened to the timeline since the last call."""
+        """Take in a change of the timeline."""
         for low, high in change.removed:
             self._rule_keys.difference_update(self.keys.remove(low, high))
-            begin, end = bisect_left(self._hits, low), bisect_right(self._hits, high)
-            del self._hits[begin:end]
-        unseen = self._unseen(change)
-        passing = self._passing(unseen)
+            begin, end = bisect_left(self._matches, low), bisect_right(self._matches, high)
+            del self._matches[begin:end]
+        untested = self._untested(change)
+        passing = self._passing(untested)
         for key in passing:
             if key not in self._rule_keys and not self.is_match(key):
-                insort(self._hits, key)
+                insort(self._matches, key)
         self._show(passing)
-        for low, high in self._stretches(unseen):
-            self._show(self._beside(low, high))
+        for low, high in self._index_ranges_around(untested):
+            self._show(self._context_of(low, high))
 
-    def _stretches(self, rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
-        """The places of new rows and of their neighbours, as few ranges of indexes."""
-        around, begin, end = self._around, 0, 0
+    def _index_ranges_around(self, rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
+        """Index ranges, as few as possible, of new rows and the rows around them."""
+        context, begin, end = self._context, 0, 0
         for index in sorted(self._timeline.index_of(row.key) for row in rows):
-            if index - around > end:
+            if index - context > end:
                 if begin < end:
                     yield begin, end
-                begin = max(0, index - around)
-            end = index + around + 1
+                begin = max(0, index - context)
+            end = index + context + 1
         if begin < end:
             yield begin, end
 
-    def _beside(self, low: int, high: int) -> list[int]:
-        """Keys of the rows that stand beside hits, the hits being those from ``low`` to ``high``.
+    def _context_of(self, low: int, high: int) -> list[int]:
+        """Keys of matches and context lines at the indexes ``low`` to ``high``, and around them.
 
-        Hits beyond may have neighbours among them, and theirs may stand beyond.
+        Matches beyond the range may have context lines within it, and the other way round.
         """
-        around = self._around
-        first = max(0, low - around)
-        rows = self._timeline.rows(first, high + around)
+        context = self._context
+        first = max(0, low - context)
+        rows = self._timeline.rows(first, high + context)
         found: list[int] = []
-        reached = 0
-        for place, row in enumerate(rows):
+        done = 0
+        for at, row in enumerate(rows):
             if isinstance(row, Line) and self.is_match(row.key):
-                begin = max(reached, place - around)
-                reached = min(len(rows), place + around + 1)
-                found += [one.key for one in rows[begin:reached]]
+                begin = max(done, at - context)
+                done = min(len(rows), at + context + 1)
+                found += [one.key for one in rows[begin:done]]
         return found
 
     def _show(self, keys: Iterable[int]) -> None:
-        """Put keys among those that are shown; those that were already are shown once."""
-        fresh = sorted({key for key in keys if not self.has(key)})
-        if not fresh:
+        """Add keys to those that are shown."""
+        new = sorted({key for key in keys if not self.has(key)})
+        if not new:
             return
-        rules = {row.key for row in map(self._timeline.find, fresh) if isinstance(row, Rule)}
+        rules = {row.key for row in map(self._timeline.find, new) if isinstance(row, Rule)}
         self._rule_keys |= rules
-        above = bisect_left(fresh, self._first_shown())
-        for key in fresh[above:]:
+        shown = self.keys.between(0, 1)
+        above = bisect_left(new, shown[0] if shown else 0)
+        for key in new[above:]:
             self.keys.add(key)
-        self.keys.put_before(fresh[:above])
+        self.keys.prepend(new[:above])
 
-    def _first_shown(self) -> int:
-        first = self.keys.between(0, 1)
-        return first[0] if first else 0
+
+class View:
+    """The rows that are shown, by index: all of the timeline, or those of ``matching``."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self.matching: MatchingRows | None = None
+
+    def __len__(self) -> int:
+        return len(self.timeline) if self.matching is None else len(self.matching.keys)
+
+    @property
+    def lines(self) -> int:
+        """Number of lines shown, without rules and context lines."""
+        return self.timeline.lines if self.matching is None else self.matching.lines
+
+    def show_passing(self, test: LinePredicate | None) -> None:
+        """Show only lines that pass a test, and rules; None shows all rows."""
+        self.show(None if test is None else MatchingRows(self.timeline, test, rules=True))
+
+    def show(self, matching: MatchingRows | None) -> None:
+        """Show only matching rows of the same timeline; None shows all rows."""
+        self.matching = matching
+        if matching is not None:
+            matching.step()
+
+    def apply(self, change: Change) -> None:
+        """Take in a change of the timeline."""
+        if self.matching is not None:
+            self.matching.apply(change)
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        """The rows at the indexes ``start`` to ``stop``, exclusive, as far as there are any."""
+        if self.matching is None:
+            return self.timeline.rows(start, stop)
+        found = map(self.timeline.find, self.matching.keys.between(start, stop))
+        return [row for row in found if row is not None]
+
+    def index_of(self, key: int) -> int:
+        """The number of shown rows below a key, which is the index where it stands or belongs."""
+        if self.matching is None:
+            return self.timeline.index_of(key)
+        return self.matching.index_of(key)

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from tui.client.status import STATE_LABELS, MarkStatus, Outage, Status, TargetStatus
-from tui.lines.filters import Value, parsed, tree
+from tui.lines.filters import Value, json_tree, parse_json
 from tui.lines.rows import Line, Rule, describe
 from tui.render import units
 from tui.render.key_bindings import sections
@@ -293,8 +293,8 @@ def _ingested(line: Line) -> str:
 
 
 def _add_message(said: Detail, message: str) -> None:
-    found = parsed(message)
-    lines = None if found is None else tree(found)
+    found = parse_json(message)
+    lines = None if found is None else json_tree(found)
     if lines is None:
         for part in message.split("\n"):
             said.add(segments(part))

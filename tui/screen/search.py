@@ -229,7 +229,7 @@ class Finding:
 
     async def _until_shown(self, key: int) -> None:
         """Let the filters come to a row that was found."""
-        while (sieve := self._view.sieve) is not None and not sieve.has(key):
+        while (sieve := self._view.matching) is not None and not sieve.has(key):
             if not self._log.step():
                 return
             await asyncio.sleep(0)

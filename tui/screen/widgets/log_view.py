@@ -98,7 +98,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def is_sifted(self) -> bool:
         """Whether a filter leaves rows out."""
-        return self._view.sieve is not None
+        return self._view.matching is not None
 
     @property
     def visible_rows(self) -> list[Row]:
@@ -128,7 +128,7 @@ class LogView(ScrollView, can_focus=True):
             sieve = ContextRows(self._view.timeline, test, around)
             self._view.show(sieve)
         else:
-            self._view.select(test)
+            self._view.show_passing(test)
         if self._strips.around is not sieve:
             self._strips.around = sieve
             self._strips.forget()
@@ -137,7 +137,7 @@ class LogView(ScrollView, can_focus=True):
 
     def step(self) -> bool:
         """Go on with what ``select`` began; False once it is done."""
-        sieve = self._view.sieve
+        sieve = self._view.matching
         if sieve is None or not sieve.step():
             return False
         self._tell(changed=self._window.flush())

@@ -166,7 +166,7 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     assert describe(ended) == "execution one FAILED"
     assert time_of(ended.key) == 2_501
     (rebased,) = story.happened([Rebased(0, 1, "new epoch")], NOW)
-    assert describe(rebased) == "lines above are unconfirmed: new epoch"
+    assert describe(rebased) == "lines above can no longer be verified: new epoch"
 
 
 def test_an_end_that_is_not_proved_says_so() -> None:
@@ -188,11 +188,11 @@ def test_only_a_second_mismatch_is_a_rule_and_a_later_proof_takes_it_back() -> N
     story = connected(session)
     assert story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW) == []
     (bad,) = story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
-    assert describe(bad) == "not proved: 3 lines missing or different"
+    assert describe(bad) == "not verified: 3 lines missing or different"
     session.holdings.proof.add_unequal(2_000, 2_100, 3, final=True)
     assert story.happened(hear(session, told.mark(2_200, 2_300, 0)), NOW) == []
     (good,) = story.happened(hear(session, told.mark(2_000, 2_300, 0)), NOW)
-    assert (describe(good), good.key) == ("proved after all", bad.key)
+    assert (describe(good), good.key) == ("now verified", bad.key)
     assert story.happened(hear(session, told.mark(2_000, 2_300, 0)), NOW) == []
 
 

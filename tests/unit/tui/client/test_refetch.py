@@ -27,7 +27,7 @@ NEWEST_MS = ITEMS[-1].timestamp
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.lines.blocks.CHUNK_ROWS", 10)
-    monkeypatch.setattr("tui.lines.timeline.PIECE_LINES", 20)
+    monkeypatch.setattr("tui.lines.timeline.RANGE_LINES", 20)
     monkeypatch.setattr("tui.lines.timeline.NEAR_BLOCKS", 1)
     monkeypatch.setattr("tui.client.refetch.NEAR_ROWS", 5)
     monkeypatch.setattr("tui.client.refetch.RETRY_MS", 0)
@@ -170,7 +170,7 @@ async def test_lines_that_are_not_there_any_more_are_declared() -> None:
         await eventually(lambda: engine.timeline.lines > 50)
         (lost,) = [rule for rule in rules(engine) if rule.kind == "lost"]
         assert describe(lost) == (
-            "not recoverable: 5 lines that had left memory are not there any more"
+            "not recoverable: 5 lines evicted from memory are no longer available"
         )
 
 

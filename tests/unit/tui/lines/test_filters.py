@@ -16,10 +16,10 @@ from tui.lines.filters import (
     Filters,
     PatternError,
     Value,
+    json_tree,
     output_filter,
-    parsed,
+    parse_json,
     search_pattern,
-    tree,
 )
 
 LINES = [
@@ -175,7 +175,7 @@ def at(found: Any, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - JSON
 
 @given(st.lists(JSON, max_size=3) | st.dictionaries(st.text(max_size=4), JSON, max_size=3))
 def test_the_tree_is_the_json_with_a_value_on_each_scalar(found: object) -> None:
-    lines = tree(found)
+    lines = json_tree(found)
     assert lines is not None
     assert "\n".join(text for text, _ in lines) == json.dumps(found, indent=2, ensure_ascii=False)
     message = json.dumps(found)
@@ -220,14 +220,14 @@ def test_lines_that_have_a_value(value: Value, message: str, expected: bool) -> 
 
 def test_what_is_no_json() -> None:
     for message in ("", "x", '"text"', "12", "{", "[" * 100_000):
-        assert parsed(message) is None
+        assert parse_json(message) is None
 
 
 def test_what_is_nested_too_deep_is_no_tree() -> None:
     found: list[Any] = []
     for _ in range(5_000):
         found = [found]
-    assert tree(found) is None
+    assert json_tree(found) is None
 
 
 def test_texts() -> None:

@@ -19,7 +19,7 @@ keys = st.integers(0, GREATEST)
 
 
 @given(st.sets(keys, max_size=40), keys)
-def test_they_are_a_sorted_list(held: set[int], other: int) -> None:
+def test_packed_keys_behave_like_a_sorted_list(held: set[int], other: int) -> None:
     ordered = sorted(held)
     packed = PackedKeys(ordered)
     assert (len(packed), list(packed)) == (len(ordered), ordered)
@@ -30,14 +30,14 @@ def test_they_are_a_sorted_list(held: set[int], other: int) -> None:
         assert place == bisect_left(ordered, key)
         assert packed.has_at(place, key) == (key in held)
     half = len(ordered) // 2
-    assert list(packed.part(0, half)) == packed.between(0, half) == ordered[:half]
+    assert list(packed.slice(0, half)) == packed.between(0, half) == ordered[:half]
     if other not in held:
         packed.insert(packed.index_of(other), other)
         packed.trim()
         assert list(packed) == sorted([*ordered, other])
 
 
-def test_what_is_beyond_every_key_is_above_them() -> None:
+def test_a_value_above_every_key_is_clamped() -> None:
     packed = PackedKeys([1, GREATEST])
     assert packed.index_of(1 << 300) == 2
     assert packed[-1] == GREATEST
@@ -46,40 +46,40 @@ def test_what_is_beyond_every_key_is_above_them() -> None:
             packed[index]
 
 
-def test_nothing_is_picked() -> None:
-    picks = KeySet()
-    assert len(picks) == 0
-    assert picks.between(0, 5) == []
-    assert picks.index_of(7) == 0
-    assert not picks.has(7)
-    assert picks.remove(0, 99) == []
+def test_an_empty_key_set() -> None:
+    key_set = KeySet()
+    assert len(key_set) == 0
+    assert key_set.between(0, 5) == []
+    assert key_set.index_of(7) == 0
+    assert not key_set.has(7)
+    assert key_set.remove(0, 99) == []
 
 
-def test_where_all_are_picked_none_is_copied() -> None:
-    picks, keys = KeySet(), PackedKeys(range(100, 200))
-    picks.put_flagged(keys, b"\x01" * 100)
-    assert picks.between(98, 500) == [198, 199]
-    assert picks.index_of(150) == 50
-    assert picks.has(199)
-    assert not picks.has(200)
-    picks.put_flagged(PackedKeys(range(50)), bytes([1, 0] * 25))
-    assert picks.between(23, 27) == [46, 48, 100, 101]
+def test_a_set_of_all_keys_of_a_block() -> None:
+    key_set, keys = KeySet(), PackedKeys(range(100, 200))
+    key_set.prepend_flagged(keys, b"\x01" * 100)
+    assert key_set.between(98, 500) == [198, 199]
+    assert key_set.index_of(150) == 50
+    assert key_set.has(199)
+    assert not key_set.has(200)
+    key_set.prepend_flagged(PackedKeys(range(50)), bytes([1, 0] * 25))
+    assert key_set.between(23, 27) == [46, 48, 100, 101]
 
 
 @given(st.integers(0, 2**32))
-def test_they_are_what_a_sorted_list_would_be(seed: int) -> None:
+def test_a_key_set_behaves_like_a_sorted_list(seed: int) -> None:
     chance = random.Random(seed)
     with patch("tui.lines.keys.PART_KEYS", 4):
-        picks, model, floor = KeySet(), set[int](), 500
+        key_set, model, floor = KeySet(), set[int](), 500
         for _ in range(25):
             match chance.randrange(5):
                 case 0 | 1 if floor > 30:
                     block = range(floor - 20, floor)
                     flags = bytes(chance.random() < chance.random() * 1.5 for _ in block)
                     if chance.random() < 0.5:
-                        picks.put_flagged(PackedKeys(block), flags)
+                        key_set.prepend_flagged(PackedKeys(block), flags)
                     else:
-                        picks.put_before(
+                        key_set.prepend(
                             [key for key, flag in zip(block, flags, strict=True) if flag]
                         )
                     model |= {key for key, flag in zip(block, flags, strict=True) if flag}
@@ -88,18 +88,18 @@ def test_they_are_what_a_sorted_list_would_be(seed: int) -> None:
                     low = chance.randrange(floor, 600)
                     high = low + chance.randrange(30)
                     out = [key for key in sorted(model) if low <= key <= high]
-                    assert picks.remove(low, high) == out
+                    assert key_set.remove(low, high) == out
                     model -= set(out)
                 case _:
                     key = chance.randrange(floor, 600)
-                    picks.add(key)
+                    key_set.add(key)
                     model.add(key)
             expected = sorted(model)
-            assert list(picks) == expected
-            assert len(picks) == len(expected)
+            assert list(key_set) == expected
+            assert len(key_set) == len(expected)
             begin = chance.randrange(-3, 40)
             end = begin + chance.randrange(30)
-            assert picks.between(begin, end) == expected[max(0, begin) : max(0, end)]
+            assert key_set.between(begin, end) == expected[max(0, begin) : max(0, end)]
             key = chance.randrange(700)
-            assert picks.index_of(key) == sum(one < key for one in expected)
-            assert picks.has(key) == (key in model)
+            assert key_set.index_of(key) == sum(one < key for one in expected)
+            assert key_set.has(key) == (key in model)

@@ -55,8 +55,8 @@ def test_every_field_comes_back_packed_and_compressed(made: list[Row]) -> None:
         assert [sealed.row(at) for at in range(len(rows))] == rows
         assert sealed.messages() == [row.message if isinstance(row, Line) else "" for row in rows]
         assert sealed.rules == [row for row in rows if isinstance(row, Rule)]
-        sealed.freeze()
-        assert sealed.is_cold
+        sealed.compress()
+        assert sealed.is_compressed
 
 
 def one(at: int) -> PackedRows:
@@ -72,15 +72,15 @@ def test_a_row_that_is_looked_at_stays_the_same_object() -> None:
 
 
 def test_only_so_much_is_kept_at_hand() -> None:
-    with patch("tui.lines.packed.THAWED_MAX", 2), patch("tui.lines.packed.DECODED_MAX", 2):
+    with patch("tui.lines.packed.DECOMPRESSED_MAX", 2), patch("tui.lines.packed.DECODED_MAX", 2):
         memory = RowCache()
         blocks = [one(at) for at in range(4)]
         for block in blocks:
-            block.freeze()
+            block.compress()
         first = memory.row(blocks[0], 0)
         for block in blocks[1:]:
             memory.row(block, 0)
-        assert [block.is_cold for block in blocks] == [True, True, False, False]
+        assert [block.is_compressed for block in blocks] == [True, True, False, False]
         again = memory.row(blocks[0], 0)
         assert again == first
         assert again is not first
@@ -101,11 +101,11 @@ def test_no_line_that_a_search_would_find_is_left_packed(
     pattern = re.compile(re.escape(needle), re.IGNORECASE if ignores_case else re.NOFLAG)
     expected = [at for at, text in enumerate(texts) if pattern.search(text)]
     for _ in range(2):
-        flags = sealed.matching(prefilter_of(pattern))
-        assert flags == sealed.matching(Prefilter(pattern))
+        flags = sealed.flags_of_pattern(prefilter_of(pattern))
+        assert flags == sealed.flags_of_pattern(Prefilter(pattern))
         assert [at for at, flag in enumerate(flags) if flag] == expected
-        sealed.freeze()
-        assert sealed.is_cold
+        sealed.compress()
+        assert sealed.is_compressed
 
 
 LINES = b"".join(b"GET /health 200 in %d ms\xff" % number for number in range(1_000))

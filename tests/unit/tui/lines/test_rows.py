@@ -52,17 +52,17 @@ def test_what_rules_say() -> None:
     assert said("gap", state="repaired", count=1) == "gap repaired · 1 line recovered"
     assert said("gap", state="unrecoverable", reason="retention") == "not recoverable: retention"
     assert said("lost", reason="retention") == "not recoverable: retention"
-    assert said("unproved", count=2) == "not proved: 2 lines missing or different"
-    assert said("unproved", count=2, state="proved") == "proved after all"
-    assert said("rebased", reason="new") == "lines above are unconfirmed: new"
+    assert said("unproved", count=2) == "not verified: 2 lines missing or different"
+    assert said("unproved", count=2, state="proved") == "now verified"
+    assert said("rebased", reason="new") == "lines above can no longer be verified: new"
     assert said("evicted", count=1_000) == (
-        "1,000 lines not in memory nor searched, fetched when you go there"
+        "1,000 lines not in memory: not searched, refetched when you scroll here"
     )
     assert said("end", reason="execution one", state="FAILED") == "execution one FAILED"
     assert said("resumed", count=0) == "0 lines since you left"
 
 
-def test_keys_are_ordered_by_time_then_id_then_lane() -> None:
+def test_keys_are_ordered_by_time_then_id_then_target() -> None:
     keys = [
         line_key(1, "99", 5),
         line_key(2, "1", 0),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tui.lines.text_search import END, JoinedTexts, Prefilter, byte_by_byte, matching, prefilter_of
+from tui.lines.text_search import END, JoinedTexts, Prefilter, prefilter_of, split_as_latin1
 
 
-def searched(pattern: re.Pattern[str], texts: list[str], hint: Prefilter) -> list[str]:
+def searched(pattern: re.Pattern[str], texts: list[str], prefilter: Prefilter) -> list[str]:
     packed = JoinedTexts.of(texts)
-    flags = matching(hint, packed)
-    assert flags == matching(Prefilter(pattern), packed)
+    flags = prefilter.flags(packed)
+    assert flags == Prefilter(pattern).flags(packed)
     return [text for text, flag in zip(texts, flags, strict=True) if flag]
 
 
@@ -29,7 +29,7 @@ def compiled(written: str, flags: re.RegexFlag) -> re.Pattern[str] | None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "texts", "is_all"),
+    ("pattern", "literals", "is_exact"),
     [
         ("line 7", ["line 7"], True),
         ("a\\.b", ["a.b"], True),
@@ -56,9 +56,9 @@ def compiled(written: str, flags: re.RegexFlag) -> re.Pattern[str] | None:
         ("(a|b)?|error", [], False),
     ],
 )
-def test_what_a_pattern_must_find(pattern: str, texts: list[str], is_all: bool) -> None:  # noqa: FBT001 - an example
+def test_the_literals_of_a_pattern(pattern: str, literals: list[str], is_exact: bool) -> None:  # noqa: FBT001 - an example
     one = re.compile(pattern)
-    assert prefilter_of(one) == Prefilter(one, tuple(texts), is_all)
+    assert prefilter_of(one) == Prefilter(one, tuple(literals), is_exact)
 
 
 def test_letters_with_more_forms_than_two() -> None:
@@ -87,7 +87,7 @@ def test_letters_with_more_forms_than_two() -> None:
     ).map("".join),
     st.booleans(),
 )
-def test_a_hint_changes_nothing_but_the_time_it_takes(
+def test_a_prefilter_finds_what_the_pattern_alone_finds(
     texts: list[str],
     written: str,
     ignores_case: bool,  # noqa: FBT001 - drawn
@@ -124,13 +124,13 @@ def test_messages_come_back_together_and_one_by_one(messages: list[str]) -> None
 
 
 @given(st.lists(any_text, min_size=1, max_size=8))
-def test_the_end_of_each_is_where_it_is_said_to_be(messages: list[str]) -> None:
+def test_ends_are_the_offsets_behind_each_message(messages: list[str]) -> None:
     texts = JoinedTexts.of(messages)
     ends = [at + 1 for at in range(len(texts.data)) if texts.data[at : at + 1] == END]
     assert list(texts.ends) == ends
 
 
 @given(st.lists(any_text, max_size=8))
-def test_byte_by_byte_is_what_utf_8_makes_of_them(messages: list[str]) -> None:
-    parts = byte_by_byte(JoinedTexts.of(messages).data)
+def test_split_as_latin1_keeps_each_byte(messages: list[str]) -> None:
+    parts = split_as_latin1(JoinedTexts.of(messages).data)
     assert [part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts] == messages

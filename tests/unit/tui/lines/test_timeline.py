@@ -98,7 +98,7 @@ def test_an_index_is_the_number_of_rows_below_a_key() -> None:
 def test_times_are_addresses_too() -> None:
     timeline = Timeline()
     timeline.add_many(lines(line_key(5, "9", 1), line_key(6, "1", 0), line_key(8, "1", 0)))
-    assert [timeline.index_at(ms) for ms in (5, 6, 7, 9)] == [0, 1, 2, 3]
+    assert [timeline.index_of(time_key(ms)) for ms in (5, 6, 7, 9)] == [0, 1, 2, 3]
 
 
 def test_beyond_its_bound_the_oldest_go_and_a_rule_says_so() -> None:
@@ -171,64 +171,69 @@ def piece(low: int, high: int, count: int = 3) -> EvictedRange:
 
 
 def test_a_key_belongs_to_a_piece_or_to_none() -> None:
-    gone = EvictedRanges()
-    gone.put(piece(0, 9))
-    gone.put(piece(20, 29))
-    found = gone.at(25)
+    evicted = EvictedRanges()
+    evicted.add(piece(0, 9))
+    evicted.add(piece(20, 29))
+    found = evicted.at(25)
     assert found is not None
-    assert (found.low, gone.at(15), gone.at(30)) == (20, None, None)
-    assert [gone.floor(key) for key in (5, 15, 29, 30)] == [0, 10, 10, 30]
-    assert gone.lines == 6
+    assert (found.low, evicted.at(15), evicted.at(30)) == (20, None, None)
+    assert [evicted.floor(key) for key in (5, 15, 29, 30)] == [0, 10, 10, 30]
+    assert evicted.lines == 6
 
 
 def test_pieces_that_touch_are_one_run_and_one_piece_while_small() -> None:
-    with patch("tui.lines.timeline.PIECE_LINES", 8):
-        gone = EvictedRanges()
+    with patch("tui.lines.timeline.RANGE_LINES", 8):
+        evicted = EvictedRanges()
         for low in (0, 10, 20):
-            gone.put(piece(low, low + 9))
-    assert [(one.low, one.high, one.count) for one in gone.pieces] == [(0, 19, 6), (20, 29, 3)]
-    assert [(run.low, run.high, run.lines) for run in gone.runs()] == [(0, 29, 9)]
+            evicted.add(piece(low, low + 9))
+    assert [(one.low, one.high, one.count) for one in evicted.ranges] == [(0, 19, 6), (20, 29, 3)]
+    assert [(run.low, run.high, run.lines) for run in evicted.runs()] == [(0, 29, 9)]
 
 
 def test_a_run_says_what_is_done_about_any_piece_of_it() -> None:
-    with patch("tui.lines.timeline.PIECE_LINES", 1):
-        gone = EvictedRanges()
-        gone.put(piece(0, 9))
-        gone.put(piece(10, 19))
-    gone.pieces[1].state = "fetching"
-    assert [run.state for run in gone.runs()] == ["fetching"]
+    with patch("tui.lines.timeline.RANGE_LINES", 1):
+        evicted = EvictedRanges()
+        evicted.add(piece(0, 9))
+        evicted.add(piece(10, 19))
+    evicted.ranges[1].state = "fetching"
+    assert [run.state for run in evicted.runs()] == ["fetching"]
 
 
 def test_new_lines_are_counted_where_they_belong_and_rules_wait_there() -> None:
-    gone = EvictedRanges()
-    gone.put(piece(0, 9))
+    evicted = EvictedRanges()
+    evicted.add(piece(0, 9))
     rule = Rule(key=5, kind="gap", target=0, from_ms=0, through_ms=0)
     late = line(4, late_ms=7)
-    assert gone.swallow([line(3), late, rule, line(12)]) == [line(12)]
-    gone.swallow([rule])
-    assert (gone.lines, gone.pieces[0].rules, gone.pieces[0].late) == (5, [rule], {4: 7})
+    assert evicted.absorb([line(3), late, rule, line(12)]) == [line(12)]
+    evicted.absorb([rule])
+    assert (evicted.lines, evicted.ranges[0].rules, evicted.ranges[0].late) == (5, [rule], {4: 7})
 
 
 def test_a_past_that_comes_newest_first_makes_pieces_that_fit_a_page() -> None:
-    with patch("tui.lines.timeline.PIECE_LINES", 10):
-        gone = EvictedRanges()
-        gone.put(EvictedRange(0, 1_000, 4, 900))
+    with patch("tui.lines.timeline.RANGE_LINES", 10):
+        evicted = EvictedRanges()
+        evicted.add(EvictedRange(0, 1_000, 4, 900))
         for high in range(900, 0, -5):
-            gone.swallow([line(key) for key in range(high - 5, high)])
-    assert gone.lines == 904
-    assert max(one.count for one in gone.pieces) == 10
-    assert [one.low for one in gone.pieces] == [
+            evicted.absorb([line(key) for key in range(high - 5, high)])
+    assert evicted.lines == 904
+    assert max(one.count for one in evicted.ranges) == 10
+    assert [one.low for one in evicted.ranges] == [
         0,
-        *[one.high + 1 for one in gone.pieces[:-1]],
+        *[one.high + 1 for one in evicted.ranges[:-1]],
     ]
-    assert gone.pieces[-1].high == 1_000
+    assert evicted.ranges[-1].high == 1_000
 
 
 def test_a_piece_can_be_cut_where_a_page_ended() -> None:
-    gone = EvictedRanges()
-    gone.put(EvictedRange(0, 99, 10, 5, {7: 1, 70: 2}))
-    lower = gone.cut(gone.pieces[0], 50, 4)
-    assert [(one.low, one.high, one.count) for one in gone.pieces] == [(0, 50, 4), (51, 99, 6)]
-    assert (gone.pieces[0] is lower, lower.late, gone.pieces[1].late) == (True, {7: 1}, {70: 2})
-    gone.take(lower)
-    assert (gone.lines, len(gone.pieces)) == (6, 1)
+    evicted = EvictedRanges()
+    evicted.add(EvictedRange(0, 99, 10, 5, {7: 1, 70: 2}))
+    upper = evicted.ranges[0]
+    lower = evicted.cut(upper, 50, 4)
+    assert [(one.low, one.high, one.count) for one in evicted.ranges] == [(0, 50, 4), (51, 99, 6)]
+    assert (evicted.ranges[0] is lower, lower.late, evicted.ranges[1].late) == (
+        True,
+        {7: 1},
+        {70: 2},
+    )
+    evicted.remove(lower)
+    assert (evicted.lines, len(evicted.ranges)) == (6, 1)

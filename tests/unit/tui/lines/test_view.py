@@ -73,13 +73,13 @@ def test_all_rows_are_the_timelines() -> None:
 def test_the_newest_rows_are_there_at_once() -> None:
     timeline = filled(10_000)
     view = View(timeline)
-    view.select(has_seven)
-    assert view.sieve is not None
-    assert not view.sieve.is_done
+    view.show_passing(has_seven)
+    assert view.matching is not None
+    assert not view.matching.is_done
     assert view.rows(len(view) - 1, len(view))[0].key == timeline.row(9_997).key
-    while view.sieve.step():
+    while view.matching.step():
         pass
-    assert list(view.sieve.keys) == expected(timeline)
+    assert list(view.matching.keys) == expected(timeline)
     assert view.lines == len(view)
 
 
@@ -98,7 +98,7 @@ def test_rules_pass_any_filter() -> None:
     timeline = filled(20)
     timeline.add_many([make_rule(1, EPOCH_MS + 500, "offline")])
     view = View(timeline)
-    view.select(lambda _line: False)
+    view.show_passing(lambda _line: False)
     assert len(view) == 1
     assert view.lines == 0
     view.apply(timeline.add_many([make_rule(2, EPOCH_MS + 700, "gap", state="repaired")]))
@@ -174,7 +174,7 @@ KINDS = ("INFO #\n", "ERROR #", '{"level":"warn","n":7,"text":"#"}', "é #")
 def in_blocks() -> Timeline:
     """Open ones, sealed ones, compressed ones, and some with late lines and a rule between."""
     chance = random.Random(5)
-    with patch("tui.lines.blocks.OPEN_MAX", 2), patch("tui.lines.blocks.WARM_MAX", 4):
+    with patch("tui.lines.blocks.OPEN_MAX", 2), patch("tui.lines.blocks.UNCOMPRESSED_MAX", 4):
         return _in_blocks(chance, Timeline())
 
 
@@ -195,7 +195,7 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
     late = [make_line(50_000 + n, "line 77", at_ms=EPOCH_MS + 50 + n * 1_000) for n in range(900)]
     timeline.add_many(chance.sample(late, 900))
     timeline.add_many([make_rule(1, EPOCH_MS + 70, "gap")])
-    kinds = {one.sealed is not None and one.sealed.is_cold for one in timeline._blocks}
+    kinds = {one.packed is not None and one.packed.is_compressed for one in timeline._blocks}
     assert kinds == {True, False}
     return timeline
 

@@ -19,7 +19,7 @@ from tui.output.record import write_record, write_whole_record
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.lines.blocks.CHUNK_ROWS", 10)
-    monkeypatch.setattr("tui.lines.timeline.PIECE_LINES", 20)
+    monkeypatch.setattr("tui.lines.timeline.RANGE_LINES", 20)
     monkeypatch.setattr("tui.client.refetch.LINES_MAX", 30)
 
 
