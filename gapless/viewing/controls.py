@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from common.errors import GaplessError
 from simulator.client import ControlApi
-from tui.screen.ports import SCENARIO, ControlsError, Story
+from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus
 
 UNJUDGED: Final = "unjudged"
 """In a verdict's place: why there is none."""
@@ -39,14 +39,14 @@ def scenario_of(switch: str) -> str | None:
     return switch.removeprefix(SCENARIO) if switch.startswith(SCENARIO) else None
 
 
-def story_of(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> Story:
+def scenario_status(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> ScenarioStatus:
     """What is told of a scenario, and of the last verdict about this screen."""
     state = str(scenario.get("state"))
     ends_s = int(scenario.get("ends_ms", 0)) / 1_000
     following = scenario.get("next") or {}
     progress = f"step {scenario.get('step')} of {scenario.get('steps')}"
     is_over = state in _ENDS
-    return Story(
+    return ScenarioStatus(
         title=f"{name_of(scenario)}, seed {scenario.get('seed')}",
         progress=_ENDS[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
         now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
@@ -111,12 +111,12 @@ class SimulatorControls:
         return {name: name in on for name in self._titles}
 
     @property
-    def story(self) -> Story | None:
+    def scenario(self) -> ScenarioStatus | None:
         """The scenario that runs, or ran last."""
-        return story_of(self._scenario, self._verdict) if self._scenario else None
+        return scenario_status(self._scenario, self._verdict) if self._scenario else None
 
     def judge(self, record: bytes, age_ms: int = 0) -> None:
-        """Have what the screen shows judged, for the story.
+        """Have what the screen shows judged, for ``scenario``.
 
         Args:
             record: What it shows.
@@ -129,7 +129,7 @@ class SimulatorControls:
         self._verdict = self._api.verdict(record, GRACE_MS + age_ms)
 
     def leave_off(self, why: str) -> None:
-        """The screen is not judged; the story says why, instead of what was true before."""
+        """The screen is not judged; ``scenario`` says why, instead of what was true before."""
         self._verdict = {UNJUDGED: why}
 
     def follow(self) -> Self:

@@ -151,9 +151,9 @@ def _told(text: str) -> Iterator[None]:
 
 def pick(choice: AwsChoice) -> tuple[Choice, ...]:
     """What is picked of an account's log groups and their executions; nothing where it is left."""
-    from tui.screen.theme import PickApp  # noqa: PLC0415 - textual is slow to import
+    from tui.screen.theme import PickerApp  # noqa: PLC0415 - textual is slow to import
 
-    app = PickApp(ProcessCatalogue([], choice=choice, token_file=None))
+    app = PickerApp(ProcessCatalogue([], choice=choice, token_file=None))
     with left_in_order():
         run_until_signal(app.run_async())
     return app.chosen
@@ -293,7 +293,7 @@ class ProcessCatalogue:
         self._token_file = token_file
 
     @property
-    def here(self) -> Sequence[Choice]:
+    def open_now(self) -> Sequence[Choice]:
         """What is open now, whole."""
         return [Choice(target, None, name, "open now") for target, name in self._names.items()]
 

@@ -23,7 +23,7 @@ from tui.lines.rows import Line, Rule
 from tui.output.record import as_entry, header, outages, proofs
 from tui.render.line_format import rule_text
 from tui.screen.app import ViewerApp
-from tui.screen.ports import Catalogue, Controls, Story, ViewerEngine
+from tui.screen.ports import Catalogue, Controls, ScenarioStatus
 from wire.codec import encode
 
 
@@ -67,18 +67,24 @@ class ScreenApp(ViewerApp):
 
     def __init__(
         self,
-        engine: ViewerEngine,
+        engine: Engine,
         *,
         title: str,
         controls: Controls | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         level: str | None = None,
-        keep: Path | None = None,
+        bookmarks_path: Path | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         """As ``ViewerApp``, with the filters of the command line."""
-        super().__init__(engine, title=title, controls=controls, keep=keep, catalogue=catalogue)
+        super().__init__(
+            engine,
+            title=title,
+            controls=controls,
+            bookmarks_path=bookmarks_path,
+            catalogue=catalogue,
+        )
         self.notice = ""
         """What is told as soon as there is a screen."""
         self.fault: Exception | None = None
@@ -96,13 +102,13 @@ class ScreenApp(ViewerApp):
         """Begin with the filters, as chips that can be taken off."""
         self.filter_by(self._include, self._exclude, self._level)
         if self.notice:
-            self._say(self.notice)
+            self.show_message(self.notice)
 
     def told(self, rules: Sequence[Rule]) -> None:
         """What came since the last run is said aloud: its rule is often far above the newest."""
         for rule in rules:
             if rule.kind == "resumed":
-                self._say(rule_text(rule, self._zone_shown)[0])
+                self.show_message(rule_text(rule, self.display_zone)[0])
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual's own; a test shows that it is still called.
@@ -126,7 +132,7 @@ class Judge(Protocol):
     """Who knows what CloudWatch accepted."""
 
     @property
-    def story(self) -> Story | None:
+    def scenario(self) -> ScenarioStatus | None:
         """The scenario that is on; without one nobody is judged."""
 
     def judge(self, record: bytes, age_ms: int) -> None:
@@ -148,7 +154,7 @@ async def judge_on_and_on(engine: Engine, judge: Judge) -> None:
     took_s = 0.0
     while True:
         await asyncio.sleep(max(EVERY_S, SHARE * took_s))
-        if judge.story is None:
+        if judge.scenario is None:
             continue
         why = why_not(engine.timeline.lines, engine.timeline.evicted)
         if why:

@@ -170,11 +170,11 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
-        keep=None if cursors is None else _kept(viewing, cursors),
+        bookmarks_path=None if cursors is None else _kept(viewing, cursors),
         catalogue=None if opener is None else opener.catalogue(viewing),
     )
     app.notice = " · ".join(notes)
-    app.notices = viewing.notify
+    app.set_notify_mode(viewing.notify)
     async with _tasks(
         _exit_when_finished(engine, app.exit),
         _record_when_asked(engine, viewing),

@@ -74,4 +74,4 @@ async def test_the_menu_is_within_the_mouse_s_reach_on_a_narrow_screen() -> None
         at = screen.lines[-1].index("^P menu")
         await screen.pilot.click("#key-bar", offset=(at, 0))
         await screen.settle()
-        assert "letters of its name" in screen.text
+        assert "Type to filter actions…" in screen.text

@@ -73,7 +73,7 @@ async def test_escape_takes_back_the_search() -> None:
         await screen.press("escape")
         assert marked(screen) == []
         await screen.press("n")
-        assert "nothing is searched for" in screen.lines[-2]
+        assert "nothing to search for" in screen.lines[-2]
 
 
 async def test_what_was_typed_before() -> None:
@@ -225,11 +225,11 @@ async def test_rows_around_hits() -> None:
     engine.add(make_line(n, "ERROR it" if n in (40, 60) else f"line {n}") for n in range(100))
     async with running(engine) as screen:
         await screen.press("z")
-        assert "3 rows around each line, once a filter is on" in screen.lines[-2]
+        assert "3 context lines around matches, once a filter is on" in screen.lines[-2]
         await screen.press("z", "z", "5")
         assert "2 of 100 lines" in screen.text
         await screen.press("z")
-        assert "3 rows around each line that passes" in screen.lines[-2]
+        assert "3 context lines around matches" in screen.lines[-2]
         text = "\n".join(log_of(screen))
         for number in (37, 39, 41, 43, 57, 63):
             assert f"line {number} " in text

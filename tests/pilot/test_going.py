@@ -74,11 +74,11 @@ async def test_beyond_what_there_is() -> None:
         await screen.press("colon")
         await screen.type("11:00")
         assert cursor(screen) == "line 0"
-        assert "the oldest line here is of 2026-11-23 12:00:00" in screen.lines[-2]
+        assert "the oldest line here is from 2026-11-23 12:00:00" in screen.lines[-2]
         await screen.press("colon")
         await screen.type("13:00")
         assert cursor(screen) == "line 299"
-        assert "the newest line here is of 2026-11-23 12:04:59" in screen.lines[-2]
+        assert "the newest line here is from 2026-11-23 12:04:59" in screen.lines[-2]
 
 
 async def test_among_what_the_filters_leave() -> None:
@@ -138,7 +138,7 @@ async def test_bookmarks_behind_a_filter() -> None:
         await screen.press("k", "m", "f")
         await screen.type("line 1")
         await screen.press("apostrophe")
-        assert "1 bookmark: behind the filters" in screen.lines[-2]
+        assert "1 bookmark: hidden by filters" in screen.lines[-2]
 
 
 async def test_places_that_are_not_in_memory_are_asked_for() -> None:
@@ -172,29 +172,29 @@ async def test_bookmarks_in_the_palette() -> None:
 async def test_nothing_to_mark() -> None:
     async with running() as screen:
         await screen.press("m")
-        assert "there is no line here to mark" in screen.lines[-2]
+        assert "there is no line here to bookmark" in screen.lines[-2]
 
 
 async def test_bookmarks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(navigation, "BOOKMARKS_MAX", 1)
     async with running(numbered()) as screen:
         await screen.press("k", "m", "k", "m")
-        assert "bookmarks are the most" in screen.lines[-2]
+        assert "at most 1 bookmarks" in screen.lines[-2]
         assert gutter(screen, "line 297") == " "
 
 
 async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
     keep = tmp_path / "kept.view.json"
-    async with running(numbered(), keep=keep) as screen:
+    async with running(numbered(), bookmarks_path=keep) as screen:
         await screen.press("k", "m")
-    async with running(numbered(), keep=keep) as screen:
+    async with running(numbered(), bookmarks_path=keep) as screen:
         assert gutter(screen, "line 298") == "◆"
         await screen.press("apostrophe", "m")
     assert saved.load_bookmarks(keep) == []
 
 
 async def test_bookmarks_that_cannot_be_kept(tmp_path: Path) -> None:
-    async with running(numbered(), size=WIDE, keep=tmp_path / "missing" / "x") as screen:
+    async with running(numbered(), size=WIDE, bookmarks_path=tmp_path / "missing" / "x") as screen:
         await screen.press("m")
-        assert "the bookmarks can't be kept for the next run" in screen.lines[-2]
-        assert len(screen.app._going.bookmarks) == 1
+        assert "cannot save the bookmarks" in screen.lines[-2]
+        assert len(screen.app._navigation.bookmarks) == 1

@@ -19,7 +19,7 @@ def minutes(count: int = 60) -> FakeEngine:
 
 
 def chart(screen: Screen) -> str:
-    return screen.app._histogram.text
+    return screen.app._histogram_panel.chart.text
 
 
 def cursor(screen: Screen) -> str:
@@ -30,13 +30,13 @@ def cursor(screen: Screen) -> str:
 async def test_it_opens_below_the_log_and_closes(size: tuple[int, int]) -> None:
     async with running(minutes(), size=size) as screen:
         await screen.press("h")
-        assert "a column" in screen.text
+        assert "per column" in screen.text
         assert "warnings" in chart(screen)
         await screen.press("h")
-        assert "a column" not in screen.text
+        assert "per column" not in screen.text
         assert screen.app.log_view.has_focus
         await screen.press("h", "escape")
-        assert "a column" not in screen.text
+        assert "per column" not in screen.text
 
 
 async def test_arrows_go_along_and_the_log_with_them() -> None:
@@ -60,7 +60,7 @@ async def test_arrows_go_along_and_the_log_with_them() -> None:
 async def test_a_click_jumps() -> None:
     async with running(minutes()) as screen:
         await screen.press("h")
-        at = screen.app._histogram._plot.index_at(EPOCH_MS + 40_000)
+        at = screen.app._histogram_panel.chart._plot.index_at(EPOCH_MS + 40_000)
         assert at is not None
         await screen.pilot.click("#histogram", offset=(2 + 9 + at, 2))
         await screen.settle()
@@ -89,13 +89,13 @@ async def test_it_begins_where_the_reader_is() -> None:
 async def test_zoom() -> None:
     async with running(minutes(1_200)) as screen:
         await screen.press("h")
-        assert "a column 20 s" in screen.text
+        assert "20 s per column" in screen.text
         await screen.press("plus", "equals_sign")
-        assert "a column 5 s" in screen.text
+        assert "5 s per column" in screen.text
         await screen.press("home")
         assert cursor(screen) == "ERROR at 0"
         await screen.press("minus", "minus", "minus")
-        assert "a column 20 s" in screen.text
+        assert "20 s per column" in screen.text
 
 
 async def test_lines_that_come_are_counted() -> None:
@@ -118,7 +118,7 @@ async def test_only_what_passes_the_filters_is_counted() -> None:
         await screen.press("5")
         await screen.press("g")
         assert "filtered" in screen.text
-        counts = screen.app._plotting._volume.buckets.values()
+        counts = screen.app._histogram_panel._volume.buckets.values()
         assert sum(one.lines for one in counts) == 5
         await screen.press("1")
         assert "filtered" not in screen.text
@@ -146,6 +146,6 @@ async def test_a_million_lines_are_counted_in_pieces() -> None:
     engine.add(make_line(number, "x") for number in range(10_000))
     async with running(engine) as screen:
         await screen.press("h")
-        counts = screen.app._plotting._volume.buckets.values()
+        counts = screen.app._histogram_panel._volume.buckets.values()
         assert sum(one.lines for one in counts) == 10_000
         assert "counting" not in screen.text

@@ -166,7 +166,7 @@ async def test_no_control_byte_of_a_message_reaches_the_terminal(
         catalogue=HostileCatalogue(hostile),
         title=hostile.text(),
     ) as screen:
-        screen.app.set_notices("osc9")
+        screen.app.set_notify_mode("osc9")
         terminal.is_watched = True
         drawn = 0
         for keys, entered in scripts(hostile, tmp_path):

@@ -6,13 +6,13 @@ from tests.support.screen import running
 
 async def test_a_match_far_away_is_shown_though_filters_have_not_come_that_far() -> None:
     async with running(mixed(40_000)) as screen:
-        finding = screen.app._finding
-        finding.filters.add("line", excludes=False)
-        screen.app.log_view.select(finding.filters.test())
+        search = screen.app._search
+        search.filters.add("line", excludes=False)
+        screen.app.log_view.select(search.filters.test())
         sieve = screen.app.log_view._view.matching
         assert sieve is not None
         assert not sieve.is_done
-        finding.answered("search", "line 7$")
+        search.submit("search", "line 7$")
         await screen.app.workers.wait_for_complete()
         assert cursor(screen) == "INFO line 7"
         assert sieve.is_done

@@ -13,7 +13,7 @@ from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import Screen, running
 from tui.screen.widgets.faults import FaultPanel
-from tui.screen.widgets.modals import Commands
+from tui.screen.widgets.modals import CommandMenu
 from tui.screen.widgets.picker import Picker
 
 
@@ -64,7 +64,7 @@ async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
     async with running(engine()) as screen:
         await screen.press("ctrl+p", *"wrap")
         palette = screen.app.screen
-        assert isinstance(palette, Commands)
+        assert isinstance(palette, CommandMenu)
         field = palette.query_one(Input)
         palette._action_escape()
         palette.post_message(Input.Changed(field, "wrap"))
@@ -80,7 +80,7 @@ async def test_a_page_of_a_menu_that_is_not_laid_out_yet() -> None:
     async with running(engine()) as screen:
         await screen.press("ctrl+p")
         palette = screen.app.screen
-        assert isinstance(palette, Commands)
+        assert isinstance(palette, CommandMenu)
         rows = palette.query_one(CommandList)
         rows.highlighted = 1
         with patch.object(CommandList, "_index_to_line", {}):

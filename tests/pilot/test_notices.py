@@ -32,7 +32,7 @@ async def test_none_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_bell(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(FakeEngine()) as screen:
         await screen.press("B")
-        assert "of a gap, an error, an end: bell" in screen.lines[-2]
+        assert "notifications (gap, error, job end): bell" in screen.lines[-2]
         out = written(screen, monkeypatch)
         await news(screen)
         assert out.count("\a") == 2
@@ -42,7 +42,7 @@ async def test_a_bell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_notification_chosen_in_the_palette(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(FakeEngine()) as screen:
-        await screen.press("ctrl+p", *"notices osc 9")
+        await screen.press("ctrl+p", *"notifications osc 9")
         await screen.press("enter")
         out = written(screen, monkeypatch)
         await news(screen)
@@ -56,4 +56,4 @@ async def test_the_key_goes_through_all_ways() -> None:
     async with running(FakeEngine()) as screen:
         await screen.press("B", "B", "B", "B")
         assert "no notices" in screen.lines[-2]
-        assert screen.app.notices == "off"
+        assert screen.app._notify_mode == "off"

@@ -9,7 +9,7 @@ from tests.support.fake_catalogue import GROUPS, HERE, FakeCatalogue
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.screen.ports import Choice
-from tui.screen.theme import PickApp
+from tui.screen.theme import PickerApp
 
 
 def chosen(screen: Screen) -> list[tuple[str, str | None]]:
@@ -116,14 +116,14 @@ async def test_while_nothing_has_come() -> None:
     async with running(catalogue=catalogue) as screen:
         await screen.pilot.press("o", "o")
         await screen.settle()
-        assert "asking …" in screen.text
+        assert "loading …" in screen.text
         assert HERE in screen.text
         catalogue.may_answer.set()
         await screen.press("backspace")
-        assert "asking" not in screen.text
+        assert "loading" not in screen.text
         assert "open: 8 of 8" in screen.text
         await screen.press(*"zzz")
-        assert "nothing has such a name" in screen.text
+        assert "No log groups match" in screen.text
         await screen.press("enter", "tab", "right")
         assert screen.app.is_running
 
@@ -152,7 +152,7 @@ async def test_the_viewer_goes_on_behind_it() -> None:
 async def test_without_a_catalogue() -> None:
     async with running() as screen:
         await screen.press("o")
-        assert "there is nothing else to open here" in screen.lines[-2]
+        assert "nothing else can be opened here" in screen.lines[-2]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ async def test_without_a_catalogue() -> None:
     [(["enter"], 1), (["escape"], 0), (["ctrl+c"], 0), (["tab", "tab", "enter"], 2)],
 )
 async def test_the_picker_on_its_own(keys: list[str], found: int) -> None:
-    app = PickApp(FakeCatalogue())
+    app = PickerApp(FakeCatalogue())
     async with app.run_test(size=NARROW) as pilot:
         await pilot.pause()
         await app.workers.wait_for_complete()

@@ -7,8 +7,8 @@ from simulator.faults import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.render import key_bindings
-from tui.screen.ports import ControlsError, Story
-from tui.screen.widgets.faults import SWITCHES
+from tui.screen.ports import ControlsError, ScenarioStatus
+from tui.screen.widgets.faults import SWITCH_KEYS
 
 
 def engine_with(*messages: str) -> FakeEngine:
@@ -201,18 +201,18 @@ async def test_the_fault_panel() -> None:
     async with running(controls=controls) as screen:
         await screen.press("f2")
         assert controls.refreshed == 1
-        assert "many events in one and the same millisecond" in screen.text
+        assert "many events with the same timestamp" in screen.text
         await screen.press("3", "9")
         assert controls.states["duplicate_timestamps"]
-        assert "ON" in screen.line_with("same millisecond")
+        assert "ON" in screen.line_with("same timestamp")
         await screen.press("f2")
-        assert "same millisecond" not in screen.text
+        assert "same timestamp" not in screen.text
         assert "duplicate timestamps" in screen.lines[0]
 
 
 async def test_the_fault_panel_tells_a_scenario() -> None:
     controls = FakeControls()
-    controls.story = Story(
+    controls.scenario = ScenarioStatus(
         title="scenario storm, seed 7",
         progress="step 2 of 9",
         now="They come.",
@@ -265,11 +265,11 @@ async def test_every_fault_can_be_reached_by_arrows() -> None:
 
 
 async def test_every_fault_has_a_key_of_its_own() -> None:
-    assert len(FAULTS) <= len(SWITCHES)
+    assert len(FAULTS) <= len(SWITCH_KEYS)
     controls = ManyControls()
     async with running(controls=controls) as screen:
         await screen.press("f2")
-        for place, key in enumerate(SWITCHES):
+        for place, key in enumerate(SWITCH_KEYS):
             name = controls.names[place]
             await screen.press(key)
             assert on(controls) == [name]
@@ -359,7 +359,7 @@ def users() -> FakeEngine:
 
 
 def kind_of_value(screen: Screen) -> str:
-    value = screen.app._pane.value
+    value = screen.app._side_panel.pane.value
     return "" if value is None else value.kind
 
 
@@ -373,8 +373,8 @@ async def test_filter_by_a_value_of_the_detail(size: tuple[int, int]) -> None:
         await screen.press("enter", "tab")
         assert "f only this" in screen.text
         await screen.press("down", "down", "down")
-        assert screen.app._pane.value is not None
-        assert screen.app._pane.value.text == "user.name=bob"
+        assert screen.app._side_panel.pane.value is not None
+        assert screen.app._side_panel.pane.value.text == "user.name=bob"
         await screen.press("f")
         assert "only user.name=bob 20" in screen.text
         assert "ada" not in shown(screen)

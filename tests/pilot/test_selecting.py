@@ -111,12 +111,12 @@ async def test_the_selection_stays_on_its_lines() -> None:
 async def test_nothing_selected_and_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(numbered()) as screen:
         await screen.press("Y")
-        assert "nothing is selected" in screen.lines[-2]
+        assert "nothing selected" in screen.lines[-2]
         monkeypatch.setattr(app, "COPY_BYTES_MAX", 20)
         await screen.press("K", "K", "K", "Y")
-        assert "are more than terminals take: Ctrl+S saves" in screen.lines[-2]
+        assert "is more than terminals take: Ctrl+S saves" in screen.lines[-2]
         await screen.press("g", "Y")
-        assert "100 rows are too much to copy" in screen.lines[-2]
+        assert "100 rows are too many to copy" in screen.lines[-2]
         assert screen.app.clipboard == ""
 
 
@@ -177,7 +177,7 @@ async def test_places_that_cannot_be_saved_to(tmp_path: Path) -> None:
         assert "there is no folder" in screen.lines[-1]
         await screen.press("escape")
         await save(screen, "/dev/null")
-        assert "that is no regular file" in screen.lines[-1]
+        assert "that is not a regular file" in screen.lines[-1]
         await screen.press("escape")
         await save(screen, "x" * 400)
         assert "save 3 rows" in screen.lines[-1] or "cannot save" in screen.lines[-2]
@@ -204,7 +204,7 @@ async def test_many_lines_are_saved_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "SLICE_ROWS", 7)
-    monkeypatch.setattr(saving, "TOLD_ROWS", 7)
+    monkeypatch.setattr(saving, "PROGRESS_ROWS", 7)
     path = tmp_path / "x.log"
     async with running(numbered(9_000)) as screen:
         await screen.press("f")

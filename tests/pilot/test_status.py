@@ -34,7 +34,7 @@ async def test_green_is_drawn_only_for_proof() -> None:
 
         def is_green() -> bool:
             green = screen.app._palette.style("ok", "bar").color
-            bars = [screen.app._top, screen.app._bottom]
+            bars = [screen.app._connection_bar, screen.app._status_bar]
             return any(
                 cell.style is not None and cell.style.color == green
                 for bar in bars
@@ -99,16 +99,16 @@ async def test_a_million_lines_are_a_million_to_the_reader() -> None:
 async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("tui.screen.app.NOTE_S_A_CHAR", 60.0)
+    monkeypatch.setattr("tui.screen.app.MESSAGE_S_PER_CHAR", 60.0)
     said = "\x1b[2J[b]the forwarder " + "can't know when an execution ends, so tail goes on " * 3
     async with running(size=size, notifications=True) as screen:
-        screen.app._say(f"{said}after it")
+        screen.app.show_message(f"{said}after it")
         await screen.settle()
         box = " ".join(line.strip(" │╭╮╰╯─") for line in screen.lines if "│" in line)
         assert f"{said.strip()} after it".replace("\x1b", "␛") in box
         assert "NOT YET PROVED" in screen.lines[-2]
         assert "? help" in screen.lines[-1]
-        screen.app._say("short")
+        screen.app.show_message("short")
         await screen.settle()
         assert "after it" not in screen.text, "it makes room"
         assert "short" in screen.lines[-2]

@@ -62,7 +62,7 @@ class Log:
 
 
 def matches(screen: Screen) -> list[int]:
-    found = screen.app._finding._matches
+    found = screen.app._search._matches
     assert found is not None
     while found.step():
         pass
@@ -78,7 +78,7 @@ async def test_hits_bookmarks_and_selection_stay_on_their_lines() -> None:
         await screen.settle()
         await screen.press("slash", *"hit", "enter")
         await screen.press("k", "k", "m", "k", "m", "v", "k", "k", "k")
-        marked = screen.app._going.bookmarks.keys
+        marked = screen.app._navigation.bookmarks.keys
         span = screen.app.log_view.selection.span
         cursor = screen.app.log_view.place.cursor
         assert len(marked) == 2
@@ -98,7 +98,7 @@ async def test_hits_bookmarks_and_selection_stay_on_their_lines() -> None:
             hits = [key for key in sorted(here) if log.known[key].message.endswith("hit")]
             assert matches(screen) == hits
             assert all(one in here or engine.timeline.evicted_at(one) for one in log.known)
-            assert screen.app._going.bookmarks.keys == marked
+            assert screen.app._navigation.bookmarks.keys == marked
             assert screen.app.log_view.selection.span == span
             assert screen.app.log_view.place.cursor == cursor
             current = screen.app.log_view.current()

@@ -43,11 +43,11 @@ async def test_a_stream_is_switched_off_and_on() -> None:
         assert "from b" not in log_of(screen)
         assert "from a" in log_of(screen)
         assert "[ ] job/b" in screen.text
-        assert "1 stream off" in screen.text
+        assert "1 stream hidden" in screen.text
         assert "20 of 30 lines" in screen.text
         await screen.press("space")
         assert "from b" in log_of(screen)
-        assert "stream off" not in screen.text
+        assert "stream hidden" not in screen.text
 
 
 async def test_only_one_stream() -> None:
@@ -100,7 +100,7 @@ async def test_a_stream_has_its_colour_in_the_list_and_in_the_panel() -> None:
         for name in ("job/a", "job/b"):
             role = stream_role(name)
             listed = (screen.app.log_view._drawn(), palette.style(role).color)
-            pane = [screen.app._stream_pane.render_line(y) for y in range(3)]
+            pane = [screen.app._streams_panel.pane.render_line(y) for y in range(3)]
             paned = (pane, palette.style(role, "panel").color)
             for strips, *ground in (listed, paned):
                 assert any(

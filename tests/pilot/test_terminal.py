@@ -106,7 +106,7 @@ async def test_a_terminal_with_ascii_alone(
     engine.extra["volume"] = (1, 2, 3)
     engine.set(complete_through_ms=NOW_MS)
     catalogue, controls = FakeCatalogue(), FakeControls()
-    monkeypatch.setattr("tui.screen.app.NOTE_S_A_CHAR", 60.0)
+    monkeypatch.setattr("tui.screen.app.MESSAGE_S_PER_CHAR", 60.0)
     async with running(
         engine, controls=controls, catalogue=catalogue, notifications=True
     ) as screen:
@@ -117,7 +117,7 @@ async def test_a_terminal_with_ascii_alone(
             await screen.press(key)
             assert screen.text.isascii(), key
         await screen.press("escape", "Y")
-        screen.app._say("a word or two " * 12)
+        screen.app.show_message("a word or two " * 12)
         await screen.settle()
         assert "| a word or two" in screen.text
         assert screen.text.isascii()

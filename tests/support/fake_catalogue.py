@@ -23,7 +23,7 @@ class FakeCatalogue:
         self.asked: list[str] = []
 
     @property
-    def here(self) -> Sequence[Choice]:
+    def open_now(self) -> Sequence[Choice]:
         return (Choice(HERE, None, HERE, "open now", None),)
 
     async def groups(self) -> Sequence[Choice]:

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from tui.client.engine import Engine
 from tui.client.status import Status, TargetStatus
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
-from tui.screen.ports import Story
+from tui.screen.ports import ScenarioStatus
 from wire.messages import Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -94,11 +95,11 @@ def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # n
     return Status(**(fields | changes))
 
 
-class FakeEngine:
-    """Keeps to ``tui.screen.ports.ViewerEngine``."""
+class FakeEngine(Engine):
+    """Overrides all that the screen calls, except for the timeline, which is real."""
 
     def __init__(self, capacity: int = 1_000_000) -> None:
-        self.timeline = Timeline(capacity)
+        super().__init__([], capacity=capacity)
         self.target = target_status()
         self.extra: dict[str, Any] = {}
         self.started = False
@@ -106,15 +107,11 @@ class FakeEngine:
         self.reconnects = 0
         self.looks: list[tuple[int, int | None, bool]] = []
         self.brought: list[tuple[int, Callable[[], None]]] = []
-        self._callbacks: list[Callable[[Change], None]] = []
 
     @property
     def status(self) -> Status:
         lines = self.timeline.lines
         return status_of((self.target,), **({"lines": lines} | self.extra))
-
-    def on_change(self, callback: Callable[[Change], None]) -> None:
-        self._callbacks.append(callback)
 
     async def start(self) -> None:
         self.started = True
@@ -143,7 +140,7 @@ class FakeEngine:
         self.tell(Change())
 
     def tell(self, change: Change) -> None:
-        for callback in self._callbacks:
+        for callback in self._on_change:
             callback(change)
 
 
@@ -153,7 +150,7 @@ class FakeControls:
     def __init__(self) -> None:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)
         self.refreshed = 0
-        self.story: Story | None = None
+        self.scenario: ScenarioStatus | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -29,8 +29,7 @@ class Screen:
 
     async def settle(self) -> None:
         """Draw what has come, without waiting for the next frame or tick."""
-        self.app._draw_frame()
-        self.app._tick()
+        self.app.show_now()
         await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
@@ -75,7 +74,7 @@ async def running(
     controls: FakeControls | None = None,
     theme: str | None = None,
     now_ms: int = NOW_MS,
-    keep: Path | None = None,
+    bookmarks_path: Path | None = None,
     catalogue: Catalogue | None = None,
     title: str = "/gapless/demo",
     notifications: bool = False,
@@ -92,7 +91,7 @@ async def running(
         theme=theme,
         clock=lambda: now_ms,
         zone=UTC,
-        keep=keep,
+        bookmarks_path=bookmarks_path,
         catalogue=catalogue,
     )
     async with app.run_test(size=size, notifications=notifications) as pilot:

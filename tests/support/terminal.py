@@ -36,7 +36,7 @@ def patient_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     Textual's own pilot goes on once the process uses no CPU time, as one does that gets none.
     And what is told for some seconds is told for longer than a test takes.
     """
-    monkeypatch.setattr("tui.screen.app.NOTE_S_A_CHAR", 60.0)
+    monkeypatch.setattr("tui.screen.app.MESSAGE_S_PER_CHAR", 60.0)
     monkeypatch.setattr(Pilot, "_wait_for_screen", _all_done)
     monkeypatch.setattr(App, "_press_keys", _one_by_one)
 

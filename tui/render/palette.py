@@ -138,6 +138,8 @@ class Palette:
             ascii_only: draw the viewer's own signs with ASCII.
 
         """
+        self.ascii_only = ascii_only
+        """Whether the terminal can draw no more than ASCII."""
         self._signs = _ASCII_SIGNS if ascii_only else None
         self._tones = tones
         self._depth = depth

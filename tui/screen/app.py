@@ -1,17 +1,14 @@
-"""The viewer's application: it lays out the screen, and passes news and answers to its parts.
+"""The viewer's application: it lays out the screen and connects keys, events and the engine.
 
-What keys do stands in ``actions``. Here nothing is decided about the protocol (``engine``), about
-what is shown (``window``, ``view``, ``status_text``) or about looks (``format``, ``palette``,
-``app.tcss``).
-
-What each key does: the application's actions, most of them one call to the part concerned.
+Decisions live elsewhere: the protocol in ``tui.client``, which rows are shown in ``tui.lines``,
+wording and colours in ``tui.render``, layout in ``app.tcss``. What a key does beyond one call is in
+the collaborators: ``search``, ``navigation``, ``save`` and ``side_panels``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -25,7 +22,9 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from common.concurrency import DeferredCall
+from common.errors import exit_code_of_signal
 from tui.client import saved
+from tui.client.engine import Engine
 from tui.client.status import Status
 from tui.lines.filters import Value
 from tui.lines.rows import Change, Line, Row, Rule, level_of
@@ -40,307 +39,54 @@ from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.strips import StripCache
 from tui.screen import terminal
-from tui.screen.navigation import Bookmarks, Going
-from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError, ViewerEngine
-from tui.screen.save import Saving, messages
-from tui.screen.search import Finding
-from tui.screen.side_panels import Plotting, Side, Streaming
-from tui.screen.terminal import Ending
+from tui.screen.navigation import Bookmarks, Navigation
+from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError
+from tui.screen.save import Saver, messages
+from tui.screen.search import Search
+from tui.screen.side_panels import HistogramPanel, SidePanel, StreamsPanel
+from tui.screen.terminal import TerminationSignals
 from tui.screen.theme import ThemedApp
 from tui.screen.widgets.bars import ChipBar, ConnectionBar, KeyBar, StatusBar
 from tui.screen.widgets.faults import FaultPanel
-from tui.screen.widgets.histogram import Histogram
 from tui.screen.widgets.log_view import LogView
-from tui.screen.widgets.modals import Commands, HelpPanel
-from tui.screen.widgets.panes import Pane, StreamPane
+from tui.screen.widgets.modals import CommandMenu, HelpPanel
 from tui.screen.widgets.picker import Picker
 from tui.screen.widgets.prompt import Check, Kind, Prompt
 
 COPY_BYTES_MAX: Final = 512 << 10
-"""What is copied at once: as base64 it still fits into tmux's buffer of 1 MiB."""
-
-
-class Actions(ThemedApp):
-    """The actions of ``bindings.KEYS``; ``ViewerApp`` makes the parts that they speak to."""
-
-    log_view: LogView
-    notices: Mode
-    chosen: tuple[Choice, ...]
-    _catalogue: Catalogue | None
-    _controls: Controls | None
-    _engine: ViewerEngine
-    _finding: Finding
-    _going: Going
-    _keys: KeyBar
-    _plotting: Plotting
-    _prompt: Prompt
-    _saving: Saving
-    _side: Side
-    _streaming: Streaming
-
-    @abstractmethod
-    def _now(self) -> tuple[int, tzinfo]:
-        """The time in ms, and the zone that times are shown in."""
-
-    @abstractmethod
-    def _say(self, text: str) -> None:
-        """Tell the reader something, for some seconds."""
-
-    def _ask(
-        self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
-    ) -> None:
-        self._keys.add_class("-away")  # a style of its own would outweigh full screen
-        self._prompt.ask(kind, check, label=label, text=text)
-
-    def action_follow(self) -> None:
-        """F End G."""
-        self.log_view.follow()
-
-    def action_freeze(self) -> None:
-        """Space."""
-        self.log_view.freeze()
-
-    def action_move(self, motion: Motion) -> None:
-        """The keys that move up and down."""
-        self.log_view.move(motion)
-
-    def action_side(self, steps: int) -> None:
-        """The keys that move along long lines."""
-        self.log_view.move_side(steps)
-
-    def action_search(self) -> None:
-        """The slash."""
-        self._ask("search")
-
-    def action_include(self) -> None:
-        """A filter for something."""
-        self._ask("include")
-
-    def action_exclude(self) -> None:
-        """A filter against something."""
-        self._ask("exclude")
-
-    def action_jump(self) -> None:
-        """The colon."""
-        self._ask("time", self._going.mistake)
-
-    def action_bookmark(self) -> None:
-        """The letter m."""
-        self._going.toggle()
-
-    def action_next_bookmark(self) -> None:
-        """The apostrophe."""
-        self._going.next_bookmark()
-
-    def action_next_match(self, direction: int) -> None:
-        """The letter n, small or large."""
-        self._finding.next_match(direction)
-
-    def action_next_level(self, level: str, direction: int) -> None:
-        """The letters e and w, small or large."""
-        self._finding.next_level(level, direction)
-
-    def action_level(self, number: int) -> None:
-        """The digits."""
-        self._finding.set_level(number)
-
-    def action_filters(self) -> None:
-        """All filters off, or on."""
-        self._finding.toggle()
-
-    def action_around(self) -> None:
-        """More rows around hits."""
-        self._finding.next_around()
-
-    def action_drop_chip(self, index: int) -> None:
-        """A chip was clicked."""
-        self._finding.drop(index)
-
-    def action_detail(self) -> None:
-        """Open the line under the cursor, or close it."""
-        self.log_view.settle()
-        self._streaming.close()
-        self._side.toggle("detail")
-
-    def action_connection(self) -> None:
-        """Open the connection panel, or close it."""
-        self._streaming.close()
-        self._side.toggle("connection")
-
-    def action_streams(self) -> None:
-        """Open the streams panel, or close it."""
-        if self._streaming.close():
-            self.log_view.focus()
-            return
-        self._side.close()
-        self._streaming.open()
-
-    def action_histogram(self) -> None:
-        """Open the histogram, or close it."""
-        if self._plotting.close():
-            self.log_view.focus()
-        else:
-            self._plotting.open(self.log_view.current())
-
-    def action_all_streams(self) -> None:
-        """No stream is left out any more."""
-        self._streaming.ask("all", "")
-
-    def action_time(self) -> None:
-        """The next kind of time."""
-        modes = list(TimeMode)
-        mode = modes[(modes.index(self.log_view.time) + 1) % len(modes)]
-        self.log_view.set_time(mode)
-        self._say(f"time: {mode}")
-
-    def action_wrap(self) -> None:
-        """Break long lines, or cut them."""
-        self.log_view.toggle_wrap()
-
-    def action_full(self) -> None:
-        """All but the log away, or back."""
-        self.screen.toggle_class("-full")
-
-    def action_select(self) -> None:
-        """Begin to select rows, or stop."""
-        if self.log_view.toggle_selection():
-            self._say("move to select; Y copies, Ctrl+S saves")
-
-    def action_extend(self, motion: Motion) -> None:
-        """Select, and move."""
-        self.log_view.extend_selection(motion)
-
-    def action_copy(self) -> None:
-        """The line under the cursor, to the clipboard of the terminal."""
-        row = self.log_view.current()
-        if isinstance(row, Line):
-            self._copy([row])
-
-    def action_copy_selection(self) -> None:
-        """What is selected, to the clipboard of the terminal."""
-        selection = self.log_view.selection
-        begin, end = selection.indexes()
-        if begin == end:
-            self._say("nothing is selected: v begins, or drag the mouse")
-            return
-        if end - begin > COPY_BYTES_MAX:  # nor could they be gathered without a pause
-            self._say(f"{units.plural(end - begin, 'row')} are too much to copy: Ctrl+S saves")
-            return
-        if self._copy(selection.view.rows(begin, end)):
-            self.log_view.end_selection()
-
-    def _copy(self, rows: Sequence[Row]) -> bool:
-        """Messages to the clipboard of the terminal; whether they are not too much for it."""
-        data = messages(rows).encode("utf-8", "replace")
-        if len(data) > COPY_BYTES_MAX:
-            size = f"{len(data) / (1 << 20):.1f} MiB"
-            self._say(f"{size} are more than terminals take: Ctrl+S saves them")
-            return False
-        self.copy_to_clipboard(data.decode())
-        said = units.plural(len(data.decode()), "character")
-        lines = sum(isinstance(row, Line) for row in rows)
-        rules = [row for row in rows if isinstance(row, Rule)]
-        gone = sum(rule.count or 0 for rule in rules if rule.kind == "evicted")
-        without = f", without {units.plural(gone, 'line')} not in memory" if gone else ""
-        self._say(f"copied {said}" + (f" of {lines} lines" if lines > 1 else "") + without)
-        return True
-
-    def action_save(self) -> None:
-        """What is shown, or selected, to a file."""
-        stamp = datetime.fromtimestamp(self._now()[0] / 1000, UTC)
-        name = f"gapless-{stamp:%Y%m%d-%H%M%S}.log"
-        self._ask("save", self._saving.mistake, label=self._saving.title(), text=name)
-
-    async def action_cable(self) -> None:
-        """Pull the cable, or plug it in."""
-        if self._controls is not None:
-            try:
-                is_out = await self._controls.toggle(CABLE)
-            except ControlsError as error:
-                self._say(str(error))
-            else:
-                self._say("the cable is pulled" if is_out else "the cable is plugged in")
-
-    def action_command_palette(self) -> None:
-        """The menu of all actions, as Textual opens it."""
-        if self.use_command_palette and not isinstance(self.screen, Commands):
-            self.push_screen(Commands(id="--command-palette", placeholder="letters of its name"))
-
-    def action_faults(self) -> None:
-        """The simulator's faults."""
-        if self._controls is not None:
-            self.push_screen(FaultPanel(self._palette, self._controls))
-
-    def action_open(self) -> None:
-        """Choose what to watch next."""
-        if self._catalogue is None:
-            self._say("there is nothing else to open here")
-            return
-        _, zone = self._now()
-        picker = Picker(self._palette, self._catalogue, zone=zone, ascii_only=self._ascii_only)
-        self.push_screen(picker, self._opened)
-
-    def _opened(self, chosen: tuple[Choice, ...] | None) -> None:
-        """Watch that instead: whoever runs the viewer sees to it."""
-        if chosen:
-            self.chosen = chosen
-            self.exit()
-
-    def action_reconnect(self) -> None:
-        """Try now."""
-        self._engine.reconnect_now()
-        self._say("reconnecting now")
-
-    def action_help(self) -> None:
-        """The keys."""
-        panel = HelpPanel(self._palette, controls=self._controls is not None)
-        self.push_screen(panel, self._helped)
-
-    def _helped(self, action: str | None) -> None:
-        """A key of the list was clicked."""
-        if action is not None and action != "help":
-            self.call_later(self.run_action, action)
-
-    def action_notices(self) -> None:
-        """The next way to give notice, or none."""
-        mode = MODES[(MODES.index(self.notices) + 1) % len(MODES)]
-        self.notices = mode
-        self._say(f"of a gap, an error, an end: {MODE_TITLES[mode]}")
-
-    def action_close(self) -> None:
-        """Close what is open; then take back the search, then the filters."""
-        if self.screen.has_class("-full"):
-            self.action_full()
-        elif self.log_view.end_selection():
-            pass
-        elif self._side.close() or self._streaming.close() or self._plotting.close():
-            self.log_view.focus()
-        elif not self._finding.clear():
-            self._say("nothing to close: q quits")
-
-    def action_leave(self) -> None:
-        """End the viewer."""
-        self.exit()
-
+"""Largest text copied to the clipboard: as base64 it still fits tmux's buffer of 1 MiB."""
 
 FRAME_S: Final = 1 / 60
-"""News is drawn at most so often; the engine gathers it 30 times a second already."""
+"""Shortest time between two drawings; the engine already batches changes 30 times a second."""
 
 TICK_S: Final = 0.25
-"""What depends on the clock alone (waits, ages) is drawn so often."""
+"""Redraw interval for values that depend on the clock alone: waits and ages."""
 
-NOTE_MS: Final = 4_000
+MESSAGE_MS: Final = 4_000
+"""How long a message stays in the status line."""
 
-NOTE_S_A_CHAR: Final = 0.08
-"""What does not fit into the status line stays for as long as it takes to read it."""
+MESSAGE_S_PER_CHAR: Final = 0.08
+"""Reading time of a message that does not fit into the status line and pops up above it."""
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class ViewerApp(Actions):
-    """The screen."""
+class ViewerApp(ThemedApp):
+    """The viewer's screen over an engine, which it starts and stops.
+
+    Args:
+        engine: Source of lines and status.
+        title: What is watched, for the top line.
+        controls: Switches of the simulator; None outside ``gapless demo``.
+        theme: Name of a Textual theme; by default one that suits the terminal.
+        clock: Current time, ms since the Unix epoch.
+        zone: Zone of local times; the machine's by default.
+        bookmarks_path: File that keeps the bookmarks for the next run; None keeps none.
+        catalogue: Lists what else can be opened; None disables the picker.
+
+    """
 
     CSS_PATH = str(Path(__file__).with_name("app.tcss"))  # absolute: subclasses live elsewhere
     TITLE = "gapless"
@@ -351,305 +97,546 @@ class ViewerApp(Actions):
 
     def __init__(
         self,
-        engine: ViewerEngine,
+        engine: Engine,
         *,
         title: str,
         controls: Controls | None = None,
         theme: str | None = None,
         clock: Callable[[], int] = _now_ms,
         zone: tzinfo | None = None,
-        keep: Path | None = None,
+        bookmarks_path: Path | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
-        """A screen for an engine, which it starts and stops.
-
-        Args:
-            engine: brings the lines.
-            title: what is watched, for the top line.
-            controls: the simulator's switches, under ``demo``.
-            theme: the name of a theme; by default one that suits the terminal.
-            clock: the time in ms since the Unix epoch.
-            zone: of local times; by default the machine's.
-            keep: the file in which the view is kept for the next run; None: nowhere.
-            catalogue: finds out what else there is to open.
-
-        """
         super().__init__(theme)
         self.title = title
-        self.notices: Mode = "off"
-        """How a gap, a new error or an end is told; see ``set_notices``."""
-        self._notices = Notifier()
-        self._story = ""
         self.chosen: tuple[Choice, ...] = ()
-        """What is to be opened next, where the viewer ended with such a choice."""
+        """What the user picked to open next; the application has ended with that choice."""
+        self._notify_mode: Mode = "off"
+        self._notices = Notifier()
         self._engine = engine
         self._controls = controls
         self._catalogue = catalogue
         self._clock = clock
         self._zone = zone or terminal.local_zone()
-        columns = ColumnLayout(zone=self._zone, ascii_only=self._ascii_only)
-        timeline = engine.timeline
-        view = View(timeline)
-        bookmarks = Bookmarks(() if keep is None else saved.load_bookmarks(keep))
-        strips = StripCache(
+        palette = self._palette
+        bookmarks = Bookmarks(
+            () if bookmarks_path is None else saved.load_bookmarks(bookmarks_path)
+        )
+        view = View(engine.timeline)
+        self.log_view = LogView(
+            view, self._make_strips(bookmarks.__contains__), ascii_only=palette.ascii_only
+        )
+        self._connection_bar = ConnectionBar(palette, title)
+        self._chip_bar = ChipBar(palette)
+        self._status_bar = StatusBar(palette)
+        self._prompt = Prompt()
+        self._key_bar = KeyBar(palette, controls=controls is not None)
+        show, run, now = self.show_message, self._run_exclusively, self._now
+        self._search = Search(engine.timeline, view, self.log_view, show, run)
+        self._navigation = Navigation(
+            view, self.log_view, bookmarks, bookmarks_path, show, run, now
+        )
+        self._saver = Saver(engine, self.log_view, show, run)
+        self._side_panel = SidePanel(
+            palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
+        )
+        self._streams_panel = StreamsPanel(palette, engine.timeline, self._search, run)
+        self._histogram_panel = HistogramPanel(
+            palette, engine, self._search, self._navigation.to_moment, run, now
+        )
+        self._pending = Change()
+        self._signals: TerminationSignals | None = None
+        self._scenario_step = ""
+        self._message = ""
+        self._message_until_ms = 0
+
+    def _make_strips(self, is_bookmarked: Callable[[int], bool]) -> StripCache:
+        columns = ColumnLayout(zone=self._zone, ascii_only=self._palette.ascii_only)
+        return StripCache(
             self._palette,
             lambda line: level_of(line.message),
-            timeline.is_confirmed,
+            self._engine.timeline.is_confirmed,
             columns,
-            bookmarks.__contains__,
+            is_bookmarked,
         )
-        self.log_view = LogView(view, strips, ascii_only=self._ascii_only)
-        self._top = ConnectionBar(self._palette, title, ascii_only=self._ascii_only)
-        self._chips = ChipBar(self._palette)
-        self._bottom = StatusBar(self._palette, ascii_only=self._ascii_only)
-        self._pane = Pane(self._palette, id="pane", choose=self._filter_value)
-        self._side = Side(self._pane, engine, self.log_view.current, clock, self._zone)
-        self._prompt = Prompt()
-        self._keys = KeyBar(self._palette, controls=controls is not None)
-        self._finding = Finding(timeline, view, self.log_view, self._say, self._run)
-        self._going = Going(
-            view,
-            self.log_view,
-            bookmarks,
-            keep,
-            self._say,
-            self._run,
-            self._now,
-        )
-        self._streaming = Streaming(timeline, self._finding, self._run)
-        self._stream_pane = StreamPane(
-            self._palette, self._streaming.ask, ascii_only=self._ascii_only
-        )
-        self._streaming.fill(self._stream_pane)
-        self._histogram = Histogram(
-            self._palette, self._going.to_moment, ascii_only=self._ascii_only
-        )
-        self._plotting = Plotting(self._histogram, engine, self._finding, self._run, self._now)
-        self._saving = Saving(engine, self.log_view, self._say, self._run)
-        self._change = Change()
-        self._ending: Ending | None = None
-        self._note = ""
-        self._note_until_ms = 0
 
     def compose(self) -> ComposeResult:
-        """The parts of the screen, top to bottom."""
-        yield self._top
+        """Lay out the screen from top to bottom."""
+        yield self._connection_bar
         with Container(id="body"):
             yield self.log_view
-            yield self._pane
-            yield self._stream_pane
-        yield self._histogram
-        yield self._chips
-        yield self._bottom
+            yield self._side_panel.pane
+            yield self._streams_panel.pane
+        yield self._histogram_panel.chart
+        yield self._chip_bar
+        yield self._status_bar
         yield self._prompt
-        yield self._keys
+        yield self._key_bar
 
     async def on_mount(self) -> None:
-        """Start the engine once there is a screen to show it on."""
+        """Start the engine, once there is a screen to show its lines on."""
         self.log_view.focus()
-        self.theme_changed_signal.subscribe(self, self._on_theme)
-        # Textual comes back from the shell (fg) to an empty screen and draws only what changes.
+        self.theme_changed_signal.subscribe(self, self._change_theme)
+        # After `fg`, Textual finds an empty screen and would draw only what changes.
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
         self._frames = self.set_interval(FRAME_S, self._draw_frame, pause=True)
         self.set_interval(TICK_S, self._tick)
         if not self.is_headless:
-            self._ending = Ending(asyncio.get_running_loop(), self._end)
-            self._ending.watch()
+            self._signals = TerminationSignals(asyncio.get_running_loop(), self._exit_on_signal)
+            self._signals.install()
             self.call_after_refresh(terminal.calm_collector)
-        self._engine.on_change(self._on_change)
+        self._engine.on_change(self._collect_change)
         await self._engine.start()
         self._tick()
 
     async def on_unmount(self) -> None:
-        """Stop the engine with the screen."""
+        """Stop the engine and restore the signal handlers."""
         await self._engine.stop()
-        if self._ending is not None:
-            self._ending.forget()
+        if self._signals is not None:
+            self._signals.restore()
 
-    def _end(self, number: int) -> None:
-        """A signal to end: leave the terminal in order, and say so by the exit code."""
-        self.exit(return_code=128 + number)
+    def _exit_on_signal(self, number: int) -> None:
+        self.exit(return_code=exit_code_of_signal(number))
 
-    def _on_change(self, change: Change) -> None:
-        self._change = self._change.then(change)
+    # Drawing
+
+    def _collect_change(self, change: Change) -> None:
+        self._pending = self._pending.then(change)
         self._frames.resume()
 
     def _draw_frame(self) -> None:
-        """One frame: whatever came since the last one."""
+        """Apply every change since the last frame."""
         self._frames.pause()
-        change, self._change = self._change, Change()
-        if self.notices != "off" and change.appended:
+        change, self._pending = self._pending, Change()
+        if self._notify_mode != "off" and change.appended:
             timeline = self._engine.timeline
             self._notices.came(timeline.rows(len(timeline) - change.appended, len(timeline)))
-        self._finding.filters.note_evicted(change.removed)
-        self._finding.apply(change)
-        self._streaming.apply(change)
-        self._plotting.apply(change)
+        self._search.filters.note_evicted(change.removed)
+        self._search.apply(change)
+        self._streams_panel.apply(change)
+        self._histogram_panel.apply(change)
         self.log_view.flush(change)
 
-    def filter_by(
-        self, include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
-    ) -> None:
-        """Begin with filters, as chips that can be taken off; call it once the screen is there."""
-        self._finding.begin_with(include, exclude, level)
+    def _tick(self) -> None:
+        """Redraw what changes with the clock."""
+        self.log_view.tick(self._clock())
+        self.log_view.set_dated(dated=self._spans_days())
+        self._update_bars()
+        self._side_panel.refresh("connection")
+        self._streams_panel.refresh()
+        self._histogram_panel.refresh()
 
     def show_now(self) -> None:
-        """Show everything as it is now, without waiting for the next frame or tick."""
+        """Draw the current state without waiting for the next frame or tick."""
         self._draw_frame()
         self._tick()
 
-    def _tick(self) -> None:
-        """What the clock alone changes."""
-        now_ms = self._clock()
-        self.log_view.tick(now_ms)
-        self.log_view.set_dated(dated=self._spans_days())
-        self._show_bars()
-        self._side.refresh("connection")
-        self._streaming.refresh()
-        self._plotting.refresh()
-
     def _spans_days(self) -> bool:
-        """Whether the clock alone would not tell when the oldest line was."""
+        """Whether the oldest and the newest line are of different days, so times need a date."""
         timeline = self._engine.timeline
         if not len(timeline):
             return False
         oldest, newest = timeline.row(0), timeline.row(len(timeline) - 1)
-        return units.date(oldest.timestamp, self._zone_shown) != units.date(
-            newest.timestamp, self._zone_shown
-        )
+        zone = self.display_zone
+        return units.date(oldest.timestamp, zone) != units.date(newest.timestamp, zone)
 
     @property
-    def _zone_shown(self) -> tzinfo:
+    def display_zone(self) -> tzinfo:
+        """The zone that times are shown in: local if the time column is, else UTC."""
         return self._zone if self.log_view.time is TimeMode.LOCAL else UTC
 
     def _now(self) -> tuple[int, tzinfo]:
-        return self._clock(), self._zone_shown
+        return self._clock(), self.display_zone
 
-    def _show_bars(self) -> None:
+    def _update_bars(self) -> None:
         now_ms, status = self._clock(), self._engine.status
-        self._give_notice(status, now_ms)
-        self._tell_story()
-        self._top.update(status, now_ms, self._switched())
-        note = self._note if now_ms < self._note_until_ms else ""
-        place, zone = self.log_view.place, self._zone_shown
-        counts = [*self._selected(), *self._finding.count()]
-        self._bottom.update(status, place, now_ms, zone, counts, note=note)
-        filters = self._finding.filters
+        self._send_notifications(status, now_ms)
+        self._announce_scenario_step()
+        self._connection_bar.update(status, now_ms, self._active_faults())
+        message = self._message if now_ms < self._message_until_ms else ""
+        counts = [*self._selection_count(), *self._search.match_count()]
+        self._status_bar.update(
+            status, self.log_view.place, now_ms, self.display_zone, counts, message=message
+        )
+        filters = self._search.filters
         empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
         self.log_view.set_empty(empty)
-        self._chips.update(filters, self.log_view.lines, status.lines)
+        self._chip_bar.update(filters, self.log_view.lines, status.lines)
 
-    def _give_notice(self, status: Status, now_ms: int) -> None:
-        self._notices.look(status, self._zone_shown)
+    def _send_notifications(self, status: Status, now_ms: int) -> None:
+        self._notices.look(status, self.display_zone)
         for text in self._notices.due(now_ms):
-            if self._driver is not None:  # as Textual's own clipboard and bell have it
-                self._driver.write(sequence(self.notices, text))
+            if self._driver is not None:  # written as Textual's own clipboard and bell are
+                self._driver.write(sequence(self._notify_mode, text))
 
-    def set_notices(self, mode: Mode) -> None:
-        """Tell a gap, a new error or an end that way from now on."""
-        self.notices = mode
+    def _announce_scenario_step(self) -> None:
+        """Show each new step of a running scenario; the fault panel shows more."""
+        scenario = None if self._controls is None else self._controls.scenario
+        if scenario is not None and scenario.now != self._scenario_step:
+            self._scenario_step = scenario.now
+            self.show_message(scenario.now)
 
-    def _tell_story(self) -> None:
-        """What a scenario does now; the fault panel tells more."""
-        story = None if self._controls is None else self._controls.story
-        if story is not None and story.now != self._story:
-            self._story = story.now
-            self._say(story.now)
-
-    def _selected(self) -> list[Chunk]:
+    def _selection_count(self) -> list[Chunk]:
         rows = len(self.log_view.selection)
-        said = f"{units.number(rows)} selected"
-        return [chunk(said, "accent", 1, "app.copy_selection")] if rows else []
+        text = f"{units.number(rows)} selected"
+        return [chunk(text, "accent", 1, "app.copy_selection")] if rows else []
 
-    def _switched(self) -> list[Chunk]:
-        """The faults that are on, so that nobody takes them for the real thing."""
+    def _active_faults(self) -> list[Chunk]:
+        """The simulator's active faults, so that nobody takes them for real trouble."""
         states = {} if self._controls is None else self._controls.states
         names = [name.replace("_", " ") for name, is_on in states.items() if is_on]
         return [chunk(f" {harmless(name)} ", "badge.warn", 2, "app.faults") for name in names]
 
-    def _filter_value(self, value: Value, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
-        self._finding.by_value(value, excludes=excludes)
-        self._show_bars()
-
-    def _say(self, text: str) -> None:
-        """Tell the reader something, for some seconds: in the status line, or above it."""
-        text = harmless(text)
-        self.clear_notifications()
-        if not self._bottom.has_room(text):
-            seconds = max(NOTE_MS / 1000, NOTE_S_A_CHAR * len(text))
-            self.notify(self._palette.written(text), timeout=seconds, markup=False)
-            text = ""
-        self._note, self._note_until_ms = text, self._clock() + NOTE_MS
-        self._show_bars()
-
-    def _run(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
-        self.run_worker(DeferredCall(work), group=name, exclusive=True)
-
-    def _on_theme(self, _theme: Theme) -> None:
-        self._palette = self._mix()
-        panes = (self._pane, self._stream_pane, self._histogram)
-        for part in (self.log_view, *panes, self._top, self._chips, self._bottom, self._keys):
+    def _change_theme(self, _theme: Theme) -> None:
+        self._palette = self._mix_palette()
+        for part in (
+            self.log_view,
+            self._side_panel.pane,
+            self._streams_panel.pane,
+            self._histogram_panel.chart,
+            self._connection_bar,
+            self._chip_bar,
+            self._status_bar,
+            self._key_bar,
+        ):
             part.set_palette(self._palette)
 
+    # Services for the parts of the screen
+
+    def filter_by(
+        self, include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
+    ) -> None:
+        """Set the filters of the command line, as removable chips; needs a running screen."""
+        self._search.add_filters(include, exclude, level)
+
+    def set_notify_mode(self, mode: Mode) -> None:
+        """Announce gaps, new errors and job ends this way from now on."""
+        self._notify_mode = mode
+
+    def show_message(self, text: str) -> None:
+        """Show a message for some seconds: in the status line if it fits, else above it."""
+        text = harmless(text)
+        self.clear_notifications()
+        if not self._status_bar.has_room(text):
+            seconds = max(MESSAGE_MS / 1000, MESSAGE_S_PER_CHAR * len(text))
+            self.notify(self._palette.written(text), timeout=seconds, markup=False)
+            text = ""
+        self._message, self._message_until_ms = text, self._clock() + MESSAGE_MS
+        self._update_bars()
+
+    def _run_exclusively(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
+        self.run_worker(DeferredCall(work), group=name, exclusive=True)
+
+    def _filter_by_value(self, value: Value, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
+        self._search.filter_by_value(value, excludes=excludes)
+        self._update_bars()
+
+    def _ask(
+        self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
+    ) -> None:
+        self._key_bar.add_class("-away")  # a style set in code would win over full screen
+        self._prompt.ask(kind, check, label=label, text=text)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature
-        """Every key of the table by name, and Textual's own theme chooser."""
+        """Every action, bookmark, filterable value and theme, for the command menu."""
         for key in available(controls=self._controls is not None):
             for act in key.acts:
                 if act.action != "command_palette":
                     run = partial(self.run_action, act.action)
-                    said = self._palette.written(f"{key.shown}: {key.help}")
-                    yield SystemCommand(act.title, said, run)
-        for name, row in self._going.listed():
+                    help_text = self._palette.written(f"{key.shown}: {key.help}")
+                    yield SystemCommand(act.title, help_text, run)
+        for name, row in self._navigation.list_bookmarks():
             yield SystemCommand(
                 self._palette.written(name), "go to this line", partial(self.log_view.go_to, row)
             )
-        for value in self._side.values():
-            said = self._palette.written(named(value.text))
+        for value in self._side_panel.values():
+            text = self._palette.written(named(value.text))
             for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
-                choose = partial(self._filter_value, value, excludes)
-                yield SystemCommand(f"{how} {said}", "filter by this value", choose)
-        for mode, told in MODE_TITLES.items():
-            choose_mode = partial(self.set_notices, mode)
-            yield SystemCommand(f"Notices: {told}", "of a gap, a new error, an end", choose_mode)
+                choose = partial(self._filter_by_value, value, excludes)
+                yield SystemCommand(f"{how} {text}", "filter by this value", choose)
+        for mode, mode_title in MODE_TITLES.items():
+            choose_mode = partial(self.set_notify_mode, mode)
+            yield SystemCommand(
+                f"Notifications: {mode_title}", "for a gap, a new error, a job end", choose_mode
+            )
         yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the simulator are dead where there is none."""
+        """Disable the simulator's keys where there is no simulator."""
         if action in ("cable", "faults"):
             return self._controls is not None
         return super().check_action(action, parameters)
 
+    # Events of the parts
+
     def on_log_view_moved(self) -> None:
-        """The cursor is elsewhere, or lines came."""
-        self._show_bars()
-        self._side.refresh("detail")
-        self._plotting.follow(self.log_view.current())
+        """Update what depends on the cursor, and let the engine load the lines around it."""
+        self._update_bars()
+        self._side_panel.refresh("detail")
+        self._histogram_panel.follow(self.log_view.current())
         self._engine.look(
-            self.log_view.visible_rows, self.log_view.place.cursor, sifted=self.log_view.is_sifted
+            self.log_view.visible_rows, self.log_view.place.cursor, sifted=self.log_view.is_filtered
         )
 
     def on_log_view_missed(self, event: LogView.Missed) -> None:
-        """Somebody went where lines are not in memory: go there again once they are."""
+        """Fetch lines that are not in memory, then go to the row again."""
         self._engine.bring(event.key, partial(self.log_view.go_to, event.key))
 
     def on_log_view_opened(self) -> None:
-        """A line was clicked twice."""
+        """Show the details of a line that was double-clicked."""
         self.action_detail()
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
-        """Something is being typed."""
-        self._finding.typed(event.kind, event.text)
+        """Highlight matches while a search is typed."""
+        self._search.preview(event.kind, event.text)
 
     def on_prompt_answered(self, event: Prompt.Answered) -> None:
-        """Something was entered."""
-        self._keys.remove_class("-away")
+        """Act on what was entered in the prompt."""
+        self._key_bar.remove_class("-away")
         self.log_view.focus()
         if event.kind == "time":
             if event.text:
-                self._going.to_time(event.text)
+                self._navigation.to_time(event.text)
         elif event.kind == "save":
             if event.text:
-                self._saving.save(event.text)
+                self._saver.save(event.text)
         else:
-            self._finding.answered(event.kind, event.text)
-        self._show_bars()
+            self._search.submit(event.kind, event.text)
+        self._update_bars()
+
+    # Actions: one for each entry of key_bindings.KEYS
+
+    def action_follow(self) -> None:
+        """Go to the newest line and stay there."""
+        self.log_view.follow()
+
+    def action_freeze(self) -> None:
+        """Hold the picture while lines keep arriving, or release it."""
+        self.log_view.freeze()
+
+    def action_move(self, motion: Motion) -> None:
+        """Move the cursor up or down."""
+        self.log_view.move(motion)
+
+    def action_side(self, steps: int) -> None:
+        """Scroll sideways along long lines."""
+        self.log_view.move_side(steps)
+
+    def action_search(self) -> None:
+        """Ask what to search for."""
+        self._ask("search")
+
+    def action_include(self) -> None:
+        """Ask for a pattern that shown lines must match."""
+        self._ask("include")
+
+    def action_exclude(self) -> None:
+        """Ask for a pattern whose matches are hidden."""
+        self._ask("exclude")
+
+    def action_jump(self) -> None:
+        """Ask for a time to go to."""
+        self._ask("time", self._navigation.check)
+
+    def action_bookmark(self) -> None:
+        """Set or remove a bookmark on the line under the cursor."""
+        self._navigation.toggle_bookmark()
+
+    def action_next_bookmark(self) -> None:
+        """Go to the next bookmark."""
+        self._navigation.next_bookmark()
+
+    def action_next_match(self, direction: int) -> None:
+        """Go to the next (1) or previous (-1) match of the search."""
+        self._search.go_to_match(direction)
+
+    def action_next_level(self, level: str, direction: int) -> None:
+        """Go to the next (1) or previous (-1) line of at least this level."""
+        self._search.go_to_level(level, direction)
+
+    def action_level(self, number: int) -> None:
+        """Set the minimum level: 1 shows all lines, 5 only errors."""
+        self._search.set_minimum_level(number)
+
+    def action_filters(self) -> None:
+        """Switch all filters off, or on again."""
+        self._search.toggle_filters()
+
+    def action_around(self) -> None:
+        """Show more context lines around matches, or none again."""
+        self._search.cycle_context_lines()
+
+    def action_drop_chip(self, index: int) -> None:
+        """Remove the filter whose chip was clicked."""
+        self._search.remove_filter(index)
+
+    def action_detail(self) -> None:
+        """Open or close the details of the line under the cursor."""
+        self.log_view.settle()
+        self._streams_panel.close()
+        self._side_panel.toggle("detail")
+
+    def action_connection(self) -> None:
+        """Open or close the connection panel."""
+        self._streams_panel.close()
+        self._side_panel.toggle("connection")
+
+    def action_streams(self) -> None:
+        """Open or close the streams panel."""
+        if self._streams_panel.close():
+            self.log_view.focus()
+            return
+        self._side_panel.close()
+        self._streams_panel.open()
+
+    def action_all_streams(self) -> None:
+        """Show the lines of all streams again."""
+        self._streams_panel.choose("all", "")
+
+    def action_histogram(self) -> None:
+        """Open or close the histogram."""
+        if self._histogram_panel.close():
+            self.log_view.focus()
+        else:
+            self._histogram_panel.open(self.log_view.current())
+
+    def action_time(self) -> None:
+        """Switch the time column to its next format."""
+        modes = list(TimeMode)
+        mode = modes[(modes.index(self.log_view.time) + 1) % len(modes)]
+        self.log_view.set_time(mode)
+        self.show_message(f"time: {mode}")
+
+    def action_wrap(self) -> None:
+        """Wrap or truncate long lines."""
+        self.log_view.toggle_wrap()
+
+    def action_full(self) -> None:
+        """Hide everything but the log, or show it again."""
+        self.screen.toggle_class("-full")
+
+    def action_select(self) -> None:
+        """Start or end a selection."""
+        if self.log_view.toggle_selection():
+            self.show_message("move to select; Y copies, Ctrl+S saves")
+
+    def action_extend(self, motion: Motion) -> None:
+        """Extend the selection by a movement."""
+        self.log_view.extend_selection(motion)
+
+    def action_copy(self) -> None:
+        """Copy the line under the cursor to the terminal's clipboard."""
+        row = self.log_view.current()
+        if isinstance(row, Line):
+            self._copy([row])
+
+    def action_copy_selection(self) -> None:
+        """Copy the selected lines to the terminal's clipboard."""
+        selection = self.log_view.selection
+        begin, end = selection.indexes()
+        if begin == end:
+            self.show_message("nothing selected: v starts a selection, or drag the mouse")
+            return
+        if end - begin > COPY_BYTES_MAX:  # nor could they be gathered without a pause
+            rows = units.plural(end - begin, "row")
+            self.show_message(f"{rows} are too many to copy: Ctrl+S saves them to a file")
+            return
+        if self._copy(selection.view.rows(begin, end)):
+            self.log_view.end_selection()
+
+    def _copy(self, rows: Sequence[Row]) -> bool:
+        """Copy the rows' messages to the terminal's clipboard; False if they are too large."""
+        data = messages(rows).encode("utf-8", "replace")
+        if len(data) > COPY_BYTES_MAX:
+            size = f"{len(data) / (1 << 20):.1f} MiB"
+            self.show_message(f"{size} is more than terminals take: Ctrl+S saves to a file")
+            return False
+        self.copy_to_clipboard(data.decode())
+        copied = units.plural(len(data.decode()), "character")
+        lines = sum(isinstance(row, Line) for row in rows)
+        rules = [row for row in rows if isinstance(row, Rule)]
+        evicted = sum(rule.count or 0 for rule in rules if rule.kind == "evicted")
+        without = f", without {units.plural(evicted, 'line')} not in memory" if evicted else ""
+        of_lines = f" of {lines} lines" if lines > 1 else ""
+        self.show_message(f"copied {copied}{of_lines}{without}")
+        return True
+
+    def action_save(self) -> None:
+        """Ask for a file to save the shown or selected rows to."""
+        stamp = datetime.fromtimestamp(self._now()[0] / 1000, UTC)
+        name = f"gapless-{stamp:%Y%m%d-%H%M%S}.log"
+        self._ask("save", self._saver.check, label=self._saver.label(), text=name)
+
+    async def action_cable(self) -> None:
+        """Disconnect the viewer from the forwarder in the simulator, or connect it again."""
+        if self._controls is not None:
+            try:
+                is_out = await self._controls.toggle(CABLE)
+            except ControlsError as error:
+                self.show_message(str(error))
+            else:
+                self.show_message("the cable is pulled" if is_out else "the cable is plugged in")
+
+    def action_command_palette(self) -> None:
+        """Open the menu of all actions."""
+        if self.use_command_palette and not isinstance(self.screen, CommandMenu):
+            self.push_screen(
+                CommandMenu(
+                    id="--command-palette",
+                    placeholder=self._palette.written("Type to filter actions…"),
+                )
+            )
+
+    def action_faults(self) -> None:
+        """Open the simulator's faults and scenarios."""
+        if self._controls is not None:
+            self.push_screen(FaultPanel(self._palette, self._controls))
+
+    def action_open(self) -> None:
+        """Let the user pick what to watch next."""
+        if self._catalogue is None:
+            self.show_message("nothing else can be opened here")
+            return
+        picker = Picker(self._palette, self._catalogue, zone=self.display_zone)
+        self.push_screen(picker, self._end_with_choice)
+
+    def _end_with_choice(self, chosen: tuple[Choice, ...] | None) -> None:
+        """End with what was picked; the command that runs the viewer opens it."""
+        if chosen:
+            self.chosen = chosen
+            self.exit()
+
+    def action_reconnect(self) -> None:
+        """Reconnect without waiting for the next attempt."""
+        self._engine.reconnect_now()
+        self.show_message("reconnecting now")
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        panel = HelpPanel(self._palette, controls=self._controls is not None)
+        self.push_screen(panel, self._run_clicked_key)
+
+    def _run_clicked_key(self, action: str | None) -> None:
+        if action is not None and action != "help":
+            self.call_later(self.run_action, action)
+
+    def action_notices(self) -> None:
+        """Switch to the next way of announcing gaps, errors and job ends."""
+        self._notify_mode = MODES[(MODES.index(self._notify_mode) + 1) % len(MODES)]
+        self.show_message(f"notifications (gap, error, job end): {MODE_TITLES[self._notify_mode]}")
+
+    def action_close(self) -> None:
+        """Leave full screen, selection or panel; with none open, clear search, then filters."""
+        if self.screen.has_class("-full"):
+            self.action_full()
+            return
+        if self.log_view.end_selection():
+            return
+        if self._side_panel.close() or self._streams_panel.close() or self._histogram_panel.close():
+            self.log_view.focus()
+        elif not self._search.clear():
+            self.show_message("nothing to close: q quits")
+
+    def action_leave(self) -> None:
+        """End the viewer."""
+        self.exit()

@@ -11,52 +11,53 @@ from pathlib import Path
 from typing import IO, Final
 
 from common.times import iso
+from tui.client.engine import Engine
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import as_json, as_text
 from tui.output.ordering import Printed
 from tui.render import units
 from tui.render.safe_text import harmless
-from tui.screen.ports import ViewerEngine
-from tui.screen.search import Run, Say
+from tui.screen.ports import RunExclusively, ShowMessage
 from tui.screen.widgets.log_view import LogView
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl", ".json")
 
 SLICE_ROWS: Final = 2_000
-"""Rows written at once: some ten milliseconds, in a thread."""
+"""Rows written in one call of a thread, which takes some ten milliseconds."""
 
-TOLD_ROWS: Final = 100_000
-"""How often progress is told."""
+PROGRESS_ROWS: Final = 100_000
+"""Rows between two messages about the progress."""
 
 
-class Saving:
-    """Asks nothing itself: the prompt's answers come to ``mistake``, then to ``save``."""
+class Saver:
+    """Writes the shown or selected rows to a file, whose name the prompt asks for.
 
-    def __init__(self, engine: ViewerEngine, log: LogView, say: Say, run: Run) -> None:
-        """Nothing to save yet.
+    Args:
+        engine: Knows the log groups by lane.
+        log: The widget whose rows are saved.
+        show: Shows a message for some seconds.
+        run: Runs a coroutine under a name; cancels the one that ran under it.
 
-        Args:
-            engine: knows the log groups.
-            log: shows what is to be saved.
-            say: tells the reader something, for a while.
-            run: runs a coroutine under a name, ending the one of that name before.
+    """
 
-        """
+    def __init__(
+        self, engine: Engine, log: LogView, show: ShowMessage, run: RunExclusively
+    ) -> None:
         self._engine = engine
         self._log = log
-        self._say = say
+        self._show = show
         self._run = run
-        self._warned = ""
+        self._confirmed = ""
 
-    def title(self) -> str:
-        """What would be saved."""
-        self._warned = ""
+    def label(self) -> str:
+        """The prompt's label, with the number of rows that would be saved."""
+        self._confirmed = ""
         begin, end = self._indexes()
         what = "selected row" if self._log.selection.span else "row"
         return f"save {units.plural(end - begin, what)} to"
 
-    def mistake(self, text: str) -> str | None:
-        """Why nothing can be saved there; a file that exists is one only the first time."""
+    def check(self, text: str) -> str | None:
+        """Why no file can be saved under this name; an existing one needs a second Enter."""
         path = Path(text).expanduser()
         try:
             if path.is_dir():
@@ -64,16 +65,16 @@ class Saving:
             if not path.absolute().parent.is_dir():
                 return f"there is no folder {path.parent}"
             if path.exists() and not path.is_file():
-                return "that is no regular file"
-            if path.exists() and self._warned != text:
-                self._warned = text
+                return "that is not a regular file"
+            if path.exists() and self._confirmed != text:
+                self._confirmed = text
                 return "exists already: Enter again replaces it"
         except (OSError, ValueError) as error:
             return str(error)
         return None
 
     def save(self, text: str) -> None:
-        """Save to a file that ``mistake`` found nothing wrong with."""
+        """Save to a file whose name passed ``check``."""
         self._run(partial(self._save, Path(text).expanduser().resolve()), "save")
 
     def _indexes(self) -> tuple[int, int]:
@@ -83,24 +84,25 @@ class Saving:
 
     async def _save(self, path: Path) -> None:
         view = self._log.selection.view
-        while self._log.step():  # noqa: ASYNC110 - all that passes the filters, not only the newest
+        # Else only the newest of the rows that pass the filters would be saved.
+        while self._log.step():  # noqa: ASYNC110 - it is the work that is repeated
             await asyncio.sleep(0)
         begin, end = self._indexes()
         first, last = view.rows(begin, begin + 1), view.rows(end - 1, end)
         if not first or not last:
-            self._say("there is nothing to save")
+            self._show("there is nothing to save")
             return
         try:
             count = await self._write(path, first[0].key, last[0].key)
         except OSError as error:
-            self._say(f"cannot save {path.name}: {error.strerror or error}")
+            self._show(f"cannot save {path.name}: {error.strerror or error}")
         else:
-            self._say(f"saved {units.plural(count, 'row')} to {path.name}")
+            self._show(f"saved {units.plural(count, 'row')} to {path.name}")
 
     async def _write(self, path: Path, key: int, last: int) -> int:
-        """Write the rows from one key through another; how many there were.
+        """Write the rows from one key through another; returns their number.
 
-        Rows that come meanwhile are written where they come in time; it always ends.
+        Rows that arrive meanwhile are written if their place is still ahead, so that it ends.
         """
         view, write = self._log.selection.view, writer_of(path.name, self._groups())
         draft = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -115,9 +117,9 @@ class Saving:
                     await asyncio.to_thread(_append, file, write, rows)
                     key = rows[-1].key + 1
                     count += len(rows)
-                    if count % TOLD_ROWS == 0:
-                        self._say(f"saving: {units.plural(count, 'row')} so far")
-                await asyncio.to_thread(_settle, file)
+                    if count % PROGRESS_ROWS == 0:
+                        self._show(f"saving: {units.plural(count, 'row')} so far")
+                await asyncio.to_thread(_sync, file)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -131,17 +133,17 @@ def _append(file: IO[bytes], write: Callable[[Row], bytes], rows: Sequence[Row])
     file.write(b"".join(map(write, rows)))
 
 
-def _settle(file: IO[bytes]) -> None:
+def _sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 
 def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]:
-    """What writes a row as a file of that name has it, newline included.
+    """The function that formats a row for a file of that name, newline included.
 
     Args:
-        name: of the file; what it ends with says what it is to hold.
-        groups: the log groups by lane.
+        name: File name; its suffix chooses between NDJSON and text.
+        groups: Log groups by lane.
 
     """
     if name.lower().endswith(NDJSON_SUFFIXES):
@@ -150,14 +152,14 @@ def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]
 
 
 def as_plain(row: Row) -> str:
-    """``TIME STREAM MESSAGE`` as output has it; a rule says between dashes what is missing."""
+    """``TIME STREAM MESSAGE``, as piped output has it; a rule between dashes."""
     if isinstance(row, Rule):
         return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
     return as_text(_printed(row), color=False)
 
 
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
-    """An event as output has it, or a rule with its range of time."""
+    """An event as piped JSON output has it, or a rule with its time range."""
     if isinstance(row, Line):
         return as_json(_printed(row), groups[row.target] if row.target < len(groups) else None)
     fields = {
@@ -166,11 +168,11 @@ def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
         "through": row.through_ms,
         "text": describe(row),
     }
-    return json.dumps(fields, separators=(",", ":")).encode()  # ASCII: no C1 controls either
+    return json.dumps(fields, separators=(",", ":")).encode()  # ASCII, so without C1 controls
 
 
 def messages(rows: Iterable[Row]) -> str:
-    """The messages of the lines among rows, one after the other."""
+    """The messages of the lines among the rows, joined by newlines."""
     return "\n".join(row.message for row in rows if isinstance(row, Line))
 
 

@@ -1,8 +1,6 @@
-"""The pane beside the log: which of its contents is open, and what it says.
+"""The panels around the log: details and connection, streams, histogram.
 
-The streams panel: what it counts, and what is done with a stream.
-
-The histogram panel: what it counts while it is open.
+Each opens and closes its widget, and fills it while it is open.
 """
 
 from __future__ import annotations
@@ -10,94 +8,94 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import tzinfo
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
+from tui.client.engine import Engine
 from tui.lines.counts import LineCounter, LineVolume, StreamCounts, count_all_lines
 from tui.lines.filters import Value
 from tui.lines.rows import Change, Line, Row, Rule, level_of
 from tui.lines.timeline import Timeline
 from tui.render import panel_text
 from tui.render.histogram import shades
+from tui.render.palette import Palette
 from tui.render.panel_text import Detail, detail_report
-from tui.screen.ports import ViewerEngine
-from tui.screen.search import Finding, Run
+from tui.screen.ports import RunExclusively
+from tui.screen.search import Search
 from tui.screen.widgets.histogram import Histogram
-from tui.screen.widgets.panes import Pane, StreamPane
+from tui.screen.widgets.panes import Choose, StreamAction, StreamPane, TextPane
 
 Content = Literal["detail", "connection"]
 
-_HINT = "Tab, then arrows scroll; Esc closes"
-_VALUES_HINT = "Tab, then f only this, x without; Esc closes"
+_HINT: Final = "Tab, then arrows scroll; Esc closes"
+_VALUES_HINT: Final = "Tab, then f only this, x without; Esc closes"
 
 
-class Side:
-    """Opens and closes the pane, and fills it."""
+class SidePanel:
+    """The details of a line, or the state of the connections, in one pane.
+
+    Args:
+        palette: Styles.
+        engine: Source of the status.
+        choose: Filters by a value of the details.
+        current: The row under the cursor.
+        clock: The time in ms.
+        zone: Zone of local times.
+
+    """
 
     def __init__(
         self,
-        pane: Pane,
-        engine: ViewerEngine,
+        palette: Palette,
+        engine: Engine,
+        choose: Choose,
         current: Callable[[], Row | None],
         clock: Callable[[], int],
         zone: tzinfo,
     ) -> None:
-        """Closed.
-
-        Args:
-            pane: the widget.
-            engine: what the connection panel is about.
-            current: the row that the detail is about.
-            clock: the time in ms.
-            zone: of local times.
-
-        """
-        self.content: Content | None = None
-        self._pane = pane
+        self.pane = TextPane(palette, id="pane", choose=choose)
+        self.pane.border_subtitle = _HINT
+        self.pane.display = False
+        self._content: Content | None = None
         self._engine = engine
         self._current = current
         self._clock = clock
         self._zone = zone
-        pane.border_subtitle = _HINT
-        pane.display = False
 
     def toggle(self, content: Content) -> None:
-        """Open with a content, or close where it is open with it."""
-        self.content = None if self.content == content else content
-        self._pane.display = self.content is not None
-        if self.content == "connection":
-            self._pane.border_subtitle = _HINT
-        self.refresh(content, anew=True)
+        """Open with this content, or close if it is open with it."""
+        self._content = None if self._content == content else content
+        self.pane.display = self._content is not None
+        if self._content == "connection":
+            self.pane.border_subtitle = _HINT
+        self.refresh(content, from_top=True)
 
     def close(self) -> bool:
-        """Close; whether it was open."""
-        was_open = self.content is not None
-        self.content = None
-        self._pane.display = False
+        """Close the panel; whether it was open."""
+        was_open, self._content = self._content is not None, None
+        self.pane.display = False
         return was_open
 
-    def refresh(self, content: Content, *, anew: bool = False) -> None:
-        """Say it again, where that content is open.
+    def refresh(self, content: Content, *, from_top: bool = False) -> None:
+        """Fill the pane again if it is open with this content.
 
         Args:
-            content: what may have changed.
-            anew: it is about something else now: begin at the top.
+            content: The content that may have changed.
+            from_top: Scroll to the top: the content is about something else now.
 
         """
-        if self.content != content:
+        if self._content != content:
             return
         if content == "connection":
-            self._pane.show(content, self._connection(), anew=anew)
+            text = panel_text.connection_report(self._engine.status, self._clock(), self._zone)
+            self.pane.show(content, text, from_top=from_top)
             return
         detail = self._detail()
-        self._pane.border_subtitle = _VALUES_HINT if detail.values else _HINT
-        self._pane.show(content, detail.lines, detail.values, anew=anew)
-
-    def _connection(self) -> panel_text.Text:
-        return panel_text.connection_report(self._engine.status, self._clock(), self._zone)
+        self.pane.border_subtitle = _VALUES_HINT if detail.values else _HINT
+        self.pane.show(content, detail.lines, detail.values, from_top=from_top)
 
     def values(self) -> list[Value]:
-        """The values of the line that the detail is open about."""
-        return list(self._detail().values.values()) if self.content == "detail" else []
+        """The values that can be filtered by; none unless the details are open."""
+        return list(self._detail().values.values()) if self._content == "detail" else []
 
     def _detail(self) -> Detail:
         row = self._current()
@@ -116,39 +114,30 @@ class Side:
         )
 
 
-class Streaming:
-    """Opens and closes the panel, and fills it while it is open."""
+class StreamsPanel:
+    """The list of streams with their lines, which switches streams on and off.
 
-    pane: StreamPane
-    """The widget, which asks for things itself."""
+    Args:
+        palette: Styles.
+        timeline: The lines, counted while the panel is open.
+        search: Has the filters.
+        run: Runs a coroutine under a name; cancels the one that ran under it.
 
-    def __init__(self, timeline: Timeline, finding: Finding, run: Run) -> None:
-        """Closed.
+    """
 
-        Args:
-            timeline: whose lines are counted, while it is open.
-            finding: has the filters.
-            run: runs a coroutine under a name, ending the one of that name before.
-
-        """
+    def __init__(
+        self, palette: Palette, timeline: Timeline, search: Search, run: RunExclusively
+    ) -> None:
+        self.pane = StreamPane(palette, self.choose)
+        self.pane.display = False
         self._timeline = timeline
-        self._finding = finding
+        self._search = search
         self._run = run
         self._streams = StreamCounts()
         self._count: LineCounter | None = None
 
-    def fill(self, pane: StreamPane) -> None:
-        """Show everything on this widget, from now on."""
-        self.pane = pane
-        pane.display = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the panel is there."""
-        return self._count is not None
-
     def open(self) -> None:
-        """Count the streams, and show them."""
+        """Show the streams, and start counting their lines."""
         self._streams = StreamCounts()
         count = self._count = LineCounter(self._timeline, self._streams.take)
         count.step()
@@ -158,22 +147,22 @@ class Streaming:
         self._run(partial(count_all_lines, count, lambda: self._count is count), "streams")
 
     def close(self) -> bool:
-        """Close; whether it was open."""
-        was_open, self._count = self.is_open, None
+        """Close the panel; whether it was open."""
+        was_open, self._count = self._count is not None, None
         self.pane.display = False
         return was_open
 
     def apply(self, change: Change) -> None:
-        """Take in what happened to the timeline."""
+        """Bring the counts up to a change of the timeline."""
         if self._count is not None:
             self._count.apply(change)
 
     def refresh(self) -> None:
-        """Say it again: a few times a second."""
+        """Show the present counts, if the panel is open."""
         if self._count is None:
             return
-        # A stream that is shut out stays in the list, whether it has lines here or not.
-        filters = self._finding.filters
+        # A hidden stream stays in the list, whether it has lines here or not.
+        filters = self._search.filters
         counts = (
             dict.fromkeys(filters.only_streams | filters.hidden_streams, 0) | self._streams.counts
         )
@@ -181,98 +170,92 @@ class Streaming:
             counts, filters.shows_stream, self._streams.others, done=self._count.is_done
         )
 
-    def ask(self, what: str, name: str) -> None:
-        """Do something with a stream: ``switch``, ``only`` or ``all``."""
-        filters = self._finding.filters
-        if what == "switch":
+    def choose(self, action: StreamAction, name: str) -> None:
+        """Show or hide a stream, show only it, or show all streams."""
+        filters = self._search.filters
+        if action == "switch":
             filters.toggle_stream(name)
-        elif what == "only":
+        elif action == "only":
             filters.toggle_only_stream(name)
         else:
             filters.show_all_streams()
-        self._finding.refilter()
+        self._search.refilter()
         self.refresh()
 
 
-class Plotting:
-    """Opens and closes the histogram, and fills it while it is open."""
+class HistogramPanel:
+    """The volume over time of the lines that pass the filters.
+
+    Args:
+        palette: Styles.
+        engine: Source of the lines and of the gaps.
+        search: Has the filters.
+        jump: Goes to a time, ms.
+        run: Runs a coroutine under a name; cancels the one that ran under it.
+        now: The time in ms, and the zone that times are shown in.
+
+    """
 
     def __init__(
         self,
-        panel: Histogram,
-        engine: ViewerEngine,
-        finding: Finding,
-        run: Run,
+        palette: Palette,
+        engine: Engine,
+        search: Search,
+        jump: Callable[[int], None],
+        run: RunExclusively,
         now: Callable[[], tuple[int, tzinfo]],
     ) -> None:
-        """Closed.
-
-        Args:
-            panel: the widget.
-            engine: whose lines are counted, as far as they pass the filters; it knows the gaps.
-            finding: has the filters.
-            run: runs a coroutine under a name, ending the one of that name before.
-            now: the time in ms, and the zone that times are shown in.
-
-        """
-        self._panel = panel
+        self.chart = Histogram(palette, jump)
+        self.chart.display = False
         self._engine = engine
-        self._finding = finding
+        self._search = search
         self._run = run
         self._now = now
         self._volume = LineVolume()
         self._count: LineCounter | None = None
         self._generation = 0
-        panel.display = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the panel is there."""
-        return self._count is not None
 
     def open(self, row: Row | None) -> None:
-        """Count the lines, and show the panel; ``row`` is where the reader is."""
-        self._begin()
-        if row is not None:
-            self._panel.follow(row.timestamp)
-        self._panel.display = True
-        self._panel.focus()
+        """Show the histogram with its cursor at a row, and start counting lines."""
+        self._start_count()
+        self.follow(row)
+        self.chart.display = True
+        self.chart.focus()
         self.refresh()
 
     def close(self) -> bool:
-        """Close; whether it was open."""
-        was_open, self._count = self.is_open, None
-        self._panel.display = False
+        """Close the panel; whether it was open."""
+        was_open, self._count = self._count is not None, None
+        self.chart.display = False
         return was_open
 
     def apply(self, change: Change) -> None:
-        """Take in what happened to the timeline."""
+        """Bring the counts up to a change of the timeline."""
         if self._count is not None:
             self._count.apply(change)
 
     def follow(self, row: Row | None) -> None:
-        """The reader is at a row."""
+        """Move the histogram's cursor to the log's, if the panel is open."""
         if self._count is not None and row is not None:
-            self._panel.follow(row.timestamp)
+            self.chart.follow(row.timestamp)
 
     def refresh(self) -> None:
-        """Say it again: a few times a second."""
+        """Show the present counts, if the panel is open."""
         if self._count is None:
             return
-        if self._generation != self._finding.generation:
-            self._begin()
-        filters = self._finding.filters
+        if self._generation != self._search.generation:
+            self._start_count()
+        filters = self._search.filters
         notes = ["filtered"] if filters.has_any and filters.are_enabled else []
         notes += [] if self._count.is_done else ["counting"]
         now_ms, zone = self._now()
-        shaded = shades(self._engine.status, now_ms)
-        self._panel.show(self._volume, shaded, zone, ", ".join(notes))
+        self.chart.show(self._volume, shades(self._engine.status, now_ms), zone, ", ".join(notes))
 
-    def _begin(self) -> None:
-        """Count what passes the filters as they are now."""
-        self._generation = self._finding.generation
+    def _start_count(self) -> None:
+        """LineCounter the lines that pass the present filters, from the start."""
+        self._generation = self._search.generation
         volume = self._volume = LineVolume()
-        test = self._finding.filters.test(counting=False)
+        test = self._search.filters.test(counting=False)
 
         def take(line: Line) -> bool:
             return (test is None or test(line)) and volume.take(line)

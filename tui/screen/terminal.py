@@ -1,12 +1,4 @@
-"""What the terminal and the machine say about themselves: glyphs, colours, time zone.
-
-How the screen ends on a signal, even where its terminal is gone and drawing blocks for ever.
-
-Textual's writer thread dies of the first write to a terminal that is gone; the queue before it
-fills up, and the next frame waits there for good. An event loop's signal handler would never
-run then. Nor need a plain one: Python runs it in the main thread, which nothing wakes where the
-system gave the signal to another thread. So a thread of its own reads the wakeup descriptor.
-"""
+"""What the viewer asks of its terminal and machine: glyphs, background, time zone, exit signals."""
 
 from __future__ import annotations
 
@@ -26,46 +18,47 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from common.errors import exit_code_of_signal
 from common.signals import ENDING_SIGNALS
 
-_COLLECTIONS: Final = (5_000, 50, 20)
-"""New objects before the youngest are gone over, which takes half a millisecond; and so on."""
+_GC_THRESHOLDS: Final = (5_000, 50, 20)
+"""New objects before the youngest generation is collected, which takes half a millisecond; then
+collections of one generation before the next older one is."""
 
 _PLAIN_TERMINALS: Final = frozenset({"linux", "dumb", "vt100", "vt102", "vt220"})
 _PLAIN_LOCALES: Final = frozenset({"C", "POSIX"})
-_LIGHT_GROUNDS: Final = frozenset({"7", "15"})
+_LIGHT_BACKGROUNDS: Final = frozenset({"7", "15"})
 
 
 def calm_collector() -> None:
-    """Look for garbage less often, and never again among what is there now.
+    """Make the garbage collector run less often, and skip the objects that exist now.
 
-    A collector that goes over a large heap is the longest stall that a viewer has (77 ms in the
-    prototype); what the viewer drops is freed by reference counts anyway.
+    A full collection of a large heap is the longest stall that a viewer has (77 ms in the
+    prototype); reference counts free what the viewer drops anyway.
     """
     gc.collect()
     gc.freeze()
-    gc.enable()  # whoever began with a picture of its own has put it off until now
-    gc.set_threshold(*_COLLECTIONS)
+    gc.enable()  # the command line keeps it disabled until the first picture
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def is_ascii_only(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
     """Whether the terminal can draw no more than ASCII."""
     written = encoding or sys.stdout.encoding or "ascii"
-    # Python writes UTF-8 in the C locale, too (PEP 540), but who names it means it.
+    # In the C locale Python writes UTF-8 (PEP 540), but a user who sets that locale means ASCII.
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG")
     is_plain = locale in _PLAIN_LOCALES or environ.get("TERM", "") in _PLAIN_TERMINALS
     return is_plain or "utf" not in written.lower()
 
 
 def is_light(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the terminal has a light ground, as ``COLORFGBG`` tells (rxvt, Konsole, iTerm2)."""
-    return environ.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_GROUNDS
+    """Whether ``COLORFGBG`` (rxvt, Konsole, iTerm2) names a light background."""
+    return environ.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_BACKGROUNDS
 
 
 def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
-    """The machine's time zone, with its changes over the year where its name can be found."""
+    """The machine's time zone, by name if that can be found, so that it knows summer time."""
     name = environ.get("TZ", "").lstrip(":")
     if not name:
-        place = str(Path("/etc/localtime").resolve())
-        name = place.partition("/zoneinfo/")[2]
+        target = str(Path("/etc/localtime").resolve())
+        name = target.partition("/zoneinfo/")[2]
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
@@ -73,17 +66,27 @@ def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
 
 
 END_S: Final = 3.0
-"""How long an orderly end may take before the process ends at once."""
+"""Time for an orderly exit after a signal; then the process ends at once."""
 
 _WRITER: Final = "textual-output"
-"""The name of Textual's writer thread; a test shows that it still is."""
+"""Name of Textual's writer thread; a test shows that it still is."""
 
 
-class Ending:
-    """The signals that end the screen, from ``watch`` to ``forget``."""
+class TerminationSignals:
+    """Ends the screen on a signal, even if its terminal is gone and drawing blocks for ever.
+
+    Textual's writer thread dies of its first write to a terminal that is gone; its queue fills up,
+    and the next frame waits there for good. The event loop would never run a signal handler then.
+    Nor would a plain handler run: Python runs it in the main thread, which nothing wakes if the
+    system gave the signal to another thread. So a thread reads the wakeup descriptor instead.
+
+    Args:
+        loop: The loop that ``end`` is called in.
+        end: Ends the screen; gets the number of the signal.
+
+    """
 
     def __init__(self, loop: AbstractEventLoop, end: Callable[[int], None]) -> None:
-        """Call ``end`` in ``loop`` with the number of the signal."""
         self._loop = loop
         self._end = end
         self._before: dict[int, Any] = {}
@@ -92,22 +95,22 @@ class Ending:
         self._wakeup_before = -1
         self._watcher: threading.Thread | None = None
         # Reentrant: the handler may interrupt the main thread wherever it is.
-        self._catching = threading.RLock()
-        self._told: set[int] = set()
+        self._lock = threading.RLock()
+        self._received: set[int] = set()
 
-    def watch(self) -> None:
-        """Take over; from the main thread."""
-        self._pipe = _, told = os.pipe()
-        os.set_blocking(told, False)  # as set_wakeup_fd asks for
-        self._watcher = threading.Thread(target=self._read, name="ending", daemon=True)
+    def install(self) -> None:
+        """Take over the signals; call it in the main thread."""
+        self._pipe = _, written = os.pipe()
+        os.set_blocking(written, False)  # as set_wakeup_fd asks for
+        self._watcher = threading.Thread(target=self._read_wakeups, name="ending", daemon=True)
         self._watcher.start()
-        self._wakeup_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        self._wakeup_before = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         for number in ENDING_SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
-        threading.excepthook = self._thread_died
+        threading.excepthook = self._on_thread_death
 
-    def forget(self) -> None:
-        """Give back what was taken over; from the main thread."""
+    def restore(self) -> None:
+        """Restore the previous handlers; call it in the main thread."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -115,45 +118,45 @@ class Ending:
         if self._pipe is None or self._watcher is None:
             return
         signal.set_wakeup_fd(self._wakeup_before)
-        reading, told = self._pipe
-        os.close(told)
+        read, written = self._pipe
+        os.close(written)
         self._watcher.join()
-        os.close(reading)
+        os.close(read)
         self._pipe = self._watcher = None
 
-    def _read(self) -> None:
-        """Until the other end is closed; signals of others are passed on to who read before."""
-        reading = self._pipe[0] if self._pipe else -1
-        while numbers := os.read(reading, 64):
+    def _read_wakeups(self) -> None:
+        """Act on our signals, and forward others to the previous descriptor, until closed."""
+        read = self._pipe[0] if self._pipe else -1
+        while numbers := os.read(read, 64):
             for number in numbers:
                 if number in ENDING_SIGNALS:
-                    self._caught(number)
+                    self._receive(number)
                 elif self._wakeup_before >= 0:
                     os.write(self._wakeup_before, bytes([number]))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """In the main thread: should somebody else have become the reader meanwhile."""
+        """Act on a signal in the main thread, should the wakeup descriptor have been replaced."""
         del frame
-        self._caught(number)
+        self._receive(number)
 
-    def _caught(self, number: int) -> None:
-        with self._catching:
-            if number in self._told:
+    def _receive(self, number: int) -> None:
+        with self._lock:
+            if number in self._received:
                 return
-            self._told.add(number)
+            self._received.add(number)
         deadline = threading.Timer(END_S, _end_at_once, (number,))
         deadline.daemon = True
         deadline.start()
         self._loop.call_soon_threadsafe(self._end, number)
 
-    def _thread_died(self, died: threading.ExceptHookArgs) -> None:
+    def _on_thread_death(self, died: threading.ExceptHookArgs) -> None:
         name = "" if died.thread is None else died.thread.name
         if name == _WRITER and isinstance(died.exc_value, OSError):
-            os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, whoever else was told
+            os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, with or without a hangup
             return
         self._excepthook(died)
 
 
 def _end_at_once(number: int) -> None:
-    """Nothing is lost: what must outlive the screen is on disk, and the parts end by themselves."""
+    """End without cleaning up: cursors are on disk, and child processes notice by themselves."""
     os._exit(exit_code_of_signal(number))

@@ -1,7 +1,4 @@
-"""An application in colours that suit its terminal: what the viewer and the picker share.
-
-The picker on its own, where nothing is watched yet.
-"""
+"""Base of the applications: colours and glyphs that suit the terminal. Also the picker alone."""
 
 from __future__ import annotations
 
@@ -22,15 +19,14 @@ from tui.screen.widgets.picker import Picker
 
 
 class ThemedApp(App[None]):
-    """Knows what the terminal can draw, and mixes the palette for it."""
+    """An application with a palette for what its terminal can draw.
+
+    Args:
+        theme: Name of a Textual theme; by default one that suits the terminal.
+
+    """
 
     def __init__(self, theme: str | None = None) -> None:
-        """Choose a theme.
-
-        Args:
-            theme: its name; by default one that suits the terminal.
-
-        """
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self._ascii_only = terminal.is_ascii_only()
@@ -40,27 +36,32 @@ class ThemedApp(App[None]):
         own = palette.LIGHT.name if terminal.is_light() else palette.DARK.name
         chosen = theme or os.environ.get("TEXTUAL_THEME") or own
         self.theme = "ansi-dark" if no_color else chosen
-        self._palette = self._mix()
+        self._palette = self._mix_palette()
 
     @property
     def clipboard(self) -> str:
-        """What Ctrl+V puts into a field: of what was copied, what can be drawn there as it is."""
+        """The text that Ctrl+V inserts, without anything that would act on the terminal."""
         return pasted(super().clipboard)
 
     async def on_event(self, event: events.Event) -> None:
-        """Nothing that is pasted reaches the terminal but what can be drawn as it is."""
+        """Remove from pasted text what would act on the terminal."""
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
         await super().on_event(event)
 
-    def _mix(self) -> Palette:
+    def _mix_palette(self) -> Palette:
         tones = ThemeTones.of(self.get_css_variables(), dark=self.current_theme.dark)
         depth: Depth = "ansi" if self.native_ansi_color else "full"
         return Palette(tones, "none" if self.no_color else depth, ascii_only=self._ascii_only)
 
 
-class PickApp(ThemedApp):
-    """Asks what to open, and ends with the answer in ``chosen``."""
+class PickerApp(ThemedApp):
+    """The picker alone, for a viewer that has nothing to show yet; ends with ``chosen``.
+
+    Args:
+        catalogue: Lists what can be opened.
+
+    """
 
     CSS_PATH = str(Path(__file__).with_name("app.tcss"))
     TITLE = "gapless"
@@ -70,22 +71,20 @@ class PickApp(ThemedApp):
     ]
 
     def __init__(self, catalogue: Catalogue) -> None:
-        """A picker of what a catalogue has."""
         super().__init__()
         self._catalogue = catalogue
         self.chosen: tuple[Choice, ...] = ()
-        """What was chosen; nothing, where the picker was left."""
+        """What the user picked; empty if the picker was closed."""
 
     def compose(self) -> ComposeResult:
-        """Nothing stands behind the picker."""
+        """Nothing: the picker is a screen of its own."""
         return []
 
     def on_mount(self) -> None:
-        """Ask at once."""
-        zone = terminal.local_zone()
-        picker = Picker(self._palette, self._catalogue, zone=zone, ascii_only=self._ascii_only)
-        self.push_screen(picker, self._answered)
+        """Open the picker at once."""
+        picker = Picker(self._palette, self._catalogue, zone=terminal.local_zone())
+        self.push_screen(picker, self._end_with_choice)
 
-    def _answered(self, chosen: tuple[Choice, ...] | None) -> None:
+    def _end_with_choice(self, chosen: tuple[Choice, ...] | None) -> None:
         self.chosen = chosen or ()
         self.exit()

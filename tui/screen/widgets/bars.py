@@ -1,11 +1,4 @@
-"""One line of the screen made of chunks, some of which can be clicked.
-
-The two bars that always answer: connected? missing anything? how far behind?
-
-The filters that are on, as chips that a click takes away.
-
-The footer: as many of the keys as fit, each of which can be clicked.
-"""
+"""The one-line bars: connection, completeness, filter chips, keys. Many parts can be clicked."""
 
 from __future__ import annotations
 
@@ -31,48 +24,56 @@ from tui.render.palette import Palette
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, arrange, chunk
 
-BETWEEN: Final = "  "
-"""What parts two chunks."""
+SEPARATOR: Final = "  "
+"""Text between two chunks."""
+
+_MARGIN_CELLS: Final = 5
+"""Cells at both ends of the bar, and between left and right."""
+
+_PACE_CELLS: Final = 42
+"""Cells for lag, events a second and the long sparkline, with their margin."""
+
+_TEXT_CHARS: Final = 24
+"""Longest text of a chip."""
 
 
 class Bar(Widget):
-    """Chunks at the left, chunks at the right; those of least importance give way."""
+    """Chunks at the left and at the right; a narrow bar leaves out the least important ones.
+
+    Args:
+        palette: Styles.
+        id: The widget's id.
+        separator: Text between two chunks at the left.
+
+    """
 
     ALLOW_SELECT = False
 
-    def __init__(self, palette: Palette, *, id: str, between: str = BETWEEN) -> None:  # noqa: A002 - Textual's own name for it
-        """An empty bar.
-
-        Args:
-            palette: the styles.
-            id: of the widget.
-            between: what parts two chunks at the left.
-
-        """
+    def __init__(self, palette: Palette, *, id: str, separator: str = SEPARATOR) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._palette = palette
-        self._between = between
+        self._separator = separator
         self._left: tuple[Chunk, ...] = ()
         self._right: tuple[Chunk, ...] = ()
 
     def show(self, left: Sequence[Chunk], right: Sequence[Chunk] = ()) -> None:
-        """Say something else; drawn again only if it is something else."""
+        """Show these chunks; draws only if they differ from the present ones."""
         if (self._left, self._right) != (tuple(left), tuple(right)):
             self._left, self._right = tuple(left), tuple(right)
             self.refresh()
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the colours of another theme."""
         self._palette = palette
         self.refresh()
 
     @property
     def text(self) -> str:
-        """What it says, as plain text."""
+        """The bar as plain text."""
         return "".join(cell.text for cell in self.render_line(0))
 
     def render_line(self, y: int) -> Strip:
-        """The line."""
+        """Draw the bar."""
         width = self.size.width
         if y:
             return Strip.blank(width, self._palette.style("text", "bar"))
@@ -80,25 +81,25 @@ class Bar(Widget):
         return Strip(self._palette.cells(fmt.clip(parts, 0, width), "bar"), width)
 
     def _placed(self) -> list[tuple[str | None, list[tuple[str, str]]]]:
-        """The chunks from left to right with the blanks between them, and their actions."""
-        gap = cell_len(self._between)
+        """The chunks and the blanks between them from left to right, each with its action."""
+        gap = cell_len(self._separator)
         room = max(0, self.size.width - 2)
         left, right = arrange(self._left, self._right, room, gap)
         used = sum(one.cells for one in (*left, *right))
         used += gap * max(0, len(left) - 1) + gap * max(0, len(right) - 1)
         middle = (None, [(" " * (room - used), "text")])
         placed: list[tuple[str | None, list[tuple[str, str]]]] = [(None, [(" ", "text")])]
-        for chunks, between in ((left, self._between), (right, BETWEEN)):
+        for chunks, separator in ((left, self._separator), (right, SEPARATOR)):
             for index, one in enumerate(chunks):
                 if index:
-                    placed.append((None, [(between, "muted")]))
+                    placed.append((None, [(separator, "muted")]))
                 placed.append((one.action, list(one.parts)))
             if chunks is left:
                 placed.append(middle)
         return placed
 
     async def on_click(self, event: events.Click) -> None:
-        """Do what the chunk under the mouse does."""
+        """Run the action of the chunk under the mouse."""
         at = 0
         for action, parts in self._placed():
             end = at + sum(cell_len(text) for text, _ in parts)
@@ -108,46 +109,35 @@ class Bar(Widget):
             at = end
 
 
-_MARGIN_CELLS: Final = 5
-"""At both ends of the bar, and between left and right."""
-
-
-_PACE_CELLS: Final = 42
-"""Lag, events a second and the long sparkline, with their margin."""
-
-
 class ConnectionBar(Bar):
-    """At the top: the state of the connection, what is watched, pace and lag."""
+    """The top line: state of the connection, title, rate and lag."""
 
-    def __init__(self, palette: Palette, title: str, *, ascii_only: bool) -> None:
-        """A bar for what ``title`` names."""
+    def __init__(self, palette: Palette, title: str) -> None:
         super().__init__(palette, id="connection-bar")
-        self._title = harmless(title, ascii_only=ascii_only)
-        self._ascii_only = ascii_only
+        self._title = harmless(title, ascii_only=palette.ascii_only)
 
     def update(self, status: Status, now_ms: int, notes: Sequence[Chunk] = ()) -> None:
-        """Show a status; ``notes`` stand after the title."""
-        badge, *details = status_text.connection(status, now_ms, ascii_only=self._ascii_only)
+        """Show a status, with ``notes`` after the title."""
+        ascii_only = self._palette.ascii_only
+        badge, *details = status_text.connection(status, now_ms, ascii_only=ascii_only)
         left = [badge, chunk(self._title, "strong", 3), *details, *notes]
         cells = status_text.SPARK_CELLS
-        if sum(one.cells + len(BETWEEN) for one in left) + _PACE_CELLS > self.size.width:
+        if sum(one.cells + len(SEPARATOR) for one in left) + _PACE_CELLS > self.size.width:
             cells = status_text.SPARK_CELLS_NARROW
-        self.show(left, status_text.pace(status, spark_cells=cells, ascii_only=self._ascii_only))
+        self.show(left, status_text.pace(status, spark_cells=cells, ascii_only=ascii_only))
 
 
 class StatusBar(Bar):
-    """Below the log: completeness, and where the reader is."""
+    """The line below the log: completeness and the cursor's place."""
 
-    def __init__(self, palette: Palette, *, ascii_only: bool) -> None:
-        """A bar without a status yet."""
-        super().__init__(palette, id="status-bar", between=" · ")
-        self._ascii_only = ascii_only
+    def __init__(self, palette: Palette) -> None:
+        super().__init__(palette, id="status-bar", separator=" · ")
 
-    def has_room(self, note: str) -> bool:
-        """Whether a note would be shown whole, beside what stays; before there is a size, yes."""
+    def has_room(self, message: str) -> bool:
+        """Whether a message fits beside the completeness; True while the bar has no size yet."""
         stays = sum(one.cells for one in self._left[:1])
         room = self.size.width - stays - _MARGIN_CELLS
-        return not self.size.width or cell_len(note) <= room
+        return not self.size.width or cell_len(message) <= room
 
     def update(
         self,
@@ -157,41 +147,39 @@ class StatusBar(Bar):
         zone: tzinfo,
         counts: Sequence[Chunk] = (),
         *,
-        note: str = "",
+        message: str = "",
     ) -> None:
         """Show a status and a place.
 
         Args:
-            status: of the viewer.
-            place: where the reader is.
-            now_ms: the time.
-            zone: of the times.
-            counts: what stands before the place.
-            note: what is told instead, for a while; the place gives way to it.
+            status: The viewer's status.
+            place: The cursor's place in the log.
+            now_ms: The time, ms since the Unix epoch.
+            zone: Zone of the times.
+            counts: Chunks before the place.
+            message: Shown instead of the counts, and if need be of the place.
 
         """
-        left = status_text.completeness(status, now_ms, zone, ascii_only=self._ascii_only)
-        right = status_text.position(place, ascii_only=self._ascii_only)
-        if note:
+        ascii_only = self._palette.ascii_only
+        left = status_text.completeness(status, now_ms, zone, ascii_only=ascii_only)
+        right = status_text.position(place, ascii_only=ascii_only)
+        if message:
             room = self.size.width - left[0].cells - _MARGIN_CELLS
-            counts = [chunk(note if cell_len(note) <= room else f"{fit(note, room - 1)}…", "warn")]
+            is_short = cell_len(message) <= room
+            counts = [chunk(message if is_short else f"{fit(message, room - 1)}…", "warn")]
             right = [msgspec.structs.replace(one, rank=3) for one in right]
         self.show(left, [*counts, *right])
 
 
-_TEXT_CHARS: Final = 24
-
-
 class ChipBar(Bar):
-    """Least level and chips, with the hits of each."""
+    """Minimum level and filters as chips with their matches; a click removes one."""
 
     def __init__(self, palette: Palette) -> None:
-        """No filters."""
         super().__init__(palette, id="chip-bar")
         self.add_class("-away")
 
     def update(self, filters: Filters, shown: int, total: int) -> None:
-        """Show the filters, and how many lines they leave."""
+        """Show the filters, and how many lines pass them."""
         self.set_class(not filters.has_any, "-away")
         if not filters.has_any:
             return
@@ -220,7 +208,7 @@ class ChipBar(Bar):
 
 def _streams(filters: Filters) -> str:
     if not filters.only_streams:
-        return f"{units.plural(len(filters.hidden_streams), 'stream')} off"
+        return f"{units.plural(len(filters.hidden_streams), 'stream')} hidden"
     if len(filters.only_streams) > 1:
         return f"only {len(filters.only_streams)} streams"
     name = harmless(next(iter(filters.only_streams)))
@@ -228,10 +216,15 @@ def _streams(filters: Filters) -> str:
 
 
 class KeyBar(Bar):
-    """Keys and what they do."""
+    """The footer: as many keys as fit, which can be clicked.
+
+    Args:
+        palette: Styles.
+        controls: Whether the keys of the simulator do something.
+
+    """
 
     def __init__(self, palette: Palette, *, controls: bool) -> None:
-        """A bar with the keys that do something here."""
         super().__init__(palette, id="key-bar")
         keys = [key for key in available(controls=controls) if key.label]
         self._left = tuple(
@@ -245,5 +238,5 @@ class KeyBar(Bar):
 
 
 def _short(key: Key) -> str:
-    """The first of its keys, as terminals write it."""
+    """The first of a binding's keys, as terminals write it."""
     return key.shown.split()[0].replace("Ctrl+", "^")

@@ -1,4 +1,4 @@
-"""The simulator's faults and scenarios, switched by key; only where a simulator lends them."""
+"""The simulator's faults and scenarios, switched by key; only in ``gapless demo``."""
 
 from __future__ import annotations
 
@@ -14,179 +14,178 @@ from tui.render import line_format as fmt
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
 from tui.render.status_text import Chunk, chunk
-from tui.screen.ports import CABLE, SCENARIO, TITLES, Controls, ControlsError, Story
+from tui.screen.ports import CABLE, SCENARIO, Controls, ControlsError, ScenarioStatus
 from tui.screen.widgets.bars import Bar
 from tui.screen.widgets.modals import Modal
-from tui.screen.widgets.panes import Item, ListPane, Pane
+from tui.screen.widgets.panes import ListItem, ListPane, TextPane
 
 Page = Literal["faults", "scenarios"]
 
-FOLLOW_S: Final = 0.25
-"""How often the panel looks at what the simulator has announced."""
+TITLES: Final = {
+    "disconnect": "pull the cable between viewer and forwarder",
+    "visibility_delay": "CloudWatch shows events seconds after it accepted them",
+    "duplicate_timestamps": "many events with the same timestamp",
+}
+"""What a fault does, where the simulator's own words are too long for the list."""
 
-TAKEN: Final = frozenset("gGjkpq")
-"""Letters that move, pull the cable as everywhere, or close."""
+REFRESH_S: Final = 0.25
+"""Interval at which the panel shows what the simulator has reported."""
 
-SWITCHES: Final = "1234567890" + "".join(one for one in ascii_letters if one not in TAKEN)
-"""The keys of the switches on a page, in their order: there is one for each fault."""
+RESERVED: Final = frozenset("gGjkpq")
+"""Letters with another meaning in the panel: movement, cable, close."""
+
+SWITCH_KEYS: Final = "1234567890" + "".join(one for one in ascii_letters if one not in RESERVED)
+"""Keys of the switches on a page, in their order; enough for every fault."""
 
 
-class Switches(ListPane):
+class SwitchList(ListPane):
     """The switches of one page; a click switches."""
 
     def __init__(self, palette: Palette) -> None:
-        """No switches."""
         super().__init__(palette, id="switches")
 
-    def picked(self, key: str, *, twice: bool) -> None:  # noqa: ARG002 - each click switches
-        """A click."""
+    def on_item_click(self, key: str, *, twice: bool) -> None:  # noqa: ARG002 - each click switches
+        """Switch the fault that was clicked."""
         self.call_later(self.run_action, f"screen.switch({key!r})")
 
-    def action_by(self, rows: int) -> None:
-        """The cursor goes down, or up, and what is said of it with it."""
-        super().action_by(rows)
-        self.call_later(self.run_action, "screen.look")
-
-    def action_page(self, pages: int) -> None:
-        """A page down, or up."""
-        super().action_page(pages)
-        self.call_later(self.run_action, "screen.look")
-
-    def action_to(self, index: int) -> None:
-        """To the first, or the last."""
-        super().action_to(index)
-        self.call_later(self.run_action, "screen.look")
+    def _move_to(self, index: int) -> None:
+        super()._move_to(index)
+        self.call_later(self.run_action, "screen.describe")
 
 
 class FaultPanel(Modal[None]):
-    """Each switch with its key and whether it is on; what it does; a scenario's story."""
+    """All switches with their keys and states, and the progress of a scenario.
+
+    Args:
+        palette: Styles.
+        controls: The simulator's switches.
+
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,f2,q", "dismiss", "Close"),
         ("enter,space", "switch_this", "Switch"),
-        ("tab,shift+tab,left,right", "turn", "Scenarios, or faults"),
+        ("tab,shift+tab,left,right", "turn_page", "Scenarios, or faults"),
         ("p", f"switch({CABLE!r})", "Cable"),
-        *[(key, f"press({place})", f"Switch {key}") for place, key in enumerate(SWITCHES)],
+        *[(key, f"press({place})", f"Switch {key}") for place, key in enumerate(SWITCH_KEYS)],
     ]
 
     def __init__(self, palette: Palette, controls: Controls) -> None:
-        """The switches of a simulator."""
         super().__init__()
         self._palette = palette
         self._controls = controls
         self._page: Page = "faults"
-        self._wrong = ""
+        self._error = ""
 
     def compose(self) -> ComposeResult:
-        """What there is to switch, between the story and what the switch under the cursor does."""
+        """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
             frame.border_title = "the simulator"
             frame.border_subtitle = "a key or Enter switches, Tab turns, Esc closes"
-            yield Bar(self._palette, id="pages", between=" ")
-            yield Pane(self._palette, id="story")
-            yield Switches(self._palette)
-            yield Pane(self._palette, id="about")
+            yield Bar(self._palette, id="pages", separator=" ")
+            yield TextPane(self._palette, id="scenario")
+            yield SwitchList(self._palette)
+            yield TextPane(self._palette, id="about")
 
     async def on_mount(self) -> None:
-        """Say what is on, as last heard, and then as it is; and what others switch, too."""
-        for switches in self.query(Switches):  # none where it is being left already
+        """Show the last known states, then ask the simulator; keep showing what it reports."""
+        for switches in self.query(SwitchList):  # none if the panel was closed already
             switches.focus()
-        if self._on("scenarios"):
+        if self._active("scenarios"):
             self._page = "scenarios"
         self._fill()
-        # Faults may be switched from another terminal, or end by themselves.
-        self.set_interval(FOLLOW_S, self._fill)
+        # Faults may be switched from another terminal, or end after their time.
+        self.set_interval(REFRESH_S, self._fill)
         try:
             await self._controls.refresh()
         except ControlsError as error:
-            self._wrong = str(error)
+            self._error = str(error)
         self._fill()
 
     def on_resize(self) -> None:
-        """Words take another room."""
+        """Fit the texts to the new width."""
         self.call_after_refresh(self._fill)
 
     async def action_press(self, place: int) -> None:
-        """The key of a switch."""
+        """Move to the switch with this key's index, and switch it."""
         names = self._names(self._page)
         if place < len(names):
-            self.query_one(Switches).action_to(place)
+            self.query_one(SwitchList).action_to(place)
             await self.action_switch(names[place])
 
     async def action_switch_this(self) -> None:
-        """Switch what the cursor is on."""
-        name = self.query_one(Switches).current
+        """Switch the fault or scenario under the cursor."""
+        name = self.query_one(SwitchList).current
         if name:
             await self.action_switch(name)
 
     async def action_switch(self, name: str) -> None:
-        """Switch a fault, or begin or end a scenario."""
-        self._wrong = ""
+        """Switch a fault, or start or stop a scenario."""
+        self._error = ""
         try:
             await self._controls.toggle(name)
         except ControlsError as error:
-            self._wrong = str(error)
+            self._error = str(error)
         self._fill()
 
-    def action_turn(self, page: Page | None = None) -> None:
-        """To the other page."""
+    def action_turn_page(self, page: Page | None = None) -> None:
+        """Show a page; by default the other one."""
         other: Page = "scenarios" if self._page == "faults" else "faults"
         self._page = page or other
         self._fill(first=True)
 
-    def action_look(self) -> None:
-        """The cursor is elsewhere."""
+    def action_describe(self) -> None:
+        """Show what the switch under the cursor does."""
         self._fill()
 
     def _names(self, page: Page) -> list[str]:
         is_scenario = page == "scenarios"
         return [one for one in self._controls.names if one.startswith(SCENARIO) == is_scenario]
 
-    def _on(self, page: Page) -> list[str]:
+    def _active(self, page: Page) -> list[str]:
         states = self._controls.states
         return [name for name in self._names(page) if states.get(name)]
 
     def _fill(self, *, first: bool = False) -> None:
-        if not self.has("#pages", "#story", "#switches", "#about"):
+        if not self.has("#pages", "#scenario", "#switches", "#about"):
             return
         pages = self.query_one("#pages", Bar)
         pages.show([self._tab("faults"), self._tab("scenarios")])
-        story, told_of = self._controls.story, self.query_one("#story", Pane)
-        told_of.display = story is not None
-        told_of.show("", [] if story is None else told(story))
-        names, switches = self._names(self._page), self.query_one(Switches)
+        scenario, pane = self._controls.scenario, self.query_one("#scenario", TextPane)
+        pane.display = scenario is not None
+        pane.show("", [] if scenario is None else scenario_lines(scenario))
+        names, switches = self._names(self._page), self.query_one(SwitchList)
         wide = max((cell_len(_short(name)) for name in names), default=0)
         items = [self._item(place, name, wide) for place, name in enumerate(names)]
         switches.show(items, first=first)
-        about: list[list[Segment]] = [[(self._words(switches.current or ""), "text")]]
-        if self._wrong:
-            about = [[(harmless(self._wrong), "bad")]]
-        self.query_one("#about", Pane).show("", about)
+        about: list[list[Segment]] = [[(self._describe(switches.current or ""), "text")]]
+        if self._error:
+            about = [[(harmless(self._error), "bad")]]
+        self.query_one("#about", TextPane).show("", about)
 
     def _tab(self, page: Page) -> Chunk:
-        on = len(self._on(page))
+        on = len(self._active(page))
         said = f" {page} {len(self._names(page))}" + (f", {on} on " if on else " ")
         role = "badge.accent" if page == self._page else "badge.quiet"
-        return chunk(said, role, 0, f"screen.turn({page!r})")
+        return chunk(said, role, 0, f"screen.turn_page({page!r})")
 
-    def _item(self, place: int, name: str, wide: int) -> Item:
+    def _item(self, place: int, name: str, wide: int) -> ListItem:
         is_on = self._controls.states.get(name, False)
-        key = SWITCHES[place] if place < len(SWITCHES) else " "
-        switches = self.query_one(Switches)
+        key = SWITCH_KEYS[place] if place < len(SWITCH_KEYS) else " "
+        switches = self.query_one(SwitchList)
         sign = ">" if name == (switches.current or self._names(self._page)[0]) else " "
         room = max(0, switches.cells - wide - 12)
-        words = self._words(name)
-        words = words if cell_len(words) <= room else f"{fmt.fit(words, room - 1)}…"
+        about = self._describe(name)
+        about = about if cell_len(about) <= room else f"{fmt.fit(about, room - 1)}…"
         parts: tuple[Segment, ...] = (
             (f"{sign}{key} ", "key"),
             (" ON  " if is_on else " off ", "badge.bad" if is_on else "badge.quiet"),
             (f"  {_short(name):<{wide}}  ", "strong" if is_on else "text"),
-            (words, "muted"),
+            (about, "muted"),
         )
-        return Item(name, parts)
+        return ListItem(name, parts)
 
-    def _words(self, name: str) -> str:
-        """What a switch does."""
+    def _describe(self, name: str) -> str:
         return harmless(TITLES.get(name) or self._controls.titles.get(name, "").replace("``", ""))
 
 
@@ -194,15 +193,15 @@ def _short(name: str) -> str:
     return harmless(name.removeprefix(SCENARIO))
 
 
-def told(story: Story) -> list[list[Segment]]:
-    """The scenario's lines, above the switches."""
+def scenario_lines(scenario: ScenarioStatus) -> list[list[Segment]]:
+    """A scenario's progress, steps and verdict, as lines of text with roles."""
     lines: list[list[Segment]] = [
-        [(harmless(story.title), "key"), (f"  {harmless(story.progress)}", "muted")],
-        [(harmless(story.now), "text")],
+        [(harmless(scenario.title), "key"), (f"  {harmless(scenario.progress)}", "muted")],
+        [(harmless(scenario.now), "text")],
     ]
-    if story.then:
-        lines.append([("then: ", "muted"), (harmless(story.then), "muted")])
-    if story.verdict:
-        badge = "badge.ok" if story.is_clean else "badge.bad"
-        lines.append([(" VERDICT ", badge), (f" {harmless(story.verdict)}", "text")])
+    if scenario.then:
+        lines.append([("then: ", "muted"), (harmless(scenario.then), "muted")])
+    if scenario.verdict:
+        badge = "badge.ok" if scenario.is_clean else "badge.bad"
+        lines.append([(" VERDICT ", badge), (f" {harmless(scenario.verdict)}", "text")])
     return lines

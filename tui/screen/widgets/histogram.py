@@ -1,4 +1,4 @@
-"""The histogram below the log: what ``histogram`` draws, and a cursor that goes along it."""
+"""The histogram below the log, with a cursor that moves along its columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ ZOOM_MAX: Final = 12
 
 
 class Histogram(Widget, can_focus=True):
-    """Columns of volume over time, that can be gone along and clicked."""
+    """ColumnLayout of volume over time; moving to a column or clicking it moves the log there.
+
+    Args:
+        palette: Styles.
+        jump: Moves the log to a time, ms.
+
+    """
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
@@ -37,21 +43,10 @@ class Histogram(Widget, can_focus=True):
         ("minus", "zoom(-1)", "Zoom out"),
     ]
 
-    def __init__(
-        self, palette: Palette, jump: Callable[[int], None], *, ascii_only: bool = False
-    ) -> None:
-        """Nothing to show yet.
-
-        Args:
-            palette: the styles.
-            jump: goes to a time, ms.
-            ascii_only: draw with ASCII alone.
-
-        """
+    def __init__(self, palette: Palette, jump: Callable[[int], None]) -> None:
         super().__init__(id="histogram")
         self._palette = palette
         self._jump = jump
-        self._ascii_only = ascii_only
         self._volume = LineVolume()
         self._shades: Sequence[ShadedRange] = ()
         self._zone: tzinfo = UTC
@@ -62,78 +57,78 @@ class Histogram(Widget, can_focus=True):
         self._lines: list[list[Segment]] = []
         self.border_subtitle = (
             "arrows jump, + - zoom, Esc closes"
-            if ascii_only
+            if palette.ascii_only
             else "← → jump · + - zoom · Esc closes"
         )
 
     @property
     def text(self) -> str:
-        """What it says, as plain text."""
+        """The chart as plain text, without its border."""
         return "\n".join("".join(text for text, _ in line) for line in self._lines)
 
     def show(
         self, volume: LineVolume, shades: Sequence[ShadedRange], zone: tzinfo, note: str
     ) -> None:
-        """Show what was counted.
+        """Show counts of lines over time.
 
         Args:
-            volume: the counts; it is read again whenever something changes.
-            shades: ranges of time that are not like the others.
-            zone: of the times.
-            note: what is to be said of the counts as a whole.
+            volume: The counts; they are read again at every change.
+            shades: Time ranges to mark: backfilled, missing, offline.
+            zone: Zone of the times.
+            note: Remark on all counts, such as ``filtered``.
 
         """
         self._volume, self._shades, self._zone, self._note = volume, shades, zone, note
         self._draw()
 
     def follow(self, moment_ms: int) -> None:
-        """The reader is at a time; while the columns are gone along, that is where they are."""
+        """Move the cursor to the log's time, unless the user moves it (it has the focus)."""
         if not self.has_focus and moment_ms != self._at_ms:
             self._at_ms = moment_ms
             if self._plot.index_at(moment_ms) is None:
                 self._draw()
             else:
-                self._say()
+                self._render_plot()
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the colours of another theme."""
         self._palette = palette
         self.refresh()
 
     def on_resize(self) -> None:
-        """There is room for more columns, or for fewer."""
+        """Fit the columns to the new width."""
         self._draw()
 
     def action_by(self, columns: int) -> None:
-        """Go along, and the log with it."""
+        """Move the cursor by columns, and the log with it."""
         span = self._volume.span_ms
         if span is None or not self._plot.columns:
             return
         step = self._plot.step_ms
         here = span[1] if self._at_ms is None else self._at_ms
-        self._go(min(max(span[0], (here // step + columns) * step), span[1]))
+        self._move_to(min(max(span[0], (here // step + columns) * step), span[1]))
 
     def action_zoom(self, steps: int) -> None:
-        """Less of the time, or more."""
+        """Show a shorter (1) or longer (-1) time range."""
         self._zoom = min(max(0, self._zoom + steps), ZOOM_MAX)
         self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the time of a column."""
+        """Move to the time of the column that was clicked."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
         index = offset.x - MARGIN_CELLS
         if 0 <= index < len(self._plot.columns):
-            self._go(self._plot.columns[index].from_ms)
+            self._move_to(self._plot.columns[index].from_ms)
 
     def render_line(self, y: int) -> Strip:
-        """One line."""
+        """Draw one line."""
         width = self.content_size.width
         line = self._lines[y] if y < len(self._lines) else []
         return Strip(self._palette.cells(fmt.clip(line, 0, width), "panel"), width)
 
-    def _go(self, moment_ms: int) -> None:
+    def _move_to(self, moment_ms: int) -> None:
         self._at_ms = moment_ms
         self._draw()
         self._jump(moment_ms)
@@ -143,16 +138,17 @@ class Histogram(Widget, can_focus=True):
         self._plot = histogram.plot(
             self._volume, cells, self._shades, zoom=self._zoom, at_ms=self._at_ms
         )
-        self._say()
+        self._render_plot()
 
-    def _say(self) -> None:
+    def _render_plot(self) -> None:
         plotted = self._plot
         cursor = None if self._at_ms is None else plotted.index_at(self._at_ms)
         rows = max(1, self.content_size.height - FIXED_ROWS)
-        self._lines = histogram.draw(plotted, rows, cursor, self._zone, ascii_only=self._ascii_only)
+        ascii_only = self._palette.ascii_only
+        self._lines = histogram.draw(plotted, rows, cursor, self._zone, ascii_only=ascii_only)
         step = units.duration(plotted.step_ms).replace(".0 s", " s")
-        said = [f"a column {step}" if plotted.columns else "no lines yet", self._note]
-        said += [] if cursor is None else [histogram.told(plotted.columns[cursor], self._zone)]
-        between = " - " if self._ascii_only else " · "
-        self.border_title = between.join(one for one in said if one)
+        title = [f"{step} per column" if plotted.columns else "no lines yet", self._note]
+        title += [] if cursor is None else [histogram.told(plotted.columns[cursor], self._zone)]
+        separator = " - " if ascii_only else " · "
+        self.border_title = separator.join(one for one in title if one)
         self.refresh()

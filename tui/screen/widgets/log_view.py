@@ -1,9 +1,8 @@
-"""The log: a virtual list over the timeline, of which only what is on screen is ever drawn.
+"""The log: a virtual list of rows, of which only the visible ones are drawn.
 
-``Window`` says what is on screen, ``Strips`` what it looks like; this is the shell round them.
-Textual's own scroll bar, and setting ``virtual_size`` as a reactive, would lay the whole screen
-out at each flush: the bar is drawn here instead, in the last column, and ``render_lines`` hands
-finished strips to the compositor.
+``Viewport`` decides which rows are visible, ``StripCache`` draws them. Textual's own scroll bar, or
+setting ``virtual_size`` as a reactive, would lay out the whole screen at each flush: so the scroll
+bar is drawn here, in the last column, and ``render_lines`` hands finished strips to the compositor.
 """
 
 from __future__ import annotations
@@ -30,44 +29,45 @@ from tui.render.safe_text import Segment
 from tui.render.strips import StripCache
 
 _SIDE_CELLS: Final = 16
-"""How far an arrow key moves along long lines."""
+"""Cells that an arrow key scrolls sideways."""
 
 _LEFT_MAX: Final = 1 << 20
 
+_DOUBLE: Final = 2
+"""Clicks of a double click."""
+
 
 class LogView(ScrollView, can_focus=True):
-    """The list of lines and rules."""
+    """The lines and rules of a view, with a cursor and a selection.
+
+    Args:
+        view: The rows that pass the filters.
+        strips: Draws rows.
+        ascii_only: Draw the scroll bar with ASCII.
+
+    """
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
 
     class Moved(Message):
-        """The reader is elsewhere, or rows came below."""
+        """The cursor or the visible rows may have changed."""
 
         def can_replace(self, message: Message) -> bool:
-            """One of them says it all."""
+            """Whether one message can stand for several: it carries no data."""
             return isinstance(message, LogView.Moved)
 
     class Missed(Message):
-        """Somebody went to a row that is not in memory."""
+        """The cursor was moved to a row that is not in memory."""
 
         def __init__(self, key: int) -> None:
-            """The row of that key."""
             super().__init__()
             self.key = key
 
     class Opened(Message):
-        """A row was clicked twice."""
+        """A row was double-clicked."""
 
     def __init__(self, view: View, strips: StripCache, *, ascii_only: bool = False) -> None:
-        """Show a view.
-
-        Args:
-            view: the rows.
-            strips: what they look like.
-            ascii_only: draw the scroll bar with ASCII.
-
-        """
         super().__init__(id="log")
         self._view = view
         self._strips = strips
@@ -82,35 +82,35 @@ class LogView(ScrollView, can_focus=True):
 
     @property
     def place(self) -> ReadingPlace:
-        """Where the reader is."""
+        """The cursor's place, and whether the view follows or is frozen."""
         return self._window.place
 
     @property
     def time(self) -> TimeMode:
-        """What the time column says."""
+        """Format of the time column."""
         return self._strips.look.time
 
     @property
     def lines(self) -> int:
-        """Lines shown, without the rules."""
+        """Number of lines that pass the filters, without rules."""
         return self._view.lines
 
     @property
-    def is_sifted(self) -> bool:
-        """Whether a filter leaves rows out."""
+    def is_filtered(self) -> bool:
+        """Whether filters hide rows."""
         return self._view.matching is not None
 
     @property
     def visible_rows(self) -> list[Row]:
-        """What is on the screen, top to bottom; a wrapped row once."""
+        """The rows on the screen from top to bottom; a wrapped row once."""
         return [slot.row for slot in self._window.slots if slot.part == 0]
 
     def current(self) -> Row | None:
-        """The row under the cursor; the last one on the screen while following."""
+        """The row under the cursor; while following, the last one on the screen."""
         return self._window.current()
 
     def flush(self, change: Change) -> None:
-        """Take in what happened to the timeline: once a frame, not once a line."""
+        """Apply a change of the timeline: once a frame, not once a line."""
         self._view.apply(change)
         if change.restyled:
             self._strips.forget()
@@ -119,10 +119,10 @@ class LogView(ScrollView, can_focus=True):
             changed = True
         if self._strips.look.wrapped and changed:
             self._window.flush()
-        self._tell(changed=changed)
+        self._update(changed=changed)
 
     def select(self, test: LinePredicate | None, around: int = 0) -> None:
-        """Show only lines that pass a test, with rows around each; None shows all."""
+        """Show only lines that pass a test, with context lines around each; None shows all."""
         sieve = None
         if test is not None and around:
             sieve = ContextRows(self._view.timeline, test, around)
@@ -132,107 +132,107 @@ class LogView(ScrollView, can_focus=True):
         if self._strips.around is not sieve:
             self._strips.around = sieve
             self._strips.forget()
-        self._count_lines()
-        self._renew()
+        self._choose_row_heights()
+        self._lay_out()
 
     def step(self) -> bool:
-        """Go on with what ``select`` began; False once it is done."""
+        """Test one more slice of rows against the filters; False once all are tested."""
         sieve = self._view.matching
         if sieve is None or not sieve.step():
             return False
-        self._tell(changed=self._window.flush())
+        self._update(changed=self._window.flush())
         return True
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the colours of another theme."""
         self._strips.set_palette(palette)
         self._draw()
 
-    def forget(self) -> None:
-        """Draw anew: something that the rows do not know of changed what they look like."""
+    def redraw(self) -> None:
+        """Draw all rows again, after a change that the rows do not carry, such as a bookmark."""
         self._strips.forget()
         self._draw()
 
     def highlight(self, pattern: re.Pattern[str] | None) -> None:
-        """Mark every match of a pattern."""
+        """Highlight every match of a pattern; None highlights nothing."""
         self._strips.set_look(msgspec.structs.replace(self._strips.look, pattern=pattern))
         self._draw()
 
     def set_time(self, mode: TimeMode) -> None:
-        """Say other times in the time column."""
+        """Change the format of the time column."""
         self._strips.set_look(msgspec.structs.replace(self._strips.look, time=mode))
-        self._renew()
+        self._lay_out()
 
     def set_dated(self, *, dated: bool) -> None:
-        """Dates in the time column, or not."""
+        """Show or hide dates in the time column."""
         if dated != self._strips.look.dated:
             self._strips.set_look(msgspec.structs.replace(self._strips.look, dated=dated))
-            self._renew()
+            self._lay_out()
 
     def toggle_wrap(self) -> None:
-        """Break long lines, or cut them."""
+        """Wrap or truncate long lines."""
         look = self._strips.look
         self._strips.set_look(msgspec.structs.replace(look, wrapped=not look.wrapped, left=0))
-        self._count_lines()
-        self._renew()
+        self._choose_row_heights()
+        self._lay_out()
 
     def tick(self, now_ms: int) -> None:
-        """A second is over: times relative to now are others."""
+        """Update times that are relative to now."""
         self._strips.now_ms = now_ms
         if self._strips.look.time is TimeMode.RELATIVE:
             self._draw()
 
     def set_empty(self, lines: Sequence[str]) -> None:
-        """What to say in the middle while there is no row."""
+        """Set the text in the middle of the screen while there is no row."""
         if lines != self._empty:
             self._empty = lines
             if not len(self._view):
                 self._draw()
 
     def follow(self) -> None:
-        """To the newest row, and stay there; while rows are selected, up to it."""
+        """Go to the newest row and stay there; a selection extends to it."""
         self._window.follow()
         self.selection.stay()
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def freeze(self) -> None:
-        """Hold the picture, or let it go again."""
+        """Freeze the picture, or release it."""
         self._window.freeze()
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def settle(self) -> None:
-        """Stop following, so that the row under the cursor stays."""
+        """Stop following, so that the cursor stays on its row."""
         self._window.detach()
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def move(self, motion: Motion) -> None:
         """Move the cursor."""
         self._window.move(motion)
         self.selection.stay()
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def toggle_selection(self) -> bool:
-        """Select from the row under the cursor on, or nothing; whether anything is."""
+        """Start a selection at the cursor, or end the present one; whether one is active now."""
         if not self.selection.end():
             self.selection.begin()
-        self._tell(changed=True)
+        self._update(changed=True)
         return self.selection.span is not None
 
     def extend_selection(self, motion: Motion) -> None:
-        """Select from here on, and move."""
+        """Move, selecting from the present row on."""
         if self.selection.span is None:
             self.selection.begin()
         self.move(motion)
 
     def end_selection(self) -> bool:
-        """Select nothing; whether anything was selected."""
+        """End the selection; whether there was one."""
         was_any = self.selection.end()
         if was_any:
-            self._tell(changed=True)
+            self._update(changed=True)
         return was_any
 
     def move_side(self, steps: int) -> None:
-        """Read on in long lines, or back."""
+        """Scroll sideways along truncated lines."""
         look = self._strips.look
         left = min(_LEFT_MAX, max(0, look.left + steps * _SIDE_CELLS))
         if not look.wrapped and left != look.left:
@@ -240,19 +240,19 @@ class LogView(ScrollView, can_focus=True):
             self._draw()
 
     def go_to(self, key: int) -> None:
-        """Put the cursor on a row."""
+        """Move the cursor to a row."""
         if self._view.timeline.evicted_at(key) is not None:
             self.post_message(self.Missed(key))
         self._window.go_to(key)
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def render_line(self, y: int) -> Strip:
-        """One line, for whoever asks by line."""
+        """Draw one line of the screen."""
         strips = self._drawn()
         return strips[y] if y < len(strips) else self._strips.blank(self._edges[False])
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The lines of a region, finished: no border, no padding, no opacity are to be put on."""
+        """Draw the lines of a region, finished: without Textual's border, padding and opacity."""
         if (self.size.width, self.size.height) != self._size_drawn():
             self._fit(self.size)
         strips = [self.render_line(y) for y in crop.line_range]
@@ -265,7 +265,7 @@ class LogView(ScrollView, can_focus=True):
         return strips
 
     def notify_style_update(self) -> None:
-        """Styles changed: what was drawn is void."""
+        """Discard what was drawn with the old styles."""
         super().notify_style_update()
         self._screen_strips = None
 
@@ -280,24 +280,24 @@ class LogView(ScrollView, can_focus=True):
             self._window.resize(size.height)
         self._screen_strips = None
 
-    def _count_lines(self) -> None:
-        """Rows take one line each, unless they are broken or something stands between them."""
+    def _choose_row_heights(self) -> None:
+        """Use one line a row, unless lines are wrapped or separators stand between matches."""
         is_plain = self._strips.around is None and not self._strips.look.wrapped
         self._window.lines_of = None if is_plain else self._strips.lines_of
 
-    def _renew(self) -> None:
-        """Rows may take other lines than before: lay them out again."""
+    def _lay_out(self) -> None:
+        """Lay the rows out again after a change of their heights or columns."""
         self._window.resize(self._window.height)
         if self._strips.widen(self.visible_rows):
             self._window.resize(self._window.height)
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def _draw(self) -> None:
         self._screen_strips = None
         self.refresh()
 
-    def _tell(self, *, changed: bool) -> None:
-        """Draw if need be, keep Textual's idea of the scrolling true, and tell the bars."""
+    def _update(self, *, changed: bool) -> None:
+        """Draw if need be, keep Textual's scroll position right, and report the move."""
         self.set_reactive(Widget.virtual_size, Size(self.size.width, len(self._view)))
         self.set_reactive(Widget.scroll_y, float(self._window.top))
         if changed:
@@ -326,12 +326,12 @@ class LogView(ScrollView, can_focus=True):
                 lines.append(make.blank(edge))
         if not window.slots:
             at = max(0, (window.height - len(self._empty)) // 2)
-            said = [make.middle(text, self._edges[False]) for text in self._empty]
-            lines[at : at + len(said)] = said[: window.height]
+            middle = [make.middle(text, self._edges[False]) for text in self._empty]
+            lines[at : at + len(middle)] = middle[: window.height]
         return lines
 
     def _bar_span(self) -> tuple[int, int]:
-        """The lines of the scroll bar's thumb; none where all rows are on the screen."""
+        """First and last line (exclusive) of the scroll bar's thumb; empty if all rows fit."""
         height, rows = self._window.height, len(self._view)
         if rows <= height or not height:
             return 0, 0
@@ -345,16 +345,16 @@ class LogView(ScrollView, can_focus=True):
             self.refresh(Region(self.size.width - 1, 0, 1, self.size.height))
 
     def on_resize(self, event: events.Resize) -> None:
-        """The screen has another size."""
+        """Fit the rows to the new size."""
         self._fit(event.size)
-        self._tell(changed=True)
+        self._update(changed=True)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel, towards the newest row."""
+        """Scroll towards the newest row."""
         self._wheel(event, WHEEL_LINES)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel, towards the oldest row."""
+        """Scroll towards the oldest row."""
         self._wheel(event, -WHEEL_LINES)
 
     def _wheel(self, event: events.MouseEvent, lines: int) -> None:
@@ -364,28 +364,28 @@ class LogView(ScrollView, can_focus=True):
             self.move_side(1 if lines > 0 else -1)
         else:
             self._window.scroll(lines)
-            self._tell(changed=True)
+            self._update(changed=True)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """The scroll bar is taken hold of, or a row is pointed at."""
+        """Grab the scroll bar, or move the cursor to a row."""
         if event.button == 1:
             at = None if event.x >= self.size.width - 1 else event.y
             self._hand.press(at, event.y, extends=event.shift)
             self.capture_mouse()
-            self._tell(changed=True)
+            self._update(changed=True)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """The scroll bar follows the hand, or the selection does."""
+        """Drag the scroll bar or the selection."""
         if self._hand.drag(event.y):
-            self._tell(changed=True)
+            self._update(changed=True)
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """The button is let go."""
+        """End a drag."""
         if self._hand.let_go():
             event.stop()
             self.release_mouse()
 
     def on_click(self, event: events.Click) -> None:
-        """Twice on a row: open it."""
-        if event.chain == 2 and event.x < self.size.width - 1:  # noqa: PLR2004
+        """Open a row after a double click."""
+        if event.chain == _DOUBLE and event.x < self.size.width - 1:
             self.post_message(self.Opened())

@@ -1,16 +1,9 @@
-"""A pane of text beside or below the log: detail, connection, help.
-
-Textual's own scroll bars, on terminals that have ASCII alone.
-
-A pane with a list in it, of which one row has the cursor: streams, things to open.
-
-The streams, each in its colour, with its lines and a switch.
-"""
+"""Scrollable panes: text with values to filter by, a list with a cursor, the list of streams."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 from rich.cells import cell_len
@@ -29,29 +22,41 @@ from tui.render.palette import Palette, Surface
 from tui.render.safe_text import Segment
 
 
-class PlainBars(ScrollBarRender):
-    """Without the parts of blocks at the ends of the thumb."""
+class AsciiScrollBar(ScrollBarRender):
+    """A scroll bar without partial block characters at the ends of its thumb."""
 
     VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
-def suit(widget: Widget) -> None:
-    """Draw a widget's scroll bar with what the terminal has."""
+def adapt_scrollbar(widget: Widget) -> None:
+    """Draw a widget's scroll bar with ASCII if the terminal has no more."""
     if widget.app.has_class("-ascii"):
         bar = widget.vertical_scrollbar
-        bar.renderer = PlainBars  # type: ignore[misc]  # documented: of one bar alone
+        bar.renderer = AsciiScrollBar  # type: ignore[misc]  # documented: of one bar alone
 
+
+_RIGHT_BUTTON: Final = 3
 
 LINE_ROWS_MAX: Final = 10_000
-"""Rows that one line of text may be broken into: more than the detail pane is ever given."""
+"""Most rows that one line of text is wrapped into; more than the longest value takes."""
 
 Choose = Callable[[Value, bool], None]
-"""Filters by a value; True: against it."""
+"""Filters by a value; True hides the lines that have it."""
+
+StreamAction = Literal["switch", "only", "all"]
+"""Show or hide one stream, show only that one, or show all."""
 
 
-class Pane(ScrollView, can_focus=True):
-    """Lines of text, wrapped, that can be scrolled; with values to filter by, gone along."""
+class TextPane(ScrollView, can_focus=True):
+    """Wrapped lines of text; a cursor moves along those that have a value to filter by.
+
+    Args:
+        palette: Styles.
+        id: The widget's id.
+        choose: Filters by a value; None if the pane never has any.
+
+    """
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
@@ -63,20 +68,12 @@ class Pane(ScrollView, can_focus=True):
     ]
 
     def __init__(self, palette: Palette, *, id: str, choose: Choose | None = None) -> None:  # noqa: A002 - Textual's own name for it
-        """An empty pane.
-
-        Args:
-            palette: the styles.
-            id: of the widget.
-            choose: filters by a value of those that it is shown with.
-
-        """
         super().__init__(id=id)
         self._palette = palette
         self._choose = choose
-        self._said: Sequence[Sequence[Segment]] = ()
+        self._lines: Sequence[Sequence[Segment]] = ()
         self._values: Mapping[int, Value] = {}
-        self._at: int | None = None  # the line that the cursor is on
+        self._at: int | None = None  # number of the line under the cursor
         self._wrapped: list[tuple[int, list[Segment]]] = []
 
     def show(
@@ -85,41 +82,41 @@ class Pane(ScrollView, can_focus=True):
         lines: Sequence[Sequence[Segment]],
         values: Mapping[int, Value] | None = None,
         *,
-        anew: bool = False,
+        from_top: bool = False,
     ) -> None:
-        """Say something.
+        """Show lines of text.
 
         Args:
-            title: in the border.
-            lines: what is said.
-            values: what can be filtered by, by the number of the line that it stands on.
-            anew: begin at the top, rather than where the reader is.
+            title: Text in the border.
+            lines: The lines, as texts with roles.
+            values: Values that can be filtered by, by the number of their line.
+            from_top: Scroll to the top instead of staying at the present place.
 
         """
         self.border_title = title
         self._values = values or {}
-        if lines != self._said:
-            self._said = lines
+        if lines != self._lines:
+            self._lines = lines
             if self._at not in self._values:
                 self._at = None
             self._wrap()
-        if anew:
+        if from_top:
             self._at = None
             self.scroll_to(y=0, animate=False)
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the colours of another theme."""
         self._palette = palette
         self.refresh()
 
     @property
     def text(self) -> str:
-        """What it says, as plain text."""
-        return "\n".join("".join(text for text, _ in line) for line in self._said)
+        """The pane as plain text."""
+        return "\n".join("".join(text for text, _ in line) for line in self._lines)
 
     @property
     def value(self) -> Value | None:
-        """The value that the cursor is on."""
+        """The value under the cursor."""
         return None if self._at is None else self._values.get(self._at)
 
     @property
@@ -127,19 +124,19 @@ class Pane(ScrollView, can_focus=True):
         return self.scrollable_content_region.height
 
     def action_by(self, steps: int) -> None:
-        """To the next value, or where there are none, a row further."""
+        """Move to the next value on the screen, else scroll by a row."""
         at = -1 if self._at is None else self._at
         beyond = [one for one in self._values if (one - at) * steps > 0]
         goal = min(beyond, key=lambda one: abs(one - at), default=None)
         top = self.scroll_offset.y
-        seen = {line for line, _ in self._wrapped[top : top + self._height]}
-        if goal is not None and goal in seen:
-            self._go(goal)
-        else:  # what stands between two values is read, too
+        visible = {line for line, _ in self._wrapped[top : top + self._height]}
+        if goal is not None and goal in visible:
+            self._move_to(goal)
+        else:  # the text between two values has to be readable, too
             self.scroll_relative(y=steps, animate=False)
 
     async def action_choose(self, how: str) -> None:
-        """Filter by the value that the cursor is on; without one, as everywhere else."""
+        """Filter by the value under the cursor; without one, ask as the key does elsewhere."""
         value = self.value
         if value is not None and self._choose is not None:
             self._choose(value, how == "exclude")
@@ -147,41 +144,42 @@ class Pane(ScrollView, can_focus=True):
             await self.app.run_action(how)
 
     def on_mount(self) -> None:
-        """Scroll bars are Textual's."""
-        suit(self)
+        """Adapt the scroll bar to the terminal."""
+        adapt_scrollbar(self)
 
     def on_focus(self) -> None:
-        """The cursor shows."""
+        """Show the cursor."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """The cursor shows no more."""
+        """Hide the cursor."""
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """A value takes the cursor; twice: only this, with the other button: without."""
+        """Move the cursor to a value; double click filters for it, right click against it."""
         line = self.line_at(event)
         if line not in self._values:
             return
         self._at = line
         self.refresh()
-        if self._choose is not None and (event.chain > 1 or event.button == 3):  # noqa: PLR2004 - the right one
-            self._choose(self._values[line], event.button == 3)  # noqa: PLR2004
+        is_right = event.button == _RIGHT_BUTTON
+        if self._choose is not None and (event.chain > 1 or is_right):
+            self._choose(self._values[line], is_right)
 
     def line_at(self, event: events.MouseEvent) -> int:
-        """The number of the line under the mouse; -1 where there is none."""
+        """Number of the line under the mouse; -1 if there is none."""
         offset = event.get_content_offset(self)
         row = -1 if offset is None else offset.y + self.scroll_offset.y
         return self._wrapped[row][0] if 0 <= row < len(self._wrapped) else -1
 
     def on_resize(self, event: events.Resize) -> None:
-        """Break the lines at another width."""
+        """Wrap the lines at the new width."""
         event.stop()
         self._wrap()
 
-    def _go(self, line: int) -> None:
+    def _move_to(self, line: int) -> None:
         self._at = line
-        rows = [row for row, (said, _) in enumerate(self._wrapped) if said == line]
+        rows = [row for row, (number, _) in enumerate(self._wrapped) if number == line]
         if rows:
             region = Region(0, rows[0], 1, len(rows))
             self.scroll_to_region(region, animate=False, force=True)
@@ -192,7 +190,7 @@ class Pane(ScrollView, can_focus=True):
         if not width:
             return
         self._wrapped = []
-        for number, line in enumerate(self._said):
+        for number, line in enumerate(self._lines):
             indent = cell_len(line[0][0]) if len(line) > 1 else 0
             indent = indent if indent <= width // 3 else 0
             rows = fmt.wrap(line, width, LINE_ROWS_MAX, words=True, indent=indent)
@@ -201,7 +199,7 @@ class Pane(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line."""
+        """Draw one wrapped row."""
         width = self.scrollable_content_region.width
         index = y + self.scroll_offset.y
         number, line = self._wrapped[index] if index < len(self._wrapped) else (-1, [])
@@ -209,16 +207,16 @@ class Pane(ScrollView, can_focus=True):
         return Strip(self._palette.cells(fmt.clip(line, 0, width), surface), width)
 
 
-class Item(msgspec.Struct, frozen=True):
-    """One row."""
+class ListItem(msgspec.Struct, frozen=True):
+    """One row of a list pane."""
 
     key: str
-    """What it is known by while rows come and go."""
+    """Identifies the row while others come and go."""
     parts: tuple[Segment, ...]
 
 
 class ListPane(ScrollView, can_focus=True):
-    """Rows, each on one line, that the cursor goes up and down in."""
+    """A list of one-line rows with a cursor."""
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
@@ -232,34 +230,33 @@ class ListPane(ScrollView, can_focus=True):
     ]
 
     def __init__(self, palette: Palette, *, id: str) -> None:  # noqa: A002 - Textual's own name for it
-        """An empty list."""
         super().__init__(id=id)
         self._palette = palette
-        self._items: Sequence[Item] = ()
+        self._items: Sequence[ListItem] = ()
         self._at = 0
 
     @property
     def current(self) -> str | None:
-        """The key of the row that has the cursor."""
+        """Key of the row under the cursor."""
         return self._items[self._at].key if self._items else None
 
     @property
     def cells(self) -> int:
-        """Cells that a row has."""
+        """Width of a row, in cells."""
         return self.scrollable_content_region.width
 
     @property
     def text(self) -> str:
-        """What it says, as plain text."""
+        """The list as plain text."""
         return "\n".join("".join(text for text, _ in item.parts) for item in self._items)
 
-    def show(self, items: Sequence[Item], *, first: bool = False) -> None:
-        """Other rows; the cursor stays on its row, or goes to the first."""
+    def show(self, items: Sequence[ListItem], *, first: bool = False) -> None:
+        """Show rows; the cursor stays on its row, or goes to the first one."""
         if items == self._items and not first:
             return
         keys = [item.key for item in items]
-        kept = 0 if first else min(self._at, max(0, len(keys) - 1))
-        self._at = keys.index(self.current) if self.current in keys and not first else kept
+        at = 0 if first else min(self._at, max(0, len(keys) - 1))
+        self._at = keys.index(self.current) if self.current in keys and not first else at
         self._items = items
         size = Size(self.cells, len(items))
         if size != self.virtual_size:
@@ -268,59 +265,59 @@ class ListPane(ScrollView, can_focus=True):
         self._reveal()
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the colours of another theme."""
         self._palette = palette
         self.refresh()
 
     def action_by(self, rows: int) -> None:
-        """The cursor goes down, or up."""
-        self._go(self._at + rows)
+        """Move the cursor by rows."""
+        self._move_to(self._at + rows)
 
     def action_page(self, pages: int) -> None:
-        """The cursor goes a page down, or up."""
-        self._go(self._at + pages * max(1, self.scrollable_content_region.height - 1))
+        """Move the cursor by pages."""
+        self._move_to(self._at + pages * max(1, self.scrollable_content_region.height - 1))
 
     def action_to(self, index: int) -> None:
-        """The cursor goes to the first row, or the last."""
-        self._go(len(self._items) - 1 if index < 0 else index)
+        """Move the cursor to a row; -1 is the last one."""
+        self._move_to(len(self._items) - 1 if index < 0 else index)
 
     def on_mount(self) -> None:
-        """Scroll bars are Textual's."""
-        suit(self)
+        """Adapt the scroll bar to the terminal."""
+        adapt_scrollbar(self)
 
     def on_focus(self) -> None:
-        """The cursor shows."""
+        """Show the cursor."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """The cursor shows no more."""
+        """Hide the cursor."""
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """A row takes the cursor."""
+        """Move the cursor to the row that was clicked, and let the subclass act on it."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
         index = offset.y + self.scroll_offset.y
         if 0 <= index < len(self._items):
-            self._go(index)
-            self.picked(self._items[index].key, twice=event.chain > 1)
+            self._move_to(index)
+            self.on_item_click(self._items[index].key, twice=event.chain > 1)
 
-    def picked(self, key: str, *, twice: bool) -> None:
-        """A row was clicked: what that does is the subclass's to say."""
+    def on_item_click(self, key: str, *, twice: bool) -> None:
+        """Act on a click on a row; subclasses override it."""
 
     def render_line(self, y: int) -> Strip:
-        """One row."""
+        """Draw one row."""
         width = self.cells
         index = y + self.scroll_offset.y
         parts: Sequence[Segment] = self._items[index].parts if index < len(self._items) else ()
-        surface: Surface = "cursor" if self._is_marked(index) else "panel"
+        surface: Surface = "cursor" if self._has_cursor(index) else "panel"
         return Strip(self._palette.cells(fmt.clip(parts, 0, width), surface), width)
 
-    def _is_marked(self, index: int) -> bool:
+    def _has_cursor(self, index: int) -> bool:
         return self.has_focus and bool(self._items) and index == self._at
 
-    def _go(self, index: int) -> None:
+    def _move_to(self, index: int) -> None:
         self._at = min(max(0, index), max(0, len(self._items) - 1))
         self._reveal()
         self.refresh()
@@ -333,42 +330,37 @@ _COUNT_CELLS: Final = 9
 
 
 class StreamPane(ListPane):
-    """A list of streams, by name."""
+    """The streams, each in its colour, with its number of lines and a switch.
+
+    Args:
+        palette: Styles.
+        choose: Acts on a stream.
+
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("space", "ask('switch')", "On or off"),
-        ("enter,o", "ask('only')", "Only this"),
-        ("a", "ask('all')", "All"),
+        ("space", "choose('switch')", "On or off"),
+        ("enter,o", "choose('only')", "Only this"),
+        ("a", "choose('all')", "All"),
     ]
 
-    def __init__(
-        self, palette: Palette, ask: Callable[[str, str], None], *, ascii_only: bool = False
-    ) -> None:
-        """No streams.
-
-        Args:
-            palette: the styles.
-            ask: does ``switch``, ``only`` or ``all`` with a stream.
-            ascii_only: cut names with ASCII.
-
-        """
+    def __init__(self, palette: Palette, choose: Callable[[StreamAction, str], None]) -> None:
         super().__init__(palette, id="streams")
-        self._ask = ask
+        self._choose = choose
         self._counted: list[tuple[str, int, bool]] = []
         self._others = 0
-        self._ascii_only = ascii_only
         self.border_subtitle = "Space on/off, Enter only, a all"
 
     def show_streams(
         self, counts: Mapping[str, int], is_shown: Callable[[str], bool], others: int, *, done: bool
     ) -> None:
-        """Show the streams by name.
+        """Show the streams in the order of their names.
 
         Args:
-            counts: lines of each.
-            is_shown: whether the list shows those of a stream.
-            others: lines of streams beyond what is counted by name.
-            done: whether all lines have been counted.
+            counts: Number of lines by stream.
+            is_shown: Whether the log shows a stream.
+            others: Lines of streams beyond those that are counted by name.
+            done: Whether all lines have been counted.
 
         """
         more = "" if done else ", counting"
@@ -380,31 +372,31 @@ class StreamPane(ListPane):
     def _fill(self) -> None:
         items = [self._item(name, count, is_on=is_on) for name, count, is_on in self._counted]
         if self._others:
-            said = f"    and {units.plural(self._others, 'line')} of more streams"
-            items.append(Item("", ((said, "muted"),)))
+            text = f"    and {units.plural(self._others, 'line')} of other streams"
+            items.append(ListItem("", ((text, "muted"),)))
         self.show(items)
 
-    def action_ask(self, what: str) -> None:
-        """A key."""
+    def action_choose(self, action: StreamAction) -> None:
+        """Act on the stream under the cursor."""
         if self.current:
-            self._ask(what, self.current)
+            self._choose(action, self.current)
 
-    def picked(self, key: str, *, twice: bool) -> None:
-        """A click switches, two clicks leave only this one."""
+    def on_item_click(self, key: str, *, twice: bool) -> None:
+        """Show or hide the stream; a double click shows only this one."""
         if key:
-            self._ask("only" if twice else "switch", key)
+            self._choose("only" if twice else "switch", key)
 
-    def _item(self, name: str, count: int, *, is_on: bool) -> Item:
+    def _item(self, name: str, count: int, *, is_on: bool) -> ListItem:
         number = units.number(count).rjust(_COUNT_CELLS)
         cells = max(4, self.cells - 4 - cell_len(number))
-        shown = fmt.stream_text(name, cells, ascii_only=self._ascii_only)
+        shown = fmt.stream_text(name, cells, ascii_only=self._palette.ascii_only)
         parts: tuple[Segment, ...] = (
             ("[x] " if is_on else "[ ] ", "text" if is_on else "muted"),
             (shown, fmt.stream_role(name) if is_on else "muted"),
             (number, "text" if is_on else "muted"),
         )
-        return Item(name, parts)
+        return ListItem(name, parts)
 
     def on_resize(self) -> None:
-        """Names take another room."""
+        """Fit the names to the new width."""
         self._fill()

@@ -1,9 +1,9 @@
-"""The picker: log groups and executions by a few letters of their names, several at once."""
+"""The picker: filters log groups and executions by what is typed, and opens one or several."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import ClassVar, Final
 
@@ -11,23 +11,64 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.fuzzy import FuzzySearch
 from textual.widgets import Input
 
 from tui.render import line_format as fmt
 from tui.render import units
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
-from tui.screen.ports import Catalogue, CatalogueError, Choice, ranked
+from tui.screen.ports import Catalogue, CatalogueError, Choice
 from tui.screen.widgets.modals import Modal
-from tui.screen.widgets.panes import Item, ListPane
+from tui.screen.widgets.panes import ListItem, ListPane
+
+CHOICES_MAX: Final = 1_000
+"""Choices listed at once; typing narrows down more than that."""
 
 _NOTE_CELLS: Final = 34
 _EXECUTIONS_AT_ONCE: Final = 8
-"""Targets whose executions are listed from the start; those of others when asked for."""
+"""Open targets whose executions are listed from the start; for others the user asks."""
+
+_FUZZY: Final = FuzzySearch(case_sensitive=True)
 
 
-class PickField(Input):
-    """What is typed; the keys that go up and down belong to the list."""
+def rank_choices(choices: Iterable[Choice], typed: str) -> list[Choice]:
+    """The choices that match what was typed: best first, newest first among equals.
+
+    Every word must occur in the name, in any case: as a piece of it, which ranks first, or as
+    letters in their order.
+    """
+    words = typed.casefold().split()
+    found: list[tuple[float, int, Choice]] = []
+    for choice in choices:
+        name = choice.name.casefold()
+        scores = [_score(name, word) for word in words]
+        if all(scores):
+            found.append((sum(scores), choice.newest_ms or 0, choice))
+    found.sort(key=lambda one: (-one[0], -one[1], one[2].name))
+    return [choice for *_, choice in found[:CHOICES_MAX]]
+
+
+def _score(name: str, word: str) -> float:
+    """Textual's fuzzy score of a word in a name; 0 if it does not match.
+
+    ``FuzzySearch.match`` tries every way to place letters that are no piece of the name: 64 ms a
+    name for ``stateset`` in names with many s, t and e. So they are placed leftmost here.
+    """
+    if word in name:
+        return _FUZZY.match(word, name)[0]
+    places: list[int] = []
+    at = -1
+    for letter in word:
+        at = name.find(letter, at + 1)
+        if at < 0:
+            return 0
+        places.append(at)
+    return _FUZZY.score(name, places)
+
+
+class PickerField(Input):
+    """The text to filter by; keys that move up and down go to the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("down", "screen.by(1)", "Down"),
@@ -41,115 +82,106 @@ class PickField(Input):
     ]
 
     async def action_deeper(self) -> None:
-        """At the end of what is typed: what the row under the cursor has."""
+        """Move right; at the end of the text, list the executions of the row under the cursor."""
         if self.cursor_position >= len(self.value):
             await self.run_action("screen.deeper")
         else:
             self.action_cursor_right()
 
     async def action_back(self) -> None:
-        """At the beginning of what is typed: back to everything."""
+        """Move left; at the start of the text, go back to all choices."""
         if self.cursor_position == 0:
             await self.run_action("screen.back")
         else:
             self.action_cursor_left()
 
 
-class PickList(ListPane, can_focus=False):
-    """The rows; what is typed has the focus, so the cursor shows without it."""
+class PickerList(ListPane, can_focus=False):
+    """The choices; the field has the focus, so the cursor shows without it."""
 
-    def _is_marked(self, index: int) -> bool:
+    def _has_cursor(self, index: int) -> bool:
         return bool(self._items) and index == self._at
 
-    def picked(self, key: str, *, twice: bool) -> None:
-        """A click marks, two open."""
+    def on_item_click(self, key: str, *, twice: bool) -> None:
+        """Mark the row; a double click opens it."""
         screen = self.screen
         if isinstance(screen, Picker) and key:
-            screen.clicked(twice=twice)
+            screen.click_row(twice=twice)
 
 
 class Picker(Modal[tuple[Choice, ...] | None]):
-    """Asks what to open; the answer is empty or None where nothing is."""
+    """Lets the user pick what to open; its result is None or empty if nothing was picked.
 
-    def __init__(
-        self,
-        palette: Palette,
-        catalogue: Catalogue,
-        *,
-        zone: tzinfo = UTC,
-        ascii_only: bool = False,
-    ) -> None:
-        """A picker of what a catalogue has.
+    Args:
+        palette: Styles.
+        catalogue: Lists what can be opened.
+        zone: Zone of the times.
 
-        Args:
-            palette: the styles.
-            catalogue: finds out what there is.
-            zone: of the times.
-            ascii_only: cut names with ASCII.
+    """
 
-        """
+    def __init__(self, palette: Palette, catalogue: Catalogue, *, zone: tzinfo = UTC) -> None:
         super().__init__()
         self._palette = palette
         self._catalogue = catalogue
         self._zone = zone
-        self._ascii_only = ascii_only
-        self._all: list[Choice] = list(catalogue.here)
+        self._all: list[Choice] = list(catalogue.open_now)
         self._shown: list[Choice] = []
         self._marked: dict[Choice, None] = {}
         self._inside: str | None = None
-        self._asked: set[str] = set()
-        self._asking = 0
-        self._wrong: dict[str, str] = {}
+        self._requested: set[str] = set()
+        self._loading = 0
+        self._errors: dict[str, str] = {}
         self._has_moved = False
 
     def compose(self) -> ComposeResult:
-        """A field over a list."""
-        field = PickField(id="pick-field", compact=True, placeholder="letters of its name")
+        """Lay out a field over a list."""
+        hint = self._palette.written("Type to filter log groups…")
+        field = PickerField(id="pick-field", compact=True, placeholder=hint)
         field.cursor_blink = False
-        pane = PickList(self._palette, id="pick-list")
-        arrow = "->" if self._ascii_only else "→"
+        pane = PickerList(self._palette, id="pick-list")
+        arrow = "->" if self._palette.ascii_only else "→"
         pane.border_subtitle = f"Enter opens, Tab marks, {arrow} executions, Esc closes"
         with Vertical(id="picker"):
             yield field
             yield pane
 
     async def on_mount(self) -> None:
-        """Ask for everything at once."""
-        for field in self.query(PickField):  # none where it is being left already
+        """Start loading log groups, and the executions of what is open."""
+        for field in self.query(PickerField):  # none if the picker was closed already
             field.focus()
-        self._ask("log groups", self._catalogue.groups())
-        for choice in self._catalogue.here[:_EXECUTIONS_AT_ONCE]:
-            self._ask_executions(choice.target)
+        self._load("log groups", self._catalogue.groups())
+        for choice in self._catalogue.open_now[:_EXECUTIONS_AT_ONCE]:
+            self._load_executions(choice.target)
         self._fill(first=True)
 
-    def _ask_executions(self, target: str) -> None:
-        if target not in self._asked:
-            self._asked.add(target)
-            self._ask(f"executions of {target}", self._catalogue.executions(target))
+    def _load_executions(self, target: str) -> None:
+        if target not in self._requested:
+            self._requested.add(target)
+            self._load(f"executions of {target}", self._catalogue.executions(target))
 
-    def _ask(self, what: str, asked: Awaitable[Sequence[Choice]]) -> None:
-        self._asking += 1
-        self.run_worker(self._take(what, asked), group=what)
+    def _load(self, what: str, request: Awaitable[Sequence[Choice]]) -> None:
+        self._loading += 1
+        self.run_worker(self._add_answer(what, request), group=what)
 
-    async def _take(self, what: str, asked: Awaitable[Sequence[Choice]]) -> None:
-        self._wrong.pop(what, None)
+    async def _add_answer(self, what: str, request: Awaitable[Sequence[Choice]]) -> None:
+        self._errors.pop(what, None)
         try:
             known = set(self._all)
-            self._all += [one for one in await asked if one not in known]
+            self._all += [one for one in await request if one not in known]
         except CatalogueError as error:
-            self._wrong[what] = f"{what}: {error}"
+            self._errors[what] = f"{what}: {error}"
         finally:
-            self._asking -= 1
+            self._loading -= 1
         await asyncio.sleep(0)
         self._fill()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Other letters: the best of what they mean is at the top."""
+        """Filter by the new text, with the cursor on the best match."""
         event.stop()
         self._fill(first=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter opens what is marked, or else the row under the cursor."""
+        """Open the marked rows, or else the row under the cursor."""
         event.stop()
         current = self._current()
         chosen = tuple(self._marked) or (() if current is None else (current,))
@@ -157,11 +189,11 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             self.dismiss(chosen)
 
     def on_resize(self) -> None:
-        """Names take another room."""
+        """Fit the names to the new width."""
         self._fill()
 
-    def clicked(self, *, twice: bool) -> None:
-        """The row under the cursor was clicked."""
+    def click_row(self, *, twice: bool) -> None:
+        """Mark the row under the cursor after a click; open it after a double click."""
         current = self._current()
         if twice and current is not None:
             self.dismiss((current,))
@@ -169,17 +201,17 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             self.action_mark(0)
 
     def action_by(self, rows: int) -> None:
-        """Up or down."""
+        """Move the cursor by rows."""
         self._has_moved = True
         self._list.action_by(rows)
 
     def action_page(self, pages: int) -> None:
-        """A page up or down."""
+        """Move the cursor by pages."""
         self._has_moved = True
         self._list.action_page(pages)
 
     def action_mark(self, rows: int = 1) -> None:
-        """Mark the row under the cursor, or take the mark off, and go on."""
+        """Mark or unmark the row under the cursor, then move by ``rows``."""
         current = self._current()
         self._has_moved = True
         if current is not None:
@@ -191,30 +223,30 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             self._list.action_by(rows)
 
     def action_deeper(self) -> None:
-        """The executions of the target under the cursor."""
+        """List only the executions of the target under the cursor."""
         current = self._current()
         if current is not None and self._inside is None:
             self._inside = current.target
-            self._ask_executions(current.target)
-            self.query_one(PickField).value = ""
+            self._load_executions(current.target)
+            self.query_one(PickerField).value = ""
             self._fill(first=True)
 
     def action_back(self) -> None:
-        """Back to everything."""
+        """List all choices again."""
         if self._inside is not None:
             self._inside = None
             self._fill(first=True)
 
     def action_leave(self) -> None:
-        """Back to everything, or else close."""
+        """List all choices again, or else close."""
         if self._inside is not None:
             self.action_back()
         else:
             self.dismiss(None)
 
     @property
-    def _list(self) -> PickList:
-        return self.query_one(PickList)
+    def _list(self) -> PickerList:
+        return self.query_one(PickerList)
 
     def _current(self) -> Choice | None:
         if not self.has("#pick-list"):
@@ -223,25 +255,28 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         return self._shown[int(key)] if key and key.isdigit() else None
 
     def _fill(self, *, first: bool = False) -> None:
-        """Show what the letters mean, and what is still to come."""
+        """Show the matching choices, and what is loading or failed to load."""
         if not self.has("#pick-field", "#pick-list"):
             return
-        # What comes while nobody has moved yet may well be what is at the top.
+        # Until the cursor has been moved it stays at the top, where better matches may arrive.
         self._has_moved = self._has_moved and not first
         first = not self._has_moved
         inside = self._inside
         choices = [one for one in self._all if inside in (None, one.target)]
         before = self._current()
-        self._shown = ranked(choices, self.query_one(PickField).value)
+        typed = self.query_one(PickerField).value
+        self._shown = rank_choices(choices, typed)
         items = [self._item(str(index), one) for index, one in enumerate(self._shown)]
-        if self._asking:
-            items.append(Item("", (("    asking …", "muted"),)))
+        if self._loading:
+            items.append(ListItem("", (("    loading …", "muted"),)))
         items += [
-            Item(f"wrong {what}", ((f"    {harmless(said)}", "bad"),))
-            for what, said in self._wrong.items()
+            ListItem(f"error {what}", ((f"    {harmless(text)}", "bad"),))
+            for what, text in self._errors.items()
         ]
         if not items:
-            items = [Item("", (("    nothing has such a name", "muted"),))]
+            what = "log groups" if inside is None else "executions"
+            said = f"    No {what} match: {harmless(typed)}" if typed else f"    No {what}"
+            items = [ListItem("", ((said, "muted"),))]
         pane = self._list
         pane.border_title = self._title(len(choices))
         pane.show(items, first=first)
@@ -252,9 +287,9 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         said = f"{units.number(len(self._shown))} of {units.number(count)}"
         return f"open: {said}" + (f", {len(self._marked)} marked" if self._marked else "")
 
-    def _item(self, key: str, choice: Choice) -> Item:
+    def _item(self, key: str, choice: Choice) -> ListItem:
         cells = max(8, self._list.cells - 4 - _NOTE_CELLS)
-        name = fmt.stream_text(choice.name, cells, ascii_only=self._ascii_only)
+        name = fmt.stream_text(choice.name, cells, ascii_only=self._palette.ascii_only)
         newest = choice.newest_ms
         when = "" if newest is None else units.stamp(newest, self._zone)[5:16]
         note = fmt.fit(harmless(choice.note), max(0, _NOTE_CELLS - 3 - len(when)))
@@ -266,4 +301,4 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             (f" {note}{pad}", "muted"),
             (when, "time"),
         )
-        return Item(key, parts)
+        return ListItem(key, parts)

@@ -1,4 +1,4 @@
-"""The line in which the reader types what to search or to filter for."""
+"""The prompt: one line for a search, a filter, a time or a file name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.render.units import MOMENT_FORMS
 Kind = Literal["search", "include", "exclude", "time", "save"]
 
 Check = Callable[[str], str | None]
-"""What is wrong with a text, or None."""
+"""Returns what is wrong with a text, or None."""
 
 LABELS: Final[dict[Kind, str]] = {
     "search": "search",
@@ -26,130 +26,126 @@ LABELS: Final[dict[Kind, str]] = {
     "time": "go to",
     "save": "save to",
 }
-_PATTERN: Final = "text or regular expression; Esc leaves it"
+_PATTERN: Final = "text or regular expression; Esc cancels"
 PLACEHOLDERS: Final[dict[Kind, str]] = {
     "search": _PATTERN,
     "include": _PATTERN,
     "exclude": _PATTERN,
-    "time": f"{MOMENT_FORMS}; Esc leaves it",
-    "save": "FILE for text, FILE.ndjson for JSON; Esc leaves it",
+    "time": f"{MOMENT_FORMS}; Esc cancels",
+    "save": "FILE for text, FILE.ndjson for JSON; Esc cancels",
 }
 CHARS_MAX: Final = 500
 
 
-class Field(Input):
-    """An input that Esc leaves, with what was typed before at the arrow keys."""
+class PromptField(Input):
+    """An input that Esc cancels, with a history at the up and down keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("escape", "leave", "Cancel"),
-        ("up", "past(-1)", "Before"),
-        ("down", "past(1)", "After"),
+        ("escape", "cancel", "Cancel"),
+        ("up", "recall(-1)", "Before"),
+        ("down", "recall(1)", "After"),
     ]
 
-    class Left(Message):
+    class Cancelled(Message):
         """Esc was pressed."""
 
     def __init__(self) -> None:
-        """An empty field."""
         super().__init__(compact=True, max_length=CHARS_MAX, id="prompt-field")
-        self.cursor_blink = False  # a picture that changes twice a second is work over SSH
-        self._past: list[str] = []
+        self.cursor_blink = False  # a blinking cursor sends an update twice a second over SSH
+        self._history: list[str] = []
         self._at = 0
 
-    def open(self, text: str, past: list[str], placeholder: str) -> None:
-        """Begin anew, with what was typed before."""
+    def open(self, text: str, history: list[str], placeholder: str) -> None:
+        """Take the focus with a text, and with earlier entries for the arrow keys."""
         self.value = text
         self.placeholder = placeholder
-        self._past = past
-        self._at = len(past)
+        self._history = history
+        self._at = len(history)
         self.focus()
         self.action_end()
 
-    def action_leave(self) -> None:
-        """Enter nothing."""
-        self.post_message(self.Left())
+    def action_cancel(self) -> None:
+        """Report that nothing is entered."""
+        self.post_message(self.Cancelled())
 
-    def action_past(self, step: int) -> None:
-        """What was typed before, or after."""
-        self._at = min(max(0, self._at + step), len(self._past))
-        self.value = self._past[self._at] if self._at < len(self._past) else ""
+    def action_recall(self, step: int) -> None:
+        """Insert an earlier (-1) or later (1) entry of the history."""
+        self._at = min(max(0, self._at + step), len(self._history))
+        self.value = self._history[self._at] if self._at < len(self._history) else ""
         self.action_end()
 
 
 class Prompt(Horizontal):
-    """A label and a field, in the place of the key bar while something is typed."""
+    """A label and a field, shown in place of the key bar while something is typed."""
 
     class Answered(Message):
-        """Enter (or Esc): what was typed, None where it was given up."""
+        """Enter or Esc was pressed; ``text`` is None after Esc."""
 
         def __init__(self, kind: Kind, text: str | None) -> None:
-            """What was asked for, and what came of it."""
             super().__init__()
             self.kind: Kind = kind
             self.text = text
 
     class Typed(Message):
-        """What stands in the field now, so that matches show while it is typed."""
+        """The text has changed; lets matches show while a search is typed."""
 
         def __init__(self, kind: Kind, text: str) -> None:
-            """What is asked for, and what stands there."""
             super().__init__()
             self.kind: Kind = kind
             self.text = text
 
     def __init__(self) -> None:
-        """Closed."""
         super().__init__(id="prompt")
         self._kind: Kind = "search"
-        self._past: dict[Kind, list[str]] = {kind: [] for kind in LABELS}
+        self._histories: dict[Kind, list[str]] = {kind: [] for kind in LABELS}
         self._check: Check | None = None
         self.display = False
 
     def compose(self) -> ComposeResult:
-        """The label and the field."""
+        """Lay out the label, the field and the error."""
         yield Static(id="prompt-label", markup=False)
-        yield Field()
+        yield PromptField()
         yield Static(id="prompt-mistake", markup=False)
 
     def ask(
         self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
     ) -> None:
-        """Open for a question.
+        """Open the prompt.
 
         Args:
-            kind: what is asked for.
-            check: what is wrong with an answer; with a wrong one the prompt stays open.
-            label: what stands before the field, where it is not always the same.
-            text: what stands in the field.
+            kind: What to ask for.
+            check: Validates what was entered; the prompt stays open until it is valid.
+            label: Text before the field, instead of the usual one of this kind.
+            text: Initial text of the field.
 
         """
         self._kind, self._check = kind, check
         self.query_one("#prompt-label", Static).update(label or LABELS[kind])
         self._show_mistake("")
         self.display = True
-        self.query_one(Field).open(text, self._past[kind], PLACEHOLDERS[kind])
+        self.query_one(PromptField).open(text, self._histories[kind], PLACEHOLDERS[kind])
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Something was typed."""
+        """Report the text as it is typed."""
         event.stop()
         self._show_mistake("")
         if self.display:
             self.post_message(self.Typed(self._kind, event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter."""
+        """Check what was entered, and close if it is valid."""
         event.stop()
         mistake = self._check(event.value) if self._check is not None and event.value else None
         if mistake is not None:
             self._show_mistake(mistake)
             return
-        past = self._past[self._kind]
-        if event.value and event.value not in past[-1:]:
-            past.append(event.value)
+        history = self._histories[self._kind]
+        if event.value and event.value not in history[-1:]:
+            history.append(event.value)
         self._close(event.value)
 
-    def on_field_left(self, event: Field.Left) -> None:
-        """Esc."""
+    def on_prompt_field_cancelled(self, event: PromptField.Cancelled) -> None:
+        """Close without an answer."""
         event.stop()
         self._close(None)
 

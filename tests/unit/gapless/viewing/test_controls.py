@@ -15,7 +15,7 @@ import pytest
 import gapless.viewing.controls
 from common.errors import GaplessError, UsageError
 from gapless import cli
-from gapless.viewing.controls import SimulatorControls, name_of, scenario_of, story_of
+from gapless.viewing.controls import SimulatorControls, name_of, scenario_of, scenario_status
 from simulator.client import ControlApi
 from simulator.control import Changes
 from tui.screen.ports import Controls, ControlsError
@@ -135,20 +135,20 @@ async def test_toggling_a_fault(board: Board) -> None:
 
 async def test_a_scenario_is_begun_told_judged_and_stopped(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
-    story = controls.story
+    story = controls.scenario
     assert story is None
     assert await controls.toggle("scenario storm") is True
     assert controls.titles["scenario storm"] == "A crowd."
-    story = controls.story
+    story = controls.scenario
     assert story is not None
     assert (story.title, story.verdict) == ("scenario storm, seed 1", "")
     await asyncio.to_thread(controls.judge, b"a record")
     assert board.record == b"a record"
-    story = controls.story
+    story = controls.scenario
     assert story is not None
     assert story.is_clean
     assert await controls.toggle("scenario storm") is False
-    story = controls.story
+    story = controls.scenario
     assert story is not None
     assert story.progress == "stopped"
 
@@ -276,25 +276,27 @@ def test_a_scenarios_switch() -> None:
 
 
 def test_what_is_told_while_it_runs() -> None:
-    story = story_of(RUNNING, {})
+    story = scenario_status(RUNNING, {})
     assert story.title == "scenario storm, seed 7"
     assert story.progress == "step 2 of 9, 34 s in all"
     assert (story.now, story.then) == ("They come.", "They go.")
     assert (story.verdict, story.is_clean) == ("", False)
-    assert story_of({**RUNNING, "says": ""}, {}).now == "A crowd."
+    assert scenario_status({**RUNNING, "says": ""}, {}).now == "A crowd."
 
 
 def test_what_is_told_once_it_is_over() -> None:
-    assert story_of({**RUNNING, "state": "done", "next": None}, {}).progress == "over"
-    failed = story_of({**RUNNING, "state": "failed", "error": "no lever"}, {})
+    assert scenario_status({**RUNNING, "state": "done", "next": None}, {}).progress == "over"
+    failed = scenario_status({**RUNNING, "state": "failed", "error": "no lever"}, {})
     assert (failed.progress, failed.now) == ("failed", "no lever")
 
 
 def test_the_verdict_in_words() -> None:
     clean = {"clean": True, "shown": 5, "owed": 7, "pending": 2, "lost": 0}
-    story = story_of(RUNNING, clean)
+    story = scenario_status(RUNNING, clean)
     assert story.verdict == "5 of 7 lines shown, 2 on their way: nothing is wrong"
     assert story.is_clean
-    story = story_of(RUNNING, {**clean, "clean": False, "lost": 3, "marks_lied": 1, "pending": 0})
+    story = scenario_status(
+        RUNNING, {**clean, "clean": False, "lost": 3, "marks_lied": 1, "pending": 0}
+    )
     assert story.verdict == "5 of 7 lines shown: 3 lost, 1 marks lied"
     assert not story.is_clean

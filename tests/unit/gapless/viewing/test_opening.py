@@ -139,7 +139,7 @@ def test_of_the_same_targets() -> None:
             assert [one.executions for one in whole.targets] == [None]
             assert whole.since == FIRST.since
     found = opener.catalogue(FIRST)
-    assert [(one.target, one.name) for one in found.here] == [(url, "/g")]
+    assert [(one.target, one.name) for one in found.open_now] == [(url, "/g")]
 
 
 def test_targets_are_called_what_the_command_line_calls_them() -> None:
@@ -147,7 +147,7 @@ def test_targets_are_called_what_the_command_line_calls_them() -> None:
     other = Watched(url="ws://h:2/v1/tail", name="ws://h:2/v1/tail", key="ws://h:2/v1/tail")
     viewing = Viewing(targets=(*FIRST.targets, other))
     found: Catalogue = opener.catalogue(viewing)
-    assert [one.target for one in found.here] == ["/g", "ws://h:2/v1/tail"]
+    assert [one.target for one in found.open_now] == ["/g", "ws://h:2/v1/tail"]
 
 
 class Unused:
@@ -187,7 +187,7 @@ async def test_log_groups(program: Path) -> None:
     write(program, f"print('{rows}'); assert sys.argv[1:] == ['-m', 'gapless', 'groups', '--json', "
           "'--region', 'eu-west-1'], sys.argv")  # fmt: skip
     asked = ProcessCatalogue([("/here", "/here")], choice=AWS, token_file=None)
-    assert list(asked.here) == [Choice("/here", None, "/here", "open now")]
+    assert list(asked.open_now) == [Choice("/here", None, "/here", "open now")]
     assert list(await asked.groups()) == [Choice("/a", None, "/a", "log group", 5)]
 
 

@@ -18,14 +18,14 @@ from tests.support.told import line
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
 from tui.lines.rows import Line
-from tui.screen.ports import Story
+from tui.screen.ports import ScenarioStatus
 
 
 async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
     app = ScreenApp(FakeEngine(), title="t", include=["a+"], exclude=["b"], level="warn")
     async with app.run_test() as pilot:
         await pilot.pause()
-        filters = app._finding.filters
+        filters = app._search.filters
         assert [(one.text, one.excludes) for one in filters.chips] == [("a+", False), ("b", True)]
         assert filters.minimum_level == "warn"
     assert app.fault is None
@@ -88,7 +88,7 @@ async def test_it_draws_on_stdout_where_stderr_is_a_file(
     assert driver._file is getattr(sys, name)
 
 
-STORY = Story("scenario storm, seed 1", "", "now")
+SCENARIO = ScenarioStatus("scenario storm, seed 1", "", "now")
 
 
 def at(number: int) -> Line:
@@ -100,7 +100,7 @@ class Judge:
     """Remembers what it was shown, and fails the first time."""
 
     def __init__(self) -> None:
-        self.story: Story | None = None
+        self.scenario: ScenarioStatus | None = None
         self.records: list[bytes] = []
         self.asked = 0
         self.left_off: list[str] = []
@@ -124,7 +124,7 @@ async def test_the_screen_is_judged_while_there_is_a_scenario(
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
     task = asyncio.create_task(judge_on_and_on(engine, judge))
     try:
-        judge.story = STORY
+        judge.scenario = SCENARIO
         async with asyncio.timeout(240):
             while len(judge.records) < 2:  # noqa: ASYNC110 - it is called in a thread
                 await asyncio.sleep(0.005)
@@ -157,7 +157,7 @@ async def test_a_screen_that_is_not_judged_has_no_verdict_of_before(
     monkeypatch.setattr(screen, "LINES_MAX", 2)
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
     engine.timeline.add_many([at(number) for number in range(1, 4)])
-    judge.story = STORY
+    judge.scenario = SCENARIO
     task = asyncio.create_task(judge_on_and_on(engine, judge))
     try:
         async with asyncio.timeout(240):

@@ -16,7 +16,7 @@ from textual.drivers._writer_thread import WriterThread
 
 from common.signals import ENDING_SIGNALS
 from tui.screen import terminal
-from tui.screen.terminal import Ending
+from tui.screen.terminal import TerminationSignals
 
 
 def test_glyphs() -> None:
@@ -78,13 +78,13 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Queue[int]:
 async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     told: asyncio.Queue[int] = asyncio.Queue()
-    watching = Ending(asyncio.get_running_loop(), told.put_nowait)
-    watching.watch()
+    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    signals.install()
     try:
         os.kill(os.getpid(), number)
         assert await told.get() == number
     finally:
-        watching.forget()
+        signals.restore()
     assert signal.getsignal(number) is before
 
 
@@ -96,8 +96,8 @@ async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
     over = threading.Event()
     other = threading.Thread(target=over.wait)
     other.start()  # before the mask: it takes the signal that the main thread does not
-    watching = Ending(asyncio.get_running_loop(), told.put_nowait)
-    watching.watch()
+    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    signals.install()
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         os.kill(os.getpid(), number)
@@ -106,7 +106,7 @@ async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         over.set()
         other.join()
-        watching.forget()
+        signals.restore()
 
 
 async def test_signals_of_the_loop_still_reach_it() -> None:
@@ -114,50 +114,50 @@ async def test_signals_of_the_loop_still_reach_it() -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, asked.set)
-    watching = Ending(loop, lambda _: None)
-    watching.watch()
+    signals = TerminationSignals(loop, lambda _: None)
+    signals.install()
     try:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGUSR1)
             await asked.wait()
             asked.clear()
     finally:
-        watching.forget()
+        signals.restore()
         loop.remove_signal_handler(signal.SIGUSR1)
 
 
 async def test_a_signal_ends_also_where_the_loop_reads_the_descriptor_again() -> None:
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[int] = asyncio.Queue()
-    watching = Ending(loop, told.put_nowait)
-    watching.watch()
+    signals = TerminationSignals(loop, told.put_nowait)
+    signals.install()
     loop.add_signal_handler(signal.SIGUSR1, lambda: None)
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         assert await told.get() == signal.SIGTERM
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
-        watching.forget()
+        signals.restore()
 
 
 async def test_a_signal_is_caught_while_the_main_thread_waits_for_a_lock(
     monkeypatch: pytest.MonkeyPatch, forced: Queue[int]
 ) -> None:
     monkeypatch.setattr(terminal, "END_S", 0.01)
-    watching = Ending(asyncio.get_running_loop(), lambda _: None)
-    watching.watch()
+    signals = TerminationSignals(asyncio.get_running_loop(), lambda _: None)
+    signals.install()
     try:
         threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGHUP)).start()
         # The main thread, and with it the loop, is blocked here.
         assert forced.get(timeout=240) == signal.SIGHUP
     finally:
-        watching.forget()
+        signals.restore()
 
 
 async def test_textual_s_writer_dying_of_its_terminal_is_a_hangup() -> None:
     told: asyncio.Queue[int] = asyncio.Queue()
-    watching = Ending(asyncio.get_running_loop(), told.put_nowait)
-    watching.watch()
+    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    signals.install()
     try:
         writer = WriterThread(GoneTerminal())  # type: ignore[arg-type]  # all it uses of a file
         writer.start()
@@ -165,4 +165,4 @@ async def test_textual_s_writer_dying_of_its_terminal_is_a_hangup() -> None:
         assert await told.get() == signal.SIGHUP
         writer.join()
     finally:
-        watching.forget()
+        signals.restore()

@@ -1,13 +1,12 @@
-"""tests.unit.tui.screen.test_ports."""
-
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.screen import ports
-from tui.screen.ports import Choice, ranked
+from tui.screen.ports import Choice
+from tui.screen.widgets import picker
+from tui.screen.widgets.picker import rank_choices
 
 
 def named(*names: str) -> list[Choice]:
@@ -30,23 +29,23 @@ def named(*names: str) -> list[Choice]:
 )
 def test_a_few_letters(typed: str, found: list[str]) -> None:
     known = named("/aws/lambda/resize", "/ecs/render", "/ecs/web-render", "/aws/ecs")
-    assert [one.name for one in ranked(known, typed)] == found
+    assert [one.name for one in rank_choices(known, typed)] == found
 
 
 def test_a_piece_at_the_beginning_of_a_part_is_better() -> None:
-    assert [one.name for one in ranked(named("/xres/a", "/a/res", "/r-e-s"), "res")] == [
+    assert [one.name for one in rank_choices(named("/xres/a", "/a/res", "/r-e-s"), "res")] == [
         *("/a/res", "/xres/a", "/r-e-s")
     ]
 
 
 def test_what_is_listed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "SHOWN_MAX", 3)
-    assert len(ranked(named(*"abcdef"), "")) == 3
+    monkeypatch.setattr(picker, "CHOICES_MAX", 3)
+    assert len(rank_choices(named(*"abcdef"), "")) == 3
 
 
 @given(st.lists(st.text(max_size=8), max_size=6), st.text(max_size=4))
 def test_letters_in_their_order(names: list[str], typed: str) -> None:
-    found = {one.name for one in ranked(named(*names), typed)}
+    found = {one.name for one in rank_choices(named(*names), typed)}
     for name in names:
         fits = True
         for word in typed.casefold().split():
