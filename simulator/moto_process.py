@@ -74,9 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         if options.group is not None:
             call(app, "CreateLogGroup", {"logGroupName": options.group}, options.region)
             if options.group_age_ms:
-                from simulator.cloudwatch.moto_logs import age  # noqa: PLC0415 - moto
+                from simulator.cloudwatch.moto_logs import backdate  # noqa: PLC0415 - moto
 
-                age(options.region, options.group, options.group_age_ms)
+                backdate(options.region, options.group, options.group_age_ms)
             if options.live_stream is not None:
                 from simulator.cloudwatch.destinations import subscribe  # noqa: PLC0415 - moto
 

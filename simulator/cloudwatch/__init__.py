@@ -1,10 +1,13 @@
-"""The CloudWatch Logs stand-in: a moto server in a process of its own.
+"""A stand-in for CloudWatch Logs: a moto server in a process of its own.
 
-``python -m simulator.moto_process --port 0`` prints one JSON line once it answers:
+Faces: app, destinations, levers, logs, moto_logs.
+May import: simulator.network, simulator.acceptance, simulator.errors.
+
+``python -m simulator.moto_process --port 0`` prints one JSON line when it is ready:
 ``{"ready": true, "cloudwatch": "http://127.0.0.1:PORT"}``.
 
-Mode ``moto`` serves moto as it is installed. Mode ``faithful`` answers CloudWatch Logs as AWS does
-and can be broken on demand. Nothing here imports moto before it is served.
+Mode ``moto`` serves unchanged moto. Mode ``faithful`` answers CloudWatch Logs calls as AWS
+does, and faults can be injected. Moto is imported only when it is served.
 
 **The seam for faults.** A *lever* is what a fault pulls inside this process. It is a subclass of
 ``simulator.cloudwatch.levers.Lever`` that overrides what it needs of

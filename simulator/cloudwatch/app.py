@@ -1,7 +1,4 @@
-"""WSGI: CloudWatch Logs in front of moto.
-
-The server: a socket of 127.0.0.1, and what answers behind it.
-"""
+"""The WSGI application that answers CloudWatch Logs calls in front of moto, and its server."""
 
 from __future__ import annotations
 
@@ -48,20 +45,19 @@ _OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
 
 
 class FaithfulLogs:
-    """WSGI: the levers' requests, and AWS calls through the engaged levers.
+    """WSGI application: requests to the levers, and AWS calls passed through the engaged levers.
 
-    The calls that are made often are answered here, and all others by moto, one at a time: its
-    parts are not thread safe. Moto itself is patched for as long as this lives: ``close`` undoes
-    it.
+    Frequent calls are answered here. All others go to moto one at a time, because moto is not
+    thread-safe. Moto stays patched until ``close``.
     """
 
     def __init__(
         self, app: WSGIApplication, types: Mapping[str, type[Lever]], now_ms: Callable[[], int]
     ) -> None:
-        """``app`` is moto's; ``types`` are the levers, by the type of their fault."""
+        """``app`` is moto's application; ``types`` maps a fault's type to its lever."""
         self._app = app
         self._now_ms = now_ms
-        self.logs = Logs(now_ms, moto_logs.all_stores, moto_logs.recreate)
+        self.logs = Logs(now_ms, moto_logs.all_stores, moto_logs.recreate_named)
         self.rack = Rack(self.logs, types, now_ms)
         send = partial(destinations.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
@@ -77,7 +73,7 @@ class FaithfulLogs:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request, as WSGI asks."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > REQUEST_BYTES_MAX:
             answer = refusal("RequestEntityTooLargeException", "The request is too large.", 413)
@@ -99,7 +95,7 @@ class FaithfulLogs:
         return _send(answer, environ, start_response)
 
     def close(self) -> None:
-        """Send nothing more, and leave moto as it was."""
+        """Stop deliveries and undo the patches of moto."""
         self.delivery.close()
         self._uninstall()
 
@@ -140,7 +136,9 @@ class FaithfulLogs:
                 raise AwsRefusal(error.error_type, error.message) from error
             found = moto_logs.find_group(call.region, group)
             if found is not None:
-                found.distribute(asked["filterName"], asked.get("distribution", "ByLogStream"))
+                found.set_distribution(
+                    asked["filterName"], asked.get("distribution", "ByLogStream")
+                )
         return {}
 
 
@@ -148,7 +146,7 @@ def _encode(answer: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(answer)
     except UnicodeEncodeError:
-        return json.dumps(answer).encode()  # escapes lone surrogates, which UTF-8 has no way for
+        return json.dumps(answer).encode()  # escapes lone surrogates, which UTF-8 cannot encode
 
 
 def _send(
@@ -158,17 +156,17 @@ def _send(
         _reset(environ)
     response = Response(answer.body, answer.status, content_type=answer.content_type)
     if answer.content_length is not None:
-        # The server closes the connection after every answer, so that the caller sees it cut.
+        # The server closes the connection after every response, so the caller sees a truncated one.
         response.automatically_set_content_length = False
         response.headers["Content-Length"] = str(answer.content_length)
     return response(environ, start_response)
 
 
 def _reset(environ: WSGIEnvironment) -> None:
-    """Leave the caller without an answer.
+    """Drop the connection without a response.
 
     Raises:
-        ConnectionAbortedError: always; the server takes it for a caller that left.
+        ConnectionAbortedError: Always; the server treats it as a client that left.
 
     """
     raw: socket.socket | None = environ.get("werkzeug.socket")
@@ -183,10 +181,10 @@ _TARGET: Final = "Logs_20140328."
 
 
 def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: str) -> None:
-    """One call of the Logs API without a socket; builds moto's application for logs.
+    """Make one Logs API call without a socket; this also builds moto's application for logs.
 
     Raises:
-        SimulatorError: it was refused.
+        SimulatorError: The call was refused.
 
     """
     from werkzeug.test import EnvironBuilder  # noqa: PLC0415 - see serve
@@ -208,14 +206,14 @@ def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: 
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1; 0 = any free port.
+    """Open a listening socket on 127.0.0.1; 0 = any free port.
 
     Raises:
-        SimulatorError: the port is in use or not allowed.
+        SimulatorError: The port is in use or not allowed.
 
     """
     if not 0 <= port <= PORT_MAX:
-        msg = f"there is no port {port}; choose one up to {PORT_MAX}, or 0 for any that is free"
+        msg = f"port {port} does not exist: choose one up to {PORT_MAX}, or 0 for any free one"
         raise SimulatorError(msg)
     try:
         return socket.create_server((HOST, port), backlog=128)
@@ -225,13 +223,13 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(listener: socket.socket, app: WSGIApplication) -> None:
-    """Answer requests in daemon threads, for as long as the process lives."""
-    # Imported here, so that the simulator's own process can use the rest of this module.
+    """Answer requests in daemon threads until the process ends."""
+    # Imported here, because moto is slow to import and only the server needs it.
     from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     class Handler(MotoRequestHandler):
-        """Moto's, which says nothing of requests that went well."""
+        """Moto's handler without a log line for each successful request."""
 
         def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
             if type == "error":

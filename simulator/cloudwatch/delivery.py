@@ -1,8 +1,8 @@
-"""What subscription filters send: chosen by pattern, held back until due, sent by one thread.
+"""Delivery of subscription filters: events chosen by pattern, delayed, sent by one thread.
 
-AWS delivers at least once, asynchronously, a second or several after PutLogEvents; levers may
-drop, double, delay and reorder batches. What can't be sent, since the destination is gone, is
-skipped and counted, as AWS skips it after a non-retryable error.
+AWS delivers at least once, asynchronously, a second or several after PutLogEvents. Levers may
+drop, duplicate, delay and reorder batches. A batch whose destination is gone is skipped and
+counted, as on AWS after a non-retryable error.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from simulator.cloudwatch.logs import KEY_BITS, Event, GroupStore, Ids, Subscrip
 from simulator.cloudwatch.parameters import matcher
 
 DELAY_MS: Final = 100
-"""How long after PutLogEvents a record is sent, without any fault."""
+"""Delay between PutLogEvents and delivery, without faults."""
 
 WAITING_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Of messages that wait to be sent; what comes on top is skipped, and said on stderr."""
+"""Most bytes that may wait; beyond it batches are skipped, with a message on stderr."""
 
 CONTROL_TEXT: Final = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
 
 _EVENT_BYTES: Final = 200
 
 Send = Callable[[Batch], None]
-"""Puts one record into its destination; raises ``DeliveryError`` where it can't."""
+"""Puts one record into its destination; may raise ``DeliveryError``."""
 
 
 class DeliveryError(Exception):
-    """The destination does not take the record; one line on why."""
+    """The destination refused the record; the text is one line."""
 
 
 class Delivery:
-    """Batches that wait to be sent, and the thread that sends them."""
+    """The queue of waiting batches and the thread that sends them."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Delivery:
         ids: Ids,
         now_ms: Callable[[], int],
     ) -> None:
-        """``levers`` says what is sent in place of batches; ``ids`` are FilterLogEvents' own."""
+        """``levers`` replaces batches before sending; ``ids`` are those of FilterLogEvents."""
         self._send = send
         self._levers = levers
         self._ids = ids
@@ -64,7 +64,7 @@ class Delivery:
         self.skipped = 0
 
     def offer(self, store: GroupStore, events: Sequence[Event], now_ms: int) -> None:
-        """Send to each subscription filter what it matches of one log stream's events, soon."""
+        """Queue one log stream's events for each subscription filter that matches them."""
         for one in tuple(store.subscriptions.values()):
             matches = matcher(one.pattern)
             chosen = tuple(
@@ -89,23 +89,23 @@ class Delivery:
                 )
 
     def probe(self, one: Subscription, now_ms: int) -> None:
-        """Send a ``CONTROL_MESSAGE``, as AWS does when a subscription filter is made."""
+        """Send a ``CONTROL_MESSAGE``, as AWS does when a subscription filter is created."""
         events = (("", now_ms, CONTROL_TEXT),)
         self._put(
             [Batch(now_ms, "", "", "", one.destination, one.is_random, events, "CONTROL_MESSAGE")]
         )
 
     def add(self, batches: list[Batch]) -> None:
-        """Send batches at their time, as the levers let them."""
+        """Queue batches, as changed by the levers."""
         self._put(self._levers(batches))
 
     @property
     def waiting(self) -> int:
-        """How many batches wait to be sent."""
+        """Number of waiting batches."""
         return len(self._waiting)
 
     def send_due(self, now_ms: int) -> int | None:
-        """Send what is due, in order of time; ms until more is (None: nothing waits)."""
+        """Send the due batches in order; returns ms until the next one, None without any."""
         while True:
             with self._changed:
                 if not self._waiting:
@@ -122,7 +122,7 @@ class Delivery:
                 self.sent += 1
 
     def close(self) -> None:
-        """Send nothing more, and end the thread."""
+        """Stop sending and end the thread."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -147,7 +147,7 @@ class Delivery:
     def _say_full(self) -> None:
         self.skipped += 1
         if self.skipped == 1:
-            text = "gapless: too much waits for subscription filters; some of it is skipped"
+            text = "gapless: the queue of subscription filters is full: skipping batches"
             print(text, file=sys.stderr)  # noqa: T201 - for a person
 
     def _run(self) -> None:
@@ -156,7 +156,7 @@ class Delivery:
             with self._changed:
                 if self._is_closed:
                     return
-                # Asked again: something may have been offered since.
+                # Checked again: a batch may have been queued meanwhile.
                 if not self._waiting:
                     self._changed.wait()
                 elif (left_ms := self._waiting[0][0] - self._now_ms()) > 0:
@@ -164,7 +164,7 @@ class Delivery:
 
 
 def payload(batch: Batch, owner: str) -> dict[str, Any]:
-    """A batch as AWS words it; a probe is CloudWatch's own, of no log group."""
+    """The JSON object that AWS sends for a batch; a probe belongs to no log group."""
     is_probe = batch.message_type == "CONTROL_MESSAGE"
     return {
         "messageType": batch.message_type,
@@ -180,8 +180,8 @@ def payload(batch: Batch, owner: str) -> dict[str, Any]:
 
 
 def record_data(batch: Batch, owner: str) -> str:
-    """The data of a Kinesis record, gzip in base64, as moto keeps it."""
-    # Escaped, since messages may hold lone surrogates; quickest level: nobody pays for bytes.
+    """Data of a Kinesis record as moto stores it: gzip in base64."""
+    # json escapes lone surrogates; level 1 is fastest, and size does not matter here.
     text = json.dumps(payload(batch, owner), separators=(",", ":")).encode()
     return base64.b64encode(gzip.compress(text, 1, mtime=0)).decode()
 

@@ -1,4 +1,4 @@
-"""Where subscription filters send to: Kinesis as AWS does it, other services as moto does it."""
+"""Destinations of subscription filters: Kinesis as on AWS, other services through moto."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from simulator.cloudwatch.logs import Logs
 from simulator.cloudwatch.moto_logs import find_group, service_of
 
 PARTITION_KEY_MAX: Final = 256
-"""Characters that Kinesis takes."""
+"""Kinesis' limit, in characters."""
 
 
 def subscribe(region: str, group: str, stream_name: str) -> None:
-    """Make a Kinesis stream of one shard, and a subscription filter that sends everything to it."""
+    """Create a Kinesis stream with one shard and a subscription filter that sends everything."""
     stream = kinesis_backends[DEFAULT_ACCOUNT_ID][region].create_stream(stream_name, 1)
     role = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/logs-to-kinesis"
     logs_backends[DEFAULT_ACCOUNT_ID][region].put_subscription_filter(
@@ -31,7 +31,7 @@ def send(batch: Batch, logs: Logs) -> None:
     """Put a record into its destination.
 
     Raises:
-        DeliveryError: the destination is gone, or its service failed.
+        DeliveryError: The destination is gone, or its service failed.
 
     """
     parts = batch.destination.split(":", 5) + [""] * 5
@@ -46,12 +46,12 @@ def send(batch: Batch, logs: Logs) -> None:
                 stream.put_record(partition_key(batch), "", data)
             else:
                 _send_elsewhere(batch, region)
-        except Exception as error:  # whatever another service of moto's fails with
+        except Exception as error:  # moto's services raise many kinds of errors
             raise DeliveryError(str(error)) from error
 
 
 def partition_key(batch: Batch) -> str:
-    """By log stream, so that its records stay in one shard and in order, unless at random."""
+    """The log stream, which keeps its records in one shard and in order, or a random key."""
     if batch.is_random:
         return secrets.token_hex(16)
     return batch.stream[:PARTITION_KEY_MAX] or "control"
@@ -63,7 +63,7 @@ def _send_elsewhere(batch: Batch, region: str) -> None:
     if stream is None:
         msg = "the log stream is gone"
         raise DeliveryError(msg)
-    stream._send_log_events(  # noqa: SLF001 - moto's own way to the services that aren't ours
+    stream._send_log_events(  # noqa: SLF001 - moto's only entry to these services
         service=service_of(batch.destination),
         destination_arn=batch.destination,
         filter_name=batch.filter_name,

@@ -1,22 +1,9 @@
-"""What is stored, and what is hidden: everything that levers may reach.
+"""Storage of the CloudWatch stand-in: events in order, log groups, page tokens, visibility.
 
-Every method locks for itself. What is not visible yet is not among the events that reads look
-through, so that it costs them nothing.
-
-Pure: stored events in their order, found by bisection.
-
-CloudWatch Logs sorts by timestamp, ingestion time and PutLogEvents request. All three are in one
-number, an event's *key*: ``timestamp << 48 | n``, where ``n`` counts the accepted events of this
-process. An event is a plain tuple, since the garbage collector never looks at tuples of numbers
-and strings again, and a million named ones cost it a third of a second each time.
-
-Pure: the events of one log group, merged and by log stream.
-
-Page tokens by value: they say after which event to go on, not after how many.
-
-A token is good for 24 hours, and for the request that it came with; only ``limit`` may change.
-That a token of another request is refused is this project's choice, the strict one: AWS does not
-say what happens.
+CloudWatch Logs sorts by timestamp, ingestion time and PutLogEvents request. One number, the event's
+*key*, encodes all three: ``timestamp << 48 | n``, where ``n`` counts the accepted events of this
+process. An event is a plain tuple, because the garbage collector skips tuples of numbers and
+strings; a million objects cost it a third of a second each time.
 """
 
 from __future__ import annotations
@@ -40,63 +27,61 @@ Event = tuple[int, int, str, str]
 
 KEY_BITS: Final = 48
 BLOCK_EVENTS: Final = 1_000
-"""Blocks hold at most twice as many; a late event costs moving one block."""
+"""A block holds at most twice as many; inserting a late event moves one block."""
 
 ID_SHIFT: Final = 144
 KEY_END: Final = 1 << (64 + KEY_BITS)
-"""Above every key."""
+"""Greater than every key."""
 
 _NUMBER: Final = (1 << KEY_BITS) - 1
 
 
 def first_key(timestamp_ms: int) -> int:
-    """No event of this time, or of a later one, has a smaller key."""
+    """Smallest possible key of an event at this time."""
     return timestamp_ms << KEY_BITS
 
 
 class Ids:
-    """56-digit ids, ``timestamp << 144 | counter``, in the order of the keys.
+    """56-digit ids, ``timestamp << 144 | counter``, in key order.
 
-    The counter's upper part is the time at which this process began, so that a process started
-    anew does not give old ids to other events.
+    The upper part of the counter is the start time of this process, so that a restarted process
+    never reuses an id.
     """
 
     def __init__(self, began_ms: int) -> None:
-        """``began_ms``: when this CloudWatch came into being."""
+        """``began_ms``: start time of this process."""
         self._began = began_ms << KEY_BITS
 
     def of(self, key: int) -> str:
-        """The id of the event with this key."""
+        """Id of the event with this key."""
         return f"{key >> KEY_BITS << ID_SHIFT | self._began | key & _NUMBER:056d}"
 
 
 class Events:
-    """Events in the order of their keys, in blocks."""
+    """Events in key order, in blocks found by bisection."""
 
     __slots__ = ("_blocks", "_count", "_firsts")
 
     def __init__(self) -> None:
-        """No events."""
         self._blocks: list[list[Event]] = []
         self._firsts: list[int] = []
         self._count = 0
 
     def __len__(self) -> int:
-        """How many there are."""
         return self._count
 
     @property
     def first(self) -> Event | None:
-        """The one with the smallest key."""
+        """Event with the smallest key."""
         return self._blocks[0][0] if self._blocks else None
 
     @property
     def last(self) -> Event | None:
-        """The one with the greatest key."""
+        """Event with the greatest key."""
         return self._blocks[-1][-1] if self._blocks else None
 
     def insert(self, events: Sequence[Event]) -> None:
-        """Add events that are in order among themselves, and not there yet."""
+        """Add new events, which must be in key order."""
         self._count += len(events)
         done = 0
         while done < len(events):
@@ -110,15 +95,15 @@ class Events:
             done = stop
 
     def between(self, low: int, high: int) -> Iterator[Event]:
-        """Those with ``low`` <= key < ``high``, ascending; not to be used after a change."""
+        """Events with ``low`` <= key < ``high``, ascending; invalid after a change."""
         return chain.from_iterable(self._parts(low, high))
 
     def backwards(self, low: int, high: int) -> Iterator[Event]:
-        """The same, descending."""
+        """The same events, descending."""
         return chain.from_iterable(part[::-1] for part in self._parts(low, high, downwards=True))
 
     def remove_before(self, key: int) -> list[Event]:
-        """Remove those with a smaller key; what was removed."""
+        """Remove and return the events with a smaller key."""
         if not self._blocks or self._firsts[0] >= key:
             return []
         whole = max(bisect_left(self._firsts, key) - 1, 0)
@@ -132,14 +117,14 @@ class Events:
         return removed
 
     def remove(self, events: Iterable[Event]) -> None:
-        """Remove these, which must be there."""
+        """Remove these events, which must exist."""
         by_block: dict[int, set[int]] = {}
         for event in events:
             by_block.setdefault(bisect_right(self._firsts, event[0]) - 1, set()).add(event[0])
         for at in sorted(by_block, reverse=True):
-            gone = by_block[at]
-            self._count -= len(gone)
-            self._replace(at, [event for event in self._blocks[at] if event[0] not in gone])
+            removed = by_block[at]
+            self._count -= len(removed)
+            self._replace(at, [event for event in self._blocks[at] if event[0] not in removed])
 
     def _merge(self, at: int, events: Sequence[Event]) -> None:
         block = self._blocks[at]
@@ -175,7 +160,7 @@ class Events:
 
 
 class StreamTimes(NamedTuple):
-    """What DescribeLogStreams says of a log stream's events, in ms; None: it has none."""
+    """Times that DescribeLogStreams reports for a log stream, in ms; None without events."""
 
     first_ms: int | None = None
     last_ms: int | None = None
@@ -186,17 +171,17 @@ class StreamStore:
     """The events of one log stream.
 
     Attributes:
-        arn: its ARN.
-        created_ms: when it was made.
-        events: those that can be read.
-        last_ingestion_ms: of the last event that was accepted.
-        stored_bytes: of the messages alone, as moto counts.
+        arn: ARN of the log stream.
+        created_ms: Creation time.
+        events: Readable events.
+        last_ingestion_ms: Ingestion time of the last accepted event.
+        stored_bytes: Size of the messages alone, as moto counts.
 
     """
 
     __slots__ = (
-        "_told",
-        "_told_at_ms",
+        "_reported",
+        "_reported_at_ms",
         "arn",
         "created_ms",
         "events",
@@ -205,30 +190,29 @@ class StreamStore:
     )
 
     def __init__(self, arn: str = "", created_ms: int = 0) -> None:
-        """An empty log stream."""
         self.arn = arn
         self.created_ms = created_ms
         self.events = Events()
         self.stored_bytes = 0
         self.last_ingestion_ms: int | None = None
-        self._told = StreamTimes()
-        self._told_at_ms = created_ms
+        self._reported = StreamTimes()
+        self._reported_at_ms = created_ms
 
     def times(self, now_ms: int, lag_ms: int) -> StreamTimes:
-        """As CloudWatch tells them, up to ``lag_ms`` behind; AWS is an hour or more behind."""
-        if now_ms - self._told_at_ms >= lag_ms:
+        """The reported times, up to ``lag_ms`` out of date; on AWS by an hour or more."""
+        if now_ms - self._reported_at_ms >= lag_ms:
             first, last = self.events.first, self.events.last
-            self._told_at_ms = now_ms
-            self._told = StreamTimes(
+            self._reported_at_ms = now_ms
+            self._reported = StreamTimes(
                 None if first is None else first[0] >> KEY_BITS,
                 None if last is None else last[0] >> KEY_BITS,
                 self.last_ingestion_ms,
             )
-        return self._told
+        return self._reported
 
 
 class Subscription(NamedTuple):
-    """A subscription filter; ``is_random``: partitioned at random, not by log stream."""
+    """A subscription filter; ``is_random``: partitioned at random instead of by log stream."""
 
     name: str
     pattern: str
@@ -240,15 +224,14 @@ class GroupStore:
     """The events of one log group.
 
     Attributes:
-        name: the log group's.
-        streams: by name.
-        subscriptions: by name.
-        retention_ms: how long events are kept; None = for ever.
+        name: Name of the log group.
+        streams: Log streams by name.
+        subscriptions: Subscription filters by name.
+        retention_ms: Age at which events are removed; None = never.
 
     """
 
     def __init__(self, name: str) -> None:
-        """A log group without log streams."""
         self.name = name
         self.streams: dict[str, StreamStore] = {}
         self.subscriptions: dict[str, Subscription] = {}
@@ -256,11 +239,11 @@ class GroupStore:
         self._events = Events()
 
     def __len__(self) -> int:
-        """The number of events that can be read."""
+        """Number of readable events."""
         return len(self._events)
 
     def insert(self, events: Sequence[Event]) -> None:
-        """Let events be read; those of log streams that are gone by now are dropped."""
+        """Make events readable; events of deleted log streams are dropped."""
         by_stream: dict[str, list[Event]] = {}
         for event in events:
             by_stream.setdefault(event[2], []).append(event)
@@ -272,30 +255,30 @@ class GroupStore:
                 self._events.insert(mine)
 
     def delete_stream(self, name: str) -> None:
-        """Remove a log stream, if there is one, and its events."""
+        """Remove a log stream and its events, if it exists."""
         stream = self.streams.pop(name, None)
         if stream is not None:
             self._events.remove(stream.events.between(0, KEY_END))
 
     def expire(self, before_ms: int) -> int:
-        """Remove the events of before that time; how many."""
+        """Remove events older than ``before_ms``; returns how many."""
         key = first_key(before_ms)
         removed = self._events.remove_before(key)
         for name in set(map(itemgetter(2), removed)):
             self.streams[name].events.remove_before(key)
         return len(removed)
 
-    def retain(self, now_ms: int) -> None:
-        """Remove what retention does not keep any longer."""
+    def apply_retention(self, now_ms: int) -> None:
+        """Apply the retention setting."""
         if self.retention_ms is not None:
             self.expire(now_ms - self.retention_ms)
 
     def read(
         self, streams: Iterable[str] | None, low: int, high: int, *, descending: bool = False
     ) -> Iterator[Event]:
-        """The events of these log streams (None = all) with ``low`` <= key < ``high``, in order.
+        """Events of these log streams (None = all) with ``low`` <= key < ``high``, in order.
 
-        To be used up before anything is changed.
+        The iterator is invalid after a change.
         """
         if streams is None:
             sources = [self._events]
@@ -313,29 +296,32 @@ _SEAL_BYTES: Final = 9
 
 
 class TokenError(Exception):
-    """The token is malformed, of another request, or too old."""
+    """The token is malformed, belongs to another request, or is too old."""
 
 
 class Tokens:
-    """Issues tokens and reads them."""
+    """Page tokens, which name the event to continue after rather than a count.
+
+    A token is valid for 24 hours and for its own request; only ``limit`` may change. AWS does not
+    document what happens to a token of another request; refusing it is the strict choice.
+    """
 
     def __init__(self) -> None:
-        """Tokens of another process are refused."""
         self._secret = token_bytes(16)
         self._issued = count()
         self._expired_ms = 0
 
     def issue(self, request: str, position: str, now_ms: int) -> str:
-        """A token for going on after ``position``, unlike every other one."""
+        """A unique token that continues after ``position``."""
         number = next(self._issued)
         head = f"{now_ms}.{number}.{position}".encode("utf-8", "surrogatepass")
         return urlsafe_b64encode(self._seal(request, head) + head).decode()
 
     def read(self, request: str, token: str, now_ms: int) -> str:
-        """The position that a token says.
+        """Position in a token.
 
         Raises:
-            TokenError: it is not good (any more).
+            TokenError: The token is not valid, or no longer.
 
         """
         try:
@@ -351,11 +337,11 @@ class Tokens:
         return position
 
     def is_expired(self, issued_ms: int, now_ms: int) -> bool:
-        """Whether a token of that time is too old."""
+        """Whether a token issued at that time has expired."""
         return issued_ms <= self._expired_ms or now_ms - issued_ms > TOKEN_MS
 
     def expire(self, now_ms: int) -> None:
-        """Refuse every token issued until now, as if a day had passed."""
+        """Expire every token issued so far."""
         self._expired_ms = now_ms
 
     def _seal(self, request: str, head: bytes) -> bytes:
@@ -364,18 +350,20 @@ class Tokens:
 
 
 Groups = Callable[[], Iterable[GroupStore]]
-"""The log groups of all Regions that there are."""
+"""Returns the log groups of all Regions."""
 
 
 class Logs:
-    """The stored logs of this process.
+    """All logs of this process, as far as levers may reach them; every method takes the lock.
+
+    Events that are not visible yet are stored apart, so that reads need not skip them.
 
     Attributes:
-        lock: held while anything is stored or looked up; briefly, by one thread at a time.
-        visibility: when an event becomes visible.
-        tokens: what pages are continued by; they can be made to expire.
-        now_ms: the clock that ingestion times are read from.
-        stream_times_lag_ms: how far behind the times may be that DescribeLogStreams tells.
+        lock: Held briefly while anything is stored or looked up.
+        visibility: Decides when an event becomes visible.
+        tokens: Page tokens.
+        now_ms: Clock for ingestion times.
+        stream_times_lag_ms: How far the times in DescribeLogStreams may be out of date.
 
     """
 
@@ -385,7 +373,7 @@ class Logs:
         groups: Groups = lambda: (),
         remake: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        """Nothing yet; ``remake`` is what ``recreate`` does, and says how many groups it was."""
+        """``remake`` recreates the log groups of a name and returns how many there were."""
         self.lock = threading.RLock()
         self.visibility = Visibility()
         self.tokens = Tokens()
@@ -400,9 +388,9 @@ class Logs:
         self._hidden: list[tuple[int, int, Event, GroupStore]] = []
 
     def put(self, store: GroupStore, stream: str, events: Sequence[tuple[int, str]]) -> list[Event]:
-        """Accept (timestamp, message) pairs for a log stream that is there; as stored."""
+        """Store (timestamp, message) pairs in an existing log stream; returns the stored events."""
         with self.lock:
-            # Never earlier than the last, so that n alone has the order of ingestion, too.
+            # Never earlier than the previous one, so that n alone gives the order of ingestion.
             ingested_ms = self._ingested_ms = max(self.now_ms(), self._ingested_ms)
             first = self._accepted
             self._accepted += len(events)
@@ -417,7 +405,7 @@ class Logs:
         return made
 
     def reveal(self, now_ms: int) -> None:
-        """Let what has become visible be read."""
+        """Make events readable that have become visible."""
         with self.lock:
             if not self._hidden or self._hidden[0][0] > now_ms:
                 return
@@ -430,21 +418,21 @@ class Logs:
 
     @property
     def hidden(self) -> int:
-        """How many events nobody can see yet."""
+        """Number of events that are not visible yet."""
         return len(self._hidden)
 
     def impose(self, regime: Regime) -> None:
-        """Delay what is ingested while the regime holds.
+        """Delay the visibility of events ingested under ``regime``.
 
         Raises:
-            SimulatorError: there have been too many.
+            SimulatorError: Too many regimes.
 
         """
         with self.lock:
             self.visibility.impose(regime)
 
     def heal(self, name: str, now_ms: int) -> None:
-        """Show what the regimes of that name hide."""
+        """End the regimes of that name and show what they hide."""
         with self.lock:
             self.visibility.heal(name, now_ms)
             self._hidden = [
@@ -455,21 +443,21 @@ class Logs:
             self.reveal(now_ms)
 
     def expire(self, group: str, before_ms: int) -> int:
-        """Let retention take what is older, in the groups of that name; how many events."""
+        """Remove older events from the log groups of that name; returns how many."""
         with self.lock:
             return sum(one.expire(before_ms) for one in self._groups() if one.name == group)
 
     def recreate(self, group: str) -> int:
-        """Delete the log groups of that name and make them anew, empty; how many there are.
+        """Delete the log groups of that name and create them again, empty; returns how many.
 
-        Log streams, subscription filters and retention are made anew with them, as whoever
-        deploys a job does it, so that those who write can go on.
+        Log streams, subscription filters and retention are created again, as a deployment would,
+        so that writers can continue.
         """
         with self.lock:
             return self._remake(group)
 
     def groups(self) -> list[GroupStore]:
-        """Every log group."""
+        """All log groups."""
         with self.lock:
             return list(self._groups())
 

@@ -1,14 +1,10 @@
-"""What of moto is replaced, in this process and never in its files.
+"""Replacements for parts of moto, in this process only.
 
-``install`` puts subclasses in place of moto's log group, log stream, subscription filter and
-Kinesis shard, and lets the list of moto's modules, which moto reads from disk at each request, be
-read once. Moto's own handlers then work on our storage; the requests that matter most pass them
-by altogether (``simulator.cloudwatch.app``). What isn't ours is moto's as it is: ``StartLiveTail``
-sends one update of all history and ends, Logs Insights reads everything.
-
-A Kinesis shard whose records are found at once, and do not pile up.
-
-Moto looks at every record of a shard at each put and each get, and keeps them all for ever.
+``install`` substitutes moto's log group, log stream, subscription filter and Kinesis shard, and
+caches the list of moto's modules, which moto otherwise reads from disk at each request. Moto's
+handlers then work on our storage; ``simulator.cloudwatch.app`` answers the most frequent calls
+itself. Everything else is unchanged moto: ``StartLiveTail`` sends one update with all history and
+ends; Logs Insights reads everything.
 """
 
 from __future__ import annotations
@@ -39,25 +35,28 @@ from simulator.cloudwatch.parameters import STREAM, AwsRefusal
 
 RECORDS_MAX: Final = 100_000
 BYTES_MAX: Final = 64 * 1024 * 1024
-"""What a shard keeps; AWS keeps a day. Whoever reads within minutes meets neither bound."""
+"""Limits of a shard; AWS keeps a day. A client that reads within minutes reaches neither."""
 
 
 class UntrackedRecord(Record):
-    """Moto's, but not kept in a list of every instance that there ever was."""
+    """Moto's record, without moto's list of every instance ever made."""
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """An object that is freed like any other."""
+        """Allocate without registering the instance."""
         return object.__new__(cls)
 
 
 class BoundedShard(Shard):
-    """Moto's; sequence numbers are consecutive, so that a record is found by its number."""
+    """A shard with consecutive sequence numbers, so that a record is found by its number.
+
+    Moto inspects every record of a shard at each put and get, and keeps them forever.
+    """
 
     _bytes = 0
     _last = 0
 
     def put_record(self, partition_key: str, data: str, explicit_hash_key: str) -> str:
-        """Append a record; the oldest ones go where there are too many."""
+        """Append a record; removes the oldest ones beyond the limits."""
         self._last = number = max(self._last, self.get_max_sequence_number()) + 1
         self.records[number] = UntrackedRecord(partition_key, data, number, explicit_hash_key)
         self._bytes += len(data)
@@ -71,7 +70,7 @@ class BoundedShard(Shard):
     def get_records(
         self, last_sequence_id: str, limit: int | None
     ) -> tuple[list[Record], int, int]:
-        """The records after that number, the number to go on from, ms behind the newest."""
+        """Records after a number, the number to continue from, and ms behind the newest."""
         after = int(last_sequence_id)
         first, newest = self.get_min_sequence_number(), self.get_max_sequence_number()
         start = max(after + 1, first)
@@ -83,17 +82,17 @@ class BoundedShard(Shard):
         return found, found[-1].sequence_number, int(behind_s * 1_000)
 
     def get_min_sequence_number(self) -> int:
-        """Of the oldest record; 0 without any."""
+        """Number of the oldest record; 0 without records."""
         return next(iter(self.records), 0)
 
     def get_max_sequence_number(self) -> int:
-        """Of the newest record; 0 without any."""
+        """Number of the newest record; 0 without records."""
         return next(reversed(self.records), 0) if self.records else 0
 
 
 DAY_MS: Final = 24 * 3_600_000
 SUBSCRIPTIONS_MAX: Final = 2
-"""Subscription filters of one log group."""
+"""Most subscription filters per log group."""
 
 RETENTION_DAYS: Final = frozenset(
     (
@@ -101,34 +100,33 @@ RETENTION_DAYS: Final = frozenset(
         *(2922, 3288, 3653),
     )
 )
-"""What PutRetentionPolicy takes (botocore's model)."""
+"""Values that PutRetentionPolicy accepts (botocore's model)."""
 
 
-class ToldEvent(models.LogEvent):
-    """One of our events as moto's own code knows it; made when asked for, and not kept."""
+class MotoEvent(models.LogEvent):
+    """One of our events in moto's form, made on demand."""
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """An object that is freed like any other."""
+        """Allocate without registering the instance."""
         return object.__new__(cls)
 
     def __init__(self, event: Event, identity: str) -> None:
-        """Moto's constructor would count it as a new one."""
+        """Skip moto's constructor, which would number it as a new event."""
         key, self.ingestion_time, _, self.message = event
         self.timestamp = key >> KEY_BITS
         self.event_id = identity  # type: ignore[assignment] # moto's is a number
 
 
 class FaithfulStream(models.LogStream):
-    """Moto's log stream, over our storage."""
+    """Moto's log stream, backed by our storage."""
 
     log_group: FaithfulGroup
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """An object that is freed like any other; moto keeps every instance."""
+        """Allocate without registering the instance; moto would keep it forever."""
         return object.__new__(cls)
 
     def __init__(self, log_group: FaithfulGroup, name: str) -> None:
-        """A log stream of that group."""
         self.kept = StreamStore()
         super().__init__(log_group, name)
         self.kept.arn = self.arn
@@ -136,26 +134,26 @@ class FaithfulStream(models.LogStream):
 
     @property
     def events(self) -> list[models.LogEvent]:
-        """Every event that can be read, for those parts of moto that want them all."""
+        """All readable events, for the parts of moto that read them all."""
         ids = self.log_group.logs.ids
         found = self.kept.events.between(0, KEY_END)
-        return [ToldEvent(event, ids.of(event[0])) for event in found]
+        return [MotoEvent(event, ids.of(event[0])) for event in found]
 
     @events.setter
     def events(self, _: list[models.LogEvent]) -> None:
-        """Moto's constructor begins with none, as ours does."""
+        """Ignored: moto's constructor assigns an empty list."""
 
     @property
     def stored_bytes(self) -> int:
-        """The size of all messages."""
+        """Total size of all messages."""
         return self.kept.stored_bytes
 
     @stored_bytes.setter
     def stored_bytes(self, _: int) -> None:
-        """Likewise."""
+        """Ignored: moto's constructor assigns 0."""
 
     def put_log_events(self, log_events: list[dict[str, Any]]) -> str:
-        """Store what moto's backend accepted; other parts of moto write logs in this way."""
+        """Store events that other parts of moto write."""
         group = self.log_group
         pairs = [(one["timestamp"], one["message"]) for one in log_events]
         with group.logs.lock:
@@ -166,23 +164,22 @@ class FaithfulStream(models.LogStream):
 
 
 class FaithfulGroup(models.LogGroup):
-    """Moto's log group, over our storage."""
+    """Moto's log group, backed by our storage."""
 
     logs: ClassVar[Logs]
     delivery: ClassVar[Delivery]
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """An object that is freed like any other; moto keeps every instance."""
+        """Allocate without registering the instance; moto would keep it forever."""
         return object.__new__(cls)
 
     def __init__(self, account_id: str, region: str, name: str, **kwargs: Any) -> None:  # noqa: ANN401
-        """A log group without log streams."""
         self.store = GroupStore(name)
         super().__init__(account_id, region, name, **kwargs)
         self.set_retention_policy(self.retention_in_days)
 
     def create_log_stream(self, log_stream_name: str) -> None:
-        """Make a log stream, unless its name is not allowed."""
+        """Create a log stream, if its name is allowed."""
         try:
             STREAM.check("logStreamName", log_stream_name)
         except AwsRefusal as error:
@@ -198,7 +195,7 @@ class FaithfulGroup(models.LogGroup):
         self.store.delete_stream(log_stream_name)
 
     def set_retention_policy(self, retention_in_days: Any) -> None:  # noqa: ANN401 - moto: str
-        """Keep events for so many days; None = for ever."""
+        """Set the retention in days; None = forever."""
         if retention_in_days is not None and int(retention_in_days) not in RETENTION_DAYS:
             raise InvalidParameterException(
                 constraint=f"Member must satisfy enum value set: {sorted(RETENTION_DAYS)}",
@@ -213,7 +210,7 @@ class FaithfulGroup(models.LogGroup):
     def put_subscription_filter(
         self, filter_name: str, filter_pattern: str, destination_arn: str, role_arn: str
     ) -> None:
-        """Make or change a subscription filter; a Kinesis destination is probed."""
+        """Create or change a subscription filter; a Kinesis destination is probed."""
         if (
             filter_name not in self.subscription_filters
             and len(self.subscription_filters) >= SUBSCRIPTIONS_MAX
@@ -227,19 +224,19 @@ class FaithfulGroup(models.LogGroup):
             self.delivery.probe(one, self.logs.now_ms())
 
     def delete_subscription_filter(self, filter_name: str) -> None:
-        """Send nothing more."""
+        """Delete a subscription filter; nothing more is sent to it."""
         super().delete_subscription_filter(filter_name)
         self.store.subscriptions.pop(filter_name, None)
 
-    def take_after(self, old: FaithfulGroup) -> None:
-        """Make the log streams and subscription filters that another log group has."""
+    def copy_structure(self, old: FaithfulGroup) -> None:
+        """Copy the log streams and subscription filters of another log group."""
         for stream in old.streams:
             self.create_log_stream(stream)
         self.subscription_filters = old.subscription_filters
         self.store.subscriptions = old.store.subscriptions
 
-    def distribute(self, filter_name: str, distribution: str) -> None:
-        """``Random`` or ``ByLogStream``, which moto's handler loses on the way."""
+    def set_distribution(self, filter_name: str, distribution: str) -> None:
+        """Set ``Random`` or ``ByLogStream``, which moto's handler drops."""
         found = self.subscription_filters[filter_name]
         assert isinstance(found, FaithfulFilter)
         found.distribution = distribution
@@ -248,21 +245,21 @@ class FaithfulGroup(models.LogGroup):
 
 
 class FaithfulFilter(models.SubscriptionFilter):
-    """Moto's, which knows one distribution only."""
+    """Moto's subscription filter, with a distribution of its own."""
 
     distribution = "ByLogStream"
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """An object that is freed like any other; moto keeps every instance."""
+        """Allocate without registering the instance; moto would keep it forever."""
         return object.__new__(cls)
 
     def to_json(self) -> dict[str, Any]:
-        """As DescribeSubscriptionFilters tells it."""
+        """The filter as DescribeSubscriptionFilters returns it."""
         return {**super().to_json(), "distribution": self.distribution}
 
 
 def install(logs: Logs, delivery: Delivery) -> Callable[[], None]:
-    """Put ours in place of moto's; call what is returned to put moto's back."""
+    """Substitute our classes for moto's; the returned function undoes it."""
     modules = frozenset(backends.list_of_moto_modules())
     group = type("LogGroup", (FaithfulGroup,), {"logs": logs, "delivery": delivery})
     replaced: list[tuple[Any, str, object]] = [
@@ -283,7 +280,7 @@ def install(logs: Logs, delivery: Delivery) -> Callable[[], None]:
 
 
 def find_group(region: str, name: str) -> FaithfulGroup | None:
-    """The log group of that name."""
+    """The log group with that name; None if there is none."""
     accounts = models.logs_backends[DEFAULT_ACCOUNT_ID]
     try:
         found = accounts[region].groups.get(name)
@@ -292,15 +289,15 @@ def find_group(region: str, name: str) -> FaithfulGroup | None:
     return found if isinstance(found, FaithfulGroup) else None
 
 
-def age(region: str, name: str, by_ms: int) -> None:
-    """Let the log group of that name have been made so much earlier."""
+def backdate(region: str, name: str, by_ms: int) -> None:
+    """Backdate the creation of a log group by ``by_ms``."""
     group = find_group(region, name)
     assert group is not None
     group.creation_time -= timedelta(milliseconds=by_ms)
 
 
 def find_store(region: str, name: str) -> GroupStore | None:
-    """What the log group of that name stores."""
+    """Storage of the log group with that name; None if there is none."""
     found = find_group(region, name)
     return None if found is None else found.store
 
@@ -317,12 +314,12 @@ def all_groups() -> list[FaithfulGroup]:
 
 
 def all_stores() -> Iterator[GroupStore]:
-    """What every log group of every Region stores."""
+    """Storage of every log group of every Region."""
     return (group.store for group in all_groups())
 
 
-def make_anew(group: FaithfulGroup) -> None:
-    """Delete a log group and make it again, its log streams and subscription filters, too."""
+def recreate_group(group: FaithfulGroup) -> None:
+    """Delete a log group and create it again, with its log streams and subscription filters."""
     backend = models.logs_backends[group.account_id][group.region]
     backend.delete_log_group(group.name)
     backend.create_log_group(group.name, {})
@@ -332,11 +329,11 @@ def make_anew(group: FaithfulGroup) -> None:
     for one in group.store.subscriptions.values():
         fresh.put_subscription_filter(one.name, one.pattern, one.destination, "")
         if isinstance(fresh, FaithfulGroup) and one.is_random:
-            fresh.distribute(one.name, "Random")
+            fresh.set_distribution(one.name, "Random")
 
 
-def recreate(name: str) -> int:
-    """Replace the log groups of that name, in all Regions, by empty ones; how many there are."""
+def recreate_named(name: str) -> int:
+    """Replace the log groups with that name, in all Regions, by empty ones; returns how many."""
     found = 0
     for accounts in models.logs_backends.values():
         for backend in accounts.values():
@@ -345,11 +342,11 @@ def recreate(name: str) -> int:
                 backend.delete_log_group(name)
                 made = backend.create_log_group(name, {}, RetentionInDays=old.retention_in_days)
                 assert isinstance(made, FaithfulGroup)
-                made.take_after(old)
+                made.copy_structure(old)
                 found += 1
     return found
 
 
 def service_of(arn: str) -> str:
-    """The service that an ARN belongs to."""
+    """Service name in an ARN, such as ``kinesis``."""
     return (arn.split(":") + [""] * 3)[2]

@@ -1,16 +1,6 @@
-"""Pure: what AWS refuses of a request's parameters, with the words and codes that AWS uses.
+"""Request parameters: checks, AWS's refusals, filter patterns and page contents. Pure.
 
-The limits are the botocore service model's.
-
-Pure: filter patterns of terms, as far as they are understood.
-
-Terms stand apart by spaces; all must be in the message, in any order and in its case. ``"..."``
-is a phrase, ``?term`` one of several of which any will do, ``-term`` one that must not be there.
-As on AWS, ``?`` terms are ignored beside others. Patterns for JSON (``{...}``), for fields
-(``[...]``) and regular expressions (``%...%``) are refused rather than misread. Source:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
-
-Pure: what one page holds.
+Limits are those of botocore's service model; refusals use AWS's codes and words.
 """
 
 from __future__ import annotations
@@ -28,11 +18,10 @@ GROUP_ID_PATTERN: Final = re.compile(r"[\w#+=/:,.@-]*")
 STREAM_PATTERN: Final = re.compile(r"[^:*]*")
 
 
-class AwsRefusal(Exception):  # noqa: N818 - it is an answer, not a failure of ours
-    """CloudWatch Logs refuses a request: the code and words that boto3 shows."""
+class AwsRefusal(Exception):  # noqa: N818 - an answer to the client, not a failure
+    """A refusal by CloudWatch Logs, with the code and message that boto3 shows (status 400)."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Status 400, always."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -52,7 +41,7 @@ def unmet(name: str, value: object, constraint: str) -> AwsRefusal:
 
 
 def malformed(message: str) -> AwsRefusal:
-    """A SerializationException: what no model allows, and boto3 never sends."""
+    """A SerializationException, for requests that boto3 never sends."""
     return AwsRefusal("SerializationException", message)
 
 
@@ -62,7 +51,7 @@ def not_found(what: str) -> AwsRefusal:
 
 
 class Text(NamedTuple):
-    """A string of so many characters, of a pattern."""
+    """Rule for a string: length, pattern or allowed values."""
 
     least: int = 0
     most: int | None = None
@@ -70,7 +59,7 @@ class Text(NamedTuple):
     values: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
-        """Refuse what the model does not allow."""
+        """Raise AwsRefusal if the value breaks the rule."""
         if not isinstance(value, str):
             raise _mistyped(name)
         if len(value) < self.least:
@@ -85,13 +74,13 @@ class Text(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """A whole number from ``least`` to ``most``."""
+    """Rule for an integer from ``least`` to ``most``."""
 
     least: int
     most: int | None = None
 
     def check(self, name: str, value: object) -> None:
-        """Refuse what the model does not allow."""
+        """Raise AwsRefusal if the value breaks the rule."""
         if not isinstance(value, int) or isinstance(value, bool):
             raise _mistyped(name)
         if value < self.least:
@@ -101,30 +90,30 @@ class Whole(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """True or false."""
+    """Rule for a boolean."""
 
     def check(self, name: str, value: object) -> None:
-        """Refuse what the model does not allow."""
+        """Raise AwsRefusal if the value breaks the rule."""
         if not isinstance(value, bool):
             raise _mistyped(name)
 
 
 class Several(NamedTuple):
-    """A list of so many, each checked by ``each`` (None: by the caller)."""
+    """Rule for a list: length, and ``each`` for its members (None: checked by the caller)."""
 
     each: Text | None
     least: int
     most: int
 
     def check(self, name: str, value: object) -> None:
-        """Refuse what the model does not allow."""
+        """Raise AwsRefusal if the value breaks the rule."""
         if not isinstance(value, list):
             raise _mistyped(name)
-        told = f"[{len(value)} of them]"
+        shown = f"[{len(value)} members]"
         if len(value) < self.least:
-            raise unmet(name, told, f"have length greater than or equal to {self.least}")
+            raise unmet(name, shown, f"have length greater than or equal to {self.least}")
         if len(value) > self.most:
-            raise unmet(name, told, f"have length less than or equal to {self.most}")
+            raise unmet(name, shown, f"have length less than or equal to {self.most}")
         if self.each is not None:
             for number, one in enumerate(value, 1):
                 self.each.check(f"{name}.{number}.member", one)
@@ -198,10 +187,10 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def check(action: str, parameters: Mapping[str, Any]) -> None:
-    """Refuse what one parameter alone makes wrong; absent ones and null ones are the same.
+    """Check each parameter by itself; null counts as absent.
 
     Raises:
-        AwsRefusal: it is refused.
+        AwsRefusal: A parameter breaks its rule.
 
     """
     for name in _REQUIRED[action]:
@@ -214,10 +203,10 @@ def check(action: str, parameters: Mapping[str, Any]) -> None:
 
 
 def group_of(parameters: Mapping[str, Any]) -> str:
-    """The name of the log group, given by name, identifier or ARN.
+    """Name of the log group, given by name, identifier or ARN.
 
     Raises:
-        AwsRefusal: neither is given, or both are.
+        AwsRefusal: Neither or both are given.
 
     """
     name, identifier = parameters.get("logGroupName"), parameters.get("logGroupIdentifier")
@@ -242,10 +231,16 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 @lru_cache(maxsize=256)
 def matcher(pattern: str) -> Matches | None:
-    """Whether a message matches; None for the empty pattern, which everything does.
+    """Compile a filter pattern of terms; None for the empty pattern, which matches everything.
+
+    Terms are separated by spaces; all must be in the message, in any order, case-sensitively.
+    ``"..."`` is a phrase, ``?term`` one of several of which any suffices, ``-term`` excludes. As on
+    AWS, ``?`` terms are ignored beside others. Patterns for JSON (``{...}``), fields (``[...]``)
+    and regular expressions (``%...%``) are refused. Source:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 
     Raises:
-        AwsRefusal: the pattern is of a kind that is not supported here, or malformed.
+        AwsRefusal: The pattern is malformed or not supported.
 
     """
     text = pattern.strip()
@@ -275,14 +270,14 @@ def matcher(pattern: str) -> Matches | None:
 
 
 PAGE_BYTES_MAX: Final = 1_048_576
-"""AWS says "up to 1 MB of log events"; counted here as PutLogEvents counts a batch."""
+"""AWS says "up to 1 MB of log events"; counted as PutLogEvents counts a batch."""
 
 EXAMINED_MAX: Final = 20_000
-"""How many events that are not shown end a page, which may thus be short, or empty."""
+"""Non-matching events after which a page ends, which may therefore be short or empty."""
 
 
 class Page(NamedTuple):
-    """``position`` is the key of the last event looked at; None if there was none."""
+    """One page; ``position`` is the key of the last event examined, None without one."""
 
     events: list[Event]
     position: int | None
@@ -290,7 +285,7 @@ class Page(NamedTuple):
 
 
 def message_bytes(message: str) -> int:
-    """How long a message is in UTF-8; a lone surrogate counts 3."""
+    """Length of a message in UTF-8; a lone surrogate counts as 3."""
     if message.isascii():
         return len(message)
     return len(message.encode("utf-8", "surrogatepass"))
@@ -299,20 +294,20 @@ def message_bytes(message: str) -> int:
 def collect(
     events: Iterable[Event], events_max: int, shows: Callable[[Event], bool] | None = None
 ) -> Page:
-    """The first page of the events, at most ``events_max``; ``shows`` says which are shown."""
+    """The first page of at most ``events_max`` events that ``shows`` accepts."""
     taken: list[Event] = []
     position: int | None = None
     room = PAGE_BYTES_MAX
-    unseen = 0
+    skipped = 0
     for event in events:
-        if len(taken) >= events_max or unseen >= EXAMINED_MAX:
+        if len(taken) >= events_max or skipped >= EXAMINED_MAX:
             return Page(taken, position, may_be_more=True)
         if shows is not None and not shows(event):
-            unseen += 1
+            skipped += 1
             position = event[0]
             continue
         size = message_bytes(event[3]) + EVENT_OVERHEAD_BYTES
-        # One event alone may be larger than a page, and would never be read otherwise.
+        # One event alone may be larger than a page; it must still be readable.
         if size > room and taken:
             return Page(taken, position, may_be_more=True)
         room -= size

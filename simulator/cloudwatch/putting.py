@@ -1,9 +1,7 @@
-"""Pure: which events of a PutLogEvents batch are accepted.
+"""Answers PutLogEvents: which events of a batch are accepted, and storing them.
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 and API_RejectedLogEventsInfo.html: both end indexes are exclusive, the start index is inclusive.
-
-PutLogEvents: parameters in, answer out.
 """
 
 from __future__ import annotations
@@ -35,17 +33,17 @@ _TIMESTAMP: Final = itemgetter(0)
 
 
 class Accepted(NamedTuple):
-    """The (timestamp, message) pairs that are taken, and ``rejectedLogEventsInfo``."""
+    """The accepted (timestamp, message) pairs, and ``rejectedLogEventsInfo``."""
 
     events: Sequence[tuple[int, str]]
     rejected: dict[str, int]
 
 
 def accept(log_events: list[Any], now_ms: int, retention_ms: int | None) -> Accepted:
-    """What is taken of a batch of at most 10,000.
+    """Decide which events of a batch are accepted. Pure.
 
     Raises:
-        AwsRefusal: nothing is, since the batch breaks a rule.
+        AwsRefusal: The batch breaks a rule, so none is accepted.
 
     """
     events = _read(log_events)
@@ -62,7 +60,7 @@ def accept(log_events: list[Any], now_ms: int, retention_ms: int | None) -> Acce
     if newest < stop:
         rejected["tooNewLogEventStartIndex"] = stop = newest
     taken = events[start:stop]
-    # "For valid events": those that are rejected don't count.
+    # AWS says "for valid events": rejected ones do not count.
     if taken and taken[-1][0] - taken[0][0] > BATCH_SPAN_MS_MAX:
         what = "The batch of log events in a single PutLogEvents request"
         msg = f"{what} cannot span more than 24 hours."
@@ -114,23 +112,23 @@ def _timestamp_refused(timestamp: int, number: int) -> AwsRefusal:
 
 
 SEQUENCE_TOKEN = "0" * 56
-"""CloudWatch Logs ignores sequence tokens, and returns one all the same."""
+"""CloudWatch Logs ignores sequence tokens but still returns one."""
 
 
 class Writing:
-    """The call that writes."""
+    """The writing call."""
 
     def __init__(self, logs: Logs, delivery: Delivery, find_group: FindGroup) -> None:
-        """What is accepted goes to the subscription filters, too."""
+        """``delivery`` gets the accepted events for the subscription filters."""
         self._logs = logs
         self._delivery = delivery
         self._find_group = find_group
 
     def put_log_events(self, call: Call) -> dict[str, Any]:
-        """Store a batch; what is too old or too new of it is told, and the rest stored.
+        """Store a batch; events that are too old or too new are reported and skipped.
 
         Raises:
-            AwsRefusal: as AWS refuses; nothing is stored.
+            AwsRefusal: AWS would refuse the request; nothing is stored.
 
         """
         asked = call.parameters
@@ -138,16 +136,16 @@ class Writing:
             store = self._find_group(call.region, asked["logGroupName"])
             if store is None or asked["logStreamName"] not in store.streams:
                 raise not_found("log group" if store is None else "log stream")
-        taken = accept(asked["logEvents"], call.now_ms, store.retention_ms)
+        accepted = accept(asked["logEvents"], call.now_ms, store.retention_ms)
         with self._logs.lock:
             if asked["logStreamName"] not in store.streams:
                 what = "log stream"
                 raise not_found(what)
-            stored = self._logs.put(store, asked["logStreamName"], taken.events)
+            stored = self._logs.put(store, asked["logStreamName"], accepted.events)
             if stored:
-                # With the lock, so that a log stream's records are in the order of its events.
+                # Under the lock, so that a log stream's records keep the order of its events.
                 self._delivery.offer(store, stored, call.now_ms)
         answer: dict[str, Any] = {"nextSequenceToken": SEQUENCE_TOKEN}
-        if taken.rejected:
-            answer["rejectedLogEventsInfo"] = taken.rejected
+        if accepted.rejected:
+            answer["rejectedLogEventsInfo"] = accepted.rejected
         return answer

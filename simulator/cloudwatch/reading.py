@@ -1,4 +1,4 @@
-"""FilterLogEvents, GetLogEvents and DescribeLogStreams: parameters in, page out."""
+"""Answers FilterLogEvents, GetLogEvents and DescribeLogStreams."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from simulator.cloudwatch.logs import (
 from simulator.cloudwatch.parameters import Page, collect, group_of, invalid, matcher, not_found
 
 DESCENDING_FROM_MS: Final = 1_704_067_200_000
-"""FilterLogEvents goes backwards only in ranges that begin in 2024 or later."""
+"""FilterLogEvents reads backwards only in ranges that start in 2024 or later."""
 
-STREAMS_A_PAGE: Final = 50
+STREAMS_PER_PAGE: Final = 50
 
 _POSITION: Final = re.compile(r"([fb])/([0-9]{56})/([0-9]{1,20})")
 
 FindGroup = Callable[[str, str], GroupStore | None]
-"""The log group of a Region and a name."""
+"""Finds a log group by Region and name."""
 
 
 class Reading:
-    """The calls that read; each holds the storage's lock while it looks things up."""
+    """The reading calls; each holds the storage's lock while it searches."""
 
     def __init__(self, logs: Logs, rack: Rack, find_group: FindGroup) -> None:
-        """``rack`` may hide events."""
+        """``rack`` holds the levers, which may hide events."""
         self._logs = logs
         self._rack = rack
         self._find_group = find_group
@@ -44,7 +44,7 @@ class Reading:
         """One page of the merged log streams; both ends of the range are inclusive.
 
         Raises:
-            AwsRefusal: as AWS refuses.
+            AwsRefusal: AWS would refuse the request.
 
         """
         asked = call.parameters
@@ -66,9 +66,9 @@ class Reading:
             store = self._store(call)
             streams = _selected(store, asked)
             found = store.read(streams, low, high, descending=descending)
-            page = collect(found, _most(call), self._shows(call))
+            page = collect(found, _page_limit(call), self._predicate(call))
         answer: dict[str, Any] = {
-            "events": list(map(self._told, page.events)),
+            "events": list(map(self._to_json, page.events)),
             "searchedLogStreams": [],
         }
         if page.may_be_more or call.events_max == 0:
@@ -81,11 +81,10 @@ class Reading:
     def get_log_events(self, call: Call) -> dict[str, Any]:
         """One page of a log stream, ascending; the end of the range is exclusive.
 
-        Tokens hold the key to go on from. Where nothing follows, the token that was given is
-        given back.
+        Tokens contain the key to continue from. If nothing follows, the same token is returned.
 
         Raises:
-            AwsRefusal: as AWS refuses.
+            AwsRefusal: AWS would refuse the request.
 
         """
         asked = call.parameters
@@ -96,7 +95,7 @@ class Reading:
         forward = bool(asked.get("startFromHead"))
         before, after = low, low - 1
         if token is not None:
-            forward, key = self._way(token, call.now_ms)
+            forward, key = self._parse_position(token, call.now_ms)
             before, after = (key + 1, key) if forward else (key, key - 1)
             low, high = (max(low, key + 1), high) if forward else (low, min(high, key))
         name = asked["logStreamName"]
@@ -106,7 +105,7 @@ class Reading:
                 what = "log stream"
                 raise not_found(what)
             found = store.read([name], low, high, descending=not forward)
-            page = collect(found, _most(call), self._shows(call))
+            page = collect(found, _page_limit(call), self._predicate(call))
         events = page.events if forward else page.events[::-1]
         if events:
             before, after = events[0][0], events[-1][0]
@@ -116,19 +115,19 @@ class Reading:
             "nextForwardToken": f"f/{after + 1:056d}/{call.now_ms}",
             "nextBackwardToken": f"b/{before + 1:056d}/{call.now_ms}",
         }
-        if token is not None and not _goes_on(page, call):
+        if token is not None and not _continues(page, call):
             tokens["nextForwardToken" if forward else "nextBackwardToken"] = token
-        told = [
+        listed = [
             {"timestamp": key >> KEY_BITS, "message": message, "ingestionTime": ingested_ms}
             for key, ingested_ms, _, message in events
         ]
-        return {"events": told, **tokens}
+        return {"events": listed, **tokens}
 
     def describe_log_streams(self, call: Call) -> dict[str, Any]:
-        """One page of log streams; their times may be behind.
+        """One page of log streams; their times may be out of date.
 
         Raises:
-            AwsRefusal: as AWS refuses.
+            AwsRefusal: AWS would refuse the request.
 
         """
         asked = call.parameters
@@ -155,10 +154,10 @@ class Reading:
             )
             if last is not None:
                 places = [one for one in places if (one < last if descending else one > last)]
-            limit = asked.get("limit") or STREAMS_A_PAGE
+            limit = asked.get("limit") or STREAMS_PER_PAGE
             shown = places[:limit]
-            told = [_described(name, streams[name], call.now_ms, lag_ms) for _, name in shown]
-        answer: dict[str, Any] = {"logStreams": told}
+            listed = [_describe(name, streams[name], call.now_ms, lag_ms) for _, name in shown]
+        answer: dict[str, Any] = {"logStreams": listed}
         if len(places) > limit:
             position = f"{shown[-1][0]}.{shown[-1][1]}"
             answer["nextToken"] = self._logs.tokens.issue(request, position, call.now_ms)
@@ -170,10 +169,10 @@ class Reading:
             what = "log group"
             raise not_found(what)
         self._logs.reveal(call.now_ms)
-        store.retain(call.now_ms)
+        store.apply_retention(call.now_ms)
         return store
 
-    def _shows(self, call: Call) -> Callable[[Event], bool] | None:
+    def _predicate(self, call: Call) -> Callable[[Event], bool] | None:
         matches = matcher(call.parameters.get("filterPattern") or "")
         if not self._rack.may_hide:
             return None if matches is None else lambda event: matches(event[3])
@@ -189,7 +188,7 @@ class Reading:
         key, ingested_ms, stream, message = event
         return StoredEvent(self._logs.ids.of(key), stream, key >> KEY_BITS, message, ingested_ms)
 
-    def _told(self, event: Event) -> dict[str, Any]:
+    def _to_json(self, event: Event) -> dict[str, Any]:
         key, ingested_ms, stream, message = event
         return {
             "logStreamName": stream,
@@ -206,7 +205,7 @@ class Reading:
             msg = "The specified nextToken is invalid."
             raise invalid(msg) from error
 
-    def _way(self, token: str, now_ms: int) -> tuple[bool, int]:
+    def _parse_position(self, token: str, now_ms: int) -> tuple[bool, int]:
         found = _POSITION.fullmatch(token)
         if found is None or self._logs.tokens.is_expired(int(found[3]), now_ms):
             msg = "The specified nextToken is invalid."
@@ -229,17 +228,17 @@ def _selected(store: GroupStore, asked: dict[str, Any]) -> Collection[str] | Non
     return set(names)
 
 
-def _most(call: Call) -> int:
+def _page_limit(call: Call) -> int:
     limit = call.parameters.get("limit")
     return call.events_max if limit is None else min(call.events_max, int(limit))
 
 
-def _goes_on(page: Page, call: Call) -> bool:
+def _continues(page: Page, call: Call) -> bool:
     return bool(page.events) or page.may_be_more or call.events_max == 0
 
 
 def _fingerprint(asked: dict[str, Any]) -> str:
-    """What makes up the request that a token belongs to; the way is the token's own."""
+    """The parameters that a token is bound to; the direction is part of the token."""
     free = {"nextToken", "limit", "startFromHead", "interleaved", "unmask"}
     kept: Iterable[tuple[str, Any]] = sorted(
         (name, sorted(value) if isinstance(value, list) else value)
@@ -249,16 +248,16 @@ def _fingerprint(asked: dict[str, Any]) -> str:
     return json.dumps(list(kept))
 
 
-def _described(name: str, stream: StreamStore, now_ms: int, lag_ms: int) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _describe(name: str, stream: StreamStore, now_ms: int, lag_ms: int) -> dict[str, Any]:
+    listed: dict[str, Any] = {
         "arn": stream.arn,
         "creationTime": stream.created_ms,
         "logStreamName": name,
-        "storedBytes": 0,  # as AWS has it since 2019
+        "storedBytes": 0,  # always 0 on AWS since 2019
     }
     times = stream.times(now_ms, lag_ms)
     if times.last_ms is not None:
-        told["firstEventTimestamp"] = times.first_ms
-        told["lastEventTimestamp"] = times.last_ms
-        told["lastIngestionTime"] = times.ingestion_ms
-    return told
+        listed["firstEventTimestamp"] = times.first_ms
+        listed["lastEventTimestamp"] = times.last_ms
+        listed["lastIngestionTime"] = times.ingestion_ms
+    return listed

@@ -483,7 +483,7 @@ class RetentionLever(Lever):
         del logs
         for group in all_groups() if self.hits() else ():
             group.set_retention_policy(self.attributes["days"])
-            group.store.retain(now_ms)
+            group.store.apply_retention(now_ms)
 
 
 class RetentionExpire(LeverFault):
@@ -517,11 +517,11 @@ class GroupRecreatedLever(Lever):
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Delete and make them, with their log streams and subscription filters."""
         # Imported in the stand-in's own process alone, where moto is.
-        from simulator.cloudwatch.moto_logs import all_groups, make_anew  # noqa: PLC0415
+        from simulator.cloudwatch.moto_logs import all_groups, recreate_group  # noqa: PLC0415
 
         del logs, now_ms
         for group in all_groups() if self.hits() else ():
-            make_anew(group)
+            recreate_group(group)
 
 
 class GroupRecreated(LeverFault):

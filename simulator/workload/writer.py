@@ -47,7 +47,7 @@ class Writer:
         now_ms: Callable[[], int],
         failed: Callable[[str], None],
     ) -> None:
-        """``failed`` is called from the writer's thread, with one line, if writing is impossible."""
+        """``failed`` is called from the writer's thread with one line if writing fails for good."""
         self._workload = workload
         self._ledger = ledger
         self._endpoint = endpoint

@@ -104,7 +104,7 @@ def test_what_waits_is_bounded_and_said(
     for number in range(5):
         stored.put("a", (0, f"{number}" * 200))
     assert (stored.delivery.waiting, stored.delivery.skipped) == (2, 3)
-    assert capsys.readouterr().err.count("gapless: too much waits") == 1
+    assert capsys.readouterr().err.count("gapless: the queue of subscription filters is full") == 1
     sent(stored, DELAY_MS)
     stored.put("a", (0, "there is room again"))
     assert stored.delivery.waiting == 1

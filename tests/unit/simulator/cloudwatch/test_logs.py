@@ -164,10 +164,10 @@ def test_what_expires_is_gone_everywhere() -> None:
         "46",
         "5",
     )
-    store.retain(1_000)
+    store.apply_retention(1_000)
     assert len(store) == 3
     store.retention_ms = 5
-    store.retain(10)
+    store.apply_retention(10)
     assert messages(store, None) == "56"
 
 
