@@ -39,9 +39,10 @@ from forwarder.live.inlet import GroupInlet
 from forwarder.live.subscriptions import LivePaths
 from forwarder.reconcile.feed import Feed
 from forwarder.reconcile.schedule import Schedule
+from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
-from forwarder.server.tokens import TokenFile, Tokens
+from forwarder.server.tokens import BearerTokens, TokenFile
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
@@ -112,12 +113,18 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         live = LivePaths(config.live, config.aws, cloudwatch, inlets)
         jobs.append(live.run)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        admission = Admission(config.limits, sockets_max=_sockets_max(config.limits))
         server = Server(
-            Api(hubs, tokens, calls=cloudwatch.calls, skew=cloudwatch.skew),
+            Api(
+                hubs,
+                tokens,
+                refused=admission.refused,
+                calls=cloudwatch.calls,
+                skew=cloudwatch.skew,
+            ),
+            admission,
             clock=clock,
             on_error=partial(_fail, failed),
-            limits=config.limits,
-            sockets_max=_sockets_max(config.limits),
         )
         stack.push_async_callback(server.stop, GOODBYE)
         with _explained_bind_errors(config):
@@ -298,7 +305,7 @@ def _sockets_max(limits: Limits) -> int:
     return max(1, min(limits.sockets_max, soft - reserved))
 
 
-def _check_host(host: str, tokens: Tokens | None) -> None:
+def _check_host(host: str, tokens: BearerTokens | None) -> None:
     try:
         is_loopback = ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -97,7 +97,7 @@ class ViewerRecord(msgspec.Struct):
     bytes_sent: int
 
 
-class Viewer:
+class ConnectedViewer:
     """One connected viewer: its session, and how to wake the task that sends for it.
 
     Attributes:
@@ -199,7 +199,7 @@ class Hub:
         self.counts = HubCounts()
         self.slices = SliceReader(group.journal)
         self._heartbeat_ms = heartbeat_ms
-        self._viewers: dict[int, Viewer] = {}
+        self._viewers: dict[int, ConnectedViewer] = {}
         self._numbers = count(1)
         self._marked = MarkedTime()
         self._gap_states: dict[str, GapState] = {}
@@ -207,7 +207,7 @@ class Hub:
         self._closing: str | None = None
 
     @property
-    def viewers(self) -> list[Viewer]:
+    def viewers(self) -> list[ConnectedViewer]:
         """The connected viewers, in order of arrival."""
         return list(self._viewers.values())
 
@@ -239,7 +239,7 @@ class Hub:
         wake: Callable[[], None],
         peer: str = "",
         token_verdict: Callable[[], TokenVerdict] = lambda: "ok",
-    ) -> Viewer:
+    ) -> ConnectedViewer:
         """Add a viewer that connects; its history request lasts until ``close``."""
         session = Session(
             query,
@@ -249,7 +249,7 @@ class Hub:
             heartbeat_ms=self._heartbeat_ms,
             upstream=lambda: self.feed.upstream,
         )
-        viewer = Viewer(
+        viewer = ConnectedViewer(
             self, next(self._numbers), session, wake=wake, peer=peer, token_verdict=token_verdict
         )
         self._viewers[viewer.number] = viewer
@@ -261,7 +261,7 @@ class Hub:
             session.bye(self._closing)
         return viewer
 
-    def close(self, viewer: Viewer) -> None:
+    def close(self, viewer: ConnectedViewer) -> None:
         """Remove a viewer that has disconnected; does nothing the second time."""
         if self._viewers.pop(viewer.number, None) is not None:
             self.feed.unwant(viewer.number)
@@ -281,7 +281,7 @@ class Hub:
                 viewer.session.upstream_changed()
         self._wake_all()
 
-    def release_history(self, viewer: Viewer) -> None:
+    def release_history(self, viewer: ConnectedViewer) -> None:
         """Let retention remove a viewer's history once all of it is sent."""
         if viewer.needs_history and viewer.session.has_history:
             viewer.needs_history = False
@@ -296,7 +296,7 @@ class Hub:
             until_ms=now_ms + POLL_LEASE_MS,
         )
 
-    def _request_history(self, viewer: Viewer) -> None:
+    def _request_history(self, viewer: ConnectedViewer) -> None:
         session = viewer.session
         self.feed.want(
             viewer.number,

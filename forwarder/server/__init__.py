@@ -1,1 +1,5 @@
-"""forwarder/server."""
+"""Sockets and HTTP: admission control, the HTTP API, and each viewer's connection.
+
+Faces: server, api, admission, tokens.
+May import: delivery, live, reconcile, ingest, journal, cloudwatch, config, records, errors, wire.
+"""

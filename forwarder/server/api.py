@@ -1,7 +1,8 @@
-"""What is answered over HTTP, and who may connect. Pure: no socket, and the time is an argument.
+"""The HTTP API: makes every response, and decides which viewers may connect. Pure.
 
-An answer is made by a generator that yields now and then, so that a page of ten thousand events
-lets others go between; it yields ``NeedsBodies`` where rows must be fetched again first.
+There is no socket, and the time is an argument. A response is made by a generator that yields now
+and then, so that a page of ten thousand events does not delay other connections. It yields a
+``BodyRequest`` where bodies must be fetched again before it can go on.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from forwarder.errors import RequestError
 from forwarder.live.inlet import LiveStatus
 from forwarder.records import TokenVerdict
 from forwarder.server import metrics
-from forwarder.server.admission import Reason
-from forwarder.server.log_pages import LogsPages, NeedsBodies
-from forwarder.server.tokens import Tokens
+from forwarder.server.admission import RefusalReason
+from forwarder.server.log_pages import BodyRequest, LogsPageBuilder
+from forwarder.server.tokens import BearerTokens
 from wire.codec import encode
 from wire.digest import digest_hex
 from wire.errors import WireError
@@ -35,8 +36,8 @@ TAIL_PATH: Final = "/v1/tail"
 JSON: Final = "application/json"
 
 
-class Answer(msgspec.Struct):
-    """A response: its status, and its body whole."""
+class ApiResponse(msgspec.Struct):
+    """An HTTP response: status, body, and headers beyond the usual ones."""
 
     status: int
     body: bytes
@@ -44,52 +45,57 @@ class Answer(msgspec.Struct):
     headers: dict[str, str] = {}
 
 
-class Accepted(msgspec.Struct):
+class AcceptedViewer(msgspec.Struct):
     """A viewer that may connect."""
 
     hub: Hub
     query: TailQuery
-    verdict: Callable[[], TokenVerdict]
-    """What its token is worth by now; the token itself is not to be had."""
+    token_verdict: Callable[[], TokenVerdict]
+    """Returns the present verdict on its token, without revealing the token."""
 
 
-Steps = Generator[NeedsBodies | None, None, Answer]
-"""An answer in the making; its return value is the answer."""
+ResponseSteps = Generator[BodyRequest | None, None, ApiResponse]
+"""The steps of making a response, which is the generator's return value."""
 
 
 class Api:
-    """Everything that is asked over HTTP, for the log groups of one forwarder."""
+    """The HTTP API for the log groups of one forwarder.
+
+    Attributes:
+        responses: Responses by status, for the metrics.
+
+    """
 
     def __init__(
         self,
         hubs: Mapping[str, Hub],
-        tokens: Tokens | None = None,
+        tokens: BearerTokens | None = None,
         *,
+        refused: Mapping[RefusalReason, int] | None = None,
         calls: Counter[str] | None = None,
         skew: ClockSkew | None = None,
     ) -> None:
-        """Answer for ``hubs`` by group name, asking for one of ``tokens`` where there are any.
+        """Serve the log groups of ``hubs``.
 
         Args:
-            hubs: the served log groups.
-            tokens: accepted bearer tokens; None: no token is needed.
+            hubs: Served log groups by name.
+            tokens: Accepted bearer tokens; None: no token is needed.
+            refused: Refusals by reason, for the metrics.
             calls: CloudWatch calls by outcome, for the metrics.
-            skew: how far this machine's clock and CloudWatch's differ; None: not measured.
+            skew: Difference between this machine's clock and CloudWatch's; None: not measured.
 
         """
         self._hubs = hubs
         self._tokens = tokens
-        self.requests: Counter[int] = Counter()
-        """Answers by status."""
-        self.refused: Counter[Reason] = Counter()
-        """Refusals by reason; the server's."""
+        self._refused = {} if refused is None else refused
         self._calls: Counter[str] = Counter() if calls is None else calls
         self._skew = skew
-        self._open: dict[str, Callable[[], Answer]] = {
-            ALIVE_PATH: lambda: Answer(HTTPStatus.OK, b'{"alive":true}'),
+        self.responses: Counter[int] = Counter()
+        self._open_routes: dict[str, Callable[[], ApiResponse]] = {
+            ALIVE_PATH: lambda: ApiResponse(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
         }
-        self._routes: dict[str, Callable[[str, str | None, int], Steps]] = {
+        self._routes: dict[str, Callable[[str, str | None, int], ResponseSteps]] = {
             LOGS_PATH: self._logs,
             "/v1/digest": self._digest,
             "/v1/executions": self._executions,
@@ -100,68 +106,70 @@ class Api:
         }
 
     @property
-    def asks_for_token(self) -> bool:
-        """Whether only who has a token is let in."""
+    def needs_token(self) -> bool:
+        """Whether clients need a token."""
         return self._tokens is not None
 
     def bye(self, reason: str) -> None:
-        """Every viewer is told to go."""
+        """Close every viewer with ``bye``."""
         for hub in self._hubs.values():
             hub.bye(reason)
 
-    def knows(self, authorization: str) -> bool:
-        """Whether a header has a valid token, whatever that covers."""
+    def has_valid_token(self, authorization: str) -> bool:
+        """Whether a header has a valid token, for whichever log group."""
         return self._tokens is not None and self._tokens.check(authorization, None) == "ok"
 
-    def tokens_changed(self) -> None:
-        """Viewers whose token is not valid any more, or not for their group, are told to go."""
+    def close_revoked(self) -> None:
+        """Close the viewers whose token is no longer valid for their log group."""
         for hub in self._hubs.values():
             hub.close_revoked()
 
-    def answer(self, method: str, target: str, authorization: str | None, now_ms: int) -> Steps:
-        """The answer to a request that is not a viewer's upgrade.
+    def respond(
+        self, method: str, target: str, authorization: str | None, now_ms: int
+    ) -> ResponseSteps:
+        """Make the response to a request that is not a viewer's upgrade.
 
         Args:
-            method: GET is served.
-            target: path and query.
-            authorization: the header, if there is one.
-            now_ms: the time.
+            method: Only GET is served.
+            target: Path and query.
+            authorization: The ``Authorization`` header, if there is one.
+            now_ms: The time.
 
         """
         try:
-            path, query = split(target)
+            path, query = split_target(target)
             if method != "GET":
-                return (yield from _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served"))
-            if path in self._open:
-                return self._open[path]()
+                return _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed")
+            if path in self._open_routes:
+                return self._open_routes[path]()
             route = self._routes.get(path)
             if route is None:
-                return (yield from _refuse(HTTPStatus.NOT_FOUND, "there is no such path"))
+                return _refuse(HTTPStatus.NOT_FOUND, "no such path")
             return (yield from route(query, authorization, now_ms))
-        except RequestError as refusal:
-            return refused(refusal)
+        except RequestError as error:
+            return error_response(error)
         except (WireError, ValueError) as error:
-            return refused(RequestError(HTTPStatus.BAD_REQUEST, str(error)))
+            return _refuse(HTTPStatus.BAD_REQUEST, str(error))
 
-    def accept(self, target: str, authorization: str | None) -> Accepted | Answer:
-        """Whether a viewer may connect with this path and query; else the refusal."""
+    def accept(self, target: str, authorization: str | None) -> AcceptedViewer | ApiResponse:
+        """Decide whether a viewer may connect with a target; returns the refusal if it may not."""
         try:
-            query = parse_tail(split(target)[1])
+            query = parse_tail(split_target(target)[1])
             hub = self._hub(query.group, authorization)
-            return Accepted(hub, query, lambda: self._verdict(authorization, hub.group.name))
-        except RequestError as refusal:
-            return refused(refusal)
+            return AcceptedViewer(hub, query, lambda: self._verdict(authorization, hub.group.name))
+        except RequestError as error:
+            return error_response(error)
         except (WireError, ValueError) as error:
-            return refused(RequestError(HTTPStatus.BAD_REQUEST, str(error)))
+            return _refuse(HTTPStatus.BAD_REQUEST, str(error))
 
-    # Who may ask for what
+    # Access
 
     def _hub(self, group: str | None, authorization: str | None) -> Hub:
-        """The log group that is asked for, if the token covers it."""
+        """Return the requested log group's hub, if the token covers it; None: the only one."""
         self._check(authorization, group)
         if group is None:
             if len(self._hubs) > 1:
-                text = f"group is needed: {len(self._hubs)} log groups are served"
+                text = f"the parameter group is missing: {len(self._hubs)} log groups are served"
                 raise RequestError(HTTPStatus.BAD_REQUEST, text)
             group = next(iter(self._hubs))
             self._check(authorization, group)
@@ -177,7 +185,7 @@ class Api:
     def _check(self, authorization: str | None, group: str | None) -> None:
         verdict = self._verdict(authorization, group)
         if verdict == "unknown":
-            text = "a token is needed: Authorization: Bearer TOKEN"
+            text = "a valid token is needed: send the header Authorization: Bearer TOKEN"
             raise RequestError(HTTPStatus.UNAUTHORIZED, text)
         if verdict == "denied":
             raise RequestError(HTTPStatus.FORBIDDEN, "the token does not cover this log group")
@@ -188,27 +196,27 @@ class Api:
             hub for name, hub in self._hubs.items() if self._verdict(authorization, name) == "ok"
         ]
 
-    # The answers
+    # Responses
 
-    def _logs(self, query: str, authorization: str | None, now_ms: int) -> Steps:
+    def _logs(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         parsed = parse_logs(query)
         hub = self._hub(parsed.group, authorization)
-        pages = LogsPages(hub, parsed)
+        builder = LogsPageBuilder(hub, parsed)
         if parsed.since is not None:
             hub.request_polled_history(parsed.since, parsed.filter.executions, now_ms)
-        return Answer(HTTPStatus.OK, (yield from pages.body()))
+        return ApiResponse(HTTPStatus.OK, (yield from builder.body()))
 
-    def _digest(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
+    def _digest(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         parsed = parse_digest(query)
         hub = self._hub(parsed.group, authorization)
         yield None
-        return Answer(HTTPStatus.OK, encode(self._range_digest(hub, parsed)))
+        return ApiResponse(HTTPStatus.OK, encode(self._range_digest(hub, parsed)))
 
     def _range_digest(self, hub: Hub, query: DigestQuery) -> DigestBody:
-        """A range's digest for the journal as it stood at ``seq``, or a refusal [14]."""
+        """Compute a range's digest for the journal as it was at ``seq`` [14]."""
         journal = hub.group.journal
         if not journal.is_resumable(query.epoch, query.seq):
-            text = "the journal is not the one of that epoch and seq"
+            text = "the journal has no such epoch and seq any more"
             raise RequestError(HTTPStatus.CONFLICT, text, journal.epoch)
         total = hub.group.totals.total(
             query.from_, query.through, query.filter, base=query.base, seq=query.seq
@@ -222,17 +230,17 @@ class Api:
             digest=digest_hex(total.digest),
         )
 
-    def _executions(self, query: str, authorization: str | None, now_ms: int) -> Steps:
+    def _executions(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         hub = self._hub(parse_group(query), authorization)
         yield None
-        return Answer(HTTPStatus.OK, encode(hub.group.executions.summaries(now_ms)))
+        return ApiResponse(HTTPStatus.OK, encode(hub.group.executions.summaries(now_ms)))
 
-    def _groups(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
-        """The names; with ``detail`` how the news of each come in as well."""
+    def _groups(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
+        """List the log groups; with ``detail`` also the allowance and live path of each."""
         yield None
         hubs = self._covered(authorization)
         if "detail" not in parse_qs(query, keep_blank_values=True):
-            return Answer(HTTPStatus.OK, encode([hub.group.name for hub in hubs]))
+            return ApiResponse(HTTPStatus.OK, encode([hub.group.name for hub in hubs]))
         polled = LiveStatus("poll", None, None)
         details = [
             {
@@ -242,69 +250,68 @@ class Api:
             }
             for hub in hubs
         ]
-        return Answer(HTTPStatus.OK, encode(details))
+        return ApiResponse(HTTPStatus.OK, encode(details))
 
-    def _viewers(self, _query: str, authorization: str | None, now_ms: int) -> Steps:
+    def _viewers(self, _query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         yield None
         hubs = self._covered(authorization)
         records = [viewer.record(now_ms) for hub in hubs for viewer in hub.viewers]
-        return Answer(HTTPStatus.OK, encode(records))
+        return ApiResponse(HTTPStatus.OK, encode(records))
 
-    def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> Steps:
+    def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         yield None
         skew_ms = 0 if self._skew is None else self._skew.ms
-        process = metrics.Process(self.requests, self.refused, self._calls, skew_ms)
+        process = metrics.ProcessStats(self.responses, self._refused, self._calls, skew_ms)
         text = metrics.render(self._covered(authorization), process)
-        return Answer(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
+        return ApiResponse(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 
-    def _tail(self, query: str, authorization: str | None, _now_ms: int) -> Steps:
-        # What is wrong with the request is said first, upgrade or not.
+    def _tail(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
+        # Errors of the request are reported first, upgrade or not.
         self._hub(parse_tail(query).group, authorization)
-        text = "this path is a WebSocket: connect with an upgrade"
-        answer = yield from _refuse(HTTPStatus.UPGRADE_REQUIRED, text)
-        answer.headers["Upgrade"] = "websocket"
-        return answer
+        yield None
+        raise RequestError(HTTPStatus.UPGRADE_REQUIRED, "this path needs a WebSocket upgrade")
 
-    def _readyz(self) -> Answer:
-        """Ready once what is served is complete, of every log group.
+    def _readyz(self) -> ApiResponse:
+        """Report whether every log group is served completely.
 
-        A clock that is wrong makes nothing incomplete, but is worth knowing.
+        A wrong clock makes nothing incomplete, but is worth reporting.
         """
         reasons = [why for hub in self._hubs.values() if (why := hub.unready_reason) is not None]
         if reasons:
-            return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons)))
+            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons))
         skew_ms = 0 if self._skew is None else self._skew.reported_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
-        return Answer(HTTPStatus.OK, encode({"ready": True, **about_clock}))
+        return ApiResponse(HTTPStatus.OK, encode({"ready": True, **about_clock}))
 
 
-def refused(refusal: RequestError) -> Answer:
-    """A refusal as an answer, its text in ``error``."""
-    body = HttpError(refusal.text, refusal.epoch)
+def error_response(error: RequestError) -> ApiResponse:
+    """Make the response to a refused request, with the reason in ``error``."""
+    body = HttpError(error.text, error.epoch)
     fields = {"error": body.error} if body.epoch is None else body
-    answer = Answer(int(refusal.status), encode(fields))
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        answer.headers["Allow"] = "GET"
-    retry_after_s = refusal.retry_after_s
-    if retry_after_s is None and refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    response = ApiResponse(int(error.status), encode(fields))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = "GET"
+    if error.status == HTTPStatus.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = "websocket"
+    retry_after_s = error.retry_after_s
+    if retry_after_s is None and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after_s = 1
     if retry_after_s is not None:
-        answer.headers["Retry-After"] = str(retry_after_s)
-    return answer
+        response.headers["Retry-After"] = str(retry_after_s)
+    return response
 
 
-def _refuse(status: HTTPStatus, text: str) -> Steps:
-    yield None
-    return refused(RequestError(status, text))
+def _refuse(status: HTTPStatus, text: str) -> ApiResponse:
+    return error_response(RequestError(status, text))
 
 
-def split(target: str) -> tuple[str, str]:
-    """Path and query of a request's target, as they stand: nothing in it is resolved.
+def split_target(target: str) -> tuple[str, str]:
+    """Split a request's target into path and query, without resolving anything.
 
-    No path of ours has an escape or a dot in it, so that ``/v1/../x``, ``//host/v1/logs`` or
-    ``/v1/%6cogs`` is just a path that is not there.
+    No served path has an escape or a dot, so ``/v1/../x``, ``//host/v1/logs`` and ``/v1/%6cogs``
+    are just unknown paths.
     """
     path, _, query = target.partition("?")
     return path, query

@@ -1,12 +1,8 @@
-"""One connection as bytes: how its request may look, what its frames may be, and how it is written.
+"""Server connections as bytes: limits on requests and frames, the frame writer, listening sockets.
 
-What a stranger sends is bounded here before anything decides about it. A large frame is written
-piece by piece from the bytes that all viewers share, so that a slow reader holds one piece.
-
-Sockets that count: every connection is known from ``accept`` to ``close``, TLS or not.
-
-An event loop tells a protocol of a connection only after TLS has been agreed upon, and never of
-one that did not get so far. What a stranger can hold open must be bounded before.
+Client input is bounded here before anything decides about it. The event loop tells a protocol of a
+connection only once TLS is agreed, and never of one that fails before. Sockets are therefore
+counted from ``accept`` to ``close``.
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from websockets import http11
@@ -43,70 +39,80 @@ from forwarder.config import (
     MESSAGE_BYTES_MAX,
 )
 from forwarder.errors import RequestError
-from forwarder.server.admission import Bucket, Guard, address_of
-from forwarder.server.api import Accepted
+from forwarder.server.admission import Admission, TokenBucket, address_of
+from forwarder.server.api import AcceptedViewer
 from wire.codec import encode
 from wire.errors import WireError
 from wire.limits import CLOSE_BAD_MESSAGE, CLOSE_RATE_LIMITED, CLOSE_REASONS, REQUEST_LINE_BYTES_MAX
 
 PIECE_BYTES: Final = 64 << 10
-"""What of a frame is handed to the transport at once; a reader that stalls holds one such piece.
-Pieces of a quarter of that take a quarter more CPU and reach the last of 500 viewers half as late
-again; whole frames of 120 kB are no better than these."""
+"""Bytes of a frame given to the transport at once; a stalled reader holds one such piece. Measured:
+pieces of a quarter of that take 25 % more CPU and reach the last of 500 viewers 50 % later; whole
+frames of 120 kB are no faster than these."""
 
 WRITE_LIMIT: Final = (1, 0)
-"""The transport says that it is full as soon as the kernel has not taken everything."""
+"""Write buffer limits (high, low): the transport pauses as soon as the kernel's buffer is full."""
 
 LIBRARY_LOG: Final = logging.getLogger("gapless.forwarder.websockets")
-# At its debug level the library writes down the headers of every request, tokens included; what
-# it says at the next is of each request, too, whatever level the process asks for.
+# At debug level the library logs the headers of every request, tokens included, and at info level
+# it logs every request; neither may depend on the level that the process asks for.
 LIBRARY_LOG.setLevel(logging.WARNING)
 
 _LIBRARY_PREFIX: Final = "Failed to open a WebSocket connection: "
 _HEAD_END: Final = b"\r\n\r\n"
 _ERROR_CHARS_MAX: Final = 200
 _TEXT_FRAME: Final = 0x81
+"""First byte of an unfragmented text frame (RFC 6455, 5.2)."""
 _LENGTH_16, _LENGTH_64 = 126, 127
-"""A text frame that is whole, and the marks of its longer lengths (RFC 6455, 5.2)."""
+"""Length bytes that announce a longer length field (RFC 6455, 5.2)."""
 
-# The library counts the line's end too, which is no part of the request line.
+# websockets takes these two limits only from environment variables, read once at its first import
+# anywhere in the process. The library counts the line end as well.
 http11.MAX_LINE_LENGTH = REQUEST_LINE_BYTES_MAX + len(b"\r\n")
 http11.MAX_NUM_HEADERS = HEADERS_MAX
 
 
-class Protocol(ServerProtocol):
-    """Refuses in JSON, also what never reaches ``process_request`` (a line too long: 414).
+class LimitedProtocol(ServerProtocol):
+    """The library's protocol with limits on requests and frames, and JSON error bodies.
 
-    What is no message of the protocol by its frame alone closes with 4501 as any other does.
+    Requests that never reach ``process_request`` (a long line: 414) get JSON errors as well.
+    Frames that can't be a message close with 4501 like any other bad message.
+
+    Attributes:
+        has_binary: Whether a binary frame arrived; messages are text.
+        has_head: Whether a whole request arrived, well-formed or not.
+
     """
 
-    has_binary = False
-    """Whether a binary frame came: messages are text."""
-
-    def __init__(self, guard: Guard, clock_s: Callable[[], float], **options: Any) -> None:  # noqa: ANN401 - the library's own
-        """Count what is refused with ``guard``; the rest is as the library has it."""
+    def __init__(
+        self,
+        admission: Admission,
+        clock_s: Callable[[], float],
+        **options: Any,  # noqa: ANN401 - the library's own
+    ) -> None:
+        """Count refusals with ``admission``; ``options`` are the library's."""
         super().__init__(max_size=MESSAGE_BYTES_MAX, logger=LIBRARY_LOG, **options)
-        self._guard = guard
+        self.has_binary = False
+        self.has_head = False
+        self._admission = admission
         self._clock_s = clock_s
         self._head_bytes = 0
         self._head_tail = b""
-        self.has_head = False
-        """Whether the request has come whole, well-formed or not."""
         self._has_answered = False
-        self._frames: Bucket | None = None
+        self._frames: TokenBucket | None = None
 
     # The request
 
     def receive_data(self, data: bytes | bytearray) -> None:
-        """Take bytes as they come; until a request is answered, its head and no more."""
+        """Pass received bytes on; before a request is answered, only its head."""
         if self.state is State.CONNECTING:
-            data = self._of_head(bytes(data))
+            data = self._take_head(bytes(data))
             if not data:
                 return
         super().receive_data(data)
 
-    def _of_head(self, data: bytes) -> bytes:
-        """What of ``data`` belongs to the head; what follows it has come too early."""
+    def _take_head(self, data: bytes) -> bytes:
+        """Return the part of ``data`` that belongs to the head; the rest came too early."""
         if self.has_head or self.eof_sent:
             return b""
         end = (self._head_tail + data).find(_HEAD_END)
@@ -116,34 +122,34 @@ class Protocol(ServerProtocol):
         self._head_bytes += len(data)
         self._head_tail = (self._head_tail + data)[-len(_HEAD_END) + 1 :]
         if self._head_bytes > HEAD_BYTES_MAX:
-            text = f"the request is too long: at most {HEAD_BYTES_MAX} bytes with its headers"
+            text = f"the request is too long: at most {HEAD_BYTES_MAX} bytes including headers"
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
             return b""
         return data
 
     def refuse(self, status: HTTPStatus, text: str) -> None:
-        """Answer a request that did not come, or not as it should; nothing more of it is read."""
+        """Answer an incomplete or invalid request with an error, and read nothing more of it."""
         self.send_response(self.reject(status, text))
 
     def process_origin(self, headers: Headers) -> Origin | None:
-        """Let in, with pages of nobody, the clients that name the address they dial as origin."""
+        """Refuse web pages of other origins; a client may name its server's address as origin."""
         given, hosts = headers.get_all("Origin"), headers.get_all("Host")
         if len(given) == len(hosts) == 1 and _is_address_of(given[0], hosts[0]):
             return Origin(given[0])
         try:
             return super().process_origin(headers)
         except InvalidOrigin:
-            self._guard.refused["origin"] += 1
+            self._admission.refused["origin"] += 1
             raise
 
     def reject(self, status: StatusLike, text: str) -> Response:
-        """A refusal of the library's own."""
+        """Turn a refusal by the library into a JSON error."""
         response = super().reject(status, text)
         error = " ".join(text.removeprefix(_LIBRARY_PREFIX).split())[:_ERROR_CHARS_MAX]
         if status == HTTPStatus.REQUEST_URI_TOO_LONG:
             error = f"the request line is too long: at most {REQUEST_LINE_BYTES_MAX} bytes"
         if status != HTTPStatus.FORBIDDEN:
-            self._guard.refused["request"] += 1
+            self._admission.refused["request"] += 1
         response.body = encode({"error": error})
         del response.headers["Content-Length"]
         del response.headers["Content-Type"]
@@ -152,40 +158,40 @@ class Protocol(ServerProtocol):
         return response
 
     def send_response(self, response: Response) -> None:
-        """Answer the request."""
+        """Send the response, and remember that one was sent."""
         self._has_answered = True
         super().send_response(response)
 
     def send_eof(self) -> None:
-        """End what is sent; who sent no HTTP at all is told so before."""
+        """End the sending side, after an error response if no HTTP request arrived."""
         if self.state is State.CONNECTING and not self._has_answered and not self.reader.eof:
             self._has_answered = True
-            text = "this is no HTTP/1.1 request without a body"
+            text = "not an HTTP/1.1 request without a body"
             self.writes.append(self.reject(HTTPStatus.BAD_REQUEST, text).serialize())
         super().send_eof()
 
     # Frames
 
     def recv_frame(self, frame: Frame) -> None:
-        """Look at the kind of a frame, which nobody can see later, and at how many there are."""
+        """Note a frame's type, which the library hides later, and limit the frame rate."""
         now_s = self._clock_s()
         if self._frames is None:
-            self._frames = Bucket(FRAMES_PER_S, FRAMES_BURST, now_s)
+            self._frames = TokenBucket(FRAMES_PER_S, FRAMES_BURST, now_s)
         if frame.opcode is not Opcode.CLOSE and not self._frames.take(now_s):
-            self._guard.refused["rate"] += 1
+            self._admission.refused["rate"] += 1
             self.fail(CLOSE_RATE_LIMITED, CLOSE_REASONS[CLOSE_RATE_LIMITED])
             return
         self.has_binary = self.has_binary or frame.opcode is Opcode.BINARY
         super().recv_frame(frame)
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
-        """Close because of what came: too long for a message is a bad message."""
+        """Close because of a bad frame; a message that is too long is a bad message (4501)."""
         is_bad_message = code == CloseCode.MESSAGE_TOO_BIG
         super().fail(CLOSE_BAD_MESSAGE if is_bad_message else code, reason)
 
 
 def _is_address_of(origin: str, host: str) -> bool:
-    """Whether an origin is the host itself, by address: a name can be made to point here."""
+    """Whether an origin is the dialled host by address; a name could be made to point here."""
     try:
         parts = urlsplit(origin)
         if parts.netloc != host or parts.hostname is None:
@@ -195,106 +201,124 @@ def _is_address_of(origin: str, host: str) -> bool:
         return False
 
 
-class Connection(ServerConnection):
-    """A connection that knows whose it is, and writes large frames piece by piece."""
+class ServedConnection(ServerConnection):
+    """A connection under admission control that writes large frames piece by piece.
 
-    guard: ClassVar[Guard]
-    connections: ClassVar[set[Connection]]
-    """Those that are open. A server has a subclass of its own, which has both."""
+    The pieces are views of bytes that all viewers share, so a slow reader holds one piece of
+    ``PIECE_BYTES`` instead of a copy of the frame.
+
+    Attributes:
+        accepted: The viewer that it was upgraded for.
+        refusal: Why nothing is served to it, whatever it requests.
+        address: The address with which it is counted.
+
+    """
 
     def __init__(
         self,
         protocol: ServerProtocol,
         server: WebSocketServer,
+        *,
+        admission: Admission,
+        connections: set[ServedConnection],
         **options: Any,  # noqa: ANN401 - the library's own
     ) -> None:
-        """Made by the library, at ``accept`` or once TLS has been agreed upon."""
+        """Replace the library's protocol by one with limits.
+
+        Args:
+            protocol: The library's, which has the allowed origins.
+            server: The library's.
+            admission: Decides whether the connection is served.
+            connections: Holds all open connections of the server.
+            options: The library's.
+
+        """
         clock_s = asyncio.get_running_loop().time
-        ours = Protocol(self.guard, clock_s, origins=protocol.origins)
-        super().__init__(ours, server, **options)
-        self.accepted: Accepted | None = None
+        limited = LimitedProtocol(admission, clock_s, origins=protocol.origins)
+        super().__init__(limited, server, **options)
+        self.accepted: AcceptedViewer | None = None
         self.refusal: RequestError | None = None
-        """Why nothing is served to it, whatever it asks."""
         self.address = ""
-        """Whose connections count together."""
-        self._ours = ours
+        self._admission = admission
+        self._connections = connections
+        self._limited = limited
         self._timer: asyncio.TimerHandle | None = None
-        self._is_leaving = False
+        self._is_aborting = False
         self._pieces: deque[bytes | memoryview] = deque()
         self._is_inside = False
 
-    # What comes
+    # Receiving
 
     async def receive(self) -> bytes:
-        """The next message as it came.
+        """Receive the next message, undecoded.
 
         Raises:
-            ConnectionClosed: there is none.
-            WireError: it is not text.
+            ConnectionClosed: The connection is closed.
+            WireError: The message is not text.
 
         """
         data = await self.recv(decode=False)
-        if self._ours.has_binary:
+        if self._limited.has_binary:
             msg = "a binary frame: messages are text"
             raise WireError(msg)
         return data
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """There is a connection."""
+        """Start the request timeout, or the short one of a refused connection."""
         super().connection_made(transport)
-        self.connections.add(self)
+        self._connections.add(self)
         host, *_ = self.remote_address or ("",)
         self.address = address_of(str(host))
-        self.refusal = self.guard.full(self.address)
+        self.refusal = self._admission.check_socket(self.address)
         if self.refusal is None:
-            self._timer = self.loop.call_later(HANDSHAKE_S, self._too_late)
+            self._timer = self.loop.call_later(HANDSHAKE_S, self._time_out)
         else:
-            self._leave()
+            self._abort_soon()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Process received bytes; stop the request timeout once the request is complete."""
         super().data_received(data)
-        if self._timer is not None and self._ours.has_head and not self._is_leaving:
+        if self._timer is not None and self._limited.has_head and not self._is_aborting:
             self._timer.cancel()
             self._timer = None
-        if self.request is None and self._ours.eof_sent:
-            self._leave()
+        if self.request is None and self._limited.eof_sent:
+            self._abort_soon()
 
-    def _too_late(self) -> None:
-        """The request has not come whole in time."""
-        if self.request is None and not self._ours.eof_sent:
-            text = f"the request did not come whole within {HANDSHAKE_S:.0f} s"
-            self._ours.refuse(HTTPStatus.REQUEST_TIMEOUT, text)
+    def _time_out(self) -> None:
+        """Refuse a request that did not arrive completely in time."""
+        if self.request is None and not self._limited.eof_sent:
+            text = f"the request did not arrive completely within {HANDSHAKE_S:.0f} s"
+            self._limited.refuse(HTTPStatus.REQUEST_TIMEOUT, text)
             self.send_data()
-        self._leave()
+        self._abort_soon()
 
-    def _leave(self) -> None:
-        """Let the answer to a request that was none be read for a while."""
-        if not self._is_leaving:
-            self._is_leaving = True
+    def _abort_soon(self) -> None:
+        """Give the client time to read the error response, then abort the connection."""
+        if not self._is_aborting:
+            self._is_aborting = True
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self.loop.call_later(CLOSE_S, self.transport.abort)
 
     def when_lost(self, call: Callable[[], None]) -> None:
-        """Have something called as soon as the connection is lost."""
+        """Call a function as soon as the connection is lost."""
         self.connection_lost_waiter.add_done_callback(lambda _: call())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is no more."""
-        self.connections.discard(self)
+        """Forget the connection and its timeout."""
+        self._connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
 
-    # What goes
+    # Sending
 
-    def begin(self, parts: Sequence[bytes]) -> bool:
-        """Begin to send a text message, given in parts; whether it is all gone already.
+    def begin_message(self, parts: Sequence[bytes]) -> bool:
+        """Begin to send a text message, given in parts; returns whether all of it was sent.
 
-        Where it is not, ``flush`` sends the rest, and says if there is nobody to read it.
+        If not, ``flush`` sends the rest, and raises if the connection is closed.
         """
-        assert not self._is_inside, "a message is under way"
+        assert not self._is_inside, "the previous message is not sent completely"
         if self.protocol.state is not State.OPEN:
             return False
         self._is_inside = True
@@ -309,22 +333,22 @@ class Connection(ServerConnection):
         return self._push()
 
     async def flush(self) -> None:
-        """Send the rest of the message that ``begin`` began, as fast as it is read.
+        """Send the rest of the message begun by ``begin_message``, as fast as it is read.
 
         Raises:
-            ConnectionClosed: there is nobody to read it.
+            ConnectionClosed: The connection is closed.
 
         """
         while self._is_inside or self.paused:
             if self.transport.is_closing():
-                await self._gone()
+                await self._raise_closed()
             await self.drain()
             self._push()
         if self.protocol.state is not State.OPEN:
-            await self._gone()
+            await self._raise_closed()
 
-    async def _gone(self) -> NoReturn:
-        """Wait until the connection is closed, but not for ever, and say so."""
+    async def _raise_closed(self) -> NoReturn:
+        """Wait for the connection to be closed, within the library's timeout, and raise."""
         if self.protocol.state is not State.OPEN:
             async with self.send_context():
                 pass
@@ -332,7 +356,7 @@ class Connection(ServerConnection):
         raise self.close_exc
 
     def _push(self) -> bool:
-        """Hand on pieces as long as the kernel takes them; whether that was all."""
+        """Write pieces until the transport pauses; returns whether all were written."""
         pieces, write = self._pieces, self.transport.write
         while pieces and not self.paused:
             write(pieces.popleft())
@@ -340,18 +364,18 @@ class Connection(ServerConnection):
             return False
         if self._is_inside:
             self._is_inside = False
-            # Pongs and the like that had to wait for the end of the frame.
+            # Send control frames that had to wait for the end of the message.
             self.send_data()
         return not self.paused
 
     def send_data(self) -> None:
-        """Send what the library has to say; never within a frame of ours."""
+        """Send the library's frames, but never in the middle of a message."""
         if not self._is_inside:
             super().send_data()
 
 
 def _frame_head(size: int) -> bytes:
-    """The header of an unmasked text frame of so many bytes."""
+    """Return the header of an unmasked text frame with ``size`` bytes of payload."""
     if size < _LENGTH_16:
         return bytes((_TEXT_FRAME, size))
     if size < 1 << 16:
@@ -360,10 +384,10 @@ def _frame_head(size: int) -> bytes:
 
 
 def is_rebound(request: Request) -> bool:
-    """Whether a request came by a name that a stranger may have made to point here.
+    """Whether a request used a host name that a web page may have pointed here (DNS rebinding).
 
-    A web page can have its own name resolve to 127.0.0.1 and then read what is served there as
-    its own; addresses and names without a public domain can't be used so.
+    Such a page makes its own name resolve to 127.0.0.1 and reads the answers as its own origin.
+    Addresses and names without a public domain can't be used that way.
     """
     hosts = request.headers.get_all("Host")
     try:
@@ -377,73 +401,72 @@ def is_rebound(request: Request) -> bool:
 
 
 class CountedSocket(socket.socket):
-    """A connection that says when it is closed."""
+    """An accepted socket that reports once when it is closed."""
 
-    on_close: Callable[[], None] | None = None
-    """Called once."""
+    def __init__(self, accepted: socket.socket, on_close: Callable[[], None]) -> None:
+        """Take over an accepted socket's descriptor."""
+        super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        self._on_close: Callable[[], None] | None = on_close
 
     def close(self) -> None:
-        """Close it, as often as one likes."""
-        told, self.on_close = self.on_close, None
+        """Close the socket; may be called again."""
+        on_close, self._on_close = self._on_close, None
         super().close()
-        if told is not None:
-            told()
+        if on_close is not None:
+            on_close()
 
 
-class Listener(socket.socket):
-    """A socket that a guard watches over; made by ``listeners``."""
+class ListeningSocket(socket.socket):
+    """A listening socket that counts connections and closes those beyond the limit."""
 
-    guard: Guard
+    def __init__(self, family: int, kind: int, protocol: int, admission: Admission) -> None:
+        super().__init__(family, kind, protocol)
+        self._admission = admission
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection that the guard lets in.
+        """Accept the next connection that admission control allows.
 
         Raises:
-            ConnectionAbortedError: it did not, and the connection is closed: an event loop takes
-                that for one that was gone already.
+            ConnectionAbortedError: The connection was refused and closed. An event loop treats it
+                like one that the client aborted.
 
         """
-        connection, peer = super().accept()
+        accepted, peer = super().accept()
         address = address_of(peer[0])
-        if not self.guard.came(address):
-            connection.close()
+        if not self._admission.open_socket(address):
+            accepted.close()
             raise ConnectionAbortedError
-        counted = CountedSocket(
-            connection.family, connection.type, connection.proto, fileno=connection.detach()
-        )
-        counted.on_close = lambda: self.guard.left(address)
-        return counted, peer
+        return CountedSocket(accepted, lambda: self._admission.close_socket(address)), peer
 
 
-def listeners(host: str, port: int, guard: Guard) -> list[Listener]:
-    """Bound sockets for every address of a host, all on one port; they do not listen yet.
+def bind_sockets(host: str, port: int, admission: Admission) -> list[ListeningSocket]:
+    """Bind sockets for all addresses of a host, on one port; they do not listen yet.
 
     Raises:
-        OSError: an address can't be had.
+        OSError: An address can't be bound.
 
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    made: list[Listener] = []
+    bound: list[ListeningSocket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
             try:
-                listener = Listener(family, kind, protocol)
-            except OSError:  # a host name may have an address of a family that is turned off
+                listening = ListeningSocket(family, kind, protocol, admission)
+            except OSError:  # the host name has an address of a disabled family
                 continue
-            made.append(listener)
-            listener.guard = guard
-            listener.setblocking(False)  # noqa: FBT003 - the library's own
+            bound.append(listening)
+            listening.setblocking(False)  # noqa: FBT003 - the library's own
             if sys.platform != "win32":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            first = made[0].getsockname()[1] if len(made) > 1 else port
-            listener.bind((address[0], first, *address[2:]))
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = bound[0].getsockname()[1] if len(bound) > 1 else port
+            listening.bind((address[0], chosen, *address[2:]))
     except OSError:
-        for listener in made:
-            listener.close()
+        for listening in bound:
+            listening.close()
         raise
-    if not made:
-        msg = f"no address of {host} can be listened on"
+    if not bound:
+        msg = f"{host} has no address to listen on"
         raise OSError(msg)
-    return made
+    return bound

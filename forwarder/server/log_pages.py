@@ -1,7 +1,7 @@
-"""Pages of ``/v1/logs``: the journal in display order, or in seq order after a cursor. Pure.
+"""Pages of ``GET /v1/logs``: events in display order, or in seq order after a cursor. Pure.
 
-All pages of one request are of one state of the journal: the first fixes the head, and ``next``
-carries it. Who reads on after that head, in seq order, misses nothing.
+All pages of one request show one state of the journal: the first page fixes the head, and ``next``
+carries it. A client that then reads on after that head in seq order misses nothing.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from wire.order import Interval, first_key, format_key, key_of, last_key, parse_
 from wire.query import LogsQuery
 
 ENVELOPE_BYTES: Final = 512
-"""Room for what stands round the items of a page."""
+"""Room for the JSON around a page's items."""
 
 FETCHES_MAX: Final = 3
-"""Times that bodies are fetched again for one page, before it is given up."""
+"""How often bodies are fetched again for one page before it fails."""
 
-_PARTS: Final = 6
+_TOKEN_PARTS: Final = 6
 
 
-class NeedsBodies(msgspec.Struct):
-    """Rows of that range of time must be fetched again first."""
+class BodyRequest(msgspec.Struct):
+    """A time range (ms, inclusive) whose bodies must be fetched before the response goes on."""
 
     hub: Hub
     from_: int
     through: int
 
 
-class LogsPages:
-    """One request of ``/v1/logs``."""
+class LogsPageBuilder:
+    """Builds one page of ``GET /v1/logs``."""
 
     def __init__(self, hub: Hub, query: LogsQuery) -> None:
-        """Begin, or go on where ``next`` says.
+        """Start a request, or continue it where ``next`` says.
 
         Raises:
-            RequestError: the cursor, or ``next``, is not of this journal (409).
+            RequestError: The cursor or ``next`` belongs to another journal (409).
             WireError: ``next`` is malformed.
 
         """
@@ -62,20 +62,20 @@ class LogsPages:
         self._complete_through: int | None = None
         self._at = query.after or 0
         if query.next is not None:
-            self._resume(query.next)
+            self._continue_from(query.next)
             return
         if query.epoch is not None:
-            self._check(query.epoch, self._at)
+            self._check_cursor(query.epoch, self._at)
         if query.until_seq is not None and query.until_seq < self._until:
             self._until = query.until_seq
         else:
-            # Of an earlier state of the journal it is not known how far it was complete.
-            self._complete_through = self._proved()
+            # How far an earlier state of the journal was complete is not known.
+            self._complete_through = self._marked_through()
         if not self._is_by_seq:
             self._at = first_key(self._since)
 
-    def _proved(self) -> int | None:
-        """How far scans reach, short of what can't be had any more: no page declares that."""
+    def _marked_through(self) -> int | None:
+        """How far scans mark the range, short of lost events, which a page can't declare."""
         through = self._group.complete_through(self._since)
         if through is None:
             return None
@@ -89,30 +89,30 @@ class LogsPages:
         through = min([through, *(first - 1 for first in firsts)])
         return through if through >= since else None
 
-    def _resume(self, token: str) -> None:
+    def _continue_from(self, token: str) -> None:
         parts = token.split("~")
-        if len(parts) != _PARTS or parts[5] not in ("k", "s"):
-            msg = "next is not one that this forwarder gave"
+        if len(parts) != _TOKEN_PARTS or parts[5] not in ("k", "s"):
+            msg = "next is not a token of this forwarder"
             raise WireError(msg)
         epoch, head, until, complete, at, order = parts
         if order != ("s" if self._is_by_seq else "k"):
             msg = "next belongs to a request in the other order"
             raise WireError(msg)
         self._head, self._until = _number(head), _number(until)
-        self._check(epoch, self._head)
+        self._check_cursor(epoch, self._head)
         self._complete_through = _number(complete) if complete else None
         self._at = _number(at) if self._is_by_seq else parse_key(at)
 
-    def _check(self, epoch: str, seq: int) -> None:
+    def _check_cursor(self, epoch: str, seq: int) -> None:
         if not self._group.journal.is_resumable(epoch, seq):
-            text = "the cursor is not of this journal"
+            text = "the cursor belongs to another journal"
             raise RequestError(HTTPStatus.CONFLICT, text, self._group.epoch)
 
-    def body(self) -> Generator[NeedsBodies | None, None, bytes]:
-        """The page as JSON; yields between slices, and where bodies must be fetched again.
+    def body(self) -> Generator[BodyRequest | None, None, bytes]:
+        """Make the page as JSON; yields between slices, and where bodies must be fetched again.
 
         Raises:
-            RequestError: bodies could not be fetched in time (503), or the epoch changed (409).
+            RequestError: Bodies were not fetched (503), or the journal began a new chain (409).
 
         """
         parts: list[bytes] = []
@@ -132,10 +132,10 @@ class LogsPages:
                 if parts:
                     break
                 if fetches == FETCHES_MAX:
-                    text = "messages must be fetched from CloudWatch Logs again: try later"
+                    text = "messages could not be fetched again from CloudWatch Logs: retry later"
                     raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text)
                 fetches += 1
-                yield NeedsBodies(self._hub, *found.bodies)
+                yield BodyRequest(self._hub, *found.bodies)
             elif is_end or count >= self._query.limit:
                 break
             else:
@@ -143,10 +143,10 @@ class LogsPages:
             if self._group.epoch != self._epoch:
                 text = "the journal began a new chain"
                 raise RequestError(HTTPStatus.CONFLICT, text, self._group.epoch)
-        return self._page(parts, is_end=is_end or self._is_at_end(count))
+        return self._page(parts, is_end=is_end or self._is_last(count))
 
-    def _is_at_end(self, count: int) -> bool:
-        """Whether a full page is the last one, though it had no room to see that."""
+    def _is_last(self, count: int) -> bool:
+        """Whether a full page is the last one: an empty slice finds out."""
         return count >= self._query.limit and self._slice(0).stop == "end"
 
     def _slice(self, limit: int) -> Slice:
@@ -179,7 +179,7 @@ class LogsPages:
         if self._is_by_seq:
             at, order = str(self._at), "s"
         else:
-            # Behind the last id that can be written comes the next millisecond.
+            # After the largest id that the wire can express follows the next millisecond.
             is_last = self._at > last_wire_key(timestamp_of(self._at))
             at = format_key(first_key(timestamp_of(self._at) + 1) if is_last else self._at)
             order = "k"
@@ -188,6 +188,6 @@ class LogsPages:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        msg = "next is not one that this forwarder gave"
+        msg = "next is not a token of this forwarder"
         raise WireError(msg)
     return int(text)

@@ -1,15 +1,14 @@
-"""Every metric, in one table: its name, its help, and where its value comes from.
+"""All metrics in one table: name, help text, and where each value comes from.
 
-Values are read when somebody asks; nothing is counted twice, and nothing in the hot path.
-
-Writes METRICS.md from the table: ``python -m forwarder.server.metrics > METRICS.md``.
+Values are read when ``/metrics`` is requested; nothing is counted twice. ``python -m
+forwarder.server.metrics > METRICS.md`` writes the table as a page.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, get_args
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import asdict
@@ -21,23 +20,38 @@ from forwarder.delivery.hub import Hub
 from forwarder.ingest.scan import ScanKind
 from forwarder.live.inlet import LiveCounts
 from forwarder.live.records import Counts, LiveState
-from forwarder.server.admission import Reason
+from forwarder.server.admission import RefusalReason
 from wire.messages import GapState, Origin, UpstreamState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Value = tuple[tuple[str, ...], float]
-"""The values of the labels beside ``group``, and the metric's."""
+"""Values of a metric's labels (``group`` excepted), and the metric's value."""
+
+Owner = TypeVar("Owner")
 
 
-class Metric(msgspec.Struct, frozen=True):
-    """One metric of a log group."""
+class Metric(msgspec.Struct, Generic[Owner], frozen=True):
+    """One metric, and how to read its values from a hub or from the process."""
 
     name: str
     kind: Literal["counter", "gauge"]
     help: str
-    read: Callable[[Hub], Iterable[Value]]
+    read: Callable[[Owner], Iterable[Value]]
     labels: tuple[str, ...] = ()
+
+
+class ProcessStats(msgspec.Struct, frozen=True):
+    """Values that belong to no log group."""
+
+    http_responses: Mapping[int, int] = {}
+    """HTTP responses by status."""
+    refused: Mapping[RefusalReason, int] = {}
+    """Refusals by reason."""
+    calls: Mapping[str, int] = {}
+    """CloudWatch calls by outcome."""
+    skew_ms: int = 0
+    """How far this machine's clock is ahead of CloudWatch's, at least."""
 
 
 def _one(read: Callable[[Hub], float]) -> Callable[[Hub], Iterable[Value]]:
@@ -69,43 +83,43 @@ def _gaps(hub: Hub) -> Iterable[Value]:
     return [((one,), float(gaps.get(one, 0))) for one in get_args(GapState)]
 
 
-METRICS: Final[Sequence[Metric]] = (
+METRICS: Final[Sequence[Metric[Hub]]] = (
     Metric(
         "gapless_ready",
         "gauge",
-        "Whether a whole scan has finished, so that what is served is complete.",
+        "1 once a whole scan has finished, so that the log group is served completely.",
         _one(lambda hub: hub.unready_reason is None),
     ),
     Metric(
         "gapless_journal_head_seq",
         "gauge",
-        "Events discovered since the journal's chain began.",
+        "Last seq of the journal: events discovered since its chain began.",
         _one(lambda hub: hub.group.head_seq),
     ),
     Metric(
         "gapless_events_total",
         "counter",
-        "Events taken in since the start, by what brought them: the live path, a repair of what it "
-        "had missed, or somebody's asking for the past.",
+        "Events recorded since the start, by origin: live, repair (missed by the live path or a "
+        "poll), or backfill (requested history).",
         lambda hub: [((one,), float(hub.group.counts.events[one])) for one in get_args(Origin)],
         ("origin",),
     ),
     Metric(
         "gapless_duplicates_ignored_total",
         "counter",
-        "Events that came again, as they do with every scan.",
+        "Known events received again, as with every scan.",
         _one(lambda hub: hub.group.counts.duplicates),
     ),
     Metric(
         "gapless_late_events_total",
         "counter",
-        "Events that appeared after a scan had proved their time.",
+        "Late events: discovered after a mark had passed their timestamp.",
         _one(lambda hub: hub.group.counts.late),
     ),
     Metric(
         "gapless_scans_total",
         "counter",
-        "Scans of CloudWatch Logs by kind, and by whether they came to their end.",
+        "Scans of CloudWatch Logs by kind, and by whether they reached the last page.",
         lambda hub: [
             (
                 (kind, "whole" if is_whole else "broken"),
@@ -119,7 +133,7 @@ METRICS: Final[Sequence[Metric]] = (
     Metric(
         "gapless_scan_seconds_total",
         "counter",
-        "Time that scans took; divided by their number, what one takes.",
+        "Duration of all scans; divide by their number for the mean.",
         lambda hub: [
             ((kind,), hub.group.counts.scan_s.get(kind, 0.0)) for kind in get_args(ScanKind)
         ],
@@ -128,124 +142,124 @@ METRICS: Final[Sequence[Metric]] = (
     Metric(
         "gapless_mark_through_timestamp_seconds",
         "gauge",
-        "Up to when scans have proved what is served, since the Unix epoch (0 = not at all yet): "
-        "the age of the mark is time() less this.",
+        "Latest time covered by a mark, s since the Unix epoch (0 before the first). The mark's "
+        "age is time() minus this.",
         _one(lambda hub: hub.counts.marked_through / 1000),
     ),
     Metric(
         "gapless_journal_size_bytes",
         "gauge",
-        "What the journal takes.",
+        "Size of the journal.",
         _one(lambda hub: hub.group.journal.size_bytes()),
     ),
     Metric(
         "gapless_marks_total",
         "counter",
-        "Whole scans that proved a range of time.",
+        "Marks: scans that completely covered a time range.",
         _one(lambda hub: hub.counts.marks),
     ),
     Metric(
         "gapless_visibility_allowance_seconds",
         "gauge",
-        "How late an event may become visible and still be covered by a mark; learned, bounded.",
+        "Visibility allowance: how long CloudWatch may take to show an event that is not late.",
         _one(lambda hub: hub.group.allowance_ms / 1000),
     ),
     Metric(
         "gapless_gaps_total",
         "counter",
-        "Gaps by the state that they came into.",
+        "Gaps by the state that they entered.",
         _gaps,
         ("state",),
     ),
     Metric(
         "gapless_resets_total",
         "counter",
-        "New chains: the log group was made anew, or the journal too large.",
+        "New chains: the log group was recreated, or the journal reached its size limit.",
         _one(lambda hub: hub.counts.resets),
     ),
     Metric(
         "gapless_upstream_state",
         "gauge",
-        "1 for the state that the way to CloudWatch Logs is in.",
+        "1 for the present state of the connection to CloudWatch Logs.",
         _states,
         ("state",),
     ),
     Metric(
         "gapless_upstream_lag_seconds",
         "gauge",
-        "How far what is served may be behind CloudWatch Logs.",
+        "How far viewers may be behind CloudWatch Logs.",
         _one(lambda hub: (hub.feed.upstream.lag_ms or 0) / 1000),
     ),
     Metric(
         "gapless_live_path_state",
         "gauge",
-        "1 for how news come in: by polls, or by a live path that is only a hint, relied on, "
-        "late, or down.",
+        "1 for the present state of the live path: poll (none), hints (only triggers polls), live "
+        "(delivers events), late, or down.",
         _live_states,
         ("state",),
     ),
     Metric(
         "gapless_live_events_total",
         "counter",
-        "Events of the live path: rows, known ones, hints to scan, refused ones, and ones that "
-        "conflict with what is known.",
+        "Events of the live path: recorded as rows, known before, hints to scan, refused, and in "
+        "conflict with known events.",
         _live_events,
         ("outcome",),
     ),
     Metric(
         "gapless_live_records_total",
         "counter",
-        "Records of the stream that the live path reads (others' log groups included), what was "
-        "the matter with them, and calls that were throttled or failed.",
+        "Records of the live path's stream (those of other log groups included) by what was wrong "
+        "with them, and calls that were throttled or failed.",
         _live_records,
         ("outcome",),
     ),
     Metric(
         "gapless_live_confirmed_total",
         "counter",
-        "Events of the live path that a scan has returned with the same id and text.",
+        "Events of the live path that a scan returned with the same id and text.",
         _one(lambda hub: hub.group.agreement.returned_count),
     ),
     Metric(
         "gapless_live_missed_total",
         "counter",
-        "Events that scans found and that the live path did not bring in time.",
+        "Events that scans found and the live path did not deliver in time.",
         _one(lambda hub: hub.group.punctuality.missed_count),
     ),
     Metric(
         "gapless_live_repaired_total",
         "counter",
-        "Events that polls found after the live path had had its chance: repairs.",
+        "Events that polls found after the live path should have delivered them: repairs.",
         _one(lambda hub: hub.group.punctuality.repaired_count),
     ),
     Metric(
         "gapless_viewers",
         "gauge",
-        "Viewers that are connected.",
+        "Connected viewers.",
         _one(lambda hub: len(hub.viewers)),
     ),
     Metric(
         "gapless_viewer_lag_events",
         "gauge",
-        "How many events the slowest connected viewer is behind.",
+        "How many events the slowest connected viewer is behind the journal.",
         _one(lambda hub: max((one.session.lag_events for one in hub.viewers), default=0)),
     ),
     Metric(
         "gapless_viewers_connected_total",
         "counter",
-        "Connections of viewers.",
+        "Viewer connections since the start.",
         _one(lambda hub: hub.counts.viewers),
     ),
     Metric(
         "gapless_viewers_too_slow_total",
         "counter",
-        "Viewers that were cut off since they read too slowly.",
+        "Viewers closed because they read too slowly.",
         _one(lambda hub: hub.counts.too_slow),
     ),
     Metric(
         "gapless_bad_messages_total",
         "counter",
-        "Messages of viewers that did not keep to the protocol.",
+        "Viewer messages that violated the protocol.",
         _one(lambda hub: hub.counts.bad_messages),
     ),
     Metric(
@@ -263,120 +277,97 @@ METRICS: Final[Sequence[Metric]] = (
     Metric(
         "gapless_frames_shared_total",
         "counter",
-        "Frames read and encoded for another viewer before.",
+        "Frames shared: sent from the cache after another viewer had received them.",
         _one(lambda hub: hub.slices.hits),
     ),
 )
 
 
-class Process(msgspec.Struct, frozen=True):
-    """What is not a log group's."""
-
-    http_requests: Mapping[int, int] = {}
-    """Answers over HTTP by status."""
-    refused: Mapping[Reason, int] = {}
-    """Refusals by reason."""
-    calls: Mapping[str, int] = {}
-    """Calls of CloudWatch by outcome."""
-    skew_ms: int = 0
-    """How far this machine's clock is ahead of CloudWatch's, at least."""
-
-
-class ProcessMetric(msgspec.Struct, frozen=True):
-    """One metric of the process."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    read: Callable[[Process], Iterable[Value]]
-    labels: tuple[str, ...] = ()
-
-
 CALL_OUTCOMES: Final[tuple[str, ...]] = ("ok", "throttled", "failed")
-"""What may come of a call of CloudWatch Logs."""
+"""Outcomes of a CloudWatch Logs call."""
 
-PROCESS_METRICS: Final[Sequence[ProcessMetric]] = (
-    ProcessMetric(
+PROCESS_METRICS: Final[Sequence[Metric[ProcessStats]]] = (
+    Metric(
         "gapless_http_requests_total",
         "counter",
-        "Answers over HTTP.",
-        lambda process: [((str(k),), float(v)) for k, v in sorted(process.http_requests.items())],
+        "HTTP responses by status.",
+        lambda process: [((str(k),), float(v)) for k, v in sorted(process.http_responses.items())],
         ("status",),
     ),
-    ProcessMetric(
+    Metric(
         "gapless_refused_total",
         "counter",
-        "Connections and requests refused, and viewers sent away for what they did.",
-        lambda process: [((one,), float(process.refused.get(one, 0))) for one in get_args(Reason)],
+        "Connections and requests refused, and viewers closed, by reason.",
+        lambda process: [
+            ((one,), float(process.refused.get(one, 0))) for one in get_args(RefusalReason)
+        ],
         ("reason",),
     ),
-    ProcessMetric(
+    Metric(
         "gapless_cloudwatch_calls_total",
         "counter",
-        "Calls of CloudWatch Logs by what came of them.",
+        "CloudWatch Logs calls by outcome.",
         lambda process: [((one,), float(process.calls.get(one, 0))) for one in CALL_OUTCOMES],
         ("outcome",),
     ),
-    ProcessMetric(
+    Metric(
         "gapless_clock_skew_seconds",
         "gauge",
-        "How far this machine's clock is ahead of CloudWatch's (below 0: behind), at least, by the "
-        "Date of its answers; 0 where that does not tell.",
+        "How far this machine's clock is at least ahead of CloudWatch's (negative: behind), by the "
+        "Date header of its responses; 0 if they don't show a difference.",
         lambda process: [((), process.skew_ms / 1000)],
     ),
 )
 
 
-def render(hubs: Sequence[Hub], process: Process) -> bytes:
-    """All metrics as Prometheus text."""
+def render(hubs: Sequence[Hub], process: ProcessStats) -> bytes:
+    """Render all metrics as Prometheus text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now(hubs, process))
+    registry.register(_MetricsCollector(hubs, process))
     return generate_latest(registry)
 
 
-class _Now(Collector):
-    """The values at the moment at which they are asked for."""
+class _MetricsCollector(Collector):
+    """Reads the present values of all metrics."""
 
-    def __init__(self, hubs: Sequence[Hub], process: Process) -> None:
+    def __init__(self, hubs: Sequence[Hub], process: ProcessStats) -> None:
         self._hubs = hubs
         self._process = process
 
     def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
-        """What ``generate_latest`` calls."""
+        """Yield all metrics; ``generate_latest`` calls it."""
         for metric in METRICS:
-            family = _family(metric.name, metric.kind, metric.help, ("group", *metric.labels))
+            family = _family(metric, ("group", *metric.labels))
             for hub in self._hubs:
                 for labels, value in metric.read(hub):
                     family.add_metric((hub.group.name, *labels), value)
             yield family
-        for one in PROCESS_METRICS:
-            family = _family(one.name, one.kind, one.help, one.labels)
-            for labels, value in one.read(self._process):
+        for process_metric in PROCESS_METRICS:
+            family = _family(process_metric, process_metric.labels)
+            for labels, value in process_metric.read(self._process):
                 family.add_metric(labels, value)
             yield family
 
 
-def _family(
-    name: str, kind: Literal["counter", "gauge"], text: str, labels: Sequence[str]
-) -> CounterMetricFamily | GaugeMetricFamily:
-    make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-    return make(name, text, labels=list(labels))
+def _family(metric: Metric[Any], labels: Sequence[str]) -> CounterMetricFamily | GaugeMetricFamily:
+    make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    return make(metric.name, metric.help, labels=list(labels))
 
 
 _HEAD: Final = """\
 # Metrics
 
-`GET /metrics` answers in Prometheus' text format; a token sees its own log groups. Import
-`forwarder/server/grafana.json` into Grafana for a dashboard of them. This page is generated:
+`GET /metrics` returns them in Prometheus' text format; a token gets those of its log groups.
+`forwarder/server/grafana.json` is a dashboard for Grafana. This page is generated:
 `python -m forwarder.server.metrics > METRICS.md`.
 
-| metric | kind | labels | what it says |
+| metric | kind | labels | meaning |
 |---|---|---|---|
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """Render METRICS.md."""
     rows = [
         *((one.name, one.kind, ("group", *one.labels), one.help) for one in METRICS),
         *((one.name, one.kind, one.labels, one.help) for one in PROCESS_METRICS),

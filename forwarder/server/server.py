@@ -1,11 +1,6 @@
-"""The socket side: WebSockets and HTTP on one port. No decisions: sessions and ``Api`` make them.
+"""The server: WebSockets and HTTP on one port.
 
-Each connection pulls from its session (``Link``); who is let in at all is the ``Guard``'s to say.
-
-One viewer's connection joined to its session: reads, pulls, sends, and fetches bodies.
-
-Each send has a deadline of its own: the library's keepalive does not notice a reader that has
-stalled, and its ``broadcast`` queues without limit.
+It acts; sessions, ``Api`` and ``Admission`` decide.
 """
 
 from __future__ import annotations
@@ -15,8 +10,9 @@ import logging
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
@@ -24,6 +20,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from common.ranges import Range
 from forwarder.config import (
     ANSWER_S,
     ASKS_BURST,
@@ -34,29 +31,28 @@ from forwarder.config import (
     LARGE_ANSWERS_MAX,
     SEND_S,
     STOP_S,
-    Limits,
 )
-from forwarder.delivery.hub import Viewer
+from forwarder.delivery.hub import ConnectedViewer
 from forwarder.errors import ForwarderError, RequestError
-from forwarder.server.admission import RETRY_S, Bucket, Guard, Reason
+from forwarder.server.admission import RETRY_S, Admission, RefusalReason, TokenBucket
 from forwarder.server.api import (
     ALIVE_PATH,
     LOGS_PATH,
     TAIL_PATH,
-    Accepted,
-    Answer,
+    AcceptedViewer,
     Api,
-    Steps,
-    refused,
-    split,
+    ApiResponse,
+    ResponseSteps,
+    error_response,
+    split_target,
 )
 from forwarder.server.connection import (
     LIBRARY_LOG,
     WRITE_LIMIT,
-    Connection,
-    Listener,
+    ListeningSocket,
+    ServedConnection,
+    bind_sockets,
     is_rebound,
-    listeners,
 )
 from wire.codec import decode_client
 from wire.errors import WireError
@@ -72,47 +68,55 @@ from wire.limits import (
 from wire.messages import Credit
 
 REFETCH_BEFORE_WELCOME_MS: Final = 5_000
-"""How long ``welcome`` waits for bodies, so that it can say what is lost."""
+"""How long ``welcome`` waits for missing bodies, so that it can declare what is lost."""
 
 REFETCH_MS: Final = 30_000
+"""Timeout of one attempt to fetch bodies that turn out to be missing later."""
+
 REFETCH_PAUSE_S: Final = 1.0
-"""Of bodies that turn out to be missing later, one attempt and the pause before the next."""
+"""Pause after a failed attempt."""
 
 RETRY_AFTER_MS: Final = 1_000
-"""What a viewer that asks too much is told to wait."""
+"""Wait that ``bye`` names to a viewer that sends too many requests."""
 
 _REASON_BYTES_MAX: Final = 120
 
-_REASONS: Final[dict[int, Reason]] = {
+_REFUSAL_REASONS: Final[dict[int, RefusalReason]] = {
     CLOSE_BAD_MESSAGE: "bad_message",
     CLOSE_RATE_LIMITED: "rate",
     CLOSE_TOKEN: "revoked",
     CLOSE_GROUP_DENIED: "revoked",
 }
-"""How the metrics call it when a session closes for that."""
+"""Reason in the metrics for each close code."""
+
+_LOG: Final = logging.getLogger("gapless.forwarder")
 
 
-class Link:
-    """One viewer's connection joined to its session."""
+class SessionRunner:
+    """Runs one viewer's session over its connection: reads, sends, and fetches missing bodies.
+
+    Each send has its own deadline: websockets' keepalive does not notice a stalled reader, and its
+    ``broadcast`` queues without limit.
+    """
 
     def __init__(
         self,
-        connection: Connection,
-        viewer: Viewer,
+        connection: ServedConnection,
+        viewer: ConnectedViewer,
         wake: asyncio.Event,
         clock: Callable[[], int],
-        guard: Guard,
+        admission: Admission,
         send_deadline_s: float,
     ) -> None:
-        """Join them; nothing runs before ``run``.
+        """Create a runner that ``run`` starts.
 
         Args:
-            connection: open.
-            viewer: as its hub has made it.
-            wake: what the viewer sets when there may be something to send.
-            clock: ms since the Unix epoch.
-            guard: counts what is refused.
-            send_deadline_s: how long one send may take.
+            connection: An open connection.
+            viewer: The viewer that its hub has opened for it.
+            wake: Set when there may be something to send.
+            clock: Returns ms since the Unix epoch.
+            admission: Counts refusals.
+            send_deadline_s: How long one send may take.
 
         """
         self._connection = connection
@@ -120,19 +124,19 @@ class Link:
         self._session = viewer.session
         self._wake = wake
         self._clock = clock
-        self._guard = guard
+        self._admission = admission
         self._send_deadline_s = send_deadline_s
-        self._is_gone = False
+        self._is_closed = False
         self._fetching: asyncio.Task[None] | None = None
-        self._asks: Bucket | None = None
+        self._requests: TokenBucket | None = None
 
     async def run(self) -> None:
-        """Until the viewer goes or has to go.
+        """Serve the viewer until it disconnects or must be closed.
 
         Raises:
-            ConnectionClosed: it went.
-            TimeoutError: it did not take a frame in time.
-            ForwarderError: the journal can't be read any more.
+            ConnectionClosed: The viewer disconnected.
+            TimeoutError: The viewer did not read a frame in time.
+            ForwarderError: The journal can't be read any more.
 
         """
         reading = asyncio.create_task(self._read())
@@ -146,7 +150,7 @@ class Link:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def cut_off(self) -> None:
-        """Close with 4008, which who reads on at last still hears; whoever does not is aborted."""
+        """Close with 4008, which a viewer that resumes reading still gets; abort otherwise."""
         connection = self._connection
         with suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
@@ -154,7 +158,7 @@ class Link:
                 await connection.close(CLOSE_TOO_SLOW, CLOSE_REASONS[CLOSE_TOO_SLOW])
         connection.transport.abort()
 
-    # What comes
+    # Receiving
 
     async def _read(self) -> None:
         try:
@@ -162,43 +166,43 @@ class Link:
                 self._receive(await self._connection.receive())
                 self._wake.set()
         except ConnectionClosed as closed:
-            # A frame that is no message by its kind or size is refused before anybody sees it.
+            # The connection itself refuses frames whose type or size no message can have.
             if closed.sent is not None and closed.sent.code == CLOSE_BAD_MESSAGE:
-                self._count(CLOSE_BAD_MESSAGE)
-            self._is_gone = True
+                self._count_close(CLOSE_BAD_MESSAGE)
+            self._is_closed = True
         except WireError as error:
             self._bye(str(error), CLOSE_BAD_MESSAGE)
         self._wake.set()
 
     def _receive(self, data: bytes) -> None:
         message = decode_client(data)
-        if not isinstance(message, Credit) and not self._may_ask():
+        if not isinstance(message, Credit) and not self._take_request():
             self._bye("too many requests", CLOSE_RATE_LIMITED)
             return
         self._session.receive(message)
 
-    def _may_ask(self) -> bool:
+    def _take_request(self) -> bool:
+        """Count a request against the viewer's rate; returns whether it is within the limit."""
         now_s = asyncio.get_running_loop().time()
-        if self._asks is None:
-            self._asks = Bucket(ASKS_PER_S, ASKS_BURST, now_s)
-        return self._asks.take(now_s)
+        if self._requests is None:
+            self._requests = TokenBucket(ASKS_PER_S, ASKS_BURST, now_s)
+        return self._requests.take(now_s)
 
     def _bye(self, reason: str, code: int) -> None:
         retry_after_ms = RETRY_AFTER_MS if code == CLOSE_RATE_LIMITED else 0
         self._session.bye(reason, code=code, retry_after_ms=retry_after_ms)
 
-    def _count(self, code: int) -> None:
-        """We close the connection for a reason that the metrics know."""
+    def _count_close(self, code: int) -> None:
         self._viewer.hub.counts.bad_messages += code == CLOSE_BAD_MESSAGE
-        reason = _REASONS.get(code)
+        reason = _REFUSAL_REASONS.get(code)
         if reason is not None:
-            self._guard.refused[reason] += 1
+            self._admission.refused[reason] += 1
 
-    # What goes
+    # Sending
 
     async def _write(self) -> None:
         session, connection = self._session, self._connection
-        while not self._is_gone:
+        while not self._is_closed:
             self._wake.clear()
             message = session.next(self._clock())
             if message is None:
@@ -208,17 +212,17 @@ class Link:
                 continue
             parts = session.encode_parts(message)
             self._viewer.bytes_sent += sum(map(len, parts))
-            if not connection.begin(parts):
+            if not connection.begin_message(parts):
                 async with asyncio.timeout(self._send_deadline_s):
                     await connection.flush()
             if session.is_over:
                 await self._close()
                 return
-            # A send that the kernel takes at once does not let others go between.
+            # A send that the kernel accepts at once does not yield to other tasks by itself.
             await asyncio.sleep(0)
 
     async def _wait(self) -> None:
-        """Until there may be something to send, or it is time to say that there is not."""
+        """Wait until there may be something to send, or a heartbeat is due."""
         session = self._session
         wait_ms = min(session.wake_at_ms - self._clock(), session.heartbeat_ms)
         if wait_ms <= 0:
@@ -230,35 +234,32 @@ class Link:
 
     async def _close(self) -> None:
         code = self._session.close_code or CLOSE_SHUTTING_DOWN
-        self._count(code)
+        self._count_close(code)
         reason = CLOSE_REASONS.get(code, "").encode()[:_REASON_BYTES_MAX].decode()
         await self._connection.close(code, reason)
 
-    # Bodies that retention took
+    # Bodies that retention removed
 
     async def _fetch_before_welcome(self) -> None:
-        needed = self._session.missing_bodies
-        if needed is not None:
+        missing = self._session.missing_bodies
+        if missing is not None:
             deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
-            await self._viewer.hub.feed.refetch(*needed, deadline_ms)
+            await self._viewer.hub.feed.refetch(*missing, deadline_ms)
 
     def _fetch_bodies(self) -> None:
-        """Have bodies fetched that the session has met without; it stalls nobody else."""
-        needed = self._session.missing_bodies
-        if needed is None or (self._fetching is not None and not self._fetching.done()):
+        """Start to fetch the bodies that the session waits for, unless a fetch is running."""
+        missing = self._session.missing_bodies
+        if missing is None or (self._fetching is not None and not self._fetching.done()):
             return
         if self._fetching is not None:
             self._fetching.result()
-        self._fetching = asyncio.create_task(self._fetch(needed))
+        self._fetching = asyncio.create_task(self._fetch(missing))
 
-    async def _fetch(self, needed: tuple[int, int]) -> None:
+    async def _fetch(self, missing: Range) -> None:
         refetch = self._viewer.hub.feed.refetch
-        if not await refetch(*needed, self._clock() + REFETCH_MS):
+        if not await refetch(*missing, self._clock() + REFETCH_MS):
             await asyncio.sleep(REFETCH_PAUSE_S)
         self._wake.set()
-
-
-_LOG: Final = logging.getLogger("gapless.forwarder")
 
 
 class Server:
@@ -267,75 +268,70 @@ class Server:
     def __init__(
         self,
         api: Api,
+        admission: Admission,
         *,
         clock: Callable[[], int],
         on_error: Callable[[ForwarderError], None],
-        limits: Limits | None = None,
-        sockets_max: int | None = None,
         send_deadline_s: float = SEND_S,
     ) -> None:
-        """Make a server that does not listen yet.
+        """Create a server that does not listen yet.
 
         Args:
-            api: answers, and says who may connect.
-            clock: ms since the Unix epoch.
-            on_error: told of what a connection can't go on with, a broken journal for one.
-            limits: how much is let in.
-            sockets_max: a lower bound of the process, its file descriptors for one.
-            send_deadline_s: how long one send may take.
+            api: Makes responses and decides which viewers may connect.
+            admission: Limits connections and requests.
+            clock: Returns ms since the Unix epoch.
+            on_error: Called with errors that a connection can't handle, like a broken journal.
+            send_deadline_s: How long one send may take.
 
         """
         self._api = api
+        self._admission = admission
         self._clock = clock
         self._on_error = on_error
-        self._limits = limits or Limits()
         self._send_deadline_s = send_deadline_s
-        self.guard = Guard(self._limits, sockets_max=sockets_max)
-        api.refused = self.guard.refused
-        self._connections: set[Connection] = set()
-        self._listeners: list[Listener] = []
+        self._connections: set[ServedConnection] = set()
+        self._sockets: list[ListeningSocket] = []
         self._servers: list[WebSocketServer] = []
-        self._viewers = 0
-        self._large_answers = asyncio.Semaphore(LARGE_ANSWERS_MAX)
+        self._large_responses = asyncio.Semaphore(LARGE_ANSWERS_MAX)
 
     async def bind(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Take the address, without accepting anybody yet.
+        """Bind the address without accepting connections yet.
 
         Raises:
-            OSError: the address can't be had.
+            OSError: The address can't be bound.
 
         """
-        self._listeners = listeners(host, port, self.guard)
-
-        class Ours(Connection):
-            guard = self.guard
-            connections = self._connections
-
-        for listener in self._listeners:
+        self._sockets = bind_sockets(host, port, self._admission)
+        # The library calls it as a factory, whatever its annotation says.
+        create_connection = cast(
+            "type[ServerConnection]",
+            partial(ServedConnection, admission=self._admission, connections=self._connections),
+        )
+        for listening in self._sockets:
             server = await serve(
-                self._serve,
-                sock=listener,
+                self._serve_viewer,
+                sock=listening,
                 ssl=tls,
                 ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
                 ssl_shutdown_timeout=None if tls is None else CLOSE_S,
                 process_request=self._process_request,
-                # Web pages of others must not read logs through the browser of who runs this.
-                origins=None if self._api.asks_for_token else [None],
+                # Without a token, other web pages could read logs through the user's browser.
+                origins=None if self._api.needs_token else [None],
                 compression=None,
                 open_timeout=HANDSHAKE_S + ANSWER_S,
                 close_timeout=CLOSE_S,
                 write_limit=WRITE_LIMIT,
                 logger=LIBRARY_LOG,
-                create_connection=Ours,
+                create_connection=create_connection,
                 start_serving=False,
             )
             self._servers.append(server)
 
     async def accept(self) -> None:
-        """Begin to accept connections.
+        """Start to accept connections.
 
         Raises:
-            OSError: somebody else listens there.
+            OSError: Another process listens on the address.
 
         """
         for server in self._servers:
@@ -343,127 +339,128 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that was taken."""
-        port: int = self._listeners[0].getsockname()[1]
+        """The bound port."""
+        port: int = self._sockets[0].getsockname()[1]
         return port
 
     async def stop(self, reason: str) -> None:
-        """Say ``bye`` to everybody, close with 4001, and cut off who does not go."""
+        """Send ``bye`` to all viewers, close with 4001, and abort what stays open."""
         for server in self._servers:
             server.close(close_connections=False)
         self._api.bye(reason)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await self._closed()
+                await self._wait_closed()
         for connection in list(self._connections):
             connection.transport.abort()
-        await self._closed()
+        await self._wait_closed()
 
-    async def _closed(self) -> None:
+    async def _wait_closed(self) -> None:
         for server in self._servers:
             await server.wait_closed()
 
     def tokens_changed(self) -> None:
-        """Other tokens are valid now: viewers whose own is not among them are sent away."""
-        self.guard.guesses.forget()
-        self._api.tokens_changed()
+        """Close the viewers whose token is no longer valid."""
+        self._admission.guesses.forget_accepted()
+        self._api.close_revoked()
 
     # HTTP
 
     async def _process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        """A viewer's upgrade goes through; everything else is answered, and that is it."""
-        assert isinstance(connection, Connection)
+        """Let a viewer's upgrade pass (None), and answer every other request."""
+        assert isinstance(connection, ServedConnection)
         given = request.headers.get_all("Authorization")
         authorization = given[0] if len(given) == 1 else None
-        refusal = self._refusal(connection, request, authorization)
-        refusal = refusal or self._too_often(connection, request)
+        refusal = self._check_client(connection, request, authorization)
+        refusal = refusal or self._check_rate(connection, request)
         if refusal is not None:
-            return self._response(refused(refusal))
+            return self._to_library(error_response(refusal))
         if _is_upgrade(request):
-            accepted = self._api.accept(request.path, authorization)
-            if isinstance(accepted, Accepted) and self._viewers >= self._limits.viewers_max:
-                accepted = self._too_many_viewers()
-            if isinstance(accepted, Accepted):
-                self._note_token(connection, authorization, HTTPStatus.OK)
-                connection.accepted = accepted
-                return None
-            return self._response(self._noted(connection, authorization, accepted))
-        answer = await self._answer(connection, request, authorization)
-        return self._response(self._noted(connection, authorization, answer))
+            result = self._accept_viewer(request, authorization)
+        else:
+            result = await self._respond(connection, request, authorization)
+        if isinstance(result, AcceptedViewer):
+            self._record_token(connection, authorization, HTTPStatus.OK)
+            connection.accepted = result
+            return None
+        self._record_token(connection, authorization, result.status)
+        return self._to_library(result)
 
-    def _refusal(
-        self, connection: Connection, request: Request, authorization: str | None
+    def _check_client(
+        self, connection: ServedConnection, request: Request, authorization: str | None
     ) -> RequestError | None:
-        """Why a request is not looked at any further, if it is not."""
+        """Return why a request is refused before it is looked at, or None."""
         if connection.refusal is not None:
-            # Whoever watches over this process must not take a full one for a dead one.
+            # A health check must not take a server at its limits for a dead one.
             return None if request.path == ALIVE_PATH else connection.refusal
-        if not self._api.asks_for_token:
+        if not self._api.needs_token:
             if not is_rebound(request):
                 return None
-            self.guard.refused["origin"] += 1
-            text = "dial this forwarder by its address (a name may belong to a web page of others)"
+            self._admission.refused["origin"] += 1
+            text = "connect by IP address: a host name could belong to a web page"
             return RequestError(HTTPStatus.FORBIDDEN, text)
         now_s = connection.loop.time()
-        refusal = self.guard.guesses.refusal(connection.address, authorization, now_s)
-        self.guard.refused["guesses"] += refusal is not None
-        return refusal
+        return self._admission.check_guesses(connection.address, authorization, now_s)
 
-    def _too_often(self, connection: Connection, request: Request) -> RequestError | None:
-        """Why a request is one too many; those to connect are bounded by their connections."""
-        if _is_upgrade(request) or split(request.path)[0] == ALIVE_PATH:
+    def _check_rate(self, connection: ServedConnection, request: Request) -> RequestError | None:
+        """Return why a request exceeds the rate; upgrades are limited by their connections."""
+        if _is_upgrade(request) or split_target(request.path)[0] == ALIVE_PATH:
             return None
-        return self.guard.too_often(connection.address, connection.loop.time())
+        return self._admission.check_request(connection.address, connection.loop.time())
 
-    def _noted(self, connection: Connection, authorization: str | None, answer: Answer) -> Answer:
-        self._note_token(connection, authorization, answer.status)
-        return answer
+    def _accept_viewer(
+        self, request: Request, authorization: str | None
+    ) -> AcceptedViewer | ApiResponse:
+        accepted = self._api.accept(request.path, authorization)
+        if isinstance(accepted, AcceptedViewer):
+            refusal = self._admission.check_viewers()
+            return accepted if refusal is None else error_response(refusal)
+        return accepted
 
-    def _note_token(self, connection: Connection, authorization: str | None, status: int) -> None:
+    def _record_token(
+        self, connection: ServedConnection, authorization: str | None, status: int
+    ) -> None:
+        """Count a wrong token, or exempt an accepted one from the limit on wrong ones."""
+        admission = self._admission
         if status == HTTPStatus.UNAUTHORIZED:
-            self.guard.refused["token"] += 1
+            admission.refused["token"] += 1
             if authorization is not None:
-                self.guard.guesses.failed(connection.address, connection.loop.time())
+                admission.guesses.record_wrong(connection.address, connection.loop.time())
             return
-        self.guard.refused["denied"] += status == HTTPStatus.FORBIDDEN
-        if authorization is not None and self._api.knows(authorization):
-            self.guard.guesses.passed(connection.address, authorization)
+        admission.refused["denied"] += status == HTTPStatus.FORBIDDEN
+        if authorization is not None and self._api.has_valid_token(authorization):
+            admission.guesses.record_accepted(connection.address, authorization)
 
-    def _too_many_viewers(self) -> Answer:
-        self.guard.refused["viewers"] += 1
-        text = f"{self._limits.viewers_max} viewers are connected already: come back later"
-        return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S))
-
-    async def _answer(
-        self, connection: Connection, request: Request, authorization: str | None
-    ) -> Answer:
-        """The answer, once there is room for it: a large one waits in memory until it is read."""
-        steps = self._api.answer(request.method, request.path, authorization, self._clock())
-        if split(request.path)[0] != LOGS_PATH:
-            return await self._drive(steps)
+    async def _respond(
+        self, connection: ServedConnection, request: Request, authorization: str | None
+    ) -> ApiResponse:
+        """Make a response; large ones are limited, as they stay in memory until they are read."""
+        steps = self._api.respond(request.method, request.path, authorization, self._clock())
+        if split_target(request.path)[0] != LOGS_PATH:
+            return await self._run_steps(steps)
         try:
             async with asyncio.timeout(ANSWER_S / 2):
-                await self._large_answers.acquire()
+                await self._large_responses.acquire()
         except TimeoutError:
-            text = f"{LARGE_ANSWERS_MAX} large answers are being read already: come back later"
-            return refused(
+            text = f"{LARGE_ANSWERS_MAX} large responses are being read already: retry later"
+            return error_response(
                 RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after_s=RETRY_S)
             )
         is_large = False
         try:
-            answer = await self._drive(steps)
-            is_large = len(answer.body) >= LARGE_ANSWER_BYTES
-            return answer
+            response = await self._run_steps(steps)
+            is_large = len(response.body) >= LARGE_ANSWER_BYTES
+            return response
         finally:
             if is_large:
-                connection.when_lost(self._large_answers.release)
+                connection.when_lost(self._large_responses.release)
             else:
-                self._large_answers.release()
+                self._large_responses.release()
 
-    async def _drive(self, steps: Steps) -> Answer:
-        """Let an answer be made, others in between, and fetch the bodies that it needs."""
+    async def _run_steps(self, steps: ResponseSteps) -> ApiResponse:
+        """Run the steps of a response, yield to other tasks, and fetch bodies as needed."""
         try:
             while True:
                 needed = next(steps)
@@ -473,34 +470,35 @@ class Server:
                     deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
                     await needed.hub.feed.refetch(needed.from_, needed.through, deadline_ms)
         except StopIteration as done:
-            answer: Answer = done.value
-            return answer
+            response: ApiResponse = done.value
+            return response
         except ForwarderError as error:
             self._on_error(error)
-            return refused(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+            return error_response(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
-    def _response(self, answer: Answer) -> Response:
-        self._api.requests[answer.status] += 1
+    def _to_library(self, response: ApiResponse) -> Response:
+        self._api.responses[response.status] += 1
         headers = Headers(
             {
-                "Content-Type": answer.content_type,
-                "Content-Length": str(len(answer.body)),
+                "Content-Type": response.content_type,
+                "Content-Length": str(len(response.body)),
                 "Connection": "close",
                 "Cache-Control": "no-store",
-                **answer.headers,
+                **response.headers,
             }
         )
-        return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
+        phrase = HTTPStatus(response.status).phrase
+        return Response(response.status, phrase, headers, response.body)
 
     # WebSockets
 
-    async def _serve(self, connection: ServerConnection) -> None:
-        assert isinstance(connection, Connection)
+    async def _serve_viewer(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, ServedConnection)
         accepted = connection.accepted
         assert accepted is not None
-        # Headers are not needed any more, and are a fifth of what an idle viewer takes.
+        # The headers are a fifth of an idle viewer's memory, and nothing needs them any more.
         connection.request, connection.response = Request("", Headers()), None
-        hub = accepted.hub
+        hub, admission = accepted.hub, self._admission
         wake = asyncio.Event()
         host, port, *_ = connection.remote_address or ("", 0)
         viewer = hub.open(
@@ -508,28 +506,30 @@ class Server:
             self._clock(),
             wake=wake.set,
             peer=f"{host}:{port}",
-            token_verdict=accepted.verdict,
+            token_verdict=accepted.token_verdict,
         )
-        self._viewers += 1
-        link = Link(connection, viewer, wake, self._clock, self.guard, self._send_deadline_s)
+        admission.viewers += 1
+        runner = SessionRunner(
+            connection, viewer, wake, self._clock, admission, self._send_deadline_s
+        )
         try:
-            await link.run()
+            await runner.run()
         except ConnectionClosed:
             pass
         except TimeoutError:
-            _LOG.info("%s: a viewer (%s) reads too slowly", hub.group.name, viewer.peer)
+            _LOG.info("%s: viewer %s reads too slowly", hub.group.name, viewer.peer)
             hub.counts.too_slow += 1
-            self.guard.refused["too_slow"] += 1
+            admission.refused["too_slow"] += 1
             hub.close(viewer)
-            await link.cut_off()
+            await runner.cut_off()
         except ForwarderError as error:
             self._on_error(error)
         finally:
-            self._viewers -= 1
+            admission.viewers -= 1
             hub.close(viewer)
 
 
 def _is_upgrade(request: Request) -> bool:
-    """Whether a viewer wants to connect."""
+    """Whether a request is a viewer's WebSocket upgrade."""
     upgrade = ",".join(request.headers.get_all("Upgrade")).lower()
-    return "websocket" in upgrade and split(request.path)[0] == TAIL_PATH
+    return "websocket" in upgrade and split_target(request.path)[0] == TAIL_PATH

@@ -1,7 +1,7 @@
-"""Bearer tokens: who may read which log groups, by a file that is read again when it changes.
+"""Bearer tokens: which log groups each may read, from a file that is reloaded when it changes.
 
-The file has one token a line, optionally followed by a pattern of log group names (``*`` and
-``?`` as in file names); empty lines and those that begin with ``#`` are left out.
+The file has one token a line, optionally followed by a pattern of log group names (``*`` and ``?``
+as in file names). Empty lines and lines that start with ``#`` are ignored.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from forwarder.records import TokenVerdict
 
 FILE_BYTES_MAX: Final = 1 << 20
 TOKEN_CHARS_MIN: Final = 8
-"""Shorter ones can be guessed."""
+"""Shorter tokens could be guessed."""
 
-LOOK_S: Final = 1.0
-"""How often to look whether the file has changed; it counts once it has stood still for that."""
+CHECK_S: Final = 1.0
+"""Interval between checks of the file; a change counts once the file stays the same this long."""
 
 _SCHEME: Final = "bearer "
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -33,26 +33,24 @@ _LOG: Final = logging.getLogger("gapless.forwarder")
 _Signature = tuple[int, int, int, int]
 
 
-class Grant(msgspec.Struct, frozen=True):
-    """A token and the log groups that it covers."""
+class TokenGrant(msgspec.Struct, frozen=True):
+    """A token, and the pattern of the log groups that it may read."""
 
     token: str
     pattern: str = "*"
 
     def __repr__(self) -> str:
-        """Without the token: what is shown may be logged."""
-        return f"Grant(..., {self.pattern!r})"
+        """Omit the token, since representations get logged."""
+        return f"TokenGrant(..., {self.pattern!r})"
 
 
-class Tokens:
+class BearerTokens:
     """The tokens that are accepted."""
 
-    def __init__(self, grants: list[Grant]) -> None:
-        """Accept these."""
-        self._grants = [(_print(one.token.encode("utf-8")), one.pattern) for one in grants]
+    def __init__(self, grants: list[TokenGrant]) -> None:
+        self._grants = [(_fingerprint(one.token.encode("utf-8")), one.pattern) for one in grants]
 
     def __len__(self) -> int:
-        """How many grants there are."""
         return len(self._grants)
 
     @classmethod
@@ -60,7 +58,7 @@ class Tokens:
         """Read a token file.
 
         Raises:
-            ConfigError: it can't be read, has no token, or one that is no good.
+            ConfigError: the file can't be read, has no token, or has an invalid line.
 
         """
         try:
@@ -70,26 +68,28 @@ class Tokens:
             msg = f"--token-file {path} can't be read: {error}"
             raise ConfigError(msg) from error
         lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
-        grants = [Grant(*words) for words in lines if 0 < len(words) <= len(("token", "pattern"))]
+        grants = [
+            TokenGrant(*words) for words in lines if 0 < len(words) <= len(("token", "pattern"))
+        ]
         if not grants or len(grants) < sum(map(bool, lines)):
-            msg = f"--token-file {path} must have a token a line, each with at most one pattern"
+            msg = f"--token-file {path} must have one token a line, each with at most one pattern"
             raise ConfigError(msg)
         if any(len(grant.token) < TOKEN_CHARS_MIN for grant in grants):
             msg = f"--token-file {path}: a token needs at least {TOKEN_CHARS_MIN} characters"
             raise ConfigError(msg)
         if not all(grant.token.isascii() for grant in grants):
-            msg = f"--token-file {path}: a token may have ASCII characters only, as headers do"
+            msg = f"--token-file {path}: a token may have ASCII characters only, as in HTTP headers"
             raise ConfigError(msg)
         return cls(grants)
 
-    def take_over(self, other: Tokens) -> bool:
-        """Accept another's from now on, and no others; whether that makes a difference."""
+    def replace_by(self, other: BearerTokens) -> bool:
+        """Accept the tokens of ``other`` only; returns whether that changes anything."""
         changed = other._grants != self._grants
         self._grants = other._grants
         return changed
 
     def check(self, authorization: str | None, group: str | None) -> TokenVerdict:
-        """Whether an ``Authorization`` header covers a log group (None: any will do)."""
+        """Judge an ``Authorization`` header for a log group; None asks for any group."""
         patterns = self._patterns(authorization)
         if not patterns:
             return "unknown"
@@ -98,66 +98,70 @@ class Tokens:
         return "denied"
 
     def _patterns(self, authorization: str | None) -> list[str]:
-        """What the token covers; every one is compared, in constant time whatever its length."""
+        """Patterns of the header's token; all tokens are compared, each in constant time."""
         header = authorization or ""
         if not header.lower().startswith(_SCHEME):
             return []
-        given = _print(header[len(_SCHEME) :].strip().encode("utf-8", "surrogatepass"))
+        given = _fingerprint(header[len(_SCHEME) :].strip().encode("utf-8", "surrogatepass"))
         return [pattern for token, pattern in self._grants if hmac.compare_digest(given, token)]
 
 
 class TokenFile:
-    """A token file, and what is accepted by it at present."""
+    """A token file, and the tokens that were last loaded from it.
+
+    Attributes:
+        tokens: Updated in place when the file changes.
+
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read it.
+        """Read the file.
 
         Raises:
-            ConfigError: it can't be read, has no token, or one that is no good.
+            ConfigError: the file can't be read, has no token, or has an invalid line.
 
         """
         self._path = path
-        self._used = _signature(path)
-        self._seen = self._used
-        self.tokens = Tokens.load(path)
-        """Changes as the file does."""
+        self._loaded = _signature(path)
+        self._seen = self._loaded
+        self.tokens = BearerTokens.load(path)
 
-    def look(self) -> bool:
-        """Whether other tokens are accepted now than when it was looked at last.
+    def reload(self) -> bool:
+        """Load the file if it has changed; returns whether other tokens are accepted now.
 
-        A file that is no good leaves the former tokens as they are, and is said to once. It is read
-        only when it was the same at two looks: one that is just being written lacks its last lines,
-        and whoever is closed for that would not come back.
+        An invalid file leaves the tokens as they are, and is reported once. The file is read only
+        if it was the same at two checks: one that is still being written lacks its last lines, and
+        viewers closed for that would not reconnect.
         """
         found = _signature(self._path)
-        still, self._seen = found == self._seen, found
-        if found == self._used or not still:
+        is_stable, self._seen = found == self._seen, found
+        if found == self._loaded or not is_stable:
             return False
-        self._used = found
+        self._loaded = found
         try:
-            changed = self.tokens.take_over(Tokens.load(self._path))
+            changed = self.tokens.replace_by(BearerTokens.load(self._path))
         except ConfigError as error:
             _LOG.warning("%s (the former %d tokens stay valid)", error, len(self.tokens))
             return False
         if changed:
-            _LOG.warning("--token-file %s was read again: %d tokens", self._path, len(self.tokens))
+            _LOG.warning("--token-file %s was reloaded: %d tokens", self._path, len(self.tokens))
         return changed
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Watch the file until cancelled; calls ``on_change`` when other tokens are accepted."""
         while True:
-            await asyncio.sleep(LOOK_S)
-            if self.look():
+            await asyncio.sleep(CHECK_S)
+            if self.reload():
                 on_change()
 
 
-def _print(token: bytes) -> bytes:
-    """What stands for a token; all are of one length, so that comparing does not tell it."""
+def _fingerprint(token: bytes) -> bytes:
+    """Hash a token; all hashes have one length, so comparing them does not reveal the token's."""
     return hashlib.blake2b(token, digest_size=32).digest()
 
 
 def _signature(path: Path) -> _Signature | None:
-    """What changes with a file's content; None where it can't be had."""
+    """Return what changes with a file's content; None if the file can't be examined."""
     try:
         found = path.stat()
     except OSError:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from forwarder.delivery.hub import Hub
-from forwarder.delivery.hub import Viewer as Served
+from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
@@ -59,7 +58,7 @@ class Connection:
     """A viewer as the forwarder sees it."""
 
     link: Link
-    served: Served
+    served: ConnectedViewer
     opened_ms: int
     is_welcomed: bool = False
     live_run: int = 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from forwarder.server.api import Answer as Reply
-from forwarder.server.api import Api
-from forwarder.server.log_pages import NeedsBodies
+from forwarder.server.api import Api, ApiResponse
+from forwarder.server.log_pages import BodyRequest
 from tests.simulation.fault import FaultError, Kind
 from tui.client.polling import Answer, PollError, PollPlan
 
@@ -69,13 +68,13 @@ class Poller:
 
     def _get(self, forwarder: Forwarder, target: str, now: int) -> Answer | None:
         """One request; None where it broke off, as while bodies are fetched."""
-        steps = Api({forwarder.group.name: forwarder.hub}).answer("GET", target, None, now)
+        steps = Api({forwarder.group.name: forwarder.hub}).respond("GET", target, None, now)
         while True:
             try:
                 needed = next(steps)
             except StopIteration as stop:
-                reply: Reply = stop.value
+                reply: ApiResponse = stop.value
                 return Answer(reply.status, reply.body)
-            if isinstance(needed, NeedsBodies):
+            if isinstance(needed, BodyRequest):
                 forwarder.fetch_bodies(needed.from_, needed.through)
                 return None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from forwarder.delivery.hub import Hub, Viewer
+from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from tests.support.fake_feed import FakeFeed
@@ -16,7 +16,7 @@ class Watcher:
 
     def __init__(self, hub: Hub, query: TailQuery | None = None) -> None:
         self.woken = 0
-        self.viewer: Viewer = hub.open(
+        self.viewer: ConnectedViewer = hub.open(
             query or TailQuery(since=SINCE), NOW, wake=self.wake, peer="127.0.0.1:9"
         )
 

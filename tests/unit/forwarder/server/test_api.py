@@ -10,9 +10,9 @@ from forwarder.cloudwatch.clock import REPORTED_MS, ClockSkew
 from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.server.api import Accepted, Answer, Api
-from forwarder.server.log_pages import NeedsBodies
-from forwarder.server.tokens import Grant, Tokens
+from forwarder.server.api import AcceptedViewer, Api, ApiResponse
+from forwarder.server.log_pages import BodyRequest
+from forwarder.server.tokens import BearerTokens, TokenGrant
 from tests.support.fake_feed import FakeFeed
 from tests.support.memory_journal import MemoryJournal
 from tests.support.session_client import NOW, event, events, log_group, scan
@@ -20,27 +20,29 @@ from wire.digest import digest_hex
 from wire.query import Filter, TailQuery
 
 
-def answer(api: Api, target: str, authorization: str | None = None, method: str = "GET") -> Answer:
-    steps = api.answer(method, target, authorization, NOW)
+def answer(
+    api: Api, target: str, authorization: str | None = None, method: str = "GET"
+) -> ApiResponse:
+    steps = api.respond(method, target, authorization, NOW)
     try:
         while True:
             needed = next(steps)
-            if isinstance(needed, NeedsBodies):
+            if isinstance(needed, BodyRequest):
                 journal = needed.hub.group.journal
                 feed = needed.hub.feed
                 assert isinstance(feed, FakeFeed)
                 feed.refetched.append((needed.from_, needed.through))
                 journal.restore(feed.bodies)
     except StopIteration as done:
-        found: Answer = done.value
+        found: ApiResponse = done.value
         return found
 
 
-def body(found: Answer) -> Any:  # noqa: ANN401 - JSON
+def body(found: ApiResponse) -> Any:  # noqa: ANN401 - JSON
     return json.loads(found.body)
 
 
-def api_of(*groups: LogGroup, tokens: Tokens | None = None) -> Api:
+def api_of(*groups: LogGroup, tokens: BearerTokens | None = None) -> Api:
     return Api({group.name: Hub(group, FakeFeed(group)) for group in groups}, tokens)
 
 
@@ -118,7 +120,7 @@ def test_executions_groups_and_viewers() -> None:
     assert body(answer(api, "/v1/groups")) == ["/app"]
     assert body(answer(api, "/v1/viewers")) == []
     accepted = api.accept("/v1/tail?since=5", None)
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, AcceptedViewer)
     accepted.hub.open(accepted.query, NOW, wake=lambda: None, peer="a:1")
     (record,) = body(answer(api, "/v1/viewers"))
     assert (record["since"], record["peer"], record["after"]) == (5, "a:1", 2)
@@ -208,7 +210,7 @@ def test_only_get(group: LogGroup) -> None:
 def test_who_may_connect(group: LogGroup) -> None:
     api = api_of(group)
     accepted = api.accept("/v1/tail?group=/app&since=7&stream=a", None)
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, AcceptedViewer)
     assert accepted.query == TailQuery(group="/app", since=7, filter=Filter(streams=("a",)))
     for target, status in (
         ("/v1/tail?group=/other", 404),
@@ -216,24 +218,24 @@ def test_who_may_connect(group: LogGroup) -> None:
         ("/v1/tail?epoch=a", 400),
     ):
         refusal = api.accept(target, None)
-        assert isinstance(refusal, Answer)
+        assert isinstance(refusal, ApiResponse)
         assert refusal.status == status
 
 
 def test_of_several_groups_one_must_be_named(group: LogGroup) -> None:
     api = api_of(group, LogGroup(MemoryJournal("/other")))
     refusal = api.accept("/v1/tail", None)
-    assert isinstance(refusal, Answer)
+    assert isinstance(refusal, ApiResponse)
     assert refusal.status == 400
     assert b"group" in refusal.body
-    assert isinstance(api.accept("/v1/tail?group=/other", None), Accepted)
+    assert isinstance(api.accept("/v1/tail?group=/other", None), AcceptedViewer)
     assert body(answer(api, "/v1/groups")) == ["/app", "/other"]
 
 
 def test_tokens_are_asked_for_and_cover_groups(group: LogGroup) -> None:
-    tokens = Tokens([Grant("all-of-them"), Grant("only-other", "/other")])
+    tokens = BearerTokens([TokenGrant("all-of-them"), TokenGrant("only-other", "/other")])
     api = api_of(group, LogGroup(MemoryJournal("/other")), tokens=tokens)
-    assert api.asks_for_token
+    assert api.needs_token
     assert answer(api, "/healthz").status == 200
     for path in ("/v1/logs?group=/app", "/v1/groups", "/v1/viewers", "/metrics"):
         found = answer(api, path)
@@ -245,14 +247,14 @@ def test_tokens_are_asked_for_and_cover_groups(group: LogGroup) -> None:
     assert body(answer(api, "/v1/groups", "Bearer only-other")) == ["/other"]
     assert b"/app" not in answer(api, "/metrics", "Bearer only-other").body
     refusal = api.accept("/v1/tail?group=/app", "Bearer only-other")
-    assert isinstance(refusal, Answer)
+    assert isinstance(refusal, ApiResponse)
     assert refusal.status == 403
 
 
 def test_bye_reaches_every_group(group: LogGroup) -> None:
     api = api_of(group)
     accepted = api.accept("/v1/tail", None)
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, AcceptedViewer)
     viewer = accepted.hub.open(accepted.query, NOW, wake=lambda: None)
     api.bye("the end")
     viewer.session.next(NOW)

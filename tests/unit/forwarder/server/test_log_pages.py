@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.ingest.log_group import LogGroup
-from forwarder.server.log_pages import FETCHES_MAX, LogsPages, NeedsBodies
+from forwarder.server.log_pages import FETCHES_MAX, BodyRequest, LogsPageBuilder
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import NOW, event, events, log_group, scan
 from wire.codec import decode_body
@@ -21,13 +21,13 @@ from wire.query import Filter, LogsQuery
 
 def page_of(hub: Hub, query: LogsQuery) -> tuple[LogsPage, int]:
     """A page and how often it let others go between."""
-    steps = LogsPages(hub, query).body()
+    steps = LogsPageBuilder(hub, query).body()
     pauses = 0
     try:
         while True:
             needed = next(steps)
             pauses += 1
-            if isinstance(needed, NeedsBodies):
+            if isinstance(needed, BodyRequest):
                 assert isinstance(hub.feed, FakeFeed)
                 hub.feed.refetched.append((needed.from_, needed.through))
                 hub.group.journal.restore(hub.feed.bodies)
@@ -121,7 +121,7 @@ def test_pages_keep_within_four_megabytes_and_a_larger_item_goes_alone(text: str
     query: dict[str, Any] = {}
     seen: list[str] = []
     while True:
-        steps = LogsPages(hub, LogsQuery(**query)).body()
+        steps = LogsPageBuilder(hub, LogsQuery(**query)).body()
         raw = b""
         try:
             while True:
@@ -172,7 +172,7 @@ def test_lost_rows_are_left_out() -> None:
 
 def test_a_new_chain_between_two_slices_is_a_conflict() -> None:
     group = log_group(events(range(1, 2_000), lambda n: n))
-    steps = LogsPages(hub_of(group), LogsQuery()).body()
+    steps = LogsPageBuilder(hub_of(group), LogsQuery()).body()
     next(steps)
     group.begin_chain("made anew")
     with pytest.raises(RequestError) as refused:

@@ -1,16 +1,14 @@
-"""tests.unit.forwarder.server.test_metrics."""
-
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from forwarder.delivery.hub import Hub
 from forwarder.server.metrics import (
     METRICS,
     PROCESS_METRICS,
     Metric,
-    Process,
-    ProcessMetric,
+    ProcessStats,
     page,
     render,
 )
@@ -23,8 +21,8 @@ from wire.query import TailQuery
 def test_every_metric_of_the_table_is_there_and_named_as_is_usual() -> None:
     group = log_group([event(1)])
     hub = Hub(group, FakeFeed(group))
-    text = render([hub], Process()).decode()
-    table: list[Metric | ProcessMetric] = [*METRICS, *PROCESS_METRICS]
+    text = render([hub], ProcessStats()).decode()
+    table: list[Metric[Any]] = [*METRICS, *PROCESS_METRICS]
     for metric in table:
         assert f"# TYPE {metric.name} {metric.kind}" in text
         assert metric.name.startswith("gapless_")
@@ -45,7 +43,7 @@ def test_values_are_those_of_the_moment() -> None:
     while viewer.session.next(NOW) is not None:
         pass
     lines = (
-        render([hub], Process({200: 3, 404: 1}, {"token": 5}, {"throttled": 2}))
+        render([hub], ProcessStats({200: 3, 404: 1}, {"token": 5}, {"throttled": 2}))
         .decode()
         .splitlines()
     )
@@ -75,7 +73,7 @@ def test_values_are_those_of_the_moment() -> None:
 
 
 def test_without_hubs_there_are_names_alone() -> None:
-    assert b"gapless_viewers" in render([], Process())
+    assert b"gapless_viewers" in render([], ProcessStats())
 
 
 ROOT = Path(__file__).parents[4]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forwarder.delivery.hub import Hub
 from forwarder.ingest.log_group import LogGroup
-from forwarder.server.log_pages import LogsPages
+from forwarder.server.log_pages import LogsPageBuilder
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import NOW, events, log_group, scan
 from wire.codec import decode_body
@@ -14,7 +14,7 @@ from wire.query import Filter, LogsQuery
 
 def complete_through(group: LogGroup, since: int, wanted: Filter = Filter()) -> int | None:  # noqa: B008 - frozen
     query = LogsQuery(since=since, limit=1, filter=wanted)
-    steps = LogsPages(Hub(group, FakeFeed(group)), query).body()
+    steps = LogsPageBuilder(Hub(group, FakeFeed(group)), query).body()
     while True:
         try:
             next(steps)

@@ -14,10 +14,11 @@ from forwarder.config import REFUSED_SOCKETS, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.ingest.log_group import LogGroup
+from forwarder.server.admission import Admission
 from forwarder.server.api import Api
 from forwarder.server.connection import PIECE_BYTES
 from forwarder.server.server import Server
-from forwarder.server.tokens import Grant, Tokens
+from forwarder.server.tokens import BearerTokens, TokenGrant
 from tests.support.fake_feed import FakeFeed
 from tests.support.session_client import event, events, log_group, scan
 from wire.codec import decode_server
@@ -32,19 +33,24 @@ class Running:
     def __init__(
         self,
         group: LogGroup,
-        tokens: Tokens | None = None,
-        **options: Any,  # noqa: ANN401
+        tokens: BearerTokens | None = None,
+        *,
+        limits: Limits | None = None,
+        sockets_max: int | None = None,
+        send_deadline_s: float = 0.5,
     ) -> None:
         self.group = group
         self.feed = FakeFeed(group)
         self.hub = Hub(group, self.feed, heartbeat_ms=HEARTBEAT_MS)
-        self.api = Api({group.name: self.hub}, tokens)
+        self.admission = Admission(limits or Limits(), sockets_max=sockets_max)
+        self.api = Api({group.name: self.hub}, tokens, refused=self.admission.refused)
         self.errors: list[ForwarderError] = []
         self.server = Server(
             self.api,
+            self.admission,
             clock=wall_clock_ms,
             on_error=self.errors.append,
-            **{"send_deadline_s": 0.5, **options},
+            send_deadline_s=send_deadline_s,
         )
 
     async def start(self) -> None:
@@ -96,7 +102,7 @@ async def running(group: LogGroup) -> AsyncIterator[Running]:
     await made.server.stop("the test is over")
     assert made.hub.viewers == []
     assert made.server._connections == set()
-    assert made.server.guard.sockets == 0
+    assert made.admission.sockets == 0
 
 
 async def take(connection: ClientConnection) -> ServerMessage:
@@ -323,7 +329,7 @@ async def test_http_answers_are_whole(running: Running) -> None:
     found, body = await running.get("/v1/logs")
     assert found == 200
     assert len(body["items"]) == 2_000
-    assert running.api.requests[200] == 1
+    assert running.api.responses[200] == 1
 
 
 @pytest.mark.parametrize(
@@ -360,7 +366,7 @@ async def test_a_request_line_may_have_8_kib(running: Running, size: int, status
 
 
 async def test_with_a_token_alone(group: LogGroup) -> None:
-    made = Running(group, Tokens([Grant("let-me-in")]))
+    made = Running(group, BearerTokens([TokenGrant("let-me-in")]))
     await made.start()
     try:
         assert (await made.get("/v1/groups"))[0] == 401
@@ -376,7 +382,7 @@ async def test_with_a_token_alone(group: LogGroup) -> None:
 
 
 async def test_viewers_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.server, "_limits", Limits(viewers_max=1))
+    monkeypatch.setattr(running.admission, "_viewers_max", 1)
     async with await running.dial() as connection:
         await take(connection)
         with pytest.raises(InvalidStatus) as refused:
@@ -394,13 +400,13 @@ async def test_sockets_are_bounded(group: LogGroup) -> None:
         assert found == 503
         assert "1 connections are open already" in body["error"]
         assert (await made.get("/healthz"))[0] == 200
-        made.server.guard.sockets += REFUSED_SOCKETS
+        made.admission.sockets += REFUSED_SOCKETS
         with pytest.raises((EOFError, ConnectionResetError)):
             await made.get("", raw=b"GET /healthz HTTP/1.1\r\n\r\n")
-        made.server.guard.sockets -= REFUSED_SOCKETS
-        assert made.server.guard.refused["sockets"] == 3
+        made.admission.sockets -= REFUSED_SOCKETS
+        assert made.admission.refused["sockets"] == 3
     await made.server.stop("over")
-    assert made.server.guard.sockets == 0
+    assert made.admission.sockets == 0
 
 
 async def test_a_viewer_that_stalls_costs_no_memory_and_no_work(

@@ -8,13 +8,13 @@ import pytest
 
 from forwarder.errors import ConfigError
 from forwarder.records import TokenVerdict
-from forwarder.server.tokens import Grant, TokenFile, Tokens
+from forwarder.server.tokens import BearerTokens, TokenFile, TokenGrant
 
 
-def tokens(tmp_path: Path, text: str) -> Tokens:
+def tokens(tmp_path: Path, text: str) -> BearerTokens:
     path = tmp_path / "tokens"
     path.write_text(text, encoding="utf-8")
-    return Tokens.load(path)
+    return BearerTokens.load(path)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_file_that_is_no_good(tmp_path: Path, text: str) -> None:
 
 def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
-        Tokens.load(tmp_path / "missing")
+        BearerTokens.load(tmp_path / "missing")
 
 
 def test_every_token_is_compared_in_constant_time_at_one_length(
@@ -72,7 +72,9 @@ def test_every_token_is_compared_in_constant_time_at_one_length(
 
 
 def test_a_token_is_not_shown() -> None:
-    shown = repr(Grant("secret-token", "/a")) + repr(Tokens([Grant("secret-token")]).__dict__)
+    shown = repr(TokenGrant("secret-token", "/a")) + repr(
+        BearerTokens([TokenGrant("secret-token")]).__dict__
+    )
     assert "secret" not in shown
 
 
@@ -99,19 +101,19 @@ def changing(tmp_path: Path) -> Changing:
 
 
 def test_other_tokens_count_once_the_file_stands_still(changing: Changing) -> None:
-    assert not changing.file.look()
+    assert not changing.file.reload()
     changing.write("half-of-a-new-file\n")
-    assert not changing.file.look()
+    assert not changing.file.reload()
     changing.write("new-token\nscoped-token /b\n")
-    assert not changing.file.look()
+    assert not changing.file.reload()
     assert changing.verdicts("old-token", "new-token") == ["ok", "unknown"]
-    assert changing.file.look()
+    assert changing.file.reload()
     assert changing.verdicts("old-token", "new-token", "scoped-token") == [
         "unknown",
         "ok",
         "denied",
     ]
-    assert not changing.file.look()
+    assert not changing.file.reload()
 
 
 @pytest.mark.parametrize("text", ["", "short\n", "a-long-token /a /b\n", "töken-with-umlaut\n"])
@@ -119,12 +121,12 @@ def test_a_file_that_is_no_good_changes_nothing_and_is_said_to_once(
     changing: Changing, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     changing.write(text)
-    assert [changing.file.look() for _ in range(4)] == [False] * 4
+    assert [changing.file.reload() for _ in range(4)] == [False] * 4
     assert changing.verdicts("old-token") == ["ok"]
     (line,) = caplog.messages
     assert "the former 1 tokens stay valid" in line
     changing.write("new-token\n")
-    assert [changing.file.look() for _ in range(3)] == [False, True, False]
+    assert [changing.file.reload() for _ in range(3)] == [False, True, False]
     assert changing.verdicts("old-token", "new-token") == ["unknown", "ok"]
 
 
@@ -132,17 +134,17 @@ def test_a_file_that_is_gone_changes_nothing(
     changing: Changing, caplog: pytest.LogCaptureFixture
 ) -> None:
     changing.path.unlink()
-    assert [changing.file.look() for _ in range(4)] == [False] * 4
+    assert [changing.file.reload() for _ in range(4)] == [False] * 4
     assert changing.verdicts("old-token") == ["ok"]
     assert len(caplog.messages) == 1
     changing.write("old-token\n")
-    assert [changing.file.look() for _ in range(3)] == [False] * 3
+    assert [changing.file.reload() for _ in range(3)] == [False] * 3
 
 
 async def test_who_asked_to_hear_of_it_does(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forwarder.server.tokens.LOOK_S", 0.001)
+    monkeypatch.setattr("forwarder.server.tokens.CHECK_S", 0.001)
     heard = asyncio.Event()
     running = asyncio.create_task(changing.file.run(heard.set))
     changing.write("new-token\n")
