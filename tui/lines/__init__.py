@@ -1,1 +1,7 @@
-"""tui/lines."""
+"""The log lines in memory: sorted, packed, filtered and counted, and which of them are on screen.
+
+Pure: nothing here draws, waits or reads a clock.
+
+Faces: rows, timeline, view, viewport, filters, find_next, counts, keys, packed.
+May import: common.ranges, wire.
+"""

@@ -139,7 +139,7 @@ class StreamsPanel:
     def open(self) -> None:
         """Show the streams, and start counting their lines."""
         self._streams = StreamCounts()
-        count = self._count = LineCounter(self._timeline, self._streams.take)
+        count = self._count = LineCounter(self._timeline, self._streams.add)
         count.step()
         self.pane.display = True
         self.pane.focus()
@@ -257,9 +257,10 @@ class HistogramPanel:
         volume = self._volume = LineVolume()
         test = self._search.filters.test(counting=False)
 
-        def take(line: Line) -> bool:
-            return (test is None or test(line)) and volume.take(line)
+        def add(line: Line) -> None:
+            if test is None or test(line):
+                volume.add(line)
 
-        count = self._count = LineCounter(self._engine.timeline, take)
+        count = self._count = LineCounter(self._engine.timeline, add)
         count.step()
         self._run(partial(count_all_lines, count, lambda: self._count is count), "histogram")

@@ -103,7 +103,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def visible_rows(self) -> list[Row]:
         """The rows on the screen from top to bottom; a wrapped row once."""
-        return [slot.row for slot in self._window.slots if slot.part == 0]
+        return [slot.row for slot in self._window.screen_lines if slot.part == 0]
 
     def current(self) -> Row | None:
         """The row under the cursor; while following, the last one on the screen."""
@@ -192,12 +192,12 @@ class LogView(ScrollView, can_focus=True):
     def follow(self) -> None:
         """Go to the newest row and stay there; a selection extends to it."""
         self._window.follow()
-        self.selection.stay()
+        self.selection.stop_following()
         self._update(changed=True)
 
     def freeze(self) -> None:
         """Freeze the picture, or release it."""
-        self._window.freeze()
+        self._window.toggle_freeze()
         self._update(changed=True)
 
     def settle(self) -> None:
@@ -208,12 +208,12 @@ class LogView(ScrollView, can_focus=True):
     def move(self, motion: Motion) -> None:
         """Move the cursor."""
         self._window.move(motion)
-        self.selection.stay()
+        self.selection.stop_following()
         self._update(changed=True)
 
     def toggle_selection(self) -> bool:
         """Start a selection at the cursor, or end the present one; whether one is active now."""
-        if not self.selection.end():
+        if not self.selection.clear():
             self.selection.begin()
         self._update(changed=True)
         return self.selection.span is not None
@@ -226,7 +226,7 @@ class LogView(ScrollView, can_focus=True):
 
     def end_selection(self) -> bool:
         """End the selection; whether there was one."""
-        was_any = self.selection.end()
+        was_any = self.selection.clear()
         if was_any:
             self._update(changed=True)
         return was_any
@@ -283,7 +283,7 @@ class LogView(ScrollView, can_focus=True):
     def _choose_row_heights(self) -> None:
         """Use one line a row, unless lines are wrapped or separators stand between matches."""
         is_plain = self._strips.around is None and not self._strips.look.wrapped
-        self._window.lines_of = None if is_plain else self._strips.lines_of
+        self._window.set_row_height(None if is_plain else self._strips.lines_of)
 
     def _lay_out(self) -> None:
         """Lay the rows out again after a change of their heights or columns."""
@@ -317,14 +317,14 @@ class LogView(ScrollView, can_focus=True):
         lines: list[Strip] = []
         for y in range(window.height):
             edge = self._edges[low <= y < high]
-            if y < len(window.slots):
-                slot = window.slots[y]
+            if y < len(window.screen_lines):
+                slot = window.screen_lines[y]
                 surface: Surface = "selected" if self.selection.has(slot.row.key) else "log"
                 surface = "cursor" if slot.row.key == window.cursor else surface
                 lines.append(make.strips(slot.row, slot.previous, surface, edge)[slot.part])
             else:
                 lines.append(make.blank(edge))
-        if not window.slots:
+        if not window.screen_lines:
             at = max(0, (window.height - len(self._empty)) // 2)
             middle = [make.middle(text, self._edges[False]) for text in self._empty]
             lines[at : at + len(middle)] = middle[: window.height]
@@ -381,7 +381,7 @@ class LogView(ScrollView, can_focus=True):
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """End a drag."""
-        if self._hand.let_go():
+        if self._hand.release():
             event.stop()
             self.release_mouse()
 

@@ -27,7 +27,7 @@ from wire.messages import Origin
 def test_streams_are_counted_by_name() -> None:
     streams = StreamCounts()
     for number, name in enumerate(["a", "b", "a"]):
-        assert not streams.take(make_line(number, "x", stream=name))
+        streams.add(make_line(number, "x", stream=name))
     assert streams.counts == {"a": 2, "b": 1}
 
 
@@ -35,7 +35,7 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "STREAMS_MAX", 2)
     streams = StreamCounts()
     for number in range(5):
-        streams.take(make_line(number, "x", stream=str(number % 4)))
+        streams.add(make_line(number, "x", stream=str(number % 4)))
     assert streams.counts == {"0": 2, "1": 1}
     assert streams.others == 2
 
@@ -50,7 +50,7 @@ def test_levels_and_ways_of_a_span() -> None:
     ]
     for number, (message, origin) in enumerate(lines):
         at_ms = EPOCH_MS + number
-        assert not volume.take(make_line(number, message, at_ms=at_ms, origin=origin))
+        volume.add(make_line(number, message, at_ms=at_ms, origin=origin))
     assert list(volume.buckets.values()) == [VolumeBucket(4, 2, 1, 1, 1)]
     assert volume.span_ms == (EPOCH_MS, EPOCH_MS + 99)
 
@@ -69,7 +69,7 @@ def test_however_long_no_line_is_lost(times: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "BUCKETS_MAX", 4)
         for number, at_ms in enumerate(times):
-            volume.take(make_line(number, "x", at_ms=at_ms))
+            volume.add(make_line(number, "x", at_ms=at_ms))
             assert len(volume.buckets) <= 4
     assert sum(one.lines for one in volume.buckets.values()) == len(times)
     assert sum(one.errors for one in volume.buckets.values()) == len(times)

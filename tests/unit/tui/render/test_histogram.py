@@ -18,7 +18,7 @@ def counted(*seconds: float, message: str = "x", origin: Origin = "live") -> Lin
     volume = LineVolume()
     for number, second in enumerate(seconds):
         at_ms = EPOCH_MS + round(second * 1000)
-        volume.take(make_line(number, message, at_ms=at_ms, origin=origin))
+        volume.add(make_line(number, message, at_ms=at_ms, origin=origin))
     return volume
 
 
