@@ -1,12 +1,9 @@
-"""What the forwarder needs of a journal: one small protocol, whatever stores it.
+"""The journal's interface and its chain of epochs, independent of how rows are stored.
 
-One ``Journal`` is one log group's. All calls are synchronous and made from one thread. An event
-is committed when ``append`` returns, hence before it can be sent. Retention takes message bodies
-only; everything else of a row stays as long as the chain does.
-
-The chain of epochs: which cursors a journal may resume [4].
-
-Ranges of time for bodies that nobody has any more.
+``SqliteJournal`` implements ``Journal`` for the product; the tests have one in memory. One journal
+belongs to one log group. All calls are synchronous and come from one thread. An event is committed
+when ``append`` returns, hence before it can be sent. Retention removes message bodies only; the
+rest of a row stays as long as its chain.
 """
 
 from __future__ import annotations
@@ -22,14 +19,14 @@ from wire.order import Interval
 from wire.query import Filter
 
 RETIRE_ROWS_MAX: Final = 50_000
-"""Bodies that one call of ``retire`` takes, so that nothing else waits for long."""
+"""Bodies that one call of ``retire`` removes, so that it does not block for long."""
 
 ROW_BYTES: Final = 200
-"""About what a row takes beside its message, indexes included (SQLite: 180, measured)."""
+"""Approximate size of a row besides its message, indexes included (SQLite: 180, measured)."""
 
 
 class Journal(Protocol):
-    """One log group's events in order of discovery, with what is known about them."""
+    """One log group's events in order of discovery, and what is known about them."""
 
     @property
     def group(self) -> str:
@@ -48,32 +45,32 @@ class Journal(Protocol):
 
     @property
     def head_seq(self) -> int:
-        """The last seq given out in this chain; 0 where there is none."""
+        """The last seq of this chain; 0 in an empty one."""
         ...
 
     @property
     def revision(self) -> int:
-        """Changes whenever the totals of rows that were there already change (lost, new chain)."""
+        """Changes whenever totals of existing rows change: bodies were lost, or a chain began."""
         ...
 
     def is_resumable(self, epoch: str, after: int) -> bool:
-        """Whether a cursor is of this chain: protocol, "Three positions"."""
+        """Whether a cursor belongs to this chain (PROTOCOL.md, "Three positions")."""
         ...
 
     def begin_epoch(self) -> str:
-        """Go on in the same chain under a new epoch whose first seq is ``head_seq + 1``."""
+        """Continue the chain under a new epoch, whose first seq is ``head_seq + 1`` [4]."""
         ...
 
     def begin_chain(self) -> str:
-        """Forget everything and start anew at seq 1 under a new epoch (group made anew, size)."""
+        """Forget everything, and start over at seq 1 under a new epoch."""
         ...
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of ``ids`` that the journal has."""
+        """Those of the ids that the journal has."""
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and commit events, none of which is known; the new ``head_seq``."""
+        """Number and commit events with unknown ids; the new ``head_seq``."""
         ...
 
     def read_after(self, after: int, limit: int, until: int | None = None) -> list[Row]:
@@ -90,7 +87,7 @@ class Journal(Protocol):
     ) -> list[Row]:
         """Rows within the interval in display order (descending if ``newest_first``).
 
-        Only rows with ``seq <= until_seq`` where that is given; at most ``limit``.
+        Only rows with ``seq <= until_seq`` if that is given; at most ``limit``.
         """
         ...
 
@@ -105,13 +102,13 @@ class Journal(Protocol):
     ) -> RangeTotal:
         """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``.
 
-        Rows whose bodies are lost (``mark_lost``) do not count, whoever asks; rows whose
-        bodies retention took do.
+        Rows whose bodies are lost (``mark_lost``) are left out; rows whose bodies retention
+        removed are counted.
         """
         ...
 
     def coverage(self) -> Sequence[tuple[int, int]]:
-        """Ranges of time (inclusive, disjoint, ascending) of which a whole scan was taken in."""
+        """Time that whole scans have read: ranges (inclusive, disjoint, ascending)."""
         ...
 
     def cover(self, from_: int, through: int) -> None:
@@ -119,79 +116,75 @@ class Journal(Protocol):
         ...
 
     def gaps(self) -> list[GapRecord]:
-        """The declared gaps that are not repaired (unrecoverable ones stay), oldest first."""
+        """Declared gaps that are not repaired (unrecoverable ones stay), oldest first."""
         ...
 
     def put_gap(self, gap: GapRecord) -> None:
-        """Store a gap under its id, replacing what stood there."""
+        """Add or replace a gap under its id; a repaired one is removed."""
         ...
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
-        """Take bodies: of events older than ``before`` ms, then the oldest while over size.
+        """Remove the bodies of events older than ``before``, then the oldest while over size.
 
-        One call takes a bounded number, which it returns: call again until that is 0.
+        One call removes a bounded number, which it returns: call again until that is 0.
         """
         ...
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
-        """Rows of a range whose body is gone from here but not known to be lost."""
+        """Rows of a range whose body was removed and is not known to be lost."""
         ...
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put bodies (message by id) back where they are missing; the number restored."""
+        """Put messages (by id) back into rows without one; the number restored."""
         ...
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Bodies that CloudWatch does not have any more either."""
+        """Mark removed bodies lost, since CloudWatch does not have them either; how many."""
         ...
 
     def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
-        """Ranges whose bodies are lost, adjoining ones with the same reason merged."""
+        """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         ...
 
     def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
-        """Executions that were found to be over by that rule, with their status."""
+        """Executions that have ended by a lifecycle rule, with their status."""
         ...
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Remember (None: forget) that an execution is over, while the chain goes on."""
+        """Remember the end of an execution; None forgets it."""
         ...
 
     def streams(self) -> list[tuple[str, int, int, int]]:
-        """Every log stream: (name, first timestamp, last timestamp, count)."""
+        """Every log stream: (name, first timestamp, last timestamp, count), by name."""
         ...
 
     def size_bytes(self) -> int:
-        """What the journal takes where it is stored."""
-        ...
-
-    def close(self) -> None:
-        """Leave everything in order; a closed journal can be opened again."""
+        """Approximate size of all rows and bodies."""
         ...
 
 
 EPOCHS_MAX: Final = 1_000
-"""Epochs that a chain remembers: one a start. Cursors of older ones are rebased, which is safe."""
+"""Epochs that a chain remembers, one for each start; cursors of older ones are rebased safely."""
 
 
 def new_epoch() -> str:
-    """An epoch that no journal ever had: 64 random bits as hex."""
+    """Create a unique epoch: 64 random bits as hex."""
     return secrets.token_hex(8)
 
 
 class Chain:
-    """Epochs in order of time, each with the first seq that it may give out."""
+    """Epochs in order of time, each with its first seq: which cursors can be resumed [4]."""
 
     def __init__(
         self, links: Iterable[EpochStart] = (), make: Callable[[], str] = new_epoch
     ) -> None:
-        """Go on with ``links``; ``make`` gives a new epoch that must never have been given."""
+        """Continue ``links``; ``make`` returns a new, unique epoch."""
         self._links = list(links)
         self._make = make
 
     @property
     def links(self) -> Sequence[EpochStart]:
-        """Oldest first; the last is the present one."""
+        """Its epochs, oldest first; the last is the present one."""
         return tuple(self._links)
 
     @property
@@ -199,20 +192,20 @@ class Chain:
         """The present epoch."""
         return self._links[-1].epoch
 
-    def begun(self, first_seq: int) -> Chain:
-        """This chain with a new epoch at its end, and without the oldest beyond the bound."""
+    def with_new_epoch(self, first_seq: int) -> Chain:
+        """This chain with a new epoch at its end, without the oldest beyond the bound."""
         link = EpochStart(self._make(), first_seq)
         return Chain([*self._links, link][-EPOCHS_MAX:], self._make)
 
-    def anew(self) -> Chain:
+    def restarted(self) -> Chain:
         """A chain of one new epoch, from seq 1."""
         return Chain([EpochStart(self._make(), 1)], self._make)
 
     def is_resumable(self, epoch: str, after: int, head_seq: int) -> bool:
-        """Whether a cursor is of this chain.
+        """Whether a cursor belongs to this chain.
 
-        Its epoch is in the chain, and ``after`` is below the first seq of the epoch that
-        follows it; of the present epoch nothing beyond ``head_seq`` was given out.
+        Its epoch is in the chain, and ``after`` is below the first seq of the next epoch, or at
+        most ``head_seq`` in the present one.
         """
         for index, link in enumerate(self._links):
             if link.epoch == epoch:
@@ -222,16 +215,16 @@ class Chain:
 
 
 LOST_RANGES_MAX: Final = 100
-"""Ranges in one ``welcome``: beyond it neighbours are joined, declaring more rather than less."""
+"""Lost ranges in one ``welcome``; beyond this the nearest are joined, which declares more."""
 
 _ADJOINING_MS: Final = 1_000
 
 
 def lost_ranges(losses: Iterable[tuple[int, str]]) -> list[Lost]:
-    """Losses as (timestamp, reason), joined where they have one reason and adjoin.
+    """Join losses, (timestamp, reason), into ranges.
 
-    Losses adjoin when they are at most a second apart. Where that leaves too many ranges,
-    the nearest are joined as well, so that what is declared always holds every loss.
+    Losses of one reason are joined if they are at most a second apart. If too many ranges are
+    left, the nearest are joined as well, so that the ranges always contain every loss.
     """
     by_reason: dict[str, list[int]] = {}
     for timestamp, reason in losses:

@@ -1,7 +1,7 @@
-"""The SQLite file of journals: opened with care, one writer, every fault a ``JournalError``.
+"""The SQLite file that holds the journals: one writer, and every failure a ``JournalError``.
 
-WAL with synchronous=NORMAL: a commit survives the end of the process, not always a power cut.
-What a power cut takes back can't pass for what clients know: the epoch is new at every open.
+WAL with synchronous=NORMAL: a commit survives the end of the process, but not always a power cut.
+Rows that a power cut removes can't be confused with what viewers know: every open begins an epoch.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any, Final, NoReturn
 from forwarder.errors import JournalError, JournalFullError
 
 SCHEMA_VERSION: Final = 1
-"""In ``user_version``; a file with a greater one was written by a newer gapless."""
+"""The file's ``user_version``; a greater one means that a newer gapless wrote it."""
 
 APPLICATION_ID: Final = 0x6761706C
-"""``gapl``, in the header of the file: whose database it is."""
+"""The file's ``application_id``: ``gapl`` in ASCII."""
 
 _BUSY_S: Final = 1.0
-"""How long to wait for a forwarder that is just ending."""
+"""Time to wait for the lock of a forwarder that is just stopping."""
 
 _PAGE_BYTES: Final = 16_384
-"""Appending takes about a tenth less time than with 4 KiB (measured)."""
+"""Appending is about a tenth faster than with 4 KiB (measured)."""
 
 _CACHE_KIB: Final = 32_768
 
 _SYNCHRONOUS: Final = "NORMAL"
-"""A commit waits for no disk; see above for what that may cost."""
+"""Commits do not wait for the disk; see the module's docstring."""
 
 _WAL_BYTES_MAX: Final = 64 << 20
-"""What the WAL file shrinks to after it had to grow."""
+"""Size to which the WAL file is truncated after it grew."""
 
 _WRITES_FAILED: Final = frozenset(
     {
@@ -113,28 +113,28 @@ Values = Sequence[Any]
 
 
 def to_blob(text: str) -> bytes:
-    """Any text as SQLite can keep it, which refuses lone surrogates in text of its own."""
+    """Encode any text, since SQLite's TEXT does not accept lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def from_blob(data: bytes) -> str:
-    """What ``to_blob`` was given."""
+    """Decode what ``to_blob`` encoded."""
     return data.decode("utf-8", "surrogatepass")
 
 
 class Database:
-    """One open file, used by one thread, and by no other process until it is closed."""
+    """An open SQLite file, for one thread, locked against other processes until it is closed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open or make the file.
+        """Open or create the file.
 
         Raises:
-            JournalError: it can't be opened, is not ours, is in use, or is of a newer version;
-                nothing was changed.
+            JournalError: it can't be opened, is not a journal, is in use, or is of a newer
+                version; nothing was changed.
 
         """
         self.path = os.fspath(path)
-        self._make_file()
+        self._create_file()
         with self._explained("opened"):
             self._connection = sqlite3.connect(
                 Path(self.path).absolute(), _BUSY_S, isolation_level=None
@@ -146,13 +146,13 @@ class Database:
                 raise
 
     def rows(self, sql: str, values: Values = ()) -> list[Any]:
-        """All rows of a query, as tuples."""
+        """Run a query and return all rows as tuples."""
         with self._explained("read"):
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write: committed at the end of the block, or not at all."""
+        """Write in a transaction: committed at the end of the block, rolled back on an error."""
         connection = self._connection
         with self._explained("written"):
             connection.execute("BEGIN IMMEDIATE")
@@ -166,15 +166,15 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Write everything into the one file, and let others have it."""
+        """Checkpoint the WAL and unlock the file."""
         with self._explained("closed"):
             self._connection.close()
 
-    def _make_file(self) -> None:
-        """Make sure that there is a file, for its owner alone: logs are nobody else's business."""
+    def _create_file(self) -> None:
+        """Create the file if needed, for its owner only, because logs may be confidential."""
         path = Path(self.path)
         if not path.parent.is_dir():
-            self._fail(f"the directory {path.parent} does not exist: make it")
+            self._fail(f"the directory {path.parent} does not exist: create it")
         if path.is_dir():
             self._fail("it is a directory: name a file in it")
         try:
@@ -184,8 +184,8 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self._connection
-        # The lock is taken with the first access and held until the file is closed. It dies
-        # with the process, so that nothing is left to clean up after SIGKILL.
+        # The lock is taken at the first access and held until the file is closed. It ends with the
+        # process, so there is nothing to clean up after SIGKILL.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -224,7 +224,7 @@ class Database:
 
 
 def _may_pass(error: Exception | None) -> bool:
-    """Whether it is for want of room: a quota or a limit on files comes as a failed write."""
+    """Whether there was no room: a quota or a file size limit shows as a failed write."""
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_FULL or code in _WRITES_FAILED
 
@@ -238,7 +238,7 @@ def _advice(error: sqlite3.Error) -> str:
     if _may_pass(error):
         return f"{error}: make room on the disk, or check its quota and its health"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"{error}: move it away for a new one, or give --journal another path"
+        return f"{error}: move it away to start a new journal, or give --journal another path"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return f"{error}: check the permissions of the file and its directory"
-    return f"{error}: check the disk that it is on"
+    return f"{error}: check the disk"

@@ -1,9 +1,4 @@
-"""The journal on disk: one SQLite file, several log groups, one forwarder at a time.
-
-The small tables of a chain: its epochs, what was covered, gaps, executions that are over.
-
-The rows that scans return again and again, in memory: which ids are known, which surely not.
-"""
+"""The journal on disk: one SQLite file for several log groups, used by one forwarder at a time."""
 
 from __future__ import annotations
 
@@ -11,138 +6,51 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nlargest
-from typing import Final, Self
+from typing import Final
 
-from common.ranges import RangeSet
 from forwarder.errors import JournalError
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
-from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.journal.sums import Sums, write_sums
-from forwarder.journal.tables import SEQ_BITS, SEQ_MASK, Batch, Bodies, Rows, Streams, spans_of
+from forwarder.journal.database import Database, to_blob
+from forwarder.journal.range_sums import RangeSums, write_sums
+from forwarder.journal.tables import (
+    SEQ_BITS,
+    SEQ_MASK,
+    Bodies,
+    EventTable,
+    NewRows,
+    SmallTables,
+    StreamTable,
+    spans_of,
+)
 from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
 
-
-class Notes:
-    """The small tables of one chain."""
-
-    def __init__(self, db: Database, chain: int) -> None:
-        """Of one chain."""
-        self._db = db
-        self._chain = chain
-
-    def links(self) -> list[EpochStart]:
-        """The chain of epochs, oldest first."""
-        sql = "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position"
-        return [EpochStart(*link) for link in self._db.rows(sql, (self._chain,))]
-
-    def write_links(self, connection: sqlite3.Connection, chain: Chain) -> None:
-        """Replace the chain of epochs."""
-        connection.execute("DELETE FROM links WHERE chain = ?", (self._chain,))
-        connection.executemany(
-            "INSERT INTO links VALUES (?, ?, ?, ?)",
-            [
-                (self._chain, position, link.epoch, link.first_seq)
-                for position, link in enumerate(chain.links)
-            ],
-        )
-
-    def coverage(self) -> RangeSet:
-        """What was covered."""
-        sql = "SELECT from_ms, through_ms FROM coverage WHERE chain = ?"
-        return RangeSet(self._db.rows(sql, (self._chain,)))
-
-    def change_coverage(self, old: RangeSet, new: RangeSet) -> None:
-        """Write the difference: for the polls of a quiet group, one row."""
-        before, after = set(old.ranges), set(new.ranges)
-        with self._db.transaction() as connection:
-            connection.executemany(
-                "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
-                [(self._chain, from_) for from_, _ in before - after],
-            )
-            connection.executemany(
-                "INSERT INTO coverage VALUES (?, ?, ?)",
-                [(self._chain, *one) for one in after - before],
-            )
-
-    def gaps(self) -> list[GapRecord]:
-        """The gaps that are not repaired, oldest first."""
-        rows = self._db.rows(
-            "SELECT id, from_ms, through_ms, state, reason, recovered FROM gaps WHERE chain = ?"
-            " ORDER BY from_ms, through_ms, id",
-            (self._chain,),
-        )
-        return [
-            GapRecord(gap_id, from_, through, state, from_blob(reason), recovered)
-            for gap_id, from_, through, state, reason, recovered in rows
-        ]
-
-    def put_gap(self, gap: GapRecord) -> None:
-        """Store a gap under its id; a repaired one is not kept."""
-        with self._db.transaction() as connection:
-            connection.execute("DELETE FROM gaps WHERE chain = ? AND id = ?", (self._chain, gap.id))
-            if gap.state != "repaired":
-                reason = to_blob(gap.reason)
-                connection.execute(
-                    "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        self._chain,
-                        gap.id,
-                        gap.from_,
-                        gap.through,
-                        gap.state,
-                        reason,
-                        gap.recovered,
-                    ),
-                )
-
-    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
-        """Executions that are over by a rule."""
-        rows = self._db.rows(
-            "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
-            (self._chain, to_blob(rule)),
-        )
-        return {from_blob(execution): status for execution, status in rows}
-
-    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Remember, or forget, that an execution is over."""
-        key = self._chain, to_blob(rule), to_blob(execution)
-        with self._db.transaction() as connection:
-            connection.execute(
-                "DELETE FROM executions_over WHERE chain = ? AND rule = ? AND execution = ?", key
-            )
-            if status is not None:
-                connection.execute(
-                    "INSERT INTO executions_over VALUES (?, ?, ?, ?)", (*key, status)
-                )
-
-
 GENERATION_MAX: Final = 50_000
-"""Rows of a generation, of which there are two: together about 30 MB."""
+"""Rows in each of the two generations of ``RecentIds``; together they take about 30 MB."""
 
 _OUTLIERS: Final = 500
-"""The greatest ids of a generation that outlive it: those of events stamped ahead of the clock."""
+"""Greatest ids of a dropped generation that are retained: events stamped ahead of the clock."""
 
 _Rank = tuple[int, str]
 
 
-class Recent:
-    """A bounded part of a journal's ids. Above a certain id, what is not here is nowhere.
+class RecentIds:
+    """A bounded cache of a journal's newest ids, which answers for most ids that scans return.
 
-    CloudWatch's ids grow with time, so that an id which is greater than all that were dropped
-    is new, without asking the disk. Where ids are not like that, the disk is asked.
+    CloudWatch's ids grow with time, so an id greater than all that were dropped from the cache and
+    not in it is new, without a query. Smaller unknown ids are looked up on disk.
     """
 
     def __init__(self, greatest: str | None) -> None:
-        """Start empty, beside a journal whose greatest id is ``greatest``."""
+        """Create an empty cache for a journal whose greatest id is ``greatest``."""
         self._young: dict[str, KnownRow] = {}
         self._old: dict[str, KnownRow] = {}
         self._dropped: _Rank = (0, "") if greatest is None else _rank(greatest)
 
     def split(self, ids: Collection[str]) -> tuple[dict[str, KnownRow], list[str]]:
-        """What is known of ``ids`` here, and those of which only the disk knows."""
+        """Split ids into known rows and ids to look up on disk; the rest is new."""
         young, old, (length, greatest) = self._young, self._old, self._dropped
         found = {}
         unknown = []
@@ -155,7 +63,7 @@ class Recent:
         return found, unknown
 
     def add(self, rows: Iterable[tuple[str, KnownRow]]) -> None:
-        """Remember rows that have their bodies: new ones, or old ones that were asked for."""
+        """Add rows that have their bodies."""
         self._young.update(rows)
         if len(self._young) > GENERATION_MAX:
             dropped = self._old
@@ -166,7 +74,7 @@ class Recent:
             self._old |= {one: dropped[one] for _, one in ranks if one not in self._old}
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Leave rows to the disk, because there is news of them."""
+        """Leave rows to the disk, because they changed."""
         for one in ids:
             known = self._young.pop(one, None) or self._old.pop(one, None)
             if known is not None:
@@ -175,12 +83,12 @@ class Recent:
 
 
 def _rank(event_id: str) -> _Rank:
-    """Compares as the numbers do, which have no leading zeros."""
+    """Sort key that compares ids without leading zeros as numbers."""
     return len(event_id), event_id
 
 
 _DELETED_AT_ONCE: Final = 2_000
-"""Rows of a forgotten chain that are deleted beside other work."""
+"""Rows of a forgotten chain that are deleted along with one other operation."""
 
 _SMALL_TABLES: Final = (
     "links", "sums", "strays", "lost", "coverage", "gaps", "executions_over", "streams", "chains",
@@ -188,56 +96,40 @@ _SMALL_TABLES: Final = (
 
 
 class SqliteJournals:
-    """An open file of journals. Its lock goes with ``close`` or with the process."""
+    """An open file of journals; its lock ends with ``close`` or with the process."""
 
     def __init__(
         self, path: str | os.PathLike[str], make_epoch: Callable[[], str] = new_epoch
     ) -> None:
-        """Open or make the file.
+        """Open or create the file.
 
         Raises:
-            JournalError: it can't be opened, is in use, not ours, or of a newer version; nothing
-                was changed.
+            JournalError: it can't be opened, is in use, is not a journal, or is of a newer
+                version; nothing was changed.
 
         """
         self._db = Database(path)
         self._make_epoch = make_epoch
         self._journals: dict[str, SqliteJournal] = {}
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open or make the file, as the constructor does."""
-        return cls(path)
-
-    @property
-    def path(self) -> str:
-        """Where it is."""
-        return self._db.path
-
-    @property
-    def groups(self) -> list[str]:
-        """The log groups of which the file has a journal."""
-        rows = self._db.rows("SELECT name FROM chains WHERE is_current")
-        return sorted(from_blob(name) for (name,) in rows)
-
     def journal(self, group: str) -> SqliteJournal:
-        """The journal of a log group, made if need be; the first call begins its epoch."""
+        """The journal of a log group, created if needed; the first call begins its epoch."""
         journal = self._journals.get(group)
         if journal is None:
             journal = self._journals[group] = SqliteJournal(self._db, group, self._make_epoch)
         return journal
 
     def close(self) -> None:
-        """Close the file, and let others have it."""
+        """Close and unlock the file."""
         self._journals.clear()
         self._db.close()
 
 
 class SqliteJournal:
-    """One log group's ``Journal`` in a file of several."""
+    """One log group's ``Journal`` in a shared file."""
 
     def __init__(self, db: Database, group: str, make_epoch: Callable[[], str]) -> None:
-        """Made by ``SqliteJournals.journal``: take over what there is, under a new epoch [4]."""
+        """Continue an existing journal under a new epoch [4], or begin one."""
         self._db = db
         self._group = group
         self._make_epoch = make_epoch
@@ -256,16 +148,16 @@ class SqliteJournal:
         db = self._db
         self._number = number
         self._head = head
-        self._notes = Notes(db, number)
-        self._chain = Chain(self._notes.links(), self._make_epoch)
-        self._coverage = self._notes.coverage()
-        self._streams = Streams(db, number)
-        self._sums = Sums(db, number)
+        self._tables = SmallTables(db, number)
+        self._chain = Chain(self._tables.links(), self._make_epoch)
+        self._coverage = self._tables.coverage()
+        self._streams = StreamTable(db, number)
+        self._sums = RangeSums(db, number)
         self._bodies = Bodies(db, number, body_bytes, retired_ms)
-        self._rows = Rows(db, number, self._streams)
+        self._rows = EventTable(db, number, self._streams)
         self._has_garbage = bool(db.rows("SELECT 1 FROM chains WHERE NOT is_current LIMIT 1"))
         self._check()
-        self._recent = Recent(self._rows.greatest_id())
+        self._recent = RecentIds(self._rows.greatest_id())
         rows = self.read_after(max(0, head - GENERATION_MAX), GENERATION_MAX)
         self._recent.add(
             (row.id, KnownRow(row.seq, row.timestamp, row.stream, has_body=True, is_lost=False))
@@ -274,12 +166,12 @@ class SqliteJournal:
         )
 
     def _check(self) -> None:
-        """What is written in several places must agree: a file made up of two does not."""
+        """Check that the head agrees everywhere, which it does not in a file mixed from two."""
         seq, count = self._rows.last_seq(), self._streams.count
         if not self._head == seq == count:
             msg = (
                 f"the journal {self._db.path} is damaged (it ends at {self._head}, {seq} and"
-                f" {count}): move it away for a new one"
+                f" {count}): move it away to start a new journal"
             )
             raise JournalError(msg)
 
@@ -300,30 +192,30 @@ class SqliteJournal:
 
     @property
     def head_seq(self) -> int:
-        """The last seq given out in this chain."""
+        """The last seq of this chain."""
         return self._head
 
     @property
     def revision(self) -> int:
-        """Changes whenever the totals of rows that were there already change."""
+        """Changes whenever totals of existing rows change."""
         return self._revision
 
     def is_resumable(self, epoch: str, after: int) -> bool:
-        """Whether a cursor is of this chain."""
+        """Whether a cursor belongs to this chain."""
         return self._chain.is_resumable(epoch, after, self._head)
 
     def begin_epoch(self) -> str:
-        """Go on in the same chain under a new epoch [4]."""
-        chain = self._chain.begun(self._head + 1)
+        """Continue the chain under a new epoch [4]."""
+        chain = self._chain.with_new_epoch(self._head + 1)
         with self._db.transaction() as connection:
-            self._notes.write_links(connection, chain)
+            self._tables.write_links(connection, chain)
         self._chain = chain
         return self.epoch
 
     def begin_chain(self) -> str:
-        """Forget everything and start anew at seq 1 under a new epoch.
+        """Forget everything, and start over at seq 1 under a new epoch.
 
-        What was there is deleted little by little, beside later work.
+        The old rows are deleted in steps, along with later work.
         """
         self._begin(self._number)
         self._revision += 1
@@ -338,31 +230,31 @@ class SqliteJournal:
                 (to_blob(self._group),),
             ).lastrowid
             assert number is not None, "SQLite numbers every new row"
-            chain = Chain(make=self._make_epoch).anew()
-            Notes(self._db, number).write_links(connection, chain)
+            chain = Chain(make=self._make_epoch).restarted()
+            SmallTables(self._db, number).write_links(connection, chain)
         self._load(number, 0, 0, 0)
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of ``ids`` that the journal has."""
+        """Those of the ids that the journal has."""
         found, unknown = self._recent.split(ids)
         if unknown:
             found.update(self._rows.find(unknown))
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and commit events, none of which is known; the new ``head_seq``."""
+        """Number and commit events with unknown ids; the new ``head_seq``."""
         spans = spans_of([(event.stream, event.timestamp) for event in events])
         with self._db.transaction() as connection:
-            numbers = self._streams.written(connection, spans)
-            batch = Batch(self._number, self._head + 1, events, numbers)
+            numbers = self._streams.write(connection, spans)
+            batch = NewRows(self._number, self._head + 1, events, numbers)
             batch.write(connection, origin)
             write_sums(connection, self._number, batch.sums)
-            self._bodies.appended(connection, batch.order)
+            self._bodies.add_strays(connection, batch.order)
             connection.execute(
                 "UPDATE chains SET head = head + ?, body_bytes = body_bytes + ? WHERE chain = ?",
                 (len(events), batch.size, self._number),
             )
-        self._streams.committed(spans, numbers)
+        self._streams.commit(spans, numbers)
         self._bodies.size += batch.size
         self._recent.add(
             (event.id, KnownRow(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
@@ -405,52 +297,52 @@ class SqliteJournal:
         return self._sums.total(from_, through, streams, base, last, self._head)
 
     def coverage(self) -> Sequence[tuple[int, int]]:
-        """Ranges of time of which a whole scan was taken in."""
+        """Time that whole scans have read."""
         return self._coverage.ranges
 
     def cover(self, from_: int, through: int) -> None:
         """Add a range to the coverage."""
         coverage = self._coverage.copy()
         if coverage.add(from_, through):
-            self._notes.change_coverage(self._coverage, coverage)
+            self._tables.change_coverage(self._coverage, coverage)
             self._coverage = coverage
 
     def gaps(self) -> list[GapRecord]:
-        """The declared gaps that are not repaired, oldest first."""
-        return self._notes.gaps()
+        """Declared gaps that are not repaired, oldest first."""
+        return self._tables.gaps()
 
     def put_gap(self, gap: GapRecord) -> None:
-        """Store a gap under its id; a repaired one is not kept."""
-        self._notes.put_gap(gap)
+        """Add or replace a gap under its id; a repaired one is removed."""
+        self._tables.put_gap(gap)
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
-        """Take bodies: of events older than ``before`` ms, then the oldest while over size."""
+        """Remove the bodies of events older than ``before``, then the oldest while over size."""
         excess = 0 if bytes_max is None else self.size_bytes() - bytes_max
         bodies = self._bodies.oldest(before, excess, RETIRE_ROWS_MAX)
         if bodies:
-            self._recent.forget(self._bodies.take(bodies))
+            self._recent.forget(self._bodies.remove(bodies))
         if self._has_garbage:
             self._delete_garbage()
         return len(bodies)
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
-        """Rows of a range whose body is gone from here but not known to be lost."""
+        """Rows of a range whose body was removed and is not known to be lost."""
         return self._rows.bodiless(from_, min(through, self._bodies.retired_ms), limit)
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put bodies (message by id) back where they are missing; the number restored."""
+        """Put messages (by id) back into rows without one; the number restored."""
         restored, found_again = self._bodies.restore(bodies)
         self._revision += bool(found_again)
         return restored
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Bodies that CloudWatch does not have any more either; the number newly lost."""
+        """Mark removed bodies lost; the number newly lost."""
         lost = self._bodies.mark_lost(ids, reason)
         self._revision += bool(lost)
         return lost
 
     def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
-        """Ranges whose bodies are lost, adjoining ones with the same reason merged."""
+        """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         names = self._streams.names
         losses = self._bodies.lost(from_, through)
         return lost_ranges(
@@ -460,26 +352,23 @@ class SqliteJournal:
         )
 
     def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
-        """Executions that were found to be over by that rule, with their status."""
-        return self._notes.ended_executions(rule)
+        """Executions that have ended by a lifecycle rule, with their status."""
+        return self._tables.ended_executions(rule)
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Remember (None: forget) that an execution is over."""
-        self._notes.put_ended(execution, status, rule)
+        """Remember the end of an execution; None forgets it."""
+        self._tables.put_ended(execution, status, rule)
 
     def streams(self) -> list[tuple[str, int, int, int]]:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""
         return self._streams.table()
 
     def size_bytes(self) -> int:
-        """What the rows and bodies take, about; the file itself never shrinks."""
+        """Approximate size of all rows and bodies; the file itself never shrinks."""
         return self._bodies.size + ROW_BYTES * self._head
 
-    def close(self) -> None:
-        """Nothing is left open here: every call commits, and the file is ``SqliteJournals``'."""
-
     def _delete_garbage(self) -> None:
-        """Delete some rows of a chain that was forgotten, and the chain itself at last."""
+        """Delete some rows of a forgotten chain, and finally the chain itself."""
         with self._db.transaction() as connection:
             sql = "SELECT chain FROM chains WHERE NOT is_current LIMIT 1"
             found = connection.execute(sql).fetchone()

@@ -1,13 +1,7 @@
-"""The rows of a chain on disk: written by the batch, read by seq or in display order.
+"""The tables of one chain: log streams, events, bodies, and the small ones.
 
-The log streams of a chain: names as numbers, and their first and last events.
-
-How rows are keyed on disk: ids that sort as numbers, and places that sort as seqs.
-
-The bodies of a chain's rows: taken by retention, put back, found lost.
-
-``retired_ms`` only ever grows: no row before it has its body, except the strays, which came or
-came back afterwards. So nobody looks through what is long gone to find the oldest body.
+Event ids are stored as bytes that sort as the numbers do. A row's ``place``, its primary key,
+combines its chain and seq, so that rows sort by seq within a chain.
 """
 
 from __future__ import annotations
@@ -16,10 +10,12 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
+from common.ranges import RangeSet
+from forwarder.journal.contract import Chain
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.records import KnownRow, LogEvent, Row
+from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, Row
 from wire.digest import MODULUS, event_digest
-from wire.messages import Origin
+from wire.messages import ExecutionStatus, Origin
 from wire.order import Interval, id_of, timestamp_of
 from wire.query import Filter
 
@@ -27,11 +23,10 @@ Span = tuple[int, int, int]
 """First timestamp, last timestamp, count."""
 
 
-class Streams:
-    """The ``streams`` table of one chain, all of it in memory as well."""
+class StreamTable:
+    """The log streams of one chain, also held in memory: names, numbers and spans."""
 
     def __init__(self, db: Database, chain: int) -> None:
-        """Load the chain's."""
         self._chain = chain
         self.names: dict[int, str] = {}
         """Name by number."""
@@ -50,25 +45,25 @@ class Streams:
 
     @property
     def count(self) -> int:
-        """How many rows the streams say that there are."""
+        """Number of rows in all streams."""
         return sum(span[2] for span in self._spans.values())
 
     def table(self) -> list[tuple[str, int, int, int]]:
-        """Every log stream that has rows, by name."""
+        """Every log stream: (name, first timestamp, last timestamp, count), by name."""
         return sorted((self.names[number], *span) for number, span in self._spans.items())
 
     def matching(self, wanted: Filter) -> str:
-        """The numbers of the streams that a filter wants, as a JSON list for ``json_each``."""
-        kept = self._matching
-        if kept is None or kept[0] != wanted or kept[1] != len(self.numbers):
+        """Numbers of the streams that match a filter, as a JSON list for ``json_each``."""
+        cached = self._matching
+        if cached is None or cached[0] != wanted or cached[1] != len(self.numbers):
             numbers = [str(one) for name, one in self.numbers.items() if wanted.matches(name)]
-            kept = self._matching = wanted, len(self.numbers), f"[{','.join(numbers)}]"
-        return kept[2]
+            cached = self._matching = wanted, len(self.numbers), f"[{','.join(numbers)}]"
+        return cached[2]
 
-    def written(self, connection: sqlite3.Connection, spans: dict[str, Span]) -> dict[str, int]:
-        """Write what a batch adds to each stream; the numbers, also of new ones.
+    def write(self, connection: sqlite3.Connection, spans: dict[str, Span]) -> dict[str, int]:
+        """Write what a batch adds to each stream; the streams' numbers, new ones included.
 
-        Nothing changes in memory until ``committed``: the transaction may fail.
+        Memory changes only in ``commit``, because the transaction may fail.
         """
         connection.executemany(
             "INSERT INTO streams (chain, name, first, last, count) VALUES (?, ?, ?, ?, ?)"
@@ -82,15 +77,15 @@ class Streams:
             numbers[name] = connection.execute(sql, (self._chain, to_blob(name))).fetchone()[0]
         return numbers
 
-    def committed(self, spans: dict[str, Span], numbers: dict[str, int]) -> None:
-        """The batch is in the journal."""
+    def commit(self, spans: dict[str, Span], numbers: dict[str, int]) -> None:
+        """Add a batch to memory once its transaction is committed."""
         for name, span in spans.items():
             number = numbers[name]
             self._add(name, number, _joined(self._spans.get(number), span))
 
 
 def spans_of(places: Iterable[tuple[str, int]]) -> dict[str, Span]:
-    """What a batch of (stream, timestamp) adds to each stream."""
+    """Span that a batch of (stream, timestamp) adds to each stream."""
     spans: dict[str, list[int]] = {}
     for name, timestamp in places:
         span = spans.get(name)
@@ -112,26 +107,26 @@ def _joined(old: Span | None, new: Span) -> Span:
 
 
 SEQ_BITS: Final = 40
-"""A row's place is its chain and its seq: 10^12 events, and eight million chains."""
+"""Low bits of a row's place, for its seq: room for 10^12 events and eight million chains."""
 
 SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 
 _ID_DIGITS: Final = 58
-"""An id has at most 57, the greatest number of a key's low bits 58: 29 bytes."""
+"""Digits of a stored id: an id has at most 57, the low bits of a display key up to 58."""
 
 
 def id_to_blob(event_id: str) -> bytes:
-    """A decimal id, two digits a byte, so that bytes compare as the numbers do."""
+    """Encode a decimal id, two digits a byte, so that bytes compare as the numbers do."""
     return bytes.fromhex(event_id.zfill(_ID_DIGITS))
 
 
 def id_from_blob(data: bytes) -> str:
-    """The decimal id again."""
+    """Decode an id that ``id_to_blob`` encoded."""
     return data.hex().lstrip("0") or "0"
 
 
 def key_to_columns(key: int) -> tuple[int, bytes]:
-    """A position of the display order as (timestamp, id) on disk."""
+    """Convert a display key to (timestamp, stored id)."""
     return timestamp_of(key), id_to_blob(str(id_of(key)))
 
 
@@ -151,39 +146,39 @@ _FIND_BETWEEN: Final = _FIND + " AND id BETWEEN ? AND ? LIMIT ?"
 _FIELDS: Final = 9
 _INSERT: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ROWS_A_STATEMENT: Final = 100
-"""Rows that one INSERT takes: a third less time than one a row (measured)."""
+"""Rows per INSERT: takes a third less time than one row each (measured)."""
 _INSERT_MANY: Final = _INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?)" * (_ROWS_A_STATEMENT - 1)
 _IDS_A_QUERY: Final = 1_000
 
 
-class Batch:
-    """New rows as they go into the table, flat, with what the other tables need of them."""
+class NewRows:
+    """A batch of new rows, encoded for the ``events`` table, and columns for other tables."""
 
     def __init__(
         self, chain: int, first_seq: int, events: Sequence[LogEvent], numbers: dict[str, int]
     ) -> None:
-        """Number ``events`` from ``first_seq`` on; ``numbers`` are the streams'."""
+        """Number the events from ``first_seq`` on; ``numbers`` are those of their streams."""
         self._chain = chain
         self._place = chain << SEQ_BITS | first_seq
         self._events = events
         self._numbers = numbers
         self.size = 0
-        """Bytes of the messages, once written."""
-        self.values: list[Any] = []
+        """Bytes of the messages, after ``write``."""
+        self._values: list[Any] = []
 
     def write(self, connection: sqlite3.Connection, origin: Origin) -> None:
-        """Put the rows into the table."""
+        """Insert the rows."""
         self._encode(_ORIGIN_NUMBERS[origin])
         step = _FIELDS * _ROWS_A_STATEMENT
-        whole = len(self.values) // step * step
+        whole = len(self._values) // step * step
         for start in range(0, whole, step):
-            connection.execute(_INSERT_MANY, self.values[start : start + step])
-        for start in range(whole, len(self.values), _FIELDS):
-            connection.execute(_INSERT, self.values[start : start + _FIELDS])
+            connection.execute(_INSERT_MANY, self._values[start : start + step])
+        for start in range(whole, len(self._values), _FIELDS):
+            connection.execute(_INSERT, self._values[start : start + _FIELDS])
 
     def _encode(self, origin: int) -> None:
         chain, place, numbers = self._chain, self._place, self._numbers
-        add = self.values.extend
+        add = self._values.extend
         size = 0
         for event in self._events:
             digest = event_digest(event.id, event.timestamp, event.stream, event.message)
@@ -198,7 +193,7 @@ class Batch:
                     event.ingestion_time,
                     numbers[event.stream],
                     origin,
-                    digest - MODULUS if digest >> 63 else digest,
+                    digest - MODULUS if digest >> 63 else digest,  # signed, as SQLite needs it
                     message,
                 )
             )
@@ -208,30 +203,29 @@ class Batch:
     @property
     def sums(self) -> Iterable[tuple[int, int, int]]:
         """(stream number, timestamp, signed digest) of each row."""
-        values = self.values
+        values = self._values
         columns = values[5::_FIELDS], values[3::_FIELDS], values[7::_FIELDS]
         return zip(*columns, strict=True)
 
     @property
     def order(self) -> Iterable[tuple[int, bytes, int]]:
         """(timestamp, id, place) of each row."""
-        values = self.values
+        values = self._values
         columns = values[3::_FIELDS], values[2::_FIELDS], values[0::_FIELDS]
         return zip(*columns, strict=True)
 
 
-class Rows:
+class EventTable:
     """Reads the rows of one chain."""
 
-    def __init__(self, db: Database, chain: int, streams: Streams) -> None:
-        """Of one chain, whose ``streams`` have the names."""
+    def __init__(self, db: Database, chain: int, streams: StreamTable) -> None:
         self._db = db
         self._chain = chain
         self._first_place = chain << SEQ_BITS
         self._streams = streams
 
     def last_seq(self) -> int:
-        """The greatest seq; 0 where there is none."""
+        """The greatest seq; 0 in an empty chain."""
         [(last,)] = self._db.rows(
             "SELECT MAX(place) FROM events WHERE place BETWEEN ? AND ?",
             (self._first_place, self._first_place | SEQ_MASK),
@@ -239,13 +233,13 @@ class Rows:
         return 0 if last is None else last & SEQ_MASK
 
     def greatest_id(self) -> str | None:
-        """The greatest id, as a number."""
+        """The greatest id by its number; None in an empty chain."""
         sql = "SELECT MAX(id) FROM events WHERE chain = ?"
         [(greatest,)] = self._db.rows(sql, (self._chain,))
         return None if greatest is None else id_from_blob(greatest)
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """What is known of some ids."""
+        """Find rows by id."""
         names, found = self._streams.names, {}
         ids_of = {id_to_blob(one): one for one in ids}
         blobs = sorted(ids_of)
@@ -259,10 +253,10 @@ class Rows:
         return found
 
     def _find(self, blobs: Sequence[bytes], start: int) -> list[Any]:
-        """Rows of some ids, perhaps with others between them.
+        """Read the rows of some ids, possibly with others between them.
 
-        A page of CloudWatch holds ids that are neighbours here as well: reading on from the
-        first to the last takes half the time of looking each up. Where they are not, the limit
+        The ids of a page of CloudWatch are mostly neighbours here as well: reading the range from
+        the first to the last takes half the time of looking each up. If they are not, the limit
         stops it.
         """
         some = blobs[start : start + _IDS_A_QUERY]
@@ -279,7 +273,7 @@ class Rows:
             f"{_SELECT} WHERE place > ? AND place <= ? ORDER BY place LIMIT ?",
             (self._first_place | after, self._first_place | until, limit),
         )
-        return self._made(rows)
+        return self._to_rows(rows)
 
     def between(
         self, interval: Interval, limit: int, until: int, *, newest_first: bool
@@ -298,10 +292,10 @@ class Rows:
             f"{_SELECT} INDEXED BY display_order WHERE {where} ORDER BY {order} LIMIT ?",
             (*values, limit),
         )
-        return self._made(rows)
+        return self._to_rows(rows)
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
-        """Rows of a range of time without body that are not lost."""
+        """Rows of a time range whose body was removed and is not lost."""
         rows = self._db.rows(
             f"{_SELECT} INDEXED BY display_order"  # noqa: S608 - a constant
             " WHERE chain = ? AND timestamp BETWEEN ? AND ?"
@@ -309,9 +303,9 @@ class Rows:
             " ORDER BY timestamp, id LIMIT ?",
             (self._chain, from_, through, limit),
         )
-        return self._made(rows)
+        return self._to_rows(rows)
 
-    def _made(self, rows: Iterable[Any]) -> list[Row]:
+    def _to_rows(self, rows: Iterable[Any]) -> list[Row]:
         names = self._streams.names
         return [
             Row(
@@ -338,21 +332,24 @@ _Body = tuple[int, bytes, int, int]
 
 
 class Bodies:
-    """Where the bodies of one chain are."""
+    """The message bodies of one chain: removed by retention, restored, or lost.
+
+    ``retired_ms`` only grows: no row before it has its body, except the strays, which arrived or
+    were restored later. So retention need not search the rows that it has already emptied.
+    """
 
     def __init__(self, db: Database, chain: int, size: int, retired_ms: int) -> None:
-        """Go on from what ``chains`` has."""
         self._db = db
         self._chain = chain
         self.size = size
         """Bytes of all bodies."""
         self.retired_ms = retired_ms
-        """No row with a timestamp before it has its body, the strays aside."""
+        """No row with a smaller timestamp has its body, except the strays."""
 
-    def appended(
+    def add_strays(
         self, connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int]]
     ) -> None:
-        """Note which of new rows (timestamp, id, place) lie where retention has been."""
+        """Record the rows (timestamp, id, place) that lie before ``retired_ms``."""
         if self.retired_ms:
             connection.executemany(
                 "INSERT INTO strays VALUES (?, ?, ?, ?)",
@@ -360,7 +357,7 @@ class Bodies:
             )
 
     def oldest(self, before: int | None, excess: int, limit: int) -> list[_Body]:
-        """The bodies to take: all before ``before`` ms, and the oldest until ``excess`` is gone."""
+        """Bodies to remove: all before ``before`` ms, and the oldest until ``excess`` bytes are."""
         bodies: list[_Body] = []
         for body in self._in_order(limit):
             too_old = before is not None and body[0] < before
@@ -384,8 +381,8 @@ class Bodies:
         )
         return rows
 
-    def take(self, bodies: Collection[_Body]) -> list[str]:
-        """Take bodies that ``oldest`` gave, in one transaction; their ids."""
+    def remove(self, bodies: Collection[_Body]) -> list[str]:
+        """Remove bodies that ``oldest`` returned, in one transaction; their ids."""
         size = self.size - sum(body[3] for body in bodies)
         retired_ms = max(self.retired_ms, *(body[0] for body in bodies))
         with self._db.transaction() as connection:
@@ -401,8 +398,8 @@ class Bodies:
         return [id_from_blob(body[1]) for body in bodies]
 
     def missing(self, ids: Collection[str]) -> list[tuple[str, int, int, bool]]:
-        """Those of ``ids`` whose bodies are not here: (id, place, timestamp, is lost)."""
-        blobs = [id_to_blob(one) for one in ids]
+        """Those of ``ids`` that have no body: (id, place, timestamp, is lost)."""
+        blobs = sorted({id_to_blob(one) for one in ids})
         found = []
         for start in range(0, len(blobs), _IDS_A_QUERY):
             some = blobs[start : start + _IDS_A_QUERY]
@@ -411,7 +408,7 @@ class Bodies:
         return [(id_from_blob(one), place, at, bool(lost)) for one, place, at, lost in found]
 
     def restore(self, bodies: Mapping[str, str]) -> tuple[int, int]:
-        """Put bodies back where they are missing: how many, and how many of them were lost."""
+        """Restore missing bodies: how many, and how many of them had been lost."""
         rows = [(to_blob(bodies[row[0]]), *row) for row in self.missing(list(bodies))]
         if not rows:
             return 0, 0
@@ -421,13 +418,13 @@ class Bodies:
                 "UPDATE events SET message = ? WHERE place = ?", [(r[0], r[2]) for r in rows]
             )
             connection.executemany("DELETE FROM lost WHERE place = ?", [(r[2],) for r in rows])
-            self.appended(connection, [(r[3], id_to_blob(r[1]), r[2]) for r in rows])
+            self.add_strays(connection, [(r[3], id_to_blob(r[1]), r[2]) for r in rows])
             self._write(connection, size, self.retired_ms)
         self.size = size
         return len(rows), sum(row[4] for row in rows)
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Those bodies that are not here are nowhere; how many were not known to be lost."""
+        """Mark the missing ones of these bodies lost; how many were not lost before."""
         places = [row[1] for row in self.missing(ids) if not row[3]]
         if places:
             with self._db.transaction() as connection:
@@ -439,7 +436,7 @@ class Bodies:
         return len(places)
 
     def lost(self, from_: int, through: int) -> list[tuple[int, int, str]]:
-        """Lost rows of a range of time: (timestamp, stream number, reason), in order of time."""
+        """Lost rows of a time range: (timestamp, stream number, reason), by timestamp."""
         rows = self._db.rows(
             "SELECT timestamp, stream, reason FROM lost WHERE chain = ?"
             " AND timestamp BETWEEN ? AND ? ORDER BY timestamp",
@@ -452,3 +449,88 @@ class Bodies:
             "UPDATE chains SET body_bytes = ?, retired_ms = ? WHERE chain = ?",
             (size, retired_ms, self._chain),
         )
+
+
+class SmallTables:
+    """The tables of one chain for its epochs, coverage, gaps and ended executions."""
+
+    def __init__(self, db: Database, chain: int) -> None:
+        self._db = db
+        self._chain = chain
+
+    def links(self) -> list[EpochStart]:
+        """Read the chain of epochs, oldest first."""
+        sql = "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position"
+        return [EpochStart(*link) for link in self._db.rows(sql, (self._chain,))]
+
+    def write_links(self, connection: sqlite3.Connection, chain: Chain) -> None:
+        """Write the chain of epochs."""
+        connection.execute("DELETE FROM links WHERE chain = ?", (self._chain,))
+        connection.executemany(
+            "INSERT INTO links VALUES (?, ?, ?, ?)",
+            [
+                (self._chain, position, link.epoch, link.first_seq)
+                for position, link in enumerate(chain.links)
+            ],
+        )
+
+    def coverage(self) -> RangeSet:
+        """Read the coverage."""
+        sql = "SELECT from_ms, through_ms FROM coverage WHERE chain = ?"
+        return RangeSet(self._db.rows(sql, (self._chain,)))
+
+    def change_coverage(self, old: RangeSet, new: RangeSet) -> None:
+        """Write only the difference: for polls of a quiet log group, one row."""
+        before, after = set(old.ranges), set(new.ranges)
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
+                [(self._chain, from_) for from_, _ in before - after],
+            )
+            connection.executemany(
+                "INSERT INTO coverage VALUES (?, ?, ?)",
+                [(self._chain, *one) for one in after - before],
+            )
+
+    def gaps(self) -> list[GapRecord]:
+        """Read the gaps that are not repaired, oldest first."""
+        rows = self._db.rows(
+            "SELECT id, from_ms, through_ms, state, reason, recovered FROM gaps WHERE chain = ?"
+            " ORDER BY from_ms, through_ms, id",
+            (self._chain,),
+        )
+        return [
+            GapRecord(gap_id, from_, through, state, from_blob(reason), recovered)
+            for gap_id, from_, through, state, reason, recovered in rows
+        ]
+
+    def put_gap(self, gap: GapRecord) -> None:
+        """Add or replace a gap under its id; a repaired one is removed."""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM gaps WHERE chain = ? AND id = ?", (self._chain, gap.id))
+            if gap.state != "repaired":
+                reason = to_blob(gap.reason)
+                connection.execute(
+                    "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (self._chain, gap.id, gap.from_, gap.through, gap.state, reason, gap.recovered),
+                )
+
+    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
+        """Read the executions that have ended by a lifecycle rule."""
+        rows = self._db.rows(
+            "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
+            (self._chain, to_blob(rule)),
+        )
+        return {from_blob(execution): status for execution, status in rows}
+
+    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
+        """Write the end of an execution; None removes it."""
+        key = self._chain, to_blob(rule), to_blob(execution)
+        with self._db.transaction() as connection:
+            connection.execute(
+                "DELETE FROM executions_over WHERE chain = ? AND rule = ? AND execution = ?", key
+            )
+            if status is not None:
+                connection.execute(
+                    "INSERT INTO executions_over VALUES (?, ?, ?, ?)", (*key, status)
+                )

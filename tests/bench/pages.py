@@ -79,7 +79,7 @@ def _batches(events: Sequence[LogEvent]) -> Iterator[list[LogEvent]]:
 def _journal(events: Sequence[LogEvent]) -> list[Rate]:
     with tempfile.TemporaryDirectory() as folder:
         limit = _bare_sqlite(Path(folder) / "bare.sqlite3", list(_batches(events)))
-        journals = SqliteJournals.open(Path(folder) / "journal.sqlite3")
+        journals = SqliteJournals(Path(folder) / "journal.sqlite3")
         try:
             group = LogGroup(journals.journal(GROUP))
             batches = list(_batches(events))

@@ -11,8 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from forwarder.journal import database, sqlite, sums, tables
-from forwarder.journal import sqlite as recent
+from forwarder.journal import database, range_sums, sqlite, tables
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, LogEvent
 from tests.support.log_events import GROUP, epochs
@@ -49,12 +48,12 @@ def _everything_small() -> Iterator[None]:
     """So that a few rows go through every way that millions would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_SYNCHRONOUS", "OFF")
-        patch.setattr(recent, "GENERATION_MAX", 4)
-        patch.setattr(recent, "_OUTLIERS", 1)
+        patch.setattr(sqlite, "GENERATION_MAX", 4)
+        patch.setattr(sqlite, "_OUTLIERS", 1)
         patch.setattr(tables, "_IDS_A_QUERY", 3)
-        patch.setattr(sums, "BLOCK_BITS", 3)
-        patch.setattr(sums, "_SHORT_MS", 20)
-        patch.setattr(sums, "_TAIL_MAX", 4)
+        patch.setattr(range_sums, "BLOCK_BITS", 3)
+        patch.setattr(range_sums, "_SHORT_MS", 20)
+        patch.setattr(range_sums, "_TAIL_MAX", 4)
         patch.setattr(sqlite, "_DELETED_AT_ONCE", 3)
         yield
 

@@ -1,4 +1,4 @@
-"""A journal that is a few Python objects: for tests, simulations, and as the model of the rest."""
+"""A journal in memory, for tests and simulations; the property tests' model of the real one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from wire.query import Filter
 
 
 class MemoryJournal:
-    """A ``Journal`` that lives and dies with the process (``copy`` makes it a file on disk)."""
+    """A ``Journal`` in memory; ``copy`` does what copying the journal's file does."""
 
     def __init__(self, group: str, make_epoch: Callable[[], str] = new_epoch) -> None:
-        """Make an empty journal; ``make_epoch`` must give another string at every call."""
+        """Create an empty journal; ``make_epoch`` returns a new string at every call."""
         self._group = group
-        self._chain = Chain(make=make_epoch).anew()
+        self._chain = Chain(make=make_epoch).restarted()
         self._revision = 0
         self._forget()
 
@@ -38,7 +38,7 @@ class MemoryJournal:
         self._body_bytes = 0
 
     def copy(self) -> Self:
-        """What a copy of the journal's file holds: the same chain, until one of them starts."""
+        """Copy the journal: the same chain, until one of the two begins an epoch."""
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         for name in ("_rows", "_seq_of", "_order", "_lost", "_coverage", "_gaps", "_over"):
@@ -62,32 +62,32 @@ class MemoryJournal:
 
     @property
     def head_seq(self) -> int:
-        """The last seq given out in this chain."""
+        """The last seq of this chain."""
         return len(self._rows)
 
     @property
     def revision(self) -> int:
-        """Changes whenever the totals of rows that were there already change."""
+        """Changes whenever totals of existing rows change."""
         return self._revision
 
     def is_resumable(self, epoch: str, after: int) -> bool:
-        """Whether a cursor is of this chain."""
+        """Whether a cursor belongs to this chain."""
         return self._chain.is_resumable(epoch, after, self.head_seq)
 
     def begin_epoch(self) -> str:
-        """Go on in the same chain under a new epoch [4]."""
-        self._chain = self._chain.begun(self.head_seq + 1)
+        """Continue the chain under a new epoch [4]."""
+        self._chain = self._chain.with_new_epoch(self.head_seq + 1)
         return self.epoch
 
     def begin_chain(self) -> str:
-        """Forget everything and start anew at seq 1 under a new epoch."""
+        """Forget everything, and start over at seq 1 under a new epoch."""
         self._forget()
         self._revision += 1
-        self._chain = self._chain.anew()
+        self._chain = self._chain.restarted()
         return self.epoch
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of ``ids`` that the journal has."""
+        """Those of the ids that the journal has."""
         found = {}
         for one in ids:
             seq = self._seq_of.get(one)
@@ -98,9 +98,9 @@ class MemoryJournal:
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and keep events, none of which is known; the new ``head_seq``."""
+        """Number and commit events with unknown ids; the new ``head_seq``."""
         for event in events:
-            assert event.id not in self._seq_of, "the door lets no known id through"
+            assert event.id not in self._seq_of, "LogGroup appends no known id"
             digest = event_digest(event.id, event.timestamp, event.stream, event.message)
             row = Row(
                 len(self._rows) + 1,
@@ -162,7 +162,7 @@ class MemoryJournal:
         return RangeTotal(len(digests), digest_sum(digests))
 
     def coverage(self) -> Sequence[tuple[int, int]]:
-        """Ranges of time of which a whole scan was taken in."""
+        """Time that whole scans have read."""
         return self._coverage.ranges
 
     def cover(self, from_: int, through: int) -> None:
@@ -170,17 +170,17 @@ class MemoryJournal:
         self._coverage.add(from_, through)
 
     def gaps(self) -> list[GapRecord]:
-        """The declared gaps that are not repaired, oldest first."""
+        """Declared gaps that are not repaired, oldest first."""
         return sorted(self._gaps.values(), key=lambda gap: (gap.from_, gap.through, gap.id))
 
     def put_gap(self, gap: GapRecord) -> None:
-        """Store a gap under its id; a repaired one is not kept."""
+        """Add or replace a gap under its id; a repaired one is removed."""
         self._gaps.pop(gap.id, None)
         if gap.state != "repaired":
             self._gaps[gap.id] = gap
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
-        """Take bodies: of events older than ``before`` ms, then the oldest while over size."""
+        """Remove the bodies of events older than ``before``, then the oldest while over size."""
         taken = 0
         for _, seq in self._order:
             row = self._rows[seq - 1]
@@ -195,7 +195,7 @@ class MemoryJournal:
         return taken
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
-        """Rows of a range whose body is gone from here but not known to be lost."""
+        """Rows of a range whose body was removed and is not known to be lost."""
         return [
             row
             for row in self._between(from_, through, Filter())
@@ -203,7 +203,7 @@ class MemoryJournal:
         ][:limit]
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put bodies (message by id) back where they are missing; the number restored."""
+        """Put messages (by id) back into rows without one; the number restored."""
         restored = 0
         for one, message in bodies.items():
             seq = self._seq_of.get(one)
@@ -216,7 +216,7 @@ class MemoryJournal:
         return restored
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Bodies that CloudWatch does not have any more either; the number newly lost."""
+        """Mark removed bodies lost; the number newly lost."""
         lost = 0
         for one in ids:
             seq = self._seq_of.get(one)
@@ -227,7 +227,7 @@ class MemoryJournal:
         return lost
 
     def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
-        """Ranges whose bodies are lost, adjoining ones with the same reason merged."""
+        """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         return lost_ranges(
             (row.timestamp, self._lost[row.seq])
             for row in self._between(from_, through, wanted)
@@ -235,11 +235,11 @@ class MemoryJournal:
         )
 
     def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
-        """Executions that were found to be over by that rule, with their status."""
+        """Executions that have ended by a lifecycle rule, with their status."""
         return {one: status for (of, one), status in self._over.items() if of == rule}
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Remember (None: forget) that an execution is over."""
+        """Remember the end of an execution; None forgets it."""
         self._over.pop((rule, execution), None)
         if status is not None:
             self._over[rule, execution] = status
@@ -254,11 +254,8 @@ class MemoryJournal:
         return [(name, *found[name]) for name in sorted(found)]
 
     def size_bytes(self) -> int:
-        """What the rows and bodies take, about."""
+        """Approximate size of all rows and bodies."""
         return self._body_bytes + ROW_BYTES * len(self._rows)
-
-    def close(self) -> None:
-        """Nothing to leave in order."""
 
     def _slice(self, low: int | None, high: int | None) -> list[tuple[int, int]]:
         start = 0 if low is None else bisect_left(self._order, (low, 0))

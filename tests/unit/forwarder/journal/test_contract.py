@@ -35,7 +35,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     if request.param == "memory":
         yield MemoryJournal(GROUP)
         return
-    journals = SqliteJournals.open(tmp_path / "journal.sqlite3")
+    journals = SqliteJournals(tmp_path / "journal.sqlite3")
     yield journals.journal(GROUP)
     journals.close()
 
@@ -318,7 +318,13 @@ def test_every_epoch_is_another() -> None:
 
 def test_a_cursor_of_an_epoch_is_good_up_to_the_begin_of_the_next() -> None:
     made = epochs()
-    chain = Chain(make=lambda: next(made)).anew().begun(101).begun(101).begun(201)
+    chain = (
+        Chain(make=lambda: next(made))
+        .restarted()
+        .with_new_epoch(101)
+        .with_new_epoch(101)
+        .with_new_epoch(201)
+    )
     assert chain.epoch == "epoch-4"
     assert chain.is_resumable("epoch-1", 0, 250)
     assert chain.is_resumable("epoch-1", 100, 250)
@@ -330,7 +336,7 @@ def test_a_cursor_of_an_epoch_is_good_up_to_the_begin_of_the_next() -> None:
 
 
 def test_a_cursor_of_the_present_epoch_is_good_up_to_the_head() -> None:
-    chain = Chain(make=lambda: "now").anew()
+    chain = Chain(make=lambda: "now").restarted()
     assert chain.is_resumable("now", 7, 7)
     assert not chain.is_resumable("now", 8, 7)
     assert not chain.is_resumable("other", 0, 7)
@@ -338,9 +344,9 @@ def test_a_cursor_of_the_present_epoch_is_good_up_to_the_head() -> None:
 
 def test_the_oldest_epochs_are_forgotten_beyond_the_bound() -> None:
     made = epochs()
-    chain = Chain(make=lambda: next(made)).anew()
+    chain = Chain(make=lambda: next(made)).restarted()
     for _ in range(EPOCHS_MAX):
-        chain = chain.begun(1)
+        chain = chain.with_new_epoch(1)
     assert len(chain.links) == EPOCHS_MAX
     assert not chain.is_resumable("epoch-1", 0, 0)
     assert chain.is_resumable("epoch-2", 0, 0)

@@ -126,9 +126,9 @@ def test_nothing_grows_that_is_not_the_journals() -> None:
         "LogGroup.totals._tail._streams",
         "LogGroup.totals._tail._digests",
         "LogGroup.totals._answers",  # 1,024
-        "LogGroup.totals._kept",  # 64 filters
-        "LogGroup.totals._kept[]._blocks",  # three sizes of each
-        "LogGroup.totals._kept[]._blocks[]",  # 2,048
+        "LogGroup.totals._filters",  # 64 filters
+        "LogGroup.totals._filters[]._blocks",  # three sizes of each
+        "LogGroup.totals._filters[]._blocks[]",  # 2,048
         "LogGroup.agreement._seqs",  # 250,000 rows
         "LogGroup.agreement._arrivals",
     }

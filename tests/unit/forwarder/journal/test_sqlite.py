@@ -13,8 +13,8 @@ import pytest
 
 from forwarder.errors import JournalError, JournalFullError
 from forwarder.journal import sqlite
-from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION
-from forwarder.journal.sqlite import Recent, SqliteJournals
+from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION, from_blob
+from forwarder.journal.sqlite import RecentIds, SqliteJournals
 from forwarder.records import KnownRow
 from tests.support.log_events import GROUP, NOW_MS, event, events
 from wire.query import Filter
@@ -27,19 +27,25 @@ def path(tmp_path: Path) -> Path:
 
 def _refused(path: Path, words: str) -> None:
     with pytest.raises(JournalError, match=words) as error:
-        SqliteJournals.open(path)
+        SqliteJournals(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
 
 
+def _groups(journals: SqliteJournals) -> list[str]:
+    """Log groups that have a journal in the file."""
+    rows = journals._db.rows("SELECT name FROM chains WHERE is_current")
+    return sorted(from_blob(name) for (name,) in rows)
+
+
 def test_a_journal_goes_on_where_it_was(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     first = journals.journal(GROUP)
     first.append(events(range(1, 5)), "live")
     first.cover(NOW_MS, NOW_MS + 30)
     rows, epoch = first.read_after(0, 9), first.epoch
     journals.close()
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     second = journals.journal(GROUP)
     assert second.read_after(0, 9) == rows
     assert list(second.coverage()) == [(NOW_MS, NOW_MS + 30)]
@@ -52,18 +58,18 @@ def test_a_journal_goes_on_where_it_was(path: Path) -> None:
 
 
 def test_a_group_has_one_journal_in_an_open_file(path: Path) -> None:
-    journals = SqliteJournals.open(path)
-    assert journals.groups == []
+    journals = SqliteJournals(path)
+    assert _groups(journals) == []
     journal = journals.journal("/b")
     assert journals.journal("/b") is journal
     journals.journal("/a")
-    assert journals.groups == ["/a", "/b"]
-    assert journals.path == str(path)
+    assert _groups(journals) == ["/a", "/b"]
+    assert journals._db.path == str(path)
     journals.close()
 
 
 def test_groups_of_one_file_do_not_see_each_other(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     one, other = journals.journal("/one"), journals.journal("/other")
     one.append(events(range(1, 4)), "live")
     other.append([event(2, message="the other's")], "live")
@@ -77,12 +83,12 @@ def test_groups_of_one_file_do_not_see_each_other(path: Path) -> None:
 
 
 def test_only_the_owner_may_read_it(path: Path) -> None:
-    SqliteJournals.open(path).close()
+    SqliteJournals(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_nothing_is_left_beside_a_closed_journal(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journals.journal(GROUP).append([event(1)], "live")
     journals.close()
     assert list(path.parent.iterdir()) == [path]
@@ -92,19 +98,19 @@ def test_a_second_forwarder_is_refused_until_the_first_has_ended(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forwarder.journal.database._BUSY_S", 0.0)
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     _refused(path, "another forwarder is using it")
     journals.journal(GROUP).append([event(1)], "live")
     _refused(path, "another forwarder is using it")
     journals.close()
-    SqliteJournals.open(path).close()
+    SqliteJournals(path).close()
 
 
 _WRITER = """
 import sys
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import LogEvent
-journal = SqliteJournals.open(sys.argv[1]).journal("g")
+journal = SqliteJournals(sys.argv[1]).journal("g")
 for number in range(1, 501):
     journal.append([LogEvent(str(number), number, None, "job/1", "line")], "live")
 print(journal.epoch, flush=True)
@@ -121,7 +127,7 @@ def test_what_was_appended_survives_sigkill_and_the_lock_does_not(path: Path) ->
         _refused(path, "another forwarder is using it")
         writer.kill()
         writer.wait()
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal("g")
     assert journal.head_seq == 500
     assert journal.is_resumable(epoch, 500)
@@ -130,17 +136,17 @@ def test_what_was_appended_survives_sigkill_and_the_lock_does_not(path: Path) ->
 
 
 def test_an_older_copy_works_and_does_not_pass_for_the_journal_it_was(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journals.journal(GROUP).append(events(range(1, 4)), "live")
     journals.close()
     copy = shutil.copy(path, path.with_suffix(".copy"))
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journal.append(events(range(4, 8)), "live")
     later, earlier = journal.epoch, journal.chain[0].epoch
     journals.close()
     shutil.copy(copy, path)
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     restored = journals.journal(GROUP)
     assert restored.epoch not in (later, earlier)
     assert restored.head_seq == 3
@@ -152,13 +158,13 @@ def test_an_older_copy_works_and_does_not_pass_for_the_journal_it_was(path: Path
 
 
 def test_a_file_made_of_two_is_found_out(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journals.journal(GROUP).append(events(range(1, 4)), "live")
     journals.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM events WHERE timestamp = ?", (NOW_MS + 20,))
     connection.close()
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     with pytest.raises(JournalError, match="is damaged"):
         journals.journal(GROUP)
     journals.close()
@@ -173,7 +179,7 @@ def test_another_kind_of_file_is_refused_and_left_as_it_was(path: Path, content:
 
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     path.touch()
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     assert journals.journal(GROUP).append([event(1)], "live") == 1
     journals.close()
 
@@ -188,7 +194,7 @@ def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> 
 
 
 def test_a_newer_journal_is_refused_and_left_as_it_was(path: Path) -> None:
-    SqliteJournals.open(path).close()
+    SqliteJournals(path).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
@@ -203,7 +209,7 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    _refused(tmp_path / "none" / "journal", "none does not exist: make it")
+    _refused(tmp_path / "none" / "journal", "none does not exist: create it")
 
 
 def test_a_file_that_may_not_be_opened_is_refused(path: Path) -> None:
@@ -213,19 +219,19 @@ def test_a_file_that_may_not_be_opened_is_refused(path: Path) -> None:
 
 
 def test_a_damaged_file_is_refused_when_it_is_read(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journals.journal(GROUP).append(events(range(1, 2_000)), "live")
     journals.close()
     content = bytearray(path.read_bytes())
     content[20_000:] = b"\x5a" * (len(content) - 20_000)
     path.write_bytes(content)
     with pytest.raises(JournalError, match="move it away"):
-        SqliteJournals.open(path).journal(GROUP)
+        SqliteJournals(path).journal(GROUP)
     assert path.read_bytes() == content
 
 
 def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journal.append([event(1)], "live")
     [(pages,)] = journals._db.rows("PRAGMA page_count")
@@ -240,7 +246,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(path: Path) -> None
     assert journal.append(wide, "live") == 499
     assert [row.id for row in journal.read_after(0, 3)] == ["1", "2", "3"]
     journals.close()
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     assert journals.journal(GROUP).head_seq == 499
     journals.close()
 
@@ -251,7 +257,7 @@ from forwarder.errors import JournalFullError
 from forwarder.journal.sqlite import SqliteJournals
 from tests.support.log_events import GROUP, event
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journals = SqliteJournals.open(sys.argv[1])
+journals = SqliteJournals(sys.argv[1])
 journal = journals.journal(GROUP)
 journal.append([event(1)], "live")
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -279,13 +285,13 @@ def test_a_file_that_may_not_grow_is_a_full_disk_and_passes(path: Path) -> None:
     )
     last = int(done.stdout)
     assert 2 < last < 5_000
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     assert journals.journal(GROUP).head_seq == last
     journals.close()
 
 
 def test_a_forgotten_chain_is_deleted_bit_by_bit(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journal.append(events(range(1, 5_001)), "live")
     journal.cover(1, 2)
@@ -303,7 +309,7 @@ def test_a_forgotten_chain_is_deleted_bit_by_bit(path: Path) -> None:
 
 
 def test_a_failed_write_after_another_leaves_the_file_usable(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journal.append([event(1)], "live")
     with pytest.raises(JournalError, match="can't be written"):
@@ -313,7 +319,7 @@ def test_a_failed_write_after_another_leaves_the_file_usable(path: Path) -> None
 
 
 def test_reading_a_closed_journal_is_an_error_of_ours(path: Path) -> None:
-    journals = SqliteJournals.open(path)
+    journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journals.close()
     with pytest.raises(JournalError):
@@ -331,7 +337,7 @@ def _known(number: int) -> tuple[str, KnownRow]:
 
 
 def test_what_is_greater_than_all_that_was_dropped_is_surely_new() -> None:
-    kept = Recent("100")
+    kept = RecentIds("100")
     kept.add([_known(105)])
     found, unknown = kept.split(["105", "99", "100", "101", "1000"])
     assert list(found) == ["105"]
@@ -339,11 +345,11 @@ def test_what_is_greater_than_all_that_was_dropped_is_surely_new() -> None:
 
 
 def test_an_empty_journal_has_nothing_to_ask_for() -> None:
-    assert Recent(None).split(["0", "1"]) == ({}, [])
+    assert RecentIds(None).split(["0", "1"]) == ({}, [])
 
 
 def test_the_oldest_generation_goes_to_the_disk() -> None:
-    kept = Recent(None)
+    kept = RecentIds(None)
     for number in range(1, 34):
         kept.add([_known(number)])
     found, unknown = kept.split([str(number) for number in range(1, 40)])
@@ -353,7 +359,7 @@ def test_the_oldest_generation_goes_to_the_disk() -> None:
 
 
 def test_a_stamp_ahead_of_the_clock_does_not_send_all_others_to_the_disk() -> None:
-    kept = Recent(None)
+    kept = RecentIds(None)
     kept.add([_known(9_999)])
     for number in range(100, 150):
         kept.add([_known(number)])
@@ -363,7 +369,7 @@ def test_a_stamp_ahead_of_the_clock_does_not_send_all_others_to_the_disk() -> No
 
 
 def test_rows_with_news_are_left_to_the_disk() -> None:
-    kept = Recent(None)
+    kept = RecentIds(None)
     kept.add([_known(1), _known(2)])
     kept.forget(["1", "7"])
     assert kept.split(["1", "2"]) == (dict([_known(2)]), ["1"])

@@ -59,7 +59,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     filters = [Filter(streams=(f"job/{number}",)) for number in range(totals.FILTERS_MAX + 9)]
     for wanted in filters:
         kept.total(NOW_MS, NOW_MS + 9, wanted)
-    assert len(kept._kept) == totals.FILTERS_MAX
+    assert len(kept._filters) == totals.FILTERS_MAX
     assert len(kept._answers) <= totals.ANSWERS_MAX
     assert len(kept._tail._timestamps) <= 100
-    assert all(len(blocks) <= 20 for one in kept._kept.values() for blocks in one._blocks)
+    assert all(len(blocks) <= 20 for one in kept._filters.values() for blocks in one._blocks)

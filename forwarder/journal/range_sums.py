@@ -1,7 +1,7 @@
-"""Counts and digests of any range of a chain, most of it from sums that were kept on the way.
+"""Counts and digests of any time range of a chain, mostly from sums stored by block of time.
 
-The digests are signed 64-bit numbers, which SQLite does not add modulo 2^64: their low and high
-halves are added apart.
+Digests are unsigned 64-bit numbers, stored signed. SQLite can't add them modulo 2^64, so their low
+and high halves are added separately.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from forwarder.records import RangeTotal
 from wire.digest import MODULUS
 
 BLOCK_BITS: Final = 16
-"""Blocks of 65.536 s: two weeks are 18,000 of them."""
+"""Blocks of 65.536 s: two weeks have 18,000."""
 
 _TAIL_MAX: Final = 50_000
-"""So many rows are looked through one by one rather than adding up a range another way."""
+"""Up to this many rows are read one by one instead of summing a range by time."""
 
 _SHORT_MS: Final = 4 << BLOCK_BITS
-"""Of so short a range the index is looked through: kept sums would not help much."""
+"""Ranges shorter than this are read from the index: stored sums would not help much."""
 
 _LOW: Final = 0xFFFF_FFFF
 _SUMS: Final = "COUNT(*), SUM(digest & 4294967295), SUM(digest >> 32)"
@@ -31,15 +31,10 @@ Sum = tuple[int, int, int]
 """Count, and the low and high halves of the digests, added up."""
 
 
-def signed(digest: int) -> int:
-    """A digest as SQLite keeps it."""
-    return digest - MODULUS if digest >> 63 else digest
-
-
 def write_sums(
     connection: sqlite3.Connection, chain: int, rows: Iterable[tuple[int, int, int]]
 ) -> None:
-    """Add a batch of (stream number, timestamp, signed digest) to the kept sums."""
+    """Add a batch of (stream number, timestamp, signed digest) to the stored sums."""
     sums: dict[tuple[int, int], list[int]] = {}
     for stream, timestamp, digest in rows:
         key = timestamp >> BLOCK_BITS, stream
@@ -58,20 +53,19 @@ def write_sums(
     )
 
 
-class Sums:
-    """Asks for the total of a range by the shortest way."""
+class RangeSums:
+    """Totals of ranges of one chain, each by the cheapest query."""
 
     def __init__(self, db: Database, chain: int) -> None:
-        """Of one chain."""
         self._db = db
         self._chain = chain
 
     def total(
         self, from_: int, through: int, streams: str | None, base: int, seq: int, head: int
     ) -> RangeTotal:
-        """Rows of ``from_ <= timestamp <= through`` and ``base < seq <= seq`` that are not lost.
+        """Total of ``from_ <= timestamp <= through`` and ``base < seq <= seq``, lost rows left out.
 
-        ``streams`` is a JSON list of the numbers of those that are wanted, None for all.
+        ``streams`` is a JSON list of stream numbers; None: all.
         """
         if from_ > through or base >= seq:
             return RangeTotal(0, 0)
@@ -93,7 +87,7 @@ class Sums:
         first, end = -(-from_ >> BLOCK_BITS), (through + 1) >> BLOCK_BITS
         if first >= end:
             return self._rows_by_time(from_, through, streams)
-        kept = self._sum(
+        stored = self._sum(
             "SELECT SUM(count), SUM(low), SUM(high) FROM sums"
             " WHERE chain = ? AND block BETWEEN ? AND ?",
             (self._chain, first, end - 1),
@@ -101,7 +95,7 @@ class Sums:
         )
         below = self._rows_by_time(from_, (first << BLOCK_BITS) - 1, streams)
         above = self._rows_by_time(end << BLOCK_BITS, through, streams)
-        return _plus(kept, _plus(below, above))
+        return _plus(stored, _plus(below, above))
 
     def _rows_by_time(self, from_: int, through: int, streams: str | None) -> Sum:
         if from_ > through:
