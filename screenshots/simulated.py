@@ -158,7 +158,7 @@ async def repaired(on: Scene) -> None:
 async def complete(on: Scene) -> None:
     """The jobs have fallen silent, and every line is proved."""
     await live(on)
-    await asyncio.to_thread(on.api.silence)
+    await asyncio.to_thread(on.api.stop_writing)
 
     def is_proved() -> bool:
         status = on.engine.status

@@ -1,14 +1,12 @@
-"""Pure: what one PutLogEvents call takes, by AWS's rules, and what it says it did not take.
+"""Which events CloudWatch Logs accepts, and when readers can see them. Pure.
 
-Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+Batches follow AWS's rules for one PutLogEvents call:
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 
-Pure: when an event that CloudWatch Logs accepted becomes visible to whoever reads.
-
-Real CloudWatch Logs shows events seconds to minutes after it took them. A *regime* holds for the
-events ingested between two moments; an event keeps the delay of its regime when the regime is
-replaced, so that what was visible once never disappears again (that would be another fault).
-Healing shows at once what a regime still hides. How long an event is hidden depends on the seed
-and on what the event says, not on when it is asked for.
+Real CloudWatch Logs shows events seconds to minutes after it accepted them. A *regime* delays the
+events that are ingested between two moments. An event keeps the delay of its regime when the
+regime is replaced, so that a visible event never disappears again (``flap`` does that). How long
+it is hidden depends on the seed and its content, not on when it is read.
 """
 
 from __future__ import annotations
@@ -27,14 +25,14 @@ BATCH_SPAN_MS_MAX: Final = 24 * 3_600_000
 EVENT_OVERHEAD_BYTES: Final = 26
 
 SURE_PAST_MS: Final = 13 * 24 * 3_600_000
-"""Events up to 14 days old are accepted; older than this may be refused by the time they come."""
+"""Events up to 14 days old are accepted; older than this, an event may be refused on arrival."""
 
 SURE_FUTURE_MS: Final = 3_600_000
-"""Events up to 2 h ahead are accepted; likewise."""
+"""Events up to 2 h ahead are accepted; further ahead than this, one may be refused on arrival."""
 
 
 class NewEvent(NamedTuple):
-    """An event that is to be written; ``timestamp`` in ms since the Unix epoch."""
+    """An event to write; ``timestamp`` in ms since the Unix epoch."""
 
     stream: str
     timestamp: int
@@ -42,22 +40,22 @@ class NewEvent(NamedTuple):
 
 
 class PutBatch(NamedTuple):
-    """What one PutLogEvents call writes: events of one log stream, oldest first."""
+    """The events of one PutLogEvents call: one log stream, oldest first."""
 
     stream: str
     events: tuple[NewEvent, ...]
 
 
 def event_bytes(message: str) -> int:
-    """What an event counts towards the size of a batch."""
+    """Bytes by which an event counts towards the size of a batch."""
     return len(message.encode("utf-8", "surrogatepass")) + EVENT_OVERHEAD_BYTES
 
 
 def batches(events: Iterable[NewEvent], now_ms: int) -> list[PutBatch]:
-    """Events of any streams, in any order, as batches that AWS takes.
+    """Cut events of any streams, in any order, into batches that AWS accepts.
 
-    An event so old or so far ahead that it may be refused goes alone: moto's
-    ``rejectedLogEventsInfo`` is off by one, and of one event alone it can only mean that one.
+    An event so old or so far ahead that it may be refused gets a batch of its own: moto's
+    ``rejectedLogEventsInfo`` is off by one, and in such a batch it can mean that event only.
 
     Raises:
         SimulatorError: an event is empty or larger than a batch may be.
@@ -101,9 +99,9 @@ def _is_sure(event: NewEvent, now_ms: int) -> bool:
 
 
 def accepted_part(batch: PutBatch, rejected: Mapping[str, int]) -> tuple[NewEvent, ...]:
-    """The events that were taken, by the answer's ``rejectedLogEventsInfo`` (empty if none)."""
-    # End indexes are exclusive, and one that is there refuses at least one event; moto says 0
-    # for the first.
+    """The accepted events, by the answer's ``rejectedLogEventsInfo`` (empty if all were)."""
+    # End indexes are exclusive, and an index that is present refuses at least one event; moto
+    # says 0 for the first.
     low = max(
         (
             max(1, rejected[name])
@@ -120,7 +118,7 @@ NEVER: Final = 1 << 53
 """Later than every moment, in ms."""
 
 REGIMES_MAX: Final = 1_000
-"""Regimes that are remembered; a person or a scenario makes a few dozen."""
+"""A person or a scenario makes a few dozen."""
 
 _HALF: Final = 8
 _UNIT: Final = 1 << 64
@@ -130,7 +128,7 @@ class Regime(msgspec.Struct, frozen=True):
     """A delay for the events ingested from ``begin_ms`` until before ``end_ms``.
 
     Times in ms since the Unix epoch. ``toxicity`` is the share of the events that is delayed, by
-    ``delay_ms`` more or less ``jitter_ms``. From ``healed_ms`` on nothing of it is hidden.
+    ``delay_ms`` more or less ``jitter_ms``. From ``healed_ms`` on it hides nothing.
     """
 
     name: str
@@ -143,7 +141,7 @@ class Regime(msgspec.Struct, frozen=True):
     healed_ms: int = NEVER
 
     def visible_ms(self, stream: str, timestamp: int, message: str, ingested_ms: int) -> int:
-        """When an event ingested at ``ingested_ms`` may be seen, as far as this regime goes."""
+        """When this regime lets an event be seen that was ingested at ``ingested_ms``."""
         if not self.begin_ms <= ingested_ms < self.end_ms:
             return ingested_ms
         text = f"{self.seed}\n{stream}\n{timestamp}\n{message}".encode("utf-8", "surrogatepass")
@@ -155,33 +153,32 @@ class Regime(msgspec.Struct, frozen=True):
         return max(ingested_ms, min(ingested_ms + delay_ms, self.healed_ms))
 
     def hides_until_ms(self) -> int:
-        """From when on it hides nothing any more."""
+        """The moment from which on it hides nothing."""
         if self.end_ms == NEVER:
             return self.healed_ms
         return min(self.healed_ms, self.end_ms + self.delay_ms + self.jitter_ms)
 
 
 class Visibility:
-    """The regimes of one log group's life; one thread at a time may change them."""
+    """All regimes so far; without one events are visible at once. One thread may change them."""
 
     def __init__(self) -> None:
-        """Everything is visible at once."""
         self._regimes: tuple[Regime, ...] = ()
 
     @property
     def regimes(self) -> tuple[Regime, ...]:
-        """Every regime, in the order in which they began."""
+        """Every regime, in the order of their beginnings."""
         return self._regimes
 
     def impose(self, regime: Regime) -> None:
-        """Let a regime hold from its ``begin_ms`` on, in place of the one of the same name.
+        """Add a regime from its ``begin_ms`` on; it replaces the one of the same name.
 
         Raises:
             SimulatorError: there have been too many.
 
         """
         if len(self._regimes) >= REGIMES_MAX:
-            msg = f"visibility was changed {REGIMES_MAX} times, the most that is remembered"
+            msg = f"visibility was changed {REGIMES_MAX} times, the most there may be: restart"
             raise SimulatorError(msg)
         kept = (
             msgspec.structs.replace(one, end_ms=regime.begin_ms)
@@ -192,7 +189,7 @@ class Visibility:
         self._regimes = (*kept, regime)
 
     def heal(self, name: str, now_ms: int) -> None:
-        """Show everything that the regimes of that name hide, from ``now_ms`` on."""
+        """Show the events that the regimes of that name hide, from ``now_ms`` on."""
         self._regimes = tuple(
             msgspec.structs.replace(
                 one, end_ms=min(one.end_ms, now_ms + 1), healed_ms=min(one.healed_ms, now_ms)
@@ -203,11 +200,11 @@ class Visibility:
         )
 
     def may_hide(self, now_ms: int) -> bool:
-        """Whether anything can be hidden at ``now_ms``; most of the time nothing is."""
+        """Whether an event can be hidden at ``now_ms``; most of the time none is."""
         return any(one.hides_until_ms() > now_ms for one in self._regimes)
 
     def visible_ms(self, stream: str, timestamp: int, message: str, ingested_ms: int) -> int:
-        """When the event may be seen: the latest moment that any regime gives."""
+        """When the event becomes visible: the latest moment that any regime gives, in ms."""
         return max(
             (one.visible_ms(stream, timestamp, message, ingested_ms) for one in self._regimes),
             default=ingested_ms,

@@ -1,28 +1,26 @@
-"""The control API: faults, ledger and verdict over HTTP, on 127.0.0.1 alone.
+"""The control API: faults, scenarios, ledger and verdict over HTTP, on 127.0.0.1 alone.
 
 The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405 or
-413. ``openapi.json`` beside this module says all of it.
+413. ``openapi.json`` beside this module describes it in full.
 
 | request | answer |
 |---|---|
 | ``GET /simulator/faults`` | the faults that are on or scheduled |
 | ``POST /simulator/faults`` | switches one on; the body is a ``FaultRequest`` |
 | ``GET``, ``DELETE /simulator/faults/NAME`` | one of them; heals it (204) |
-| ``GET /simulator/types`` | every fault that there is, with its attributes |
+| ``GET /simulator/types`` | every fault that can be switched on, with its attributes |
 | ``POST /simulator/heal``, ``DELETE /simulator/faults`` | heals all |
-| ``GET /simulator/scenarios`` | every scenario that there is |
+| ``GET /simulator/scenarios`` | every scenario that can be run |
 | ``POST /simulator/scenarios/NAME`` | runs one; ``{"seed": N, "speed": X}`` |
 | ``GET``, ``DELETE /simulator/scenario`` | the one that runs or ran last; stops it |
-| ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: a viewer that faults may kill |
-| ``DELETE /simulator/viewers/PID`` | takes it back (204) |
-| ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions fall silent |
-| ``GET /simulator/ledger`` | what CloudWatch accepted, NDJSON |
+| ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: registers a viewer that faults may kill |
+| ``DELETE /simulator/viewers/PID`` | unregisters it (204) |
+| ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions stop writing |
+| ``GET /simulator/ledger`` | the events that CloudWatch accepted, NDJSON |
 | ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
-| ``GET /simulator/changes?after=N&wait_ms=M`` | what there is now, as soon as it is not N |
-| ``GET /simulator/executions``, ``/simulator/seed`` | what runs and ran; what replays it |
-| ``GET /simulator/openapi.json`` | this, for programs |
-
-A number that grows with every change of the simulator, and a way to wait until it does.
+| ``GET /simulator/changes?after=N&wait_ms=M`` | the state, once its number is not N |
+| ``GET /simulator/executions``, ``/simulator/seed`` | the executions; the seed of the run |
+| ``GET /simulator/openapi.json`` | this description, for programs |
 """
 
 from __future__ import annotations
@@ -58,37 +56,36 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """Counts changes; used from any thread."""
+    """Counts the changes of the simulator, and wakes requests that wait; used from any thread."""
 
     def __init__(self) -> None:
-        """Nothing has changed yet."""
         self._seq = 0
         self._changed = threading.Condition()
 
     @property
     def seq(self) -> int:
-        """How often something has changed."""
+        """The number of changes so far."""
         return self._seq
 
     def announce(self) -> None:
-        """Something has changed."""
+        """Count a change."""
         with self._changed:
             self._seq += 1
             self._changed.notify_all()
 
     def wait(self, after: int, timeout_s: float) -> int:
-        """The number, once it is not ``after`` any more, or when the time is over."""
+        """Wait until the number is no longer ``after``, or time is over; the number then."""
         with self._changed:
             self._changed.wait_for(lambda: self._seq != after, timeout_s)
             return self._seq
 
 
 RECORD_BYTES_MAX: Final = 1 << 30
-"""A record of two million events of the workload takes less."""
+"""More than the record of two million events of the workload."""
 
 REQUEST_BYTES_MAX: Final = 65_536
 POLL_S: Final = 0.1
-"""How soon the server notices that it is to end."""
+"""How soon the server notices ``shutdown``."""
 
 _T = TypeVar("_T")
 _LINES_A_CHUNK: Final = 500
@@ -99,10 +96,10 @@ SEED_MAX: Final = 1 << 53
 _HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
 WAIT_MS_MAX: Final = 30_000
-"""How long an answer about changes may be held back."""
+"""Longest that a request may wait for a change."""
 
 WAITING_MAX: Final = 64
-"""Who may wait for changes at once; each of them has a thread."""
+"""Requests that may wait for changes at once; each of them holds a thread."""
 
 _URLS: Final = Map(
     [
@@ -140,7 +137,7 @@ class _ViewerRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Parts(NamedTuple):
-    """What the control API controls."""
+    """The parts of the simulator that the control API controls."""
 
     board: Board
     ledger: Ledger
@@ -157,7 +154,7 @@ class Control:
     """The WSGI application."""
 
     def __init__(self, parts: Parts) -> None:
-        """Answers for these parts."""
+        """Serve requests about these parts."""
         self._parts = parts
         self._waiting = threading.BoundedSemaphore(WAITING_MAX)
 
@@ -166,8 +163,8 @@ class Control:
         return self.respond(Request(environ))(environ, start_response)
 
     def respond(self, request: Request) -> Response:
-        """The answer to a request; what is wrong with it is said in JSON."""
-        if not _is_from_here(request):
+        """The answer to a request; refusals are JSON too."""
+        if not _is_local(request):
             return _json({"error": "only programs on this machine are answered, no pages"}, 403)
         try:
             endpoint, values = _URLS.bind_to_environ(request.environ).match()
@@ -185,12 +182,12 @@ class Control:
         if request.method == "DELETE":
             return self._heal(request)
         if request.method == "GET":
-            return _json(self._parts.board.all_told())
+            return _json(self._parts.board.describe_all())
         return _json(self._parts.board.switch_on(_body(request, FaultRequest)))
 
     def _fault(self, request: Request, name: str) -> Response:
         if request.method == "GET":
-            return _json(self._parts.board.told(name))
+            return _json(self._parts.board.describe(name))
         self._parts.board.switch_off(name)
         return Response(status=204)
 
@@ -206,29 +203,34 @@ class Control:
         after = _number(request, "after", -1, 1 << 53)
         wait_ms = _number(request, "wait_ms", 0, WAIT_MS_MAX)
         if not self._waiting.acquire(blocking=False):
-            msg = f"{WAITING_MAX} others wait for changes already"
+            msg = f"{WAITING_MAX} others wait for changes already: try again later"
             raise SimulatorError(msg)
         try:
-            # Before what is told, so that a change in between is told twice rather than never.
+            # Read before the state: a change in between is then reported twice instead of never.
             seq = self._parts.changes.wait(after, wait_ms / 1_000)
         finally:
             self._waiting.release()
-        told = {"seq": seq, "faults": self._parts.board.all_told()}
-        told["forwarder"] = self._parts.forwarder.told()
-        told["scenario"] = self._parts.conductor.told()
-        return _json({**told, "running": self._parts.writer.is_running})
+        return _json(
+            {
+                "seq": seq,
+                "faults": self._parts.board.describe_all(),
+                "forwarder": self._parts.forwarder.describe(),
+                "scenario": self._parts.conductor.describe(),
+                "running": self._parts.writer.is_running,
+            }
+        )
 
     def _scenarios(self, request: Request) -> Response:
         del request
-        return _json(self._parts.conductor.known())
+        return _json(self._parts.conductor.describe_all())
 
     def _run(self, request: Request, name: str) -> Response:
-        asked = _body(request, _RunRequest) if request.content_length else _RunRequest()
-        return _json(self._parts.conductor.run(name, asked.seed, asked.speed))
+        options = _body(request, _RunRequest) if request.content_length else _RunRequest()
+        return _json(self._parts.conductor.run(name, options.seed, options.speed))
 
     def _scenario(self, request: Request) -> Response:
         conductor = self._parts.conductor
-        return _json(conductor.stop() if request.method == "DELETE" else conductor.told())
+        return _json(conductor.stop() if request.method == "DELETE" else conductor.describe())
 
     def _openapi(self, request: Request) -> Response:
         del request
@@ -250,7 +252,7 @@ class Control:
         if request.method == "POST":
             (writer.resume if _body(request, _WorkloadRequest).running else writer.pause)()
             self._parts.changes.announce()
-        # Asked first: what is not idle now may be accepted in the next moment.
+        # Read first: an event that is being written may be accepted in the next moment.
         is_idle = writer.is_idle
         accepted = len(self._parts.ledger)
         return _json({"running": writer.is_running, "idle": is_idle, "accepted": accepted})
@@ -268,7 +270,7 @@ class Control:
         grace_ms = _number(request, "grace_ms", 0, _GRACE_MS_MAX)
         if (request.content_length or 0) > RECORD_BYTES_MAX:
             raise RequestEntityTooLarge
-        # Without a grace, what nobody can see yet is pending; with one, so is what is that new.
+        # Events that became visible within the grace, or are not visible yet, are pending.
         expected_before_ms = self._parts.now_ms() - grace_ms + 1
         lines = io.BufferedReader(cast("io.RawIOBase", request.stream))
         verdict = self._parts.ledger.verdict(lines, expected_before_ms=expected_before_ms)
@@ -295,14 +297,19 @@ class Control:
         return _json({"seed": self._parts.workload.seed})
 
 
-def _is_from_here(request: Request) -> bool:
-    """Whether no page of the web, in a browser on this machine, can have asked."""
+def _is_local(request: Request) -> bool:
+    """Whether a program on this machine sent it, and not a web page in a browser here."""
     host = urlsplit(f"//{request.host}").hostname
     return host in _HOSTS and "Origin" not in request.headers
 
 
 def _number(request: Request, name: str, default: int, maximum: int) -> int:
-    """A whole number of the request's query."""
+    """A whole number in the request's query.
+
+    Raises:
+        SimulatorError: it is none, or above the maximum.
+
+    """
     text = request.args.get(name)
     if text is None:
         return default
@@ -318,17 +325,17 @@ def _body(request: Request, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        msg = f"the body is not what is wanted: {error}"
+        msg = f"the body is not as openapi.json has it: {error}"
         raise SimulatorError(msg) from error
 
 
-def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever JSON can hold
+def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value
     # Escaped, since log messages may hold lone surrogates.
     return Response(json.dumps(answer) + "\n", status, mimetype="application/json")
 
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing of requests that went well."""
+    """Logs failed requests only."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
         if type == "error":
@@ -336,7 +343,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def serve(listener: socket.socket, parts: Parts) -> BaseWSGIServer:
-    """Answer requests from daemon threads, until the server's ``shutdown``."""
+    """Serve the control API from daemon threads, until the server's ``shutdown``."""
     host, port = listener.getsockname()[:2]
     server = make_server(
         host,

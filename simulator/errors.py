@@ -10,8 +10,8 @@ class SimulatorError(GaplessError):
 
 
 class NotFoundError(SimulatorError):
-    """No fault, or no page of the control API, has that name."""
+    """No fault, scenario, viewer or page of the control API has that name."""
 
 
 class NobodyError(SimulatorError):
-    """There is no target that the fault could hit."""
+    """A fault has no process that it could kill."""

@@ -1,7 +1,7 @@
-"""The simulator process: CloudWatch, the forwarder, the cable, the workload and the control API.
+"""The simulator process: it runs the cable, the workload, the faults and the control API.
 
-CloudWatch (moto) and the forwarder are processes of their own. Their addresses are fixed before
-they run, so everything starts side by side.
+The CloudWatch stand-in (moto) and the forwarder are child processes. Their addresses are fixed
+before they run, so that all of them start side by side.
 """
 
 from __future__ import annotations
@@ -24,15 +24,12 @@ from common.errors import GaplessError
 from common.locks import call_when_released, hold_temporary
 from common.processes import ChildProcess
 from common.signals import handle_ending_signals
-from simulator.acceptance import Visibility
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
-from simulator.cloudwatch.app import listen
 from simulator.control import Changes
 from simulator.errors import SimulatorError
-from simulator.faults.base import Levers
 from simulator.faults.board import Board
-from simulator.levers import CableLink, CloudWatchLink, ProgramsLink
-from simulator.network.cable import Cable
+from simulator.levers import Levers, StandIn, Targets
+from simulator.network.cable import Cable, listen
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
 from simulator.programs import STOP_WITHIN_S, Forwarder, SkewedClock, Viewers
@@ -45,9 +42,10 @@ LIVE_STREAM: Final = "gapless-demo"
 """The Kinesis stream that a subscription filter sends the log group's events to."""
 
 PAST_TIMEOUT_S: Final = 120.0
-"""How long it may take to write what the executions wrote before."""
+"""Longest that it may take to write the events that executions wrote before the start."""
 
-EXPLANATION_WITHIN_S: Final = 1.0
+EXPLANATION_S: Final = 1.0
+"""A failed workload is reported this much later: a child that ended explains it better."""
 
 _AWS_CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "simulator",
@@ -59,13 +57,24 @@ _AWS_CREDENTIALS: Final = {
 
 
 class SimulatorConfig(NamedTuple):
-    """What can be chosen; ports 0 = any that is free.
+    """Settings of a simulation.
 
-    ``rate`` is in events a second; ``port`` is the viewers' one. With ``while_held``, a file,
-    the simulator ends as soon as nobody holds a lock on that file. ``journal`` is the file that
-    the forwarder keeps its journal in, ``clock`` one that it reads its clock's error from: where
-    they are given, faults may touch them. With ``is_live`` a subscription filter sends events
-    to a Kinesis stream. The log group was made ``group_age_ms`` ago.
+    Attributes:
+        seed: Replays the simulation.
+        rate: Events a second, all executions together.
+        executions: How many run at once.
+        mode: The CloudWatch stand-in: moto patched (``faithful``) or as it is (``moto``).
+        port: Where viewers connect; 0 = any free one, as for the other ports.
+        cloudwatch_port: Where the CloudWatch stand-in listens.
+        control_port: Where the control API listens.
+        group: The log group.
+        region: Its AWS Region.
+        while_held: A file; the simulator ends once no process holds a lock on it.
+        journal: The forwarder's journal; None where faults may not touch it.
+        clock: File from which the forwarder reads its clock's error; None where faults may not.
+        is_live: Whether a subscription filter sends events to a Kinesis stream.
+        group_age_ms: How long ago the log group was created.
+
     """
 
     seed: int = 1
@@ -85,7 +94,7 @@ class SimulatorConfig(NamedTuple):
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
-    """Say on standard output that the simulator is ready."""
+    """Print the ready line."""
     print(json.dumps(ready), flush=True)  # noqa: T201 - the ready line
 
 
@@ -94,22 +103,22 @@ def run(
     forwarder_argv: Callable[[str], Sequence[str]],
     announce: Callable[[Mapping[str, Any]], None] = print_ready,
 ) -> signal.Signals | None:
-    """Simulate until SIGTERM, SIGINT, SIGHUP or the lifeline's end; leaves no process behind.
+    """Simulate until SIGTERM, SIGINT, SIGHUP or the lifeline's end, and leave no process behind.
 
     Call it from the main thread, before any other thread is started.
 
     Args:
-        config: what to simulate.
-        forwarder_argv: the command that starts a forwarder for the CloudWatch at a URL, to which
-            dummy credentials and the Region are given by its environment. It prints one JSON
-            line with ``ready``, ``websocket``, ``http`` and ``epoch``.
-        announce: told once what the ready line says.
+        config: The settings.
+        forwarder_argv: Returns the command that starts a forwarder for the CloudWatch at a URL;
+            its environment holds dummy credentials and the Region. It prints one JSON line with
+            ``ready``, ``websocket``, ``http`` and ``epoch``.
+        announce: Called once with the fields of the ready line.
 
     Returns:
         The signal that ended it; None for the lifeline.
 
     Raises:
-        SimulatorError: it can't begin, or a part of it ended before its time.
+        SimulatorError: it can't start, or a part of it ended unexpectedly.
 
     """
     return asyncio.run(Simulator(config, announce).run(forwarder_argv))
@@ -121,11 +130,10 @@ class Simulator:
     def __init__(
         self, config: SimulatorConfig, announce: Callable[[Mapping[str, Any]], None]
     ) -> None:
-        """See ``run``; raises SimulatorError where the configuration makes no sense."""
+        """Prepare a simulation; raises SimulatorError where the settings make no sense."""
         self._config = config
         self._announce = announce
-        self._visibility = Visibility()
-        self._ledger = Ledger(self._visibility.visible_ms)
+        self._ledger = Ledger()
         self._workload = Workload(
             config.seed, config.rate, config.executions, started_ms=wall_clock_ms()
         )
@@ -157,13 +165,13 @@ class Simulator:
                 dies_with_parent=True,
             )
             stack.push_async_callback(in_thread, partial(moto.stop, STOP_WITHIN_S))
-            # Now that moto has it: were it kept, connections to a dead moto would hang.
+            # Moto has it now; kept open here, connections to a dead moto would hang.
             moto_listener.close()
             forwarder = Forwarder(
                 forwarder_argv(url),
                 self._environment(),
                 self._config.journal,
-                is_at=self._cable.retarget,
+                moved=self._cable.retarget,
                 failed=self._fail,
                 changed=self._changes.announce,
             )
@@ -185,7 +193,7 @@ class Simulator:
             return await self._end
 
     def _begun(self, start: asyncio.Task[None]) -> None:
-        # What nobody foresaw ends the simulation too, with its traceback.
+        # An unexpected error ends the simulation too, with its traceback.
         if not start.cancelled() and (error := start.exception()) and not self._end.done():
             self._end.set_exception(error)
 
@@ -217,22 +225,25 @@ class Simulator:
             failed=lambda text: self._from_thread(self._fail_soon, text),
         )
         writer.start()
-        # Imported now that the other processes are starting: it takes as long as they can spare.
+        # Imported while the other processes start, since it takes as long as they do.
         from simulator import control  # noqa: PLC0415
 
         stack.push_async_callback(asyncio.to_thread, writer.stop)
-        loop = asyncio.get_running_loop()
-        cloudwatch = CloudWatchLink(url, self._config.mode, self._visibility, self._ledger)
-        cable = CableLink(self._cable, self._crowds, loop)
-        programs = ProgramsLink(forwarder[0], self._viewers, self._clock, loop, self._ledger)
-        board = Board(
-            Levers(cable, cloudwatch, writer, programs),
-            self._config.seed,
-            announce=self._changes.announce,
+        targets = Targets(
+            cable=self._cable,
+            crowds=self._crowds,
+            stand_in=StandIn(url, self._config.mode),
+            forwarder=forwarder[0],
+            viewers=self._viewers,
+            clock=self._clock,
+            writer=writer,
+            ledger=self._ledger,
         )
+        levers = Levers(targets, asyncio.get_running_loop())
+        board = Board(levers.begin, levers.end, self._config.seed, announce=self._changes.announce)
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
-        conductor = Conductor(board, writer, self._changes.announce)
+        conductor = Conductor(board, writer.pause, writer.resume, self._changes.announce)
         parts = control.Parts(
             board,
             self._ledger,
@@ -247,7 +258,7 @@ class Simulator:
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
         await in_thread(moto.ready)
-        # Moto has it open; so nothing stays behind, even after SIGKILL.
+        # Moto has the file open by now; unlinked, it leaves nothing behind even after SIGKILL.
         await asyncio.to_thread(held.unlink)
         writer.open()
         said = await in_thread(forwarder[1].ready)
@@ -296,7 +307,7 @@ class Simulator:
         return self._config.is_live and self._config.mode == "faithful"
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of a real account reaches the simulated one, and no proxy stands between."""
+        """The children's environment: no real AWS account in it, and no proxy."""
         own = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
         direct = {"NO_PROXY": HOST, "no_proxy": HOST}
         return own | direct | _AWS_CREDENTIALS | {"AWS_DEFAULT_REGION": self._config.region}
@@ -314,9 +325,8 @@ class Simulator:
             self._end.set_exception(SimulatorError(text))
 
     def _fail_soon(self, text: str) -> None:
-        # A dead child is the better explanation, and is noticed a moment later.
-        self._end.get_loop().call_later(EXPLANATION_WITHIN_S, self._fail, text)
+        self._end.get_loop().call_later(EXPLANATION_S, self._fail, text)
 
     def _from_thread(self, then: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it is over anyway
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the simulation is over
             self._end.get_loop().call_soon_threadsafe(then, *arguments)

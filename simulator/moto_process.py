@@ -1,4 +1,7 @@
-"""``python -m simulator.moto_process``: see the package."""
+"""``python -m simulator.moto_process``: the CloudWatch stand-in, a process of its own.
+
+It prints one JSON line once it answers: ``{"ready": true, "cloudwatch": "http://..."}``.
+"""
 
 from __future__ import annotations
 
@@ -8,58 +11,49 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from common.errors import GaplessError
 from common.locks import call_when_released
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
-from simulator.cloudwatch.app import FaithfulLogs, call, listen, serve
+from simulator.cloudwatch.app import FaithfulLogs, build_moto, call, serve
+from simulator.cloudwatch.destinations import subscribe
+from simulator.cloudwatch.levers import Lever
+from simulator.cloudwatch.moto_logs import backdate
+from simulator.faults.board import FAULTS
+from simulator.network.cable import listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-def faithful(moto: WSGIApplication, now_ms: Callable[[], int]) -> FaithfulLogs:
-    """Moto with a faithful CloudWatch Logs, and every lever that a fault names."""
-    from simulator.faults import FAULTS  # noqa: PLC0415 - they import this package's levers
-    from simulator.faults.base import LeverFault  # noqa: PLC0415
-
-    types = {one.type: one.lever for one in FAULTS.values() if issubclass(one, LeverFault)}
-    return FaithfulLogs(moto, types, now_ms)
+def lever_types() -> dict[str, type[Lever]]:
+    """The lever of every fault that has one, by the fault's type."""
+    return {one.type: one.lever for one in FAULTS.values() if one.lever is not None}
 
 
 def build_app(mode: Mode) -> WSGIApplication:
-    """Moto's application, alone or made faithful; takes half a second to import."""
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - see above
-        DomainDispatcherApplication,
-        create_backend_app,
-    )
-
-    moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-    if mode == "moto":
-        return moto
-    from simulator.moto_process import faithful  # noqa: PLC0415 - it imports more of moto
-
-    return faithful(moto, wall_clock_ms)
+    """The application to serve: moto, as it is or made faithful to AWS."""
+    moto = build_moto()
+    return moto if mode == "moto" else FaithfulLogs(moto, lever_types(), wall_clock_ms)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM, SIGINT or the lifeline's end; the exit code."""
+    """Serve until SIGTERM, SIGINT or the lifeline's end, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m simulator.moto_process")
-    parser.add_argument("--port", type=int, default=0, help="0 = any that is free")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 = any free one")
     parser.add_argument("--listener-fd", type=int, help="a listening socket to serve instead")
     parser.add_argument("--mode", choices=get_args(Mode), default="faithful")
-    parser.add_argument("--group", help="a log group to make before anything is served")
+    parser.add_argument("--group", help="log group to create at the start")
     parser.add_argument(
-        "--live-stream", help="a Kinesis stream to make that the log group's events are sent to"
+        "--live-stream", help="Kinesis stream to create, for the log group's events"
     )
     parser.add_argument(
-        "--group-age-ms", type=int, default=0, help="how long ago that log group was made"
+        "--group-age-ms", type=int, default=0, help="how long ago that log group was created"
     )
-    parser.add_argument("--region", default=REGION, help="the Region of that log group")
-    parser.add_argument("--while-held", type=Path, help="end when nobody holds a lock on it")
+    parser.add_argument("--region", default=REGION, help="Region of that log group")
+    parser.add_argument("--while-held", type=Path, help="end once no process locks this file")
     options = parser.parse_args(argv)
     ending = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
@@ -74,12 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         if options.group is not None:
             call(app, "CreateLogGroup", {"logGroupName": options.group}, options.region)
             if options.group_age_ms:
-                from simulator.cloudwatch.moto_logs import backdate  # noqa: PLC0415 - moto
-
                 backdate(options.region, options.group, options.group_age_ms)
             if options.live_stream is not None:
-                from simulator.cloudwatch.destinations import subscribe  # noqa: PLC0415 - moto
-
                 subscribe(options.region, options.group, options.live_stream)
         serve(listener, app)
     except GaplessError as error:
@@ -92,5 +82,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # At once: there is nothing to save, and taking moto apart takes a quarter of a second.
+    # Skips the interpreter's shutdown, which takes a quarter of a second with moto loaded.
     os._exit(main())

@@ -1,13 +1,6 @@
-"""The forwarder as the simulator keeps it: started, killed on purpose, and started again.
+"""The programs that faults harm: the forwarder, the viewers, and the forwarder's clock.
 
-That it ends by itself ends the simulation, unless a fault is on that may have been the reason.
-
-The viewers that whoever started them has handed over, to be killed by a fault.
-
-A file that says by how much a forwarder's wall clock is to be wrong.
-
-Eight bytes: a whole number of milliseconds, signed, least significant byte first. The forwarder
-adds it to its clock whenever it looks at it.
+A forwarder that ends without having been killed ends the simulation, unless a fault explains it.
 """
 
 from __future__ import annotations
@@ -33,30 +26,35 @@ from simulator.errors import NobodyError, NotFoundError, SimulatorError
 from simulator.faults.base import Journal
 
 JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
-"""A journal larger than this is not copied: it would be stopped for too long."""
+"""A larger journal is not copied: the forwarder would be stopped for too long meanwhile."""
 
 CANNOT_CONNECT: Final = 3
-"""The exit code of a forwarder that finds nothing to serve, and no CloudWatch to read."""
+"""The exit code of a forwarder that has an empty journal and cannot reach CloudWatch."""
 
-AGAIN_S: Final = 0.5
-"""After that long it is started again, as whoever keeps a service running does."""
+RESTART_S: Final = 0.5
+"""Pause before such a forwarder is started again, as a service manager does."""
 
 STOP_WITHIN_S: Final = 5.0
 """How long a program may take to end after SIGTERM, before SIGKILL."""
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
-"""SQLite's files beside the journal itself."""
+"""Of the journal's file and of SQLite's files beside it."""
 
 
 class _Plan(NamedTuple):
-    """A kill to come: who waits for its moment, and what makes that moment now."""
+    """A kill that is planned: the task that waits for its moment, and an event to do it now."""
 
     task: asyncio.Task[None]
     hurry: asyncio.Event
 
 
 class Forwarder:
-    """One forwarder after another, with one and the same journal; used from one event loop."""
+    """Keeps one forwarder running over one journal; used from one event loop.
+
+    Attributes:
+        starts: How often a forwarder process was started.
+
+    """
 
     def __init__(
         self,
@@ -64,35 +62,35 @@ class Forwarder:
         environment: Mapping[str, str],
         journal: Path | None,
         *,
-        is_at: Callable[[int], None],
+        moved: Callable[[int], None],
         failed: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
-        """Nothing runs before ``start``.
+        """Start no process before ``start``.
 
         Args:
-            argv: its command.
-            environment: its environment.
-            journal: the file that it keeps its journal in, where faults may touch it.
-            is_at: told the port of one that was started again.
-            failed: told in one line why the simulation can't go on.
-            changed: called when it is up or down.
+            argv: The forwarder's command.
+            environment: Its environment.
+            journal: The file of its journal; None where faults may not touch it.
+            moved: Called with the port of a forwarder that was started again.
+            failed: Called with one line on why the simulation can't go on.
+            changed: Called when the forwarder comes up or goes down.
 
         """
         self._argv = argv
         self._environment = environment
         self._journal = journal
-        self._is_at = is_at
+        self._moved = moved
         self._failed = failed
         self._changed = changed
         self._child: ChildProcess | None = None
         self._plans: dict[str, _Plan] = {}
         self._holders: set[str] = set()
-        """Who keeps it down."""
+        """The owners of the crashes that keep it down."""
         self._disk: dict[str, int] = {}
-        """Who has the disk full, and the size in bytes that no file may exceed."""
+        """Size in bytes that no file may exceed, by the owner of each full disk."""
         self._starved: ChildProcess | None = None
-        """The last one that had no room: its end may be noticed only once there is some again."""
+        """The last process with a full disk; its end may be noticed only after ``free_disk``."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -100,7 +98,7 @@ class Forwarder:
 
     @property
     def is_up(self) -> bool:
-        """Whether it is ready, or about to be."""
+        """Whether its process runs."""
         return self._child is not None
 
     @property
@@ -109,7 +107,7 @@ class Forwarder:
         return None if self._child is None else self._child.pid
 
     def start(self) -> ChildProcess:
-        """Start it for the first time; the caller waits for its ready line.
+        """Start the first process; the caller waits for its ready line.
 
         Raises:
             GaplessError: it can't be started.
@@ -118,7 +116,7 @@ class Forwarder:
         return self._spawn(is_tied=True)
 
     async def stop(self) -> None:
-        """End it for good."""
+        """End it and start it no more."""
         self._is_stopping = True
         tasks = [*(plan.task for plan in self._plans.values()), *self._tasks]
         for task in tasks:
@@ -149,14 +147,14 @@ class Forwarder:
         task = asyncio.create_task(self._crash(owner, after_ms, hurry, journal))
         self._plans[owner] = _Plan(task, hurry)
         if not after_ms:
-            # Whoever gives up waiting for it does not call it off.
+            # A caller that times out must not call the kill off.
             await asyncio.shield(task)
 
     async def restart(self, owner: str, *, is_called_off: bool = True) -> None:
-        """Let it come back unless another keeps it down; it is on its way when this returns.
+        """Start it again unless another owner keeps it down; does not wait until it is ready.
 
         A kill whose moment has not come is called off, or else done now: on a busy machine the
-        copy of a journal may take longer than what is left until its owner wants it back.
+        copy of a journal may take longer than the time until the restart is due.
         """
         plan = self._plans.get(owner)
         if plan is None:
@@ -165,7 +163,7 @@ class Forwarder:
             plan.hurry.set()
         elif owner not in self._holders:
             plan.task.cancel()
-        # Whoever gives up waiting for it may ask once more.
+        # A caller that times out here may call again.
         await asyncio.wait([plan.task])
         self._plans.pop(owner, None)
         self._holders.discard(owner)
@@ -174,26 +172,24 @@ class Forwarder:
             self._failed(f"the forwarder's journal could not be touched: {error}")
 
     async def fill_disk(self, owner: str, room_bytes: int) -> None:
-        """Let no write of the forwarder to a file succeed beyond a size.
+        """Fail the forwarder's writes to files beyond a size, until ``free_disk(owner)``.
 
-        Args:
-            owner: who frees it again.
-            room_bytes: how much the largest file of the journal may still grow; 0 = nothing
-                can be written at all.
+        ``room_bytes`` is how much the largest file of the journal may still grow; 0 = no write
+        succeeds at all.
 
         Raises:
             SimulatorError: this system can't limit another process.
 
         """
         if not hasattr(resource, "prlimit"):
-            msg = "the disk of the forwarder can be full on Linux alone"
+            msg = "a full disk needs Linux: elsewhere the forwarder's writes can't be limited"
             raise SimulatorError(msg)
         sizes = [path.stat().st_size for path in self._files() if path.exists()]
         self._disk[owner] = max(sizes, default=0) + room_bytes if room_bytes else 0
         self._limit(self._child)
 
     async def free_disk(self, owner: str) -> None:
-        """Let it write again; one that has ended of it is started again."""
+        """Let it write again, and restart it if the full disk has ended it."""
         if self._disk.pop(owner, None) is not None:
             self._limit(self._child)
             self._revive_soon()
@@ -233,18 +229,18 @@ class Forwarder:
         try:
             said = await in_thread(child.ready)
         except GaplessError as error:
-            # One that was killed meanwhile, or has no disk to begin with, is none of its fault.
+            # A kill in the meantime or a full disk explains this; then it is no failure.
             if self._child is child and not (self._is_starved(child) or self._is_early(child)):
                 self._failed(str(error))
             return
         port = urlsplit(str(said.get("http"))).port
         if port is not None and self._child is child:
-            self._is_at(port)
+            self._moved(port)
         self._changed()
 
     def _spawn(self, *, is_tied: bool) -> ChildProcess:
-        # Later ones end by their lifeline alone: what ties a child to its parent runs between
-        # fork and exec, where it is not safe beside threads.
+        # A restarted process ends by its lifeline alone: tying a child to its parent takes code
+        # between fork and exec, which is not safe beside threads.
         child = ChildProcess.start(
             "the forwarder",
             self._argv,
@@ -260,7 +256,7 @@ class Forwarder:
         return child
 
     def _is_early(self, child: ChildProcess) -> bool:
-        """Whether one that was started again came while CloudWatch could not be read."""
+        """Whether it was restarted while CloudWatch could not be read, and ended of that."""
         return self.starts > 1 and child.exit_code == CANNOT_CONNECT
 
     async def _watch(self, child: ChildProcess) -> None:
@@ -270,7 +266,7 @@ class Forwarder:
         if self._is_early(child):
             self._child = None
             self._changed()
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(RESTART_S)
             self._revive_soon()
             return
         self._child = None
@@ -326,7 +322,8 @@ class Forwarder:
         assert folder is not None
         there = [path for path in self._files() if path.exists()]
         if sum(path.stat().st_size for path in there) > JOURNAL_COPY_BYTES_MAX:
-            msg = f"the journal is larger than {JOURNAL_COPY_BYTES_MAX >> 20} MiB: begin anew"
+            size = f"{JOURNAL_COPY_BYTES_MAX >> 20} MiB"
+            msg = f"the journal is larger than {size} and can't be copied: restart the simulator"
             raise SimulatorError(msg)
         self._remove(folder)
         folder.mkdir()
@@ -351,8 +348,8 @@ class Forwarder:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def told(self) -> dict[str, Any]:
-        """As the control API shows it."""
+    def describe(self) -> dict[str, Any]:
+        """Its state, as the control API shows it."""
         return {"up": self.is_up, "starts": self.starts, "pid": self.pid}
 
 
@@ -361,68 +358,67 @@ _PID_MAX: Final = (1 << 31) - 1
 
 
 class Viewers:
-    """Processes by their id, each held by a descriptor; used from any thread."""
+    """Viewer processes that were registered to be killed by faults; used from any thread."""
 
     def __init__(self) -> None:
-        """Nobody was handed over."""
         self._lock = threading.Lock()
         self._descriptors: dict[int, int] = {}
 
     def add(self, pid: int) -> None:
-        """Hand a viewer over.
+        """Register a viewer by its process id.
 
         Raises:
             SimulatorError: it is no viewer of gapless, or there are too many.
 
         """
         try:
-            # A descriptor means this process alone, also when its id is given to another one.
+            # A descriptor stays with this process, even when its id is reused for another one.
             descriptor = os.pidfd_open(pid) if 0 < pid <= _PID_MAX else -1
         except (AttributeError, OSError):
             descriptor = -1
         if descriptor < 0 or not _is_viewer(pid):
             if descriptor >= 0:
                 os.close(descriptor)
-            msg = f"process {pid} is no viewer: only a running 'gapless tail' can be handed over"
+            msg = f"process {pid} is no viewer: only a running 'gapless tail' can be registered"
             raise SimulatorError(msg)
         with self._lock:
             self._forget(pid)
             if len(self._descriptors) >= VIEWERS_MAX:
                 os.close(descriptor)
-                msg = f"{VIEWERS_MAX} viewers were handed over, the most there may be"
+                msg = f"{VIEWERS_MAX} viewers are registered, the most there may be: remove some"
                 raise SimulatorError(msg)
             self._descriptors[pid] = descriptor
 
     def remove(self, pid: int) -> None:
-        """Take a viewer back.
+        """Unregister a viewer.
 
         Raises:
-            NotFoundError: it was not handed over.
+            NotFoundError: it is not registered.
 
         """
         with self._lock:
             if pid not in self._descriptors:
-                msg = f"no viewer {pid} was handed over"
+                msg = f"no viewer {pid} is registered"
                 raise NotFoundError(msg)
             self._forget(pid)
 
     def pids(self) -> list[int]:
-        """Those that were handed over and were not killed."""
+        """Process ids of the registered viewers; killed ones are no longer among them."""
         with self._lock:
             return list(self._descriptors)
 
     def kill(self, share: float, seed: int) -> int:
-        """SIGKILL that share (0..1) of them; how many.
+        """Kill that share (0..1) of them with SIGKILL, and return how many.
 
         Raises:
-            NobodyError: there are none.
+            NobodyError: none is registered.
 
         """
         rng = Random(seed)  # noqa: S311 - a simulation
         killed = 0
         with self._lock:
             if not self._descriptors:
-                msg = "no viewer was handed over: this fault is for scenarios, which start theirs"
+                msg = "no viewer is registered: this fault needs a scenario, which starts viewers"
                 raise NobodyError(msg)
             for pid, descriptor in tuple(self._descriptors.items()):
                 if rng.random() >= share:
@@ -431,12 +427,12 @@ class Viewers:
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                     killed += 1
                 except ProcessLookupError:
-                    pass  # it had ended by itself
+                    pass  # it has ended already
                 self._forget(pid)
         return killed
 
     def close(self) -> None:
-        """Let go of all."""
+        """Unregister all of them."""
         with self._lock:
             for pid in tuple(self._descriptors):
                 self._forget(pid)
@@ -448,7 +444,7 @@ class Viewers:
 
 
 def _is_viewer(pid: int) -> bool:
-    """Whether the process is a ``gapless tail``: nothing else is killed on anybody's word."""
+    """Whether the process is a ``gapless tail``; a request must not get anything else killed."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -460,13 +456,17 @@ _BYTES: Final = 8
 
 
 class SkewedClock:
-    """How wrong the clock is; used from any thread."""
+    """The error of the forwarder's wall clock, in a file; used from any thread.
+
+    The forwarder adds the number in that file to its clock whenever it reads it: eight bytes, a
+    signed number of milliseconds, least significant byte first.
+    """
 
     def __init__(self, path: Path) -> None:
-        """It is right.
+        """Write the file, with no error.
 
         Raises:
-            OSError: the file can't be made.
+            OSError: it can't be written.
 
         """
         self._path = path
@@ -476,25 +476,18 @@ class SkewedClock:
 
     @property
     def offset_ms(self) -> int:
-        """How far it is ahead."""
+        """How far the clock is ahead; negative: behind."""
         return sum(self._offsets_ms.values())
 
     def set(self, owner: str, offset_ms: int) -> None:
-        """Let it be ahead by that much, besides what others did to it; below 0 = behind."""
-        with self._lock:
-            self._offsets_ms[owner] = offset_ms
-            self._write()
-
-    def right(self, owner: str) -> None:
-        """Take back what the owner did to it."""
+        """Set the owner's part of the error, which is the sum over all owners; 0 removes it."""
         with self._lock:
             self._offsets_ms.pop(owner, None)
-            self._write()
-
-    def _write(self) -> None:
-        # In place and at once: whoever reads sees the old number or the new one.
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.pwrite(descriptor, self.offset_ms.to_bytes(_BYTES, "little", signed=True), 0)
-        finally:
-            os.close(descriptor)
+            if offset_ms:
+                self._offsets_ms[owner] = offset_ms
+            # In place and at once, so that the forwarder reads the old number or the new one.
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.pwrite(descriptor, self.offset_ms.to_bytes(_BYTES, "little", signed=True), 0)
+            finally:
+                os.close(descriptor)

@@ -46,7 +46,7 @@ def complete_name(
 
 
 def _known() -> dict[str, Scenario]:
-    from simulator.scenarios import SCENARIOS  # noqa: PLC0415 - not needed for --help
+    from simulator.scenarios.scripted import SCENARIOS  # noqa: PLC0415 - not needed for --help
 
     return dict(SCENARIOS)
 
@@ -62,7 +62,7 @@ def list_command(*, as_json: bool) -> None:
     """List the scenarios there are."""
     known = _known().values()
     if as_json:
-        click.echo(json.dumps([one.told() for one in known], indent=1))
+        click.echo(json.dumps([one.describe() for one in known], indent=1))
         return
     for one in known:
         click.echo(f"{one.name:<20}  {one.doc}")

@@ -182,7 +182,7 @@ class _Run:
         while _ms_since(ended) <= outcome.bound_ms:
             if not self._viewer.is_running:
                 self._connect()
-            if quiet_ms is None and self._api.silence():
+            if quiet_ms is None and self._api.stop_writing():
                 quiet_ms = time.time_ns() // 1_000_000
             if not self._is_worth_a_look():
                 self._tick(_POLL_S)
@@ -225,7 +225,7 @@ class _Run:
         pid = self._viewer.pid
         if pid is not None:
             with contextlib.suppress(UsageError):  # it has ended already, and will be noticed
-                self._api.hand_over(pid)
+                self._api.register_viewer(pid)
 
     def _wait_shown(self) -> None:
         began = time.monotonic()

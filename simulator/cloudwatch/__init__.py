@@ -23,9 +23,9 @@ does, and faults can be injected. Moto is imported only when it is served.
 ``impose`` and ``heal`` (visibility), ``expire`` (what retention takes), ``recreate`` (a log group
 deleted and made anew), ``tokens.expire``, ``stream_times_lag_ms``, ``groups``.
 
-The fault's class (``simulator.faults.base.LeverFault``, in the same file as its lever) names the
-lever, and being in ``simulator.faults.FAULTS`` is all the registration there is. Over HTTP, on
-this server, whatever the state of CloudWatch (``simulator.cloudwatch.levers``):
+The fault's row in the table of its family (``simulator.faults``) names the lever; that is all the
+registration there is. Over HTTP, on this server, whatever the state of CloudWatch
+(``simulator.cloudwatch.levers``):
 
 | request | does |
 |---|---|

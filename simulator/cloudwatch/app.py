@@ -15,6 +15,13 @@ import msgspec
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
 from simulator.cloudwatch import (
@@ -42,6 +49,11 @@ REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 _TARGETS: Final = {"Logs_20140328": "logs", "Kinesis_20131202": "kinesis"}
 _REGION: Final = re.compile(r"Credential=[^/]*/[^/]*/([^/]+)/")
 _OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
+
+
+def build_moto() -> WSGIApplication:
+    """Moto's own application."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
 class FaithfulLogs:
@@ -175,8 +187,6 @@ def _reset(environ: WSGIEnvironment) -> None:
     raise ConnectionAbortedError
 
 
-PORT_MAX: Final = 65_535
-
 _TARGET: Final = "Logs_20140328."
 
 
@@ -187,9 +197,6 @@ def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: 
         SimulatorError: The call was refused.
 
     """
-    from werkzeug.test import EnvironBuilder  # noqa: PLC0415 - see serve
-    from werkzeug.wrappers import Response  # noqa: PLC0415
-
     scope = f"AWS4-HMAC-SHA256 Credential=simulator/20260101/{region}/logs/aws4_request"
     environ = EnvironBuilder(
         path="/",
@@ -205,38 +212,18 @@ def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: 
         raise SimulatorError(msg)
 
 
-def listen(port: int) -> socket.socket:
-    """Open a listening socket on 127.0.0.1; 0 = any free port.
+class _Handler(MotoRequestHandler):
+    """Logs failed requests only."""
 
-    Raises:
-        SimulatorError: The port is in use or not allowed.
-
-    """
-    if not 0 <= port <= PORT_MAX:
-        msg = f"port {port} does not exist: choose one up to {PORT_MAX}, or 0 for any free one"
-        raise SimulatorError(msg)
-    try:
-        return socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
-        msg = f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
-        raise SimulatorError(msg) from error
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
+        if type == "error":
+            super().log(type, message, *args)
 
 
 def serve(listener: socket.socket, app: WSGIApplication) -> None:
-    """Answer requests in daemon threads until the process ends."""
-    # Imported here, because moto is slow to import and only the server needs it.
-    from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415
-    from werkzeug.serving import make_server  # noqa: PLC0415
-
-    class Handler(MotoRequestHandler):
-        """Moto's handler without a log line for each successful request."""
-
-        def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
-            if type == "error":
-                super().log(type, message, *args)
-
+    """Answer requests in daemon threads, until the process ends."""
     port = listener.getsockname()[1]
     server = make_server(
-        HOST, port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
+        HOST, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno()
     )
     threading.Thread(target=server.serve_forever, name="moto", daemon=True).start()

@@ -1,35 +1,154 @@
-"""What every fault is: a name, attributes with units, a share that it hits, a seed, a cycle.
+"""What a fault is: a row in the table of its family, and one such fault switched on. Pure.
 
 Names and vocabulary follow Shopify's toxiproxy: a fault of a ``type``, under a ``name``, with
-``toxicity`` and ``attributes``. A fault decides nothing about time: its ``Cycle`` says when it is
-on, and ``simulator.faults.board`` switches it.
+``toxicity`` and ``attributes``. A fault reads no clock and touches nothing. Its ``Cycle`` says
+when it is on, and ``simulator.faults.board`` switches it; for each turn it returns a *harm*, a
+plain value, which ``simulator.levers`` applies to the object that it harms, and later undoes.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Final, Literal, NamedTuple
 
-from simulator.acceptance import NewEvent
-from simulator.cloudwatch.levers import Lever
+from simulator.cloudwatch.levers import Lever, Order
 from simulator.errors import SimulatorError
 from simulator.network.toxics import Strain
+from simulator.oracle.ledger import Ledger
+from simulator.workload.writer import Compose
 
 DAY_MS: Final = 24 * 3_600_000
 
+Values = Mapping[str, int]
+"""A fault's attributes, all of them, by name."""
+
 Journal = Literal["kept", "lost", "rolled_back"]
-"""What becomes of the forwarder's journal while it is down."""
+"""What becomes of the forwarder's journal while the forwarder is down."""
+
+Ending = Literal["over", "healed"]
+"""Why a harm ends: its own time is over, or someone healed it before that."""
+
+Note = Callable[[Ledger, Order, int, int], None]
+"""Notes in the ledger what a lever changes about the events that a viewer can show.
+
+Arguments: the ledger, the order, and the ms at which the stand-in engaged the lever and at which
+its answer had arrived.
+"""
+
+
+class CutCable(NamedTuple):
+    """Resets a share (0..1) of the connections, present and new."""
+
+    share: float
+    seed: int
+
+
+class StrainCable(NamedTuple):
+    """Puts a share (0..1) of the connections, present and new, under a strain."""
+
+    strain: Strain
+    share: float
+    seed: int
+
+
+class CloseWebSockets(NamedTuple):
+    """Closes a share (0..1) of the open WebSockets with a close code; there is nothing to undo."""
+
+    code: int
+    share: float
+    seed: int
+
+
+class GatherCrowd(NamedTuple):
+    """Lets that many clients connect at once, and again whenever they are cut off."""
+
+    clients: int
+
+
+class EngageLever(NamedTuple):
+    """Engages a lever inside the CloudWatch stand-in, and notes it in the ledger."""
+
+    order: Order
+    note: Note
+
+
+class WriteEvents(NamedTuple):
+    """Writes events beside the workload, one PutLogEvents call or more for each item.
+
+    There is nothing to undo: events that were written stay.
+    """
+
+    calls: tuple[Compose, ...]
+
+
+class CrashForwarder(NamedTuple):
+    """Kills the forwarder with SIGKILL in ``after_ms``, and keeps it down until the harm ends."""
+
+    after_ms: int
+    journal: Journal
+
+
+class FillDisk(NamedTuple):
+    """Lets the forwarder's journal grow by no more than ``room_bytes``."""
+
+    room_bytes: int
+
+
+class KillViewers(NamedTuple):
+    """Kills a share (0..1) of the registered viewers with SIGKILL; there is nothing to undo."""
+
+    share: float
+    seed: int
+
+
+class SetClock(NamedTuple):
+    """Sets the forwarder's wall clock ahead by ``offset_ms``; negative: behind."""
+
+    offset_ms: int
+
+
+Harm = (
+    CutCable
+    | StrainCable
+    | CloseWebSockets
+    | GatherCrowd
+    | EngageLever
+    | WriteEvents
+    | CrashForwarder
+    | FillDisk
+    | KillViewers
+    | SetClock
+)
 
 
 class Attribute(NamedTuple):
-    """A whole number that a fault can be given; its unit is the end of its name."""
+    """A whole number that a fault takes; its unit is the end of its name.
+
+    ``is_age`` marks a distance in time that says how wrong something is, such as how late an
+    event is. A scenario at higher speed divides every other attribute in ms, but not this one.
+    """
 
     name: str
     default: int
     maximum: int
     meaning: str
     minimum: int = 0
+    is_age: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """The attribute as the control API shows it."""
+        return {
+            "name": self.name,
+            "default": self.default,
+            "maximum": self.maximum,
+            "meaning": self.meaning,
+            "minimum": self.minimum,
+        }
+
+
+FOR_MS: Final = Attribute("for_ms", 0, DAY_MS, "how long, 0 = until healed")
+EVERY_MS: Final = Attribute("every_ms", 0, DAY_MS, "again after, 0 = once")
 
 
 class Phase(NamedTuple):
@@ -41,7 +160,7 @@ class Phase(NamedTuple):
 
 
 class Cycle(NamedTuple):
-    """On for ``on_ms`` (0 = just an instant, None = until healed), again every ``every_ms``.
+    """On for ``on_ms`` (0 = for an instant, None = until healed), again every ``every_ms``.
 
     ``every_ms`` 0 = one turn only.
     """
@@ -60,229 +179,97 @@ class Cycle(NamedTuple):
         return Phase(turn, is_on=False, change_in_ms=rest_ms) if self.every_ms else None
 
 
-class CableLever(Protocol):
-    """The cable between viewer and forwarder, from any thread."""
-
-    def pull(self, owner: str, share: float, seed: int) -> None:
-        """Cut that share of the connections, present and new, until ``plug(owner)``."""
-        ...
-
-    def plug(self, owner: str) -> None:
-        """Let connections pass, unless another owner has it out."""
-        ...
-
-    def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
-        """Put that share of the connections, present and new, under a strain; see ``ease``."""
-        ...
-
-    def ease(self, owner: str) -> None:
-        """Take the owner's strain away."""
-        ...
-
-    def close_with(self, code: int, share: float, seed: int) -> None:
-        """Close that share of the present WebSockets with a code."""
-        ...
-
-    def gather(self, owner: str, clients: int) -> None:
-        """Let that many clients connect at once, and again whenever they are cut off."""
-        ...
-
-    def disperse(self, owner: str) -> None:
-        """Let them go."""
-        ...
+def lasting(values: Values) -> Cycle:
+    """On for ``for_ms`` or until healed, again every ``every_ms``, where the fault has these."""
+    return Cycle(values.get("for_ms") or None, values.get("every_ms", 0))
 
 
-class CloudWatchLever(Protocol):
-    """CloudWatch, from any thread."""
-
-    def pull(
-        self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
-    ) -> None:
-        """Engage the lever of the fault type ``kind``, in place of the owner's earlier one.
-
-        Raises:
-            SimulatorError: this CloudWatch can't, or did not answer.
-
-        """
-        ...
-
-    def release(self, owner: str) -> None:
-        """Release the owner's lever; none is fine, too.
-
-        Raises:
-            SimulatorError: it did not answer.
-
-        """
-        ...
+def instant(values: Values) -> Cycle:
+    """A harm that is done in an instant, again every ``every_ms``, where the fault has it."""
+    return Cycle(0, values.get("every_ms", 0))
 
 
-class ProgramsLever(Protocol):
-    """The programs themselves, from any thread."""
-
-    def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
-        """SIGKILL the forwarder in ``after_ms``, and keep it down until ``restart(owner)``.
-
-        Raises:
-            SimulatorError: its journal can't be touched.
-
-        """
-        ...
-
-    def restart(self, owner: str, *, is_called_off: bool) -> None:
-        """Start it again, unless another keeps it down.
-
-        A kill that is still to come is called off, or done at once.
-        """
-        ...
-
-    def fill_disk(self, owner: str, room_bytes: int) -> None:
-        """Let the forwarder write no more than that to its journal, until ``free_disk``.
-
-        Raises:
-            SimulatorError: this system can't.
-
-        """
-        ...
-
-    def free_disk(self, owner: str) -> None:
-        """Let it write again."""
-        ...
-
-    def kill_viewers(self, share: float, seed: int) -> None:
-        """SIGKILL that share of the viewers that were handed over.
-
-        Raises:
-            NobodyError: there are none.
-
-        """
-        ...
-
-    def set_clock(self, owner: str, offset_ms: int) -> None:
-        """Let the forwarder's wall clock be ahead by that much, until ``right_clock``.
-
-        Raises:
-            SimulatorError: this forwarder's clock can't be set.
-
-        """
-        ...
-
-    def right_clock(self, owner: str) -> None:
-        """Let it be right again, unless another has set it."""
-        ...
-
-
-class WriterLever(Protocol):
-    """What writes to CloudWatch, from any thread."""
-
-    def submit(self, compose: Callable[[int, Sequence[str]], Iterable[NewEvent]]) -> None:
-        """Write what ``compose(now_ms, streams of the running executions)`` returns, soon.
-
-        Raises:
-            SimulatorError: too much is waiting already.
-
-        """
-        ...
-
-
-class Levers(NamedTuple):
-    """All that a fault can get its hands on."""
-
-    cable: CableLever
-    cloudwatch: CloudWatchLever
-    writer: WriterLever
-    programs: ProgramsLever
-
-
-class Fault(ABC):
+class Fault:
     """One fault that is switched on, under a name of its own."""
 
-    type: ClassVar[str]
-    """What the control API calls it."""
-
-    attributes: ClassVar[tuple[Attribute, ...]] = ()
-    """What it can be given."""
-
-    toxicity_default: ClassVar[float] = 1.0
-    """The share that it hits unless told otherwise."""
-
-    def __init__(self, name: str, given: Mapping[str, int], toxicity: float, seed: int) -> None:
-        """A fault with what is ``given``, and defaults for the rest; ``toxicity`` 0..1.
+    def __init__(
+        self, kind: FaultType, name: str, given: Values, toxicity: float, seed: int
+    ) -> None:
+        """Take the attributes in ``given``, and defaults for the rest; ``toxicity`` is 0..1.
 
         Raises:
-            SimulatorError: an attribute is unknown or out of range, or they contradict.
+            SimulatorError: an attribute is unknown or out of range, or two contradict each other.
 
         """
+        self.kind = kind
         self.name = name
         self.toxicity = toxicity
         self.seed = seed
-        self.values = {one.name: one.default for one in self.attributes}
-        known = {one.name: one for one in self.attributes}
+        known = {one.name: one for one in kind.attributes}
+        self.values = {one.name: one.default for one in kind.attributes}
         for attribute, value in given.items():
             if attribute not in known:
                 names = ", ".join(known) or "none"
-                msg = f"{self.type} has no attribute {attribute!r}; it has: {names}"
+                msg = f"{kind.type} has no attribute {attribute!r}; it has: {names}"
                 raise SimulatorError(msg)
             low, high = known[attribute].minimum, known[attribute].maximum
             if not low <= value <= high:
                 msg = f"{attribute} must be a whole number from {low} to {high}, not {value}"
                 raise SimulatorError(msg)
             self.values[attribute] = value
-        self.check()
-
-    def check(self) -> None:  # noqa: B027 - most faults have nothing to add
-        """Refuse attributes that contradict one another.
-
-        Raises:
-            SimulatorError: they do.
-
-        """
+        contradiction = kind.contradiction(self.values)
+        if contradiction is not None:
+            raise SimulatorError(contradiction)
 
     def cycle(self) -> Cycle:
-        """When it is on; until healed, unless a fault says otherwise."""
-        return Cycle()
+        """When it is on."""
+        return self.kind.cycle(self.values)
 
-    @abstractmethod
-    def start(self, levers: Levers, turn: int) -> None:
-        """Do the harm; ``turn`` counts the cycle's turns from 0.
+    def harm(self, turn: int) -> Harm | None:
+        """What it does in that turn of its cycle, counted from 0; None = nothing this time."""
+        return self.kind.harm(self, turn)
 
-        Raises:
-            SimulatorError: the lever does not work.
-
-        """
-
-    @abstractmethod
-    def stop(self, levers: Levers) -> None:
-        """Undo what ``start`` did, as far as it can be undone.
-
-        Raises:
-            SimulatorError: the lever does not work.
-
-        """
-
-    def end(self, levers: Levers) -> None:
-        """Undo it because its time is over, and not because it is healed before.
-
-        By then the harm has been done, however busy the machine is.
-
-        Raises:
-            SimulatorError: the lever does not work.
-
-        """
-        self.stop(levers)
+    def rng(self, *turn: int) -> Random:
+        """Random numbers of one turn (and of one call within it), the same for the same seed."""
+        return Random("/".join(map(str, (self.seed, *turn))))  # noqa: S311 - a simulation
 
 
-class LeverFault(Fault):
-    """A fault whose harm a lever inside the CloudWatch stand-in does.
+_LeverType = type[Lever]
 
-    The lever stands in the same file; see ``simulator.cloudwatch`` on what it can do.
+
+class FaultType(NamedTuple):
+    """A fault that can be switched on: one row in the table of its family.
+
+    Attributes:
+        type: Its name in the control API.
+        meaning: One sentence on what it does, for a person who chooses.
+        harm: What a turn does; None where the draw spares it.
+        attributes: The numbers that it takes.
+        cycle: When it is on, by its attributes.
+        toxicity: The share (0..1) that it hits by default.
+        share_of: What ``toxicity`` is a share of, or the chance of.
+        correct: What a correct system shows, in words that follow "A correct system ".
+        contradiction: Says how attributes contradict each other; None where they do not.
+        lever: What does the harm inside the CloudWatch stand-in; None for other faults.
+
     """
 
-    lever: ClassVar[type[Lever]]
+    type: str
+    meaning: str
+    harm: Callable[[Fault, int], Harm | None]
+    attributes: tuple[Attribute, ...] = ()
+    cycle: Callable[[Values], Cycle] = lasting
+    toxicity: float = 1.0
+    share_of: str = ""
+    correct: str = ""
+    contradiction: Callable[[Values], str | None] = lambda _: None
+    lever: _LeverType | None = None
 
-    def start(self, levers: Levers, turn: int) -> None:
-        """Engage the lever, with a seed of this turn's own."""
-        levers.cloudwatch.pull(self.name, self.type, self.values, self.toxicity, self.seed + turn)
-
-    def stop(self, levers: Levers) -> None:
-        """Release it."""
-        levers.cloudwatch.release(self.name)
+    def describe(self) -> dict[str, Any]:
+        """The row as the control API shows it."""
+        return {
+            "type": self.type,
+            "meaning": self.meaning,
+            "toxicity": self.toxicity,
+            "attributes": [one.describe() for one in self.attributes],
+        }

@@ -1,7 +1,6 @@
-"""The switchboard: which faults are on, and who switches them when.
+"""The switchboard: every fault that there is, which ones are on, and when they are switched.
 
-All of it can be tried without waiting: ``step`` takes the time. A thread calls it when something
-is due.
+``step`` takes the time as an argument; a thread calls it when a fault is due.
 """
 
 from __future__ import annotations
@@ -18,14 +17,30 @@ import msgspec
 from msgspec import Meta
 
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.faults import FAULTS
-from simulator.faults.base import DAY_MS, Fault, Levers
+from simulator.faults.base import DAY_MS, Ending, Fault, FaultType, Harm
+from simulator.faults.cloudwatch import CLOUDWATCH
+from simulator.faults.live_path import LIVE_PATH
+from simulator.faults.network import NETWORK
+from simulator.faults.programs import PROGRAMS
+from simulator.faults.workload import WORKLOAD
+
+_FIRST: Final = frozenset({"disconnect", "visibility_delay", "duplicate_timestamps"})
+"""One of each of the main families, listed first: these a newcomer tries."""
+
+FAULTS: Final[Mapping[str, FaultType]] = {
+    one.type: one
+    for one in sorted(
+        (*NETWORK, *CLOUDWATCH, *LIVE_PATH, *PROGRAMS, *WORKLOAD),
+        key=lambda one: one.type not in _FIRST,
+    )
+}
+"""Every fault by its type, for the control API, ``gapless inject`` and the scenarios."""
 
 FAULTS_ON_MAX: Final = 100
 NAME_CHARS_MAX: Final = 100
 
 RETRY_MS: Final = 1_000
-"""A lever that did not work is tried again after so long: what is not undone is not healed."""
+"""A harm that could not be applied or undone is tried again after this: until then it may last."""
 
 _Ms = Annotated[int, Meta(ge=0, le=DAY_MS)]
 
@@ -38,10 +53,10 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault that is to be switched on, as the control API takes it.
+    """A request of the control API to switch a fault on.
 
-    ``name`` defaults to the type, ``toxicity`` to the fault's own. One that is on under the same
-    name is replaced.
+    ``name`` defaults to the type, ``toxicity`` to the type's own. A fault that is on under the
+    same name is replaced.
     """
 
     type: str
@@ -59,16 +74,18 @@ class _Switch:
         self.schedule = schedule
         self.starts_ms = now_ms + schedule.after_ms
         self.turn = -1
+        self.harm: Harm | None = None
+        """The harm that was begun last; None where the draw spared this turn."""
         self.is_on = False
-        """Whether it does harm, as far as is known."""
+        """Whether the harm may be in force."""
         self.is_given_up = False
-        """Whether it is only still there since it could not be undone."""
+        """Whether it is still here only because its harm could not be undone yet."""
         self.is_stuck = False
 
-    def told(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         return {
             "name": self.fault.name,
-            "type": self.fault.type,
+            "type": self.fault.kind.type,
             "toxicity": self.fault.toxicity,
             "attributes": dict(self.fault.values),
             "schedule": msgspec.to_builtins(self.schedule),
@@ -78,7 +95,7 @@ class _Switch:
 
 
 def monotonic_ms() -> int:
-    """Milliseconds of a clock that nobody sets."""
+    """Milliseconds of a clock that never jumps."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -87,16 +104,24 @@ class Board:
 
     def __init__(
         self,
-        levers: Levers,
+        begin: Callable[[str, Harm], None],
+        end: Callable[[str, Harm, Ending], None],
         seed: int,
         clock_ms: Callable[[], int] = monotonic_ms,
         announce: Callable[[], None] = lambda: None,
     ) -> None:
-        """Each fault's own seed follows from ``seed`` and its name.
+        """Switch nothing before ``start``.
 
-        ``announce`` is called, from any thread, after a fault was switched.
+        Args:
+            begin: Applies a harm under the name of its fault; raises SimulatorError.
+            end: Undoes it; raises SimulatorError.
+            seed: The seed of each fault follows from this one and the fault's name.
+            clock_ms: A clock that never jumps.
+            announce: Called, from any thread, after a fault was switched.
+
         """
-        self._levers = levers
+        self._begin = begin
+        self._end = end
         self._seed = seed
         self._clock_ms = clock_ms
         self._announce = announce
@@ -106,11 +131,11 @@ class Board:
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
 
     def start(self) -> None:
-        """Switch what is scheduled, from now on."""
+        """Start the thread that switches scheduled faults."""
         self._thread.start()
 
     def close(self) -> None:
-        """Switch nothing any more."""
+        """Let the thread end; faults that are on stay on."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -119,21 +144,21 @@ class Board:
         """Switch a fault on; it is on when this returns, unless it is scheduled for later.
 
         Raises:
-            SimulatorError: no such type or attribute, out of range, or the lever failed.
+            SimulatorError: no such type or attribute, out of range, or the harm failed.
 
         """
-        fault_type = FAULTS.get(request.type)
-        if fault_type is None:
+        kind = FAULTS.get(request.type)
+        if kind is None:
             msg = f"no fault is called {request.type!r}; there are: {', '.join(FAULTS)}"
             raise SimulatorError(msg)
         name = request.name or request.type
         seed = self._seed << 32 | zlib.crc32(name.encode("utf-8", "surrogatepass"))
         given = request.toxicity
-        toxicity = fault_type.toxicity_default if given is None else given
-        fault = fault_type(name, request.attributes, toxicity, seed)
+        toxicity = kind.toxicity if given is None else given
+        fault = Fault(kind, name, request.attributes, toxicity, seed)
         with self._changed:
             if name in self._switches:
-                self._off(self._switches[name])
+                self._undo(self._switches[name], "healed")
             elif len(self._switches) >= FAULTS_ON_MAX:
                 msg = f"{FAULTS_ON_MAX} faults are on, the most there may be; heal some"
                 raise SimulatorError(msg)
@@ -142,34 +167,34 @@ class Board:
             try:
                 self._apply(switch, now_ms)
             except SimulatorError:
-                # A lever that did not answer in time may have worked all the same.
+                # A harm that timed out may be in force all the same.
                 with contextlib.suppress(SimulatorError):
                     self._give_up(switch)
                 raise
             self._changed.notify_all()
             self._announce()
-            return switch.told()
+            return switch.describe()
 
     def switch_off(self, name: str) -> None:
         """Heal the fault of that name.
 
         Raises:
             NotFoundError: none of that name is on.
-            SimulatorError: the lever failed; it is tried again.
+            SimulatorError: the harm could not be undone; it is tried again.
 
         """
         with self._changed:
-            switch = self._found(name)
+            switch = self._find(name)
             try:
                 self._give_up(switch)
             finally:
                 self._announce()
 
     def heal(self) -> list[str]:
-        """Heal every fault; their names.
+        """Heal every fault, and return their names.
 
         Raises:
-            SimulatorError: a lever failed and is tried again; the others were healed.
+            SimulatorError: one could not be healed and is tried again; the others were healed.
 
         """
         failures: list[SimulatorError] = []
@@ -185,7 +210,7 @@ class Board:
             raise failures[0]
         return list(switches)
 
-    def told(self, name: str) -> dict[str, Any]:
+    def describe(self, name: str) -> dict[str, Any]:
         """The fault of that name, as the control API shows it.
 
         Raises:
@@ -193,14 +218,14 @@ class Board:
 
         """
         with self._changed:
-            return self._found(name).told()
+            return self._find(name).describe()
 
-    def all_told(self) -> list[dict[str, Any]]:
-        """Every fault that is on or scheduled; at once, also while a lever is waited for."""
-        return [switch.told() for switch in tuple(self._switches.values())]
+    def describe_all(self) -> list[dict[str, Any]]:
+        """Every fault that is on or scheduled; never waits for a fault that is being switched."""
+        return [switch.describe() for switch in tuple(self._switches.values())]
 
     def step(self, now_ms: int) -> int | None:
-        """Switch what is due; ms until more is (None: nothing is scheduled)."""
+        """Switch the faults that are due; ms until the next one is (None: none is scheduled)."""
         waits: list[int] = []
         with self._changed:
             before = [(switch, switch.is_on) for switch in self._switches.values()]
@@ -218,7 +243,7 @@ class Board:
                 self._announce()
         return min(waits, default=None)
 
-    def _found(self, name: str) -> _Switch:
+    def _find(self, name: str) -> _Switch:
         switch = self._switches.get(name)
         if switch is None:
             msg = f"no fault called {name!r} is on; on are: {', '.join(self._switches) or 'none'}"
@@ -229,7 +254,7 @@ class Board:
         """Bring a fault into the phase that it should be in; ms until the next one.
 
         Raises:
-            SimulatorError: the lever failed; once more does it, or undoes it.
+            SimulatorError: its harm failed; the next call applies it, or undoes it.
 
         """
         if switch.is_given_up:
@@ -239,44 +264,47 @@ class Board:
         if elapsed_ms < 0:
             return -elapsed_ms
         if switch.turn < 0:
-            # Begun late, it lasts as long all the same.
+            # A fault that begins late still lasts its whole time.
             switch.starts_ms, elapsed_ms = now_ms, 0
         cycle, for_ms = switch.fault.cycle(), switch.schedule.for_ms
         is_over = for_ms > 0 and elapsed_ms >= for_ms
-        # An instant is over at once, and happens all the same.
+        # A cycle with on_ms == 0 is over at once, but its harm is still done.
         turn = elapsed_ms // cycle.every_ms if cycle.every_ms else 0
         if turn > switch.turn and not is_over:
-            self._off(switch, is_over=True)
+            self._undo(switch, "over")
             switch.turn = turn
+            switch.harm = switch.fault.harm(turn)
             switch.is_on = switch.is_given_up = True
             begun_ms = self._clock_ms()
-            switch.fault.start(self._levers, turn)
+            if switch.harm is not None:
+                self._begin(switch.fault.name, switch.harm)
             # On a busy machine that may take longer than the harm is to last.
             switch.starts_ms += self._clock_ms() - begun_ms
             switch.is_given_up = False
         phase = None if is_over else cycle.phase(elapsed_ms)
         if phase is None:
-            self._off(switch, is_over=not is_over)
+            self._undo(switch, "healed" if is_over else "over")
             self._switches.pop(switch.fault.name, None)
             return None
         if not phase.is_on:
-            self._off(switch, is_over=True)
+            self._undo(switch, "over")
         if not for_ms:
             return phase.change_in_ms
         left_ms = for_ms - elapsed_ms
         return left_ms if phase.change_in_ms is None else min(left_ms, phase.change_in_ms)
 
-    def _off(self, switch: _Switch, *, is_over: bool = False) -> None:
-        """Undo a fault; ``is_over`` if its own time has come, and it was not cut short."""
+    def _undo(self, switch: _Switch, ending: Ending) -> None:
+        """Undo a fault's harm, if it is in force."""
         if switch.is_on:
-            (switch.fault.end if is_over else switch.fault.stop)(self._levers)
+            if switch.harm is not None:
+                self._end(switch.fault.name, switch.harm, ending)
             switch.is_on = False
 
     def _give_up(self, switch: _Switch) -> None:
-        """Undo a fault and forget it; if that fails, it is tried again until it does not."""
+        """Undo a fault and forget it; if that fails, ``step`` tries again until it succeeds."""
         switch.is_given_up = True
         try:
-            self._off(switch)
+            self._undo(switch, "healed")
         except SimulatorError:
             self._changed.notify_all()
             raise
@@ -291,13 +319,5 @@ class Board:
 
 
 def catalogue() -> list[Mapping[str, Any]]:
-    """Every fault that there is, for a person to choose from."""
-    return [
-        {
-            "type": one.type,
-            "meaning": (one.__doc__ or "").partition("\n")[0],
-            "toxicity": one.toxicity_default,
-            "attributes": [attribute._asdict() for attribute in one.attributes],
-        }
-        for one in FAULTS.values()
-    ]
+    """Every fault that can be switched on, as the control API shows it."""
+    return [one.describe() for one in FAULTS.values()]

@@ -19,6 +19,7 @@ from simulator.network.frames import HEAD_END, could_be_request, is_upgrade
 from simulator.network.toxics import BlockUpgrade, Hold, Strain
 
 HOST: Final = "127.0.0.1"
+PORT_MAX: Final = 65_535
 CONNECTIONS_MAX: Final = 10_000
 
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -29,6 +30,28 @@ _BAD_GATEWAY: Final = (
     b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n"
     b"Connection: close\r\n\r\nno WebSockets here\n"
 )
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1; 0 = any free port.
+
+    Raises:
+        SimulatorError: the port is in use or not allowed.
+
+    """
+    if not 0 <= port <= PORT_MAX:
+        msg = f"port {port} does not exist: choose one up to {PORT_MAX}, or 0 for any free one"
+        raise SimulatorError(msg)
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        raise _port_error(port, error) from error
+
+
+def _port_error(port: int, error: Exception) -> SimulatorError:
+    return SimulatorError(
+        f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
+    )
 
 
 class _Pull(NamedTuple):
@@ -81,8 +104,7 @@ class Cable:
             self._check_free(port)
             self._keeper = _bound(port)
         except (OSError, OverflowError) as error:
-            msg = f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
-            raise SimulatorError(msg) from error
+            raise _port_error(port, error) from error
 
     async def start(self, target: int) -> None:
         """Start forwarding connections to port ``target`` of this machine."""

@@ -1,4 +1,4 @@
-"""Scenarios say what happens when; ``simulator.scenarios.conductor`` does it. Pure."""
+"""What a scenario is: timed steps, performed by ``simulator.scenarios.conductor``. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS, WORKLOAD
-from simulator.faults.board import FaultRequest
+from simulator.faults.board import FAULTS, FaultRequest
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
 SPEED_MAX: Final = 100.0
-
-_AGES: Final = frozenset({("clock_jump", "ahead_ms"), ("clock_jump", "behind_ms")})
-"""Attributes that end in ``_ms`` and say how wrong something is, not how long it lasts."""
-
-_WRITTEN: Final = frozenset({"duplicate_timestamps", *(one.type for one in WORKLOAD)})
-"""Faults of the workload: their times are those of events, but for ``every_ms``."""
 
 
 class Inject(NamedTuple):
@@ -37,20 +30,20 @@ class Heal(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Let the executions write, or fall silent."""
+    """Let the executions write, or stop writing."""
 
     running: bool
 
 
 class Wait(NamedTuple):
-    """Nothing: the scenario lasts until here."""
+    """Do nothing; the scenario lasts at least until here."""
 
 
 Action = Inject | Heal | Write | Wait
 
 
 class Step(NamedTuple):
-    """What happens ``at_ms`` after the scenario's start, and what is said to the reader then."""
+    """An action ``at_ms`` after the scenario's start, and the text that the reader sees then."""
 
     at_ms: int
     action: Action = Wait()
@@ -58,19 +51,19 @@ class Step(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a scenario wants around it; only a fresh simulator can give it all.
+    """The simulator and viewer that a scenario needs; a running simulator keeps its own settings.
 
     Attributes:
-        rate: events a second, all executions together.
-        executions: how many run at once.
-        is_live: whether a subscription filter sends events to a stream, beside the polls.
-        group_age_ms: how long ago the log group was made; what is older than it can't be missing.
-        connect_after_ms: when the viewer connects, from the scenario's start; 0 = before it.
-        since_ms: how far back the viewer asks for, counted from the scenario's start.
-        expects: ``clean``: everything accepted is shown. ``declared``: CloudWatch itself has
-            taken some of it away, and the viewer says so, with the range; nothing else is missing.
-        within_ms: the bound for convergence: how long after the end, with everything healed and
-            the executions silent, the viewer may take until it is complete and proved to be.
+        rate: Events a second, all executions together.
+        executions: How many run at once.
+        is_live: Whether a subscription filter sends events to a stream, beside the polls.
+        group_age_ms: How long ago the log group was created; no event can be older.
+        connect_after_ms: When the viewer connects, from the scenario's start; 0 = before it.
+        since_ms: How far back the viewer requests history, from the scenario's start.
+        expects: ``clean``: every accepted event is shown. ``declared``: CloudWatch itself has
+            deleted some, and the viewer declares their range; no other event is missing.
+        within_ms: The bound for convergence: how long after the end, with everything healed and
+            the executions silent, the viewer may take until it is complete and verified.
 
     """
 
@@ -85,11 +78,17 @@ class Setup(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """A name, one line on it, and its steps for a seed, in the order of their times.
+    """One scenario.
 
-    ``steps`` is pure: the same seed gives the same steps. After the last one every fault is
-    healed and the executions write, whatever the steps left behind. ``story`` says what it does
-    and what a correct system shows.
+    After the last step every fault is healed and the executions write again.
+
+    Attributes:
+        name: Its name.
+        doc: One line on it.
+        steps: Its steps for a seed, in the order of their times; the same for the same seed.
+        setup: The simulator that it needs.
+        story: What happens, and what a correct system shows.
+
     """
 
     name: str
@@ -98,8 +97,8 @@ class Scenario(NamedTuple):
     setup: Setup = Setup()
     story: str = ""
 
-    def told(self) -> dict[str, object]:
-        """As the control API and ``gapless scenario list --json`` show it."""
+    def describe(self) -> dict[str, object]:
+        """The scenario as the control API and ``gapless scenario list --json`` show it."""
         return {
             "name": self.name,
             "doc": self.doc,
@@ -123,13 +122,18 @@ def inject(
 
 
 def heal(at_ms: int, name: str = "", says: str = "") -> Step:
-    """A step that heals a fault, or every fault."""
+    """A step that heals the fault of that name, or every fault."""
     return Step(at_ms, Heal(name), says)
 
 
 def say(at_ms: int, says: str) -> Step:
-    """A step at which something is said, and no more."""
+    """A step that only shows a text."""
     return Step(at_ms, Wait(), says)
+
+
+def fixed(*steps: Step) -> Callable[[int], Sequence[Step]]:
+    """The same steps for every seed."""
+    return lambda _: steps
 
 
 def in_order(scenario: Scenario, seed: int, speed: float = 1.0) -> list[Step]:
@@ -158,21 +162,21 @@ def _hurried(step: Step, speed: float) -> Step:
 def hurried(kind: str, attributes: Mapping[str, int], speed: float) -> dict[str, int]:
     """A fault's attributes where everything lasts ``speed`` times less long.
 
-    A default that the fault would take is divided, too. What is not 0 stays above 0, since 0
-    means something else: until healed, or once. ``every_ms`` is rounded up and what lies within
-    it down, so that they still fit.
+    Defaults that the fault would take are divided too. A number above 0 stays above 0, since 0
+    means something else: until healed, or once. ``every_ms`` is rounded up and the durations
+    within it down, so that they still fit.
     """
-    defaults = {one.name: one.default for one in FAULTS[kind].attributes} if kind in FAULTS else {}
+    if kind not in FAULTS:
+        return dict(attributes)
+    durations = {
+        one.name: one.default
+        for one in FAULTS[kind].attributes
+        if one.name.endswith("_ms") and not one.is_age
+    }
     found = dict(attributes)
-    for name, value in (defaults | dict(attributes)).items():
-        if not value or not _lasts(kind, name):
-            continue
-        found[name] = 1 + int(value / speed) if name == "every_ms" else max(1, int(value / speed))
+    for name, default in durations.items():
+        value = found.get(name, default)
+        if value:
+            divided = int(value / speed)
+            found[name] = 1 + divided if name == "every_ms" else max(1, divided)
     return found
-
-
-def _lasts(kind: str, name: str) -> bool:
-    """Whether an attribute is how long something of the fault itself lasts."""
-    if not name.endswith("_ms") or (kind, name) in _AGES:
-        return False
-    return name == "every_ms" or kind not in _WRITTEN

@@ -1,4 +1,4 @@
-"""``chaos``: everything, at random, from a seed."""
+"""The scenario ``chaos``: faults of every kind, drawn at random from a seed. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from simulator.scenarios.base import (
 )
 
 FAULTS_EACH: Final = (8, 14)
-"""How many faults a seed draws, least and most; each at most once."""
+"""Fewest and most faults that a seed draws; each at most once."""
 
 BEGIN_MS: Final = 50_000
 """Faults begin before this."""
 
 LASTS_MS: Final = (2_000, 12_000)
-"""How long a fault lasts that has no end of its own."""
+"""Shortest and longest duration of a fault that a step heals."""
 
-HEALED_MS: Final = 62_000
+HEAL_MS: Final = 62_000
 END_MS: Final = 64_000
 
 Range = tuple[int, int]
@@ -40,7 +40,7 @@ _NETWORK: Final[Mapping[str, Mapping[str, Range]]] = {
     "reset_peer": {"after_bytes": (10_000, 300_000)},
     "limit_data": {"after_bytes": (10_000, 300_000)},
     "blackhole": {"for_ms": (1_000, 12_000)},
-    # A viewer comes back after it; after some others it rightly does not.
+    # A viewer reconnects after this code; after some others it rightly does not.
     "close": {"code": (4001, 4001)},
     "drop_frame": {},
     "duplicate_frame": {},
@@ -105,10 +105,10 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
     **_WORKLOAD,
     **_PROGRAMS,
 }
-"""Every fault, with what each of its attributes is drawn from."""
+"""Every fault, with the range that each of its attributes is drawn from."""
 
 _WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire"})
-"""Faults that hit, or don't: a share of them would be no fault at times."""
+"""Faults with toxicity 1: with a smaller share they would do nothing at times."""
 
 _HEALED_BY_STEP: Final = frozenset(
     {
@@ -116,23 +116,23 @@ _HEALED_BY_STEP: Final = frozenset(
         *("drop_frame", "duplicate_frame", "reorder_frame", "visibility_delay"),
     }
 )
-"""Faults that have no end of their own."""
+"""Faults without an end of their own."""
 
 _FRAMES: Final = frozenset({"drop_frame", "duplicate_frame", "reorder_frame"})
 
 
 def steps(seed: int) -> Sequence[Step]:
-    """Faults of all kinds, drawn from the seed, side by side."""
+    """Draw faults of all kinds from the seed, which overlap."""
     rng = Random(f"chaos/{seed}")  # noqa: S311 - a simulation
-    found = [say(0, f"Chaos, seed {seed}: what happens now was drawn at random.")]
+    found = [say(0, f"Chaos, seed {seed}: faults are drawn at random.")]
     for kind in rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH)):
         at_ms = rng.randrange(BEGIN_MS)
         found.append(_draw(rng, kind, at_ms))
         if kind in _HEALED_BY_STEP:
             found.append(heal(at_ms + rng.randint(*LASTS_MS), kind))
     found += [
-        heal(HEALED_MS, says="Everything is healed. Now it must become green, and be it rightly."),
-        say(END_MS, "That was all."),
+        heal(HEAL_MS, says="Everything is healed. The viewer must become green, and be right."),
+        say(END_MS, "The scenario is over."),
     ]
     return sorted(found, key=lambda step: step.at_ms)
 
@@ -153,10 +153,10 @@ def _draw(rng: Random, kind: str, at_ms: int) -> Step:
 
 SCENARIO = Scenario(
     "chaos",
-    "Faults of every kind at random moments, side by side, from a seed.",
+    "Faults of every kind at random moments, overlapping, drawn from a seed.",
     steps,
     Setup(rate=40.0, since_ms=2 * DAY_MS),
-    """Draws some of all faults there are, with random strength, at random moments. Whatever
-    happens, a correct system shows nothing wrong meanwhile, and everything soon after; a seed
-    that shows otherwise does so again.""",
+    """Draws some of all faults, with random strength, at random moments. A correct system shows
+    nothing wrong meanwhile, and everything soon after. A seed that finds an error finds it
+    again.""",
 )

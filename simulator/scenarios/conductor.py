@@ -1,4 +1,4 @@
-"""Runs a scenario: each step at its time, in a thread of its own, one scenario at a time."""
+"""Runs scenarios, one at a time: each step at its time, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,50 +6,22 @@ import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 
 from simulator.errors import NobodyError, NotFoundError, SimulatorError
-from simulator.faults.board import FaultRequest, monotonic_ms
-from simulator.scenarios import SCENARIOS
+from simulator.faults.board import Board, monotonic_ms
 from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order
+from simulator.scenarios.scripted import SCENARIOS
 
 STEPS_MAX: Final = 10_000
 
 State = Literal["running", "done", "stopped", "failed"]
 
 
-class Switches(Protocol):
-    """What a scenario does its harm with: the board."""
-
-    def switch_on(self, request: FaultRequest) -> dict[str, Any]:
-        """Switch a fault on; raises SimulatorError."""
-        ...
-
-    def switch_off(self, name: str) -> None:
-        """Heal one; raises NotFoundError if it is not on."""
-        ...
-
-    def heal(self) -> list[str]:
-        """Heal all; raises SimulatorError."""
-        ...
-
-
-class Pen(Protocol):
-    """What lets the executions write."""
-
-    def pause(self) -> None:
-        """Let them fall silent."""
-        ...
-
-    def resume(self) -> None:
-        """Let them go on."""
-        ...
-
-
 class _Run:
-    """A scenario that runs, or ran."""
+    """A scenario that runs or ran, and how far it is."""
 
     def __init__(self, scenario: Scenario, seed: int, speed: float, now_ms: int) -> None:
         self.scenario = scenario
@@ -67,13 +39,13 @@ class _Run:
             raise SimulatorError(msg)
 
     def next(self) -> dict[str, Any] | None:
-        """What is said next, and when."""
+        """The next text for the reader, and its time."""
         if self.state != "running":
             return None
         later = (step for step in self.steps[self.done :] if step.says)
         return next(({"at_ms": step.at_ms, "says": step.says} for step in later), None)
 
-    def told(self, now_ms: int) -> dict[str, Any]:
+    def describe(self, now_ms: int) -> dict[str, Any]:
         return {
             "name": self.scenario.name,
             "doc": self.scenario.doc,
@@ -87,7 +59,7 @@ class _Run:
             "says": self.says,
             "next": self.next(),
             "error": self.error,
-            "log": [_told(step) for step in self.steps[: self.done]],
+            "log": [_describe(step) for step in self.steps[: self.done]],
         }
 
 
@@ -96,15 +68,21 @@ class Conductor:
 
     def __init__(
         self,
-        switches: Switches,
-        pen: Pen,
+        board: Board,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
         announce: Callable[[], None],
         clock_ms: Callable[[], int] = monotonic_ms,
         scenarios: Mapping[str, Scenario] = SCENARIOS,
     ) -> None:
-        """``announce`` is called, from any thread, after a step."""
-        self._switches = switches
-        self._pen = pen
+        """Run scenarios on a board.
+
+        ``pause`` and ``resume`` stop the executions' writing and let it go on. ``announce`` is
+        called, from any thread, after a step.
+        """
+        self._board = board
+        self._pause = pause
+        self._resume = resume
         self._announce = announce
         self._clock_ms = clock_ms
         self._scenarios = scenarios
@@ -112,12 +90,12 @@ class Conductor:
         self._run: _Run | None = None
         self._thread: threading.Thread | None = None
 
-    def known(self) -> list[dict[str, object]]:
-        """Every scenario that there is."""
-        return [one.told() for one in self._scenarios.values()]
+    def describe_all(self) -> list[dict[str, object]]:
+        """Every scenario that can be run, as the control API shows it."""
+        return [one.describe() for one in self._scenarios.values()]
 
     def run(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
-        """Begin a scenario, ``speed`` times as fast.
+        """Start a scenario, ``speed`` times as fast, and return its state.
 
         Raises:
             NotFoundError: there is none of that name.
@@ -138,17 +116,17 @@ class Conductor:
                 target=self._conduct, args=(run,), name="scenario", daemon=True
             )
             self._thread.start()
-            told = run.told(self._clock_ms())
+            state = run.describe(self._clock_ms())
         self._announce()
-        return told
+        return state
 
-    def told(self) -> dict[str, Any] | None:
-        """The scenario that runs or ran last; None before the first."""
+    def describe(self) -> dict[str, Any] | None:
+        """State of the scenario that runs or ran last; None before the first."""
         with self._changed:
-            return None if self._run is None else self._run.told(self._clock_ms())
+            return None if self._run is None else self._run.describe(self._clock_ms())
 
     def stop(self) -> dict[str, Any] | None:
-        """End the scenario that runs, and heal everything; what became of it."""
+        """Stop the running scenario, heal every fault, and return the scenario's state."""
         with self._changed:
             if self._run is not None and self._run.state == "running":
                 self._run.state, self._run.ended_ms = "stopped", self._clock_ms()
@@ -156,24 +134,24 @@ class Conductor:
             thread = self._thread
         if thread is not None:
             thread.join()
-        return self.told()
+        return self.describe()
 
     def _conduct(self, run: _Run) -> None:
         try:
             for step in run.steps:
                 if not self._wait_for(run, step):
                     break
-                self._do(step.action)
+                self._perform(step.action)
                 with self._changed:
-                    # What a busy machine does late puts off what follows: a fault that a later
-                    # step heals lasts as long as it is to.
+                    # A step that is late on a busy machine delays the later ones: a fault that a
+                    # later step heals still lasts its whole time.
                     run.started_ms = max(run.started_ms, self._clock_ms() - step.at_ms)
                     run.done += 1
                     run.says = step.says or run.says
                 self._announce()
         except SimulatorError as error:
             self._end(run, "failed", str(error))
-        except Exception as error:  # noqa: BLE001 - else nobody would learn that it is over
+        except Exception as error:  # noqa: BLE001 - else it would seem to run for ever
             traceback.print_exc()
             self._end(run, "failed", f"unexpected fault: {type(error).__name__}: {error}")
         finally:
@@ -190,23 +168,23 @@ class Conductor:
                 self._changed.wait(left_ms / 1_000)
         return False
 
-    def _do(self, action: Action) -> None:
+    def _perform(self, action: Action) -> None:
         if isinstance(action, Inject):
-            # The viewer on the screen of a demo is nobody's to kill; one may be just starting.
+            # A demo registers no viewer to be killed, and a scenario's may be just starting.
             with contextlib.suppress(NobodyError):
-                self._switches.switch_on(action.fault)
+                self._board.switch_on(action.fault)
         elif isinstance(action, Write):
-            (self._pen.resume if action.running else self._pen.pause)()
+            (self._resume if action.running else self._pause)()
         elif isinstance(action, Heal) and not action.name:
-            self._switches.heal()
+            self._board.heal()
         elif isinstance(action, Heal):
-            with contextlib.suppress(NotFoundError):  # it was over by itself
-                self._switches.switch_off(action.name)
+            with contextlib.suppress(NotFoundError):  # it is over already
+                self._board.switch_off(action.name)
 
     def _tidy(self, run: _Run) -> None:
         try:
-            self._pen.resume()
-            self._switches.heal()
+            self._resume()
+            self._board.heal()
         except SimulatorError as error:
             self._end(run, "failed", str(error))
 
@@ -217,13 +195,13 @@ class Conductor:
         self._announce()
 
 
-def _told(step: Step) -> dict[str, Any]:
+def _describe(step: Step) -> dict[str, Any]:
     action = step.action
-    told: dict[str, Any] = {"at_ms": step.at_ms, "says": step.says}
+    common: dict[str, Any] = {"at_ms": step.at_ms, "says": step.says}
     if isinstance(action, Inject):
-        return {**told, "action": "inject", "fault": msgspec.to_builtins(action.fault)}
+        return {**common, "action": "inject", "fault": msgspec.to_builtins(action.fault)}
     if isinstance(action, Heal):
-        return {**told, "action": "heal", "name": action.name}
+        return {**common, "action": "heal", "name": action.name}
     if isinstance(action, Write):
-        return {**told, "action": "write", "running": action.running}
-    return {**told, "action": "wait"}
+        return {**common, "action": "write", "running": action.running}
+    return {**common, "action": "wait"}

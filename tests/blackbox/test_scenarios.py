@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from simulator.scenarios import SCENARIOS
+from simulator.scenarios.scripted import SCENARIOS
 from tests.support.parts import Part, wait_until
 
 pytestmark = pytest.mark.timeout(600)

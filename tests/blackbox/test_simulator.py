@@ -360,7 +360,7 @@ def test_ports_in_use_are_reported() -> None:
             one = Simulator(**{name: port})
             assert one.process.wait(WAIT_S) == 1
             errors = one.end()
-            assert errors.startswith(f"gapless: cannot listen on port {port}")
+            assert errors.startswith(f"gapless: cannot listen on port {port} ")
             assert errors.count("\n") == 1
 
 

@@ -25,7 +25,7 @@ from common.errors import EXIT_CANNOT_CONNECT, UsageError
 from gapless.rehearsal import play
 from gapless.rehearsal.outcome import UNSAFE, WRONG, findings
 from simulator.client import ControlApi
-from simulator.scenarios import SCENARIOS
+from simulator.scenarios.scripted import SCENARIOS
 from tests.chaos.gestures import ESC, Size, Stroke, drawn
 from tests.support.parts import WAIT_S, Part, wait_until
 from tests.support.pseudo_terminal import TerminalPart
@@ -239,7 +239,7 @@ class Rig:
         if self._variant.killed:
             for api in self._apis:
                 with contextlib.suppress(UsageError):  # it has just ended, and will be noticed
-                    api.hand_over(self._terminal.process.pid)
+                    api.register_viewer(self._terminal.process.pid)
 
     def _kill(self) -> None:
         self._terminal.process.kill()
@@ -337,7 +337,7 @@ class Rig:
         quiet_ms: int | None = None
         while True:
             self._check_running()
-            is_silent = [api.silence() for api in self._apis]
+            is_silent = [api.stop_writing() for api in self._apis]
             if quiet_ms is None and all(is_silent):
                 quiet_ms = time.time_ns() // 1_000_000
             record = self._look()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from simulator.scenarios import SCENARIOS
 from simulator.scenarios.base import Step, inject, say
+from simulator.scenarios.scripted import SCENARIOS
 
 SEED: Final = 7
 """Of every simulator; the same seed writes the same lines and hits the same calls."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import OptionList
 
-from simulator.faults import FAULTS
+from simulator.faults.board import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.render import key_bindings

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from simulator.oracle.verdict import LedgerEvent, judge
+from simulator.oracle.record import LedgerEvent
+from simulator.oracle.verdict import judge
 from tests.support.records import accepted, mark, record, shown
 
 events_drawn = st.lists(

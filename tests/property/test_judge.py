@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.oracle.verdict import LedgerEvent, Verdict, judge
+from simulator.oracle.record import LedgerEvent
+from simulator.oracle.verdict import Verdict, judge
 from tests.support.records import accepted, faithful, mark, record, shown
 
 SCANNED_MS = 1_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.acceptance import Visibility
 from simulator.control import Changes, Parts
 from simulator.faults.board import Board, FaultRequest
 from simulator.oracle.ledger import Ledger
@@ -27,7 +26,7 @@ SCENARIOS = {
 
 def make_parts() -> Parts:
     """A simulator that is all there but for its processes; its past is written."""
-    ledger = Ledger(Visibility().visible_ms)
+    ledger = Ledger()
     workload = Workload(5, 20, 4, started_ms=NOW_MS)
     writer = Writer(
         workload,
@@ -39,12 +38,13 @@ def make_parts() -> Parts:
         failed=pytest.fail,
     )
     changes = Changes()
-    board = Board(Remembered().levers(), 5, lambda: NOW_MS, changes.announce)
+    levers = Remembered()
+    board = Board(levers.begin, levers.end, 5, lambda: NOW_MS, changes.announce)
     for batch in workload.take_due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
-    forwarder = Forwarder([], {}, None, is_at=print, failed=pytest.fail, changed=changes.announce)
-    conductor = Conductor(board, writer, changes.announce, scenarios=SCENARIOS)
+    forwarder = Forwarder([], {}, None, moved=print, failed=pytest.fail, changed=changes.announce)
+    conductor = Conductor(board, writer.pause, writer.resume, changes.announce, scenarios=SCENARIOS)
     return Parts(
         board,
         ledger,

@@ -1,17 +1,30 @@
-"""Levers that only remember how they were pulled."""
+"""Records harms instead of applying them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from simulator.acceptance import NewEvent
 from simulator.errors import NobodyError, SimulatorError
-from simulator.faults.base import Levers
-from simulator.network.toxics import Strain
+from simulator.faults.base import (
+    CloseWebSockets,
+    CrashForwarder,
+    CutCable,
+    Ending,
+    EngageLever,
+    Fault,
+    FillDisk,
+    GatherCrowd,
+    Harm,
+    KillViewers,
+    SetClock,
+    StrainCable,
+    WriteEvents,
+)
 
 
 class Remembered:
-    """All the levers; ``calls`` is what was done with them, in order."""
+    """What faults did; ``calls`` is every harm that began or ended, in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
@@ -25,75 +38,63 @@ class Remembered:
             msg = "the lever broke"
             raise SimulatorError(msg)
 
-    def pull(self, owner: str, share: float, seed: int) -> None:
-        del share, seed
+    def turn(self, fault: Fault, turn: int = 0, ending: Ending = "healed") -> None:
+        """Begin and end the harm of one turn."""
+        harm = fault.harm(turn)
+        if harm is not None:
+            self.begin(fault.name, harm)
+            self.end(fault.name, harm, ending)
+
+    def begin(self, owner: str, harm: Harm) -> None:  # noqa: C901 - a case for each harm
+        match harm:
+            case CutCable():
+                self.pull(owner)
+            case StrainCable(strain, share):
+                self._note("strain", owner, repr(strain), f"{share:g}")
+            case CloseWebSockets(code, share):
+                self._note("close", str(code), f"{share:g}")
+            case GatherCrowd(clients):
+                self._note("gather", owner, str(clients))
+            case EngageLever(order):
+                given = " ".join(f"{name}={value}" for name, value in order.attributes.items())
+                drawn = (f"{order.toxicity:g}", str(order.seed))
+                self._note("engage", order.name, order.type, given, *drawn)
+            case WriteEvents(calls):
+                self.composed += calls
+                self._note("submit")
+            case CrashForwarder(after_ms, journal):
+                self._note("crash", owner, str(after_ms), journal)
+            case FillDisk(room_bytes):
+                self._note("fill", owner, str(room_bytes))
+            case KillViewers(share):
+                self._note("kill", f"{share:g}")
+                if self.nobody:
+                    msg = "no viewer is registered"
+                    raise NobodyError(msg)
+            case SetClock(offset_ms):
+                self._note("clock", owner, str(offset_ms))
+
+    def end(self, owner: str, harm: Harm, ending: Ending) -> None:
+        match harm:
+            case CutCable():
+                self.plug(owner)
+            case StrainCable():
+                self._note("ease", owner)
+            case GatherCrowd():
+                self._note("disperse", owner)
+            case EngageLever():
+                self._note("release", owner)
+            case CrashForwarder():
+                self._note("restart", owner, *(["called off"] if ending == "healed" else []))
+            case FillDisk():
+                self._note("free", owner)
+            case SetClock():
+                self._note("clock", owner, "right")
+
+    def pull(self, owner: str) -> None:
+        """Cut the cable; tests replace it to make it slow."""
         self._note("pull", owner)
 
     def plug(self, owner: str) -> None:
+        """Restore the cable; tests replace it to make it slow."""
         self._note("plug", owner)
-
-    def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
-        del seed
-        self._note("strain", owner, repr(strain), f"{share:g}")
-
-    def ease(self, owner: str) -> None:
-        self._note("ease", owner)
-
-    def close_with(self, code: int, share: float, seed: int) -> None:
-        del seed
-        self._note("close", str(code), f"{share:g}")
-
-    def gather(self, owner: str, clients: int) -> None:
-        self._note("gather", owner, str(clients))
-
-    def disperse(self, owner: str) -> None:
-        self._note("disperse", owner)
-
-    def submit(self, compose: Callable[[int, Sequence[str]], Iterable[NewEvent]]) -> None:
-        self.composed.append(compose)
-        self._note("submit")
-
-    def crash(self, owner: str, after_ms: int, journal: str) -> None:
-        self._note("crash", owner, str(after_ms), journal)
-
-    def restart(self, owner: str, *, is_called_off: bool) -> None:
-        self._note("restart", owner, *(["called off"] if is_called_off else []))
-
-    def fill_disk(self, owner: str, room_bytes: int) -> None:
-        self._note("fill", owner, str(room_bytes))
-
-    def free_disk(self, owner: str) -> None:
-        self._note("free", owner)
-
-    def kill_viewers(self, share: float, seed: int) -> None:
-        del seed
-        self._note("kill", f"{share:g}")
-        if self.nobody:
-            msg = "no viewer was handed over"
-            raise NobodyError(msg)
-
-    def set_clock(self, owner: str, offset_ms: int) -> None:
-        self._note("clock", owner, str(offset_ms))
-
-    def right_clock(self, owner: str) -> None:
-        self._note("clock", owner, "right")
-
-    def levers(self) -> Levers:
-        """As a fault gets them."""
-        return Levers(self, _CloudWatch(self._note), self, self)
-
-
-class _CloudWatch:
-    """CloudWatch's levers, which have the cable's names."""
-
-    def __init__(self, note: Callable[..., None]) -> None:
-        self._note = note
-
-    def pull(
-        self, owner: str, kind: str, attributes: Mapping[str, int], share: float, seed: int
-    ) -> None:
-        given = " ".join(f"{name}={value}" for name, value in attributes.items())
-        self._note("engage", owner, kind, given, f"{share:g}", str(seed))
-
-    def release(self, owner: str) -> None:
-        self._note("release", owner)

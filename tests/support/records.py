@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from simulator.oracle.verdict import LedgerEvent
+from simulator.oracle.record import LedgerEvent
 
 HEADER: dict[str, Any] = {"type": "record", "version": 1, "targets": []}
 

@@ -9,9 +9,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from simulator import control
-from simulator.cloudwatch.app import listen
 from simulator.control import Control, Parts, serve
-from simulator.faults import FAULTS
+from simulator.faults.board import FAULTS
+from simulator.network.cable import listen
 from tests.support.control_parts import make_parts
 from tests.support.records import faithful, record
 
@@ -124,9 +124,7 @@ def test_viewers_are_handed_over(client: Client) -> None:
     assert said(client.get("/simulator/viewers")) == {"pids": []}
     error = said(client.post("/simulator/viewers", data=b'{"pid": 1}'), 400)["error"]
     assert error.startswith("process 1 is no viewer")
-    assert (
-        said(client.delete("/simulator/viewers/1"), 404)["error"] == "no viewer 1 was handed over"
-    )
+    assert said(client.delete("/simulator/viewers/1"), 404)["error"] == "no viewer 1 is registered"
 
 
 def test_everything_is_healed_at_once(client: Client) -> None:
@@ -160,7 +158,7 @@ def test_what_is_wrong_with_a_fault_is_said(client: Client, body: object, what: 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000])
 def test_what_is_not_json_is_refused(client: Client, body: bytes) -> None:
     response = client.post("/simulator/faults", data=body)
-    assert "the body is not what is wanted" in said(response, 400)["error"]
+    assert "the body is not as openapi.json has it" in said(response, 400)["error"]
 
 
 def test_what_is_too_large_is_refused(client: Client) -> None:

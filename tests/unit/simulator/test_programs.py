@@ -53,7 +53,7 @@ class Rig:
             argv,
             os.environ,
             path,
-            is_at=self.ports.append,
+            moved=self.ports.append,
             failed=self.failures.append,
             changed=self._change,
         )
@@ -91,7 +91,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 async def test_it_comes_back_with_its_journal(rig: Rig) -> None:
     before = rig.keeper.pid
     await rig.keeper.crash("a", 0, "kept")
-    assert rig.keeper.told() == {"up": False, "starts": 1, "pid": None}
+    assert rig.keeper.describe() == {"up": False, "starts": 1, "pid": None}
     await rig.keeper.restart("a")
     assert await rig.back() == 1_004
     assert rig.keeper.pid != before
@@ -259,7 +259,7 @@ async def test_what_can_not_be_done_is_said(rig: Rig, monkeypatch: pytest.Monkey
     with pytest.raises(SimulatorError, match="journal is not known"):
         await rig.keeper.crash("a", 0, "lost")
     monkeypatch.delattr("resource.prlimit")
-    with pytest.raises(SimulatorError, match="on Linux alone"):
+    with pytest.raises(SimulatorError, match="needs Linux"):
         await rig.keeper.fill_disk("a", 0)
     assert rig.keeper.is_up
 
@@ -320,7 +320,7 @@ def test_what_is_no_viewer_is_nobodys_to_kill(start: Start) -> None:
     for pid in (os.getpid(), 1, 0, -1, 1 << 40, gone.pid):
         with pytest.raises(SimulatorError, match=f"process {pid} is no viewer"):
             known.add(pid)
-    with pytest.raises(SimulatorError, match="no viewer was handed over"):
+    with pytest.raises(SimulatorError, match="no viewer is registered"):
         known.kill(1.0, 3)
 
 
@@ -367,8 +367,8 @@ def test_it_is_wrong_by_what_all_owners_did_to_it(tmp_path: Path) -> None:
     assert told() == 10_000
     clock.set("a", 5)
     assert told() == 100_005
-    clock.right("b")
-    clock.right("nobody")
+    clock.set("b", 0)
+    clock.set("nobody", 0)
     assert told() == 5
-    clock.right("a")
+    clock.set("a", 0)
     assert told() == 0

@@ -82,7 +82,7 @@ def test_without_a_simulator_the_faults_are_listed_all_the_same(
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
     assert cli.run(["inject", "--list", "bandwidth"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("off bandwidth: Lets no more through")
+    assert told.startswith("off bandwidth: Limits the rate")
     assert "rate_kbps=500" in told
     assert cli.run(["inject", "--list"]) == cli.run(["inject"]) == 0
     told = capsys.readouterr().out

@@ -19,7 +19,7 @@ from simulator.scenarios.base import Scenario, Step, in_order
 
 SCHEDULE = """
 import sys
-from simulator.scenarios import SCENARIOS
+from simulator.scenarios.scripted import SCENARIOS
 from simulator.scenarios.base import in_order
 for scenario in SCENARIOS.values():
     for seed in (1, 424, 2**31):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapless.commands.simulate import command
 from gapless.rehearsal.play import simulate_arguments
-from simulator.scenarios import SCENARIOS
+from simulator.scenarios.scripted import SCENARIOS
 
 
 def test_what_scenarios_want_is_what_the_simulator_takes() -> None:

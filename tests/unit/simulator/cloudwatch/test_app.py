@@ -16,10 +16,11 @@ from werkzeug.test import Client, TestResponse
 
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
 from simulator.cloudwatch import app as app_module
-from simulator.cloudwatch.app import FaithfulLogs, call, listen
+from simulator.cloudwatch.app import FaithfulLogs, build_moto, call
 from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
 from simulator.errors import SimulatorError
-from simulator.moto_process import build_app, faithful, main
+from simulator.moto_process import lever_types, main
+from simulator.network.cable import listen
 
 GROUP = "/app"
 MOTO_LOG_GROUP = models.LogGroup
@@ -75,7 +76,7 @@ class Rig:
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    app = FaithfulLogs(build_app("moto"), {"breaking": Breaking}, wall_clock_ms)
+    app = FaithfulLogs(build_moto(), {"breaking": Breaking}, wall_clock_ms)
     rig = Rig(app)
     assert rig.ask("CreateLogGroup")[0] == 200
     assert rig.ask("CreateLogStream", logStreamName="s")[0] == 200
@@ -94,7 +95,7 @@ def test_events_go_in_and_come_out(rig: Rig) -> None:
 
 
 def test_every_fault_that_names_a_lever_can_be_engaged() -> None:
-    app = faithful(build_app("moto"), wall_clock_ms)
+    app = FaithfulLogs(build_moto(), lever_types(), wall_clock_ms)
     try:
         client = Client(app)
         order = {
@@ -238,7 +239,7 @@ def test_requests_without_a_socket_are_refused_in_one_line(rig: Rig) -> None:
 def test_a_port_in_use_is_said_in_one_line() -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SimulatorError, match=f"cannot listen on port {port}"):
+        with pytest.raises(SimulatorError, match=f"cannot listen on port {port} "):
             listen(port)
     with pytest.raises(SimulatorError, match="port 70000 does not exist"):
         listen(70_000)

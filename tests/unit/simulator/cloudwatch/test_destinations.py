@@ -6,12 +6,11 @@ import pytest
 from moto.kinesis.models import kinesis_backends
 
 from simulator.cloudwatch import wall_clock_ms
-from simulator.cloudwatch.app import FaithfulLogs, call
+from simulator.cloudwatch.app import FaithfulLogs, build_moto, call
 from simulator.cloudwatch.delivery import DeliveryError
 from simulator.cloudwatch.destinations import partition_key, send, subscribe
 from simulator.cloudwatch.levers import Batch
 from simulator.cloudwatch.moto_logs import find_store
-from simulator.moto_process import build_app
 
 REGION = "eu-west-1"
 GROUPS = ("/from", "/to")
@@ -20,7 +19,7 @@ BATCH = Batch(0, "/from", "a" * 300, "f", "arn:x", is_random=False, events=(("1"
 
 @pytest.fixture
 def app() -> Iterator[FaithfulLogs]:
-    one = FaithfulLogs(build_app("moto"), {}, wall_clock_ms)
+    one = FaithfulLogs(build_moto(), {}, wall_clock_ms)
     for group in GROUPS:
         call(one, "CreateLogGroup", {"logGroupName": group}, REGION)
         call(one, "CreateLogStream", {"logGroupName": group, "logStreamName": "s"}, REGION)

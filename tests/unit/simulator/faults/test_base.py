@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS
-from simulator.faults.base import Cycle, Fault, Phase
+from simulator.faults.base import Cycle, Fault, FaultType, Phase
+from simulator.faults.board import FAULTS
 
 
 def test_until_healed() -> None:
@@ -33,26 +33,28 @@ def test_instants() -> None:
 
 
 @pytest.mark.parametrize("kind", FAULTS.values())
-def test_every_fault_says_what_it_is(kind: type[Fault]) -> None:
+def test_every_fault_says_what_it_is(kind: FaultType) -> None:
     assert FAULTS[kind.type] is kind
-    assert kind.__doc__ is not None
-    assert "A correct" in kind.__doc__
-    assert "``toxicity``" in kind.__doc__
+    assert kind.meaning.endswith(".")
+    assert kind.correct.endswith(".")
+    assert kind.share_of
     for attribute in kind.attributes:
-        assert f"{attribute.name}:" in kind.__doc__
+        assert attribute.meaning
         assert attribute.minimum <= attribute.default <= attribute.maximum
-    assert kind(kind.type, {}, 1.0, 1).values == {one.name: one.default for one in kind.attributes}
+    assert Fault(kind, kind.type, {}, 1.0, 1).values == {
+        one.name: one.default for one in kind.attributes
+    }
 
 
 @pytest.mark.parametrize("kind", FAULTS.values())
-def test_unknown_attributes_are_refused_with_those_there_are(kind: type[Fault]) -> None:
+def test_unknown_attributes_are_refused_with_those_there_are(kind: FaultType) -> None:
     with pytest.raises(SimulatorError, match=f"{kind.type} has no attribute 'speed'; it has: "):
-        kind("x", {"speed": 1}, 1.0, 1)
+        Fault(kind, "x", {"speed": 1}, 1.0, 1)
 
 
 @pytest.mark.parametrize("value", [-1, 10**12])
 @pytest.mark.parametrize("kind", [one for one in FAULTS.values() if one.attributes])
-def test_values_out_of_range_are_refused(kind: type[Fault], value: int) -> None:
+def test_values_out_of_range_are_refused(kind: FaultType, value: int) -> None:
     name = kind.attributes[0].name
     with pytest.raises(SimulatorError, match=f"{name} must be a whole number from"):
-        kind("x", {name: value}, 1.0, 1)
+        Fault(kind, "x", {name: value}, 1.0, 1)

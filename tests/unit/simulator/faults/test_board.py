@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.faults import FAULTS, board
-from simulator.faults.board import Board, FaultRequest, Schedule, catalogue
+from simulator.faults import board
+from simulator.faults.board import FAULTS, Board, FaultRequest, Schedule, catalogue
 from tests.support.levers import Remembered
 from tests.support.parts import WAIT_S
 
@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def switches(levers: Remembered, clock: Clock) -> Board:
-    return Board(levers.levers(), 7, clock)
+    return Board(levers.begin, levers.end, 7, clock)
 
 
 def request(
@@ -52,22 +52,24 @@ def test_on_until_healed(switches: Board, levers: Remembered) -> None:
     assert levers.calls == [PULL]
     switches.switch_off("disconnect")
     assert levers.calls == [PULL, PLUG]
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_once_for_a_time(switches: Board, levers: Remembered, clock: Clock) -> None:
     switches.switch_on(request(down_ms=300))
     assert switches.step(clock.now_ms + 299) == 1
-    assert switches.told("disconnect")["on"] is True
+    assert switches.describe("disconnect")["on"] is True
     assert switches.step(clock.now_ms + 300) is None
     assert levers.calls == [PULL, PLUG]
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
     switches.switch_on(request(down_ms=100, every_ms=300))
     assert switches.step(clock.now_ms + 100) == 200
-    assert switches.told("disconnect") | {"on": False, "turns": 1} == switches.told("disconnect")
+    assert switches.describe("disconnect") | {"on": False, "turns": 1} == switches.describe(
+        "disconnect"
+    )
     assert switches.step(clock.now_ms + 300) == 100
     assert levers.calls == [PULL, PLUG, PULL]
     assert switches.step(clock.now_ms + 600) == 100  # the end of the last one was slept through
@@ -77,7 +79,7 @@ def test_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> N
 def test_an_instant_happens_and_is_over(switches: Board, levers: Remembered) -> None:
     assert switches.switch_on(request("duplicate_timestamps"))["turns"] == 1
     assert levers.calls == [("submit",)]
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_instants_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
@@ -96,7 +98,7 @@ def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
     assert levers.calls == [PULL]
     assert switches.step(clock.now_ms + 700) is None
     assert levers.calls == [PULL, PLUG]
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: Clock) -> None:
@@ -120,9 +122,9 @@ def test_what_begins_late_lasts_as_long(switches: Board, levers: Remembered, clo
 def test_what_takes_long_to_begin_lasts_as_long(
     switches: Board, levers: Remembered, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(owner: str, share: float, seed: int) -> None:
+    def slow(owner: str) -> None:
         clock.now_ms += 700
-        Remembered.pull(levers, owner, share, seed)
+        Remembered.pull(levers, owner)
 
     monkeypatch.setattr(levers, "pull", slow)
     switches.switch_on(request(down_ms=300, every_ms=1_000))
@@ -155,7 +157,7 @@ def test_the_same_name_replaces(switches: Board, levers: Remembered) -> None:
     switches.switch_on(request())
     switches.switch_on(request(down_ms=5))
     assert levers.calls == [PULL, PLUG, PULL]
-    assert [told["attributes"]["down_ms"] for told in switches.all_told()] == [5]
+    assert [told["attributes"]["down_ms"] for told in switches.describe_all()] == [5]
 
 
 def test_two_of_a_type_under_names_of_their_own(switches: Board, levers: Remembered) -> None:
@@ -174,7 +176,7 @@ def test_what_is_wrong_changes_nothing(switches: Board, levers: Remembered) -> N
     with pytest.raises(NotFoundError, match="'x' is on; on are: disconnect"):
         switches.switch_off("x")
     with pytest.raises(NotFoundError, match="'x' is on"):
-        switches.told("x")
+        switches.describe("x")
     assert levers.calls == [PULL]
 
 
@@ -187,7 +189,7 @@ def test_a_broken_lever_is_said_and_leaves_nothing_on(
     assert levers.calls == [PULL, PLUG], "it may have worked before it broke"
     levers.broken = False
     assert switches.step(clock.now_ms) is None
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
     assert levers.calls == [PULL, PLUG, PLUG]
     switches.switch_on(request(schedule=Schedule(after_ms=10)))
     levers.broken = True
@@ -196,7 +198,7 @@ def test_a_broken_lever_is_said_and_leaves_nothing_on(
     assert capsys.readouterr().err == "gapless: disconnect: the lever broke\n"
     levers.broken = False
     assert switches.step(clock.now_ms + 30) is None
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_what_could_not_be_healed_is_healed_later(
@@ -208,10 +210,10 @@ def test_what_could_not_be_healed_is_healed_later(
     for heal in (switches.heal, lambda: switches.switch_off("disconnect")):
         with pytest.raises(SimulatorError, match="the lever broke"):
             heal()
-        assert switches.told("disconnect")["on"] is True
+        assert switches.describe("disconnect")["on"] is True
     levers.broken = False
     assert switches.step(clock.now_ms + 400) is None
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_what_is_on_is_told_while_a_lever_is_waited_for(
@@ -229,10 +231,10 @@ def test_what_is_on_is_told_while_a_lever_is_waited_for(
     healing = threading.Thread(target=switches.heal)
     healing.start()
     assert begun.wait(WAIT_S)
-    assert [told["on"] for told in switches.all_told()] == [True]
+    assert [told["on"] for told in switches.describe_all()] == [True]
     may_end.set()
     healing.join()
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembered) -> None:
@@ -244,7 +246,7 @@ def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembere
     assert levers.calls[-2:] == [PLUG, ("plug", "other")]
     levers.broken = False
     assert switches.step(0) is None
-    assert switches.all_told() == []
+    assert switches.describe_all() == []
 
 
 def test_the_number_of_faults_is_bounded(switches: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +266,7 @@ def test_its_thread_switches_what_is_scheduled() -> None:
             pulled.set()
 
     levers = Cable()
-    switches = Board(levers.levers(), 7)
+    switches = Board(levers.begin, levers.end, 7)
     switches.start()
     try:
         switches.switch_on(request(down_ms=20))

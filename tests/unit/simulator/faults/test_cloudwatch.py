@@ -11,9 +11,11 @@ import pytest
 from simulator.cloudwatch.levers import Answer, Batch, Call, Order
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.errors import SimulatorError
-from simulator.faults import CLOUDWATCH, FAULTS, LIVE_PATH
-from simulator.faults.base import Cycle, LeverFault
-from simulator.faults.cloudwatch import VisibilityDelay
+from simulator.faults.base import Cycle, Fault, FaultType
+from simulator.faults.board import FAULTS
+from simulator.faults.cloudwatch import CLOUDWATCH
+from simulator.faults.live_path import LIVE_PATH
+from simulator.moto_process import lever_types
 from tests.support.levers import Remembered
 from tests.support.stored_logs import GROUP, NOW, REGION, StoredLogs
 
@@ -26,15 +28,14 @@ class Cloud:
     """Storage behind levers, and a client that reads as one has to."""
 
     def __init__(self) -> None:
-        types = {one.type: one.lever for one in FAULTS.values() if issubclass(one, LeverFault)}
-        self.stored = StoredLogs("a", "b", levers=types)
+        self.stored = StoredLogs("a", "b", levers=lever_types())
         for stream in ("a", "b"):
             self.stored.put(stream, *((at, f"{stream} {at}") for at in range(EVENTS // 2)))
         self.answers: Counter[str] = Counter()
 
     def engage(self, kind: str, toxicity: float | None = None, **given: int) -> None:
-        fault = FAULTS[kind](kind, given, 1.0, 5)
-        share = FAULTS[kind].toxicity_default if toxicity is None else toxicity
+        fault = Fault(FAULTS[kind], kind, given, 1.0, 5)
+        share = FAULTS[kind].toxicity if toxicity is None else toxicity
         self.stored.rack.engage(Order(kind, kind, fault.values, share, 5))
 
     def ask(self, action: str = "FilterLogEvents", **given: object) -> Answer:
@@ -135,7 +136,7 @@ def test_tokens_that_were_issued_expire_at_each_turn() -> None:
     cloud.engage("expire_token")
     refused = cloud.ask(limit=5, nextToken=token)
     assert (refused.status, b"InvalidParameter" in refused.body) == (400, True)
-    assert FAULTS["expire_token"]("x", {"every_ms": 70}, 1.0, 1).cycle() == Cycle(0, 70)
+    assert Fault(FAULTS["expire_token"], "x", {"every_ms": 70}, 1.0, 1).cycle() == Cycle(0, 70)
 
 
 def test_what_flaps_is_the_same_for_a_period_and_then_another() -> None:
@@ -202,21 +203,20 @@ def test_reordered_records_are_out_of_order() -> None:
 
 
 @pytest.mark.parametrize("one", [*CLOUDWATCH, *LIVE_PATH], ids=lambda one: one.type)
-def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: type[Any]) -> None:
-    assert "A correct system" in (one.__doc__ or "")
+def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: FaultType) -> None:
+    assert one.correct
     for attribute in one.attributes:
-        assert f"{attribute.name}:" in (one.__doc__ or "")
+        assert attribute.meaning
     names = {attribute.name for attribute in one.attributes}
     if "for_ms" in names:
-        assert one("x", {"for_ms": 9}, 1.0, 1).cycle() == Cycle(on_ms=9)
-        assert one("x", {}, 1.0, 1).cycle() == Cycle()
+        assert Fault(one, "x", {"for_ms": 9}, 1.0, 1).cycle() == Cycle(on_ms=9)
+        assert Fault(one, "x", {}, 1.0, 1).cycle() == Cycle()
 
 
 def test_it_delays_and_shows() -> None:
     levers = Remembered()
-    fault = VisibilityDelay("mine", {"delay_ms": 700, "jitter_ms": 20}, 0.5, 1)
-    fault.start(levers.levers(), 0)
-    fault.stop(levers.levers())
+    fault = Fault(FAULTS["visibility_delay"], "mine", {"delay_ms": 700, "jitter_ms": 20}, 0.5, 1)
+    levers.turn(fault)
     assert levers.calls == [
         ("engage", "mine", "visibility_delay", "delay_ms=700 jitter_ms=20", "0.5", "1"),
         ("release", "mine"),
@@ -226,4 +226,4 @@ def test_it_delays_and_shows() -> None:
 
 def test_no_event_is_seen_before_it_was_accepted() -> None:
     with pytest.raises(SimulatorError, match="jitter_ms must be at most delay_ms, which is 5"):
-        VisibilityDelay("x", {"delay_ms": 5, "jitter_ms": 6}, 1.0, 1)
+        Fault(FAULTS["visibility_delay"], "x", {"delay_ms": 5, "jitter_ms": 6}, 1.0, 1)

@@ -10,9 +10,10 @@ import pytest
 from werkzeug.test import Client
 
 from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
+from simulator.cloudwatch.app import FaithfulLogs, build_moto
 from simulator.faults.base import Cycle
-from simulator.faults.cloudwatch import GroupRecreated, RetentionExpire
-from simulator.moto_process import build_app, faithful
+from simulator.faults.board import FAULTS
+from simulator.moto_process import lever_types
 
 GROUP = "/groups"
 HOUR_MS = 3_600_000
@@ -46,7 +47,7 @@ class Rig:
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    app = faithful(build_app("moto"), wall_clock_ms)
+    app = FaithfulLogs(build_moto(), lever_types(), wall_clock_ms)
     one = Rig(Client(app))
     one.ask("CreateLogGroup")
     one.ask("CreateLogStream", logStreamName="s")
@@ -61,7 +62,7 @@ def test_retention_takes_what_is_old_and_says_so(rig: Rig) -> None:
     rig.engage("retention_expire", days=1)
     assert rig.messages() == ["23 h", "0 h"]
     assert rig.ask("DescribeLogGroups")["logGroups"][0]["retentionInDays"] == 1
-    assert RetentionExpire("x", {}, 1.0, 1).cycle() == Cycle(on_ms=0)
+    assert FAULTS["retention_expire"].cycle({"days": 1}) == Cycle(on_ms=0)
 
 
 def test_a_group_made_anew_is_empty_and_has_its_log_streams(rig: Rig) -> None:
@@ -72,4 +73,4 @@ def test_a_group_made_anew_is_empty_and_has_its_log_streams(rig: Rig) -> None:
     rig.put(0)
     assert rig.messages() == ["0 h"]
     assert rig.ask("DescribeLogGroups")["logGroups"][0]["creationTime"] >= first
-    assert GroupRecreated("x", {}, 1.0, 1).cycle() == Cycle(on_ms=0)
+    assert FAULTS["group_recreated"].cycle({}) == Cycle(on_ms=0)

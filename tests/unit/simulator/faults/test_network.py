@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS, NETWORK
 from simulator.faults.base import Cycle, Fault
-from simulator.faults.network import Disconnect
+from simulator.faults.board import FAULTS
+from simulator.faults.network import NETWORK
 from tests.support.levers import Remembered
 
 STRAINS = {
@@ -28,14 +28,13 @@ FRAMES = {
 
 
 def make(kind: str, toxicity: float = 0.25, **given: int) -> Fault:
-    return FAULTS[kind]("mine", given, toxicity, 9)
+    return Fault(FAULTS[kind], "mine", given, toxicity, 9)
 
 
 def done(fault: Fault) -> list[tuple[str, ...]]:
     """What it does in one turn."""
     levers = Remembered()
-    fault.start(levers.levers(), 0)
-    fault.stop(levers.levers())
+    levers.turn(fault)
     return levers.calls
 
 
@@ -51,12 +50,12 @@ def test_of_messages_the_share_is_hit(kind: str, what: str) -> None:
 
 
 def test_every_one_is_known() -> None:
-    assert {one.type for one in NETWORK} == {*STRAINS, *FRAMES, "close", "storm"}
+    assert {one.type for one in NETWORK} == {*STRAINS, *FRAMES, "close", "storm", "disconnect"}
 
 
 @pytest.mark.parametrize("kind", ["drop_frame", "duplicate_frame", "reorder_frame"])
 def test_by_default_a_few_messages_are_hit(kind: str) -> None:
-    assert FAULTS[kind].toxicity_default == 0.1
+    assert FAULTS[kind].toxicity == 0.1
 
 
 @pytest.mark.parametrize("kind", ["blackhole", "stall_reader", "block_upgrade", "mute_heartbeat"])
@@ -79,10 +78,7 @@ def test_a_storm_comes_and_goes() -> None:
 
 
 def test_it_pulls_and_plugs() -> None:
-    levers, fault = Remembered(), Disconnect("mine", {}, 1.0, 1)
-    fault.start(levers.levers(), 0)
-    fault.stop(levers.levers())
-    assert levers.calls == [("pull", "mine"), ("plug", "mine")]
+    assert done(make("disconnect")) == [("pull", "mine"), ("plug", "mine")]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +91,10 @@ def test_it_pulls_and_plugs() -> None:
     ],
 )
 def test_how_long_and_how_often(given: dict[str, int], cycle: Cycle) -> None:
-    assert Disconnect("x", given, 1.0, 1).cycle() == cycle
+    assert make("disconnect", **given).cycle() == cycle
 
 
 @pytest.mark.parametrize("given", [{"every_ms": 10}, {"down_ms": 10, "every_ms": 10}])
 def test_it_can_t_be_pulled_again_before_it_was_plugged(given: dict[str, int]) -> None:
     with pytest.raises(SimulatorError, match="every_ms=10 needs a down_ms"):
-        Disconnect("x", given, 1.0, 1)
+        make("disconnect", **given)

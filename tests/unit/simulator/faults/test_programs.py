@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS, PROGRAMS
 from simulator.faults.base import Cycle, Fault
+from simulator.faults.board import FAULTS
+from simulator.faults.programs import PROGRAMS
 from tests.support.levers import Remembered
 
 
 def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
-    return FAULTS[kind]("mine", given, toxicity, 9)
+    return Fault(FAULTS[kind], "mine", given, toxicity, 9)
 
 
 def done(fault: Fault, turns: int = 1) -> list[tuple[str, ...]]:
     """What it does in some turns."""
     levers = Remembered()
     for turn in range(turns):
-        fault.start(levers.levers(), turn)
-        fault.stop(levers.levers())
+        levers.turn(fault, turn)
     return levers.calls
 
 
@@ -61,10 +61,8 @@ def test_journals() -> None:
 def test_a_kill_is_called_off_by_healing_alone(kind: str) -> None:
     levers = Remembered()
     fault = make(kind)
-    fault.start(levers.levers(), 0)
-    fault.end(levers.levers())
-    fault.start(levers.levers(), 1)
-    fault.stop(levers.levers())
+    levers.turn(fault, 0, "over")
+    levers.turn(fault, 1, "healed")
     _, ended, _, healed = levers.calls
     assert ended == ("restart", "mine")
     assert healed == ("restart", "mine", "called off")

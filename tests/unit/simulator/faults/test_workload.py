@@ -9,9 +9,9 @@ import pytest
 
 from simulator.acceptance import BATCH_BYTES_MAX, NewEvent, batches, event_bytes
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS, WORKLOAD
 from simulator.faults.base import DAY_MS, Cycle, Fault
-from simulator.faults.workload import DuplicateTimestamps
+from simulator.faults.board import FAULTS
+from simulator.faults.workload import WORKLOAD
 from simulator.workload.workload import LIFECYCLE_PATTERN
 from tests.support.levers import Remembered
 
@@ -20,14 +20,13 @@ STREAMS = ["job/main/a", "job/main/b"]
 
 
 def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
-    return FAULTS[kind]("mine", given, toxicity, 9)
+    return Fault(FAULTS[kind], "mine", given, toxicity, 9)
 
 
 def written(fault: Fault, turn: int = 0, streams: list[str] = STREAMS) -> list[NewEvent]:
     """What one turn writes, in the order of writing."""
     levers = Remembered()
-    fault.start(levers.levers(), turn)
-    fault.stop(levers.levers())
+    levers.turn(fault, turn)
     return [event for compose in levers.composed for event in compose(NOW_MS, streams)]
 
 
@@ -90,7 +89,7 @@ def test_future_events() -> None:
 def test_batches_are_written_newest_first() -> None:
     fault = make("out_of_order_batches", batches=4, events=10, step_ms=5_000)
     levers = Remembered()
-    fault.start(levers.levers(), 0)
+    levers.turn(fault)
     assert len(levers.composed) == 4
     begins = [min(event.timestamp for event in one(NOW_MS, STREAMS)) for one in levers.composed]
     assert begins == [NOW_MS, NOW_MS - 5_000, NOW_MS - 10_000, NOW_MS - 15_000]
@@ -148,35 +147,24 @@ SHARED_STREAMS = ["s/1", "s/2", "s/3"]
 
 
 def test_10000_different_events_in_one_millisecond_over_all_streams() -> None:
-    levers, fault = Remembered(), DuplicateTimestamps("x", {}, 1.0, 1)
-    fault.start(levers.levers(), 0)
+    levers = Remembered()
+    levers.turn(make("duplicate_timestamps"))
     (compose,) = levers.composed
     events = list(compose(77, SHARED_STREAMS))
     assert len(set(events)) == len({event.message for event in events}) == 10_000
     assert {event.timestamp for event in events} == {77}
     assert set(Counter(event.stream for event in events).values()) == {3_333, 3_334}
-    fault.stop(levers.levers())
     assert levers.calls == [("submit",)]
 
 
 def test_toxicity_is_the_share_in_that_millisecond() -> None:
-    fault = DuplicateTimestamps("x", {"events": 1_000}, 0.5, 1)
-    times = Counter(event.timestamp for event in fault.burst(0, 77, SHARED_STREAMS))
-    assert set(times) == {77, 78}
-    assert 400 < times[77] < 600
-    assert fault.burst(0, 77, SHARED_STREAMS) == fault.burst(0, 77, SHARED_STREAMS)
+    events = written(make("duplicate_timestamps", 0.5, events=1_000))
+    times = Counter(event.timestamp for event in events)
+    assert set(times) == {NOW_MS, NOW_MS + 1}
+    assert 400 < times[NOW_MS] < 600
+    assert written(make("duplicate_timestamps", 0.5, events=1_000)) == events
 
 
 def test_bursts_differ_from_turn_to_turn() -> None:
-    fault = DuplicateTimestamps("x", {"events": 10}, 1.0, 1)
-    assert not set(fault.burst(0, 77, SHARED_STREAMS)) & set(fault.burst(1, 77, SHARED_STREAMS))
-
-
-def test_without_streams_there_is_nothing_to_write_to() -> None:
-    assert DuplicateTimestamps("x", {}, 1.0, 1).burst(0, 77, []) == []
-
-
-def test_it_happens_in_an_instant_once_or_again_and_again() -> None:
-    assert DuplicateTimestamps("x", {}, 1.0, 1).cycle() == Cycle(on_ms=0)
-    again = DuplicateTimestamps("x", {"every_ms": 50}, 1.0, 1)
-    assert again.cycle() == Cycle(on_ms=0, every_ms=50)
+    fault = make("duplicate_timestamps", events=10)
+    assert not set(written(fault, 0)) & set(written(fault, 1))

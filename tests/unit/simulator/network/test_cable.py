@@ -161,12 +161,12 @@ async def test_before_it_is_started_it_refuses() -> None:
 def test_a_port_in_use_is_said_in_one_line() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SimulatorError, match=f"cannot listen on port {port}"):
+        with pytest.raises(SimulatorError, match=f"cannot listen on port {port} "):
             Cable().bind(port)
-    with pytest.raises(SimulatorError, match="cannot listen on port 70000"):
+    with pytest.raises(SimulatorError, match="cannot listen on port 70000 "):
         Cable().bind(70_000)
 
 
 async def test_a_port_of_another_cable_is_in_use(cable: Cable) -> None:
-    with pytest.raises(SimulatorError, match="cannot listen"):
+    with pytest.raises(SimulatorError, match="cannot listen on port"):
         Cable().bind(cable.port)

@@ -2,23 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.acceptance import NEVER, NewEvent, Regime, Visibility
+from simulator.acceptance import NEVER, NewEvent, Regime
 from simulator.errors import SimulatorError
 from simulator.oracle import ledger as module
-from simulator.oracle.ledger import Ledger, LedgerEvent, as_json
+from simulator.oracle.ledger import Ledger, as_json
+from simulator.oracle.record import LedgerEvent
 from tests.support.records import mark, record, shown
 
 EVENT = NewEvent("s/1", 10, "m")
 
 
 @pytest.fixture
-def visibility() -> Visibility:
-    return Visibility()
-
-
-@pytest.fixture
-def ledger(visibility: Visibility) -> Ledger:
-    return Ledger(visibility.visible_ms)
+def ledger() -> Ledger:
+    return Ledger()
 
 
 def line(event: NewEvent) -> dict[str, object]:
@@ -47,24 +43,22 @@ def test_an_event_in_flight_is_not_unexpected(ledger: Ledger) -> None:
     assert ledger.verdict(record([line(EVENT)])).unexpected == 1
 
 
-def test_it_knows_from_when_on_an_event_must_be_seen(
-    ledger: Ledger, visibility: Visibility
-) -> None:
+def test_it_knows_from_when_on_an_event_must_be_seen(ledger: Ledger) -> None:
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=98, accepted_ms=103)
-    visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=100))
+    ledger.visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=100))
     (event,) = ledger.events()
     assert event.visible_ms == 153
-    visibility.heal("a", 120)
+    ledger.visibility.heal("a", 120)
     (event,) = ledger.events()
     assert event.visible_ms == 120
 
 
 def test_a_delay_that_ended_while_the_call_was_under_way_may_have_hit(
-    ledger: Ledger, visibility: Visibility
+    ledger: Ledger,
 ) -> None:
-    visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=1))
-    visibility.impose(Regime("a", 5, 0, 1.0, 1, begin_ms=100))
+    ledger.visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=1))
+    ledger.visibility.impose(Regime("a", 5, 0, 1.0, 1, begin_ms=100))
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=99, accepted_ms=101)
     (event,) = ledger.events()
@@ -75,7 +69,7 @@ def test_it_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEDGER_EVENTS_MAX", 1)
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=1, accepted_ms=1)
-    with pytest.raises(SimulatorError, match="the most that is kept"):
+    with pytest.raises(SimulatorError, match="the ledger is full"):
         ledger.offer([EVENT])
 
 
@@ -83,8 +77,8 @@ def test_what_was_sent_before_the_log_group_was_made_anew_is_gone(ledger: Ledger
     for sent_ms in (100, 200, 201):
         ledger.offer([EVENT])
         ledger.accept([EVENT], sent_ms=sent_ms, accepted_ms=205)
-    ledger.vanish(200)
-    ledger.vanish(150)
+    ledger.note_recreation(200)
+    ledger.note_recreation(150)
     assert [one.vanished_ms for one in ledger.events()] == [200, 200, NEVER]
 
 
@@ -92,7 +86,7 @@ def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) ->
     events = [NewEvent("s/1", timestamp, "m") for timestamp in (10, 50, 90)]
     ledger.offer(events)
     ledger.accept(events, sent_ms=100, accepted_ms=100)
-    ledger.expire(120, 80)
+    ledger.note_retention(120, 80)
     assert [one.expired_ms for one in ledger.events()] == [120, NEVER, NEVER]
     verdict = ledger.verdict(record([]), expected_before_ms=131)
     assert (verdict.vanished, verdict.lost) == (2, 1), "two were there for an instant"
@@ -104,26 +98,26 @@ def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) ->
 def test_no_mark_is_called_a_liar_for_what_flickered(ledger: Ledger) -> None:
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=100, accepted_ms=100)
-    ledger.flap("a", 200_000)
-    ledger.settle("a", 300_000)
-    ledger.settle("b", 100_000)
+    ledger.note_flapping("a", 200_000)
+    ledger.note_healing("a", 300_000, 300_000)
+    ledger.note_healing("b", 100_000, 100_000)
 
     def lied(scanned_at: int) -> int:
         return ledger.verdict(record([mark(0, 50, scanned_at)])).marks_lied
 
     assert [lied(at) for at in (189_999, 190_000, 300_000, 300_001)] == [1, 0, 0, 1]
-    ledger.flap("a", 400_000)
+    ledger.note_flapping("a", 400_000)
     assert [lied(at) for at in (300_001, 390_000, 1 << 50)] == [1, 0, 0]
 
 
 def test_the_forwarders_clock_is_known(ledger: Ledger) -> None:
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=100, accepted_ms=100)
-    ledger.clock_was_set(1_000, after_ms=50, before_ms=60)
+    ledger.note_clock(1_000, after_ms=50, before_ms=60)
 
     def lied(scanned_at: int) -> int:
         return ledger.verdict(record([mark(0, 50, scanned_at)])).marks_lied
 
     assert [lied(at) for at in (55, 1_055, 1_099, 1_100)] == [0, 0, 0, 1]
-    ledger.clock_was_set(0, after_ms=150, before_ms=160)
+    ledger.note_clock(0, after_ms=150, before_ms=160)
     assert [lied(at) for at in (1_100, 1_160, 160, 155)] == [1, 1, 1, 1]

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from simulator.oracle.record import LOOKED_AGAIN_MS, SCAN_MS
-from simulator.oracle.verdict import LedgerEvent, Verdict, judge
+from simulator.oracle.record import LOOKED_AGAIN_MS, SCAN_MS, LedgerEvent
+from simulator.oracle.verdict import Verdict, judge
 from tests.support.records import accepted, faithful, gap, mark, record, shown
 
 EVENTS = [accepted(10 * number, f"m{number}", accepted_ms=10 * number) for number in range(1, 6)]

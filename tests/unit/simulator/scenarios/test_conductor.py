@@ -35,12 +35,17 @@ class Rig:
 
     def __init__(self, *steps: Step, clock_ms: Callable[[], int] = monotonic_ms) -> None:
         self.levers = Remembered()
-        self.board = Board(self.levers.levers(), 1)
+        self.board = Board(self.levers.begin, self.levers.end, 1)
         self.pen = Pen()
         self.announced = threading.Condition()
         scenario = Scenario("tried", "For this test.", lambda seed: self.steps(seed, steps))
         self.conductor = Conductor(
-            self.board, self.pen, self._announce, clock_ms, {"tried": scenario}
+            self.board,
+            self.pen.pause,
+            self.pen.resume,
+            self._announce,
+            clock_ms,
+            {"tried": scenario},
         )
 
     def steps(self, seed: int, steps: Sequence[Step]) -> Sequence[Step]:
@@ -51,7 +56,7 @@ class Rig:
             self.announced.notify_all()
 
     def told(self) -> dict[str, Any]:
-        told = self.conductor.told()
+        told = self.conductor.describe()
         assert told is not None
         return told
 
@@ -75,7 +80,7 @@ def test_every_step_is_done_in_the_order_of_times() -> None:
         Step(30, Heal()),
         Step(40),
     )
-    assert rig.conductor.told() is None
+    assert rig.conductor.describe() is None
     begun = rig.conductor.run("tried", 5)
     assert begun["next"] in (
         None,
@@ -141,7 +146,7 @@ def test_whatever_it_leaves_behind_is_healed() -> None:
     rig.until(state="done")
     assert rig.levers.calls == [PULL, PLUG]
     assert rig.pen.words == ["pause", "resume"]
-    assert rig.board.all_told() == []
+    assert rig.board.describe_all() == []
 
 
 def test_a_stopped_one_is_healed_at_once() -> None:
@@ -196,7 +201,7 @@ def test_a_healing_that_fails_is_said() -> None:
 
 def test_what_there_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
-    (known,) = rig.conductor.known()
+    (known,) = rig.conductor.describe_all()
     assert (known["name"], known["doc"], known["story"]) == ("tried", "For this test.", "")
     with pytest.raises(NotFoundError, match="no scenario is called 'x'; there are: tried"):
         rig.conductor.run("x", 1)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
-from simulator.faults import FAULTS
-from simulator.faults.board import Board, FaultRequest
-from simulator.scenarios import SCENARIOS, chaos
+from simulator.faults.board import FAULTS, Board, FaultRequest
+from simulator.scenarios import chaos
 from simulator.scenarios.base import (
     SPEED_MAX,
     Heal,
@@ -20,6 +19,7 @@ from simulator.scenarios.base import (
     in_order,
     inject,
 )
+from simulator.scenarios.scripted import SCENARIOS
 from tests.support.levers import Remembered
 
 SEEDS = range(60)
@@ -55,7 +55,8 @@ def test_steps_are_in_order_and_say_what_happens(scenario: Scenario) -> None:
 def test_every_step_is_one_that_the_board_takes(scenario: Scenario, speed: float) -> None:
     for seed in SEEDS:
         steps = in_order(scenario, seed, speed)
-        board = Board(Remembered().levers(), seed, lambda: 0)
+        levers = Remembered()
+        board = Board(levers.begin, levers.end, seed, lambda: 0)
         names = set()
         for request in injected(steps):
             told = board.switch_on(request)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from simulator.acceptance import NewEvent, Visibility
+from simulator.acceptance import NewEvent
 from simulator.oracle.ledger import Ledger
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
@@ -18,7 +18,7 @@ def test_whatever_stops_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     failures: queue.Queue[str] = queue.Queue()
     writer = Writer(
         Workload(5, 20, 4, started_ms=NOW_MS),
-        Ledger(Visibility().visible_ms),
+        Ledger(),
         endpoint="http://127.0.0.1:1",
         region="us-east-1",
         group="/g",
