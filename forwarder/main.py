@@ -35,7 +35,7 @@ from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.journal.contract import Journal
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.live.inlet import GroupInlet
+from forwarder.live.receiver import LiveReceiver
 from forwarder.live.subscriptions import LivePaths
 from forwarder.reconcile.feed import Feed
 from forwarder.reconcile.schedule import Schedule
@@ -109,8 +109,8 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             )
             feed, hubs[group.name] = _feed_and_hub(group, cloudwatch, config, clock)
             jobs.append(feed.run)
-        inlets = {name: hub.live for name, hub in hubs.items() if hub.live is not None}
-        live = LivePaths(config.live, config.aws, cloudwatch, inlets)
+        receivers = {name: hub.live for name, hub in hubs.items() if hub.live is not None}
+        live = LivePaths(config.live, config.aws, cloudwatch, receivers)
         jobs.append(live.run)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         admission = Admission(config.limits, sockets_max=_sockets_max(config.limits))
@@ -179,10 +179,10 @@ def _feed_and_hub(
         overlap_ms=config.overlap_ms,
     )
     feed = Feed(group, cloudwatch, schedule, config=config, on_progress=on_progress, clock=clock)
-    inlet = None
+    receiver = None
     if config.live != "poll":
-        inlet = GroupInlet(group, feed, clock=clock, on_progress=on_progress)
-    hub = Hub(group, feed, live=inlet, heartbeat_ms=config.heartbeat_ms)
+        receiver = LiveReceiver(group, feed, clock=clock, on_progress=on_progress)
+    hub = Hub(group, feed, live=receiver, heartbeat_ms=config.heartbeat_ms)
     return feed, hub
 
 

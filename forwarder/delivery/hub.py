@@ -16,7 +16,7 @@ from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.marks import MarkedTime
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
-from forwarder.live.inlet import GroupInlet
+from forwarder.live.receiver import LiveReceiver
 from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome, Upstream
@@ -190,7 +190,7 @@ class Hub:
         group: LogGroup,
         feed: HistoryFeed,
         *,
-        live: GroupInlet | None = None,
+        live: LiveReceiver | None = None,
         heartbeat_ms: int = HEARTBEAT_MS,
     ) -> None:
         self.group = group

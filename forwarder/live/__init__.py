@@ -1,5 +1,8 @@
-"""Live paths that push: they bring events sooner than polls do, and are never believed.
+"""Live paths: subscription filters push events through Kinesis sooner than polls find them.
 
-What one brings may be doubled, out of order, late, missing or wrong. It changes latency alone:
-rows go through the one door, and only whole scans prove anything.
+A live path is never trusted: what it brings may be duplicated, late, missing or wrong. It changes
+latency alone; its events are deduplicated like all others, and only scans prove anything.
+
+Faces: receiver, subscriptions.
+May import: forwarder.ingest, forwarder.journal, forwarder.cloudwatch, forwarder.config.
 """

@@ -1,14 +1,13 @@
-"""Reads one Kinesis stream, for all log groups whose subscription filters fill it. A shell.
+"""Reads one Kinesis stream for all log groups whose subscription filters write to it.
 
-``Shards`` says what to call when. Each call has a daemon thread of its own, in which its records
-are decoded as well; whatever Kinesis does, the event loop and the scans go on.
+``Shards`` decides what to call when. Each call runs in a daemon thread, which also decodes its
+records, so that a slow Kinesis delays neither the event loop nor the scans.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,40 +16,44 @@ from typing import Any, Final, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
+from common.concurrency import wait_and_clear
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import CloudWatchError, ConfigError, ThrottledError, UnreachableError
-from forwarder.live.records import Counts, Decoded, Delivery, Inlet, decode
-from forwarder.live.shards import Position, ShardInfo, Shards, Step
+from forwarder.live.decoding import Decoded, LiveBatch, decode
+from forwarder.live.receiver import LiveReceiver, PathCounts
+from forwarder.live.shards import ShardCall, ShardInfo, ShardPosition, Shards
 
 _T = TypeVar("_T")
 
 CALLS_MAX: Final = 16
-"""Calls under way at once: each holds a thread, a connection and up to 10 MiB."""
+"""Concurrent calls, each of which holds a thread, a connection and up to 10 MiB."""
 
 RECORDS_MAX: Final = 1_000
-"""Records of one call: more would hold up those of other shards."""
+"""Records of one call; more would delay those of other shards."""
 
 SILENT_MS: Final = 3_000
-"""Without an answer for so long, the path is taken to be broken."""
+"""Without a reply for this long, the path counts as down."""
 
-HEARD_EVERY_MS: Final = 200
-"""Log groups are told that the path is read at most so often."""
+NOTE_EVERY_MS: Final = 200
+"""Least interval at which receivers are notified that the stream is read."""
 
 TURN_MIN_S: Final = 0.005
+"""Least pause between two looks at what is due."""
 
 _POSITION_REFUSED: Final = frozenset({"InvalidArgumentException", "ResourceNotFoundException"})
 
 
 class KinesisClient(Protocol):
-    """What is asked of boto3's client."""
+    """The methods of boto3's client that the reader calls."""
 
     def list_shards(self, **parameters: object) -> dict[str, Any]:
         """The shards of a stream."""
         ...
 
     def get_shard_iterator(self, **parameters: object) -> dict[str, Any]:
-        """Where to begin to read a shard."""
+        """An iterator at a position of a shard."""
         ...
 
     def get_records(self, **parameters: object) -> dict[str, Any]:
@@ -63,16 +66,19 @@ class KinesisClient(Protocol):
 
 
 class StreamNotFoundError(ConfigError):
-    """There is no such stream."""
+    """The Kinesis stream does not exist."""
 
 
-def timer_ms() -> int:
-    """Milliseconds of a clock that is never set."""
-    return time.monotonic_ns() // 1_000_000
+class _PositionError(Exception):
+    """Kinesis rejects an iterator, or a position in a shard."""
+
+    def __init__(self, *, is_expired: bool) -> None:
+        super().__init__()
+        self.is_expired = is_expired
 
 
-class KinesisPath:
-    """One stream, read from the present on."""
+class KinesisReader:
+    """Reads one stream from the present on, and gives each record to its log group's receiver."""
 
     def __init__(
         self,
@@ -80,61 +86,61 @@ class KinesisPath:
         aws: AwsOptions,
         *,
         timer: Callable[[], int] = timer_ms,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        """Nothing is loaded or asked yet.
+        """Load nothing, and make no call yet.
 
         Args:
-            stream: which one.
+            stream: the stream to read.
             aws: account, Region and endpoint; an endpoint of CloudWatch Logs alone is not used.
             timer: ms of a clock that is never set.
             clock: ms since the Unix epoch.
 
         """
-        self.counts = Counts()
+        self.counts = PathCounts()
         self._stream = stream
         self._aws = aws
         self._timer = timer
         self._clock = clock
         self._client = AwsClient(self._make_client, is_paced=False)
         self._shards = Shards(timer())
-        self._inlets: dict[str, Inlet] = {}
+        self._receivers: dict[str, LiveReceiver] = {}
         self._slots = asyncio.Semaphore(CALLS_MAX)
         self._wake = asyncio.Event()
         self._is_listing = False
-        self._answered_ms = timer()
-        self._told_ms = timer() - HEARD_EVERY_MS
+        self._replied_ms = timer()
+        self._noted_ms = timer() - NOTE_EVERY_MS
         self._failure: BaseException | None = None
 
     async def check(self) -> None:
-        """List the shards once, so that a mistake is known before anybody is served.
+        """List the shards once, so that a mistake is reported before connections are accepted.
 
         Raises:
-            ConfigError: there is no such stream.
-            CloudWatchError: it may not be asked; what passes by itself is no reason to stop.
+            ConfigError: the stream does not exist.
+            CloudWatchError: access is denied; transient errors are ignored.
 
         """
         with suppress(ThrottledError, UnreachableError):
             self._shards.listed(await self._list(), self._timer())
 
     def close(self) -> None:
-        """Close the connections; calls under way are left to end on their own."""
+        """Close the connections; running calls end on their own."""
         self._client.close()
 
-    async def run(self, inlets: dict[str, Inlet]) -> None:
-        """Read until cancelled; ``inlets``, by log group, may change meanwhile.
+    async def run(self, receivers: dict[str, LiveReceiver]) -> None:
+        """Read until cancelled; ``receivers``, by log group, may change meanwhile.
 
         Raises:
-            JournalError: a journal can't be written. What ails the stream is never raised.
+            JournalError: a journal can't be written. Errors of the stream are never raised.
 
         """
-        self._inlets = inlets
+        self._receivers = receivers
         tasks: set[asyncio.Task[None]] = set()
 
         def begin(task: asyncio.Task[None]) -> None:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._note_end)
 
         try:
             while self._failure is None:
@@ -142,11 +148,11 @@ class KinesisPath:
                 if self._shards.is_list_due(now_ms) and not self._is_listing:
                     self._is_listing = True
                     self._shards.list_begun(now_ms)
-                    begin(asyncio.create_task(self._look_for_shards()))
+                    begin(asyncio.create_task(self._list_shards()))
                 for step in self._shards.due(now_ms):
                     begin(asyncio.create_task(self._take_step(step)))
                 wait_ms = self._shards.next_ms(now_ms) - self._timer()
-                await self._pause(max(wait_ms / 1000, TURN_MIN_S))
+                await wait_and_clear(self._wake, max(wait_ms / 1000, TURN_MIN_S))
             raise self._failure
         finally:
             for task in tasks:
@@ -154,42 +160,36 @@ class KinesisPath:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.close()
 
-    def begin_anew(self) -> None:
-        """It seems to be read and brings nothing: look for its present again."""
-        self._shards.begin_anew(self._timer())
+    def restart(self) -> None:
+        """Read from the present again, because the stream is read but brings nothing."""
+        self._shards.restart(self._timer())
         self._wake.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _note_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
         self._wake.set()
 
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        self._wake.clear()
+    # Steps
 
-    # One call after another
-
-    async def _look_for_shards(self) -> None:
+    async def _list_shards(self) -> None:
         try:
             self._shards.listed(await self._list(), self._timer())
         except StreamNotFoundError as error:
             self._shards.forget()
-            self._list_failed()
-            self._broken(error)
+            self._note_list_failure()
+            self._note_failure(error)
         except CloudWatchError as error:
-            self._list_failed()
-            self._failed(error)
+            self._note_list_failure()
+            self._note_call_failure(error)
         finally:
             self._is_listing = False
 
-    def _list_failed(self) -> None:
+    def _note_list_failure(self) -> None:
         self.counts.errors += 1
         self._shards.list_failed(self._timer())
 
-    async def _take_step(self, step: Step) -> None:
+    async def _take_step(self, step: ShardCall) -> None:
         try:
             async with self._slots:
                 if step.iterator is None:
@@ -199,22 +199,22 @@ class KinesisPath:
                 else:
                     await self._read(step, step.iterator)
         except CloudWatchError as error:
-            self._step_failed(step, error)
-        except _PositionError as refused:
+            self._note_step_failure(step, error)
+        except _PositionError as error:
             now_ms = self._timer()
-            if refused.is_old:
+            if error.is_expired:
                 self._shards.expired(step, now_ms)
             else:
                 self._shards.refused(step, now_ms)
 
-    def _step_failed(self, step: Step, error: CloudWatchError) -> None:
+    def _note_step_failure(self, step: ShardCall, error: CloudWatchError) -> None:
         if isinstance(error, ThrottledError):
             self.counts.throttled += 1
             self._shards.throttled(step, self._timer())
             return
         self.counts.errors += 1
         self._shards.failed(step, self._timer())
-        self._failed(error)
+        self._note_call_failure(error)
 
     async def _list(self) -> list[ShardInfo]:
         shards: list[ShardInfo] = []
@@ -226,7 +226,7 @@ class KinesisPath:
                 return shards
             parameters = {"NextToken": token}
 
-    async def _locate(self, shard: str, position: Position) -> str:
+    async def _locate(self, shard: str, position: ShardPosition) -> str:
         asked: dict[str, object] = {
             **self._stream.parameters,
             "ShardId": shard,
@@ -241,7 +241,7 @@ class KinesisPath:
             lambda client: str(client.get_shard_iterator(**asked)["ShardIterator"])
         )
 
-    async def _read(self, step: Step, iterator: str) -> None:
+    async def _read(self, step: ShardCall, iterator: str) -> None:
         asked: dict[str, object] = {"ShardIterator": iterator, "Limit": RECORDS_MAX}
         if self._stream.arn is not None:
             asked["StreamARN"] = self._stream.arn
@@ -255,7 +255,7 @@ class KinesisPath:
 
         answer, batch, last = await self._call(read)
         for one in batch:
-            await self._hand_on(one)
+            await self._deliver(one)
         self._shards.read(
             step,
             answer.get("NextShardIterator") or None,
@@ -264,17 +264,17 @@ class KinesisPath:
             begun_ms=begun_ms,
             now_ms=self._timer(),
         )
-        self._heard()
+        self._note_read()
 
-    async def _hand_on(self, decoded: Decoded) -> None:
+    async def _deliver(self, decoded: Decoded) -> None:
         counts = self.counts
         counts.records += 1
-        if isinstance(decoded, Delivery):
-            inlet = self._inlets.get(decoded.group)
-            if inlet is None:
+        if isinstance(decoded, LiveBatch):
+            receiver = self._receivers.get(decoded.group)
+            if receiver is None:
                 counts.foreign += 1
             else:
-                await inlet.take(decoded)
+                await receiver.receive(decoded)
         elif decoded == "control":
             counts.control += 1
         else:
@@ -282,31 +282,30 @@ class KinesisPath:
                 counts.malformed += 1
             else:
                 counts.too_large += 1
-            for inlet in list(self._inlets.values()):
-                inlet.hint()
+            for receiver in list(self._receivers.values()):
+                receiver.request_poll()
 
-    # How it is doing
+    # State
 
-    def _heard(self) -> None:
-        now_ms = self._answered_ms = self._timer()
-        if now_ms - self._told_ms >= HEARD_EVERY_MS:
-            self._told_ms = now_ms
+    def _note_read(self) -> None:
+        now_ms = self._replied_ms = self._timer()
+        if now_ms - self._noted_ms >= NOTE_EVERY_MS:
+            self._noted_ms = now_ms
             behind_ms = self._shards.behind_ms(now_ms)
-            for inlet in list(self._inlets.values()):
-                inlet.heard(behind_ms)
+            for receiver in list(self._receivers.values()):
+                receiver.note_read(behind_ms)
 
-    def _failed(self, error: CloudWatchError) -> None:
-        """A call failed; while others are answered, that makes it late at most."""
-        if self._timer() - self._answered_ms >= SILENT_MS or not isinstance(
-            error, UnreachableError
-        ):
-            self._broken(error)
+    def _note_call_failure(self, error: CloudWatchError) -> None:
+        """Report a failed call, unless other calls succeed: then the path is late at most."""
+        is_silent = self._timer() - self._replied_ms >= SILENT_MS
+        if is_silent or not isinstance(error, UnreachableError):
+            self._note_failure(error)
 
-    def _broken(self, error: CloudWatchError | ConfigError) -> None:
-        for inlet in list(self._inlets.values()):
-            inlet.broken(str(error))
+    def _note_failure(self, error: CloudWatchError | ConfigError) -> None:
+        for receiver in list(self._receivers.values()):
+            receiver.note_failure(str(error))
 
-    # The calls
+    # Calls
 
     async def _call(self, function: Callable[[KinesisClient], _T]) -> _T:
         """Make one attempt at a call of the SDK, in a thread.
@@ -317,23 +316,23 @@ class KinesisPath:
             _PositionError: the iterator has expired, or the position is not valid.
 
         """
-        return await self._client.call(function, translate=self._translated)
+        return await self._client.call(function, translate=self._translate)
 
-    def _translated(self, error: Exception, _client: KinesisClient) -> Exception:
+    def _translate(self, error: Exception, _client: KinesisClient) -> Exception:
         if isinstance(error, ClientError):
             code = error.response.get("Error", {}).get("Code", "")
             operation = error.operation_name
             if code == "ProvisionedThroughputExceededException" or "Throttling" in code:
                 return ThrottledError(f"Kinesis throttles calls ({code})")
             if operation == "ListShards" and code == "ResourceNotFoundException":
-                how = "check the name, --profile and --region"
+                hint = "check the name, --profile and --region"
                 return StreamNotFoundError(
-                    f"there is no Kinesis stream {self._stream.name!r}: {how}"
+                    f"there is no Kinesis stream {self._stream.name!r}: {hint}"
                 )
             if code == "ExpiredIteratorException":
-                return _PositionError(is_old=True)
+                return _PositionError(is_expired=True)
             if code in _POSITION_REFUSED and operation != "ListShards":
-                return _PositionError(is_old=False)
+                return _PositionError(is_expired=False)
         return translate(error, where=str(self._stream), service="Kinesis")
 
     def _make_client(self) -> KinesisClient:
@@ -342,14 +341,6 @@ class KinesisPath:
             "kinesis", self._aws, endpoint_url=endpoint, region=self._stream.region
         )
         return client
-
-
-class _PositionError(Exception):
-    """A position in a shard, or an iterator, is not taken."""
-
-    def __init__(self, *, is_old: bool) -> None:
-        super().__init__()
-        self.is_old = is_old
 
 
 def _list_shards(
@@ -372,8 +363,8 @@ def _shard(listed: dict[str, Any]) -> ShardInfo:
 def _decoded(record: dict[str, Any]) -> Decoded:
     decoded = decode(record["Data"])
     arrived = record.get("ApproximateArrivalTimestamp")
-    if isinstance(decoded, Delivery) and isinstance(arrived, datetime):
-        return Delivery(
+    if isinstance(decoded, LiveBatch) and isinstance(arrived, datetime):
+        return LiveBatch(
             decoded.group,
             decoded.source,
             decoded.events,

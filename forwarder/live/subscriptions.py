@@ -1,14 +1,11 @@
-"""Which live path each log group has: opens them, looks after them, and goes back to polls.
-
-Which Kinesis stream a log group's news are in. Pure.
-"""
+"""Chooses each log group's live path by its subscription filters, and runs the paths' readers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -16,26 +13,40 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import CloudWatchError
-from forwarder.live.inlet import GroupInlet
-from forwarder.live.kinesis import KinesisPath
-from forwarder.live.records import Counts, Inlet, LiveState
+from forwarder.live.kinesis import KinesisReader
+from forwarder.live.receiver import LiveReceiver
+
+_LOG: Final = logging.getLogger("gapless.forwarder")
+
+LOOK_UP_EVERY_S: Final = 60.0
+"""Interval between lookups of a log group's subscription filters."""
+
+FILTERS_MAX: Final = 50
+"""Page size of DescribeSubscriptionFilters; a log group has at most two filters."""
+
+LATE_UPDATES_MAX: Final = 60
+"""Updates in a row at which all log groups of a stream are late, before its reader restarts: reads
+of a stream that was deleted and created again succeed, and return nothing."""
+
+UPDATE_EVERY_S: Final = 1.0
+"""Interval at which the state of each log group's path is updated."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class StreamChoice(msgspec.Struct, frozen=True):
     """The stream to read for a log group, or why there is none."""
 
     stream: StreamRef | None
     why: str | None = None
 
 
-NO_FILTER: Final = Choice(None, "it has no subscription filter to a Kinesis stream")
+NO_FILTER: Final = StreamChoice(None, "it has no subscription filter to a Kinesis stream")
 
 
-def choose(filters: Sequence[Mapping[str, Any]]) -> Choice:
-    """Of a log group's subscription filters, as DescribeSubscriptionFilters has them.
+def choose_stream(filters: Sequence[Mapping[str, Any]]) -> StreamChoice:
+    """Choose among a log group's subscription filters, from DescribeSubscriptionFilters.
 
-    One that lets only some events through, or changes them, would bring too little or what no
-    scan returns.
+    A filter that lets only some events through, or transforms them, is not used: it would deliver
+    too little, or events that no scan returns.
     """
     choice = NO_FILTER
     for one in sorted(filters, key=lambda one: str(one.get("filterName"))):
@@ -44,211 +55,187 @@ def choose(filters: Sequence[Mapping[str, Any]]) -> Choice:
             continue
         name = str(one.get("filterName"))[:100]
         if str(one.get("filterPattern") or "").strip() or one.get("fieldSelectionCriteria"):
-            choice = Choice(None, f"its subscription filter {name!r} lets only some events through")
+            why = f"its subscription filter {name!r} lets only some events through"
+            choice = StreamChoice(None, why)
         elif one.get("applyOnTransformedLogs"):
-            choice = Choice(None, f"its subscription filter {name!r} sends transformed events")
+            why = f"its subscription filter {name!r} sends transformed events"
+            choice = StreamChoice(None, why)
         else:
-            return Choice(stream)
+            return StreamChoice(stream)
     return choice
 
 
-_LOG: Final = logging.getLogger("gapless.forwarder")
+class _OpenPath:
+    """The running reader of a stream, and the receivers that it delivers to."""
 
-LOOK_UP_EVERY_S: Final = 60.0
-"""How often it is asked whether a log group's subscription filter is still the same."""
-
-FILTERS_MAX: Final = 50
-"""A log group has two subscription filters at most; a page of the answer holds so many."""
-
-LATE_LOOKS_MAX: Final = 60
-"""Looks in a row at which all log groups of a path are late, before it begins anew: a stream that
-was deleted and made again is answered for, and brings nothing."""
-
-LOOK_EVERY_S: Final = 1.0
-"""How often each log group's path is looked at, whether it brings anything or not."""
-
-
-class Path(Protocol):
-    """A stream that can be read."""
-
-    counts: Counts
-
-    async def run(self, inlets: dict[str, Inlet]) -> None:
-        """Read until cancelled."""
-        ...
-
-    def begin_anew(self) -> None:
-        """Look for the present again, wherever it was being read."""
-        ...
-
-
-class _Running:
-    """A path under way, with the inlets that it feeds."""
-
-    def __init__(self, path: Path, inlets: dict[str, Inlet], task: asyncio.Task[None]) -> None:
-        self.path = path
-        self.inlets = inlets
+    def __init__(
+        self, reader: KinesisReader, receivers: dict[str, LiveReceiver], task: asyncio.Task[None]
+    ) -> None:
+        self.reader = reader
+        self.receivers = receivers
         self.task = task
-        self.late_looks = 0
+        self._late_updates = 0
 
-    def look(self, states: Sequence[LiveState]) -> None:
-        """How the log groups that it feeds are doing now."""
+    def restart_if_stalled(self) -> None:
+        """Restart the reader once all of its log groups have been late for long."""
+        states = [one.status.state for one in self.receivers.values()]
         is_late = bool(states) and all(state == "late" for state in states)
-        self.late_looks = self.late_looks + 1 if is_late else 0
-        if self.late_looks >= LATE_LOOKS_MAX:
-            self.late_looks = 0
-            self.path.begin_anew()
+        self._late_updates = self._late_updates + 1 if is_late else 0
+        if self._late_updates >= LATE_UPDATES_MAX:
+            self._late_updates = 0
+            self.reader.restart()
 
 
 class LivePaths:
-    """The live paths of one forwarder; log groups whose events are in one stream share it."""
+    """The live paths of one forwarder; log groups with the same stream share its reader."""
 
     def __init__(
         self,
         live: str,
         aws: AwsOptions,
         cloudwatch: CloudWatch,
-        inlets: Mapping[str, GroupInlet],
+        receivers: Mapping[str, LiveReceiver],
         *,
-        make_path: Callable[[StreamRef], Path] | None = None,
+        make_reader: Callable[[StreamRef], KinesisReader] | None = None,
         look_up_every_s: float = LOOK_UP_EVERY_S,
     ) -> None:
-        """Nothing is asked yet.
+        """Make no call yet.
 
         Args:
-            live: ``poll``, ``auto`` or ``kinesis:STREAM``, as ``Config.live`` has checked it.
+            live: ``poll``, ``auto`` or ``kinesis:STREAM``, as ``Config.live``.
             aws: account, Region and endpoint.
-            cloudwatch: where to ask for subscription filters.
-            inlets: by log group.
-            make_path: makes the reader of a stream.
-            look_up_every_s: how often to ask for subscription filters, with ``auto``.
+            cloudwatch: where to look up subscription filters.
+            receivers: the receivers, by log group.
+            make_reader: creates the reader of a stream.
+            look_up_every_s: interval between lookups of subscription filters, with ``auto``.
 
         """
         self._live = live
         self._aws = aws
         self._cloudwatch = cloudwatch
-        self._inlets = inlets
-        self._make_path = make_path or (lambda stream: KinesisPath(stream, aws))
+        self._receivers = receivers
+        self._make_reader = make_reader or (lambda stream: KinesisReader(stream, aws))
         self._look_up_every_s = look_up_every_s
-        self._running: dict[StreamRef, _Running] = {}
-        self._chosen: dict[str, Choice] = {}
+        self._open: dict[StreamRef, _OpenPath] = {}
+        self._chosen: dict[str, StreamChoice] = {}
         self._changed = asyncio.Event()
 
     async def check(self) -> None:
-        """Whether the stream that was named can be read, before anybody is served.
+        """Check that a stream given by name can be read, before connections are accepted.
 
         Raises:
-            ConfigError: there is none.
-            CloudWatchError: it may not be read.
+            ConfigError: the stream does not exist.
+            CloudWatchError: access is denied.
 
         """
-        stream = self._named()
+        stream = self._configured_stream()
         if stream is not None:
-            path = KinesisPath(stream, self._aws)
+            reader = KinesisReader(stream, self._aws)
             try:
-                await path.check()
+                await reader.check()
             finally:
-                path.close()
+                reader.close()
 
     async def run(self) -> None:
-        """Feed the inlets until cancelled.
+        """Deliver to the receivers until cancelled.
 
         Raises:
-            JournalError: a journal can't be written. What ails a live path is never raised.
+            JournalError: a journal can't be written. Errors of a live path are never raised.
 
         """
-        looking: list[asyncio.Task[None]] = []
+        lookups: list[asyncio.Task[None]] = []
         try:
-            stream = self._named()
+            stream = self._configured_stream()
             if stream is not None:
-                for group in self._inlets:
-                    self._choose(group, Choice(stream))
+                for group in self._receivers:
+                    self._choose(group, StreamChoice(stream))
             elif self._live == "auto":
-                looking = [asyncio.create_task(self._look_up(group)) for group in self._inlets]
+                lookups = [asyncio.create_task(self._look_up(group)) for group in self._receivers]
             while True:
-                await self._pause()
-                for inlet in self._inlets.values():
-                    inlet.look()
-                for running in self._running.values():
-                    running.look([self._inlets[group].status.state for group in running.inlets])
-                for task in (*looking, *(one.task for one in self._running.values())):
+                await self._wait_for_change()
+                for receiver in self._receivers.values():
+                    receiver.update_state()
+                for path in self._open.values():
+                    path.restart_if_stalled()
+                for task in (*lookups, *(one.task for one in self._open.values())):
                     if task.done():
-                        task.result()  # raises: none of them ends by itself
+                        task.result()  # raises, since these tasks end only by an error
         finally:
-            tasks = [*looking, *(one.task for one in self._running.values())]
+            tasks = [*lookups, *(one.task for one in self._open.values())]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _named(self) -> StreamRef | None:
+    def _configured_stream(self) -> StreamRef | None:
         kind, _, name = self._live.partition(":")
         return parse_stream(name) if kind == "kinesis" else None
 
-    async def _pause(self) -> None:
-        waits = [one.task for one in self._running.values()]
+    async def _wait_for_change(self) -> None:
+        readers = [one.task for one in self._open.values()]
         changed = asyncio.create_task(self._changed.wait())
         try:
             await asyncio.wait(
-                [changed, *waits], timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED
+                [changed, *readers], timeout=UPDATE_EVERY_S, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             changed.cancel()
         self._changed.clear()
 
     async def _look_up(self, group: str) -> None:
-        """Ask again and again which stream a log group's events are sent to."""
+        """Look up a log group's stream again and again."""
         while True:
             try:
-                choice = await look_up(self._cloudwatch, group)
+                choice = await look_up_stream(self._cloudwatch, group)
             except CloudWatchError as error:
-                # What is read already goes on being read.
-                if self._chosen.get(group, Choice(None)).stream is None:
-                    self._choose(group, Choice(None, f"no telling where it is sent: {error}"))
+                # A stream that is being read is kept.
+                if self._chosen.get(group, StreamChoice(None)).stream is None:
+                    why = f"its subscription filters can't be looked up: {error}"
+                    self._choose(group, StreamChoice(None, why))
             else:
                 self._choose(group, choice)
             await asyncio.sleep(self._look_up_every_s)
 
-    def _choose(self, group: str, choice: Choice) -> None:
-        """Have a log group's news from a stream, or from polls alone."""
+    def _choose(self, group: str, choice: StreamChoice) -> None:
+        """Switch a log group to a stream, or to polls alone."""
         before = self._chosen.get(group)
         if before == choice:
             return
         self._chosen[group] = choice
-        inlet = self._inlets[group]
+        receiver = self._receivers[group]
         if before is not None and before.stream is not None:
             self._leave(group, before.stream)
         if choice.stream is None:
             level = logging.INFO if choice == NO_FILTER else logging.WARNING
             _LOG.log(level, "%s: no live path: %s (polling)", group, choice.why)
-            inlet.closed(choice.why)
+            receiver.detach(choice.why)
         else:
-            running = self._join(group, choice.stream)
-            inlet.opened(str(choice.stream), running.path.counts)
+            path = self._join(group, choice.stream)
+            receiver.attach(str(choice.stream), path.reader.counts)
         self._changed.set()
 
-    def _join(self, group: str, stream: StreamRef) -> _Running:
-        running = self._running.get(stream)
-        if running is None:
-            inlets: dict[str, Inlet] = {}
-            path = self._make_path(stream)
-            task = asyncio.create_task(path.run(inlets))
-            running = self._running[stream] = _Running(path, inlets, task)
-        running.inlets[group] = self._inlets[group]
-        return running
+    def _join(self, group: str, stream: StreamRef) -> _OpenPath:
+        path = self._open.get(stream)
+        if path is None:
+            receivers: dict[str, LiveReceiver] = {}
+            reader = self._make_reader(stream)
+            task = asyncio.create_task(reader.run(receivers))
+            path = self._open[stream] = _OpenPath(reader, receivers, task)
+        path.receivers[group] = self._receivers[group]
+        return path
 
     def _leave(self, group: str, stream: StreamRef) -> None:
-        running = self._running[stream]
-        running.inlets.pop(group, None)
-        if not running.inlets:
-            running.task.cancel()
-            del self._running[stream]
+        path = self._open[stream]
+        path.receivers.pop(group, None)
+        if not path.receivers:
+            path.task.cancel()
+            del self._open[stream]
 
 
-async def look_up(cloudwatch: CloudWatch, group: str) -> Choice:
-    """Ask which stream a log group's events are sent to.
+async def look_up_stream(cloudwatch: CloudWatch, group: str) -> StreamChoice:
+    """Look up the stream that a log group's events are sent to.
 
     Raises:
-        CloudWatchError: that can't be asked.
+        CloudWatchError: the lookup failed.
 
     """
     answer = await cloudwatch.call(
@@ -256,4 +243,4 @@ async def look_up(cloudwatch: CloudWatch, group: str) -> Choice:
         group=group,
         priority=Priority.SCAN,
     )
-    return choose(answer.get("subscriptionFilters") or ())
+    return choose_stream(answer.get("subscriptionFilters") or ())

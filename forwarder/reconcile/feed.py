@@ -135,11 +135,11 @@ class UpstreamWatch:
             self._delay_ms = delay_ms
         self._delayed_ms = at_ms
 
-    def pace(self, poll_ms: int) -> None:
+    def set_poll_interval(self, poll_ms: int) -> None:
         """So often is polled from now on."""
         self._stale_ms = max(STALE_MS, 3 * poll_ms)
 
-    def live_late(self, delay_ms: int, at_ms: int) -> None:
+    def report_live_delay(self, delay_ms: int, at_ms: int) -> None:
         """A live path that was relied on is behind so far, or has missed something."""
         if delay_ms > self._delay_ms or not self._is_recent(self._delayed_ms, at_ms):
             self._delay_ms = delay_ms
@@ -298,21 +298,21 @@ class Feed:
         """
         return await self._refetcher.refetch(from_, through, deadline_ms)
 
-    def hint(self) -> None:
+    def poll_now(self) -> None:
         """Something says that there is news: poll now."""
         self._schedule.hint(self._timer())
         self._due.set()
 
-    def pace(self, poll_ms: int | None) -> None:
+    def set_poll_interval(self, poll_ms: int | None) -> None:
         """Poll so often from now on; None: as configured."""
         every_ms = self._config.poll_ms if poll_ms is None else max(poll_ms, self._config.poll_ms)
         self._schedule.pace(every_ms)
-        self._watch.pace(every_ms)
+        self._watch.set_poll_interval(every_ms)
         self._due.set()
 
-    def live_late(self, delay_ms: int) -> None:
+    def report_live_delay(self, delay_ms: int) -> None:
         """The live path that was relied on is behind so far, or has missed something."""
-        self._watch.live_late(delay_ms, self._timer())
+        self._watch.report_live_delay(delay_ms, self._timer())
         self._tell_state()
 
     # What runs

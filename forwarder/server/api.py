@@ -18,7 +18,7 @@ import msgspec
 from forwarder.cloudwatch.clock import ClockSkew
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
-from forwarder.live.inlet import LiveStatus
+from forwarder.live.receiver import LiveStatus
 from forwarder.records import TokenVerdict
 from forwarder.server import metrics
 from forwarder.server.admission import RefusalReason

@@ -18,8 +18,7 @@ from prometheus_client.registry import Collector
 
 from forwarder.delivery.hub import Hub
 from forwarder.ingest.scan import ScanKind
-from forwarder.live.inlet import LiveCounts
-from forwarder.live.records import Counts, LiveState
+from forwarder.live.receiver import LiveCounts, LiveState, PathCounts
 from forwarder.server.admission import RefusalReason
 from wire.messages import GapState, Origin, UpstreamState
 
@@ -75,7 +74,7 @@ def _live_events(hub: Hub) -> Iterable[Value]:
 
 def _live_records(hub: Hub) -> Iterable[Value]:
     counts = None if hub.live is None else hub.live.path_counts
-    return [((name,), float(count)) for name, count in asdict(counts or Counts()).items()]
+    return [((name,), float(count)) for name, count in asdict(counts or PathCounts()).items()]
 
 
 def _gaps(hub: Hub) -> Iterable[Value]:

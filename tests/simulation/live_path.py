@@ -14,9 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 from forwarder.ingest import live_check
-from forwarder.live import inlet
-from forwarder.live.inlet import GroupInlet
-from forwarder.live.records import Delivery
+from forwarder.live import receiver
+from forwarder.live.decoding import LiveBatch
+from forwarder.live.receiver import LiveReceiver
 from forwarder.records import LiveSource, LogEvent
 from tests.simulation.cloudwatch import Stored
 from tests.simulation.fault import FaultError
@@ -36,8 +36,8 @@ SMALL = {
     (live_check, "OTHER_ID_MS"): 2_000,
     (live_check, "ROW_OTHER_ID_MS"): 8_000,
     (live_check, "AGREED_MIN"): 2,
-    (inlet, "ROW_AGE_MAX_MS"): 15_000,
-    (inlet, "RELIED_POLL_MS"): 3_000,
+    (receiver, "ROW_AGE_MAX_MS"): 15_000,
+    (receiver, "RELIED_POLL_MS"): 3_000,
     (live_check, "PROBATION_MS"): 5_000,
 }
 
@@ -62,22 +62,22 @@ class LivePath:
         self.read = len(world.cloudwatch.ledger)
         self.waiting: list[tuple[int, Stored]] = []
         self.silent_until = 0
-        self.inlet = GroupInlet(
+        self.receiver = LiveReceiver(
             forwarder.group, self, clock=lambda: world.now, on_progress=forwarder.hub.progress
         )
-        self.inlet.opened("kinesis:model")
+        self.receiver.attach("kinesis:model")
 
-    # What the inlet wants of a feed
+    # PollControl
 
-    def hint(self) -> None:
+    def poll_now(self) -> None:
         """Poll now."""
         self.forwarder.schedule.hint(self.world.now)
 
-    def pace(self, poll_ms: int | None) -> None:
+    def set_poll_interval(self, poll_ms: int | None) -> None:
         """Poll so often."""
         self.forwarder.schedule.pace(1_000 if poll_ms is None else poll_ms)
 
-    def live_late(self, delay_ms: int) -> None:
+    def report_live_delay(self, delay_ms: int) -> None:
         """Heartbeats do not matter here."""
 
     # A step
@@ -97,15 +97,15 @@ class LivePath:
         if not world.is_healing and random.random() < 0.01:
             self.silent_until = world.now + random.choice((1_000, 10_000))
             if random.random() < 0.3:
-                self.inlet.broken("it can't be read")
+                self.receiver.note_failure("it can't be read")
         if world.now < self.silent_until:
-            self.inlet.look()
+            self.receiver.update_state()
             return
         due = [one for at, one in self.waiting if at <= world.now]
         self.waiting = [(at, one) for at, one in self.waiting if at > world.now]
         random.shuffle(due)
         self._bring(due)
-        self.inlet.heard(0 if not self.waiting else 100)
+        self.receiver.note_read(0 if not self.waiting else 100)
 
     def _bring(self, due: list[Stored]) -> None:
         for stored in due:
@@ -121,8 +121,8 @@ class LivePath:
         self, source: LiveSource, event: LogEvent, number: int, text: str, arrived_ms: int | None
     ) -> None:
         live = LogEvent(str(number), event.timestamp, None, event.stream, text)
-        delivery = Delivery("group", source, [live], arrived_ms=arrived_ms)
-        complete(self.inlet.take(delivery))
+        delivery = LiveBatch("group", source, [live], arrived_ms=arrived_ms)
+        complete(self.receiver.receive(delivery))
 
 
 class LiveJudge(Judge):
@@ -191,9 +191,9 @@ class LiveWorld(World):
             path = self.path
             if path is None or path.forwarder is not forwarder:
                 path = self.path = LivePath(self, forwarder, has_other_ids=self.has_other_ids)
-            before = path.inlet.counts.rows
+            before = path.receiver.counts.rows
             path.step()
-            self.rows += path.inlet.counts.rows - before
+            self.rows += path.receiver.counts.rows - before
         epoch = None if forwarder is None else forwarder.group.epoch
         super()._forward()
         self.judge.note()

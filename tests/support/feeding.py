@@ -91,7 +91,7 @@ class Rig:
         """Let time pass, and every scan that becomes due by that finish."""
         self.clock.now_ms += milliseconds
         begun, finished = len(self.cloudwatch.asked), self.cloudwatch.finished
-        self.feed.hint()
+        self.feed.poll_now()
         await self.until(lambda: len(self.cloudwatch.asked) > begun)
         await self.until(
             lambda: self.cloudwatch.finished - finished >= len(self.cloudwatch.asked) - begun

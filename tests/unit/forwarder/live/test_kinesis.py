@@ -13,8 +13,9 @@ import pytest
 
 from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import AccessDeniedError, JournalError
-from forwarder.live.kinesis import KinesisPath, StreamNotFoundError
-from forwarder.live.records import Delivery, Inlet
+from forwarder.live.decoding import LiveBatch
+from forwarder.live.kinesis import KinesisReader, StreamNotFoundError
+from forwarder.live.receiver import LiveReceiver
 from tests.support.kinesis import kinesis_stream, record
 from tests.support.moto_server import CREDENTIALS, raw_moto
 from tests.support.scripted_cloudwatch import (
@@ -33,8 +34,8 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class FakeInlet:
-    """Keeps what it is told."""
+class FakeReceiver(LiveReceiver):
+    """Keeps the messages, and the reason why the reader is down."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -44,23 +45,23 @@ class FakeInlet:
         self.failure: Exception | None = None
         self.changed = asyncio.Event()
 
-    async def take(self, delivery: Delivery) -> None:
+    async def receive(self, batch: LiveBatch) -> None:
         if self.failure is not None:
             raise self.failure
-        self.messages += [one.message for one in delivery.events]
-        self.arrivals.append(delivery.arrived_ms)
+        self.messages += [one.message for one in batch.events]
+        self.arrivals.append(batch.arrived_ms)
         self.changed.set()
 
-    def hint(self) -> None:
+    def request_poll(self) -> None:
         self.hints += 1
         self.changed.set()
 
-    def heard(self, behind_ms: int) -> None:
+    def note_read(self, behind_ms: int) -> None:
         assert behind_ms >= 0
         self.why = None
         self.changed.set()
 
-    def broken(self, why: str) -> None:
+    def note_failure(self, why: str) -> None:
         self.why = why
         self.changed.set()
 
@@ -119,12 +120,12 @@ def server(script: Script) -> Iterator[ScriptedCloudWatch]:
 
 
 @asynccontextmanager
-async def reading(url: str, **inlets: FakeInlet) -> AsyncIterator[KinesisPath]:
-    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=url))
-    by_group: dict[str, Inlet] = {f"/{name}": inlet for name, inlet in inlets.items()}
-    task = asyncio.create_task(path.run(by_group))
+async def reading(url: str, **receivers: FakeReceiver) -> AsyncIterator[KinesisReader]:
+    reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=url))
+    by_group: dict[str, LiveReceiver] = {f"/{name}": one for name, one in receivers.items()}
+    task = asyncio.create_task(reader.run(by_group))
     try:
-        yield path
+        yield reader
         assert not task.done(), task.exception()
     finally:
         task.cancel()
@@ -142,26 +143,26 @@ async def test_records_go_to_their_group_and_the_rest_is_counted(
         record("", "", [], kind="CONTROL_MESSAGE"),
         b"rubbish",
     ]
-    a, b = FakeInlet(), FakeInlet()
-    async with reading(server.url, a=a, b=b) as path:
-        await a.until(lambda: path.counts.records == 5 and a.why is None)
+    a, b = FakeReceiver(), FakeReceiver()
+    async with reading(server.url, a=a, b=b) as reader:
+        await a.until(lambda: reader.counts.records == 5 and a.why is None)
     assert (a.messages, b.messages) == (["one", "two"], ["three"])
     assert a.arrivals == [1_700_000_000_250]
     assert a.hints == b.hints == 1
-    counts = path.counts
+    counts = reader.counts
     assert (counts.foreign, counts.control, counts.malformed, counts.too_large) == (1, 1, 1, 0)
 
 
 async def test_an_expired_iterator_is_made_anew_after_the_last_record(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
-    inlet = FakeInlet()
-    async with reading(server.url, a=inlet):
+    receiver = FakeReceiver()
+    async with reading(server.url, a=receiver):
         script.put.append(record("/a", "s", [(1, 5, "one")]))
-        await inlet.until(lambda: inlet.messages == ["one"])
+        await receiver.until(lambda: receiver.messages == ["one"])
         script.failures["GetRecords"] = [refusal("ExpiredIteratorException")]
         script.put.append(record("/a", "s", [(2, 5, "two")]))
-        await inlet.until(lambda: inlet.messages == ["one", "two"])
+        await receiver.until(lambda: receiver.messages == ["one", "two"])
     first, second = script.positions
     assert first["ShardIteratorType"] == "LATEST"
     assert second["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER"
@@ -186,10 +187,10 @@ async def test_whatever_fails_once_in_each_call_it_goes_on(
 ) -> None:
     for operation in ("ListShards", "GetShardIterator", "GetRecords"):
         script.failures[operation] = [failure]
-    inlet = FakeInlet()
+    receiver = FakeReceiver()
     script.put.append(record("/a", "s", [(1, 5, "one")]))
-    async with reading(server.url, a=inlet):
-        await inlet.until(lambda: inlet.messages == ["one"] and inlet.why is None)
+    async with reading(server.url, a=receiver):
+        await receiver.until(lambda: receiver.messages == ["one"] and receiver.why is None)
     assert not any(script.failures.values())
 
 
@@ -205,23 +206,23 @@ async def test_why_it_can_not_be_read_is_told_in_one_line(
     server: ScriptedCloudWatch, script: Script, failure: Reply, told: str
 ) -> None:
     script.failures["ListShards"] = [failure]
-    inlet = FakeInlet()
-    async with reading(server.url, a=inlet):
-        await inlet.until(lambda: told in str(inlet.why))
-        assert "\n" not in str(inlet.why)
+    receiver = FakeReceiver()
+    async with reading(server.url, a=receiver):
+        await receiver.until(lambda: told in str(receiver.why))
+        assert "\n" not in str(receiver.why)
 
 
 async def test_credentials_that_are_refused_are_asked_for_again(
     server: ScriptedCloudWatch, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inlet = FakeInlet()
-    async with reading(server.url, a=inlet):
-        await inlet.until(lambda: inlet.why is None)
+    receiver = FakeReceiver()
+    async with reading(server.url, a=receiver):
+        await receiver.until(lambda: receiver.why is None)
         script.failures["GetRecords"] = [refusal("ExpiredTokenException", "old")]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fresh")
-        await inlet.until(lambda: "old" in str(inlet.why))
+        await receiver.until(lambda: "old" in str(receiver.why))
         script.put.append(record("/a", "s", [(1, 5, "one")]))
-        await inlet.until(lambda: inlet.messages == ["one"])
+        await receiver.until(lambda: receiver.messages == ["one"])
     assert server.access_keys[0] == "testing"
     assert server.access_keys[-1] == "fresh"
 
@@ -229,7 +230,7 @@ async def test_credentials_that_are_refused_are_asked_for_again(
 async def test_what_can_be_known_at_the_start_is(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
-    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=server.url))
     script.failures["ListShards"] = [
         refusal("ResourceNotFoundException"),
         refusal("AccessDeniedException"),
@@ -237,33 +238,33 @@ async def test_what_can_be_known_at_the_start_is(
         Reply(closes=True),
     ]
     with pytest.raises(StreamNotFoundError, match="check the name"):
-        await path.check()
+        await reader.check()
     with pytest.raises(AccessDeniedError):
-        await path.check()
-    await path.check()  # what passes is no mistake
-    await path.check()
-    await path.check()
-    path.close()
+        await reader.check()
+    await reader.check()  # what passes is no mistake
+    await reader.check()
+    await reader.check()
+    reader.close()
 
 
 async def test_a_journal_that_can_not_be_written_ends_it(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
-    inlet = FakeInlet()
-    inlet.failure = JournalError("the disk is full")
+    receiver = FakeReceiver()
+    receiver.failure = JournalError("the disk is full")
     script.put.append(record("/a", "s", [(1, 5, "one")]))
-    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=server.url))
     with pytest.raises(JournalError):
         async with asyncio.timeout(240):
-            await path.run({"/a": inlet})
+            await reader.run({"/a": receiver})
 
 
 async def test_shards_are_listed_page_by_page(server: ScriptedCloudWatch, script: Script) -> None:
     page = {"Shards": [{"ShardId": "shard-0"}], "NextToken": "more"}
     script.failures["ListShards"] = [_json(page)]
-    path = KinesisPath(StreamRef("s"), AwsOptions(endpoint_url=server.url))
-    await path.check()
-    path.close()
+    reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    await reader.check()
+    reader.close()
     first, second = server.asked
     assert first["StreamName"] == "s"
     assert second == {"operation": "ListShards", "NextToken": "more"}
@@ -273,17 +274,17 @@ async def test_a_stream_of_moto_by_its_arn() -> None:
     with raw_moto() as moto, kinesis_stream(moto, "s") as stream:
         moto.create("/a", "one")
         stream.subscribe("/a")
-        inlet = FakeInlet()
-        path = KinesisPath(
+        receiver = FakeReceiver()
+        reader = KinesisReader(
             StreamRef("s", stream.arn, "us-east-1"), AwsOptions(endpoint_url=moto.url)
         )
-        task = asyncio.create_task(path.run({"/a": inlet}))
-        await inlet.until(lambda: inlet.why is None)
+        task = asyncio.create_task(reader.run({"/a": receiver}))
+        await receiver.until(lambda: receiver.why is None)
         wanted = [f"line {number}" for number in range(20)]
         for line in wanted:
             await asyncio.to_thread(moto.put, "/a", "one", [(now_ms(), line)])
-        await inlet.until(lambda: len(inlet.messages) >= len(wanted))
-        assert sorted(inlet.messages) == sorted(wanted)
+        await receiver.until(lambda: len(receiver.messages) >= len(wanted))
+        assert sorted(receiver.messages) == sorted(wanted)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from forwarder.live import shards as module
-from forwarder.live.shards import READ_EVERY_MS, Position, ShardInfo, Shards, Step
+from forwarder.live.shards import READ_EVERY_MS, ShardCall, ShardInfo, ShardPosition, Shards
 
 NOW = 1_000_000
 
@@ -27,7 +27,7 @@ def located(one: Shards, now_ms: int = NOW) -> None:
         one.located(step, f"{step.shard}:{now_ms}", now_ms)
 
 
-def read(one: Shards, now_ms: int, last: str | None = None, *, behind_ms: int = 0) -> Step:
+def read(one: Shards, now_ms: int, last: str | None = None, *, behind_ms: int = 0) -> ShardCall:
     """Read the one shard that is due."""
     (step,) = one.due(now_ms)
     one.read(step, "next", last, behind_ms=behind_ms, begun_ms=now_ms, now_ms=now_ms)
@@ -37,7 +37,7 @@ def read(one: Shards, now_ms: int, last: str | None = None, *, behind_ms: int = 
 def test_reading_begins_with_the_present_and_keeps_to_the_pace() -> None:
     one = opened()
     (step,) = one.due(NOW)
-    assert step.position == Position("LATEST")
+    assert step.position == ShardPosition("LATEST")
     assert one.due(NOW) == []  # one call at a time
     one.located(step, "first", NOW)
     assert read(one, NOW).iterator == "first"
@@ -53,7 +53,7 @@ def test_an_expired_iterator_goes_on_after_the_last_record() -> None:
     (step,) = one.due(NOW + 400_000)
     one.expired(step, NOW + 400_000)
     (step,) = one.due(NOW + 400_000)
-    assert step.position == Position("AFTER_SEQUENCE_NUMBER", sequence="17")
+    assert step.position == ShardPosition("AFTER_SEQUENCE_NUMBER", sequence="17")
 
 
 def test_without_any_record_it_goes_on_about_when_it_was_read_last() -> None:
@@ -63,7 +63,7 @@ def test_without_any_record_it_goes_on_about_when_it_was_read_last() -> None:
     (step,) = one.due(NOW + 400_000)
     one.expired(step, NOW + 400_000)
     (step,) = one.due(NOW + 400_000)
-    assert step.position == Position("AT_TIMESTAMP", ago_ms=400_000 + module.MARGIN_MS)
+    assert step.position == ShardPosition("AT_TIMESTAMP", ago_ms=400_000 + module.MARGIN_MS)
 
 
 def test_children_wait_for_their_parents_and_are_read_from_their_begin() -> None:
@@ -78,7 +78,7 @@ def test_children_wait_for_their_parents_and_are_read_from_their_begin() -> None
     assert one.due(later) == []
     one.read(steps[1], None, "5", behind_ms=0, begun_ms=later, now_ms=later)
     (step,) = one.due(later)
-    assert (step.shard, step.position) == ("c", Position("TRIM_HORIZON"))
+    assert (step.shard, step.position) == ("c", ShardPosition("TRIM_HORIZON"))
     assert one.is_list_due(later + module.LIST_SOON_MS)
 
 
@@ -99,7 +99,7 @@ def test_a_closed_shard_that_goes_on_growing_is_read_again() -> None:
     one = opened(ShardInfo("a", ending="9"))
     one.listed([ShardInfo("a", ending="12")], NOW + 1)
     (step,) = one.due(NOW + 1)
-    assert step.position == Position("AFTER_SEQUENCE_NUMBER", sequence="9")
+    assert step.position == ShardPosition("AFTER_SEQUENCE_NUMBER", sequence="9")
 
 
 def test_a_closed_shard_whose_end_is_known_later_is_not_read_again() -> None:
@@ -154,7 +154,7 @@ def test_failures_wait_longer_and_longer_and_a_refused_position_begins_anew() ->
     one.refused(step, now)
     assert one.is_list_due(now + module.LIST_SOON_MS)
     (step,) = one.due(now + module.RETRY_MAX_MS)
-    assert step.position == Position("LATEST")
+    assert step.position == ShardPosition("LATEST")
 
 
 def test_how_far_behind_it_is() -> None:
@@ -171,10 +171,10 @@ def test_what_a_call_brings_that_was_overtaken_is_ignored() -> None:
     one = opened()
     located(one)
     (step,) = one.due(NOW)
-    one.begin_anew(NOW)
+    one.restart(NOW)
     one.read(step, "old", "17", behind_ms=0, begun_ms=NOW, now_ms=NOW)
     (step,) = one.due(NOW)
-    assert step.position == Position("LATEST")
+    assert step.position == ShardPosition("LATEST")
     one.forget()
     one.located(step, "old", NOW)
     assert one.due(NOW) == []
@@ -204,7 +204,7 @@ class Resharding(RuleBasedStateMachine):
         self.shards: dict[str, ModelShard] = {}
         self.number = 100
         self.one = Shards(NOW)
-        self.calls: list[Step] = []
+        self.calls: list[ShardCall] = []
         self.iterators: dict[str, tuple[str, int]] = {}
         self.got: list[int] = []
         self.owed: set[int] = set()
@@ -236,7 +236,7 @@ class Resharding(RuleBasedStateMachine):
             assert all(step.shard != other.shard for other in self.calls)
             self.calls.append(step)
 
-    def answer(self, step: Step) -> None:
+    def answer(self, step: ShardCall) -> None:
         """As Kinesis does."""
         self.calls.remove(step)
         shard = self.shards[step.shard]

@@ -14,15 +14,15 @@ from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import AccessDeniedError, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
-from forwarder.live.inlet import GroupInlet
-from forwarder.live.records import Counts, Inlet
+from forwarder.live.kinesis import KinesisReader
+from forwarder.live.receiver import LiveReceiver, LiveState, LiveStatus, PathCounts
 from forwarder.live.subscriptions import (
-    LATE_LOOKS_MAX,
+    LATE_UPDATES_MAX,
     NO_FILTER,
-    Choice,
     LivePaths,
-    _Running,
-    choose,
+    StreamChoice,
+    _OpenPath,
+    choose_stream,
 )
 from tests.support.fake_cloudwatch import Clock
 from tests.support.memory_journal import MemoryJournal
@@ -56,43 +56,43 @@ class FakeCloudWatch:
         return {"subscriptionFilters": filters}
 
 
-class FakePath:
+class FakeReader(KinesisReader):
     def __init__(self) -> None:
-        self.counts = Counts()
-        self.inlets: dict[str, Inlet] = {}
+        self.counts = PathCounts()
+        self.receivers: dict[str, LiveReceiver] = {}
         self.is_running = False
         self.begun = 0
 
-    async def run(self, inlets: dict[str, Inlet]) -> None:
-        self.inlets = inlets
+    async def run(self, receivers: dict[str, LiveReceiver]) -> None:
+        self.receivers = receivers
         self.is_running = True
         try:
             await asyncio.Event().wait()
         finally:
             self.is_running = False
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         self.begun += 1
 
 
-class NoFeed:
-    def hint(self) -> None:
+class NoPolls:
+    def poll_now(self) -> None:
         """Nobody polls."""
 
-    def pace(self, poll_ms: int | None) -> None:
+    def set_poll_interval(self, poll_ms: int | None) -> None:
         """Nobody polls."""
 
-    def live_late(self, delay_ms: int) -> None:
+    def report_live_delay(self, delay_ms: int) -> None:
         """Nobody is told."""
 
 
 class Rig:
     def __init__(self, live: str, *groups: str) -> None:
         self.cloudwatch = FakeCloudWatch()
-        self.paths: dict[str, FakePath] = {}
-        self.inlets = {
-            name: GroupInlet(
-                LogGroup(MemoryJournal(name)), NoFeed(), clock=Clock(), on_progress=lambda: None
+        self.paths: dict[str, FakeReader] = {}
+        self.receivers = {
+            name: LiveReceiver(
+                LogGroup(MemoryJournal(name)), NoPolls(), clock=Clock(), on_progress=lambda: None
             )
             for name in groups
         }
@@ -100,18 +100,18 @@ class Rig:
             live,
             AwsOptions(),
             cast("CloudWatch", self.cloudwatch),
-            self.inlets,
-            make_path=self._make,
+            self.receivers,
+            make_reader=self._make,
             look_up_every_s=0.01,
         )
 
-    def _make(self, stream: StreamRef) -> FakePath:
-        return self.paths.setdefault(stream.name, FakePath())
+    def _make(self, stream: StreamRef) -> FakeReader:
+        return self.paths.setdefault(stream.name, FakeReader())
 
     def fed(self, stream: str) -> list[str]:
         """The log groups that a stream feeds while it is read."""
         path = self.paths.get(stream)
-        return sorted(path.inlets) if path is not None and path.is_running else []
+        return sorted(path.receivers) if path is not None and path.is_running else []
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(240):
@@ -135,9 +135,9 @@ async def test_groups_whose_events_are_in_one_stream_share_its_reader() -> None:
     rig.cloudwatch.streams = {"/a": "one", "/b": "one"}
     async with rig.run():
         await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
-        await rig.until(lambda: rig.inlets["/c"].status.why is not None)
-        assert rig.inlets["/c"].status.state == "poll"
-        assert rig.inlets["/a"].status.path == f"kinesis:{arn('one')}"
+        await rig.until(lambda: rig.receivers["/c"].status.why is not None)
+        assert rig.receivers["/c"].status.state == "poll"
+        assert rig.receivers["/a"].status.path == f"kinesis:{arn('one')}"
     assert rig.fed("one") == []
 
 
@@ -151,15 +151,15 @@ async def test_a_filter_that_changes_is_followed() -> None:
         assert rig.fed("one") == ["/b"]
         del rig.cloudwatch.streams["/b"]
         await rig.until(lambda: rig.fed("one") == [])
-        assert rig.inlets["/b"].status.state == "poll"
+        assert rig.receivers["/b"].status.state == "poll"
 
 
 async def test_one_that_can_not_be_asked_after_is_polled_and_one_that_is_read_goes_on() -> None:
     rig = Rig("auto", "/a")
     rig.cloudwatch.failure = AccessDeniedError("AWS denies access")
     async with rig.run():
-        await rig.until(lambda: "AWS denies access" in str(rig.inlets["/a"].status.why))
-        assert rig.inlets["/a"].status.state == "poll"
+        await rig.until(lambda: "AWS denies access" in str(rig.receivers["/a"].status.why))
+        assert rig.receivers["/a"].status.state == "poll"
         rig.cloudwatch.failure = None
         rig.cloudwatch.streams["/a"] = "one"
         await rig.until(lambda: rig.fed("one") == ["/a"])
@@ -184,19 +184,36 @@ async def test_with_polls_alone_nothing_is_asked() -> None:
     assert not rig.paths
 
 
-def test_one_that_is_late_for_all_its_groups_for_long_begins_anew() -> None:
-    path = FakePath()
-    running = _Running(path, {}, cast("asyncio.Task[None]", None))
-    for _ in range(LATE_LOOKS_MAX - 1):
-        running.look(["late", "late"])
-    running.look(["late", "live"])
-    for _ in range(LATE_LOOKS_MAX - 1):
-        running.look(["late"])
-    running.look([])
-    assert path.begun == 0
-    for _ in range(2 * LATE_LOOKS_MAX):
-        running.look(["late"])
-    assert path.begun == 2
+class FakeReceiver(LiveReceiver):
+    def __init__(self) -> None:
+        self.state: LiveState = "live"
+
+    @property
+    def status(self) -> LiveStatus:
+        return LiveStatus(self.state, None, None)
+
+
+def test_a_reader_whose_groups_are_all_late_for_long_restarts() -> None:
+    reader = FakeReader()
+    receivers = {name: FakeReceiver() for name in ("/a", "/b")}
+    path = _OpenPath(reader, {**receivers}, cast("asyncio.Task[None]", None))
+
+    def update(*states: LiveState) -> None:
+        path.receivers = dict(list(receivers.items())[: len(states)])
+        for receiver, state in zip(receivers.values(), states, strict=False):
+            receiver.state = state
+        path.restart_if_stalled()
+
+    for _ in range(LATE_UPDATES_MAX - 1):
+        update("late", "late")
+    update("late", "live")
+    for _ in range(LATE_UPDATES_MAX - 1):
+        update("late")
+    update()
+    assert reader.begun == 0
+    for _ in range(2 * LATE_UPDATES_MAX):
+        update("late")
+    assert reader.begun == 2
 
 
 ARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/jobs"
@@ -234,13 +251,15 @@ def test_what_is_neither(text: str) -> None:
     ],
 )
 def test_groups_whose_events_go_nowhere_that_can_be_read(filters: list[dict[str, Any]]) -> None:
-    assert choose(filters) == NO_FILTER
+    assert choose_stream(filters) == NO_FILTER
 
 
 def test_the_filter_that_lets_everything_through_is_taken() -> None:
-    assert choose([filtered()]) == Choice(STREAM)
-    assert choose([filtered(filterPattern=" ")]) == Choice(STREAM)
-    assert choose([filtered(filterName="a", filterPattern="ERROR"), filtered()]) == Choice(STREAM)
+    assert choose_stream([filtered()]) == StreamChoice(STREAM)
+    assert choose_stream([filtered(filterPattern=" ")]) == StreamChoice(STREAM)
+    assert choose_stream(
+        [filtered(filterName="a", filterPattern="ERROR"), filtered()]
+    ) == StreamChoice(STREAM)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +271,6 @@ def test_the_filter_that_lets_everything_through_is_taken() -> None:
     ],
 )
 def test_filters_that_bring_too_little_or_something_else(given: dict[str, Any], why: str) -> None:
-    choice = choose([filtered(**given)])
+    choice = choose_stream([filtered(**given)])
     assert choice.stream is None
     assert why in str(choice.why)

@@ -85,7 +85,7 @@ async def test_polls_do_not_pile_up() -> None:
         gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
         for _ in range(8):
             rig.clock.now_ms += 1_000
-            rig.feed.hint()
+            rig.feed.poll_now()
             for _ in range(10):
                 await asyncio.sleep(0)
         polls = [asked for asked in rig.cloudwatch.asked if asked[0] is Priority.POLL]
@@ -111,7 +111,7 @@ async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state
         last_whole_ms = rig.now_ms
         rig.cloudwatch.down = error
         rig.clock.now_ms += 1_000
-        rig.feed.hint()
+        rig.feed.poll_now()
         await rig.until(lambda: rig.feed.trouble is not None)
         assert rig.feed.trouble == str(error)
         assert rig.feed.upstream.state == state
@@ -255,7 +255,7 @@ async def test_a_short_scan_need_not_wait_for_a_long_one() -> None:
         assert await rig.feed.refetch(rig.now_ms - 10_000, rig.now_ms, rig.now_ms + 5_000)
         rig.cloudwatch.put("t", (rig.now_ms, "live"))
         rig.clock.now_ms += 1_000
-        rig.feed.hint()
+        rig.feed.poll_now()
         await rig.until(lambda: "live" in rig.messages())
         assert before < 200
 

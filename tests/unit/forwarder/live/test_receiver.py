@@ -1,4 +1,4 @@
-"""A live path's records at a log group's door: what they become, and what scans make of it."""
+"""What becomes of a live path's events, and what scans prove of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from forwarder.config import ALLOWANCE_MS
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.live_check import CHANCE_MS, OTHER_IDS, PHANTOM_MS, SETTLING_MS, SUSPECT_MS
 from forwarder.ingest.log_group import UNLIKE_SCANS, LogGroup
-from forwarder.live.inlet import (
+from forwarder.live.decoding import LiveBatch
+from forwarder.live.receiver import (
     HINT_EVERY_MS,
     RELIED_POLL_MS,
     ROW_AGE_MAX_MS,
     ROW_AHEAD_MAX_MS,
-    GroupInlet,
+    LiveReceiver,
+    LiveState,
 )
-from forwarder.live.records import Delivery, LiveState
 from forwarder.records import ExecutionEnd, GapRecord, LiveSource, LogEvent, Reset, ScanDone
 from tests.support.fake_cloudwatch import Clock
 from tests.support.log_events import GROUP, NOW_MS, event
@@ -34,7 +35,7 @@ def live(one: LogEvent) -> LogEvent:
 
 
 class Rig:
-    """A log group with an inlet that is read and, from ``agree`` on, relied on."""
+    """A log group with an receiver that is read and, from ``agree`` on, relied on."""
 
     def __init__(self, journal: MemoryJournal | None = None) -> None:
         self.clock = Clock(NOW_MS)
@@ -44,30 +45,30 @@ class Rig:
         self.hints = 0
         self.paces: list[int | None] = []
         self.delays: list[int] = []
-        self.inlet = GroupInlet(self.group, self, clock=self.clock, on_progress=lambda: None)
-        self.inlet.opened("kinesis:s")
-        self.inlet.heard(0)
+        self.receiver = LiveReceiver(self.group, self, clock=self.clock, on_progress=lambda: None)
+        self.receiver.attach("kinesis:s")
+        self.receiver.note_read(0)
 
-    # What the inlet wants of a feed
+    # PollControl
 
-    def hint(self) -> None:
+    def poll_now(self) -> None:
         self.hints += 1
 
-    def pace(self, poll_ms: int | None) -> None:
+    def set_poll_interval(self, poll_ms: int | None) -> None:
         self.paces.append(poll_ms)
 
-    def live_late(self, delay_ms: int) -> None:
+    def report_live_delay(self, delay_ms: int) -> None:
         self.delays.append(delay_ms)
 
     # What a test does
 
     def state(self) -> LiveState:
-        return self.inlet.status.state
+        return self.receiver.status.state
 
     async def take(self, *events: LogEvent, source: LiveSource = OURS) -> None:
         arrived_ms = self.clock()
         brought = [live(one) for one in events]
-        await self.inlet.take(Delivery(GROUP, source, brought, arrived_ms=arrived_ms))
+        await self.receiver.receive(LiveBatch(GROUP, source, brought, arrived_ms=arrived_ms))
 
     def poll(self, *returned: LogEvent) -> ScanDone | None:
         return scanned(self.group, list(returned), self.clock(), NOW_MS - 5_000, kind="live")
@@ -78,7 +79,7 @@ class Rig:
         await self.take(*first)
         self.poll(*first)
         self.clock.now_ms += SETTLING_MS
-        self.inlet.heard(0)
+        self.receiver.note_read(0)
         return first
 
     def rows(self) -> dict[str, str]:
@@ -102,7 +103,7 @@ async def test_records_are_hints_until_ids_are_known_to_be_the_same(rig: Rig) ->
     await rig.take(*first, event(4, at), event(4, at), event(5, at))
     assert list(rig.rows()) == ["1", "2", "3", "4", "5"]
     assert rig.rows()["5"] == "live"
-    assert rig.inlet.counts.rows == 2
+    assert rig.receiver.counts.rows == 2
 
 
 async def test_hints_come_by_the_thousand_and_poll_now_and_then(rig: Rig) -> None:
@@ -121,9 +122,9 @@ async def test_other_ids_never_make_rows(rig: Rig, caplog: pytest.LogCaptureFixt
     rig.clock.now_ms += 60_000
     with caplog.at_level(logging.INFO):
         rig.poll(*theirs)
-        rig.inlet.heard(0)
+        rig.receiver.note_read(0)
     assert rig.state() == "hints"
-    assert rig.inlet.status.why == OTHER_IDS
+    assert rig.receiver.status.why == OTHER_IDS
     await rig.take(event(4), event(5))
     assert sorted(rig.rows()) == ["501", "502", "503"]
 
@@ -138,7 +139,7 @@ async def test_the_live_path_can_neither_reset_the_journal_nor_change_a_row(rig:
     assert [(row.timestamp, row.stream, row.message) for row in rows] == [
         (NOW_MS, "job/1", f"line {number}") for number in (1, 2, 3)
     ]
-    assert rig.inlet.counts.conflicts == 2
+    assert rig.receiver.counts.conflicts == 2
 
 
 async def test_bodies_that_retention_took_are_not_brought_back_by_it(rig: Rig) -> None:
@@ -194,7 +195,7 @@ async def test_rows_that_no_scan_ever_returns_end_the_chain(rig: Rig) -> None:
     (reset,) = [one for one in rig.group.take_notices() if isinstance(one, Reset)]
     assert reset.reason.startswith(UNLIKE_SCANS)
     assert rig.group.epoch != epoch
-    rig.inlet.heard(0)
+    rig.receiver.note_read(0)
     assert rig.state() == "hints"
     await rig.take(event(6, rig.clock()))
     assert rig.rows() == {}
@@ -270,13 +271,13 @@ async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig
     at = rig.clock()
     rig.clock.now_ms += CHANCE_MS
     missed = LogEvent("4", at, at, "job/1", "missed")
-    rig.inlet.heard(0)
+    rig.receiver.note_read(0)
     rig.poll(*first, missed)
     assert rig.rows()["4"] == "repair"
     assert [one.recovered for one in rig.group.take_notices() if isinstance(one, GapRecord)] == [1]
-    rig.inlet.heard(0)
+    rig.receiver.note_read(0)
     rig.clock.now_ms += CHANCE_MS
-    rig.inlet.heard(0)
+    rig.receiver.note_read(0)
     assert rig.state() == "late"
     assert rig.paces[-1] is None
     assert rig.delays
@@ -292,7 +293,7 @@ async def test_what_a_poll_finds_in_time_is_no_repair(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
     rig.clock.now_ms += CHANCE_MS - 1
-    rig.inlet.heard(0)
+    rig.receiver.note_read(0)
     rig.poll(*first, LogEvent("4", at, at, "job/1", "m"))
     assert rig.rows()["4"] == "live"
 
@@ -303,12 +304,12 @@ async def test_broken_late_and_whole_again_is_told_once_each(
     await rig.agree()
     with caplog.at_level(logging.INFO):
         for _ in range(5):
-            rig.inlet.broken("no Kinesis")
+            rig.receiver.note_failure("no Kinesis")
         assert rig.state() == "down"
-        assert rig.inlet.status.why == "no Kinesis"
+        assert rig.receiver.status.why == "no Kinesis"
         assert rig.paces[-1] is None
         for _ in range(5):
-            rig.inlet.heard(0)
+            rig.receiver.note_read(0)
     assert rig.state() == "live"
     told = [record.getMessage() for record in caplog.records]
     assert [line for line in told if "polling meanwhile" in line] == [
@@ -320,8 +321,8 @@ async def test_broken_late_and_whole_again_is_told_once_each(
 async def test_one_that_is_not_read_any_more_is_late_without_its_help(rig: Rig) -> None:
     await rig.agree()
     rig.clock.now_ms += 60_000
-    rig.inlet.look()
+    rig.receiver.update_state()
     assert rig.state() == "late"
-    rig.inlet.closed("the filter is gone")
+    rig.receiver.detach("the filter is gone")
     assert rig.state() == "poll"
     assert rig.paces[-1] is None

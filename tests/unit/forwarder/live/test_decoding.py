@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.live import records as module
-from forwarder.live.records import Delivery, decode
+from forwarder.live import decoding as module
+from forwarder.live.decoding import LiveBatch, decode
 from forwarder.records import LiveSource, LogEvent
 from tests.support.kinesis import OWNER, record
 
@@ -22,20 +22,20 @@ def packed(fields: dict[str, Any]) -> bytes:
 
 def test_a_record_of_cloudwatch_and_one_of_moto() -> None:
     for one in (ID, int(ID)):
-        assert decode(record("/g", "s", [(one, 5, "text")], filters=("b", "a"))) == Delivery(
+        assert decode(record("/g", "s", [(one, 5, "text")], filters=("b", "a"))) == LiveBatch(
             "/g", LiveSource(OWNER, ("a", "b")), [LogEvent(ID, 5, None, "s", "text")]
         )
 
 
 def test_events_of_one_record_keep_their_order_and_may_be_equal() -> None:
     delivery = decode(record("/g", "s", [(2, 5, "a"), (1, 5, "a"), (2, 5, "a")]))
-    assert isinstance(delivery, Delivery)
+    assert isinstance(delivery, LiveBatch)
     assert [one.id for one in delivery.events] == ["2", "1", "2"]
 
 
 def test_ids_are_as_scans_have_them_and_text_may_be_anything() -> None:
     delivery = decode(record("/g", "s", [("007", 5, "\ud800"), ("0", 6, "\0\n\u2028")]))
-    assert isinstance(delivery, Delivery)
+    assert isinstance(delivery, LiveBatch)
     assert [(one.id, one.message) for one in delivery.events] == [
         ("7", "\ud800"),
         ("0", "\0\n\u2028"),
@@ -65,7 +65,7 @@ def test_an_event_without_a_place_in_the_protocol_leaves_the_others(bad: object)
     fields = json.loads(gzip.decompress(record("/g", "s", [("1", 5, "good")])))
     fields["logEvents"].append(bad)
     delivery = decode(packed(fields))
-    assert isinstance(delivery, Delivery)
+    assert isinstance(delivery, LiveBatch)
     assert [one.message for one in delivery.events] == ["good"]
     assert delivery.refused == 1
 
@@ -108,7 +108,7 @@ def test_a_bomb_is_not_blown_up() -> None:
 
 @given(st.binary(max_size=200), st.booleans())
 def test_nothing_raises(data: bytes, is_packed: bool) -> None:  # noqa: FBT001 - hypothesis
-    assert isinstance(decode(gzip.compress(data) if is_packed else data), (str, Delivery))
+    assert isinstance(decode(gzip.compress(data) if is_packed else data), (str, LiveBatch))
 
 
 _json = st.recursive(
@@ -145,7 +145,7 @@ def test_whatever_the_fields_are_events_have_a_place_in_the_protocol(
     fields: dict[str, Any],
 ) -> None:
     decoded = decode(packed(fields))
-    if isinstance(decoded, Delivery):
+    if isinstance(decoded, LiveBatch):
         assert len(decoded.events) + decoded.refused == len(fields.get("logEvents", ()))
         for event in decoded.events:
             assert str(int(event.id)) == event.id
