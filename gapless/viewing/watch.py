@@ -30,7 +30,7 @@ from wire.query import belongs_to_execution
 if TYPE_CHECKING:
     from gapless.viewing.controls import SimulatorControls
     from gapless.viewing.opening import Opener
-    from tui.client.engine import Engine, Outcome
+    from tui.client.engine import Engine, ViewerResult
     from tui.client.target import TargetSpec
     from tui.screen.ports import Choice
     from wire.query import Filter
@@ -188,7 +188,7 @@ async def _on_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Cho
         raise app.fault
     if app.chosen:
         return app.chosen
-    return _code(engine.outcome, app.return_code or EXIT_DONE)
+    return _code(engine.result, app.return_code or EXIT_DONE)
 
 
 def make_engine(
@@ -231,18 +231,18 @@ def _wanted(target: Watched, wanted: Filter) -> Filter:
     return msgspec.structs.replace(wanted, streams=(), executions=target.executions, prefixes=())
 
 
-def _code(outcome: Outcome | None, code: int) -> int:
-    """The exit code: the outcome's where there is one, else the screen's own.
+def _code(result: ViewerResult | None, code: int) -> int:
+    """The exit code: the result's where there is one, else the screen's own.
 
     Raises:
-        GaplessError: the outcome has something to say.
+        GaplessError: the result has a reason.
 
     """
-    if outcome is None:
+    if result is None:
         return code
-    if outcome.reason:
-        raise GaplessError(outcome.reason, outcome.code)
-    return outcome.code
+    if result.reason:
+        raise GaplessError(result.reason, result.code)
+    return result.code
 
 
 async def _exit_when_finished(engine: Engine, leave: Callable[[], None]) -> None:
@@ -341,13 +341,13 @@ def _cursors(viewing: Viewing, warn: Callable[[str], None] = say) -> Path | None
 
 def _kept(viewing: Viewing, folder: Path) -> Path:
     """The file in which the view is kept for the next run about the same."""
-    from tui.client import saved as kept  # noqa: PLC0415 - with the engine
+    from tui.client.saved import bookmarks_path  # noqa: PLC0415 - with the engine
     from wire.query import Filter  # noqa: PLC0415 - with it
 
     wanted = Filter(viewing.streams, viewing.executions, viewing.prefixes)
     names = ["\n".join((one.key, *(one.executions or ()))) for one in viewing.targets]
     groups = [one.group for one in viewing.targets]
-    return kept.bookmarks_path(folder, list(zip(names, groups, strict=True)), wanted)
+    return bookmarks_path(folder, list(zip(names, groups, strict=True)), wanted)
 
 
 def _spec(
@@ -380,7 +380,7 @@ def _spec(
         token=viewing.token,
         identity=target.key,
         cursor=None if saved is None else saved.cursor,
-        seen=saved.seen if saved is not None and shows else None,
+        previous=saved.previous if saved is not None and shows else None,
         awaits_group=not shows,
     )
 

@@ -27,8 +27,10 @@ def lines_of(engine: FakeEngine) -> list[Line]:
 class Reading(FakeEngine):
     """Keeps what is being read in memory, as the engine does."""
 
-    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
-        super().look(rows, cursor, sifted=sifted)
+    def refetch_visible(
+        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
+    ) -> None:
+        super().refetch_visible(rows, cursor, is_filtered=is_filtered)
         if rows:
             self.timeline.pin_around(rows[0].key, rows[-1].key)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from common.http import Response
 from forwarder.server.api import Api, ApiResponse
 from forwarder.server.log_pages import BodyRequest
 from tests.simulation.fault import FaultError, Kind
-from tui.client.polling import Answer, PollError, PollPlan
+from tui.client.polling import PollError, PollPlan
 
 if TYPE_CHECKING:
     from tests.simulation.forwarder import Forwarder
@@ -38,19 +39,19 @@ class Poller:
         if not self.is_in_round:
             if now < self._next_at:
                 return
-            self._plan.begin(now)
+            self._plan.begin_round(now)
             self.is_in_round = True
             self.began_at = now
         for _ in range(asks):
             if not self._ask(forwarder, now):
-                self._plan.stop()
+                self._plan.end_round()
                 self.is_in_round = False
                 self._next_at = now + ROUND_EVERY_MS
                 break
 
     def _ask(self, forwarder: Forwarder | None, now: int) -> bool:
         """Ask the next question; whether the round goes on."""
-        ask = self._plan.next()
+        ask = self._plan.next_request()
         if ask is None:
             return False
         answer = None if forwarder is None else self._get(forwarder, ask.target, now)
@@ -58,7 +59,7 @@ class Poller:
             return False
         before = self._viewer.complete_through or -1
         try:
-            self._viewer.apply(self._plan.answered(ask, answer, now))
+            self._viewer.apply(self._plan.take_response(ask, answer, now))
         except PollError as error:
             if answer.status == HTTPStatus.BAD_REQUEST:
                 raise FaultError(Kind.NEVER_CONVERGES, f"{ask.target}: {error}") from error
@@ -66,7 +67,7 @@ class Poller:
         self.has_proved |= (self._viewer.complete_through or -1) > before
         return True
 
-    def _get(self, forwarder: Forwarder, target: str, now: int) -> Answer | None:
+    def _get(self, forwarder: Forwarder, target: str, now: int) -> Response | None:
         """One request; None where it broke off, as while bodies are fetched."""
         steps = Api({forwarder.group.name: forwarder.hub}).respond("GET", target, None, now)
         while True:
@@ -74,7 +75,7 @@ class Poller:
                 needed = next(steps)
             except StopIteration as stop:
                 reply: ApiResponse = stop.value
-                return Answer(reply.status, reply.body)
+                return Response(reply.status, reply.body)
             if isinstance(needed, BodyRequest):
                 forwarder.fetch_bodies(needed.from_, needed.through)
                 return None

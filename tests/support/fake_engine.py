@@ -122,10 +122,12 @@ class FakeEngine(Engine):
     def reconnect_now(self) -> None:
         self.reconnects += 1
 
-    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
-        self.looks.append((len(rows), cursor, sifted))
+    def refetch_visible(
+        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
+    ) -> None:
+        self.looks.append((len(rows), cursor, is_filtered))
 
-    def bring(self, key: int, then: Callable[[], None]) -> None:
+    def refetch_at(self, key: int, then: Callable[[], None]) -> None:
         self.brought.append((key, then))
 
     def add(self, rows: Iterable[Row]) -> Change:

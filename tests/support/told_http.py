@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from common.http import Response
 from tests.support.told import total
-from tui.client.polling import Answer, PollPlan
+from tui.client.polling import PollPlan
 from tui.client.status import Effect
 from wire.codec import encode
 from wire.messages import DigestBody, ExecutionSummary, HttpError, Item, LogsPage
@@ -40,17 +41,17 @@ class Library:
     def head_seq(self) -> int:
         return max((one.seq for one in self.items), default=0)
 
-    def answer(self, target: str) -> Answer:
+    def answer(self, target: str) -> Response:
         self.before(target)
         self.asked.append(target)
         parts = urlsplit(target)
         if parts.path == "/v1/executions":
-            return Answer(200, encode(self.executions))
+            return Response(200, encode(self.executions))
         if parts.path == "/v1/digest":
             return self._digest(parts.query)
         query = parse_logs(parts.query)
         if query.epoch is not None and query.epoch not in self.resumable:
-            return Answer(409, encode(HttpError("another journal", self.epoch)))
+            return Response(409, encode(HttpError("another journal", self.epoch)))
         found = self._after(query) if query.after is not None else self._between(query)
         begin = int(query.next or 0)
         items = found[begin : begin + min(self.page, query.limit)]
@@ -62,7 +63,7 @@ class Library:
             complete_through=self.complete_through,
             items=items,
         )
-        return Answer(200, encode(page))
+        return Response(200, encode(page))
 
     def _after(self, query: LogsQuery) -> list[Item]:
         after = query.after or 0
@@ -77,10 +78,10 @@ class Library:
         ]
         return sorted(found, key=lambda one: key_of(one.timestamp, one.id))
 
-    def _digest(self, text: str) -> Answer:
+    def _digest(self, text: str) -> Response:
         query = parse_digest(text)
         if query.epoch not in self.resumable:
-            return Answer(409, encode(HttpError("another journal", self.epoch)))
+            return Response(409, encode(HttpError("another journal", self.epoch)))
         count, digest = total(
             one
             for one in self.items
@@ -94,14 +95,14 @@ class Library:
             count=count,
             digest=digest,
         )
-        return Answer(200, encode(reply))
+        return Response(200, encode(reply))
 
 
 def poll(plan: PollPlan, library: Library, now_ms: int = NOW) -> list[Effect]:
     """A round, whole."""
     effects: list[Effect] = []
-    plan.begin(now_ms)
-    while (ask := plan.next()) is not None:
-        effects += plan.answered(ask, library.answer(ask.target), now_ms)
-    plan.stop()
+    plan.begin_round(now_ms)
+    while (ask := plan.next_request()) is not None:
+        effects += plan.take_response(ask, library.answer(ask.target), now_ms)
+    plan.end_round()
     return effects

@@ -1,10 +1,6 @@
-"""The WebSocket round a session: connects, reads, sends, and comes back. Decides nothing itself.
+"""Connections to one forwarder: the WebSocket with its reconnects, and HTTP GET beside it.
 
-What the session says is told to a listener, as it happens.
-
-Where a forwarder is: its WebSocket's URL, and its HTTP side beside it. Pure.
-
-HTTP GET in a thread of its own, which never keeps the process from ending.
+A shell: the session decides what to send and when to close, and a listener gets its effects.
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from common.concurrency import Backoff, in_thread
+from common.concurrency import Backoff, in_thread, wait_and_clear
 from common.http import HttpClient, Response
 from common.network_errors import describe_network_error, first_line
 from tui.client.session import ViewerSession
@@ -36,9 +32,9 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A forwarder's URL, ``ws://`` or ``wss://``, and the token that it wants.
+    """A forwarder's ``ws://`` or ``wss://`` URL, and the token that it requires.
 
-    The path is where ``/v1/tail`` is, or empty; a query that the URL has goes with every request.
+    The URL's path is that of ``/v1/tail``, or empty; its query is part of every request.
     """
 
     url: str
@@ -46,22 +42,22 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """Headers of every request."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine: nothing to compress, no proxy between."""
+        """Whether the forwarder is on this machine: no compression or proxy is needed."""
         return urlsplit(self.url).hostname in _LOOPBACK
 
-    def websocket(self, query: str) -> str:
-        """The URL of an attempt with these parameters."""
+    def websocket_url(self, query: str) -> str:
+        """Return the URL of a WebSocket with these parameters."""
         parts = urlsplit(self.url)
         path = TAIL_PATH if parts.path in ("", "/") else parts.path
         return urlunsplit((parts.scheme, parts.netloc, path, _join(parts.query, query), ""))
 
-    def http(self, target: str) -> str:
-        """The URL of a path (with its query) on the HTTP side."""
+    def http_url(self, target: str) -> str:
+        """Return the URL of an HTTP path with its query."""
         parts = urlsplit(self.url)
         path, _, query = target.partition("?")
         path = parts.path.removesuffix(TAIL_PATH).rstrip("/") + path
@@ -74,10 +70,10 @@ def _join(one: str, other: str) -> str:
 
 
 OPEN_S: Final = 10
-"""Patience for the handshake."""
+"""Timeout of the handshake."""
 
 CLOSE_S: Final = 0.5
-"""Patience for the close handshake: what comes now is of a generation that is over."""
+"""Timeout of the close handshake: messages that still come are of an old generation."""
 
 RECONNECT_FIRST_MS: Final = 250
 """Longest first wait: most disconnections are over at once."""
@@ -89,59 +85,65 @@ LIVE_RESET_MS: Final = 10_000
 """A connection that was live this long resets the backoff."""
 
 SEND_S: Final = 10
-"""Patience for a send; the viewer's messages are small."""
+"""Timeout of a send; the viewer's messages are small."""
 
 GRACE_S: Final = 0.1
-"""A last look for a message that came while this process was busy, before it is missed."""
+"""Extra wait for a message that came while this process was busy, before silence counts."""
 
 RETRY_AFTER_MAX_MS: Final = 60_000
-"""The longest wait that a forwarder may ask for."""
+"""Longest wait that a forwarder may ask for."""
+
+CONNECT_S: Final = 3
+"""Timeout of an HTTP connection."""
+
+READ_S: Final = 10
+"""Timeout for more of an HTTP response."""
 
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 414})
-"""What a forwarder answers to a request that will never be right."""
+"""HTTP statuses after which the same request can never succeed."""
 
 
 class Disconnection(msgspec.Struct, frozen=True):
-    """How an attempt ended."""
+    """How a connection attempt ended."""
 
     reason: str
     code: int | None = None
-    """The close code; None where no close frame came."""
+    """The close code; None without a close frame."""
     final: bool = False
-    """Do not come back."""
+    """Whether not to reconnect."""
     is_refused: bool = False
-    """The server is there and refuses the upgrade, as a middlebox may."""
+    """Whether a server answered but refused the upgrade, as a middlebox may."""
     retry_after_ms: int = 0
     live_ms: int = 0
 
 
-class Listener(Protocol):
-    """Whom a connection tells what happens."""
+class ConnectionListener(Protocol):
+    """Gets the events of a connection."""
 
-    def connecting(self, attempt: int) -> None:
-        """An attempt begins."""
+    def attempt_began(self, attempt: int) -> None:
+        """A connection attempt began."""
 
-    def happened(self, effects: list[Effect]) -> None:
-        """The session took in a message."""
+    def take_effects(self, effects: list[Effect]) -> None:
+        """The session processed a message with these effects."""
 
-    async def ready(self) -> None:
-        """Lets others go first; returns once more can be taken."""
+    async def wait_until_ready(self) -> None:
+        """Let other tasks run, and wait until more lines can be processed."""
 
-    def malformed(self, why: str) -> None:
-        """A message could not be read."""
+    def count_malformed(self, why: str) -> None:
+        """A message could not be decoded."""
 
-    def disconnected(self, end: Disconnection, wait_ms: int) -> None:
+    def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
         """An attempt ended; the next one begins after ``wait_ms``, unless it was final."""
 
 
-class Connection:
-    """One target's connections, one after another.
+class ForwarderConnection:
+    """The WebSocket connections of one target, one after another.
 
     Args:
-        session: What they feed.
-        address: Where they go.
-        listener: Whom they tell.
-        now_ms: A clock that never jumps.
+        session: The session that they feed.
+        address: The forwarder's address.
+        listener: Gets the session's effects and the attempts' ends.
+        now_ms: A monotonic clock.
         rng: Source of the jitter.
 
     """
@@ -150,48 +152,47 @@ class Connection:
         self,
         session: ViewerSession,
         address: Address,
-        listener: Listener,
+        listener: ConnectionListener,
         *,
         now_ms: Callable[[], int],
         rng: random.Random,
     ) -> None:
-        """Create what ``run`` runs."""
         self._session = session
         self._address = address
         self._listener = listener
         self._now_ms = now_ms
         self._rng = rng
-        self._now = asyncio.Event()
+        self._retry = asyncio.Event()
         self._websocket: ClientConnection | None = None
 
     async def run(self) -> None:
-        """Connect and come back until an end is final, or this is cancelled."""
+        """Connect and reconnect until an end is final, or until cancelled."""
         backoff = Backoff(RECONNECT_FIRST_MS, RECONNECT_MAX_MS, self._rng.random)
         attempt = 0
         while True:
             attempt += 1
-            self._now.clear()
-            self._listener.connecting(attempt)
-            end = await self._attempt()
+            self._retry.clear()
+            self._listener.attempt_began(attempt)
+            end = await self._connect_once()
             self._session.connection_closed()
             if end.live_ms >= LIVE_RESET_MS:
                 backoff.reset()
                 attempt = 0
             wait_ms = 0 if end.final else max(backoff.count_failure(), end.retry_after_ms)
-            self._listener.disconnected(end, wait_ms)
+            self._listener.attempt_ended(end, wait_ms)
             if end.final:
                 return
-            await self._wait(wait_ms)
+            await wait_and_clear(self._retry, wait_ms / 1000)
 
     def reconnect_now(self) -> None:
-        """Give up the wait, or the connection that is open, and connect again."""
-        self._now.set()
+        """Abort the wait or the open connection, and connect again."""
+        self._retry.set()
         websocket = self._websocket
         if websocket is not None:
             websocket.transport.abort()
 
-    async def send(self, effects: list[Effect]) -> None:
-        """Send what effects from elsewhere (polling) have to say on the open connection."""
+    async def send_messages(self, effects: list[Effect]) -> None:
+        """Send the messages among effects that polling caused, if a connection is open."""
         websocket = self._websocket
         if websocket is None:
             return
@@ -200,23 +201,16 @@ class Connection:
         except (ConnectionClosed, TimeoutError):
             websocket.transport.abort()
 
-    async def _wait(self, wait_ms: int) -> None:
-        try:
-            async with asyncio.timeout(wait_ms / 1000):
-                await self._now.wait()
-        except TimeoutError:
-            return
-
-    async def _attempt(self) -> Disconnection:
+    async def _connect_once(self) -> Disconnection:
         query = self._session.begin_attempt()
         loopback = self._address.is_loopback
         try:
             websocket = await connect(
-                self._address.websocket(query.encode()),
+                self._address.websocket_url(query.encode()),
                 additional_headers=self._address.headers,
                 open_timeout=OPEN_S,
                 close_timeout=CLOSE_S,
-                ping_interval=None,  # heartbeats of our own say more
+                ping_interval=None,  # the protocol has heartbeats of its own
                 max_size=CLIENT_FRAME_BYTES_MAX,
                 compression=None if loopback else "deflate",
                 proxy=None if loopback else True,
@@ -226,11 +220,11 @@ class Connection:
         except TimeoutError:
             return Disconnection(f"no answer within {OPEN_S} s")
         except OSError as error:
-            # Trying again makes no certificate trusted.
+            # Another attempt would not make the certificate trusted.
             is_final = isinstance(error, ssl.SSLCertVerificationError)
             return Disconnection(describe_network_error(error, "forwarder"), final=is_final)
         except (WebSocketException, ValueError) as error:
-            # A handshake that no WebSocket server gives: a middlebox's, or not this protocol.
+            # No WebSocket server answers like this: a middlebox, or a server of something else.
             return Disconnection(first_line(error), is_refused=True)
         self._websocket = websocket
         try:
@@ -247,40 +241,38 @@ class Connection:
             while True:
                 data = await self._receive(websocket)
                 now_ms = self._now_ms()
-                effects = self._take(data, now_ms, generation)
+                effects = self._process(data, now_ms, generation)
                 if any(isinstance(effect, Welcomed) for effect in effects):
                     welcomed_ms = now_ms
-                self._listener.happened(effects)
+                self._listener.take_effects(effects)
                 closing = next((one for one in effects if isinstance(one, CloseConnection)), None)
                 if closing is not None:
                     await websocket.close(closing.code, closing.reason[:100])
-                    return self._ended(
-                        closing.code, closing.reason, welcomed_ms, final=closing.final
-                    )
+                    return self._end(closing.code, closing.reason, welcomed_ms, final=closing.final)
                 await self._send(websocket, effects)
-                await self._listener.ready()
+                await self._listener.wait_until_ready()
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None
-            return self._ended(code, self._reason(error), welcomed_ms, final=False)
+            return self._end(code, self._reason(error), welcomed_ms, final=False)
         except TimeoutError:
-            return self._ended(
+            return self._end(
                 None, f"nothing could be sent for {SEND_S} s", welcomed_ms, final=False
             )
 
-    def _take(self, data: bytes | None, now_ms: int, generation: int) -> list[Effect]:
+    def _process(self, data: bytes | None, now_ms: int, generation: int) -> list[Effect]:
         if data is None:
             return self._session.check_silence(now_ms)
         try:
             return self._session.take_message(decode_server(data), now_ms, generation)
         except WireError as error:
-            self._listener.malformed(str(error))
+            self._listener.count_malformed(str(error))
             return []
 
     async def _receive(self, websocket: ClientConnection) -> bytes | None:
         wait_ms = self._session.wake_at_ms - self._now_ms()
-        for patience_s in (max(0, wait_ms) / 1000, GRACE_S):
+        for timeout_s in (max(0, wait_ms) / 1000, GRACE_S):
             try:
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(timeout_s):
                     return await websocket.recv(decode=False)
             except TimeoutError:
                 continue
@@ -292,7 +284,7 @@ class Connection:
                 async with asyncio.timeout(SEND_S):
                     await websocket.send(encode(effect.message), text=True)
 
-    def _ended(
+    def _end(
         self, code: int | None, reason: str, welcomed_ms: int | None, *, final: bool
     ) -> Disconnection:
         bye = self._session.report.bye
@@ -319,15 +311,10 @@ def _refusal(error: InvalidStatus) -> Disconnection:
     return Disconnection(f"{why} (HTTP {status})", final=status in _REFUSALS, is_refused=True)
 
 
-CONNECT_S: Final = 3
-READ_S: Final = 10
-
-
-class Getter:
-    """Gets from one forwarder, one request at a time, in a thread; response size is bounded."""
+class HttpGetter:
+    """Sends GET requests to one forwarder, each in a thread; responses are limited in size."""
 
     def __init__(self, address: Address) -> None:
-        """Create a getter, without connecting yet."""
         self._address = address
         self._client = HttpClient(
             connect_s=CONNECT_S,
@@ -340,9 +327,9 @@ class Getter:
         """Return status and body of ``GET target``.
 
         Raises:
-            HttpFailure: the forwarder can't be reached, or the answer broke off or is too large.
+            HttpFailure: The forwarder cannot be reached, or the body broke off or is too large.
 
         """
-        url = self._address.http(target)
+        url = self._address.http_url(target)
         headers = self._address.headers
         return await in_thread(lambda: self._client.send("GET", url, headers=headers))

@@ -1,9 +1,8 @@
-"""The viewer without a screen: connections, polling, sessions and the one timeline of them all.
+"""The viewer without a screen: all targets, merged into one timeline in display order.
 
-Everything runs in one event loop. What the sessions take in is gathered and merged into the
-timeline 30 times a second at most, and told to whoever asked to be called back.
-
-When a viewer without a screen is done, and with which exit code. Pure.
+Everything runs in one event loop. New lines are gathered, merged into the timeline at most 30
+times a second, and passed to callbacks. ``goal_result`` decides when the goal is reached, and with
+which exit code.
 """
 
 from __future__ import annotations
@@ -29,10 +28,9 @@ from common.errors import (
     EXIT_STOPPED,
 )
 from common.times import iso_range
-from tui.client import saved as state
-from tui.client.history import Watched, snapshot
-from tui.client.refetch import Fetching, recalled
-from tui.client.saved import CONTEXT_LINES, SavedCursor
+from tui.client.history import TargetParts, make_status
+from tui.client.refetch import Refetcher, RefetchSource
+from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
 from tui.client.session import ViewerSession
 from tui.client.status import (
     Effect,
@@ -45,39 +43,60 @@ from tui.client.status import (
     Unconfirmed,
     Welcomed,
 )
-from tui.client.target import Target, TargetSpec
+from tui.client.target import TargetSpec, WatchedTarget
 from tui.lines.packed import release_free_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
 
+FLUSH_S: Final = 1 / 30
+"""Shortest interval between changes of the timeline."""
+
+FLUSH_ROWS: Final = 2_000
+"""Rows merged at once: two or three milliseconds, so that keys are answered in between."""
+
+CONNECT_TIMEOUT_MS: Final = 10_000
+"""A target that could not be reached at all for this long ends the viewer."""
+
+SAVE_S: Final = 5
+"""Interval between cursor saves; after a kill at most this much is shown twice."""
+
+TIDY_S: Final = 0.02
+"""Pause between two blocks that are compressed, which takes a millisecond each."""
+
+TIDY_BLOCKS: Final = 64
+"""Compressed blocks after which freed memory is returned: about 8 MB."""
+
+MARKS_MAX: Final = 20_000
+"""Marks kept for the record: some hours of one target's."""
+
 
 class Goal(msgspec.Struct, frozen=True):
-    """What the viewer is to reach; nothing given: it goes on for ever."""
+    """When the viewer is done; an empty goal is never reached."""
 
     through_ms: int | None = None
-    """Everything up to this time is proved, or known not to be had (``--until``)."""
+    """Everything through this time is verified or known to be missing (``--until``)."""
     executions: tuple[str, ...] = ()
-    """Every one of these executions has ended."""
+    """All of these executions have ended."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How it ended: an exit code of the command, and one line for stderr, maybe empty."""
+class ViewerResult(msgspec.Struct, frozen=True):
+    """How the viewer ended: the exit code, and a line for stderr, which may be empty."""
 
     code: int
     reason: str = ""
 
 
-def reached(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
-    """The outcome, once the goal is reached."""
+def goal_result(goal: Goal, sessions: Sequence[ViewerSession]) -> ViewerResult | None:
+    """Return the result once the goal is reached; None before."""
     if goal.executions:
-        outcome = _ended(goal, sessions)
-        if outcome is not None:
-            return outcome
+        result = _executions_ended(goal, sessions)
+        if result is not None:
+            return result
     return None if goal.through_ms is None else _covered(goal.through_ms, sessions)
 
 
-def _ended(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
-    """An end counts once it is proved, or was given up after it was sent again [13]."""
+def _executions_ended(goal: Goal, sessions: Sequence[ViewerSession]) -> ViewerResult | None:
+    """The result once all executions have ended, their events equal or given up [13]."""
     ends: dict[str, EndStatus] = {}
     for session in sessions:
         proof = session.holdings.proof
@@ -89,16 +108,17 @@ def _ended(goal: Goal, sessions: Sequence[ViewerSession]) -> Outcome | None:
     unequal = [end for end in ends.values() if not end.equal]
     if unequal:
         one = unequal[0]
-        reason = f"execution {one.execution}: not all of {iso_range(one.from_ms, one.through_ms)}"
-        return Outcome(EXIT_INCOMPLETE, reason)
+        span = iso_range(one.from_ms, one.through_ms)
+        reason = f"execution {one.execution}: events in {span} are missing or different"
+        return ViewerResult(EXIT_INCOMPLETE, reason)
     statuses = {ends[execution].status for execution in goal.executions}
     if "FAILED" in statuses:
-        return Outcome(EXIT_FAILED)
-    return Outcome(EXIT_STOPPED if "STOPPED" in statuses else EXIT_DONE)
+        return ViewerResult(EXIT_FAILED)
+    return ViewerResult(EXIT_STOPPED if "STOPPED" in statuses else EXIT_DONE)
 
 
-def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> Outcome | None:
-    """Nothing more can come: all of it is proved, lost, or was given up [13]."""
+def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> ViewerResult | None:
+    """The result once everything through a time is verified, lost, or given up [13]."""
     missing: list[tuple[int, int]] = []
     for session in sessions:
         proof, since = session.holdings.proof, session.since
@@ -106,8 +126,8 @@ def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> Outcome | No
             return None
         if through_ms < since:
             continue
-        accounted = proof.settled_through(since)
-        if accounted is None or accounted < through_ms:
+        settled = proof.settled_through(since)
+        if settled is None or settled < through_ms:
             return None
         missing += [
             (max(low, since), min(high, through_ms))
@@ -115,47 +135,30 @@ def _covered(through_ms: int, sessions: Sequence[ViewerSession]) -> Outcome | No
             if low <= through_ms and high >= since
         ]
     if not missing:
-        return Outcome(EXIT_DONE)
-    return Outcome(
+        return ViewerResult(EXIT_DONE)
+    return ViewerResult(
         EXIT_INCOMPLETE, "not complete: " + ", ".join(iso_range(*one) for one in missing)
     )
 
-
-FLUSH_S: Final = 1 / 30
-"""How often the timeline changes, at most."""
-
-FLUSH_ROWS: Final = 2_000
-"""Rows merged in one go: two or three milliseconds, so that keys are answered in between."""
-
-PATIENCE_MS: Final = 10_000
-"""A target that could not be reached at all for so long is told to be out of reach."""
-
-SAVE_S: Final = 5
-"""How often cursors are kept: a killed viewer shows so much again, at most."""
-
-TIDY_S: Final = 0.02
-"""Between two blocks that are compressed, which takes a millisecond each."""
-
-TIDY_BLOCKS: Final = 64
-"""So many compressed blocks are some 8 MB that can be given back."""
-
-MARKS_MAX: Final = 20_000
-"""Marks kept for the record: some hours of one target's."""
 
 _Row = TypeVar("_Row", bound=Row)
 
 
 class Engine:
-    """Watches targets, merged in display order.
+    """Watches targets and merges their lines in display order.
 
     Args:
         targets: What to watch; at most 255.
-        goal: When it is done; None: never.
-        capacity: Rows that the timeline keeps.
+        goal: When the viewer is done; None for never.
+        capacity: Rows that the timeline keeps in memory.
         rng: Source of the jitter.
-        cursors: Folder in which the cursors are kept for the next run; None: nowhere.
-        wall_ms: The clock that events are stamped by, ms since the Unix epoch.
-        steady_ms: A clock that never jumps.
+        cursors: Folder in which cursors are saved for the next run; None for not at all.
+        wall_ms: The wall clock, ms since the Unix epoch.
+        steady_ms: A monotonic clock, ms.
+
+    Attributes:
+        marks: The newest marks, for the record, oldest first.
+        finished: Set once there is a ``result``.
 
     """
 
@@ -170,10 +173,10 @@ class Engine:
         wall_ms: Callable[[], int] | None = None,
         steady_ms: Callable[[], int] | None = None,
     ) -> None:
-        """Create an engine that has not connected yet.
+        """Prepare the targets; ``start`` connects them.
 
         Raises:
-            ValueError: more targets than rows can tell apart.
+            ValueError: There are more targets than keys can number.
 
         """
         if len(targets) > TARGETS_MAX:
@@ -183,29 +186,28 @@ class Engine:
         self._wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
         self._steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self.marks: deque[MarkStatus] = deque(maxlen=MARKS_MAX)
-        """The marks that came, for the record, oldest first."""
         self.finished = asyncio.Event()
-        """Set once there is an ``outcome``."""
-        self.outcome: Outcome | None = None
+        self.result: ViewerResult | None = None
         self._goal = goal or Goal()
         self._cursors = cursors
         self._timeline = Timeline(capacity)
         self._numbers = itertools.count(1)
         self._rows: deque[Row] = deque()
-        self._confirmed: deque[Line] = deque()  # after the rows: a line is new only once
+        self._confirmed: deque[Line] = deque()  # merged after the rows, which may hold the same
         self._pending = Change()
         self._flush: asyncio.TimerHandle | asyncio.Handle | None = None
         self._on_change: list[Callable[[Change], None]] = []
         self._on_lines: list[Callable[[list[Line]], None]] = []
         self._on_rules: list[Callable[[Sequence[Rule]], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._flow = asyncio.Event()
-        self._flow.set()
+        self._is_ready = asyncio.Event()
+        self._is_ready.set()
         self._began_ms = 0
-        self._targets = [Target(self, number, spec) for number, spec in enumerate(targets)]
-        self._fetching = Fetching(self._timeline, self._targets, self._happened, self.steady_ms)
-        self._context: int | None = None  # a key of what an earlier run had last
-        self._begin_without()
+        self._targets = [WatchedTarget(self, number, spec) for number, spec in enumerate(targets)]
+        sources = [RefetchSource(one.session, one.getter) for one in self._targets]
+        self._refetcher = Refetcher(self._timeline, sources, self._note_change, self.steady_ms)
+        self._context: int | None = None  # the last key of the earlier run, until it is fetched
+        self._declare_previous_lines()
 
     @property
     def timeline(self) -> Timeline:
@@ -214,15 +216,15 @@ class Engine:
 
     @property
     def sessions(self) -> list[ViewerSession]:
-        """One a target, in their order."""
+        """The targets' sessions, in the order of the targets."""
         return [target.session for target in self._targets]
 
     @property
     def status(self) -> Status:
-        """A snapshot of what is known."""
-        return snapshot(
+        """A snapshot of the status."""
+        return make_status(
             [
-                Watched(one.spec.name, one.group, one.spec.url, one.session, one.story)
+                TargetParts(one.spec.name, one.group, one.spec.url, one.session, one.history)
                 for one in self._targets
             ],
             self._timeline,
@@ -231,124 +233,126 @@ class Engine:
 
     @property
     def groups(self) -> list[str | None]:
-        """The targets' log groups, as far as they are known, in the order of the lanes."""
+        """The targets' log groups, as far as they are known, in the order of the targets."""
         return [one.group for one in self._targets]
 
     @property
     def saved(self) -> list[SavedCursor]:
-        """The cursors as they stand: everything up to them has been handed on."""
+        """The present cursors: every line up to them has been passed to the callbacks."""
         return [one.saved for one in self._targets if one.saved is not None]
 
     @property
     def complete_through(self) -> int | None:
-        """The least T of the targets, ms; None while any has none."""
+        """The earliest T among the targets, ms; None while any has none."""
         throughs = [one.session.holdings.proof.complete_through for one in self._targets]
         known = [through for through in throughs if through is not None]
         return min(known) if known and len(known) == len(throughs) else None
 
     @property
     def is_backfilled(self) -> bool:
-        """Whether every target has all of its past."""
+        """Whether every target has all of its requested history."""
         return all(one.session.is_backfilled for one in self._targets)
 
     def on_change(self, callback: Callable[[Change], None]) -> None:
-        """Call back in the event loop after each change, in their order; also for status alone."""
+        """Call back after each change, in order, and after changes of the status alone."""
         self._on_change.append(callback)
 
     def on_lines(self, callback: Callable[[list[Line]], None]) -> None:
-        """Call back with every line that is new, as it came: each one exactly once."""
+        """Call back with all new lines as they come, each exactly once."""
         self._on_lines.append(callback)
 
     def on_rules(self, callback: Callable[[Sequence[Rule]], None]) -> None:
-        """Call back with every rule that is new or says something else than before."""
+        """Call back with every rule that is new or has changed."""
         self._on_rules.append(callback)
 
     async def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect and to poll."""
         self._began_ms = self.steady_ms()
         runs = [*(target.run() for target in self._targets), self._watch(), self._tidy()]
         self._tasks = [asyncio.create_task(run) for run in runs]
         for task in self._tasks:
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._note_task_end)
 
     async def stop(self) -> None:
-        """Close all connections, and merge what has come."""
+        """Close all connections, and merge the lines that have come."""
         for task in self._tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
         self._tasks = []
-        await self._fetching.stop()
+        await self._refetcher.stop()
         self.merge()
         self._save()
         if self._flush is not None:
             self._flush.cancel()
 
     def merge(self) -> None:
-        """Bring the timeline up to what has come; the callbacks hear of it in their turn."""
+        """Merge everything that has come into the timeline; the callbacks follow later."""
         while self._rows or self._confirmed:
-            self._merge()
+            self._merge_some()
 
     def reconnect_now(self) -> None:
-        """Try at once, without waiting; an open connection is made anew."""
+        """Reconnect every target at once, also those that are connected."""
         for target in self._targets:
             target.connection.reconnect_now()
 
-    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
-        """Somebody looks at these rows; what is missing there is fetched (``Fetching.look``)."""
-        self._fetching.look(rows, cursor, sifted=sifted)
+    def refetch_visible(
+        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
+    ) -> None:
+        """Fetch what is evicted among or near these rows (``Refetcher.fetch_visible``)."""
+        self._refetcher.fetch_visible(rows, cursor, is_filtered=is_filtered)
 
-    def bring(self, key: int, then: Callable[[], None]) -> None:
-        """Fetch what is not in memory at a key, for somebody who goes there."""
-        self._fetching.fetch_at(key, then)
+    def refetch_at(self, key: int, then: Callable[[], None]) -> None:
+        """Fetch the evicted lines at a key; ``then`` is called once they are here."""
+        self._refetcher.fetch_at(key, then)
 
-    async def recalled(self, low: int, high: int) -> tuple[list[Line], int | None]:
-        """Lines that are not in memory, as the record has them (``fetching.recalled``).
+    async def fetch_range(self, low: int, high: int) -> tuple[list[Line], int | None]:
+        """Return evicted lines without changing the timeline (``Refetcher.fetch_range``).
 
         Raises:
-            FetchError: they can't be had now.
+            RefetchError: The lines can't be fetched now.
 
         """
-        return await recalled(self._targets, low, high)
+        return await self._refetcher.fetch_range(low, high)
 
     def pause(self) -> None:
-        """Read no more until ``resume``: whoever takes the lines can't keep up."""
-        self._flow.clear()
+        """Receive nothing until ``resume``, as the reader of the lines can't keep up."""
+        self._is_ready.clear()
 
     def resume(self) -> None:
-        """Read on."""
-        self._flow.set()
+        """Receive again."""
+        self._is_ready.set()
 
-    async def ready(self) -> None:
-        """Returns once more lines can be taken; lets others go first."""
+    async def wait_until_ready(self) -> None:
+        """Let other tasks run, and wait while paused."""
         await asyncio.sleep(0)
-        await self._flow.wait()
+        await self._is_ready.wait()
 
-    # What the targets ask and tell
+    # For the targets
 
     def wall_ms(self) -> int:
-        """The clock that events are stamped by, ms since the Unix epoch."""
+        """The wall clock, ms since the Unix epoch."""
         return self._wall_ms()
 
     def steady_ms(self) -> int:
-        """A clock that never jumps, ms."""
+        """A monotonic clock, ms."""
         return self._steady_ms()
 
     def next_number(self) -> int:
-        """A number for each rule, so that no two have the same key."""
+        """Return a new number for a rule, so that no two rules have the same key."""
         return next(self._numbers)
 
-    def take(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
-        """Let what happened to a target come into the timeline."""
+    def take_effects(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
+        """Apply a session's effects and a target's rules to the timeline."""
         for effect in effects:
             match effect:
                 case Stored():
-                    self._stored(effect)
+                    self._take_stored(effect)
                 case Marked(mark):
                     self.marks.append(mark)
                 case Welcomed():
-                    self._welcomed(effect)
+                    self._take_welcomed(effect)
                 case Rebased(era=era, target=target):
                     self.merge()
                     self._pending = self._pending.then(self._timeline.begin_era(target, era))
@@ -357,33 +361,33 @@ class Engine:
                     self._pending = self._pending.then(self._timeline.unconfirm(keys))
         self._rows.extend(rules)
         if rules:
-            for told in self._on_rules:
-                told(rules)
-        self.changed()
-        self._settle()
+            for callback in self._on_rules:
+                callback(rules)
+        self.schedule_flush()
+        self._check_goal()
 
-    def _stored(self, stored: Stored) -> None:
+    def _take_stored(self, stored: Stored) -> None:
         if stored.lines:
-            for tell in self._on_lines:
-                tell(stored.lines)
+            for callback in self._on_lines:
+                callback(stored.lines)
         self._rows.extend(stored.lines)
         self._confirmed.extend(stored.confirmed)
 
-    def changed(self) -> None:
-        """Something is different: tell so within a thirtieth of a second."""
+    def schedule_flush(self) -> None:
+        """Merge, and run the callbacks, within a thirtieth of a second."""
         if self._flush is None:
             loop = asyncio.get_running_loop()
-            self._flush = loop.call_later(FLUSH_S, self._flushed)
+            self._flush = loop.call_later(FLUSH_S, self._run_flush)
 
-    def _happened(self, change: Change) -> None:
+    def _note_change(self, change: Change) -> None:
         self._pending = self._pending.then(change)
-        self.changed()
+        self.schedule_flush()
 
-    def _begin_without(self) -> None:
-        """What an earlier run had is not here, but can be fetched: the last of it at once."""
-        seen = [one.spec.seen for one in self._targets]
-        known = [one for one in seen if one is not None]
-        if not known or len(known) < len(seen):
+    def _declare_previous_lines(self) -> None:
+        """Declare the earlier run's lines as evicted; the newest are fetched once connected."""
+        runs = [one.spec.previous for one in self._targets]
+        known = [one for one in runs if one is not None]
+        if not known or len(known) < len(runs):
             return
         since = min(one.session.since or 0 for one in self._targets)
         context_ms = max(since, min(one.context_ms for one in known))
@@ -397,67 +401,67 @@ class Engine:
         self._pending = self._timeline.declare_evicted(pieces)
         self._context = high
 
-    def _welcomed(self, effect: Welcomed) -> None:
-        """The lines of an earlier run are to be had, unless they come anew."""
+    def _take_welcomed(self, effect: Welcomed) -> None:
+        """Fetch the earlier run's newest lines, unless all events come again."""
         if effect.outcome == "resumed" and self._context is not None:
-            self._fetching.fetch_at(self._context)
+            self._refetcher.fetch_at(self._context)
         elif effect.outcome != "resumed" and not effect.again:
-            self._happened(self._timeline.drop_declared())
+            self._note_change(self._timeline.drop_declared())
         self._context = None
 
-    def _flushed(self) -> None:
+    def _run_flush(self) -> None:
         self._flush = None
-        self._merge()
+        self._merge_some()
         change, self._pending = self._pending, Change()
-        for tell in self._on_change:
-            tell(change)
+        for callback in self._on_change:
+            callback(change)
         if self._rows or self._confirmed:
-            self._flush = asyncio.get_running_loop().call_soon(self._flushed)
+            self._flush = asyncio.get_running_loop().call_soon(self._run_flush)
 
-    def _merge(self) -> None:
+    def _merge_some(self) -> None:
         if self._rows:
-            change = self._timeline.add_many(_some(self._rows))
+            change = self._timeline.add_many(_take_some(self._rows))
         else:
-            change = self._timeline.confirm_many(_some(self._confirmed))
+            change = self._timeline.confirm_many(_take_some(self._confirmed))
         self._pending = self._pending.then(change)
 
     # The end
 
-    def _settle(self) -> None:
-        """See whether the goal is reached, or never will be."""
-        if self.outcome is not None:
+    def _check_goal(self) -> None:
+        """Finish once the goal is reached, or can't be."""
+        if self.result is not None:
             return
-        outcome = reached(self._goal, self.sessions)
-        failed = [one for one in self._targets if one.story.has_failed]
-        if outcome is None and failed:
-            outcome = Outcome(EXIT_CANNOT_CONNECT, _refused(failed[0]))
-        if outcome is None and self.steady_ms() - self._began_ms > PATIENCE_MS:
-            away = [one for one in self._targets if not one.story.was_connected]
-            if away:
-                outcome = Outcome(EXIT_CANNOT_CONNECT, _refused(away[0]))
-        if outcome is not None:
-            self.outcome = outcome
+        result = goal_result(self._goal, self.sessions)
+        failed = [one for one in self._targets if one.history.has_failed]
+        if result is None and failed:
+            result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(failed[0]))
+        if result is None and self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS:
+            missing = [one for one in self._targets if not one.history.was_connected]
+            if missing:
+                result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))
+        if result is not None:
+            self.result = result
             for target in self._targets:
-                target.story.is_over = bool(self._goal.executions)
+                target.history.is_over = bool(self._goal.executions)
             self.finished.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that died of an error of ours must not look like silence; ``stop`` raises it."""
-        if not task.cancelled() and task.exception() is not None and self.outcome is None:
-            self.outcome = Outcome(EXIT_FAILURE, f"internal error: {task.exception()!r}"[:300])
+    def _note_task_end(self, task: asyncio.Task[None]) -> None:
+        """Finish after an internal error, which would look like silence; ``stop`` raises it."""
+        if not task.cancelled() and task.exception() is not None and self.result is None:
+            self.result = ViewerResult(EXIT_FAILURE, f"internal error: {task.exception()!r}"[:300])
             self.finished.set()
 
     async def _watch(self) -> None:
-        """Time passes without any message too: quiet, patience, rates."""
+        """Check what depends on the clock alone: quiet targets, timeouts, rates, saves."""
         for second in itertools.count(1):
             await asyncio.sleep(1)
-            self._settle()
-            self.changed()
+            self._check_goal()
+            self.schedule_flush()
             if second % SAVE_S == 0:
                 self._save()
 
     async def _tidy(self) -> None:
-        """Compress what is old, a little at a time."""
+        """Compress old blocks, a little at a time."""
         done = 0
         while True:
             is_tidy = not self._timeline.tidy()
@@ -468,17 +472,17 @@ class Engine:
             await asyncio.sleep(1 if is_tidy else TIDY_S)
 
     def _save(self) -> None:
-        """Keep the cursors; a disk that is full must not stop the lines."""
+        """Save the cursors."""
         if self._cursors is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a full disk must not stop the lines
             for saved in self.saved:
-                state.save_cursor(self._cursors, saved)
+                save_cursor(self._cursors, saved)
 
 
-def _some(rows: deque[_Row]) -> list[_Row]:
+def _take_some(rows: deque[_Row]) -> list[_Row]:
     return [rows.popleft() for _ in range(min(len(rows), FLUSH_ROWS))]
 
 
-def _refused(target: Target) -> str:
-    return f"cannot connect to {target.spec.url}: {target.story.detail or 'no answer yet'}"
+def _cannot_connect(target: WatchedTarget) -> str:
+    return f"cannot connect to {target.spec.url}: {target.history.detail or 'no answer yet'}"

@@ -1,9 +1,7 @@
-"""One target's story: its state, what happened to it, and the rules that say so in the list. Pure.
+"""Each target's state, outages and rules (the lines between log lines), and the status snapshot.
 
-It is told what its connection and its polling do, and what the session made of it; it never
-decides what happens next. Times are the viewer's wall clock, ms.
-
-The status as a snapshot, from what the sessions and their stories know. Pure.
+``TargetHistory`` records what the connection, the polling and the session report; it decides
+nothing. Pure; times are the viewer's wall clock, ms.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tui.client.saved import Seen
+from tui.client.saved import PreviousRun
 from tui.client.session import ViewerSession
 from tui.client.status import (
     STATE_ORDER,
@@ -41,30 +39,29 @@ from tui.lines.timeline import Timeline
 from wire.order import timestamp_of
 
 QUIET_MS: Final = 10_000
-"""Live without a new line for so long is called quiet."""
+"""A live target without a new line for this long is quiet."""
 
 LAG_MS: Final = 10_000
-"""A lag is shown for so long after the line that it was measured by."""
+"""How long a measured lag is shown."""
 
 HISTORY_MAX: Final = 200
 OUTAGES_MAX: Final = 100
 CONNECTIONS_MAX: Final = 200
 RULES_MAX: Final = 10_000
-"""Rules that may still change; an older one stays in the list as it is."""
+"""Rules that may still change; an older one stays on screen as it is."""
 
 _VOLUME_S: Final = 60
 _RATE_S: Final = 5
 
 
-class Volume:
+class EventRate:
     """Events received in each of the last 60 seconds."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
         self._seconds: deque[tuple[int, int]] = deque(maxlen=_VOLUME_S)
 
-    def add(self, count: int, now_ms: int) -> None:
-        """So many events came now."""
+    def count_events(self, count: int, now_ms: int) -> None:
+        """Count events that came now."""
         second = now_ms // 1000
         if self._seconds and self._seconds[-1][0] >= second:
             last, before = self._seconds[-1]
@@ -72,117 +69,126 @@ class Volume:
         else:
             self._seconds.append((second, count))
 
-    def seconds(self, now_ms: int) -> tuple[int, ...]:
-        """One number a second, newest last, the present second included."""
+    def by_second(self, now_ms: int) -> tuple[int, ...]:
+        """One number per second, newest last, the present second included."""
         counts = dict(self._seconds)
         first = now_ms // 1000 - _VOLUME_S + 1
         return tuple(counts.get(second, 0) for second in range(first, first + _VOLUME_S))
 
-    def rate(self, now_ms: int) -> float:
-        """Events a second over the last 5 whole seconds."""
-        return sum(self.seconds(now_ms)[-_RATE_S - 1 : -1]) / _RATE_S
+    def per_second(self, now_ms: int) -> float:
+        """Mean of the last 5 whole seconds."""
+        return sum(self.by_second(now_ms)[-_RATE_S - 1 : -1]) / _RATE_S
 
 
-class Story:
-    """What the status and the rules of one target are made of.
+class TargetHistory:
+    """What happened to one target, for the status and the rules.
 
     Args:
-        target: Its number.
-        session: Its session.
-        number: Gives each rule a number of its own.
+        target: The target's number.
+        session: The target's session.
+        next_number: Gives each rule a number, so that no two have the same key.
+        previous: The lines of the earlier run that this one resumes.
+
+    Attributes:
+        received: Rate of all new events.
+        backfilled: Rate of the new events that came as backfill.
+        state_changes: Newest last, bounded.
+        connections: Connections that a forwarder accepted, newest last, bounded.
+        was_connected: Whether lines could be received at any time, by whichever way.
+        is_over: Whether every requested execution has ended, or the viewer was stopped.
 
     """
 
-    def __init__(self, target: int, session: ViewerSession, number: Callable[[], int]) -> None:
-        """Create the story of a target that has not connected yet."""
-        self.volume = Volume()
-        self.past = Volume()
-        """Of those, what came because the past was asked for."""
-        self.history: deque[StateChange] = deque(maxlen=HISTORY_MAX)
+    def __init__(
+        self,
+        target: int,
+        session: ViewerSession,
+        next_number: Callable[[], int],
+        previous: PreviousRun | None = None,
+    ) -> None:
+        self.received = EventRate()
+        self.backfilled = EventRate()
+        self.state_changes: deque[StateChange] = deque(maxlen=HISTORY_MAX)
+        self.connections: deque[ConnectionEntry] = deque(maxlen=CONNECTIONS_MAX)
         self.detail = ""
         self.attempt = 0
         self.retry_at_ms: int | None = None
         self.state_since_ms = 0
         self.malformed = 0
         self.was_connected = False
-        """Whether lines could be had at any time, whichever way."""
         self.is_over = False
-        """Whether every execution asked for has ended, or the viewer was stopped."""
-        self.seen: Seen | None = None
-        """What an earlier run had, where this one goes on."""
         self._target = target
         self._session = session
-        self._number = number
+        self._next_number = next_number
+        self._previous = previous
         self._is_live = False
         self._is_polling = False
         self._failed = False
         self._state: TargetState = "connecting"
         self._outages: deque[Outage] = deque(maxlen=OUTAGES_MAX)
-        self.connections: deque[ConnectionEntry] = deque(maxlen=CONNECTIONS_MAX)
-        """Newest last."""
         self._outage_lines = 0
         self._outage_key = 0
         self._rules: dict[str, Rule] = {}
         self._last_line_ms = 0
         self._lag: tuple[int, int] | None = None
 
-    # What happens
+    # Events; each returns the rules that are new or changed
 
-    def connecting(self, attempt: int, now_ms: int) -> None:
-        """An attempt begins."""
+    def attempt_began(self, attempt: int, now_ms: int) -> None:
+        """A connection attempt began."""
         self.attempt, self.retry_at_ms = attempt, None
-        self._note(now_ms)
+        self._record_state(now_ms)
 
-    def disconnected(
+    def attempt_ended(
         self, reason: str, code: int | None, wait_ms: int, *, final: bool, now_ms: int
     ) -> list[Rule]:
-        """An attempt ended, or a connection."""
+        """A connection attempt failed, or its connection ended."""
         self.detail, self._failed = reason, final
         self.retry_at_ms = None if final else now_ms + wait_ms
-        rules = self._lost_touch(reason, code, now_ms) if self._is_live else []
+        rules = self._begin_outage(reason, code, now_ms) if self._is_live else []
         self._is_live = False
-        self._note(now_ms)
+        self._record_state(now_ms)
         return rules
 
-    def polled(self, failure: str | None, now_ms: int) -> list[Rule]:
-        """A round that was to bring lines is over."""
+    def round_ended(self, failure: str | None, now_ms: int) -> list[Rule]:
+        """A polling round that was to bring lines has ended."""
         rules = []
         was_polling, self._is_polling = self._is_polling, failure is None
         if failure is not None:
             self.detail = failure
-            rules = self._lost_touch(failure, None, now_ms) if was_polling else []
+            rules = self._begin_outage(failure, None, now_ms) if was_polling else []
         else:
             self.was_connected = True
-            rules = self._back(None, now_ms)
-            rules += self._recovered(self._outage_lines) if self._outages else []
-        self._note(now_ms)
+            rules = self._end_outage(None, now_ms)
+            rules += self._count_recovered(self._outage_lines) if self._outages else []
+        self._record_state(now_ms)
         return rules
 
-    def happened(self, effects: list[Effect], now_ms: int) -> list[Rule]:
-        """The session took in a message, or an answer to a poll."""
+    def take_effects(self, effects: list[Effect], now_ms: int) -> list[Rule]:
+        """The session processed a message or a polled response with these effects."""
         rules: list[Rule] = []
         for effect in effects:
             match effect:
                 case Stored():
-                    self._stored(effect, now_ms)
+                    self._count_stored(effect, now_ms)
                 case Welcomed(outcome, epoch):
                     self.connections.append(ConnectionEntry(now_ms, outcome, epoch))
                     self._is_live = self.was_connected = True
                     self._is_polling, self.detail = False, ""
                     self.attempt, self.retry_at_ms = 0, None
-                    rules += self._back(effect, now_ms)
+                    rules += self._end_outage(effect, now_ms)
                 case CaughtUp():
-                    rules += self._recovered(effect.recovered)
+                    rules += self._count_recovered(effect.recovered)
                 case _:
-                    rules += self._told(effect, now_ms)
-        self._note(now_ms)
+                    rules += self._rules_of(effect, now_ms)
+        self._record_state(now_ms)
         return rules
 
-    # What it comes to
+    # State
 
     @property
     def outages(self) -> tuple[Outage, ...]:
-        """Disconnections, newest last."""
+        """Outages, newest last, bounded."""
         return tuple(self._outages)
 
     @property
@@ -192,7 +198,7 @@ class Story:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the forwarder said not to come back."""
+        """Whether the forwarder forbade reconnecting."""
         return self._failed
 
     def lag_ms(self, now_ms: int) -> int | None:
@@ -202,7 +208,7 @@ class Story:
         return self._lag[1]
 
     def state(self, now_ms: int) -> TargetState:
-        """The state that it is in."""
+        """The target's state."""
         session = self._session
         if self._failed:
             return "failed"
@@ -216,28 +222,31 @@ class Story:
             return "polling"
         return "reconnecting" if self.was_connected or self.attempt > 1 else "connecting"
 
-    def _note(self, now_ms: int) -> None:
-        """Keep changes of state, but not those between live and quiet."""
+    def _record_state(self, now_ms: int) -> None:
+        """Record a change of state, except between live and quiet."""
         state = self.state(now_ms)
         if state == "quiet":
             state = "live"
-        if state != self._state or not self.history:
+        if state != self._state or not self.state_changes:
             self._state = state
             self.state_since_ms = now_ms
-            self.history.append(StateChange(now_ms, state, self.detail))
+            self.state_changes.append(StateChange(now_ms, state, self.detail))
 
-    def _stored(self, stored: Stored, now_ms: int) -> None:
+    def _count_stored(self, stored: Stored, now_ms: int) -> None:
         if not stored.lines:
             return
-        self.volume.add(len(stored.lines), now_ms)
-        self.past.add([line.origin for line in stored.lines].count("backfill"), now_ms)
+        self.received.count_events(len(stored.lines), now_ms)
+        backfilled = [line.origin for line in stored.lines].count("backfill")
+        self.backfilled.count_events(backfilled, now_ms)
         self._last_line_ms = now_ms
         self._outage_lines += len(stored.lines)
         if self._session.is_backfilled:
             newest = time_of(max([line.key for line in stored.lines]))
             self._lag = (now_ms, max(0, now_ms - newest))
 
-    def _told(self, effect: Effect, now_ms: int) -> list[Rule]:
+    # Rules
+
+    def _rules_of(self, effect: Effect, now_ms: int) -> list[Rule]:
         since = self._session.since or 0
         match effect:
             case GapChanged(gap):
@@ -253,26 +262,26 @@ class Story:
             case Rebased():
                 rule = self._rule("rebased", str(effect.era), now_ms, now_ms, reason=effect.reason)
             case ExecutionEnded(end):
-                reason = f"execution {end.execution}" + ("" if end.equal else " (not proved yet)")
+                reason = f"execution {end.execution}" + ("" if end.equal else " (not verified yet)")
                 rule = self._rule(
                     "end", end.execution, end.through_ms + 1, None, end.status, reason
                 )
             case Marked(mark) if mark.equal:
-                return self._proved_after_all()
+                return self._verified_after_all()
             case _:
                 return []
         return [rule]
 
-    def _proved_after_all(self) -> list[Rule]:
-        """Ranges that were given up, and that a later mark has proved."""
-        unproved = [
+    def _verified_after_all(self) -> list[Rule]:
+        """The rules of ranges that were given up and that a later mark has verified."""
+        unequal = [
             rule for rule in self._rules.values() if rule.kind == "unproved" and not rule.state
         ]
-        if not unproved:
+        if not unequal:
             return []
         still = self._session.holdings.proof.unequal
         rules = []
-        for rule in unproved:
+        for rule in unequal:
             if not any(
                 one.from_ms <= (rule.through_ms or 0) and rule.from_ms <= one.through_ms
                 for one in still
@@ -291,10 +300,10 @@ class Story:
         reason: str = "",
         count: int | None = None,
     ) -> Rule:
-        """A rule that stays in its place whatever is said of it later."""
+        """Make a rule, or change it in its place if there is one of this kind and name."""
         known = self._rules.get(f"{kind} {name}")
         rule = Rule(
-            key=known.key if known else rule_key(at_ms, self._number()),
+            key=known.key if known else rule_key(at_ms, self._next_number()),
             kind=kind,
             target=self._target,
             from_ms=at_ms,
@@ -310,15 +319,15 @@ class Story:
 
     # Outages
 
-    def _lost_touch(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
-        """No line can be had any more, whichever way."""
+    def _begin_outage(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
+        """Begin an outage, as lines come neither by WebSocket nor by polling."""
         self._outages.append(Outage(now_ms, None, code, reason, None, None))
         self._outage_lines = 0
-        self._outage_key = rule_key(now_ms, self._number())
+        self._outage_key = rule_key(now_ms, self._next_number())
         return [self._offline_rule()]
 
-    def _back(self, welcomed: Welcomed | None, now_ms: int) -> list[Rule]:
-        """Lines can be had again."""
+    def _end_outage(self, welcomed: Welcomed | None, now_ms: int) -> list[Rule]:
+        """End the outage, if there is one, as lines come again."""
         if not self._outages or self._outages[-1].ended_ms is not None:
             return []
         outcome = None if welcomed is None else welcomed.outcome
@@ -326,8 +335,8 @@ class Story:
         self._outages[-1] = ended
         return [self._offline_rule()]
 
-    def _recovered(self, lines: int) -> list[Rule]:
-        """All that was owed for the time without connection is here."""
+    def _count_recovered(self, lines: int) -> list[Rule]:
+        """Count the lines from the time without connection, once all of them are here."""
         if not self._outages:
             return [self._resumed_rule(lines)]
         if self._outages[-1].recovered is not None:
@@ -336,11 +345,13 @@ class Story:
         return [self._offline_rule()]
 
     def _resumed_rule(self, lines: int) -> Rule:
-        """Below the lines of the earlier run; above every line where none of those is known."""
-        seen = self.seen
-        at_ms = self._session.since or 0 if seen is None else seen.newest_ms + 1
+        """The rule below the earlier run's lines, or above every line where none is known."""
+        previous = self._previous
+        at_ms = self._session.since or 0 if previous is None else previous.newest_ms + 1
         rule = self._rule("resumed", "", at_ms, None, count=lines)
-        return rule if seen is None else msgspec.structs.replace(rule, from_ms=seen.left_ms)
+        if previous is None:
+            return rule
+        return msgspec.structs.replace(rule, from_ms=previous.left_ms)
 
     def _offline_rule(self) -> Rule:
         outage = self._outages[-1]
@@ -355,24 +366,24 @@ class Story:
         )
 
 
-class Watched(NamedTuple):
-    """What is known of one target."""
+class TargetParts(NamedTuple):
+    """The parts of one target from which its status is made."""
 
     name: str
     group: str | None
     url: str
     session: ViewerSession
-    story: Story
+    history: TargetHistory
 
 
-def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Status:
-    """All targets together, at a time in ms."""
-    targets = tuple(_target(number, one, now_ms) for number, one in enumerate(watched))
+def make_status(parts: Sequence[TargetParts], timeline: Timeline, now_ms: int) -> Status:
+    """Make a snapshot of all targets together."""
+    targets = tuple(_target_status(number, one, now_ms) for number, one in enumerate(parts))
     throughs = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
     floors = [one.uncompared_ms for one in targets if one.uncompared_ms is not None]
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
-    volumes = [one.story.volume.seconds(now_ms) for one in watched]
-    pasts = [one.story.past.seconds(now_ms) for one in watched]
+    received = [one.history.received.by_second(now_ms) for one in parts]
+    backfilled = [one.history.backfilled.by_second(now_ms) for one in parts]
     return Status(
         at_ms=now_ms,
         targets=targets,
@@ -385,8 +396,8 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
         unequal=tuple(unequal for one in targets for unequal in one.unequal),
         lag_ms=max(lags, default=None),
         rate_per_s=sum(one.rate_per_s for one in targets),
-        volume=tuple(map(sum, zip(*volumes, strict=True))),
-        volume_backfill=tuple(map(sum, zip(*pasts, strict=True))),
+        volume=tuple(map(sum, zip(*received, strict=True))),
+        volume_backfill=tuple(map(sum, zip(*backfilled, strict=True))),
         lines=timeline.lines,
         evicted=timeline.evicted,
         evicted_through_ms=timeline.evicted_through_ms,
@@ -399,25 +410,25 @@ def snapshot(watched: Sequence[Watched], timeline: Timeline, now_ms: int) -> Sta
     )
 
 
-def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
-    session, story = watched.session, watched.story
-    holdings, heard = session.holdings, session.report
+def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus:
+    session, history = parts.session, parts.history
+    holdings, report = session.holdings, session.report
     proof, tally, counts = holdings.proof, holdings.tally, holdings.counts
     through = proof.complete_through
     return TargetStatus(
         target=number,
-        name=watched.name or watched.group or watched.url,
-        url=watched.url,
-        group=watched.group,
-        state=story.state(now_ms),
-        state_since_ms=story.state_since_ms,
-        detail=story.detail,
-        attempt=story.attempt,
-        retry_at_ms=story.retry_at_ms,
+        name=parts.name or parts.group or parts.url,
+        url=parts.url,
+        group=parts.group,
+        state=history.state(now_ms),
+        state_since_ms=history.state_since_ms,
+        detail=history.detail,
+        attempt=history.attempt,
+        retry_at_ms=history.retry_at_ms,
         progress=_progress(session),
         epoch=session.epoch,
         after=None if session.epoch is None else session.after,
-        head_seq=heard.head_seq,
+        head_seq=report.head_seq,
         generation=session.generation,
         since_ms=session.since,
         complete_through_ms=through,
@@ -434,15 +445,15 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
         marks=counts.marks,
         marks_unequal=counts.marks_unequal,
         last_mark=holdings.last_mark,
-        malformed=story.malformed,
-        upstream=heard.upstream.state if heard.upstream else None,
-        upstream_lag_ms=heard.upstream.lag_ms if heard.upstream else None,
-        lag_ms=story.lag_ms(now_ms),
-        rate_per_s=story.volume.rate(now_ms),
+        malformed=history.malformed,
+        upstream=report.upstream.state if report.upstream else None,
+        upstream_lag_ms=report.upstream.lag_ms if report.upstream else None,
+        lag_ms=history.lag_ms(now_ms),
+        rate_per_s=history.received.per_second(now_ms),
         ends=holdings.ends,
-        history=tuple(story.history),
-        outages=story.outages,
-        connections=tuple(story.connections),
+        history=tuple(history.state_changes),
+        outages=history.outages,
+        connections=tuple(history.connections),
         uncompared_ms=holdings.uncompared_ms,
     )
 
@@ -450,9 +461,9 @@ def _target(number: int, watched: Watched, now_ms: int) -> TargetStatus:
 def _progress(session: ViewerSession) -> BackfillProgress | None:
     if not session.is_welcomed or session.is_backfilled:
         return None
-    heard, held = session.report, session.held
+    report, held = session.report, session.held
     edge = None
     if held is not None:
         edge = held.low if session.history == "newest" else held.high
     reached_ms = None if edge is None else timestamp_of(edge)
-    return BackfillProgress(heard.backfill_received, heard.backfill_total, reached_ms)
+    return BackfillProgress(report.backfill_received, report.backfill_total, reached_ms)

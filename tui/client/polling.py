@@ -1,28 +1,23 @@
-"""What to ask over plain HTTP each 10 s, and what the answers mean. Pure.
+"""Polling over plain HTTP, every 10 s: which requests a round makes, and what the answers mean.
 
-While a WebSocket is there, only the range since the last mark is compared. While none can be had,
-a round of questions brings the lines: those after the cursor, then the past, then a comparison,
-and what compared unequal once more. Numbers in brackets are the protocol's rules.
-
-The ends of executions while no WebSocket can be had, which would tell them. Pure.
-
-Two rounds of polling, a whole round apart, must agree on an execution's status, last event and
-count, and everything of it must be proved both times; that is what ``end`` stands for.
-
-Polling: asks over plain HTTP what ``PollPlan`` wants to know, each 10 s. Decides nothing.
+With a WebSocket open, a round only compares the range since the last mark. Without one, it brings
+the lines: those after the cursor, then the history, then a comparison, then repairs of what
+compared unequal. ``PollPlan`` decides this and is pure; ``PollingLoop`` sends the requests.
+Numbers in brackets are rules of PROTOCOL.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import Final, Literal, Protocol, get_args
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Literal, NamedTuple, get_args
 from urllib.parse import urlencode
 
 import msgspec
 
-from common.http import HttpFailure
-from tui.client.connection import Getter
+from common.concurrency import wait_and_clear
+from common.http import HttpFailure, Response
+from tui.client.connection import HttpGetter
 from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
 from tui.client.session import ViewerSession
 from tui.client.status import Effect
@@ -42,47 +37,61 @@ from wire.messages import (
 from wire.order import Interval, first_key, key_of, timestamp_of
 from wire.query import DigestQuery, Filter, LogsQuery
 
+POLL_MS: Final = 10_000
+"""Interval between rounds."""
+
+AHEAD_MS: Final = 3 * 3_600_000
+"""How far ahead of now a comparison reaches: PutLogEvents accepts events up to 2 h ahead."""
+
+OVERLAP_MS: Final = 120_000
+"""How much of the verified range is compared again, as late events land there."""
+
+_OK: Final = 200
+_CONFLICT: Final = 409
+
 _ENDED: Final = frozenset(get_args(ExecutionStatus)) - {"UNKNOWN"}
-"""UNKNOWN may also mean that the forwarder does not look for ends."""
+"""Statuses of an ended execution; UNKNOWN may mean that the forwarder does not look for ends."""
 
 
-class PollEnds:
-    """The executions that a filter names, until each has ended.
+class PolledEnds:
+    """Finds the ends of a filter's executions by polling, in place of ``end`` messages. Pure.
+
+    An execution has ended once two rounds, a whole interval apart, agree on its status, last
+    event and count, and all of its events are verified.
 
     Args:
-        holdings: What the viewer has of them.
-        wanted: The filter.
+        holdings: The viewer's events.
+        event_filter: The filter, which names the executions.
 
     """
 
-    def __init__(self, holdings: Holdings, wanted: Filter) -> None:
-        """None has ended yet."""
+    def __init__(self, holdings: Holdings, event_filter: Filter) -> None:
         self._holdings = holdings
-        self._wanted = wanted
+        self._executions = frozenset(event_filter.executions)
         self._before: dict[str, ExecutionSummary] = {}
 
     @property
     def are_open(self) -> bool:
-        """Whether there is one that has not ended."""
-        return not set(self._wanted.executions) <= {end.execution for end in self._holdings.ends}
+        """Whether an execution of the filter has not ended yet."""
+        return not self._executions <= {end.execution for end in self._holdings.ends}
 
-    def take(self, rows: list[ExecutionSummary], seq: int) -> list[Effect]:
-        """What the forwarder says of all executions now; the ends that follow from it."""
+    def compare_summaries(self, rows: list[ExecutionSummary], seq: int) -> list[Effect]:
+        """Compare a round's summaries with those before; returns the ends that follow."""
         holdings, effects = self._holdings, list[Effect]()
-        over = {
+        ended = {
             row.execution: row
             for row in rows
-            if row.execution in self._wanted.executions and row.status in _ENDED
+            if row.execution in self._executions and row.status in _ENDED
         }
-        for execution, row in over.items():
-            if row.first is None or row.last is None or not holdings.proof.is_verified(0, row.last):
+        for execution, row in ended.items():
+            if row.first is None or row.last is None:
                 continue
-            if self._before.get(execution) != row:
+            if self._before.get(execution) != row or not holdings.proof.is_verified(0, row.last):
                 continue
             own = holdings.total(row.first, row.last, seq)
             end = End(
                 execution=execution,
-                status=_status(row),
+                status="UNKNOWN" if row.status == "RUNNING" else row.status,
                 from_=row.first,
                 through=row.last,
                 seq=seq,
@@ -90,248 +99,247 @@ class PollEnds:
                 digest=digest_hex(own.digest),
             )
             effects += holdings.compare_end(end).effects
-        self._before = over
+        self._before = ended
         return effects
 
 
-def _status(row: ExecutionSummary) -> ExecutionStatus:
-    return "UNKNOWN" if row.status == "RUNNING" else row.status
+RequestKind = Literal["scanned", "after", "history", "repair", "digest", "executions"]
 
 
-POLL_MS: Final = 10_000
-"""How often a round begins."""
+class PollRequest(msgspec.Struct, frozen=True):
+    """One HTTP request of a round."""
 
-AHEAD_MS: Final = 3 * 3_600_000
-"""How far ahead of now a comparison reaches: PutLogEvents takes events up to 2 h ahead."""
-
-OVERLAP_MS: Final = 120_000
-"""How much of what is proved already is compared again: late events land there."""
-
-_OK: Final = 200
-_CONFLICT: Final = 409
-
-_ALL: Final = ""
-"""In the place of the next page's name: all pages are here."""
-
-Kind = Literal["complete", "after", "past", "again", "digest", "ends"]
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """One request: its kind, and path with query."""
-
-    kind: Kind
+    kind: RequestKind
     target: str
+    """Path with query."""
     query: LogsQuery | DigestQuery | None = None
-    request: RangeRequest | None = None
-    """What is being compared or repaired."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came back."""
-
-    status: int
-    body: bytes
+    range_request: RangeRequest | None = None
+    """The range that is compared or repaired."""
 
 
 class PollError(Exception):
-    """A round ends here; the text is one line for a person."""
+    """A round was broken off; the text is the reason in one line."""
+
+
+class _Repair(msgspec.Struct):
+    """A range that is being fetched again, before it is compared once more."""
+
+    request: RangeRequest
+    seen: set[int] = msgspec.field(default_factory=set)
+    next: str | None = None
+    """Continuation of the pages."""
+    has_all_pages: bool = False
+
+
+class _Round(msgspec.Struct):
+    """The state of one round."""
+
+    fetches_lines: bool
+    """Whether it brings lines, since no WebSocket is open, rather than only compares."""
+    welcomes: int
+    """The session's number of welcomes when it began."""
+    to_compare: list[RangeRequest] = []
+    page: LogsPage | None = None
+    """The last page of lines after the cursor."""
+    scanned: LogsPage | None = None
+    """The answer to how far whole scans reach, asked for before the lines."""
+    repair: _Repair | None = None
+    has_executions: bool = False
+    """Whether the executions were asked for."""
+
+    def restart(self) -> None:
+        """Begin with the lines after the cursor again."""
+        self.page = self.scanned = None
 
 
 class PollPlan:
-    """One session's rounds of polling.
+    """Plans the polling rounds of one session. Pure.
 
     Args:
-        session: The session that the lines and comparisons belong to.
+        session: The session that gets the lines and comparisons.
 
     """
 
     def __init__(self, session: ViewerSession) -> None:
-        """Create a plan that has not begun a round."""
         self._session = session
-        self._ends = PollEnds(session.holdings, session.event_filter)
-        self._are_ends_asked = False
-        self._next: str | None = None  # where the past goes on in the next round
-        self._since = 0
-        self._is_round = False
-        self._brings = False
-        self._welcomes = 0
-        self._page: LogsPage | None = None
-        self._scanned: LogsPage | None = None
-        self._to_compare: list[RangeRequest] = []
-        self._repairing: tuple[RangeRequest, set[int], str | None] | None = None
+        self._ends = PolledEnds(session.holdings, session.event_filter)
+        self._history_next: str | None = None  # where the next round continues the history
+        self._round: _Round | None = None
 
     @property
-    def is_bringing(self) -> bool:
-        """Whether this round brings lines, rather than only compares."""
-        return self._brings
+    def fetches_lines(self) -> bool:
+        """Whether the present round brings lines, rather than only compares."""
+        return self._round is not None and self._round.fetches_lines
 
-    def begin(self, now_ms: int) -> None:
+    def begin_round(self, now_ms: int) -> None:
         """Begin a round."""
         session = self._session
-        self._is_round = True
-        self._are_ends_asked = False
-        self._brings = not session.is_welcomed
-        self._welcomes = session.welcomes
-        self._page = self._scanned = None
-        self._repairing = None
-        self._to_compare = []
+        self._round = _Round(not session.is_welcomed, session.welcomes)
         if session.is_welcomed:
-            self._to_compare = list(self._since_mark(now_ms))
+            self._round.to_compare = list(self._ranges_since_mark(now_ms))
         elif session.since is None:
-            # As the forwarder would choose it, but said, since every page must mean the same.
+            # The forwarder's own default, but sent with each request: every page must mean it.
             everything = bool(session.event_filter.executions)
             session.since = 0 if everything else max(0, now_ms - DEFAULT_HISTORY_MS)
 
-    def next(self) -> Ask | None:
-        """The next question of the round; None at its end."""
-        if not self._is_valid():
+    def next_request(self) -> PollRequest | None:
+        """Return the next request of the round; None at its end."""
+        current = self._valid_round()
+        if current is None:
             return None
-        page = self._next_page() if self._brings else None
+        page = self._next_page(current) if current.fetches_lines else None
         if page is not None:
             return page
-        if self._repairing is not None:
-            return self._again(self._repairing[0], self._repairing[2])
-        if self._to_compare:
-            return self._compare(self._to_compare[0])
-        if self._brings and self._ends.are_open and not self._are_ends_asked:
+        if current.repair is not None:
+            return self._repair_request(current.repair)
+        if current.to_compare:
+            return self._digest_request(current.to_compare[0])
+        if current.fetches_lines and self._ends.are_open and not current.has_executions:
             group = self._session.group
             query = "" if group is None else "?" + urlencode({"group": group})
-            return Ask("ends", f"/v1/executions{query}")
+            return PollRequest("executions", f"/v1/executions{query}")
         return None
 
-    def _next_page(self) -> Ask | None:
-        """The next lines to ask for; None once all are here."""
-        session = self._session
-        if session.epoch is None:
-            return self._logs("past", LogsQuery(since=session.since))
-        if session.is_backfilled and self._scanned is None:
-            return self._logs("complete", self._complete_query())
-        if self._page is None or self._page.next is not None:
-            return self._logs("after", self._after_query())
-        if not session.is_backfilled:
-            return self._logs("past", LogsQuery(since=session.since, next=self._next))
-        return None
-
-    def answered(self, ask: Ask, answer: Answer, now_ms: int) -> list[Effect]:
-        """Take in an answer.
+    def take_response(self, request: PollRequest, response: Response, now_ms: int) -> list[Effect]:
+        """Process the response to a request.
 
         Raises:
-            PollError: the round ends: refused, or not an answer of the protocol.
+            PollError: The request was refused, or the response is not one of the protocol; the
+                round ends.
 
         """
-        if not self._is_valid():
+        current = self._valid_round()
+        if current is None:
             return []
-        if answer.status == _CONFLICT:
-            return self._conflict()
-        if answer.status != _OK:
-            self._next = None  # it may be what is refused
-            raise PollError(_refusal(answer))
+        if response.status == _CONFLICT:
+            return self._on_conflict(current)
+        if response.status != _OK:
+            self._history_next = None  # the forwarder may have refused this continuation
+            raise PollError(_refusal(response))
         try:
-            if ask.kind == "digest":
-                return self._on_digest(ask, decode_body(answer.body, DigestBody), now_ms)
-            if ask.kind == "ends":
-                self._are_ends_asked = True
-                return self._ends.take(_executions(answer.body), self._session.after)
-            page = decode_body(answer.body, LogsPage)
-            return self._on_page(ask.kind, page, now_ms)
+            if request.kind == "digest":
+                return self._on_digest(
+                    current, request, decode_body(response.body, DigestBody), now_ms
+                )
+            if request.kind == "executions":
+                current.has_executions = True
+                rows = _decode_executions(response.body)
+                return self._ends.compare_summaries(rows, self._session.after)
+            page = decode_body(response.body, LogsPage)
+            return self._on_page(current, request.kind, page, now_ms)
         except WireError as error:
-            self._is_round = False
+            self.end_round()
             raise PollError(str(error)) from error
 
-    def stop(self) -> None:
-        """The round is over, or broken off."""
-        self._is_round = False
+    def end_round(self) -> None:
+        """End the round, whether all of it was done or not."""
+        self._round = None
 
-    def _is_valid(self) -> bool:
-        """Whether no WebSocket has come or gone since the round began: it moves the cursor too."""
+    def _valid_round(self) -> _Round | None:
+        """The round, unless a WebSocket came or went meanwhile and moved the cursor as well."""
+        current, session = self._round, self._session
+        if current is None or session.is_welcomed == current.fetches_lines:
+            return None
+        return current if session.welcomes == current.welcomes else None
+
+    def _next_page(self, current: _Round) -> PollRequest | None:
+        """The request for the next page of lines; None once all are here."""
         session = self._session
-        same = session.is_welcomed != self._brings and session.welcomes == self._welcomes
-        return self._is_round and same
+        if session.epoch is None:
+            return self._logs_request("history", LogsQuery(since=session.since))
+        if session.is_backfilled and current.scanned is None:
+            # A page of one line, only to learn how far whole scans reach from ``since`` on.
+            query = LogsQuery(since=session.since, through=session.since, limit=1)
+            return self._logs_request("scanned", query)
+        if current.page is None or current.page.next is not None:
+            return self._logs_request("after", self._after_query(current.page))
+        if not session.is_backfilled:
+            query = LogsQuery(since=session.since, next=self._history_next)
+            return self._logs_request("history", query)
+        return None
 
-    def _on_page(self, kind: Kind, page: LogsPage, now_ms: int) -> list[Effect]:
+    def _on_page(
+        self, current: _Round, kind: RequestKind, page: LogsPage, now_ms: int
+    ) -> list[Effect]:
         match kind:
             case "after":
-                return self._on_after(page, now_ms)
-            case "past":
-                return self._on_past(page, now_ms)
-            case "again":
-                return self._on_again(page, now_ms)
-        self._scanned = page
+                return self._on_after(current, page, now_ms)
+            case "history":
+                return self._on_history(current, page, now_ms)
+            case "repair":
+                return self._on_repair(current, page, now_ms)
+        current.scanned = page
         return []
 
     # Lines after the cursor, in seq order
 
-    def _complete_query(self) -> LogsQuery:
-        """Asks how far whole scans reach from ``since`` on, before the lines are asked for."""
-        since = self._session.since
-        return LogsQuery(since=since, through=since, limit=1)
+    def _after_query(self, page: LogsPage | None) -> LogsQuery:
+        """Query without ``since``, which would leave out late events that are older."""
+        session = self._session
+        continuation = page.next if page is not None and not page.items else None
+        return LogsQuery(epoch=session.epoch, after=session.after, next=continuation)
 
-    def _after_query(self) -> LogsQuery:
-        """Without ``since``, which would leave out late news that is older."""
-        page, session = self._page, self._session
-        following = page.next if page is not None and not page.items else None
-        return LogsQuery(epoch=session.epoch, after=session.after, next=following)
-
-    def _is_owed(self, item: Item) -> bool:
-        """An older event is owed as late news, not where it was fetched for another viewer."""
+    def _is_requested(self, item: Item) -> bool:
+        """Whether an event belongs here: an older one only if late, not as another's backfill."""
         return item.timestamp >= (self._session.since or 0) or item.origin != "backfill"
 
-    def _on_after(self, page: LogsPage, now_ms: int) -> list[Effect]:
+    def _on_after(self, current: _Round, page: LogsPage, now_ms: int) -> list[Effect]:
         session = self._session
         seqs = [item.seq for item in page.items]
         if seqs and (min(seqs) <= session.after or seqs != sorted(seqs)):
             msg = "lines after a cursor came out of their order"
             raise WireError(msg)
-        before = self._page.next if self._page is not None else None
+        before = current.page.next if current.page is not None else None
         if page.next is not None and not seqs and page.next == before:
             msg = "a page without lines leads to itself"
             raise WireError(msg)
-        # A page may be empty where the filter leaves out all that was looked at for it.
+        # A page is empty where the filter leaves out every event that it covers.
         reached = page.head_seq if page.next is None else max([session.after, *seqs])
         if reached < session.after:
-            return self._conflict()
-        effects = session.store_items(list(filter(self._is_owed, page.items)), now_ms, live=True)
-        session.epoch, session.after = page.epoch, reached
-        session.report.head_seq = page.head_seq
-        self._page = page
+            return self._on_conflict(current)
+        items = [item for item in page.items if self._is_requested(item)]
+        effects = session.store_items(items, now_ms, live=True)
+        session.advance(page.epoch, reached, page.head_seq)
+        current.page = page
         if page.next is None and session.is_backfilled:
-            self._plan_comparison(now_ms)
+            current.to_compare += self._ranges_to_compare(current, now_ms)
         return effects
 
-    def _conflict(self) -> list[Effect]:
-        """409: the cursor is of another epoch, so everything is owed again [14]."""
-        if not self._brings:
-            self._is_round = False  # the WebSocket will say so itself
+    def _on_conflict(self, current: _Round) -> list[Effect]:
+        """409: the cursor is of another epoch, so all events have to come again [14]."""
+        if not current.fetches_lines:
+            self.end_round()  # the WebSocket will report it too
             return []
-        self._page = self._scanned = self._next = self._repairing = None
-        self._to_compare = []
+        current.restart()
+        current.repair = None
+        current.to_compare = []
+        self._history_next = None
         return self._session.rebase("the forwarder began another epoch")
 
-    # The past, in display order
+    # History, in display order
 
-    def _on_past(self, page: LogsPage, now_ms: int) -> list[Effect]:
+    def _on_history(self, current: _Round, page: LogsPage, now_ms: int) -> list[Effect]:
         session = self._session
         if session.epoch is None:
-            # What the journal held at this moment is the past; what is newer comes after it.
-            session.epoch, session.after = page.epoch, page.head_seq
-            session.report.head_seq = page.head_seq
+            # The journal of this moment is the history; newer events come after the cursor.
+            session.advance(page.epoch, page.head_seq, page.head_seq)
         elif session.epoch != page.epoch:
-            self._page = None  # ask the cursor first whether it is still one
+            current.page = None  # first ask whether the cursor is still valid
             return []
         effects = session.store_items(page.items, now_ms, live=False)
-        self._next = page.next
+        self._history_next = page.next
         since = first_key(session.since or 0)
         if page.next is None:
             session.set_held(Interval(since, None))
-            self._page = self._scanned = None  # once more after the cursor, then compare
+            current.restart()  # the newest lines once more, then the comparison
         elif page.items:
-            self._grow_held(since, key_of(page.items[-1].timestamp, page.items[-1].id))
+            self._extend_held(since, key_of(page.items[-1].timestamp, page.items[-1].id))
         return effects
 
-    def _grow_held(self, low: int, reached: int) -> None:
-        """What came of the past need not come again over a WebSocket [3].
+    def _extend_held(self, low: int, reached: int) -> None:
+        """Let a WebSocket not send again what polling brought of the history [3].
 
-        Where one has begun at the newest end, its interval stays until the two have met.
+        If a WebSocket has begun at the newest end, its interval stays until the two meet.
         """
         held = self._session.held
         if held is None or (held.low == low and held.high is not None and held.high < reached):
@@ -339,8 +347,8 @@ class PollPlan:
 
     # Comparing
 
-    def _since_mark(self, now_ms: int) -> Iterator[RangeRequest]:
-        """The range since the last mark, as far as all of its past is here."""
+    def _ranges_since_mark(self, now_ms: int) -> Iterator[RangeRequest]:
+        """The range since the last mark, as far as its history is here."""
         session = self._session
         mark, since = session.holdings.last_mark, session.since
         if session.epoch is None or since is None:
@@ -358,30 +366,30 @@ class PollPlan:
         if low <= high:
             yield RangeRequest("verify", low, min(high, TIMESTAMP_MAX), scanned=False)
 
-    def _plan_comparison(self, now_ms: int) -> None:
-        """Up to ``complete_through`` a whole scan stands behind the answer, above it none does."""
+    def _ranges_to_compare(self, current: _Round, now_ms: int) -> Iterator[RangeRequest]:
+        """The range that whole scans cover, which an equal total verifies, and the one above."""
         session = self._session
-        proved = session.holdings.proof.complete_through
+        verified = session.holdings.proof.complete_through
         low = session.since or 0
-        if proved is not None:
-            low = max(low, proved + 1 - OVERLAP_MS)
+        if verified is not None:
+            low = max(low, verified + 1 - OVERLAP_MS)
         low = max(low, session.holdings.floor_ms)
-        through = self._complete_through()
+        through = self._scanned_through(current.scanned)
         if through is not None and through >= low:
-            self._to_compare.append(RangeRequest("verify", low, through, scanned=True))
+            yield RangeRequest("verify", low, through, scanned=True)
             low = through + 1
         top = now_ms + AHEAD_MS
         if low <= top:
-            self._to_compare.append(RangeRequest("verify", low, top, scanned=False))
+            yield RangeRequest("verify", low, top, scanned=False)
 
-    def _complete_through(self) -> int | None:
-        """How far scans reached before the lines were asked for that are all here now."""
-        scanned, session = self._scanned, self._session
+    def _scanned_through(self, scanned: LogsPage | None) -> int | None:
+        """How far scans reached before the lines, all of which are here now, were asked for."""
+        session = self._session
         if scanned is None or scanned.epoch != session.epoch or scanned.head_seq > session.after:
             return None
         return scanned.complete_through
 
-    def _compare(self, request: RangeRequest) -> Ask | None:
+    def _digest_request(self, request: RangeRequest) -> PollRequest | None:
         session = self._session
         if session.epoch is None:
             return None
@@ -394,144 +402,141 @@ class PollPlan:
             seq=session.after,
             base=session.holdings.tally.base,
         )
-        return Ask("digest", f"/v1/digest?{query.encode()}", query, request)
+        return PollRequest("digest", f"/v1/digest?{query.encode()}", query, request)
 
-    def _on_digest(self, ask: Ask, reply: DigestBody, now_ms: int) -> list[Effect]:
-        session, query, request = self._session, ask.query, ask.request
+    def _on_digest(
+        self, current: _Round, sent: PollRequest, reply: DigestBody, now_ms: int
+    ) -> list[Effect]:
+        session, query, request = self._session, sent.query, sent.range_request
         assert isinstance(query, DigestQuery), "a digest was asked for"
-        assert request is not None, "for a request"
-        seen: set[int] = set()
-        if request.kind == "repair" and self._repairing is not None:
-            seen = self._repairing[1]
-        self._repairing = None
-        self._to_compare = self._to_compare[1:]
+        assert request is not None, "a digest compares a range"
+        repair, current.repair = current.repair, None
+        seen = repair.seen if repair is not None and request.kind == "repair" else set[int]()
+        current.to_compare = current.to_compare[1:]
         if not self._is_about(query, reply):
             return []
         claim = ClaimedTotal(reply.from_, reply.through, reply.seq, reply.count, reply.digest)
-        judged = session.holdings.compare_answer(request, claim, seen, session.generation)
-        effects = list(judged.effects)
-        for more in judged.requests:
-            if not self._brings:
+        result = session.holdings.compare_answer(request, claim, seen, session.generation)
+        effects = list(result.effects)
+        for more in result.requests:
+            if not current.fetches_lines:
                 effects += session.request_range(more, now_ms)
             else:
-                self._to_compare.insert(0, more)
-        if self._to_compare and self._to_compare[0].kind == "repair":
-            self._repairing = (self._to_compare[0], set(), None)
+                current.to_compare.insert(0, more)
+        if current.to_compare and current.to_compare[0].kind == "repair":
+            current.repair = _Repair(current.to_compare[0])
         return effects
 
     def _is_about(self, query: DigestQuery, reply: DigestBody) -> bool:
-        """Whether a digest is of the journal, the position and the range asked about [14]."""
-        asked = (query.seq, query.from_, query.through)
+        """Whether a digest is of the requested epoch, seq and range [14]."""
+        requested = (query.seq, query.from_, query.through)
         same = reply.epoch in (None, query.epoch)  # left out: another epoch would be a 409
-        return same and asked == (reply.seq, reply.from_, reply.through)
+        return same and requested == (reply.seq, reply.from_, reply.through)
 
-    # Repairing, in display order
+    # Repairs, in display order
 
-    def _again(self, request: RangeRequest, after: str | None) -> Ask | None:
-        if after == _ALL:
-            return self._compare(request)
-        query = LogsQuery(since=request.from_, through=request.through, next=after)
-        return self._logs("again", query, request)
+    def _repair_request(self, repair: _Repair) -> PollRequest | None:
+        request = repair.request
+        if repair.has_all_pages:
+            return self._digest_request(request)
+        query = LogsQuery(since=request.from_, through=request.through, next=repair.next)
+        return self._logs_request("repair", query, request)
 
-    def _on_again(self, page: LogsPage, now_ms: int) -> list[Effect]:
-        session = self._session
-        assert self._repairing is not None, "a repair was asked for"
-        request, seen, _ = self._repairing
+    def _on_repair(self, current: _Round, page: LogsPage, now_ms: int) -> list[Effect]:
+        session, repair = self._session, current.repair
+        assert repair is not None, "a repair was requested"
         if page.epoch != session.epoch:
-            self.stop()
+            self.end_round()
             return []
         base = session.holdings.tally.base
         items = [item for item in page.items if item.seq > base]
         effects = session.store_items(items, now_ms, live=False)
-        seen.update(session.holdings.keys_of(items))
-        self._repairing = (request, seen, _ALL if page.next is None else page.next)
+        repair.seen.update(session.holdings.keys_of(items))
+        repair.next, repair.has_all_pages = page.next, page.next is None
         return effects
 
-    def _logs(self, kind: Kind, query: LogsQuery, request: RangeRequest | None = None) -> Ask:
+    def _logs_request(
+        self, kind: RequestKind, query: LogsQuery, request: RangeRequest | None = None
+    ) -> PollRequest:
         session = self._session
         query = msgspec.structs.replace(query, group=session.group, filter=session.event_filter)
-        return Ask(kind, f"/v1/logs?{query.encode()}", query, request)
+        return PollRequest(kind, f"/v1/logs?{query.encode()}", query, request)
 
 
-def _executions(body: bytes) -> list[ExecutionSummary]:
-    """Nothing where a forwarder says it in words of its own, which the protocol leaves to it."""
+def _decode_executions(body: bytes) -> list[ExecutionSummary]:
+    """The summaries; none where a forwarder uses another format, as the protocol allows."""
     try:
         return decode_body(body, list[ExecutionSummary])
     except WireError:
         return []
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(response: Response) -> str:
     try:
-        why = decode_body(answer.body, HttpError).error
+        why = decode_body(response.body, HttpError).error
     except WireError:
         why = "not by a forwarder"
-    return f"HTTP {answer.status}: {why[:200]}"
+    return f"HTTP {response.status}: {why[:200]}"
 
 
-class PollListener(Protocol):
-    """Whom polling tells what happens."""
+class RoundResult(NamedTuple):
+    """How a polling round ended."""
 
-    async def polled(self, effects: list[Effect]) -> None:
-        """An answer was taken in."""
+    failure: str | None
+    """Why it was broken off, in one line."""
+    fetched_lines: bool
+    """Whether it was to bring lines."""
 
-    def round_ended(self, failure: str | None, *, brought: bool) -> None:
-        """A round is over: why it broke off, if it did; whether it was to bring lines."""
 
-
-class Polling:
-    """The rounds of one target.
+class PollingLoop:
+    """Runs the polling rounds of one target. A shell.
 
     Args:
-        plan: What to ask.
-        getter: Asks.
-        listener: Whom to tell.
-        now_ms: The clock that events are stamped by.
+        plan: Decides what to request.
+        getter: Sends the requests.
+        on_effects: Awaited with the effects of each response.
+        on_round_end: Called after each round.
+        now_ms: The wall clock, which events are stamped by.
 
     """
 
     def __init__(
         self,
         plan: PollPlan,
-        getter: Getter,
-        listener: PollListener,
+        getter: HttpGetter,
         *,
+        on_effects: Callable[[list[Effect]], Awaitable[None]],
+        on_round_end: Callable[[RoundResult], None],
         now_ms: Callable[[], int],
     ) -> None:
-        """Create what ``run`` runs."""
         self._plan = plan
         self._getter = getter
-        self._listener = listener
+        self._on_effects = on_effects
+        self._on_round_end = on_round_end
         self._now_ms = now_ms
         self._now = asyncio.Event()
 
     def poll_now(self) -> None:
-        """Begin a round without waiting: no WebSocket can be had."""
+        """Begin a round without waiting, as the WebSocket is refused."""
         self._now.set()
 
     async def run(self) -> None:
-        """Poll until this is cancelled."""
+        """Poll until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(POLL_MS / 1000):
-                    await self._now.wait()
-            except TimeoutError:
-                pass
-            self._now.clear()
-            await self.round()
+            await wait_and_clear(self._now, POLL_MS / 1000)
+            await self.run_round()
 
-    async def round(self) -> None:
-        """One round of questions."""
+    async def run_round(self) -> None:
+        """Run one round."""
         plan = self._plan
-        plan.begin(self._now_ms())
-        brings, failure = plan.is_bringing, None
+        plan.begin_round(self._now_ms())
+        fetches_lines, failure = plan.fetches_lines, None
         try:
-            while (ask := plan.next()) is not None:
-                status, body = await self._getter.get(ask.target)
-                effects = plan.answered(ask, Answer(status, body), self._now_ms())
-                await self._listener.polled(effects)
+            while (request := plan.next_request()) is not None:
+                response = await self._getter.get(request.target)
+                await self._on_effects(plan.take_response(request, response, self._now_ms()))
         except (HttpFailure, PollError) as error:
             failure = str(error)
         finally:
-            plan.stop()
-        self._listener.round_ended(failure, brought=brings)
+            plan.end_round()
+        self._on_round_end(RoundResult(failure, fetches_lines))

@@ -1,9 +1,8 @@
-"""Lines that are not in memory, asked for again over HTTP: one target's part of a piece. Pure.
+"""Refetching: brings evicted lines back from the forwarder, over HTTP.
 
-They come in by no side door: an event that the viewer was never sent is left to the connection,
-and to the comparisons, which would miss it.
-
-Brings lines back to the timeline when somebody reads where they are missing. A shell.
+``RangeRefetch`` plans one target's requests and is pure; ``Refetcher`` fetches what a reader gets
+near. An event that the viewer was never sent is left out: only the connection may deliver it, so
+that comparisons still notice if it does not.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
-from common.http import HttpFailure
-from tui.client.connection import Getter
+from common.http import HttpFailure, Response
+from tui.client.connection import HttpGetter
 from tui.client.session import ViewerSession
 from tui.lines.rows import RULE_TARGET, Change, Line, Row, time_of
 from tui.lines.timeline import FAILED, FETCHING, EvictedRange, Timeline
@@ -24,50 +23,58 @@ from wire.messages import HttpError, LogsPage
 from wire.query import LogsQuery
 
 LINES_MAX: Final = 10_000
-"""Lines asked for at once, of each target: those of a page."""
+"""Lines fetched at once from each target: those of one page."""
 
 PAGES_MAX: Final = 100
-"""Pages of one question: a page may be empty where the filter leaves out all that is on it."""
+"""Pages fetched for one range: pages may be empty where the filter leaves out all events."""
+
+NEAR_ROWS: Final = 200
+"""A reader this many rows from evicted lines has them fetched."""
+
+RETRY_MS: Final = 5_000
+"""Wait after a failure before lines that are still on screen are requested again."""
 
 
-class RecallError(Exception):
-    """The lines can't be had now; the text is one line for a person."""
+class RefetchError(Exception):
+    """The lines can't be fetched now; the text is the reason in one line."""
 
 
-class Recall:
-    """Asks page by page.
+class RangeRefetch:
+    """Fetches one target's lines of a key range, page by page. Pure.
 
     Args:
-        session: The target's.
-        low: The first key asked for.
-        high: The last one.
+        session: The target's session.
+        low: First key of the range.
+        high: Last key of the range.
+
+    Attributes:
+        lines: The lines so far, ascending.
+        through: The last key that was reached where the range has more; None where it is done.
 
     """
 
     def __init__(self, session: ViewerSession, low: int, high: int) -> None:
-        """Nothing has been asked yet."""
+        self.lines: list[Line] = []
+        self.through: int | None = None
         self._session = session
         self._low = low
         self._high = high
         self._next: str | None = None
         self._pages = 0
         self._is_over = False
-        self.lines: list[Line] = []
-        self.through: int | None = None
-        """The last key that has come, where there is more; None where everything is here."""
 
-    def next(self) -> str | None:
-        """Path and query to ask for; None at the end.
+    def next_target(self) -> str | None:
+        """Return path and query of the next request; None at the end.
 
         Raises:
-            RecallError: too many pages.
+            RefetchError: The range has too many pages.
 
         """
         if self._is_over:
             return None
         if self._pages >= PAGES_MAX:
-            msg = f"{PAGES_MAX} pages were not all of it"
-            raise RecallError(msg)
+            msg = f"the forwarder sent {PAGES_MAX} pages without reaching the end"
+            raise RefetchError(msg)
         self._pages += 1
         query = LogsQuery(
             group=self._session.group,
@@ -78,82 +85,70 @@ class Recall:
         )
         return f"/v1/logs?{query.encode()}"
 
-    def answered(self, status: int, body: bytes) -> None:
-        """Take in an answer.
+    def take_response(self, response: Response) -> None:
+        """Process a page.
 
         Raises:
-            RecallError: it is none, or says no.
+            RefetchError: The request was refused, or the response is not one of the protocol.
 
         """
         try:
-            if status != HTTPStatus.OK:
-                raise RecallError(decode_body(body, HttpError).error[:200])
-            page = decode_body(body, LogsPage)
-            found = self._session.holdings.refetched_lines(page.items, self._session.after)
+            if response.status != HTTPStatus.OK:
+                raise RefetchError(decode_body(response.body, HttpError).error[:200])
+            page = decode_body(response.body, LogsPage)
+            lines = self._session.holdings.refetched_lines(page.items, self._session.after)
         except WireError as error:
-            raise RecallError(str(error)) from error
-        self.lines += [line for line in found if self._low <= line.key <= self._high]
+            raise RefetchError(str(error)) from error
+        self.lines += [line for line in lines if self._low <= line.key <= self._high]
         self._next = page.next
         if page.next is None:
             self._is_over = True
         elif len(self.lines) >= LINES_MAX:
             self._is_over = True
-            # Of all targets that have an event of that id in that millisecond.
+            # Other targets may have lines of the same millisecond and id: their keys follow.
             self.through = self.lines[-1].key | RULE_TARGET
 
 
-NEAR_ROWS: Final = 200
-"""So many rows before the reader reaches what is missing, it is asked for."""
-
-RETRY_MS: Final = 5_000
-"""After so long what failed is asked for again, if it is still being looked at."""
-
-
-class FetchError(Exception):
-    """Lines can't be had again now; the text is one line for a person."""
-
-
-class Source(Protocol):
-    """A target, as far as lines are fetched from it."""
+class RefetchSource(NamedTuple):
+    """What lines of one target are fetched with."""
 
     session: ViewerSession
-    getter: Getter
+    getter: HttpGetter
 
 
-class Fetching:
-    """One piece at a time.
+class Refetcher:
+    """Fetches evicted ranges into the timeline, one at a time. A shell.
 
     Args:
-        timeline: Where lines are missing.
-        sources: Where they are to be had, all of which a piece may have lines of.
-        tell: Hears of each change of the timeline.
-        now_ms: A clock that never jumps.
+        timeline: The timeline with the evicted ranges.
+        sources: The targets, any of which may have lines in a range.
+        on_change: Called with each change of the timeline.
+        now_ms: A monotonic clock.
 
     """
 
     def __init__(
         self,
         timeline: Timeline,
-        sources: Sequence[Source],
-        tell: Callable[[Change], None],
+        sources: Sequence[RefetchSource],
+        on_change: Callable[[Change], None],
         now_ms: Callable[[], int],
     ) -> None:
-        """Nothing is being fetched."""
         self._timeline = timeline
         self._sources = sources
-        self._tell = tell
+        self._on_change = on_change
         self._now_ms = now_ms
         self._task: asyncio.Task[None] | None = None
         self._failed_ms = -RETRY_MS
 
-    def look(self, rows: Sequence[Row], cursor: int | None, *, sifted: bool) -> None:
-        """Somebody looks at these rows: fetch what is missing there, or near.
+    def fetch_visible(self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool) -> None:
+        """Fetch what is evicted among or near the rows on screen.
 
         Args:
-            rows: What is on the screen, top to bottom.
-            cursor: The key under the cursor; None while following the newest.
-            sifted: Whether rows in between are left out: then only what the cursor stands on is
-                fetched, or a filter that lets little pass would fetch everything there ever was.
+            rows: The rows on screen, top to bottom.
+            cursor: The key under the cursor; None while following the newest line.
+            is_filtered: Whether rows in between are left out. Then only the range under the
+                cursor is fetched: a filter that passes little would fetch the whole history.
 
         """
         if not rows:
@@ -162,82 +157,65 @@ class Fetching:
         self._timeline.pin_around(low, high)
         if cursor is None or not self._timeline.evicted:
             return
-        piece = self._timeline.evicted_at(cursor)
-        if piece is None and not sifted:
-            piece = self._timeline.evicted_near(low, high, NEAR_ROWS)
-        if piece is not None:
-            self.fetch(piece)
-
-    def fetch(self, piece: EvictedRange, then: Callable[[], None] | None = None) -> None:
-        """Fetch a piece, unless something is being fetched, or has just failed.
-
-        Args:
-            piece: What is not in memory.
-            then: Called once it is.
-
-        """
-        is_busy = self._task is not None and not self._task.done()
-        if is_busy or self._now_ms() - self._failed_ms < RETRY_MS:
-            return
-        self._tell(self._timeline.set_fetch_state(piece, FETCHING))
-        self._task = asyncio.create_task(self._fetch(piece, then))
+        evicted = self._timeline.evicted_at(cursor)
+        if evicted is None and not is_filtered:
+            evicted = self._timeline.evicted_near(low, high, NEAR_ROWS)
+        if evicted is not None:
+            self._start(evicted)
 
     def fetch_at(self, key: int, then: Callable[[], None] | None = None) -> None:
-        """Fetch what is missing at a key, if anything is."""
-        piece = self._timeline.evicted_at(key)
-        if piece is not None:
-            self.fetch(piece, then)
+        """Fetch the evicted range at a key, if there is one; ``then`` is called once it is here."""
+        evicted = self._timeline.evicted_at(key)
+        if evicted is not None:
+            self._start(evicted, then)
+
+    async def fetch_range(self, low: int, high: int) -> tuple[list[Line], int | None]:
+        """Return the lines of a key range from all targets, ascending; the timeline stays.
+
+        Returns:
+            The lines, and the last key that they reach where the range has more.
+
+        Raises:
+            RefetchError: The lines can't be fetched now.
+
+        """
+        fetches = [(one.getter, RangeRefetch(one.session, low, high)) for one in self._sources]
+        try:
+            for getter, fetch in fetches:
+                while (target := fetch.next_target()) is not None:
+                    fetch.take_response(await getter.get(target))
+        except HttpFailure as error:
+            raise RefetchError(str(error)) from error
+        ends = [fetch.through for _, fetch in fetches if fetch.through is not None]
+        through = min(ends, default=None)
+        lines = [line for _, fetch in fetches for line in fetch.lines]
+        if through is not None:
+            lines = [line for line in lines if line.key <= through]
+        return sorted(lines, key=lambda line: line.key), through
 
     async def stop(self) -> None:
-        """Fetch no more."""
+        """Cancel the fetch that runs."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _fetch(self, piece: EvictedRange, then: Callable[[], None] | None) -> None:
-        try:
-            lines, through = await recalled(self._sources, max(piece.low, piece.first), piece.high)
-        except FetchError as error:
-            self._failed_ms = self._now_ms()
-            self._tell(self._timeline.set_fetch_state(piece, FAILED, str(error)))
+    def _start(self, evicted: EvictedRange, then: Callable[[], None] | None = None) -> None:
+        """Start a fetch, unless one runs or has just failed."""
+        is_busy = self._task is not None and not self._task.done()
+        if is_busy or self._now_ms() - self._failed_ms < RETRY_MS:
             return
-        piece.state = ""
-        self._tell(self._timeline.restore(piece, lines, through))
+        self._on_change(self._timeline.set_fetch_state(evicted, FETCHING))
+        self._task = asyncio.create_task(self._fetch(evicted, then))
+
+    async def _fetch(self, evicted: EvictedRange, then: Callable[[], None] | None) -> None:
+        low = max(evicted.low, evicted.first)
+        try:
+            lines, through = await self.fetch_range(low, evicted.high)
+        except RefetchError as error:
+            self._failed_ms = self._now_ms()
+            self._on_change(self._timeline.set_fetch_state(evicted, FAILED, str(error)))
+            return
+        evicted.state = ""
+        self._on_change(self._timeline.restore(evicted, lines, through))
         if then is not None:
             then()
-
-
-async def recalled(sources: Sequence[Source], low: int, high: int) -> tuple[list[Line], int | None]:
-    """The lines of a range that is not in memory, ascending, from all targets.
-
-    Args:
-        sources: The targets.
-        low: The first key asked for.
-        high: The last one.
-
-    Returns:
-        The lines, and the last key that they reach to, where they are only the beginning.
-
-    Raises:
-        FetchError: they can't be had now.
-
-    """
-    asked = [(source, Recall(source.session, low, high)) for source in sources]
-    try:
-        for source, recall in asked:
-            await _all_pages(source.getter, recall)
-    except (HttpFailure, RecallError) as error:
-        raise FetchError(str(error)) from error
-    ends = [recall.through for _, recall in asked if recall.through is not None]
-    through = min(ends) if ends else None
-    return _merged([recall.lines for _, recall in asked], through), through
-
-
-async def _all_pages(getter: Getter, recall: Recall) -> None:
-    while (target := recall.next()) is not None:
-        recall.answered(*await getter.get(target))
-
-
-def _merged(parts: Sequence[Sequence[Line]], through: int | None) -> list[Line]:
-    lines = [line for part in parts for line in part if through is None or line.key <= through]
-    return sorted(lines, key=lambda line: line.key)

@@ -1,80 +1,76 @@
-"""From where a viewer goes on: the cursor, alone and as it is saved between runs. Pure.
+"""Cursors and bookmarks, each saved for the next run in a file that is replaced as a whole.
 
-Cursors saved between runs: each a file, replaced as a whole.
-
-Epoch, cursor, held, since and filter stand in one file, so that no crash can tear them apart.
-
-What of the view is kept for the next run about the same targets: a file, replaced as a whole.
-
-It stands beside the saved cursors (``state``).
+A cursor's file holds epoch, seq, held range, since and filter together, so that no crash can
+separate them. Numbers in brackets are rules of PROTOCOL.md.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
+from common.files import replace_file
 from wire.codec import encode
 from wire.order import Interval, parse_interval
 from wire.query import Filter
 
 NOTHING_HELD: Final = Interval(0, 0)
-"""``held`` where none of the past has come yet: without ``held`` none would be owed [1]."""
+"""``held`` while no history is here; without ``held`` the forwarder would send none [1]."""
+
+CONTEXT_LINES: Final = 1_000
+"""Lines of the previous run that a resuming viewer shows at once."""
+
+CURSOR_VERSION: Final = 1
+BOOKMARKS_VERSION: Final = 1
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """From where a connection goes on: epoch, the seq last stored, and the past held."""
+    """The place from which a connection resumes."""
 
     epoch: str
     after: int
+    """The seq stored last."""
     held: Interval
+    """The part of the history that is here."""
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What a cursor is about; with any other one it means nothing [7]."""
+    """What a cursor was saved for; it is valid for nothing else [7]."""
 
     target: str
-    """What names it from run to run: a forwarder's URL, or what its own forwarder is found by."""
+    """Identifies the target from run to run: a forwarder's URL, or what a local one serves."""
     group: str | None
     filter: Filter
     since: int
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What a viewer had when it was left, for the next one to fetch."""
+class PreviousRun(msgspec.Struct, frozen=True):
+    """Which lines the previous run had, for the next one to refetch."""
 
     left_ms: int
-    """When it was left: its own wall clock, ms."""
+    """When it ended, ms by the viewer's wall clock."""
     newest_ms: int
     """The time of its newest event."""
     context_ms: int
     """The time of the event ``CONTEXT_LINES`` before that."""
     older: int
-    """Events before ``context_ms``, about."""
-
-
-CONTEXT_LINES: Final = 1_000
-"""Lines that are shown again when a viewer goes on."""
+    """About how many events it had before ``context_ms``."""
 
 
 class SavedCursor(msgspec.Struct, frozen=True):
-    """A cursor with what it is about: saved and read as one."""
+    """A cursor as it is saved, with what it was saved for."""
 
     subject: Subject
     cursor: Cursor
-    seen: Seen | None = None
-
-
-CURSOR_VERSION: Final = 1
+    previous: PreviousRun | None = None
 
 
 class _CursorFile(msgspec.Struct):
-    """What a file holds; positions as text, since no JSON number has room for them."""
+    """A cursor's file; positions are text, since they exceed every JSON number."""
 
     version: int
     target: str
@@ -84,7 +80,7 @@ class _CursorFile(msgspec.Struct):
     epoch: str
     after: int
     held: str
-    seen: Seen | None = None
+    seen: PreviousRun | None = None
 
     @classmethod
     def of(cls, saved: SavedCursor) -> Self:
@@ -98,7 +94,7 @@ class _CursorFile(msgspec.Struct):
             epoch=cursor.epoch,
             after=cursor.after,
             held=str(cursor.held),
-            seen=saved.seen,
+            seen=saved.previous,
         )
 
     def saved(self) -> SavedCursor:
@@ -111,121 +107,102 @@ class _CursorFile(msgspec.Struct):
 
 
 def save_cursor(folder: Path, saved: SavedCursor) -> None:
-    """Keep a cursor for the next run about the same.
+    """Save a cursor in place of the one saved for the same target, group and filter.
 
     Raises:
-        OSError: it can't be written; what was there before still is.
+        OSError: The file cannot be written; the old one stays.
 
     """
     subject = saved.subject
-    path = _path(folder, subject.target, subject.group, subject.filter)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(encode(_CursorFile.of(saved)))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    path = _cursor_path(folder, subject.target, subject.group, subject.filter)
+    with replace_file(path, sync=True) as file:
+        file.write(encode(_CursorFile.of(saved)))
 
 
 def load_cursor(
     folder: Path,
     target: str,
     group: str | None,
-    wanted: Filter,
+    event_filter: Filter,
     since: int | None = None,
     *,
     warn: Callable[[str], None] = lambda _text: None,
 ) -> SavedCursor | None:
-    """The cursor of an earlier run about that target, group and filter [7]; None: there is none.
+    """Load the cursor saved for this target, group and filter [7]; None without a usable one.
 
     Args:
-        folder: Where they are kept.
-        target: What names it from run to run.
+        folder: The folder of the cursors.
+        target: Identifies the target from run to run.
         group: The log group.
-        wanted: The filter.
-        since: Where given, a cursor with another ``since`` is none of ours either [7].
-        warn: Hears of a file that is there and of no use.
+        event_filter: The filter.
+        since: If given, a cursor with another ``since`` is not usable either [7].
+        warn: Called with a text about a file that exists but cannot be used.
 
-    A file that can't be read or is not whole is as good as none: everything comes again.
     """
-    path = _path(folder, target, group, wanted)
+    path = _cursor_path(folder, target, group, event_filter)
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=_CursorFile).saved()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
         why = error.strerror if isinstance(error, OSError) else "it is damaged"
-        warn(f"cannot go on where the last viewer was ({why}: {path}): beginning anew")
+        warn(f"cannot resume where the last viewer stopped ({why}: {path}): starting over")
         return None
-    subject = Subject(target, group, wanted, saved.subject.since if since is None else since)
+    subject = Subject(target, group, event_filter, saved.subject.since if since is None else since)
     return saved if _is_about(saved, subject) else None
 
 
-def forget(folder: Path, saved: SavedCursor) -> None:
-    """Take a cursor away: its execution is over, or nothing is to be resumed."""
-    subject = saved.subject
-    _path(folder, subject.target, subject.group, subject.filter).unlink(missing_ok=True)
-
-
 def _is_about(saved: SavedCursor, subject: Subject) -> bool:
-    """Whether a cursor was made with this group, filter and since [7]."""
+    """Whether a cursor was saved with this target, group, filter and since [7]."""
     return saved.subject == subject
 
 
-def _path(folder: Path, target: str, group: str | None, wanted: Filter) -> Path:
-    name = encode([target, group, wanted])
-    return folder / f"{blake2b(name, digest_size=16).hexdigest()}.json"
-
-
-BOOKMARKS_VERSION: Final = 1
+def _cursor_path(folder: Path, target: str, group: str | None, event_filter: Filter) -> Path:
+    return folder / f"{_digest([target, group, event_filter])}.json"
 
 
 class _BookmarksFile(msgspec.Struct):
-    """Keys as text, since no JSON number has room for them."""
+    """A bookmarks file; keys are text, since they exceed every JSON number."""
 
     version: int
     bookmarks: list[str]
 
 
-def bookmarks_path(folder: Path, targets: Sequence[tuple[str, str | None]], wanted: Filter) -> Path:
-    """Where the view of these targets is kept.
+def bookmarks_path(
+    folder: Path, targets: Sequence[tuple[str, str | None]], event_filter: Filter
+) -> Path:
+    """Return the bookmarks file of a set of targets.
 
     Args:
-        folder: Of the saved cursors.
-        targets: What names each from run to run, and its log group; in the order of their lanes,
-            since keys have them.
-        wanted: The filter.
+        folder: The folder of the saved cursors.
+        targets: Each target's identity and log group, in their order, since keys depend on it.
+        event_filter: The filter.
 
     """
-    name = encode([list(targets), wanted])
-    return folder / f"{blake2b(name, digest_size=16).hexdigest()}.view.json"
+    return folder / f"{_digest([list(targets), event_filter])}.view.json"
 
 
 def save_bookmarks(path: Path, bookmarks: Iterable[int]) -> None:
-    """Keep the bookmarks for the next run.
+    """Save bookmarks for the next run.
 
     Raises:
-        OSError: they can't be written; what was there before still is.
+        OSError: The file cannot be written; the old one stays.
 
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(encode(_BookmarksFile(BOOKMARKS_VERSION, [str(key) for key in bookmarks])))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    content = _BookmarksFile(BOOKMARKS_VERSION, [str(key) for key in bookmarks])
+    with replace_file(path, sync=True) as file:
+        file.write(encode(content))
 
 
 def load_bookmarks(path: Path) -> list[int]:
-    """The bookmarks of an earlier run; none where the file is not there or not whole."""
+    """Load the bookmarks of an earlier run; none if the file is missing or damaged."""
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_BookmarksFile)
-        return [int(key) for key in kept.bookmarks] if kept.version == BOOKMARKS_VERSION else []
+        content = msgspec.json.decode(path.read_bytes(), type=_BookmarksFile)
+        is_known = content.version == BOOKMARKS_VERSION
+        return [int(key) for key in content.bookmarks] if is_known else []
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return []
+
+
+def _digest(parts: list[Any]) -> str:
+    return blake2b(encode(parts), digest_size=16).hexdigest()

@@ -16,9 +16,8 @@ from common.concurrency import in_thread
 from common.errors import EXIT_DONE, exit_code_of_signal
 from common.signals import handle_ending_signals
 from common.times import iso_range
-from tui.client import saved as state
 from tui.client.engine import Engine
-from tui.client.saved import SavedCursor
+from tui.client.saved import SavedCursor, save_cursor
 from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule, describe
 from tui.output.formats import Output, printed
@@ -115,7 +114,7 @@ class Plain:
                 self._write_record()
         if self._signals_seen:
             return exit_code_of_signal(self._signals_seen[0])
-        outcome = self._engine.outcome
+        outcome = self._engine.result
         if outcome is None:
             return EXIT_DONE
         if outcome.reason:
@@ -229,7 +228,7 @@ class Plain:
         assert folder is not None, "only where cursors are saved"
         with contextlib.suppress(OSError):  # a full disk must not stop the lines
             for saved in cursors:
-                state.save_cursor(folder, saved)
+                save_cursor(folder, saved)
 
     # Signals and the record
 

@@ -26,7 +26,7 @@ import msgspec
 
 from common.concurrency import in_thread
 from tui.client.engine import Engine
-from tui.client.refetch import FetchError
+from tui.client.refetch import RefetchError
 from tui.client.status import Status
 from tui.lines.rows import Line, Rule, time_of
 from tui.output.formats import event
@@ -266,8 +266,8 @@ async def _fetch(file: IO[bytes], engine: Engine, place: _Place, failure: str) -
     count = 0
     while low is not None and not failure:
         try:
-            lines, through = await engine.recalled(low, place.high)
-        except FetchError as error:
+            lines, through = await engine.fetch_range(low, place.high)
+        except RefetchError as error:
             failure = str(error)
             break
         for entry in _recalled(engine, lines, place.late):

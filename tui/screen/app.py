@@ -374,13 +374,15 @@ class ViewerApp(ThemedApp):
         self._update_bars()
         self._side_panel.refresh("detail")
         self._histogram_panel.follow(self.log_view.current())
-        self._engine.look(
-            self.log_view.visible_rows, self.log_view.place.cursor, sifted=self.log_view.is_filtered
+        self._engine.refetch_visible(
+            self.log_view.visible_rows,
+            self.log_view.place.cursor,
+            is_filtered=self.log_view.is_filtered,
         )
 
     def on_log_view_missed(self, event: LogView.Missed) -> None:
         """Fetch lines that are not in memory, then go to the row again."""
-        self._engine.bring(event.key, partial(self.log_view.go_to, event.key))
+        self._engine.refetch_at(event.key, partial(self.log_view.go_to, event.key))
 
     def on_log_view_opened(self) -> None:
         """Show the details of a line that was double-clicked."""

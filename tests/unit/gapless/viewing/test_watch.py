@@ -15,8 +15,8 @@ from gapless.viewing.opening import Viewing, Watched
 from gapless.viewing.screen import ScreenApp
 from gapless.viewing.watch import Unseen, make_engine
 from tui.client import saved
-from tui.client.engine import Outcome
-from tui.client.saved import Cursor, SavedCursor, Seen, Subject
+from tui.client.engine import ViewerResult
+from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -58,7 +58,7 @@ def test_how_far_it_goes(follow: bool, until: int | None, through: int | None) -
 SAVED = SavedCursor(
     Subject("own:jobs", "/jobs", Filter(), 1_000),
     Cursor("e1", 42, Interval(first_key(1_000), None)),
-    Seen(9_000, 8_000, 7_000, 12),
+    PreviousRun(9_000, 8_000, 7_000, 12),
 )
 
 
@@ -87,7 +87,7 @@ def test_when_it_goes_on_where_the_last_one_was(
     (spec,) = [target.spec for target in engine._targets]
     assert spec.cursor == (SAVED.cursor if goes_on else None)
     assert spec.since == (SAVED.subject.since if goes_on else since)
-    assert spec.seen == (SAVED.seen if goes_on and is_on_screen else None)
+    assert spec.previous == (SAVED.previous if goes_on and is_on_screen else None)
 
 
 def test_without_a_place_for_cursors_it_goes_on_and_says_so(
@@ -146,9 +146,9 @@ def test_how_many_lines_are_kept_in_memory() -> None:
 def test_exit_codes() -> None:
     assert module._code(None, 0) == 0
     assert module._code(None, 130) == 130
-    assert module._code(Outcome(5), 0) == 5
+    assert module._code(ViewerResult(5), 0) == 5
     with pytest.raises(GaplessError, match="not complete") as caught:
-        module._code(Outcome(4, "not complete: 12:00 to 12:01"), 0)
+        module._code(ViewerResult(4, "not complete: 12:00 to 12:01"), 0)
     assert caught.value.exit_code == 4
 
 

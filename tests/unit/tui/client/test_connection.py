@@ -16,7 +16,7 @@ from common.http import HttpFailure
 from tests.support.told import SINCE, Told, item
 from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, ToldServer, eventually, stay, told_server
-from tui.client.connection import Address, Connection, Disconnection, Getter
+from tui.client.connection import Address, Disconnection, ForwarderConnection, HttpGetter
 from tui.client.session import CREDIT_EVENTS, ViewerSession
 from tui.client.status import CaughtUp, Effect, Stored, Welcomed
 from wire.limits import CLIENT_FRAME_BYTES_MAX
@@ -37,19 +37,19 @@ class Heard:
         self.flow = asyncio.Event()
         self.flow.set()
 
-    def connecting(self, attempt: int) -> None:
+    def attempt_began(self, attempt: int) -> None:
         self.attempts.append(attempt)
 
-    def happened(self, effects: list[Effect]) -> None:
+    def take_effects(self, effects: list[Effect]) -> None:
         self.effects += effects
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         await self.flow.wait()
 
-    def malformed(self, why: str) -> None:
+    def count_malformed(self, why: str) -> None:
         self.errors.append(why)
 
-    def disconnected(self, end: Disconnection, wait_ms: int) -> None:
+    def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
         self.ends.append(end)
         self.waits.append(wait_ms)
 
@@ -61,7 +61,7 @@ class Heard:
 class Running:
     def __init__(self, server: ToldServer, session: ViewerSession, token: str | None) -> None:
         self.server, self.session, self.heard = server, session, Heard()
-        self.connection = Connection(
+        self.connection = ForwarderConnection(
             session,
             Address(server.url, token),
             self.heard,
@@ -228,7 +228,9 @@ async def test_nobody_there() -> None:
 async def test_a_url_that_is_none_says_so() -> None:
     heard = Heard()
     address = Address("ws://127.0.0.1:99999")
-    connection = Connection(ViewerSession(), address, heard, now_ms=lambda: 0, rng=random.Random(0))
+    connection = ForwarderConnection(
+        ViewerSession(), address, heard, now_ms=lambda: 0, rng=random.Random(0)
+    )
     task = asyncio.create_task(connection.run())
     await eventually(lambda: heard.ends)
     task.cancel()
@@ -291,10 +293,10 @@ async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
         await stay(talk)
 
     async with running(listening) as run:
-        await run.connection.send([])
+        await run.connection.send_messages([])
         await eventually(lambda: run.session.is_backfilled)
         effects = run.session.request_range(RangeRequest("repair", 1, 2, scanned=False), 0)
-        await run.connection.send(effects)
+        await run.connection.send_messages(effects)
         await eventually(lambda: got == [Repair(1, 2)])
 
 
@@ -313,12 +315,12 @@ async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
 )
 def test_both_sides_of_a_forwarder(url: str, websocket: str, http: str) -> None:
     address = Address(url)
-    assert address.websocket("a=1") == websocket
-    assert address.http("/v1/logs?b=2") == http
+    assert address.websocket_url("a=1") == websocket
+    assert address.http_url("/v1/logs?b=2") == http
 
 
 def test_a_path_without_parameters_gets_none() -> None:
-    assert Address("ws://h").http("/v1/groups") == "http://h/v1/groups"
+    assert Address("ws://h").http_url("/v1/groups") == "http://h/v1/groups"
 
 
 def test_the_token_goes_with_every_request() -> None:
@@ -341,7 +343,7 @@ def test_this_machine_is_known(url: str, *, is_loopback: bool) -> None:
 
 async def test_status_and_body_come_back_whatever_the_status() -> None:
     async with told_server(stay, library=Library([])) as server:
-        getter = Getter(Address(server.url, "secret"))
+        getter = HttpGetter(Address(server.url, "secret"))
         status, body = await getter.get("/v1/logs?since=5")
         assert status == 200
         assert b'"items":[]' in body
@@ -354,7 +356,7 @@ async def test_nobody_there_is_a_failure_in_one_line() -> None:
     async with told_server(stay) as server:
         address = Address(server.url)
     with pytest.raises(HttpFailure) as failure:
-        await Getter(address).get("/v1/logs")
+        await HttpGetter(address).get("/v1/logs")
     assert str(failure.value) == "connection refused: no forwarder listens there"
 
 
@@ -374,7 +376,7 @@ async def test_an_answer_without_end_is_cut_off() -> None:
     server = await asyncio.start_server(pour, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(HttpFailure, match="over the limit"):
-        await Getter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
+        await HttpGetter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
     server.close()
     await server.wait_closed()
 

@@ -15,7 +15,7 @@ from common.errors import EXIT_INCOMPLETE
 from tests.support.told import SINCE, Told, connect, hear, item, live
 from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, eventually, stay, told_server
-from tui.client.engine import Engine, Goal, Outcome, reached
+from tui.client.engine import Engine, Goal, ViewerResult, goal_result
 from tui.client.saved import load_cursor
 from tui.client.session import ViewerSession
 from tui.client.target import TargetSpec
@@ -169,7 +169,7 @@ async def test_without_a_websocket_polling_brings_the_lines() -> None:
         goal = Goal(through_ms=3_000)
         async with started(engine_of(server.url, goal=goal)) as engine:
             await engine.finished.wait()
-            assert engine.outcome == Outcome(0)
+            assert engine.result == ViewerResult(0)
             await eventually(lambda: engine.status.state == "polling")
             await eventually(lambda: engine.status.lines == 2)
 
@@ -208,7 +208,7 @@ async def test_an_execution_that_ends_is_the_outcome() -> None:
         goal = Goal(executions=("one",))
         async with started(engine_of(server.url, goal=goal)) as engine:
             await engine.finished.wait()
-            assert engine.outcome == Outcome(5)
+            assert engine.result == ViewerResult(5)
             assert engine.status.state == "ended"
 
 
@@ -217,7 +217,7 @@ async def test_a_refusal_is_the_outcome_with_what_it_says() -> None:
         server.refusal = (404, b'{"error":"log group x is not served here"}')
         async with started(engine_of(server.url)) as engine:
             await engine.finished.wait()
-            outcome = engine.outcome
+            outcome = engine.result
             assert outcome is not None
             assert outcome.code == 3
             assert "log group x is not served here" in outcome.reason
@@ -226,12 +226,12 @@ async def test_a_refusal_is_the_outcome_with_what_it_says() -> None:
 
 
 async def test_out_of_reach_for_long_is_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.client.engine.PATIENCE_MS", 0)
+    monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", 0)
     async with told_server(stay) as server:
         url = server.url
     async with started(engine_of(url)) as engine:
         await engine.finished.wait()
-        assert engine.outcome == Outcome(
+        assert engine.result == ViewerResult(
             3, f"cannot connect to {url}: connection refused: no forwarder listens there"
         )
 
@@ -240,12 +240,12 @@ async def test_an_error_of_ours_is_not_silence(monkeypatch: pytest.MonkeyPatch) 
     async def broken(_self: object) -> None:
         raise BugError
 
-    monkeypatch.setattr("tui.client.connection.Connection.run", broken)
+    monkeypatch.setattr("tui.client.connection.ForwarderConnection.run", broken)
     engine = engine_of("ws://127.0.0.1:1")
     await engine.start()
     await engine.finished.wait()
-    assert engine.outcome is not None
-    assert engine.outcome.code == 1
+    assert engine.result is not None
+    assert engine.result.code == 1
     with pytest.raises(BugError):
         await engine.stop()
 
@@ -343,7 +343,7 @@ async def test_a_record_that_can_not_be_written_leaves_nothing(tmp_path: Path) -
 async def test_reading_pauses_while_nobody_can_take_more() -> None:
     engine = engine_of("ws://h")
     engine.pause()
-    waiting = asyncio.create_task(engine.ready())
+    waiting = asyncio.create_task(engine.wait_until_ready())
     await asyncio.sleep(0.01)
     assert not waiting.done()
     engine.resume()
@@ -356,39 +356,39 @@ UNTIL = Goal(through_ms=3_000)
 def test_without_a_goal_there_is_no_end() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 9_000, 0))
-    assert reached(Goal(), [session]) is None
+    assert goal_result(Goal(), [session]) is None
 
 
 def test_done_once_every_target_is_proved_so_far() -> None:
     one, told = live()
     other, told_other = live()
     hear(one, told.mark(SINCE, 3_000, 0))
-    assert reached(UNTIL, [one, other]) is None
+    assert goal_result(UNTIL, [one, other]) is None
     hear(other, told_other.mark(SINCE, 2_999, 0))
-    assert reached(UNTIL, [one, other]) is None
+    assert goal_result(UNTIL, [one, other]) is None
     hear(other, told_other.mark(2_000, 3_000, 0))
-    assert reached(UNTIL, [one, other]) == Outcome(0)
+    assert goal_result(UNTIL, [one, other]) == ViewerResult(0)
 
 
 def test_not_before_the_past_is_here() -> None:
     session, told = ViewerSession(since=SINCE), Told()
-    assert reached(UNTIL, [ViewerSession()]) is None
+    assert goal_result(UNTIL, [ViewerSession()]) is None
     connect(session, told.welcome())
     hear(session, told.mark(SINCE, 9_000, 0))
-    assert reached(UNTIL, [session]) is None
+    assert goal_result(UNTIL, [session]) is None
 
 
 def test_a_time_before_since_is_reached_with_the_past() -> None:
     session, _ = live()
-    assert reached(Goal(through_ms=SINCE - 1), [session]) == Outcome(0)
+    assert goal_result(Goal(through_ms=SINCE - 1), [session]) == ViewerResult(0)
 
 
 def test_incomplete_names_the_range() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(lost=[Lost(500, 1_500, "retention"), Lost(8_000, 9_000, "x")]))
     hear(session, told.backfill(f"{SINCE}:0..", done=True), told.mark(SINCE, 3_000, 0))
-    outcome = reached(UNTIL, [session])
-    assert outcome == Outcome(
+    outcome = goal_result(UNTIL, [session])
+    assert outcome == ViewerResult(
         EXIT_INCOMPLETE,
         "not complete: 1970-01-01T00:00:01.000Z..1970-01-01T00:00:01.500Z",
     )
@@ -409,9 +409,9 @@ def test_an_execution_ends_with_its_status(statuses: list[ExecutionStatus], code
     session, told = live()
     goal = Goal(executions=tuple(str(number) for number in range(len(statuses))))
     for number, status in enumerate(statuses):
-        assert reached(goal, [session]) is None
+        assert goal_result(goal, [session]) is None
         hear(session, told.end(SINCE, 2_000, 0, execution=str(number), status=status))
-    assert reached(goal, [session]) == Outcome(code)
+    assert goal_result(goal, [session]) == ViewerResult(code)
 
 
 def test_an_end_counts_once_it_is_proved_or_given_up() -> None:
@@ -420,11 +420,11 @@ def test_an_end_counts_once_it_is_proved_or_given_up() -> None:
     hear(session, told.events(0, [], seq=1))
     goal = Goal(executions=("one",))
     hear(session, told.end(SINCE, 2_000, 1, owned=bad))
-    assert reached(goal, [session]) is None
+    assert goal_result(goal, [session]) is None
     hear(session, told.digest(SINCE, 2_000, 1, owned=bad))
-    assert reached(goal, [session]) is None, "it is sent again first"
+    assert goal_result(goal, [session]) is None, "it is sent again first"
     hear(session, told.digest(SINCE, 2_000, 1, owned=bad))
-    outcome = reached(goal, [session])
+    outcome = goal_result(goal, [session])
     assert outcome is not None
     assert outcome.code == EXIT_INCOMPLETE
     assert "execution one" in outcome.reason
@@ -433,4 +433,4 @@ def test_an_end_counts_once_it_is_proved_or_given_up() -> None:
 def test_whichever_goal_comes_first() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
-    assert reached(Goal(through_ms=3_000, executions=("one",)), [session]) == Outcome(0)
+    assert goal_result(Goal(through_ms=3_000, executions=("one",)), [session]) == ViewerResult(0)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tests.support.told import SINCE, Told, connect, hear, item, line, live, stored
-from tui.client.history import LAG_MS, QUIET_MS, Story, Volume, Watched, snapshot
+from tui.client.history import LAG_MS, QUIET_MS, EventRate, TargetHistory, TargetParts, make_status
 from tui.client.session import ViewerSession
 from tui.client.status import (
     CaughtUp,
@@ -28,21 +28,21 @@ NOW = 1_000_000
 AGAIN = Welcomed("resumed", "e1", again=True)
 
 
-def told_story(session: ViewerSession | None = None) -> Story:
+def new_history(session: ViewerSession | None = None) -> TargetHistory:
     numbers = itertools.count(1)
-    return Story(0, session or ViewerSession(since=SINCE), lambda: next(numbers))
+    return TargetHistory(0, session or ViewerSession(since=SINCE), lambda: next(numbers))
 
 
-def connected(session: ViewerSession | None = None) -> Story:
+def connected(session: ViewerSession | None = None) -> TargetHistory:
     """One that is live since NOW."""
-    story = told_story(session or live()[0])
-    story.connecting(1, NOW)
-    story.happened([Welcomed("fresh", "e1", again=False)], NOW)
-    return story
+    history = new_history(session or live()[0])
+    history.attempt_began(1, NOW)
+    history.take_effects([Welcomed("fresh", "e1", again=False)], NOW)
+    return history
 
 
-def cut(story: Story, now_ms: int, reason: str = "cut") -> list[Rule]:
-    return story.disconnected(reason, None, 500, final=False, now_ms=now_ms)
+def cut(history: TargetHistory, now_ms: int, reason: str = "cut") -> list[Rule]:
+    return history.attempt_ended(reason, None, 500, final=False, now_ms=now_ms)
 
 
 def said(rules: list[Rule]) -> list[str]:
@@ -53,98 +53,98 @@ def said(rules: list[Rule]) -> list[str]:
 
 
 def test_at_first_it_is_connecting_then_reconnecting() -> None:
-    story = told_story()
-    story.connecting(1, NOW)
-    assert story.state(NOW) == "connecting"
-    assert cut(story, NOW + 1, "refused") == [], "nothing was to be had before"
-    assert (story.detail, story.retry_at_ms) == ("refused", NOW + 501)
-    story.connecting(2, NOW + 501)
-    assert (story.state(NOW), story.attempt, story.retry_at_ms) == ("reconnecting", 2, None)
+    history = new_history()
+    history.attempt_began(1, NOW)
+    assert history.state(NOW) == "connecting"
+    assert cut(history, NOW + 1, "refused") == [], "nothing was to be had before"
+    assert (history.detail, history.retry_at_ms) == ("refused", NOW + 501)
+    history.attempt_began(2, NOW + 501)
+    assert (history.state(NOW), history.attempt, history.retry_at_ms) == ("reconnecting", 2, None)
 
 
 def test_backfilling_then_live_then_quiet() -> None:
     session = ViewerSession(since=SINCE)
     told = Told()
     connect(session, told.welcome())
-    story = connected(session)
-    assert story.state(NOW) == "backfilling"
+    history = connected(session)
+    assert history.state(NOW) == "backfilling"
     hear(session, told.backfill(f"{SINCE}:0..", done=True))
-    story.happened([Stored([line(1)], [])], NOW)
-    assert story.state(NOW + QUIET_MS) == "live"
-    assert story.state(NOW + QUIET_MS + 1) == "quiet"
+    history.take_effects([Stored([line(1)], [])], NOW)
+    assert history.state(NOW + QUIET_MS) == "live"
+    assert history.state(NOW + QUIET_MS + 1) == "quiet"
 
 
 def test_polling_is_a_state_of_its_own() -> None:
     session = ViewerSession(since=SINCE)
-    story = told_story(session)
-    story.connecting(1, NOW)
-    cut(story, NOW, "HTTP 502")
-    story.polled(None, NOW)
-    assert story.state(NOW) == "polling"
-    assert story.is_polling
-    assert cut(story, NOW + 5, "HTTP 502") == [], "lines come all the same"
-    assert story.state(NOW) == "polling"
-    assert said(story.polled("unreachable", NOW + 9)) == ["offline: unreachable"]
-    assert story.state(NOW) == "reconnecting"
+    history = new_history(session)
+    history.attempt_began(1, NOW)
+    cut(history, NOW, "HTTP 502")
+    history.round_ended(None, NOW)
+    assert history.state(NOW) == "polling"
+    assert history.is_polling
+    assert cut(history, NOW + 5, "HTTP 502") == [], "lines come all the same"
+    assert history.state(NOW) == "polling"
+    assert said(history.round_ended("unreachable", NOW + 9)) == ["offline: unreachable"]
+    assert history.state(NOW) == "reconnecting"
 
 
 def test_what_is_final_is_failed_and_what_is_over_has_ended() -> None:
-    story = told_story()
-    story.disconnected("no such group", 4504, 0, final=True, now_ms=NOW)
-    assert (story.state(NOW), story.has_failed, story.retry_at_ms) == ("failed", True, None)
-    story = connected()
-    story.is_over = True
-    assert story.state(NOW) == "ended"
+    history = new_history()
+    history.attempt_ended("no such group", 4504, 0, final=True, now_ms=NOW)
+    assert (history.state(NOW), history.has_failed, history.retry_at_ms) == ("failed", True, None)
+    history = connected()
+    history.is_over = True
+    assert history.state(NOW) == "ended"
 
 
 def test_changes_of_state_are_kept_but_not_quiet_moments() -> None:
     session, _ = live()
-    story = connected(session)
-    story.happened([], NOW + 2 * QUIET_MS)
+    history = connected(session)
+    history.take_effects([], NOW + 2 * QUIET_MS)
     session.connection_closed()
-    cut(story, NOW + 50_000, "cable")
-    assert [(one.at_ms, one.state, one.detail) for one in story.history] == [
+    cut(history, NOW + 50_000, "cable")
+    assert [(one.at_ms, one.state, one.detail) for one in history.state_changes] == [
         (NOW, "live", ""),
         (NOW + 50_000, "reconnecting", "cable"),
     ]
-    assert story.state_since_ms == NOW + 50_000
+    assert history.state_since_ms == NOW + 50_000
 
 
 # Outages
 
 
 def test_an_outage_is_a_rule_that_grows() -> None:
-    story = connected()
-    (rule,) = cut(story, NOW + 1_000, "cable")
+    history = connected()
+    (rule,) = cut(history, NOW + 1_000, "cable")
     assert describe(rule) == "offline: cable"
     assert time_of(rule.key) == NOW + 1_000
-    assert cut(story, NOW + 5_000, "refused") == []
-    (back,) = story.happened([AGAIN], NOW + 11_200)
+    assert cut(history, NOW + 5_000, "refused") == []
+    (back,) = history.take_effects([AGAIN], NOW + 11_200)
     assert describe(back) == "offline 10.2 s"
-    (recovered,) = story.happened([CaughtUp(203)], NOW + 11_300)
+    (recovered,) = history.take_effects([CaughtUp(203)], NOW + 11_300)
     assert describe(recovered) == "offline 10.2 s · 203 lines recovered"
     assert rule.key == back.key == recovered.key
-    (outage,) = story.outages
+    (outage,) = history.outages
     assert (outage.began_ms, outage.ended_ms) == (NOW + 1_000, NOW + 11_200)
     assert (outage.reason, outage.recovered, outage.outcome) == ("cable", 203, "resumed")
 
 
 def test_polling_ends_an_outage_too() -> None:
     session, _ = live()
-    story = connected(session)
-    cut(story, NOW)
+    history = connected(session)
+    cut(history, NOW)
     session.connection_closed()
-    story.happened([Stored([line(1), line(2)], [])], NOW + 100)
-    assert said(story.polled(None, NOW + 10_000)) == [
+    history.take_effects([Stored([line(1), line(2)], [])], NOW + 100)
+    assert said(history.round_ended(None, NOW + 10_000)) == [
         "offline 10.0 s",
         "offline 10.0 s · 2 lines recovered",
     ]
-    assert story.happened([AGAIN, CaughtUp(0)], NOW + 20_000) == []
+    assert history.take_effects([AGAIN, CaughtUp(0)], NOW + 20_000) == []
 
 
 def test_going_on_from_an_earlier_run_is_said_above_every_line() -> None:
-    story = connected()
-    (rule,) = story.happened([CaughtUp(12)], NOW)
+    history = connected()
+    (rule,) = history.take_effects([CaughtUp(12)], NOW)
     assert describe(rule) == "12 lines since you left"
     assert time_of(rule.key) == SINCE
 
@@ -154,73 +154,76 @@ def test_going_on_from_an_earlier_run_is_said_above_every_line() -> None:
 
 def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     session, told = live()
-    story = connected(session)
-    (first,) = story.happened(hear(session, told.gap(2_000, 2_100, "repairing")), NOW)
-    (later,) = story.happened(hear(session, told.gap(2_050, 2_100, "repaired")), NOW)
+    history = connected(session)
+    (first,) = history.take_effects(hear(session, told.gap(2_000, 2_100, "repairing")), NOW)
+    (later,) = history.take_effects(hear(session, told.gap(2_050, 2_100, "repaired")), NOW)
     assert first.key == later.key
     assert later.state == "repaired"
-    (early,) = story.happened([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
+    (early,) = history.take_effects([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
     assert time_of(early.key) == SINCE, "not above everything that is owed"
     hear(session, told.events(0, [item(1, 2_500)]))
-    (ended,) = story.happened(hear(session, told.end(SINCE, 2_500, 1, status="FAILED")), NOW)
+    (ended,) = history.take_effects(hear(session, told.end(SINCE, 2_500, 1, status="FAILED")), NOW)
     assert describe(ended) == "execution one FAILED"
     assert time_of(ended.key) == 2_501
-    (rebased,) = story.happened([Rebased(0, 1, "new epoch")], NOW)
+    (rebased,) = history.take_effects([Rebased(0, 1, "new epoch")], NOW)
     assert describe(rebased) == "lines above can no longer be verified: new epoch"
 
 
 def test_an_end_that_is_not_proved_says_so() -> None:
     session, told = live()
     effects = hear(session, told.end(SINCE, 2_500, 0, owned=[item(0 + 1, 2_000)]))
-    assert said(connected(session).happened(effects, NOW)) == ["execution one SUCCEEDED"]
+    assert said(connected(session).take_effects(effects, NOW)) == ["execution one SUCCEEDED"]
     unequal = hear(session, told.end(SINCE, 2_500, 0, owned=[]))
     assert unequal
     told.owned = [item(1, 2_000)]
     hear(session, told.events(0, [], seq=1))
     effects = hear(session, told.end(SINCE, 2_500, 1))
-    assert said(connected(session).happened(effects, NOW)) == [
-        "execution one (not proved yet) SUCCEEDED"
+    assert said(connected(session).take_effects(effects, NOW)) == [
+        "execution one (not verified yet) SUCCEEDED"
     ]
 
 
 def test_only_a_second_mismatch_is_a_rule_and_a_later_proof_takes_it_back() -> None:
     session, told = live()
-    story = connected(session)
-    assert story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW) == []
-    (bad,) = story.happened([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
+    history = connected(session)
+    assert (
+        history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW)
+        == []
+    )
+    (bad,) = history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
     assert describe(bad) == "not verified: 3 lines missing or different"
     session.holdings.proof.add_unequal(2_000, 2_100, 3, final=True)
-    assert story.happened(hear(session, told.mark(2_200, 2_300, 0)), NOW) == []
-    (good,) = story.happened(hear(session, told.mark(2_000, 2_300, 0)), NOW)
+    assert history.take_effects(hear(session, told.mark(2_200, 2_300, 0)), NOW) == []
+    (good,) = history.take_effects(hear(session, told.mark(2_000, 2_300, 0)), NOW)
     assert (describe(good), good.key) == ("now verified", bad.key)
-    assert story.happened(hear(session, told.mark(2_000, 2_300, 0)), NOW) == []
+    assert history.take_effects(hear(session, told.mark(2_000, 2_300, 0)), NOW) == []
 
 
 # Figures
 
 
 def test_the_lag_is_of_the_newest_live_line_and_not_for_ever() -> None:
-    story = connected()
-    assert story.lag_ms(NOW) is None
+    history = connected()
+    assert history.lag_ms(NOW) is None
     stored = Stored([line((NOW - 300) << 200), line((NOW - 100) << 200)], [])
-    story.happened([stored], NOW)
-    assert story.lag_ms(NOW) == 100
-    assert story.lag_ms(NOW + LAG_MS + 1) is None
-    story.happened([Stored([line((NOW + 99_000) << 200)], [])], NOW)
-    assert story.lag_ms(NOW) == 0, "stamped ahead of the clock"
+    history.take_effects([stored], NOW)
+    assert history.lag_ms(NOW) == 100
+    assert history.lag_ms(NOW + LAG_MS + 1) is None
+    history.take_effects([Stored([line((NOW + 99_000) << 200)], [])], NOW)
+    assert history.lag_ms(NOW) == 0, "stamped ahead of the clock"
 
 
 def test_volume_is_counted_by_the_second() -> None:
-    volume = Volume()
-    volume.add(3, 1_000_100)
-    volume.add(4, 1_000_900)
-    volume.add(5, 1_002_000)
-    volume.add(1, 1_001_000)
-    seconds = volume.seconds(1_003_500)
+    volume = EventRate()
+    volume.count_events(3, 1_000_100)
+    volume.count_events(4, 1_000_900)
+    volume.count_events(5, 1_002_000)
+    volume.count_events(1, 1_001_000)
+    seconds = volume.by_second(1_003_500)
     assert len(seconds) == 60
     assert seconds[-4:] == (7, 0, 6, 0)
-    assert volume.rate(1_003_500) == pytest.approx(13 / 5)
-    assert sum(volume.seconds(2_000_000)) == 0
+    assert volume.per_second(1_003_500) == pytest.approx(13 / 5)
+    assert sum(volume.by_second(2_000_000)) == 0
 
 
 SNAPSHOT_NOW = 50_000
@@ -229,9 +232,9 @@ SNAPSHOT_NOW = 50_000
 def status_of(*sessions: ViewerSession, timeline: Timeline | None = None) -> Status:
     watched = []
     for number, session in enumerate(sessions):
-        story = Story(number, session, itertools.count(1).__next__)
-        watched.append(Watched("", f"/group/{number}", f"ws://h/{number}", session, story))
-    return snapshot(watched, timeline or Timeline(), SNAPSHOT_NOW)
+        history = TargetHistory(number, session, itertools.count(1).__next__)
+        watched.append(TargetParts("", f"/group/{number}", f"ws://h/{number}", session, history))
+    return make_status(watched, timeline or Timeline(), SNAPSHOT_NOW)
 
 
 def test_several_targets_are_complete_through_the_least_of_them() -> None:

@@ -8,11 +8,12 @@ from typing import Literal
 import msgspec
 import pytest
 
+from common.http import Response
 from tests.support.told import SINCE, Told, connect, hear, item, live, stored
 from tests.support.told_http import NOW, Library, poll
 from tests.support.told_server import eventually, stay, told_server
-from tui.client.connection import Address, Getter
-from tui.client.polling import AHEAD_MS, Answer, PollError, Polling, PollPlan
+from tui.client.connection import Address, HttpGetter
+from tui.client.polling import AHEAD_MS, PollError, PollingLoop, PollPlan, RoundResult
 from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
 from tui.client.status import (
@@ -122,13 +123,13 @@ def test_a_partial_past_of_a_websocket_is_finished() -> None:
 def test_a_past_that_is_interrupted_goes_on_where_it_was() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(*range(1, 9))), PollPlan(session)
-    plan.begin(NOW)
+    plan.begin_round(NOW)
     for _ in range(3):  # a page, nothing after the cursor, a page
-        ask = plan.next()
+        ask = plan.next_request()
         assert ask is not None
-        plan.answered(ask, library.answer(ask.target), NOW)
-    plan.stop()
-    assert plan.next() is None
+        plan.take_response(ask, library.answer(ask.target), NOW)
+    plan.end_round()
+    assert plan.next_request() is None
     held = session.held
     assert held is not None
     assert held.low == first_key(SINCE)
@@ -211,10 +212,10 @@ def test_a_second_mismatch_is_not_tried_again() -> None:
     lying.complete_through = SINCE + 500
     true_answer = lying.answer
 
-    def answer(target: str) -> Answer:
+    def answer(target: str) -> Response:
         given = true_answer(target)
         if "/v1/digest" in target:
-            return Answer(200, given.body.replace(b'"count":2', b'"count":3'))
+            return Response(200, given.body.replace(b'"count":2', b'"count":3'))
         return given
 
     lying.answer = answer  # type: ignore[method-assign]  # it lies
@@ -237,12 +238,12 @@ def test_a_digest_of_something_else_proves_nothing(part: bytes, other: bytes) ->
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
     library.complete_through = SINCE + 500
-    plan.begin(NOW)
-    while (ask := plan.next()) is not None:
+    plan.begin_round(NOW)
+    while (ask := plan.next_request()) is not None:
         given = library.answer(ask.target)
         if ask.kind == "digest":
-            given = Answer(200, given.body.replace(part, other))
-        plan.answered(ask, given, NOW)
+            given = Response(200, given.body.replace(part, other))
+        plan.take_response(ask, given, NOW)
     assert green(session) is None
 
 
@@ -302,20 +303,20 @@ def test_before_anything_is_held_there_is_nothing_to_compare() -> None:
 def test_a_websocket_that_comes_meanwhile_ends_the_round() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2, 3, 4)), PollPlan(session)
-    plan.begin(NOW)
-    ask = plan.next()
+    plan.begin_round(NOW)
+    ask = plan.next_request()
     assert ask is not None
     connect(session, Told().welcome(after=4))
-    assert plan.answered(ask, library.answer(ask.target), NOW) == []
+    assert plan.take_response(ask, library.answer(ask.target), NOW) == []
     assert shown(session) == 0
     session.connection_closed()
-    assert plan.next() is None, "nor when it is gone again: it moved the cursor"
+    assert plan.next_request() is None, "nor when it is gone again: it moved the cursor"
 
 
 def test_since_is_chosen_as_the_forwarder_would() -> None:
     for wanted, since in ((Filter(), NOW), (Filter(executions=("x",)), 0)):
         session = ViewerSession(event_filter=wanted)
-        PollPlan(session).begin(NOW + 600_000)
+        PollPlan(session).begin_round(NOW + 600_000)
         assert session.since == since
 
 
@@ -341,25 +342,25 @@ def test_lines_of_an_earlier_run_are_not_brought_again_by_a_repair() -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (Answer(503, b'{"error":"not ready"}'), "HTTP 503: not ready"),
-        (Answer(502, b"<html>"), "HTTP 502: not by a forwarder"),
-        (Answer(200, b"<html>"), "not a message of the protocol"),
+        (Response(503, b'{"error":"not ready"}'), "HTTP 503: not ready"),
+        (Response(502, b"<html>"), "HTTP 502: not by a forwarder"),
+        (Response(200, b"<html>"), "not a message of the protocol"),
         (
-            Answer(
+            Response(
                 200, b'{"epoch":"e1","head_seq":0,"next":"1","complete_through":null,"items":[]}'
             ),
             "leads to itself",
         ),
     ],
 )
-def test_a_round_ends_with_a_reason(answer: Answer, text: str) -> None:
+def test_a_round_ends_with_a_reason(answer: Response, text: str) -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
     plan = PollPlan(session)
 
     def asked() -> None:
-        plan.begin(NOW)
-        while (ask := plan.next()) is not None:
-            plan.answered(ask, answer, NOW)
+        plan.begin_round(NOW)
+        while (ask := plan.next_request()) is not None:
+            plan.take_response(ask, answer, NOW)
 
     with pytest.raises(PollError, match=text):
         asked()
@@ -370,14 +371,14 @@ def test_a_page_on_which_the_filter_left_nothing_leads_on() -> None:
     library, plan = Library(items(1, 2)), PollPlan(session)
     empty = b'{"epoch":"e1","head_seq":2,"next":"%s","complete_through":null,"items":[]}'
     asked: list[str] = []
-    plan.begin(NOW)
-    while (ask := plan.next()) is not None:
+    plan.begin_round(NOW)
+    while (ask := plan.next_request()) is not None:
         given = library.answer(ask.target.replace("next=there&", ""))
         if ask.kind == "after":
             asked.append(ask.target)
             if "next=" not in ask.target:
-                given = Answer(200, empty.replace(b"%s", b"there"))
-        plan.answered(ask, given, NOW)
+                given = Response(200, empty.replace(b"%s", b"there"))
+        plan.take_response(ask, given, NOW)
     assert session.after == 2
     assert "next=there" in asked[1]
 
@@ -386,24 +387,24 @@ def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
     library.complete_through = SINCE + 500
-    plan.begin(NOW)
-    while (ask := plan.next()) is not None:
+    plan.begin_round(NOW)
+    while (ask := plan.next_request()) is not None:
         given = library.answer(ask.target)
         if ask.kind == "digest":
-            given = Answer(200, given.body.replace(b'"epoch":"e1",', b""))
-        plan.answered(ask, given, NOW)
+            given = Response(200, given.body.replace(b'"epoch":"e1",', b""))
+        plan.take_response(ask, given, NOW)
     assert green(session) == SINCE + 500
 
 
 def test_executions_told_in_other_words_end_no_round() -> None:
     session = ViewerSession(since=SINCE, event_filter=Filter(executions=("x",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
-    plan.begin(NOW)
-    while (ask := plan.next()) is not None:
+    plan.begin_round(NOW)
+    while (ask := plan.next_request()) is not None:
         given = library.answer(ask.target)
-        if ask.kind == "ends":
-            given = Answer(200, b'{"executions":[]}')
-        plan.answered(ask, given, NOW)
+        if ask.kind == "executions":
+            given = Response(200, b'{"executions":[]}')
+        plan.take_response(ask, given, NOW)
     assert session.after == 2
 
 
@@ -454,26 +455,32 @@ def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"])
 class Heard:
     def __init__(self) -> None:
         self.effects: list[Effect] = []
-        self.rounds: list[tuple[str | None, bool]] = []
+        self.rounds: list[RoundResult] = []
 
-    async def polled(self, effects: list[Effect]) -> None:
+    async def take_effects(self, effects: list[Effect]) -> None:
         self.effects += effects
 
-    def round_ended(self, failure: str | None, *, brought: bool) -> None:
-        self.rounds.append((failure, brought))
+    def end_round(self, result: RoundResult) -> None:
+        self.rounds.append(result)
 
 
-def polling_of(url: str, session: ViewerSession) -> tuple[Polling, Heard]:
+def polling_of(url: str, session: ViewerSession) -> tuple[PollingLoop, Heard]:
     heard = Heard()
-    getter = Getter(Address(url))
-    return Polling(PollPlan(session), getter, heard, now_ms=lambda: NOW), heard
+    getter = HttpGetter(Address(url))
+    return PollingLoop(
+        PollPlan(session),
+        getter,
+        on_effects=heard.take_effects,
+        on_round_end=heard.end_round,
+        now_ms=lambda: NOW,
+    ), heard
 
 
 async def test_a_round_brings_lines_and_is_told() -> None:
     session = ViewerSession(since=SINCE)
     async with told_server(stay, library=Library([item(1, 2_000)])) as server:
         polling, heard = polling_of(server.url, session)
-        await polling.round()
+        await polling.run_round()
     assert [type(one) for one in heard.effects] == [Stored]
     assert heard.rounds == [(None, True)]
 
@@ -482,9 +489,9 @@ async def test_a_round_that_fails_is_told_with_its_reason() -> None:
     session = ViewerSession(since=SINCE)
     async with told_server(stay) as server:
         polling, heard = polling_of(server.url, session)
-        await polling.round()
+        await polling.run_round()
     assert heard.rounds == [("HTTP 502: not by a forwarder", True)]
-    await polling.round()
+    await polling.run_round()
     failure, _ = heard.rounds[1]
     assert failure is not None
 

@@ -13,7 +13,7 @@ from tests.support.told import SINCE, Told, item
 from tests.support.told_http import Library
 from tests.support.told_server import Script, Talk, eventually, stay, told_server
 from tui.client.engine import Engine
-from tui.client.saved import Cursor, Seen
+from tui.client.saved import Cursor, PreviousRun
 from tui.client.target import TargetSpec
 from tui.lines.rows import Line, Row, Rule, describe
 from wire.messages import Item, ServerMessage
@@ -79,7 +79,7 @@ def pages_up(engine: Engine) -> Iterator[None]:
         engine.timeline.evicted_ranges[0][0] <= lines(engine)[0].timestamp
     ):
         rows = top(engine)
-        engine.look(rows, rows[0].key, sifted=False)
+        engine.refetch_visible(rows, rows[0].key, is_filtered=False)
         yield
 
 
@@ -131,7 +131,7 @@ async def test_what_is_being_read_never_moves_and_what_comes_meanwhile_is_there(
         engine.merge()
         rows = top(engine)
         library.before = lambda _target: asked.set()
-        engine.look(rows, rows[0].key, sifted=False)
+        engine.refetch_visible(rows, rows[0].key, is_filtered=False)
         await eventually(lambda: engine.status.events == 202)
         await eventually(lambda: "line 9999" in [line.message for line in lines(engine)])
         engine.merge()
@@ -151,7 +151,7 @@ async def test_where_it_can_not_be_had_the_place_says_why_and_asks_again() -> No
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
         for _ in range(2):
-            engine.look(top(engine), top(engine)[0].key, sifted=False)
+            engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
             assert describe(rules(engine)[0]) == "fetching 150 lines…"
             await eventually(lambda: rules(engine)[0].state == "failed")
             assert describe(rules(engine)[0]).startswith("150 lines not in memory: ")
@@ -166,7 +166,7 @@ async def test_lines_that_are_not_there_any_more_are_declared() -> None:
     ):
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
-        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines > 50)
         (lost,) = [rule for rule in rules(engine) if rule.kind == "lost"]
         assert describe(lost) == (
@@ -185,25 +185,25 @@ async def test_nothing_is_fetched_for_whoever_follows_or_looks_through_a_filter(
         engine.merge()
         rows = top(engine)
         before = len(library.asked)
-        engine.look([], None, sifted=False)
-        engine.look(rows, None, sifted=False)
-        engine.look(rows, rows[3].key, sifted=True)
+        engine.refetch_visible([], None, is_filtered=False)
+        engine.refetch_visible(rows, None, is_filtered=False)
+        engine.refetch_visible(rows, rows[3].key, is_filtered=True)
         assert not any(rule.state for rule in rules(engine))
-        engine.look(rows, rows[0].key, sifted=True)
+        engine.refetch_visible(rows, rows[0].key, is_filtered=True)
         await eventually(lambda: len(library.asked) > before)
         brought: list[str] = []
         await eventually(lambda: not any(rule.state for rule in rules(engine)))
-        engine.bring(first_key(2_005) << 8, lambda: brought.append("there"))
+        engine.refetch_at(first_key(2_005) << 8, lambda: brought.append("there"))
         await eventually(lambda: brought)
         assert "line 5" in [line.message for line in lines(engine)]
 
 
-SEEN = Seen(left_ms=9_000, newest_ms=2_150, context_ms=2_101, older=100)
+SEEN = PreviousRun(left_ms=9_000, newest_ms=2_150, context_ms=2_101, older=100)
 
 
 def going_on(url: str) -> TargetSpec:
     cursor = Cursor("e1", 150, Interval(first_key(SINCE), None))
-    return TargetSpec(url=url, since=SINCE, cursor=cursor, seen=SEEN)
+    return TargetSpec(url=url, since=SINCE, cursor=cursor, previous=SEEN)
 
 
 async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None:
@@ -227,14 +227,14 @@ async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None
         assert (older.kind, since.kind) == ("evicted", "resumed")
         assert describe(since) == "50 lines since you left"
         assert (since.from_ms, engine.timeline.index_of(since.key)) == (9_000, 51)
-        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines == 200)
         assert [line.message for line in lines(engine)] == [one.message for one in ITEMS]
         assert [rule.kind for rule in rules(engine)] == ["resumed"]
         assert engine.complete_through == NEWEST_MS
         (saved,) = engine.saved
-        assert saved.seen is not None
-        assert (saved.seen.newest_ms, saved.seen.older) == (NEWEST_MS, 100)
+        assert saved.previous is not None
+        assert (saved.previous.newest_ms, saved.previous.older) == (NEWEST_MS, 100)
 
 
 async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
@@ -248,11 +248,11 @@ async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.timeline.lines == 100)
-        engine.look(top(engine), top(engine)[0].key, sifted=False)
+        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines == 200)
         (saved,) = engine.saved
-        assert saved.seen is not None
-        assert saved.seen.older == 100 + 50 - 1
+        assert saved.previous is not None
+        assert saved.previous.older == 100 + 50 - 1
 
 
 async def test_what_comes_anew_is_counted_once_for_the_next_run(
@@ -266,8 +266,8 @@ async def test_what_comes_anew_is_counted_once_for_the_next_run(
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
         (saved,) = engine.saved
-        assert saved.seen is not None
-        assert saved.seen.older == 200 - 1 - 20
+        assert saved.previous is not None
+        assert saved.previous.older == 200 - 1 - 20
 
 
 async def test_where_everything_comes_anew_nothing_is_counted_as_gone() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tui.client import saved
-from tui.client.saved import Cursor, SavedCursor, Seen, Subject, forget, load_cursor, save_cursor
+from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject, load_cursor, save_cursor
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -52,7 +52,7 @@ def test_another_filters_cursor_under_this_ones_name_is_none(tmp_path: Path) -> 
 
 
 def test_what_was_seen_goes_with_it_and_may_be_left_out(tmp_path: Path) -> None:
-    seen = SavedCursor(SAVED.subject, SAVED.cursor, Seen(9_000, 8_000, 7_000, 12))
+    seen = SavedCursor(SAVED.subject, SAVED.cursor, PreviousRun(9_000, 8_000, 7_000, 12))
     save_cursor(tmp_path, seen)
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) == seen
     (path,) = tmp_path.iterdir()
@@ -70,7 +70,7 @@ def test_a_cursor_that_is_of_no_use_is_told_of_and_a_missing_one_is_not(tmp_path
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED, warn=said.append) is None
     (text,) = said
     assert text == (
-        f"cannot go on where the last viewer was (it is damaged: {path}): beginning anew"
+        f"cannot resume where the last viewer stopped (it is damaged: {path}): starting over"
     )
 
 
@@ -86,13 +86,6 @@ def test_another_version_is_no_cursor(tmp_path: Path) -> None:
     save_cursor(tmp_path, SAVED)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
-    assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
-
-
-def test_a_cursor_may_be_forgotten(tmp_path: Path) -> None:
-    forget(tmp_path, SAVED)
-    save_cursor(tmp_path, SAVED)
-    forget(tmp_path, SAVED)
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
 
 
