@@ -1,1 +1,5 @@
-"""tui/screen."""
+"""The Textual application: it shows an engine's timeline and status, and answers the keys.
+
+Faces: app, ports, theme.
+May import: output, render, client, lines, common, wire.
+"""

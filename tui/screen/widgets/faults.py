@@ -23,7 +23,7 @@ Page = Literal["faults", "scenarios"]
 
 TITLES: Final = {
     "disconnect": "pull the cable between viewer and forwarder",
-    "visibility_delay": "CloudWatch shows events seconds after it accepted them",
+    "visibility_delay": "CloudWatch shows events seconds late",
     "duplicate_timestamps": "many events with the same timestamp",
 }
 """What a fault does, where the simulator's own words are too long for the list."""
@@ -80,8 +80,8 @@ class FaultPanel(Modal[None]):
     def compose(self) -> ComposeResult:
         """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
-            frame.border_title = "the simulator"
-            frame.border_subtitle = "a key or Enter switches, Tab turns, Esc closes"
+            frame.border_title = "simulator"
+            frame.border_subtitle = "a key or Enter switches, Tab changes the page, Esc closes"
             yield Bar(self._palette, id="pages", separator=" ")
             yield TextPane(self._palette, id="scenario")
             yield SwitchList(self._palette)

@@ -21,6 +21,17 @@ from tui.render import units
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import Segment
 
+_RIGHT_BUTTON: Final = 3
+
+LINE_ROWS_MAX: Final = 10_000
+"""Most rows that one line of text is wrapped into; more than the longest value takes."""
+
+Choose = Callable[[Value, bool], None]
+"""Filters by a value; True hides the lines that have it."""
+
+StreamAction = Literal["switch", "only", "all"]
+"""Show or hide one stream, show only that one, or show all."""
+
 
 class AsciiScrollBar(ScrollBarRender):
     """A scroll bar without partial block characters at the ends of its thumb."""
@@ -36,19 +47,35 @@ def adapt_scrollbar(widget: Widget) -> None:
         bar.renderer = AsciiScrollBar  # type: ignore[misc]  # documented: of one bar alone
 
 
-_RIGHT_BUTTON: Final = 3
+class Pane(ScrollView, can_focus=True):
+    """Base of the scrollable panes: styles, scroll bar, and a cursor that shows with the focus."""
 
-LINE_ROWS_MAX: Final = 10_000
-"""Most rows that one line of text is wrapped into; more than the longest value takes."""
+    ALLOW_SELECT = False
+    ALLOW_MAXIMIZE = False
 
-Choose = Callable[[Value, bool], None]
-"""Filters by a value; True hides the lines that have it."""
+    def __init__(self, palette: Palette, *, id: str) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._palette = palette
 
-StreamAction = Literal["switch", "only", "all"]
-"""Show or hide one stream, show only that one, or show all."""
+    def set_palette(self, palette: Palette) -> None:
+        """Use the colours of another theme."""
+        self._palette = palette
+        self.refresh()
+
+    def on_mount(self) -> None:
+        """Adapt the scroll bar to the terminal."""
+        adapt_scrollbar(self)
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.refresh()
 
 
-class TextPane(ScrollView, can_focus=True):
+class TextPane(Pane):
     """Wrapped lines of text; a cursor moves along those that have a value to filter by.
 
     Args:
@@ -58,8 +85,6 @@ class TextPane(ScrollView, can_focus=True):
 
     """
 
-    ALLOW_SELECT = False
-    ALLOW_MAXIMIZE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         ("down,j", "by(1)", "Down"),
         ("up,k", "by(-1)", "Up"),
@@ -68,8 +93,7 @@ class TextPane(ScrollView, can_focus=True):
     ]
 
     def __init__(self, palette: Palette, *, id: str, choose: Choose | None = None) -> None:  # noqa: A002 - Textual's own name for it
-        super().__init__(id=id)
-        self._palette = palette
+        super().__init__(palette, id=id)
         self._choose = choose
         self._lines: Sequence[Sequence[Segment]] = ()
         self._values: Mapping[int, Value] = {}
@@ -104,11 +128,6 @@ class TextPane(ScrollView, can_focus=True):
             self._at = None
             self.scroll_to(y=0, animate=False)
 
-    def set_palette(self, palette: Palette) -> None:
-        """Use the colours of another theme."""
-        self._palette = palette
-        self.refresh()
-
     @property
     def text(self) -> str:
         """The pane as plain text."""
@@ -142,18 +161,6 @@ class TextPane(ScrollView, can_focus=True):
             self._choose(value, how == "exclude")
         else:
             await self.app.run_action(how)
-
-    def on_mount(self) -> None:
-        """Adapt the scroll bar to the terminal."""
-        adapt_scrollbar(self)
-
-    def on_focus(self) -> None:
-        """Show the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Hide the cursor."""
-        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to a value; double click filters for it, right click against it."""
@@ -215,11 +222,9 @@ class ListItem(msgspec.Struct, frozen=True):
     parts: tuple[Segment, ...]
 
 
-class ListPane(ScrollView, can_focus=True):
+class ListPane(Pane):
     """A list of one-line rows with a cursor."""
 
-    ALLOW_SELECT = False
-    ALLOW_MAXIMIZE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         ("down,j", "by(1)", "Down"),
         ("up,k", "by(-1)", "Up"),
@@ -230,8 +235,7 @@ class ListPane(ScrollView, can_focus=True):
     ]
 
     def __init__(self, palette: Palette, *, id: str) -> None:  # noqa: A002 - Textual's own name for it
-        super().__init__(id=id)
-        self._palette = palette
+        super().__init__(palette, id=id)
         self._items: Sequence[ListItem] = ()
         self._at = 0
 
@@ -264,11 +268,6 @@ class ListPane(ScrollView, can_focus=True):
         self.refresh()
         self._reveal()
 
-    def set_palette(self, palette: Palette) -> None:
-        """Use the colours of another theme."""
-        self._palette = palette
-        self.refresh()
-
     def action_by(self, rows: int) -> None:
         """Move the cursor by rows."""
         self._move_to(self._at + rows)
@@ -280,18 +279,6 @@ class ListPane(ScrollView, can_focus=True):
     def action_to(self, index: int) -> None:
         """Move the cursor to a row; -1 is the last one."""
         self._move_to(len(self._items) - 1 if index < 0 else index)
-
-    def on_mount(self) -> None:
-        """Adapt the scroll bar to the terminal."""
-        adapt_scrollbar(self)
-
-    def on_focus(self) -> None:
-        """Show the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Hide the cursor."""
-        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to the row that was clicked, and let the subclass act on it."""
