@@ -36,7 +36,6 @@ from forwarder.config import (
     HANDSHAKE_S,
     HEAD_BYTES_MAX,
     HEADERS_MAX,
-    MESSAGE_BYTES_MAX,
 )
 from forwarder.errors import RequestError
 from forwarder.server.admission import Admission, TokenBucket, address_of
@@ -91,7 +90,7 @@ class LimitedProtocol(ServerProtocol):
         **options: Any,  # noqa: ANN401 - the library's own
     ) -> None:
         """Count refusals with ``admission``; ``options`` are the library's."""
-        super().__init__(max_size=MESSAGE_BYTES_MAX, logger=LIBRARY_LOG, **options)
+        super().__init__(**options)
         self.has_binary = False
         self.has_head = False
         self._admission = admission
@@ -226,7 +225,7 @@ class ServedConnection(ServerConnection):
         """Replace the library's protocol by one with limits.
 
         Args:
-            protocol: The library's, which has the allowed origins.
+            protocol: The library's, which has the settings given to ``serve``.
             server: The library's.
             admission: Decides whether the connection is served.
             connections: Holds all open connections of the server.
@@ -234,7 +233,13 @@ class ServedConnection(ServerConnection):
 
         """
         clock_s = asyncio.get_running_loop().time
-        limited = LimitedProtocol(admission, clock_s, origins=protocol.origins)
+        limited = LimitedProtocol(
+            admission,
+            clock_s,
+            origins=protocol.origins,
+            max_size=protocol.max_message_size,
+            logger=protocol.logger,
+        )
         super().__init__(limited, server, **options)
         self.accepted: AcceptedViewer | None = None
         self.refusal: RequestError | None = None
@@ -245,7 +250,7 @@ class ServedConnection(ServerConnection):
         self._timer: asyncio.TimerHandle | None = None
         self._is_aborting = False
         self._pieces: deque[bytes | memoryview] = deque()
-        self._is_inside = False
+        self._in_message = False
 
     # Receiving
 
@@ -318,10 +323,10 @@ class ServedConnection(ServerConnection):
 
         If not, ``flush`` sends the rest, and raises if the connection is closed.
         """
-        assert not self._is_inside, "the previous message is not sent completely"
+        assert not self._in_message, "the previous message is not sent completely"
         if self.protocol.state is not State.OPEN:
             return False
-        self._is_inside = True
+        self._in_message = True
         size = sum(map(len, parts))
         first = _frame_head(size) + parts[0]
         self._pieces.append(first)
@@ -339,7 +344,7 @@ class ServedConnection(ServerConnection):
             ConnectionClosed: The connection is closed.
 
         """
-        while self._is_inside or self.paused:
+        while self._in_message or self.paused:
             if self.transport.is_closing():
                 await self._raise_closed()
             await self.drain()
@@ -362,15 +367,15 @@ class ServedConnection(ServerConnection):
             write(pieces.popleft())
         if pieces:
             return False
-        if self._is_inside:
-            self._is_inside = False
+        if self._in_message:
+            self._in_message = False
             # Send control frames that had to wait for the end of the message.
             self.send_data()
         return not self.paused
 
     def send_data(self) -> None:
         """Send the library's frames, but never in the middle of a message."""
-        if not self._is_inside:
+        if not self._in_message:
             super().send_data()
 
 

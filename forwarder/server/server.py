@@ -29,6 +29,7 @@ from forwarder.config import (
     HANDSHAKE_S,
     LARGE_ANSWER_BYTES,
     LARGE_ANSWERS_MAX,
+    MESSAGE_BYTES_MAX,
     SEND_S,
     STOP_S,
 )
@@ -320,6 +321,7 @@ class Server:
                 compression=None,
                 open_timeout=HANDSHAKE_S + ANSWER_S,
                 close_timeout=CLOSE_S,
+                max_size=MESSAGE_BYTES_MAX,
                 write_limit=WRITE_LIMIT,
                 logger=LIBRARY_LOG,
                 create_connection=create_connection,

@@ -88,7 +88,7 @@ def test_oldest_first_stops_where_scans_have_not_been() -> None:
     assert is_done(past)
 
 
-def test_without_coverage_the_present_is_all_that_is_held() -> None:
+def test_without_coverage_only_the_present_is_held() -> None:
     past = HistoryIntervals(SINCE, BACKFILL_NOW)
     past.finish_interval()
     past.extend_held(RangeSet())
@@ -153,7 +153,7 @@ def test_held_outside_the_past_is_nothing(held: Interval) -> None:
     assert past.newest_first
 
 
-def test_with_a_cursor_and_no_held_all_is_there() -> None:
+def test_with_a_cursor_and_no_held_the_history_is_complete() -> None:
     past = HistoryIntervals.complete(SINCE, BACKFILL_NOW)
     assert is_done(past)
     assert str(past.held) == "1000:0.."
@@ -232,7 +232,7 @@ def test_a_single_position_is_held_like_any_other_interval(history: History) -> 
 
 
 @pytest.mark.parametrize("since", [0, SINCE])
-def test_the_first_position_of_all_is_how_to_say_that_nothing_is_held(since: int) -> None:
+def test_the_smallest_key_means_that_nothing_is_held(since: int) -> None:
     past = HistoryIntervals(since, BACKFILL_NOW, held=Interval(KEY_MIN, KEY_MIN))
     assert past.held is None
     assert past.newest_first
@@ -256,7 +256,7 @@ def start_point(**query: object) -> StartPoint:
         (Filter(executions=("a",)), 0),
     ],
 )
-def test_from_when_on_without_since(wanted: Filter, since: int) -> None:
+def test_default_start_without_since(wanted: Filter, since: int) -> None:
     assert start_point(filter=wanted).since == since
 
 
@@ -266,25 +266,25 @@ def test_fresh() -> None:
     assert one.history().unsent[0].low == first_key(OPENING_SINCE)
 
 
-def test_resumed_with_held_owes_the_rest_of_the_past() -> None:
+def test_resumed_with_held_sends_the_rest_of_the_history() -> None:
     held = Interval(first_key(NOW - 500), None)
     one = start_point(since=OPENING_SINCE, epoch="present", after=1, held=held)
     assert (one.outcome, one.after) == ("resumed", 1)
     assert one.history().unsent == [Interval(first_key(OPENING_SINCE), first_key(NOW - 500) - 1)]
 
 
-def test_resumed_without_held_owes_no_past() -> None:
+def test_resumed_without_held_sends_no_history() -> None:
     assert start_point(since=OPENING_SINCE, epoch="present", after=1).history().unsent == []
 
 
 @pytest.mark.parametrize(("epoch", "after"), [("another", 1), ("present", 3)])
-def test_rebased_owes_everything_whatever_is_held(epoch: str, after: int) -> None:
+def test_rebased_sends_everything_whatever_is_held(epoch: str, after: int) -> None:
     one = start_point(since=OPENING_SINCE, epoch=epoch, after=after, held=Interval(0, None), base=1)
     assert (one.outcome, one.after, one.base) == ("rebased", 2, 1)
     assert one.history().unsent[0].low == first_key(OPENING_SINCE)
 
 
-def test_what_is_owed_and_has_no_body() -> None:
+def test_missing_bodies_of_the_first_events() -> None:
     group = log_group([event(1, NOW - 10, stream="a"), event(2, NOW - 5, stream="b")])
     group.journal.retire(before=NOW)
     query = TailQuery(since=OPENING_SINCE)
@@ -312,7 +312,7 @@ def backfill_of(group: LogGroup, **query: object) -> tuple[ViewerBackfill, Lanes
     return backfill, lanes
 
 
-def test_nothing_may_be_spoken_of_before_anything_is_held() -> None:
+def test_ranges_are_clipped_to_nothing_before_anything_is_held() -> None:
     backfill, lanes = backfill_of(log_group(events(range(1, 4), lambda n: NOW - n)))
     assert backfill.report_growth(lanes.read_seq) is None
     low, high = backfill.clip(0, NOW)
@@ -321,7 +321,7 @@ def test_nothing_may_be_spoken_of_before_anything_is_held() -> None:
     assert low > high >= 0
 
 
-def test_until_done_within_held_and_then_from_since() -> None:
+def test_ranges_are_clipped_to_held_until_done_and_then_to_since() -> None:
     group = log_group(events(range(1, 1_001), lambda n: NOW - n))
     scan(group, VIEWER_SINCE, None, [], at=NOW)
     backfill, lanes = backfill_of(group)
@@ -346,7 +346,7 @@ def test_a_slice_is_closed_once() -> None:
     assert backfill.report_slice(lanes.read_seq) is None
 
 
-def test_who_resumes_may_be_spoken_to_of_what_it_holds() -> None:
+def test_a_resuming_viewer_starts_with_what_it_holds() -> None:
     group = log_group(events(range(1, 1_001), lambda n: NOW - n))
     held = Interval(key_of(NOW - 500, "7"), None)
     backfill, _ = backfill_of(group, epoch=group.epoch, after=1_000, held=held)
@@ -354,7 +354,7 @@ def test_who_resumes_may_be_spoken_to_of_what_it_holds() -> None:
     assert backfill.held == held
 
 
-def test_without_held_a_cursor_has_all_of_the_past_at_once() -> None:
+def test_without_held_a_cursor_has_all_of_the_history_at_once() -> None:
     group = log_group()
     backfill, lanes = backfill_of(group, epoch=group.epoch, after=0)
     said = backfill.report_growth(lanes.read_seq)
@@ -363,7 +363,7 @@ def test_without_held_a_cursor_has_all_of_the_past_at_once() -> None:
     assert backfill.report_growth(lanes.read_seq) is None
 
 
-def test_what_must_be_fetched_is_wanted_until_it_is_covered() -> None:
+def test_a_fetch_is_needed_until_the_history_is_covered() -> None:
     group = log_group()
     backfill, _ = backfill_of(group, history="oldest")
     assert needs_fetch(backfill)

@@ -37,7 +37,7 @@ def test_not_more_than_500_nor_than_the_limit() -> None:
     assert found.stop == "full"
 
 
-def test_without_room_it_says_how_far_nothing_is_wanted() -> None:
+def test_without_room_a_slice_says_how_far_nothing_matches() -> None:
     group = log_group(
         [event(number, number, stream="two") for number in range(1, 40)],
         [event(40, 40, stream="one")],
@@ -132,7 +132,7 @@ def test_a_slice_is_not_shared_where_since_makes_a_difference() -> None:
     assert ids(slices.after(0, ALL, 20, 500).items) == ["1", "2"]
 
 
-def test_a_kept_slice_of_an_earlier_head_is_still_true() -> None:
+def test_a_cached_slice_of_an_earlier_head_is_still_valid() -> None:
     group = log_group([event(1, 100)])
     slices = SliceReader(group.journal)
     slices.after(0, ALL, 0, 500)
@@ -143,7 +143,7 @@ def test_a_kept_slice_of_an_earlier_head_is_still_true() -> None:
     assert ids(slices.after(found.last.seq, ALL, 0, 500).items) == ["2"]
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_the_cache_is_bounded() -> None:
     group = log_group([event(number, number, "x" * 1_000) for number in range(1, 200)])
     slices = SliceReader(group.journal, cache_bytes_max=10_000)
     for at in range(150):
@@ -178,7 +178,7 @@ def test_rows_without_bodies_stop_it_and_lost_ones_are_left_out() -> None:
     assert found.last.seq == 3
 
 
-def test_rows_without_bodies_that_nobody_wants_are_no_hindrance() -> None:
+def test_filtered_rows_without_bodies_stop_nothing() -> None:
     group = log_group([event(1, 1, stream="two"), event(2, 2, stream="one")])
     group.journal.retire(before=2)
     found = SliceReader(group.journal).after(0, ONE, 0, 500)
@@ -186,7 +186,7 @@ def test_rows_without_bodies_that_nobody_wants_are_no_hindrance() -> None:
     assert found.stop == "end"
 
 
-def test_a_slice_that_waits_for_bodies_is_not_kept() -> None:
+def test_a_slice_that_waits_for_bodies_is_not_cached() -> None:
     group = log_group([event(1, 1), event(2, 2)])
     group.journal.retire(before=3)
     group.journal.restore({"1": "line 1"})

@@ -38,7 +38,7 @@ def make(group: LogGroup | None = None) -> tuple[LogGroup, FakeFeed, Hub]:
     return group, feed, Hub(group, feed)
 
 
-def test_news_wakes_everybody_and_reaches_them() -> None:
+def test_new_events_wake_and_reach_all_viewers() -> None:
     group, _, hub = make()
     watchers = [Watcher(hub), Watcher(hub)]
     for one in watchers:
@@ -65,7 +65,7 @@ def test_viewers_at_the_same_place_share_a_frame() -> None:
     assert first.items is second.items
 
 
-def test_scans_become_marks_and_whoever_comes_later_is_told_as_well() -> None:
+def test_scans_become_marks_for_later_viewers_as_well() -> None:
     group, _, hub = make()
     first = Watcher(hub)
     first.pull()
@@ -77,7 +77,7 @@ def test_scans_become_marks_and_whoever_comes_later_is_told_as_well() -> None:
     assert hub.counts.marks == 1
 
 
-def test_a_new_chain_sends_everybody_away_and_forgets_what_was_proved() -> None:
+def test_a_new_chain_closes_all_viewers_and_forgets_marked_time() -> None:
     group, _, hub = make()
     scan(group, NOW - 10_000, None, [event(1, NOW - 50)], at=NOW + 3_000)
     hub.progress()
@@ -90,7 +90,7 @@ def test_a_new_chain_sends_everybody_away_and_forgets_what_was_proved() -> None:
     assert not any(isinstance(one, Mark) for one in Watcher(hub).pull())
 
 
-def test_the_past_is_wanted_for_as_long_as_a_viewer_is_connected() -> None:
+def test_history_is_requested_while_a_viewer_is_connected() -> None:
     _, feed, hub = make()
     wanted = Filter(executions=("b", "a"))
     watcher = Watcher(hub, TailQuery(since=SINCE, filter=wanted, history="oldest"))
@@ -102,7 +102,7 @@ def test_the_past_is_wanted_for_as_long_as_a_viewer_is_connected() -> None:
     assert hub.viewers == []
 
 
-def test_retention_may_go_on_once_a_viewer_has_the_past() -> None:
+def test_retention_may_go_on_once_a_viewer_has_its_history() -> None:
     _, feed, hub = make()
     watcher = Watcher(hub)
     hub.release_history(watcher.viewer)
@@ -113,7 +113,7 @@ def test_retention_may_go_on_once_a_viewer_has_the_past() -> None:
     assert feed.wanted
 
 
-def test_another_state_of_cloudwatch_is_told_once() -> None:
+def test_a_new_state_of_cloudwatch_is_sent_once() -> None:
     _, feed, hub = make()
     watcher = Watcher(hub)
     watcher.pull()
@@ -126,7 +126,7 @@ def test_another_state_of_cloudwatch_is_told_once() -> None:
     assert watcher.pull() == []
 
 
-def test_bye_to_everybody_and_to_who_still_comes() -> None:
+def test_bye_closes_present_and_future_viewers() -> None:
     _, _, hub = make()
     watcher = Watcher(hub)
     watcher.pull()
@@ -137,7 +137,7 @@ def test_bye_to_everybody_and_to_who_still_comes() -> None:
     assert [type(one).__name__ for one in late.pull()] == ["Welcome", "Bye"]
 
 
-def test_not_ready_says_why() -> None:
+def test_the_unready_reason_says_why() -> None:
     group, feed, hub = make()
     assert str(hub.unready_reason) == "None"
     feed.ready = False
@@ -159,7 +159,7 @@ def test_the_record_of_a_viewer() -> None:
     assert record.past_done
 
 
-def test_what_was_sent_counts_on_when_a_viewer_goes() -> None:
+def test_sent_totals_survive_a_viewer_that_disconnects() -> None:
     _, _, hub = make()
     watcher = Watcher(hub)
     watcher.pull()
@@ -170,7 +170,7 @@ def test_what_was_sent_counts_on_when_a_viewer_goes() -> None:
     assert hub.counts.viewers == 1
 
 
-def test_who_names_an_execution_waits_for_its_end() -> None:
+def test_a_viewer_of_an_execution_waits_for_its_end() -> None:
     group = log_group()
     group._lifecycle = Lifecycle.idle(1)
     _, feed, hub = make(group)

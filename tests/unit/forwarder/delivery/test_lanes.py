@@ -32,7 +32,7 @@ def pull(lanes: Lanes, group: LogGroup) -> list[Events]:
             frames.append(frame)
 
 
-def test_the_past_is_neutral_and_the_present_moves_the_cursor() -> None:
+def test_history_frames_are_neutral_and_live_frames_move_the_cursor() -> None:
     group = log_group(events(range(1, 4), lambda n: NOW - n))
     lanes = lanes_of(group)
     group.ingest([event(9, NOW)], "live")
@@ -44,7 +44,7 @@ def test_the_past_is_neutral_and_the_present_moves_the_cursor() -> None:
     assert lanes.credit.sent == 4
 
 
-def test_of_many_live_frames_every_fourth_is_of_the_past() -> None:
+def test_every_fourth_frame_is_history_among_many_live_ones() -> None:
     group = log_group(events(range(1, 1_501), lambda n: NOW - n))
     lanes = lanes_of(group)
     group.ingest(events(range(5_000, 9_000), lambda n: NOW + n), "live")
@@ -63,7 +63,7 @@ def test_credit_counts_all_lanes_together() -> None:
     assert [len(frame.items) for frame in pull(lanes, group)] == [5]
 
 
-def test_what_was_read_ahead_is_cut_again_where_the_past_took_the_credit() -> None:
+def test_a_slice_read_ahead_is_cut_again_if_history_used_the_credit() -> None:
     group = log_group(events(range(1, 2_001), lambda n: NOW - n))
     lanes = lanes_of(group, credit=2_300)
     group.ingest(events(range(5_000, 7_000), lambda n: NOW + n), "live")
@@ -86,7 +86,7 @@ def test_the_cursor_frame_covers_what_the_filter_leaves_out() -> None:
     assert (frame.after, frame.seq) == (2, 3)
 
 
-def test_a_lane_that_waits_for_bodies_says_so_and_holds_up_no_other() -> None:
+def test_a_lane_that_waits_for_bodies_delays_no_other() -> None:
     group = log_group(events(range(1, 11), lambda n: NOW - n))
     group.journal.retire(before=NOW - 5)
     lanes = lanes_of(group)
@@ -97,7 +97,7 @@ def test_a_lane_that_waits_for_bodies_says_so_and_holds_up_no_other() -> None:
     assert lanes.missing_bodies["live"] is None
 
 
-def test_a_repair_goes_with_the_past_and_holds_live_at_its_end() -> None:
+def test_a_repair_shares_with_history_and_holds_live_at_its_end() -> None:
     group = log_group(events(range(1, 11), lambda n: NOW - n))
     lanes = lanes_of(group)
     pull(lanes, group)
@@ -132,7 +132,7 @@ def test_the_range_in_display_order_and_then_what_live_frames_brought_of_it() ->
     assert [item.timestamp for item in found.items] == [85, 86, 87, 88]
     repair.record_sent(found)
     assert repair.holds_live is bool(found.stop == "end")
-    # A live frame brings one behind what was sent, one before it, one beyond the range.
+    # Live frames bring an event before the repair's progress, one after it, one out of range.
     group.ingest([event(50, 86), event(51, 94), event(52, 99)], "live")
     seen = []
     while not repair.is_done:
@@ -144,7 +144,7 @@ def test_the_range_in_display_order_and_then_what_live_frames_brought_of_it() ->
     assert {one for ids in seen for one in ids} == {*map(str, range(5, 12)), "50", "51"}
 
 
-def test_what_lies_up_to_the_base_is_left_out() -> None:
+def test_events_up_to_the_base_are_left_out() -> None:
     group = log_group(events(range(1, 11), lambda n: n))
     slices = SliceReader(group.journal)
     repair = RangeRepair(0, 100, sent_seq=10)

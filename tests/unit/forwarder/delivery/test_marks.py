@@ -24,7 +24,7 @@ def test_a_scan_is_found_once_the_viewer_has_reached_its_head() -> None:
     assert len(marks) == 0
 
 
-def test_a_range_that_may_not_be_spoken_of_waits_and_holds_up_no_other() -> None:
+def test_a_range_that_may_not_be_marked_waits_and_delays_no_other() -> None:
     marks = PendingMarks()
     marks.add(done(1, 100))
     marks.add(done(50, 102))
@@ -32,7 +32,7 @@ def test_a_range_that_may_not_be_spoken_of_waits_and_holds_up_no_other() -> None
     assert marks.find(0, anything) == done(1, 100)
 
 
-def test_a_later_scan_of_the_same_takes_the_place_of_the_one_before_but_not_of_the_oldest() -> None:
+def test_a_later_scan_of_the_same_range_replaces_the_previous_one_but_not_the_oldest() -> None:
     marks = PendingMarks()
     for through in (100, 200, 300):
         marks.add(done(1, through, head=through))
@@ -43,7 +43,7 @@ def test_a_later_scan_of_the_same_takes_the_place_of_the_one_before_but_not_of_t
     assert marks.find(300, anything) == done(1, 300, head=300)
 
 
-def test_what_waits_is_bounded_and_keeps_oldest_and_newest() -> None:
+def test_pending_scans_are_bounded_and_keep_oldest_and_newest() -> None:
     marks = PendingMarks()
     last = 10 * PENDING_MAX
     for at in range(last):
@@ -54,7 +54,7 @@ def test_what_waits_is_bounded_and_keeps_oldest_and_newest() -> None:
     assert marks.find(last, lambda from_, _: from_ == last - 1) == newest
 
 
-def test_marked_time_is_told_by_the_scan_that_was_there_last() -> None:
+def test_marked_time_belongs_to_the_latest_scan() -> None:
     marked = MarkedTime()
     marked.add(done(1, 100))
     marked.add(done(40, 60))
@@ -82,7 +82,7 @@ def test_marked_pieces_are_bounded_and_the_newest_kept() -> None:
     )
 
 
-def test_slivers_that_scans_leave_behind_as_time_goes_on_are_joined() -> None:
+def test_slivers_that_moving_scans_leave_behind_are_joined() -> None:
     marked = MarkedTime()
     span = 1_000_000
     marked.add(done(0, span, head=1))
@@ -92,7 +92,7 @@ def test_slivers_that_scans_leave_behind_as_time_goes_on_are_joined() -> None:
     pieces = sorted(marked.pieces, key=lambda one: one.from_)
     assert pieces[0].from_ == 0
     assert all(low.through + 1 == high.from_ for low, high in pairwise(pieces))
-    # Each says what the oldest of its scans says, to who has what the last of them had brought.
+    # A joined piece has the earliest scan time and the latest head of its scans.
     assert all(one.head_seq * 30 + 30 >= one.through for one in pieces[:-1])
     assert pieces[0].scanned_at == span + 1
 

@@ -49,8 +49,8 @@ def covered(*batches: list[LogEvent], at: int = NOW) -> Client:
     return Client(group, TailQuery(since=SINCE))
 
 
-def tell(client: Client) -> None:
-    """What came about in the log group, to the session as the hub would."""
+def pass_notices(client: Client) -> None:
+    """Pass the log group's notices to the session, as the hub does."""
     for notice in client.group.take_notices():
         client.session.notice(notice)
 
@@ -105,7 +105,7 @@ def test_cut_in_mid_history_it_goes_on_at_held() -> None:
     assert len(again.ids) == 2_000
 
 
-def test_with_a_cursor_and_without_held_no_past_is_sent() -> None:
+def test_with_a_cursor_and_without_held_no_history_is_sent() -> None:
     client = covered(past_events(2_000))
     while len(client.held_items) < 500:
         client.one()
@@ -136,7 +136,7 @@ def test_an_epoch_of_the_chain_resumes_and_one_beyond_it_does_not() -> None:
     assert client.connect(epoch="another").session.start.outcome == "rebased"
 
 
-def test_the_state_of_things_is_taken_at_welcome() -> None:
+def test_the_start_is_fixed_at_welcome() -> None:
     client = covered(past_events(5))
     client.session.receive(Credit(7))
     client.group.ingest([event(99, NOW)], "live")
@@ -171,10 +171,10 @@ def test_what_is_lost_later_is_a_gap_that_nothing_repairs() -> None:
     assert client.ids == ["1", "3", "4", "5"]
 
 
-# The past and the present
+# History and live events
 
 
-def test_past_frames_are_neutral_and_each_is_followed_by_backfill() -> None:
+def test_history_frames_are_neutral_and_each_is_followed_by_backfill() -> None:
     client = covered(past_events(1_200))
     client.pull()
     assert all(frame.after == frame.seq == 1_200 for frame in client.frames)
@@ -183,7 +183,7 @@ def test_past_frames_are_neutral_and_each_is_followed_by_backfill() -> None:
             assert isinstance(client.log[at + 1], Backfill)
 
 
-def test_total_is_told_where_nothing_must_be_fetched() -> None:
+def test_total_is_sent_if_nothing_must_be_fetched() -> None:
     client = covered(past_events(1_200))
     client.pull()
     assert {one.total for one in client.log if isinstance(one, Backfill)} == {1_200}
@@ -203,13 +203,13 @@ def test_newest_or_oldest_first() -> None:
     assert oldest.ids == client.ids
 
 
-def test_events_from_before_since_are_no_past() -> None:
+def test_events_before_since_are_not_history() -> None:
     client = covered([event(1, SINCE - 1), event(2, SINCE)])
     client.pull()
     assert client.ids == ["2"]
 
 
-def test_late_news_is_sent_and_what_another_viewer_asked_for_is_not() -> None:
+def test_late_events_are_sent_and_backfill_of_another_viewer_is_not() -> None:
     client = covered(past_events(3))
     client.pull()
     client.group.ingest([event(50, SINCE - 9_000)], "backfill")
@@ -222,7 +222,7 @@ def test_late_news_is_sent_and_what_another_viewer_asked_for_is_not() -> None:
     assert client.cursor == client.group.head_seq
 
 
-def test_what_is_fetched_comes_by_the_cursor_and_held_waits_for_it() -> None:
+def test_fetched_history_moves_the_cursor_and_held_waits_for_it() -> None:
     group = log_group()
     scan(group, NOW - 60_000, None, [], at=NOW)
     client = Client(group, TailQuery(since=SINCE))
@@ -265,7 +265,7 @@ def test_not_done_before_a_scan_that_began_after_connecting() -> None:
     assert client.is_done()
 
 
-def test_the_past_gets_at_least_every_fourth_frame() -> None:
+def test_history_gets_at_least_every_fourth_frame() -> None:
     client = covered(past_events(3_000))
     client.one()
     client.group.ingest(past_events(20_000, first=5_000), "live")
@@ -297,12 +297,12 @@ def test_a_mark_is_preceded_by_the_cursor() -> None:
     client = Client(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     scan(client.group, NOW - 50_000, None, past_events(5, TWO, 10_000), at=NOW + 5_000)
-    tell(client)
+    pass_notices(client)
     assert kinds(client.pull()) == ["Events", "Mark"]
     assert client.unequal == []
 
 
-def test_a_long_stretch_without_wanted_rows_is_told_on_the_way() -> None:
+def test_a_long_stretch_without_matches_is_reported_on_the_way() -> None:
     client = covered(past_events(1))
     client = Client(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
@@ -372,7 +372,7 @@ def test_a_clock_set_back_does_not_silence_them() -> None:
     assert client.at(NOW - 3_600_000 + 10) == []
 
 
-def test_another_state_of_cloudwatch_is_told_at_once() -> None:
+def test_a_new_state_of_cloudwatch_is_sent_at_once() -> None:
     client = covered(past_events(1))
     client.session._upstream = lambda: Upstream("throttled", 1_234)
     client.pull()
@@ -390,7 +390,7 @@ def test_a_mark_waits_until_the_viewer_has_what_the_scan_brought() -> None:
     client = Client(client.group, TailQuery(since=SINCE, credit=10))
     client.pull()
     scan(client.group, NOW - 50_000, None, [event(99, NOW - 1_000)], at=NOW + 5_000)
-    tell(client)
+    pass_notices(client)
     client.pull()
     assert client.marks == []
     client.session.receive(Credit(11))
@@ -406,17 +406,17 @@ def test_marks_begin_at_since() -> None:
     client.pull()
     found = [event(777, SINCE - 5), *past_events(10)]
     scan(client.group, SINCE - 50_000, None, found, at=NOW + 5_000, kind="repair")
-    tell(client)
+    pass_notices(client)
     client.pull()
     (mark,) = client.marks
     assert (mark.from_, mark.count) == (SINCE, 10)
     assert client.unequal == []
 
 
-def test_until_the_past_is_sent_marks_stay_within_held() -> None:
+def test_until_the_history_is_sent_marks_stay_within_held() -> None:
     client = covered(past_events(1_200))
     scan(client.group, SINCE, None, past_events(1_200), at=NOW + 5_000, kind="repair")
-    tell(client)
+    pass_notices(client)
     client.now = NOW + 5_000
     while not client.is_done():
         assert client.marks == []
@@ -426,7 +426,7 @@ def test_until_the_past_is_sent_marks_stay_within_held() -> None:
     assert client.unequal == []
 
 
-def test_counts_leave_out_what_lies_up_to_the_base() -> None:
+def test_counts_leave_out_events_up_to_the_base() -> None:
     client = covered(past_events(10))
     client.pull()
     client.group.ingest([event(99, NOW - 30)], "live")
@@ -434,7 +434,7 @@ def test_counts_leave_out_what_lies_up_to_the_base() -> None:
     again.held_items = {}
     again.pull()
     scan(client.group, SINCE, None, [*past_events(10), event(99, NOW - 30)], at=NOW + 5_000)
-    tell(again)
+    pass_notices(again)
     again.pull()
     assert [mark.count for mark in again.marks] == [1]
     assert again.unequal == []
@@ -446,14 +446,14 @@ def test_pending_marks_are_bounded() -> None:
     for step in range(1_000):
         at = NOW + 5_000 + 1_000 * step
         scan(client.group, at - 6_000, None, [event(10_000 + step, at)], at=at)
-        tell(client)
+        pass_notices(client)
     assert len(client.session._marks) <= 256
 
 
 # Gaps
 
 
-def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> None:
+def test_gaps_in_range_are_sent_after_every_welcome_and_when_they_change() -> None:
     group = log_group(past_events(1))
     group.declare_gap(SINCE - 10, SINCE - 1, "suspected", "before it")
     kept = group.declare_gap(SINCE - 10, SINCE, "suspected", "in it")
@@ -462,7 +462,7 @@ def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> No
     client.pull()
     assert [one.reason for one in client.log if isinstance(one, Gap)] == ["in it"]
     change_gap(group, kept.id, "unrecoverable")
-    tell(client)
+    pass_notices(client)
     client.pull()
     assert [one.state for one in client.log if isinstance(one, Gap)] == [
         "suspected",
@@ -470,7 +470,7 @@ def test_gaps_in_range_are_told_after_every_welcome_and_when_they_change() -> No
     ]
 
 
-def test_who_connects_where_there_are_very_many_gaps_is_told_of_all_and_stays() -> None:
+def test_a_viewer_that_meets_very_many_gaps_gets_all_and_stays() -> None:
     group = log_group(past_events(1))
     count = GAPS_MAX + 5
     for at in range(count):
@@ -488,11 +488,11 @@ def test_of_a_gap_only_the_newest_state_waits() -> None:
     gap = client.group.declare_gap(NOW - 10, NOW, "suspected", "polls failed")
     change_gap(client.group, gap.id, "repairing")
     change_gap(client.group, gap.id, "repaired")
-    tell(client)
+    pass_notices(client)
     assert [one.state for one in client.pull() if isinstance(one, Gap)] == ["repaired"]
 
 
-# What is asked for
+# Requests
 
 
 def test_verify_is_answered_in_order_and_clipped_to_since() -> None:
@@ -550,7 +550,7 @@ def test_a_repair_sends_again_what_live_frames_brought_of_it_meanwhile() -> None
     assert client.unequal == []
 
 
-def test_questions_that_wait_are_bounded() -> None:
+def test_waiting_requests_are_bounded() -> None:
     client = covered(past_events(1))
     client.pull()
     for _ in range(REQUESTS_MAX + 1):
@@ -578,7 +578,7 @@ def test_an_end_comes_after_done_and_again_with_another_count() -> None:
     client.pull()
     for at in (NOW + 3_000, NOW + 6_000):
         scan(client.group, NOW - 60_000, None, [event(1, NOW - 2_000), last], at=at)
-    tell(client)
+    pass_notices(client)
     client.pull()
     assert not any(isinstance(one, End) for one in client.log)
     scan(client.group, SINCE, NOW, [event(1, NOW - 2_000), last], at=NOW + 7_000, kind="backfill")
@@ -589,13 +589,13 @@ def test_an_end_comes_after_done_and_again_with_another_count() -> None:
     late = event(3, NOW - 1_500)
     for at in (NOW + 9_000, NOW + 12_000, NOW + 15_000):
         scan(client.group, NOW - 60_000, None, [event(1, NOW - 2_000), late, last], at=at)
-    tell(client)
+    pass_notices(client)
     client.pull()
     assert [one.count for one in client.log if isinstance(one, End)] == [2, 3]
     assert client.unequal == []
 
 
-def test_an_end_is_told_to_who_connects_after_it_and_names_it() -> None:
+def test_an_end_is_sent_to_viewers_that_connect_later_and_name_it() -> None:
     last = event(2, NOW - 1_000, "exit 0")
     client = ending(last)
     for at in (NOW, NOW + 3_000):
@@ -615,7 +615,7 @@ def test_an_end_is_told_to_who_connects_after_it_and_names_it() -> None:
 # Bodies that must be fetched again
 
 
-def test_rows_without_bodies_are_wanted_before_welcome_and_met_later() -> None:
+def test_missing_bodies_are_reported_before_welcome_and_later() -> None:
     client = covered(past_events(5))
     client.group.journal.retire(before=NOW - 100_000 + 40)
     assert client.session.missing_bodies == (NOW - 100_000 + 10, NOW - 100_000 + 30)
@@ -631,7 +631,7 @@ def test_rows_without_bodies_are_wanted_before_welcome_and_met_later() -> None:
     assert client.session.missing_bodies is None
 
 
-def test_a_resumed_viewer_wants_only_the_bodies_that_it_is_owed() -> None:
+def test_a_resumed_viewer_needs_only_the_bodies_of_its_unsent_events() -> None:
     client = covered(past_events(5))
     client.pull()
     client.group.ingest([event(99, NOW)], "live")
@@ -657,7 +657,7 @@ def test_bye_goes_before_everything_and_nothing_follows_it() -> None:
     assert client.at(NOW + 60_000) == []
 
 
-def test_a_new_chain_ends_the_connection_told_of_or_not() -> None:
+def test_a_new_chain_ends_the_connection_with_or_without_a_notice() -> None:
     client = covered(past_events(3))
     client.pull()
     client.group.ingest([event(1, NOW, stream=TWO)], "live")
@@ -668,12 +668,12 @@ def test_a_new_chain_ends_the_connection_told_of_or_not() -> None:
     assert again.welcome.outcome == "rebased"
 
 
-def test_a_new_chain_before_welcome_is_simply_the_journal() -> None:
+def test_a_new_chain_before_welcome_is_just_the_journal() -> None:
     client = covered(past_events(3))
     scan(client.group, SINCE, None, past_events(3), at=NOW)
-    tell(client)
+    pass_notices(client)
     client.group.ingest([event(1, NOW, stream=TWO)], "live")
-    tell(client)
+    pass_notices(client)
     assert isinstance(client.one(), Welcome)
     client.pull()
     assert client.ids == ["1"]
@@ -748,14 +748,14 @@ def test_the_cursor_goes_before_a_mark_where_the_filter_left_it_behind() -> None
     assert isinstance(mark, Mark)
 
 
-def test_a_scan_of_before_since_is_none() -> None:
+def test_a_scan_before_since_gives_no_mark() -> None:
     session = resumed(five())
     session.notice(ScanDone(0, SINCE - 1, NOW, 0))
     session._marks.add(ScanDone(0, SINCE - 1, NOW, 0))
     assert drain(session) == []
 
 
-def test_answers_come_in_the_order_of_the_questions() -> None:
+def test_answers_come_in_the_order_of_the_requests() -> None:
     session = resumed(five())
     session.receive(Repair(NOW - 2, NOW))
     session.receive(Verify(NOW - 1, NOW))

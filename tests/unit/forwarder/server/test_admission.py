@@ -40,7 +40,7 @@ def come(admission: Admission, address: str, count: int) -> None:
         assert admission.open_socket(address)
 
 
-def test_sockets_in_all_are_bounded_and_some_more_are_told_so() -> None:
+def test_sockets_are_bounded_and_some_beyond_get_an_answer() -> None:
     admission = Admission(Limits(viewers_max=1), sockets_max=5)
     come(admission, "127.0.0.1", 5)
     assert admission.check_socket("127.0.0.1") is None
@@ -58,7 +58,7 @@ def test_sockets_in_all_are_bounded_and_some_more_are_told_so() -> None:
     assert admission.check_socket("127.0.0.1") is None
 
 
-def test_without_a_bound_of_the_process_the_settings_are_the_bound() -> None:
+def test_without_a_process_limit_the_settings_apply() -> None:
     admission = Admission(Limits(viewers_max=3))
     come(admission, "127.0.0.1", 3 + SPARE_SOCKETS)
     assert admission.check_socket("127.0.0.1") is None
@@ -66,7 +66,7 @@ def test_without_a_bound_of_the_process_the_settings_are_the_bound() -> None:
     assert admission.check_socket("127.0.0.1") is not None
 
 
-def test_one_address_can_not_take_them_all_but_loopback_is_many() -> None:
+def test_one_address_can_not_use_all_sockets_but_loopback_may() -> None:
     admission = Admission(Limits())
     come(admission, "10.0.0.1", ADDRESS_SOCKETS_MAX)
     assert admission.check_socket("10.0.0.1") is None
@@ -113,14 +113,14 @@ def test_a_viewer_that_polls_is_far_from_the_bound() -> None:
             assert admission.check_request("10.0.0.1", at_ms / 1000) is None
 
 
-def test_addresses_that_ask_are_not_remembered_for_ever() -> None:
+def test_remembered_addresses_are_bounded() -> None:
     admission = Admission(Limits())
     for number in range(ADDRESSES_MAX + 10):
         admission.check_request(f"address {number}", 0.0)
     assert len(admission._requests) == ADDRESSES_MAX
 
 
-def test_a_bound_that_was_given_is_for_loopback_too() -> None:
+def test_a_configured_limit_applies_to_loopback_too() -> None:
     admission = Admission(Limits(address_sockets_max=1))
     come(admission, "127.0.0.1", 2)
     assert admission.check_socket("127.0.0.1") is not None
@@ -149,7 +149,7 @@ def guess(guesses: GuessLimit, address: str, count: int, now_s: float = 0.0) -> 
         guesses.record_wrong(address, now_s)
 
 
-def test_after_some_wrong_tokens_none_is_looked_at_for_a_while() -> None:
+def test_after_some_wrong_tokens_none_is_checked_for_a_while() -> None:
     guesses = GuessLimit()
     guess(guesses, "10.0.0.1", GUESSES_BURST)
     for authorization in (WRONG, RIGHT):
@@ -163,7 +163,7 @@ def test_after_some_wrong_tokens_none_is_looked_at_for_a_while() -> None:
     assert guesses.check("10.0.0.1", RIGHT, 10.0) is not None
 
 
-def test_who_came_in_before_is_not_kept_out_by_a_neighbour() -> None:
+def test_an_accepted_token_is_exempt_from_a_neighbours_limit() -> None:
     guesses = GuessLimit()
     guesses.record_accepted("10.0.0.1", RIGHT)
     guess(guesses, "10.0.0.1", GUESSES_BURST)
@@ -173,7 +173,7 @@ def test_who_came_in_before_is_not_kept_out_by_a_neighbour() -> None:
     assert guesses.check("10.0.0.1", RIGHT, 0.0) is not None
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_remembered_tokens_are_bounded() -> None:
     guesses = GuessLimit()
     for number in range(ADDRESSES_MAX + 100):
         guesses.record_wrong(f"address {number}", 0.0)

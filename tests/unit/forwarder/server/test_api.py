@@ -51,7 +51,7 @@ def group() -> LogGroup:
     return log_group(events(range(1, 8), lambda n: NOW - 1_000 + n))
 
 
-def test_who_polls_wants_its_past_as_a_viewer_does_for_a_while(group: LogGroup) -> None:
+def test_a_polling_client_requests_history_for_a_while(group: LogGroup) -> None:
     feed = FakeFeed(group)
     api = Api({group.name: Hub(group, feed)})
     assert answer(api, "/v1/logs").status == 200
@@ -76,7 +76,7 @@ def test_alive_and_ready(group: LogGroup) -> None:
 @pytest.mark.parametrize(
     ("ahead_ms", "said_ms"), [(0, 0), (1_500, 500), (61_000, 60_000), (-60_000, -60_000)]
 )
-def test_a_clock_that_is_wrong_is_told_to_who_asks_how_it_is(
+def test_a_wrong_clock_is_reported_by_readyz_and_metrics(
     group: LogGroup, ahead_ms: int, said_ms: int
 ) -> None:
     skew = ClockSkew(lambda: NOW + ahead_ms, lambda: 0)
@@ -193,7 +193,7 @@ def test_a_cursor_of_another_journal_is_409_with_the_present_epoch(
         ("http://host/v1/logs", 404, "path"),
     ],
 )
-def test_what_is_wrong_is_said(group: LogGroup, target: str, status: int, text: str) -> None:
+def test_errors_say_what_is_wrong(group: LogGroup, target: str, status: int, text: str) -> None:
     found = answer(api_of(group), target)
     assert found.status == status
     error = body(found)["error"]
@@ -232,7 +232,7 @@ def test_of_several_groups_one_must_be_named(group: LogGroup) -> None:
     assert body(answer(api, "/v1/groups")) == ["/app", "/other"]
 
 
-def test_tokens_are_asked_for_and_cover_groups(group: LogGroup) -> None:
+def test_tokens_are_required_and_cover_groups(group: LogGroup) -> None:
     tokens = BearerTokens([TokenGrant("all-of-them"), TokenGrant("only-other", "/other")])
     api = api_of(group, LogGroup(MemoryJournal("/other")), tokens=tokens)
     assert api.needs_token
@@ -262,7 +262,7 @@ def test_bye_reaches_every_group(group: LogGroup) -> None:
     assert viewer.session.is_over
 
 
-def test_complete_through_is_how_far_scans_have_proved_it(group: LogGroup) -> None:
+def test_complete_through_is_how_far_marks_reach(group: LogGroup) -> None:
     assert body(answer(api_of(group), f"/v1/logs?since={NOW - 1_000}"))["complete_through"] is None
     found = events(range(1, 8), lambda n: NOW - 1_000 + n)
     scan(group, NOW - 5_000, None, found, at=NOW + 10_000)

@@ -93,7 +93,7 @@ def test_after_a_cursor_in_seq_order_up_to_a_seq() -> None:
     ]
 
 
-def test_after_a_cursor_late_news_is_there_as_over_a_websocket() -> None:
+def test_after_a_cursor_late_events_come_as_over_a_websocket() -> None:
     group = log_group([event(1, 1_000)])
     group.ingest([event(2, 5)], "backfill")
     group.ingest([event(3, 5)], "repair")
@@ -108,7 +108,7 @@ def test_the_filter_applies() -> None:
     assert ids(pages) == [str(number) for number in range(2_000, 2_010)]
 
 
-def test_a_large_page_lets_others_go_between() -> None:
+def test_a_large_page_yields_to_other_tasks() -> None:
     hub = hub_of(log_group(events(range(1, 10_500), lambda n: n)))
     page, pauses = page_of(hub, LogsQuery())
     assert len(page.items) == 10_000
@@ -148,7 +148,7 @@ def test_bodies_are_fetched_again_first() -> None:
     assert feed.refetched == [(1, 2)]
 
 
-def test_bodies_that_do_not_come_end_the_page_or_refuse_it() -> None:
+def test_missing_bodies_end_the_page_or_refuse_it() -> None:
     group = log_group(events(range(1, 6), lambda n: n))
     group.journal.retire(before=6)
     group.journal.restore({"1": "line 1"})

@@ -31,7 +31,7 @@ def test_every_metric_of_the_table_is_there_and_named_as_is_usual() -> None:
     assert len({metric.name for metric in METRICS}) == len(METRICS)
 
 
-def test_values_are_those_of_the_moment() -> None:
+def test_values_are_read_when_requested() -> None:
     group = log_group([event(1), event(2)])
     feed = FakeFeed(group)
     hub = Hub(group, feed)

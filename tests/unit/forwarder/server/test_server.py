@@ -130,7 +130,7 @@ async def close_code(connection: ClientConnection) -> int | None:
         return closed.rcvd.code if closed.rcvd is not None else None
 
 
-async def test_a_viewer_gets_the_past_and_what_comes(running: Running) -> None:
+async def test_a_viewer_gets_history_and_live_events(running: Running) -> None:
     async with await running.dial() as connection:
         welcome = await take(connection)
         assert isinstance(welcome, Welcome)
@@ -184,7 +184,7 @@ async def test_a_bad_message_closes_its_own_connection_with_4501(
     assert running.hub.counts.bad_messages == 1
 
 
-async def test_credit_is_heard(running: Running) -> None:
+async def test_credit_is_honoured(running: Running) -> None:
     async with await running.dial("since=0&credit=10") as connection:
         got = 0
         while got < 10:
@@ -194,9 +194,7 @@ async def test_credit_is_heard(running: Running) -> None:
         assert len(await all_past(connection)) == 1_990
 
 
-async def test_a_reader_that_stalls_is_cut_off_and_nobody_else(
-    running: Running, group: LogGroup
-) -> None:
+async def test_only_the_stalled_reader_is_cut_off(running: Running, group: LogGroup) -> None:
     now = wall_clock_ms()
     for first in range(10_000, 10_400, 10):
         group.ingest([event(n, now, "x" * 200_000) for n in range(first, first + 10)], "live")
@@ -211,9 +209,7 @@ async def test_a_reader_that_stalls_is_cut_off_and_nobody_else(
     await stalled.wait_closed()
 
 
-async def test_a_reader_that_stalled_and_reads_on_hears_4008(
-    running: Running, group: LogGroup
-) -> None:
+async def test_a_stalled_reader_that_resumes_gets_4008(running: Running, group: LogGroup) -> None:
     now = wall_clock_ms()
     for first in range(10_000, 10_400, 10):
         group.ingest([event(n, now, "x" * 200_000) for n in range(first, first + 10)], "live")
@@ -274,7 +270,7 @@ async def test_bodies_that_are_missing_later_are_fetched_when_met(
     assert running.feed.refetched
 
 
-async def test_a_journal_that_can_not_be_read_is_told(
+async def test_an_unreadable_journal_is_reported(
     running: Running, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -314,7 +310,7 @@ async def test_an_upgrade_is_refused_in_json_as_well(running: Running) -> None:
     assert "error" in json.loads(refused.value.response.body)
 
 
-async def test_what_is_no_http_is_refused_and_disturbs_nobody(running: Running) -> None:
+async def test_invalid_http_is_refused_and_disturbs_no_viewer(running: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
     writer.write(b"nonsense\r\n\r\n")
     await reader.read()
@@ -335,13 +331,13 @@ async def test_http_answers_are_whole(running: Running) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://example.org", "http://127.0.0.1", "null", "http://[", "http://example:1"]
 )
-async def test_web_pages_of_others_are_refused(running: Running, origin: str) -> None:
+async def test_web_pages_of_other_origins_are_refused(running: Running, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await running.dial(origin=origin)
     assert refused.value.response.status_code == 403
 
 
-async def test_a_name_that_was_made_to_point_here_is_refused(running: Running) -> None:
+async def test_a_rebound_host_name_is_refused(running: Running) -> None:
     port = running.server.port
     head = [f"Origin: http://evil.example:{port}", "Upgrade: websocket", "Connection: Upgrade"]
     head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
@@ -350,7 +346,7 @@ async def test_a_name_that_was_made_to_point_here_is_refused(running: Running) -
     assert found == 403
 
 
-async def test_a_client_that_names_the_address_it_dials_as_origin_is_let_in(
+async def test_a_client_that_names_the_dialled_address_as_origin_is_accepted(
     running: Running,
 ) -> None:
     async with await running.dial(origin=f"http://127.0.0.1:{running.server.port}") as viewer:
@@ -365,7 +361,7 @@ async def test_a_request_line_may_have_8_kib(running: Running, size: int, status
     assert found == status
 
 
-async def test_with_a_token_alone(group: LogGroup) -> None:
+async def test_only_with_a_token(group: LogGroup) -> None:
     made = Running(group, BearerTokens([TokenGrant("let-me-in")]))
     await made.start()
     try:

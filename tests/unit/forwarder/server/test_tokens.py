@@ -36,7 +36,7 @@ def tokens(tmp_path: Path, text: str) -> BearerTokens:
         ("Bearer \udcff", "/a", "unknown"),
     ],
 )
-def test_a_token_covers_what_its_line_says(
+def test_a_token_covers_the_pattern_of_its_line(
     tmp_path: Path, header: str | None, group: str | None, verdict: TokenVerdict
 ) -> None:
     text = "# all\neverything-token\n\nscoped-token /team/*\ntwice-token /a\ntwice-token /b\n"
@@ -44,7 +44,7 @@ def test_a_token_covers_what_its_line_says(
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "short\n", "a-long-token /a /b\n"])
-def test_a_file_that_is_no_good(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="--token-file"):
         tokens(tmp_path, text)
 
@@ -100,7 +100,7 @@ def changing(tmp_path: Path) -> Changing:
     return Changing(tmp_path, "old-token\n")
 
 
-def test_other_tokens_count_once_the_file_stands_still(changing: Changing) -> None:
+def test_other_tokens_count_once_the_file_is_stable(changing: Changing) -> None:
     assert not changing.file.reload()
     changing.write("half-of-a-new-file\n")
     assert not changing.file.reload()
@@ -117,7 +117,7 @@ def test_other_tokens_count_once_the_file_stands_still(changing: Changing) -> No
 
 
 @pytest.mark.parametrize("text", ["", "short\n", "a-long-token /a /b\n", "töken-with-umlaut\n"])
-def test_a_file_that_is_no_good_changes_nothing_and_is_said_to_once(
+def test_an_invalid_file_changes_nothing_and_is_reported_once(
     changing: Changing, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     changing.write(text)
@@ -130,7 +130,7 @@ def test_a_file_that_is_no_good_changes_nothing_and_is_said_to_once(
     assert changing.verdicts("old-token", "new-token") == ["unknown", "ok"]
 
 
-def test_a_file_that_is_gone_changes_nothing(
+def test_a_deleted_file_changes_nothing(
     changing: Changing, caplog: pytest.LogCaptureFixture
 ) -> None:
     changing.path.unlink()
@@ -141,7 +141,7 @@ def test_a_file_that_is_gone_changes_nothing(
     assert [changing.file.reload() for _ in range(3)] == [False] * 3
 
 
-async def test_who_asked_to_hear_of_it_does(
+async def test_a_change_is_reported_to_the_callback(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forwarder.server.tokens.CHECK_S", 0.001)

@@ -1,4 +1,4 @@
-"""Over HTTP nothing declares what is lost: so ``complete_through`` stops short of it."""
+"""HTTP pages can't declare lost events, so ``complete_through`` stops short of them."""
 
 from __future__ import annotations
 
