@@ -99,12 +99,12 @@ def hold(path: Path, *, remove: bool = False) -> Hold:
         os.close(descriptor)
 
 
-def hold_temporary() -> Hold:
-    """Hold a new temporary file.
+def hold_temporary(folder: Path | None = None) -> Hold:
+    """Hold a new file in ``folder`` (None: the system's for temporary files).
 
-    It may be deleted as soon as the process that waits for it has opened it.
+    It may be deleted as soon as the processes that wait for it have opened it.
     """
-    descriptor, name = tempfile.mkstemp(prefix="gapless-", suffix=".held")
+    descriptor, name = tempfile.mkstemp(prefix="gapless-", suffix=".held", dir=folder)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return Hold(Path(name), descriptor, remove=True)
 

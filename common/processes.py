@@ -60,6 +60,7 @@ class ChildProcess:
         self._first_line: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._output = process.stdout
         self._output_lock = threading.Lock()
+        self._stopped_for: ChildFailedError | None = None
 
     @classmethod
     def start(
@@ -132,9 +133,8 @@ class ChildProcess:
         try:
             line = self._first_line.get(timeout=within_s)
         except queue.Empty:
-            self.stop()
             msg = f"{self.name} was not ready within {within_s:g} s: try again, or see its log"
-            raise ChildFailedError(msg) from None
+            raise self._stop_for(msg) from None
         if not line:
             raise self.failure()
         try:
@@ -142,9 +142,8 @@ class ChildProcess:
         except ValueError:
             ready = None
         if not isinstance(ready, dict) or ready.get("ready") is not True:
-            self.stop()
             msg = f"{self.name} printed {line.strip()[:80]!r} instead of a ready line"
-            raise ChildFailedError(msg)
+            raise self._stop_for(msg)
         return ready
 
     def wait(self) -> int:
@@ -152,8 +151,10 @@ class ChildProcess:
         return self._process.wait()
 
     def failure(self) -> ChildFailedError:
-        """Stop it if it still runs; return the error that says how it ended."""
+        """Stop it if it still runs; return the error that says why or how it ended."""
         self.stop()
+        if self._stopped_for is not None:
+            return self._stopped_for
         code = self._process.returncode
         return ChildFailedError(self._last_error() or self._end(code), max(code, EXIT_FAILURE))
 
@@ -188,6 +189,12 @@ class ChildProcess:
         """Stop it."""
         self.stop()
         self._close_stderr()
+
+    def _stop_for(self, text: str) -> ChildFailedError:
+        # Noted first: a thread that waits for the end must find the reason, not the SIGTERM.
+        self._stopped_for = ChildFailedError(text)
+        self.stop()
+        return self._stopped_for
 
     def _start_reading(self) -> None:
         """Read its output in a thread, for good: a full pipe would block its next print."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,15 +27,6 @@ def replace_unprintable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-class OneLineFormatter(logging.Formatter):
-    """Escapes unprintable characters of messages; tracebacks, of our own code, stay as they are."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """Return the line of a record."""
-        record.message = escape_unprintable(record.message)
-        return super().formatMessage(record)
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:

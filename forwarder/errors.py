@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+
+from common.errors import EXIT_CANNOT_CONNECT, EXIT_USAGE, GaplessError
 
 
 class RequestError(Exception):
@@ -33,19 +34,8 @@ class RequestError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class ForwarderError(Exception):
-    """An error that stops the forwarder or one of its operations.
-
-    Attributes:
-        exit_code: exit code of the command that the error ends (design, "command line").
-
-    """
-
-    exit_code: ClassVar[int] = 1
-
-    def __init__(self, text: str) -> None:
-        """Join the lines of ``text`` into one."""
-        super().__init__(" ".join(text.split()))
+class ForwarderError(GaplessError):
+    """An error that stops the forwarder or one of its operations."""
 
 
 class JournalError(ForwarderError):
@@ -63,7 +53,7 @@ class JournalFullError(JournalError):
 class LifecycleError(ForwarderError):
     """The ``--lifecycle`` rule is invalid. A usage error."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class InvalidEventError(ForwarderError):
@@ -73,19 +63,19 @@ class InvalidEventError(ForwarderError):
 class ConfigError(ForwarderError):
     """The configuration can't work; the text names the option. A usage error."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class CloudWatchError(ForwarderError):
     """CloudWatch Logs, or another AWS service, can't be used; the subclass says why."""
 
-    exit_code = 3
+    exit_code = EXIT_CANNOT_CONNECT
 
 
 class AwsSettingsError(CloudWatchError):
     """The profile, Region or endpoint is invalid. A usage error."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class CredentialsError(CloudWatchError):

@@ -1,10 +1,10 @@
-"""A log group's own forwarder: started for the first command, shared, gone with the last.
+"""A log group's own forwarder: started by the first command, shared, ended with the last.
 
-Beside its journal stand two files. ``….users`` is held (shared) by every command attached; the
-forwarder waits for it and ends when nobody holds it. ``….lock`` is held by the forwarder and
-says where it listens. A command takes hold of the first before it looks at the second, so the
-forwarder that it finds can't be about to end: one that is keeps hold of the first until it is
-gone (``lifeline``).
+Two files are beside its journal. Every attached command holds ``….users`` (a shared lock); the
+forwarder ends when no command holds it. The forwarder holds ``….lock``, which says where it
+listens. A command holds the first file before it reads the second, so the forwarder that it
+finds cannot be about to end: one that ends keeps the first file locked until it has ended
+(``common.locks``).
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from common.errors import GaplessError
 from common.locks import Hold, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
 from common.state import state_dir
-from gapless.settings import AwsChoice, group_folder, setting_of
+from gapless.aws import AwsChoice, group_folder
+from gapless.settings import setting_of
 
-_LOOK_S: Final = 0.05
-"""How often a forwarder that another command is starting is looked at."""
+_POLL_S: Final = 0.05
+"""Pause between checks whether a forwarder that another command starts is ready."""
 
 _RESTART_PAUSE_S: Final = 1.0
-"""Between attempts to bring back a forwarder that died."""
+"""Pause between attempts to restart a forwarder that died."""
 
 
 class OwnForwarder:
-    """This command's share of a log group's own forwarder, until ``close``."""
+    """This command's attachment to a log group's own forwarder, until ``close``."""
 
     def __init__(self, group: str, choice: AwsChoice, journal: Path) -> None:
-        """Made by ``attach``."""
+        """Attach to nothing yet; ``attach`` makes an open one."""
         self.group = group
         self.ready: dict[str, Any] = {}
         self._choice = choice
@@ -53,58 +54,58 @@ class OwnForwarder:
 
     @property
     def lifecycle(self) -> str | None:
-        """How it knows of the end of an execution; None: not at all."""
-        found = (running(self._journal) or {}).get("lifecycle")
+        """Its ``--lifecycle`` rule, by which executions end; None without one."""
+        found = (running_forwarder(self._journal) or {}).get("lifecycle")
         return None if found is None else str(found)
 
-    def endless(self) -> str:
-        """What to tell who waits for the end of an execution, if that can't be known.
+    def endless_notice(self) -> str:
+        """Return a message if the end of an execution cannot be known; else an empty text.
 
-        Silence is not taken for an end unless somebody says so: a job may be quiet for hours,
-        and would be reported as done.
+        Silence counts as the end only if the user says so: a job may be quiet for hours, and
+        would be reported as done.
         """
         if self.lifecycle is not None:
             return ""
         return (
-            f"the forwarder of {self.group} can't know when an execution ends, so tail goes "
-            "on after it: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
-            "the first tail of that log group"
+            f"the forwarder of {self.group} cannot tell when an execution ends, so tail does "
+            "not exit: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
+            "the first tail of this log group"
         )
 
     @property
     def folder(self) -> Path:
-        """What is kept of this account's, Region's, endpoint's and log group's."""
+        """State folder of this account, Region, endpoint and log group."""
         return self._journal.parent
 
     def open(self, port: int = 0, meanwhile: Callable[[], None] | None = None) -> None:
-        """Attach to the forwarder that runs, or start one at ``port`` (0 = any free one).
+        """Attach to the running forwarder, or start one on ``port`` (0 = any free one).
 
-        ``meanwhile`` is called while the one that was started gets ready.
+        ``meanwhile`` is called while a started one gets ready.
 
         Raises:
-            GaplessError: it can't be started, with its own words.
+            GaplessError: it cannot be started; the text is its own error.
 
         """
         self._held = self._held or hold(self._users)
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline and not self._closing.is_set():
-            owner = running(self._journal)
+            owner = running_forwarder(self._journal)
             if owner is None:
                 if self._start(port, meanwhile):
                     return
             elif "websocket" in owner:
                 self.ready = owner
                 return
-            self._closing.wait(_LOOK_S)
+            self._closing.wait(_POLL_S)
         msg = (
-            f"the forwarder of {self.group} that another command started does not become ready: "
+            f"the forwarder of {self.group} that another command started is not ready: "
             f"see {self._journal.with_name('forwarder.log')}"
         )
         raise GaplessError(msg)
 
     def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
-        """Whether the one started is ready; not so where another command was faster."""
-        # Parts see no settings; this one's can't be said on the command line of tail.
+        """Start a forwarder; return whether it is ready, False if another command was faster."""
+        # Child processes read no settings, and tail has no option for this one.
         lifecycle = setting_of("forward", "lifecycle", os.environ)
         part = start_gapless(
             f"the forwarder of {self.group}",
@@ -121,7 +122,7 @@ class OwnForwarder:
             self.ready = part.ready()
         except ChildFailedError:
             part.detach()
-            if running(self._journal) is not None:
+            if running_forwarder(self._journal) is not None:
                 return False
             raise
         except BaseException:
@@ -136,33 +137,33 @@ class OwnForwarder:
             self._part.detach()
         self._part = part
 
-    def keep(self) -> None:
-        """Bring the forwarder back, on the port it had, should it die while we are attached."""
-        threading.Thread(target=self._keep, name="keep-forwarder", daemon=True).start()
+    def keep_running(self) -> None:
+        """Restart the forwarder on the same port whenever it dies, until ``close``."""
+        threading.Thread(target=self._restart_when_dead, name="keep-forwarder", daemon=True).start()
 
-    def _keep(self) -> None:
+    def _restart_when_dead(self) -> None:
         port = urlsplit(self.url).port or 0
         while not self._closing.is_set():
             wait_until_free(lock_path(self._journal))
             if self._closing.is_set():
                 return
-            # The viewer says on screen that it is not connected, and goes on trying meanwhile.
+            # Meanwhile the screen shows that the viewer is not connected, and retries.
             with contextlib.suppress(GaplessError):
                 self.open(port)
             self._closing.wait(_RESTART_PAUSE_S)
 
     def close(self) -> None:
-        """Let go; the forwarder ends if nobody else is attached."""
+        """Detach; the forwarder ends if no other command is attached."""
         self._closing.set()
         self._replace(None)
         if self._held is not None:
             self._held.release()
             self._held = None
-            # A forwarder that runs takes it away itself, last of all: see lifeline.
-            remove_if_free(self._users, lambda: running(self._journal) is not None)
+            # A running forwarder removes the file itself, as the last thing it does.
+            remove_if_free(self._users, lambda: running_forwarder(self._journal) is not None)
 
     def __enter__(self) -> Self:
-        """Until the end of the ``with`` block."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -171,35 +172,38 @@ class OwnForwarder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go."""
+        """Detach."""
         self.close()
 
 
 def journal_of(group: str, choice: AwsChoice) -> Path:
-    """Where a log group's own forwarder keeps its journal.
+    """Return the journal of a log group's own forwarder.
 
     Raises:
-        GaplessError: the state directory can't be made.
+        GaplessError: the state directory cannot be made.
 
     """
     folder = state_dir("groups", group_folder(choice, group, os.environ))
     return folder / "journal.sqlite3"
 
 
-def running(journal: Path) -> dict[str, Any] | None:
-    """The ready line of the forwarder that has a journal (empty until it is ready), or None."""
+def running_forwarder(journal: Path) -> dict[str, Any] | None:
+    """Return the ready line of the forwarder that uses a journal, or None.
+
+    The dictionary is empty until the forwarder is ready.
+    """
     return owner_of(lock_path(journal))
 
 
 def attach(
     group: str, choice: AwsChoice, meanwhile: Callable[[], None] | None = None
 ) -> OwnForwarder:
-    """This account's, Region's and endpoint's forwarder of a log group, started if need be.
+    """Attach to a log group's own forwarder, which is started if none is running.
 
-    ``meanwhile`` is called while it gets ready, where it has to be started.
+    ``meanwhile`` is called while a started one gets ready.
 
     Raises:
-        GaplessError: it can't be started, with its own words and exit code.
+        GaplessError: it cannot be started; text and exit code are its own.
 
     """
     own = OwnForwarder(group, choice, journal_of(group, choice))

@@ -114,9 +114,9 @@ def main() -> NoReturn:
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _end)
-    terminal.begin(sys.argv[1:], os.environ)
+    terminal.draw_first_picture(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
-    terminal.leave()
+    terminal.erase_first_picture()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -135,7 +135,7 @@ def _told(error: click.ClickException | GaplessError) -> int:
     if isinstance(error, GaplessError):
         return _said(str(error), error.exit_code)
     text = error.format_message()
-    terminal.leave()
+    terminal.erase_first_picture()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(text, err=True)
         return EXIT_USAGE

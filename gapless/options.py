@@ -1,10 +1,8 @@
-"""Options and types of arguments that several commands share.
-
-What may be watched: the URL of a forwarder, or a log group by name.
-"""
+"""Options and argument types that several commands share, and the TARGET argument's grammar."""
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -16,23 +14,32 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from common.times import TimeFormatError, parse_duration, parse_time
-from gapless.settings import AwsChoice
+from common.errors import UsageError
+from common.times import parse_duration, parse_time
+from gapless.aws import AwsChoice
 from wire.limits import NAME_CHARS_MAX
 
 TAIL_PATH: Final = "/v1/tail"
+_SCHEMES: Final = {"ws": "http", "wss": "https"}
+
 _GROUP: Final = re.compile(rf"[.\-_/#A-Za-z0-9]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
 """Names of log groups, as the CloudWatch Logs API reference (CreateLogGroup) allows them."""
-
-_SCHEMES: Final = {"ws": "http", "wss": "https"}
+_CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
+"""Name or ARN of an ECS cluster (Amazon ECS API reference, CreateCluster)."""
+_STREAM: Final = re.compile(
+    r"(arn:[a-z0-9-]+:kinesis:[a-z0-9-]+:[0-9]{12}:stream/)?[\w.-]{1,128}", re.ASCII
+)
+"""Name or ARN of a Kinesis stream (Kinesis API reference, StreamName and StreamARN)."""
+_SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 class TargetError(ValueError):
-    """A text that is neither; it says what to write instead."""
+    """The text is neither a forwarder's URL nor a log group; the message says what to write."""
 
 
 class ForwarderTarget(msgspec.Struct, frozen=True):
-    """A forwarder that runs already; ``url`` is ``ws://`` or ``wss://`` with its path."""
+    """A running forwarder; ``url`` is ``ws://`` or ``wss://`` with its path."""
 
     url: str
 
@@ -53,16 +60,16 @@ Target = ForwarderTarget | GroupTarget
 
 
 def parse_target(text: str) -> Target:
-    """What a TARGET argument means.
+    """Parse a TARGET argument.
 
     Raises:
-        TargetError: a URL of another kind, or no possible name of a log group.
+        TargetError: a URL of another kind, or not a possible name of a log group.
 
     """
     if "://" in text:
-        return _forwarder(text)
+        return _parse_url(text)
     if text.startswith("arn:"):
-        msg = f"{text[:80]!r} is an ARN: give the log group's name, what follows 'log-group:'"
+        msg = f"{text[:80]!r} is an ARN: give the log group's name, which follows 'log-group:'"
         raise TargetError(msg)
     if _GROUP.fullmatch(text) is None:
         msg = (
@@ -73,7 +80,7 @@ def parse_target(text: str) -> Target:
     return GroupTarget(text)
 
 
-def _forwarder(text: str) -> ForwarderTarget:
+def _parse_url(text: str) -> ForwarderTarget:
     example = f"ws://127.0.0.1:8765{TAIL_PATH}"
     try:
         parts = urlsplit(text)
@@ -91,215 +98,143 @@ def _forwarder(text: str) -> ForwarderTarget:
     return ForwarderTarget(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")))
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
-_CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
-"""Name or ARN of an ECS cluster (Amazon ECS API reference, CreateCluster)."""
-_STREAM: Final = re.compile(
-    r"(arn:[a-z0-9-]+:kinesis:[a-z0-9-]+:[0-9]{12}:stream/)?[\w.-]{1,128}", re.ASCII
-)
-"""Name or ARN of a Kinesis stream (Kinesis API reference, StreamName and StreamARN)."""
-_SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-
-
-class _Text(click.ParamType[Any]):
-    """Repeated values in a variable are one a line: a pattern may hold spaces."""
+class ParsedType(click.ParamType[Any]):
+    """An argument type made of a parser, whose ValueError becomes a usage error."""
 
     envvar_list_splitter = "\n"
+    """Repeated values in a variable are one a line: a pattern may contain spaces."""
 
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[str], Any],
+        *,
+        parsed: type | None = None,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        """Make a type.
 
-class DurationType(_Text):
-    """``90s 10m 2h 3d 2d1h20m``, as ms."""
+        Args:
+            name: What help calls a value.
+            parse: From text to a value; raises ValueError.
+            parsed: Type of values that need no parsing, such as defaults.
+            choices: What shell completion offers.
 
-    name = "duration"
+        """
+        self.name = name
+        self._parse = parse
+        self._parsed = parsed
+        self._choices = choices
 
     def convert(
         self,
         value: Any,  # noqa: ANN401 - click's signature
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> int:
-        """Text to ms."""
-        if isinstance(value, int):
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Parse a value, which is no text where the settings file has a number."""
+        if self._parsed is not None and isinstance(value, self._parsed):
             return value
         try:
-            return parse_duration(str(value))
-        except TimeFormatError as error:
+            return self._parse(str(value))
+        except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-class TimeType(_Text):
-    """A duration ago, ISO 8601 or ``12:04``, as ms since the Unix epoch."""
-
-    name = "time"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Text to ms since the Unix epoch."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(str(value), time.time_ns() // 1_000_000)
-        except TimeFormatError as error:
-            self.fail(str(error), param, ctx)
-
-
-class SizeType(_Text):
-    """``2GiB``, ``500MiB``, as bytes."""
-
-    name = "size"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Text to bytes."""
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{value!r} is not a size: write 2GiB, 500MiB or 65536", param, ctx)
-        return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
-
-
-class TargetType(_Text):
-    """The URL of a forwarder, or a log group."""
-
-    name = "target"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Target:
-        """Text to a target."""
-        try:
-            return parse_target(str(value))
-        except TargetError as error:
-            self.fail(str(error), param, ctx)
-
-
-class TextType(_Text):
-    """Any text that is not empty."""
-
-    name = "text"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """Text as it is."""
-        if not str(value):
-            self.fail("it is empty", param, ctx)
-        return str(value)
-
-
-class PatternType(TextType):
-    """A regular expression, checked; handed on as text."""
-
-    name = "re"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """Text that compiles."""
-        text = super().convert(value, param, ctx)
-        try:
-            re.compile(text)
-        except re.error as error:
-            self.fail(f"{text[:80]!r} is not a regular expression: {error}", param, ctx)
-        return text
-
-
-class LifecycleType(TextType):
-    """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked; handed on as text."""
-
-    name = "lifecycle"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """Text that the forwarder understands."""
-        text = super().convert(value, param, ctx)
-        kind, _, rule = text.partition(":")
-        if kind == "pattern" and rule:
-            PATTERN.convert(rule, param, ctx)
-        elif kind == "idle" and rule:
-            DURATION.convert(rule, param, ctx)
-        elif kind != "ecs" or _CLUSTER.fullmatch(rule) is None:
-            self.fail(f"{text[:80]!r} is not ecs:CLUSTER, pattern:RE or idle:30s", param, ctx)
-        return text
-
-
-class LiveType(TextType):
-    """``auto``, ``poll`` or ``kinesis:STREAM``, checked; handed on as text."""
-
-    name = "live"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """Text that the forwarder understands."""
-        text = super().convert(value, param, ctx)
-        kind, _, stream = text.partition(":")
-        if text not in ("auto", "poll") and (kind != "kinesis" or not _STREAM.fullmatch(stream)):
-            self.fail(f"{text[:80]!r} is not auto, poll or kinesis:STREAM", param, ctx)
-        return text
 
     def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
+        self,
+        ctx: click.Context,
+        param: click.Parameter,
+        incomplete: str,
     ) -> list[CompletionItem]:
-        """What it can begin with."""
-        _ = ctx, param
-        known = ("auto", "poll", "kinesis:")
-        return [CompletionItem(one) for one in known if one.startswith(incomplete)]
+        """Return the choices that begin with the text so far."""
+        del ctx, param
+        return [CompletionItem(one) for one in self._choices if one.startswith(incomplete)]
 
 
-DURATION: Final = DurationType()
-TIME: Final = TimeType()
-SIZE: Final = SizeType()
-TARGET: Final = TargetType()
-TEXT: Final = TextType()
-PATTERN: Final = PatternType()
-LIFECYCLE: Final = LifecycleType()
-LIVE: Final = LiveType()
+def _parse_time(text: str) -> int:
+    return parse_time(text, time.time_ns() // 1_000_000)
+
+
+def _parse_size(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        msg = f"{text[:80]!r} is not a size: write 2GiB, 500MiB or 65536"
+        raise ValueError(msg)
+    return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
+
+
+def _check_text(text: str) -> str:
+    if not text:
+        msg = "it is empty"
+        raise ValueError(msg)
+    return text
+
+
+def _check_pattern(text: str) -> str:
+    _check_text(text)
+    try:
+        re.compile(text)
+    except re.error as error:
+        msg = f"{text[:80]!r} is not a regular expression: {error}"
+        raise ValueError(msg) from error
+    return text
+
+
+def _check_lifecycle(text: str) -> str:
+    kind, _, rule = text.partition(":")
+    if kind == "pattern" and rule:
+        _check_pattern(rule)
+    elif kind == "idle" and rule:
+        parse_duration(rule)
+    elif kind != "ecs" or _CLUSTER.fullmatch(rule) is None:
+        msg = f"{text[:80]!r} is not ecs:CLUSTER, pattern:RE or idle:30s"
+        raise ValueError(msg)
+    return text
+
+
+def _check_live(text: str) -> str:
+    kind, _, stream = text.partition(":")
+    if text not in ("auto", "poll") and (kind != "kinesis" or not _STREAM.fullmatch(stream)):
+        msg = f"{text[:80]!r} is not auto, poll or kinesis:STREAM"
+        raise ValueError(msg)
+    return text
+
+
+DURATION: Final = ParsedType("duration", parse_duration, parsed=int)
+"""``90s 10m 2h 3d 2d1h20m``, as ms."""
+TIME: Final = ParsedType("time", _parse_time, parsed=int)
+"""A duration ago, ISO 8601 or ``12:04``, as ms since the Unix epoch."""
+SIZE: Final = ParsedType("size", _parse_size, parsed=int)
+"""``2GiB``, ``500MiB``, as bytes."""
+TARGET: Final = ParsedType("target", parse_target)
+TEXT: Final = ParsedType("text", _check_text)
+"""Any text that is not empty."""
+PATTERN: Final = ParsedType("re", _check_pattern)
+"""A regular expression, checked, as text."""
+LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
+"""``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked, as text."""
+LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:"))
+"""``auto``, ``poll`` or ``kinesis:STREAM``, checked, as text."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-def notify_option(function: _F) -> _F:
-    """``--notify``: how the screen tells a gap, a new error or an end."""
+
+def notify_option(function: _Function) -> _Function:
+    """Add ``--notify``: how the screen announces a gap, a new error or a job's end."""
     return click.option(
         "--notify",
         type=click.Choice(["off", "bell", "osc9", "osc777"]),
         default="off",
         show_default=True,
-        help="Bell or terminal notification of a gap, a new error, an end.",
+        help="Notify of a gap, a new error or a job's end: terminal bell or desktop message.",
     )(function)
 
 
-def aws_options(function: _F) -> _F:
-    """Give a command ``--profile --region --endpoint-url``."""
+def aws_options(function: _Function) -> _Function:
+    """Add ``--profile --region --endpoint-url``."""
     for option in (
         click.option("--endpoint-url", type=TEXT, metavar="U", help="CloudWatch Logs endpoint."),
         click.option("--region", type=TEXT, metavar="R", help="AWS Region."),
@@ -309,19 +244,31 @@ def aws_options(function: _F) -> _F:
     return function
 
 
-def while_held_option(function: _F) -> _F:
-    """Give a part the hidden option that ties its life to a file's lock."""
+def while_held_option(function: _Function) -> _Function:
+    """Add the hidden option that ends the command when no process holds a lock on the file."""
     return click.option("--while-held", type=FILE, hidden=True)(function)
 
 
 def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None) -> AwsChoice:
-    """The three AWS options as one.
+    """Check the three AWS options and join them.
 
     Raises:
-        click.BadParameter: the endpoint is no URL.
+        click.BadParameter: the endpoint is not a URL.
 
     """
     if endpoint_url is not None and not endpoint_url.startswith(("http://", "https://")):
         msg = f"{endpoint_url[:80]!r} is not a URL: write http://… or https://…"
         raise click.BadParameter(msg, param_hint="--endpoint-url")
     return AwsChoice(profile=profile, region=region, endpoint_url=endpoint_url)
+
+
+def check_writable(path: Path | None, what: str) -> None:
+    """Find out before an hour of work that a file could not be written at its end.
+
+    Raises:
+        UsageError: its folder is missing or not writable; ``what`` names the file.
+
+    """
+    if path is not None and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        msg = f"cannot write the {what} {path}: its folder is missing or not writable"
+        raise UsageError(msg)

@@ -18,8 +18,9 @@ from textual.pilot import Pilot
 
 from common.processes import start_gapless
 from gapless.viewing.controls import SimulatorControls
-from gapless.viewing.opening import SameOpener, Viewing, Watched
-from gapless.viewing.watch import make_engine
+from gapless.viewing.engine import make_engine
+from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.opening import SameTargetsOpener
 from simulator.client import ControlApi
 from tui.client.engine import Engine
 from tui.lines.rows import Rule
@@ -82,7 +83,7 @@ async def scene(
             fault = {"type": "bandwidth", "attributes": {"rate_kbps": NARROW_KBPS}}
             await asyncio.to_thread(api.switch_on, fault)
         now_ms = time.time_ns() // 1_000_000
-        target = Watched(url=url, name=title, group=str(ready["group"]), key=url)
+        target = WatchedTarget(url=url, name=title, group=str(ready["group"]), key=url)
         # Of what the forwarder has seen itself, it knows how much there is.
         past_ms = round(LATE_S * 1_000) if is_late else PAST_MS
         viewing = Viewing(targets=(target,), since=now_ms - past_ms, control=control)
@@ -94,7 +95,7 @@ async def scene(
             controls=controls,
             theme=theme,
             zone=UTC,
-            catalogue=SameOpener(viewing).catalogue(viewing),
+            catalogue=SameTargetsOpener(viewing).catalogue(viewing),
         )
         async with app.run_test(size=size) as pilot:
             yield Scene(app, engine, pilot, api)

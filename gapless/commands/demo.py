@@ -1,30 +1,31 @@
-"""``gapless demo``: simulator and forwarder as processes, the viewer in the foreground."""
+"""``gapless demo``: simulator and forwarder as child processes, the viewer in the foreground."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
 import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from common.errors import UsageError
-from common.locks import hold
+from common.locks import hold_temporary
 from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
-from gapless.commands.scenario import complete_name, find
+from gapless.commands.scenario import complete_name, find_scenario
 from gapless.commands.simulate import cloudwatch_option, seed_option
 from gapless.options import DURATION, PORT, TEXT, notify_option
-from gapless.terminal import say
-from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.terminal import StatusLine, say
+from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.opening import SameTargetsOpener
 from gapless.viewing.watch import load_viewer, watch
 from wire.limits import DEFAULT_HISTORY_MS
+
+if TYPE_CHECKING:
+    from simulator.scenarios.base import Scenario
 
 _TICK_S: Final = 1.0
 
@@ -35,20 +36,18 @@ _TICK_S: Final = 1.0
     "--scenario",
     type=TEXT,
     metavar="NAME",
-    help="Play a scenario, told in the fault panel (F2), and judge what the screen shows.",
+    help="Play a scenario, explained in the fault panel (F2), and judge what the screen shows.",
     shell_complete=complete_name,
 )
 @click.option(
     "--connect-after",
     type=DURATION,
     metavar="30s",
-    help="Watch only after that time, and get everything from the first line.",
+    help="Connect only after that time, and get everything from the first line.",
 )
 @cloudwatch_option
 @notify_option
-@click.option(
-    "--web", is_flag=True, help="Show it in a browser, on a page that this command serves."
-)
+@click.option("--web", is_flag=True, help="Show it in a browser, on a page served by this command.")
 @click.option(
     "--port",
     type=PORT,
@@ -66,67 +65,64 @@ def command(
     web: bool,
     port: int,
 ) -> int:
-    """Watch simulated jobs, with a network cable to pull (p) and other faults (F2).
+    """Watch simulated jobs, pull the network cable (p) and switch on other faults (F2).
 
-    Everything runs on this machine alone, and ends when the viewer does.
+    Everything runs on this machine, and ends with the viewer.
     """
     if port and not web:
         msg = "--port is the page's port: give --web with it"
         raise UsageError(msg)
-    played = None if scenario is None else find(scenario)
-    from gapless.rehearsal import play  # noqa: PLC0415 - not needed for --help
-
-    wanted = [] if played is None else play.simulate_arguments(played.setup)
+    played = None if scenario is None else find_scenario(scenario)
     if played is not None and connect_after is None:
         connect_after = played.setup.connect_after_ms or None
     with contextlib.ExitStack() as stack:
-        lifeline = _lifeline()
-        stack.enter_context(hold(lifeline, remove=True))
+        lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
         started_ms = time.time_ns() // 1_000_000
-        part = stack.enter_context(
-            start_gapless(
-                "the simulator",
-                [
-                    *("simulate", "--seed", str(seed), "--cloudwatch", cloudwatch),
-                    *wanted,
-                    *("--while-held", str(lifeline)),
-                ],
-            )
-        )
-        ready = _ready(part)
+        arguments = _simulate_arguments(seed, cloudwatch, played, lifeline)
+        simulator = stack.enter_context(start_gapless("the simulator", arguments))
+        ready = _wait_ready(simulator)
         if played is not None:
             from simulator.client import ControlApi  # noqa: PLC0415 - not needed for --help
 
             ControlApi(str(ready["control"])).run_scenario(played.name, seed)
         if connect_after is not None:
-            _count_down(connect_after, part)
+            _count_down(connect_after, simulator)
+        url, group = str(ready["websocket"]), str(ready["group"])
         viewing = Viewing(
-            targets=(_watched(ready),),
+            targets=(WatchedTarget(url=url, name=group, group=group, key=url),),
             # The executions have been running for a while when the simulator starts.
             since=started_ms - (DEFAULT_HISTORY_MS if played is None else played.setup.since_ms),
             control=str(ready["control"]),
             notify=notify,
-            notice="" if played is None else f"{played.doc} F2 tells what happens, and the verdict",
+            notice="" if played is None else f"{played.doc} F2: steps and verdict",
         )
-        show = partial(_serve, port=port, part=part, lifeline=lifeline) if web else _watch
+        show = _watch
+        if web:
+            show = partial(_serve_page, port=port, simulator=simulator, lifeline=lifeline)
         code = show(viewing)
-        if not part.is_running:
-            raise part.failure()
+        if not simulator.is_running:
+            raise simulator.failure()
     return code
 
 
-def _watched(ready: dict[str, Any]) -> Watched:
-    url, group = str(ready["websocket"]), str(ready["group"])
-    return Watched(url=url, name=group, group=group, key=url)
+def _simulate_arguments(
+    seed: int, cloudwatch: str, played: Scenario | None, lifeline: Path
+) -> list[str]:
+    arguments = ["simulate", "--seed", str(seed), "--cloudwatch", cloudwatch]
+    if played is not None:
+        from gapless.rehearsal.play import simulate_arguments  # noqa: PLC0415 - slow to import
+
+        arguments += simulate_arguments(played.setup)
+    return [*arguments, "--while-held", str(lifeline)]
 
 
 def _watch(viewing: Viewing) -> int:
-    """Show it on this terminal; the exit code."""
-    return watch(viewing, SameOpener(viewing))
+    """Show it on this terminal; return the exit code."""
+    return watch(viewing, SameTargetsOpener(viewing))
 
 
-def _serve(viewing: Viewing, *, port: int, part: ChildProcess, lifeline: Path) -> int:
-    """Show it on a page instead, with a viewer of its own for each tab; the exit code."""
+def _serve_page(viewing: Viewing, *, port: int, simulator: ChildProcess, lifeline: Path) -> int:
+    """Show it on a page, with a viewer for each tab; return the exit code."""
     from gapless.web.server import serve  # noqa: PLC0415 - aiohttp is slow to import
 
     (target,) = viewing.targets
@@ -140,41 +136,26 @@ def _serve(viewing: Viewing, *, port: int, part: ChildProcess, lifeline: Path) -
         f"{target.name} · gapless",
         viewer,
         port=port,
-        is_needed=lambda: part.is_running,
-        told=lambda url: say(f"watch it at {url} (Ctrl+C ends it)"),
+        is_needed=lambda: simulator.is_running,
+        announce=lambda url: say(f"watch it at {url} (Ctrl+C ends it)"),
     )
 
 
-def _lifeline() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="demo-", dir=state_dir("lifelines"))
-    os.close(descriptor)
-    return Path(name)
-
-
-def _ready(part: ChildProcess) -> dict[str, Any]:
-    """The simulator's ready line; the viewer is loaded in the time that this takes."""
-    is_terminal = sys.stderr.isatty()
-    if is_terminal:
-        click.echo("starting the simulator …", err=True, nl=False)
-    try:
+def _wait_ready(simulator: ChildProcess) -> dict[str, Any]:
+    """Return the simulator's ready line, and import the viewer in the meantime."""
+    with StatusLine() as status:
+        status.show("starting the simulator …")
         load_viewer()
-        return part.ready()
-    finally:
-        if is_terminal:
-            click.echo("\r\x1b[K", err=True, nl=False)
+        return simulator.ready()
 
 
-def _count_down(wait_ms: int, part: ChildProcess) -> None:
-    """Wait, and say so; ends early with the simulator."""
+def _count_down(wait_ms: int, simulator: ChildProcess) -> None:
+    """Wait with a countdown on the terminal; raises the simulator's error if it ends meanwhile."""
     deadline = time.monotonic() + wait_ms / 1000
-    is_terminal = sys.stderr.isatty()
     tick = threading.Event()
-    while (left := deadline - time.monotonic()) > 0 and part.is_running:
-        if is_terminal:
-            text = f"\rthe jobs are running, nobody watches; connecting in {left:.0f} s\x1b[K"
-            click.echo(text, err=True, nl=False)
-        tick.wait(min(_TICK_S, left))
-    if is_terminal:
-        click.echo("\r\x1b[K", err=True, nl=False)
-    if not part.is_running:
-        raise part.failure()
+    with StatusLine() as status:
+        while (left := deadline - time.monotonic()) > 0 and simulator.is_running:
+            status.show(f"the jobs are running, no viewer is connected; connecting in {left:.0f} s")
+            tick.wait(min(_TICK_S, left))
+    if not simulator.is_running:
+        raise simulator.failure()

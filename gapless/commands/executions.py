@@ -1,11 +1,11 @@
-"""``gapless executions``: what has been running in a log group."""
+"""``gapless executions``: list the executions of a log group."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import click
@@ -24,7 +24,12 @@ from gapless.options import (
     aws_choice,
     aws_options,
 )
-from gapless.settings import AwsChoice
+from gapless.terminal import say
+
+if TYPE_CHECKING:
+    from forwarder.cloudwatch.catalogue import StreamInfo
+    from forwarder.cloudwatch.reader import CloudWatch
+from gapless.aws import AwsChoice, read_cloudwatch
 
 
 @click.command("executions")
@@ -52,21 +57,21 @@ def command(
         click.echo(json.dumps(executions))
         return
     if not executions:
-        click.echo("gapless: there are no executions yet", err=True)
+        say("no executions yet")
         return
     click.echo(_table(executions))
 
 
 def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str, Any]]:
-    """What the log streams tell, and more of those that a running forwarder of ours has seen.
+    """List the group's log streams, with details from its own forwarder if one is running.
 
     An execution that no forwarder has seen has status UNKNOWN and no count; its times are those
     of DescribeLogStreams, which lag by up to an hour.
     """
-    from gapless.attach import journal_of, running  # noqa: PLC0415 - only where one is needed
+    from gapless.attach import journal_of, running_forwarder  # noqa: PLC0415 - only where one is needed
 
     found = {str(one["stream"]): one for one in _of_streams(group, choice)}
-    ready = running(journal_of(group, choice))
+    ready = running_forwarder(journal_of(group, choice))
     if ready:
         for one in _ask(ForwarderTarget(str(ready["websocket"])), group, token):
             found[str(one.get("stream"))] = one
@@ -74,26 +79,12 @@ def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str
 
 
 def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
-    # boto3 is slow to import, hence imported only here.
-    from forwarder.cloudwatch.catalogue import StreamInfo, describe_log_streams  # noqa: PLC0415
-    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
-    from forwarder.config import AwsOptions  # noqa: PLC0415
-    from forwarder.errors import ForwarderError  # noqa: PLC0415
+    from forwarder.cloudwatch.catalogue import describe_log_streams  # noqa: PLC0415 - slow to import
 
-    async def ask() -> list[StreamInfo]:
-        options = AwsOptions(
-            profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
-        )
-        async with (
-            CloudWatch(options) as cloudwatch,
-            contextlib.aclosing(describe_log_streams(cloudwatch, group)) as pages,
-        ):
+    async def read(cloudwatch: CloudWatch) -> list[StreamInfo]:
+        async with contextlib.aclosing(describe_log_streams(cloudwatch, group)) as pages:
             return [one async for page in pages for one in page]
 
-    try:
-        streams = run_until_signal(ask())
-    except ForwarderError as error:
-        raise GaplessError(str(error), error.exit_code) from error
     return [
         {
             "execution": one.name.rpartition("/")[2],
@@ -103,7 +94,7 @@ def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
             "last": one.last,
             "count": None,
         }
-        for one in streams
+        for one in run_until_signal(read_cloudwatch(choice, read))
     ]
 
 
@@ -113,7 +104,7 @@ def _ask(target: ForwarderTarget, group: str | None, token: str | None) -> list[
     answer = request(url, token=token)
     rows = answer.get("executions") if isinstance(answer, dict) else answer
     if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
-        msg = f"{url} answers with something else than executions: is it a forwarder?"
+        msg = f"{url} answers without a list of executions: is it a forwarder?"
         raise GaplessError(msg)
     return rows
 

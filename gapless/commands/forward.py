@@ -20,6 +20,8 @@ from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
 from common.locks import LockedError, LockFile, end_when_released, lock_path
 from common.signals import handle_ending_signals, run_until_signal
 from common.state import state_dir
+from common.text import escape_unprintable
+from gapless.aws import AwsChoice, group_folder
 from gapless.options import (
     DURATION,
     FILE,
@@ -33,13 +35,21 @@ from gapless.options import (
     aws_options,
     while_held_option,
 )
-from gapless.settings import AwsChoice, group_folder
 
 if TYPE_CHECKING:
     from forwarder.config import Config
 
 _ANY_PORT_MAX: Final = 64
-"""Forwarders on any free port that may share a default place for their journals."""
+"""Forwarders of the same log groups with --port 0 that find a journal of their own."""
+
+
+class OneLineFormatter(logging.Formatter):
+    """Escapes unprintable characters of messages; tracebacks, of our own code, stay as they are."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the line of a record."""
+        record.message = escape_unprintable(record.message)
+        return super().formatMessage(record)
 
 
 @click.command("forward")
@@ -119,10 +129,6 @@ def command(
         end_when_released(while_held)
     choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
-    # boto3 is slow to import, hence imported only here.
-    from common.text import OneLineFormatter  # noqa: PLC0415 - with the rest of it
-    from forwarder.errors import ForwarderError  # noqa: PLC0415
-
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -130,11 +136,8 @@ def command(
     with contextlib.ExitStack() as stack:
         journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
         stack.enter_context(lock)
-        try:
-            config = _config(groups, choice, {**options, "journal": journal})
-            return _serve(config, lock)
-        except ForwarderError as error:
-            raise GaplessError(str(error), error.exit_code) from error
+        config = _config(groups, choice, {**options, "journal": journal})
+        return _serve(config, lock)
 
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:

@@ -1,4 +1,4 @@
-"""``gapless groups``: the log groups that there are to watch."""
+"""``gapless groups``: list the log groups of the account."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from common.errors import GaplessError
 from common.signals import run_until_signal
 from common.text import NOTHING, format_size, replace_unprintable, table
 from common.times import format_local
+from gapless.aws import AwsChoice, read_cloudwatch
 from gapless.options import TEXT, aws_choice, aws_options
-from gapless.settings import AwsChoice
+from gapless.terminal import say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.catalogue import GroupInfo
+    from forwarder.cloudwatch.reader import CloudWatch
 
 
 @click.command("groups")
@@ -31,29 +32,26 @@ def command(
     endpoint_url: str | None,
 ) -> None:
     """List the log groups whose names contain PATTERN (or match it, where it has * or ?)."""
-    print_groups(aws_choice(profile, region, endpoint_url), pattern, as_json=as_json)
-
-
-def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> None:
-    """Ask CloudWatch Logs and print.
-
-    Raises:
-        GaplessError: it can't be asked; the text says why.
-
-    """
-    from forwarder.errors import ForwarderError  # noqa: PLC0415 - boto3 is slow to import
-
-    try:
-        groups = run_until_signal(_ask(choice, pattern))
-    except ForwarderError as error:
-        raise GaplessError(str(error), error.exit_code) from error
+    groups = run_until_signal(_list_groups(aws_choice(profile, region, endpoint_url), pattern))
     if as_json:
         click.echo(msgspec.json.encode(groups))
-        return
-    if not groups:
-        wanted = f" with {pattern!r} in its name" if pattern else ""
-        click.echo(f"gapless: there is no log group{wanted} in this account and Region", err=True)
-        return
+    elif groups:
+        click.echo(_table(groups))
+    else:
+        match = f" matches {pattern!r}" if pattern else ""
+        say(f"no log group in this account and Region{match}")
+
+
+async def _list_groups(choice: AwsChoice, pattern: str | None) -> list[GroupInfo]:
+    from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - slow to import
+
+    async def read(cloudwatch: CloudWatch) -> list[GroupInfo]:
+        return await describe_log_groups(cloudwatch, pattern)
+
+    return await read_cloudwatch(choice, read)
+
+
+def _table(groups: list[GroupInfo]) -> str:
     rows = [
         (
             replace_unprintable(one.name),
@@ -63,16 +61,4 @@ def print_groups(choice: AwsChoice, pattern: str | None, *, as_json: bool) -> No
         )
         for one in groups
     ]
-    click.echo(table(("LOG GROUP", "CREATED", "STORED", "RETENTION"), rows, frozenset({2, 3})))
-
-
-async def _ask(choice: AwsChoice, pattern: str | None) -> list[GroupInfo]:
-    from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - boto3 is slow to import
-    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415 - likewise
-    from forwarder.config import AwsOptions  # noqa: PLC0415 - likewise
-
-    options = AwsOptions(
-        profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
-    )
-    async with CloudWatch(options) as cloudwatch:
-        return await describe_log_groups(cloudwatch, pattern)
+    return table(("LOG GROUP", "CREATED", "STORED", "RETENTION"), rows, frozenset({2, 3}))

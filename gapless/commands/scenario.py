@@ -1,12 +1,9 @@
-"""``gapless scenario``: what can go wrong, rehearsed with the real programs, and judged."""
+"""``gapless scenario``: run rehearsals of what can go wrong, with the real programs."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,25 +14,26 @@ import click
 from click.shell_completion import CompletionItem
 
 from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
-from common.locks import hold
+from common.locks import hold_temporary
 from common.state import state_dir
-from gapless.options import FILE, TEXT
+from gapless.options import FILE, TEXT, check_writable
+from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
-    from gapless.rehearsal.outcome import Outcome
+    from gapless.rehearsal.result import RehearsalResult
     from simulator.scenarios.base import Scenario
 
 ALL: Final = "all"
 SEEDS_MAX: Final = 10_000
 JOBS_MAX: Final = 64
 _WAKE_S: Final = 0.5
-"""How often the main thread looks up: a signal's handler runs in it alone."""
+"""Longest wait of the main thread at once: only it runs signal handlers."""
 
 
 def complete_name(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """The scenarios whose names begin like that."""
+    """Complete the name of a scenario."""
     del context, parameter
     known = [(one.name, one.doc) for one in _known().values()]
     return [
@@ -53,13 +51,13 @@ def _known() -> dict[str, Scenario]:
 
 @click.group("scenario")
 def command() -> None:
-    """Rehearse what can go wrong, with the real programs, and have it judged."""
+    """Rehearse what can go wrong, with the real programs, and judge the result."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="With stories and setups, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print steps and setups as JSON.")
 def list_command(*, as_json: bool) -> None:
-    """List the scenarios there are."""
+    """List the scenarios."""
     known = _known().values()
     if as_json:
         click.echo(json.dumps([one.describe() for one in known], indent=1))
@@ -81,7 +79,7 @@ def list_command(*, as_json: bool) -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="So many seeds, from --seed on.",
+    help="Run with N seeds, from --seed on.",
 )
 @click.option(
     "--jobs",
@@ -89,7 +87,7 @@ def list_command(*, as_json: bool) -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="So many runs side by side.",
+    help="Run N at the same time.",
 )
 @click.option(
     "--speed",
@@ -97,11 +95,11 @@ def list_command(*, as_json: bool) -> None:
     default=1.0,
     show_default=True,
     metavar="X",
-    help="So many times as fast.",
+    help="Play X times as fast.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 @click.option(
-    "--report", type=FILE, metavar="FILE", help="Write what a ticket needs: Markdown, or .json."
+    "--report", type=FILE, metavar="FILE", help="Write a report for a ticket: Markdown, or .json."
 )
 def run_command(
     *,
@@ -113,47 +111,49 @@ def run_command(
     as_json: bool,
     report: Path | None,
 ) -> int:
-    """Run scenarios; exit 0 only if every verdict is clean.
+    """Run scenarios; the exit code is 0 only if every verdict is clean.
 
-    Each run has a simulator, a forwarder and a viewer of its own. It is judged while faults are
-    on, and again once all is healed.
+    Each run starts its own simulator, forwarder and viewer. The viewer is judged while faults
+    are on, and again once they are healed.
     """
-    _check_report(report)
+    check_writable(report, "report")
     chosen = _chosen(names)
-    from gapless.rehearsal import outcome as told  # noqa: PLC0415 - only once it is clear what
+    from gapless.rehearsal import result as formats  # noqa: PLC0415 - not needed for --help
 
-    outcomes: list[Outcome] = []
-    asked = [(one, number) for one in chosen for number in range(seed, seed + seeds)]
-    show = _Progress(len(asked))
+    results: list[RehearsalResult] = []
+    runs = [(one, number) for one in chosen for number in range(seed, seed + seeds)]
     try:
-        for outcome in _outcomes(asked, speed, jobs):
-            outcomes.append(outcome)
-            show.clear()
-            click.echo(json.dumps(told.told(outcome)) if as_json else told.line(outcome))
-            if not (outcome.ok or as_json):
-                click.echo(f"       again: {outcome.replay}")
-            show.draw(outcomes)
+        with StatusLine() as status:
+            _show_progress(status, results, len(runs))
+            for result in _run_all(runs, speed, jobs):
+                results.append(result)
+                status.clear()
+                click.echo(json.dumps(formats.as_json(result)) if as_json else formats.line(result))
+                if not (result.ok or as_json):
+                    click.echo(f"       again: {result.replay}")
+                _show_progress(status, results, len(runs))
     finally:
-        show.clear()
-        if report is not None and outcomes:
-            _write(report, told.report(outcomes, as_json=report.suffix == ".json"))
-    failed = sum(not one.ok for one in outcomes)
+        if report is not None and results:
+            _write(report, formats.report(results, in_json=report.suffix == ".json"))
+    failed = sum(not one.ok for one in results)
     if not as_json:
-        click.echo(f"{len(outcomes) - failed} of {len(outcomes)} clean")
+        click.echo(f"{len(results) - failed} of {len(results)} clean")
     return EXIT_FAILURE if failed else EXIT_DONE
 
 
-def _outcomes(asked: Sequence[tuple[Scenario, int]], speed: float, jobs: int) -> Iterator[Outcome]:
-    """What came of each, as it comes; leaves no process behind, however it is left."""
+def _run_all(
+    runs: Sequence[tuple[Scenario, int]], speed: float, jobs: int
+) -> Iterator[RehearsalResult]:
+    """Yield the result of each run as it ends; leaves no process behind when it is closed."""
     from gapless.rehearsal.play import play  # noqa: PLC0415 - not needed for --help
 
-    # Viewers are asked for their records with it, and are to survive that from the first moment.
+    # SIGUSR1 asks viewers for their records; they inherit that it is ignored until they handle it.
     before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     stop = threading.Event()
-    lifeline = _lifeline()
-    with hold(lifeline, remove=True), ThreadPoolExecutor(jobs) as pool:
-        waiting: set[Future[Outcome]] = {
-            pool.submit(play, one, seed, speed, lifeline=lifeline, stop=stop) for one, seed in asked
+    with hold_temporary(state_dir("lifelines")) as lifeline, ThreadPoolExecutor(jobs) as pool:
+        waiting: set[Future[RehearsalResult]] = {
+            pool.submit(play, one, seed, speed, lifeline=lifeline.path, stop=stop)
+            for one, seed in runs
         }
         try:
             while waiting:
@@ -167,27 +167,15 @@ def _outcomes(asked: Sequence[tuple[Scenario, int]], speed: float, jobs: int) ->
             signal.signal(signal.SIGUSR1, before)
 
 
-def _lifeline() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="scenario-", dir=state_dir("lifelines"))
-    os.close(descriptor)
-    return Path(name)
-
-
 def _chosen(names: Sequence[str]) -> list[Scenario]:
-    """The scenarios of those names.
+    return list(_known().values()) if ALL in names else [find_scenario(name) for name in names]
+
+
+def find_scenario(name: str) -> Scenario:
+    """Return the scenario of that name.
 
     Raises:
-        UsageError: there is none of a name.
-
-    """
-    return list(_known().values()) if ALL in names else [find(name) for name in names]
-
-
-def find(name: str) -> Scenario:
-    """The scenario of that name.
-
-    Raises:
-        UsageError: there is none.
+        UsageError: there is none; the text lists those that exist.
 
     """
     known = _known()
@@ -195,18 +183,6 @@ def find(name: str) -> Scenario:
         msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
         raise UsageError(msg)
     return known[name]
-
-
-def _check_report(path: Path | None) -> None:
-    """Find out before an hour of running that the report could not be written.
-
-    Raises:
-        UsageError: its folder is missing, or not ours to write.
-
-    """
-    if path is not None and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        msg = f"cannot write the report {path}: its folder is missing or not ours to write"
-        raise UsageError(msg)
 
 
 def _write(path: Path, text: str) -> None:
@@ -217,20 +193,7 @@ def _write(path: Path, text: str) -> None:
         raise GaplessError(msg) from error
 
 
-class _Progress:
-    """A line at the end of a terminal, of which nothing stays."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._is_terminal = sys.stderr.isatty()
-        self.draw([])
-
-    def draw(self, outcomes: Sequence[Outcome]) -> None:
-        if self._is_terminal and len(outcomes) < self._count:
-            failed = sum(not one.ok for one in outcomes)
-            text = f"{len(outcomes)} of {self._count} done, {failed} failed …"
-            click.echo(f"\r{text}\x1b[K", err=True, nl=False)
-
-    def clear(self) -> None:
-        if self._is_terminal:
-            click.echo("\r\x1b[K", err=True, nl=False)
+def _show_progress(status: StatusLine, results: Sequence[RehearsalResult], count: int) -> None:
+    if len(results) < count:
+        failed = sum(not one.ok for one in results)
+        status.show(f"{len(results)} of {count} done, {failed} failed …")

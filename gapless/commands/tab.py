@@ -9,7 +9,8 @@ import click
 
 from common.locks import end_when_released
 from gapless.options import notify_option, while_held_option
-from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.opening import SameTargetsOpener
 from gapless.viewing.watch import watch
 
 
@@ -35,11 +36,11 @@ def command(
     if while_held is not None:
         end_when_released(while_held)
     viewing = Viewing(
-        targets=(Watched(url=websocket, name=group, group=group, key=websocket),),
+        targets=(WatchedTarget(url=websocket, name=group, group=group, key=websocket),),
         since=since,
         control=control,
         notify=notify,
         notice=notice,
         in_browser=True,
     )
-    return watch(viewing, SameOpener(viewing))
+    return watch(viewing, SameTargetsOpener(viewing))

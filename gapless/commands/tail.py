@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ import click
 import msgspec
 
 from common.errors import EXIT_DONE, UsageError
+from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
     FILE,
@@ -25,16 +25,16 @@ from gapless.options import (
     Target,
     aws_choice,
     aws_options,
+    check_writable,
     notify_option,
     parse_target,
 )
-from gapless.settings import AwsChoice
 
 if TYPE_CHECKING:
-    from gapless.viewing.opening import Watched
+    from gapless.viewing.model import WatchedTarget
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""The levels of ``tui.lines.rows`` (a test compares them), repeated here so help loads less."""
+"""The levels of ``tui.lines.rows`` (a test compares them), repeated so that --help is fast."""
 
 _LINES_MAX: Final = 1_000_000
 
@@ -42,31 +42,38 @@ _LINES_MAX: Final = 1_000_000
 @click.command("tail")
 @click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
 @click.option(
-    "--execution", "executions", type=TEXT, multiple=True, metavar="ID", help="Only its stream."
+    "--execution", "executions", type=TEXT, multiple=True, metavar="ID", help="Only this execution."
 )
 @click.option(
-    "--stream", "streams", type=TEXT, multiple=True, metavar="NAME", help="Only that log stream."
+    "--stream", "streams", type=TEXT, multiple=True, metavar="NAME", help="Only this log stream."
 )
 @click.option(
-    "--prefix", "prefixes", type=TEXT, multiple=True, metavar="P", help="Only streams named so."
+    "--prefix",
+    "prefixes",
+    type=TEXT,
+    multiple=True,
+    metavar="P",
+    help="Only log streams with this prefix.",
 )
-@click.option("--since", type=TIME, metavar="10m|TIME", help="How far back to begin.")
-@click.option("--until", type=TIME, metavar="TIME", help="Nothing later than this.")
+@click.option(
+    "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
+)
+@click.option("--until", type=TIME, metavar="TIME", help="Show nothing later than this.")
 @click.option(
     "--lines",
     type=click.IntRange(0, _LINES_MAX),
     metavar="N",
-    help="Of the past, only the last N lines; with --no-follow, of all.",
+    help="Show only the last N lines of the past; with --no-follow, of all.",
 )
 @click.option(
     "--in-memory",
     "capacity",
     type=click.IntRange(10_000, 100_000_000),
     metavar="N",
-    help="Lines kept in memory (1,000,000); older ones come back when somebody scrolls there.",
+    help="Lines kept in memory (1,000,000); older ones are fetched again when scrolled to.",
 )
 @click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
-@click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="No lines that match.")
+@click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="Hide lines that match.")
 @click.option(
     "--level",
     type=click.Choice(LEVELS, case_sensitive=False),
@@ -75,28 +82,32 @@ _LINES_MAX: Final = 1_000_000
 @click.option(
     "--output",
     type=click.Choice(["text", "json", "raw"]),
-    help="Print lines instead of the screen; text where stdout is no terminal.",
+    help="Print lines instead of a screen; text if stdout is not a terminal.",
 )
 @click.option(
     "--order",
     type=click.Choice(["strict", "arrival"]),
     default="strict",
     show_default=True,
-    help="Of output: by time, held until proved; or as lines come.",
+    help="Order of output: by time, held until verified; or as lines arrive.",
 )
 @click.option(
     "--hold",
     type=DURATION,
     default="10s",
     show_default=True,
-    help="Longest that strict order holds a line.",
+    help="Longest time that strict order holds a line back.",
 )
-@click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its proof.")
-@click.option("--follow/--no-follow", default=True, help="Go on, or end with what there is.")
+@click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its marks.")
+@click.option(
+    "--follow/--no-follow",
+    default=True,
+    help="Wait for new lines, or exit after the existing ones.",
+)
 @click.option(
     "--resume/--no-resume",
     default=None,
-    help="Go on where the last viewer of these targets was; on screen by default, unless --since.",
+    help="Resume where the last viewer of these targets ended; default on screen without --since.",
 )
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
@@ -113,7 +124,7 @@ def command(
     endpoint_url: str | None,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
-    """Watch TARGETs, merged in order of time, each line proved to be there once.
+    """Watch TARGETs, merged by time, each line verified to be there exactly once.
 
     A TARGET is a log group, or the ws:// URL of a forwarder.
     """
@@ -121,29 +132,27 @@ def command(
     if not targets:
         _check_terminal(options)
     token = _token(token_file)
-    _check_record(options["record"])
-    from gapless.viewing.opening import (  # noqa: PLC0415 - only once it is clear what
-        TargetOpener,
-        Viewing,
-        pick,
-    )
-    from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415 - likewise
+    check_writable(options["record"], "record")
+    # Imported only now that the options are checked.
+    from gapless.viewing.model import Viewing  # noqa: PLC0415
+    from gapless.viewing.opening import AnyTargetOpener, pick_targets  # noqa: PLC0415
+    from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
 
-    def open_target(stack: contextlib.ExitStack, target: str) -> Watched:
-        return _watched(stack, parse_target(target), choice, load)
+    def open_target(stack: contextlib.ExitStack, target: str) -> WatchedTarget:
+        return _open_target(stack, parse_target(target), choice, load)
 
     viewing = Viewing(targets=(), token=token, **options)
-    opener = TargetOpener(viewing, open_target, choice, token_file)
+    opener = AnyTargetOpener(viewing, open_target, choice, token_file)
     with contextlib.ExitStack() as stack:
         if targets:
-            watched = tuple(_watched(stack, target, choice, load) for target in targets)
-            viewing = msgspec.structs.replace(viewing, targets=watched)
-        elif chosen := pick(choice):
-            wanted = {name: options[name] for name in ("executions", "streams", "prefixes")}
-            opened = stack.enter_context(opener.open(viewing, chosen))
-            viewing = msgspec.structs.replace(opened, **wanted)
+            opened = tuple(_open_target(stack, target, choice, load) for target in targets)
+            viewing = msgspec.structs.replace(viewing, targets=opened)
+        elif chosen := pick_targets(choice):
+            filters = {name: options[name] for name in ("executions", "streams", "prefixes")}
+            viewing = stack.enter_context(opener.open(viewing, chosen))
+            viewing = msgspec.structs.replace(viewing, **filters)
         else:
             return EXIT_DONE
         return watch(viewing, opener)
@@ -157,42 +166,34 @@ def _token(path: Path | None) -> str | None:
     return read_token(path)
 
 
-def _check_record(record: Path | None) -> None:
-    """Find out before hours of watching that the record could not be written.
-
-    Raises:
-        UsageError: there is no such folder, or nothing may be written into it.
-
-    """
-    if record is not None and not os.access(record.absolute().parent, os.W_OK | os.X_OK):
-        msg = f"cannot write the record {record}: its folder is missing or not ours to write"
-        raise UsageError(msg)
-
-
-def _watched(
+def _open_target(
     stack: contextlib.ExitStack, target: Target, choice: AwsChoice, meanwhile: Callable[[], None]
-) -> Watched:
-    """Where a target is served; a log group's own forwarder is kept for as long as we run."""
-    from gapless.viewing.opening import Watched  # noqa: PLC0415 - only once it is clear what
+) -> WatchedTarget:
+    """Return where a target is served; attaches to a log group's own forwarder until the end."""
+    from gapless.viewing.model import WatchedTarget  # noqa: PLC0415 - once the options are checked
 
     if not isinstance(target, GroupTarget):
-        return Watched(url=target.url, name=target.url, key=target.url)
-    from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
+        return WatchedTarget(url=target.url, name=target.url, key=target.url)
+    from gapless.attach import attach  # noqa: PLC0415 - only for a log group
 
     own = stack.enter_context(attach(target.group, choice, meanwhile))
-    own.keep()
+    own.keep_running()
     options = click.get_current_context().params
-    waits = options["executions"] and options["follow"] and options["until"] is None
-    note = own.endless() if waits else ""
-    name = target.group
-    return Watched(url=own.url, name=name, group=name, key=f"own:{own.folder.name}", note=note)
+    waits_for_end = options["executions"] and options["follow"] and options["until"] is None
+    return WatchedTarget(
+        url=own.url,
+        name=target.group,
+        group=target.group,
+        key=f"own:{own.folder.name}",
+        note=own.endless_notice() if waits_for_end else "",
+    )
 
 
 def _check_terminal(options: dict[str, Any]) -> None:
-    """Without a target there must be a terminal to pick one on.
+    """Check that there is a terminal to pick a target on.
 
     Raises:
-        UsageError: there is none, or output was asked for.
+        UsageError: there is none, or other output was asked for.
 
     """
     is_on_screen = options["follow"] and not options["output"]

@@ -15,6 +15,7 @@ from common.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
 from common.http import read_token
 from common.signals import run_until_signal
 from common.text import replace_unprintable
+from gapless.aws import AwsChoice
 from gapless.options import (
     FILE,
     TARGET,
@@ -26,7 +27,6 @@ from gapless.options import (
     aws_options,
     parse_target,
 )
-from gapless.settings import AwsChoice
 
 if TYPE_CHECKING:
     from gapless.verification.verify import Verdict

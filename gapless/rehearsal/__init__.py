@@ -1,1 +1,5 @@
-"""Scenarios against the real programs: simulator, forwarder and viewer, judged by the ledger."""
+"""Rehearsals: scenarios with real simulator, forwarder and viewer processes, and their results.
+
+Faces: play, result, viewer.
+May import: common, simulator.client, simulator.scenarios.
+"""

@@ -1,7 +1,4 @@
-"""Plays a scenario: fresh programs, its faults, healing, the verdict. A shell.
-
-Pure: the simulator that a scenario wants around it, as a command's arguments.
-"""
+"""Plays a scenario with programs of its own: faults, healing, then the verdict. A shell."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import gapless
 from common.errors import CannotConnectError, GaplessError, UsageError
 from common.processes import ChildProcess, start_gapless
-from gapless.rehearsal.outcome import UNSAFE, Outcome, findings, is_met, newest_marks
-from gapless.rehearsal.viewer import Meter, Viewer
+from gapless.rehearsal.result import UNSAFE, RehearsalResult, findings, is_met, newest_marks
+from gapless.rehearsal.viewer import Meter, RecordingViewer
 from simulator.client import ControlApi
 from simulator.scenarios.base import Scenario
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def simulate_arguments(setup: Setup) -> list[str]:
-    """What ``gapless simulate`` is told, besides the seed."""
+    """Return the arguments of ``gapless simulate`` for a scenario's setup, without the seed."""
     return [
         *("--rate", f"{setup.rate:g}", "--executions", str(setup.executions)),
         "--live" if setup.is_live else "--no-live",
@@ -37,44 +34,44 @@ SHOWN_WITHIN_S: Final = 120.0
 """Longest that the viewer may take to show the first line."""
 
 LOOKS: Final = (0.35, 0.65, 0.9)
-"""When the viewer is judged while faults are on, as shares of the scenario's length."""
+"""Times at which the viewer is judged while faults are on, as shares of the scenario's length."""
 
 LATE_MS: Final = 90_000
-"""Longest that a scenario may take beyond its time, on a machine that is busy."""
+"""Longest that a scenario may overrun, on a busy machine."""
 
 _TICK_S: Final = 0.1
 _END_S: Final = 3.0
 _METER_S: Final = 0.5
 _POLL_S: Final = 0.3
-"""Between two verdicts while it converges, at least; and no more than half of the time."""
+"""Shortest pause between two verdicts while the viewer converges; judging takes half the time."""
 
 MANY: Final = 100_000
-"""Beyond so many events, a viewer that has not printed them is judged from time to time only."""
+"""With more events than this, a viewer that has not printed them all is judged less often."""
 
-_MANY_EVERY_S: Final = 30.0
+_MANY_PAUSE_S: Final = 30.0
 
 
 class StoppedError(Exception):
-    """Somebody wants no more of it."""
+    """The caller stopped the run."""
 
 
 def play(
     scenario: Scenario, seed: int, speed: float, *, lifeline: Path, stop: threading.Event
-) -> Outcome:
-    """Run a scenario with processes of its own, and judge it; what came of it, in any case.
+) -> RehearsalResult:
+    """Run a scenario with processes of its own and judge it; errors become part of the result.
 
     Args:
-        scenario: which one.
-        seed: what all of it follows from.
-        speed: how many times as fast.
-        lifeline: a file that the caller holds; nothing outlives that.
-        stop: ends it, with a StoppedError.
+        scenario: The scenario.
+        seed: Seed of the whole run.
+        speed: How many times as fast as written.
+        lifeline: File that the caller holds; the processes end when it is released.
+        stop: Ends the run with a StoppedError.
 
     Raises:
         StoppedError: ``stop`` was set.
 
     """
-    outcome = Outcome(
+    result = RehearsalResult(
         scenario=scenario.name,
         seed=seed,
         speed=speed,
@@ -85,146 +82,148 @@ def play(
     began = time.monotonic()
     try:
         with contextlib.ExitStack() as stack:
-            _Run(scenario, outcome, lifeline, stop).play(stack)
+            _Rehearsal(scenario, result, lifeline, stop).play(stack)
     except GaplessError as error:
-        outcome.error = str(error)
-    outcome.total_ms = _ms_since(began)
-    is_clean = is_met(outcome.expects, outcome.verdict)
-    outcome.ok = is_clean and not (outcome.error or outcome.unsafe)
-    outcome.ok = outcome.ok and outcome.converged_ms is not None
-    return outcome
+        result.error = str(error)
+    result.total_ms = _ms_since(began)
+    is_clean = is_met(result.expects, result.verdict)
+    result.ok = is_clean and not (result.error or result.unsafe)
+    result.ok = result.ok and result.converged_ms is not None
+    return result
 
 
 def _ms_since(moment: float) -> int:
     return round((time.monotonic() - moment) * 1_000)
 
 
-class _Run:
-    """One run on its way."""
+class _Rehearsal:
+    """The processes and the state of one run."""
 
     def __init__(
-        self, scenario: Scenario, outcome: Outcome, lifeline: Path, stop: threading.Event
+        self, scenario: Scenario, result: RehearsalResult, lifeline: Path, stop: threading.Event
     ) -> None:
         self._scenario = scenario
-        self._outcome = outcome
+        self._result = result
         self._lifeline = lifeline
         self._stop = stop
         self._meters = (Meter(), Meter())
         self._meter_at = 0.0
-        self._began = self._looked = time.monotonic()
+        self._began = self._judged = time.monotonic()
         self._simulator: ChildProcess
         self._api: ControlApi
-        self._viewer: Viewer
+        self._viewer: RecordingViewer
 
     def play(self, stack: contextlib.ExitStack) -> None:
         began = time.monotonic()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapless-scenario-")))
-        setup, outcome = self._scenario.setup, self._outcome
+        setup, result = self._scenario.setup, self._result
         self._simulator = stack.enter_context(start_gapless("the simulator", self._arguments()))
         ready = self._simulator.ready()
         self._api = ControlApi(str(ready["control"]))
         since_ms = time.time_ns() // 1_000_000 - setup.since_ms
-        self._viewer = stack.enter_context(Viewer(str(ready["websocket"]), since_ms, folder))
+        self._viewer = stack.enter_context(
+            RecordingViewer(str(ready["websocket"]), since_ms, folder)
+        )
         if not setup.connect_after_ms:
             self._connect()
             self._wait_shown()
-        outcome.ready_ms = _ms_since(began)
+        result.ready_ms = _ms_since(began)
         try:
-            told = self._run_scenario()
-            outcome.scenario_ms = _ms_since(began) - outcome.ready_ms
-            self._converge(told)
+            state = self._play_scenario()
+            result.scenario_ms = _ms_since(began) - result.ready_ms
+            self._converge(state)
         except CannotConnectError as error:
-            # That the simulator has ended is the better explanation, and comes a moment later.
+            # If the simulator has ended, that is the better explanation; it shows a moment later.
             self._stop.wait(_END_S)
             raise error if self._simulator.is_running else self._simulator.failure() from error
         finally:
-            self._measured()
+            self._note_usage()
 
     def _arguments(self) -> list[str]:
         return [
-            *("simulate", "--seed", str(self._outcome.seed)),
+            *("simulate", "--seed", str(self._result.seed)),
             *simulate_arguments(self._scenario.setup),
             *("--while-held", str(self._lifeline)),
         ]
 
-    def _run_scenario(self) -> dict[str, Any]:
-        """From its start to its end; how it stands then."""
-        outcome = self._outcome
+    def _play_scenario(self) -> dict[str, Any]:
+        """Play the scenario to its end; return its last state."""
+        result = self._result
         self._began = time.monotonic()
-        told = self._api.run_scenario(outcome.scenario, outcome.seed, outcome.speed)
-        looks = [share * told["ends_ms"] for share in LOOKS]
-        connect_ms = self._scenario.setup.connect_after_ms / outcome.speed
-        while told["state"] == "running":
-            if _ms_since(self._began) > told["ends_ms"] + LATE_MS:
-                msg = f"the scenario stands still at step {told['step']}: {told['says']}"
+        state = self._api.run_scenario(result.scenario, result.seed, result.speed)
+        looks = [share * state["ends_ms"] for share in LOOKS]
+        connect_ms = self._scenario.setup.connect_after_ms / result.speed
+        while state["state"] == "running":
+            if _ms_since(self._began) > state["ends_ms"] + LATE_MS:
+                msg = f"the scenario is stuck at step {state['step']}: {state['says']}"
                 raise GaplessError(msg)
             self._tick()
-            told = self._api.scenario()
-            if told["elapsed_ms"] < connect_ms:
+            state = self._api.scenario()
+            if state["elapsed_ms"] < connect_ms:
                 continue
             if not self._viewer.is_running:
                 self._connect()
-            if looks and told["elapsed_ms"] >= looks[0]:
+            if looks and state["elapsed_ms"] >= looks[0]:
                 looks.pop(0)
-                self._look()
-        outcome.steps = told["log"]
-        if told["state"] != "done":
-            msg = f"the scenario {told['state']} at step {told['step']}: {told['error']}"
+                self._judge()
+        result.steps = state["log"]
+        if state["state"] != "done":
+            msg = f"the scenario {state['state']} at step {state['step']}: {state['error']}"
             raise GaplessError(msg)
-        return told
+        return state
 
-    def _converge(self, told: dict[str, Any]) -> None:
-        """Wait until the viewer shows everything, and has it proved."""
-        outcome, ended = self._outcome, time.monotonic()
-        healed = [one["at_ms"] for one in told["log"] if one["action"] == "heal"]
-        head_ms = told["ends_ms"] - max(healed, default=told["ends_ms"])
+    def _converge(self, state: dict[str, Any]) -> None:
+        """Wait until the viewer shows everything as verified."""
+        result, ended = self._result, time.monotonic()
+        healed = [one["at_ms"] for one in state["log"] if one["action"] == "heal"]
+        head_ms = state["ends_ms"] - max(healed, default=state["ends_ms"])
         quiet_ms: int | None = None
-        while _ms_since(ended) <= outcome.bound_ms:
+        while _ms_since(ended) <= result.bound_ms:
             if not self._viewer.is_running:
                 self._connect()
             if quiet_ms is None and self._api.stop_writing():
                 quiet_ms = time.time_ns() // 1_000_000
-            if not self._is_worth_a_look():
+            if not self._should_judge():
                 self._tick(_POLL_S)
                 continue
             began = time.monotonic()
-            record = self._look()
+            record = self._judge()
             if record is not None and quiet_ms is not None:
-                outcome.marks = newest_marks(record)
-                proved_ms = max((mark["through"] for mark in outcome.marks), default=0)
-                if proved_ms >= quiet_ms and is_met(outcome.expects, outcome.verdict):
-                    outcome.converged_ms = _ms_since(ended) + head_ms
+                result.marks = newest_marks(record)
+                proved_ms = max((mark["through"] for mark in result.marks), default=0)
+                if proved_ms >= quiet_ms and is_met(result.expects, result.verdict):
+                    result.converged_ms = _ms_since(ended) + head_ms
                     return
             self._tick(max(_POLL_S, time.monotonic() - began))
 
-    def _is_worth_a_look(self) -> bool:
-        """To judge very many lines takes long, and holds up what is judged."""
-        accepted = self._outcome.verdict.get("accepted", 0)
+    def _should_judge(self) -> bool:
+        """Return whether to judge now: judging many lines takes long, and delays the viewer."""
+        accepted = self._result.verdict.get("accepted", 0)
         if accepted < MANY or self._viewer.lines >= accepted:
             return True
-        return time.monotonic() - self._looked >= _MANY_EVERY_S
+        return time.monotonic() - self._judged >= _MANY_PAUSE_S
 
-    def _look(self) -> bytes | None:
-        """Judge what the viewer shows now; its record."""
-        outcome = self._outcome
+    def _judge(self) -> bytes | None:
+        """Judge what the viewer shows now; return its record, None if it is not running."""
+        result = self._result
         record = self._viewer.record(self._stop)
         if record is None:
             return None
-        outcome.verdict = self._api.verdict(record)
-        outcome.looks += 1
-        self._looked = time.monotonic()
-        wrong = findings(outcome.verdict, UNSAFE)
-        if wrong and not outcome.unsafe:
-            outcome.unsafe = wrong
-            outcome.unsafe_examples = outcome.verdict["examples"]
-            outcome.unsafe_ms = _ms_since(self._began)
+        result.verdict = self._api.verdict(record)
+        result.looks += 1
+        self._judged = time.monotonic()
+        wrong = findings(result.verdict, UNSAFE)
+        if wrong and not result.unsafe:
+            result.unsafe = wrong
+            result.unsafe_examples = result.verdict["examples"]
+            result.unsafe_ms = _ms_since(self._began)
         return record
 
     def _connect(self) -> None:
         self._viewer.start()
         pid = self._viewer.pid
         if pid is not None:
-            with contextlib.suppress(UsageError):  # it has ended already, and will be noticed
+            with contextlib.suppress(UsageError):  # it has ended already; the next check notices
                 self._api.register_viewer(pid)
 
     def _wait_shown(self) -> None:
@@ -251,9 +250,9 @@ class _Run:
         viewer.read(self._viewer.pid)
         forwarder.read(self._api.changes(None)["forwarder"]["pid"])
 
-    def _measured(self) -> None:
+    def _note_usage(self) -> None:
         with contextlib.suppress(GaplessError):
             self._measure()
-        outcome, (forwarder, viewer) = self._outcome, self._meters
-        outcome.forwarder, outcome.forwarder_lives = forwarder.total, forwarder.lives
-        outcome.viewer, outcome.viewer_lives = viewer.total, self._viewer.lives
+        result, (forwarder, viewer) = self._result, self._meters
+        result.forwarder, result.forwarder_lives = forwarder.total, forwarder.lives
+        result.viewer, result.viewer_lives = viewer.total, self._viewer.lives

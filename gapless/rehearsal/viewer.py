@@ -1,13 +1,9 @@
-"""A viewer without a screen, started again as often as a fault kills it.
+"""A viewer without a screen, restarted whenever a fault kills it, and what it has shown.
 
-Pure: what a viewer has shown in all its lives, as one record.
-
-A viewer that was killed goes on at its saved cursor, so its last record begins there. What it
-printed before it was killed was shown as well. It may have been killed between printing and
-saving, so that the next life prints it again: that is no duplicate. One that a single life shows
-twice is.
-
-What processes use, as far as the system tells: time of the processor and memory.
+A killed viewer resumes at its saved cursor, so its last record begins there; what it printed
+before it was killed was shown as well. It may have been killed between printing and saving, so
+that its next process prints lines again: those are no duplicates. Lines that one process shows
+twice are.
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ _SHOWN: Final = ("id", "log_stream", "timestamp", "message")
 
 
 def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
-    """A record that has, beside its own events, those that earlier lives printed as NDJSON."""
+    """Return a record with the events that earlier processes printed as NDJSON added to its own."""
     if not earlier:
         return record
     # As bytes: text would end a line at every separator that a message has in it.
@@ -59,7 +55,7 @@ def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
 
 
 def events_of(printed: bytes) -> list[Event]:
-    """The events of a life's output; the line in which it was killed is none."""
+    """Return the events of a process's output, without a last line that is incomplete."""
     whole, _, _ = printed.rpartition(b"\n")
     return [{"type": "event", **json.loads(line)} for line in whole.split(b"\n") if line]
 
@@ -77,20 +73,20 @@ def _lines(entries: Iterable[Event]) -> bytes:
 
 
 LINES_MAX: Final = 2_000_000
-"""As many as the ledger holds: a record has the lines that are in memory."""
+"""Lines kept in memory, which are those of a record: as many as the ledger holds."""
 
 RECORD_WITHIN_S: Final = 60.0
 """Longest that a viewer may take to write its record; one of a million events takes seconds."""
 
-_ASK_AGAIN_S: Final = 5.0
+_REPEAT_S: Final = 5.0
 _LOOK_S: Final = 0.02
 _CHUNK_BYTES: Final = 1 << 20
 
 
-class _Life:
-    """One process, and the file that its output goes to.
+class _ViewerProcess:
+    """One viewer process, and the file that its output goes to.
 
-    It goes through a pipe of ours: a viewer whose reader is gone ends, however we ended.
+    The output passes through a pipe of ours, so that the viewer ends if we are killed.
     """
 
     def __init__(self, arguments: list[str], output: Path, errors: Path, state: Path) -> None:
@@ -114,7 +110,7 @@ class _Life:
 
     def end(self) -> None:
         stop_process(self.process)
-        # Who has inherited its output, if anybody could, must not hold up everything.
+        # Bounded: a process that inherited the output could keep the pipe open.
         self._pump.join(STOP_WITHIN_S)
 
     def _copy(self, source: IO[bytes]) -> None:
@@ -126,48 +122,49 @@ class _Life:
 
     def last_error(self) -> str:
         lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
-        return lines[-1].removeprefix(ERROR_PREFIX) if lines else "it said nothing about it"
+        return lines[-1].removeprefix(ERROR_PREFIX) if lines else "it printed no error"
 
 
-class Viewer:
-    """``gapless tail`` with a record; whoever uses it ignores SIGUSR1, which its lives inherit.
+class RecordingViewer:
+    """``gapless tail`` with a record, in one process after another.
 
-    Else a record asked for too early would end them.
+    The caller ignores SIGUSR1, which the processes inherit: otherwise asking for a record too
+    early would end them.
     """
 
     def __init__(self, url: str, since_ms: int, folder: Path) -> None:
-        """Nothing runs before ``start``; ``folder`` is for its files alone."""
+        """Start nothing yet; ``folder`` is for its files alone."""
         self._url = url
         self._since = datetime.fromtimestamp(since_ms / 1_000, UTC).isoformat()
         self._folder = folder
         self._record = folder / "record.ndjson"
-        self._lives: list[_Life] = []
+        self._lives: list[_ViewerProcess] = []
 
     @property
     def pid(self) -> int | None:
-        """The running life's."""
+        """Process id of the running viewer; None if none runs."""
         return self._lives[-1].process.pid if self.is_running else None
 
     @property
     def lives(self) -> int:
-        """How often it was started."""
+        """How many processes were started."""
         return len(self._lives)
 
     @property
     def is_running(self) -> bool:
-        """Whether a life runs."""
+        """Whether a viewer process runs."""
         return bool(self._lives) and self._lives[-1].process.poll() is None
 
     @property
     def lines(self) -> int:
-        """Lines that the lives have printed."""
+        """Lines that all processes have printed."""
         return sum(life.lines for life in self._lives)
 
     def start(self) -> None:
-        """Begin, or go on where the life was that a fault has killed.
+        """Start a process, which resumes where a fault killed the one before.
 
         Raises:
-            GaplessError: the last life has ended by itself, which none is to do.
+            GaplessError: the last process ended otherwise, which it must not.
 
         """
         if self._lives:
@@ -180,7 +177,7 @@ class Viewer:
             *("--in-memory", str(LINES_MAX)),
         ]
         self._lives.append(
-            _Life(
+            _ViewerProcess(
                 arguments,
                 self._folder / f"life-{number}.ndjson",
                 self._folder / f"life-{number}.stderr",
@@ -188,19 +185,19 @@ class Viewer:
             )
         )
 
-    def _check(self, life: _Life) -> None:
+    def _check(self, life: _ViewerProcess) -> None:
         life.end()
         code = life.process.returncode
-        # A life may begin while there is nothing to connect to; whoever started it tries again.
+        # A process that finds nothing to connect to ends; the caller starts another.
         if code not in (-signal.SIGKILL, EXIT_CANNOT_CONNECT):
-            msg = f"the viewer ended by itself with status {code}: {life.last_error()}"
+            msg = f"the viewer ended with exit code {code}: {life.last_error()}"
             raise GaplessError(msg)
 
     def record(self, stop: threading.Event) -> bytes | None:
-        """What all lives have shown by now, as one record; None if there is none to ask.
+        """Return what all processes have shown by now, as one record; None if none runs.
 
         Raises:
-            GaplessError: it does not answer.
+            GaplessError: the viewer does not write its record in time.
 
         """
         self._record.unlink(missing_ok=True)
@@ -210,7 +207,7 @@ class Viewer:
             if not self.is_running:
                 return None
             if time.monotonic() >= ask_at:
-                ask_at = time.monotonic() + _ASK_AGAIN_S
+                ask_at = time.monotonic() + _REPEAT_S
                 self._lives[-1].process.send_signal(signal.SIGUSR1)
             with contextlib.suppress(FileNotFoundError):
                 return joined(self._record.read_bytes(), self._earlier())
@@ -224,7 +221,7 @@ class Viewer:
         return [life.output.read_bytes() for life in self._lives[:-1]]
 
     def __enter__(self) -> Self:
-        """Until the end of the ``with`` block."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -233,51 +230,51 @@ class Viewer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it."""
+        """End all processes."""
         for life in self._lives:
             life.end()
 
 
 _PROC: Final = Path("/proc")
 _STAT_TIMES: Final = slice(11, 13)
-"""utime and stime in ``/proc/PID/stat``, counted from behind the name (proc(5))."""
+"""utime and stime in ``/proc/PID/stat``, counted from after the name (proc(5))."""
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Processor seconds, and the most memory that was resident at once, in bytes."""
+    """CPU seconds, and the largest resident memory, in bytes."""
 
     cpu_s: float
     peak_bytes: int
 
 
 class Meter:
-    """Adds up what the lives of one program use; each is read for as long as it runs."""
+    """Adds up what the processes of one program use."""
 
     def __init__(self) -> None:
-        """Nothing was used."""
+        """Start without a process."""
         self._by_pid: dict[int, Usage] = {}
 
     def read(self, pid: int | None) -> None:
-        """Read what a process has used by now; one that is gone is as it was read last."""
+        """Read what a process has used by now; an ended one keeps its last reading."""
         usage = None if pid is None else usage_of(pid)
         if pid is not None and usage is not None:
             self._by_pid[pid] = usage
 
     @property
     def lives(self) -> int:
-        """Processes that were read."""
+        """Number of processes that were read."""
         return len(self._by_pid)
 
     @property
     def total(self) -> Usage:
-        """Time of all lives, and the most memory of any."""
+        """CPU time of all processes, and the largest memory of any."""
         every = self._by_pid.values()
         cpu_s = round(sum(one.cpu_s for one in every), 2)
         return Usage(cpu_s, max((one.peak_bytes for one in every), default=0))
 
 
 def usage_of(pid: int, proc: Path = _PROC) -> Usage | None:
-    """What a process has used by now; None if it is gone, or the system has no ``/proc``."""
+    """Return what a process has used by now; None if it has ended or there is no ``/proc``."""
     try:
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")

@@ -1,1 +1,5 @@
-"""What a forwarder serves against what CloudWatch Logs itself returns, event by event."""
+"""Compares what a forwarder serves with what CloudWatch Logs itself returns, event by event.
+
+Faces: sources, verify.
+May import: common, wire, forwarder.cloudwatch; gapless.options.
+"""

@@ -1,54 +1,53 @@
-"""The simulator's faults, switched over its control API.
-
-Pure: a scenario as the screen tells it, from what the control API says.
-"""
+"""The simulator's faults and scenarios, as the screen's keys switch them under ``demo``."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
+from common.concurrency import in_thread
 from common.errors import GaplessError
 from simulator.client import ControlApi
 from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus
 
 UNJUDGED: Final = "unjudged"
-"""In a verdict's place: why there is none."""
+"""Key of the reason that stands in place of a verdict."""
 
-_WRONG: Final = (
+_COUNTS: Final = (
     "lost",
-    "undeclared",
     "duplicated",
+    "undeclared",
     "misordered",
     "unexpected",
     "altered",
     "marks_lied",
 )
-_ENDS: Final = {"done": "over", "stopped": "stopped", "failed": "failed"}
+_ALWAYS_SHOWN: Final = ("lost", "duplicated")
+_END_STATES: Final = {"done": "done", "stopped": "stopped", "failed": "failed"}
 
 
 def name_of(scenario: Mapping[str, Any]) -> str:
-    """The switch of a scenario."""
+    """Return the switch of a scenario."""
     return f"{SCENARIO}{scenario.get('name')}"
 
 
 def scenario_of(switch: str) -> str | None:
-    """The scenario of a switch; None where it is a fault's."""
+    """Return the scenario of a switch; None for a fault's."""
     return switch.removeprefix(SCENARIO) if switch.startswith(SCENARIO) else None
 
 
 def scenario_status(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> ScenarioStatus:
-    """What is told of a scenario, and of the last verdict about this screen."""
+    """Describe a scenario, and the last verdict about this screen."""
     state = str(scenario.get("state"))
     ends_s = int(scenario.get("ends_ms", 0)) / 1_000
     following = scenario.get("next") or {}
     progress = f"step {scenario.get('step')} of {scenario.get('steps')}"
-    is_over = state in _ENDS
+    is_over = state in _END_STATES
     return ScenarioStatus(
         title=f"{name_of(scenario)}, seed {scenario.get('seed')}",
-        progress=_ENDS[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
+        progress=_END_STATES[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
         now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
         then=str(following.get("says", "")),
         verdict=_verdict(verdict),
@@ -61,52 +60,56 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
         return ""
     if UNJUDGED in verdict:
         return str(verdict[UNJUDGED])
-    counts = f"{verdict.get('shown')} of {verdict.get('owed')} lines shown"
-    wrong = [f"{verdict[name]} {name.replace('_', ' ')}" for name in _WRONG if verdict.get(name)]
+    parts = [f"{verdict.get('shown')} of {verdict.get('owed')} shown"]
     if verdict.get("pending"):
-        counts += f", {verdict['pending']} on their way"
-    return f"{counts}: {', '.join(wrong) or 'nothing is wrong'}"
+        parts.append(f"{verdict['pending']} in flight")
+    parts += [
+        f"{verdict.get(name, 0)} {name.replace('_', ' ')}"
+        for name in _COUNTS
+        if name in _ALWAYS_SHOWN or verdict.get(name)
+    ]
+    return f"{'PASS' if verdict.get('clean') is True else 'FAIL'}: {', '.join(parts)}"
 
 
 WAIT_MS: Final = 20_000
-"""How long the simulator may hold back an answer while nothing changes."""
+"""Longest that the simulator holds back its answer while nothing changes."""
 
 RETRY_S: Final = 1.0
-"""Between two attempts at hearing of changes, where the simulator does not answer."""
+"""Pause before asking again if the simulator does not answer."""
 
 GRACE_MS: Final = 5_000
-"""An event may be on its way for so long without being called lost, on a screen that is live."""
+"""How long an event may be in flight before a live screen without it counts as a loss."""
 
 SEED: Final = 1
-"""Of scenarios that are begun with a key."""
+"""Seed of scenarios that are started with a key."""
 
 
 class SimulatorControls:
-    """What the viewer's keys switch under ``demo``; keeps to ``tui.screen.ports.Controls``."""
+    """Switches faults and scenarios; implements ``tui.screen.ports.Controls``."""
 
     def __init__(self, url: str) -> None:
         """``url`` is ``control`` of the simulator's ready line."""
         self._api = ControlApi(url)
         self._titles: dict[str, str] = {}
         self._on: dict[str, list[str]] = {}
-        """The names of the faults that are on, by type; replaced as a whole, never changed."""
+        """Names of the active faults, by type; replaced as a whole, since threads read it."""
         self._ended = threading.Event()
         self._scenario: dict[str, Any] = {}
         self._verdict: dict[str, Any] = {}
 
     @property
     def names(self) -> Sequence[str]:
-        """The faults there are, then the scenarios; empty until the first ``refresh``."""
+        """The faults, then the scenarios; empty until the first ``refresh``."""
         return tuple(self._titles)
 
     @property
     def titles(self) -> Mapping[str, str]:
-        """What each of them does."""
+        """The description of each."""
         return self._titles
 
     @property
     def states(self) -> Mapping[str, bool]:
-        """Which of them are on, as last heard."""
+        """Which of them are on, as last reported."""
         on = self._on
         return {name: name in on for name in self._titles}
 
@@ -116,11 +119,11 @@ class SimulatorControls:
         return scenario_status(self._scenario, self._verdict) if self._scenario else None
 
     def judge(self, record: bytes, age_ms: int = 0) -> None:
-        """Have what the screen shows judged, for ``scenario``.
+        """Have the simulator judge what the screen shows.
 
         Args:
-            record: What it shows.
-            age_ms: How long ago it was begun to be written.
+            record: The record of the screen.
+            age_ms: How long ago its encoding started.
 
         Raises:
             GaplessError: the simulator does not answer.
@@ -128,40 +131,40 @@ class SimulatorControls:
         """
         self._verdict = self._api.verdict(record, GRACE_MS + age_ms)
 
-    def leave_off(self, why: str) -> None:
-        """The screen is not judged; ``scenario`` says why, instead of what was true before."""
-        self._verdict = {UNJUDGED: why}
+    def skip(self, reason: str) -> None:
+        """Show the reason why the screen is not judged in place of the last verdict."""
+        self._verdict = {UNJUDGED: reason}
 
     def follow(self) -> Self:
-        """Hear of every change as it happens, whoever makes it, until ``close``.
+        """Follow all changes, by other clients too, until ``close``.
 
-        A daemon thread waits: nobody has to wait for the simulator's answer at the end.
+        A daemon thread waits for them, so that the end need not wait for the simulator's answer.
         """
         threading.Thread(target=self._follow, name="faults", daemon=True).start()
         return self
 
     def close(self) -> None:
-        """Hear of nothing more."""
+        """Follow changes no longer."""
         self._ended.set()
 
     async def toggle(self, name: str) -> bool:
-        """Switch a fault, and say whether it is on now.
+        """Switch a fault or scenario; return whether it is on now.
 
         Raises:
             ControlsError: the simulator did not answer, or refused.
 
         """
         await self.refresh()
-        on = tuple(self._on.get(name, ()))  # what is heard meanwhile is what this call does
+        on = tuple(self._on.get(name, ()))  # changes from here on are those of this call
         try:
-            await asyncio.to_thread(self._switch, name, on)
+            await in_thread(partial(self._switch, name, on))
         except GaplessError as error:
             raise ControlsError(str(error)) from error
         await self.refresh()
         return name in self._on
 
     def _switch(self, name: str, on: Sequence[str]) -> None:
-        """Switch off what is on under these names; where nothing is, switch it on."""
+        """Switch off the faults with these names; without any, switch it on."""
         scenario = scenario_of(name)
         if scenario is not None and on:
             self._api.stop_scenario()
@@ -174,14 +177,14 @@ class SimulatorControls:
             self._api.switch_on({"type": name})
 
     async def refresh(self) -> None:
-        """Hear again which faults there are and which of them are on.
+        """Read again which faults exist and which are on.
 
         Raises:
             ControlsError: the simulator did not answer.
 
         """
         try:
-            await asyncio.to_thread(self._hear, None, 0)
+            await in_thread(partial(self._update, None, 0))
         except GaplessError as error:
             raise ControlsError(str(error)) from error
 
@@ -189,27 +192,27 @@ class SimulatorControls:
         seq: int | None = None
         while not self._ended.is_set():
             try:
-                seq = self._hear(seq, WAIT_MS)
+                seq = self._update(seq, WAIT_MS)
             except GaplessError:
-                # The viewer goes on without; who opens the panel is told why.
+                # The viewer goes on without it; opening the fault panel shows the error.
                 seq = None
                 self._ended.wait(RETRY_S)
 
-    def _hear(self, after: int | None, wait_ms: int) -> int | None:
-        """What is on, once it is not what it was at ``after``; the present number."""
+    def _update(self, after: int | None, wait_ms: int) -> int | None:
+        """Read the active faults once they differ from state ``after``; return the new number."""
         if not self._titles:
             types = self._api.types()
             titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
             scenarios = {name_of(one): str(one.get("doc", "")) for one in self._api.scenarios()}
             self._titles = titles | scenarios
-        told = self._api.changes(after, wait_ms)
+        answer = self._api.changes(after, wait_ms)
         on: dict[str, list[str]] = {}
-        for one in told["faults"]:
+        for one in answer["faults"]:
             if one.get("on"):
                 on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
-        self._scenario = told.get("scenario") or {}
+        self._scenario = answer.get("scenario") or {}
         if self._scenario.get("state") == "running":
             on[name_of(self._scenario)] = [name_of(self._scenario)]
         self._on = on
-        seq = told.get("seq")
+        seq = answer.get("seq")
         return seq if isinstance(seq, int) else None

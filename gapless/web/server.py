@@ -204,7 +204,7 @@ def serve(
     *,
     port: int,
     is_needed: Callable[[], bool],
-    told: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> int:
     """Serve the page until a signal ends it, or it is not needed any more; the exit code.
 
@@ -213,7 +213,7 @@ def serve(
         viewer: The arguments of the ``gapless`` that each tab shows.
         port: Where; 0: any free one.
         is_needed: Asked now and then.
-        told: Gets the page's address once it can be opened.
+        announce: Called with the page's address once it can be opened.
 
     Raises:
         GaplessError: the port is taken.
@@ -222,11 +222,11 @@ def serve(
     # textual-serve reports to standard output what a viewer said before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())
     with contextlib.redirect_stdout(sys.stderr):
-        return run_until_signal(_serve(PageServer(title, viewer), port, is_needed, told))
+        return run_until_signal(_serve(PageServer(title, viewer), port, is_needed, announce))
 
 
 async def _serve(
-    server: PageServer, port: int, is_needed: Callable[[], bool], told: Callable[[str], None]
+    server: PageServer, port: int, is_needed: Callable[[], bool], announce: Callable[[str], None]
 ) -> int:
     ended = asyncio.Event()
     received: list[int] = []
@@ -246,7 +246,7 @@ async def _serve(
                 msg = f"cannot listen on {ADDRESS}:{port} ({error.strerror}): choose another --port"
                 raise GaplessError(msg) from error
             host, found = runner.addresses[0][:2]
-            told(f"http://{host}:{found}/{server.secret}/")
+            announce(f"http://{host}:{found}/{server.secret}/")
             while is_needed() and not ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), _LOOK_S)

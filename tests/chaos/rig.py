@@ -23,7 +23,7 @@ import psutil
 
 from common.errors import EXIT_CANNOT_CONNECT, UsageError
 from gapless.rehearsal import play
-from gapless.rehearsal.outcome import UNSAFE, WRONG, findings
+from gapless.rehearsal.result import UNSAFE, WRONG, findings
 from simulator.client import ControlApi
 from simulator.scenarios.scripted import SCENARIOS
 from tests.chaos.gestures import ESC, Size, Stroke, drawn

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from common.errors import GaplessError
 from gapless.terminal import say
-from gapless.viewing.opening import SameOpener, Viewing, Watched
+from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.opening import SameTargetsOpener
 from gapless.viewing.watch import watch
 
 
@@ -19,7 +20,9 @@ def main() -> int:
     given = json.loads(sys.argv[1])
     viewing = Viewing(
         targets=(
-            Watched(url=given["url"], name=given["group"], group=given["group"], key=given["url"]),
+            WatchedTarget(
+                url=given["url"], name=given["group"], group=given["group"], key=given["url"]
+            ),
         ),
         since=given["since"],
         control=given["control"],
@@ -27,7 +30,7 @@ def main() -> int:
         capacity=given["capacity"],
     )
     try:
-        return watch(viewing, SameOpener(viewing))
+        return watch(viewing, SameTargetsOpener(viewing))
     except GaplessError as error:
         say(str(error))
         return error.exit_code

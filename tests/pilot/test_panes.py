@@ -217,14 +217,14 @@ async def test_the_fault_panel_tells_a_scenario() -> None:
         progress="step 2 of 9",
         now="They come.",
         then="They go.",
-        verdict="5 of 5 lines shown: nothing is wrong",
+        verdict="PASS: 5 of 5 shown, 0 lost, 0 duplicated",
         is_clean=True,
     )
     async with running(controls=controls, size=WIDE) as screen:
         await screen.settle()
         assert "They come." in screen.text, "the status line tells each step"
         await screen.press("f2")
-        for told in ("scenario storm, seed 7", "They come.", "then: They go.", "nothing is wrong"):
+        for told in ("scenario storm, seed 7", "They come.", "then: They go.", "0 duplicated"):
             assert told in screen.text
         await screen.press("1")
         assert controls.states["disconnect"]

@@ -16,7 +16,7 @@ async def test_the_next_run_says_how_many_lines_came_since() -> None:
     app = ScreenApp(engine, title="t")
     app._clock, app._zone = (lambda: NOW_MS), UTC
     async with app.run_test(size=NARROW) as pilot:
-        app.told([rule])
+        app.announce_resuming([rule])
         app.show_now()
         await pilot.pause()
         lines = [strip.text for strip in app.screen._compositor.render_strips()]

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from common.text import (
-    OneLineFormatter,
     escape_unprintable,
     format_size,
     replace_unprintable,
     table,
 )
-
-FORGED = "x\r\n2026-01-01 CRITICAL all is well\x1b[2J\x9b31m\u2028\u202e\x00"
 
 
 @pytest.mark.parametrize(
@@ -27,13 +22,6 @@ FORGED = "x\r\n2026-01-01 CRITICAL all is well\x1b[2J\x9b31m\u2028\u202e\x00"
 )
 def test_nothing_moves_a_cursor_or_ends_a_line(text: str, shown: str) -> None:
     assert escape_unprintable(text) == shown
-
-
-def test_a_name_can_not_forge_a_line() -> None:
-    record = logging.LogRecord("n", logging.WARNING, "p", 1, "%s: gone", (FORGED,), None)
-    line = OneLineFormatter("%(levelname)s %(message)s").format(record)
-    assert line.startswith(r"WARNING x\r\n2026-01-01 CRITICAL")
-    assert line.isprintable()
 
 
 def test_columns_are_aligned_and_nothing_trails() -> None:

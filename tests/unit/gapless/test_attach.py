@@ -12,7 +12,7 @@ from common.locks import LockFile, lock_path
 from common.processes import ChildFailedError
 from gapless import attach as module
 from gapless.attach import OwnForwarder, attach, journal_of
-from gapless.settings import AwsChoice
+from gapless.aws import AwsChoice
 
 CHOICE = AwsChoice(endpoint_url="http://127.0.0.1:1")
 READY = {"ready": True, "websocket": "ws://127.0.0.1:5/v1/tail"}
@@ -104,7 +104,7 @@ def test_one_that_never_becomes_ready(journal: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "READY_WITHIN_S", 0.1)
     with (
         LockFile.take(lock_path(journal)),
-        pytest.raises(GaplessError, match=r"does not become ready: see .*forwarder\.log"),
+        pytest.raises(GaplessError, match=r"is not ready: see .*forwarder\.log"),
     ):
         attach("/jobs", CHOICE)
 
@@ -142,7 +142,7 @@ def test_one_that_dies_is_brought_back_on_its_port(
     lock = LockFile.take(lock_path(journal))
     lock.write(READY)
     own.open()
-    own.keep()
+    own.keep_running()
     assert started == []
     lock.release()
     tries = threading.Event()
@@ -156,9 +156,9 @@ def test_one_that_dies_is_brought_back_on_its_port(
 
 def test_whoever_waits_for_an_end_is_told_where_none_can_be_known(journal: Path) -> None:
     own = OwnForwarder("/jobs", CHOICE, journal)
-    assert "/jobs can't know when an execution ends" in own.endless()
-    assert "GAPLESS_LIFECYCLE" in own.endless()
+    assert "/jobs cannot tell when an execution ends" in own.endless_notice()
+    assert "GAPLESS_LIFECYCLE" in own.endless_notice()
     lock = LockFile.take(lock_path(journal))
     lock.write(READY | {"lifecycle": "idle:30s"})
-    assert own.endless() == ""
+    assert own.endless_notice() == ""
     lock.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
+from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
     LIVE,
@@ -19,7 +20,6 @@ from gapless.options import (
     aws_choice,
     parse_target,
 )
-from gapless.settings import AwsChoice
 
 
 def test_values_that_can_be_meant() -> None:

@@ -17,12 +17,12 @@ from unittest.mock import patch
 import pytest
 
 from gapless import terminal
-from gapless.terminal import RESET, left_in_order, say, when_reader_leaves
+from gapless.terminal import RESET, restored_terminal, say, when_reader_leaves
 
 DIES = """
 import sys, termios
-from gapless.terminal import left_in_order
-with left_in_order():
+from gapless.terminal import restored_terminal
+with restored_terminal():
     attributes = termios.tcgetattr(0)
     attributes[3] &= ~(termios.ECHO | termios.ICANON)
     termios.tcsetattr(0, termios.TCSANOW, attributes)
@@ -69,7 +69,7 @@ def test_a_screen_that_left_in_order_is_not_undone_twice() -> None:
 def test_without_a_terminal_there_is_nothing_to_restore(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    with pytest.raises(RuntimeError), left_in_order():
+    with pytest.raises(RuntimeError), restored_terminal():
         raise RuntimeError
     assert capfdbinary.readouterr().out == b""
 
@@ -96,7 +96,7 @@ class Tty:
 def tty() -> Iterator[Tty]:
     made = Tty()
     yield made
-    terminal.hand_over()
+    terminal.hand_over_terminal()
     gc.enable()
     os.close(made.ours)
     os.close(made.theirs)
@@ -104,7 +104,9 @@ def tty() -> Iterator[Tty]:
 
 def begin(tty: Tty, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
     with patch("sys.stdin", tty), patch("sys.stdout", tty):
-        terminal.begin(arguments, {"TERM": "xterm-256color"} if environ is None else environ)
+        terminal.draw_first_picture(
+            arguments, {"TERM": "xterm-256color"} if environ is None else environ
+        )
 
 
 def test_a_terminal_on_hold_does_not_hold_the_program(tty: Tty) -> None:
@@ -125,15 +127,15 @@ def test_a_picture_before_the_screen_and_the_terminal_back_before_any_word(tty: 
     say("what is wrong")
     assert gc.isenabled()
     assert tty.written() == "\x1b[?1049l\x1b[?25h"
-    terminal.leave()
+    terminal.erase_first_picture()
     assert tty.written() == ""
 
 
 def test_the_screen_takes_over(tty: Tty) -> None:
     begin(tty, "tail", "wss://h")
     assert tty.written() != ""
-    terminal.hand_over()
-    terminal.leave()
+    terminal.hand_over_terminal()
+    terminal.erase_first_picture()
     assert tty.written() == ""
 
 
@@ -162,13 +164,13 @@ def test_a_terminal_that_can_not_draw_gets_none(tty: Tty) -> None:
 
 
 def test_what_is_no_terminal_gets_none(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal.begin(["tail", "ws://h"], {"TERM": "xterm-256color"})
+    terminal.draw_first_picture(["tail", "ws://h"], {"TERM": "xterm-256color"})
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_name_can_not_move_the_cursor_nor_leave_the_line() -> None:
-    drawn = terminal.picture("ws://\x1b[2Jé" + "x" * 200, 40, 10)
-    assert drawn.count("\x1b") == terminal.picture("", 40, 10).count("\x1b")
+    drawn = terminal.first_picture("ws://\x1b[2Jé" + "x" * 200, 40, 10)
+    assert drawn.count("\x1b") == terminal.first_picture("", 40, 10).count("\x1b")
     assert "ws://?[2J?" in drawn
     assert "x" * 40 not in drawn
 

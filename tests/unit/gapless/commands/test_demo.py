@@ -10,7 +10,8 @@ from common.errors import EXIT_FAILURE, GaplessError
 from common.processes import ChildFailedError
 from gapless import cli
 from gapless.commands import demo
-from gapless.viewing.opening import Opener, SameOpener, Viewing
+from gapless.viewing.model import Viewing
+from gapless.viewing.opening import Opener, SameTargetsOpener
 from gapless.web import server
 from simulator.client import ControlApi
 
@@ -63,7 +64,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Viewing]:
     seen: list[Viewing] = []
 
     def watch(viewing: Viewing, opener: Opener) -> int:
-        assert isinstance(opener, SameOpener)
+        assert isinstance(opener, SameTargetsOpener)
         seen.append(viewing)
         return 0
 
@@ -129,12 +130,12 @@ def test_a_page_shows_the_same_in_tabs_that_end_with_it(
         *,
         port: int,
         is_needed: Callable[[], bool],
-        told: Callable[[str], None],
+        announce: Callable[[str], None],
     ) -> int:
         assert title == "/gapless/demo · gapless"
         assert port == 8
         assert is_needed()
-        told("http://127.0.0.1:8/secret/")
+        announce("http://127.0.0.1:8/secret/")
         served.extend(viewer)
         return 143
 

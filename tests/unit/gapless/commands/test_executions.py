@@ -65,7 +65,7 @@ def test_none_yet(answers: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     answers["http://127.0.0.1:1/v1/executions"] = []
     assert cli.run(["executions", "ws://127.0.0.1:1"]) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "gapless: there are no executions yet\n")
+    assert (said.out, said.err) == ("", "gapless: no executions yet\n")
 
 
 def test_something_that_is_no_forwarder(

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
 from gapless import cli
-from gapless.commands.forward import is_loopback
+from gapless.commands.forward import OneLineFormatter, is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
@@ -48,3 +49,13 @@ def test_what_can_go_wrong_before_anything_is_asked(
     assert says in said
     assert said.startswith("gapless: ")
     assert said.count("\n") == 1
+
+
+FORGED = "x\r\n2026-01-01 CRITICAL all is well\x1b[2J\x9b31m\u2028\u202e\x00"
+
+
+def test_a_name_can_not_forge_a_line() -> None:
+    record = logging.LogRecord("n", logging.WARNING, "p", 1, "%s: gone", (FORGED,), None)
+    line = OneLineFormatter("%(levelname)s %(message)s").format(record)
+    assert line.startswith(r"WARNING x\r\n2026-01-01 CRITICAL")
+    assert line.isprintable()

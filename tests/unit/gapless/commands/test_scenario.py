@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gapless.commands.scenario import command
 from gapless.rehearsal import play
-from gapless.rehearsal.outcome import Outcome
+from gapless.rehearsal.result import RehearsalResult
 from simulator.scenarios.base import Scenario, Step, in_order
 
 SCHEDULE = """
@@ -50,10 +50,12 @@ def test_a_failed_run_is_played_again_from_its_line(
 
     def fail(
         scenario: Scenario, seed: int, speed: float, *, lifeline: Path, stop: threading.Event
-    ) -> Outcome:
+    ) -> RehearsalResult:
         del lifeline, stop
         played.append((scenario.name, seed, in_order(scenario, seed, speed)))
-        return Outcome(scenario=scenario.name, seed=seed, speed=speed, version="1", error="no")
+        return RehearsalResult(
+            scenario=scenario.name, seed=seed, speed=speed, version="1", error="no"
+        )
 
     monkeypatch.setattr(play, "play", fail)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gapless.rehearsal.outcome import newest_marks
+from gapless.rehearsal.result import newest_marks
 from gapless.rehearsal.viewer import Meter, Usage, joined, usage_of
 
 

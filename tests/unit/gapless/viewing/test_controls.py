@@ -168,17 +168,17 @@ async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
     assert await controls.toggle("disconnect") is True
     switch_off = controls._api.switch_off
 
-    def off_and_heard(name: str) -> bool:
+    def off_and_updated(name: str) -> bool:
         was_on = switch_off(name)
-        controls._hear(None, 0)  # as the thread does that follows
+        controls._update(None, 0)  # as the thread does that follows
         return was_on
 
-    monkeypatch.setattr(controls._api, "switch_off", off_and_heard)
+    monkeypatch.setattr(controls._api, "switch_off", off_and_updated)
     assert await controls.toggle("disconnect") is False
     assert not board.on
 
 
-async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
+async def test_what_others_switch_is_updated_without_asking(board: Board) -> None:
     controls = SimulatorControls(url_of(board)).follow()
     try:
         await until(
@@ -195,12 +195,12 @@ async def test_what_others_switch_is_heard_without_asking(board: Board) -> None:
         board.changes.announce()
 
 
-async def test_it_goes_on_hearing_when_the_simulator_is_back(
+async def test_it_goes_on_updateing_when_the_simulator_is_back(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gapless.viewing.controls, "RETRY_S", 0.01)
     failing = threading.Event()
-    hear = SimulatorControls._hear
+    hear = SimulatorControls._update
 
     def unsteady(self: SimulatorControls, after: int | None, wait_ms: int) -> int | None:
         if not failing.is_set():
@@ -209,7 +209,7 @@ async def test_it_goes_on_hearing_when_the_simulator_is_back(
             raise GaplessError(msg)
         return hear(self, after, wait_ms)
 
-    monkeypatch.setattr(SimulatorControls, "_hear", unsteady)
+    monkeypatch.setattr(SimulatorControls, "_update", unsteady)
     controls = SimulatorControls(url_of(board)).follow()
     try:
         await until(lambda: bool(controls.names))
@@ -285,7 +285,7 @@ def test_what_is_told_while_it_runs() -> None:
 
 
 def test_what_is_told_once_it_is_over() -> None:
-    assert scenario_status({**RUNNING, "state": "done", "next": None}, {}).progress == "over"
+    assert scenario_status({**RUNNING, "state": "done", "next": None}, {}).progress == "done"
     failed = scenario_status({**RUNNING, "state": "failed", "error": "no lever"}, {})
     assert (failed.progress, failed.now) == ("failed", "no lever")
 
@@ -293,10 +293,10 @@ def test_what_is_told_once_it_is_over() -> None:
 def test_the_verdict_in_words() -> None:
     clean = {"clean": True, "shown": 5, "owed": 7, "pending": 2, "lost": 0}
     story = scenario_status(RUNNING, clean)
-    assert story.verdict == "5 of 7 lines shown, 2 on their way: nothing is wrong"
+    assert story.verdict == "PASS: 5 of 7 shown, 2 in flight, 0 lost, 0 duplicated"
     assert story.is_clean
     story = scenario_status(
         RUNNING, {**clean, "clean": False, "lost": 3, "marks_lied": 1, "pending": 0}
     )
-    assert story.verdict == "5 of 7 lines shown: 3 lost, 1 marks lied"
+    assert story.verdict == "FAIL: 5 of 7 shown, 3 lost, 0 duplicated, 1 marks lied"
     assert not story.is_clean

@@ -1,31 +1,23 @@
-"""tests.unit.gapless.viewing.test_opening."""
-
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 
 import pytest
 
 from common.errors import GaplessError
-from gapless.settings import AwsChoice
-from gapless.viewing import opening
+from gapless.aws import AwsChoice
+from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import (
-    ProcessCatalogue,
-    SameOpener,
-    TargetOpener,
-    Viewing,
-    Watched,
-    by_target,
-    on_and_on,
+    AnyTargetOpener,
+    SameTargetsOpener,
+    executions_by_target,
+    show_in_turn,
 )
-from tui.screen.ports import Catalogue, CatalogueError, Choice
+from tui.screen.ports import Catalogue, Choice
 
 FIRST = Viewing(
-    targets=(Watched(url="ws://h:1/v1/tail", name="/g", group="/g", key="own:g"),),
+    targets=(WatchedTarget(url="ws://h:1/v1/tail", name="/g", group="/g", key="own:g"),),
     executions=("x0",),
     since=5,
     grep=("ERROR",),
@@ -43,14 +35,16 @@ class Served:
         self.open: list[str] = []
         self.log: list[str] = []
 
-    def target(self, stack: ExitStack, target: str) -> Watched:
+    def target(self, stack: ExitStack, target: str) -> WatchedTarget:
         if target == "/broken":
             msg = "the forwarder of /broken did not start"
             raise GaplessError(msg, 3)
         self.open.append(target)
         self.log.append(f"+{target}")
         stack.callback(self._close, target)
-        return Watched(url=f"ws://own{target}", name=target, group=target, key=f"own:{target}")
+        return WatchedTarget(
+            url=f"ws://own{target}", name=target, group=target, key=f"own:{target}"
+        )
 
     def _close(self, target: str) -> None:
         self.open.remove(target)
@@ -59,12 +53,12 @@ class Served:
 
 def test_what_was_chosen_by_target() -> None:
     chosen = [choice("/a"), choice("/b", "x"), choice("/a", "y"), choice("/b", "z")]
-    assert by_target(chosen) == {"/a": (), "/b": ("x", "z")}
+    assert executions_by_target(chosen) == {"/a": (), "/b": ("x", "z")}
 
 
 def test_one_after_the_other() -> None:
     served = Served()
-    opener = TargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
     seen: list[Viewing] = []
     open_then: list[list[str]] = []
     answers: list[int | tuple[Choice, ...]] = [
@@ -78,7 +72,7 @@ def test_one_after_the_other() -> None:
         open_then.append(list(served.open))
         return answers[len(seen) - 1]
 
-    assert on_and_on(FIRST, opener, show) == 5
+    assert show_in_turn(FIRST, opener, show) == 5
     assert seen[0] is FIRST
     assert [(one.name, one.executions) for one in seen[1].targets] == [("/a", None), ("/b", ("x",))]
     assert seen[1].executions == ()
@@ -93,7 +87,7 @@ def test_one_after_the_other() -> None:
 
 def test_what_cannot_be_opened_is_told_where_it_was_chosen() -> None:
     served = Served()
-    opener = TargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
     seen: list[Viewing] = []
     answers: list[int | tuple[Choice, ...]] = [
         (choice("/a"),),
@@ -105,7 +99,7 @@ def test_what_cannot_be_opened_is_told_where_it_was_chosen() -> None:
         seen.append(viewing)
         return answers[len(seen) - 1]
 
-    assert on_and_on(FIRST, opener, show) == 0
+    assert show_in_turn(FIRST, opener, show) == 0
     assert [one.name for one in seen[2].targets] == ["/a"]
     assert seen[2].notice == "the forwarder of /broken did not start"
     assert seen[1].notice == ""
@@ -114,7 +108,7 @@ def test_what_cannot_be_opened_is_told_where_it_was_chosen() -> None:
 
 def test_an_error_of_the_screen_closes_everything() -> None:
     served = Served()
-    opener = TargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
     seen: list[Viewing] = []
 
     def show(viewing: Viewing) -> int | tuple[Choice, ...]:
@@ -125,12 +119,12 @@ def test_an_error_of_the_screen_closes_everything() -> None:
         return (choice("/a"),)
 
     with pytest.raises(GaplessError, match="not complete"):
-        on_and_on(FIRST, opener, show)
+        show_in_turn(FIRST, opener, show)
     assert served.open == []
 
 
 def test_of_the_same_targets() -> None:
-    opener = SameOpener(FIRST)
+    opener = SameTargetsOpener(FIRST)
     url = FIRST.targets[0].url
     with opener.open(FIRST, [choice(url, "x"), choice("/elsewhere")]) as viewing:
         assert [one.executions for one in viewing.targets] == [("x",)]
@@ -143,8 +137,8 @@ def test_of_the_same_targets() -> None:
 
 
 def test_targets_are_called_what_the_command_line_calls_them() -> None:
-    opener = TargetOpener(FIRST, Served().target, AwsChoice(), None)
-    other = Watched(url="ws://h:2/v1/tail", name="ws://h:2/v1/tail", key="ws://h:2/v1/tail")
+    opener = AnyTargetOpener(FIRST, Served().target, AwsChoice(), None)
+    other = WatchedTarget(url="ws://h:2/v1/tail", name="ws://h:2/v1/tail", key="ws://h:2/v1/tail")
     viewing = Viewing(targets=(*FIRST.targets, other))
     found: Catalogue = opener.catalogue(viewing)
     assert [one.target for one in found.open_now] == ["/g", "ws://h:2/v1/tail"]
@@ -161,103 +155,5 @@ class Unused:
 
 
 def test_without_a_choice_it_is_over() -> None:
-    assert on_and_on(FIRST, Unused(), lambda _viewing: 6) == 6
-    assert on_and_on(FIRST, None, lambda _viewing: 0) == 0
-
-
-PYTHON = sys.executable
-AWS = AwsChoice(profile=None, region="eu-west-1", endpoint_url=None)
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What runs instead of ``python -m gapless``; tests write its body."""
-    path = tmp_path / "gapless.sh"
-    monkeypatch.setattr(sys, "executable", str(path))
-    return path
-
-
-def write(path: Path, body: str) -> None:
-    path.write_text(f"#!{PYTHON}\nimport sys\n{body}\n")
-    path.chmod(0o700)
-
-
-async def test_log_groups(program: Path) -> None:
-    rows = '[{"name": "/a", "created": 5}, {"name": "/here"}, {"name": ""}, {}, 7]'
-    write(program, f"print('{rows}'); assert sys.argv[1:] == ['-m', 'gapless', 'groups', '--json', "
-          "'--region', 'eu-west-1'], sys.argv")  # fmt: skip
-    asked = ProcessCatalogue([("/here", "/here")], choice=AWS, token_file=None)
-    assert list(asked.open_now) == [Choice("/here", None, "/here", "open now")]
-    assert list(await asked.groups()) == [Choice("/a", None, "/a", "log group", 5)]
-
-
-async def test_executions(program: Path) -> None:
-    rows = (
-        '[{"execution": "x1", "status": "FAILED", "last": 9}, {"execution": "x2", "last": null},'
-        ' {"stream": "s"}]'
-    )
-    write(program, f"print('{rows}'); assert sys.argv[3:] == ['executions', 'ws://h:1/v1/tail', "
-          "'--json', '--token-file', '/t'], sys.argv")  # fmt: skip
-    url = "ws://h:1/v1/tail"
-    asked = ProcessCatalogue([(url, "/g")], choice=None, token_file=Path("/t"))
-    assert list(await asked.executions(url)) == [
-        Choice(url, "x1", "/g x1", "FAILED", 9),
-        Choice(url, "x2", "/g x2", "execution", None),
-    ]
-    assert list(await asked.groups()) == []
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("sys.exit('first\\ngapless: no credentials: run aws configure')", "no credentials: run"),
-        ("sys.exit(3)", "it ended with 3"),
-        ("print('no list')", "what came back is no list"),
-        ("print('{}')", "what came back is no list"),
-        ("sys.exit('x' * 5000)", "x" * 300),
-    ],
-)
-async def test_what_went_wrong_is_told_in_one_line(program: Path, body: str, said: str) -> None:
-    write(program, body)
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
-    with pytest.raises(CatalogueError) as caught:
-        await asked.groups()
-    assert str(caught.value).startswith(said)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) <= 300
-
-
-async def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with pytest.raises(CatalogueError, match="No such file"):
-        await asked.groups()
-
-
-async def test_nothing_is_as_good_as_an_empty_list(program: Path) -> None:
-    write(program, "pass")
-    assert list(await ProcessCatalogue([], choice=AWS, token_file=None).groups()) == []
-
-
-async def test_a_process_that_hangs_is_ended(
-    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opening, "PATIENCE_S", 0.0)
-    write(program, "import time; time.sleep(600)")
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
-    with pytest.raises(CatalogueError, match="no answer within"):
-        await asked.groups()
-    monkeypatch.setattr(opening, "PATIENCE_S", 60.0)
-    begun = tmp_path / "begun"
-    write(program, f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)")
-    asking = asyncio.ensure_future(asked.groups())
-    async with asyncio.timeout(240):
-        while not _exists(begun):  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-
-
-def _exists(path: Path) -> bool:
-    return path.exists()
+    assert show_in_turn(FIRST, Unused(), lambda _viewing: 6) == 6
+    assert show_in_turn(FIRST, None, lambda _viewing: 0) == 0

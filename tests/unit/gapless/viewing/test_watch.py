@@ -1,5 +1,3 @@
-"""tests.unit.gapless.viewing.test_watch."""
-
 from __future__ import annotations
 
 import subprocess
@@ -11,9 +9,10 @@ import pytest
 
 from common.errors import GaplessError
 from gapless.viewing import watch as module
-from gapless.viewing.opening import Viewing, Watched
+from gapless.viewing.engine import cursors_folder, make_engine
+from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.screen import ScreenApp
-from gapless.viewing.watch import Unseen, make_engine
+from gapless.viewing.watch import UnseenExecutions
 from tui.client import saved
 from tui.client.engine import ViewerResult
 from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject
@@ -21,7 +20,7 @@ from wire.order import Interval, first_key
 from wire.query import Filter
 
 URL = "ws://127.0.0.1:1/v1/tail"
-TARGET = Watched(url=URL, name="jobs", group="/jobs", key="own:jobs")
+TARGET = WatchedTarget(url=URL, name="jobs", group="/jobs", key="own:jobs")
 NOW_MS = 1_795_435_200_000
 
 
@@ -95,9 +94,9 @@ def test_without_a_place_for_cursors_it_goes_on_and_says_so(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
-    assert module._cursors(Viewing(targets=(TARGET,))) is None
+    assert cursors_folder(Viewing(targets=(TARGET,))) is None
     said = capsys.readouterr().err
-    assert said.startswith("gapless: the next viewer can't go on where this one ends: ")
+    assert said.startswith("gapless: the next viewer cannot resume where this one ends: ")
     assert said.count("\n") == 1
 
 
@@ -118,10 +117,10 @@ async def test_what_there_is_to_know_of_a_target_is_told_on_the_screen(
             told.extend(one.message for one in app._notifications)
 
     monkeypatch.setattr(ScreenApp, "run_async", look)
-    await module._on_screen(Viewing(targets=(NOTED,)), None)
+    await module._show_screen(Viewing(targets=(NOTED,)), None)
     assert len(told) == 1
     assert told[0].startswith("of jobs no end can be known")
-    assert "the next viewer can't go on where this one ends" in told[0]
+    assert "the next viewer cannot resume where this one ends" in told[0]
     assert capsys.readouterr().err == ""
 
 
@@ -144,11 +143,11 @@ def test_how_many_lines_are_kept_in_memory() -> None:
 
 
 def test_exit_codes() -> None:
-    assert module._code(None, 0) == 0
-    assert module._code(None, 130) == 130
-    assert module._code(ViewerResult(5), 0) == 5
+    assert module._exit_code(None, 0) == 0
+    assert module._exit_code(None, 130) == 130
+    assert module._exit_code(ViewerResult(5), 0) == 5
     with pytest.raises(GaplessError, match="not complete") as caught:
-        module._code(ViewerResult(4, "not complete: 12:00 to 12:01"), 0)
+        module._exit_code(ViewerResult(4, "not complete: 12:00 to 12:01"), 0)
     assert caught.value.exit_code == 4
 
 
@@ -190,13 +189,13 @@ print("textual" in sys.modules, "tui.client.engine" in sys.modules, file=out)
 
 
 def test_who_has_shown_nothing_is_named() -> None:
-    unseen = Unseen(["aaaa", "bbbb", "job/cccc"])
-    unseen.saw(["job/main/aaaa", "job/main/xbbbb", "job/cccc"])
+    unseen = UnseenExecutions(["aaaa", "bbbb", "job/cccc"])
+    unseen.see(["job/main/aaaa", "job/main/xbbbb", "job/cccc"])
     assert unseen.left == ["bbbb"]
-    assert unseen.notice().startswith("nothing of execution 'bbbb' was seen")
-    unseen.saw(["bbbb"])
+    assert unseen.notice().startswith("no events of execution 'bbbb'")
+    unseen.see(["bbbb"])
     assert unseen.notice() == ""
 
 
 def test_without_executions_nothing_is_missed() -> None:
-    assert Unseen([]).notice() == ""
+    assert UnseenExecutions([]).notice() == ""

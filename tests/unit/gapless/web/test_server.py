@@ -86,7 +86,7 @@ def test_a_port_that_is_taken_is_told() -> None:
         with pytest.raises(
             GaplessError, match=f"cannot listen on 127.0.0.1:{port} .*another --port"
         ):
-            serve("t", VIEWER, port=port, is_needed=always, told=print)
+            serve("t", VIEWER, port=port, is_needed=always, announce=print)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -97,7 +97,7 @@ def test_a_signal_ends_it(number: signal.Signals) -> None:
         addresses.append(url)
         os.kill(os.getpid(), number)
 
-    assert serve("t", VIEWER, port=0, is_needed=always, told=told) == 128 + number
+    assert serve("t", VIEWER, port=0, is_needed=always, announce=told) == 128 + number
     assert addresses
     assert addresses[0].startswith("http://127.0.0.1:")
 
@@ -105,7 +105,7 @@ def test_a_signal_ends_it(number: signal.Signals) -> None:
 def test_it_ends_with_what_it_shows() -> None:
     asked = threading.Semaphore(3)
     is_needed: Callable[[], bool] = lambda: asked.acquire(blocking=False)  # noqa: E731 - a counter
-    assert serve("t", VIEWER, port=0, is_needed=is_needed, told=lambda _url: None) == 0
+    assert serve("t", VIEWER, port=0, is_needed=is_needed, announce=lambda _url: None) == 0
 
 
 HOST = "127.0.0.1:8000"

@@ -1,4 +1,4 @@
-"""Pure: what came of a scenario, for a person, a program and a ticket."""
+"""The result of a rehearsal, as a line, as JSON and as a report for a ticket. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ from common.text import format_size, replace_unprintable
 from gapless.rehearsal.viewer import Usage
 
 UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
-"""Findings that are wrong at any time, also while faults are on."""
+"""Counts of a verdict that must be 0 at any time, also while faults are on."""
 
 WRONG: Final = (*UNSAFE, "lost", "undeclared", "pending")
-"""Findings that are wrong once everything is healed."""
+"""Counts of a verdict that must be 0 once every fault is healed."""
 
-MARKS_KEPT: Final = 3
+MARKS_MAX: Final = 3
+"""Newest marks that a result lists."""
 
 
-class Outcome(msgspec.Struct, kw_only=True):
-    """One run; times in ms.
+class RehearsalResult(msgspec.Struct, kw_only=True):
+    """The result of one run; the fields are the keys of its JSON.
 
-    ``unsafe`` names what was wrong while faults were on. ``converged_ms`` is counted from the
-    last step that healed; None: not within ``bound_ms`` of the scenario's end.
+    Attributes:
+        unsafe: What was wrong while faults were on.
+        unsafe_ms: When, in ms from the scenario's start.
+        looks: How often the viewer was judged while faults were on.
+        converged_ms: From the last healing step until the viewer showed all of it as verified;
+            None: not within ``bound_ms`` of the scenario's end.
+        marks: The last marks that the viewer found equal.
+        steps: The steps that were taken, as the control API reports them.
+
     """
 
     scenario: str
@@ -38,9 +46,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     unsafe: list[str] = []
     unsafe_examples: dict[str, list[str]] = {}
     unsafe_ms: int = 0
-    """How long after the scenario's start that was."""
     looks: int = 0
-    """How often the viewer was judged while faults were on."""
     converged_ms: int | None = None
     bound_ms: int = 0
     ready_ms: int = 0
@@ -51,50 +57,48 @@ class Outcome(msgspec.Struct, kw_only=True):
     viewer: Usage | None = None
     viewer_lives: int = 0
     marks: list[dict[str, Any]] = []
-    """The last ones that the viewer found equal."""
     steps: list[dict[str, Any]] = []
-    """What was done when, as the control API tells it."""
 
     @property
     def replay(self) -> str:
-        """The command that does the same again, to the millisecond."""
+        """The command that repeats this run, with the same steps at the same times."""
         speed = "" if self.speed == 1 else f" --speed {str(self.speed).removesuffix('.0')}"
         return f"gapless scenario run {self.scenario} --seed {self.seed}{speed}"
 
 
 def is_met(expects: str, verdict: Mapping[str, Any]) -> bool:
-    """Whether a verdict is clean, and shows what the scenario is to show."""
+    """Return whether a verdict is clean, and has the losses that the scenario expects."""
     is_clean = verdict.get("clean") is True and not verdict.get("pending")
     return is_clean and (expects != "declared" or bool(verdict.get("expired")))
 
 
 def findings(verdict: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Those of ``names`` that are not 0, as a person reads them."""
+    """Return the counts of ``names`` that are not 0, as text."""
     return [f"{verdict[name]} {name}" for name in names if verdict.get(name)]
 
 
 def newest_marks(record: bytes) -> list[dict[str, Any]]:
-    """The last marks that a viewer found equal."""
+    """Return the last marks that a viewer found equal, from its record."""
     lines = (json.loads(line) for line in record.split(b"\n") if line.startswith(b'{"type":"mark"'))
-    return [mark for mark in lines if mark["equal"]][-MARKS_KEPT:]
+    return [mark for mark in lines if mark["equal"]][-MARKS_MAX:]
 
 
-def line(one: Outcome) -> str:
-    """One line about a run."""
+def line(one: RehearsalResult) -> str:
+    """Format one run as a line."""
     head = f"{'clean ' if one.ok else 'FAILED'} {one.scenario:<20} seed {one.seed:<4}"
     wrong = [one.error] if one.error else [*one.unsafe, *findings(one.verdict, WRONG)]
     if one.converged_ms is None and not one.error:
         wrong.append(f"not converged within {one.bound_ms / 1_000:.0f} s")
     if one.ok:
         taken = findings(one.verdict, ("expired", "vanished"))
-        told = [f"{one.verdict['shown']} events, {one.verdict['marks']} marks", *taken]
-        told.append(f"converged in {(one.converged_ms or 0) / 1_000:.1f} s")
+        facts = [f"{one.verdict['shown']} events, {one.verdict['marks']} marks", *taken]
+        facts.append(f"converged in {(one.converged_ms or 0) / 1_000:.1f} s")
     else:
-        told = wrong or ["the verdict is not what the scenario is to show"]
-    return f"{head} {'; '.join(told)}; {_used(one)}".rstrip("; ")
+        facts = wrong or ["the verdict is not the one that the scenario expects"]
+    return f"{head} {'; '.join(facts)}; {_used(one)}".rstrip("; ")
 
 
-def _used(one: Outcome) -> str:
+def _used(one: RehearsalResult) -> str:
     parts = [
         f"{name} {format_size(usage.peak_bytes)} {usage.cpu_s:.1f} s CPU"
         for name, usage in (("forwarder", one.forwarder), ("viewer", one.viewer))
@@ -103,28 +107,28 @@ def _used(one: Outcome) -> str:
     return ", ".join(parts)
 
 
-def told(one: Outcome) -> dict[str, Any]:
-    """As JSON has it."""
+def as_json(one: RehearsalResult) -> dict[str, Any]:
+    """Return the result as a JSON object."""
     fields: dict[str, Any] = msgspec.to_builtins(one)
     return {**fields, "replay": one.replay}
 
 
-def report(outcomes: Sequence[Outcome], *, as_json: bool) -> str:
-    """Something to attach to a ticket: JSON, or Markdown."""
-    if as_json:
-        return json.dumps([told(one) for one in outcomes], indent=1) + "\n"
-    clean = sum(one.ok for one in outcomes)
-    head = f"# gapless scenarios: {clean} of {len(outcomes)} clean\n"
-    return "\n".join([head, *(_section(one) for one in outcomes)])
+def report(results: Sequence[RehearsalResult], *, in_json: bool) -> str:
+    """Format a report to attach to a ticket: JSON, or Markdown."""
+    if in_json:
+        return json.dumps([as_json(one) for one in results], indent=1) + "\n"
+    clean = sum(one.ok for one in results)
+    head = f"# gapless scenarios: {clean} of {len(results)} clean\n"
+    return "\n".join([head, *(_section(one) for one in results)])
 
 
-def _section(one: Outcome) -> str:
+def _section(one: RehearsalResult) -> str:
     title = f"## {one.scenario}, seed {one.seed}: {'clean' if one.ok else 'FAILED'}\n"
     rows = {
         "version": one.version,
         "replay": f"`{one.replay}`",
         "error": one.error,
-        "while faults were on": f"{', '.join(one.unsafe) or 'nothing wrong'} in {one.looks} looks",
+        "while faults were on": f"{', '.join(one.unsafe) or 'clean'} in {one.looks} verdicts",
         "converged": "no" if one.converged_ms is None else f"{one.converged_ms} ms after healing",
         "bound": f"{one.bound_ms} ms after the end",
         "time": f"ready {one.ready_ms} ms, scenario {one.scenario_ms} ms, all {one.total_ms} ms",
@@ -145,7 +149,7 @@ def _section(one: Outcome) -> str:
         f"    through {mark['through']} count {mark['count']} digest {mark['digest']}"
         for mark in one.marks
     ]
-    lines += ["\nWhat was done, in ms from the start:\n"]
+    lines += ["\nSteps, in ms from the start:\n"]
     lines += [f"    {step['at_ms']:>7}  {_action(step)}" for step in one.steps]
     return "\n".join(lines) + "\n"
 

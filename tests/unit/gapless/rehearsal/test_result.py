@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from gapless.rehearsal.outcome import Outcome, is_met, line, report, told
+from gapless.rehearsal.result import RehearsalResult, as_json, is_met, line, report
 from gapless.rehearsal.viewer import Usage
 
 VERDICT = {"clean": True, "shown": 5, "marks": 2, "pending": 0, "expired": 0, "lost": 0}
@@ -17,7 +17,7 @@ STEPS = [
     },
     {"at_ms": 9, "action": "heal", "name": ""},
 ]
-CLEAN = Outcome(
+CLEAN = RehearsalResult(
     scenario="storm",
     seed=7,
     speed=10,
@@ -33,7 +33,7 @@ CLEAN = Outcome(
 )
 
 
-def failed(**changes: object) -> Outcome:
+def failed(**changes: object) -> RehearsalResult:
     return msgspec.structs.replace(CLEAN, ok=False, **changes)
 
 
@@ -45,17 +45,17 @@ def test_a_clean_run_in_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("result", "said"),
     [
         (failed(error="the forwarder ended"), "the forwarder ended"),
         (failed(unsafe=["1 misordered"]), "1 misordered"),
         (failed(verdict={**VERDICT, "lost": 2, "undeclared": 1}), "2 lost; 1 undeclared"),
         (failed(converged_ms=None), "not converged within 9 s"),
-        (failed(), "the verdict is not what the scenario is to show"),
+        (failed(), "the verdict is not the one that the scenario expects"),
     ],
 )
-def test_a_failed_run_says_what_is_wrong(outcome: Outcome, said: str) -> None:
-    text = line(outcome)
+def test_a_failed_run_says_what_is_wrong(result: RehearsalResult, said: str) -> None:
+    text = line(result)
     assert text.startswith("FAILED storm")
     assert said in text
 
@@ -64,7 +64,7 @@ def test_the_line_that_replays() -> None:
     assert CLEAN.replay == "gapless scenario run storm --seed 7 --speed 10"
     slow = msgspec.structs.replace(CLEAN, speed=1.0)
     assert slow.replay == "gapless scenario run storm --seed 7"
-    assert told(slow)["replay"] == slow.replay
+    assert as_json(slow)["replay"] == slow.replay
 
 
 def test_what_a_scenario_is_to_show() -> None:
@@ -78,11 +78,11 @@ def test_what_a_scenario_is_to_show() -> None:
 
 def test_a_report_for_a_ticket() -> None:
     wrong = {**VERDICT, "lost": 1, "examples": {"lost": ["10 s/1 bad\x1b[2Jline"]}}
-    text = report([CLEAN, failed(verdict=wrong)], as_json=False)
+    text = report([CLEAN, failed(verdict=wrong)], in_json=False)
     assert "1 of 2 clean" in text
     assert "`gapless scenario run storm --seed 7 --speed 10`" in text
     assert "inject close name=a toxicity=0.5 code=4001" in text
     assert "through 8 count 5 digest abc" in text
     assert "bad\N{REPLACEMENT CHARACTER}[2Jline" in text
-    found = json.loads(report([CLEAN], as_json=True))
-    assert found == [json.loads(json.dumps(told(CLEAN)))]
+    found = json.loads(report([CLEAN], in_json=True))
+    assert found == [json.loads(json.dumps(as_json(CLEAN)))]

@@ -1,0 +1,92 @@
+"""Has the simulator judge, every few seconds, what a screen shows while a scenario runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final, Protocol
+
+from common.concurrency import in_thread
+from common.errors import GaplessError
+from tui.client.engine import Engine
+from tui.lines.rows import Line
+from tui.output.record import as_entry, header, outages, proofs
+from tui.screen.ports import ScenarioStatus
+from wire.codec import encode
+
+PAUSE_S: Final = 1.5
+"""Shortest pause between two judgements."""
+
+PAUSE_FACTOR: Final = 9
+"""The pause is at least this many times the last judgement: judging takes a tenth of the time."""
+
+LINES_MAX: Final = 200_000
+"""Screens with more lines are not judged, and say so: the simulator would have to read them all."""
+
+SLICE_ROWS: Final = 500
+"""Lines encoded at once: some milliseconds, so that keys are handled in between."""
+
+
+class Judge(Protocol):
+    """Knows what CloudWatch accepted; ``SimulatorControls`` under ``demo``."""
+
+    @property
+    def scenario(self) -> ScenarioStatus | None:
+        """The scenario that runs; without one nothing is judged."""
+
+    def judge(self, record: bytes, age_ms: int) -> None:
+        """Judge a record that was started ``age_ms`` ago; raises GaplessError without an answer."""
+
+    def skip(self, reason: str) -> None:
+        """Replace the verdict by the reason why the screen is not judged now."""
+
+
+def reason_to_skip(lines: int, evicted: int) -> str:
+    """Return why a screen with these numbers of lines is not judged; empty if it is."""
+    if lines > LINES_MAX:
+        return f"not judged: more than {LINES_MAX:,} lines"
+    return "not judged: some lines are not in memory" if evicted else ""
+
+
+async def keep_judging(engine: Engine, judge: Judge) -> None:
+    """Judge the screen again and again, until cancelled."""
+    took_s = 0.0
+    while True:
+        await asyncio.sleep(max(PAUSE_S, PAUSE_FACTOR * took_s))
+        if judge.scenario is None:
+            continue
+        reason = reason_to_skip(engine.timeline.lines, engine.timeline.evicted)
+        if reason:
+            judge.skip(reason)
+            continue
+        began = time.monotonic()
+        record = await _encode_record(engine)
+        age_ms = round((time.monotonic() - began) * 1_000)
+        # A simulator that does not answer now may answer the next time.
+        with contextlib.suppress(GaplessError):
+            await in_thread(partial(judge.judge, record, age_ms))
+        took_s = time.monotonic() - began
+
+
+async def _encode_record(engine: Engine) -> bytes:
+    """Encode the record, a slice at a time.
+
+    The marks come first, so that events which arrive meanwhile cannot make a mark wrong.
+    """
+    engine.merge()
+    status, timeline = engine.status, engine.timeline
+    parts = [header(engine, status), *proofs(engine, status)]
+    written = [_lines(parts)]
+    key = -1
+    while rows := timeline.rows(at := timeline.index_of(key + 1), at + SLICE_ROWS):
+        key = rows[-1].key
+        written.append(_lines([as_entry(engine, row) for row in rows if isinstance(row, Line)]))
+        await asyncio.sleep(0)
+    return b"".join([*written, _lines(outages(status))])
+
+
+def _lines(entries: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(encode(entry) + b"\n" for entry in entries)

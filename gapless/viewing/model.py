@@ -1,0 +1,87 @@
+"""What to watch and how to show it: the values that commands hand to the viewer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A running forwarder to watch.
+
+    Attributes:
+        url: Its WebSocket URL.
+        name: What the screen calls it.
+        group: Its log group, if known.
+        key: Identifies its saved cursor: stays the same when the port changes.
+        executions: Executions of this target alone; None: those of the viewing.
+        note: Message for the user when watching begins.
+
+    """
+
+    url: str
+    name: str
+    group: str | None = None
+    key: str
+    executions: tuple[str, ...] | None = None
+    note: str = ""
+
+
+class Viewing(msgspec.Struct, frozen=True, kw_only=True):
+    """What to watch and how to show it; times in ms since the Unix epoch.
+
+    Attributes:
+        capacity: Lines kept in memory; None: the timeline's default.
+        resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
+        notice: Message for the user when watching begins.
+        in_browser: Whether a browser draws the screen, from packets on stdout.
+        control: Control URL of the simulator whose faults the screen's keys switch.
+
+    """
+
+    targets: tuple[WatchedTarget, ...]
+    executions: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    lines: int | None = None
+    capacity: int | None = None
+    grep: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    level: str | None = None
+    output: Literal["text", "json", "raw"] | None = None
+    order: Literal["strict", "arrival"] = "strict"
+    hold: int = 10_000
+    record: Path | None = None
+    follow: bool = True
+    resume: bool | None = None
+    color: Literal["auto", "always", "never"] = "auto"
+    token: str | None = None
+    title: str = ""
+    notify: Literal["off", "bell", "osc9", "osc777"] = "off"
+    notice: str = ""
+    in_browser: bool = False
+    control: str | None = None
+
+    @property
+    def is_on_screen(self) -> bool:
+        """Whether to show a screen: there is one to draw on, and no other output was asked for."""
+        if self.in_browser:
+            return True
+        return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether to resume at the saved cursor, if there is one."""
+        if self.resume is None:
+            return self.is_on_screen and self.since is None and self.control is None
+        return self.resume
+
+    @property
+    def notices(self) -> list[str]:
+        """Messages for the user when watching begins."""
+        return [one for one in (self.notice, *(target.note for target in self.targets)) if one]
