@@ -176,12 +176,12 @@ class Executions:
         if self._lifecycle is not None and self._lifecycle.reads_messages:
             self._unread = set(self._open)
 
-    def take_unread(self, wanted: Collection[str]) -> list[tuple[str, int, int]]:
-        """Remove and return those of ``wanted`` whose messages were not read since ``load``.
+    def take_unread(self, named: Collection[str]) -> list[tuple[str, int, int]]:
+        """Remove and return the named executions whose messages were not read since ``load``.
 
         Each with its first and last timestamp.
         """
-        taken = self._unread.intersection(wanted)
+        taken = self._unread.intersection(named)
         self._unread -= taken
         states = [(execution, self._states[execution]) for execution in sorted(taken)]
         return [(execution, state.first, state.last) for execution, state in states]
@@ -274,22 +274,22 @@ class Executions:
                 ends.append(state.end)
         return ends
 
-    def drain_range(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
+    def drain_range(self, now_ms: int, named: Collection[str] = ()) -> tuple[int, int] | None:
         """Range of which two scans would end executions; None if none waits.
 
-        Only executions that were over a short time ago, or are ``wanted``, are worth a scan. The
+        Only executions that wrote a short time ago, or that a viewer names, are worth a scan. The
         newest come first, together with those that were over shortly before.
         """
         spans: list[tuple[int, int]] = []
         if self._lifecycle is None:
             return None
         recent = self._open_since(now_ms - FRESH_MS)
-        for execution in sorted({*recent, *self._open.intersection(wanted)}):
+        for execution in sorted({*recent, *self._open.intersection(named)}):
             state = self._states[execution]
             is_over = state.status is not None or self._is_idle(state, now_ms)
             if not is_over or state.tries >= TRIES_MAX:
                 continue
-            if state.last >= now_ms - FRESH_MS or execution in wanted:
+            if state.last >= now_ms - FRESH_MS or execution in named:
                 span = max(state.first, state.last - DRAIN_MS), min(state.last + DRAIN_MS, now_ms)
                 spans.append(span)
         return _join_newest(spans)

@@ -540,20 +540,20 @@ class LogGroup:
         """Record that an execution is over, known from outside the log (from ECS, for example)."""
         self.executions.mark_over(execution, status, self._scans_begun)
 
-    def drain_range(self, now_ms: int, wanted: Collection[str] = ()) -> tuple[int, int] | None:
+    def drain_range(self, now_ms: int, named: Collection[str] = ()) -> tuple[int, int] | None:
         """Range that two scans must cover before an execution can end; None: no execution waits.
 
-        Executions that ended long ago are scanned only if a viewer names them in ``wanted``.
+        Executions that ended long ago are scanned only if a viewer names them.
         """
-        self._read_back(wanted)
-        return self.executions.drain_range(now_ms, wanted)
+        self._read_back(named)
+        return self.executions.drain_range(now_ms, named)
 
-    def _read_back(self, wanted: Collection[str]) -> None:
+    def _read_back(self, named: Collection[str]) -> None:
         """Look in the journal for the ends of executions that a viewer names.
 
         An earlier process may have ingested such an end and stopped before the drain.
         """
-        for execution, first, last in self.executions.take_unread(wanted):
+        for execution, first, last in self.executions.take_unread(named):
             interval = Interval(first_key(first), last_key(last))
             rows = self.journal.read_between(interval, READ_BACK_ROWS_MAX, newest_first=True)
             events = [

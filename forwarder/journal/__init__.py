@@ -1,1 +1,5 @@
-"""What was discovered, in the order of discovery: one protocol, interchangeable stores."""
+"""The durable, numbered record of each log group's events, in order of discovery.
+
+Faces: contract, sqlite, totals.
+May import: records, errors, common, wire.
+"""

@@ -66,7 +66,7 @@ class Journal(Protocol):
         ...
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of the ids that the journal has."""
+        """Rows with these ids, by id; unknown ids are left out."""
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
@@ -95,15 +95,15 @@ class Journal(Protocol):
         self,
         from_: int,
         through: int,
-        wanted: Filter,
+        filter_: Filter,
         *,
         base: int = 0,
         seq: int | None = None,
     ) -> RangeTotal:
-        """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``.
+        """Count and digest of the rows in a range of time and seq.
 
-        Rows whose bodies are lost (``mark_lost``) are left out; rows whose bodies retention
-        removed are counted.
+        That is ``from_ <= timestamp <= through`` and ``base < seq <= seq``. Rows whose bodies are
+        lost (``mark_lost``) are left out; rows whose bodies retention removed are counted.
         """
         ...
 
@@ -142,7 +142,7 @@ class Journal(Protocol):
         """Mark removed bodies lost, since CloudWatch does not have them either; how many."""
         ...
 
-    def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
+    def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:
         """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         ...
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nlargest
 from typing import Final
 
+from common.ranges import RangeSet
 from forwarder.errors import JournalError
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
-from forwarder.journal.database import Database, to_blob
+from forwarder.journal.database import Database, from_blob, to_blob
 from forwarder.journal.range_sums import RangeSums, write_sums
 from forwarder.journal.tables import (
     SEQ_BITS,
@@ -18,7 +19,6 @@ from forwarder.journal.tables import (
     Bodies,
     EventTable,
     NewRows,
-    SmallTables,
     StreamTable,
     spans_of,
 )
@@ -148,9 +148,13 @@ class SqliteJournal:
         db = self._db
         self._number = number
         self._head = head
-        self._tables = SmallTables(db, number)
-        self._chain = Chain(self._tables.links(), self._make_epoch)
-        self._coverage = self._tables.coverage()
+        links = db.rows(
+            "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position", (number,)
+        )
+        self._chain = Chain([EpochStart(*link) for link in links], self._make_epoch)
+        self._coverage = RangeSet(
+            db.rows("SELECT from_ms, through_ms FROM coverage WHERE chain = ?", (number,))
+        )
         self._streams = StreamTable(db, number)
         self._sums = RangeSums(db, number)
         self._bodies = Bodies(db, number, body_bytes, retired_ms)
@@ -208,7 +212,7 @@ class SqliteJournal:
         """Continue the chain under a new epoch [4]."""
         chain = self._chain.with_new_epoch(self._head + 1)
         with self._db.transaction() as connection:
-            self._tables.write_links(connection, chain)
+            _write_links(connection, self._number, chain)
         self._chain = chain
         return self.epoch
 
@@ -231,11 +235,11 @@ class SqliteJournal:
             ).lastrowid
             assert number is not None, "SQLite numbers every new row"
             chain = Chain(make=self._make_epoch).restarted()
-            SmallTables(self._db, number).write_links(connection, chain)
+            _write_links(connection, number, chain)
         self._load(number, 0, 0, 0)
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of the ids that the journal has."""
+        """Rows with these ids, by id; unknown ids are left out."""
         found, unknown = self._recent.split(ids)
         if unknown:
             found.update(self._rows.find(unknown))
@@ -255,7 +259,7 @@ class SqliteJournal:
                 (len(events), batch.size, self._number),
             )
         self._streams.commit(spans, numbers)
-        self._bodies.size += batch.size
+        self._bodies.commit(batch.size)
         self._recent.add(
             (event.id, KnownRow(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
             for seq, event in enumerate(events, self._head + 1)
@@ -286,14 +290,14 @@ class SqliteJournal:
         self,
         from_: int,
         through: int,
-        wanted: Filter,
+        filter_: Filter,
         *,
         base: int = 0,
         seq: int | None = None,
     ) -> RangeTotal:
-        """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``."""
+        """Count and digest of the rows in a range of time and seq."""
         last = self._head if seq is None else min(seq, self._head)
-        streams = None if wanted.matches_all else self._streams.matching(wanted)
+        streams = None if filter_.matches_all else self._streams.matching(filter_)
         return self._sums.total(from_, through, streams, base, last, self._head)
 
     def coverage(self) -> Sequence[tuple[int, int]]:
@@ -303,17 +307,41 @@ class SqliteJournal:
     def cover(self, from_: int, through: int) -> None:
         """Add a range to the coverage."""
         coverage = self._coverage.copy()
-        if coverage.add(from_, through):
-            self._tables.change_coverage(self._coverage, coverage)
-            self._coverage = coverage
+        if not coverage.add(from_, through):
+            return
+        # Only the difference is written: for polls of a quiet log group, one row.
+        before, after = set(self._coverage.ranges), set(coverage.ranges)
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
+                [(self._number, start) for start, _ in before - after],
+            )
+            connection.executemany(
+                "INSERT INTO coverage VALUES (?, ?, ?)",
+                [(self._number, *added) for added in after - before],
+            )
+        self._coverage = coverage
 
     def gaps(self) -> list[GapRecord]:
         """Declared gaps that are not repaired, oldest first."""
-        return self._tables.gaps()
+        rows = self._db.rows(
+            "SELECT id, from_ms, through_ms, state, reason, recovered FROM gaps WHERE chain = ?"
+            " ORDER BY from_ms, through_ms, id",
+            (self._number,),
+        )
+        return [
+            GapRecord(gap_id, from_, through, state, from_blob(reason), recovered)
+            for gap_id, from_, through, state, reason, recovered in rows
+        ]
 
     def put_gap(self, gap: GapRecord) -> None:
         """Add or replace a gap under its id; a repaired one is removed."""
-        self._tables.put_gap(gap)
+        key = self._number, gap.id
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM gaps WHERE chain = ? AND id = ?", key)
+            if gap.state != "repaired":
+                values = gap.from_, gap.through, gap.state, to_blob(gap.reason), gap.recovered
+                connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, *values))
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
         """Remove the bodies of events older than ``before``, then the oldest while over size."""
@@ -341,23 +369,35 @@ class SqliteJournal:
         self._revision += bool(lost)
         return lost
 
-    def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
+    def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:
         """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         names = self._streams.names
         losses = self._bodies.lost(from_, through)
         return lost_ranges(
             (timestamp, reason)
             for timestamp, stream, reason in losses
-            if wanted.matches(names[stream])
+            if filter_.matches(names[stream])
         )
 
     def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that have ended by a lifecycle rule, with their status."""
-        return self._tables.ended_executions(rule)
+        rows = self._db.rows(
+            "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
+            (self._number, to_blob(rule)),
+        )
+        return {from_blob(execution): status for execution, status in rows}
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember the end of an execution; None forgets it."""
-        self._tables.put_ended(execution, status, rule)
+        key = self._number, to_blob(rule), to_blob(execution)
+        with self._db.transaction() as connection:
+            connection.execute(
+                "DELETE FROM executions_over WHERE chain = ? AND rule = ? AND execution = ?", key
+            )
+            if status is not None:
+                connection.execute(
+                    "INSERT INTO executions_over VALUES (?, ?, ?, ?)", (*key, status)
+                )
 
     def streams(self) -> list[tuple[str, int, int, int]]:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""
@@ -388,3 +428,14 @@ class SqliteJournal:
             for table in _SMALL_TABLES:
                 sql = f"DELETE FROM {table} WHERE chain = ?"  # noqa: S608 - a constant
                 connection.execute(sql, (chain,))
+
+
+def _write_links(connection: sqlite3.Connection, number: int, chain: Chain) -> None:
+    connection.execute("DELETE FROM links WHERE chain = ?", (number,))
+    connection.executemany(
+        "INSERT INTO links VALUES (?, ?, ?, ?)",
+        [
+            (number, position, link.epoch, link.first_seq)
+            for position, link in enumerate(chain.links)
+        ],
+    )

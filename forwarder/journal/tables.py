@@ -1,4 +1,4 @@
-"""The tables of one chain: log streams, events, bodies, and the small ones.
+"""The large tables of one chain: log streams, events, and their bodies.
 
 Event ids are stored as bytes that sort as the numbers do. A row's ``place``, its primary key,
 combines its chain and seq, so that rows sort by seq within a chain.
@@ -10,12 +10,10 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
-from common.ranges import RangeSet
-from forwarder.journal.contract import Chain
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, Row
+from forwarder.records import KnownRow, LogEvent, Row
 from wire.digest import MODULUS, event_digest
-from wire.messages import ExecutionStatus, Origin
+from wire.messages import Origin
 from wire.order import Interval, id_of, timestamp_of
 from wire.query import Filter
 
@@ -52,12 +50,12 @@ class StreamTable:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""
         return sorted((self.names[number], *span) for number, span in self._spans.items())
 
-    def matching(self, wanted: Filter) -> str:
+    def matching(self, filter_: Filter) -> str:
         """Numbers of the streams that match a filter, as a JSON list for ``json_each``."""
         cached = self._matching
-        if cached is None or cached[0] != wanted or cached[1] != len(self.numbers):
-            numbers = [str(one) for name, one in self.numbers.items() if wanted.matches(name)]
-            cached = self._matching = wanted, len(self.numbers), f"[{','.join(numbers)}]"
+        if cached is None or cached[0] != filter_ or cached[1] != len(self.numbers):
+            numbers = [str(one) for name, one in self.numbers.items() if filter_.matches(name)]
+            cached = self._matching = filter_, len(self.numbers), f"[{','.join(numbers)}]"
         return cached[2]
 
     def write(self, connection: sqlite3.Connection, spans: dict[str, Span]) -> dict[str, int]:
@@ -356,6 +354,10 @@ class Bodies:
                 [(self._chain, *row) for row in rows if row[0] < self.retired_ms],
             )
 
+    def commit(self, size: int) -> None:
+        """Add the bytes of new bodies once their transaction is committed."""
+        self.size += size
+
     def oldest(self, before: int | None, excess: int, limit: int) -> list[_Body]:
         """Bodies to remove: all before ``before`` ms, and the oldest until ``excess`` bytes are."""
         bodies: list[_Body] = []
@@ -449,88 +451,3 @@ class Bodies:
             "UPDATE chains SET body_bytes = ?, retired_ms = ? WHERE chain = ?",
             (size, retired_ms, self._chain),
         )
-
-
-class SmallTables:
-    """The tables of one chain for its epochs, coverage, gaps and ended executions."""
-
-    def __init__(self, db: Database, chain: int) -> None:
-        self._db = db
-        self._chain = chain
-
-    def links(self) -> list[EpochStart]:
-        """Read the chain of epochs, oldest first."""
-        sql = "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position"
-        return [EpochStart(*link) for link in self._db.rows(sql, (self._chain,))]
-
-    def write_links(self, connection: sqlite3.Connection, chain: Chain) -> None:
-        """Write the chain of epochs."""
-        connection.execute("DELETE FROM links WHERE chain = ?", (self._chain,))
-        connection.executemany(
-            "INSERT INTO links VALUES (?, ?, ?, ?)",
-            [
-                (self._chain, position, link.epoch, link.first_seq)
-                for position, link in enumerate(chain.links)
-            ],
-        )
-
-    def coverage(self) -> RangeSet:
-        """Read the coverage."""
-        sql = "SELECT from_ms, through_ms FROM coverage WHERE chain = ?"
-        return RangeSet(self._db.rows(sql, (self._chain,)))
-
-    def change_coverage(self, old: RangeSet, new: RangeSet) -> None:
-        """Write only the difference: for polls of a quiet log group, one row."""
-        before, after = set(old.ranges), set(new.ranges)
-        with self._db.transaction() as connection:
-            connection.executemany(
-                "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
-                [(self._chain, from_) for from_, _ in before - after],
-            )
-            connection.executemany(
-                "INSERT INTO coverage VALUES (?, ?, ?)",
-                [(self._chain, *one) for one in after - before],
-            )
-
-    def gaps(self) -> list[GapRecord]:
-        """Read the gaps that are not repaired, oldest first."""
-        rows = self._db.rows(
-            "SELECT id, from_ms, through_ms, state, reason, recovered FROM gaps WHERE chain = ?"
-            " ORDER BY from_ms, through_ms, id",
-            (self._chain,),
-        )
-        return [
-            GapRecord(gap_id, from_, through, state, from_blob(reason), recovered)
-            for gap_id, from_, through, state, reason, recovered in rows
-        ]
-
-    def put_gap(self, gap: GapRecord) -> None:
-        """Add or replace a gap under its id; a repaired one is removed."""
-        with self._db.transaction() as connection:
-            connection.execute("DELETE FROM gaps WHERE chain = ? AND id = ?", (self._chain, gap.id))
-            if gap.state != "repaired":
-                reason = to_blob(gap.reason)
-                connection.execute(
-                    "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (self._chain, gap.id, gap.from_, gap.through, gap.state, reason, gap.recovered),
-                )
-
-    def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
-        """Read the executions that have ended by a lifecycle rule."""
-        rows = self._db.rows(
-            "SELECT execution, status FROM executions_over WHERE chain = ? AND rule = ?",
-            (self._chain, to_blob(rule)),
-        )
-        return {from_blob(execution): status for execution, status in rows}
-
-    def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Write the end of an execution; None removes it."""
-        key = self._chain, to_blob(rule), to_blob(execution)
-        with self._db.transaction() as connection:
-            connection.execute(
-                "DELETE FROM executions_over WHERE chain = ? AND rule = ? AND execution = ?", key
-            )
-            if status is not None:
-                connection.execute(
-                    "INSERT INTO executions_over VALUES (?, ?, ?, ?)", (*key, status)
-                )

@@ -54,7 +54,7 @@ class Totals:
         self,
         from_: int,
         through: int,
-        wanted: Filter,
+        filter_: Filter,
         *,
         base: int = 0,
         seq: int | None = None,
@@ -66,7 +66,7 @@ class Totals:
         if from_ > through or base >= last:
             return RangeTotal(0, 0)
         self._advance(head)
-        question = from_, through, wanted, base, last
+        question = from_, through, filter_, base, last
         answer = self._answers.get(question)
         if answer is None:
             answer = self._answers[question] = self._answer(*question)
@@ -83,19 +83,19 @@ class Totals:
             self._tail = _Tail(head)
         self._tail.read(self._journal, head)
 
-    def _answer(self, from_: int, through: int, wanted: Filter, base: int, last: int) -> RangeTotal:
+    def _answer(self, from_: int, through: int, filter_: Filter, base: int, seq: int) -> RangeTotal:
         tail = self._tail
-        if through - from_ > _LARGE_BLOCKS_MAX * SIZES_MS[-1] or last < tail.first:
-            return self._journal.total(from_, through, wanted, base=base, seq=last)
-        count, digest = self._blocks_of(wanted, base).total(from_, through)
-        later, undone = tail.total(from_, through, wanted, max(base, last))
+        if through - from_ > _LARGE_BLOCKS_MAX * SIZES_MS[-1] or seq < tail.first:
+            return self._journal.total(from_, through, filter_, base=base, seq=seq)
+        count, digest = self._blocks_of(filter_, base).total(from_, through)
+        later, undone = tail.total(from_, through, filter_, max(base, seq))
         return RangeTotal(count - later, (digest - undone) % MODULUS)
 
-    def _blocks_of(self, wanted: Filter, base: int) -> _FilterBlocks:
-        key = wanted, base
+    def _blocks_of(self, filter_: Filter, base: int) -> _FilterBlocks:
+        key = filter_, base
         blocks = self._filters.get(key)
         if blocks is None or blocks.head < self._tail.first:
-            blocks = self._filters[key] = _FilterBlocks(self._journal, wanted, base)
+            blocks = self._filters[key] = _FilterBlocks(self._journal, filter_, base)
             if len(self._filters) > FILTERS_MAX:
                 self._filters.popitem(last=False)
         self._filters.move_to_end(key)
@@ -137,22 +137,22 @@ class _Tail:
         del self._streams[:count]
         del self._digests[:count]
 
-    def after(self, seq: int, wanted: Filter) -> Iterator[tuple[int, int]]:
+    def after(self, seq: int, filter_: Filter) -> Iterator[tuple[int, int]]:
         """Yield (timestamp, digest) of the rows with a greater seq that match a filter."""
         start = seq - self.first
         columns = self._timestamps[start:], self._streams[start:], self._digests[start:]
         matches: dict[int, bool] = {}
         for timestamp, stream, digest in zip(*columns, strict=True):
             if stream not in matches:
-                matches[stream] = wanted.matches(self._names[stream])
+                matches[stream] = filter_.matches(self._names[stream])
             if matches[stream]:
                 yield timestamp, digest
 
-    def total(self, from_: int, through: int, wanted: Filter, seq: int) -> _Sum:
+    def total(self, from_: int, through: int, filter_: Filter, seq: int) -> _Sum:
         """Count and sum of digests of a range, for rows with a greater seq."""
         count = sum_ = 0
         if seq < self.head:
-            for timestamp, digest in self.after(seq, wanted):
+            for timestamp, digest in self.after(seq, filter_):
                 if from_ <= timestamp <= through:
                     count += 1
                     sum_ += digest
@@ -162,9 +162,9 @@ class _Tail:
 class _FilterBlocks:
     """Cached blocks of one filter, for rows with a seq above a base."""
 
-    def __init__(self, journal: Journal, wanted: Filter, base: int) -> None:
+    def __init__(self, journal: Journal, filter_: Filter, base: int) -> None:
         self._journal = journal
-        self._wanted = wanted
+        self._filter_ = filter_
         self._base = base
         self._blocks: list[dict[int, _Sum]] = [{} for _ in SIZES_MS]
         self.head = journal.head_seq
@@ -173,7 +173,7 @@ class _FilterBlocks:
         """Add the rows appended since to the cached blocks."""
         if self.head == tail.head:
             return
-        for timestamp, digest in tail.after(max(self.head, self._base), self._wanted):
+        for timestamp, digest in tail.after(max(self.head, self._base), self._filter_):
             for size, blocks in zip(SIZES_MS, self._blocks, strict=True):
                 block = blocks.get(timestamp // size)
                 if block is not None:
@@ -200,7 +200,7 @@ class _FilterBlocks:
         return block
 
     def _read(self, low: int, high: int) -> _Sum:
-        found = self._journal.total(low, high, self._wanted, base=self._base)
+        found = self._journal.total(low, high, self._filter_, base=self._base)
         return found.count, found.digest
 
 

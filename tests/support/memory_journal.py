@@ -87,7 +87,7 @@ class MemoryJournal:
         return self.epoch
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
-        """Those of the ids that the journal has."""
+        """Rows with these ids, by id; unknown ids are left out."""
         found = {}
         for one in ids:
             seq = self._seq_of.get(one)
@@ -147,16 +147,16 @@ class MemoryJournal:
         self,
         from_: int,
         through: int,
-        wanted: Filter,
+        filter_: Filter,
         *,
         base: int = 0,
         seq: int | None = None,
     ) -> RangeTotal:
-        """Count and digest of ``from_ <= timestamp <= through`` and ``base < seq <= seq``."""
+        """Count and digest of the rows in a range of time and seq."""
         last = self.head_seq if seq is None else seq
         digests = [
             row.digest
-            for row in self._between(from_, through, wanted)
+            for row in self._between(from_, through, filter_)
             if base < row.seq <= last and row.seq not in self._lost
         ]
         return RangeTotal(len(digests), digest_sum(digests))
@@ -226,11 +226,11 @@ class MemoryJournal:
         self._revision += bool(lost)
         return lost
 
-    def lost(self, from_: int, through: int, wanted: Filter) -> list[Lost]:
+    def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:
         """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
         return lost_ranges(
             (row.timestamp, self._lost[row.seq])
-            for row in self._between(from_, through, wanted)
+            for row in self._between(from_, through, filter_)
             if row.seq in self._lost
         )
 
@@ -264,11 +264,11 @@ class MemoryJournal:
             end = bisect_right(self._order, (high, end + 1))
         return self._order[start:end]
 
-    def _between(self, from_: int, through: int, wanted: Filter) -> list[Row]:
+    def _between(self, from_: int, through: int, filter_: Filter) -> list[Row]:
         if from_ > through:
             return []
         rows = (self._rows[seq - 1] for _, seq in self._slice(first_key(from_), last_key(through)))
-        return [row for row in rows if wanted.matches(row.stream)]
+        return [row for row in rows if filter_.matches(row.stream)]
 
 
 def _size(message: str) -> int:
