@@ -1,1 +1,1 @@
-"""Pictures of the real application, for the README and for whoever changes the screen."""
+"""Pictures of the real application, for the README and for reviews of the screen."""

@@ -1,7 +1,7 @@
-"""Makes every picture: ``python -m screenshots.build [--out DIRECTORY] [NAME...]``.
+"""Takes screenshots of the running application: ``python -m screenshots.build [NAME...]``.
 
-SVG always, from the running application; PNG too where ``rsvg-convert`` (librsvg) is installed,
-and a quarter of its size where ``pngquant`` is.
+It writes SVG, and PNG if ``rsvg-convert`` (librsvg) is installed; ``pngquant`` shrinks the PNG to a
+quarter of its size.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from screenshots.simulated import (
 
 TITLE: Final = "/gapless/demo"
 FONT: Final = "DejaVu Sans Mono"
-"""What PNGs are set in: it has the box and block characters, and rsvg fetches no fonts."""
+"""Font of the PNGs: it has the box and block characters, and rsvg downloads no fonts."""
 
 COLOURS: Final = "160"
-"""More than a theme has, for the edges of letters."""
+"""Colours of a PNG: more than a theme has, for the edges of letters."""
 
 _WIDE: Final = (120, 34)
 
 
 class Shot(msgspec.Struct, frozen=True):
-    """One picture: what has happened, the keys that are pressed then, the terminal's size."""
+    """One picture: the stage to wait for, the keys to press then, the terminal's size."""
 
     name: str
     stage: Stage
@@ -70,7 +70,7 @@ SHOTS: Final = (
 
 
 async def shoot(shot: Shot) -> str:
-    """The picture as SVG."""
+    """Take one picture; returns it as SVG."""
     is_late = shot.stage is backfilling
     async with scene(TITLE, shot.size, shot.theme, is_late=is_late) as on:
         await shot.stage(on)
@@ -84,14 +84,14 @@ async def shoot(shot: Shot) -> str:
 
 
 def save(svg: str, path: Path) -> list[Path]:
-    """Write ``path`` as SVG, and as PNG where that can be made; what was written."""
+    """Write a picture as SVG, and as PNG if possible; returns the files."""
     vector = path.with_suffix(".svg")
     vector.write_text(svg, encoding="utf-8")
     convert = shutil.which("rsvg-convert")
     if convert is None:
         return [vector]
     bitmap = path.with_suffix(".png")
-    # rsvg drops blanks at the ends of a text unless it is told to keep them.
+    # Without xml:space rsvg drops blanks at the ends of texts.
     drawn = svg.replace("<text ", '<text xml:space="preserve" ').replace("Fira Code", FONT)
     made = subprocess.run(  # noqa: S603 - found on the path, no shell, our own arguments
         [convert], input=drawn.encode(), stdout=subprocess.PIPE, check=True
@@ -106,7 +106,7 @@ def save(svg: str, path: Path) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the pictures that were asked for, or all."""
+    """Take the named pictures, or all."""
     parser = argparse.ArgumentParser(prog="python -m screenshots.build", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, metavar="DIRECTORY")
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     known = {shot.name: shot for shot in SHOTS}
     unknown = [name for name in options.names if name not in known]
     if unknown:
-        parser.error(f"there is no {unknown[0]}; there are {', '.join(known)}")
+        parser.error(f"unknown picture {unknown[0]}: choose from {', '.join(known)}")
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.names or known:
         for path in save(asyncio.run(shoot(known[name])), options.out / name):

@@ -1,7 +1,7 @@
-"""The real viewer, on a real forwarder, against the simulator, in the state that is wanted.
+"""Brings the real viewer, over a real forwarder and the simulator, into the state for a picture.
 
-The seed makes the jobs and their lines the same each time; the times of day are the present.
-Each picture has a simulator of its own, so that all are of the same first minute.
+The seed repeats the same jobs and lines; only the times of day differ. Each picture has a simulator
+of its own, so that all show the same first minute.
 """
 
 from __future__ import annotations
@@ -32,27 +32,29 @@ WAIT_S: Final = 60
 LOOK_S: Final = 0.1
 OFFLINE_MS: Final = 1_500
 SETTLE_S: Final = 3.0
-"""So long a viewer has been running, so that there is a rate and a lag to show."""
+"""Running time before a picture, so that there is a rate and a lag to show."""
 
 LATE_S: Final = 6.0
+"""Delay before the late viewer starts."""
+
 LATE_RATE: Final = 300
-"""A viewer that comes so much later to so many lines a second has a past to fetch."""
+"""Lines a second for the late viewer, so that it has history to fetch."""
 
 NARROW_KBPS: Final = 400
 SOME: Final = 1_000
 
 REPAIRED: Final = 8
-"""So many lines a scan has to find."""
+"""Lines that a scan has to find before the picture is taken."""
 
 MISSED: Final = (
     {"type": "subscription_skip"},
     {"type": "visibility_delay", "attributes": {"delay_ms": 4_000, "jitter_ms": 3_000}},
 )
-"""What the live path leaves out can't be read by the next polls either: a later scan finds it."""
+"""Faults that hide lines from the live path and from the next polls, so that a scan finds them."""
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """A viewer that runs, and what there is to do to it."""
+    """A running viewer, with access to its parts and to the simulator."""
 
     app: ViewerApp
     engine: Engine
@@ -64,13 +66,13 @@ class Scene(msgspec.Struct, frozen=True):
 async def scene(
     title: str, size: tuple[int, int], theme: str | None, *, is_late: bool
 ) -> AsyncIterator[Scene]:
-    """A viewer that has just begun.
+    """Start a viewer.
 
     Args:
-        title: What the simulation's log group is called.
-        size: Of the terminal, in columns and rows.
-        theme: Its colours; None: the usual ones.
-        is_late: Whether it comes late, and over a link that lets little through.
+        title: Name shown for the simulation's log group.
+        size: Columns and rows of the terminal.
+        theme: Name of a Textual theme; None for the default.
+        is_late: Start the viewer late, and over a narrow link.
 
     """
     rate = ["--rate", str(LATE_RATE)] if is_late else []
@@ -84,7 +86,7 @@ async def scene(
             await asyncio.to_thread(api.switch_on, fault)
         now_ms = time.time_ns() // 1_000_000
         target = WatchedTarget(url=url, name=title, group=str(ready["group"]), key=url)
-        # Of what the forwarder has seen itself, it knows how much there is.
+        # Only for what it has seen itself, the forwarder knows the number of lines.
         past_ms = round(LATE_S * 1_000) if is_late else PAST_MS
         viewing = Viewing(targets=(target,), since=now_ms - past_ms, control=control)
         engine = make_engine(viewing, now_ms, cursors=None)
@@ -109,25 +111,25 @@ async def live(on: Scene) -> None:
 
 
 async def backfilling(on: Scene) -> None:
-    """Some of the past is there, and more of it arrives beside the live lines."""
+    """Some of the history is there, and more arrives beside the live lines."""
 
     def has_some() -> bool:
         status = on.engine.status
         return status.state == "backfilling" and status.lines >= SOME
 
-    await _until(has_some, "some of the past")
+    await _until(has_some, "some of the history")
 
 
 async def offline(on: Scene) -> None:
-    """The cable is out."""
+    """The viewer is disconnected."""
     await live(on)
     await on.pilot.press("p")
-    await _until(lambda: on.engine.status.state == "reconnecting", "the cable to be out")
+    await _until(lambda: on.engine.status.state == "reconnecting", "the disconnection")
     await asyncio.sleep(OFFLINE_MS / 1_000)  # how long the outage in the picture is
 
 
 async def reconnected(on: Scene) -> None:
-    """The cable was out; what was written meanwhile is there, and proved."""
+    """The viewer was disconnected; the lines written meanwhile are there and verified."""
     await offline(on)
     await on.pilot.press("p")
 
@@ -135,13 +137,13 @@ async def reconnected(on: Scene) -> None:
         rules = (row for row in on.engine.timeline.iterate() if isinstance(row, Rule))
         return any(rule.kind == "offline" and rule.count for rule in rules)
 
-    await _until(is_back, "the cable to be in again")
+    await _until(is_back, "the reconnection")
     await on.pilot.press("pageup")
     await _until(lambda: on.engine.status.is_green, "green again")
 
 
 async def repaired(on: Scene) -> None:
-    """The live path left lines out; a scan found them, and they stand in their places."""
+    """The live path missed lines; a scan found them, and they are in their places."""
     await live(on)
     for fault in MISSED:
         await asyncio.to_thread(on.api.switch_on, fault)
@@ -157,7 +159,7 @@ async def repaired(on: Scene) -> None:
 
 
 async def complete(on: Scene) -> None:
-    """The jobs have fallen silent, and every line is proved."""
+    """The jobs write no more, and every line is verified."""
     await live(on)
     await asyncio.to_thread(on.api.stop_writing)
 
@@ -165,7 +167,7 @@ async def complete(on: Scene) -> None:
         status = on.engine.status
         return status.is_green and status.state == "quiet" and not status.provisional
 
-    await _until(is_proved, "the last line's proof")
+    await _until(is_proved, "the verification of the last line")
 
 
 Stage = Callable[[Scene], Awaitable[None]]
@@ -175,6 +177,6 @@ async def _until(condition: Callable[[], bool], what: str) -> None:
     for _ in range(int(WAIT_S / LOOK_S)):
         if condition():
             return
-        await asyncio.sleep(LOOK_S)  # what is waited for is in other processes
-    message = f"waited {WAIT_S} s in vain for {what}"
+        await asyncio.sleep(LOOK_S)  # the condition depends on other processes
+    message = f"timed out after {WAIT_S} s waiting for {what}"
     raise TimeoutError(message)

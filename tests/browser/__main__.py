@@ -1,7 +1,7 @@
-"""The page of ``gapless demo --web`` in a real browser: ``make browser [ARGS=--out DIRECTORY]``.
+"""Tests the page of ``gapless demo --web`` in a real browser: ``make browser [ARGS=--out DIR]``.
 
-Needs Chromium (Debian: ``apt-get install chromium``), hence no part of ``make test``, where
-``tests/blackbox/test_web.py`` does what needs no browser. Pictures are kept with ``--out``.
+It needs Chromium (Debian: ``apt-get install chromium``) and is therefore no part of ``make test``;
+``tests/blackbox/test_web.py`` tests what needs no browser. ``--out`` keeps the pictures.
 """
 
 from __future__ import annotations
@@ -21,101 +21,103 @@ SMALL = (800, 500)
 
 
 class Walk:
-    """A visit, step by step; each is told once it is done."""
+    """A visit to the page in steps; each one is printed once it is done."""
 
     def __init__(self, url: str, out: Path) -> None:
         self._url = url
         self._out = out
 
     def opens(self, page: Page) -> None:
-        """It begins by itself, and shows lines."""
+        """The page starts without a click, and shows lines."""
         page.size(*SIZE)
         page.open(self._url)
         page.wait("document.body.classList.contains('-first-byte')")
         page.wait_drawn("LIVE")
         page.wait_drawn("COMPLETE to")
-        self._told(page, "live")
+        self._report(page, "live")
 
     def loads_nothing_from_elsewhere(self, page: Page) -> None:
-        """Neither does it of itself, nor would the browser let it."""
-        page.look()
+        """The page requests nothing from other origins, and its policy forbids it."""
+        page.process_events()
         origin = self._url.partition("//")[2].partition("/")[0]
         own = (f"http://{origin}/", f"ws://{origin}/", "data:")
         foreign = [one for one in page.requests if not one.startswith(own)]
-        assert page.requests, "nothing was asked for"
-        assert not foreign, f"asked for {foreign}"
-        assert not page.complaints, page.complaints
+        assert page.requests, "the page requested nothing"
+        assert not foreign, f"the page requested {foreign}"
+        assert not page.console_errors, page.console_errors
         answer = page.evaluate(
             "fetch('http://example.invalid/').then(() => 'let through', () => 'refused')"
         )
         assert answer == "refused"
-        page.look()
-        assert any("Content Security Policy" in one for one in page.complaints), page.complaints
-        self._told(page)
+        page.process_events()
+        assert any("Content Security Policy" in one for one in page.console_errors), (
+            page.console_errors
+        )
+        self._report(page)
 
     def takes_keys(self, page: Page) -> None:
-        """Among them those that a browser has a use for itself."""
-        page.forget()
+        """Keys reach the viewer, even those that browsers use themselves."""
+        page.clear_drawn()
         page.press("ctrl+p")
-        page.wait_drawn("Search for commands")
-        self._told(page, "palette")
-        page.forget()
+        page.wait_drawn("Type to filter actions")
+        self._report(page, "palette")
+        page.clear_drawn()
         page.type("cable")
         page.wait_drawn("plug it in")
         page.press("Enter")
         page.wait_drawn("RECONNECTING")
-        self._told(page, "offline")
-        page.forget()
+        self._report(page, "offline")
+        page.clear_drawn()
         page.type("p")
         page.wait_drawn("LIVE")
         page.wait_drawn("COMPLETE to")
-        self._told(page, "back")
+        self._report(page, "back")
         page.press("F2")
-        page.wait_drawn("faults of the simulator")
-        self._told(page, "faults")
+        page.wait_drawn("Tab changes the page")
+        self._report(page, "faults")
         page.press("Escape")
 
     def follows_the_window(self, page: Page) -> None:
-        """A smaller one has fewer rows and columns."""
-        page.forget()
+        """A smaller window has fewer rows and columns."""
+        page.clear_drawn()
         page.size(*SMALL)
         page.wait_drawn("following")
-        self._told(page, "small")
+        self._report(page, "small")
         page.size(*SIZE)
 
     def opens_an_execution(self, page: Page) -> None:
-        """Another screen in the same tab, of the same size."""
-        page.forget()
+        """The next screen opens in the same tab, at the same size."""
+        page.clear_drawn()
         page.type("o")
         page.wait_drawn("Enter opens")
-        self._told(page, "picker")
-        page.forget()
+        self._report(page, "picker")
+        page.clear_drawn()
         page.press("Enter")
         page.wait_drawn("LIVE")
         page.wait_drawn("COMPLETE to")
         assert not page.evaluate("document.body.classList.contains('-closed')")
-        self._told(page, "execution")
+        self._report(page, "execution")
 
     def ends_and_begins_again(self, page: Page) -> None:
-        """Ctrl+C is the viewer's end; the page offers another one."""
+        """Ctrl+C ends the viewer; the page offers to start another one."""
         page.press("ctrl+c")
         page.wait("document.body.classList.contains('-closed')")
-        self._told(page, "ended")
-        page.forget()
+        self._report(page, "ended")
+        page.clear_drawn()
         page.evaluate("document.querySelector('#ended a').click()")
         page.wait_drawn("LIVE")
-        self._told(page)
+        self._report(page)
 
     def says_what_it_lacks(self) -> None:
-        """Without WebGL 2 the terminal can't draw."""
+        """Without WebGL 2 the page says that it cannot draw."""
         with Chromium("--disable-3d-apis") as browser:
             page = browser.page()
             page.size(*SIZE)
             page.open(self._url)
             page.wait("getComputedStyle(document.querySelector('#unsupported')).display == 'flex'")
-            self._told(page, "unsupported")
+            self._report(page, "unsupported")
 
-    def _told(self, page: Page, picture: str = "") -> None:
+    def _report(self, page: Page, picture: str = "") -> None:
         step = sys._getframe(1).f_code.co_name.replace("_", " ")
         if picture:
             page.picture(self._out / f"{picture}.png")
@@ -124,7 +126,7 @@ class Walk:
 
 
 def walk(out: Path, state: Path) -> None:
-    """Everything, in one simulation; AssertionError says what is not so."""
+    """Run all steps in one simulation; AssertionError names the first that fails."""
     with Part("demo", "--web", "--seed", "7", state=state) as demo:
         (line,) = demo.err.wait_for(1, "addresses")[:1]
         found = re.search(r"http://\S+", line)
@@ -149,9 +151,9 @@ def walk(out: Path, state: Path) -> None:
 
 
 def main() -> int:
-    """Walk, and say so."""
+    """Run the walk; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser", description=__doc__)
-    parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="where pictures are kept")
+    parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="folder for the pictures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gapless-browser-") as folder:
         out = options.out or Path(folder)

@@ -1,6 +1,6 @@
 """A headless Chromium, driven over its DevTools protocol: pages, keys, pictures, requests.
 
-https://chromedevtools.github.io/devtools-protocol/ says what the methods and events are.
+https://chromedevtools.github.io/devtools-protocol/ documents the methods and events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.parts import WAIT_S, wait_until
 
 _FLAGS: Final = (
     "--headless",
-    "--no-sandbox",  # CI and containers run as root, where Chromium's own sandbox can't start
+    "--no-sandbox",  # CI and containers run as root, where Chromium's own sandbox cannot start
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--disable-quic",
@@ -32,7 +32,7 @@ _FLAGS: Final = (
     "--disable-sync",
     "--remote-debugging-port=0",
 )
-"""No connections of the browser's own; WebGL is drawn by the processor."""
+"""The browser opens no connections of its own, and draws WebGL without a GPU."""
 
 KEYS: Final = {
     "F2": ("F2", 113, ""),
@@ -43,25 +43,24 @@ _CTRL: Final = 2
 
 
 class Page:
-    """One tab."""
+    """One tab; ``url`` is the address of its debugger."""
 
     def __init__(self, url: str) -> None:
-        """``url`` is that of the tab's debugger."""
         self._link: ClientConnection = connect(
             url, max_size=None, compression=None, ping_interval=None
         )
         self._next = 0
         self.requests: list[str] = []
-        """The address of everything that the page asked for, WebSockets included."""
-        self.complaints: list[str] = []
-        """What the browser's console says, and exceptions."""
+        """Addresses that the page requested, WebSockets included."""
+        self.console_errors: list[str] = []
+        """Messages of the browser's console, and exceptions."""
         self.drawn = b""
-        """What the terminal in the page got since ``forget``."""
+        """What the page's terminal received since ``clear_drawn``."""
         for domain in ("Network", "Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
-        """The result of a method; AssertionError where it fails."""
+        """Call a method; returns its result, AssertionError if it fails."""
         self._next += 1
         self._link.send(json.dumps({"id": self._next, "method": method, "params": params}))
         while True:
@@ -72,12 +71,12 @@ class Page:
                 return result
             self._note(message)
 
-    def look(self) -> None:
-        """Take in what has happened."""
+    def process_events(self) -> None:
+        """Process the events that have arrived."""
         self.call("Runtime.evaluate", expression="0")
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever JavaScript has
-        """The value of an expression, awaited."""
+        """Evaluate a JavaScript expression, awaited; returns its value."""
         answer = self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -87,13 +86,13 @@ class Page:
         """Go to an address."""
         self.call("Page.navigate", url=url)
 
-    def forget(self) -> None:
-        """What was drawn until now is of no interest any more."""
-        self.look()
+    def clear_drawn(self) -> None:
+        """Discard what the terminal has received so far."""
+        self.process_events()
         self.drawn = b""
 
     def wait_drawn(self, text: str) -> None:
-        """Wait until the terminal was told a text."""
+        """Wait until the terminal has received a text."""
         wait_until(lambda: self._has(text), f"{text!r} in the terminal")
 
     def wait(self, condition: str) -> None:
@@ -114,7 +113,7 @@ class Page:
             self._key(*KEYS[key])
 
     def size(self, width: int, height: int) -> None:
-        """Make the window so large, in pixels."""
+        """Set the window's size in pixels."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -124,12 +123,12 @@ class Page:
         )
 
     def picture(self, path: Path) -> None:
-        """Save what the page looks like as PNG."""
+        """Save a screenshot of the page as PNG."""
         data = self.call("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
     def close(self) -> None:
-        """Let go of the tab."""
+        """Disconnect from the tab."""
         self._link.close()
 
     def _key(self, key: str, code: int, text: str, *, modifiers: int = 0) -> None:
@@ -143,7 +142,7 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
 
     def _has(self, text: str) -> bool:
-        self.look()
+        self.process_events()
         return text.encode() in self.drawn
 
     def _note(self, message: dict[str, Any]) -> None:
@@ -151,8 +150,8 @@ class Page:
             "Network.requestWillBeSent": lambda said: self.requests.append(said["request"]["url"]),
             "Network.webSocketCreated": lambda said: self.requests.append(said["url"]),
             "Network.webSocketFrameReceived": self._frame,
-            "Log.entryAdded": lambda said: self.complaints.append(said["entry"]["text"]),
-            "Runtime.exceptionThrown": lambda said: self.complaints.append(json.dumps(said)),
+            "Log.entryAdded": lambda said: self.console_errors.append(said["entry"]["text"]),
+            "Runtime.exceptionThrown": lambda said: self.console_errors.append(json.dumps(said)),
         }
         note = notes.get(message.get("method", ""))
         if note is not None:
@@ -165,13 +164,12 @@ class Page:
 
 
 class Chromium:
-    """A browser with an empty profile; ends with its ``with`` block."""
+    """A browser with an empty profile and further ``flags``; ends with its ``with`` block."""
 
     def __init__(self, *flags: str) -> None:
-        """Start it, with these flags beside the usual ones."""
         program = shutil.which("chromium") or shutil.which("chromium-browser")
-        assert program, "there is no chromium: apt-get install chromium"
-        # Its helpers still write while it ends.
+        assert program, "Chromium is not installed: apt-get install chromium"
+        # Its helper processes still write while it ends.
         self._profile = tempfile.TemporaryDirectory(
             prefix="gapless-chromium-", ignore_cleanup_errors=True
         )
@@ -182,12 +180,12 @@ class Chromium:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        told = home / "DevToolsActivePort"
-        wait_until(lambda: told.exists() and told.read_text().count("\n") > 0, "Chromium")
-        self._port = int(told.read_text().splitlines()[0])
+        port_file = home / "DevToolsActivePort"
+        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n") > 0, "Chromium")
+        self._port = int(port_file.read_text().splitlines()[0])
 
     def page(self) -> Page:
-        """A new tab."""
+        """Open a new tab."""
         address = f"http://127.0.0.1:{self._port}/json/new?about:blank"
         request = urllib.request.Request(address, method="PUT")
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:

@@ -1,6 +1,6 @@
-"""What a person does at the keyboard, drawn from a seed: every feature's keys, in any order. Pure.
+"""Random input of a user, drawn from a seed: the keys of every feature in any order. Pure.
 
-A gesture is a list of strokes: keys as a terminal sends them, or a size that it is given.
+A gesture is a list of strokes. A stroke is a key as terminals send it, or a new terminal size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ F1, F2, F11 = "\x1bOP", "\x1bOQ", "\x1b[23~"
 TAB, ENTER, ERASE = "\t", "\r", "\x15"
 
 WORDS: Final = ("error", "INFO", "done", "retry", r"\d+ ms", "batch|item", "(", "nothinghas", " ")
-"""What is looked for; no word has a key that quits, should it be typed where there is no prompt."""
+"""Search patterns; none contains ``q``, which would quit if it were typed without a prompt."""
 
 TIMES: Final = ("-5s", "-1m", "-2d", "12:04", "2026-11-23T12:00Z", "1970-01-01T00:00Z", "soon")
 
@@ -37,17 +37,17 @@ Gesture = Callable[[Random], Sequence[Stroke]]
 
 
 def _keys(*choices: str) -> Gesture:
-    """Some of these keys, some times each."""
+    """Presses a few of these keys at random."""
     return lambda rng: [rng.choice(choices) for _ in range(rng.randint(1, 6))]
 
 
 def _asked(key: str, answers: Sequence[str]) -> Gesture:
-    """A prompt, an answer, and Esc where the answer is none and the prompt stays."""
+    """Opens a prompt, enters an answer, and presses Esc in case the answer was refused."""
     return lambda rng: [key, rng.choice(answers), ENTER, ESC]
 
 
 def _pane(key: str, *inside: str) -> Gesture:
-    """A pane is opened, some keys are pressed in it, and it is closed; at times it stays."""
+    """Opens a pane, presses some keys in it, and mostly closes it."""
 
     def gesture(rng: Random) -> Sequence[Stroke]:
         pressed = [rng.choice(inside) for _ in range(rng.randint(0, 6))]
@@ -57,7 +57,7 @@ def _pane(key: str, *inside: str) -> Gesture:
 
 
 def _mouse(rng: Random) -> Sequence[Stroke]:
-    """The wheel, a click, a double click or a drag, anywhere."""
+    """Scrolls, clicks, double-clicks or drags at a random place."""
     x, y = rng.randint(1, 120), rng.randint(1, 40)
     press, release = f"\x1b[<0;{x};{y}M", f"\x1b[<0;{x};{y}m"
     drag = f"\x1b[<32;{x};{max(1, y - 6)}M"
@@ -82,11 +82,11 @@ def _save(folder: str) -> Gesture:
 
 
 def gestures(folder: str, *, controls: bool) -> Mapping[str, Gesture]:
-    """Every feature by name.
+    """The gesture of every feature, by name.
 
     Args:
-        folder: where files may be saved.
-        controls: whether a simulator lends its switches.
+        folder: Folder for saved files.
+        controls: Whether the screen has a simulator's switches.
 
     """
     found: dict[str, Gesture] = {
@@ -131,7 +131,7 @@ def gestures(folder: str, *, controls: bool) -> Mapping[str, Gesture]:
         "paste": _paste,
     }
     if controls:
-        # Always closed: in it any letter switches a fault, of which the scenario knows nothing.
+        # The panel is always closed: any letter in it switches a fault behind the scenario's back.
         found["faults"] = lambda rng: [F2, *rng.choices((UP, DOWN, PAGE_DOWN, TAB), k=5), ESC]
         found["cable"] = lambda _: ["p", "p"]
     return found
@@ -140,7 +140,7 @@ def gestures(folder: str, *, controls: bool) -> Mapping[str, Gesture]:
 def drawn(
     seed: int, folder: str, *, controls: bool
 ) -> Iterator[tuple[str, Sequence[Stroke], bool]]:
-    """Gestures without end: name, strokes, and whether all have been there by now."""
+    """Endless gestures: name, strokes, and whether every gesture has been drawn by now."""
     rng = Random(f"gestures/{seed}")
     known = gestures(folder, controls=controls)
     while True:

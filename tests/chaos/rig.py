@@ -1,7 +1,7 @@
-"""The viewer on a real terminal, every key pressed, while ``chaos`` runs; then it is judged.
+"""Runs the viewer on a real terminal with random keys during scenario ``chaos``, and judges it.
 
-Nothing is taken from the picture but whether it is drawn and what it says at the end: what is
-shown, and whether it is right, is told by the record and judged by the simulator's ledger.
+The simulator's ledger judges the viewer's record. The picture only shows that the viewer still
+draws, and whether it claims completeness at the end.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from tests.support.parts import WAIT_S, Part, wait_until
 from tests.support.pseudo_terminal import TerminalPart
 
 SMALL: Final = 10_000
-"""Lines in memory, the fewest that the command takes."""
+"""Lines in memory: the smallest number that the command accepts."""
 
 PAST: Final = 15_000
-"""Lines that there are before it begins, where memory is to be too small."""
+"""Lines written before the viewer starts, if memory is to be too small for them."""
 
 BARRIER_EVERY: Final = 8
-"""Gestures between two looks at whether keys are still heard."""
+"""Gestures between two checks that the viewer still answers."""
 
 CONVERGE_S: Final = 240
-"""Longest that healing is waited for; ``play`` gives a scenario less, on a machine of its own."""
+"""Timeout for completeness after all faults end; ``play`` needs less, as it has no competition."""
 
 PACE_S: Final = 0.03
 AFTER_ESC_S: Final = 0.15
-"""Else Esc and the next key are one key with Alt, as every terminal sends them."""
+"""Sooner, Esc and the next key would be read as that key with Alt, as terminals send it."""
 
 ROWS: Final = (24, 60)
 
@@ -52,23 +52,23 @@ _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 
 
 class Variant(NamedTuple):
-    """What is made harder."""
+    """Additional difficulties of a run."""
 
     small: bool = False
     """Memory holds fewer lines than there are."""
     two: bool = False
-    """Two targets, each with troubles of its own."""
+    """The viewer watches two targets, each with its own faults."""
     killed: bool = False
-    """The viewer is killed again and again, and goes on at its cursor."""
+    """The viewer is killed again and again, and resumes at its cursor."""
 
     @property
     def has_controls(self) -> bool:
-        """Whether it is the screen of ``demo``, which alone has the simulator's switches."""
+        """Whether the screen has the simulator's switches, as only ``demo`` has."""
         return not (self.two or self.killed)
 
 
 class Report(msgspec.Struct):
-    """What came of a seed."""
+    """The counts of a run."""
 
     seed: int
     gestures: list[str] = []
@@ -76,24 +76,23 @@ class Report(msgspec.Struct):
     looks: int = 0
     lives: int = 0
     shown: int = 0
-    recalled: int = 0
+    refetched: int = 0
     expired: int = 0
     seconds: float = 0
 
 
 class Rig:
-    """One run."""
+    """One run of simulators and a viewer.
+
+    Args:
+        seed: Determines faults and gestures.
+        speed: Factor by which the scenario runs faster.
+        folder: Empty folder for its files.
+        variant: Additional difficulties.
+
+    """
 
     def __init__(self, seed: int, speed: float, folder: Path, variant: Variant) -> None:
-        """Nothing runs yet.
-
-        Args:
-            seed: what everything follows from.
-            speed: how many times as fast the scenario goes.
-            folder: for its files alone.
-            variant: what is made harder.
-
-        """
         self._seed = seed
         self._speed = speed
         self._folder = folder
@@ -109,10 +108,10 @@ class Rig:
         self._terminal: TerminalPart
 
     def run(self) -> Report:
-        """All of it; AssertionError says what is wrong."""
+        """Run to the end; AssertionError names what is wrong."""
         began = time.monotonic()
         with contextlib.ExitStack() as stack:
-            # The viewers inherit it: a record asked for too early would end them.
+            # Viewers inherit it: SIGUSR1 before they handle it would end them.
             before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             stack.callback(signal.signal, signal.SIGUSR1, before)
             self._begin(stack)
@@ -184,7 +183,7 @@ class Rig:
         return self._terminal.process.poll() is None
 
     def _check_running(self) -> None:
-        """A life may be killed, or begin while there is nothing to connect to; nothing else."""
+        """Restart a viewer that was killed or could not connect; it may end for no other reason."""
         if self._is_running:
             return
         code = self._terminal.process.returncode
@@ -195,7 +194,7 @@ class Rig:
 
     def _see_first_lines(self) -> None:
         wanted = PAST if self._variant.small else 1
-        wait_until(lambda: self._status(self._look())["events"] >= wanted, "the first lines")
+        wait_until(lambda: self._status(self._read_record())["events"] >= wanted, "the first lines")
 
     # Chaos
 
@@ -211,16 +210,16 @@ class Rig:
             self.report.gestures.append(name)
             self._press(strokes)
             if name == "faults":
-                # On a busy machine Esc and the next key would be one with Alt, and the panel stay:
-                # any letter in it switches a fault, or begins a scenario.
+                # On a busy machine Esc and the next key could be read as one with Alt, and the
+                # panel stay open: any letter in it switches a fault or starts a scenario.
                 self._barrier()
             is_whole = is_whole or is_last
             if number % BARRIER_EVERY == 0:
                 self._barrier()
-                told = [api.scenario() for api in self._apis]
-                if is_whole and all(one["state"] != "running" for one in told):
+                scenarios = [api.scenario() for api in self._apis]
+                if is_whole and all(one["state"] != "running" for one in scenarios):
                     break
-                elapsed_ms = told[0]["elapsed_ms"]
+                elapsed_ms = scenarios[0]["elapsed_ms"]
                 if looks and elapsed_ms >= looks[0]:
                     looks.pop(0)
                     self._judge_meanwhile()
@@ -228,8 +227,8 @@ class Rig:
                     kills.pop(0)
                     self._kill()
         for api in self._apis:
-            told_last = api.scenario()
-            assert told_last["state"] == "done", told_last["error"]
+            scenario = api.scenario()
+            assert scenario["state"] == "done", scenario["error"]
 
     def _begin_scenario(self, number: int) -> dict[str, Any]:
         self._hand_over()
@@ -238,7 +237,9 @@ class Rig:
     def _hand_over(self) -> None:
         if self._variant.killed:
             for api in self._apis:
-                with contextlib.suppress(UsageError):  # it has just ended, and will be noticed
+                with contextlib.suppress(
+                    UsageError
+                ):  # it has just ended; _check_running will notice
                     api.register_viewer(self._terminal.process.pid)
 
     def _kill(self) -> None:
@@ -252,12 +253,12 @@ class Rig:
             if isinstance(stroke, Size):
                 self._terminal.resize(*stroke)
             else:
-                with contextlib.suppress(OSError):  # it was killed
+                with contextlib.suppress(OSError):  # the viewer was killed
                     self._terminal.press(stroke)
             self._pause.wait(AFTER_ESC_S if stroke == ESC else PACE_S)
 
     def _barrier(self) -> None:
-        """Wait until the picture is drawn anew at another size: then every pump still works."""
+        """Resize, and wait for the new picture: then every message pump still works."""
         low, high = ROWS
         self._rows = self._rows + 1 if self._rows < high else low
         before = len(self._terminal.written)
@@ -271,23 +272,23 @@ class Rig:
         try:
             wait_until(is_drawn, f"a picture of {self._rows} rows")
         except AssertionError as error:
-            self._terminal.process.send_signal(signal.SIGABRT)  # it says where it stands
+            self._terminal.process.send_signal(signal.SIGABRT)  # faulthandler prints its stacks
             self._terminal.process.wait(WAIT_S)
-            said = plain(self._terminal.written)[-6_000:]
-            msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {said}"
+            text = plain(self._terminal.written)[-6_000:]
+            msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {text}"
             raise AssertionError(msg) from error
         self.report.barriers += 1
 
     def _wake(self) -> None:
-        """What was suspended goes on, as by the shell's ``fg``."""
+        """Continue a suspended viewer, as the shell's ``fg`` does."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if psutil.Process(self._terminal.process.pid).status() == psutil.STATUS_STOPPED:
                 self._terminal.process.send_signal(signal.SIGCONT)
 
-    # What is shown
+    # The record
 
-    def _look(self) -> list[dict[str, Any]]:
-        """The record as it is now; empty where the viewer was killed meanwhile."""
+    def _read_record(self) -> list[dict[str, Any]]:
+        """Have the viewer write its record, and read it; restarts a viewer that was killed."""
         self._record.unlink(missing_ok=True)
         deadline = time.monotonic() + 4 * WAIT_S
         while not self._record.exists():
@@ -305,18 +306,18 @@ class Rig:
 
     @staticmethod
     def _status(record: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        recalled = sum(one.get("recalled", False) for one in record)
+        refetched = sum(one.get("recalled", False) for one in record)
         events = sum(one["type"] == "event" for one in record)
-        return {**record[-1], "events": events, "recalled": recalled}
+        return {**record[-1], "events": events, "refetched": refetched}
 
     def _verdicts(self, record: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each simulator's judge says of what is its own."""
+        """Each simulator's verdict on the part of the record that concerns it."""
         return [api.verdict(own(record, number)) for number, api in enumerate(self._apis)]
 
     def _judge_meanwhile(self) -> None:
-        record = self._look()
+        record = self._read_record()
         self.report.looks += 1
-        # What can't be fetched now the record declares, and nobody can say of it that a mark lied.
+        # Without the evicted lines, which may be impossible to refetch now, marks cannot be judged.
         is_whole = not any(one["type"] == "evicted" for one in record)
         kinds = [kind for kind in UNSAFE if is_whole or kind != "marks_lied"]
         for verdict in self._verdicts(record):
@@ -324,11 +325,11 @@ class Rig:
             assert not wrong, f"while faults were on: {wrong}: {verdict['examples']}"
 
     def _heal(self) -> None:
-        """Everything is well again: it must become green, and be it rightly."""
+        """End all faults: the viewer must become complete, and rightly so."""
         for api in self._apis:
             api.heal()
         self._check_running()
-        # What is open is closed, one after the other, whatever was open.
+        # Esc closes whatever is open, one thing after the other.
         for _ in range(8):
             self._press([ESC])
             self._barrier()
@@ -340,7 +341,7 @@ class Rig:
             is_silent = [api.stop_writing() for api in self._apis]
             if quiet_ms is None and all(is_silent):
                 quiet_ms = time.time_ns() // 1_000_000
-            record = self._look()
+            record = self._read_record()
             verdicts = self._verdicts(record)
             wrong = [findings(verdict, WRONG) for verdict in verdicts]
             picture = self._picture()
@@ -360,10 +361,10 @@ class Rig:
             self._pause.wait(0.5)
         self.report.shown = status["events"]
         self.report.expired = sum(one["expired"] for one in verdicts)
-        self.report.recalled = status["recalled"]
+        self.report.refetched = status["refetched"]
 
     def _picture(self) -> str:
-        """The text of a picture that is drawn anew as a whole."""
+        """The text of a full redraw."""
         before = len(self._terminal.written)
         self._barrier()
         self._pause.wait(0.3)
@@ -375,9 +376,9 @@ class Rig:
         wait_until(lambda: not self._is_running, "the end", 2 * WAIT_S)
         written = self._terminal.written
         assert self._terminal.process.returncode == 0, plain(written)[-2_000:]
-        # Above that, messages with a traceback of their own were shown.
-        said = plain(written.rpartition("\x1b[?1049l")[2]).strip()
-        assert not said or said.startswith("gapless: fetching"), said
+        # Only this is left on the shell's screen: text before it went with the viewer's.
+        left = plain(written.rpartition("\x1b[?1049l")[2]).strip()
+        assert not left or left.startswith("gapless: fetching"), left
         assert self._terminal.attributes() == self._terminal.before
         record = [json.loads(line) for line in self._record.read_bytes().splitlines()]
         for verdict in self._verdicts(record):
@@ -385,12 +386,12 @@ class Rig:
 
 
 def plain(written: str) -> str:
-    """What was written, without what moves and colours it."""
+    """Terminal output without its escape sequences."""
     return _SEQUENCE.sub("", written)
 
 
 def own(record: Sequence[dict[str, Any]], target: int) -> bytes:
-    """The part of a record that is about one of its targets."""
+    """The part of a record that concerns one of its targets."""
     return b"".join(_own_lines(record, target))
 
 

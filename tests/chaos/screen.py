@@ -1,6 +1,7 @@
-"""The viewer's screen with a simulator's switches, as ``gapless demo`` shows it, with a record.
+"""Runs the viewer's screen with a simulator's switches, as ``gapless demo`` does, and a record.
 
-The arguments are a JSON object: ``url``, ``group``, ``control``, ``since``, ``record``.
+The one argument is a JSON object: ``url``, ``group``, ``control``, ``since``, ``record``,
+``capacity``.
 """
 
 from __future__ import annotations

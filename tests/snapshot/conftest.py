@@ -19,8 +19,8 @@ __all__ = ["patient_pilot", "picture", "same_terminal"]
 
 @pytest.fixture
 def picture(snapshot: SnapshotAssertion) -> Any:  # noqa: ANN401 - a function with keywords
-    """Compare the screen, after some keys, with the picture that is kept."""
-    kept = snapshot.use_extension(SVGImageSnapshotExtension)
+    """Compare the screen after some keys with the stored picture."""
+    stored = snapshot.use_extension(SVGImageSnapshotExtension)
 
     async def compare(
         engine: FakeEngine,
@@ -30,11 +30,11 @@ def picture(snapshot: SnapshotAssertion) -> Any:  # noqa: ANN401 - a function wi
         theme: str | None = None,
         catalogue: FakeCatalogue | None = None,
     ) -> None:
-        lent = FakeControls() if controls else None
+        switches = FakeControls() if controls else None
         async with running(
-            engine, size=size, controls=lent, theme=theme, now_ms=NOW_MS, catalogue=catalogue
+            engine, size=size, controls=switches, theme=theme, now_ms=NOW_MS, catalogue=catalogue
         ) as screen:
             await screen.press(*keys)
-            assert screen.app.export_screenshot() == kept
+            assert screen.app.export_screenshot() == stored
 
     return compare

@@ -1,4 +1,4 @@
-"""What the screen looks like. ``pytest tests/snapshot --snapshot-update`` renews the pictures."""
+"""Pictures of the screen; ``pytest tests/snapshot --snapshot-update`` renews them."""
 
 from __future__ import annotations
 

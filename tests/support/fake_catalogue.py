@@ -1,4 +1,4 @@
-"""Things to open, without AWS."""
+"""A catalogue of things to open, without AWS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUPS = ("/aws/lambda/resize", "/aws/lambda/thumbnail", "/ecs/render", "/ecs/we
 
 
 class FakeCatalogue:
-    """Keeps to ``tui.screen.ports.Catalogue``."""
+    """Implements ``tui.screen.ports.Catalogue``; ``slow`` waits for ``may_answer``."""
 
     def __init__(self, *, broken: bool = False, slow: bool = False) -> None:
         self.broken = broken

@@ -1,6 +1,6 @@
-"""An engine without a network: the real timeline, and a status that a test writes down.
+"""An engine without a network: the real timeline, and a status that the test sets.
 
-For tests of the screen, where what is shown must not depend on what a connection does.
+For tests of the screen, which must not depend on a connection.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tui.screen.ports import ScenarioStatus
 from wire.messages import Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
-"""2026-11-23 12:00:00 UTC: the beginning of every example."""
+"""2026-11-23 12:00:00 UTC, the start of every example."""
 
 
 def target_status(**changes: Any) -> TargetStatus:  # noqa: ANN401 - any field
-    """A target that is live, has proved nothing yet, and lacks nothing."""
+    """A live target with nothing verified and nothing missing."""
     fields: dict[str, Any] = {
         "target": 0,
         "name": "/gapless/demo",
@@ -67,7 +67,7 @@ def target_status(**changes: Any) -> TargetStatus:  # noqa: ANN401 - any field
 
 
 def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # noqa: ANN401 - any field
-    """The status of one target (the first), with whatever is to differ."""
+    """The status that follows from the first target, with changes."""
     first = targets[0]
     fields: dict[str, Any] = {
         "at_ms": EPOCH_MS,
@@ -131,13 +131,13 @@ class FakeEngine(Engine):
         self.brought.append((key, then))
 
     def add(self, rows: Iterable[Row]) -> Change:
-        """Rows that arrive."""
+        """Add rows to the timeline, and report the change."""
         change = self.timeline.add_many(rows)
         self.tell(change)
         return change
 
     def set(self, **changes: Any) -> None:  # noqa: ANN401 - any field of the target
-        """The one target's status, otherwise."""
+        """Change fields of the target's status, and report it."""
         self.target = msgspec.structs.replace(self.target, **changes)
         self.tell(Change())
 
@@ -147,7 +147,7 @@ class FakeEngine(Engine):
 
 
 class FakeControls:
-    """Switches that keep to ``tui.screen.ports.Controls``."""
+    """Implements ``tui.screen.ports.Controls``."""
 
     def __init__(self) -> None:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)
@@ -181,7 +181,7 @@ def make_line(
     era: int = 0,
     target: int = 0,
 ) -> Line:
-    """A line, 100 ms after the one before it unless told otherwise."""
+    """A line, by default 100 ms after the one with the number before."""
     timestamp = EPOCH_MS + number * 100 if at_ms is None else at_ms
     event_id = f"{timestamp << 80 | number}"
     return Line(
@@ -198,7 +198,7 @@ def make_line(
 
 
 def make_rule(number: int, at_ms: int, kind: Any, **changes: Any) -> Rule:  # noqa: ANN401 - any field
-    """A rule in the list."""
+    """A rule of the given kind."""
     fields: dict[str, Any] = {
         "key": rule_key(at_ms, number),
         "kind": kind,
@@ -219,7 +219,7 @@ STREAMS: Final = (
 
 
 def busy_lines(count: int, seed: int = 7, first: int = 0) -> Iterator[Line]:
-    """What running jobs write: levels, JSON, a stack trace now and then."""
+    """Lines as running jobs write them: levels, JSON, a stack trace now and then."""
     chance = random.Random(f"{seed}:{first}")
     for number in range(first, first + count):
         stream = chance.choice(STREAMS)

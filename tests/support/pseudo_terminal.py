@@ -1,4 +1,4 @@
-"""A terminal of one's own for a program with a screen: a pseudo terminal, read all the time."""
+"""A pseudo terminal for a program with a screen; a thread reads it all the time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READ_BYTES: Final = 65_536
 
 
 class TerminalPart:
-    """``gapless`` in a terminal of its own, which it controls; ends with the ``with`` block."""
+    """``gapless`` with a controlling terminal of its own; ends with the ``with`` block."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class TerminalPart:
 
     @property
     def written(self) -> str:
-        """Everything that was written to the terminal, escapes included."""
+        """All output so far, escape sequences included."""
         return bytes(self._read_so_far).decode("utf-8", "replace")
 
     def wait_for(self, text: str) -> None:
@@ -76,11 +76,11 @@ class TerminalPart:
         os.write(self._ours, text.encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size, and tell the program of it."""
+        """Resize the terminal; the kernel signals that to the program."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def attributes(self) -> list[int | list[bytes | int]]:
-        """How the terminal is set."""
+        """The terminal's settings (termios)."""
         return termios.tcgetattr(self._theirs)
 
     def __enter__(self) -> Self:
@@ -105,4 +105,4 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-"""Makes the terminal the process's own, as a shell would, so that Ctrl+C in it is a SIGINT."""
+"""Makes the terminal the controlling one, as a shell does, so that Ctrl+C sends SIGINT."""

@@ -1,4 +1,4 @@
-"""Moments in the life of a viewer, for pictures: always the same ones."""
+"""Fixed states of a viewer, for pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VOLUME: Final = (4, 6, 9, 12, 8, 7, 9, 14, 11, 9, 0, 0, 0, 0, 0, 38, 21, 12, 9,
 
 
 def live(**changes: Any) -> FakeEngine:  # noqa: ANN401 - any field of the target's status
-    """Live after an outage: everything is proved up to some seconds ago."""
+    """Live after an outage, verified up to some seconds ago."""
     engine = FakeEngine()
     rows: list[Row] = list(busy_lines(LINES))
     for index in range(300, 330):
@@ -90,7 +90,7 @@ def live(**changes: Any) -> FakeEngine:  # noqa: ANN401 - any field of the targe
 
 
 def reconnecting() -> FakeEngine:
-    """The cable is out."""
+    """Disconnected, waiting for the next attempt."""
     return live(
         state="reconnecting",
         attempt=3,
@@ -101,7 +101,7 @@ def reconnecting() -> FakeEngine:
 
 
 def backfilling() -> FakeEngine:
-    """The past is on its way, and nothing is proved."""
+    """Backfill in progress, nothing verified yet."""
     return live(
         state="backfilling",
         progress=BackfillProgress(12_304, 27_000, EPOCH_MS - 90_000),
@@ -113,7 +113,7 @@ def backfilling() -> FakeEngine:
 
 
 def missing() -> FakeEngine:
-    """The forwarder has lines that the viewer has not."""
+    """The forwarder has lines that the viewer lacks."""
     unequal = UnequalRange(0, EPOCH_MS + 10_000, EPOCH_MS + 14_000, 214, final=True)
     return live(
         state="polling",
@@ -125,7 +125,7 @@ def missing() -> FakeEngine:
 
 
 def unreachable() -> FakeEngine:
-    """Nothing ever came."""
+    """The connection failed before any line arrived."""
     engine = FakeEngine()
     engine.set(state="failed", detail="HTTP 404: there is no log group /gapless/demo here")
     return engine

@@ -1,4 +1,4 @@
-"""The viewer's application over a fake engine, and what stands on its screen."""
+"""Runs the viewer's application over a fake engine, and reads its screen."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ class Screen:
         self.pilot = pilot
 
     async def settle(self) -> None:
-        """Draw what has come, without waiting for the next frame or tick."""
+        """Draw the current state without waiting for the next frame or tick."""
         self.app.show_now()
         await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
-        """Keys, one after the other, until all is drawn."""
+        """Press keys one after the other, until all is drawn."""
         await self.pilot.press(*keys)
-        for _ in range(2):  # what a worker did may make another begin
+        for _ in range(2):  # a worker may start another one
             await self.app.workers.wait_for_complete()
             await self.pilot._wait_for_screen()
         await self.settle()
 
     async def type(self, text: str) -> None:
-        """A text, into whatever has the focus, and Enter."""
+        """Type a text into the focused widget, then Enter."""
         await self.press(*({" ": "space"}.get(char, char) for char in text), "enter")
 
     @property
     def lines(self) -> list[str]:
-        """The screen, top to bottom."""
+        """The lines of the screen from top to bottom."""
         strips = self.app.screen._compositor.render_strips()
         return [strip.text for strip in strips]
 
@@ -57,12 +57,12 @@ class Screen:
 
     @property
     def raw(self) -> str:
-        """What a full repaint sends to the terminal."""
+        """The bytes of a full redraw, as text."""
         update = self.app.screen._compositor.render_full_update()
         return update.render_segments(self.app.console)
 
     def line_with(self, text: str) -> str:
-        """The first line of the screen that contains a text."""
+        """Find the first line of the screen that contains a text."""
         return next(line for line in self.lines if text in line)
 
 
@@ -79,9 +79,9 @@ async def running(
     title: str = "/gapless/demo",
     notifications: bool = False,
 ) -> AsyncIterator[Screen]:
-    """An application on a screen of ``size``, at one moment of time, in UTC.
+    """Run an application at a fixed time, in UTC.
 
-    ``notifications``: what is told above the status line shows; it goes by the machine's clock.
+    ``notifications`` shows messages above the status line, which vanish by the machine's clock.
     """
     engine = engine or FakeEngine()
     app = ViewerApp(

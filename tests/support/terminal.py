@@ -1,4 +1,4 @@
-"""A terminal that is the same for everyone who runs the tests."""
+"""Fixtures that make screen tests independent of the terminal and of the machine's load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.parts import WAIT_S
 
 @pytest.fixture(autouse=True)
 def same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the terminal in which the tests run shows in what they see."""
+    """Hide the settings of the terminal in which the tests run."""
     for name in ("NO_COLOR", "COLORFGBG", "TEXTUAL_THEME", "TEXTUAL_FILTERS", "UNICODE_VERSION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -23,7 +23,7 @@ def same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ROUNDS: Final = 4
-"""A message makes others, of whoever is next on its way up or down the tree, this far."""
+"""Messages cause further messages up or down the widget tree, at most this many times."""
 
 _wait_for_screen = Pilot._wait_for_screen
 _press_keys = App._press_keys
@@ -31,10 +31,10 @@ _press_keys = App._press_keys
 
 @pytest.fixture(autouse=True)
 def patient_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a key does is done before the next one, also on a busy machine.
+    """Finish the work of each key before the next one, even on a busy machine.
 
-    Textual's own pilot goes on once the process uses no CPU time, as one does that gets none.
-    And what is told for some seconds is told for longer than a test takes.
+    Textual's own pilot continues once the process uses no CPU time, as happens when it gets none.
+    Messages above the status line stay for longer than a test takes.
     """
     monkeypatch.setattr("tui.screen.app.MESSAGE_S_PER_CHAR", 60.0)
     monkeypatch.setattr(Pilot, "_wait_for_screen", _all_done)
