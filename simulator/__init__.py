@@ -1,1 +1,5 @@
-"""A stand-in for CloudWatch Logs on moto, faults on demand, and an oracle that judges."""
+"""The simulator: a CloudWatch stand-in on moto, faults on demand, and an oracle that judges.
+
+Faces: client, main.
+May import: common, wire.
+"""

@@ -273,7 +273,7 @@ class Simulator:
         try:
             websocket, http_url, epoch = said["websocket"], said["http"], said["epoch"]
         except KeyError as error:
-            msg = f"the forwarder's ready line says no {error}"
+            msg = f"the forwarder's ready line has no {error}"
             raise SimulatorError(msg) from error
         return {
             "ready": True,

@@ -1,6 +1,19 @@
-"""What faults pull inside the CloudWatch stand-in; the package's docstring explains the seam.
+"""Levers: how a fault acts inside the CloudWatch stand-in.
 
-The levers that are engaged, and the HTTP requests that switch them.
+A lever is a subclass of ``Lever`` that overrides some of its methods; the row of its fault
+(``simulator.faults``) names it. The simulator writes with ``PutLogEvents`` and does not retry:
+let that call pass unless the fault is about it.
+
+Levers are switched over HTTP, on the stand-in's own port:
+
+| request | effect |
+|---|---|
+| ``GET /simulator/levers`` | the engaged levers, in their order |
+| ``POST /simulator/levers`` | engages one, in place of the one of the same name; body: ``Order`` |
+| ``DELETE /simulator/levers`` | releases the one of that ``{"name"}``, if there is one |
+
+``POST`` and ``DELETE`` answer ``{"now_ms": N}``: when the lever was switched, by this process's
+clock. Calls pass the levers in the order in which these were engaged, the first outermost.
 """
 
 from __future__ import annotations
@@ -27,7 +40,7 @@ READS: Final = frozenset({"FilterLogEvents", "GetLogEvents"})
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of a lever; attributes are whole numbers, as a fault has them."""
+    """A request to engage a lever under a name, for a type of fault and with its attributes."""
 
     name: str
     type: str
@@ -40,18 +53,17 @@ class Call:
     """One AWS call on its way in.
 
     Attributes:
-        service: ``logs``, ``kinesis``, ...
-        action: as AWS calls it, ``FilterLogEvents`` for one.
-        region: of the request's signature.
-        body: as it came.
-        now_ms: when it came.
-        events_max: the most events that a read may return; lower it for a short page, which has
-            a ``nextToken`` if there is more. 0 = an empty page, always with a ``nextToken``.
+        service: ``logs`` or ``kinesis``.
+        action: AWS's name of the call, such as ``FilterLogEvents``.
+        region: Region of the request's signature.
+        body: The request's body, JSON.
+        now_ms: When the call arrived.
+        events_max: Most events that a read may return; lower it for a short page, which has a
+            ``nextToken`` if there are more. 0 = an empty page, always with a ``nextToken``.
 
     """
 
     def __init__(self, service: str, action: str, region: str, body: bytes, now_ms: int) -> None:
-        """A call that nobody has touched yet."""
         self.service = service
         self.action = action
         self.region = region
@@ -67,17 +79,17 @@ class Call:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The body, decoded; changes count, for the calls that this project answers itself.
+        """The body, decoded; calls that the stand-in answers without moto see changes to it.
 
         Raises:
-            ValueError: it is no JSON object.
+            ValueError: the body is no JSON object.
 
         """
         if self._parameters is None:
             try:
                 found = msgspec.json.decode(self.body)
             except msgspec.DecodeError:
-                found = json.loads(self.body)  # lone surrogates, which only this one takes
+                found = json.loads(self.body)  # takes lone surrogates too
             if not isinstance(found, dict):
                 msg = "the request is no JSON object"
                 raise ValueError(msg)
@@ -86,10 +98,16 @@ class Call:
 
 
 class Answer(msgspec.Struct):
-    """What goes back to the caller.
+    """The answer to a call.
 
-    ``content_length`` says another length than the body has: the connection is closed after the
-    body, so that the caller sees it cut. ``is_dropped``: no answer, the connection is reset.
+    Attributes:
+        status: HTTP status.
+        body: JSON.
+        content_type: Of the body.
+        content_length: The Content-Length header, where it differs from the body's length: the
+            connection is closed after the body, so that the caller sees it cut.
+        is_dropped: Whether the connection is reset instead of answered.
+
     """
 
     status: int
@@ -105,7 +123,7 @@ def refusal(code: str, message: str, status: int = 400) -> Answer:
 
 
 class StoredEvent(NamedTuple):
-    """A log event that CloudWatch accepted; times in ms, ``id`` as FilterLogEvents says it."""
+    """A log event that CloudWatch accepted; times in ms, ``id`` as FilterLogEvents returns it."""
 
     id: str
     stream: str
@@ -117,8 +135,8 @@ class StoredEvent(NamedTuple):
 class Batch(NamedTuple):
     """One record of a subscription filter, to be sent at ``due_ms``.
 
-    ``events`` are (id, timestamp, message), oldest first as they were written. The one of a
-    ``CONTROL_MESSAGE`` is CloudWatch's own.
+    ``events`` are (id, timestamp, message), in the order of writing. A ``CONTROL_MESSAGE`` is
+    CloudWatch's own probe of the destination.
     """
 
     due_ms: int
@@ -132,18 +150,19 @@ class Batch(NamedTuple):
 
 
 Next = Callable[[Call], Answer]
+"""Passes a call on to the next lever, and behind the last one to CloudWatch."""
 
 
 class Lever:
-    """A lever that does nothing; see the package's docstring for what to override.
+    """A lever without effect, to be subclassed.
 
-    Everything but ``engage`` and ``release`` may be called from several threads at once.
+    Methods other than ``engage`` and ``release`` may be called from several threads at once.
     """
 
     def __init__(self, order: Order) -> None:
-        """As ordered; the attributes have been checked by the fault that orders."""
+        """Take an order whose attributes the fault has checked."""
+        self.order = order
         self.name = order.name
-        self.type = order.type
         self.attributes: Mapping[str, int] = order.attributes
         self.toxicity = order.toxicity
         self.seed = order.seed
@@ -151,7 +170,7 @@ class Lever:
         self._drawing = threading.Lock()
 
     def hits(self) -> bool:
-        """Whether this one is hit: draws by ``toxicity``, from the seed."""
+        """Whether the next call, event or batch is hit; draws by ``toxicity``."""
         return self.draw() < self.toxicity
 
     def draw(self) -> float:
@@ -160,27 +179,31 @@ class Lever:
             return self._rng.random()
 
     def engage(self, logs: Logs, now_ms: int) -> None:
-        """Called once, with the storage locked, before anything else.
+        """Act on the stored logs, once and before any other method; the storage is locked.
 
         Raises:
-            SimulatorError: it can't; it is not engaged then.
+            SimulatorError: it can't be engaged.
 
         """
 
     def release(self, logs: Logs, now_ms: int) -> None:
-        """Called once, with the storage locked; nothing is asked of it afterwards."""
+        """Act on the stored logs, once and after any other method; the storage is locked."""
 
     def call(self, call: Call, then: Next) -> Answer:
-        """Answer a call; ``then`` asks the next lever, and the last one CloudWatch."""
+        """Answer a call.
+
+        It may change the call before ``then(call)``, change or replace the answer, wait (no lock
+        is held), or answer without ``then``.
+        """
         return then(call)
 
     def hides(self, event: StoredEvent, now_ms: int) -> bool:
-        """Whether a read at ``now_ms`` must not show this event."""
+        """Whether a read at ``now_ms`` must omit an event that it would return otherwise."""
         del event, now_ms
         return False
 
     def deliver(self, batches: list[Batch]) -> list[Batch]:
-        """What is sent in place of these batches; each is sent at its ``due_ms``."""
+        """The batches that a subscription filter sends in place of these."""
         return batches
 
 
@@ -193,24 +216,24 @@ class _Release(msgspec.Struct):
 
 
 class Rack:
-    """Engaged levers in their order; switched by one thread at a time, used from any."""
+    """The engaged levers, in order; switched by one thread at a time, used from any."""
 
     def __init__(
         self, logs: Logs, types: Mapping[str, type[Lever]], now_ms: Callable[[], int]
     ) -> None:
-        """``types`` are the levers that there are, by the type of their fault."""
+        """``types`` holds the lever of each type of fault."""
         self._logs = logs
         self._types = types
         self._now_ms = now_ms
-        # Replaced as a whole, so that whoever reads needs no lock.
+        # Replaced as a whole, so that readers need no lock.
         self._engaged: tuple[Lever, ...] = ()
         self._hiding: tuple[Lever, ...] = ()
 
     def engage(self, order: Order) -> int:
-        """Engage a lever in place of the one of its name; the moment in ms.
+        """Engage a lever in place of the one of its name, and return the moment in ms.
 
         Raises:
-            SimulatorError: there is no such lever, there are too many, or it can't be engaged.
+            SimulatorError: the type has no lever, too many are engaged, or it can't be engaged.
 
         """
         lever_type = self._types.get(order.type)
@@ -222,34 +245,25 @@ class Rack:
             now_ms = self._now_ms()
             self._remove(order.name, now_ms)
             if len(self._engaged) >= LEVERS_MAX:
-                msg = f"{LEVERS_MAX} levers are engaged, the most there may be"
+                msg = f"{LEVERS_MAX} levers are engaged, the most there may be: release some"
                 raise SimulatorError(msg)
             lever.engage(self._logs, now_ms)
-            self._put((*self._engaged, lever))
+            self._set_engaged((*self._engaged, lever))
         return now_ms
 
     def release(self, name: str) -> int:
-        """Release the lever of that name, if there is one; the moment in ms."""
+        """Release the lever of that name, if there is one, and return the moment in ms."""
         with self._logs.lock:
             now_ms = self._now_ms()
             self._remove(name, now_ms)
         return now_ms
 
-    def told(self) -> list[dict[str, Any]]:
-        """The levers that are engaged."""
-        return [
-            {
-                "name": one.name,
-                "type": one.type,
-                "attributes": dict(one.attributes),
-                "toxicity": one.toxicity,
-                "seed": one.seed,
-            }
-            for one in self._engaged
-        ]
+    def orders(self) -> list[Order]:
+        """The orders of the engaged levers."""
+        return [lever.order for lever in self._engaged]
 
     def call(self, call: Call, last: Next) -> Answer:
-        """Answer a call through every lever; ``last`` is CloudWatch itself."""
+        """Answer a call through every lever; ``last`` asks CloudWatch itself."""
         then = last
         for lever in reversed(self._engaged):
             then = partial(lever.call, then=then)
@@ -265,7 +279,7 @@ class Rack:
         return any(lever.hides(event, now_ms) for lever in self._hiding)
 
     def deliver(self, batches: list[Batch]) -> list[Batch]:
-        """What is sent of these batches."""
+        """The batches that subscription filters send in place of these."""
         for lever in self._engaged:
             batches = lever.deliver(batches)
         return batches
@@ -274,7 +288,7 @@ class Rack:
         """Answer a request to ``/simulator/levers``."""
         try:
             if method == "GET":
-                return _json(200, self.told())
+                return _json(200, msgspec.to_builtins(self.orders()))
             if method == "POST":
                 return _json(200, {"now_ms": self.engage(msgspec.json.decode(body, type=Order))})
             if method == "DELETE":
@@ -288,10 +302,10 @@ class Rack:
     def _remove(self, name: str, now_ms: int) -> None:
         for lever in self._engaged:
             if lever.name == name:
-                self._put(tuple(one for one in self._engaged if one is not lever))
+                self._set_engaged(tuple(one for one in self._engaged if one is not lever))
                 lever.release(self._logs, now_ms)
 
-    def _put(self, levers: tuple[Lever, ...]) -> None:
+    def _set_engaged(self, levers: tuple[Lever, ...]) -> None:
         self._engaged = levers
         self._hiding = tuple(one for one in levers if type(one).hides is not Lever.hides)
 

@@ -1,1 +1,5 @@
-"""simulator/oracle."""
+"""The oracle: the ledger of accepted events, and the verdict on a viewer's record.
+
+Faces: ledger, record, verdict.
+May import: acceptance, errors.
+"""

@@ -1,7 +1,4 @@
-"""Pure: a viewer's record (``--record FILE``), as far as a judge needs it.
-
-Pure: an event that CloudWatch accepted, as a judge knows it.
-"""
+"""A viewer's record (``--record FILE``) and the events that it is judged by. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ from wire.order import key_of
 from wire.query import Filter
 
 SCAN_MS: Final = 10_000
-"""What a scan is looking for may go away under it for so long after it began."""
+"""An event that is deleted within this time after a scan began may be missing from it."""
 
-LOOKED_AGAIN_MS: Final = 120_000
-"""What was there for less time than this may have come and gone between two looks."""
+BRIEF_MS: Final = 120_000
+"""An event that was visible for less than this may have come and gone between two scans."""
 
 Identity = tuple[str, int, str]
 
@@ -29,9 +26,15 @@ Identity = tuple[str, int, str]
 class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     """An event that CloudWatch accepted; times in ms since the Unix epoch.
 
-    ``accepted_ms`` is when the call that wrote it had returned, ``visible_ms`` (never before it)
-    from when on every scan must find it. From ``vanished_ms`` on its log group is another one,
-    from ``expired_ms`` on the retention has taken it: no scan can find it any more.
+    Attributes:
+        log_stream: Its log stream.
+        timestamp: Its own time.
+        message: Its text.
+        accepted_ms: When the call that wrote it had returned.
+        visible_ms: The moment from which on every scan must find it; never before ``accepted_ms``.
+        vanished_ms: The moment at which its log group was recreated.
+        expired_ms: The moment at which the retention deleted it.
+
     """
 
     log_stream: str
@@ -43,23 +46,23 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     expired_ms: int = NEVER
 
     @property
-    def gone_ms(self) -> int:
-        """From when on no scan can find it."""
+    def removed_ms(self) -> int:
+        """The moment from which on no scan can find it."""
         return min(self.vanished_ms, self.expired_ms)
 
     @property
     def was_brief(self) -> bool:
-        """Whether it may have gone before anybody who looks again and again has seen it."""
-        return self.gone_ms != NEVER and self.gone_ms - self.visible_ms < LOOKED_AGAIN_MS
+        """Whether it may have been removed before any scan saw it."""
+        return self.removed_ms != NEVER and self.removed_ms - self.visible_ms < BRIEF_MS
 
     @property
     def identity(self) -> Identity:
-        """What it is recognised by."""
+        """The fields by which a judge recognises it."""
         return (self.log_stream, self.timestamp, self.message)
 
-    def is_owed_by(self, scan_ms: int) -> bool:
-        """Whether a whole scan that began then must have returned it."""
-        is_there = self.gone_ms == NEVER or scan_ms + SCAN_MS < self.gone_ms
+    def is_found_by(self, scan_ms: int) -> bool:
+        """Whether a full scan that began then must have returned it."""
+        is_there = self.removed_ms == NEVER or scan_ms + SCAN_MS < self.removed_ms
         return self.visible_ms <= scan_ms and is_there
 
 
@@ -69,19 +72,19 @@ _UNDECLARED_STATES: Final = frozenset({"repaired"})
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What the viewer asked for; everything where a field says nothing."""
+    """One request of the viewer: a log group, a start in ms, and a filter."""
 
     name: str = ""
     since: int | None = None
     filter: Filter = Filter()
 
-    def owes(self, stream: str, timestamp: int) -> bool:
-        """Whether an event is owed to who asked for this."""
+    def requests(self, stream: str, timestamp: int) -> bool:
+        """Whether an event is part of it."""
         return (self.since is None or timestamp >= self.since) and self.filter.matches(stream)
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
-    """One displayed event; ``seq`` is 0 where it is not of the present epoch's chain."""
+    """One shown event; ``seq`` is 0 where it is not of the current chain of epochs."""
 
     key: int
     id: str
@@ -92,15 +95,15 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def identity(self) -> Identity:
-        """What it is recognised by."""
+        """The fields by which a judge recognises it."""
         return (self.stream, self.timestamp, self.message)
 
 
 class Claim(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A mark that the viewer found equal: nothing is missing in the range.
+    """A mark that the viewer found equal: it claims that its range is complete.
 
-    ``seq`` is what had been discovered when it came; ``NEVER`` where that can't be compared with
-    the displayed events' seqs.
+    ``seq`` is the last one discovered when it arrived; ``NEVER`` where it can't be compared with
+    the seqs of the shown events.
     """
 
     from_: int
@@ -111,19 +114,19 @@ class Claim(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 class Record(msgspec.Struct):
-    """What a viewer displayed, in display order, and what it said about it."""
+    """The events that a viewer shows, in display order, with its claims and declared ranges."""
 
     targets: list[Target] = []
     shown: list[Shown] = []
     claims: list[Claim] = []
     declared: list[tuple[int, int]] = []
 
-    def owes(self, stream: str, timestamp: int) -> bool:
-        """Whether the viewer should show an event."""
-        return not self.targets or any(one.owes(stream, timestamp) for one in self.targets)
+    def requests(self, stream: str, timestamp: int) -> bool:
+        """Whether the viewer requested an event; without targets it requested all."""
+        return not self.targets or any(one.requests(stream, timestamp) for one in self.targets)
 
     def covers(self, claim: Claim, stream: str) -> bool:
-        """Whether a claim is about events of that stream."""
+        """Whether a claim covers events of that stream."""
         if isinstance(claim.target, int):
             mine = self.targets[claim.target : claim.target + 1]
         else:
@@ -131,15 +134,15 @@ class Record(msgspec.Struct):
         return any(one.filter.matches(stream) for one in mine or self.targets) or not self.targets
 
     def declares(self, timestamp: int) -> bool:
-        """Whether the viewer itself says that something is missing there."""
+        """Whether the viewer itself declares events missing at that time."""
         return any(low <= timestamp <= high for low, high in self.declared)
 
 
 def read_record(lines: Iterable[str | bytes]) -> Record:
-    """The record that ``lines`` of NDJSON hold; lines of unknown types are ignored.
+    """Parse a record from lines of NDJSON; lines of unknown types are ignored.
 
     Raises:
-        SimulatorError: it is not a record; the text names the line and what is wrong with it.
+        SimulatorError: it is not a record; the text names the line and the error.
 
     """
     record: Record | None = None
@@ -151,13 +154,13 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
             if record is None:
                 record = _header(fields)
             else:
-                _take(record, fields)
+                _add_line(record, fields)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            msg = f"line {number} is not of a viewer's record: {what[:200]}"
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            msg = f"line {number} is not of a viewer's record: {reason[:200]}"
             raise SimulatorError(msg) from error
     if record is None:
-        msg = "the record is empty: even one that shows nothing begins with its header"
+        msg = "the record is empty: even a record without events begins with its header"
         raise SimulatorError(msg)
     return record
 
@@ -172,14 +175,14 @@ def _header(fields: dict[str, Any]) -> Record:
 def _target(fields: str | dict[str, Any]) -> Target:
     if isinstance(fields, str):
         return Target(name=fields)
-    wanted = fields.get("filter") or fields
+    names = fields.get("filter") or fields
     return Target(
         name=str(fields.get("name", "")),
         since=msgspec.convert(fields.get("since"), type=int | None),
         filter=Filter(
-            _texts(wanted.get("streams")),
-            _texts(wanted.get("executions")),
-            _texts(wanted.get("prefixes")),
+            _texts(names.get("streams")),
+            _texts(names.get("executions")),
+            _texts(names.get("prefixes")),
         ),
     )
 
@@ -188,7 +191,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return msgspec.convert(value or (), type=tuple[str, ...])
 
 
-def _take(record: Record, fields: dict[str, Any]) -> None:
+def _add_line(record: Record, fields: dict[str, Any]) -> None:
     kind = fields["type"]
     if kind == "event":
         record.shown.append(_shown(fields))
@@ -218,6 +221,6 @@ def _shown(fields: dict[str, Any]) -> Shown:
         fields["log_stream"],
         timestamp,
         fields["message"],
-        # The lines that an earlier life of the viewer printed don't say whether they are.
+        # Lines printed before a restart of the viewer have no ``confirmed``.
         msgspec.convert(fields["seq"], type=int) if fields.get("confirmed") is True else 0,
     )

@@ -1,21 +1,19 @@
-"""Pure: what a viewer displays, judged by what CloudWatch accepted.
+"""The verdict: what a viewer shows, judged by what CloudWatch accepted. Pure.
 
 PutLogEvents returns no ids, so an event is known by (log stream, timestamp, message), and equal
-ones are counted. The order that must hold is the display order, (timestamp, int(id)).
+events are counted. The required order is the display order, (timestamp, int(id)).
 
-Pure: which marks lied.
+A mark says (PROTOCOL.md) that every event of its range which a full scan begun at ``scanned_at``
+returned had been delivered when the mark arrived. CloudWatch returns to such a scan every event
+that was visible when it began and stays so. Hence a mark is false if such an event
 
-A mark says (PROTOCOL.md) that every event of its range which a whole scan begun at ``scanned_at``
-returned had been delivered when the mark came. CloudWatch returns to such a scan whatever was
-visible when it began and stays. Hence a mark lied if such an event
+- is not shown at all; or
+- is shown with a seq above the mark's: the forwarder discovered it only after it had declared the
+  range complete, however soon. A record shows this long afterwards.
 
-- is not displayed at all; or
-- is displayed with a seq above the mark's: the forwarder discovered it only after it had said
-  that nothing was missing, however soon. This is seen in a record of long after.
-
-What only became visible after the scan had begun is late news, whatever its timestamp, and makes
-nobody a liar. Seqs are compared within one chain of epochs alone: what the record does not call
-confirmed, and what several forwarders have numbered, is taken to have been there in time.
+An event that became visible only after the scan had begun is a late event, whatever its timestamp,
+and makes no mark false. Seqs are compared within one chain of epochs only. Events that the record
+does not call confirmed, or that several forwarders have numbered, count as delivered in time.
 """
 
 from __future__ import annotations
@@ -31,24 +29,24 @@ from simulator.acceptance import NEVER
 from simulator.oracle.record import Claim, Identity, LedgerEvent, Record, Shown, read_record
 
 _BLOCK: Final = 512
-"""Displayed events that are passed over at once where none of them came after a mark."""
+"""Shown events that are skipped at once where none of them was discovered after a mark."""
 
 
-def lies(
+def find_false_marks(
     claims: Sequence[Claim],
     record: Record,
     accepted: Sequence[LedgerEvent],
     missing: Iterable[LedgerEvent],
     copies: Mapping[Identity, int],
 ) -> list[Identity]:
-    """Of each of the claims that is not true one event that shows it, in the claims' order.
+    """One event for each false mark that proves it false, in the order of the marks.
 
     Args:
-        claims: marks that were found equal, with the moments of their scans by a right clock.
-        record: what is displayed; its events may stand in any order.
-        accepted: all that CloudWatch accepted.
-        missing: those of them that should be displayed and are not.
-        copies: how many equal events are displayed, each id once.
+        claims: Marks that were found equal, with the moments of their scans by a correct clock.
+        record: The viewer's record; its events may be in any order.
+        accepted: The events that CloudWatch accepted.
+        missing: Those of them that should be shown and are not.
+        copies: How many equal events are shown, each id counted once.
 
     """
     missing = sorted(missing, key=lambda event: event.timestamp)
@@ -63,18 +61,18 @@ def lies(
     found: list[Identity] = []
     for claim, late in zip(claims, after, strict=True):
         low, high = bisect_left(times, claim.from_), bisect_right(times, claim.through)
-        never = (
-            event.identity for event in missing[low:high] if event.is_owed_by(claim.scanned_at)
+        not_shown = (
+            event.identity for event in missing[low:high] if event.is_found_by(claim.scanned_at)
         )
         too_late = _not_in_time(claim, late, known, copies)
-        for identity in (*_first(claim, record, never), *_first(claim, record, too_late)):
+        for identity in (*_first(claim, record, not_shown), *_first(claim, record, too_late)):
             found.append(identity)
             break
     return found
 
 
 def _first(claim: Claim, record: Record, identities: Iterable[Identity]) -> list[Identity]:
-    """The first that the claim is about, if there is one."""
+    """The first of the events that the claim covers, if there is one."""
     covered = (one for one in identities if record.covers(claim, one[0]))
     return [one for one in [next(covered, None)] if one is not None]
 
@@ -85,19 +83,18 @@ def _not_in_time(
     known: Mapping[Identity, Sequence[LedgerEvent]],
     copies: Mapping[Identity, int],
 ) -> Iterator[Identity]:
-    """Events of which fewer were there with the mark than its scan must have returned.
+    """Events of which fewer were delivered with the mark than its scan must have returned.
 
-    Equal events can't be told apart: of as many as were there by then each may be the one that
-    was visible.
+    Equal events can't be distinguished, so only their numbers are compared.
     """
     for identity, count in late.items():
-        owed = sum(event.is_owed_by(claim.scanned_at) for event in known[identity])
-        if owed > copies[identity] - count:
+        returned = sum(event.is_found_by(claim.scanned_at) for event in known[identity])
+        if returned > copies[identity] - count:
             yield identity
 
 
 class _Discoveries:
-    """What is displayed, by timestamp, with the seq under which the forwarder discovered it."""
+    """The shown events by timestamp, with the seqs under which the forwarder discovered them."""
 
     def __init__(self, shown: Iterable[Shown]) -> None:
         self._rows = sorted(shown, key=lambda one: one.timestamp)
@@ -108,7 +105,7 @@ class _Discoveries:
         ]
 
     def after(self, claim: Claim) -> Counter[Identity]:
-        """What a claim is about and was discovered after it."""
+        """Events in a claim's range that were discovered after it."""
         low = bisect_left(self._times, claim.from_)
         high = bisect_right(self._times, claim.through)
         late: dict[str, Identity] = {}
@@ -120,29 +117,36 @@ class _Discoveries:
         return Counter(late.values())
 
 
-__all__ = ["LedgerEvent", "Verdict", "judge"]
-
 EXAMPLES_MAX: Final = 5
-"""Events of each kind that a verdict names."""
+"""Most events of each kind that a verdict lists."""
 
 CORRECTED_MS: Final = 1_000
-"""A clock may be ahead by so much still where its forwarder corrects it by CloudWatch's answers,
-whose ``Date`` has whole seconds."""
+"""How far a clock may still be ahead that its forwarder corrects by CloudWatch's ``Date`` headers,
+which have whole seconds."""
 
 _EXAMPLE_CHARS_MAX: Final = 120
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """Counts of events, and of marks in the last two lines.
+    """Counts of events, and of marks.
 
-    ``lost`` was accepted and is owed but not shown; ``undeclared`` is the part of it that lies in
-    no range which the viewer itself calls missing. ``expired`` was taken by CloudWatch's retention
-    and is declared, ``vanished`` went with a log group that was made anew, without a trace that
-    anybody could find: neither is shown, and neither is lost by the viewer. ``pending`` is not
-    shown, but nobody could have shown it yet. ``altered`` is shown with another stream, timestamp
-    or message (and then neither lost nor unexpected). ``duplicated`` counts what is shown too
-    often, ``misordered`` what stands below an event that comes after it, ``unexpected`` what was
-    never accepted. Of the marks that lied ``simulator.oracle.verdict`` tells.
+    Attributes:
+        accepted: Events that CloudWatch accepted.
+        owed: Those of them that the viewer requested.
+        shown: Events that the viewer shows.
+        lost: Owed and not shown.
+        undeclared: Lost, in no range that the viewer declares missing.
+        pending: Not shown, but not visible for long enough yet.
+        expired: Deleted by CloudWatch's retention, and declared by the viewer.
+        vanished: Gone with a recreated log group, or visible too briefly to be read.
+        duplicated: Shown too often.
+        misordered: Shown below an event that belongs after it.
+        unexpected: Shown, but never accepted.
+        altered: Shown with another stream, timestamp or message; neither lost nor unexpected.
+        marks: Marks that the viewer found equal.
+        marks_lied: False marks, as in this module's description.
+        examples: Some events of each kind of error.
+
     """
 
     accepted: int
@@ -163,12 +167,12 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong; showing nothing is wrong if there was something to show."""
+        """Whether there is no error; showing no event is one if any was accepted."""
         return self.honest and self.lost == 0
 
     @property
     def honest(self) -> bool:
-        """Whether nothing is wrong but losses that the viewer itself declares."""
+        """Whether there is no error except losses that the viewer itself declares."""
         faults = (
             self.undeclared,
             self.duplicated,
@@ -180,7 +184,7 @@ class Verdict(msgspec.Struct, kw_only=True):
         return not any(faults) and (self.shown > 0 or self.accepted == 0)
 
     def report(self) -> dict[str, Any]:
-        """As JSON has it, with ``clean`` and ``honest``."""
+        """The verdict as JSON, with ``clean`` and ``honest``."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {"clean": self.clean, "honest": self.honest, **fields}
 
@@ -197,16 +201,17 @@ def judge(
     """Compare a viewer's record with the ledger.
 
     Args:
-        ledger_events: what CloudWatch accepted.
-        record_lines: the record, NDJSON.
-        in_flight: events that may have been accepted, since the answer is still to come.
-        expected_before_ms: what became visible at this moment or later and is not shown is
-            pending, not lost; None = everything should have been shown.
-        unsteady: a scan that began in one of these ranges (first and last ms) may rightly have
-            missed anything: CloudWatch itself hid what it had shown or taken.
-        clocks: from when until when the forwarder's clock may have been how many ms ahead; marks
-            say by that clock when their scans began. Where several moments are possible, the
-            first counts; a mark of none claims nothing. None given: it is right.
+        ledger_events: The events that CloudWatch accepted.
+        record_lines: The record, NDJSON.
+        in_flight: Events that CloudWatch may have accepted but has not acknowledged yet.
+        expected_before_ms: An event that became visible at this moment or later and is not shown
+            is pending, not lost; None = every event should have been shown.
+        unsteady: Ranges (first and last ms); a scan that began in one may rightly have missed any
+            event, because CloudWatch itself hid or deleted events that it had shown.
+        clocks: From when until when (ms) the forwarder's clock may have been how many ms ahead;
+            marks say by that clock when their scans began. Where several moments are possible,
+            the earliest counts; a mark without a possible moment claims nothing. Empty: the clock
+            is correct.
 
     Raises:
         SimulatorError: the lines are not a record.
@@ -228,23 +233,23 @@ def judge(
             ids.add(one.id)
             have[one.stream, one.timestamp, one.message] += 1
     known, missing = _match(ledger_events, have, record, verdict)
-    strange = _strangers(have, known, Counter(in_flight), verdict, examples)
+    unknown = _count_surplus(have, known, Counter(in_flight), verdict, examples)
     claims = [
         claim
-        for claim in (_righted(one, clocks) for one in record.claims)
+        for claim in (_at_true_time(one, clocks) for one in record.claims)
         if not any(low <= claim.scanned_at <= high for low, high in unsteady)
     ]
-    for identity in lies(claims, record, ledger_events, missing, have):
+    for identity in find_false_marks(claims, record, ledger_events, missing, have):
         verdict.marks_lied += 1
         examples.add("marks_lied", identity)
-    missing = _pair_altered(missing, strange, verdict, examples)
-    _weigh_losses(missing, record, expected_before_ms, verdict, examples)
+    missing = _pair_altered(missing, unknown, verdict, examples)
+    _count_losses(missing, record, expected_before_ms, verdict, examples)
     verdict.examples = examples.by_kind
     return verdict
 
 
 class _Examples:
-    """A few events of each kind, to begin a search with."""
+    """The first events of each kind of error."""
 
     def __init__(self) -> None:
         self.by_kind: dict[str, list[str]] = {}
@@ -269,29 +274,29 @@ def _misordered(shown: Sequence[Shown], examples: _Examples) -> int:
 def _match(
     events: Sequence[LedgerEvent], have: Counter[Identity], record: Record, verdict: Verdict
 ) -> tuple[Counter[Identity], list[LedgerEvent]]:
-    """What was accepted, counted; and what of it is owed but not shown."""
+    """Count the accepted events; return the counts, and the events that are owed but not shown."""
     known: Counter[Identity] = Counter()
     missing: list[LedgerEvent] = []
-    # Of equal events those count as missing that are gone, or became visible last: no mark is
-    # called a liar that may have told the truth.
-    for event in sorted(events, key=lambda one: (-one.gone_ms, one.visible_ms)):
+    # Of equal events those count as missing that are deleted or became visible last, so that no
+    # mark is called false that may have been true.
+    for event in sorted(events, key=lambda one: (-one.removed_ms, one.visible_ms)):
         known[event.identity] += 1
-        if record.owes(event.log_stream, event.timestamp):
+        if record.requests(event.log_stream, event.timestamp):
             verdict.owed += 1
             if known[event.identity] > have[event.identity]:
                 missing.append(event)
     return known, missing
 
 
-def _strangers(
+def _count_surplus(
     have: Counter[Identity],
     known: Counter[Identity],
     in_flight: Counter[Identity],
     verdict: Verdict,
     examples: _Examples,
 ) -> list[Identity]:
-    """Count what is shown more often than it was accepted; return what never was."""
-    strange: list[Identity] = []
+    """Count events shown more often than accepted; return those that were never accepted."""
+    unknown: list[Identity] = []
     for identity, count in have.items():
         surplus = count - known[identity] - in_flight[identity]
         if surplus <= 0:
@@ -300,21 +305,24 @@ def _strangers(
             verdict.duplicated += surplus
             examples.add("duplicated", identity)
         else:
-            strange += [identity] * surplus
-    return strange
+            unknown += [identity] * surplus
+    return unknown
 
 
 def _pair_altered(
-    missing: list[LedgerEvent], strange: list[Identity], verdict: Verdict, examples: _Examples
+    missing: list[LedgerEvent], unknown: list[Identity], verdict: Verdict, examples: _Examples
 ) -> list[LedgerEvent]:
-    """Count pairs of a stranger and a missing event that differ in one field; the rest of both."""
+    """Count pairs of an unknown and a missing event that differ in one field.
+
+    Counts the other unknown events as unexpected, and returns the other missing ones.
+    """
     for field in range(3):
         places: defaultdict[tuple[str | int, ...], list[int]] = defaultdict(list)
         for place, event in enumerate(missing):
             places[_without(event.identity, field)].append(place)
         found: set[int] = set()
         unpaired: list[Identity] = []
-        for identity in strange:
+        for identity in unknown:
             candidates = places.get(_without(identity, field))
             if candidates:
                 found.add(candidates.pop())
@@ -323,20 +331,20 @@ def _pair_altered(
             else:
                 unpaired.append(identity)
         missing = [event for place, event in enumerate(missing) if place not in found]
-        strange = unpaired
-    verdict.unexpected = len(strange)
-    for identity in strange:
+        unknown = unpaired
+    verdict.unexpected = len(unknown)
+    for identity in unknown:
         examples.add("unexpected", identity)
     return missing
 
 
 def _without(identity: Identity, field: int) -> tuple[str | int, ...]:
-    # The message first: it is what gets altered; then timestamp, then stream.
+    # The message first, as the most likely to be altered; then the timestamp, then the stream.
     stream, timestamp, message = identity
     return ((stream, timestamp), (stream, message), (timestamp, message))[field]
 
 
-def _weigh_losses(
+def _count_losses(
     missing: list[LedgerEvent],
     record: Record,
     expected_before_ms: int | None,
@@ -363,8 +371,8 @@ def _weigh_losses(
             examples.add("undeclared", event.identity)
 
 
-def _righted(claim: Claim, clocks: Sequence[tuple[int, int, int]]) -> Claim:
-    """The claim with the moment of its scan by a clock that is right."""
+def _at_true_time(claim: Claim, clocks: Sequence[tuple[int, int, int]]) -> Claim:
+    """The claim with the moment of its scan by a correct clock."""
     if not clocks:
         return claim
     possible = [

@@ -340,7 +340,7 @@ def test_a_dead_child_is_reported(word: str, name: str) -> None:
     [
         (["-c", "raise SystemExit(3)"], "the forwarder ended with exit code 3"),
         (["-c", SAYS, "hello"], "printed b'hello' instead of a ready line"),
-        (["-c", SAYS, '{"ready": true}'], "ready line says no 'websocket'"),
+        (["-c", SAYS, '{"ready": true}'], "ready line has no 'websocket'"),
         (["/no/such/program.py"], "the forwarder ended with exit code 2"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_wrong_order_is_refused(rack: Rack, method: str, body: object) -> None
     status, answer = ask(rack, method, body)
     assert status == 400
     assert answer["error"]
-    assert rack.told() == []
+    assert rack.orders() == []
 
 
 def test_other_methods_are_refused(rack: Rack) -> None:

@@ -20,7 +20,7 @@ def test_unknown_lines_and_blank_lines_are_ignored() -> None:
 def test_targets_may_be_names_alone() -> None:
     read = read_record(record([], targets=["ws://127.0.0.1:1/v1/tail"]))
     assert read.targets[0].name.startswith("ws://")
-    assert read.owes("any", 0)
+    assert read.requests("any", 0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from simulator.oracle.record import LOOKED_AGAIN_MS, SCAN_MS, LedgerEvent
+from simulator.oracle.record import BRIEF_MS, SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
 from tests.support.records import accepted, faithful, gap, mark, record, shown
 
@@ -231,7 +231,7 @@ def test_a_mark_lies_about_what_vanishes_only_later() -> None:
 
 
 def test_what_retention_took_must_be_declared() -> None:
-    expired_ms = EVENTS[0].visible_ms + LOOKED_AGAIN_MS
+    expired_ms = EVENTS[0].visible_ms + BRIEF_MS
     events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
     assert judge(events, record(faithful(EVENTS))).clean, "what was read before is kept"
     shown_rest = faithful(EVENTS)[1:]
@@ -243,7 +243,7 @@ def test_what_retention_took_must_be_declared() -> None:
 
 
 def test_what_came_and_went_between_two_looks_left_no_trace() -> None:
-    expired_ms = EVENTS[0].visible_ms + LOOKED_AGAIN_MS - 1
+    expired_ms = EVENTS[0].visible_ms + BRIEF_MS - 1
     events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
     shown_rest = faithful(EVENTS)[1:]
     verdict = judge(events, record(shown_rest))
