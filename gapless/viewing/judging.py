@@ -13,7 +13,12 @@ from common.concurrency import in_thread
 from common.errors import GaplessError
 from tui.client.engine import Engine
 from tui.lines.rows import Line
-from tui.output.record import as_entry, header, outages, proofs
+from tui.output.record import (
+    closing_entries,
+    event_entry,
+    record_header,
+    verification_entries,
+)
 from tui.screen.ports import ScenarioStatus
 from wire.codec import encode
 
@@ -78,14 +83,14 @@ async def _encode_record(engine: Engine) -> bytes:
     """
     engine.merge()
     status, timeline = engine.status, engine.timeline
-    parts = [header(engine, status), *proofs(engine, status)]
+    parts = [record_header(engine, status), *verification_entries(engine, status)]
     written = [_lines(parts)]
     key = -1
     while rows := timeline.rows(at := timeline.index_of(key + 1), at + SLICE_ROWS):
         key = rows[-1].key
-        written.append(_lines([as_entry(engine, row) for row in rows if isinstance(row, Line)]))
+        written.append(_lines([event_entry(engine, row) for row in rows if isinstance(row, Line)]))
         await asyncio.sleep(0)
-    return b"".join([*written, _lines(outages(status))])
+    return b"".join([*written, _lines(closing_entries(status))])
 
 
 def _lines(entries: Iterable[dict[str, Any]]) -> bytes:

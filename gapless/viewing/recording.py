@@ -65,10 +65,10 @@ class ScreenRecord:
         """Write the record with the evicted lines."""
         if self._path is None:
             return
-        from tui.output.record import write_whole_record  # noqa: PLC0415 - with the engine
+        from tui.output.record import write_complete_record  # noqa: PLC0415 - with the engine
 
         with _writing(self._path):
-            await write_whole_record(self._path, self._engine)
+            await write_complete_record(self._path, self._engine)
 
 
 @contextmanager

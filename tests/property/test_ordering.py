@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.support.told import line
 from tui.lines.rows import line_key
-from tui.output.ordering import Moment, Strict
+from tui.output.ordering import ReleaseState, StrictOrder
 
 steps = st.lists(
     st.tuples(
@@ -22,14 +22,14 @@ steps = st.lists(
 def test_every_line_is_printed_once_and_in_order_but_for_late_ones(
     script: list[tuple[list[int], int, int | None, bool]], hold_ms: int, lines_max: int
 ) -> None:
-    strict, now_ms, put = Strict(hold_ms, lines_max), 0, 0
+    strict, now_ms, put = StrictOrder(hold_ms, lines_max), 0, 0
     printed = []
     for times, passed, proved, is_backfilled in script:
         lines = [line(line_key(time, str(put + place), 0)) for place, time in enumerate(times)]
         put += len(lines)
-        strict.put(lines, now_ms)
+        strict.add_lines(lines, now_ms)
         now_ms += passed
-        printed += strict.take(Moment(now_ms, proved, is_backfilled))
+        printed += strict.take_ready(ReleaseState(now_ms, proved, is_backfilled))
         assert len(strict) <= lines_max
         first = strict.first_held
         assert (first is None) == (len(strict) == 0)

@@ -43,7 +43,7 @@ from tui.client.status import (
     Unconfirmed,
     Welcomed,
 )
-from tui.client.target import TargetSpec, WatchedTarget
+from tui.client.target import EngineTarget, TargetSpec
 from tui.lines.packed import release_free_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
@@ -203,7 +203,7 @@ class Engine:
         self._is_ready = asyncio.Event()
         self._is_ready.set()
         self._began_ms = 0
-        self._targets = [WatchedTarget(self, number, spec) for number, spec in enumerate(targets)]
+        self._targets = [EngineTarget(self, number, spec) for number, spec in enumerate(targets)]
         sources = [RefetchSource(one.session, one.getter) for one in self._targets]
         self._refetcher = Refetcher(self._timeline, sources, self._note_change, self.steady_ms)
         self._context: int | None = None  # the last key of the earlier run, until it is fetched
@@ -484,5 +484,5 @@ def _take_some(rows: deque[_Row]) -> list[_Row]:
     return [rows.popleft() for _ in range(min(len(rows), FLUSH_ROWS))]
 
 
-def _cannot_connect(target: WatchedTarget) -> str:
+def _cannot_connect(target: EngineTarget) -> str:
     return f"cannot connect to {target.spec.url}: {target.history.detail or 'no answer yet'}"

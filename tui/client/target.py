@@ -50,7 +50,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether to wait for the log group's name before any line, as output prints it."""
 
 
-class WatchedTarget:
+class EngineTarget:
     """One target's session with everything that feeds it; listens to its connection and polling.
 
     Args:

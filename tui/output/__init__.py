@@ -1,1 +1,5 @@
-"""tui/output."""
+"""Prints lines without a screen, and writes the record.
+
+Faces: plain, record, formats, ordering.
+May import: tui.render, tui.client, tui.lines, common, wire.
+"""

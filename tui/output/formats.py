@@ -1,7 +1,7 @@
-"""A line as output prints it: text, JSON or raw. Pure.
+"""Output formats of a line: text, JSON and raw. Pure.
 
-In text nothing of a message can act on a terminal; continuation lines of a message are indented,
-so that no message can pass for a line of its own.
+Text has no control characters that a terminal would act on, and indents the further lines of a
+message, so that none of them can pass for an event.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from zlib import crc32
 
 from common.times import iso
 from tui.lines.rows import Line, level_of
-from tui.output.ordering import Printed
+from tui.output.ordering import PrintedLine
 from tui.render.safe_text import harmless
 from wire.codec import encode
 
-Output = Literal["text", "json", "raw"]
+OutputFormat = Literal["text", "json", "raw"]
 
 INDENT: Final = "    "
 
@@ -28,17 +28,17 @@ _HUES: Final = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
 _LEVEL_COLOURS: Final = {"warn": "\x1b[33m", "error": "\x1b[31m", "fatal": "\x1b[31m"}
 
 
-def printed(one: Printed, output: Output, group: str | None, *, color: bool) -> bytes:
-    """A line with its newline, as UTF-8."""
+def format_line(one: PrintedLine, output: OutputFormat, group: str | None, *, color: bool) -> bytes:
+    """Return a line in a format, as UTF-8 with its newline."""
     if output == "json":
-        return as_json(one, group) + b"\n"
+        return format_json(one, group) + b"\n"
     if output == "raw":
         return one.line.message.encode("utf-8", "surrogatepass") + b"\n"
-    return as_text(one, color=color).encode() + b"\n"
+    return format_text(one, color=color).encode() + b"\n"
 
 
-def as_text(one: Printed, *, color: bool) -> str:
-    """``TIME STREAM MESSAGE``, harmless."""
+def format_text(one: PrintedLine, *, color: bool) -> str:
+    """Return ``TIME STREAM MESSAGE``, without control characters."""
     line = one.line
     pieces = _NEWLINE.split(line.message.removesuffix("\n").removesuffix("\r"))
     message = f"\n{INDENT}".join(map(harmless, pieces))
@@ -51,19 +51,19 @@ def as_text(one: Printed, *, color: bool) -> str:
     return f"{_DIM}{time}{_RESET} \x1b[{hue}m{stream}{_RESET} {shown}"
 
 
-def as_json(one: Printed, group: str | None) -> bytes:
-    """An object with the event's fields, and ``"late": true`` where it came too late."""
-    fields: dict[str, Any] = event(one.line, group)
+def format_json(one: PrintedLine, group: str | None) -> bytes:
+    """Return an object with the event's fields, and ``"late": true`` for a late one."""
+    fields: dict[str, Any] = event_fields(one.line, group)
     if one.is_late:
         fields["late"] = True
     if one.line.message.isprintable() and one.line.stream.isprintable():
         return encode(fields)
-    # JSON's own escapes leave C1 controls and the like, on which a terminal acts.
+    # msgspec leaves C1 controls and the like as they are, and a terminal would act on them.
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def event(line: Line, group: str | None) -> dict[str, Any]:
-    """An event's fields, in the order in which output and the record have them."""
+def event_fields(line: Line, group: str | None) -> dict[str, Any]:
+    """Return an event's fields in the order of the output and the record."""
     return {
         "seq": line.seq,
         "id": line.id,

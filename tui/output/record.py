@@ -1,88 +1,101 @@
-"""The record: what is displayed, in display order, with marks and what is declared missing.
+"""The record: NDJSON of what is displayed, with marks and everything declared missing.
 
-NDJSON: ``record`` first, then ``event`` lines in display order, then ``mark``, ``connection``
-(each one that was taken up), ``gap`` (a range that compared unequal is one in the state
-``unproved``), ``lost``, ``evicted``, ``outage`` (each disconnection), and ``status`` last. The
-screen and plain output write the same. Events and marks are ``confirmed`` if they are of the
-present epoch's chain: the seqs of those, and no others, can be compared.
+The lines are ``record`` first, then ``event`` in display order, ``mark``, ``connection`` (each one
+that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in the state
+``unproved``), ``lost``, ``evicted``, ``outage``, and ``status`` last. Events and marks are
+``confirmed`` if they belong to the present epoch's chain: only their seqs can be compared.
 
-The record with the lines that left memory: fetched again, each in its place. A shell.
-
-What is in memory is written at once, as it stands at that moment; then the lines between are
-asked for, a page at a time, so that no record needs more memory than the screen does. A line
-that was fetched has ``recalled``. What can't be had stays ``evicted``, with the reason.
+``write_record`` writes what is in memory. ``write_complete_record`` then also fetches the evicted
+lines, a page at a time, each to its place; they have ``recalled``. What cannot be fetched stays
+``evicted``, with the reason.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
 from common.concurrency import in_thread
+from common.files import replace_file
 from tui.client.engine import Engine
 from tui.client.refetch import RefetchError
 from tui.client.status import Status
 from tui.lines.rows import Line, Rule, time_of
-from tui.output.formats import event
+from tui.output.formats import event_fields
 from wire.codec import encode
 
 RECORD_VERSION: Final = 1
+_COPY_BYTES: Final = 1 << 20
 
 
 def write_record(path: Path, engine: Engine) -> None:
-    """Write the record; another one of that name is replaced only by a whole one.
+    """Write the record of what is in memory.
 
     Raises:
-        OSError: it can't be written.
+        OSError: The file cannot be written; an older record stays.
 
     """
     engine.merge()
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with draft.open("wb") as file:
-            file.writelines(encode(entry) + b"\n" for entry in entries(engine))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replace_file(path) as file:
+        for entry in _entries_in_memory(engine):
+            _write_entry(file, entry)
 
 
-def entries(engine: Engine) -> Iterator[dict[str, Any]]:
-    """The record's lines."""
-    status = engine.status
-    yield header(engine, status)
-    for row in engine.timeline.iterate():
-        if isinstance(row, Line):
-            yield as_entry(engine, row)
-    yield from proofs(engine, status)
-    yield from _evicted(engine)
-    yield from outages(status)
+async def write_complete_record(path: Path, engine: Engine) -> None:
+    """Write the record with the evicted lines.
+
+    Raises:
+        OSError: The file cannot be written; an older record stays.
+
+    """
+    with replace_file(path) as target, TemporaryFile(dir=path.parent) as source:
+        places = _write_with_places(source, engine)
+        source.seek(0)
+        at, failure = 0, ""
+        for place in places:
+            await in_thread(partial(_copy, source, target, place.at - at))
+            at = place.at
+            failure = await _write_evicted(target, engine, place, failure)
+        await in_thread(partial(shutil.copyfileobj, source, target, _COPY_BYTES))
 
 
-def header(engine: Engine, status: Status) -> dict[str, Any]:
-    """The first line: what was asked for."""
-    targets = list(_targets(engine, status))
+# Entries
+
+
+def record_header(engine: Engine, status: Status) -> dict[str, Any]:
+    """Return the first entry, with the targets."""
+    targets = [
+        {
+            "name": target.name,
+            "url": target.url,
+            "group": target.group,
+            "since": target.since_ms,
+            "filter": msgspec.to_builtins(session.event_filter),
+        }
+        for target, session in zip(status.targets, engine.sessions, strict=True)
+    ]
     return {"type": "record", "version": RECORD_VERSION, "targets": targets}
 
 
-def as_entry(engine: Engine, line: Line) -> dict[str, Any]:
-    """A line that is displayed."""
+def event_entry(engine: Engine, line: Line) -> dict[str, Any]:
+    """Return the entry of a displayed line."""
     return {
         "type": "event",
         "target": line.target,
-        **event(line, engine.groups[line.target]),
+        **event_fields(line, engine.groups[line.target]),
         "late": line.late_ms > 0,
         "confirmed": engine.timeline.is_confirmed(line),
     }
 
 
-def proofs(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
-    """Marks, connections, and what is declared missing."""
+def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+    """Yield the marks, the connections, and what is declared missing."""
     for mark in engine.marks:
         yield {
             "type": "mark",
@@ -105,11 +118,11 @@ def proofs(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
                 "outcome": one.outcome,
                 "epoch": one.epoch,
             }
-    yield from _missing(status)
+    yield from _missing_entries(status)
 
 
-def outages(status: Status) -> Iterator[dict[str, Any]]:
-    """Disconnections, and the last line: how it stands."""
+def closing_entries(status: Status) -> Iterator[dict[str, Any]]:
+    """Yield the outages, and the status as the last entry."""
     for target in status.targets:
         for outage in target.outages:
             yield {
@@ -138,24 +151,19 @@ def outages(status: Status) -> Iterator[dict[str, Any]]:
     }
 
 
-def _targets(engine: Engine, status: Status) -> Iterable[dict[str, Any]]:
-    for target, session in zip(status.targets, engine.sessions, strict=True):
-        yield {
-            "name": target.name,
-            "url": target.url,
-            "group": target.group,
-            "since": target.since_ms,
-            "filter": msgspec.to_builtins(session.event_filter),
-        }
-
-
-def _evicted(engine: Engine) -> Iterator[dict[str, Any]]:
-    """What is not in memory: the forwarder still has it."""
+def _entries_in_memory(engine: Engine) -> Iterator[dict[str, Any]]:
+    status = engine.status
+    yield record_header(engine, status)
+    for row in engine.timeline.iterate():
+        if isinstance(row, Line):
+            yield event_entry(engine, row)
+    yield from verification_entries(engine, status)
     for from_ms, through_ms, lines in engine.timeline.evicted_ranges:
         yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
+    yield from closing_entries(status)
 
 
-def _missing(status: Status) -> Iterator[dict[str, Any]]:
+def _missing_entries(status: Status) -> Iterator[dict[str, Any]]:
     for gap in status.gaps:
         yield {
             "type": "gap",
@@ -188,11 +196,11 @@ def _missing(status: Status) -> Iterator[dict[str, Any]]:
         }
 
 
-_COPY_BYTES: Final = 1 << 20
+# Evicted lines
 
 
-class _Place(NamedTuple):
-    """Where lines are missing in what was written."""
+class _EvictedPlace(NamedTuple):
+    """Where in the written entries evicted lines are missing."""
 
     at: int
     """The offset in the file."""
@@ -201,67 +209,55 @@ class _Place(NamedTuple):
     lines: int
     is_counted: bool
     late: dict[int, int]
+    """How late each late line is, ms, by key."""
 
 
-async def write_whole_record(path: Path, engine: Engine) -> None:
-    """Write the record; another one of that name is replaced only by a whole one.
-
-    Raises:
-        OSError: it can't be written.
-
-    """
-    known, whole = (
-        path.with_name(f".{path.name}.{os.getpid()}.{number}.new") for number in range(2)
-    )
-    try:
-        with known.open("w+b") as source, whole.open("wb") as target:
-            places = _write_known(source, engine)
-            source.seek(0)
-            at, failure = 0, ""
-            for place in places:
-                await in_thread(partial(_copy, source, target, place.at - at))
-                at = place.at
-                failure = await _fetch(target, engine, place, failure)
-            await in_thread(partial(shutil.copyfileobj, source, target, _COPY_BYTES))
-        whole.replace(path)
-    finally:
-        known.unlink(missing_ok=True)
-        whole.unlink(missing_ok=True)
-
-
-def _write_known(file: IO[bytes], engine: Engine) -> list[_Place]:
-    """Write what is in memory; the places of what is not."""
+def _write_with_places(file: IO[bytes], engine: Engine) -> list[_EvictedPlace]:
+    """Write what is in memory; returns the places where evicted lines are missing."""
     engine.merge()
     status, timeline = engine.status, engine.timeline
-    places: list[_Place] = []
-    _write(file, header(engine, status))
+    places: list[_EvictedPlace] = []
+    _write_entry(file, record_header(engine, status))
     for row in timeline.iterate():
         if isinstance(row, Line):
-            _write(file, as_entry(engine, row))
+            _write_entry(file, event_entry(engine, row))
         elif row.kind == "evicted":
-            places.append(_place(engine, row, file.tell()))
-    for entry in (*proofs(engine, status), *outages(status)):
-        _write(file, entry)
+            places.append(_evicted_place(engine, row, file.tell()))
+    for entry in (*verification_entries(engine, status), *closing_entries(status)):
+        _write_entry(file, entry)
     return places
 
 
-def _place(engine: Engine, rule: Rule, at: int) -> _Place:
+def _evicted_place(engine: Engine, rule: Rule, at: int) -> _EvictedPlace:
     late: dict[int, int] = {}
     low, is_counted = rule.key, True
-    while (piece := engine.timeline.evicted_at(low)) is not None:
-        late |= piece.late
-        is_counted = is_counted and piece.is_counted
-        if piece.low == 0:
+    while (evicted := engine.timeline.evicted_at(low)) is not None:
+        late |= evicted.late
+        is_counted = is_counted and evicted.is_counted
+        if evicted.low == 0:
             low = 0
             break
-        low = piece.low - 1
+        low = evicted.low - 1
     else:
         low += 1
-    return _Place(at, low, rule.key, rule.count or 0, is_counted, late)
+    return _EvictedPlace(at, low, rule.key, rule.count or 0, is_counted, late)
 
 
-async def _fetch(file: IO[bytes], engine: Engine, place: _Place, failure: str) -> str:
-    """Write the lines of a place; why no more are to be had, once one request has failed."""
+async def _write_evicted(
+    file: IO[bytes], engine: Engine, place: _EvictedPlace, failure: str
+) -> str:
+    """Fetch and write the lines of a place.
+
+    Args:
+        file: The record.
+        engine: The engine.
+        place: The place.
+        failure: Why an earlier fetch failed; then nothing more is fetched.
+
+    Returns:
+        Why a fetch failed, if one has.
+
+    """
     low: int | None = place.low
     count = 0
     while low is not None and not failure:
@@ -270,31 +266,31 @@ async def _fetch(file: IO[bytes], engine: Engine, place: _Place, failure: str) -
         except RefetchError as error:
             failure = str(error)
             break
-        for entry in _recalled(engine, lines, place.late):
-            _write(file, entry)
+        for entry in _refetched_entries(engine, lines, place.late):
+            _write_entry(file, entry)
         count += len(lines)
         low = None if through is None or through >= place.high else through + 1
     if low is not None or (place.is_counted and count < place.lines):
-        _write(
-            file,
-            {
-                "type": "evicted",
-                "count": max(0, place.lines - count),
-                "from": time_of(place.low if low is None else low),
-                "through": time_of(place.high),
-                "reason": failure or "they are not there any more",
-            },
-        )
+        entry = {
+            "type": "evicted",
+            "count": max(0, place.lines - count),
+            "from": time_of(place.low if low is None else low),
+            "through": time_of(place.high),
+            "reason": failure or "the forwarder does not have them any more",
+        }
+        _write_entry(file, entry)
     return failure
 
 
-def _recalled(engine: Engine, lines: list[Line], late: dict[int, int]) -> Iterator[dict[str, Any]]:
+def _refetched_entries(
+    engine: Engine, lines: Iterable[Line], late: dict[int, int]
+) -> Iterator[dict[str, Any]]:
     for line in lines:
-        known = msgspec.structs.replace(line, late_ms=late.get(line.key, 0))
-        yield {**as_entry(engine, known), "recalled": True}
+        with_lateness = msgspec.structs.replace(line, late_ms=late.get(line.key, 0))
+        yield {**event_entry(engine, with_lateness), "recalled": True}
 
 
-def _write(file: IO[bytes], entry: dict[str, Any]) -> None:
+def _write_entry(file: IO[bytes], entry: dict[str, Any]) -> None:
     file.write(encode(entry) + b"\n")
 
 

@@ -13,8 +13,8 @@ from typing import IO, Final
 from common.times import iso
 from tui.client.engine import Engine
 from tui.lines.rows import Line, Row, Rule, describe
-from tui.output.formats import as_json, as_text
-from tui.output.ordering import Printed
+from tui.output.formats import format_json, format_text
+from tui.output.ordering import PrintedLine
 from tui.render import units
 from tui.render.safe_text import harmless
 from tui.screen.ports import RunExclusively, ShowMessage
@@ -155,13 +155,13 @@ def as_plain(row: Row) -> str:
     """``TIME STREAM MESSAGE``, as piped output has it; a rule between dashes."""
     if isinstance(row, Rule):
         return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
-    return as_text(_printed(row), color=False)
+    return format_text(_printed(row), color=False)
 
 
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
     """An event as piped JSON output has it, or a rule with its time range."""
     if isinstance(row, Line):
-        return as_json(_printed(row), groups[row.target] if row.target < len(groups) else None)
+        return format_json(_printed(row), groups[row.target] if row.target < len(groups) else None)
     fields = {
         "rule": row.kind,
         "from": row.from_ms,
@@ -176,5 +176,5 @@ def messages(rows: Iterable[Row]) -> str:
     return "\n".join(row.message for row in rows if isinstance(row, Line))
 
 
-def _printed(line: Line) -> Printed:
-    return Printed(line, is_late=line.late_ms > 0)
+def _printed(line: Line) -> PrintedLine:
+    return PrintedLine(line, is_late=line.late_ms > 0)

@@ -87,6 +87,7 @@ def test_when_it_goes_on_where_the_last_one_was(
     assert spec.cursor == (SAVED.cursor if goes_on else None)
     assert spec.since == (SAVED.subject.since if goes_on else since)
     assert spec.previous == (SAVED.previous if goes_on and is_on_screen else None)
+    assert spec.history == ("newest" if is_on_screen else "oldest")
 
 
 def test_without_a_place_for_cursors_it_goes_on_and_says_so(

@@ -5,24 +5,24 @@ import json
 import pytest
 
 from tui.lines.rows import Line, line_key
-from tui.output.formats import INDENT, Output, as_text, printed
-from tui.output.ordering import Printed
+from tui.output.formats import INDENT, OutputFormat, format_line, format_text
+from tui.output.ordering import PrintedLine
 
 AT = 1_795_434_271_123  # 2026-11-23T11:44:31.123Z
 
 
-def one(message: str, *, stream: str = "app/one", is_late: bool = False) -> Printed:
+def one(message: str, *, stream: str = "app/one", is_late: bool = False) -> PrintedLine:
     line = Line(line_key(AT, "0007", 0), 9, AT + 5, stream, message, "live", 0, 0, 4)
-    return Printed(line, is_late)
+    return PrintedLine(line, is_late)
 
 
 def test_text_is_time_stream_message() -> None:
-    data = printed(one("hello"), "text", "/g", color=False)
+    data = format_line(one("hello"), "text", "/g", color=False)
     assert data == b"2026-11-23T11:44:31.123Z app/one hello\n"
 
 
 def test_json_is_an_object_a_line() -> None:
-    data = printed(one("hello"), "json", "/g", color=True)
+    data = format_line(one("hello"), "json", "/g", color=True)
     assert data.endswith(b"}\n")
     assert list(json.loads(data).items()) == [
         ("seq", 9),
@@ -34,12 +34,12 @@ def test_json_is_an_object_a_line() -> None:
         ("message", "hello"),
         ("origin", "live"),
     ]
-    late = json.loads(printed(one("hello", is_late=True), "json", None, color=False))
+    late = json.loads(format_line(one("hello", is_late=True), "json", None, color=False))
     assert (late["late"], late["log_group"]) == (True, None)
 
 
 def test_raw_is_the_message_as_it_came() -> None:
-    assert printed(one("\x1b[31mred\ud800"), "raw", None, color=False) == (
+    assert format_line(one("\x1b[31mred\ud800"), "raw", None, color=False) == (
         b"\x1b[31mred\xed\xa0\x80\n"
     )
 
@@ -56,9 +56,9 @@ WICKED = (
 
 @pytest.mark.parametrize("message", WICKED)
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_nothing_of_a_message_acts_on_a_terminal(message: str, output: Output) -> None:
+def test_nothing_of_a_message_acts_on_a_terminal(message: str, output: OutputFormat) -> None:
     for stream in ("app/one", message):
-        data = printed(one(message, stream=stream), output, None, color=False)
+        data = format_line(one(message, stream=stream), output, None, color=False)
         text = data.decode()
         assert text.endswith("\n")
         assert all(char == "\n" or char.isprintable() for char in text)
@@ -69,11 +69,11 @@ def test_nothing_of_a_message_acts_on_a_terminal(message: str, output: Output) -
 
 @pytest.mark.parametrize("message", WICKED)
 def test_json_gives_the_message_back(message: str) -> None:
-    assert json.loads(printed(one(message), "json", None, color=False))["message"] == message
+    assert json.loads(format_line(one(message), "json", None, color=False))["message"] == message
 
 
 def test_colour_is_ours_alone() -> None:
-    text = as_text(one("\x1b[41m ERROR broken"), color=True)
+    text = format_text(one("\x1b[41m ERROR broken"), color=True)
     assert "\x1b[41m" not in text
     assert text.count("\x1b[0m") == 3
-    assert as_text(one("fine"), color=True).count("\x1b[0m") == 2
+    assert format_text(one("fine"), color=True).count("\x1b[0m") == 2

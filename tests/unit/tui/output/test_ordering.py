@@ -4,7 +4,14 @@ import pytest
 
 from tests.support.told import line
 from tui.lines.rows import Line, line_key
-from tui.output.ordering import AHEAD_MS, Arrival, LastOfPast, Moment, Order, Strict
+from tui.output.ordering import (
+    AHEAD_MS,
+    ArrivalOrder,
+    LastLines,
+    PrintOrder,
+    ReleaseState,
+    StrictOrder,
+)
 
 HOLD_MS = 10_000
 NOW = 1_000_000
@@ -15,152 +22,152 @@ def at(*times: int) -> list[Line]:
 
 
 def moment(
-    now_ms: int = NOW, proved_ms: int | None = None, *, is_backfilled: bool = True
-) -> Moment:
-    return Moment(now_ms, proved_ms, is_backfilled)
+    now_ms: int = NOW, verified_ms: int | None = None, *, is_backfilled: bool = True
+) -> ReleaseState:
+    return ReleaseState(now_ms, verified_ms, is_backfilled)
 
 
-def taken(order: Order, when: Moment) -> list[str]:
+def taken(order: PrintOrder, when: ReleaseState) -> list[str]:
     """Messages, with a star where they are late."""
-    return [one.line.message + "*" * one.is_late for one in order.take(when)]
+    return [one.line.message + "*" * one.is_late for one in order.take_ready(when)]
 
 
-def rest(order: Order) -> list[str]:
+def rest(order: PrintOrder) -> list[str]:
     return [one.line.message + "*" * one.is_late for one in order.take_all()]
 
 
-def held(order: Order) -> int | None:
+def held(order: PrintOrder) -> int | None:
     return order.first_held
 
 
 def test_a_line_waits_for_its_mark() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW - 5, NOW - 9), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW - 5, NOW - 9), NOW)
     assert taken(strict, moment()) == []
-    assert taken(strict, moment(proved_ms=NOW - 9)) == [str(NOW - 9)]
-    assert taken(strict, moment(proved_ms=NOW - 5)) == [str(NOW - 5)]
+    assert taken(strict, moment(verified_ms=NOW - 9)) == [str(NOW - 9)]
+    assert taken(strict, moment(verified_ms=NOW - 5)) == [str(NOW - 5)]
 
 
 def test_or_for_the_end_of_its_hold_and_all_before_it_go_too() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW - 5), NOW)
-    strict.put(at(NOW - 7, NOW - 3), NOW + 100)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW - 5), NOW)
+    strict.add_lines(at(NOW - 7, NOW - 3), NOW + 100)
     assert taken(strict, moment(NOW + HOLD_MS - 1)) == []
     assert taken(strict, moment(NOW + HOLD_MS)) == [str(NOW - 7), str(NOW - 5)]
     assert len(strict) == 1
 
 
 def test_a_line_of_the_future_waits_for_its_time_and_stops_nobody() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW + 60_000, NOW), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW + 60_000, NOW), NOW)
     assert taken(strict, moment(NOW + HOLD_MS)) == [str(NOW)]
     assert taken(strict, moment(NOW + 60_000 + HOLD_MS - 1)) == []
     assert taken(strict, moment(NOW + 60_000 + HOLD_MS)) == [str(NOW + 60_000)]
 
 
 def test_or_for_the_end_of_output() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW + 60_000, NOW), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW + 60_000, NOW), NOW)
     assert rest(strict) == [str(NOW), str(NOW + 60_000)]
     assert held(strict) is None
 
 
 def test_further_ahead_than_it_may_be_it_waits_no_longer_and_that_is_declared() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW + AHEAD_MS + 1), NOW)
-    assert strict.declarations() == ["1 lines are stamped more than 2 h ahead of the clock"]
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW + AHEAD_MS + 1), NOW)
+    assert strict.take_warnings() == ["1 lines have timestamps more than 2 h ahead of the clock"]
     assert taken(strict, moment(NOW + AHEAD_MS + HOLD_MS)) == [str(NOW + AHEAD_MS + 1)]
 
 
 def test_too_late_for_its_place_it_goes_at_once() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW), NOW)
-    strict.take(moment(proved_ms=NOW))
-    strict.put(at(NOW - 1, NOW + 1), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW), NOW)
+    strict.take_ready(moment(verified_ms=NOW))
+    strict.add_lines(at(NOW - 1, NOW + 1), NOW)
     assert taken(strict, moment()) == [f"{NOW - 1}*"]
-    strict.put(at(NOW - 2), NOW)
+    strict.add_lines(at(NOW - 2), NOW)
     assert rest(strict) == [f"{NOW - 2}*", str(NOW + 1)]
 
 
 def test_while_the_past_comes_only_marks_count() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW), NOW)
     for second in range(1, 30):
-        strict.put(at(NOW - 50_000 + second), NOW + second * 1000)
+        strict.add_lines(at(NOW - 50_000 + second), NOW + second * 1000)
         assert taken(strict, moment(NOW + second * 1000, is_backfilled=False)) == []
     assert len(taken(strict, moment(NOW + 30_000))) > 1
 
 
 def test_a_past_that_is_stuck_does_not_stop_output_for_ever() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW), NOW)
     assert taken(strict, moment(NOW + HOLD_MS, is_backfilled=False)) == [str(NOW)]
 
 
 def test_beyond_the_bound_the_oldest_go_and_that_is_declared() -> None:
-    strict = Strict(HOLD_MS, lines_max=3)
-    strict.put(at(*range(NOW, NOW + 5)), NOW)
+    strict = StrictOrder(HOLD_MS, lines_max=3)
+    strict.add_lines(at(*range(NOW, NOW + 5)), NOW)
     assert taken(strict, moment()) == [str(NOW), str(NOW + 1)]
-    assert strict.declarations() == [
-        "more than 3 lines are held: 2 were printed before they were proved"
+    assert strict.take_warnings() == [
+        "more than 3 lines were held: 2 were printed before they were verified"
     ]
-    assert strict.declarations() == []
+    assert strict.take_warnings() == []
 
 
 def test_the_first_that_is_held_is_known_by_its_arrival() -> None:
-    strict = Strict(HOLD_MS)
-    strict.put(at(NOW + 5, NOW), NOW)
+    strict = StrictOrder(HOLD_MS)
+    strict.add_lines(at(NOW + 5, NOW), NOW)
     assert (strict.arrived, held(strict)) == (2, 1)
-    strict.take(moment(proved_ms=NOW))
+    strict.take_ready(moment(verified_ms=NOW))
     assert held(strict) == 1
-    strict.take(moment(proved_ms=NOW + 5))
+    strict.take_ready(moment(verified_ms=NOW + 5))
     assert held(strict) is None
-    strict.put(at(NOW), NOW)
+    strict.add_lines(at(NOW), NOW)
     assert held(strict) == 3, "too late, but not printed yet"
 
 
 def test_in_order_of_arrival_nothing_is_held() -> None:
-    arrival = Arrival()
-    arrival.put([*at(NOW), line(1, "old", late_ms=5)], NOW)
+    arrival = ArrivalOrder()
+    arrival.add_lines([*at(NOW), line(1, "old", late_ms=5)], NOW)
     assert (arrival.arrived, held(arrival)) == (2, 1)
     assert taken(arrival, moment(is_backfilled=False)) == [str(NOW), "old*"]
     assert held(arrival) is None
-    assert arrival.declarations() == []
+    assert arrival.take_warnings() == []
 
 
 @pytest.mark.parametrize(("count", "past"), [(0, []), (2, ["30", "40"]), (9, ["10", "30", "40"])])
 def test_only_the_last_lines_of_the_past(count: int, past: list[str]) -> None:
-    order = LastOfPast(Strict(HOLD_MS), count, start_ms=50)
-    order.put(at(40, 10, 50), 50)
-    order.put(at(30), 50)
+    order = LastLines(StrictOrder(HOLD_MS), count, start_ms=50)
+    order.add_lines(at(40, 10, 50), 50)
+    order.add_lines(at(30), 50)
     assert taken(order, moment(50, 99, is_backfilled=False)) == []
     assert held(order) == 0
     assert taken(order, moment(50, 99)) == [*past, "50"]
-    order.put(at(20, 60), 50)
+    order.add_lines(at(20, 60), 50)
     assert taken(order, moment(50, 99)) == ["20*", "60"]
     assert held(order) is None
     assert order.arrived == len(past) + 3
 
 
 def test_at_the_end_the_last_lines_are_printed_though_the_past_is_not_here() -> None:
-    order = LastOfPast(Arrival(), 1, start_ms=50)
-    order.put(at(40, 10), 50)
+    order = LastLines(ArrivalOrder(), 1, start_ms=50)
+    order.add_lines(at(40, 10), 50)
     assert rest(order) == ["40"]
-    assert order.declarations() == []
+    assert order.take_warnings() == []
 
 
 @pytest.mark.parametrize(("count", "last"), [(0, []), (2, ["40", "50"]), (9, ["10", "40", "50"])])
 def test_the_last_lines_of_all_where_output_ends_with_them(count: int, last: list[str]) -> None:
-    order = LastOfPast(Strict(HOLD_MS), count, start_ms=None)
-    order.put(at(50, 40), 50)
+    order = LastLines(StrictOrder(HOLD_MS), count, start_ms=None)
+    order.add_lines(at(50, 40), 50)
     assert taken(order, moment(50, 99)) == []
-    order.put(at(10), 50)
+    order.add_lines(at(10), 50)
     assert taken(order, moment(60, 99)) == []
     assert rest(order) == last
 
 
 def test_lines_are_not_ahead_of_a_clock_that_was_told_with_them() -> None:
-    order = LastOfPast(Strict(HOLD_MS), 2, start_ms=None)
-    order.put(at(NOW), NOW)
+    order = LastLines(StrictOrder(HOLD_MS), 2, start_ms=None)
+    order.add_lines(at(NOW), NOW)
     assert rest(order) == [str(NOW)]
-    assert order.declarations() == []
+    assert order.take_warnings() == []

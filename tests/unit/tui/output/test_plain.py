@@ -38,7 +38,7 @@ class Printing:
         self.said: list[str] = []
         self.data = b""
         self.engine = Engine(
-            [TargetSpec(url=url, since=SINCE)],
+            [TargetSpec(url=url, since=SINCE, history="oldest")],
             goal=goal,
             rng=random.Random(0),
             wall_ms=lambda: 100_000,
@@ -239,7 +239,7 @@ async def test_a_second_signal_abandons_what_nobody_reads(
         interrupt(plain, number)
 
     monkeypatch.setattr(Plain, "_interrupt", notice)
-    monkeypatch.setattr("tui.output.plain.READER_PATIENCE_MS", 1 << 40)
+    monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 1 << 40)
     told = Told()
     large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
     messages: list[ServerMessage] = [
@@ -262,7 +262,7 @@ async def test_a_second_signal_abandons_what_nobody_reads(
 async def test_one_signal_does_where_nobody_reads_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tui.output.plain.READER_PATIENCE_MS", 100)
+    monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 100)
     told = Told()
     large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
     messages: list[ServerMessage] = [

@@ -13,7 +13,7 @@ from tests.support.told_http import Library
 from tests.support.told_server import eventually, told_server
 from tests.unit.tui.client.test_refetch import ITEMS, NEWEST_MS, going_on, says, started, whole
 from tui.client.target import TargetSpec
-from tui.output.record import write_record, write_whole_record
+from tui.output.record import write_complete_record, write_record
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ async def test_what_left_memory_is_fetched_page_by_page_into_its_place(tmp_path:
         write_record(path, engine)
         assert len(read(path, "event")) == 201 - evicted
         assert [one["count"] for one in read(path, "evicted")] == [evicted]
-        await write_whole_record(path, engine)
+        await write_complete_record(path, engine)
         assert engine.timeline.evicted == evicted, "nothing is brought back to the screen by it"
     events = read(path, "event")
     times = [(one["timestamp"], int(one["id"])) for one in events]
@@ -76,7 +76,7 @@ async def test_what_can_not_be_fetched_stays_declared(tmp_path: Path) -> None:
         started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
-        await write_whole_record(path, engine)
+        await write_complete_record(path, engine)
     assert len(read(path, "event")) == 50
     (evicted,) = read(path, "evicted")
     assert (evicted["count"], evicted["through"]) == (150, 2_150)
@@ -91,10 +91,13 @@ async def test_what_the_forwarder_has_no_more_is_declared(tmp_path: Path) -> Non
         started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
-        await write_whole_record(path, engine)
+        await write_complete_record(path, engine)
     assert len(read(path, "event")) == 125
     (evicted,) = read(path, "evicted")
-    assert (evicted["count"], evicted["reason"]) == (75, "they are not there any more")
+    assert (evicted["count"], evicted["reason"]) == (
+        75,
+        "the forwarder does not have them any more",
+    )
 
 
 async def test_what_an_earlier_run_had_is_in_the_record_of_the_next(tmp_path: Path) -> None:
@@ -111,6 +114,6 @@ async def test_what_an_earlier_run_had_is_in_the_record_of_the_next(tmp_path: Pa
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
         await eventually(lambda: engine.timeline.lines == 100)
-        await write_whole_record(path, engine)
+        await write_complete_record(path, engine)
     assert [one["message"] for one in read(path, "event")] == [one.message for one in ITEMS]
     assert read(path, "evicted") == []
