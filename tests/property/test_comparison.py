@@ -92,7 +92,7 @@ class _Story:
     has_retention=st.booleans(),
 )
 @settings(max_examples=1_500)
-def test_a_scan_proves_something_exactly_if_it_returned_what_it_should(
+def test_a_scan_completes_its_range_exactly_if_it_returned_all_known_rows(
     held: list[LogEvent],
     before: list[Step],
     during: list[Step],

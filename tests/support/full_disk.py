@@ -1,4 +1,4 @@
-"""A journal whose disk is full at the worst moment."""
+"""A journal in memory whose writes can be made to fail as on a full disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wire.messages import ExecutionStatus, Origin
 
 
 class FillingJournal(MemoryJournal):
-    """Refuses the writes that ``refuses`` names, as a disk does that is full just then."""
+    """Raises ``JournalFullError`` for the methods named in ``refuses``."""
 
     def __init__(self, group: str) -> None:
         super().__init__(group)
@@ -33,11 +33,11 @@ class FillingJournal(MemoryJournal):
         super().cover(from_, through)
 
     def put_gap(self, gap: GapRecord) -> None:
-        """Store a gap."""
+        """Add or replace a gap."""
         self._write("put_gap")
         super().put_gap(gap)
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
-        """Remember, or forget, that an execution is over."""
+        """Remember or forget the end of an execution."""
         self._write("put_ended")
         super().put_ended(execution, status, rule)

@@ -1,4 +1,4 @@
-"""Whole scans of a log group, for tests of what they prove."""
+"""Whole scans of a log group, for tests of their conclusions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def scanned(
     through: int | None = None,
     kind: ScanKind = "repair",
 ) -> ScanDone | None:
-    """A scan that returned these events and no more, and what it proves."""
+    """Run a whole scan that returns these events; the range that it completes."""
     scan = group.begin_scan(kind, from_, through, now_ms)
     scan.take_page(returned)
     return group.finish_scan(scan, now_ms)

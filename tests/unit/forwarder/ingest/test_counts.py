@@ -12,7 +12,7 @@ def test_scans_are_counted_by_how_they_ended() -> None:
     assert counts.scan_s == {"live": 0.75}
 
 
-def test_the_door_counts_by_origin_what_is_new_and_what_is_not() -> None:
+def test_events_are_counted_by_origin_and_novelty() -> None:
     group = log_group()
     scan(group, 0, NOW, [event(1, 5), event(2, 6)], at=NOW + 60_000)
     assert group.counts.events == {"live": 2}

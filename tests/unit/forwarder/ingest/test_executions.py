@@ -41,7 +41,7 @@ def executions() -> Executions:
 
 @pytest.fixture
 def over(executions: Executions) -> Executions:
-    """Executions of which one, ``job/1``, is over while one scan has begun."""
+    """Executions of which one, ``job/1``, was over after one scan had begun."""
     executions.add_events([event(1), event(2, NOW_MS + 50, message="state=done")], 1)
     return executions
 
@@ -59,12 +59,12 @@ def test_a_pattern_names_the_status() -> None:
     assert lifecycle.status_of("state=running") is None
 
 
-def test_a_pattern_that_is_none_says_so_in_one_line() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(LifecycleError, match="not a regular expression"):
         Lifecycle.pattern("(")
 
 
-def test_rules_that_differ_have_names_that_differ() -> None:
+def test_different_rules_have_different_names() -> None:
     rules = {Lifecycle.pattern("a").rule, Lifecycle.pattern("b").rule, Lifecycle.idle(5).rule}
     assert len(rules | {Lifecycle.idle(6).rule, Lifecycle.external("ecs:c").rule}) == 5
 
@@ -86,7 +86,7 @@ def test_an_execution_that_is_not_over_never_ends(executions: Executions) -> Non
     assert executions.drain_range(NOW_MS) is None
 
 
-def test_news_between_the_two_scans_makes_it_three(over: Executions) -> None:
+def test_a_new_event_between_the_two_scans_requires_a_third(over: Executions) -> None:
     assert _scanned(over, 2, NOW_MS + 100) == []
     over.add_events([event(3, NOW_MS + 60)], 3)
     assert _scanned(over, 3, NOW_MS + 3_000) == []
@@ -114,7 +114,7 @@ def test_of_a_long_execution_the_last_minute_is_scanned(executions: Executions) 
     assert (end.status, end.from_, end.through) == ("FAILED", NOW_MS, last)
 
 
-def test_late_news_makes_an_execution_end_again(over: Executions) -> None:
+def test_a_late_event_makes_an_execution_end_again(over: Executions) -> None:
     for number in (2, 3):
         _scanned(over, number, NOW_MS + 5_000 * number)
     late = [event(3, NOW_MS + 20)]
@@ -128,7 +128,7 @@ def test_late_news_makes_an_execution_end_again(over: Executions) -> None:
     assert len(_scanned(over, 6, NOW_MS + 40_000)) == 1
 
 
-def test_silence_ends_an_execution_and_news_begin_it_again() -> None:
+def test_silence_ends_an_execution_and_a_new_event_reopens_it() -> None:
     executions = Executions(Lifecycle.idle(30_000))
     executions.add_events([event(1)], 0)
     assert _scanned(executions, 1, NOW_MS + 29_999) == []
@@ -151,7 +151,7 @@ def test_an_execution_stamped_ahead_of_the_clock_is_not_idle() -> None:
     assert executions.drain_range(NOW_MS + 40_000) is None
 
 
-def test_what_is_over_is_told_from_outside() -> None:
+def test_an_execution_is_ended_from_outside() -> None:
     executions = Executions(Lifecycle.external("ecs:cluster"))
     executions.add_events([event(1), event(2, message="state=done")], 0)
     executions.mark_over("1", "STOPPED", 4)
@@ -173,7 +173,7 @@ def test_without_a_lifecycle_no_status_is_known() -> None:
     assert executions.summaries(NOW_MS)[0].status == "UNKNOWN"
 
 
-def test_only_what_has_just_ended_or_is_wanted_is_worth_a_scan(over: Executions) -> None:
+def test_only_recent_or_named_executions_are_worth_a_scan(over: Executions) -> None:
     later = NOW_MS + 50 + FRESH_MS
     assert over.drain_range(later) == (NOW_MS, NOW_MS + 50 + DRAIN_MS)
     assert over.drain_range(later + 1) is None
@@ -200,7 +200,7 @@ def test_executions_that_end_together_share_their_scans(executions: Executions) 
     assert [end.execution for end in ends] == ["0", "1", "2", "3"]
 
 
-def test_those_that_ended_long_apart_have_scans_of_their_own(executions: Executions) -> None:
+def test_executions_that_end_far_apart_have_their_own_scans(executions: Executions) -> None:
     names = [str(number) for number in range(20)]
     for number, name in enumerate(names):
         at_ms = NOW_MS + number * DRAIN_MS
@@ -215,7 +215,7 @@ def test_those_that_ended_long_apart_have_scans_of_their_own(executions: Executi
     assert 2 < scans < 2 * len(names)
 
 
-def test_an_execution_that_goes_on_writing_gets_only_so_many_scans(over: Executions) -> None:
+def test_an_execution_that_keeps_writing_gets_a_bounded_number_of_scans(over: Executions) -> None:
     for number in range(2, 2 + TRIES_MAX):
         assert over.drain_range(NOW_MS + 100) is not None
         over.add_events([event(number, NOW_MS + 50)], number)
@@ -223,7 +223,7 @@ def test_an_execution_that_goes_on_writing_gets_only_so_many_scans(over: Executi
     assert over.drain_range(NOW_MS + 100) is None
 
 
-def test_what_a_journal_knows_is_taken_over() -> None:
+def test_streams_and_ends_are_loaded_from_a_journal() -> None:
     executions = Executions(Lifecycle.pattern(RULE))
     executions.load(
         [("job/1", 10, 20, 3), ("job/2", 15, 40, 1), ("other/2", 5, 6, 1)],
@@ -239,7 +239,7 @@ def test_what_a_journal_knows_is_taken_over() -> None:
     assert executions.end_of("2") is None
 
 
-def test_a_message_that_is_seen_again_may_end_an_execution() -> None:
+def test_a_message_read_again_may_end_an_execution() -> None:
     executions = Executions(Lifecycle.pattern(RULE))
     executions.load([("job/1", NOW_MS, NOW_MS, 1)], {}, 1)
     executions.read_messages([event(1, message="state=stopped")], 1)
@@ -248,7 +248,7 @@ def test_a_message_that_is_seen_again_may_end_an_execution() -> None:
     assert end.status == "STOPPED"
 
 
-def test_silence_ends_what_nobody_can_tell_of() -> None:
+def test_silence_ends_an_execution_that_ecs_does_not_know() -> None:
     executions = Executions(Lifecycle.external("ecs:cluster"))
     executions.add_events([event(1), event(2, stream="job/2")], 0)
     assert executions.undecided() == ["1", "2"]
@@ -264,7 +264,7 @@ def test_silence_ends_what_nobody_can_tell_of() -> None:
     assert (end.execution, end.status) == ("1", "UNKNOWN")
 
 
-def test_who_writes_again_is_asked_after_again() -> None:
+def test_an_execution_that_writes_again_is_asked_about_again() -> None:
     executions = Executions(Lifecycle.external("ecs:cluster"))
     executions.add_events([event(1)], 0)
     executions.mark_forgotten("1")
@@ -285,7 +285,7 @@ def test_who_writes_again_is_asked_after_again() -> None:
     assert [end.status for end in ends] == ["FAILED"]
 
 
-def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
+def test_a_late_event_of_a_task_that_ecs_knew_changes_only_the_count() -> None:
     executions = Executions(Lifecycle.external("ecs:cluster"))
     executions.load([("job/1", NOW_MS, NOW_MS + 50, 3)], {"1": "FAILED"}, 7)
     late = [event(9, NOW_MS + 20)]
@@ -298,7 +298,7 @@ def test_late_news_of_a_task_that_ecs_knew_change_only_the_count() -> None:
 
 
 @pytest.mark.parametrize("rule", [Lifecycle.pattern("over"), Lifecycle.idle(30_000)])
-def test_a_scan_of_the_present_does_not_look_at_all_that_nobody_ever_ended(
+def test_a_scan_of_the_present_skips_old_open_executions(
     rule: Lifecycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executions = Executions(rule)
@@ -322,7 +322,7 @@ def test_a_scan_of_the_present_does_not_look_at_all_that_nobody_ever_ended(
     assert len(set(looked)) == 1_000
 
 
-def test_an_execution_that_goes_on_writing_is_found_by_its_last_event() -> None:
+def test_an_execution_that_keeps_writing_is_found_by_its_last_event() -> None:
     executions = Executions(Lifecycle.idle(30_000))
     for minute in range(5):
         executions.add_events([event(minute + 1, NOW_MS + minute * 60_000)], 0)

@@ -1,4 +1,4 @@
-"""A disk that is full between two writes: nothing is claimed, nothing forgotten, nobody stuck."""
+"""LogGroup on a disk that fills up between two writes: no false mark, no lost notice."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def journal() -> FillingJournal:
     return FillingJournal(GROUP)
 
 
-def told(group: LogGroup) -> list[tuple[str, GapState, int]]:
-    """The gaps that were told of since this was last asked."""
+def new_gaps(group: LogGroup) -> list[tuple[str, GapState, int]]:
+    """Gap notices since the last call."""
     notices = group.take_notices()
     return [(one.reason, one.state, one.recovered) for one in notices if isinstance(one, GapRecord)]
 
 
-def test_what_was_appended_but_not_covered_is_not_proved(journal: FillingJournal) -> None:
+def test_events_appended_without_coverage_complete_nothing(journal: FillingJournal) -> None:
     group = LogGroup(journal)
     journal.refuses = {"cover"}
     with pytest.raises(JournalFullError):
@@ -46,7 +46,7 @@ def test_what_was_appended_but_not_covered_is_not_proved(journal: FillingJournal
     assert group.head_seq == 1
 
 
-def test_what_expired_is_declared_once_there_is_room(journal: FillingJournal) -> None:
+def test_expired_time_is_declared_once_there_is_room(journal: FillingJournal) -> None:
     group = LogGroup(journal)
     scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
     journal.refuses = {"put_gap"}
@@ -58,21 +58,21 @@ def test_what_expired_is_declared_once_there_is_room(journal: FillingJournal) ->
     assert (gap.from_, gap.reason) == (NOW_MS - 30 * DAY_MS, EXPIRED)
 
 
-def test_what_was_missed_is_told_once_there_is_room(journal: FillingJournal) -> None:
+def test_missed_events_are_declared_once_there_is_room(journal: FillingJournal) -> None:
     group = LogGroup(journal)
     scanned(group, [], NOW_MS + 60_000, kind="live")
-    told(group)
+    new_gaps(group)
     scan = group.begin_scan("repair", NOW_MS, NOW_MS + 60_000, NOW_MS + 70_000)
     scan.take_page([event(1), event(2)])
     journal.refuses = {"put_gap"}
     group.abandon_scan(scan)
-    assert told(group) == []
+    assert new_gaps(group) == []
     journal.refuses = set()
     scanned(group, [event(1), event(2)], NOW_MS + 80_000)
-    assert told(group) == [(MISSED, "repaired", 2)]
+    assert new_gaps(group) == [(MISSED, "repaired", 2)]
 
 
-def test_a_gap_that_a_scan_was_fetching_does_not_stay_so(journal: FillingJournal) -> None:
+def test_a_gap_does_not_stay_repairing_after_its_scan(journal: FillingJournal) -> None:
     group = LogGroup(journal)
     group.declare_gap(NOW_MS, NOW_MS + 90_000, "suspected", "silence")
     scan = group.begin_scan("repair", NOW_MS, NOW_MS + 60_000, NOW_MS + 70_000)
@@ -85,7 +85,7 @@ def test_a_gap_that_a_scan_was_fetching_does_not_stay_so(journal: FillingJournal
     assert [gap.state for gap in journal.gaps()] == ["suspected"]
 
 
-def test_every_end_is_told_though_none_can_be_remembered(journal: FillingJournal) -> None:
+def test_every_end_becomes_a_notice_though_none_can_be_written(journal: FillingJournal) -> None:
     group = LogGroup(journal, lifecycle=ENDS)
     written = [event(one, stream=f"job/{one}", message="the end") for one in (1, 2, 3)]
     scanned(group, written, NOW_MS + 10_000)
@@ -97,7 +97,7 @@ def test_every_end_is_told_though_none_can_be_remembered(journal: FillingJournal
     assert ends == ["1", "2", "3"]
 
 
-def test_an_end_that_late_news_took_back_is_taken_back_after_a_crash_too(
+def test_an_end_undone_by_a_late_event_is_undone_after_a_crash_too(
     journal: FillingJournal,
 ) -> None:
     group = LogGroup(journal, lifecycle=ENDS)
@@ -113,7 +113,7 @@ def test_an_end_that_late_news_took_back_is_taken_back_after_a_crash_too(
     assert (after_the_crash.executions.end_of("1") is None) == (journal.head_seq == 2)
 
 
-async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:
+async def test_a_full_disk_does_not_keep_the_forwarder_from_stopping() -> None:
     journal = FillingJournal(feeding.GROUP)
     rig = feeding.Rig(journal)
     async with rig.run():
@@ -124,5 +124,5 @@ async def test_a_full_disk_does_not_keep_the_forwarder_from_ending() -> None:
         await rig.until(lambda: any(one is Priority.BACKFILL for one, _, _ in rig.cloudwatch.asked))
         for scan, _ in rig.group._comparisons.values():
             if scan.kind == "backfill":
-                scan.take_page([])  # by which the gap is being fetched
+                scan.take_page([])  # the gap is repairing from here on
         journal.refuses = {"put_gap"}

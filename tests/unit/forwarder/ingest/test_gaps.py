@@ -1,5 +1,3 @@
-"""tests.unit.forwarder.ingest.test_gaps."""
-
 from __future__ import annotations
 
 import pytest
@@ -17,7 +15,7 @@ def group() -> LogGroup:
     return LogGroup(MemoryJournal(GROUP))
 
 
-def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
+def test_a_gap_is_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
     before = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
     gap = group.declare_gap(NOW_MS + 10, NOW_MS + 20, "suspected", "the live path stopped")
     lost = group.declare_gap(NOW_MS + 12, NOW_MS + 15, "unrecoverable", "expired")
@@ -37,7 +35,7 @@ def test_gaps_that_are_declared_are_repaired_by_a_scan_that_begins_later(group: 
     assert group.journal.gaps() == [lost]
 
 
-def test_a_gap_is_repaired_when_scans_have_proved_all_of_it(group: LogGroup) -> None:
+def test_a_gap_is_repaired_when_scans_have_completed_all_of_it(group: LogGroup) -> None:
     group.declare_gap(NOW_MS, NOW_MS + 20_000, "suspected", "the live path stopped")
     scanned(group, [], NOW_MS + 9_000)
     scanned(group, [], NOW_MS + 99_000, NOW_MS + 7_002)
@@ -46,7 +44,7 @@ def test_a_gap_is_repaired_when_scans_have_proved_all_of_it(group: LogGroup) -> 
     assert group.journal.gaps() == []
 
 
-def test_a_gap_that_grows_wants_what_it_grew_by_proved(group: LogGroup) -> None:
+def test_a_widened_gap_is_repaired_only_by_later_scans(group: LogGroup) -> None:
     gap = group.declare_gap(NOW_MS, NOW_MS + 1_000, "suspected", "polls fail")
     early = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
     wider = group.widen_gap(gap.id, NOW_MS, NOW_MS + 5_000)
@@ -60,7 +58,7 @@ def test_a_gap_that_grows_wants_what_it_grew_by_proved(group: LogGroup) -> None:
     assert group.widen_gap(gap.id, NOW_MS, NOW_MS + 9_000) is None
 
 
-def test_a_gap_is_repairing_while_a_scan_fetches_it(group: LogGroup) -> None:
+def test_a_gap_is_repairing_while_a_scan_reads_it(group: LogGroup) -> None:
     group.declare_gap(NOW_MS, NOW_MS + 5_000, "suspected", "polls fail")
     elsewhere = group.begin_scan("repair", NOW_MS - 10, NOW_MS - 1, NOW_MS + 9_000)
     elsewhere.take_page([event(1, NOW_MS - 5)])
@@ -95,7 +93,7 @@ def test_gaps_of_an_earlier_run_are_repaired_as_well() -> None:
     assert journal.gaps() == []
 
 
-def test_events_that_are_not_returned_any_more_are_declared_after_some_scans(
+def test_events_that_scans_no_longer_return_are_declared_after_some_scans(
     group: LogGroup,
 ) -> None:
     logged = [event(1), event(2, NOW_MS + 500, "job/2")]
@@ -119,7 +117,7 @@ def test_events_that_are_not_returned_any_more_are_declared_after_some_scans(
     assert later.journal.gaps() == []
 
 
-def test_what_cannot_be_had_is_one_gap_where_it_adjoins(group: LogGroup) -> None:
+def test_adjoining_unrecoverable_ranges_are_one_gap(group: LogGroup) -> None:
     gaps = group._gaps
     first = gaps.declare_lost(NOW_MS, NOW_MS + 9, "expired")
     gaps.declare_lost(NOW_MS + 100, NOW_MS + 109, "expired")
@@ -139,14 +137,14 @@ def _row(timestamp: int, stream: str = "s", ingested: int | None = 5) -> Row:
     return Row(1, str(timestamp), timestamp, ingested, stream, "m", "live", 0)
 
 
-def test_what_some_scans_in_a_row_lack_is_to_be_declared() -> None:
+def test_events_missing_from_several_scans_are_declared() -> None:
     one = MissingEvents()
     for number in range(1, SCANS_MIN):
         assert one.add([_row(10), _row(20 + number)]) is None
     assert one.add([_row(15)]) == (10, 20 + SCANS_MIN - 1)
 
 
-def test_a_scan_that_lacks_nothing_begins_the_count_anew() -> None:
+def test_a_scan_that_lacks_nothing_resets_the_count() -> None:
     one = MissingEvents()
     for _ in range(SCANS_MIN):
         one.add([_row(10)])
@@ -156,21 +154,21 @@ def test_a_scan_that_lacks_nothing_begins_the_count_anew() -> None:
     assert one.add([_row(10)]) is None
 
 
-def test_ranges_that_do_not_touch_are_counted_apart_and_bounded() -> None:
+def test_ranges_that_do_not_touch_are_counted_separately_and_bounded() -> None:
     one = MissingEvents()
     for number in range(2 * PENDING_MAX):
         assert one.add([_row(number)]) is None
     assert len(one._pending) == PENDING_MAX
 
 
-def test_streams_are_told_once() -> None:
+def test_suspect_streams_are_returned_once() -> None:
     one = MissingEvents()
     one.add([_row(1, "a"), _row(2, "b")])
     assert one.take_streams() == {"a", "b"}
     assert one.take_streams() == set()
 
 
-def test_what_was_ingested_before_its_place_was_made_was_of_another() -> None:
+def test_an_event_ingested_before_its_stream_was_created_is_older() -> None:
     one = MissingEvents()
     one.add([_row(1, "a", 100), _row(2, "a", 50), _row(3, "b", None)])
     assert one.lacks_older(51, "a")

@@ -1,4 +1,4 @@
-"""A log stream that was deleted and made again: told by what is missing, whatever its stamps."""
+"""A recreated log stream is recognized by the ingestion time of missing events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def scan(group: LogGroup, events: list[LogEvent], now: int) -> ScanDone | None:
     return group.finish_scan(one, now)
 
 
-def test_a_missing_event_from_before_the_stream_was_made_is_of_another_one() -> None:
+def test_a_missing_event_from_before_the_stream_was_created_is_older() -> None:
     group = LogGroup(MemoryJournal("group"))
-    # The new stream's event is stamped before the old one's, which is gone.
+    # The new stream's event has a smaller timestamp than the deleted one's.
     old, new = event(1, 40_000, 40_100), event(2, 30_000, CREATED + 100)
     group.ingest([old, new], "live")
     assert not group.lacks_older(CREATED, "job/a")
@@ -35,7 +35,7 @@ def test_a_missing_event_from_before_the_stream_was_made_is_of_another_one() -> 
     assert scan(group, [new], 100_000) is not None
 
 
-def test_one_that_is_merely_hidden_tells_nothing() -> None:
+def test_a_missing_event_of_the_same_stream_is_not_older() -> None:
     group = LogGroup(MemoryJournal("group"))
     group.ingest([event(1, 60_000, CREATED + 100), event(2, 61_000, None)], "live")
     assert scan(group, [], 90_000) is None

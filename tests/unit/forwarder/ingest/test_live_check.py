@@ -1,5 +1,3 @@
-"""tests.unit.forwarder.ingest.test_live_check."""
-
 from __future__ import annotations
 
 import pytest
@@ -33,33 +31,33 @@ def returned(one: Agreement, number: int, begun_ms: int, *events: LogEvent) -> N
 
 
 def verdict(one: Agreement) -> tuple[str | None, str | None]:
-    """Why its events are no rows for good, and why those that are must go."""
+    """Why no source can be trusted, and why rows must be removed."""
     return one.difference, one.refuted
 
 
 def agreed() -> Agreement:
     one = Agreement()
-    heard = [event(number) for number in (1, 2, 3)]
-    one.add_hints(OURS, heard, NOW)
-    returned(one, 1, NOW + 1_000, *heard)
+    delivered = [event(number) for number in (1, 2, 3)]
+    one.add_hints(OURS, delivered, NOW)
+    returned(one, 1, NOW + 1_000, *delivered)
     assert one.admits(OURS)
     return one
 
 
 def test_records_are_hints_until_scans_have_returned_enough_of_them() -> None:
     one = Agreement()
-    heard = [event(number) for number in (1, 2, 3)]
-    one.add_hints(OURS, heard, NOW)
+    delivered = [event(number) for number in (1, 2, 3)]
+    one.add_hints(OURS, delivered, NOW)
     assert not one.admits(OURS)
-    returned(one, 1, NOW + 1_000, *heard[:2])
+    returned(one, 1, NOW + 1_000, *delivered[:2])
     assert not one.admits(OURS)
-    returned(one, 2, NOW + 2_000, *heard)
+    returned(one, 2, NOW + 2_000, *delivered)
     assert one.is_trusted
     assert one.admits(OURS)
     assert one.returned_count == 3
 
 
-def test_the_same_event_again_and_again_is_no_evidence() -> None:
+def test_repeating_one_event_is_no_evidence() -> None:
     one = Agreement()
     for number in range(10):
         one.add_hints(OURS, [event(0)], NOW)
@@ -67,10 +65,10 @@ def test_the_same_event_again_and_again_is_no_evidence() -> None:
     assert not one.is_trusted
 
 
-def test_other_ids_make_hints_for_good() -> None:
+def test_a_source_with_other_ids_only_hints() -> None:
     one = Agreement()
-    heard = [event(number, text=f"text {number}") for number in (1, 2, 3)]
-    one.add_hints(OURS, heard, NOW)
+    delivered = [event(number, text=f"text {number}") for number in (1, 2, 3)]
+    one.add_hints(OURS, delivered, NOW)
     theirs = [event(number + 50, text=f"text {number}") for number in (1, 2, 3)]
     returned(one, 1, NOW + 1_000, *theirs)
     assert verdict(one)[0] is None  # its twin may not be visible yet
@@ -83,7 +81,7 @@ def test_other_ids_make_hints_for_good() -> None:
     assert verdict(one)[1] is None  # nothing of it is in the journal
 
 
-def test_twins_that_come_late_are_no_other_ids() -> None:
+def test_late_twins_are_not_other_ids() -> None:
     one = Agreement()
     one.add_hints(OURS, [event(1, text="same")], NOW)
     returned(one, 1, NOW + 5_000, event(2, text="same"))
@@ -92,7 +90,7 @@ def test_twins_that_come_late_are_no_other_ids() -> None:
     assert one.returned_count == 1
 
 
-def test_a_scan_that_broke_off_says_nothing_of_what_it_did_not_return() -> None:
+def test_a_scan_that_broke_off_refutes_nothing() -> None:
     one = Agreement()
     one.add_hints(OURS, [event(1, text="same")], NOW)
     broken = scan(1, NOW + 60_000)
@@ -109,7 +107,7 @@ def test_the_same_id_with_another_text_differs() -> None:
     assert one.difference == module.OTHER_TEXT
 
 
-def test_each_account_and_filter_has_to_agree_itself() -> None:
+def test_each_account_and_filter_must_agree_separately() -> None:
     one = agreed()
     assert not one.admits(OTHERS)
     one.add_hints(OTHERS, [event(9, text="planted")], NOW)
@@ -121,14 +119,14 @@ def test_each_account_and_filter_has_to_agree_itself() -> None:
 def test_sources_are_bounded() -> None:
     one = Agreement()
     for number in range(module.SOURCES_MAX + 5):
-        heard = [event(number * 10 + part) for part in (1, 2, 3)]
+        delivered = [event(number * 10 + part) for part in (1, 2, 3)]
         source = LiveSource(str(number), ())
-        one.add_hints(source, heard, NOW)
-        returned(one, number + 1, NOW, *heard)
+        one.add_hints(source, delivered, NOW)
+        returned(one, number + 1, NOW, *delivered)
         assert one.admits(source) == (number < module.SOURCES_MAX)
 
 
-def test_rows_are_unseen_until_a_scan_returns_them() -> None:
+def test_rows_are_unscanned_until_a_scan_returns_them() -> None:
     one = agreed()
     one.add_rows(OURS, [event(4), event(5, NOW + 9)], 4, NOW, NOW - 1)
     late = scan(2, NOW + module.SUSPECT_MS)
@@ -143,7 +141,7 @@ def test_rows_are_unseen_until_a_scan_returns_them() -> None:
     assert verdict(one)[1] is None
 
 
-def test_rows_of_a_deleted_stream_or_past_retention_are_waited_for_no_more() -> None:
+def test_rows_of_a_deleted_stream_or_past_retention_are_not_awaited() -> None:
     one = agreed()
     one.add_rows(OURS, [event(4), event(5, stream="t"), event(6, NOW - 10)], 4, NOW, None)
     one.forget_stream("t")
@@ -151,7 +149,7 @@ def test_rows_of_a_deleted_stream_or_past_retention_are_waited_for_no_more() -> 
     assert [row.seq for row in one.unscanned_rows(scan(3, NOW))] == [4]
 
 
-def test_a_row_that_no_scan_returns_for_minutes_refutes_the_path() -> None:
+def test_a_row_that_no_scan_returns_for_minutes_refutes_the_subscription() -> None:
     one = agreed()
     one.add_rows(OURS, [event(4)], 4, NOW, None)
     returned(one, 2, NOW + module.PHANTOM_MS - 1)
@@ -164,7 +162,7 @@ def test_a_row_that_no_scan_returns_for_minutes_refutes_the_path() -> None:
     assert one.unscanned_rows(scan(4, NOW)) == []
 
 
-def test_a_row_that_comes_back_with_another_text_or_id_refutes_the_path() -> None:
+def test_a_row_returned_with_another_text_or_id_refutes_the_subscription() -> None:
     one = agreed()
     one.add_rows(OURS, [event(4)], 4, NOW, None)
     returned(one, 2, NOW + 1, event(4, text="other"))
@@ -177,11 +175,11 @@ def test_a_row_that_comes_back_with_another_text_or_id_refutes_the_path() -> Non
     assert one.refuted == module.OTHER_IDS
 
 
-def test_rows_of_an_earlier_process_are_taken_over() -> None:
+def test_rows_of_an_earlier_process_are_adopted() -> None:
     one = Agreement()
     row = Row(7, "4", NOW, None, "s", "m4", "live", 0)
     one.adopt_rows([row], NOW)
-    assert one.unscanned_rows(scan(1, NOW)) == []  # one may have returned it, in its time
+    assert one.unscanned_rows(scan(1, NOW)) == []  # an earlier scan may have returned it
     returned(one, 1, NOW + 1, event(4))
     returned(one, 2, NOW + module.PHANTOM_MS)
     assert verdict(one)[1] is None
@@ -190,7 +188,7 @@ def test_rows_of_an_earlier_process_are_taken_over() -> None:
     assert one.refuted == module.PHANTOM
 
 
-def test_hints_are_bounded_and_leave() -> None:
+def test_hints_are_bounded_and_expire() -> None:
     one = Agreement()
     many = [event(number) for number in range(module.HINTS_MAX + 10)]
     one.add_hints(OURS, many, NOW)
@@ -201,7 +199,7 @@ def test_hints_are_bounded_and_leave() -> None:
     assert not one._prints
 
 
-def test_the_live_path_waits_for_scans_once_too_many_rows_are_unseen() -> None:
+def test_new_events_are_hints_while_too_many_rows_are_unscanned() -> None:
     one = agreed()
     many = [event(number) for number in range(10, 10 + module.ROWS_MAX)]
     one.add_rows(OURS, many, 10, NOW, None)
@@ -216,7 +214,7 @@ def test_a_clock_that_is_set_makes_no_row_older(by_ms: int) -> None:
     one.add_rows(OURS, [event(5)], 1, NOW + 1_000, None)
     under_way = scan(2, NOW + 1_100)
     now_ms = NOW + 1_500 + by_ms
-    one.add_rows(OURS, [event(6)], 2, now_ms - 100, None)  # before anybody noticed
+    one.add_rows(OURS, [event(6)], 2, now_ms - 100, None)  # before the change was noticed
     one.shift_clock(by_ms, now_ms, 2)
     one.finish_scan(under_way, 0)
     returned(one, 3, now_ms)
@@ -236,7 +234,7 @@ def read() -> Punctuality:
     return one
 
 
-def test_what_is_brought_in_time_is_not_missed() -> None:
+def test_an_event_delivered_in_time_is_not_missed() -> None:
     one = read()
     one.expect([("1", LATER), ("2", LATER)])
     assert one.count_missed(LATER) == 0
@@ -246,7 +244,7 @@ def test_what_is_brought_in_time_is_not_missed() -> None:
     assert not one.is_late(LATER + CHANCE_MS)
 
 
-def test_what_is_not_brought_makes_it_late_until_it_has_been_good_for_a_while() -> None:
+def test_a_missed_event_makes_it_late_until_it_was_on_time_for_a_while() -> None:
     one = read()
     one.expect([("1", LATER), ("2", LATER)])
     one.count_missed(LATER)
@@ -257,7 +255,7 @@ def test_what_is_not_brought_makes_it_late_until_it_has_been_good_for_a_while() 
     assert one.is_late(now)
     silent = now + PROBATION_MS
     one.note_read(0, silent)
-    assert one.is_late(silent)  # it has brought nothing since
+    assert one.is_late(silent)  # it has delivered nothing since
     one.note_delivered(["9"], silent)
     assert not one.is_late(silent)
     one.expect([("4", silent)])
@@ -268,7 +266,7 @@ def test_what_is_not_brought_makes_it_late_until_it_has_been_good_for_a_while() 
     assert one.is_late(silent + CHANCE_MS + 1)  # too soon after the miss
 
 
-def test_what_was_ingested_before_it_was_read_is_not_expected_of_it() -> None:
+def test_events_ingested_before_reading_began_are_not_expected() -> None:
     one = Punctuality()
     one.expect([("0", LATER)])
     one.note_read(0, NOW)
@@ -277,7 +275,7 @@ def test_what_was_ingested_before_it_was_read_is_not_expected_of_it() -> None:
     assert one.count_missed(NOW + 10 * CHANCE_MS) == 0
 
 
-def test_what_is_missed_while_it_is_broken_is_not_held_against_it() -> None:
+def test_events_missed_while_it_cannot_be_read_are_excused() -> None:
     one = read()
     one.expect([("1", LATER)])
     one.count_missed(LATER)
@@ -286,7 +284,7 @@ def test_what_is_missed_while_it_is_broken_is_not_held_against_it() -> None:
     assert not one.had_time(LATER, LATER + 60_000)
 
 
-def test_one_that_is_behind_or_not_read_any_more_is_late() -> None:
+def test_a_subscription_that_is_behind_or_not_read_is_late() -> None:
     one = read()
     assert not one.is_late(NOW + module.BEHIND_MAX_MS)
     assert one.is_late(NOW + module.BEHIND_MAX_MS + 1)
@@ -294,7 +292,7 @@ def test_one_that_is_behind_or_not_read_any_more_is_late() -> None:
     assert one.is_late(NOW)
 
 
-def test_when_it_had_its_chance() -> None:
+def test_when_it_had_time_to_deliver() -> None:
     one = read()
     assert one.had_time(LATER, LATER + CHANCE_MS)
     assert not one.had_time(LATER, LATER + CHANCE_MS - 1)
@@ -302,7 +300,7 @@ def test_when_it_had_its_chance() -> None:
     assert not one.had_time(None, LATER + CHANCE_MS)
 
 
-def test_what_is_expected_is_bounded() -> None:
+def test_expected_events_are_bounded() -> None:
     one = read()
     one.expect((str(number), LATER) for number in range(module.EXPECTED_MAX + 100))
     one.count_missed(LATER)

@@ -1,5 +1,3 @@
-"""tests.unit.forwarder.ingest.test_log_group."""
-
 from __future__ import annotations
 
 import pytest
@@ -31,7 +29,7 @@ def _origins(group: LogGroup) -> dict[str, Origin]:
     return {row.id: row.origin for row in group.journal.read_after(0, 999)}
 
 
-def test_what_is_known_is_ignored_also_within_a_batch(group: LogGroup) -> None:
+def test_known_events_are_ignored_also_within_a_batch(group: LogGroup) -> None:
     first = events(range(1, 4))
     assert group.ingest(first, "live") == Ingested(3, 0, 0, 3)
     assert group.ingest([*first, event(4), event(4)], "live") == Ingested(1, 4, 0, 4)
@@ -44,7 +42,7 @@ def test_equal_times_and_messages_are_different_events(group: LogGroup) -> None:
     assert group.ingest(same, "live").new == 5
 
 
-def test_an_event_without_a_place_on_the_wire_stops_its_whole_batch(group: LogGroup) -> None:
+def test_an_event_that_the_protocol_cannot_carry_rejects_its_batch(group: LogGroup) -> None:
     with pytest.raises(InvalidEventError):
         group.ingest([event(1), LogEvent("a-b", NOW_MS, None, "job/1", "line")], "live")
     assert group.head_seq == 0
@@ -69,7 +67,7 @@ def test_a_known_id_elsewhere_is_another_log_group(group: LogGroup, elsewhere: L
     )
 
 
-def test_ids_that_clash_in_one_batch_do_not_begin_chains_for_ever(group: LogGroup) -> None:
+def test_ids_that_clash_in_one_batch_begin_one_chain(group: LogGroup) -> None:
     taken = group.ingest([event(1), event(1, NOW_MS + 5)], "live")
     assert taken == Ingested(1, 1, 0, 1, reset=True)
     known = group.journal.find(["1"])["1"]
@@ -77,7 +75,7 @@ def test_ids_that_clash_in_one_batch_do_not_begin_chains_for_ever(group: LogGrou
     assert not group.ingest([event(1, NOW_MS + 5)], "live").reset
 
 
-def test_scans_that_saw_the_log_group_before_it_was_made_anew_prove_nothing(
+def test_scans_begun_before_the_group_was_recreated_complete_nothing(
     group: LogGroup,
 ) -> None:
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
@@ -90,7 +88,7 @@ def test_scans_that_saw_the_log_group_before_it_was_made_anew_prove_nothing(
     assert group.coverage.ranges == []
 
 
-def test_a_whole_scan_covers_up_to_its_begin_and_proves_all_but_the_allowance(
+def test_a_whole_scan_covers_up_to_its_begin_and_completes_all_but_the_allowance(
     group: LogGroup,
 ) -> None:
     done = scanned(group, events(range(1, 4)), NOW_MS + 9_000)
@@ -102,18 +100,18 @@ def test_a_whole_scan_covers_up_to_its_begin_and_proves_all_but_the_allowance(
     assert group.complete_through(NOW_MS - 1) is None
 
 
-def test_a_scan_of_a_range_that_is_over_proves_all_of_it(group: LogGroup) -> None:
+def test_a_scan_of_a_past_range_completes_all_of_it(group: LogGroup) -> None:
     done = scanned(group, [], NOW_MS + 9_000, through=NOW_MS + 5_000)
     assert done == ScanDone(NOW_MS, NOW_MS + 5_000, NOW_MS + 9_000, 0)
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + 5_000)]
 
 
-def test_a_scan_of_the_present_alone_proves_nothing_yet(group: LogGroup) -> None:
+def test_a_scan_of_the_present_alone_completes_nothing_yet(group: LogGroup) -> None:
     assert scanned(group, [event(1)], NOW_MS + ALLOWANCE_MS - 1) is None
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + ALLOWANCE_MS - 1)]
 
 
-def test_a_scan_that_was_abandoned_proves_nothing(group: LogGroup) -> None:
+def test_an_abandoned_scan_completes_nothing(group: LogGroup) -> None:
     scan = group.begin_scan("backfill", NOW_MS, None, NOW_MS + 9_000)
     scan.take_page([event(1)])
     group.abandon_scan(scan)
@@ -123,7 +121,7 @@ def test_a_scan_that_was_abandoned_proves_nothing(group: LogGroup) -> None:
     assert group.finish_scan(scan, NOW_MS + 9_000) is None
 
 
-def test_a_stamp_ahead_of_the_clock_moves_nothing(group: LogGroup) -> None:
+def test_a_timestamp_ahead_of_the_clock_moves_nothing(group: LogGroup) -> None:
     ahead = event(9, NOW_MS + 6_600_000)
     done = scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live")
     assert done is not None
@@ -135,7 +133,7 @@ def test_a_stamp_ahead_of_the_clock_moves_nothing(group: LogGroup) -> None:
     assert (done.through, done.head_seq) == (NOW_MS + 10_000 - ALLOWANCE_MS, 3)
 
 
-def test_only_news_that_a_poll_should_have_brought_is_a_gap(group: LogGroup) -> None:
+def test_only_new_events_that_a_poll_should_have_found_are_a_gap(group: LogGroup) -> None:
     polled = NOW_MS + 60_000
     scanned(group, [], NOW_MS + 59_000, kind="live")
     scanned(group, [], polled, polled - OVERLAP_MS, kind="live")
@@ -153,7 +151,7 @@ def test_only_news_that_a_poll_should_have_brought_is_a_gap(group: LogGroup) -> 
     assert group.journal.gaps() == []
 
 
-def test_what_an_abandoned_scan_repaired_is_told_as_well(group: LogGroup) -> None:
+def test_events_that_an_abandoned_scan_repaired_are_declared(group: LogGroup) -> None:
     scanned(group, [], NOW_MS + 60_000, kind="live")
     group.take_notices()
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 61_000)
@@ -162,7 +160,7 @@ def test_what_an_abandoned_scan_repaired_is_told_as_well(group: LogGroup) -> Non
     assert [type(notice) for notice in group.take_notices()] == [GapRecord]
 
 
-def test_what_nobody_had_scanned_before_is_no_gap(group: LogGroup) -> None:
+def test_time_that_was_never_scanned_is_no_gap(group: LogGroup) -> None:
     scanned(group, [], NOW_MS + 60_000, NOW_MS + 50_000, kind="live")
     group.take_notices()
     scanned(group, [event(1)], NOW_MS + 61_000, through=NOW_MS + 10_000, kind="backfill")
@@ -171,19 +169,21 @@ def test_what_nobody_had_scanned_before_is_no_gap(group: LogGroup) -> None:
     assert not any(isinstance(notice, GapRecord) for notice in group.take_notices())
 
 
-def test_what_came_while_nobody_was_there_is_live_to_a_repair_scan(journal: MemoryJournal) -> None:
+def test_events_written_while_the_forwarder_was_down_are_live_in_a_repair_scan(
+    journal: MemoryJournal,
+) -> None:
     journal.cover(NOW_MS, NOW_MS + 1_000)
     group = LogGroup(journal)
     scanned(group, [event(1, NOW_MS + 500), event(2, NOW_MS + 1_001)], NOW_MS + 99_000)
     assert _origins(group) == {"1": "repair", "2": "live"}
 
 
-def test_news_behind_a_mark_is_late(group: LogGroup) -> None:
+def test_new_events_behind_a_mark_are_late(group: LogGroup) -> None:
     scanned(group, [], NOW_MS + 9_000)
     assert group.ingest([event(1), event(2, NOW_MS + 8_000)], "live").late == 1
 
 
-def test_bodies_come_back_with_what_somebody_asks_for(group: LogGroup) -> None:
+def test_bodies_are_restored_by_requested_history(group: LogGroup) -> None:
     logged = events(range(1, 4))
     group.ingest(logged, "live")
     assert group.retain(before=NOW_MS + 9_000) == 3
@@ -194,7 +194,7 @@ def test_bodies_come_back_with_what_somebody_asks_for(group: LogGroup) -> None:
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", "line 2", "line 3"]
 
 
-def test_a_lost_body_that_turns_up_after_all_counts_again(group: LogGroup) -> None:
+def test_a_lost_body_that_is_found_counts_again(group: LogGroup) -> None:
     logged = events(range(1, 3))
     group.ingest(logged, "live")
     group.retain(before=NOW_MS + 9_000)
@@ -206,7 +206,7 @@ def test_a_lost_body_that_turns_up_after_all_counts_again(group: LogGroup) -> No
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", None]
 
 
-def test_beyond_its_size_the_journal_begins_anew_and_says_so(group: LogGroup) -> None:
+def test_beyond_its_size_the_journal_begins_a_chain_with_a_reset(group: LogGroup) -> None:
     group.ingest(events(range(1, 101)), "live")
     size = group.journal.size_bytes()
     assert group.retain(bytes_max=size) == 0
@@ -217,7 +217,7 @@ def test_beyond_its_size_the_journal_begins_anew_and_says_so(group: LogGroup) ->
     assert group.take_notices() == [Reset(group.epoch, TOO_LARGE)]
 
 
-def test_an_execution_ends_after_two_scans_and_again_after_late_news(
+def test_an_execution_ends_after_two_scans_and_again_after_a_late_event(
     journal: MemoryJournal,
 ) -> None:
     lifecycle = Lifecycle.pattern("(?P<FAILED>exit 1)|(?P<SUCCEEDED>exit 0)")
@@ -240,7 +240,7 @@ def test_an_execution_ends_after_two_scans_and_again_after_late_news(
     assert (shown.status, shown.count) == ("FAILED", 3)
 
 
-def test_a_restart_remembers_who_has_ended(journal: MemoryJournal) -> None:
+def test_a_restart_remembers_ended_executions(journal: MemoryJournal) -> None:
     lifecycle = Lifecycle.pattern("exit")
     group = LogGroup(journal, lifecycle=lifecycle)
     logged = [event(1, message="exit")]
@@ -256,7 +256,7 @@ def test_a_restart_remembers_who_has_ended(journal: MemoryJournal) -> None:
     assert LogGroup(journal, lifecycle=Lifecycle.idle(5)).executions.end_of("1") is None
 
 
-def test_what_is_over_may_be_told_from_outside(journal: MemoryJournal) -> None:
+def test_end_execution_ends_it_after_two_scans(journal: MemoryJournal) -> None:
     group = LogGroup(journal, lifecycle=Lifecycle.external("ecs:cluster"))
     group.ingest([event(1)], "live")
     group.end_execution("1", "STOPPED")
@@ -272,25 +272,25 @@ def _event(event_id: str, timestamp: int = 5) -> LogEvent:
     return LogEvent(event_id, timestamp, None, "job/1", "line")
 
 
-def test_ids_as_cloudwatch_gives_them_pass_as_they_are() -> None:
+def test_ordinary_ids_are_unchanged() -> None:
     events = [_event("3" * 56), _event("12")]
     assert checked(events) is events
     assert checked([]) == []
 
 
-def test_leading_zeros_go_as_the_display_order_has_none() -> None:
+def test_leading_zeros_of_ids_are_removed() -> None:
     found = [event.id for event in checked([_event("0"), _event("007"), _event("7"), _event("00")])]
     assert found == ["0", "7", "7", "0"]
 
 
 @pytest.mark.parametrize("event_id", ["", "abc", "-1", "1.5", "٣", "9" * 58, "²", "1\n"])
-def test_an_id_that_is_no_number_is_refused_in_one_line(event_id: str) -> None:
+def test_an_id_that_is_not_a_number_is_refused(event_id: str) -> None:
     with pytest.raises(InvalidEventError, match="is not a decimal number") as error:
         checked([_event("1"), _event(event_id)])
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("timestamp", [-1, 1 << 53])
-def test_a_time_that_the_wire_has_no_place_for_is_refused(timestamp: int) -> None:
+def test_a_timestamp_out_of_the_protocols_range_is_refused(timestamp: int) -> None:
     with pytest.raises(InvalidEventError, match="timestamp"):
         checked([_event("1", timestamp)])

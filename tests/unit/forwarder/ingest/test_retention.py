@@ -19,8 +19,8 @@ def group() -> LogGroup:
     return LogGroup(MemoryJournal(GROUP))
 
 
-def gone(group: LogGroup) -> list[tuple[int, int, str]]:
-    """The gaps that can't be recovered."""
+def lost(group: LogGroup) -> list[tuple[int, int, str]]:
+    """Unrecoverable gaps: (from, through, reason)."""
     return [
         (gap.from_, gap.through, gap.reason)
         for gap in group.journal.gaps()
@@ -33,57 +33,57 @@ def is_settled(group: LogGroup) -> bool:
     return all(one.is_settled for one in group._expiry._firsts)
 
 
-def test_a_time_that_had_expired_when_it_was_first_looked_at_can_not_be_had(
+def test_time_that_had_expired_when_first_scanned_is_unrecoverable(
     group: LogGroup,
 ) -> None:
     group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     since = NOW_MS - 30 * DAY_MS
     scanned(group, [], NOW_MS, HORIZON + 5, NOW_MS)
-    assert gone(group) == []
+    assert lost(group) == []
     scanned(group, [], NOW_MS, since + 100, HORIZON + 4, kind="backfill")
     scanned(group, [], NOW_MS, since, since + 99, kind="backfill")
-    assert gone(group) == [(since, HORIZON - 1, EXPIRED)]
-    # Looking again changes nothing, nor does time.
+    assert lost(group) == [(since, HORIZON - 1, EXPIRED)]
+    # Neither another scan nor time changes that.
     scanned(group, [], NOW_MS + 20 * DAY_MS, since, NOW_MS)
-    assert gone(group) == [(since, HORIZON - 1, EXPIRED)]
+    assert lost(group) == [(since, HORIZON - 1, EXPIRED)]
 
 
-def test_what_was_scanned_before_it_expired_is_no_gap(group: LogGroup) -> None:
+def test_time_scanned_before_it_expired_is_no_gap(group: LogGroup) -> None:
     group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, HORIZON, NOW_MS)
     later = NOW_MS + 5 * DAY_MS
     scanned(group, [], later, HORIZON, later)
-    assert gone(group) == []
+    assert lost(group) == []
 
 
-def test_before_the_group_was_made_there_is_nothing_to_lose(group: LogGroup) -> None:
+def test_time_before_the_group_was_created_is_not_lost(group: LogGroup) -> None:
     group.learn_settings(WEEK_MS, NOW_MS - 3 * DAY_MS)
     scanned(group, [], NOW_MS, 0, NOW_MS)
-    assert gone(group) == []
+    assert lost(group) == []
 
 
 def test_a_group_that_is_a_little_older_than_its_retention_lost_only_that(group: LogGroup) -> None:
     made = HORIZON - 2 * DAY_MS
     group.learn_settings(WEEK_MS, made)
     scanned(group, [], NOW_MS, 0, NOW_MS)
-    assert gone(group) == [(made, HORIZON - 1, EXPIRED)]
+    assert lost(group) == [(made, HORIZON - 1, EXPIRED)]
 
 
 def test_without_a_retention_setting_nothing_is_lost(group: LogGroup) -> None:
     group.learn_settings(None, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, 0, NOW_MS)
-    assert gone(group) == []
+    assert lost(group) == []
 
 
-def test_who_asks_for_as_long_as_events_are_kept_is_not_told_of_the_moment_it_took(
+def test_a_request_for_the_retention_period_shows_no_gap_at_its_edge(
     group: LogGroup,
 ) -> None:
     group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, HORIZON - SLACK_MS, NOW_MS)
-    assert gone(group) == []
+    assert lost(group) == []
 
 
-def test_a_forwarder_that_was_away_for_too_long_says_so() -> None:
+def test_a_forwarder_that_was_down_for_too_long_declares_a_gap() -> None:
     journal = MemoryJournal(GROUP)
     before = NOW_MS - 20 * DAY_MS
     scanned(LogGroup(journal), [], before, before - DAY_MS, before)
@@ -91,24 +91,24 @@ def test_a_forwarder_that_was_away_for_too_long_says_so() -> None:
     group = LogGroup(journal)
     group.learn_settings(WEEK_MS, NOW_MS - 300 * DAY_MS)
     scanned(group, [], NOW_MS, before - DAY_MS, NOW_MS, kind="backfill")
-    assert gone(group) == [(before + 1, HORIZON - 1, AWAY)]
+    assert lost(group) == [(before + 1, HORIZON - 1, AWAY)]
 
 
-def test_settings_that_are_learnt_late_are_applied_to_what_was_scanned_before(
+def test_settings_learned_late_apply_to_earlier_scans(
     group: LogGroup,
 ) -> None:
     scanned(group, [], NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS)
-    assert gone(group) == []
+    assert lost(group) == []
     group.learn_settings(WEEK_MS, 0)
-    assert gone(group) == [(NOW_MS - 30 * DAY_MS, HORIZON - 1, EXPIRED)]
+    assert lost(group) == [(NOW_MS - 30 * DAY_MS, HORIZON - 1, EXPIRED)]
 
 
-def test_a_retention_that_is_made_longer_brings_nothing_back(group: LogGroup) -> None:
+def test_a_lengthened_retention_brings_nothing_back(group: LogGroup) -> None:
     group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, NOW_MS - 8 * DAY_MS, NOW_MS)
     group.learn_settings(4 * WEEK_MS, 0)
     scanned(group, [], NOW_MS, NOW_MS - 20 * DAY_MS, NOW_MS)
-    assert gone(group) == [(NOW_MS - 20 * DAY_MS, HORIZON - 1, EXPIRED)]
+    assert lost(group) == [(NOW_MS - 20 * DAY_MS, HORIZON - 1, EXPIRED)]
 
 
 def test_ranges_that_wait_for_the_setting_are_bounded() -> None:
@@ -121,7 +121,7 @@ def test_ranges_that_wait_for_the_setting_are_bounded() -> None:
     assert expiry.due() == []
 
 
-def test_who_asks_for_all_that_there_is_did_not_ask_for_what_is_older() -> None:
+def test_expired_time_does_not_concern_a_request_for_everything() -> None:
     assert concerns(EXPIRED, NOW_MS)
     assert not concerns(EXPIRED, 0)
     assert concerns(AWAY, 0)
@@ -134,70 +134,70 @@ def test_a_clock_that_was_ahead_for_a_while_makes_nothing_expire_later(group: Lo
     ahead = NOW_MS + 30 * DAY_MS
     scanned(group, [], ahead, ahead - 5_000, kind="live")
     group.learn_settings(3 * DAY_MS, 0)
-    before = gone(group)
+    before = lost(group)
     for at in range(1, 5):
         now_ms = NOW_MS - at * 10_000
         scanned(group, [], now_ms, now_ms - 5_000, kind="live")
-    assert gone(group) == before == []
+    assert lost(group) == before == []
 
 
-def test_what_a_wrong_clock_said_to_be_lost_is_not(group: LogGroup) -> None:
+def test_a_loss_declared_by_a_wrong_clock_is_retracted(group: LogGroup) -> None:
     group.learn_settings(DAY_MS, 0)
     scanned(group, [], NOW_MS, kind="live")
     ahead = NOW_MS + 30 * DAY_MS
     scanned(group, [], ahead, NOW_MS, kind="live")
-    assert gone(group) == [(NOW_MS + 1, ahead - DAY_MS - 1, AWAY)]
+    assert lost(group) == [(NOW_MS + 1, ahead - DAY_MS - 1, AWAY)]
     group.take_notices()
     scanned(group, [], NOW_MS + 10_000, NOW_MS - 5_000, kind="live")
-    assert gone(group) == []
+    assert lost(group) == []
     told = [one for one in group.take_notices() if isinstance(one, GapRecord)]
     assert [(one.reason, one.state) for one in told] == [(AWAY, "repaired")]
 
 
-def test_a_clock_that_is_set_back_a_little_changes_nothing(group: LogGroup) -> None:
+def test_a_clock_set_back_a_little_changes_nothing(group: LogGroup) -> None:
     group.learn_settings(WEEK_MS, 0)
     scanned(group, [], NOW_MS, HORIZON - 2 * DAY_MS, NOW_MS)
-    lost = gone(group)
+    before = lost(group)
     scanned(group, [], NOW_MS - 60_000, HORIZON - 2 * DAY_MS, NOW_MS)
-    assert gone(group) == lost != []
+    assert lost(group) == before != []
 
 
-def test_a_setting_made_shorter_before_the_first_look_is_declared_once_it_is_known(
+def test_a_setting_shortened_before_the_first_scan_is_declared_once_known(
     group: LogGroup,
 ) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
     group.learn_settings(None, created)
-    # It is made shorter here, and takes what nobody has looked at.
+    # Here it is shortened, and removes events that no scan has read.
     scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
-    assert gone(group) == []
+    assert lost(group) == []
     assert not is_settled(group)
     group.learn_settings(DAY_MS, created)
-    assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
+    assert lost(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
     assert is_settled(group)
 
 
-def test_a_setting_made_shorter_after_the_first_look_took_nothing_unseen(group: LogGroup) -> None:
+def test_a_setting_shortened_after_the_first_scan_lost_nothing(group: LogGroup) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
     scan = group.begin_scan("backfill", since, NOW_MS, NOW_MS)
     scan.take_page([])
-    group.learn_settings(None, created)  # asked after its last page
+    group.learn_settings(None, created)  # requested after its last page
     scan.is_settled = True
     group.finish_scan(scan, NOW_MS)
     group.learn_settings(DAY_MS, created)
-    assert gone(group) == []
+    assert lost(group) == []
 
 
-def test_what_was_asked_before_a_scan_ended_does_not_settle_it(group: LogGroup) -> None:
+def test_settings_requested_before_a_scan_ended_do_not_settle_it(group: LogGroup) -> None:
     created, since = NOW_MS - 300 * DAY_MS, NOW_MS - 3 * DAY_MS
     asked = group.first_scan_count
     scanned(group, [], NOW_MS, since, NOW_MS, kind="backfill")
     group.learn_settings(None, created, asked)
     assert not is_settled(group)
     group.learn_settings(DAY_MS, created, group.first_scan_count)
-    assert gone(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
+    assert lost(group) == [(since, NOW_MS - DAY_MS - 1, EXPIRED)]
 
 
-def test_the_settings_are_wanted_for_the_first_look_at_what_may_have_expired(
+def test_the_first_scan_of_time_that_may_have_expired_is_recognized(
     group: LogGroup,
 ) -> None:
     def wants(from_: int, through: int | None) -> bool:

@@ -1,5 +1,3 @@
-"""tests.unit.forwarder.ingest.test_scan."""
-
 from __future__ import annotations
 
 import pytest
@@ -50,14 +48,14 @@ def group() -> LogGroup:
     return LogGroup(MemoryJournal(GROUP))
 
 
-def test_a_scan_with_an_open_end_must_return_what_is_ahead_of_the_clock(group: LogGroup) -> None:
+def test_a_scan_with_an_open_end_must_return_events_ahead_of_the_clock(group: LogGroup) -> None:
     ahead = event(9, NOW_MS + 6_600_000)
     assert scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live") is not None
     assert scanned(group, [event(1)], NOW_MS + 10_000, kind="live") is None
     assert scanned(group, [event(1)], NOW_MS + 10_000, through=NOW_MS + 10_000) is not None
 
 
-def test_a_scan_that_forgets_what_was_known_proves_nothing(group: LogGroup) -> None:
+def test_a_scan_that_lacks_known_events_completes_nothing(group: LogGroup) -> None:
     logged = [event(1), event(2, NOW_MS + 1, "job/2"), event(3, NOW_MS + 2)]
     assert scanned(group, logged, NOW_MS + 9_000) is not None
     assert scanned(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
@@ -86,7 +84,7 @@ def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup)
     assert scanned(group, [], NOW_MS + 10_000) is None
 
 
-def test_log_streams_that_were_deleted_long_ago_cost_a_scan_of_the_present_nothing(
+def test_log_streams_deleted_long_ago_cost_a_scan_of_the_present_nothing(
     group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     day_ms = 86_400_000

@@ -29,13 +29,13 @@ def _allowance(*polls: int) -> VisibilityAllowance:
     return made
 
 
-def test_without_delays_it_is_the_least() -> None:
+def test_without_delays_the_allowance_is_the_least() -> None:
     one = _allowance(0, 10_000)
-    one.learn(9_900, 10_100, _scan(11_000))  # after the last poll: nobody had looked
+    one.learn(9_900, 10_100, _scan(11_000))  # after the last poll: no poll had looked there
     assert one.at(11_000) == 2_000
 
 
-def test_a_delay_that_was_seen_is_allowed_for_with_a_margin() -> None:
+def test_an_observed_delay_is_allowed_for_with_a_margin() -> None:
     one = _allowance(0, 10_000)
     one.learn(4_900, 5_000, _scan(12_000))
     assert one.at(12_000) == 8_000
@@ -43,14 +43,14 @@ def test_a_delay_that_was_seen_is_allowed_for_with_a_margin() -> None:
     assert one.at(12_000) == 8_000
 
 
-def test_it_is_forgotten_after_a_while() -> None:
+def test_a_delay_is_forgotten_after_a_while() -> None:
     one = _allowance(0, 10_000)
     one.learn(4_900, 5_000, _scan(12_000))
     assert one.at((BUCKETS_MAX - 1) * BUCKET_MS) == 8_000
     assert one.at(BUCKETS_MAX * BUCKET_MS) == 2_000
 
 
-def test_what_takes_longer_than_the_bound_is_late_news() -> None:
+def test_a_delay_beyond_the_bound_is_ignored() -> None:
     one = _allowance(0, 100_000)
     one.learn(100, 100, _scan(100_000))
     assert one.at(100_000) == 2_000
@@ -58,15 +58,15 @@ def test_what_takes_longer_than_the_bound_is_late_news() -> None:
     assert one.at(100_000) == 60_000
 
 
-def test_what_was_old_when_it_was_written_was_not_hidden() -> None:
+def test_an_event_that_was_old_when_written_was_not_invisible() -> None:
     one = _allowance(0, 20_000)
-    one.learn(1_000, 10_000, _scan(20_000))  # its time is before what polls look at
+    one.learn(1_000, 10_000, _scan(20_000))  # older than the time that polls read
     one.learn(-100, -10, _scan(20_000))  # before this process
-    one.learn(9_000, None, _scan(20_000))  # nobody knows
+    one.learn(9_000, None, _scan(20_000))  # unknown
     assert one.at(20_000) == 2_000
 
 
-def test_a_fixed_one_learns_nothing() -> None:
+def test_a_fixed_allowance_learns_nothing() -> None:
     one = VisibilityAllowance(3_000, 0, OVERLAP_MS)
     one.note_poll(0)
     one.note_poll(10_000)
@@ -74,7 +74,7 @@ def test_a_fixed_one_learns_nothing() -> None:
     assert one.at(12_000) == 3_000
 
 
-def test_a_clock_set_back_forgets_what_is_still_to_come() -> None:
+def test_a_clock_set_back_forgets_future_delays() -> None:
     one = _allowance(0, 10_000_000)
     one.learn(9_995_000, 9_995_000, _scan(10_000_000))
     assert one.at(10_000_000) == 6_000

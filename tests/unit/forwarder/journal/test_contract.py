@@ -1,4 +1,4 @@
-"""What any journal must do, on examples; the property tests compare the two on all else."""
+"""What any journal must do, by example; the property tests compare the two journals."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_an_interval_may_begin_and_end_within_a_millisecond(journal: Journal) ->
     assert _ids(journal.read_between(Interval(None, key_of(NOW_MS, "2")), 10)) == ["1", "2"]
 
 
-def test_what_is_known(journal: Journal) -> None:
+def test_find_returns_known_rows_only(journal: Journal) -> None:
     journal.append([event(1), event(2, NOW_MS + 5, "job/2")], "live")
     assert journal.find(["1", "2", "3"]) == {
         "1": KnownRow(1, NOW_MS, "job/1", has_body=True, is_lost=False),
@@ -141,7 +141,7 @@ def test_totals_by_range_filter_base_and_seq(journal: Journal) -> None:
     assert journal.total(NOW_MS + 1, NOW_MS, ALL) == _total()
 
 
-def test_any_text_is_kept_as_it_came(journal: Journal) -> None:
+def test_any_text_is_stored_unchanged(journal: Journal) -> None:
     odd = [
         event(1, message="half a pair \ud83d, NUL \0, \x1b[31m"),
         event(2, message="😀 \u202e"),
@@ -155,7 +155,7 @@ def test_any_text_is_kept_as_it_came(journal: Journal) -> None:
     assert journal.total(NOW_MS, NOW_MS, ALL) == _total(*odd)
 
 
-def test_a_new_epoch_goes_on_in_the_chain(journal: Journal) -> None:
+def test_a_new_epoch_continues_the_chain(journal: Journal) -> None:
     old = journal.epoch
     journal.append(events(range(1, 4)), "live")
     new = journal.begin_epoch()
@@ -188,7 +188,7 @@ def test_a_new_chain_forgets_everything(journal: Journal) -> None:
     assert journal.streams() == [("job/1", NOW_MS, NOW_MS + 20, 3)]
 
 
-def test_coverage_grows_together(journal: Journal) -> None:
+def test_covered_ranges_are_joined(journal: Journal) -> None:
     for range_ in ((10, 20), (40, 50), (21, 39), (45, 47)):
         journal.cover(*range_)
     journal.cover(100, 99)
@@ -205,7 +205,7 @@ def test_gaps_stay_until_they_are_repaired(journal: Journal) -> None:
     assert journal.gaps() == [earlier]
 
 
-def test_retention_takes_the_bodies_of_old_events_and_nothing_else(journal: Journal) -> None:
+def test_retention_removes_only_the_bodies_of_old_events(journal: Journal) -> None:
     logged = events(range(1, 6))
     journal.append(logged, "live")
     size = journal.size_bytes()
@@ -222,7 +222,9 @@ def test_retention_takes_the_bodies_of_old_events_and_nothing_else(journal: Jour
     assert journal.size_bytes() == size - len("line 1line 2")
 
 
-def test_retention_takes_the_oldest_while_the_journal_is_too_large(journal: Journal) -> None:
+def test_retention_removes_the_oldest_bodies_while_the_journal_is_too_large(
+    journal: Journal,
+) -> None:
     journal.append([event(2, NOW_MS + 5), event(1, NOW_MS), event(3, NOW_MS + 9)], "live")
     assert journal.size_bytes() == 3 * ROW_BYTES + 18
     assert journal.retire(bytes_max=3 * ROW_BYTES + 12) == 1
@@ -238,7 +240,7 @@ def test_a_call_of_retire_is_bounded(journal: Journal, monkeypatch: pytest.Monke
     assert [journal.retire(before=1 << 52) for _ in range(3)] == [3, 2, 0]
 
 
-def test_bodies_come_back(journal: Journal) -> None:
+def test_bodies_are_restored(journal: Journal) -> None:
     logged = events(range(1, 4))
     journal.append(logged, "live")
     journal.retire(before=1 << 52)
@@ -250,7 +252,7 @@ def test_bodies_come_back(journal: Journal) -> None:
     assert journal.retire(before=1 << 52) == 2
 
 
-def test_late_news_behind_retention_is_retired_in_turn(journal: Journal) -> None:
+def test_late_events_behind_retention_are_retired_in_turn(journal: Journal) -> None:
     journal.append([event(5, NOW_MS + 50)], "live")
     journal.retire(before=NOW_MS + 100)
     journal.append([event(1, NOW_MS), event(6, NOW_MS + 60)], "repair")
@@ -260,7 +262,7 @@ def test_late_news_behind_retention_is_retired_in_turn(journal: Journal) -> None
     assert journal.retire(before=NOW_MS + 100) == 1
 
 
-def test_lost_rows_count_for_nobody_until_they_are_found_again(journal: Journal) -> None:
+def test_lost_rows_are_not_counted_until_they_are_found_again(journal: Journal) -> None:
     logged = events(range(1, 5), step_ms=5_000)
     journal.append(logged, "live")
     journal.retire(before=NOW_MS + 10_001)
@@ -287,7 +289,7 @@ def test_lost_rows_count_for_nobody_until_they_are_found_again(journal: Journal)
     assert not journal.find(["1"])["1"].is_lost
 
 
-def test_streams_and_executions_that_are_over(journal: Journal) -> None:
+def test_streams_and_ended_executions(journal: Journal) -> None:
     journal.append([event(1), event(2, NOW_MS - 5), event(3, NOW_MS + 5, "job/2")], "live")
     journal.append([event(4, NOW_MS + 9)], "live")
     assert journal.streams() == [
@@ -312,11 +314,11 @@ def test_ten_thousand_events_of_one_millisecond_are_read_in_slices(journal: Jour
     assert seen == list(range(1, 10_001))
 
 
-def test_every_epoch_is_another() -> None:
+def test_epochs_are_unique() -> None:
     assert len({new_epoch() for _ in range(1_000)}) == 1_000
 
 
-def test_a_cursor_of_an_epoch_is_good_up_to_the_begin_of_the_next() -> None:
+def test_a_cursor_of_an_epoch_is_resumable_up_to_the_next_epoch() -> None:
     made = epochs()
     chain = (
         Chain(make=lambda: next(made))
@@ -335,7 +337,7 @@ def test_a_cursor_of_an_epoch_is_good_up_to_the_begin_of_the_next() -> None:
     assert not chain.is_resumable("epoch-3", 201, 250)
 
 
-def test_a_cursor_of_the_present_epoch_is_good_up_to_the_head() -> None:
+def test_a_cursor_of_the_present_epoch_is_resumable_up_to_the_head() -> None:
     chain = Chain(make=lambda: "now").restarted()
     assert chain.is_resumable("now", 7, 7)
     assert not chain.is_resumable("now", 8, 7)
@@ -361,11 +363,11 @@ def test_losses_that_adjoin_and_have_one_reason_are_one_range() -> None:
     ]
 
 
-def test_nothing_lost_is_no_range() -> None:
+def test_no_losses_give_no_range() -> None:
     assert lost_ranges([]) == []
 
 
-def test_too_many_ranges_are_joined_and_still_hold_every_loss() -> None:
+def test_too_many_ranges_are_joined_and_still_contain_every_loss() -> None:
     # Farther and farther apart, so that the first ones are the nearest.
     times = [1_000 * number * (number + 3) // 2 for number in range(500)]
     ranges = lost_ranges((time, "deleted") for time in times)

@@ -1,5 +1,3 @@
-"""tests.unit.forwarder.journal.test_sqlite."""
-
 from __future__ import annotations
 
 import shutil
@@ -38,7 +36,7 @@ def _groups(journals: SqliteJournals) -> list[str]:
     return sorted(from_blob(name) for (name,) in rows)
 
 
-def test_a_journal_goes_on_where_it_was(path: Path) -> None:
+def test_a_reopened_journal_continues(path: Path) -> None:
     journals = SqliteJournals(path)
     first = journals.journal(GROUP)
     first.append(events(range(1, 5)), "live")
@@ -87,7 +85,7 @@ def test_only_the_owner_may_read_it(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_nothing_is_left_beside_a_closed_journal(path: Path) -> None:
+def test_no_other_files_remain_beside_a_closed_journal(path: Path) -> None:
     journals = SqliteJournals(path)
     journals.journal(GROUP).append([event(1)], "live")
     journals.close()
@@ -118,7 +116,7 @@ sys.stdin.read()
 """
 
 
-def test_what_was_appended_survives_sigkill_and_the_lock_does_not(path: Path) -> None:
+def test_appended_rows_survive_sigkill_and_the_lock_does_not(path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as writer:
@@ -135,7 +133,7 @@ def test_what_was_appended_survives_sigkill_and_the_lock_does_not(path: Path) ->
     journals.close()
 
 
-def test_an_older_copy_works_and_does_not_pass_for_the_journal_it_was(path: Path) -> None:
+def test_an_older_copy_works_and_does_not_resume_later_cursors(path: Path) -> None:
     journals = SqliteJournals(path)
     journals.journal(GROUP).append(events(range(1, 4)), "live")
     journals.close()
@@ -157,7 +155,7 @@ def test_an_older_copy_works_and_does_not_pass_for_the_journal_it_was(path: Path
     journals.close()
 
 
-def test_a_file_made_of_two_is_found_out(path: Path) -> None:
+def test_a_file_mixed_from_two_is_refused(path: Path) -> None:
     journals = SqliteJournals(path)
     journals.journal(GROUP).append(events(range(1, 4)), "live")
     journals.close()
@@ -171,7 +169,7 @@ def test_a_file_made_of_two_is_found_out(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"not", b"a log file\n" * 1_000])
-def test_another_kind_of_file_is_refused_and_left_as_it_was(path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_refused_and_unchanged(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     _refused(path, "not a database: move it away")
     assert path.read_bytes() == content
@@ -184,7 +182,7 @@ def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     journals.close()
 
 
-def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> None:
+def test_another_programs_database_is_refused_and_unchanged(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE cookies (name)")
     connection.close()
@@ -193,7 +191,7 @@ def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> 
     assert path.read_bytes() == content
 
 
-def test_a_newer_journal_is_refused_and_left_as_it_was(path: Path) -> None:
+def test_a_newer_journal_is_refused_and_unchanged(path: Path) -> None:
     SqliteJournals(path).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
@@ -278,8 +276,8 @@ print(number)
 """
 
 
-def test_a_file_that_may_not_grow_is_a_full_disk_and_passes(path: Path) -> None:
-    """A limit of the system on the size of files: what a quota looks like to SQLite."""
+def test_a_file_size_limit_counts_as_a_full_disk(path: Path) -> None:
+    """A system limit on file sizes looks to SQLite like a quota."""
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, path], stdout=subprocess.PIPE, check=True, timeout=100
     )
@@ -290,7 +288,7 @@ def test_a_file_that_may_not_grow_is_a_full_disk_and_passes(path: Path) -> None:
     journals.close()
 
 
-def test_a_forgotten_chain_is_deleted_bit_by_bit(path: Path) -> None:
+def test_a_forgotten_chain_is_deleted_in_steps(path: Path) -> None:
     journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journal.append(events(range(1, 5_001)), "live")
@@ -318,7 +316,7 @@ def test_a_failed_write_after_another_leaves_the_file_usable(path: Path) -> None
     journals.close()
 
 
-def test_reading_a_closed_journal_is_an_error_of_ours(path: Path) -> None:
+def test_reading_a_closed_journal_raises_journal_error(path: Path) -> None:
     journals = SqliteJournals(path)
     journal = journals.journal(GROUP)
     journals.close()
@@ -336,7 +334,7 @@ def _known(number: int) -> tuple[str, KnownRow]:
     return str(number), KnownRow(number, number, "job/1", has_body=True, is_lost=False)
 
 
-def test_what_is_greater_than_all_that_was_dropped_is_surely_new() -> None:
+def test_an_id_greater_than_all_dropped_ones_is_new() -> None:
     kept = RecentIds("100")
     kept.add([_known(105)])
     found, unknown = kept.split(["105", "99", "100", "101", "1000"])
@@ -344,11 +342,11 @@ def test_what_is_greater_than_all_that_was_dropped_is_surely_new() -> None:
     assert unknown == ["99", "100"]
 
 
-def test_an_empty_journal_has_nothing_to_ask_for() -> None:
+def test_an_empty_journal_needs_no_lookup() -> None:
     assert RecentIds(None).split(["0", "1"]) == ({}, [])
 
 
-def test_the_oldest_generation_goes_to_the_disk() -> None:
+def test_the_oldest_generation_is_left_to_the_disk() -> None:
     kept = RecentIds(None)
     for number in range(1, 34):
         kept.add([_known(number)])
@@ -358,7 +356,7 @@ def test_the_oldest_generation_goes_to_the_disk() -> None:
     assert "33" in found
 
 
-def test_a_stamp_ahead_of_the_clock_does_not_send_all_others_to_the_disk() -> None:
+def test_a_timestamp_ahead_of_the_clock_does_not_leave_all_others_to_the_disk() -> None:
     kept = RecentIds(None)
     kept.add([_known(9_999)])
     for number in range(100, 150):
@@ -368,7 +366,7 @@ def test_a_stamp_ahead_of_the_clock_does_not_send_all_others_to_the_disk() -> No
     assert unknown == []
 
 
-def test_rows_with_news_are_left_to_the_disk() -> None:
+def test_changed_rows_are_left_to_the_disk() -> None:
     kept = RecentIds(None)
     kept.add([_known(1), _known(2)])
     kept.forget(["1", "7"])

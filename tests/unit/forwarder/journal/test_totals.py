@@ -11,7 +11,7 @@ from wire.query import Filter
 
 
 class _Counted(MemoryJournal):
-    """A journal that counts the rows it has to add up."""
+    """A journal that counts the rows that it has to sum up."""
 
     asked = 0
 
@@ -23,7 +23,7 @@ class _Counted(MemoryJournal):
         return found
 
 
-def test_a_range_that_moves_on_adds_up_only_its_ends() -> None:
+def test_a_range_that_moves_on_reads_only_its_ends() -> None:
     journal = _Counted(GROUP)
     journal.append(events(range(1, 1_001), step_ms=100), "live")
     kept = Totals(journal)
@@ -35,7 +35,7 @@ def test_a_range_that_moves_on_adds_up_only_its_ends() -> None:
     assert journal.asked <= 20 * (2 * 10) + 640
 
 
-def test_what_is_appended_is_added_to_what_is_kept() -> None:
+def test_appended_rows_are_added_to_cached_blocks() -> None:
     journal = _Counted(GROUP)
     journal.append(events(range(1, 101)), "live")
     kept = Totals(journal)

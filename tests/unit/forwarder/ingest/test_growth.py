@@ -1,4 +1,4 @@
-"""Days of running: what is kept beside the journal does not grow with what went by."""
+"""A log group over hours: its memory besides the journal is bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTE = 60_000
 
 
 def containers(one: object, path: str, seen: set[int]) -> Iterator[tuple[str, int]]:
-    """Every container that hangs on an object of ours, with its length."""
+    """Every container reachable from an object of ours, with its path."""
     if id(one) in seen:
         return
     seen.add(id(one))
@@ -26,7 +26,7 @@ def containers(one: object, path: str, seen: set[int]) -> Iterator[tuple[str, in
         yield path, len(one)
         inner = list(one.values()) if isinstance(one, dict) else list(one)
         parts = [(f"{path}[]", part) for part in inner if not isinstance(part, int | str | bytes)]
-    elif isinstance(one, MemoryJournal | Executions):  # these hold what there was
+    elif isinstance(one, MemoryJournal | Executions):  # these hold the history
         return
     elif type(one).__module__.startswith("forwarder"):
         names = [*getattr(one, "__dict__", {}), *getattr(type(one), "__slots__", ())]
@@ -38,7 +38,7 @@ def containers(one: object, path: str, seen: set[int]) -> Iterator[tuple[str, in
 
 
 def sizes(*roots: object) -> dict[str, int]:
-    """How much there is in containers, by where they hang."""
+    """Total length of containers by path."""
     found: dict[str, int] = {}
     for root in roots:
         for path, size in containers(root, type(root).__name__, set()):
@@ -47,7 +47,7 @@ def sizes(*roots: object) -> dict[str, int]:
 
 
 class Days:
-    """A log group with a live path that is mostly right, and one execution a minute."""
+    """A log group with a subscription that misses some events, and one execution a minute."""
 
     def __init__(self) -> None:
         self.group = LogGroup(
@@ -58,7 +58,7 @@ class Days:
         self.written: list[LogEvent] = []
 
     def pass_minutes(self, count: int) -> None:
-        """Let them pass, each with everything that may happen in it."""
+        """Simulate minutes, each with scans, gaps and a deleted stream."""
         for _ in range(count):
             self.minute += 1
             self._minute(NOW_MS + self.minute * MINUTE)
@@ -67,17 +67,19 @@ class Days:
         group, stream = self.group, f"job/{self.minute}"
         lines = [
             LogEvent(str(self.minute * 10 + one), now_ms + one, now_ms + one + 50, stream, text)
-            for one, text in enumerate(("one", "two", "missed by the live path", "the end"))
+            for one, text in enumerate(("one", "two", "missed by the subscription", "the end"))
         ]
         self.written = [*self.written[-80:], *lines]
-        heard = [LogEvent(one.id, one.timestamp, None, one.stream, one.message) for one in lines]
+        delivered = [
+            LogEvent(one.id, one.timestamp, None, one.stream, one.message) for one in lines
+        ]
         agreement = group.agreement
         if agreement.admits(SOURCE):
-            taken = group.ingest(heard[:2], "live")
+            taken = group.ingest(delivered[:2], "live")
             first = taken.head_seq - taken.new + 1
-            agreement.add_rows(SOURCE, heard[:2], first, now_ms, now_ms + 100)
+            agreement.add_rows(SOURCE, delivered[:2], first, now_ms, now_ms + 100)
         else:
-            agreement.add_hints(SOURCE, heard[:2], now_ms)
+            agreement.add_hints(SOURCE, delivered[:2], now_ms)
         group.punctuality.note_read(0, now_ms)
         self._scan("live", now_ms + 2_000 - MINUTE, now_ms + 2_000)
         if self.minute % 3 == 0:
@@ -109,7 +111,7 @@ class Days:
         self.group.finish_scan(scan, now_ms)
 
 
-def test_nothing_grows_that_is_not_the_journals() -> None:
+def test_only_the_journal_grows() -> None:
     days = Days()
     days.pass_minutes(120)
     before = sizes(days.group, days.proved)
