@@ -40,7 +40,7 @@ def first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:_CHARS_MAX]
 
 
-def error_detail(body: bytes) -> str:
+def error_detail(body: bytes | bytearray) -> str:
     """Return what the body of an error response says; ours are ``{"error": …}``.
 
     Empty for an HTML page, which a proxy between may send.

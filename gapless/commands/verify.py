@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from common.errors import EXIT_DONE, EXIT_INCOMPLETE, GaplessError, UsageError
+from common.errors import EXIT_DONE, EXIT_INCOMPLETE, UsageError
 from common.http import read_token
+from common.ranges import Range
 from common.signals import run_until_signal
 from common.text import replace_unprintable
-from gapless.aws import AwsChoice
+from gapless.aws import AwsChoice, read_cloudwatch
 from gapless.options import (
     FILE,
     TARGET,
@@ -27,12 +28,14 @@ from gapless.options import (
     aws_options,
     parse_target,
 )
+from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
-    from gapless.verification.verify import Verdict
+    from forwarder.cloudwatch.reader import CloudWatch
+    from gapless.verification.verify import VerificationResult
 
 _PROGRESS_S: Final = 0.2
-"""How often the line of progress is written anew."""
+"""Shortest time between two updates of the progress line."""
 
 _NOUNS: Final = {
     "missing": "missing from the forwarder",
@@ -40,10 +43,10 @@ _NOUNS: Final = {
     "altered": "altered",
     "doubled": "served twice",
 }
-_WHY: Final = {
+_REASONS: Final = {
     "": "",
     "declared": "declared as lost",
-    "arriving": "has just come",
+    "arriving": "just ingested",
     "retention": "older than the log group's retention",
     "deleted": "its log stream was deleted",
     "flapped": "returned when asked again",
@@ -53,10 +56,15 @@ _WHY: Final = {
 @click.command("verify")
 @click.argument("target", type=TARGET)
 @click.option(
-    "--since", type=TIME, metavar="1h|TIME", default="1h", show_default=True, help="From when on."
+    "--since",
+    type=TIME,
+    metavar="1h|TIME",
+    default="1h",
+    show_default=True,
+    help="Start of the range.",
 )
-@click.option("--until", type=TIME, metavar="TIME", help="Through when; else through now.")
-@click.option("--json", "as_json", is_flag=True, help="Print an object.")
+@click.option("--until", type=TIME, metavar="TIME", help="End of the range; default: now.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option("--token-file", type=FILE, metavar="F", help="File with the forwarder's token.")
 @aws_options
 def command(
@@ -70,15 +78,15 @@ def command(
     region: str | None,
     endpoint_url: str | None,
 ) -> int:
-    """Read a range from CloudWatch and from TARGET, and list what is missing.
+    """Read a range from CloudWatch and from TARGET, and list the differences.
 
     TARGET is a log group, or the ws:// URL of a forwarder. Exit code 0: every event is there
-    once, unaltered. 4: not so, and which ones are printed.
+    exactly once, unaltered. 4: some are not; they are listed.
     """
     now_ms = time.time_ns() // 1_000_000
     wanted = now_ms if until is None else until
     if wanted < since:
-        msg = "--until is before --since: nothing lies between"
+        msg = "--until is before --since: give a later --until"
         raise UsageError(msg)
     choice = aws_choice(profile, region, endpoint_url)
     token = read_token(token_file)
@@ -92,10 +100,10 @@ def command(
             group: str | None = target.group
         else:
             served, group = target, None
-        verdict = _verify(served, group, choice, token, (since, min(wanted, now_ms)))
-    click.echo(json.dumps(as_object(verdict)) if as_json else as_text(verdict))
-    is_short = until is not None and verdict.through < min(until, now_ms)
-    return EXIT_DONE if verdict.clean and not is_short else EXIT_INCOMPLETE
+        result = _verify(served, group, choice, token, (since, min(wanted, now_ms)))
+    click.echo(json.dumps(as_object(result)) if as_json else as_text(result))
+    is_short = until is not None and result.through < min(until, now_ms)
+    return EXIT_DONE if result.clean and not is_short else EXIT_INCOMPLETE
 
 
 def _verify(
@@ -103,109 +111,91 @@ def _verify(
     group: str | None,
     choice: AwsChoice,
     token: str | None,
-    span: tuple[int, int],
-) -> Verdict:
+    span: Range,
+) -> VerificationResult:
     # boto3 and websockets are slow to import, hence imported only here.
-    from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
-    from forwarder.config import AwsOptions  # noqa: PLC0415
-    from forwarder.errors import ForwarderError  # noqa: PLC0415
-    from gapless.verification.sources import group_of  # noqa: PLC0415
+    from gapless.verification.sources import find_served_group  # noqa: PLC0415
     from gapless.verification.verify import Verification  # noqa: PLC0415
 
-    progress = _Progress()
+    async def run(progress: Callable[[str], None]) -> VerificationResult:
+        name = group or await find_served_group(target, token)
 
-    async def run() -> Verdict:
-        options = AwsOptions(
-            profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
-        )
-        name = group or await group_of(target, token)
-        async with CloudWatch(options) as cloudwatch:
-            one = Verification(target, name, cloudwatch, token=token, progress=progress.tell)
+        async def verify(cloudwatch: CloudWatch) -> VerificationResult:
+            one = Verification(target, name, cloudwatch, token=token, progress=progress)
             return await one.run(*span)
 
-    try:
-        return run_until_signal(run())
-    except ForwarderError as error:
-        raise GaplessError(str(error), error.exit_code) from error
-    finally:
-        progress.clear()
+        return await read_cloudwatch(choice, verify)
+
+    with StatusLine() as status:
+        return run_until_signal(run(_throttled(status.show)))
 
 
-class _Progress:
-    """One line on stderr, written over and over; none where stderr is no terminal."""
+def _throttled(show: Callable[[str], None]) -> Callable[[str], None]:
+    """Return ``show`` limited to one call in ``_PROGRESS_S``; calls between are dropped."""
+    shown_at = float("-inf")
 
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._at = 0.0
+    def throttled(text: str) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at >= _PROGRESS_S:
+            shown_at = time.monotonic()
+            show(text)
 
-    def tell(self, text: str) -> None:
-        """Show it, unless something was shown just now."""
-        now = time.monotonic()
-        if self._is_shown and now - self._at >= _PROGRESS_S:
-            self._at = now
-            sys.stderr.write(f"\r\x1b[2K{text}")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Leave nothing behind."""
-        if self._is_shown and self._at:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+    return throttled
 
 
-def as_object(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON has it; times in ms since the Unix epoch."""
+def as_object(result: VerificationResult) -> dict[str, Any]:
+    """Return the result as a JSON object; times in ms since the Unix epoch."""
     events = [
         {
             "difference": one.kind,
-            "id": one.seen.id,
-            "timestamp": one.seen.timestamp,
-            "ingestion_time": one.seen.ingestion_time,
-            "log_stream": one.seen.stream,
-            "why": one.why or None,
+            "id": one.event.id,
+            "timestamp": one.event.timestamp,
+            "ingestion_time": one.event.ingestion_time,
+            "log_stream": one.event.stream,
+            "why": one.reason or None,
         }
-        for one in verdict.judged
+        for one in result.differences
     ]
     return {
-        "complete": verdict.clean,
-        "log_group": verdict.group,
-        "since": verdict.since,
-        "through": verdict.through,
-        "wanted_through": verdict.wanted_through,
-        "cloudwatch": verdict.cloudwatch,
-        "forwarder": verdict.forwarder,
-        "equal": verdict.equal,
-        **verdict.counts,
-        "declared": [{"from": from_, "through": through} for from_, through in verdict.declared],
-        "digest_agrees": verdict.digest_agrees,
+        "complete": result.clean,
+        "log_group": result.group,
+        "since": result.since,
+        "through": result.through,
+        "wanted_through": result.wanted_through,
+        "cloudwatch": result.cloudwatch,
+        "forwarder": result.forwarder,
+        "equal": result.equal,
+        **result.counts,
+        "declared": [{"from": from_, "through": through} for from_, through in result.declared],
+        "digest_agrees": result.digest_agrees,
         "events": events,
     }
 
 
-def as_text(verdict: Verdict) -> str:
-    """A line for each event that differs, and what it comes to."""
+def as_text(result: VerificationResult) -> str:
+    """Format a line for each difference, and a summary."""
     from common.times import iso, iso_range  # noqa: PLC0415 - only for text
 
     lines = []
-    for one in verdict.judged:
-        why = f"  ({_WHY[one.why]})" if one.why else ""
-        stream = replace_unprintable(one.seen.stream)
-        lines.append(f"{one.kind}  {iso(one.seen.timestamp)}  {stream}  {one.seen.id}{why}")
-    hidden = sum(verdict.counts.values()) - len(verdict.judged)
+    for one in result.differences:
+        reason = f"  ({_REASONS[one.reason]})" if one.reason else ""
+        stream = replace_unprintable(one.event.stream)
+        lines.append(f"{one.kind}  {iso(one.event.timestamp)}  {stream}  {one.event.id}{reason}")
+    hidden = sum(result.counts.values()) - len(result.differences)
     if hidden:
         lines.append(f"... and {hidden:,} more")
     lines += [
-        f"declared as lost: {iso_range(from_, through)}" for from_, through in verdict.declared
+        f"declared as lost: {iso_range(from_, through)}" for from_, through in result.declared
     ]
-    if not verdict.digest_agrees:
-        lines.append("the forwarder's /v1/digest is not that of the events that it serves")
-    if verdict.through < verdict.wanted_through:
+    if not result.digest_agrees:
+        lines.append("the forwarder's /v1/digest does not match the events that it serves")
+    if result.through < result.wanted_through:
         lines.append(
-            f"not compared, since not proved yet: "
-            f"{iso_range(verdict.through + 1, verdict.wanted_through)}"
+            f"not compared, because not verified yet: "
+            f"{iso_range(result.through + 1, result.wanted_through)}"
         )
-    found = [f"{count:,} {_NOUNS[kind]}" for kind, count in verdict.counts.items() if count]
-    result = ", ".join(found) or "every one is there once, unaltered"
-    span = iso_range(verdict.since, verdict.through)
-    lines.append(f"{verdict.cloudwatch:,} events of {verdict.group} in {span}: {result}")
+    found = [f"{count:,} {_NOUNS[kind]}" for kind, count in result.counts.items() if count]
+    summary = ", ".join(found) or "every one is there once, unaltered"
+    span = iso_range(result.since, result.through)
+    lines.append(f"{result.cloudwatch:,} events of {result.group} in {span}: {summary}")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""Two streams of events in order of time, merged and compared. Pure; memory for a page of each.
+"""Compares two streams of events in order of time, in memory for a page of each. Pure.
 
-Within a millisecond the two sides may differ in order, FilterLogEvents sorting by ingestion time
-and the protocol by id: what both have up to the same time is compared by id.
+Within a millisecond their orders may differ: FilterLogEvents sorts by ingestion time and the
+protocol by id. So the events up to a time that both sides have passed are compared by id.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ Side = Literal["cloudwatch", "forwarder"]
 Kind = Literal["missing", "surplus", "altered", "doubled"]
 
 LISTED_MAX: Final = 10_000
-"""Differences of one kind that are listed; beyond them they are only counted."""
+"""Differences of one kind that are listed; more are only counted."""
 
 _NEVER: Final = float("inf")
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
-    """One event, as one of the two sides has it; times in ms since the Unix epoch."""
+class SideEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as one side has it; times in ms since the Unix epoch.
+
+    Attributes:
+        seq: The forwarder's; 0 for CloudWatch, which has none.
+
+    """
 
     id: str
     timestamp: int
@@ -32,96 +37,105 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     message: str
     ingestion_time: int | None = None
     seq: int = 0
-    """The forwarder's; 0 for CloudWatch, which has none."""
 
 
 class Difference(msgspec.Struct, frozen=True):
     """An event in which the two sides differ."""
 
     kind: Kind
-    seen: Seen
+    event: SideEvent
 
 
 class OrderError(ValueError):
-    """A side does not go forward in time, so that nothing can be said of what it lacks."""
+    """A side is not in order of time, so that missing events cannot be recognized."""
 
 
-class _Lane:
+class _SideState:
+    """What one side has given: events not compared yet, and the time reached."""
+
     __slots__ = ("count", "has_ended", "reached", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[Seen] = deque()
+        self.waiting: deque[SideEvent] = deque()
         self.reached: float = -1
         self.count = 0
         self.has_ended = False
 
 
 class Comparison:
-    """Takes pages of either side, ``behind`` first, and finds in what they differ."""
+    """Takes pages of both sides, always of the one ``behind``, and lists the differences.
+
+    Attributes:
+        differences: At most ``LISTED_MAX`` of each kind.
+        counts: Number of differences by kind.
+        equal: Number of events that both sides have alike.
+        digest: Sum of the digests of the forwarder's events.
+
+    """
 
     def __init__(self) -> None:
-        """Nothing compared."""
+        """Start with nothing compared."""
         self.differences: list[Difference] = []
-        """At most ``LISTED_MAX`` of each kind."""
         self.counts: dict[Kind, int] = dict.fromkeys(
             ("missing", "surplus", "altered", "doubled"), 0
         )
         self.equal = 0
-        """Events that both have alike."""
         self.digest = 0
-        """The sum of the digests of what the forwarder gave."""
-        self._lanes: dict[Side, _Lane] = {"cloudwatch": _Lane(), "forwarder": _Lane()}
+        self._sides: dict[Side, _SideState] = {
+            "cloudwatch": _SideState(),
+            "forwarder": _SideState(),
+        }
 
     def count(self, side: Side) -> int:
-        """How many events a side has given."""
-        return self._lanes[side].count
+        """Return how many events a side has given."""
+        return self._sides[side].count
 
     @property
     def behind(self) -> Side | None:
-        """The side of which the next page is needed; None: both have ended."""
-        left = [(lane.reached, side) for side, lane in self._lanes.items() if not lane.has_ended]
+        """The side whose next page is needed; None if both have ended."""
+        left = [(state.reached, side) for side, state in self._sides.items() if not state.has_ended]
         return min(left)[1] if left else None
 
     @property
     def reached_ms(self) -> int | None:
-        """Up to when everything is compared; None before anything is."""
-        reached = min(lane.reached for lane in self._lanes.values())
+        """Time up to which everything is compared; None before the first page."""
+        reached = min(state.reached for state in self._sides.values())
         return None if reached in (-1, _NEVER) else int(reached)
 
-    def take(self, side: Side, events: Sequence[Seen]) -> None:
-        """The next page of a side.
+    def add_page(self, side: Side, events: Sequence[SideEvent]) -> None:
+        """Add the next page of a side.
 
         Raises:
-            OrderError: it is not in order of time.
+            OrderError: the page is not in order of time.
 
         """
-        lane = self._lanes[side]
+        state = self._sides[side]
         for event in events:
-            if event.timestamp < lane.reached:
-                msg = f"event {event.id} of {event.timestamp} comes after {int(lane.reached)}"
+            if event.timestamp < state.reached:
+                msg = f"event {event.id} of {event.timestamp} comes after {int(state.reached)}"
                 raise OrderError(msg)
-            lane.reached = event.timestamp
+            state.reached = event.timestamp
             if side == "forwarder":
                 self.digest += event_digest(event.id, event.timestamp, event.stream, event.message)
-        lane.count += len(events)
-        lane.waiting.extend(events)
-        self._settle()
+        state.count += len(events)
+        state.waiting.extend(events)
+        self._compare_passed()
 
-    def end(self, side: Side) -> None:
-        """A side has no more."""
-        lane = self._lanes[side]
-        lane.has_ended, lane.reached = True, _NEVER
-        self._settle()
+    def end_side(self, side: Side) -> None:
+        """Note that a side has no more pages."""
+        state = self._sides[side]
+        state.has_ended, state.reached = True, _NEVER
+        self._compare_passed()
 
-    def _settle(self) -> None:
-        """Compare what lies before the time that both have passed."""
-        before = min(lane.reached for lane in self._lanes.values())
-        theirs = self._taken("cloudwatch", before)
-        ours = self._taken("forwarder", before)
+    def _compare_passed(self) -> None:
+        """Compare the events before the time that both sides have passed."""
+        before = min(state.reached for state in self._sides.values())
+        theirs = self._pop_before("cloudwatch", before)
+        ours = self._pop_before("forwarder", before)
         for event_id, event in theirs.items():
             other = ours.pop(event_id, None)
             if other is None:
-                self._differ("missing", event)
+                self._add_difference("missing", event)
             elif (other.timestamp, other.stream, other.message) == (
                 event.timestamp,
                 event.stream,
@@ -129,19 +143,19 @@ class Comparison:
             ):
                 self.equal += 1
             else:
-                self._differ("altered", event)
+                self._add_difference("altered", event)
         for event in ours.values():
-            self._differ("surplus", event)
+            self._add_difference("surplus", event)
 
-    def _taken(self, side: Side, before: float) -> dict[str, Seen]:
-        waiting, taken = self._lanes[side].waiting, dict[str, Seen]()
+    def _pop_before(self, side: Side, before: float) -> dict[str, SideEvent]:
+        waiting, taken = self._sides[side].waiting, dict[str, SideEvent]()
         while waiting and waiting[0].timestamp < before:
             event = waiting.popleft()
             if taken.setdefault(event.id, event) is not event:
-                self._differ("doubled", event)
+                self._add_difference("doubled", event)
         return taken
 
-    def _differ(self, kind: Kind, event: Seen) -> None:
+    def _add_difference(self, kind: Kind, event: SideEvent) -> None:
         self.counts[kind] += 1
         if self.counts[kind] <= LISTED_MAX:
             self.differences.append(Difference(kind, event))

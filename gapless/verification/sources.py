@@ -1,31 +1,34 @@
-"""Where the two sides come from: the forwarder over HTTP, and what it declares over a WebSocket."""
+"""The forwarder's side of a comparison: its events over HTTP, its losses over a WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
 
-from common.errors import CannotConnectError, GaplessError
+from common.concurrency import in_thread
+from common.errors import EXIT_USAGE, CannotConnectError, GaplessError
 from common.http import HttpStatusError, request
+from common.network_errors import describe_network_error, error_detail
+from common.ranges import Range
 from gapless.options import ForwarderTarget
-from gapless.verification.compare import Seen
+from gapless.verification.compare import SideEvent
 from wire.codec import decode_server
 from wire.errors import WireError
 from wire.limits import CLIENT_FRAME_BYTES_MAX
 from wire.messages import Gap, Welcome
 
 PAGE_TIMEOUT_S: Final = 60.0
-"""A page may have to wait for messages that the forwarder fetches from CloudWatch again."""
+"""Longest wait for a page: the forwarder may have to fetch messages from CloudWatch again."""
 
 TRIES_MAX: Final = 5
-"""Times that a page is asked for which the forwarder can't give now (503)."""
+"""How often a page is requested that the forwarder cannot serve now (503)."""
 
 RETRY_S: Final = 1.0
 
@@ -33,52 +36,55 @@ _UNAVAILABLE: Final = 503
 _CONFLICT: Final = 409
 _ITEM_FIELDS: Final = 6
 
-Range = tuple[int, int]
 
+class ForwarderPages:
+    """Reads the events of one log group from a forwarder's HTTP side.
 
-class Forwarder:
-    """A forwarder's HTTP side, of one log group."""
+    Attributes:
+        group: Name of the log group.
+        head: Epoch and head seq of the pages that were read; ``digest`` asks for the same.
+
+    """
 
     def __init__(self, target: ForwarderTarget, group: str, token: str | None) -> None:
-        """Nothing is asked yet."""
+        """Read nothing yet."""
         self.group = group
         self.head: tuple[str, int] | None = None
-        """Epoch and head of the pages that were read; /v1/digest is asked for the same."""
         self._http = target.http_url
         self._token = token
 
-    async def pages(self, since: int, through: int) -> AsyncGenerator[list[Seen], None]:
-        """Every event of a range in display order, a page at a time.
+    async def pages(self, since: int, through: int) -> AsyncGenerator[list[SideEvent], None]:
+        """Yield every event of a range in display order, a page at a time.
 
         Raises:
-            GaplessError: a page can't be had, or is none.
+            GaplessError: a page cannot be read, or is invalid.
 
         """
         token: str | None = None
         while True:
-            more = {} if token is None else {"next": token}
-            page = await self._page(since=since, through=through, **more)
+            position = {} if token is None else {"next": token}
+            page = await self._page(since=since, through=through, **position)
             self.head = (str(page.get("epoch")), int(page.get("head_seq") or 0))
-            yield [_seen(item) for item in page["items"]]
+            yield [_parse_item(item) for item in page["items"]]
             following = page.get("next")
             if following is None:
                 return
             if following == token:
-                msg = f"{self._http}/v1/logs gives the same page again and again"
+                msg = f"{self._http}/v1/logs returns the same page again and again"
                 raise GaplessError(msg)
             token = following
 
     async def complete_through(self, since: int) -> int | None:
-        """Through when the forwarder says that it has everything from ``since`` on."""
+        """Return through when the forwarder is complete from ``since`` on; None if not at all."""
         through = (await self._page(since=since, limit=1)).get("complete_through")
         return through if isinstance(through, int) else None
 
     async def digest(self, since: int, through: int) -> tuple[int, str]:
-        """Its count and digest of a range, for the journal as it stood when pages were read."""
-        assert self.head is not None
+        """Return count and digest of a range, for the journal as it was when pages were read."""
+        assert self.head is not None, "pages were read before"
         epoch, seq = self.head
-        asked = {"from": since, "through": through, "epoch": epoch, "seq": seq}
-        answer = await self._get("/v1/digest", asked)
+        query = {"from": since, "through": through, "epoch": epoch, "seq": seq}
+        answer = await self._get("/v1/digest", query)
         return int(answer["count"]), str(answer["digest"])
 
     async def _page(self, **query: int | str) -> dict[str, Any]:
@@ -94,31 +100,34 @@ class Forwarder:
     async def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
         url = f"{self._http}{path}?{urlencode({'group': self.group, **query})}"
         try:
-            answer = await asyncio.to_thread(
-                request, url, token=self._token, timeout_s=PAGE_TIMEOUT_S
+            answer = await in_thread(
+                partial(request, url, token=self._token, timeout_s=PAGE_TIMEOUT_S)
             )
         except HttpStatusError as error:
             if error.status == _CONFLICT:
-                msg = "the forwarder's journal began anew meanwhile: verify again"
+                msg = "the forwarder restarted its journal meanwhile: verify again"
                 raise GaplessError(msg) from error
             raise
-        wanted = "items" if path == "/v1/logs" else "digest"
-        if not isinstance(answer, dict) or wanted not in answer:
-            msg = f"{url} answers with something else than {wanted}: is it a forwarder?"
+        field = "items" if path == "/v1/logs" else "digest"
+        if not isinstance(answer, dict) or field not in answer:
+            msg = f"{url} answers without {field!r}: is it a forwarder?"
             raise GaplessError(msg)
         return answer
 
 
-class Declared:
-    """What the forwarder declares as lost, heard on a connection that takes no events.
+class DeclaredLosses:
+    """The ranges that a forwarder declares as lost, read from a connection without events.
 
-    The connection also says to the forwarder that somebody wants this past: fetched and scanned.
+    The connection also makes the forwarder fetch and scan this history.
+
+    Attributes:
+        upstream: The state of CloudWatch, as the forwarder sees it.
+
     """
 
     def __init__(self, socket: ClientConnection) -> None:
-        """Made by ``listen``."""
+        """Start reading; ``connect_for_losses`` opens the connection."""
         self.upstream = "ok"
-        """How CloudWatch is, as the forwarder sees it."""
         self._socket = socket
         self._lost: set[Range] = set()
         self._gaps: dict[str, Range] = {}
@@ -126,11 +135,11 @@ class Declared:
 
     @property
     def ranges(self) -> tuple[Range, ...]:
-        """The ranges that can't be had."""
+        """The lost and unrecoverable ranges, ascending."""
         return tuple(sorted({*self._lost, *self._gaps.values()}))
 
-    def check(self) -> None:
-        """Nobody says any more what is lost.
+    def check_connection(self) -> None:
+        """Check that losses are still being reported.
 
         Raises:
             CannotConnectError: the connection ended.
@@ -141,7 +150,7 @@ class Declared:
             raise CannotConnectError(msg)
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._socket.close()
@@ -151,7 +160,7 @@ class Declared:
             try:
                 message = decode_server(frame)
             except WireError:
-                continue  # whether it keeps to the protocol is what conform looks at
+                continue  # checking the protocol is the conformance suite's task
             if isinstance(message, Welcome):
                 self._lost = {(one.from_, one.through) for one in message.lost}
             elif isinstance(message, Gap):
@@ -162,22 +171,22 @@ class Declared:
                 self.upstream = str(upstream.state)
 
     async def __aenter__(self) -> Self:
-        """Until the end of the ``with`` block."""
+        """Return itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the connection."""
+        """Close the connection."""
         await self.close()
 
 
 @contextlib.asynccontextmanager
-async def listen(
+async def connect_for_losses(
     target: ForwarderTarget, group: str, since: int, token: str | None
-) -> AsyncIterator[Declared]:
-    """Connect for as long as the ``with`` block lasts.
+) -> AsyncIterator[DeclaredLosses]:
+    """Connect for the length of the ``with`` block.
 
     Raises:
-        CannotConnectError: nobody answers, or it refuses, in its own words.
+        CannotConnectError: the forwarder does not answer, or refuses.
 
     """
     parts = urlsplit(target.url)
@@ -188,39 +197,39 @@ async def listen(
         socket = await connect(
             url, additional_headers=headers, max_size=CLIENT_FRAME_BYTES_MAX, proxy=None
         )
-    except websockets.exceptions.InvalidStatus as error:
-        said = (error.response.body or b"").decode("utf-8", "replace")[:300]
-        msg = f"{target.url} answers {error.response.status_code}: {said}"
+    except InvalidStatus as error:
+        detail = error_detail(error.response.body or b"")
+        msg = f"{target.url} answers {error.response.status_code}: {detail}"
         raise CannotConnectError(msg) from error
-    except (OSError, ssl.SSLError, websockets.exceptions.WebSocketException) as error:
-        msg = f"cannot reach {target.url} ({error}): is a forwarder running there?"
+    except (OSError, WebSocketException) as error:
+        msg = f"cannot connect to {target.url}: {describe_network_error(error, 'forwarder')}"
         raise CannotConnectError(msg) from error
-    async with Declared(socket) as declared:
-        yield declared
+    async with DeclaredLosses(socket) as losses:
+        yield losses
 
 
-async def group_of(target: ForwarderTarget, token: str | None) -> str:
-    """The log group that a forwarder's URL names, else the only one that it serves.
+async def find_served_group(target: ForwarderTarget, token: str | None) -> str:
+    """Return the log group that a forwarder's URL names, else the only one that it serves.
 
     Raises:
-        GaplessError: it can't be asked, or serves several.
+        GaplessError: the forwarder cannot be asked, or serves several.
 
     """
     named = parse_qs(urlsplit(target.url).query).get("group")
     if named:
         return named[0]
     url = f"{target.http_url}/v1/groups"
-    answer = await asyncio.to_thread(request, url, token=token)
+    answer = await in_thread(partial(request, url, token=token))
     groups = answer.get("groups") if isinstance(answer, dict) else answer
     names = [one if isinstance(one, str) else str(one.get("group")) for one in groups or []]
     if len(names) == 1:
         return names[0]
     msg = f"{target.url} serves {len(names)} log groups: name one, as {target.url}?group=NAME"
-    raise GaplessError(msg, 2)
+    raise GaplessError(msg, EXIT_USAGE)
 
 
-def _seen(item: Any) -> Seen:  # noqa: ANN401 - whatever JSON gives
+def _parse_item(item: Any) -> SideEvent:  # noqa: ANN401 - whatever JSON gives
     if not isinstance(item, list) or len(item) < _ITEM_FIELDS:
-        msg = "/v1/logs gives items that are no events: is it a forwarder?"
+        msg = "/v1/logs returns items that are not events: is it a forwarder?"
         raise GaplessError(msg)
-    return Seen(str(item[1]), int(item[2]), str(item[4]), str(item[5]), item[3], int(item[0]))
+    return SideEvent(str(item[1]), int(item[2]), str(item[4]), str(item[5]), item[3], int(item[0]))

@@ -1,10 +1,8 @@
-"""Verifies a range: waits until it is proved, reads both sides whole, says in what they differ.
+"""Verifies a range: reads it whole from CloudWatch and from the forwarder, and compares.
 
-CloudWatch is read by this process itself, so that nothing that the forwarder believes, keeps or
-gets wrong can excuse it. The comparison stops where the forwarder says that it is complete, so
-that events which are just arriving are not called missing.
-
-What a difference means: lost, declared, explained by retention, or merely on its way. Pure.
+This process reads CloudWatch itself, so that no error of the forwarder can hide a loss. The
+comparison ends where the forwarder says that it is complete, so that events which are just
+arriving do not count as missing.
 """
 
 from __future__ import annotations
@@ -14,84 +12,51 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from common.errors import EXIT_INCOMPLETE, GaplessError
+from common.ranges import Range
 from forwarder.cloudwatch.catalogue import find_group, find_stream
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.errors import CloudWatchError
 from gapless.options import ForwarderTarget
-from gapless.verification.compare import Comparison, Difference, OrderError, Seen, Side
-from gapless.verification.sources import Declared, Forwarder, listen
+from gapless.verification.compare import Comparison, OrderError, Side, SideEvent
+from gapless.verification.explain import ExplainedDifference, Facts, explain, is_clean
+from gapless.verification.sources import DeclaredLosses, ForwarderPages, connect_for_losses
 from wire.digest import digest_hex
 
-Why = Literal["", "declared", "arriving", "retention", "deleted", "flapped"]
-"""Why two sides differ.
+PATIENCE_S: Final = 60.0
+"""Longest wait without progress; then only the range verified so far is compared."""
 
-declared: the forwarder says itself that it can't be had. arriving: CloudWatch took it in only
-after the comparison had begun. retention, deleted: CloudWatch had it once. flapped: asked for
-again, CloudWatch returned it. Empty: nothing explains it.
-"""
+POLL_S: Final = 0.5
+"""Pause between questions how far the forwarder is."""
 
-HARMLESS: Final[frozenset[Why]] = frozenset({"arriving", "retention", "deleted", "flapped"})
-"""With these a difference is no fault of the forwarder's."""
+ARRIVING_S: Final = 15.0
+"""Longest wait for events that have just been ingested."""
 
-Range = tuple[int, int]
+RECENT_MS: Final = 5_000
+"""An event ingested this shortly before the comparison began, or later, has just come."""
 
+RECHECKS_MAX: Final = 200
+"""Milliseconds with a difference that are read again; with more, the forwarder is broken."""
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What explains differences; times in ms since the Unix epoch."""
+_DAY_MS: Final = 86_400_000
 
-    began_ms: int
-    retained_from: int | None = None
-    """What is older CloudWatch may have removed; None: the log group keeps everything."""
-    declared: tuple[Range, ...] = ()
-    """What the forwarder declares as lost or unrecoverable."""
-    deleted: frozenset[str] = frozenset()
-    """Log streams that do not exist any more."""
-    found: frozenset[str] = frozenset()
-    """Ids that the side which had lacked them has, asked again."""
+Progress = Callable[[str], None]
+"""Called now and then with a short text about the progress."""
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """A difference, and why it is one."""
-
-    kind: str
-    seen: Seen
-    why: Why
-
-
-def judge(differences: Sequence[Difference], known: Known) -> list[Judged]:
-    """Say why, of each difference; who is missing on one side and surplus on it, is altered.
-
-    What was missing and is found now had been on its way, and is no difference any more.
-    """
-    surplus = {one.seen.id for one in differences if one.kind == "surplus"}
-    moved = {one.seen.id for one in differences if one.kind == "missing"} & surplus
-    judged = []
-    for one in differences:
-        kind: str = one.kind
-        if one.seen.id in moved and kind in ("missing", "surplus"):
-            if kind == "surplus":
-                continue
-            kind = "altered"
-        elif one.seen.id in known.found and kind == "missing":
-            continue
-        judged.append(Judged(kind, one.seen, _why(kind, one.seen, known)))
-    return judged
-
-
-def proved_through(
+def verified_through(
     proofs: Collection[tuple[int, int | None]], since: int, declared: Sequence[Range]
 ) -> int | None:
-    """How far from ``since`` on everything is proved, or declared as not to be had.
+    """Return the time through which everything from ``since`` on is verified or declared as lost.
 
     Args:
-        proofs: from when on the forwarder was asked, and through when it said it is complete.
-        since: ms.
-        declared: what the forwarder declares as lost.
+        proofs: Times asked for, and through when the forwarder is complete from there.
+        since: Start, ms since the Unix epoch.
+        declared: Ranges that the forwarder declares as lost.
 
     """
     reached = since - 1
@@ -102,78 +67,40 @@ def proved_through(
     return reached if reached >= since else None
 
 
-def next_unproved(since: int, reached: int | None) -> int:
-    """From when on the forwarder is to be asked next."""
+def next_unverified(since: int, reached: int | None) -> int:
+    """Return the start of the next range to ask the forwarder about."""
     return since if reached is None else reached + 1
 
 
-def is_clean(comparison: Comparison, judged: Sequence[Judged]) -> bool:
-    """Whether nothing is missing, altered, doubled or invented."""
-    listed = len(comparison.differences)
-    if sum(comparison.counts.values()) > listed:
-        return False
-    return all(one.why in HARMLESS for one in judged)
+class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a verification; times in ms since the Unix epoch.
 
+    Attributes:
+        through: End of the compared range.
+        wanted_through: End of the requested range; the rest is not verified by the forwarder yet.
+        cloudwatch: Number of events that CloudWatch returned.
+        forwarder: Number of events that the forwarder served.
+        counts: Number of differences by kind, listed or not.
+        digest_agrees: Whether /v1/digest is the digest of the events that /v1/logs served.
 
-def _why(kind: str, seen: Seen, known: Known) -> Why:
-    if kind == "missing":
-        if any(from_ <= seen.timestamp <= through for from_, through in known.declared):
-            return "declared"
-        ingested = seen.ingestion_time
-        return "arriving" if ingested is not None and ingested >= known.began_ms else ""
-    if kind == "surplus":
-        if known.retained_from is not None and seen.timestamp < known.retained_from:
-            return "retention"
-        if seen.stream in known.deleted:
-            return "deleted"
-        return "flapped" if seen.id in known.found else ""
-    return ""
-
-
-PATIENCE_S: Final = 60.0
-"""So long without getting further: then what is proved so far is compared."""
-
-LOOK_S: Final = 0.5
-"""How often the forwarder is asked how far it is."""
-
-ARRIVING_S: Final = 15.0
-"""How long late events that have just come are waited for."""
-
-RECENT_MS: Final = 5_000
-"""What came so shortly before the begin, or later, has just come."""
-
-RECHECKS_MAX: Final = 200
-"""Milliseconds with a difference that are asked for again; with more, something is wrong."""
-
-_DAY_MS: Final = 86_400_000
-
-Progress = Callable[[str], None]
-"""Told, now and then, in a few words how far it is."""
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it; times in ms since the Unix epoch."""
+    """
 
     group: str
     since: int
     through: int
     wanted_through: int
-    """As asked for; where it is later than ``through``, the forwarder has not proved the rest."""
     cloudwatch: int
-    """Events that CloudWatch returned."""
     forwarder: int
     equal: int
-    judged: list[Judged]
+    differences: list[ExplainedDifference]
     counts: dict[str, int]
-    """How many of each kind there are, listed or not."""
     declared: list[Range]
     digest_agrees: bool
-    """Whether /v1/digest is the digest of the events that /v1/logs gave."""
     clean: bool
 
 
 class Verification:
-    """One run."""
+    """Compares one log group of a forwarder with CloudWatch."""
 
     def __init__(
         self,
@@ -184,32 +111,32 @@ class Verification:
         token: str | None,
         progress: Progress,
     ) -> None:
-        """Nothing is asked yet."""
+        """Read nothing yet."""
         self._target = target
         self._group = group
         self._cloudwatch = cloudwatch
         self._token = token
         self._progress = progress
-        self._forwarder = Forwarder(target, group, token)
+        self._forwarder = ForwarderPages(target, group, token)
 
-    async def run(self, since: int, until: int) -> Verdict:
-        """Compare ``since <= timestamp <= until``, as far as the forwarder has proved it.
+    async def run(self, since: int, until: int) -> VerificationResult:
+        """Compare ``since <= timestamp <= until``, as far as the forwarder has verified it.
 
         Raises:
-            GaplessError: it can't be compared; with exit code 4 where nothing is proved.
-            CloudWatchError: CloudWatch can't be read.
+            GaplessError: it cannot be compared; exit code 4 if nothing is verified.
+            CloudWatchError: CloudWatch cannot be read.
 
         """
         began_ms = _now_ms()
         await self._cloudwatch.check(self._group)
-        async with listen(self._target, self._group, since, self._token) as declared:
-            through = await self._proved(since, until, declared)
+        async with connect_for_losses(self._target, self._group, since, self._token) as losses:
+            through = await self._wait_verified(since, until, losses)
             comparison = await self._compare(since, through)
             digest = await self._forwarder.digest(since, through)
-            known = await self._known(comparison, began_ms, since, through, declared)
-        judged = judge(comparison.differences, known)
+            facts = await self._gather_facts(comparison, began_ms, since, through, losses)
+        explained = explain(comparison.differences, facts)
         agrees = digest == (comparison.count("forwarder"), digest_hex(comparison.digest))
-        return Verdict(
+        return VerificationResult(
             group=self._group,
             since=since,
             through=through,
@@ -217,35 +144,35 @@ class Verification:
             cloudwatch=comparison.count("cloudwatch"),
             forwarder=comparison.count("forwarder"),
             equal=comparison.equal,
-            judged=judged,
-            counts=_counts(comparison, judged),
-            declared=list(known.declared),
+            differences=explained,
+            counts=_counts(comparison, explained),
+            declared=list(facts.declared),
             digest_agrees=agrees,
-            clean=agrees and is_clean(comparison, judged),
+            clean=agrees and is_clean(comparison, explained),
         )
 
-    async def _proved(self, since: int, until: int, declared: Declared) -> int:
-        """Wait until the range is proved, or nothing moves any more; how far it is."""
+    async def _wait_verified(self, since: int, until: int, losses: DeclaredLosses) -> int:
+        """Wait until the range is verified or progress stops; return through when it is."""
         proofs: dict[int, int | None] = {}
         reached: int | None = None
         moved = time.monotonic()
         while time.monotonic() - moved < PATIENCE_S:
-            declared.check()
-            asked = next_unproved(since, reached)
+            losses.check_connection()
+            asked = next_unverified(since, reached)
             proofs[asked] = await self._forwarder.complete_through(asked)
-            ranges = _within(declared.ranges, since, until)
-            before, reached = reached, proved_through(list(proofs.items()), since, ranges)
+            ranges = _within(losses.ranges, since, until)
+            before, reached = reached, verified_through(list(proofs.items()), since, ranges)
             if reached is not None and reached >= until:
                 return until
             if reached != before:
                 moved = time.monotonic()
                 continue
-            self._progress(f"waiting for the forwarder's proof (CloudWatch is {declared.upstream})")
-            await asyncio.sleep(LOOK_S)
+            self._progress(f"waiting for the forwarder's scan (CloudWatch: {losses.upstream})")
+            await asyncio.sleep(POLL_S)
         if reached is None:
             msg = (
-                f"the forwarder has proved nothing of {self._group} since then, in "
-                f"{PATIENCE_S:.0f} s (CloudWatch is {declared.upstream}): try a later --since"
+                f"the forwarder verified nothing of {self._group} since then within "
+                f"{PATIENCE_S:.0f} s (CloudWatch: {losses.upstream}): try a later --since"
             )
             raise GaplessError(msg, EXIT_INCOMPLETE)
         return reached
@@ -253,8 +180,8 @@ class Verification:
     async def _compare(self, since: int, through: int) -> Comparison:
         comparison = Comparison()
         async with AsyncExitStack() as stack:
-            streams: dict[Side, AsyncGenerator[list[Seen], None]] = {
-                "cloudwatch": self._of_cloudwatch(since, through),
+            streams: dict[Side, AsyncGenerator[list[SideEvent], None]] = {
+                "cloudwatch": self._cloudwatch_pages(since, through),
                 "forwarder": self._forwarder.pages(since, through),
             }
             for stream in streams.values():
@@ -262,47 +189,55 @@ class Verification:
             while (side := comparison.behind) is not None:
                 page = await anext(streams[side], None)
                 if page is None:
-                    comparison.end(side)
+                    comparison.end_side(side)
                     continue
                 try:
-                    comparison.take(side, page)
+                    comparison.add_page(side, page)
                 except OrderError as error:
-                    msg = f"the {side} is not in order of time: {error}"
+                    msg = f"the events of the {side} are not in order of time: {error}"
                     raise GaplessError(msg) from error
                 count = comparison.count("cloudwatch")
                 self._progress(f"{count:,} events read, {comparison.equal:,} equal")
         return comparison
 
-    async def _of_cloudwatch(self, since: int, through: int) -> AsyncGenerator[list[Seen], None]:
+    async def _cloudwatch_pages(
+        self, since: int, through: int
+    ) -> AsyncGenerator[list[SideEvent], None]:
         pages = self._cloudwatch.fetch_logs_since_timestamp(self._group, since, through)
         async with aclosing(pages):
             async for page in pages:
                 yield [
-                    Seen(one.id, one.timestamp, one.stream, one.message, one.ingestion_time)
+                    SideEvent(one.id, one.timestamp, one.stream, one.message, one.ingestion_time)
                     for one in page
                 ]
 
-    async def _known(
-        self, comparison: Comparison, began_ms: int, since: int, through: int, declared: Declared
-    ) -> Known:
-        """What explains the differences; nothing is asked where there are none."""
-        of_kind: dict[str, list[Seen]] = {"missing": [], "surplus": []}
+    async def _gather_facts(
+        self,
+        comparison: Comparison,
+        began_ms: int,
+        since: int,
+        through: int,
+        losses: DeclaredLosses,
+    ) -> Facts:
+        """Gather the facts that explain the differences; no calls without differences."""
+        of_kind: dict[str, list[SideEvent]] = {"missing": [], "surplus": []}
         for one in comparison.differences:
-            of_kind.get(one.kind, []).append(one.seen)
+            of_kind.get(one.kind, []).append(one.event)
         found = await self._found_by_now(of_kind["missing"], began_ms)
         found |= await self._returned_again(of_kind["surplus"])
-        return Known(
+        return Facts(
             began_ms=began_ms,
             retained_from=await self._retained_from() if of_kind["surplus"] else None,
-            declared=_within(declared.ranges, since, through),
+            declared=_within(losses.ranges, since, through),
             deleted=await self._deleted(of_kind["surplus"]),
             found=frozenset(found),
         )
 
-    async def _found_by_now(self, missing: Sequence[Seen], began_ms: int) -> set[str]:
-        """Which events the forwarder has learnt of since; for what came just now, wait a little.
+    async def _found_by_now(self, missing: Sequence[SideEvent], began_ms: int) -> set[str]:
+        """Return the missing events that the forwarder has discovered since its pages were read.
 
-        One that it had when its pages were read, and did not give, is missing all the same.
+        Waits a little for events that have just been ingested. An event that the forwarder had
+        when its pages were read, and did not serve, stays missing.
         """
         assert self._forwarder.head is not None
         epoch, head_seq = self._forwarder.head
@@ -317,24 +252,24 @@ class Verification:
         deadline = time.monotonic() + ARRIVING_S
         while times:
             for at in times:
-                # Another one: the digest is to be asked for the pages that were compared.
-                again = Forwarder(self._target, self._group, self._token)
+                # Another client: the digest must be that of the pages that were compared.
+                again = ForwarderPages(self._target, self._group, self._token)
                 async with aclosing(again.pages(at, at)) as pages:
                     async for page in pages:
                         is_same = again.head is not None and again.head[0] == epoch
                         found |= {one.id for one in page if is_same and one.seq > head_seq} & ids
             if recent <= found or time.monotonic() > deadline:
                 break
-            self._progress("waiting for events that have just come")
-            await asyncio.sleep(LOOK_S)
+            self._progress("waiting for events that were just ingested")
+            await asyncio.sleep(POLL_S)
         return found
 
-    async def _returned_again(self, surplus: Sequence[Seen]) -> set[str]:
-        """Which events CloudWatch returns, asked again, that it had not."""
+    async def _returned_again(self, surplus: Sequence[SideEvent]) -> set[str]:
+        """Return the surplus events that CloudWatch returns when asked again."""
         ids = {one.id for one in surplus}
         found: set[str] = set()
         for at in sorted({one.timestamp for one in surplus})[:RECHECKS_MAX]:
-            async with aclosing(self._of_cloudwatch(at, at)) as pages:
+            async with aclosing(self._cloudwatch_pages(at, at)) as pages:
                 async for page in pages:
                     found |= {one.id for one in page} & ids
         return found
@@ -343,11 +278,11 @@ class Verification:
         try:
             info = await find_group(self._cloudwatch, self._group)
         except CloudWatchError:
-            return None  # without permission to ask, nothing is explained by it
+            return None  # without permission to ask, retention explains nothing
         days = None if info is None else info.retention_days
         return None if days is None else _now_ms() - days * _DAY_MS
 
-    async def _deleted(self, surplus: Sequence[Seen]) -> frozenset[str]:
+    async def _deleted(self, surplus: Sequence[SideEvent]) -> frozenset[str]:
         deleted = set()
         for stream in sorted({one.stream for one in surplus})[:RECHECKS_MAX]:
             try:
@@ -367,11 +302,11 @@ def _within(ranges: Sequence[Range], since: int, through: int) -> tuple[Range, .
     )
 
 
-def _counts(comparison: Comparison, judged: Sequence[Judged]) -> dict[str, int]:
-    """By kind: as judged, and what was too much to be listed."""
+def _counts(comparison: Comparison, explained: Sequence[ExplainedDifference]) -> dict[str, int]:
+    """Count differences by kind: the explained ones, and those too many to be listed."""
     counts: Counter[str] = Counter(comparison.counts)
     counts.subtract(one.kind for one in comparison.differences)
-    counts.update(one.kind for one in judged)
+    counts.update(one.kind for one in explained)
     return dict(counts)
 
 

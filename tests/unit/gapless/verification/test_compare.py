@@ -7,31 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.verification import compare
-from gapless.verification.compare import Comparison, OrderError, Seen, Side
+from gapless.verification.compare import Comparison, OrderError, Side, SideEvent
 from wire.digest import event_digest
 
 
-def seen(number: int, timestamp: int | None = None, message: str = "x") -> Seen:
-    return Seen(str(number), number if timestamp is None else timestamp, "s", message)
+def seen(number: int, timestamp: int | None = None, message: str = "x") -> SideEvent:
+    return SideEvent(str(number), number if timestamp is None else timestamp, "s", message)
 
 
 def compared(
-    theirs: list[Seen], ours: list[Seen], page: int = 3, *, comparison: Comparison | None = None
+    theirs: list[SideEvent],
+    ours: list[SideEvent],
+    page: int = 3,
+    *,
+    comparison: Comparison | None = None,
 ) -> Comparison:
     """Both sides in pages, whichever is behind first."""
     comparison = comparison or Comparison()
     left = {"cloudwatch": list(theirs), "forwarder": list(ours)}
     while (side := comparison.behind) is not None:
         if left[side]:
-            comparison.take(side, left[side][:page])
+            comparison.add_page(side, left[side][:page])
             left[side] = left[side][page:]
         else:
-            comparison.end(side)
+            comparison.end_side(side)
     return comparison
 
 
 def found(comparison: Comparison) -> set[tuple[str, str]]:
-    return {(one.kind, one.seen.id) for one in comparison.differences}
+    return {(one.kind, one.event.id) for one in comparison.differences}
 
 
 def test_alike_in_another_order_within_a_millisecond() -> None:
@@ -67,17 +71,17 @@ def test_one_side_has_nothing() -> None:
 
 def test_a_side_that_goes_back_in_time_can_not_be_compared() -> None:
     comparison = Comparison()
-    comparison.take("forwarder", [seen(5)])
+    comparison.add_page("forwarder", [seen(5)])
     with pytest.raises(OrderError, match="event 4 of 4 comes after 5"):
-        comparison.take("forwarder", [seen(4)])
+        comparison.add_page("forwarder", [seen(4)])
 
 
 def test_it_is_known_how_far_it_is() -> None:
     comparison = Comparison()
     assert (comparison.behind, comparison.reached_ms) == ("cloudwatch", None)
-    comparison.take("cloudwatch", [seen(5), seen(8)])
+    comparison.add_page("cloudwatch", [seen(5), seen(8)])
     assert comparison.behind == "forwarder"
-    comparison.take("forwarder", [seen(5), seen(9)])
+    comparison.add_page("forwarder", [seen(5), seen(9)])
     assert (comparison.behind, comparison.reached_ms) == ("cloudwatch", 8)
 
 
@@ -93,9 +97,9 @@ class Watched(Comparison):
 
     most = 0
 
-    def take(self, side: Side, events: Sequence[Seen]) -> None:
-        super().take(side, events)
-        self.most = max(self.most, sum(len(lane.waiting) for lane in self._lanes.values()))
+    def take(self, side: Side, events: Sequence[SideEvent]) -> None:
+        super().add_page(side, events)
+        self.most = max(self.most, sum(len(lane.waiting) for lane in self._sides.values()))
 
 
 def test_only_pages_wait_however_many_events_there_are() -> None:
@@ -113,9 +117,9 @@ EVENTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6)), max_size=30,
 def test_it_finds_what_sets_find(
     theirs: list[tuple[int, int]], ours: list[tuple[int, int]], page: int
 ) -> None:
-    def events(pairs: list[tuple[int, int]]) -> list[Seen]:
+    def events(pairs: list[tuple[int, int]]) -> list[SideEvent]:
         ordered = sorted(pairs, key=lambda one: one[0])
-        return [Seen(f"{at * 10 + n}", at, "s", "") for at, n in ordered]
+        return [SideEvent(f"{at * 10 + n}", at, "s", "") for at, n in ordered]
 
     comparison = compared(events(theirs), events(ours), page)
     ids = [{one.id for one in events(pairs)} for pairs in (theirs, ours)]
