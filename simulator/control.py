@@ -45,7 +45,7 @@ from werkzeug.wrappers import Request, Response
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
-from simulator.programs import Forwarder, Viewers
+from simulator.programs import ForwarderProcess, Viewers
 from simulator.scenarios.base import SPEED_MAX
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
@@ -146,7 +146,7 @@ class Parts(NamedTuple):
     now_ms: Callable[[], int]
     changes: Changes
     viewers: Viewers
-    forwarder: Forwarder
+    forwarder: ForwarderProcess
     conductor: Conductor
 
 
@@ -334,7 +334,7 @@ def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSO
     return Response(json.dumps(answer) + "\n", status, mimetype="application/json")
 
 
-class _Handler(WSGIRequestHandler):
+class _ControlHandler(WSGIRequestHandler):
     """Logs failed requests only."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
@@ -350,7 +350,7 @@ def serve(listener: socket.socket, parts: Parts) -> BaseWSGIServer:
         port,
         Control(parts),
         threaded=True,
-        request_handler=_Handler,
+        request_handler=_ControlHandler,
         fd=listener.fileno(),
     )
     threading.Thread(

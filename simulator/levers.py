@@ -30,7 +30,7 @@ from simulator.faults.base import (
 from simulator.network.cable import Cable
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder, SkewedClock, Viewers
+from simulator.programs import ForwarderProcess, SkewedClock, Viewers
 from simulator.workload.writer import Writer
 
 TIMEOUT_S: Final = 20.0
@@ -62,7 +62,7 @@ class Targets(NamedTuple):
     cable: Cable
     crowds: Crowds
     stand_in: StandIn
-    forwarder: Forwarder
+    forwarder: ForwarderProcess
     viewers: Viewers
     clock: SkewedClock | None
     writer: Writer

@@ -32,7 +32,7 @@ from simulator.levers import Levers, StandIn, Targets
 from simulator.network.cable import Cable, listen
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import STOP_WITHIN_S, Forwarder, SkewedClock, Viewers
+from simulator.programs import STOP_WITHIN_S, ForwarderProcess, SkewedClock, Viewers
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
@@ -167,7 +167,7 @@ class Simulator:
             stack.push_async_callback(in_thread, partial(moto.stop, STOP_WITHIN_S))
             # Moto has it now; kept open here, connections to a dead moto would hang.
             moto_listener.close()
-            forwarder = Forwarder(
+            forwarder = ForwarderProcess(
                 forwarder_argv(url),
                 self._environment(),
                 self._config.journal,
@@ -211,7 +211,7 @@ class Simulator:
         stack: contextlib.AsyncExitStack,
         url: str,
         moto: ChildProcess,
-        forwarder: tuple[Forwarder, ChildProcess],
+        forwarder: tuple[ForwarderProcess, ChildProcess],
         control_listener: socket.socket,
         held: Path,
     ) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class _Plan(NamedTuple):
     hurry: asyncio.Event
 
 
-class Forwarder:
+class ForwarderProcess:
     """Keeps one forwarder running over one journal; used from one event loop.
 
     Attributes:

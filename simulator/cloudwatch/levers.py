@@ -9,7 +9,7 @@ Levers are switched over HTTP, on the stand-in's own port:
 | request | effect |
 |---|---|
 | ``GET /simulator/levers`` | the engaged levers, in their order |
-| ``POST /simulator/levers`` | engages one, in place of the one of the same name; body: ``Order`` |
+| ``POST /simulator/levers`` | engages one, by a ``LeverOrder``; replaces its namesake |
 | ``DELETE /simulator/levers`` | releases the one of that ``{"name"}``, if there is one |
 
 ``POST`` and ``DELETE`` answer ``{"now_ms": N}``: when the lever was switched, by this process's
@@ -39,7 +39,7 @@ READS: Final = frozenset({"FilterLogEvents", "GetLogEvents"})
 """The calls that return events."""
 
 
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LeverOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request to engage a lever under a name, for a type of fault and with its attributes."""
 
     name: str
@@ -159,7 +159,7 @@ class Lever:
     Methods other than ``engage`` and ``release`` may be called from several threads at once.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LeverOrder) -> None:
         """Take an order whose attributes the fault has checked."""
         self.order = order
         self.name = order.name
@@ -169,8 +169,8 @@ class Lever:
         self._rng = Random(order.seed)  # noqa: S311 - a simulation
         self._drawing = threading.Lock()
 
-    def hits(self) -> bool:
-        """Whether the next call, event or batch is hit; draws by ``toxicity``."""
+    def draw_hit(self) -> bool:
+        """Draw whether the next call, event or batch is hit, by ``toxicity``."""
         return self.draw() < self.toxicity
 
     def draw(self) -> float:
@@ -229,7 +229,7 @@ class Rack:
         self._engaged: tuple[Lever, ...] = ()
         self._hiding: tuple[Lever, ...] = ()
 
-    def engage(self, order: Order) -> int:
+    def engage(self, order: LeverOrder) -> int:
         """Engage a lever in place of the one of its name, and return the moment in ms.
 
         Raises:
@@ -258,7 +258,7 @@ class Rack:
             self._remove(name, now_ms)
         return now_ms
 
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[LeverOrder]:
         """The orders of the engaged levers."""
         return [lever.order for lever in self._engaged]
 
@@ -290,7 +290,9 @@ class Rack:
             if method == "GET":
                 return _json(200, msgspec.to_builtins(self.orders()))
             if method == "POST":
-                return _json(200, {"now_ms": self.engage(msgspec.json.decode(body, type=Order))})
+                return _json(
+                    200, {"now_ms": self.engage(msgspec.json.decode(body, type=LeverOrder))}
+                )
             if method == "DELETE":
                 return _json(
                     200, {"now_ms": self.release(msgspec.json.decode(body, type=_Release).name)}

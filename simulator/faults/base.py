@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
-from simulator.cloudwatch.levers import Lever, Order
+from simulator.cloudwatch.levers import Lever, LeverOrder
 from simulator.errors import SimulatorError
 from simulator.network.toxics import Strain
 from simulator.oracle.ledger import Ledger
@@ -29,7 +29,7 @@ Journal = Literal["kept", "lost", "rolled_back"]
 Ending = Literal["over", "healed"]
 """Why a harm ends: its own time is over, or someone healed it before that."""
 
-Note = Callable[[Ledger, Order, int, int], None]
+Note = Callable[[Ledger, LeverOrder, int, int], None]
 """Notes in the ledger what a lever changes about the events that a viewer can show.
 
 Arguments: the ledger, the order, and the ms at which the stand-in engaged the lever and at which
@@ -69,7 +69,7 @@ class GatherCrowd(NamedTuple):
 class EngageLever(NamedTuple):
     """Engages a lever inside the CloudWatch stand-in, and notes it in the ledger."""
 
-    order: Order
+    order: LeverOrder
     note: Note
 
 

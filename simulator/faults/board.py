@@ -45,7 +45,7 @@ RETRY_MS: Final = 1_000
 _Ms = Annotated[int, Meta(ge=0, le=DAY_MS)]
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FaultSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a fault is on: ``after_ms`` from now, for ``for_ms`` (0 = until healed)."""
 
     after_ms: _Ms = 0
@@ -63,13 +63,13 @@ class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=NAME_CHARS_MAX, pattern=r"\A[\w.-]*\Z")] = ""
     toxicity: Annotated[float, Meta(ge=0, le=1)] | None = None
     attributes: dict[str, int] = {}
-    schedule: Schedule = Schedule()
+    schedule: FaultSchedule = FaultSchedule()
 
 
 class _Switch:
     """A fault on the board."""
 
-    def __init__(self, fault: Fault, schedule: Schedule, now_ms: int) -> None:
+    def __init__(self, fault: Fault, schedule: FaultSchedule, now_ms: int) -> None:
         self.fault = fault
         self.schedule = schedule
         self.starts_ms = now_ms + schedule.after_ms

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from simulator.acceptance import Regime
-from simulator.cloudwatch.levers import PAGE_EVENTS_MAX, Answer, Call, Lever, Next, Order, refusal
+from simulator.cloudwatch.levers import (
+    PAGE_EVENTS_MAX,
+    Answer,
+    Call,
+    Lever,
+    LeverOrder,
+    Next,
+    refusal,
+)
 from simulator.faults.base import (
     DAY_MS,
     FOR_MS,
@@ -63,7 +71,7 @@ class CallLever(Lever):
 class ThrottleLever(CallLever):
     """A token bucket that holds the calls of one second, full at first."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LeverOrder) -> None:
         super().__init__(order)
         self._rate = order.attributes["rate"]
         self._tokens = float(self._rate)
@@ -71,7 +79,7 @@ class ThrottleLever(CallLever):
 
     def answer(self, call: Call, then: Next) -> Answer:
         """Answer as long as there are tokens."""
-        if self._take_token(call.now_ms) or not self.hits():
+        if self._take_token(call.now_ms) or not self.draw_hit():
             return then(call)
         return refusal("ThrottlingException", "Rate exceeded")
 
@@ -90,14 +98,14 @@ class ThrottleLever(CallLever):
 class SlowResponseLever(CallLever):
     """Returns answers late."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LeverOrder) -> None:
         super().__init__(order)
         self._released = threading.Event()
 
     def answer(self, call: Call, then: Next) -> Answer:
         """Look up the answer at once, and return it late."""
         answer = then(call)
-        if self.hits():
+        if self.draw_hit():
             jitter_ms = self.attributes["jitter_ms"] * (2 * self.draw() - 1)
             self._released.wait(max(0.0, self.attributes["delay_ms"] + jitter_ms) / 1_000)
         return answer
@@ -111,7 +119,7 @@ class SlowResponseLever(CallLever):
 class ServerErrorLever(CallLever):
     """Fails several calls in a row, each time that it hits."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LeverOrder) -> None:
         super().__init__(order)
         self._left = 0
 
@@ -138,7 +146,7 @@ class ServerErrorLever(CallLever):
 class EmptyPageLever(CallLever):
     """Returns pages without events, with a token for the next page."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LeverOrder) -> None:
         super().__init__(order)
         self._in_a_row = 0
 
@@ -161,7 +169,7 @@ class ShortPageLever(CallLever):
 
     def answer(self, call: Call, then: Next) -> Answer:
         """Answer with a part of the events."""
-        if call.is_read and self.hits():
+        if call.is_read and self.draw_hit():
             call.events_max = min(call.events_max, self.attributes["events"])
         return then(call)
 
@@ -175,7 +183,7 @@ class RepeatTokenLever(CallLever):
         if call.action != "FilterLogEvents" or answer.status != _OK:
             return answer
         token = call.parameters.get("nextToken")
-        if token is None or not self.hits():
+        if token is None or not self.draw_hit():
             return answer
         page = json.loads(answer.body)
         if "nextToken" in page:
@@ -188,7 +196,7 @@ class ExpireTokenLever(Lever):
 
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Refuse every token issued until now."""
-        if self.hits():
+        if self.draw_hit():
             logs.tokens.expire(now_ms)
 
 
@@ -199,7 +207,7 @@ class TruncatedResponseLever(CallLever):
         """Answer, perhaps only in part."""
         answer = then(call)
         whole = len(answer.body)
-        if whole <= 1 or not self.hits():
+        if whole <= 1 or not self.draw_hit():
             return answer
         answer.body = answer.body[: 1 + int(self.draw() * (whole - 1))]
         if self.draw() < _HALF:
@@ -221,7 +229,7 @@ class UnreachableLever(CallLever):
 
     def answer(self, call: Call, then: Next) -> Answer:
         """Return an answer that is never sent, or answer."""
-        return Answer(503, b"", is_dropped=True) if self.hits() else then(call)
+        return Answer(503, b"", is_dropped=True) if self.draw_hit() else then(call)
 
 
 class VisibilityLever(Lever):
@@ -252,7 +260,7 @@ class RetentionLever(Lever):
         from simulator.cloudwatch.moto_logs import all_groups  # noqa: PLC0415
 
         del logs
-        for group in all_groups() if self.hits() else ():
+        for group in all_groups() if self.draw_hit() else ():
             group.set_retention_policy(self.attributes["days"])
             group.store.apply_retention(now_ms)
 
@@ -266,31 +274,31 @@ class GroupRecreatedLever(Lever):
         from simulator.cloudwatch.moto_logs import all_groups, recreate_group  # noqa: PLC0415
 
         del logs, now_ms
-        for group in all_groups() if self.hits() else ():
+        for group in all_groups() if self.draw_hit() else ():
             recreate_group(group)
 
 
-def _note_nothing(ledger: Ledger, order: Order, engaged_ms: int, answered_ms: int) -> None:
+def _note_nothing(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
     """The lever changes nothing about the events that a viewer can show."""
 
 
-def _note_delay(ledger: Ledger, order: Order, engaged_ms: int, answered_ms: int) -> None:
+def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
     del answered_ms
     delay = (order.name, order.attributes, order.toxicity, order.seed, engaged_ms)
     ledger.visibility.impose(_regime(*delay))
 
 
-def _note_flap(ledger: Ledger, order: Order, engaged_ms: int, answered_ms: int) -> None:
+def _note_flap(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
     del answered_ms
     ledger.note_flapping(order.name, engaged_ms)
 
 
-def _note_retention(ledger: Ledger, order: Order, engaged_ms: int, answered_ms: int) -> None:
+def _note_retention(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
     del engaged_ms
     ledger.note_retention(answered_ms, order.attributes["days"] * DAY_MS)
 
 
-def _note_recreation(ledger: Ledger, order: Order, engaged_ms: int, answered_ms: int) -> None:
+def _note_recreation(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
     # An event that was sent before the answer came may have been in the old log group.
     del order, engaged_ms
     ledger.note_recreation(answered_ms)
@@ -301,7 +309,7 @@ def _engage_and(note: Note) -> Callable[[Fault, int], EngageLever]:
 
     def harm(fault: Fault, turn: int) -> EngageLever:
         seed = fault.seed + turn
-        order = Order(fault.name, fault.kind.type, dict(fault.values), fault.toxicity, seed)
+        order = LeverOrder(fault.name, fault.kind.type, dict(fault.values), fault.toxicity, seed)
         return EngageLever(order, note)
 
     return harm

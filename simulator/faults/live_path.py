@@ -35,7 +35,7 @@ class DelayLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch, due later."""
-        if not self.hits():
+        if not self.draw_hit():
             return [batch]
         return [batch._replace(due_ms=batch.due_ms + self.attributes["delay_ms"])]
 
@@ -45,7 +45,7 @@ class DuplicateLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch, and again later."""
-        if not self.hits():
+        if not self.draw_hit():
             return [batch]
         return [batch, batch._replace(due_ms=batch.due_ms + self.attributes["after_ms"])]
 
@@ -55,7 +55,7 @@ class ReorderLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch after a random delay, its events backwards."""
-        if not self.hits():
+        if not self.draw_hit():
             return [batch]
         late_ms = int(self.draw() * self.attributes["within_ms"])
         return [batch._replace(due_ms=batch.due_ms + late_ms, events=batch.events[::-1])]
@@ -66,7 +66,7 @@ class SkipLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """No batch where this one is hit."""
-        return [] if self.hits() else [batch]
+        return [] if self.draw_hit() else [batch]
 
 
 class StopLever(SubscriptionLever):

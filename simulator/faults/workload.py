@@ -67,16 +67,16 @@ ESCAPES: Final = (
 _SHARE: Final = "the events; the others are ordinary"
 
 
-class Writing(NamedTuple):
-    """One call of a turn, about to be written.
+class WriteCall(NamedTuple):
+    """A PutLogEvents call of a turn, about to be written.
 
-    ``call`` counts the PutLogEvents calls of a turn from 0; ``streams`` are those of the running
-    executions, at least one.
+    ``part`` counts the calls of the turn from 0; ``streams`` are those of the running executions,
+    at least one.
     """
 
     fault: Fault
     turn: int
-    call: int
+    part: int
     now_ms: int
     streams: Sequence[str]
     rng: Random
@@ -89,8 +89,8 @@ class Writing(NamedTuple):
         """The log stream of the event ``number``: each stream in turn."""
         return self.streams[number % len(self.streams)]
 
-    def hits(self) -> bool:
-        """Whether the next event is hit; draws by ``toxicity``."""
+    def draw_hit(self) -> bool:
+        """Draw whether the next event is hit, by ``toxicity``."""
         return self.rng.random() < self.fault.toxicity
 
     def info(self, text: str) -> str:
@@ -98,7 +98,7 @@ class Writing(NamedTuple):
         return f"INFO  {self.fault.name} {self.turn}: {text}"
 
 
-Events = Callable[[Writing], Iterable[NewEvent]]
+Events = Callable[[WriteCall], Iterable[NewEvent]]
 
 
 def _write(
@@ -107,104 +107,105 @@ def _write(
     """Writes ``events`` in as many PutLogEvents calls, at least, as ``calls`` says."""
 
     def harm(fault: Fault, turn: int) -> WriteEvents:
-        def compose(call: int, now_ms: int, streams: Sequence[str]) -> Iterable[NewEvent]:
+        def compose(part: int, now_ms: int, streams: Sequence[str]) -> Iterable[NewEvent]:
             if not streams:
                 return ()
-            return events(Writing(fault, turn, call, now_ms, streams, fault.rng(turn, call)))
+            rng = fault.rng(turn, part)
+            return events(WriteCall(fault, turn, part, now_ms, streams, rng))
 
-        return WriteEvents(tuple(partial(compose, call) for call in range(calls(fault.values))))
+        return WriteEvents(tuple(partial(compose, part) for part in range(calls(fault.values))))
 
     return harm
 
 
-def _burst(writing: Writing) -> Iterable[NewEvent]:
-    events, span_ms = writing.value("events"), writing.value("span_ms")
+def _burst(call: WriteCall) -> Iterable[NewEvent]:
+    events, span_ms = call.value("events"), call.value("span_ms")
     for number in range(events):
-        text = message(number, number / events, writing.rng)
-        if writing.hits():
-            at_ms = writing.now_ms - span_ms + span_ms * number // events
-            yield NewEvent(writing.stream(number), at_ms, text)
+        text = message(number, number / events, call.rng)
+        if call.draw_hit():
+            at_ms = call.now_ms - span_ms + span_ms * number // events
+            yield NewEvent(call.stream(number), at_ms, text)
 
 
-def _blank_messages(writing: Writing) -> Iterable[NewEvent]:
-    for number in range(writing.value("events")):
-        text = BLANKS[number % len(BLANKS)] if writing.hits() else "not blank"
-        yield NewEvent(writing.stream(number), writing.now_ms, text)
+def _blank_messages(call: WriteCall) -> Iterable[NewEvent]:
+    for number in range(call.value("events")):
+        text = BLANKS[number % len(BLANKS)] if call.draw_hit() else "not blank"
+        yield NewEvent(call.stream(number), call.now_ms, text)
 
 
-def _duplicate_timestamps(writing: Writing) -> Iterable[NewEvent]:
-    events = writing.value("events")
+def _duplicate_timestamps(call: WriteCall) -> Iterable[NewEvent]:
+    events = call.value("events")
     for number in range(events):
-        at_ms = writing.now_ms if writing.hits() else writing.now_ms + 1
-        text = writing.info(f"{number + 1} of {events} in one millisecond")
-        yield NewEvent(writing.stream(number), at_ms, text)
+        at_ms = call.now_ms if call.draw_hit() else call.now_ms + 1
+        text = call.info(f"{number + 1} of {events} in one millisecond")
+        yield NewEvent(call.stream(number), at_ms, text)
 
 
-def _future_events(writing: Writing) -> Iterable[NewEvent]:
-    ahead_ms, jitter_ms = writing.value("ahead_ms"), writing.value("jitter_ms")
-    for number in range(writing.value("events")):
-        drawn_ms = ahead_ms + writing.rng.randint(-jitter_ms, jitter_ms)
-        by_ms = max(0, min(drawn_ms, AHEAD_MS_MAX)) if writing.hits() else 0
-        text = writing.info(f"{number} is {by_ms} ms ahead")
-        yield NewEvent(writing.stream(number), writing.now_ms + by_ms, text)
+def _future_events(call: WriteCall) -> Iterable[NewEvent]:
+    ahead_ms, jitter_ms = call.value("ahead_ms"), call.value("jitter_ms")
+    for number in range(call.value("events")):
+        drawn_ms = ahead_ms + call.rng.randint(-jitter_ms, jitter_ms)
+        by_ms = max(0, min(drawn_ms, AHEAD_MS_MAX)) if call.draw_hit() else 0
+        text = call.info(f"{number} is {by_ms} ms ahead")
+        yield NewEvent(call.stream(number), call.now_ms + by_ms, text)
 
 
-def _late_events(writing: Writing) -> Iterable[NewEvent]:
-    late_ms, jitter_ms = writing.value("late_ms"), writing.value("jitter_ms")
-    for number in range(writing.value("events")):
-        drawn_ms = late_ms + writing.rng.randint(-jitter_ms, jitter_ms)
-        by_ms = max(0, min(drawn_ms, AGE_MS_MAX)) if writing.hits() else 0
-        text = writing.info(f"{number} is {by_ms} ms late")
-        yield NewEvent(writing.stream(number), writing.now_ms - by_ms, text)
+def _late_events(call: WriteCall) -> Iterable[NewEvent]:
+    late_ms, jitter_ms = call.value("late_ms"), call.value("jitter_ms")
+    for number in range(call.value("events")):
+        drawn_ms = late_ms + call.rng.randint(-jitter_ms, jitter_ms)
+        by_ms = max(0, min(drawn_ms, AGE_MS_MAX)) if call.draw_hit() else 0
+        text = call.info(f"{number} is {by_ms} ms late")
+        yield NewEvent(call.stream(number), call.now_ms - by_ms, text)
 
 
-def _huge_event(writing: Writing) -> Iterable[NewEvent]:
-    for number in range(writing.value("events")):
-        head = writing.info(f"{number} ")
-        rest = writing.value("bytes") - len(head) if writing.hits() else 0
+def _huge_event(call: WriteCall) -> Iterable[NewEvent]:
+    for number in range(call.value("events")):
+        head = call.info(f"{number} ")
+        rest = call.value("bytes") - len(head) if call.draw_hit() else 0
         wide = rest // 2 // len(WIDE.encode())
         text = head + WIDE * wide + "x" * (rest - wide * len(WIDE.encode()))
-        yield NewEvent(writing.stream(number), writing.now_ms, text)
+        yield NewEvent(call.stream(number), call.now_ms, text)
 
 
-def _identical_messages(writing: Writing) -> Iterable[NewEvent]:
-    for number in range(writing.value("events")):
-        text = "WARN  retrying" if writing.hits() else f"WARN  retrying ({number})"
-        yield NewEvent(writing.stream(0), writing.now_ms, text)
+def _identical_messages(call: WriteCall) -> Iterable[NewEvent]:
+    for number in range(call.value("events")):
+        text = "WARN  retrying" if call.draw_hit() else f"WARN  retrying ({number})"
+        yield NewEvent(call.stream(0), call.now_ms, text)
 
 
-def _last_words(writing: Writing) -> Iterable[NewEvent]:
+def _last_words(call: WriteCall) -> Iterable[NewEvent]:
     """The life of an execution in the first call, its late events in the second."""
     # Both calls are about the same execution.
-    shared = writing.fault.rng(writing.turn)
+    shared = call.fault.rng(call.turn)
     execution = f"{shared.getrandbits(48):012x}"
-    stream, end_ms = f"job/main/{execution}", writing.now_ms
-    if writing.call:
-        for number in range(writing.value("after")):
-            text = f"ERROR {writing.fault.name}: flushed as it died, {number}"
-            yield NewEvent(stream, end_ms - writing.rng.randint(500, 1_500), text)
+    stream, end_ms = f"job/main/{execution}", call.now_ms
+    if call.part:
+        for number in range(call.value("after")):
+            text = f"ERROR {call.fault.name}: flushed as it died, {number}"
+            yield NewEvent(stream, end_ms - call.rng.randint(500, 1_500), text)
         return
     yield NewEvent(stream, end_ms - JOB_MS, first_message(execution, shared))
-    for number in range(writing.value("events")):
-        at_ms = end_ms if writing.hits() else end_ms - writing.rng.randint(1, 1_000)
-        yield NewEvent(stream, at_ms, message(number, 1.0, writing.rng))
+    for number in range(call.value("events")):
+        at_ms = end_ms if call.draw_hit() else end_ms - call.rng.randint(1, 1_000)
+        yield NewEvent(stream, at_ms, message(number, 1.0, call.rng))
     yield NewEvent(stream, end_ms, last_message("FAILED", JOB_MS))
 
 
-def _new_stream(writing: Writing) -> Iterable[NewEvent]:
-    for place in range(writing.value("streams")):
-        stream = f"job/main/{writing.rng.getrandbits(48):012x}"
-        for number in range(writing.value("events")):
-            text = writing.info(f"stream {place}, event {number}")
-            where = stream if writing.hits() else writing.stream(number)
-            yield NewEvent(where, writing.now_ms, text)
+def _new_stream(call: WriteCall) -> Iterable[NewEvent]:
+    for place in range(call.value("streams")):
+        stream = f"job/main/{call.rng.getrandbits(48):012x}"
+        for number in range(call.value("events")):
+            text = call.info(f"stream {place}, event {number}")
+            where = stream if call.draw_hit() else call.stream(number)
+            yield NewEvent(where, call.now_ms, text)
 
 
-def _out_of_order_batches(writing: Writing) -> Iterable[NewEvent]:
-    by_ms = writing.call * writing.value("step_ms") if writing.hits() else 0
-    for number in range(writing.value("events")):
-        text = writing.info(f"batch {writing.call}, event {number}")
-        yield NewEvent(writing.stream(number), writing.now_ms - by_ms + number % 100, text)
+def _out_of_order_batches(call: WriteCall) -> Iterable[NewEvent]:
+    by_ms = call.part * call.value("step_ms") if call.draw_hit() else 0
+    for number in range(call.value("events")):
+        text = call.info(f"batch {call.part}, event {number}")
+        yield NewEvent(call.stream(number), call.now_ms - by_ms + number % 100, text)
 
 
 def _batches_contradiction(values: Values) -> str | None:
@@ -213,12 +214,12 @@ def _batches_contradiction(values: Values) -> str | None:
     return f"batches times step_ms must be at most {BATCHES_SPAN_MS_MAX}, 13 days"
 
 
-def _terminal_escapes(writing: Writing) -> Iterable[NewEvent]:
-    for number in range(writing.value("rounds") * len(ESCAPES)):
+def _terminal_escapes(call: WriteCall) -> Iterable[NewEvent]:
+    for number in range(call.value("rounds") * len(ESCAPES)):
         text = f"INFO  {ESCAPES[number % len(ESCAPES)]} (end)"
-        if not writing.hits():
+        if not call.draw_hit():
             text = "INFO  plain"
-        yield NewEvent(writing.stream(number), writing.now_ms, text)
+        yield NewEvent(call.stream(number), call.now_ms, text)
 
 
 _JITTER: Final = "more or less by up to this"

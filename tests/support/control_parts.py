@@ -7,7 +7,7 @@ import pytest
 from simulator.control import Changes, Parts
 from simulator.faults.board import Board, FaultRequest
 from simulator.oracle.ledger import Ledger
-from simulator.programs import Forwarder, Viewers
+from simulator.programs import ForwarderProcess, Viewers
 from simulator.scenarios.base import Inject, Scenario, Step
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
@@ -43,7 +43,9 @@ def make_parts() -> Parts:
     for batch in workload.take_due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)
-    forwarder = Forwarder([], {}, None, moved=print, failed=pytest.fail, changed=changes.announce)
+    forwarder = ForwarderProcess(
+        [], {}, None, moved=print, failed=pytest.fail, changed=changes.announce
+    )
     conductor = Conductor(board, writer.pause, writer.resume, changes.announce, scenarios=SCENARIOS)
     return Parts(
         board,

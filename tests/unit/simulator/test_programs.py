@@ -19,7 +19,7 @@ from common.concurrency import in_thread
 from common.processes import ChildProcess
 from simulator import programs
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.programs import Forwarder, SkewedClock, Viewers
+from simulator.programs import ForwarderProcess, SkewedClock, Viewers
 from tests.support.parts import WAIT_S
 from tests.support.processes import is_gone
 
@@ -49,7 +49,7 @@ class Rig:
         self.failures: list[str] = []
         self.changes = 0
         argv = [sys.executable, "-S", "-c", PRETENDS, str(path)]
-        self.keeper = Forwarder(
+        self.keeper = ForwarderProcess(
             argv,
             os.environ,
             path,

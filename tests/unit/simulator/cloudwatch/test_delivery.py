@@ -11,7 +11,7 @@ import pytest
 from simulator.cloudwatch import delivery as module
 from simulator.cloudwatch import wall_clock_ms
 from simulator.cloudwatch.delivery import DELAY_MS, Delivery, payload, record_data
-from simulator.cloudwatch.levers import Batch, Lever, Order
+from simulator.cloudwatch.levers import Batch, Lever, LeverOrder
 from simulator.cloudwatch.logs import Ids, Subscription
 from tests.support.stored_logs import GROUP, NOW, StoredLogs
 
@@ -79,11 +79,11 @@ def test_each_filter_gets_what_its_pattern_matches(stored: StoredLogs) -> None:
 
 
 def test_levers_drop_double_and_delay(stored: StoredLogs) -> None:
-    stored.rack.engage(Order("t", "twice"))
+    stored.rack.engage(LeverOrder("t", "twice"))
     stored.put("a", (0, "one"))
     assert sent(stored, DELAY_MS) == [["one"]]
     assert sent(stored, DELAY_MS + 50) == [["one"]]
-    stored.rack.engage(Order("n", "nothing"))
+    stored.rack.engage(LeverOrder("n", "nothing"))
     stored.put("a", (0, "two"))
     assert sent(stored, 10_000) == []
 
@@ -129,7 +129,7 @@ def test_a_record_is_worded_as_by_aws(stored: StoredLogs) -> None:
 
 
 def test_a_new_filter_is_probed(stored: StoredLogs) -> None:
-    stored.rack.engage(Order("n", "nothing"))
+    stored.rack.engage(LeverOrder("n", "nothing"))
     stored.delivery.probe(stored.store.subscriptions["all"], NOW)
     sent(stored, 0)
     data = payload(stored.sent[0], "123456789012")

@@ -13,8 +13,8 @@ from simulator.cloudwatch.levers import (
     Batch,
     Call,
     Lever,
+    LeverOrder,
     Next,
-    Order,
     Rack,
     StoredEvent,
     refusal,
@@ -81,15 +81,15 @@ def test_without_levers_everything_passes(rack: Rack) -> None:
 
 def test_levers_stand_around_calls_the_first_outermost(rack: Rack) -> None:
     for name in ("a", "b"):
-        rack.engage(Order(name, "noted"))
+        rack.engage(LeverOrder(name, "noted"))
     assert asked(rack).body == b"motoba"
     assert len(rack.deliver([BATCH])) == 4
 
 
 def test_a_lever_may_hide_events(rack: Rack) -> None:
-    rack.engage(Order("n", "noted"))
+    rack.engage(LeverOrder("n", "noted"))
     seen = [rack.may_hide]
-    rack.engage(Order("h", "hiding"))
+    rack.engage(LeverOrder("h", "hiding"))
     seen.append(rack.may_hide)
     assert rack.hides(EVENT, 3)
     assert not rack.hides(EVENT, 4)
@@ -133,16 +133,16 @@ def test_other_methods_are_refused(rack: Rack) -> None:
 
 def test_levers_are_bounded(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEVERS_MAX", 1)
-    rack.engage(Order("a", "noted"))
+    rack.engage(LeverOrder("a", "noted"))
     with pytest.raises(SimulatorError, match="the most there may be"):
-        rack.engage(Order("b", "noted"))
-    rack.engage(Order("a", "noted"))
+        rack.engage(LeverOrder("b", "noted"))
+    rack.engage(LeverOrder("a", "noted"))
 
 
 def test_a_lever_draws_from_its_seed() -> None:
     def drawn(seed: int) -> list[bool]:
-        lever = Lever(Order("a", "x", toxicity=0.5, seed=seed))
-        return [lever.hits() for _ in range(64)]
+        lever = Lever(LeverOrder("a", "x", toxicity=0.5, seed=seed))
+        return [lever.draw_hit() for _ in range(64)]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.cloudwatch.levers import Lever, Order, StoredEvent
+from simulator.cloudwatch.levers import Lever, LeverOrder, StoredEvent
 from simulator.cloudwatch.logs import TOKEN_MS
 from simulator.cloudwatch.reading import DESCENDING_FROM_MS
 from tests.support.stored_logs import GROUP, NOW, StoredLogs, texts
@@ -103,7 +103,7 @@ def test_what_comes_behind_a_token_is_not_shown_and_nothing_twice(stored: Stored
 
 def test_levers_hide_events_from_reads(stored: StoredLogs) -> None:
     stored.put("b", (15, "hide"), (16, "shown"))
-    stored.rack.engage(Order("h", "hiding"))
+    stored.rack.engage(LeverOrder("h", "hiding"))
     assert stored.messages() == ["1", "2", "shown", "3", "4", "5"]
     assert stored.messages(filterPattern="hide") == []
     get = stored.ask("GetLogEvents", logStreamName="b", startFromHead=True)

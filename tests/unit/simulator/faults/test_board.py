@@ -6,7 +6,7 @@ import pytest
 
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import board
-from simulator.faults.board import FAULTS, Board, FaultRequest, Schedule, catalogue
+from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule, catalogue
 from tests.support.levers import Remembered
 from tests.support.parts import WAIT_S
 
@@ -39,9 +39,9 @@ def switches(levers: Remembered, clock: Clock) -> Board:
 
 
 def request(
-    kind: str = "disconnect", *, schedule: Schedule | None = None, **given: int
+    kind: str = "disconnect", *, schedule: FaultSchedule | None = None, **given: int
 ) -> FaultRequest:
-    return FaultRequest(type=kind, attributes=given, schedule=schedule or Schedule())
+    return FaultRequest(type=kind, attributes=given, schedule=schedule or FaultSchedule())
 
 
 def test_on_until_healed(switches: Board, levers: Remembered) -> None:
@@ -90,7 +90,7 @@ def test_instants_again_and_again(switches: Board, levers: Remembered, clock: Cl
 
 
 def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
-    told = switches.switch_on(request(schedule=Schedule(after_ms=500, for_ms=200)))
+    told = switches.switch_on(request(schedule=FaultSchedule(after_ms=500, for_ms=200)))
     assert told["on"] is False
     assert levers.calls == []
     assert switches.step(clock.now_ms) == 500
@@ -102,7 +102,7 @@ def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
 
 
 def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: Clock) -> None:
-    schedule = Schedule(for_ms=350)
+    schedule = FaultSchedule(for_ms=350)
     switches.switch_on(request(schedule=schedule, down_ms=100, every_ms=300))
     assert switches.step(clock.now_ms + 100) == 200
     assert switches.step(clock.now_ms + 300) == 50
@@ -111,7 +111,7 @@ def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: C
 
 
 def test_what_begins_late_lasts_as_long(switches: Board, levers: Remembered, clock: Clock) -> None:
-    switches.switch_on(request(schedule=Schedule(after_ms=500, for_ms=200)))
+    switches.switch_on(request(schedule=FaultSchedule(after_ms=500, for_ms=200)))
     assert switches.step(clock.now_ms + 900) == 200
     assert switches.step(clock.now_ms + 1_099) == 1
     assert levers.calls == [PULL]
@@ -147,7 +147,7 @@ def test_what_is_over_is_not_called_off(switches: Board, levers: Remembered, clo
     switches.step(clock.now_ms + 300)
     switches.switch_on(request("journal_lost", down_ms=300))
     switches.switch_off("journal_lost")
-    switches.switch_on(request("journal_lost", down_ms=300, schedule=Schedule(for_ms=100)))
+    switches.switch_on(request("journal_lost", down_ms=300, schedule=FaultSchedule(for_ms=100)))
     switches.step(clock.now_ms + 100)
     restarts = [call for call in levers.calls if call[0] == "restart"]
     assert restarts == [ended, healed, healed]
@@ -191,7 +191,7 @@ def test_a_broken_lever_is_said_and_leaves_nothing_on(
     assert switches.step(clock.now_ms) is None
     assert switches.describe_all() == []
     assert levers.calls == [PULL, PLUG, PLUG]
-    switches.switch_on(request(schedule=Schedule(after_ms=10)))
+    switches.switch_on(request(schedule=FaultSchedule(after_ms=10)))
     levers.broken = True
     assert switches.step(clock.now_ms + 10) == board.RETRY_MS
     assert switches.step(clock.now_ms + 20) == board.RETRY_MS

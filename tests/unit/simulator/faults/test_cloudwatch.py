@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulator.cloudwatch.levers import Answer, Batch, Call, Order
+from simulator.cloudwatch.levers import Answer, Batch, Call, LeverOrder
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault, FaultType
@@ -36,7 +36,7 @@ class Cloud:
     def engage(self, kind: str, toxicity: float | None = None, **given: int) -> None:
         fault = Fault(FAULTS[kind], kind, given, 1.0, 5)
         share = FAULTS[kind].toxicity if toxicity is None else toxicity
-        self.stored.rack.engage(Order(kind, kind, fault.values, share, 5))
+        self.stored.rack.engage(LeverOrder(kind, kind, fault.values, share, 5))
 
     def ask(self, action: str = "FilterLogEvents", **given: object) -> Answer:
         body = json.dumps({"logGroupName": GROUP, **given}).encode()
