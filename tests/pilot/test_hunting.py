@@ -8,7 +8,7 @@ async def test_a_match_far_away_is_shown_though_filters_have_not_come_that_far()
     async with running(mixed(40_000)) as screen:
         search = screen.app._search
         search.filters.add("line", excludes=False)
-        screen.app.log_view.select(search.filters.test())
+        screen.app.log_view.show_matching(search.filters.test())
         sieve = screen.app.log_view._view.matching
         assert sieve is not None
         assert not sieve.is_done

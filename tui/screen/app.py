@@ -243,7 +243,7 @@ class ViewerApp(ThemedApp):
     @property
     def display_zone(self) -> tzinfo:
         """The zone that times are shown in: local if the time column is, else UTC."""
-        return self._zone if self.log_view.time is TimeMode.LOCAL else UTC
+        return self._zone if self.log_view.time_mode is TimeMode.LOCAL else UTC
 
     def _now(self) -> tuple[int, tzinfo]:
         return self._clock(), self.display_zone
@@ -260,7 +260,7 @@ class ViewerApp(ThemedApp):
         )
         filters = self._search.filters
         empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
-        self.log_view.set_empty(empty)
+        self.log_view.set_empty_text(empty)
         self._chip_bar.update(filters, self.log_view.lines, status.lines)
 
     def _send_notifications(self, status: Status, now_ms: int) -> None:
@@ -414,7 +414,7 @@ class ViewerApp(ThemedApp):
 
     def action_freeze(self) -> None:
         """Hold the picture while lines keep arriving, or release it."""
-        self.log_view.freeze()
+        self.log_view.toggle_freeze()
 
     def action_move(self, motion: Motion) -> None:
         """Move the cursor up or down."""
@@ -422,7 +422,7 @@ class ViewerApp(ThemedApp):
 
     def action_side(self, steps: int) -> None:
         """Scroll sideways along long lines."""
-        self.log_view.move_side(steps)
+        self.log_view.scroll_sideways(steps)
 
     def action_search(self) -> None:
         """Ask what to search for."""
@@ -474,7 +474,7 @@ class ViewerApp(ThemedApp):
 
     def action_detail(self) -> None:
         """Open or close the details of the line under the cursor."""
-        self.log_view.settle()
+        self.log_view.stop_following()
         self._streams_panel.close()
         self._side_panel.toggle("detail")
 
@@ -505,8 +505,8 @@ class ViewerApp(ThemedApp):
     def action_time(self) -> None:
         """Switch the time column to its next format."""
         modes = list(TimeMode)
-        mode = modes[(modes.index(self.log_view.time) + 1) % len(modes)]
-        self.log_view.set_time(mode)
+        mode = modes[(modes.index(self.log_view.time_mode) + 1) % len(modes)]
+        self.log_view.set_time_mode(mode)
         self.show_message(f"time: {mode}")
 
     def action_wrap(self) -> None:

@@ -112,11 +112,11 @@ class Navigation:
 
     def to_time(self, text: str) -> None:
         """Go to the first line at or after a typed time that passed ``check``."""
-        self._run(partial(self._go_to, self._parse(text)), "hunt")
+        self._run(partial(self._go_to, self._parse(text)), "move cursor")
 
     def to_moment(self, at_ms: int) -> None:
         """Go to the first line at or after a time in ms, without any message."""
-        self._run(partial(self._go_to, at_ms, quiet=True), "hunt")
+        self._run(partial(self._go_to, at_ms, quiet=True), "move cursor")
 
     def _parse(self, text: str) -> int:
         now_ms, zone = self._now()
@@ -125,7 +125,7 @@ class Navigation:
 
     async def _go_to(self, at_ms: int, *, quiet: bool = False) -> None:
         # Among rows that the filters have not reached yet, the cursor would land in a wrong place.
-        while self._log.step():  # noqa: ASYNC110 - it is the work that is repeated
+        while self._log.filter_slice():  # noqa: ASYNC110 - it is the work that is repeated
             await asyncio.sleep(0)
         rows = len(self._view)
         if not rows:

@@ -85,7 +85,7 @@ class Saver:
     async def _save(self, path: Path) -> None:
         view = self._log.selection.view
         # Else only the newest of the rows that pass the filters would be saved.
-        while self._log.step():  # noqa: ASYNC110 - it is the work that is repeated
+        while self._log.filter_slice():  # noqa: ASYNC110 - it is the work that is repeated
             await asyncio.sleep(0)
         begin, end = self._indexes()
         first, last = view.rows(begin, begin + 1), view.rows(end - 1, end)

@@ -136,7 +136,7 @@ class Search:
         matches, keep = TextTest(self._pattern), self.filters.test(counting=False)
         test = matches if keep is None else BothTests(matches, keep)
         self._matches = MatchingRows(self._timeline, test, rules=False)
-        self._run(self._test_rows, "sift")
+        self._run(self._test_rows, "filter rows")
 
     def _find_next(self, test: BlockTest, direction: int, what: str, *, here: bool = False) -> None:
         row = self._log.current()
@@ -145,7 +145,7 @@ class Search:
             return
         here = here or (self._log.place.following and direction < 0)
         start = row.key + (1 if (direction > 0) != here else 0)
-        self._run(partial(self._go_to_next, test, direction, start, what), "hunt")
+        self._run(partial(self._go_to_next, test, direction, start, what), "move cursor")
 
     async def _go_to_next(self, test: BlockTest, direction: int, start: int, what: str) -> None:
         at: int | None = start
@@ -171,8 +171,8 @@ class Search:
 
     async def _wait_until_shown(self, key: int) -> None:
         """Filter on until the view contains a row that was found."""
-        while (sieve := self._view.matching) is not None and not sieve.has(key):
-            if not self._log.step():
+        while (rows := self._view.matching) is not None and not rows.has(key):
+            if not self._log.filter_slice():
                 return
             await asyncio.sleep(0)
 
@@ -216,22 +216,22 @@ class Search:
         """Show more context lines around matches, or none again."""
         following = CONTEXT_AMOUNTS.index(self._context_lines) + 1
         self._context_lines = CONTEXT_AMOUNTS[following % len(CONTEXT_AMOUNTS)]
-        said = f"{self._context_lines or 'no'} context lines around matches"
+        text = f"{self._context_lines or 'no'} context lines around matches"
         if self.filters.has_any and self.filters.are_enabled:
-            self._show(said)
-            self._log.select(self.filters.test(), self._context_lines)
-            self._run(self._test_rows, "sift")
+            self._show(text)
+            self._log.show_matching(self.filters.test(), self._context_lines)
+            self._run(self._test_rows, "filter rows")
         else:
-            self._show(f"{said}, once a filter is on")
+            self._show(f"{text}, once a filter is on")
 
     def refilter(self) -> None:
         """Show and count what passes the filters as they are now."""
         self.generation += 1
-        self._log.select(self.filters.test(), self._context_lines)
+        self._log.show_matching(self.filters.test(), self._context_lines)
         tally = self.filters.counting_test()
         self._tally = None if tally is None else LineCounter(self._timeline, tally)
         self._count_matches()
-        self._run(self._test_rows, "sift")
+        self._run(self._test_rows, "filter rows")
 
     async def _test_rows(self) -> None:
         """Test older and older rows, slice by slice, until all have been."""
@@ -240,4 +240,4 @@ class Search:
 
     def _test_slice(self) -> bool:
         others = [count.step() for count in (self._matches, self._tally) if count is not None]
-        return self._log.step() or any(others)
+        return self._log.filter_slice() or any(others)

@@ -183,16 +183,16 @@ class ChipBar(Bar):
         self.set_class(not filters.has_any, "-away")
         if not filters.has_any:
             return
-        said: list[Chunk] = []
+        chunks: list[Chunk] = []
         role = "accent" if filters.are_enabled else "muted"
         if not filters.are_enabled:
-            said.append(chunk("filters off", "warn", 0, "app.filters"))
+            chunks.append(chunk("filters off", "warn", 0, "app.filters"))
         if filters.minimum_level != LEVELS[0]:
-            said.append(
+            chunks.append(
                 chunk(f"{filters.minimum_level.upper()} and above", role, 1, "app.level(1)")
             )
         if filters.limits_streams:
-            said.append(chunk(_streams(filters), role, 1, "app.all_streams"))
+            chunks.append(chunk(_streams(filters), role, 1, "app.all_streams"))
         for index, chip in enumerate(filters.chips):
             sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
             short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
@@ -201,9 +201,9 @@ class ChipBar(Bar):
                 (short, role),
                 (f" {units.number(chip.hits)}", "text"),
             )
-            said.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
+            chunks.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
         left = f"{units.number(shown)} of {units.plural(total, 'line')}"
-        self.show(said, [chunk(left, "muted", 1)])
+        self.show(chunks, [chunk(left, "muted", 1)])
 
 
 def _streams(filters: Filters) -> str:

@@ -165,9 +165,9 @@ class FaultPanel(Modal[None]):
 
     def _tab(self, page: Page) -> Chunk:
         on = len(self._active(page))
-        said = f" {page} {len(self._names(page))}" + (f", {on} on " if on else " ")
+        text = f" {page} {len(self._names(page))}" + (f", {on} on " if on else " ")
         role = "badge.accent" if page == self._page else "badge.quiet"
-        return chunk(said, role, 0, f"screen.turn_page({page!r})")
+        return chunk(text, role, 0, f"screen.turn_page({page!r})")
 
     def _item(self, place: int, name: str, wide: int) -> ListItem:
         is_on = self._controls.states.get(name, False)

@@ -73,9 +73,9 @@ class LogView(ScrollView, can_focus=True):
         self._strips = strips
         thumb, track = ("#", "|") if ascii_only else ("▐", " ")
         self._edges: tuple[Segment, Segment] = ((track, "track"), (thumb, "thumb"))
-        self._window = Viewport(view)
-        self.selection = Selection(self._window)
-        self._hand = MouseDrag(self._window, self.selection)
+        self._viewport = Viewport(view)
+        self.selection = Selection(self._viewport)
+        self._hand = MouseDrag(self._viewport, self.selection)
         self._screen_strips: list[Strip] | None = None
         self._bar = (0, 0)
         self._empty: Sequence[str] = ()
@@ -83,10 +83,10 @@ class LogView(ScrollView, can_focus=True):
     @property
     def place(self) -> ReadingPlace:
         """The cursor's place, and whether the view follows or is frozen."""
-        return self._window.place
+        return self._viewport.place
 
     @property
-    def time(self) -> TimeMode:
+    def time_mode(self) -> TimeMode:
         """Format of the time column."""
         return self._strips.look.time
 
@@ -103,44 +103,44 @@ class LogView(ScrollView, can_focus=True):
     @property
     def visible_rows(self) -> list[Row]:
         """The rows on the screen from top to bottom; a wrapped row once."""
-        return [slot.row for slot in self._window.screen_lines if slot.part == 0]
+        return [slot.row for slot in self._viewport.screen_lines if slot.part == 0]
 
     def current(self) -> Row | None:
         """The row under the cursor; while following, the last one on the screen."""
-        return self._window.current()
+        return self._viewport.current()
 
     def flush(self, change: Change) -> None:
         """Apply a change of the timeline: once a frame, not once a line."""
         self._view.apply(change)
         if change.restyled:
             self._strips.forget()
-        changed = self._window.flush()
+        changed = self._viewport.flush()
         if self._strips.widen(self.visible_rows) or (change.restyled and not self.place.frozen):
             changed = True
         if self._strips.look.wrapped and changed:
-            self._window.flush()
+            self._viewport.flush()
         self._update(changed=changed)
 
-    def select(self, test: LinePredicate | None, around: int = 0) -> None:
+    def show_matching(self, test: LinePredicate | None, context_lines: int = 0) -> None:
         """Show only lines that pass a test, with context lines around each; None shows all."""
-        sieve = None
-        if test is not None and around:
-            sieve = ContextRows(self._view.timeline, test, around)
-            self._view.show(sieve)
+        rows_shown = None
+        if test is not None and context_lines:
+            rows_shown = ContextRows(self._view.timeline, test, context_lines)
+            self._view.show(rows_shown)
         else:
             self._view.show_passing(test)
-        if self._strips.around is not sieve:
-            self._strips.around = sieve
+        if self._strips.around is not rows_shown:
+            self._strips.around = rows_shown
             self._strips.forget()
         self._choose_row_heights()
         self._lay_out()
 
-    def step(self) -> bool:
+    def filter_slice(self) -> bool:
         """Test one more slice of rows against the filters; False once all are tested."""
-        sieve = self._view.matching
-        if sieve is None or not sieve.step():
+        rows_shown = self._view.matching
+        if rows_shown is None or not rows_shown.step():
             return False
-        self._update(changed=self._window.flush())
+        self._update(changed=self._viewport.flush())
         return True
 
     def set_palette(self, palette: Palette) -> None:
@@ -158,7 +158,7 @@ class LogView(ScrollView, can_focus=True):
         self._strips.set_look(msgspec.structs.replace(self._strips.look, pattern=pattern))
         self._draw()
 
-    def set_time(self, mode: TimeMode) -> None:
+    def set_time_mode(self, mode: TimeMode) -> None:
         """Change the format of the time column."""
         self._strips.set_look(msgspec.structs.replace(self._strips.look, time=mode))
         self._lay_out()
@@ -182,7 +182,7 @@ class LogView(ScrollView, can_focus=True):
         if self._strips.look.time is TimeMode.RELATIVE:
             self._draw()
 
-    def set_empty(self, lines: Sequence[str]) -> None:
+    def set_empty_text(self, lines: Sequence[str]) -> None:
         """Set the text in the middle of the screen while there is no row."""
         if lines != self._empty:
             self._empty = lines
@@ -191,23 +191,23 @@ class LogView(ScrollView, can_focus=True):
 
     def follow(self) -> None:
         """Go to the newest row and stay there; a selection extends to it."""
-        self._window.follow()
+        self._viewport.follow()
         self.selection.stop_following()
         self._update(changed=True)
 
-    def freeze(self) -> None:
+    def toggle_freeze(self) -> None:
         """Freeze the picture, or release it."""
-        self._window.toggle_freeze()
+        self._viewport.toggle_freeze()
         self._update(changed=True)
 
-    def settle(self) -> None:
+    def stop_following(self) -> None:
         """Stop following, so that the cursor stays on its row."""
-        self._window.detach()
+        self._viewport.detach()
         self._update(changed=True)
 
     def move(self, motion: Motion) -> None:
         """Move the cursor."""
-        self._window.move(motion)
+        self._viewport.move(motion)
         self.selection.stop_following()
         self._update(changed=True)
 
@@ -231,7 +231,7 @@ class LogView(ScrollView, can_focus=True):
             self._update(changed=True)
         return was_any
 
-    def move_side(self, steps: int) -> None:
+    def scroll_sideways(self, steps: int) -> None:
         """Scroll sideways along truncated lines."""
         look = self._strips.look
         left = min(_LEFT_MAX, max(0, look.left + steps * _SIDE_CELLS))
@@ -243,7 +243,7 @@ class LogView(ScrollView, can_focus=True):
         """Move the cursor to a row."""
         if self._view.timeline.evicted_at(key) is not None:
             self.post_message(self.Missed(key))
-        self._window.go_to(key)
+        self._viewport.go_to(key)
         self._update(changed=True)
 
     def render_line(self, y: int) -> Strip:
@@ -270,26 +270,26 @@ class LogView(ScrollView, can_focus=True):
         self._screen_strips = None
 
     def _size_drawn(self) -> tuple[int, int]:
-        return self._strips.look.width + 1, self._window.height
+        return self._strips.look.width + 1, self._viewport.height
 
     def _fit(self, size: Size) -> None:
         look = msgspec.structs.replace(self._strips.look, width=max(1, size.width - 1))
         self._strips.set_look(look)
-        self._window.resize(size.height)
+        self._viewport.resize(size.height)
         if self._strips.widen(self.visible_rows) and look.wrapped:
-            self._window.resize(size.height)
+            self._viewport.resize(size.height)
         self._screen_strips = None
 
     def _choose_row_heights(self) -> None:
         """Use one line a row, unless lines are wrapped or separators stand between matches."""
         is_plain = self._strips.around is None and not self._strips.look.wrapped
-        self._window.set_row_height(None if is_plain else self._strips.lines_of)
+        self._viewport.set_row_height(None if is_plain else self._strips.lines_of)
 
     def _lay_out(self) -> None:
         """Lay the rows out again after a change of their heights or columns."""
-        self._window.resize(self._window.height)
+        self._viewport.resize(self._viewport.height)
         if self._strips.widen(self.visible_rows):
-            self._window.resize(self._window.height)
+            self._viewport.resize(self._viewport.height)
         self._update(changed=True)
 
     def _draw(self) -> None:
@@ -299,7 +299,7 @@ class LogView(ScrollView, can_focus=True):
     def _update(self, *, changed: bool) -> None:
         """Draw if need be, keep Textual's scroll position right, and report the move."""
         self.set_reactive(Widget.virtual_size, Size(self.size.width, len(self._view)))
-        self.set_reactive(Widget.scroll_y, float(self._window.top))
+        self.set_reactive(Widget.scroll_y, float(self._viewport.top))
         if changed:
             self._draw()
         else:
@@ -312,7 +312,7 @@ class LogView(ScrollView, can_focus=True):
         return self._screen_strips
 
     def _make(self) -> list[Strip]:
-        window, make = self._window, self._strips
+        window, make = self._viewport, self._strips
         low, high = self._bar = self._bar_span()
         lines: list[Strip] = []
         for y in range(window.height):
@@ -332,11 +332,11 @@ class LogView(ScrollView, can_focus=True):
 
     def _bar_span(self) -> tuple[int, int]:
         """First and last line (exclusive) of the scroll bar's thumb; empty if all rows fit."""
-        height, rows = self._window.height, len(self._view)
+        height, rows = self._viewport.height, len(self._view)
         if rows <= height or not height:
             return 0, 0
         size = max(1, height * height // rows)
-        low = round((height - size) * min(1.0, self._window.top / (rows - height)))
+        low = round((height - size) * min(1.0, self._viewport.top / (rows - height)))
         return low, low + size
 
     def _draw_bar(self) -> None:
@@ -361,9 +361,9 @@ class LogView(ScrollView, can_focus=True):
         event.stop()
         event.prevent_default()
         if event.shift:
-            self.move_side(1 if lines > 0 else -1)
+            self.scroll_sideways(1 if lines > 0 else -1)
         else:
-            self._window.scroll(lines)
+            self._viewport.scroll(lines)
             self._update(changed=True)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:

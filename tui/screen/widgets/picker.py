@@ -275,8 +275,8 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         ]
         if not items:
             what = "log groups" if inside is None else "executions"
-            said = f"    No {what} match: {harmless(typed)}" if typed else f"    No {what}"
-            items = [ListItem("", ((said, "muted"),))]
+            text = f"    No {what} match: {harmless(typed)}" if typed else f"    No {what}"
+            items = [ListItem("", ((text, "muted"),))]
         pane = self._list
         pane.border_title = self._title(len(choices))
         pane.show(items, first=first)
@@ -284,8 +284,8 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             pane.action_to(self._shown.index(before))
 
     def _title(self, count: int) -> str:
-        said = f"{units.number(len(self._shown))} of {units.number(count)}"
-        return f"open: {said}" + (f", {len(self._marked)} marked" if self._marked else "")
+        shown = f"{units.number(len(self._shown))} of {units.number(count)}"
+        return f"open: {shown}" + (f", {len(self._marked)} marked" if self._marked else "")
 
     def _item(self, key: str, choice: Choice) -> ListItem:
         cells = max(8, self._list.cells - 4 - _NOTE_CELLS)
