@@ -98,10 +98,10 @@ async def measure(count: int, size: tuple[int, int]) -> None:
         filters = Filters()
         filters.add("frame 77", excludes=False)
         began = time.process_time()
-        log.select(filters.test())
+        log.show_matching(filters.test())
         draw(screen)
         first_ms = (time.process_time() - began) * 1e3
-        while log.step():
+        while log.filter_slice():
             pass
         all_ms = (time.process_time() - began) * 1e3
         said = f"first screen {first_ms:.1f} ms, all {all_ms:.0f} ms"

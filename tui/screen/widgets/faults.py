@@ -202,6 +202,5 @@ def scenario_lines(scenario: ScenarioStatus) -> list[list[Segment]]:
     if scenario.then:
         lines.append([("then: ", "muted"), (harmless(scenario.then), "muted")])
     if scenario.verdict:
-        badge = "badge.ok" if scenario.is_clean else "badge.bad"
-        lines.append([(" VERDICT ", badge), (f" {harmless(scenario.verdict)}", "text")])
+        lines.append([(harmless(scenario.verdict), "ok" if scenario.is_clean else "bad")])
     return lines
