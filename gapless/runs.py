@@ -1,7 +1,7 @@
-"""Runs of the simulator: a folder each, in the state directory, gone when the run is over.
+"""Runs of the simulator: each has a folder in the state directory, deleted at its end.
 
-A run's folder has its lifeline, its forwarder's journal, and what its ready line said, so that
-``gapless inject`` finds it. A folder whose lifeline nobody holds is what a killed run left.
+The folder holds the run's lifeline, its forwarder's journal and its ready line, so that
+``gapless inject`` finds the run. A folder whose lifeline is not held is left from a killed run.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ import msgspec
 from common.locks import hold, is_held
 from common.state import state_dir
 
-_LEFT_AFTER_S: Final = 60.0
-"""A folder younger than this may belong to a run that is just beginning."""
+_MIN_AGE_S: Final = 60.0
+"""A younger folder may belong to a run that is just starting."""
 
 _READY: Final = "ready.json"
 _HELD: Final = "held"
 
 
-class Run(msgspec.Struct, frozen=True):
-    """A run's folder."""
+class SimulatorRun(msgspec.Struct, frozen=True):
+    """The folder of a run."""
 
     folder: Path
 
     @property
     def lifeline(self) -> Path:
-        """The file that the run holds for as long as it lasts."""
+        """The file that the run holds as long as it lasts."""
         return self.folder / _HELD
 
     @property
     def journal(self) -> Path:
-        """Where its forwarder keeps its journal."""
+        """The journal of its forwarder."""
         return self.folder / "journal.sqlite3"
 
     @property
     def clock(self) -> Path:
-        """What its forwarder reads its clock's error from."""
+        """The file with the error of its forwarder's clock."""
         return self.folder / "clock"
 
     def announce(self, ready: Mapping[str, Any]) -> None:
-        """Leave what the ready line says, for others to find."""
+        """Write the ready line to the folder, so that other commands find the run."""
         text = json.dumps(dict(ready))
         draft = self.folder / f"{_READY}.new"
         draft.write_text(text, encoding="utf-8")
@@ -56,16 +56,16 @@ class Run(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def run_folder() -> Iterator[Run]:
-    """A new run: its folder, and a hold on its lifeline, for the length of a ``with`` block.
+def run_folder() -> Iterator[SimulatorRun]:
+    """Make a run's folder and hold its lifeline, for the length of a ``with`` block.
 
     Raises:
-        GaplessError: the state directory can't be made.
+        GaplessError: the state directory cannot be made.
 
     """
     root = state_dir("runs")
-    remove_left(root, time.time())
-    run = Run(Path(tempfile.mkdtemp(prefix="run-", dir=root)))
+    remove_leftovers(root, time.time())
+    run = SimulatorRun(Path(tempfile.mkdtemp(prefix="run-", dir=root)))
     try:
         with hold(run.lifeline, remove=True):
             yield run
@@ -74,7 +74,7 @@ def run_folder() -> Iterator[Run]:
 
 
 def newest_ready() -> dict[str, Any] | None:
-    """What the ready line of the simulator that was started last said; None if none runs."""
+    """Return the ready line of the running simulator that was started last; None without one."""
     found: list[tuple[float, dict[str, Any]]] = []
     for folder in state_dir("runs").glob("run-*"):
         if not is_held(folder / _HELD):
@@ -84,15 +84,15 @@ def newest_ready() -> dict[str, Any] | None:
             ready = json.loads(path.read_text(encoding="utf-8"))
             found.append((path.stat().st_mtime, ready))
         except (OSError, ValueError):
-            continue  # not ready yet, or just gone
+            continue  # not ready yet, or just ended
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def remove_left(root: Path, now_s: float) -> None:
-    """Take away the folders of runs that were killed."""
+def remove_leftovers(root: Path, now_s: float) -> None:
+    """Delete the folders of runs that were killed."""
     for folder in root.glob("run-*"):
         try:
-            is_young = now_s - folder.stat().st_mtime < _LEFT_AFTER_S
+            is_young = now_s - folder.stat().st_mtime < _MIN_AGE_S
         except FileNotFoundError:
             continue
         if not is_young and not is_held(folder / _HELD):

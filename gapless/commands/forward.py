@@ -60,15 +60,13 @@ class OneLineFormatter(logging.Formatter):
     metavar="auto|poll|kinesis:STREAM",
     default="auto",
     show_default=True,
-    help="Where live events come from: from polls; from a Kinesis stream (name or ARN) that a "
-    "subscription filter fills; auto: from that stream where the log group has such a filter, "
-    "else from polls. Whatever they come from, only whole scans prove anything.",
+    help="Source of live events: poll; a Kinesis stream (name or ARN) that a subscription filter "
+    "fills; auto: that stream if the log group has such a filter, else poll. Full scans verify "
+    "the events of every source.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=PORT, default=8765, show_default=True, help="0 = any free one.")
-@click.option(
-    "--journal", type=PATH, help="Where to keep the journal: a file; a folder for several groups."
-)
+@click.option("--journal", type=PATH, help="Journal: a file; for several groups a folder.")
 @click.option(
     "--retain", type=DURATION, default="24h", show_default=True, help="How long to keep messages."
 )
@@ -77,23 +75,23 @@ class OneLineFormatter(logging.Formatter):
     type=SIZE,
     default="2GiB",
     show_default=True,
-    help="How large the journal may become.",
+    help="Largest size of the journal.",
 )
 @click.option(
     "--lifecycle",
     type=LIFECYCLE,
     metavar="ecs:CLUSTER|pattern:RE|idle:30s",
-    help="How an execution's end is known: from ECS, whose task id ends the log stream's name; by "
-    "a message (with groups named SUCCEEDED, FAILED, STOPPED); or by silence. Set as "
-    "GAPLESS_LIFECYCLE it holds for the forwarders that tail starts, too.",
+    help="How the end of an execution is known: from ECS, by the task id at the end of the log "
+    "stream's name; by a message (regular expression with groups named SUCCEEDED, FAILED, "
+    "STOPPED); or by silence. As GAPLESS_LIFECYCLE it also applies to forwarders that tail starts.",
 )
 @click.option(
     "--allowance",
     type=DURATION,
-    help="How late CloudWatch may show an event without its being late news.  "
+    help="How long CloudWatch may take to show an event before it counts as late.  "
     "[default: learned, 2s to 1m]",
 )
-@click.option("--token-file", type=FILE, metavar="F", help="Ask viewers for the token in a file.")
+@click.option("--token-file", type=FILE, metavar="F", help="Require a token of this file.")
 @click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")
 @click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
 @click.option(
@@ -101,13 +99,13 @@ class OneLineFormatter(logging.Formatter):
     type=click.IntRange(1, 100_000),
     default=1_000,
     show_default=True,
-    help="Viewers at once; the next ones are told to come back.",
+    help="Viewers at the same time; more are asked to retry later.",
 )
 @click.option(
     "--max-per-address",
     type=click.IntRange(1, 100_000),
-    help="Connections from one address, which may make a fifth as many plain HTTP requests a "
-    "second; raise it for a proxy in front.  [default: 256, and no bound on loopback]",
+    help="Connections from one address, which may also make a fifth as many HTTP requests a "
+    "second; raise it behind a proxy.  [default: 256, unlimited on loopback]",
 )
 @click.option("--clock-skew", type=FILE, hidden=True)
 @aws_options
@@ -121,7 +119,7 @@ def command(
     while_held: Path | None,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
-    """Serve log groups to viewers; one JSON line says where, once it is ready.
+    """Serve log groups to viewers; a JSON line says where, once it is ready.
 
     Ends with SIGTERM or Ctrl+C.
     """
@@ -163,17 +161,17 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
 
 
 def _serve(config: Config, lock: LockFile) -> int:
-    """Serve until a signal ends it; the exit code."""
+    """Serve until a signal arrives; return the exit code."""
     from forwarder.main import Ready, run  # noqa: PLC0415 - with the rest of it
 
     received: list[signal.Signals] = []
 
     def announce(ready: Ready) -> None:
         line = msgspec.to_builtins(ready)
-        # Whoever attaches wants to know whether an end will ever be told.
+        # Attached viewers ask whether the end of an execution can be known.
         lock.write({**line, "lifecycle": config.lifecycle})
         click.echo(json.dumps(line))
-        # Whoever started us reads one line; nobody need read more.
+        # The parent process waits for this line.
         sys.stdout.flush()
 
     async def main() -> None:
@@ -191,23 +189,23 @@ def _serve(config: Config, lock: LockFile) -> int:
 
 
 def _check_host(host: str, token_file: Path | None) -> None:
-    """Logs are not for everybody who can reach the machine.
+    """Check that other machines cannot read the logs without a token.
 
     Raises:
-        UsageError: others than this machine can connect, and no token is asked for.
+        UsageError: other machines can connect, and no token is required.
 
     """
     if token_file is not None or is_loopback(host):
         return
     msg = (
         f"--host {host[:100]} can be reached from other machines: give --token-file, so that only "
-        "who has the token can read the logs, or listen on 127.0.0.1"
+        "holders of a token can read the logs, or listen on 127.0.0.1"
     )
     raise UsageError(msg)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to that address."""
+    """Return whether only this machine can connect to that address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -217,27 +215,27 @@ def is_loopback(host: str) -> bool:
 def _take_journal(
     journal: Path | None, groups: tuple[str, ...], choice: AwsChoice, port: int
 ) -> tuple[Path, LockFile]:
-    """The journal and its lock: the one named, else one in the state directory.
+    """Lock the journal: the one named, else one in the state directory.
 
-    The default belongs to account, Region, endpoint, groups and port, so that the same command
-    goes on with it after a restart and two forwarders never share one.
+    The default depends on account, Region, endpoint, groups and port, so that the same command
+    continues it after a restart, and two forwarders never share one.
     """
     if journal is not None:
-        with contextlib.suppress(OSError):  # taking the lock says better what is wrong
+        with contextlib.suppress(OSError):  # taking the lock reports the problem
             journal.parent.mkdir(parents=True, exist_ok=True)
         return journal, LockFile.take(lock_path(journal))
     folder = state_dir("forward", group_folder(choice, " ".join(groups), os.environ))
     if port:
         path = folder / f"port-{port}"
-        return _inside(path, groups), LockFile.take(lock_path(path))
+        return _journal_path(path, groups), LockFile.take(lock_path(path))
     for number in range(1, _ANY_PORT_MAX):
         path = folder / f"any-port-{number}"
         with contextlib.suppress(LockedError):
-            return _inside(path, groups), LockFile.take(lock_path(path))
-    msg = f"{_ANY_PORT_MAX} forwarders of these log groups run already: give --journal"
+            return _journal_path(path, groups), LockFile.take(lock_path(path))
+    msg = f"{_ANY_PORT_MAX} forwarders of these log groups are already running: give --journal"
     raise GaplessError(msg)
 
 
-def _inside(path: Path, groups: tuple[str, ...]) -> Path:
-    """A folder for several groups, a file for one."""
+def _journal_path(path: Path, groups: tuple[str, ...]) -> Path:
+    """Return a folder for several groups, a file for one."""
     return path if len(groups) > 1 else path.with_suffix(".sqlite3")

@@ -1,4 +1,4 @@
-"""``gapless inject``: break something of a running simulator, or heal everything."""
+"""``gapless inject``: switch faults of a running simulator on, or heal them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gapless.runs import newest_ready
 _SCHEDULE: Final = ("after_ms", "for_ms")
 
 _COMMON: Final = (
-    ("toxicity", "the share that it hits, 0 to 1"),
-    ("name", "what it is called; the fault's own name by default"),
-    ("after_ms", "on only that long from now"),
-    ("for_ms", "on for so long; 0 = until healed"),
+    ("toxicity", "share of connections or calls that it affects, 0 to 1"),
+    ("name", "name of this fault; default: its type"),
+    ("after_ms", "delay until it is switched on"),
+    ("for_ms", "duration; 0 = until healed"),
 )
-"""Keys that every fault takes."""
+"""Keys that every fault accepts, with their meanings."""
 
 
 def complete_fault(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """The faults whose names begin like that."""
+    """Complete the type of a fault."""
     del context, parameter
     return [
         CompletionItem(str(one["type"]), help=str(one["meaning"]))
@@ -39,7 +39,7 @@ def complete_fault(
 def complete_attribute(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """The keys that the fault takes and that begin like that, with ``=``."""
+    """Complete a key of the fault, with ``=``."""
     del parameter
     fault = context.params.get("fault")
     own = [
@@ -75,13 +75,13 @@ if TYPE_CHECKING:
     shell_complete=complete_attribute,
 )
 @click.option("--heal", is_flag=True, help="Heal FAULT, or every fault.")
-@click.option("--list", "lists", is_flag=True, help="List the faults there are; FAULT alone, too.")
+@click.option("--list", "lists", is_flag=True, help="List all faults, or FAULT.")
 @click.option(
     "--control",
     type=TEXT,
     metavar="URL",
-    help="Control URL, from the ready line of 'gapless simulate'; without it the simulator "
-    "that was started last.",
+    help="Control URL, from the ready line of 'gapless simulate'; default: the simulator that "
+    "was started last.",
 )
 def command(
     fault: str | None,
@@ -91,17 +91,17 @@ def command(
     lists: bool,
     control: str | None,
 ) -> None:
-    """Switch FAULT of a running simulator on, or heal it; without FAULT, list what there is.
+    """Switch FAULT of a running simulator on, or heal it; without FAULT, list all faults.
 
-    Besides its own attributes every fault takes toxicity=0..1, the share that it hits, name=TEXT,
-    and a schedule: after_ms=N from now, for_ms=N long.
+    Besides its own attributes every fault accepts toxicity=0..1 (the share that it affects),
+    name=TEXT, and a schedule: after_ms=N (delay) and for_ms=N (duration).
     """
     if heal and attributes:
         msg = "--heal takes no KEY=VALUE: give a fault to heal, or none to heal all"
         raise UsageError(msg)
     if lists:
         if heal or attributes:
-            msg = "--list takes a fault, or nothing"
+            msg = "--list takes only a FAULT: leave out --heal and KEY=VALUE"
             raise UsageError(msg)
         _list(fault, control)
         return
@@ -111,50 +111,52 @@ def command(
     api = _control_api(control)
     if heal and fault is None:
         healed = api.heal()
-        click.echo(f"healed: {', '.join(healed) or 'nothing was on'}")
+        click.echo(f"healed: {', '.join(healed) or 'no fault was on'}")
     elif heal and fault is not None:
         was_on = api.switch_off(fault)
-        click.echo(f"healed: {fault if was_on else f'nothing called {fault!r} was on'}")
+        click.echo(f"healed: {fault if was_on else f'no fault {fault!r} was on'}")
     elif fault is not None:
-        told = api.switch_on(fault_request(fault, attributes, api.types()))
-        values = " ".join(f"{name}={value}" for name, value in told.get("attributes", {}).items())
-        click.echo(f"{told.get('name', fault)} {values}".rstrip())
+        switched = api.switch_on(fault_request(fault, attributes, api.types()))
+        values = " ".join(
+            f"{name}={value}" for name, value in switched.get("attributes", {}).items()
+        )
+        click.echo(f"{switched.get('name', fault)} {values}".rstrip())
 
 
 def fault_request(
     fault: str, attributes: Sequence[str], types: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What the control API is asked for; ``types`` tells the fault's own attributes.
+    """Build the control API's request; ``types`` describes each fault's own attributes.
 
     Raises:
-        UsageError: no such fault, or something that is not KEY=NUMBER.
+        UsageError: no such fault, or an attribute that is not KEY=NUMBER.
 
     """
     known = {str(one.get("type")): one for one in types}
     if fault not in known:
         near = get_close_matches(fault, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "'gapless inject --list' has all"
+        hint = f"did you mean {' or '.join(near)}?" if near else "'gapless inject --list' lists all"
         msg = f"no fault is called {fault[:80]!r}; {hint}"
         raise UsageError(msg)
     own = {str(one.get("name")) for one in known[fault].get("attributes", ())}
-    asked: dict[str, Any] = {"type": fault, "attributes": {}, "schedule": {}}
+    body: dict[str, Any] = {"type": fault, "attributes": {}, "schedule": {}}
     for text in attributes:
         name, equals, value = text.partition("=")
         if not equals:
             msg = f"{text!r} is not KEY=VALUE: write it like {next(iter(own), 'toxicity')}=1"
             raise UsageError(msg)
         if name == "name":
-            asked["name"] = value
+            body["name"] = value
         elif name == "toxicity":
-            asked["toxicity"] = _number(text, value, float)
-            if not 0 <= asked["toxicity"] <= 1:
+            body["toxicity"] = _number(text, value, float)
+            if not 0 <= body["toxicity"] <= 1:
                 msg = f"{text!r}: toxicity is a share, from 0 to 1"
                 raise UsageError(msg)
         elif name in _SCHEDULE and name not in own:
-            asked["schedule"][name] = _number(text, value, int)
+            body["schedule"][name] = _number(text, value, int)
         else:
-            asked["attributes"][name] = _number(text, value, int)
-    return asked
+            body["attributes"][name] = _number(text, value, int)
+    return body
 
 
 def _number(text: str, value: str, kind: type[int | float]) -> int | float:
@@ -175,7 +177,7 @@ def _control_api(url: str | None) -> ControlApi:
 def _control_url(control: str | None) -> str:
     if control is not None:
         if not control.startswith(("http://", "https://")):
-            msg = f"--control {control[:80]!r} is not a URL: it is like http://127.0.0.1:40123"
+            msg = f"--control {control[:80]!r} is not a URL: write it like http://127.0.0.1:40123"
             raise UsageError(msg)
         return control
     ready = newest_ready()
@@ -186,7 +188,7 @@ def _control_url(control: str | None) -> str:
 
 
 def _list(fault: str | None, control: str | None) -> None:
-    """Every fault, or one, with its attributes; which are on, where a simulator runs."""
+    """Print the faults, or one, with attributes, and whether a running simulator has them on."""
     on: set[object] = set()
     types: Sequence[Mapping[str, Any]] = _catalogue()
     if control is not None or newest_ready() is not None:
@@ -196,7 +198,7 @@ def _list(fault: str | None, control: str | None) -> None:
     if fault is not None:
         types = [one for one in types if one.get("type") == fault] or types
         if len(types) > 1:
-            fault_request(fault, (), types)  # says which there are
+            fault_request(fault, (), types)  # raises an error that lists similar names
     for one in types:
         state = "on " if one.get("type") in on else "off"
         click.echo(f"{state} {one.get('type')}: {one.get('meaning')}")

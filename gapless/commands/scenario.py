@@ -71,7 +71,11 @@ def list_command(*, as_json: bool) -> None:
     "names", type=TEXT, nargs=-1, required=True, metavar="NAME...|all", shell_complete=complete_name
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Replays a run."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=1,
+    show_default=True,
+    help="The same seed replays a run.",
 )
 @click.option(
     "--seeds",

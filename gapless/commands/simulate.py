@@ -1,4 +1,4 @@
-"""``gapless simulate``: simulator, forwarder and control API, headless."""
+"""``gapless simulate``: simulator, forwarder and control API, without a viewer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from common.errors import EXIT_DONE, EXIT_INTERRUPTED
 from common.locks import remove_if_free
 from common.processes import child_environment
 from gapless.options import DURATION, PORT, while_held_option
-from gapless.runs import Run, run_folder
+from gapless.runs import SimulatorRun, run_folder
 
 seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Replays a run."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=1,
+    show_default=True,
+    help="Seed; the same seed replays a run.",
 )
 cloudwatch_option = click.option(
     "--cloudwatch",
     type=click.Choice(["faithful", "moto"]),
     default="faithful",
     show_default=True,
-    help="CloudWatch made faithful, or moto as it is.",
+    help="A faithful CloudWatch, or unpatched moto.",
 )
 
 
@@ -38,7 +42,7 @@ cloudwatch_option = click.option(
     default=20,
     show_default=True,
     metavar="N",
-    help="Events a second, all executions together.",
+    help="Events a second, of all executions together.",
 )
 @click.option(
     "--executions",
@@ -46,28 +50,28 @@ cloudwatch_option = click.option(
     default=4,
     show_default=True,
     metavar="N",
-    help="Executions that run at once.",
+    help="Executions that run at the same time.",
 )
 @cloudwatch_option
 @click.option(
     "--live/--no-live",
     default=True,
     show_default=True,
-    help="Whether a subscription filter sends events to a stream; else there are polls alone.",
+    help="Also push events through a subscription filter, or only let the forwarder poll.",
 )
 @click.option(
     "--forwarder-program",
     default="-m gapless",
     hidden=True,
     metavar="WORDS",
-    help="What Python runs as 'gapless' for the forwarder: broken ones, to see them found out.",
+    help="What Python runs as 'gapless' for the forwarder; tests use broken ones.",
 )
 @click.option(
     "--group-age",
     type=DURATION,
     default="0s",
     metavar="30d",
-    help="How long ago the log group was made.",
+    help="How long ago the log group was created.",
 )
 @while_held_option
 def command(  # noqa: PLR0913 - one an option
@@ -82,14 +86,14 @@ def command(  # noqa: PLR0913 - one an option
     forwarder_program: str,
     while_held: Path | None,
 ) -> int:
-    """Run a simulated CloudWatch with a forwarder; one JSON line says where they are.
+    """SimulatorRun a simulated CloudWatch with a forwarder; one JSON line says where they are.
 
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """
     # moto is slow to import, hence imported only here.
     from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
 
-    _adopt_environment()
+    _clean_environment()
     with run_folder() as folder:
 
         def announce(ready: Mapping[str, Any]) -> None:
@@ -118,9 +122,9 @@ def command(  # noqa: PLR0913 - one an option
 
 
 def forwarder_command(
-    folder: Run, group: str, program: Sequence[str] = ("-m", "gapless")
+    folder: SimulatorRun, group: str, program: Sequence[str] = ("-m", "gapless")
 ) -> Callable[[str], Sequence[str]]:
-    """The command of the simulator's forwarder, given the CloudWatch's URL."""
+    """Return a function from CloudWatch's URL to the command of the simulator's forwarder."""
     from simulator.workload.workload import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
 
     def arguments(url: str) -> Sequence[str]:
@@ -135,8 +139,8 @@ def forwarder_command(
     return arguments
 
 
-def _adopt_environment() -> None:
-    """The parts inherit this process's environment: without settings, as ``processes`` has it."""
+def _clean_environment() -> None:
+    """Remove settings from this process's environment, which its child processes inherit."""
     ours = child_environment(os.environ)
     os.environ.clear()
     os.environ.update(ours)

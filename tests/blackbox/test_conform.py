@@ -143,7 +143,7 @@ def test_rules_by_name_or_number_as_a_table(ready: dict[str, Any], tmp_path: Pat
 
 def test_what_can_not_be_begun_says_so(ready: dict[str, Any], tmp_path: Path) -> None:
     for arguments, code, says in (
-        (("ws://127.0.0.1:9",), 3, "can't be connected to"),
+        (("ws://127.0.0.1:9",), 3, "cannot connect"),
         ((ready["websocket"], "--group", LARGE), 3, "refused with 401"),
         ((ready["websocket"], "no-such-rule"), 2, "no rule 'no-such-rule'"),
         (("/a/log/group",), 2, "is no ws:// URL"),

@@ -14,6 +14,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from common.network_errors import describe_network_error, error_detail, first_line
 from tests.conformance.observer import Connection, Holdings, Observer
 from tests.conformance.rules import Ledger
 from wire.limits import CLIENT_FRAME_BYTES_MAX
@@ -87,7 +88,7 @@ class Suite:
         """Run the first, on which the others build, and those that show any of the wanted rules.
 
         Raises:
-            UnreachableError: the forwarder can't be connected to.
+            UnreachableError: no connection to the forwarder.
             TooManyError: the log is too long.
 
         """
@@ -128,11 +129,11 @@ class Suite:
                 proxy=None,
             )
         except InvalidStatus as error:
-            said = bytes(error.response.body or b"").decode("utf-8", "replace")[:300]
-            msg = f"a connection is refused with {error.response.status_code}: {said}"
+            detail = error_detail(error.response.body or b"")
+            msg = f"a connection is refused with {error.response.status_code}: {detail}"
             raise UnreachableError(msg) from error
         except (OSError, WebSocketException) as error:
-            msg = f"it can't be connected to: {_words(error)}"
+            msg = f"cannot connect: {describe_network_error(error, 'forwarder')}"
             raise UnreachableError(msg) from error
         connection = Connection(socket, observer)
         self._open.append(connection)
@@ -159,7 +160,7 @@ class Suite:
         except InvalidStatus as error:
             return Answer(error.response.status_code, bytes(error.response.body or b""), "")
         except (OSError, WebSocketException) as error:
-            return Answer(0, _words(error).encode(), "")
+            return Answer(0, first_line(error).encode(), "")
         await socket.close()
         return None
 
@@ -192,11 +193,6 @@ class Suite:
 def group_in(url: str) -> str | None:
     """The log group that a URL names."""
     return next(iter(parse_qs(urlsplit(url).query).get("group", [])), None)
-
-
-def _words(error: Exception) -> str:
-    """Some errors have no text of their own."""
-    return str(error) or type(error).__name__
 
 
 def _get(asked: urllib.request.Request, timeout_s: float) -> Answer:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.locks import hold
-from gapless.runs import Run, newest_ready, remove_left, run_folder
+from gapless.runs import SimulatorRun, newest_ready, remove_leftovers, run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +31,17 @@ def test_the_newest_run_is_found_while_it_lasts() -> None:
 
 
 def test_what_a_killed_run_left_is_not_found_and_goes(state: Path) -> None:
-    left = Run(state / "runs" / "run-left")
+    left = SimulatorRun(state / "runs" / "run-left")
     left.folder.mkdir(parents=True)
     left.lifeline.touch()
     left.announce({"control": "http://gone"})
     assert newest_ready() is None
-    remove_left(state / "runs", time.time())
+    remove_leftovers(state / "runs", time.time())
     assert left.folder.exists()
     with hold(left.lifeline):
-        remove_left(state / "runs", time.time() + 3600)
+        remove_leftovers(state / "runs", time.time() + 3600)
         assert left.folder.exists()
-    remove_left(state / "runs", time.time() + 3600)
+    remove_leftovers(state / "runs", time.time() + 3600)
     assert not left.folder.exists()
 
 

@@ -6,11 +6,13 @@ import pytest
 
 from gapless import cli
 from gapless.commands.simulate import forwarder_command
-from gapless.runs import Run
+from gapless.runs import SimulatorRun
 
 
 def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -> None:
-    arguments = list(forwarder_command(Run(Path("/runs/one")), "/jobs")("http://127.0.0.1:1"))
+    arguments = list(
+        forwarder_command(SimulatorRun(Path("/runs/one")), "/jobs")("http://127.0.0.1:1")
+    )
     text = " ".join(arguments)
     assert "-m gapless forward /jobs --endpoint-url http://127.0.0.1:1 --port 0" in text
     assert "--journal /runs/one/journal.sqlite3" in text
@@ -19,12 +21,14 @@ def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -
 
 
 def test_another_program_can_take_the_forwarder_s_place() -> None:
-    command = forwarder_command(Run(Path("/runs/one")), "/jobs", ["-m", "broken", "--"])
+    command = forwarder_command(SimulatorRun(Path("/runs/one")), "/jobs", ["-m", "broken", "--"])
     arguments = list(command("http://127.0.0.1:1"))
     assert arguments[1:6] == ["-m", "broken", "--", "forward", "/jobs"]
     assert (
         arguments[6:]
-        == list(forwarder_command(Run(Path("/runs/one")), "/jobs")("http://127.0.0.1:1"))[5:]
+        == list(forwarder_command(SimulatorRun(Path("/runs/one")), "/jobs")("http://127.0.0.1:1"))[
+            5:
+        ]
     )
 
 

@@ -244,7 +244,7 @@ def test_a_refusal_is_said_in_the_simulators_words_alone(board: Board) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("disconnect", "healed: disconnect\n"), ("cot", "healed: nothing called 'cot' was on\n")],
+    [("disconnect", "healed: disconnect\n"), ("cot", "healed: no fault 'cot' was on\n")],
 )
 def test_healed_is_said_of_what_was_on(
     board: Board, name: str, says: str, capsys: pytest.CaptureFixture[str]
