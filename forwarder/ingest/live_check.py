@@ -62,14 +62,14 @@ PHANTOM: Final = "it delivered events that CloudWatch Logs does not return"
 class _Awaited:
     """An event of the subscription that no scan has returned yet; a row if it has a seq."""
 
-    __slots__ = ("arrived_ms", "heard_ms", "print", "seq", "source", "stream", "timestamp")
+    __slots__ = ("arrived_ms", "delivered_ms", "print", "seq", "source", "stream", "timestamp")
 
-    def __init__(self, event: LogEvent, source: LiveSource | None, heard_ms: int) -> None:
+    def __init__(self, event: LogEvent, source: LiveSource | None, delivered_ms: int) -> None:
         self.stream = event.stream
         self.timestamp = event.timestamp
         self.print = fingerprint(event)
         self.source = source
-        self.heard_ms = heard_ms
+        self.delivered_ms = delivered_ms
         self.arrived_ms: int | None = None
         self.seq: int | None = None
 
@@ -233,7 +233,7 @@ class Agreement:
         if scan.number <= self._clock_shifted_at:
             return
         for event_id, one in list(self._awaited.items()):
-            age_ms = scan.begun_ms - one.heard_ms
+            age_ms = scan.begun_ms - one.delivered_ms
             if one.timestamp < floor_ms:
                 self._forget(event_id)
             elif not scan.from_ <= one.timestamp <= scan.top:
@@ -266,7 +266,7 @@ class Agreement:
                 one.seq,
                 one.timestamp,
                 one.stream,
-                scan.begun_ms - one.heard_ms >= SUSPECT_MS,
+                scan.begun_ms - one.delivered_ms >= SUSPECT_MS,
                 one.arrived_ms,
             )
             for one in self._awaited.values()
@@ -288,9 +288,9 @@ class Agreement:
         self._clock_shifted_at = scans_begun
         for one in self._awaited.values():
             if by_ms < 0:
-                one.heard_ms = min(one.heard_ms, now_ms)
-            elif one.heard_ms <= now_ms - by_ms:  # others were delivered since
-                one.heard_ms += by_ms
+                one.delivered_ms = min(one.delivered_ms, now_ms)
+            elif one.delivered_ms <= now_ms - by_ms:  # others were delivered since
+                one.delivered_ms += by_ms
 
     def reset(self) -> None:
         """Forget rows and hints, because the journal began a new chain; trust stays."""

@@ -199,7 +199,7 @@ class LogGroup:
         return begins[-1] if begins else None
 
     def complete_through(self, from_: int) -> int | None:
-        """Last millisecond up to which this process's marks complete ``from_``; None: none does."""
+        """End of the unbroken time from ``from_`` on marked by this process; None: unmarked."""
         return self._marked.end_from(from_)
 
     def take_notices(self) -> list[Notice]:
@@ -515,14 +515,13 @@ class LogGroup:
         """Whether scans lack events that retention might have taken."""
         return self._missing.lacks_before(now_ms - RETENTION_LEAST_MS)
 
-    def begin_chain(self, reason: str) -> str:
+    def begin_chain(self, reason: str) -> None:
         """Forget everything under a new epoch; all viewers reconnect and start over."""
         epoch = self.journal.begin_chain()
         self._comparisons.clear()
         self.agreement.reset()
         self._load_chain()
         self._notices.append(Reset(epoch, reason))
-        return epoch
 
     def retain(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
         """Remove bodies as ``Journal.retire``; with none left and still over size, reset [5].

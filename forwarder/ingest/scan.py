@@ -70,9 +70,8 @@ class Scan:
         from_: first millisecond that it asks for.
         through: last one; None: an open end, where events stamped ahead of the clock are as well.
         begun_ms: when it began; it says nothing of later time.
-        number: 1 for the log group's first scan in this process, and so on.
+        number: counts the log group's scans in this process, from 1.
         head_seq: the journal's head as it began: it must return the rows up to there [8].
-        seen: those of them that it did return.
         missed: least and greatest timestamp of the events that the live path had missed.
         missed_count: their number.
         is_settled: whether the log group's settings were requested after its last page
@@ -98,7 +97,6 @@ class Scan:
         self.begun_ms = begun_ms
         self.number = number
         self.head_seq = head_seq
-        self.seen = SeqSet()
         self.missed: tuple[int, int] | None = None
         self.missed_count = 0
         self.is_settled = False
@@ -126,7 +124,7 @@ class Scan:
         return self._take(self, events)
 
     def add_missed(self, timestamps: Sequence[int]) -> None:
-        """Note events that it was the first to return although the live path had been there."""
+        """Add events that it returned first although the live path had read their time."""
         low, high = self.missed or (timestamps[0], timestamps[0])
         self.missed = min(low, *timestamps), max(high, *timestamps)
         self.missed_count += len(timestamps)
@@ -149,13 +147,13 @@ class ScanComparison:
         deleted: dict[str, int],
         retention_ms: int | None,
     ) -> None:
-        """Begin with a scan.
+        """Remember the state of the journal as a scan begins.
 
         Args:
             journal: the journal to compare with.
             totals: the journal's range totals.
             scan: the scan, as it begins.
-            deleted: log group's deleted log streams, each with the head when that was found out:
+            deleted: deleted log streams, each with the journal's head when that was found out:
                 rows up to it are excused, rows of a later stream of that name are not. It may
                 grow meanwhile.
             retention_ms: the log group's retention setting.
@@ -167,12 +165,13 @@ class ScanComparison:
         self._deleted = deleted
         self._retention_ms = retention_ms
         self._low = max(scan.from_, self._floor_ms(scan.begun_ms))
+        self._returned = SeqSet()
         self._begun_at = self._state()
 
     def add_returned(self, known: Iterable[KnownRow]) -> None:
         """Add known rows that the scan has returned; rows that it need not return don't count."""
         low, top, head, deleted = self._low, self._scan.top, self._scan.head_seq, self._deleted
-        self._scan.seen.add_all(
+        self._returned.add_all(
             [
                 one.seq
                 for one in known
@@ -188,7 +187,7 @@ class ScanComparison:
         ``excused`` of the rows it need not return.
         """
         expected = self._expected() - excused
-        return self._state() == self._begun_at and len(self._scan.seen) == expected
+        return self._state() == self._begun_at and len(self._returned) == expected
 
     def find_missing(self, now_ms: int, excused: Collection[int] = ()) -> list[Row]:
         """Find rows, at most ``MISSING_MAX``, that the scan failed to return without excuse.
@@ -226,7 +225,7 @@ class ScanComparison:
 
     def _is_excused(self, row: Row, floor_ms: int) -> bool:
         return (
-            row.seq in self._scan.seen
+            row.seq in self._returned
             or row.timestamp < floor_ms
             or row.seq <= self._deleted.get(row.stream, 0)
             or self._is_lost(row)

@@ -1,4 +1,4 @@
-"""Rule [8] on one scan at a time, densely: which scans are held to have missed something."""
+"""Rule [8] on single scans: which of them count as having missed a known row."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 
 
 class _Story:
-    """One scan over events that were held when it began, and what happened beside it."""
+    """One scan over events known when it began, and what happened meanwhile."""
 
     def __init__(self, held: list[LogEvent], low: int, top: int | None) -> None:
         self.journal = MemoryJournal("group")
@@ -64,10 +64,10 @@ class _Story:
             self.group.mark_stream_deleted(event.stream)
             self.excused |= {one.id for one in self.held if one.stream == event.stream}
         elif what == "find" and self.low <= 60 <= self.top:
-            # Found by the scan itself, and perhaps returned twice: nothing that it must return.
+            # New in this scan, and perhaps returned twice: the scan need not return it.
             self.scan.take_page([LogEvent(str(200 + which), 60, None, "a", "news")])
         elif what == "new":
-            # Not held when the scan began: nobody may ask it for these.
+            # Not known when the scan began: it need not return these.
             self.group.ingest([LogEvent(str(100 + which), 60, None, "a", "news")], "live")
 
     def missing(self, floor: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The door, against a CloudWatch that returns what it likes: nothing lost, doubled or misproved."""
+"""LogGroup against an arbitrary CloudWatch: no event lost or duplicated, no false mark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: st.SearchStrategy[ScanKind] = st.sampled_from(["live", "repair", "backfil
 
 
 class _Watched:
-    """A scan with what the test knows of it."""
+    """A scan, with the rows known as it began and the ids that it returned."""
 
     def __init__(self, scan: Scan, held: dict[str, LogEvent], epoch: str) -> None:
         self.scan = scan
@@ -36,8 +36,8 @@ class _Watched:
         self.returned: set[str] = set()
 
 
-class Door(RuleBasedStateMachine):
-    """Events are written, scans return some of them, in pieces, several scans at a time."""
+class Ingestion(RuleBasedStateMachine):
+    """Events are written; several concurrent scans return some of them, page by page."""
 
     scans: Bundle[_Watched] = Bundle("scans")
 
@@ -76,7 +76,7 @@ class Door(RuleBasedStateMachine):
 
     @rule(watched=scans, share=st.integers(1, 4), order=st.randoms(use_true_random=False))
     def page(self, watched: _Watched, share: int, order: object) -> None:
-        """Some of what the scan may return, perhaps some of it again."""
+        """Return some of the events that the scan covers, a few of them twice."""
         if not watched.scan.is_open:
             return
         events = self._of(watched)[::share]
@@ -203,5 +203,5 @@ class Door(RuleBasedStateMachine):
         watched.returned |= {one.id for one in events}
 
 
-Door.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
-TestDoor = Door.TestCase
+Ingestion.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
+TestIngestion = Ingestion.TestCase

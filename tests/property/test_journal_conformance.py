@@ -1,4 +1,4 @@
-"""Whatever is done to them, both journals say the same; the one in memory is the model."""
+"""The SQLite journal behaves like the one in memory under any operations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FILTERS = st.sampled_from(
 
 @pytest.fixture(autouse=True, scope="module")
 def _everything_small() -> Iterator[None]:
-    """So that a few rows go through every way that millions would."""
+    """Make limits so small that a few rows take every path that millions would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_SYNCHRONOUS", "OFF")
         patch.setattr(sqlite, "GENERATION_MAX", 4)
@@ -59,7 +59,7 @@ def _everything_small() -> Iterator[None]:
 
 
 class Journals(RuleBasedStateMachine):
-    """The model and the file, given the same to do."""
+    """Applies the same operations to the model and to the file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Journals(RuleBasedStateMachine):
 
     @initialize()
     def beside_another_group(self) -> None:
-        """In the same file, in the way if anything forgets whose rows it reads."""
+        """Add another log group to the file: a query without its chain would return its rows."""
         other = [LogEvent(str(one), one, None, "job/1", "another group's") for one in range(9)]
         self.file.journal("another").append(other, "live")
         next(self.made_too)

@@ -1,4 +1,4 @@
-"""Kept sums are what the journal would add up, whatever was asked and appended before."""
+"""Cached totals equal those of the journal, whatever was asked and appended before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _everything_small() -> Iterator[None]:
 
 
 class SumsOfAJournal(RuleBasedStateMachine):
-    """The same questions to the sums and to the journal."""
+    """Asks the cache and the journal for the same totals."""
 
     def __init__(self) -> None:
         super().__init__()
