@@ -147,7 +147,11 @@ class Judge:
             raise FaultError(Kind.DISHONEST, f"{viewer.name} was rebased without need")
 
     def _judge_end(self, viewer: Viewer, end: EndStatus) -> None:
-        """What was written before the end, and visible within the allowance, has come [11]."""
+        """Checks that everything written before the end, and visible in time, was shown [11].
+
+        An execution that went on after an end may end again: the viewer may be told of the first
+        end while the next is not discovered yet, so only events up to the first end must be there.
+        """
         if not end.equal:
             return
         ledger = [
@@ -156,14 +160,13 @@ class Judge:
             if one.generation == self.world.cloudwatch.generation
             and one.event.stream.rpartition("/")[2] == end.execution
         ]
-        done_at = max((one.put_at for one in ledger if " DONE" in one.event.message), default=0)
-        if any(one.put_at > done_at for one in ledger):
-            return  # it went on writing: the end was one of several
+        done_at = min((one.put_at for one in ledger if " DONE" in one.event.message), default=0)
         since = viewer.session.since or 0
         last_words = {
             one.event.message
             for one in ledger
             if since <= one.event.timestamp <= self.world.now
+            and one.put_at <= done_at
             and one.visible_at - one.put_at < ALLOWANCE_MS
             and one.put_at - one.event.timestamp < ALLOWANCE_MS
             and one.gone_at is None
