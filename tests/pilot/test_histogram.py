@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui.client.status import Outage
+from tui.client.status import ConnectionOutage
 
 
 def minutes(count: int = 60) -> FakeEngine:
@@ -126,7 +126,7 @@ async def test_only_what_passes_the_filters_is_counted() -> None:
 
 async def test_gaps_are_shaded() -> None:
     engine = minutes()
-    cut = Outage(EPOCH_MS + 20_000, EPOCH_MS + 29_900, 1006, "cut", None, None)
+    cut = ConnectionOutage(EPOCH_MS + 20_000, EPOCH_MS + 29_900, 1006, "cut", None, None)
     engine.set(outages=(cut,))
     async with running(engine) as screen:
         await screen.press("h")

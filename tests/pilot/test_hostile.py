@@ -17,7 +17,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 from tests.support.fake_catalogue import FakeCatalogue
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine, make_line, make_rule
 from tests.support.screen import NOW_MS, WIDE, Screen, running
-from tui.client.status import EndStatus, GapStatus, LostRange, Outage, StateChange
+from tui.client.status import ConnectionOutage, EndStatus, GapStatus, LostRange, StateChange
 from tui.screen.ports import CatalogueError, Choice
 
 SEEDS: Final = range(2)
@@ -106,7 +106,7 @@ class Hostile:
             lost=(LostRange(0, EPOCH_MS, EPOCH_MS + 1, bad),),
             ends=(EndStatus(bad, "FAILED", EPOCH_MS, EPOCH_MS + 1, 1, equal=False),),
             history=(StateChange(EPOCH_MS, "reconnecting", bad),),
-            outages=(Outage(EPOCH_MS, None, 1006, bad, None, None),),
+            outages=(ConnectionOutage(EPOCH_MS, None, 1006, bad, None, None),),
         )  # fmt: skip
         return engine
 

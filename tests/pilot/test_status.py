@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, NOW_MS, WIDE, running
-from tui.client.status import BackfillProgress, Outage, StateChange, UnequalRange
+from tui.client.status import BackfillProgress, ConnectionOutage, StateChange, UnequalRange
 
 
 async def test_the_screen_always_answers() -> None:
@@ -63,7 +63,7 @@ async def test_an_empty_screen_says_why() -> None:
 async def test_the_connection_panel() -> None:
     engine = FakeEngine()
     engine.set(
-        outages=(Outage(EPOCH_MS, EPOCH_MS + 10_000, 1006, "no answer", 203, "resumed"),),
+        outages=(ConnectionOutage(EPOCH_MS, EPOCH_MS + 10_000, 1006, "no answer", 203, "resumed"),),
         history=(StateChange(EPOCH_MS, "live", ""),),
         duplicates=9,
     )

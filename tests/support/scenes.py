@@ -9,9 +9,9 @@ import msgspec
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_rule
 from tui.client.status import (
     BackfillProgress,
+    ConnectionOutage,
     GapStatus,
     MarkStatus,
-    Outage,
     StateChange,
     UnequalRange,
 )
@@ -75,7 +75,9 @@ def live(**changes: Any) -> FakeEngine:  # noqa: ANN401 - any field of the targe
                 0, "g1", EPOCH_MS + 40_050, EPOCH_MS + 40_300, "repaired", "a scan found more", 2
             ),
         ),
-        "outages": (Outage(_OFF_MS, _BACK_MS, None, "the cable was pulled", 103, "resumed"),),
+        "outages": (
+            ConnectionOutage(_OFF_MS, _BACK_MS, None, "the cable was pulled", 103, "resumed"),
+        ),
         "history": (
             StateChange(EPOCH_MS - 1_000, "connecting", ""),
             StateChange(EPOCH_MS - 900, "backfilling", ""),

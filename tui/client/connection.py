@@ -118,22 +118,22 @@ class Disconnection(msgspec.Struct, frozen=True):
 
 
 class ConnectionListener(Protocol):
-    """Gets the events of a connection."""
+    """Handles the events of a connection."""
 
     def attempt_began(self, attempt: int) -> None:
-        """A connection attempt began."""
+        """Handle the begin of a connection attempt."""
 
     def take_effects(self, effects: list[Effect]) -> None:
-        """The session processed a message with these effects."""
+        """Handle the effects of a message."""
 
     async def wait_until_ready(self) -> None:
         """Let other tasks run, and wait until more lines can be processed."""
 
     def count_malformed(self, why: str) -> None:
-        """A message could not be decoded."""
+        """Handle a message that could not be decoded."""
 
     def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
-        """An attempt ended; the next one begins after ``wait_ms``, unless it was final."""
+        """Handle the end of an attempt; the next one begins after ``wait_ms``, unless final."""
 
 
 class ForwarderConnection:

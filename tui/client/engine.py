@@ -29,7 +29,7 @@ from common.errors import (
 )
 from common.times import iso_range
 from tui.client.history import TargetParts, make_status
-from tui.client.refetch import Refetcher, RefetchSource
+from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
 from tui.client.session import ViewerSession
 from tui.client.status import (
@@ -182,7 +182,6 @@ class Engine:
         if len(targets) > TARGETS_MAX:
             msg = f"{len(targets)} targets are more than {TARGETS_MAX}"
             raise ValueError(msg)
-        self.rng = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
         self._steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self.marks: deque[MarkStatus] = deque(maxlen=MARKS_MAX)
@@ -191,7 +190,6 @@ class Engine:
         self._goal = goal or Goal()
         self._cursors = cursors
         self._timeline = Timeline(capacity)
-        self._numbers = itertools.count(1)
         self._rows: deque[Row] = deque()
         self._confirmed: deque[Line] = deque()  # merged after the rows, which may hold the same
         self._pending = Change()
@@ -203,9 +201,24 @@ class Engine:
         self._is_ready = asyncio.Event()
         self._is_ready.set()
         self._began_ms = 0
-        self._targets = [EngineTarget(self, number, spec) for number, spec in enumerate(targets)]
+        numbers = itertools.count(1)
+        jitter = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._targets = [
+            EngineTarget(
+                number,
+                spec,
+                rule_numbers=numbers,
+                on_effects=self._take_effects,
+                on_status=self._schedule_flush,
+                wait_until_ready=self.wait_until_ready,
+                wall_ms=self.wall_ms,
+                steady_ms=self.steady_ms,
+                rng=jitter,
+            )
+            for number, spec in enumerate(targets)
+        ]
         sources = [RefetchSource(one.session, one.getter) for one in self._targets]
-        self._refetcher = Refetcher(self._timeline, sources, self._note_change, self.steady_ms)
+        self._refetcher = LineRefetcher(self._timeline, sources, self._note_change, self.steady_ms)
         self._context: int | None = None  # the last key of the earlier run, until it is fetched
         self._declare_previous_lines()
 
@@ -300,7 +313,7 @@ class Engine:
     def refetch_visible(
         self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
     ) -> None:
-        """Fetch what is evicted among or near these rows (``Refetcher.fetch_visible``)."""
+        """Fetch what is evicted among or near these rows (``LineRefetcher.fetch_visible``)."""
         self._refetcher.fetch_visible(rows, cursor, is_filtered=is_filtered)
 
     def refetch_at(self, key: int, then: Callable[[], None]) -> None:
@@ -308,7 +321,7 @@ class Engine:
         self._refetcher.fetch_at(key, then)
 
     async def fetch_range(self, low: int, high: int) -> tuple[list[Line], int | None]:
-        """Return evicted lines without changing the timeline (``Refetcher.fetch_range``).
+        """Return evicted lines without changing the timeline (``LineRefetcher.fetch_range``).
 
         Raises:
             RefetchError: The lines can't be fetched now.
@@ -329,8 +342,6 @@ class Engine:
         await asyncio.sleep(0)
         await self._is_ready.wait()
 
-    # For the targets
-
     def wall_ms(self) -> int:
         """The wall clock, ms since the Unix epoch."""
         return self._wall_ms()
@@ -339,11 +350,9 @@ class Engine:
         """A monotonic clock, ms."""
         return self._steady_ms()
 
-    def next_number(self) -> int:
-        """Return a new number for a rule, so that no two rules have the same key."""
-        return next(self._numbers)
+    # Effects of the targets
 
-    def take_effects(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
+    def _take_effects(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
         """Apply a session's effects and a target's rules to the timeline."""
         for effect in effects:
             match effect:
@@ -363,7 +372,7 @@ class Engine:
         if rules:
             for callback in self._on_rules:
                 callback(rules)
-        self.schedule_flush()
+        self._schedule_flush()
         self._check_goal()
 
     def _take_stored(self, stored: Stored) -> None:
@@ -373,7 +382,7 @@ class Engine:
         self._rows.extend(stored.lines)
         self._confirmed.extend(stored.confirmed)
 
-    def schedule_flush(self) -> None:
+    def _schedule_flush(self) -> None:
         """Merge, and run the callbacks, within a thirtieth of a second."""
         if self._flush is None:
             loop = asyncio.get_running_loop()
@@ -381,7 +390,7 @@ class Engine:
 
     def _note_change(self, change: Change) -> None:
         self._pending = self._pending.then(change)
-        self.schedule_flush()
+        self._schedule_flush()
 
     def _declare_previous_lines(self) -> None:
         """Declare the earlier run's lines as evicted; the newest are fetched once connected."""
@@ -456,7 +465,7 @@ class Engine:
         for second in itertools.count(1):
             await asyncio.sleep(1)
             self._check_goal()
-            self.schedule_flush()
+            self._schedule_flush()
             if second % SAVE_S == 0:
                 self._save()
 

@@ -7,7 +7,7 @@ nothing. Pure; times are the viewer's wall clock, ms.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,12 +19,12 @@ from tui.client.status import (
     BackfillProgress,
     CaughtUp,
     ConnectionEntry,
+    ConnectionOutage,
     Effect,
     ExecutionEnded,
     GapChanged,
     LossDeclared,
     Marked,
-    Outage,
     RangeUnequal,
     Rebased,
     StateChange,
@@ -61,7 +61,7 @@ class EventRate:
         self._seconds: deque[tuple[int, int]] = deque(maxlen=_VOLUME_S)
 
     def count_events(self, count: int, now_ms: int) -> None:
-        """Count events that came now."""
+        """Add newly received events to the present second."""
         second = now_ms // 1000
         if self._seconds and self._seconds[-1][0] >= second:
             last, before = self._seconds[-1]
@@ -86,7 +86,7 @@ class TargetHistory:
     Args:
         target: The target's number.
         session: The target's session.
-        next_number: Gives each rule a number, so that no two have the same key.
+        rule_numbers: Numbers the rules, so that no two of any target have the same key.
         previous: The lines of the earlier run that this one resumes.
 
     Attributes:
@@ -94,7 +94,7 @@ class TargetHistory:
         backfilled: Rate of the new events that came as backfill.
         state_changes: Newest last, bounded.
         connections: Connections that a forwarder accepted, newest last, bounded.
-        was_connected: Whether lines could be received at any time, by whichever way.
+        was_connected: Whether lines could be received at any time, by WebSocket or by polling.
         is_over: Whether every requested execution has ended, or the viewer was stopped.
 
     """
@@ -103,7 +103,7 @@ class TargetHistory:
         self,
         target: int,
         session: ViewerSession,
-        next_number: Callable[[], int],
+        rule_numbers: Iterator[int],
         previous: PreviousRun | None = None,
     ) -> None:
         self.received = EventRate()
@@ -119,13 +119,13 @@ class TargetHistory:
         self.is_over = False
         self._target = target
         self._session = session
-        self._next_number = next_number
+        self._rule_numbers = rule_numbers
         self._previous = previous
         self._is_live = False
         self._is_polling = False
         self._failed = False
         self._state: TargetState = "connecting"
-        self._outages: deque[Outage] = deque(maxlen=OUTAGES_MAX)
+        self._outages: deque[ConnectionOutage] = deque(maxlen=OUTAGES_MAX)
         self._outage_lines = 0
         self._outage_key = 0
         self._rules: dict[str, Rule] = {}
@@ -135,14 +135,14 @@ class TargetHistory:
     # Events; each returns the rules that are new or changed
 
     def attempt_began(self, attempt: int, now_ms: int) -> None:
-        """A connection attempt began."""
+        """Record that a connection attempt began."""
         self.attempt, self.retry_at_ms = attempt, None
         self._record_state(now_ms)
 
     def attempt_ended(
         self, reason: str, code: int | None, wait_ms: int, *, final: bool, now_ms: int
     ) -> list[Rule]:
-        """A connection attempt failed, or its connection ended."""
+        """Record a failed attempt or the end of a connection, which begins an outage."""
         self.detail, self._failed = reason, final
         self.retry_at_ms = None if final else now_ms + wait_ms
         rules = self._begin_outage(reason, code, now_ms) if self._is_live else []
@@ -151,7 +151,7 @@ class TargetHistory:
         return rules
 
     def round_ended(self, failure: str | None, now_ms: int) -> list[Rule]:
-        """A polling round that was to bring lines has ended."""
+        """Record the end of a polling round, which begins or ends an outage."""
         rules = []
         was_polling, self._is_polling = self._is_polling, failure is None
         if failure is not None:
@@ -165,7 +165,7 @@ class TargetHistory:
         return rules
 
     def take_effects(self, effects: list[Effect], now_ms: int) -> list[Rule]:
-        """The session processed a message or a polled response with these effects."""
+        """Record what a message or a polled response has brought."""
         rules: list[Rule] = []
         for effect in effects:
             match effect:
@@ -187,7 +187,7 @@ class TargetHistory:
     # State
 
     @property
-    def outages(self) -> tuple[Outage, ...]:
+    def outages(self) -> tuple[ConnectionOutage, ...]:
         """Outages, newest last, bounded."""
         return tuple(self._outages)
 
@@ -208,7 +208,7 @@ class TargetHistory:
         return self._lag[1]
 
     def state(self, now_ms: int) -> TargetState:
-        """The target's state."""
+        """Derive the target's state from its session, its polling and the time."""
         session = self._session
         if self._failed:
             return "failed"
@@ -303,7 +303,7 @@ class TargetHistory:
         """Make a rule, or change it in its place if there is one of this kind and name."""
         known = self._rules.get(f"{kind} {name}")
         rule = Rule(
-            key=known.key if known else rule_key(at_ms, self._next_number()),
+            key=known.key if known else rule_key(at_ms, next(self._rule_numbers)),
             kind=kind,
             target=self._target,
             from_ms=at_ms,
@@ -321,9 +321,9 @@ class TargetHistory:
 
     def _begin_outage(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
         """Begin an outage, as lines come neither by WebSocket nor by polling."""
-        self._outages.append(Outage(now_ms, None, code, reason, None, None))
+        self._outages.append(ConnectionOutage(now_ms, None, code, reason, None, None))
         self._outage_lines = 0
-        self._outage_key = rule_key(now_ms, self._next_number())
+        self._outage_key = rule_key(now_ms, next(self._rule_numbers))
         return [self._offline_rule()]
 
     def _end_outage(self, welcomed: Welcomed | None, now_ms: int) -> list[Rule]:

@@ -74,7 +74,7 @@ class ClaimedTotal(msgspec.Struct, frozen=True):
 
 
 class FollowUp(msgspec.Struct):
-    """What follows from a comparison: effects for the shell, and range requests to send."""
+    """The consequences of a comparison: effects for the shell, and range requests to send."""
 
     effects: list[Effect] = []
     requests: list[RangeRequest] = []
@@ -112,7 +112,7 @@ class Holdings:
 
     @property
     def uncompared_ms(self) -> int | None:
-        """End of the range that was not verified and can't be compared any more; None without."""
+        """Lines before this were not verified and can't be compared any more; None without any."""
         since = self.proof.since
         if not self.floor_ms or (since is not None and self.floor_ms <= since):
             return None
@@ -121,7 +121,7 @@ class Holdings:
     # Events
 
     def keys_of(self, items: Sequence[Item]) -> list[int]:
-        """The events' keys for this target.
+        """Return the keys of this target's events.
 
         Raises:
             WireError: An id is not decimal.
@@ -160,10 +160,10 @@ class Holdings:
         return stored, keys
 
     def refetched_lines(self, items: Sequence[Item], after: int) -> list[Line]:
-        """The lines of refetched events, as far as this or an earlier run had them.
+        """The lines of refetched events that this or an earlier run has received before.
 
         An event that the viewer was never sent is left out: stored here it would hide that the
-        forwarder failed to send it. An earlier run had the events up to the base [16].
+        forwarder failed to send it. An earlier run received the events up to the base [16].
 
         Args:
             items: The events as the forwarder has them now.
@@ -249,8 +249,8 @@ class Holdings:
     ) -> tuple[list[Item], list[int]]:
         """Store events older than the tally, if they must be new; returns the other ones.
 
-        Known and new can't be told apart there, except that live events and history that comes
-        newest first, hence lies below all that was ever stored, are new.
+        Known and new ones can't be distinguished there, except that live events are new, and so
+        is history that comes newest first, as it lies below all that was ever stored.
         """
         floor, lowest = time_key(self.floor_ms), self._lowest or 0
         comparable: list[tuple[Item, int]] = []
@@ -387,7 +387,7 @@ class Holdings:
         return [*(GapChanged(gap) for gap in repaired), *self._settle_ends(claim)]
 
     def _settle_ends(self, claim: ClaimedTotal) -> list[Effect]:
-        """Mark unequal ends as equal once a range that contains theirs is."""
+        """Count unequal ends as equal once a range that contains theirs compares equal."""
         effects: list[Effect] = []
         for execution, (end, equal) in self._ends.items():
             low = max(end.from_, self.floor_ms)

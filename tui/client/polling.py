@@ -132,7 +132,7 @@ class _Repair(msgspec.Struct):
 
 
 class _Round(msgspec.Struct):
-    """The state of one round."""
+    """The progress of one round."""
 
     fetches_lines: bool
     """Whether it brings lines, since no WebSocket is open, rather than only compares."""
@@ -142,10 +142,10 @@ class _Round(msgspec.Struct):
     page: LogsPage | None = None
     """The last page of lines after the cursor."""
     scanned: LogsPage | None = None
-    """The answer to how far whole scans reach, asked for before the lines."""
+    """The response that says how far whole scans reach, requested before the lines."""
     repair: _Repair | None = None
     has_executions: bool = False
-    """Whether the executions were asked for."""
+    """Whether the executions were requested."""
 
     def restart(self) -> None:
         """Begin with the lines after the cursor again."""
@@ -172,7 +172,7 @@ class PollPlan:
         return self._round is not None and self._round.fetches_lines
 
     def begin_round(self, now_ms: int) -> None:
-        """Begin a round."""
+        """Begin a round; without a WebSocket it brings lines, otherwise it only compares."""
         session = self._session
         self._round = _Round(not session.is_welcomed, session.welcomes)
         if session.is_welcomed:
@@ -201,7 +201,7 @@ class PollPlan:
         return None
 
     def take_response(self, request: PollRequest, response: Response, now_ms: int) -> list[Effect]:
-        """Process the response to a request.
+        """Store the lines, or compare the total, that a response brings.
 
         Raises:
             PollError: The request was refused, or the response is not one of the protocol; the
@@ -383,7 +383,7 @@ class PollPlan:
             yield RangeRequest("verify", low, top, scanned=False)
 
     def _scanned_through(self, scanned: LogsPage | None) -> int | None:
-        """How far scans reached before the lines, all of which are here now, were asked for."""
+        """How far scans had reached when the lines were requested, if all of those are here now."""
         session = self._session
         if scanned is None or scanned.epoch != session.epoch or scanned.head_seq > session.after:
             return None
@@ -408,7 +408,7 @@ class PollPlan:
         self, current: _Round, sent: PollRequest, reply: DigestBody, now_ms: int
     ) -> list[Effect]:
         session, query, request = self._session, sent.query, sent.range_request
-        assert isinstance(query, DigestQuery), "a digest was asked for"
+        assert isinstance(query, DigestQuery), "a digest was requested"
         assert request is not None, "a digest compares a range"
         repair, current.repair = current.repair, None
         seen = repair.seen if repair is not None and request.kind == "repair" else set[int]()
@@ -527,7 +527,7 @@ class PollingLoop:
             await self.run_round()
 
     async def run_round(self) -> None:
-        """Run one round."""
+        """Send the requests of one round, and report its end."""
         plan = self._plan
         plan.begin_round(self._now_ms())
         fetches_lines, failure = plan.fetches_lines, None

@@ -65,7 +65,7 @@ class Proof:
 
     @property
     def unequal(self) -> tuple[UnequalRange, ...]:
-        """RangeSet that compared unequal and have not compared equal since."""
+        """Ranges that compared unequal and have not compared equal since."""
         return tuple(self._unequal)
 
     @property
@@ -75,7 +75,7 @@ class Proof:
 
     @property
     def lost(self) -> tuple[LostRange, ...]:
-        """RangeSet whose events no longer exist at the forwarder or CloudWatch."""
+        """Ranges whose events no longer exist at the forwarder or CloudWatch."""
         return tuple(self._lost)
 
     def overlaps_verified(self, from_: int, through: int) -> bool:
@@ -102,7 +102,7 @@ class Proof:
         return settled.end_from(from_)
 
     def known_missing(self) -> list[tuple[int, int]]:
-        """RangeSet that are lost, unrecoverable or given up, ascending."""
+        """Ranges that are lost, unrecoverable or given up, ascending."""
         return sorted({*self._given_up, *self._known_losses()})
 
     def add_verified(self, from_: int, through: int, generation: int) -> list[GapStatus]:
@@ -131,7 +131,7 @@ class Proof:
         return unequal
 
     def withdraw_verified(self, from_: int, through: int) -> None:
-        """Count a range as not verified until it is compared again."""
+        """Remove a range from the verified ones until it is compared again."""
         self._verified.remove(from_, through)
         self._update_through()
 
@@ -200,7 +200,7 @@ class Proof:
         return ranges + list(self._unlisted)
 
     def _update_through(self) -> None:
-        """Compute T."""
+        """Recompute T from the verified ranges and the known losses."""
         if self._since is None:
             return
         through = self._verified.end_from(self._since)

@@ -1,8 +1,8 @@
 """Refetching: brings evicted lines back from the forwarder, over HTTP.
 
-``RangeRefetch`` plans one target's requests and is pure; ``Refetcher`` fetches what a reader gets
-near. An event that the viewer was never sent is left out: only the connection may deliver it, so
-that comparisons still notice if it does not.
+``RangeRefetch`` plans one target's requests and is pure; ``LineRefetcher`` fetches the lines that
+a reader comes near. An event that the viewer was never sent is left out: only the connection may
+deliver it, so that comparisons still notice if it does not.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class RangeRefetch:
         return f"/v1/logs?{query.encode()}"
 
     def take_response(self, response: Response) -> None:
-        """Process a page.
+        """Add the lines of a page.
 
         Raises:
             RefetchError: The request was refused, or the response is not one of the protocol.
@@ -110,13 +110,13 @@ class RangeRefetch:
 
 
 class RefetchSource(NamedTuple):
-    """What lines of one target are fetched with."""
+    """A target's session, and the HTTP client to fetch its lines with."""
 
     session: ViewerSession
     getter: HttpGetter
 
 
-class Refetcher:
+class LineRefetcher:
     """Fetches evicted ranges into the timeline, one at a time. A shell.
 
     Args:

@@ -39,7 +39,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What a cursor was saved for; it is valid for nothing else [7]."""
+    """The target, filter and start that a cursor was saved for; it is valid for no others [7]."""
 
     target: str
     """Identifies the target from run to run: a forwarder's URL, or what a local one serves."""
@@ -49,7 +49,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class PreviousRun(msgspec.Struct, frozen=True):
-    """Which lines the previous run had, for the next one to refetch."""
+    """Which lines the previous run received, for the next one to refetch."""
 
     left_ms: int
     """When it ended, ms by the viewer's wall clock."""
@@ -58,11 +58,11 @@ class PreviousRun(msgspec.Struct, frozen=True):
     context_ms: int
     """The time of the event ``CONTEXT_LINES`` before that."""
     older: int
-    """About how many events it had before ``context_ms``."""
+    """About how many events it received before ``context_ms``."""
 
 
 class SavedCursor(msgspec.Struct, frozen=True):
-    """A cursor as it is saved, with what it was saved for."""
+    """A cursor with its subject, saved and loaded as one."""
 
     subject: Subject
     cursor: Cursor

@@ -70,7 +70,7 @@ REQUEST_TIMEOUT_MS: Final = 60_000
 
 
 class ForwarderReport(msgspec.Struct):
-    """What the forwarder said about itself on the present connection, for the status."""
+    """The forwarder's own figures from the present connection, for the status."""
 
     head_seq: int | None = None
     upstream: Upstream | None = None
@@ -184,7 +184,7 @@ class RequestQueue:
 
 
 class _Attempt(msgspec.Struct, frozen=True):
-    """What the query of the last attempt said, and how many rebases came before it."""
+    """The resume parameters of the last attempt, and the number of rebases before it."""
 
     cursor: Cursor | None = None
     base: int = 0
@@ -193,7 +193,7 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 class ViewerSession:
-    """What one target's viewer has received, and the cursor from which it resumes.
+    """The state machine of one target: its cursor, its connection, and the requests in flight.
 
     Args:
         target: The number of the target, kept in its lines' keys.
@@ -309,7 +309,7 @@ class ViewerSession:
         )
 
     def connection_opened(self, now_ms: int) -> None:
-        """The connection of the last attempt is open."""
+        """Reset the connection's state, as the last attempt succeeded."""
         self.is_open = True
         self.heartbeat_ms = None
         self.report = ForwarderReport()
@@ -318,7 +318,7 @@ class ViewerSession:
         self._received_ms = now_ms
 
     def connection_closed(self) -> None:
-        """The connection has closed, or could not be opened."""
+        """Forget the connection's requests, as it has closed or could not be opened."""
         self.is_open = self.is_welcomed = False
         self._requests.clear()
 
@@ -452,7 +452,7 @@ class ViewerSession:
     def _has_foreign_base(self) -> bool:
         """Whether this connection counts from a seq that another epoch gave out [16].
 
-        Its marks would prove nothing, so the next attempt asks without cursor and base. The base
+        Its marks would verify nothing, so the next attempt asks without cursor and base. The base
         of the attempt decides: polling may have rebased since then.
         """
         return self._attempt.base > 0

@@ -112,7 +112,7 @@ class MarkStatus(msgspec.Struct, frozen=True):
     """Rebases of the target before the mark came."""
 
 
-class Outage(msgspec.Struct, frozen=True):
+class ConnectionOutage(msgspec.Struct, frozen=True):
     """A time without connection: when, why, and how many lines came afterwards."""
 
     began_ms: int
@@ -212,7 +212,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     ends: tuple[EndStatus, ...]
     history: tuple[StateChange, ...]
     """Newest last, bounded."""
-    outages: tuple[Outage, ...]
+    outages: tuple[ConnectionOutage, ...]
     """Newest last, bounded."""
     connections: tuple[ConnectionEntry, ...] = ()
     """Newest last, bounded."""
@@ -305,7 +305,7 @@ class Rebased(msgspec.Struct, frozen=True):
 
 
 class Unconfirmed(msgspec.Struct, frozen=True):
-    """A repair did not bring these lines again."""
+    """These lines are unconfirmed, as a repair did not bring them again."""
 
     keys: list[int]
 

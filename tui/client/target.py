@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -16,11 +18,8 @@ from tui.client.polling import PollingLoop, PollPlan, RoundResult
 from tui.client.saved import CONTEXT_LINES, Cursor, PreviousRun, SavedCursor, Subject
 from tui.client.session import ViewerSession
 from tui.client.status import Effect, SendMessage
-from tui.lines.rows import time_of
+from tui.lines.rows import Rule, time_of
 from wire.query import Filter, History
-
-if TYPE_CHECKING:
-    from tui.client.engine import Engine
 
 GROUP_S: Final = 2
 """Timeout for learning the name of the one log group that a forwarder serves."""
@@ -45,25 +44,43 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Cursor | None = None
     """A cursor saved by an earlier run, from which to resume without that run's lines."""
     previous: PreviousRun | None = None
-    """Which lines that run had; goes with its cursor."""
+    """Which lines that run received; saved with its cursor."""
     awaits_group: bool = True
     """Whether to wait for the log group's name before any line, as output prints it."""
 
 
 class EngineTarget:
-    """One target's session with everything that feeds it; listens to its connection and polling.
+    """One target's session with the connection and the polling that feed it.
 
     Args:
-        engine: The engine that the target is part of.
         number: The target's number, which its lines' keys hold.
         spec: What to watch.
+        rule_numbers: Numbers the rules, so that no two of any target have the same key.
+        on_effects: Called with effects of the session, and the rules that are new or changed.
+        on_status: Called where only the status has changed.
+        wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
+        wall_ms: The wall clock, ms since the Unix epoch.
+        steady_ms: A monotonic clock, ms.
+        rng: Source of the jitter.
 
     Attributes:
         group: The log group's name, once it is known.
 
     """
 
-    def __init__(self, engine: Engine, number: int, spec: TargetSpec) -> None:
+    def __init__(  # noqa: PLR0913 - one collaborator each
+        self,
+        number: int,
+        spec: TargetSpec,
+        *,
+        rule_numbers: Iterator[int],
+        on_effects: Callable[[list[Effect], Sequence[Rule]], None],
+        on_status: Callable[[], None],
+        wait_until_ready: Callable[[], Awaitable[None]],
+        wall_ms: Callable[[], int],
+        steady_ms: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
         self.spec = spec
         self.group = spec.group
         self.session = ViewerSession(
@@ -74,11 +91,14 @@ class EngineTarget:
             history=spec.history,
             cursor=spec.cursor,
         )
-        self.history = TargetHistory(number, self.session, engine.next_number, spec.previous)
-        self._engine = engine
+        self.history = TargetHistory(number, self.session, rule_numbers, spec.previous)
+        self._on_effects = on_effects
+        self._on_status = on_status
+        self._wait_until_ready = wait_until_ready
+        self._wall_ms = wall_ms
         address = Address(spec.url, spec.token)
         self.connection = ForwarderConnection(
-            self.session, address, self, now_ms=engine.steady_ms, rng=engine.rng
+            self.session, address, self, now_ms=steady_ms, rng=rng
         )
         self.getter = HttpGetter(address)
         self.polling = PollingLoop(
@@ -86,7 +106,7 @@ class EngineTarget:
             self.getter,
             on_effects=self._take_polled,
             on_round_end=self._end_round,
-            now_ms=engine.wall_ms,
+            now_ms=wall_ms,
         )
 
     @property
@@ -104,7 +124,7 @@ class EngineTarget:
         tally = self.session.holdings.tally
         # If the cursor was not accepted, that run's lines have come again, and count here.
         before = self.spec.previous if tally.base else None
-        left_ms = self._engine.wall_ms()
+        left_ms = self._wall_ms()
         newest, first = tally.key_before_last(0), tally.key_before_last(CONTEXT_LINES)
         if newest is None or first is None:
             return None if before is None else msgspec.structs.replace(before, left_ms=left_ms)
@@ -122,33 +142,32 @@ class EngineTarget:
     # Events of the connection
 
     def attempt_began(self, attempt: int) -> None:
-        """A connection attempt began."""
-        self.history.attempt_began(attempt, self._engine.wall_ms())
-        self._engine.schedule_flush()
+        """Record the attempt."""
+        self.history.attempt_began(attempt, self._wall_ms())
+        self._on_status()
 
     def take_effects(self, effects: list[Effect]) -> None:
-        """The session processed a message or a polled response with these effects."""
-        rules = self.history.take_effects(effects, self._engine.wall_ms())
-        self._engine.take_effects(effects, rules)
+        """Record the session's effects, and pass them on with the rules that follow."""
+        self._on_effects(effects, self.history.take_effects(effects, self._wall_ms()))
 
     async def wait_until_ready(self) -> None:
         """Let other tasks run, and wait until more lines can be processed."""
-        await self._engine.wait_until_ready()
+        await self._wait_until_ready()
 
     def count_malformed(self, why: str) -> None:
-        """A message could not be decoded; the next one shows whether it is missing."""
+        """Count a message that could not be decoded; the next one shows whether it is missing."""
         self.history.malformed += 1
         self.history.detail = why
-        self._engine.schedule_flush()
+        self._on_status()
 
     def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
-        """A connection attempt ended; where only the WebSocket is refused, polling starts."""
+        """Record the end; if only the WebSocket is refused, start polling."""
         rules = self.history.attempt_ended(
-            end.reason, end.code, wait_ms, final=end.final, now_ms=self._engine.wall_ms()
+            end.reason, end.code, wait_ms, final=end.final, now_ms=self._wall_ms()
         )
         if end.is_refused and not end.final and not self.history.is_polling:
             self.polling.poll_now()
-        self._engine.take_effects([], rules)
+        self._on_effects([], rules)
 
     # Events of the polling
 
@@ -160,8 +179,7 @@ class EngineTarget:
 
     def _end_round(self, result: RoundResult) -> None:
         if result.fetched_lines and not self.session.is_welcomed:
-            rules = self.history.round_ended(result.failure, self._engine.wall_ms())
-            self._engine.take_effects([], rules)
+            self._on_effects([], self.history.round_ended(result.failure, self._wall_ms()))
 
     async def _learn_group(self) -> None:
         """Ask for the log group's name, where the forwarder serves exactly one."""

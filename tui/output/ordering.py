@@ -23,7 +23,7 @@ AHEAD_MS: Final = 2 * 3_600_000
 
 
 class ReleaseState(msgspec.Struct, frozen=True):
-    """What decides which lines may be printed now."""
+    """The time and the progress that decide which lines may be printed."""
 
     now_ms: int
     verified_ms: int | None

@@ -39,7 +39,7 @@ SAVE_S: Final = 2
 """Interval between checks for a cursor that may be saved."""
 
 READER_TIMEOUT_MS: Final = 5_000
-"""After a signal, a reader that takes no byte for this long counts as gone."""
+"""After a signal, a reader that takes no byte for this long counts as absent."""
 
 WRITE_BYTES: Final = 65_536
 """Bytes written at once, few enough to notice whether the reader still takes any."""
@@ -52,11 +52,11 @@ _DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unproved"})
 
 
 class _AbandonedError(Exception):
-    """The reader of the output is gone, and a signal asked the program to end."""
+    """A signal ended the program while the output had no reader."""
 
 
 class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to print."""
+    """Options of plain output."""
 
     output: OutputFormat = "text"
     order: Literal["strict", "arrival"] = "strict"
@@ -201,7 +201,7 @@ class Plain:
             self._wrote_ms = self._engine.steady_ms()
 
     def _is_abandoned(self) -> bool:
-        """Whether to end without printing the rest, as its reader is gone."""
+        """Whether to end without printing the rest, as nothing reads it."""
         if not self._signals_seen:
             return False
         since_ms = max(self._wrote_ms, self._signalled_ms)
@@ -218,7 +218,7 @@ class Plain:
     # Cursors
 
     async def _save_printed(self) -> None:
-        """Save the noted cursors once every line that had come by then is printed."""
+        """Save the cursors of a moment once every line received by then is printed."""
         if self._options.cursors is None or self._engine.wall_ms() < self._save_at_ms:
             return
         self._save_at_ms = self._engine.wall_ms() + SAVE_S * 1000
@@ -264,7 +264,7 @@ class Plain:
         try:
             write_record(path, self._engine)
         except OSError as error:
-            self._say(f"cannot write the record {path}: {error.strerror}")
+            self._say(f"cannot write the record {path} ({error.strerror}): choose another place")
 
 
 def _retrieve_exception(writing: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tui.client.status import STATE_LABELS, MarkStatus, Outage, Status, TargetStatus
+from tui.client.status import STATE_LABELS, ConnectionOutage, MarkStatus, Status, TargetStatus
 from tui.lines.filters import Value, json_tree, parse_json
 from tui.lines.rows import Line, Rule, describe
 from tui.render import units
@@ -151,7 +151,7 @@ def _missing(target: TargetStatus, zone: tzinfo) -> Text:
     return lines or [[("nothing", "muted")]]
 
 
-def _outages(outages: Sequence[Outage], now_ms: int, zone: tzinfo) -> Text:
+def _outages(outages: Sequence[ConnectionOutage], now_ms: int, zone: tzinfo) -> Text:
     lines: Text = []
     for outage in reversed(outages[-OUTAGES_SHOWN:]):
         ended = now_ms if outage.ended_ms is None else outage.ended_ms

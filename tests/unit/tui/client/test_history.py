@@ -29,8 +29,7 @@ AGAIN = Welcomed("resumed", "e1", again=True)
 
 
 def new_history(session: ViewerSession | None = None) -> TargetHistory:
-    numbers = itertools.count(1)
-    return TargetHistory(0, session or ViewerSession(since=SINCE), lambda: next(numbers))
+    return TargetHistory(0, session or ViewerSession(since=SINCE), itertools.count(1))
 
 
 def connected(session: ViewerSession | None = None) -> TargetHistory:
@@ -232,7 +231,7 @@ SNAPSHOT_NOW = 50_000
 def status_of(*sessions: ViewerSession, timeline: Timeline | None = None) -> Status:
     watched = []
     for number, session in enumerate(sessions):
-        history = TargetHistory(number, session, itertools.count(1).__next__)
+        history = TargetHistory(number, session, itertools.count(1))
         watched.append(TargetParts("", f"/group/{number}", f"ws://h/{number}", session, history))
     return make_status(watched, timeline or Timeline(), SNAPSHOT_NOW)
 

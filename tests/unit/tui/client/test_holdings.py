@@ -4,9 +4,11 @@ import pytest
 
 from tests.support.told import SINCE, Told, item
 from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
-from tui.client.status import Marked, RangeUnequal
+from tui.client.status import ExecutionEnded, Marked, RangeUnequal
 from tui.lines.rows import TARGET_BITS
+from wire.digest import digest_hex, event_digest
 from wire.errors import WireError
+from wire.messages import End, Item, Mark
 
 
 def holding(*items: int, target: int = 0) -> Holdings:
@@ -187,3 +189,66 @@ def test_two_lanes_never_share_a_key() -> None:
     total = one.total(SINCE, 9_000, 1)
     assert total == other.total(SINCE, 9_000, 1)
     assert one.tally.keys_between(0, 1 << 300, 1) != other.tally.keys_between(0, 1 << 300, 1)
+
+
+# An equal end says that the execution is over, not what was scanned
+
+FAR_AHEAD = 90_000
+FAR_ITEMS = [
+    Item(1, "1", 1_000, None, "job/a", "begin", "live"),
+    Item(2, "2", FAR_AHEAD, None, "job/a", "stamped ahead of the clock", "live"),
+]
+FAR_DIGEST = digest_hex(
+    sum(event_digest(one.id, one.timestamp, one.stream, one.message) for one in FAR_ITEMS)
+)
+
+
+def far_end(digest: str = FAR_DIGEST) -> End:
+    return End(
+        execution="a",
+        status="SUCCEEDED",
+        from_=1_000,
+        through=FAR_AHEAD,
+        seq=2,
+        count=2,
+        digest=digest,
+    )
+
+
+def holding_far_ahead() -> Holdings:
+    held = Holdings()
+    held.proof.since = 1_000
+    held.store(FAR_ITEMS, live=True)
+    return held
+
+
+def test_an_equal_end_leaves_green_where_the_marks_put_it() -> None:
+    held = holding_far_ahead()
+    mark = Mark(
+        from_=1_000,
+        through=5_000,
+        scanned_at=7_000,
+        seq=2,
+        count=1,
+        digest=digest_hex(event_digest("1", 1_000, "job/a", "begin")),
+    )
+    held.compare_mark(mark, 1)
+    (ended,) = held.compare_end(far_end()).effects
+    assert isinstance(ended, ExecutionEnded)
+    assert ended.end.equal
+    assert held.proof.complete_through == 5_000
+
+
+def test_an_unequal_end_is_asked_about_and_may_agree_after_all() -> None:
+    held = Holdings()
+    held.proof.since = 1_000
+    held.store(FAR_ITEMS[:1], live=True)
+    result = held.compare_end(far_end())
+    (request,) = result.requests
+    assert (request.kind, request.scanned) == ("verify", False)
+    held.store(FAR_ITEMS, live=False)
+    claim = ClaimedTotal(1_000, FAR_AHEAD, 2, 2, FAR_DIGEST)
+    (ended,) = held.compare_answer(request, claim, (), 1).effects
+    assert isinstance(ended, ExecutionEnded)
+    assert ended.end.equal
+    assert held.proof.complete_through is None

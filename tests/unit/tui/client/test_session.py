@@ -32,7 +32,7 @@ from tui.client.status import (
 )
 from tui.lines.rows import time_key
 from wire.errors import WireError
-from wire.messages import Credit, Lost, Repair, ServerMessage, UnknownMessage, Verify
+from wire.messages import Credit, Item, Lost, Repair, ServerMessage, UnknownMessage, Verify, Welcome
 from wire.order import Interval, first_key, key_of
 from wire.query import Filter
 
@@ -605,3 +605,37 @@ def test_all_is_dropped_with_the_connection() -> None:
     queue.clear()
     assert queue.in_flight is None
     assert queue.start_next(0) is None
+
+
+# Polling between the attempt and its welcome
+
+
+def test_polling_that_rebased_first_does_not_hide_a_foreign_base() -> None:
+    cursor = Cursor("old", 11, Interval(first_key(SINCE), None))
+    session = ViewerSession(since=SINCE, cursor=cursor)
+    assert session.begin_attempt().base == 11
+    session.connection_opened(0)
+    # A round of polling finds the new epoch before the welcome of this connection arrives.
+    session.rebase("the forwarder began another epoch")
+    session.epoch, session.after = "new", 1
+    session.store_items([Item(1, "1", SINCE, None, "s", "m", "live")], 0, live=True)
+    welcome = Welcome(
+        epoch="new", outcome="rebased", after=1, head_seq=1, since=SINCE, heartbeat_ms=2_000
+    )
+    effects = session.take_message(welcome, 0)
+    assert isinstance(effects[-1], CloseConnection)
+    assert not effects[-1].final
+    query = session.begin_attempt()
+    assert (query.base, query.epoch) == (0, None)
+
+
+def test_since_is_the_one_of_the_connection_where_none_was_asked_for() -> None:
+    session = ViewerSession()
+    assert session.begin_attempt().since is None
+    session.connection_opened(0)
+    session.since = SINCE  # chosen by a round of polling that began meanwhile
+    welcome = Welcome(
+        epoch="e", outcome="fresh", after=0, head_seq=0, since=SINCE + 500, heartbeat_ms=2_000
+    )
+    session.take_message(welcome, 0)
+    assert session.since == SINCE + 500

@@ -96,6 +96,16 @@ def four(told: Told) -> list[ServerMessage]:
     ]
 
 
+def more_than_a_pipe_holds(told: Told) -> list[ServerMessage]:
+    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
+    return [
+        told.welcome(),
+        told.backfill(DONE, done=True),
+        told.events(0, large),
+        told.mark(SINCE, 5_000, 399),
+    ]
+
+
 async def test_strict_order_prints_what_is_proved() -> None:
     async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
         await eventually(lambda: one.messages == ["line 2", "line 3", "line 1"])
@@ -240,15 +250,7 @@ async def test_a_second_signal_abandons_what_nobody_reads(
 
     monkeypatch.setattr(Plain, "_interrupt", notice)
     monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 1 << 40)
-    told = Told()
-    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
-    messages: list[ServerMessage] = [
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, large),
-        told.mark(SINCE, 5_000, 399),
-    ]
-    async with printing(says(*messages)) as one:
+    async with printing(says(*more_than_a_pipe_holds(Told()))) as one:
         await eventually(lambda: one.engine.complete_through == 5_000)
         await in_thread(lambda: None)
         os.kill(os.getpid(), signal.SIGINT)
@@ -263,15 +265,7 @@ async def test_one_signal_does_where_nobody_reads_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 100)
-    told = Told()
-    large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
-    messages: list[ServerMessage] = [
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, large),
-        told.mark(SINCE, 5_000, 399),
-    ]
-    async with printing(says(*messages)) as one:
+    async with printing(says(*more_than_a_pipe_holds(Told()))) as one:
         await eventually(lambda: one.engine.complete_through == 5_000)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await one.task == 143
@@ -309,7 +303,8 @@ async def test_a_record_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     record = tmp_path / "missing" / "record"
     async with printing(says(*four(Told())), record=record, goal=Goal(through_ms=5_000)) as one:
         assert await one.task == 0
-        assert one.said == [f"cannot write the record {record}: No such file or directory"]
+        why = "No such file or directory"
+        assert one.said == [f"cannot write the record {record} ({why}): choose another place"]
 
 
 async def test_a_cursor_is_saved_only_once_all_up_to_it_is_printed(

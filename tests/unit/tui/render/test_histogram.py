@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line, status_of, target_status
-from tui.client.status import GapStatus, LostRange, Outage, UnequalRange
+from tui.client.status import ConnectionOutage, GapStatus, LostRange, UnequalRange
 from tui.lines.counts import LineVolume, VolumeBucket
 from tui.render import histogram
 from tui.render.histogram import Column, Plot, ShadedRange
@@ -79,9 +79,9 @@ def test_zoomed_in() -> None:
 
 
 def test_what_is_not_whole_or_came_later() -> None:
-    def outage(began: int, ended: int | None, recovered: int | None) -> Outage:
+    def outage(began: int, ended: int | None, recovered: int | None) -> ConnectionOutage:
         end = None if ended is None else EPOCH_MS + ended
-        return Outage(EPOCH_MS + began, end, None, "cut", recovered, None)
+        return ConnectionOutage(EPOCH_MS + began, end, None, "cut", recovered, None)
 
     gaps = (
         GapStatus(0, "a", EPOCH_MS + 10, EPOCH_MS + 11, "repaired", "", 0),

@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule, status_of, target_status
 from tui.client.status import (
+    ConnectionOutage,
     GapStatus,
     LostRange,
     MarkStatus,
-    Outage,
     StateChange,
     UnequalRange,
 )
@@ -63,8 +63,8 @@ def test_everything_there_is_to_know_of_a_connection() -> None:
         lost=(LostRange(0, EPOCH_MS, EPOCH_MS + 1_000, "retention"),),
         gaps=(GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 1_000, "repaired", "missed", 4),),
         outages=(
-            Outage(EPOCH_MS, EPOCH_MS + 10_200, 1006, "no answer", 203, "resumed"),
-            Outage(EPOCH_MS + 50_000, None, None, "the cable was pulled", None, None),
+            ConnectionOutage(EPOCH_MS, EPOCH_MS + 10_200, 1006, "no answer", 203, "resumed"),
+            ConnectionOutage(EPOCH_MS + 50_000, None, None, "the cable was pulled", None, None),
         ),
         history=(StateChange(EPOCH_MS, "reconnecting", "lost"), StateChange(NOW, "live", "")),
     )

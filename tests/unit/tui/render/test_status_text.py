@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.support.fake_engine import EPOCH_MS, status_of, target_status
 from tui.client.status import (
     BackfillProgress,
+    ConnectionOutage,
     EndStatus,
     GapStatus,
     LostRange,
-    Outage,
     Status,
     UnequalRange,
 )
@@ -200,7 +200,7 @@ def test_how_far_behind() -> None:
 
 
 def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> None:
-    outage = Outage(EPOCH_MS - 4_000, EPOCH_MS - 2_500, 1006, "cut", None, None)
+    outage = ConnectionOutage(EPOCH_MS - 4_000, EPOCH_MS - 2_500, 1006, "cut", None, None)
     told = status_of(
         (target_status(outages=(outage,)),),
         volume=(3, 0, 0, 0, 0, 6, 2),
