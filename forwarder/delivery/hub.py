@@ -6,9 +6,9 @@ nothing is queued for it but what its session bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from itertools import count
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,8 +19,11 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.live.receiver import LiveReceiver
 from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
-from wire.messages import GapState, Outcome, Upstream
+from wire.messages import GapState, Outcome
 from wire.query import History, TailQuery
+
+if TYPE_CHECKING:
+    from forwarder.reconcile.feed import Feed
 
 POLL_LEASE_MS: Final = 60_000
 """A polling viewer's history request expires after this long (viewers poll every 10 s)."""
@@ -30,46 +33,6 @@ _TOKEN_CLOSE_CODES: Final[dict[TokenVerdict, int]] = {
     "denied": CLOSE_GROUP_DENIED,
 }
 """Close code for each token verdict."""
-
-
-class HistoryFeed(Protocol):
-    """The part of a log group's feed that a hub uses."""
-
-    @property
-    def upstream(self) -> Upstream:
-        """The state of CloudWatch."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether a poll has finished."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why CloudWatch can't be read at present; None if it can."""
-        ...
-
-    def want(
-        self,
-        key: Hashable,
-        since: int,
-        history: History = "newest",
-        executions: Sequence[str] = (),
-        *,
-        is_owed: bool = True,
-        until_ms: int | None = None,
-    ) -> None:
-        """Add or replace a viewer's history request, valid until ``unwant`` or ``until_ms``."""
-        ...
-
-    def unwant(self, key: Hashable) -> None:
-        """Withdraw a viewer's history request."""
-        ...
-
-    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
-        """Fetch the missing bodies of a time range again, or mark them as lost."""
-        ...
 
 
 class ViewerRecord(msgspec.Struct):
@@ -188,7 +151,7 @@ class Hub:
     def __init__(
         self,
         group: LogGroup,
-        feed: HistoryFeed,
+        feed: Feed,
         *,
         live: LiveReceiver | None = None,
         heartbeat_ms: int = HEARTBEAT_MS,

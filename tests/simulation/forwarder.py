@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
@@ -21,6 +22,9 @@ from tests.simulation.link import Link
 from tests.support.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream
 from wire.query import History, TailQuery
+
+if TYPE_CHECKING:
+    from forwarder.reconcile.feed import Feed
 
 HEARTBEAT_MS = 2_000
 BODIES_WAIT_MS = 5_000
@@ -110,7 +114,7 @@ class Forwarder:
         self.journal, self.cloudwatch = journal, cloudwatch
         journal.begin_epoch()
         self.group = LogGroup(journal, allowance_max_ms=8_000, lifecycle=LIFECYCLE)
-        self.hub = Hub(self.group, self, heartbeat_ms=HEARTBEAT_MS)
+        self.hub = Hub(self.group, cast("Feed", self), heartbeat_ms=HEARTBEAT_MS)
         self.schedule = Schedule(now, now, self.group.coverage.end)
         self.wants = Wants()
         self.tasks: list[ScanTask] = []
