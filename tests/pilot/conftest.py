@@ -1,4 +1,4 @@
-"""The application is driven on a terminal that is the same everywhere."""
+"""Every pilot test runs on the same simulated terminal."""
 
 from __future__ import annotations
 

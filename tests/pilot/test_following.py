@@ -30,7 +30,7 @@ async def test_new_lines_are_followed() -> None:
         assert "following" in screen.lines[-2]
 
 
-async def test_scrolling_up_leaves_the_end_and_says_what_came() -> None:
+async def test_scrolling_up_stops_following_and_counts_new_lines() -> None:
     async with running(numbered(0, 100)) as screen:
         await screen.press("k")
         before = log_of(screen)
@@ -59,7 +59,7 @@ async def test_back_to_the_end(key: str) -> None:
         assert "following" in screen.lines[-2]
 
 
-async def test_late_lines_never_move_what_is_read() -> None:
+async def test_late_lines_never_move_the_visible_rows() -> None:
     async with running(numbered(0, 200)) as screen:
         await screen.press("pageup")
         before = log_of(screen)
@@ -72,7 +72,7 @@ async def test_late_lines_never_move_what_is_read() -> None:
         assert [line[:-1] for line in log_of(screen)] == [line[:-1] for line in before]
 
 
-async def test_space_holds_the_screen_while_lines_come() -> None:
+async def test_space_freezes_the_screen_while_lines_arrive() -> None:
     async with running(numbered(0, 100)) as screen:
         await screen.press("space")
         before = log_of(screen)
@@ -137,7 +137,7 @@ async def test_two_clicks_open_a_line() -> None:
         assert "log stream" in screen.text
 
 
-async def test_how_lines_came_stands_before_them() -> None:
+async def test_the_gutter_shows_the_origin_of_lines() -> None:
     engine = FakeEngine()
     engine.add(
         [
@@ -152,12 +152,12 @@ async def test_how_lines_came_stands_before_them() -> None:
         assert screen.line_with("past one").startswith("↑12:")
         assert screen.line_with("repaired one").startswith("+12:")
         assert screen.line_with("late one").startswith("~12:")
-        screen.engine.tell(screen.engine.timeline.begin_era(0, 1))
+        screen.engine.report(screen.engine.timeline.begin_era(0, 1))
         await screen.settle()
         assert screen.line_with("live one").startswith("?12:")
 
 
-async def test_rules_stand_where_it_happened() -> None:
+async def test_rules_stand_at_the_time_of_their_event() -> None:
     engine = numbered(0, 10)
     engine.add(
         [
@@ -178,7 +178,7 @@ async def test_rules_stand_where_it_happened() -> None:
         assert "line 5" in screen.lines[at + 1]
 
 
-async def test_a_rule_that_changes_is_drawn_anew() -> None:
+async def test_a_changed_rule_is_redrawn() -> None:
     engine = numbered(0, 3)
     engine.add([make_rule(1, EPOCH_MS + 150, "gap", state="repairing", reason="a scan")])
     async with running(engine) as screen:

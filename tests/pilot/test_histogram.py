@@ -8,7 +8,7 @@ from tui.client.status import ConnectionOutage
 
 
 def minutes(count: int = 60) -> FakeEngine:
-    """A line each second, every tenth an error, with a hole from 12:00:20 to 12:00:29."""
+    """A line each second, every tenth an error, with a gap from 12:00:20 to 12:00:29."""
     engine = FakeEngine()
     engine.add(
         make_line(number, f"{'ERROR' if number % 10 == 0 else 'INFO'} at {number}",
@@ -39,7 +39,7 @@ async def test_it_opens_below_the_log_and_closes(size: tuple[int, int]) -> None:
         assert "per column" not in screen.text
 
 
-async def test_arrows_go_along_and_the_log_with_them() -> None:
+async def test_arrows_move_the_cursor_and_the_log() -> None:
     async with running(minutes()) as screen:
         await screen.press("h")
         await screen.press("home")
@@ -78,7 +78,7 @@ async def test_the_cursor_follows_the_log() -> None:
         assert "12:00:01  1 line" in screen.text
 
 
-async def test_it_begins_where_the_reader_is() -> None:
+async def test_it_opens_at_the_cursor_of_the_log() -> None:
     async with running(minutes()) as screen:
         await screen.press("g", "j", "j", "h")
         assert "12:00:02  1 line" in screen.text
@@ -98,7 +98,7 @@ async def test_zoom() -> None:
         assert "20 s per column" in screen.text
 
 
-async def test_lines_that_come_are_counted() -> None:
+async def test_new_lines_are_counted() -> None:
     async with running(minutes()) as screen:
         await screen.press("h")
         await screen.press("home")

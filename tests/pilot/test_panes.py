@@ -59,7 +59,7 @@ async def test_the_menu_of_all_actions_can_be_clicked() -> None:
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1", "q", "escape"])
-async def test_ways_out_of_the_help(key: str) -> None:
+async def test_keys_that_close_the_help(key: str) -> None:
     async with running() as screen:
         await screen.press("f1", "j", "k", "down", key)
         assert len(screen.app.screen_stack) == 1
@@ -118,7 +118,7 @@ async def test_dates_once_the_log_spans_days() -> None:
         assert "11-23 12:00:00.200" in screen.line_with("today")
 
 
-async def test_wrapping_and_reading_on() -> None:
+async def test_wrapping_and_scrolling_sideways() -> None:
     engine = engine_with("begin " + "word " * 40 + "finish")
     async with running(engine) as screen:
         assert "finish" not in screen.text
@@ -186,7 +186,7 @@ async def test_the_cable() -> None:
         assert "the cable is plugged in" in screen.lines[-2]
 
 
-async def test_without_a_simulator_its_keys_are_not_there() -> None:
+async def test_without_a_simulator_its_keys_do_nothing() -> None:
     async with running() as screen:
         before = screen.text
         await screen.press("p", "f2")
@@ -210,7 +210,7 @@ async def test_the_fault_panel() -> None:
         assert "duplicate timestamps" in screen.lines[0]
 
 
-async def test_the_fault_panel_tells_a_scenario() -> None:
+async def test_the_fault_panel_shows_a_scenario() -> None:
     controls = FakeControls()
     controls.scenario = ScenarioStatus(
         title="scenario storm, seed 7",
@@ -241,7 +241,7 @@ async def test_the_fault_panel_shows_what_others_switch() -> None:
 
 
 class ManyControls(FakeControls):
-    """As many switches as the real simulator has, and more."""
+    """More switches than the real simulator has."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -310,13 +310,13 @@ async def test_faults_are_switched_with_the_mouse() -> None:
 
 
 async def click(screen: Screen, text: str) -> None:
-    """A click on the first place where a text stands."""
+    """Clicks on the first occurrence of a text."""
     y = next(y for y, line in enumerate(screen.lines) if text in line)
     await screen.pilot.click(offset=(screen.lines[y].index(text) + 1, y))
     await screen.settle()
 
 
-async def test_a_scenario_that_runs_is_what_the_panel_opens_at() -> None:
+async def test_the_panel_opens_at_a_running_scenario() -> None:
     controls = ManyControls()
     controls.states["scenario storm"] = True
     async with running(controls=controls) as screen:
@@ -383,7 +383,7 @@ async def test_filter_by_a_value_of_the_detail(size: tuple[int, int]) -> None:
         assert "0 of 40 lines" in screen.text
 
 
-async def test_what_stands_between_two_values_is_read_row_by_row() -> None:
+async def test_text_between_two_values_is_scrolled_row_by_row() -> None:
     engine = engine_with("\n".join(f"row {number}" for number in range(50)))
     async with running(engine) as screen:
         await screen.press("enter", "tab", "down", *["down"] * 20)
@@ -393,7 +393,7 @@ async def test_what_stands_between_two_values_is_read_row_by_row() -> None:
         assert kind_of_value(screen) == "group"
 
 
-async def test_without_a_value_the_keys_are_those_of_everywhere() -> None:
+async def test_without_a_value_the_keys_ask_for_a_filter() -> None:
     async with running(users(), size=WIDE) as screen:
         await screen.press("enter", "tab", "f")
         assert "only lines with" in screen.lines[-1]

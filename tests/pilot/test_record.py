@@ -1,4 +1,4 @@
-"""``--record`` is what the screen shows: the oracle reads nothing else."""
+"""The record equals the screen; the simulator's oracle reads only the record."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shuffled() -> list[Item]:
     ]
 
 
-async def test_the_record_is_what_stands_on_the_screen(tmp_path: Path) -> None:
+async def test_the_record_equals_the_screen(tmp_path: Path) -> None:
     told, events = Told(), shuffled()
 
     async def script(talk: Talk) -> None:

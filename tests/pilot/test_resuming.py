@@ -7,8 +7,8 @@ from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, make_rule
 from tests.support.screen import NARROW, NOW_MS
 
 
-async def test_the_next_run_says_how_many_lines_came_since() -> None:
-    """Aloud, and where they begin: below the lines of the run before."""
+async def test_the_next_run_says_how_many_lines_arrived_since() -> None:
+    """It says so in the status line, and in a rule below the lines of the earlier run."""
     engine = FakeEngine()
     engine.add(make_line(number, f"before {number}") for number in range(3))
     rule = make_rule(1, EPOCH_MS + 250, "resumed", count=62, from_ms=EPOCH_MS + 500)

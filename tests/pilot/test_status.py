@@ -29,7 +29,7 @@ async def test_the_screen_always_answers() -> None:
         assert "75 % · 30 of 40" in screen.lines[0]
 
 
-async def test_green_is_drawn_only_for_proof() -> None:
+async def test_green_means_verified() -> None:
     async with running() as screen:
 
         def is_green() -> bool:
@@ -85,7 +85,7 @@ async def test_reconnecting_by_key() -> None:
         assert "reconnecting now" in screen.lines[-2]
 
 
-async def test_a_million_lines_are_a_million_to_the_reader() -> None:
+async def test_a_million_lines_are_counted_in_full() -> None:
     engine = FakeEngine()
     engine.add(make_line(number, "x") for number in range(1_500))
     async with running(engine) as screen:
@@ -96,7 +96,7 @@ async def test_a_million_lines_are_a_million_to_the_reader() -> None:
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
-async def test_what_does_not_fit_into_the_status_line_is_told_above_it(
+async def test_a_message_too_long_for_the_status_line_shows_above_it(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     monkeypatch.setattr("tui.screen.app.MESSAGE_S_PER_CHAR", 60.0)

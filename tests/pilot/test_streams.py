@@ -129,7 +129,7 @@ async def test_no_streams_yet() -> None:
         assert "0 streams" in screen.text
 
 
-async def test_chips_that_are_off_tell_their_hits() -> None:
+async def test_disabled_chips_still_count_their_matches() -> None:
     async with running(three(), size=WIDE) as screen:
         await screen.press("f")
         await screen.type("from a")

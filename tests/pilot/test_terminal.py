@@ -50,7 +50,7 @@ async def test_nothing_of_a_message_reaches_the_terminal(keys: list[str]) -> Non
         assert_harmless(screen.raw)
 
 
-async def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_colour_if_the_environment_forbids_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     engine = FakeEngine()
     engine.add(busy_lines(100))

@@ -85,7 +85,7 @@ async def test_filters(picture: Picture) -> None:
 
 
 @SIZES
-async def test_rows_around_hits(picture: Picture, size: tuple[int, int]) -> None:
+async def test_context_lines(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), "f", *"WARN", "enter", "z", "k", "k", "k", size=size)
 
 

@@ -105,8 +105,7 @@ class FakeEngine(Engine):
         self.started = False
         self.stopped = False
         self.reconnects = 0
-        self.looks: list[tuple[int, int | None, bool]] = []
-        self.brought: list[tuple[int, Callable[[], None]]] = []
+        self.refetches: list[tuple[int, Callable[[], None]]] = []
 
     @property
     def status(self) -> Status:
@@ -125,23 +124,24 @@ class FakeEngine(Engine):
     def refetch_visible(
         self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
     ) -> None:
-        self.looks.append((len(rows), cursor, is_filtered))
+        """Evicted lines stay evicted."""
 
     def refetch_at(self, key: int, then: Callable[[], None]) -> None:
-        self.brought.append((key, then))
+        self.refetches.append((key, then))
 
     def add(self, rows: Iterable[Row]) -> Change:
         """Add rows to the timeline, and report the change."""
         change = self.timeline.add_many(rows)
-        self.tell(change)
+        self.report(change)
         return change
 
     def set(self, **changes: Any) -> None:  # noqa: ANN401 - any field of the target
         """Change fields of the target's status, and report it."""
         self.target = msgspec.structs.replace(self.target, **changes)
-        self.tell(Change())
+        self.report(Change())
 
-    def tell(self, change: Change) -> None:
+    def report(self, change: Change) -> None:
+        """Call the callbacks with a change."""
         for callback in self._on_change:
             callback(change)
 

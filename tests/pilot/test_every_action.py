@@ -1,7 +1,4 @@
-"""Each feature by key and by the menu of all actions, which the mouse opens: they do the same.
-
-That a click on a row of the help does what its key does stands in ``test_report``.
-"""
+"""Each action by its key and by the command menu, which the mouse opens: both do the same."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from tui.render.key_bindings import Action
 Way = Callable[[Screen, Action], Awaitable[None]]
 
 ELSEWHERE = ("leave", "suspend_process", "command_palette")
-"""What ends or leaves the screen, and what opens the menu, have tests of their own."""
+"""Actions that end or suspend the screen, or open the menu, have tests of their own."""
 
 OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help")
-"""What the next action would be typed into."""
+"""Actions that open a field, into which the next key would be typed."""
 
 
 async def key_of_row(screen: Screen, act: Action) -> None:
@@ -35,7 +32,7 @@ async def by_menu(screen: Screen, act: Action) -> None:
 
 
 async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
-    """What the screen shows after each action in turn, and after Esc."""
+    """Yields the screen after each action in turn, and after Esc."""
     engine = FakeEngine()
     engine.add(busy_lines(60))
     async with running(engine, controls=FakeControls()) as screen:
@@ -69,7 +66,7 @@ async def test_suspending(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(asked) == 2
 
 
-async def test_the_menu_is_within_the_mouse_s_reach_on_a_narrow_screen() -> None:
+async def test_the_mouse_reaches_the_menu_on_a_narrow_screen() -> None:
     async with running(controls=FakeControls()) as screen:
         at = screen.lines[-1].index("^P menu")
         await screen.pilot.click("#key-bar", offset=(at, 0))

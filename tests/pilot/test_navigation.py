@@ -44,10 +44,10 @@ async def test_to_a_time(text: str, found: str) -> None:
         assert found in screen.text
 
 
-async def test_relative_to_the_line_that_is_read() -> None:
+async def test_a_time_relative_to_the_cursor() -> None:
     async with running(numbered(), now_ms=EPOCH_MS + 300_000) as screen:
         await screen.press("colon")
-        await screen.type("-1m")  # while following: before now
+        await screen.type("-1m")  # relative to now while following
         assert cursor(screen) == "line 240"
         await screen.press("colon")
         await screen.type("-1m")
@@ -57,7 +57,7 @@ async def test_relative_to_the_line_that_is_read() -> None:
         assert cursor(screen) == "line 190"
 
 
-async def test_a_time_that_is_none_is_told_in_the_prompt() -> None:
+async def test_the_prompt_rejects_an_invalid_time() -> None:
     async with running(numbered()) as screen:
         await screen.press("colon")
         await screen.type("12:0x")
@@ -69,7 +69,7 @@ async def test_a_time_that_is_none_is_told_in_the_prompt() -> None:
         assert cursor(screen) == "line 60"
 
 
-async def test_beyond_what_there_is() -> None:
+async def test_a_time_beyond_the_lines() -> None:
     async with running(numbered()) as screen:
         await screen.press("colon")
         await screen.type("11:00")
@@ -81,7 +81,7 @@ async def test_beyond_what_there_is() -> None:
         assert "the newest line here is from 2026-11-23 12:04:59" in screen.lines[-2]
 
 
-async def test_among_what_the_filters_leave() -> None:
+async def test_a_time_among_filtered_lines() -> None:
     async with running(numbered()) as screen:
         await screen.press("f")
         await screen.type("0$")
@@ -122,7 +122,7 @@ async def test_bookmarks_stay_on_their_lines() -> None:
         assert "there are no bookmarks" in screen.lines[-2]
 
 
-async def test_a_bookmark_shows_how_its_line_came() -> None:
+async def test_a_bookmark_does_not_hide_the_origin_of_its_line() -> None:
     engine = FakeEngine()
     engine.add([make_line(1, "past one", origin="backfill")])
     async with running(engine) as screen:
@@ -133,7 +133,7 @@ async def test_a_bookmark_shows_how_its_line_came() -> None:
             iter(screen.app.log_view._drawn())))  # fmt: skip
 
 
-async def test_bookmarks_behind_a_filter() -> None:
+async def test_bookmarks_hidden_by_a_filter() -> None:
     async with running(numbered()) as screen:
         await screen.press("k", "m", "f")
         await screen.type("line 1")
@@ -141,7 +141,7 @@ async def test_bookmarks_behind_a_filter() -> None:
         assert "1 bookmark: hidden by filters" in screen.lines[-2]
 
 
-async def test_places_that_are_not_in_memory_are_asked_for() -> None:
+async def test_evicted_places_are_refetched() -> None:
     engine = FakeEngine(capacity=2_000)
     engine.add(make_line(n, f"line {n}") for n in range(2_000))
     async with running(engine) as screen:
@@ -151,10 +151,10 @@ async def test_places_that_are_not_in_memory_are_asked_for() -> None:
         await screen.settle()
         assert engine.timeline.evicted_at(marked) is not None
         await screen.press("apostrophe")
-        assert [key for key, _ in engine.brought] == [marked]
+        assert [key for key, _ in engine.refetches] == [marked]
         await screen.press("F", "colon")
         await screen.type("12:00:05")
-        assert len(engine.brought) == 2
+        assert len(engine.refetches) == 2
         assert "the oldest line" not in screen.lines[-2]
 
 
@@ -183,7 +183,7 @@ async def test_bookmarks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert gutter(screen, "line 297") == " "
 
 
-async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
+async def test_bookmarks_of_an_earlier_run(tmp_path: Path) -> None:
     keep = tmp_path / "kept.view.json"
     async with running(numbered(), bookmarks_path=keep) as screen:
         await screen.press("k", "m")
@@ -193,7 +193,7 @@ async def test_bookmarks_of_the_run_before(tmp_path: Path) -> None:
     assert saved.load_bookmarks(keep) == []
 
 
-async def test_bookmarks_that_cannot_be_kept(tmp_path: Path) -> None:
+async def test_bookmarks_that_cannot_be_saved(tmp_path: Path) -> None:
     async with running(numbered(), size=WIDE, bookmarks_path=tmp_path / "missing" / "x") as screen:
         await screen.press("m")
         assert "cannot save the bookmarks" in screen.lines[-2]

@@ -10,7 +10,7 @@ GAP = GapStatus(0, "g1", EPOCH_MS, EPOCH_MS + 4_000, "repairing", "", 0)
 
 
 def written(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What goes to the terminal beside the picture."""
+    """Collects what is written to the terminal directly."""
     out: list[str] = []
     monkeypatch.setattr(screen.app._driver, "write", out.append)
     return out
@@ -52,7 +52,7 @@ async def test_a_notification_chosen_in_the_palette(monkeypatch: pytest.MonkeyPa
         ]
 
 
-async def test_the_key_goes_through_all_ways() -> None:
+async def test_the_key_cycles_through_all_modes() -> None:
     async with running(FakeEngine()) as screen:
         await screen.press("B", "B", "B", "B")
         assert "no notices" in screen.lines[-2]

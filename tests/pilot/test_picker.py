@@ -32,7 +32,7 @@ async def test_everything_newest_first(size: tuple[int, int]) -> None:
 
 
 class Many(FakeCatalogue):
-    """More than fits on the screen."""
+    """More choices than fit on the screen."""
 
     async def executions(self, target: str) -> Sequence[Choice]:
         few = await super().executions(target)
@@ -102,7 +102,7 @@ async def test_by_mouse() -> None:
     assert chosen(screen) == [(GROUPS[2], None)]
 
 
-async def test_what_cannot_be_asked_for_says_why() -> None:
+async def test_a_failed_request_says_why() -> None:
     async with running(size=WIDE, catalogue=FakeCatalogue(broken=True)) as screen:
         await screen.press("o")
         assert "log groups: AccessDenied: no ␛[2Jlogs:DescribeLogGroups" in screen.text
@@ -111,7 +111,7 @@ async def test_what_cannot_be_asked_for_says_why() -> None:
         await screen.press("end", "tab", "enter", "pagedown", "pageup", "enter")
 
 
-async def test_while_nothing_has_come() -> None:
+async def test_while_loading() -> None:
     catalogue = FakeCatalogue(slow=True)
     async with running(catalogue=catalogue) as screen:
         await screen.pilot.press("o", "o")
@@ -128,7 +128,7 @@ async def test_while_nothing_has_come() -> None:
         assert screen.app.is_running
 
 
-async def test_what_comes_first_is_under_the_cursor_until_it_is_moved() -> None:
+async def test_the_cursor_stays_on_the_first_row_until_it_is_moved() -> None:
     catalogue = FakeCatalogue(slow=True)
     async with running(catalogue=catalogue) as screen:
         await screen.pilot.press("o")

@@ -1,4 +1,4 @@
-"""Hits, bookmarks and the selection stay on their lines while others come, leave and return."""
+"""Matches, bookmarks and the selection stay on their lines while others arrive and are evicted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lines_of(engine: FakeEngine) -> list[Line]:
 
 
 class Reading(FakeEngine):
-    """Keeps what is being read in memory, as the engine does."""
+    """Keeps visible rows in memory, as the real engine does."""
 
     def refetch_visible(
         self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
@@ -36,7 +36,7 @@ class Reading(FakeEngine):
 
 
 class Log:
-    """What there is, whether in memory or not."""
+    """All lines, in memory or evicted."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self.engine = engine
@@ -53,13 +53,13 @@ class Log:
         self.engine.add(fresh)
 
     def bring_back(self) -> None:
-        """The oldest lines that are not in memory."""
+        """Restores the oldest evicted lines."""
         for rule in [row for row in self.engine.timeline.iterate() if isinstance(row, Rule)]:
             piece = evicted_for(self.engine.timeline, rule, from_above=True)
             if piece is not None:
                 back = [self.known[key] for key in sorted(self.known)]
                 back = [one for one in back if piece.low <= one.key <= piece.high]
-                self.engine.tell(self.engine.timeline.restore(piece, back))
+                self.engine.report(self.engine.timeline.restore(piece, back))
                 return
 
 
@@ -71,7 +71,7 @@ def matches(screen: Screen) -> list[int]:
     return list(found.keys)
 
 
-async def test_hits_bookmarks_and_selection_stay_on_their_lines() -> None:
+async def test_matches_bookmarks_and_selection_stay_on_their_lines() -> None:
     rng = random.Random(4)
     engine = Reading(CAPACITY)
     log = Log(engine)

@@ -18,7 +18,7 @@ def numbered(count: int = 100) -> FakeEngine:
 
 
 def selected(screen: Screen) -> list[str]:
-    """Messages on the screen that are drawn as selected, or as under the cursor among them."""
+    """Messages that are drawn as selected or as under the cursor."""
     palette = screen.app._palette
     grounds = {palette.style("message", where).bgcolor for where in ("selected", "cursor")}
     return [

@@ -1,4 +1,4 @@
-"""Keys that come faster than a panel closes: they must not close what is below it."""
+"""Keys that arrive faster than a panel closes must not close the screen below it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def engine() -> FakeEngine:
 
 
 async def hurry(screen: Screen, *keys: str) -> None:
-    """Keys that are all there before the first is answered."""
+    """Presses keys that all arrive before the first is handled."""
     for key in keys:
         screen.app.post_message(events.Key(key, key if len(key) == 1 else None))
     await screen.pilot.pause()
@@ -48,7 +48,7 @@ async def test_closing_twice_closes_once(below: str, opens: str) -> None:
 
 
 @pytest.mark.parametrize("opens", ["help", "faults", "open", "command_palette"])
-async def test_a_panel_that_is_left_before_it_is_there(opens: str) -> None:
+async def test_a_panel_closed_before_it_is_mounted(opens: str) -> None:
     controls = FakeControls()
     async with running(engine(), controls=controls, catalogue=FakeCatalogue()) as screen:
         await screen.app.run_action(opens)
@@ -60,7 +60,7 @@ async def test_a_panel_that_is_left_before_it_is_there(opens: str) -> None:
         assert len(screen.app.screen_stack) == 1
 
 
-async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
+async def test_input_to_a_closed_menu_is_ignored() -> None:
     async with running(engine()) as screen:
         await screen.press("ctrl+p", *"wrap")
         palette = screen.app.screen
@@ -76,7 +76,7 @@ async def test_what_was_typed_into_a_menu_that_is_left_is_not_heard() -> None:
         assert screen.app.is_running
 
 
-async def test_a_page_of_a_menu_that_is_not_laid_out_yet() -> None:
+async def test_paging_in_a_menu_that_is_not_laid_out_yet() -> None:
     async with running(engine()) as screen:
         await screen.press("ctrl+p")
         palette = screen.app.screen
@@ -90,7 +90,7 @@ async def test_a_page_of_a_menu_that_is_not_laid_out_yet() -> None:
 
 
 @pytest.mark.parametrize("opens", ["f2", "o"])
-async def test_what_is_heard_while_a_panel_goes_is_not_shown(opens: str) -> None:
+async def test_an_answer_that_arrives_while_a_panel_closes_is_not_shown(opens: str) -> None:
     controls, catalogue = FakeControls(), FakeCatalogue(slow=True)
     async with running(engine(), controls=controls, catalogue=catalogue) as screen:
         await screen.pilot.press(opens)

@@ -1,4 +1,4 @@
-"""Hostile text through the whole application: what it writes to its terminal is looked at."""
+"""Hostile text through the whole application: nothing of it may act on the terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PIECES: Final = (
     "ERROR", " ", "a" * 40, "%s",
 )  # fmt: skip
 
-# What the application itself writes: colours, the cursor, held-back drawing, the mouse's shape.
+# Sequences of the application itself: colours, cursor, synchronized output, mouse shape.
 OWN: Final = re.compile(
     r"\x1b\[(?:[0-9;]*m|[0-9;]*H|\?2026[hl]|\?25[hl])"
     r"|\x1b\]22;[a-z-]*\x07"
@@ -41,7 +41,7 @@ OWN: Final = re.compile(
 
 
 class Terminal:
-    """What goes to the driver, while it is looked at."""
+    """Collects what is written to the driver."""
 
     def __init__(self) -> None:
         self.is_watched = False
@@ -54,7 +54,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """The application draws, as on a terminal of its own."""
+    """Makes the application draw as on a real terminal."""
     found = Terminal()
     monkeypatch.setattr(HeadlessDriver, "write", lambda _self, data: found.write(data))
     monkeypatch.setattr(HeadlessDriver, "is_headless", property(lambda _: not found.is_watched))
@@ -62,7 +62,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def assert_harmless(written: str) -> None:
-    """Nothing acts on the terminal but what the application means to do with it."""
+    """Asserts that only the application's own sequences act on the terminal."""
     assert written
     left = OWN.sub("", written)
     bad = {char for char in left if not char.isprintable() and char not in "\n\u0301"}
@@ -76,7 +76,7 @@ def assert_harmless(written: str) -> None:
 
 
 class Hostile:
-    """Text from a seed."""
+    """Random hostile text."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -112,7 +112,7 @@ class Hostile:
 
 
 class HostileCatalogue(FakeCatalogue):
-    """Names, notes and complaints that nobody should draw as they are."""
+    """A catalogue whose names, notes and errors are hostile."""
 
     def __init__(self, hostile: Hostile) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class HostileCatalogue(FakeCatalogue):
 
 
 def scripts(hostile: Hostile, folder: Path) -> Iterator[tuple[list[str], str | None]]:
-    """Keys, and what is put into the prompt that they opened."""
+    """Presses keys, and inserts a text into the prompt that they open."""
     yield ["k", "m", "k", "v", "k", "k", "Y"], None
     yield ["escape", "y"], None
     yield ["enter", "tab", "down", "down", "f"], None
@@ -183,7 +183,7 @@ async def test_no_control_byte_of_a_message_reaches_the_terminal(
     assert "\x1b" not in saved.read_text()
 
 
-def test_what_is_looked_for_would_be_found() -> None:
+def test_the_check_finds_control_bytes() -> None:
     for bad in (
         "\x1b[2J",
         "a\x1b]0;t\x07",

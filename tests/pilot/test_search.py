@@ -53,7 +53,7 @@ async def test_matches_are_marked_while_they_are_typed() -> None:
         await screen.press("escape")
         assert marked(screen) == []
         await screen.press("slash", "E", "r", "r")
-        assert marked(screen) == []  # an upper-case letter asks for just that
+        assert marked(screen) == []  # an upper-case letter makes the search case-sensitive
 
 
 async def test_new_matches_are_counted() -> None:
@@ -66,7 +66,7 @@ async def test_new_matches_are_counted() -> None:
         assert "2/3" in screen.lines[-2]
 
 
-async def test_escape_takes_back_the_search() -> None:
+async def test_escape_clears_the_search() -> None:
     async with running(mixed(20)) as screen:
         await screen.press("slash")
         await screen.type("error")
@@ -76,7 +76,7 @@ async def test_escape_takes_back_the_search() -> None:
         assert "nothing to search for" in screen.lines[-2]
 
 
-async def test_what_was_typed_before() -> None:
+async def test_the_prompt_recalls_earlier_searches() -> None:
     async with running(mixed(20)) as screen:
         await screen.press("slash")
         await screen.type("first")
@@ -109,7 +109,7 @@ async def test_no_error_below() -> None:
         assert "no error below" in screen.lines[-2]
 
 
-async def test_nothing_to_find_in() -> None:
+async def test_a_search_without_any_line() -> None:
     async with running() as screen:
         await screen.press("e")
         assert "there are no lines yet" in screen.lines[-2]
@@ -143,7 +143,7 @@ async def test_filters() -> None:
         assert "without" not in screen.text
 
 
-async def test_lines_that_come_are_filtered_too() -> None:
+async def test_new_lines_are_filtered_too() -> None:
     async with running(mixed()) as screen:
         await screen.press("f")
         await screen.type("ERROR")
@@ -160,7 +160,7 @@ async def test_lines_that_come_are_filtered_too() -> None:
         assert "32 of 303 lines" in screen.text
 
 
-async def test_a_chip_is_clicked_away() -> None:
+async def test_a_click_on_a_chip_removes_its_filter() -> None:
     async with running(mixed()) as screen:
         await screen.press("f")
         await screen.type("ERROR")
@@ -169,7 +169,7 @@ async def test_a_chip_is_clicked_away() -> None:
         assert "only" not in screen.text
 
 
-async def test_filtering_keeps_the_line_that_is_read() -> None:
+async def test_filtering_keeps_the_cursor_on_its_line() -> None:
     async with running(mixed()) as screen:
         await screen.press("E", "E", "E", "E")
         assert cursor(screen) == "ERROR line 260"
@@ -180,7 +180,7 @@ async def test_filtering_keeps_the_line_that_is_read() -> None:
         assert "line 260" in screen.text
 
 
-async def test_filters_that_leave_nothing_say_so() -> None:
+async def test_filters_that_match_no_line_say_so() -> None:
     async with running(mixed()) as screen:
         await screen.press("f")
         await screen.type("no such thing")
@@ -220,7 +220,7 @@ def log_of(screen: Screen) -> list[str]:
     return [strip.text for strip in screen.app.log_view._drawn()]
 
 
-async def test_rows_around_hits() -> None:
+async def test_context_lines_around_matches() -> None:
     engine = FakeEngine()
     engine.add(make_line(n, "ERROR it" if n in (40, 60) else f"line {n}") for n in range(100))
     async with running(engine) as screen:
@@ -252,7 +252,7 @@ async def test_rows_around_hits() -> None:
         assert "line" not in "\n".join(log_of(screen))
 
 
-async def test_rows_around_stay_around_what_comes() -> None:
+async def test_context_lines_surround_new_matches_too() -> None:
     engine = FakeEngine()
     engine.add(make_line(n, f"line {n}") for n in range(100))
     async with running(engine) as screen:
@@ -270,7 +270,7 @@ async def test_rows_around_stay_around_what_comes() -> None:
 
 
 @pytest.mark.parametrize("around", [0, 1])
-async def test_lines_that_left_memory_and_come_back_are_no_more_hits(around: int) -> None:
+async def test_evicted_and_refetched_lines_are_counted_once(around: int) -> None:
     engine = FakeEngine()
     engine.add(make_line(number, f"line {number}") for number in range(50))
     async with running(engine) as screen:
@@ -279,11 +279,37 @@ async def test_lines_that_left_memory_and_come_back_are_no_more_hits(around: int
         await screen.press(*["z"] * around)
         assert "only line 50" in screen.text
         first, last = make_line(0, "").key, make_line(19, "").key
-        engine.tell(Change(evicted=20, removed=((first, last),)))
+        engine.report(Change(evicted=20, removed=((first, last),)))
         await screen.settle()
-        engine.tell(Change(added=20, inserted=tuple(make_line(n, "").key for n in range(20))))
+        engine.report(Change(added=20, inserted=tuple(make_line(n, "").key for n in range(20))))
         await screen.settle()
         assert "only line 50" in screen.text
         engine.add([make_line(100, "line 100"), make_line(101, "line", at_ms=EPOCH_MS + 3_050)])
         await screen.settle()
         assert "only line 52" in screen.text
+
+
+async def test_a_match_beyond_the_rows_filtered_so_far_is_shown() -> None:
+    async with running(mixed(40_000)) as screen:
+        search = screen.app._search
+        search.filters.add("line", excludes=False)
+        screen.app.log_view.show_matching(search.filters.test())
+        sieve = screen.app.log_view._view.matching
+        assert sieve is not None
+        assert not sieve.is_done
+        search.submit("search", "line 7$")
+        await screen.app.workers.wait_for_complete()
+        assert cursor(screen) == "INFO line 7"
+        assert sieve.is_done
+
+
+async def test_the_next_level_is_found_among_lines_that_pass_the_filters() -> None:
+    async with running(mixed(100)) as screen:
+        await screen.press("f")
+        await screen.type("line .[35]")
+        await screen.press("W")
+        assert cursor(screen) == "WARN line 95"
+        await screen.press("W")
+        assert cursor(screen) == "WARN line 85"
+        await screen.press("z", "E")  # with context lines
+        assert cursor(screen) == "ERROR line 80"
