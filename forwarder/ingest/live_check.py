@@ -62,12 +62,20 @@ PHANTOM: Final = "it delivered events that CloudWatch Logs does not return"
 class _Awaited:
     """An event of the subscription that no scan has returned yet; a row if it has a seq."""
 
-    __slots__ = ("arrived_ms", "delivered_ms", "print", "seq", "source", "stream", "timestamp")
+    __slots__ = (
+        "arrived_ms",
+        "delivered_ms",
+        "fingerprint",
+        "seq",
+        "source",
+        "stream",
+        "timestamp",
+    )
 
     def __init__(self, event: LogEvent, source: LiveSource | None, delivered_ms: int) -> None:
         self.stream = event.stream
         self.timestamp = event.timestamp
-        self.print = fingerprint(event)
+        self.fingerprint = fingerprint(event)
         self.source = source
         self.delivered_ms = delivered_ms
         self.arrived_ms: int | None = None
@@ -110,9 +118,9 @@ class Agreement:
     def __init__(self) -> None:
         self._sources: dict[LiveSource, _Standing] = {}
         self._awaited: dict[str, _Awaited] = {}
-        self._moments: Counter[int] = Counter()
-        self._prints: Counter[int] = Counter()
-        self._likes: dict[int, set[int]] = {}
+        self._timestamps: Counter[int] = Counter()
+        self._fingerprints: Counter[int] = Counter()
+        self._same_content: dict[int, set[int]] = {}
         self._rows = 0
         self._clock_shifted_at = 0
         self._seqs = array("q")
@@ -207,19 +215,22 @@ class Agreement:
 
     def compare_page(self, scan: Scan, events: Iterable[LogEvent]) -> None:
         """Compare a page that a scan has returned with the events awaited."""
-        awaited, moments = self._awaited, self._moments
+        awaited, timestamps = self._awaited, self._timestamps
         if not awaited:
             return
         for event in events:
             one = awaited.get(event.id)
             if one is not None:
                 self._forget(event.id)
-                if one.print == fingerprint(event):
+                if one.fingerprint == fingerprint(event):
                     self._agree(event.id, one)
                 else:
                     self._refute(one, OTHER_TEXT)
-            elif event.timestamp in moments and (like := fingerprint(event)) in self._prints:
-                self._likes.setdefault(scan.number, set()).add(like)
+            elif (
+                event.timestamp in timestamps
+                and (content := fingerprint(event)) in self._fingerprints
+            ):
+                self._same_content.setdefault(scan.number, set()).add(content)
 
     def finish_scan(self, scan: Scan, floor_ms: int) -> None:
         """Judge the awaited events that a whole scan should have returned.
@@ -229,7 +240,7 @@ class Agreement:
             floor_ms: events with an older timestamp have expired, and are no longer awaited.
 
         """
-        likes = self._likes.pop(scan.number, set())
+        same_content = self._same_content.pop(scan.number, set())
         if scan.number <= self._clock_shifted_at:
             return
         for event_id, one in list(self._awaited.items()):
@@ -239,7 +250,7 @@ class Agreement:
             elif not scan.from_ <= one.timestamp <= scan.top:
                 if one.seq is None and age_ms > PHANTOM_MS:
                     self._forget(event_id)
-            elif one.print in likes and age_ms >= (
+            elif one.fingerprint in same_content and age_ms >= (
                 OTHER_ID_MS if one.seq is None else ROW_OTHER_ID_MS
             ):
                 self._forget(event_id)
@@ -251,7 +262,7 @@ class Agreement:
 
     def abandon_scan(self, scan: Scan) -> None:
         """Drop what a scan has shown that broke off: what it did not return means nothing."""
-        self._likes.pop(scan.number, None)
+        self._same_content.pop(scan.number, None)
 
     def unscanned_rows(self, scan: Scan) -> list[UnscannedRow]:
         """Rows that a scan might have returned, and that no scan has returned yet.
@@ -296,9 +307,9 @@ class Agreement:
         """Forget rows and hints, because the journal began a new chain; trust stays."""
         self.refuted = None
         self._awaited.clear()
-        self._moments.clear()
-        self._prints.clear()
-        self._likes.clear()
+        self._timestamps.clear()
+        self._fingerprints.clear()
+        self._same_content.clear()
         del self._seqs[:], self._arrivals[:]
         self._rows = 0
 
@@ -316,15 +327,18 @@ class Agreement:
 
     def _await(self, event_id: str, one: _Awaited) -> None:
         self._awaited[event_id] = one
-        self._moments[one.timestamp] += 1
-        self._prints[one.print] += 1
+        self._timestamps[one.timestamp] += 1
+        self._fingerprints[one.fingerprint] += 1
 
     def _forget(self, event_id: str) -> None:
         one = self._awaited.pop(event_id, None)
         if one is None:
             return
         self._rows -= one.seq is not None
-        for counter, key in ((self._moments, one.timestamp), (self._prints, one.print)):
+        for counter, key in (
+            (self._timestamps, one.timestamp),
+            (self._fingerprints, one.fingerprint),
+        ):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]

@@ -35,7 +35,7 @@ _SYNCHRONOUS: Final = "NORMAL"
 _WAL_BYTES_MAX: Final = 64 << 20
 """Size to which the WAL file is truncated after it grew."""
 
-_WRITES_FAILED: Final = frozenset(
+_FAILED_WRITES: Final = frozenset(
     {
         sqlite3.SQLITE_IOERR_WRITE,
         sqlite3.SQLITE_IOERR_FSYNC,
@@ -135,7 +135,7 @@ class Database:
         """
         self.path = os.fspath(path)
         self._create_file()
-        with self._explained("opened"):
+        with self._translating_errors("opened"):
             self._connection = sqlite3.connect(
                 Path(self.path).absolute(), _BUSY_S, isolation_level=None
             )
@@ -147,14 +147,14 @@ class Database:
 
     def rows(self, sql: str, values: Values = ()) -> list[Any]:
         """Run a query and return all rows as tuples."""
-        with self._explained("read"):
+        with self._translating_errors("read"):
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write in a transaction: committed at the end of the block, rolled back on an error."""
         connection = self._connection
-        with self._explained("written"):
+        with self._translating_errors("written"):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -167,7 +167,7 @@ class Database:
 
     def close(self) -> None:
         """Checkpoint the WAL and unlock the file."""
-        with self._explained("closed"):
+        with self._translating_errors("closed"):
             self._connection.close()
 
     def _create_file(self) -> None:
@@ -212,21 +212,21 @@ class Database:
         connection.execute("COMMIT")
 
     @contextmanager
-    def _explained(self, done: str) -> Iterator[None]:
+    def _translating_errors(self, action: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            self._fail(_advice(error), done, error)
+            self._fail(_advice(error), action, error)
 
-    def _fail(self, why: str, done: str = "opened", error: Exception | None = None) -> NoReturn:
-        msg = f"the journal {self.path} can't be {done}: {why}"
-        raise (JournalFullError if _may_pass(error) else JournalError)(msg) from error
+    def _fail(self, why: str, action: str = "opened", error: Exception | None = None) -> NoReturn:
+        msg = f"the journal {self.path} can't be {action}: {why}"
+        raise (JournalFullError if _is_out_of_space(error) else JournalError)(msg) from error
 
 
-def _may_pass(error: Exception | None) -> bool:
+def _is_out_of_space(error: Exception | None) -> bool:
     """Whether there was no room: a quota or a file size limit shows as a failed write."""
     code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_FULL or code in _WRITES_FAILED
+    return code & 0xFF == sqlite3.SQLITE_FULL or code in _FAILED_WRITES
 
 
 def _advice(error: sqlite3.Error) -> str:
@@ -235,7 +235,7 @@ def _advice(error: sqlite3.Error) -> str:
         return "another forwarder is using it: stop that one, or give --journal another path"
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full: make room"
-    if _may_pass(error):
+    if _is_out_of_space(error):
         return f"{error}: make room on the disk, or check its quota and its health"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return f"{error}: move it away to start a new journal, or give --journal another path"

@@ -50,7 +50,7 @@ def _everything_small() -> Iterator[None]:
         patch.setattr(database, "_SYNCHRONOUS", "OFF")
         patch.setattr(sqlite, "GENERATION_MAX", 4)
         patch.setattr(sqlite, "_OUTLIERS", 1)
-        patch.setattr(tables, "_IDS_A_QUERY", 3)
+        patch.setattr(tables, "_IDS_PER_QUERY", 3)
         patch.setattr(range_sums, "BLOCK_BITS", 3)
         patch.setattr(range_sums, "_SHORT_MS", 20)
         patch.setattr(range_sums, "_TAIL_MAX", 4)

@@ -195,8 +195,8 @@ def test_hints_are_bounded_and_expire() -> None:
     assert len(one._awaited) == module.HINTS_MAX
     one.finish_scan(scan(1, NOW + module.PHANTOM_MS), 0)
     assert not one._awaited
-    assert not one._moments
-    assert not one._prints
+    assert not one._timestamps
+    assert not one._fingerprints
 
 
 def test_new_events_are_hints_while_too_many_rows_are_unscanned() -> None:
