@@ -38,7 +38,7 @@ from forwarder.journal.sqlite import SqliteJournals
 from forwarder.live.receiver import LiveReceiver
 from forwarder.live.subscriptions import LivePaths
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import Schedule
+from forwarder.reconcile.schedule import ScanSchedule
 from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
@@ -171,7 +171,7 @@ def _feed_and_hub(
     def on_progress() -> None:
         hub.progress()
 
-    schedule = Schedule(
+    schedule = ScanSchedule(
         timer_ms(),
         clock(),
         group.coverage.end,

@@ -1,1 +1,5 @@
-"""forwarder/cloudwatch."""
+"""Reads CloudWatch Logs with the AWS SDK: calls, rate limit, pages, catalogue and clock.
+
+Faces: catalogue, client, clock, rate_limit, reader.
+May import: forwarder.config, forwarder.records, forwarder.errors.
+"""

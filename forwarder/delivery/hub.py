@@ -17,6 +17,7 @@ from forwarder.delivery.marks import MarkedTime
 from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.receiver import LiveReceiver
+from forwarder.reconcile.demand import BackfillRequest
 from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
 from wire.messages import GapState, Outcome
@@ -189,9 +190,9 @@ class Hub:
     @property
     def unready_reason(self) -> str | None:
         """Why the log group is not completely served yet; None if it is."""
-        if self.feed.ready:
+        if self.feed.is_ready:
             return None
-        why = self.feed.trouble or "the first whole scan has not finished"
+        why = self.feed.problem or "the first whole scan has not finished"
         return f"{self.group.name}: {why}"
 
     def open(
@@ -227,7 +228,7 @@ class Hub:
     def close(self, viewer: ConnectedViewer) -> None:
         """Remove a viewer that has disconnected; does nothing the second time."""
         if self._viewers.pop(viewer.number, None) is not None:
-            self.feed.unwant(viewer.number)
+            self.feed.withdraw_backfill(viewer.number)
             self.counts.events_sent += viewer.session.credit.sent
             self.counts.bytes_sent += viewer.bytes_sent
 
@@ -252,22 +253,20 @@ class Hub:
 
     def request_polled_history(self, since: int, executions: tuple[str, ...], now_ms: int) -> None:
         """Request history for a viewer that polls over HTTP, where no WebSocket is possible."""
-        self.feed.want(
-            ("poll", since, executions),
-            since,
-            executions=sorted(executions),
-            until_ms=now_ms + POLL_LEASE_MS,
+        request = BackfillRequest(
+            since, executions=tuple(sorted(executions)), expires_ms=now_ms + POLL_LEASE_MS
         )
+        self.feed.request_backfill(("poll", since, executions), request)
 
     def _request_history(self, viewer: ConnectedViewer) -> None:
         session = viewer.session
-        self.feed.want(
-            viewer.number,
+        request = BackfillRequest(
             session.since,
             session.query.history,
-            sorted(session.executions),
-            is_owed=viewer.needs_history,
+            tuple(sorted(session.executions)),
+            is_pending=viewer.needs_history,
         )
+        self.feed.request_backfill(viewer.number, request)
 
     def _wake_all(self) -> None:
         for viewer in self._viewers.values():

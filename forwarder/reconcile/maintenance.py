@@ -1,4 +1,4 @@
-"""What a log group's feed minds beside its scans: settings, deleted log streams, retention."""
+"""Keeps a log group's settings, deleted log streams and retention up to date beside the scans."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS, Config
 from forwarder.errors import AccessDeniedError, CloudWatchError
 from forwarder.ingest.log_group import LogGroup
-from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
-from forwarder.reconcile.scanner import Settings
+from forwarder.reconcile.scanner import GroupSettings
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
 RETAIN_EVERY_S: Final = 30
-LEARN_EVERY_S: Final = 600
-"""How often the log group's settings are looked up."""
-LEARN_AGAIN_S: Final = 15
-"""The same where that failed, unless it is not allowed, or where something asks for it."""
+SETTINGS_EVERY_S: Final = 600
+"""Interval between lookups of the log group's settings."""
+SETTINGS_RETRY_S: Final = 15
+"""The same after a failure other than a denial, or when a scan needs the settings."""
 FAILURES_MAX: Final = 2
-"""After so many of them the past is fetched without knowing the settings."""
-STREAM_ASKED_EVERY_MS: Final = 30_000
-"""How often it is asked after the same log stream."""
+"""Failed lookups after which backfill starts without the settings."""
+STREAM_CHECK_EVERY_MS: Final = 30_000
+"""Least interval between lookups of the same log stream."""
 GROUP_AGE_MS: Final = 35 * DAY_MS
-"""How old a log group is taken to be while that is not known."""
+"""Assumed age of a log group whose creation time is unknown."""
+OLDER_THAN_GROUP_MS: Final = 14 * DAY_MS
+"""PutLogEvents accepts events this much older than now, hence older than the log group."""
 
 
-class Upkeep:
-    """One log group's; ``learn``, ``ask_after_streams`` and ``retain`` run until cancelled."""
+class Maintenance:
+    """The recurring jobs of one log group besides its scans; each runs until cancelled."""
 
     def __init__(
         self,
         group: LogGroup,
         cloudwatch: CloudWatch,
         config: Config,
-        settings: Settings,
+        settings: GroupSettings,
         *,
         clock: Callable[[], int],
         timer: Callable[[], int],
         bodies: asyncio.Lock,
-        oldest_wanted: Callable[[], int | None],
+        earliest_pending: Callable[[], int | None],
     ) -> None:
-        """Make one for a log group.
+        """Create the jobs of a log group.
 
         Args:
-            group: the door.
-            cloudwatch: where to ask.
+            group: the log group.
+            cloudwatch: where to look up log streams.
             config: how much to retain.
             settings: the log group's.
             clock: ms since the Unix epoch.
             timer: ms of a clock that is never set.
-            bodies: held while bodies are taken or brought back.
-            oldest_wanted: the oldest ``since`` of a viewer to whom the past is still being sent.
+            bodies: held while bodies are removed or refetched.
+            earliest_pending: earliest ``since`` of history that is still being sent to a viewer.
 
         """
         self._group = group
@@ -67,52 +68,53 @@ class Upkeep:
         self._clock = clock
         self._timer = timer
         self._bodies = bodies
-        self._oldest_wanted = oldest_wanted
-        self.asked = asyncio.Event()
-        """Set once the settings have been asked for: learnt, refused, or not to be had for now.
+        self._earliest_pending = earliest_pending
+        self.settings_tried = asyncio.Event()
+        """Set once the settings are known, or their lookup was denied or failed repeatedly.
 
-        The remote past waits for it, since what of it has expired is declared as it is covered; a
-        process that ended in between would leave it covered, and never declared.
+        Backfill waits for it, because expired events are declared when their range is covered: a
+        process that ended between the two would leave the range covered and never declare them.
         """
         self._suspects: set[str] = set()
-        self._asked_ms: dict[str, int] = {}
+        self._checked_ms: dict[str, int] = {}
         self._suspected = asyncio.Event()
 
-    def floor_ms(self) -> int:
-        """Nothing older is likely to exist, the log group being as old as it is."""
+    def earliest_event_ms(self) -> int:
+        """Time before which events are unlikely, given the age of the log group."""
         created = self._settings.created_ms
         assumed = self._clock() - GROUP_AGE_MS if created is None else created
         return assumed - OLDER_THAN_GROUP_MS
 
-    def scanned(self) -> None:
-        """A scan was whole: it may have failed to return what it should have."""
-        self._settings.scanned()
+    def note_scan(self) -> None:
+        """Check the log streams of events that the latest complete scan lacks."""
+        self._settings.note_scan()
         self._suspects |= self._group.take_suspect_streams()
         if self._suspects:
             self._suspected.set()
 
-    async def learn(self) -> None:
-        """The log group's age and retention setting; without permission to ask, never."""
+    async def refresh_settings(self) -> None:
+        """Look up the log group's age and retention again and again."""
         failures = 0
         while True:
-            pause_s = LEARN_EVERY_S
+            pause_s = SETTINGS_EVERY_S
             try:
-                await self._settings.learn()
+                await self._settings.refresh()
             except AccessDeniedError as error:
                 _LOG.debug("%s: may not look up its settings: %s", self._group.name, error)
             except CloudWatchError as error:
                 _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)
-                pause_s = LEARN_AGAIN_S
+                pause_s = SETTINGS_RETRY_S
                 failures += 1
-            if pause_s == LEARN_EVERY_S or failures >= FAILURES_MAX:
-                self.asked.set()
-            await asyncio.sleep(min(pause_s, LEARN_AGAIN_S))
-            await wait_and_clear(self._settings.needed, max(0.0, pause_s - LEARN_AGAIN_S))
+            if pause_s == SETTINGS_EVERY_S or failures >= FAILURES_MAX:
+                self.settings_tried.set()
+            await asyncio.sleep(min(pause_s, SETTINGS_RETRY_S))
+            await wait_and_clear(self._settings.needed, max(0.0, pause_s - SETTINGS_RETRY_S))
 
-    async def ask_after_streams(self) -> None:
-        """Of the log streams that scans failed to return events of: were they deleted [8]?
+    async def check_suspect_streams(self) -> None:
+        """Look up log streams of which scans lack events: they may have been deleted [8].
 
-        One that exists is asked after again, at most so often, as long as it is suspected.
+        A stream that exists is looked up again, at most every ``STREAM_CHECK_EVERY_MS``, as long
+        as scans lack its events.
         """
         while True:
             await self._suspected.wait()
@@ -120,14 +122,14 @@ class Upkeep:
             for stream in sorted(self._suspects):
                 self._suspects.discard(stream)
                 at_ms = self._timer()
-                asked_ms = self._asked_ms.get(stream)
-                if asked_ms is None or at_ms - asked_ms >= STREAM_ASKED_EVERY_MS:
-                    self._asked_ms[stream] = at_ms
-                    await self._ask_after(stream)
-            self._forget_old_answers()
+                checked_ms = self._checked_ms.get(stream)
+                if checked_ms is None or at_ms - checked_ms >= STREAM_CHECK_EVERY_MS:
+                    self._checked_ms[stream] = at_ms
+                    await self._check_stream(stream)
+            self._forget_old_checks()
 
     async def retain(self) -> None:
-        """Keep the journal within its bounds; nothing that a viewer is owed goes by age.
+        """Keep the journal within its limits again and again.
 
         Raises:
             JournalError: the journal can't be written.
@@ -138,40 +140,43 @@ class Upkeep:
             await self.retain_once()
 
     async def retain_once(self) -> None:
-        """As much as there is to take now."""
+        """Remove bodies that are too old or too many.
+
+        Bodies that a viewer still has to get are not removed for their age.
+        """
         before = self._clock() - self._config.retain_ms
-        oldest = self._oldest_wanted()
-        before = before if oldest is None else min(before, oldest)
-        taken = 1
+        pending = self._earliest_pending()
+        before = before if pending is None else min(before, pending)
+        removed = 1
         async with self._bodies:
-            while taken:
-                taken = self._group.retain(before=before, bytes_max=self._config.retain_bytes)
+            while removed:
+                removed = self._group.retain(before=before, bytes_max=self._config.retain_bytes)
                 await asyncio.sleep(0)
 
-    async def _ask_after(self, stream: str) -> None:
+    async def _check_stream(self, stream: str) -> None:
         epoch = self._group.epoch
         try:
             found = await find_stream(self._cloudwatch, self._group.name, stream)
-            if found is None or self._is_made_anew(found):
-                # Its whole log group may be another one; who may not ask goes by the stream.
+            if found is None or self._is_recreated(found):
+                # Its log group may have been recreated, too; if that is unknown, assume not.
                 with suppress(CloudWatchError):
-                    await self._settings.learn()
+                    await self._settings.refresh()
         except CloudWatchError as error:
-            _LOG.debug("%s: can't ask after %s: %s", self._group.name, stream, error)
-            self._asked_ms.pop(stream, None)
+            _LOG.debug("%s: can't look up log stream %s: %s", self._group.name, stream, error)
+            self._checked_ms.pop(stream, None)
             return
         if self._group.epoch != epoch:
             return
-        if found is None or self._is_made_anew(found):
+        if found is None or self._is_recreated(found):
             self._group.mark_stream_deleted(stream)
-            # Should one of that name come and go again, that is to be noticed at once.
-            self._asked_ms.pop(stream, None)
+            # A stream of that name that is created and deleted again must be noticed at once.
+            self._checked_ms.pop(stream, None)
 
-    def _is_made_anew(self, stream: StreamInfo) -> bool:
-        """Whether events that are missing were ingested before it was made: of another one."""
+    def _is_recreated(self, stream: StreamInfo) -> bool:
+        """Whether scans lack events from before the stream's creation: of its predecessor."""
         created = stream.created
         return created is not None and self._group.lacks_older(created, stream.name)
 
-    def _forget_old_answers(self) -> None:
-        old_ms = self._timer() - STREAM_ASKED_EVERY_MS
-        self._asked_ms = {one: at for one, at in self._asked_ms.items() if at > old_ms}
+    def _forget_old_checks(self) -> None:
+        old_ms = self._timer() - STREAM_CHECK_EVERY_MS
+        self._checked_ms = {one: at for one, at in self._checked_ms.items() if at > old_ms}

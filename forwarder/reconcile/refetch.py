@@ -1,4 +1,4 @@
-"""Fetches bodies again that retention took; what CloudWatch does not have either is lost."""
+"""Refetches bodies that retention removed; those that CloudWatch lacks as well are lost."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from forwarder.reconcile.scanner import Scanner
 from forwarder.records import Row
 
 SLICE_ROWS: Final = 20_000
-"""Rows without bodies that are looked for with one scan."""
+"""Rows without bodies that one scan refetches."""
 
-STREAMS_ASKED_MAX: Final = 20
-"""Log streams that are asked after, to say why events are lost; the rest get the plain reason."""
+STREAM_LOOKUPS_MAX: Final = 20
+"""Log streams that are looked up to say why their events are lost."""
 
 GONE: Final = "CloudWatch Logs does not have these events any more"
 DELETED: Final = "the log stream was deleted"
 
 
 class Refetcher:
-    """Refetches for one log group, one range at a time."""
+    """Refetches the bodies of one log group, one range at a time."""
 
     def __init__(
         self,
@@ -35,24 +35,24 @@ class Refetcher:
         *,
         clock: Callable[[], int],
     ) -> None:
-        """Make one beside the ``scanner`` of the same log group; ``clock`` gives ms."""
+        """Create it for the log group of ``scanner``; ``clock`` returns ms."""
         self._group = group
         self._cloudwatch = cloudwatch
         self._scanner = scanner
         self._clock = clock
         self.bodies = asyncio.Lock()
-        """Held while bodies come back: retention must not take them meanwhile."""
+        """Held during a refetch, so that retention does not remove the bodies meanwhile."""
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
-        """Bring back every body of a range, or mark it lost; whether that was done in time.
+        """Refetch every body of a range, or mark it lost; whether all was done in time.
 
-        What was not returned is looked for twice: a single scan may end early without a word
-        where log streams are deleted meanwhile.
+        Missing bodies are scanned for twice: where log streams are deleted meanwhile, a single
+        scan may end early without an error.
 
         Args:
             from_: ms, inclusive.
             through: ms, inclusive.
-            deadline_ms: of the same clock; what is done by then stays done.
+            deadline_ms: ms of the clock; bodies that are back by then stay.
 
         Raises:
             JournalError: the journal can't be written.
@@ -63,20 +63,20 @@ class Refetcher:
         try:
             async with asyncio.timeout((deadline_ms - self._clock()) / 1000), self.bodies:
                 while rows := self._group.journal.bodiless(from_, through, SLICE_ROWS):
-                    await self._restore(rows)
+                    await self._refetch_rows(rows)
         except (TimeoutError, CloudWatchError, InvalidEventError, JournalFullError):
             return not self._group.journal.bodiless(from_, through, 1)
         return True
 
-    async def _restore(self, rows: list[Row]) -> None:
-        """Every one of these rows has its body back, or is lost."""
+    async def _refetch_rows(self, rows: list[Row]) -> None:
+        """Refetch the bodies of these rows, or mark them lost."""
         epoch = self._group.epoch
         missing = rows
         for _ in range(2):
             low = min(row.timestamp for row in missing)
             high = max(row.timestamp for row in missing)
             await self._scanner.scan("backfill", low, high, priority=Priority.SCAN)
-            if self._group.epoch != epoch:  # a new chain: these rows are no more
+            if self._group.epoch != epoch:  # a new chain does not have these rows
                 return
             wanted = {row.id for row in missing}
             still = self._group.journal.bodiless(low, high, SLICE_ROWS + len(rows))
@@ -91,7 +91,7 @@ class Refetcher:
         for row in rows:
             by_stream.setdefault(row.stream, set()).add(row.id)
         reasons = {}
-        for stream in list(by_stream)[:STREAMS_ASKED_MAX]:
+        for stream in list(by_stream)[:STREAM_LOOKUPS_MAX]:
             if await find_stream(self._cloudwatch, self._group.name, stream) is None:
                 reasons[stream] = DELETED
         if self._group.epoch != epoch:

@@ -1,9 +1,7 @@
-"""Runs one scan of a log group after another through its door, a page at a time.
+"""Scans a log group page by page, and looks up its settings where a scan depends on them.
 
-Beside the poll, one page of one scan is under way at a time: scans that go on together share
-what a single one would cost, and a short one need not wait for a long one.
-
-Asks how old a log group is and how long it keeps its events, and tells its door.
+Besides the poll, one page at a time is fetched for all scans: concurrent scans together cost as
+much as one alone, and a short scan need not wait for a long one.
 """
 
 from __future__ import annotations
@@ -28,8 +26,12 @@ from forwarder.records import LogEvent, Row
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
 
-class Settings:
-    """One log group's."""
+CHUNK_EVENTS: Final = 1_000
+"""Events taken in without a pause: more would make viewers wait."""
+
+
+class GroupSettings:
+    """Age and retention of one log group, as CloudWatch has them."""
 
     def __init__(
         self,
@@ -39,25 +41,30 @@ class Settings:
         clock: Callable[[], int],
         on_progress: Callable[[], None],
     ) -> None:
-        """Nothing is asked yet; ``clock`` is the wall's, ms.
+        """Make no call yet.
 
-        ``on_progress`` is told when viewers must hear of something.
+        Args:
+            group: learns the settings.
+            cloudwatch: where to look them up.
+            clock: ms since the Unix epoch.
+            on_progress: called when there may be something new for viewers.
+
         """
         self.created_ms: int | None = None
-        """When the log group was made; None: not known."""
+        """When the log group was created; None: unknown."""
         self.needed = asyncio.Event()
-        """Set where they are to be asked for sooner than by and by."""
+        """Set when the settings are needed sooner than their next regular lookup."""
         self._group = group
         self._cloudwatch = cloudwatch
         self._clock = clock
         self._on_progress = on_progress
         self._is_denied = False
 
-    async def learn(self) -> bool:
-        """Ask once; whether there is such a log group.
+    async def refresh(self) -> bool:
+        """Look up the settings; whether the log group exists.
 
         Raises:
-            CloudWatchError: nobody can tell.
+            CloudWatchError: the lookup failed.
 
         """
         number = self._group.first_scan_count
@@ -79,54 +86,50 @@ class Settings:
         return True
 
     async def settle(self, scan: Scan) -> None:
-        """Ask before a scan that has its last page is finished, if retention may have been first.
+        """Look up the settings before a scan is finished whose events retention may have removed.
 
-        One more call for each range that is older than a day and was never scanned before. Where
-        it fails, the scan stands, and what it did not see is declared once somebody can tell.
+        That is one more call for each range older than a day that was never scanned before. If it
+        fails, the scan counts, and the events it lacks are declared after a later lookup.
         """
         is_old = self._group.is_first_old_scan(scan, self._clock())
         if self._is_denied or not is_old:
             return
         try:
-            scan.is_settled = await self.learn()
+            scan.is_settled = await self.refresh()
         except CloudWatchError as error:
             _LOG.debug("%s: can't look up its settings: %s", self._group.name, error)
             self.needed.set()
 
-    def scanned(self) -> None:
-        """A scan was whole: it may lack what a retention that was made shorter has taken."""
+    def note_scan(self) -> None:
+        """Look up the settings soon if a scan lacks events that a shorter retention may explain."""
         if not self._is_denied and self._group.lacks_old(self._clock()):
             self.needed.set()
 
 
-CHUNK_EVENTS: Final = 1_000
-"""Events that go through the door at once: more, and viewers would wait for it."""
-
-
 class Scanner:
-    """The way from CloudWatch to one log group's door."""
+    """Reads ranges of one log group from CloudWatch into the journal."""
 
     def __init__(
         self,
         group: LogGroup,
         cloudwatch: CloudWatch,
-        settings: Settings,
+        settings: GroupSettings,
         *,
         clock: Callable[[], int],
         timer: Callable[[], int] = timer_ms,
         on_progress: Callable[[], None],
         on_late: Callable[[list[Row]], None],
     ) -> None:
-        """Make one for a log group.
+        """Create the scanner of a log group.
 
         Args:
-            group: the door.
+            group: takes in the events.
             cloudwatch: where to read.
-            settings: the log group's, asked for where a scan might come too late.
+            settings: the log group's.
             clock: ms since the Unix epoch.
-            timer: ms of the clock that is never set by which ``cloudwatch`` times its answers.
-            on_progress: told after each chunk that brought something new, and after each scan.
-            on_late: told of new events (and others that came with them) behind a mark.
+            timer: ms of the clock that is never set by which ``cloudwatch`` times its replies.
+            on_progress: called after each chunk with new events, and after each scan.
+            on_late: called with the new events of a chunk that has events behind a mark.
 
         """
         self._group = group
@@ -146,13 +149,21 @@ class Scanner:
         *,
         priority: Priority,
         observer: Observer | None = None,
-        is_wanted: Callable[[], bool] | None = None,
+        is_needed: Callable[[], bool] | None = None,
     ) -> int | None:
-        """Scan a range; how many events it returned, None if nobody wants it any more.
+        """Scan a range; returns the number of events, None if it was not needed any more.
+
+        Args:
+            kind: purpose of the scan.
+            from_: ms, inclusive.
+            through: ms, inclusive; None: open.
+            priority: priority of its calls.
+            observer: called with the result of each attempt at a page.
+            is_needed: asked before each page; the scan stops when it returns False.
 
         Raises:
-            CloudWatchError: it broke off; what it found stays.
-            InvalidEventError: CloudWatch gave an event that the protocol has no place for.
+            CloudWatchError: the scan broke off; the events that it found stay.
+            InvalidEventError: CloudWatch sent an event that the protocol can't express.
             JournalError: the journal can't be written.
 
         """
@@ -164,7 +175,7 @@ class Scanner:
         )
         try:
             async with aclosing(pages):
-                count = await self._take_pages(scan, pages, is_wanted)
+                count = await self._take_pages(scan, pages, is_needed)
             if count is not None:
                 await self._settings.settle(scan)
         finally:
@@ -182,23 +193,23 @@ class Scanner:
         return count
 
     def _is_past(self, scan: Scan, begun_at_ms: int) -> bool:
-        """Whether its range had begun when it did, by CloudWatch's clock as known by now.
+        """Whether the scan's range lies in the past of CloudWatch's clock, as known by now.
 
-        Its own answers may have been the first to tell that ours is ahead.
+        The scan's own replies may be the first to show that this machine's clock is ahead.
         """
-        most_ms = self._cloudwatch.skew.server.latest_ms(begun_at_ms)
-        if most_ms is not None:
-            scan.begun_ms = min(scan.begun_ms, most_ms)
+        latest_ms = self._cloudwatch.skew.server.latest_ms(begun_at_ms)
+        if latest_ms is not None:
+            scan.begun_ms = min(scan.begun_ms, latest_ms)
         return scan.begun_ms >= scan.from_
 
     async def _take_pages(
         self,
         scan: Scan,
         pages: AsyncGenerator[list[LogEvent], None],
-        is_wanted: Callable[[], bool] | None,
+        is_needed: Callable[[], bool] | None,
     ) -> int | None:
         count = 0
-        while is_wanted is None or is_wanted():
+        while is_needed is None or is_needed():
             if scan.kind == "live":
                 page = await anext(pages, None)
             else:

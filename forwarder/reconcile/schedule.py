@@ -1,34 +1,27 @@
-"""When to scan what: the tiers of reconciliation. Pure: time is an argument.
+"""Schedule of polls and scans: when to scan which range. Pure: time is an argument.
 
-Live delivery is a hint, a whole scan is the truth: the past is scanned again and again, the
-recent past often, the rest more and more seldom, and what viewers asked for as often as a
-twentieth of the time allows. No tier goes by the timestamps of events, which may be hours ahead,
-but by when scans began. A tier whose range another has just scanned waits its turn again.
+A live event only hints at what exists, a complete scan proves it. So the past is scanned again and
+again: the recent past often, the rest less and less often, and the history that viewers asked for
+as often as a twentieth of the time allows. Tiers go by when scans began, never by the timestamps of
+events, which may be hours ahead. A tier whose range another tier has just scanned waits again.
 
 ========  ==================  =========================  ==================================
-tier      every               over                       at most this part of the time
+tier      every               over                       at most this share of the time
 ========  ==================  =========================  ==================================
-live      1 s                 since the last whole one   whatever it takes
+live      1 s                 since the last complete    unlimited
 recent    10 s                2 min                      1/2
 near      1 min               15 min                     1/4
 wide      10 min              3 h                        1/10
 far       1 h, while watched  14 days                    1/20
-deep      30 s, while watched the oldest ``since`` [#]_  1/20
+deep      30 s, while watched the earliest since [#]_    1/20
 drain     2.5 s               an execution's end         while one waits to end
 ========  ==================  =========================  ==================================
 
 .. [#] At most 14 days back, once this process has proved what is older.
 
-Throttling makes the intervals longer (``pressure``): twice at most of ``live`` and ``recent``,
-sixteen times of the others, of ``drain`` not at all.
-
-Intervals are told by a clock that is never set (``timer_ms``), ranges by the wall clock.
-
-How hard CloudWatch asks for fewer calls, and what gives way to that. Pure.
-
-``CallBudget`` paces the calls that are wanted; this makes fewer of them wanted. What gives way
-first is the looking again at a past that was seen before, the longer ago the more; polls come
-last.
+Throttling stretches the intervals: at most twice for ``live`` and ``recent``, sixteen times for the
+others, and not at all for ``drain``. Intervals are measured by a clock that is never set
+(``timer_ms``), ranges by the wall clock.
 """
 
 from __future__ import annotations
@@ -42,58 +35,23 @@ from forwarder.config import OVERLAP_MS, POLL_MS
 from forwarder.ingest.scan import ScanKind
 
 LEVEL_MAX: Final = 4
-"""At the highest level scans come sixteen times as seldom."""
+"""Highest throttling level, at which scans are sixteen times as rare."""
 
 RAISE_MS: Final = 5_000
-"""Throttled replies within so long count once: they are the same trouble."""
+"""Throttled replies within this time raise the level once: they have the same cause."""
 
 NEAREST_STRETCH_MAX: Final = 2
-"""How many times as seldom the nearest tier comes at most: late news is to be found within a
-minute, however long the throttling lasts.
+"""Largest stretch of ``recent``, so that late events are found within a minute however long the
+throttling lasts.
 
-At this it is one scan in 20 s beside ten polls, of as many pages while the log group is quiet. Put
-off sixteen times it would save 0.044 calls a second, less than a tenth of the least that
-``CallBudget`` allows itself. A scan of many pages is paced by that budget, polls first, takes
-long, and then rests as long: what bounds it is its share of the time, not the stretch.
+At this stretch it is one scan in 20 s beside ten polls, each of as many pages while the log group
+is quiet. A stretch of sixteen would save 0.044 calls a second, less than a tenth of the lowest rate
+of ``CallBudget``. A scan of many pages is paced by that budget, takes long, and then rests as long:
+its share of the time bounds it, not the stretch.
 """
 
 EASE_MS: Final = 30_000
-"""So long without a throttled reply, and the level falls by one."""
-
-
-class Pressure:
-    """A level from 0 (none) to ``LEVEL_MAX``; times in ms of a clock that is never set."""
-
-    def __init__(self) -> None:
-        """None."""
-        self._level = 0
-        self._raised_ms: int | None = None
-        self._changed_ms = 0
-
-    def throttled(self, timer_ms: int) -> None:
-        """A call was throttled."""
-        level = self.level(timer_ms)
-        if self._raised_ms is None or timer_ms - self._raised_ms >= RAISE_MS:
-            level = min(LEVEL_MAX, level + 1)
-            self._raised_ms = timer_ms
-        self._level, self._changed_ms = level, timer_ms
-
-    def level(self, timer_ms: int) -> int:
-        """How high it is now."""
-        return max(0, self._level - max(0, timer_ms - self._changed_ms) // EASE_MS)
-
-    def stretch_scans(self, timer_ms: int) -> int:
-        """How many times as long the pauses between scans of the same range are."""
-        return 1 << self.level(timer_ms)
-
-    def stretch_nearest(self, timer_ms: int) -> int:
-        """The same of the range in which most of what is late turns up."""
-        return min(self.stretch_scans(timer_ms), NEAREST_STRETCH_MAX)
-
-    def stretch_polls(self, timer_ms: int) -> int:
-        """The same of polls: twice, when nothing else has helped."""
-        return 2 if self.level(timer_ms) == LEVEL_MAX else 1
-
+"""Time without a throttled reply after which the level falls by one."""
 
 TierName = Literal["live", "recent", "near", "wide", "far", "drain", "deep"]
 RECENT_EVERY_MS: Final = 10_000
@@ -107,25 +65,61 @@ WIDE_SPAN_MS: Final = 3 * 3_600_000
 WIDE_SHARE: Final = 10
 FAR_EVERY_MS: Final = 3_600_000
 FAR_SPAN_MS: Final = 14 * 86_400_000
-"""PutLogEvents takes nothing that is older."""
+"""PutLogEvents accepts nothing older."""
 FAR_SHARE: Final = 20
 DRAIN_EVERY_MS: Final = 2_500
-"""A little more than the least visibility allowance, by which two scans of a drain are apart."""
+"""Slightly more than the least visibility allowance, which must separate two scans of a drain."""
 DRAIN_MARGIN_MS: Final = 500
 DEEP_EVERY_MS: Final = 30_000
 DEEP_SHARE: Final = 20
-"""A tier rests so many times its last duration: that is its part of the budget."""
+"""A tier rests this many times the duration of its last scan, to bound its share of the time."""
 CATCH_UP_MAX_MS: Final = 3_600_000
-"""A longer absence is left to backfill, so that the present does not wait for it."""
+"""Absence up to which the first poll catches up; backfill fetches more, so that it does not delay
+the present."""
 RETRY_MAX_MS: Final = 10_000
-"""A poll that fails is tried again at twice the time each time, up to this; a scan that comes
-seldom is tried again after this, then at twice the time each time up to its own."""
+"""Longest pause after a failed poll, and first pause after a failed scan of a rarer tier; both
+double with each failure, the latter up to the tier's own interval."""
 JUMP_MS: Final = 500
-"""A wall clock that gains or loses so much between two looks was set."""
+"""A wall clock that gains or loses this much between two calls of ``due`` was set."""
 
 
-class Due(msgspec.Struct, frozen=True):
-    """A scan to begin now: its tier, and what ``LogGroup.begin_scan`` wants."""
+class ThrottleLevel:
+    """How far scans are stretched to relieve CloudWatch: from 0 (not) to ``LEVEL_MAX``.
+
+    ``CallBudget`` delays calls; this makes fewer of them. Rescans of the remote past are stretched
+    first, polls last. Times are ms of a clock that is never set.
+    """
+
+    def __init__(self) -> None:
+        """Start at level 0."""
+        self._level = 0
+        self._raised_ms: int | None = None
+        self._changed_ms = 0
+
+    def record_throttling(self, timer_ms: int) -> None:
+        """Raise the level after a throttled call."""
+        level = self.level(timer_ms)
+        if self._raised_ms is None or timer_ms - self._raised_ms >= RAISE_MS:
+            level = min(LEVEL_MAX, level + 1)
+            self._raised_ms = timer_ms
+        self._level, self._changed_ms = level, timer_ms
+
+    def level(self, timer_ms: int) -> int:
+        """Current level."""
+        return max(0, self._level - max(0, timer_ms - self._changed_ms) // EASE_MS)
+
+    def stretch(self, tier: TierName, timer_ms: int) -> int:
+        """Factor by which a tier's interval is longer."""
+        level = self.level(timer_ms)
+        if tier == "drain":  # an execution waits for it to end
+            return 1
+        if tier == "live":
+            return 2 if level == LEVEL_MAX else 1
+        return min(1 << level, NEAREST_STRETCH_MAX) if tier == "recent" else 1 << level
+
+
+class DueScan(msgspec.Struct, frozen=True):
+    """A scan to begin now: its tier, and the arguments of ``LogGroup.begin_scan``."""
 
     tier: TierName
     kind: ScanKind
@@ -134,23 +128,23 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class _Tier:
-    """When one tier runs next; running while ``running`` is set."""
+    """The state of one tier: its interval, its last scan, and its running one."""
 
-    __slots__ = ("every_ms", "failures", "is_wanted_now", "last_ms", "rest_ms", "running", "share")
+    __slots__ = ("every_ms", "failures", "is_due_now", "last_ms", "rest_ms", "running", "share")
 
     def __init__(self, every_ms: int, last_ms: int, share: int, *, at_once: bool) -> None:
         self.every_ms = every_ms
         self.share = share
         self.last_ms = last_ms
-        """When its range was last scanned, or tried to be."""
+        """When its range was last scanned, successfully or not."""
         self.rest_ms = 0
-        """How long it rests from then on, for its share's sake."""
+        """Pause from then on that its share of the time requires."""
         self.failures = 0
-        self.is_wanted_now = at_once
-        self.running: _Running | None = None
+        self.is_due_now = at_once
+        self.running: _RunningScan | None = None
 
     def next_ms(self, stretch: int) -> int:
-        if self.is_wanted_now:
+        if self.is_due_now:
             return self.last_ms
         pause = self.every_ms * stretch
         if self.failures and self.every_ms < RETRY_MAX_MS:
@@ -159,41 +153,41 @@ class _Tier:
             pause = min(pause, RETRY_MAX_MS << min(self.failures - 1, 10))
         return self.last_ms + max(pause, self.rest_ms)
 
-    def begin(self, running: _Running) -> None:
+    def begin(self, running: _RunningScan) -> None:
         self.running = running
-        self.is_wanted_now = False
+        self.is_due_now = False
 
-    def end(self, timer_ms: int, *, whole: bool) -> _Running:
+    def end(self, timer_ms: int, *, whole: bool) -> _RunningScan:
         running = self.running
-        assert running is not None, "it had not started"
+        assert running is not None, "the tier has no running scan"
         self.running = None
         self.failures = 0 if whole else self.failures + 1
         self.last_ms = running.timer_ms
         self.rest_ms = self.share * (timer_ms - running.timer_ms)
         return running
 
-    def scanned(self, timer_ms: int) -> None:
-        """Another tier's scan, begun then, covered its range as well."""
+    def skip(self, timer_ms: int) -> None:
+        """Wait again, since another tier's scan that began then covered the range."""
         if self.running is None and timer_ms >= self.last_ms:
             self.rest_ms = max(0, self.last_ms + self.rest_ms - timer_ms)
             self.last_ms = timer_ms
             self.failures = 0
-            self.is_wanted_now = False
+            self.is_due_now = False
 
 
-class _Running(msgspec.Struct, frozen=True):
-    """A scan under way: when it began, by both clocks, and from where."""
+class _RunningScan(msgspec.Struct, frozen=True):
+    """A running scan: when it began, by both clocks, and the start of its range."""
 
     timer_ms: int
     wall_ms: int
     from_: int
 
 
-class Schedule:
-    """The tiers of one log group, each running once at a time.
+class ScanSchedule:
+    """The tiers of one log group, each with one running scan at most.
 
-    The shell asks ``due``, begins the scans it is given and says ``started`` of each, then
-    ``finished`` or ``failed``; ``next_ms`` is when to ask again.
+    The caller begins the scans that ``due`` returns, and reports each with ``start``, and then
+    ``finish`` or ``fail``; ``next_ms`` is when to call ``due`` again.
     """
 
     def __init__(
@@ -205,15 +199,15 @@ class Schedule:
         poll_ms: int = POLL_MS,
         overlap_ms: int = OVERLAP_MS,
     ) -> None:
-        """Begin now.
+        """Start the schedule with a poll that is due.
 
         Args:
             timer_ms: now, by a clock that is never set.
             wall_ms: now, in ms since the Unix epoch.
-            covered_ms: the end of the journal's coverage: the first poll begins two minutes
-                before it, unless it is more than an hour ago.
-            poll_ms: how often to poll.
-            overlap_ms: how far a poll looks back behind the begin of the last whole one.
+            covered_ms: end of the journal's coverage: the first poll starts two minutes before
+                it, unless it is more than an hour ago.
+            poll_ms: interval between polls.
+            overlap_ms: how far a poll reaches back before the start of the last complete one.
 
         """
         self._overlap_ms = overlap_ms
@@ -224,7 +218,7 @@ class Schedule:
         self._covered_from: int | None = None
         self._unproved_below = 0 if covered_ms is None else covered_ms
         self._drain: tuple[int, int] | None = None
-        self._pressure = Pressure()
+        self._throttling = ThrottleLevel()
         self._timer_ms, self._wall_ms = timer_ms, wall_ms
         self._jump_ms = 0
         self._tiers: dict[TierName, _Tier] = {
@@ -237,62 +231,57 @@ class Schedule:
             "far": _Tier(FAR_EVERY_MS, timer_ms, FAR_SHARE, at_once=False),
         }
 
-    # What it is told
+    # Inputs
 
-    def want(self, since: int | None, timer_ms: int) -> None:
-        """The oldest ``since`` of the viewers that are connected; None without any."""
+    def set_since(self, since: int | None, timer_ms: int) -> None:
+        """Set the earliest ``since`` of the viewers; None without viewers."""
         if since is not None and (self._since is None or since < self._since):
             deep = self._tiers["deep"]
             if since < self._unproved_below:
-                # The journal has it from an earlier run, and nothing of this one proves it.
-                deep.is_wanted_now = True
+                # The journal has it from an earlier process, and no mark of this one proves it.
+                deep.is_due_now = True
                 deep.last_ms = min(deep.last_ms, timer_ms)
             elif self._since is None:
-                # What the viewer asked for is being fetched just now: look at it again later.
-                deep.is_wanted_now = False
+                # Backfill is fetching this history now: scan it again later.
+                deep.is_due_now = False
                 deep.last_ms = max(deep.last_ms, timer_ms)
         self._since = since
 
-    def covers(self, from_: int | None) -> None:
-        """Where the unbroken coverage begins that reaches the present; None: nowhere.
+    def set_covered_from(self, from_: int | None) -> None:
+        """Set the start of the unbroken coverage that reaches the present; None: there is none.
 
-        What is older was never asked for, and is not fetched by looking for late events.
+        Rescans do not fetch what is older, since no viewer has asked for it.
         """
         self._covered_from = from_
 
-    def want_drain(self, span: tuple[int, int] | None) -> None:
-        """What ``LogGroup.draining`` says: a range that executions wait for before they end."""
+    def set_drain_range(self, span: tuple[int, int] | None) -> None:
+        """Set the range that executions wait for before they end (``LogGroup.drain_range``)."""
         self._drain = span
 
-    def allow(self, allowance_ms: int) -> None:
-        """The visibility allowance: two scans of a drain that are closer count as one."""
+    def set_allowance(self, allowance_ms: int) -> None:
+        """Set the visibility allowance; two scans of a drain that are closer count as one."""
         self._tiers["drain"].every_ms = max(DRAIN_EVERY_MS, allowance_ms + DRAIN_MARGIN_MS)
 
-    def hint(self, timer_ms: int) -> None:
-        """Something says that there is news: poll now."""
+    def poll_now(self, timer_ms: int) -> None:
+        """Make a poll due now, unless polls are failing."""
         live = self._tiers["live"]
         if not live.failures:
-            live.is_wanted_now = True
+            live.is_due_now = True
             live.last_ms = min(live.last_ms, timer_ms)
 
-    def pace(self, poll_ms: int) -> None:
-        """Poll so often from now on: a live path that is relied on leaves little to polls."""
+    def set_poll_interval(self, poll_ms: int) -> None:
+        """Change the interval between polls: with a reliable live path they may be rare."""
         self._tiers["live"].every_ms = poll_ms
 
-    def throttled(self, timer_ms: int) -> None:
-        """CloudWatch asks for fewer calls: scans come more seldom, polls last of all."""
-        self._pressure.throttled(timer_ms)
+    def record_throttling(self, timer_ms: int) -> None:
+        """Stretch the intervals after a throttled call."""
+        self._throttling.record_throttling(timer_ms)
 
-    # What it says
+    # Scans
 
-    @property
-    def pressure(self) -> int:
-        """How hard CloudWatch asks for fewer calls: 0 not at all, 4 at most."""
-        return self._pressure.level(self._timer_ms)
-
-    def due(self, timer_ms: int, wall_ms: int) -> list[Due]:
+    def due(self, timer_ms: int, wall_ms: int) -> list[DueScan]:
         """The scans to begin now."""
-        self._mind_the_clock(timer_ms, wall_ms)
+        self._check_clock(timer_ms, wall_ms)
         return [
             scan
             for name, tier in self._tiers.items()
@@ -301,14 +290,14 @@ class Schedule:
             and (scan := self._scan(name, wall_ms)) is not None
         ]
 
-    def take_jump(self) -> int:
-        """By how much the wall clock was set, as ``due`` has noticed since the last call."""
+    def take_clock_jump(self) -> int:
+        """By how much the wall clock was set since the last call, as ``due`` has detected."""
         jump_ms, self._jump_ms = self._jump_ms, 0
         return jump_ms
 
     @property
     def next_ms(self) -> int:
-        """When something becomes due by time alone, by the clock that is never set."""
+        """When the next scan becomes due, by the clock that is never set."""
         return min(
             (
                 self._next_of(name, tier)
@@ -318,14 +307,18 @@ class Schedule:
             default=self._timer_ms + POLL_MS,
         )
 
-    def started(self, due: Due, timer_ms: int, wall_ms: int) -> None:
-        """A scan begins; ``wall_ms`` is what ``begin_scan`` was given."""
-        self._tiers[due.tier].begin(_Running(timer_ms, wall_ms, due.from_))
+    def start(self, due: DueScan, timer_ms: int, wall_ms: int) -> None:
+        """Mark a scan as running; ``wall_ms`` is what ``begin_scan`` was given."""
+        self._tiers[due.tier].begin(_RunningScan(timer_ms, wall_ms, due.from_))
 
-    def finished(self, name: TierName, timer_ms: int, *, proved: bool = True) -> None:
-        """The tier's scan was whole: it counts for every tier whose range it covered.
+    def finish(self, name: TierName, timer_ms: int, *, proved: bool = True) -> None:
+        """Count a tier's complete scan for every tier whose range it covered.
 
-        ``proved``: whether its range is proved from its begin on, by this scan or another.
+        Args:
+            name: the tier.
+            timer_ms: when the scan ended.
+            proved: whether a mark, of this scan or another, begins at or before its range.
+
         """
         ran = self._tiers[name].end(timer_ms, whole=True)
         if name == "live":
@@ -336,64 +329,57 @@ class Schedule:
             for other in ("recent", "near", "wide", "far", "deep"):
                 scan = self._scan(other, ran.wall_ms) if other != name else None
                 if scan is not None and ran.from_ <= scan.from_:
-                    self._tiers[other].scanned(ran.timer_ms)
+                    self._tiers[other].skip(ran.timer_ms)
 
-    def failed(self, name: TierName, timer_ms: int) -> None:
-        """The tier's scan broke off: the next one covers the same again."""
+    def fail(self, name: TierName, timer_ms: int) -> None:
+        """Note that a tier's scan broke off; the next one covers its range again."""
         self._tiers[name].end(timer_ms, whole=False)
 
     def _next_of(self, name: TierName, tier: _Tier) -> int:
-        pressure, timer_ms = self._pressure, self._timer_ms
-        if name == "live":
-            return tier.next_ms(pressure.stretch_polls(timer_ms))
-        if name == "recent":
-            return tier.next_ms(pressure.stretch_nearest(timer_ms))
-        # An end that is waited for is somebody's present.
-        stretch = 1 if name == "drain" else pressure.stretch_scans(timer_ms)
-        return tier.next_ms(stretch)
+        return tier.next_ms(self._throttling.stretch(name, self._timer_ms))
 
-    def _scan(self, tier: TierName, wall_ms: int) -> Due | None:
+    def _scan(self, tier: TierName, wall_ms: int) -> DueScan | None:
         if tier == "live":
-            # Open above: a stamp ahead of the clock is returned by every poll until its time.
-            return Due(tier, "live", max(0, min(self._live_from, wall_ms)), None)
+            # Open-ended, so that polls return events with future timestamps as well.
+            return DueScan(tier, "live", max(0, min(self._live_from, wall_ms)), None)
         if tier == "drain":
             if self._drain is None or self._drain[0] > wall_ms:
                 return None
-            return Due(tier, "repair", self._drain[0], min(self._drain[1], wall_ms))
+            return DueScan(tier, "repair", self._drain[0], min(self._drain[1], wall_ms))
         from_ = self._from(tier, wall_ms)
-        return None if from_ is None else Due(tier, "repair", max(0, from_), wall_ms)
+        return None if from_ is None else DueScan(tier, "repair", max(0, from_), wall_ms)
 
     def _from(self, tier: TierName, wall_ms: int) -> int | None:
-        """Where a look back begins; None where nobody wants it, or a quicker tier does it."""
+        """Start of a rescan; None if it is not needed, or a more frequent tier covers it."""
         if tier == "recent":
             return wall_ms - RECENT_SPAN_MS
         if tier == "deep":
             if self._since is None or self._since > wall_ms:
                 return None
-            # Nothing that is older comes late, but some mark of this process must cover it once.
+            # Older events can't be late, but a mark of this process must cover them once.
             is_proved = self._since >= self._unproved_below
             return max(self._since, wall_ms - FAR_SPAN_MS) if is_proved else self._since
         if tier == "far" and self._since is None:
             return None
-        span, quicker = {
+        span, covered_span = {
             "near": (NEAR_SPAN_MS, RECENT_SPAN_MS),
             "wide": (WIDE_SPAN_MS, NEAR_SPAN_MS),
             "far": (FAR_SPAN_MS, WIDE_SPAN_MS),
         }[tier]
         known = [one for one in (self._since, self._covered_from) if one is not None]
         low = min(known, default=wall_ms)
-        return max(low, wall_ms - span) if low < wall_ms - quicker else None
+        return max(low, wall_ms - span) if low < wall_ms - covered_span else None
 
-    def _mind_the_clock(self, timer_ms: int, wall_ms: int) -> None:
-        """A wall clock that was set must leave no hole: all is looked at again at once."""
+    def _check_clock(self, timer_ms: int, wall_ms: int) -> None:
+        """Detect a wall clock that was set, and scan all ranges again so that no gap is left."""
         jump = (wall_ms - self._wall_ms) - (timer_ms - self._timer_ms)
         self._timer_ms, self._wall_ms = timer_ms, wall_ms
         if abs(jump) < JUMP_MS:
             return
         self._jump_ms += jump
         if jump < 0:
-            # Whichever of the two clocks was right, the last whole poll began no earlier; and one
-            # that is under way asked for too little, so that the next one goes back as far.
+            # Whether the clock was right before or after, the last complete poll began no earlier
+            # than this. A running poll asks for too little, so that the next one goes as far back.
             self._live_from = min(self._live_from + jump, wall_ms - RECENT_SPAN_MS)
             live = self._tiers["live"]
             if live.running is not None:
@@ -401,5 +387,5 @@ class Schedule:
                 live.running = replace(live.running, wall_ms=began_ms)
         for name, tier in self._tiers.items():
             if name not in ("drain", "far"):
-                tier.is_wanted_now = True
+                tier.is_due_now = True
                 tier.last_ms = min(tier.last_ms, timer_ms)

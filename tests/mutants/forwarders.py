@@ -23,7 +23,7 @@ from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.ingest.visibility import VisibilityAllowance
-from forwarder.reconcile.schedule import Due, Schedule, TierName
+from forwarder.reconcile.schedule import DueScan, ScanSchedule, TierName
 from forwarder.records import LogEvent, RangeTotal, Row, ScanDone
 from tests.mutants.patching import put
 from wire.digest import digest_sum
@@ -49,12 +49,12 @@ def _nothing_is_missed_by_scans() -> None:
 
 def _no_second_looks() -> None:
     """Off: every scan but the polls, and those that fetch the past for a viewer."""
-    scan = Schedule._scan
+    scan = ScanSchedule._scan
 
-    def polls_alone(self: Schedule, tier: TierName, wall_ms: int) -> Due | None:
+    def polls_alone(self: ScanSchedule, tier: TierName, wall_ms: int) -> DueScan | None:
         return scan(self, tier, wall_ms) if tier == "live" else None
 
-    put(Schedule, "_scan", polls_alone)
+    put(ScanSchedule, "_scan", polls_alone)
 
 
 def _no_repairs() -> None:
@@ -75,7 +75,7 @@ def _no_repairs() -> None:
 def cursor_plus_one() -> None:
     """Polls go on one millisecond after the newest event, and nothing is looked at again."""
     newest = 0
-    append, scan = LogGroup._append, Schedule._scan
+    append, scan = LogGroup._append, ScanSchedule._scan
 
     def noting(
         self: LogGroup, events: Collection[LogEvent], origin: Origin, of: Scan | None
@@ -84,13 +84,13 @@ def cursor_plus_one() -> None:
         newest = max([newest, *(event.timestamp for event in events)])
         return append(self, events, origin, of)
 
-    def after_the_newest(self: Schedule, tier: TierName, wall_ms: int) -> Due | None:
+    def after_the_newest(self: ScanSchedule, tier: TierName, wall_ms: int) -> DueScan | None:
         if tier == "live" and newest:
-            return Due(tier, "live", min(newest + 1, wall_ms), None)
+            return DueScan(tier, "live", min(newest + 1, wall_ms), None)
         return scan(self, tier, wall_ms) if tier == "live" else None
 
     put(LogGroup, "_append", noting)
-    put(Schedule, "_scan", after_the_newest)
+    put(ScanSchedule, "_scan", after_the_newest)
 
 
 def checkpoint_at_now() -> None:
@@ -98,12 +98,12 @@ def checkpoint_at_now() -> None:
 
     No overlap, no allowance for what becomes visible late, and nothing is looked at again.
     """
-    begin = Schedule.__init__
+    begin = ScanSchedule.__init__
 
-    def without_overlap(self: Schedule, *given: Any, **options: Any) -> None:  # noqa: ANN401
+    def without_overlap(self: ScanSchedule, *given: Any, **options: Any) -> None:  # noqa: ANN401
         begin(self, *given, **{**options, "overlap_ms": 0})
 
-    put(Schedule, "__init__", without_overlap)
+    put(ScanSchedule, "__init__", without_overlap)
     put(VisibilityAllowance, "at", lambda _self, _begun_ms: 0)
     _no_second_looks()
 

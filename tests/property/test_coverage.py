@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ranges import Range, RangeSet
-from forwarder.reconcile.demand import windows
-from wire.query import History
 
 RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
 
@@ -44,15 +42,3 @@ def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: 
     if end is not None:
         assert _moments([(low, end)]) <= _moments(ranges)
         assert end + 1 not in _moments(ranges)
-
-
-@given(RANGES, st.sampled_from(["newest", "oldest"]), st.integers(1, 5), st.integers(5, 20))
-def test_windows_are_the_pieces_again_in_order(
-    ranges: list[Range], history: History, first_ms: int, max_ms: int
-) -> None:
-    pieces = RangeSet(ranges).ranges
-    found = list(windows(pieces, history, first_ms=first_ms, max_ms=max_ms))
-    assert RangeSet(found).ranges == pieces
-    assert sum(high - low + 1 for low, high in found) == len(_moments(pieces))
-    assert found == sorted(found, reverse=history == "newest")
-    assert all(high - low < max_ms for low, high in found)

@@ -16,8 +16,8 @@ from forwarder.reconcile.schedule import (
     RECENT_SPAN_MS,
     WIDE_EVERY_MS,
     WIDE_SPAN_MS,
-    Due,
-    Schedule,
+    DueScan,
+    ScanSchedule,
     TierName,
 )
 from tests.support.log_events import NOW_MS
@@ -41,8 +41,8 @@ class _Run:
         self.timer = 0
         self.wall = NOW_MS
         covered_ms = None if absence_ms is None else NOW_MS - absence_ms
-        self.schedule = Schedule(0, NOW_MS, covered_ms)
-        self.running: dict[TierName, tuple[Due, int, int]] = {}
+        self.schedule = ScanSchedule(0, NOW_MS, covered_ms)
+        self.running: dict[TierName, tuple[DueScan, int, int]] = {}
         self.first = self.schedule.due(0, NOW_MS)[0].from_
         self.covered = RangeSet()
         self.astray: set[TierName] = set()
@@ -54,7 +54,7 @@ class _Run:
             assert due.tier not in self.running
             assert due.from_ <= self.wall
             assert due.through is None or due.from_ <= due.through <= self.wall
-            self.schedule.started(due, self.timer, self.wall)
+            self.schedule.start(due, self.timer, self.wall)
             self.running[due.tier] = due, self.timer, self.wall
 
     def end(self, *, whole: bool) -> None:
@@ -63,9 +63,9 @@ class _Run:
             self.worked[tier] = self.worked.get(tier, 0) + took_ms
             self.longest[tier] = max(took_ms, self.longest.get(tier, 0))
             if not whole:
-                self.schedule.failed(tier, self.timer)
+                self.schedule.fail(tier, self.timer)
                 continue
-            self.schedule.finished(tier, self.timer)
+            self.schedule.finish(tier, self.timer)
             if tier == "live" and tier not in self.astray:
                 end = self.covered.end
                 assert end is None or due.from_ <= end - OVERLAP_MS
@@ -77,14 +77,16 @@ class _Run:
         if what in ("finish", "fail"):
             self.end(whole=what == "finish")
         elif what == "want":
-            self.schedule.want(None if by_ms % 3 == 0 else self.wall - by_ms * 1000, self.timer)
+            self.schedule.set_since(
+                None if by_ms % 3 == 0 else self.wall - by_ms * 1000, self.timer
+            )
         elif what == "drain":
             span = None if by_ms % 3 == 0 else (self.wall - by_ms, self.wall)
-            self.schedule.want_drain(span)
+            self.schedule.set_drain_range(span)
         elif what == "hint":
-            self.schedule.hint(self.timer)
+            self.schedule.poll_now(self.timer)
         elif what == "throttle":
-            self.schedule.throttled(self.timer)
+            self.schedule.record_throttling(self.timer)
 
     def step(self, wait_ms: int, what: str, jump_ms: int) -> None:
         self.timer += wait_ms
@@ -126,8 +128,8 @@ def test_no_tier_starves_whatever_happened_before(
     for step in steps:
         run.step(*step)
     run.end(whole=False)
-    run.schedule.want(run.wall - wanted_ms, run.timer)
-    run.schedule.covers(run.wall - 2 * WIDE_SPAN_MS)
+    run.schedule.set_since(run.wall - wanted_ms, run.timer)
+    run.schedule.set_covered_from(run.wall - 2 * WIDE_SPAN_MS)
     begun, started = run.timer, run.wall
     seen = {"recent": 0, "near": 0, "wide": 0, "deep": 0}
     spans = {"recent": RECENT_SPAN_MS, "near": NEAR_SPAN_MS, "wide": WIDE_SPAN_MS}
@@ -135,8 +137,8 @@ def test_no_tier_starves_whatever_happened_before(
     for at_ms in range(0, 8 * WIDE_EVERY_MS, 30_000):
         run.timer, run.wall = begun + at_ms, started + at_ms
         for due in run.schedule.due(run.timer, run.wall):
-            run.schedule.started(due, run.timer, run.wall)
-            run.schedule.finished(due.tier, run.timer + took_ms)
+            run.schedule.start(due, run.timer, run.wall)
+            run.schedule.finish(due.tier, run.timer + took_ms)
             for tier in seen:
                 low = run.wall - spans[tier] if tier != "deep" else started - wanted_ms
                 seen[tier] += due.through is not None and due.from_ <= max(0, low)
@@ -150,7 +152,7 @@ def test_no_tier_starves_whatever_happened_before(
 @given(st.lists(_STEP, min_size=20, max_size=120))
 def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) -> None:
     run = _Run(None)
-    run.schedule.want(NOW_MS - WIDE_SPAN_MS * 10, 0)
+    run.schedule.set_since(NOW_MS - WIDE_SPAN_MS * 10, 0)
     jumps = 0
     for wait_ms, what, jump_ms in steps:
         run.step(wait_ms, what, jump_ms)
@@ -164,7 +166,7 @@ def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) ->
 
 @given(st.lists(st.integers(-5_000_000, 5_000_000), max_size=30))
 def test_a_clock_that_jumps_stops_nothing(jumps: list[int]) -> None:
-    schedule = Schedule(0, NOW_MS)
+    schedule = ScanSchedule(0, NOW_MS)
     timer, wall = 0, NOW_MS
     for jump in jumps:
         wall = max(RECENT_SPAN_MS, wall + jump)
@@ -174,6 +176,6 @@ def test_a_clock_that_jumps_stops_nothing(jumps: list[int]) -> None:
         if jump < 0:
             assert due["live"].from_ <= wall - OVERLAP_MS
         for one in due.values():
-            schedule.started(one, timer, wall)
-            schedule.finished(one.tier, timer)
+            schedule.start(one, timer, wall)
+            schedule.finish(one.tier, timer)
         assert schedule.next_ms <= timer + max(RECENT_EVERY_MS, NEAR_EVERY_MS, DEEP_EVERY_MS)

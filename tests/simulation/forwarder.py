@@ -6,7 +6,7 @@ log streams of suspects are asked after; who goes next is the world's to choose.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -14,14 +14,14 @@ from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
-from forwarder.reconcile.demand import Want, Wants
-from forwarder.reconcile.schedule import Schedule, TierName
+from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
+from forwarder.reconcile.schedule import ScanSchedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
 from tests.support.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream
-from wire.query import History, TailQuery
+from wire.query import TailQuery
 
 if TYPE_CHECKING:
     from forwarder.reconcile.feed import Feed
@@ -96,7 +96,7 @@ class ScanRecord:
 class Forwarder:
     """One process, from start to SIGKILL; the journal outlives it."""
 
-    trouble: str | None = None
+    problem: str | None = None
 
     def __init__(
         self,
@@ -115,8 +115,8 @@ class Forwarder:
         journal.begin_epoch()
         self.group = LogGroup(journal, allowance_max_ms=8_000, lifecycle=LIFECYCLE)
         self.hub = Hub(self.group, cast("Feed", self), heartbeat_ms=HEARTBEAT_MS)
-        self.schedule = Schedule(now, now, self.group.coverage.end)
-        self.wants = Wants()
+        self.schedule = ScanSchedule(now, now, self.group.coverage.end)
+        self.demand = BackfillDemand()
         self.tasks: list[ScanTask] = []
         self.refetches: list[Refetch] = []
         self.connections: dict[int, Connection] = {}
@@ -127,7 +127,7 @@ class Forwarder:
         self._learn_at = now
         self._suspects: set[str] = set()
 
-    # What the hub wants of a feed
+    # HistoryFeed
 
     @property
     def upstream(self) -> Upstream:
@@ -135,26 +135,17 @@ class Forwarder:
         return Upstream("ok", 0)
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether a poll has been whole."""
         return self.polled_ms is not None
 
-    def want(
-        self,
-        key: Hashable,
-        since: int,
-        history: History = "newest",
-        executions: Sequence[str] = (),
-        *,
-        is_owed: bool = True,
-        until_ms: int | None = None,
-    ) -> None:
-        """A viewer wants the past since then."""
-        self.wants.put(key, Want(since, history, tuple(executions), is_owed, until_ms))
+    def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
+        """Add or replace a viewer's request."""
+        self.demand.request(viewer, request)
 
-    def unwant(self, key: Hashable) -> None:
-        """A viewer has gone."""
-        self.wants.drop(key)
+    def withdraw_backfill(self, viewer: Hashable) -> None:
+        """Remove a viewer's request."""
+        self.demand.withdraw(viewer)
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
         """The real shell awaits; here bodies come back by ``fetch_bodies``."""
@@ -209,18 +200,18 @@ class Forwarder:
 
     def begin_due(self, now: int) -> None:
         """Begin every scan that is due."""
-        self.wants.expire(now)
-        self.schedule.want(self.wants.oldest, now)
-        self.schedule.want_drain(self.group.drain_range(now, self.wants.executions))
-        self.schedule.covers(self.group.covered_from(now))
-        self.schedule.allow(self.group.allowance_ms)
+        self.demand.expire(now)
+        self.schedule.set_since(self.demand.earliest_since, now)
+        self.schedule.set_drain_range(self.group.drain_range(now, self.demand.executions))
+        self.schedule.set_covered_from(self.group.covered_from(now))
+        self.schedule.set_allowance(self.group.allowance_ms)
         for due in self.schedule.due(now, now):
-            self.schedule.started(due, now, now)
+            self.schedule.start(due, now, now)
             self._begin(due.kind, due.from_, due.through, now, tier=due.tier)
         if not any(task.scan.kind == "backfill" and not task.refetch for task in self.tasks):
             through = now if self.polled_ms is None else self.polled_ms
             polling = [task.scan.from_ for task in self.tasks if task.tier == "live"]
-            window = self.wants.next_window(
+            window = self.demand.next_window(
                 self.group.coverage, polling[0] - 1 if polling else through, 0
             )
             if window is not None:
@@ -261,7 +252,7 @@ class Forwarder:
 
     def throttled(self, now: int) -> None:
         """A page was refused; it is asked for again."""
-        self.schedule.throttled(now)
+        self.schedule.record_throttling(now)
 
     def _finish(self, task: ScanTask, now: int) -> None:
         self.tasks.remove(task)
@@ -279,11 +270,11 @@ class Forwarder:
         if self.group.lacks_old(now):
             self._learn_at = min(self._learn_at, now)
         if task.tier is not None:
-            self.schedule.finished(task.tier, now)
+            self.schedule.finish(task.tier, now)
         if task.tier == "live":
             self.polled_ms = task.scan.begun_ms
         if task.scan.kind == "backfill" and task.refetch is None:
-            self.wants.window_done(len(task.record.returned))
+            self.demand.record_window(len(task.record.returned))
         self._suspects |= self.group.take_suspect_streams()
 
     def break_off(self, task: ScanTask, now: int) -> None:
@@ -292,7 +283,7 @@ class Forwarder:
         task.record.is_open = False
         self.group.abandon_scan(task.scan)
         if task.tier is not None:
-            self.schedule.failed(task.tier, now)
+            self.schedule.fail(task.tier, now)
         self.hub.progress()
 
     # Upkeep
@@ -318,7 +309,7 @@ class Forwarder:
     def retain(self, now: int) -> None:
         """Take bodies that are too old and that nobody connected is owed."""
         if self.retain_ms is not None and not self.refetches:
-            oldest = self.wants.oldest_owed
+            oldest = self.demand.earliest_pending_since
             before = now - self.retain_ms
             self.group.retain(before=before if oldest is None else min(before, oldest))
 

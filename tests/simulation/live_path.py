@@ -71,11 +71,11 @@ class LivePath:
 
     def poll_now(self) -> None:
         """Poll now."""
-        self.forwarder.schedule.hint(self.world.now)
+        self.forwarder.schedule.poll_now(self.world.now)
 
     def set_poll_interval(self, poll_ms: int | None) -> None:
         """Poll so often."""
-        self.forwarder.schedule.pace(1_000 if poll_ms is None else poll_ms)
+        self.forwarder.schedule.set_poll_interval(1_000 if poll_ms is None else poll_ms)
 
     def report_live_delay(self, delay_ms: int) -> None:
         """Heartbeats do not matter here."""

@@ -55,7 +55,7 @@ def longest_wait(seed: int) -> tuple[int, int]:
                 else:
                     waits.setdefault(one.event.id, 0)
         assert world.forwarder is not None
-        assert world.forwarder.schedule.pressure == LEVEL_MAX
+        assert world.forwarder.schedule._throttling.level(world.now) == LEVEL_MAX
         assert world.judge.marks > 10
         world.throttled_until = world.now + 10**9
         world.run()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 from forwarder.ingest.log_group import LogGroup
+from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import Feed
 from wire.messages import Upstream
 from wire.query import History
@@ -15,36 +16,27 @@ class FakeFeed(Feed):
 
     # Attributes in place of the feed's read-only properties.
     upstream = Upstream("ok", 0)
-    ready = True
+    is_ready = True
 
     def __init__(self, group: LogGroup | None = None) -> None:
         self.group = group
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self.wanted: dict[Hashable, tuple[int, History, tuple[str, ...]]] = {}
         self.owed: set[Hashable] = set()
         self.until: dict[Hashable, int | None] = {}
         self.bodies: dict[str, str] = {}
         self.refetched: list[tuple[int, int]] = []
 
-    def want(
-        self,
-        key: Hashable,
-        since: int,
-        history: History = "newest",
-        executions: Sequence[str] = (),
-        *,
-        is_owed: bool = True,
-        until_ms: int | None = None,
-    ) -> None:
-        """Record a request."""
-        self.until[key] = until_ms
-        self.wanted[key] = since, history, tuple(executions)
-        (self.owed.add if is_owed else self.owed.discard)(key)
+    def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
+        """Keep the request."""
+        self.until[viewer] = request.expires_ms
+        self.wanted[viewer] = request.since, request.history, request.executions
+        (self.owed.add if request.is_pending else self.owed.discard)(viewer)
 
-    def unwant(self, key: Hashable) -> None:
-        """Drop a request."""
-        del self.wanted[key]
-        self.owed.discard(key)
+    def withdraw_backfill(self, viewer: Hashable) -> None:
+        """Forget the request."""
+        del self.wanted[viewer]
+        self.owed.discard(viewer)
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:  # noqa: ARG002 - as the feed's
         """Bring back the bodies that a test has provided; the rest is lost."""

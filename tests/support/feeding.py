@@ -6,16 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from common.ranges import Range
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import Schedule
+from forwarder.reconcile.schedule import ScanSchedule
 from forwarder.records import GapRecord, Notice, ScanDone
 from tests.support.fake_cloudwatch import Clock, FakeCloudWatch
 from tests.support.memory_journal import MemoryJournal
 
 GROUP = "/fake/group"
+
+
+def missing(feed: Feed, since: int) -> list[Range]:
+    """The ranges up to a feed's last poll that no complete scan has covered yet."""
+    return feed._group.coverage.missing(since, feed._backfill_end())
 
 
 class Rig:
@@ -29,7 +35,7 @@ class Rig:
         self.journal = journal or MemoryJournal(GROUP)
         self.group = LogGroup(self.journal)
         self.config = Config(groups=(GROUP,))
-        schedule = Schedule(self.timer(), self.clock(), self.group.coverage.end)
+        schedule = ScanSchedule(self.timer(), self.clock(), self.group.coverage.end)
         self.feed = Feed(
             self.group,
             self.cloudwatch,
@@ -66,7 +72,7 @@ class Rig:
         """Run the feed for the length of a block; its first poll is over when it begins."""
         self._runs = asyncio.create_task(self.feed.run())
         try:
-            await self.until(lambda: self.feed.ready)
+            await self.until(lambda: self.feed.is_ready)
             yield
         finally:
             # A feed that has ended by an error has told it to ``until``.
@@ -103,11 +109,15 @@ class Rig:
         """Let so much time pass that a poll that failed is due again, and see it begin."""
         self.clock.now_ms += 20_000
         polls = self._polls()
-        self.feed._due.set()  # what time alone would do, later
+        self.feed._schedule_changed.set()  # what time alone would do, later
         await self.until(lambda: self._polls() > polls)
 
     def _polls(self) -> int:
         return sum(priority is Priority.POLL for priority, _, _ in self.cloudwatch.asked)
+
+    def missing(self, since: int) -> list[Range]:
+        """The ranges up to the last poll that no complete scan has covered yet."""
+        return missing(self.feed, since)
 
     def messages(self) -> list[str | None]:
         """The journal's messages in order of discovery."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from common.ranges import RangeSet
-from forwarder.reconcile.demand import WINDOW_MAX_MS, windows
 
 
 def test_ranges_that_overlap_or_touch_become_one() -> None:
@@ -49,20 +48,6 @@ def test_a_copy_goes_its_own_way() -> None:
     copy = coverage.copy()
     copy.add(21, 30)
     assert (coverage.ranges, copy.ranges) == ([(10, 20)], [(10, 30)])
-
-
-def test_windows_of_a_backfill_begin_at_the_newest_and_double() -> None:
-    assert list(windows([(0, 999)], first_ms=100)) == [(900, 999), (700, 899), (300, 699), (0, 299)]
-
-
-def test_windows_of_a_backfill_may_begin_at_the_oldest() -> None:
-    found = list(windows([(0, 150), (300, 999)], "oldest", first_ms=100))
-    assert found == [(0, 99), (100, 150), (300, 699), (700, 999)]
-
-
-def test_windows_have_a_greatest_size() -> None:
-    found = list(windows([(0, 20 * WINDOW_MAX_MS)]))
-    assert max(high - low + 1 for low, high in found) == WINDOW_MAX_MS
 
 
 def ranges(*pairs: tuple[int, int]) -> RangeSet:

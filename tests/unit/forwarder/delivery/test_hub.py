@@ -140,9 +140,9 @@ def test_bye_closes_present_and_future_viewers() -> None:
 def test_the_unready_reason_says_why() -> None:
     group, feed, hub = make()
     assert str(hub.unready_reason) == "None"
-    feed.ready = False
+    feed.is_ready = False
     assert hub.unready_reason == f"{group.name}: the first whole scan has not finished"
-    feed.trouble = "no connection"
+    feed.problem = "no connection"
     assert hub.unready_reason == f"{group.name}: no connection"
 
 

@@ -13,6 +13,7 @@ from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.gaps import MISSED
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import EXPIRED
+from forwarder.reconcile.demand import BackfillRequest
 from forwarder.records import ExecutionEnd, GapRecord, ScanDone
 from tests.support import feeding
 from tests.support.full_disk import FillingJournal
@@ -120,7 +121,7 @@ async def test_a_full_disk_does_not_keep_the_forwarder_from_stopping() -> None:
         rig.group.declare_gap(rig.now_ms - 60_000, rig.now_ms, "suspected", "silence")
         rig.cloudwatch.put("s", (rig.now_ms - 3_000_000, "past"))
         rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
-        rig.feed.want("viewer", rig.now_ms - 3_600_000)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - 3_600_000))
         await rig.until(lambda: any(one is Priority.BACKFILL for one, _, _ in rig.cloudwatch.asked))
         for scan, _ in rig.group._comparisons.values():
             if scan.kind == "backfill":

@@ -6,33 +6,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ranges import RangeSet
-from forwarder.reconcile.demand import LEASES_MAX, WINDOW_EVENTS_MAX, WINDOW_FIRST_MS, Want, Wants
+from forwarder.reconcile.demand import (
+    LEASES_MAX,
+    WINDOW_EVENTS_MAX,
+    WINDOW_FIRST_MS,
+    BackfillDemand,
+    BackfillRequest,
+)
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE
 
 
-def wanting(since: int, history: str = "newest") -> Wants:
-    wants = Wants()
-    wants.put("viewer", Want(since, "oldest" if history == "oldest" else "newest"))
-    return wants
+def wanting(since: int, history: str = "newest") -> BackfillDemand:
+    demand = BackfillDemand()
+    demand.request("viewer", BackfillRequest(since, "oldest" if history == "oldest" else "newest"))
+    return demand
 
 
-def all_windows(wants: Wants, coverage: RangeSet, floor: int = 0) -> list[tuple[int, int]]:
+def all_windows(
+    demand: BackfillDemand, coverage: RangeSet, floor: int = 0
+) -> list[tuple[int, int]]:
     found = []
-    while (window := wants.next_window(coverage, NOW, floor)) is not None:
+    while (window := demand.next_window(coverage, NOW, floor)) is not None:
         found.append(window)
         coverage.add(*window)
-        wants.window_done(0)
+        demand.record_window(0)
     return found
 
 
 def test_nobody_wants_anything() -> None:
-    wants = Wants()
-    assert wants.next_window(RangeSet(), NOW, 0) is None
-    assert wants.oldest is None
-    assert not wants.is_wanted(NOW)
-    assert wants.missing(RangeSet(), NOW) == []
+    demand = BackfillDemand()
+    assert demand.next_window(RangeSet(), NOW, 0) is None
+    assert demand.earliest_since is None
+    assert not demand.reaches(NOW)
+    assert demand.missing(RangeSet(), NOW) == []
 
 
 def test_newest_first_and_doubling() -> None:
@@ -53,11 +61,11 @@ def test_oldest_first_and_doubling() -> None:
 
 def test_newest_first_if_anybody_wants_that() -> None:
     both = wanting(0, "oldest")
-    both.put("other", Want(5, "newest"))
+    both.request("other", BackfillRequest(5, "newest"))
     assert both.history == "newest"
     left = wanting(0, "oldest")
-    left.put("other", Want(5, "newest"))
-    left.drop("other")
+    left.request("other", BackfillRequest(5, "newest"))
+    left.withdraw("other")
     assert left.history == "oldest"
 
 
@@ -77,39 +85,39 @@ def test_what_nobody_can_have_written_is_one_window() -> None:
 
 
 def test_a_new_want_starts_with_a_small_window() -> None:
-    wants = wanting(0)
+    demand = wanting(0)
     for _ in range(5):
-        wants.window_done(0)
-    wants.put("viewer", Want(0))  # the same as before
-    window = wants.next_window(RangeSet(), NOW, 0)
+        demand.record_window(0)
+    demand.request("viewer", BackfillRequest(0))  # the same as before
+    window = demand.next_window(RangeSet(), NOW, 0)
     assert window is not None
     assert window[1] - window[0] + 1 == WINDOW_FIRST_MS << 5
-    wants.put("other", Want(3))
-    assert wants.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
+    demand.request("other", BackfillRequest(3))
+    assert demand.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
 
 
 def test_dense_windows_become_shorter() -> None:
-    wants = wanting(0)
+    demand = wanting(0)
     for _ in range(3):
-        wants.window_done(0)
-    wants.window_done(WINDOW_EVENTS_MAX + 1)
-    window = wants.next_window(RangeSet(), NOW, 0)
+        demand.record_window(0)
+    demand.record_window(WINDOW_EVENTS_MAX + 1)
+    window = demand.next_window(RangeSet(), NOW, 0)
     assert window == (NOW - 4 * MINUTE + 1, NOW)
     for _ in range(10):
-        wants.window_done(WINDOW_EVENTS_MAX + 1)
-    assert wants.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
+        demand.record_window(WINDOW_EVENTS_MAX + 1)
+    assert demand.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
 
 
 def test_what_nobody_wants_any_more() -> None:
-    wants = wanting(100)
-    assert wants.is_wanted(100)
-    assert not wants.is_wanted(99)
-    wants.put("other", Want(50, executions=("a", "b")))
-    assert wants.is_wanted(99)
-    assert wants.executions == {"a", "b"}
-    wants.drop("other")
-    wants.drop("nobody")
-    assert not wants.is_wanted(99)
+    demand = wanting(100)
+    assert demand.reaches(100)
+    assert not demand.reaches(99)
+    demand.request("other", BackfillRequest(50, executions=("a", "b")))
+    assert demand.reaches(99)
+    assert demand.executions == {"a", "b"}
+    demand.withdraw("other")
+    demand.withdraw("nobody")
+    assert not demand.reaches(99)
 
 
 ranges = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 60)), max_size=6)
@@ -124,35 +132,35 @@ def test_windows_cover_all_that_is_missing_and_nothing_twice(
 ) -> None:
     # A minute is one step here, so that the windows are as small as the ranges.
     coverage = RangeSet([(low * MINUTE, (low + size) * MINUTE) for low, size in covered])
-    wants = wanting(since * MINUTE, "oldest" if oldest else "newest")
+    demand = wanting(since * MINUTE, "oldest" if oldest else "newest")
     end = 520 * MINUTE
     for _ in range(100):
-        window = wants.next_window(coverage, end, floor * MINUTE)
+        window = demand.next_window(coverage, end, floor * MINUTE)
         if window is None:
             break
         assert since * MINUTE <= window[0] <= window[1] <= end
         assert coverage.missing(*window) == [window]
         coverage.add(*window)
-        wants.window_done(0)
+        demand.record_window(0)
     assert coverage.missing(since * MINUTE, end) == []
 
 
 def test_who_polls_is_gone_once_the_time_is_over() -> None:
-    wants = wanting(NOW)
-    wants.put("poll", Want(NOW - MINUTE, until_ms=NOW + 10))
-    wants.expire(NOW + 9)
-    assert wants.oldest == NOW - MINUTE
-    wants.put("poll", Want(NOW - MINUTE, until_ms=NOW + 20))
-    wants.expire(NOW + 10)
-    assert wants.oldest == NOW - MINUTE
-    wants.expire(NOW + 20)
-    assert wants.oldest == NOW
+    demand = wanting(NOW)
+    demand.request("poll", BackfillRequest(NOW - MINUTE, expires_ms=NOW + 10))
+    demand.expire(NOW + 9)
+    assert demand.earliest_since == NOW - MINUTE
+    demand.request("poll", BackfillRequest(NOW - MINUTE, expires_ms=NOW + 20))
+    demand.expire(NOW + 10)
+    assert demand.earliest_since == NOW - MINUTE
+    demand.expire(NOW + 20)
+    assert demand.earliest_since == NOW
 
 
 def test_wants_of_those_who_poll_are_bounded_and_take_no_viewer_s_place() -> None:
-    wants = wanting(NOW - MINUTE)
+    demand = wanting(NOW - MINUTE)
     for number in range(LEASES_MAX + 1):
-        wants.put(number, Want(number, until_ms=NOW))
-    assert wants.oldest == 1
-    wants.expire(NOW)
-    assert wants.oldest == NOW - MINUTE
+        demand.request(number, BackfillRequest(number, expires_ms=NOW))
+    assert demand.earliest_since == 1
+    demand.expire(NOW)
+    assert demand.earliest_since == NOW - MINUTE

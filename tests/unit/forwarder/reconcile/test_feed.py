@@ -21,7 +21,15 @@ from forwarder.errors import (
     ThrottledError,
     UnreachableError,
 )
-from forwarder.reconcile.feed import AFTER_MS, AGAIN_MS, SHOWN_MS, STALE_MS, Outage, UpstreamWatch
+from forwarder.reconcile.demand import BackfillRequest
+from forwarder.reconcile.feed import (
+    OUTAGE_AFTER_MS,
+    OUTAGE_EXTEND_MS,
+    SHOWN_MS,
+    STALE_MS,
+    OutageWatch,
+    UpstreamWatch,
+)
 from forwarder.records import LogEvent
 from tests.support.feeding import GROUP, Rig
 from tests.support.memory_journal import MemoryJournal
@@ -39,7 +47,7 @@ async def test_polls_bring_what_is_new() -> None:
         await rig.pass_ms(1_000)
         assert rig.messages() == ["before", "after", "after"]
         assert rig.feed.upstream.state == "ok"
-        assert rig.feed.trouble is None
+        assert rig.feed.problem is None
 
 
 async def test_an_event_stamped_ahead_moves_nothing() -> None:
@@ -112,15 +120,15 @@ async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state
         rig.cloudwatch.down = error
         rig.clock.now_ms += 1_000
         rig.feed.poll_now()
-        await rig.until(lambda: rig.feed.trouble is not None)
-        assert rig.feed.trouble == str(error)
+        await rig.until(lambda: rig.feed.problem is not None)
+        assert rig.feed.problem == str(error)
         assert rig.feed.upstream.state == state
         rig.cloudwatch.put("s", (rig.now_ms, "meanwhile"))
         for _ in range(4):
             await rig.try_again()
         rig.cloudwatch.down = None
         await rig.try_again()
-        await rig.until(lambda: rig.feed.trouble is None)
+        await rig.until(lambda: rig.feed.problem is None)
         polls = [one for one in rig.cloudwatch.asked if one[0] is Priority.POLL]
         assert polls[-6:] == [(Priority.POLL, last_whole_ms - OVERLAP_MS, None)] * 6
         assert rig.messages() == ["meanwhile"]
@@ -133,8 +141,8 @@ async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
     rig.cloudwatch.put("s", *((rig.now_ms - age, f"{age}") for age in ages))
     async with rig.run():
         assert rig.messages() == []
-        rig.feed.want("viewer", rig.now_ms - HOUR)
-        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
+        await rig.until(lambda: not rig.missing(rig.now_ms - HOUR))
         assert rig.messages() == [f"{age}" for age in reversed(ages)]
         origins = {row.origin for row in rig.journal.read_after(0, 10)}
         assert origins == {"backfill"}
@@ -143,7 +151,7 @@ async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
             (until or 0 for _, _, until in windows), reverse=True
         )
         asked = len(windows)
-        rig.feed.want("another viewer", rig.now_ms - HOUR // 2)
+        rig.feed.request_backfill("another viewer", BackfillRequest(rig.now_ms - HOUR // 2))
         await rig.pass_ms(1_000)
         windows = [one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]
         assert len(windows) == asked
@@ -152,8 +160,8 @@ async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
 async def test_the_past_of_a_group_that_is_young_is_few_calls() -> None:
     rig = Rig()
     async with rig.run():
-        rig.feed.want("viewer", 0)
-        await rig.until(lambda: not rig.feed.missing(0))
+        rig.feed.request_backfill("viewer", BackfillRequest(0))
+        await rig.until(lambda: not rig.missing(0))
         assert len([one for one in rig.cloudwatch.asked if one[0] is Priority.BACKFILL]) < 20
 
 
@@ -161,8 +169,8 @@ async def test_oldest_first() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms - 60_000, "new"), (rig.now_ms - HOUR, "old"))
     async with rig.run():
-        rig.feed.want("viewer", rig.now_ms - HOUR, "oldest")
-        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR, "oldest"))
+        await rig.until(lambda: not rig.missing(rig.now_ms - HOUR))
         assert rig.messages() == ["old", "new"]
 
 
@@ -172,13 +180,13 @@ async def test_what_nobody_wants_any_more_is_given_up() -> None:
     rig.cloudwatch.page_events = 1
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
-        rig.feed.want("viewer", rig.now_ms - HOUR)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
         await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
-        rig.feed.unwant("viewer")
+        rig.feed.withdraw_backfill("viewer")
         gate.set()
         await rig.pass_ms(1_000)
         assert len(rig.messages()) <= 1
-        assert rig.feed.missing(rig.now_ms - HOUR)
+        assert rig.missing(rig.now_ms - HOUR)
 
 
 async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None:
@@ -187,13 +195,13 @@ async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None
     rig.cloudwatch.page_events = 7
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
-        rig.feed.want("viewer", rig.now_ms - HOUR)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
         await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
         rig.cloudwatch.put("s", (rig.now_ms, "live"))
         await rig.pass_ms(1_000)
         assert rig.messages() == ["live"]
         gate.set()
-        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        await rig.until(lambda: not rig.missing(rig.now_ms - HOUR))
         assert sorted(map(str, rig.messages())) == sorted(
             ["live", *(f"old {number}" for number in range(20))]
         )
@@ -204,11 +212,11 @@ async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
     rig.cloudwatch.put("s", (rig.now_ms - 40_000, "old"))
     async with rig.run():
         rig.cloudwatch.down = UnreachableError("no way")
-        rig.feed.want("viewer", rig.now_ms - HOUR)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
         await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
-        assert rig.feed.missing(rig.now_ms - HOUR)
+        assert rig.missing(rig.now_ms - HOUR)
         rig.cloudwatch.down = None
-        await rig.until(lambda: not rig.feed.missing(rig.now_ms - HOUR))
+        await rig.until(lambda: not rig.missing(rig.now_ms - HOUR))
         assert rig.messages() == ["old"]
 
 
@@ -223,7 +231,7 @@ async def test_a_restart_goes_on_where_it_was() -> None:
     second.cloudwatch.put("s", (ended_ms + 60_000, "while it was away"))
     async with second.run():
         assert second.messages() == ["while it was away"]
-        assert second.feed.missing(ended_ms - 1_000) == []
+        assert second.missing(ended_ms - 1_000) == []
 
 
 async def test_the_loop_stays_free_while_a_page_is_taken_in() -> None:
@@ -249,7 +257,7 @@ async def test_a_short_scan_need_not_wait_for_a_long_one() -> None:
     rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(200)))
     rig.cloudwatch.page_events = 1
     async with rig.run():
-        rig.feed.want("viewer", rig.now_ms - HOUR)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
         await rig.until(lambda: rig.group.head_seq > 0)
         before = rig.group.head_seq
         assert await rig.feed.refetch(rig.now_ms - 10_000, rig.now_ms, rig.now_ms + 5_000)
@@ -302,16 +310,16 @@ async def test_a_full_disk_passes_and_what_was_missed_comes(
         rig.cloudwatch.put("s", (rig.now_ms, "meanwhile"))
         for _ in range(3):
             await rig.try_again()
-        await rig.until(lambda: rig.feed.trouble is not None)
-        assert rig.feed.trouble == "the disk is full: make room"
+        await rig.until(lambda: rig.feed.problem is not None)
+        assert rig.feed.problem == "the disk is full: make room"
         assert rig.feed.upstream.state == "delayed"
-        assert not rig.feed.ready
+        assert not rig.feed.is_ready
         assert rig.messages() == ["before"]
         assert len(rig.marks()) == marks
         journal.has_room = True
         await rig.try_again()
         await rig.until(lambda: rig.messages() == ["before", "meanwhile"])
-        await rig.until(lambda: rig.feed.trouble is None)
+        await rig.until(lambda: rig.feed.problem is None)
     said = [one.message for one in caplog.records if one.levelname == "WARNING"]
     assert sum("make room" in one for one in said) == 1
     assert sum("can be written again" in one for one in said) == 1
@@ -368,8 +376,8 @@ async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_m
     rig.cloudwatch.created = rig.now_ms - HOUR
     async with rig.run():
         since = rig.now_ms - 3 * HOUR
-        rig.feed.want("viewer", since)
-        await rig.until(lambda: not rig.feed.missing(since))
+        rig.feed.request_backfill("viewer", BackfillRequest(since))
+        await rig.until(lambda: not rig.missing(since))
         await rig.pass_ms(1_000)
         rig.set_clock(by_ms)
         before = len(rig.cloudwatch.asked)
@@ -387,34 +395,35 @@ async def test_throttling_makes_scans_rarer() -> None:
         rig.cloudwatch.down = ThrottledError("too many")
         for _ in range(3):
             await rig.try_again()
-        assert rig.feed._schedule.pressure > 0
+        schedule = rig.feed._schedule
+        assert schedule._throttling.level(schedule._timer_ms) > 0
 
 
 WALL = 1_000_000
 
 
 def test_nothing_is_said_of_what_passes() -> None:
-    outage = Outage(WALL, 0)
-    assert outage.suspected(WALL + AFTER_MS - 1, AFTER_MS - 1, 0) is None
-    assert not outage.polled(WALL + 10_000, 10_000)
-    assert outage.suspected(WALL + AFTER_MS, AFTER_MS, 0) is None
+    outage = OutageWatch(WALL, 0)
+    assert outage.next_gap(WALL + OUTAGE_AFTER_MS - 1, OUTAGE_AFTER_MS - 1, 0) is None
+    assert not outage.record_poll(WALL + 10_000, 10_000)
+    assert outage.next_gap(WALL + OUTAGE_AFTER_MS, OUTAGE_AFTER_MS, 0) is None
 
 
 def test_what_was_not_polled_is_suspected_and_grows_as_long_as_it_lasts() -> None:
-    outage = Outage(WALL, 0)
-    outage.polled(WALL + 1_000, 1_000)
-    at = 1_000 + AFTER_MS
-    assert outage.suspected(WALL + at, at, 200) == (WALL + 800, WALL + at - 200)
-    assert outage.suspected(WALL + at + 1, at + 1, 200) is None
-    at += AGAIN_MS
-    assert outage.suspected(WALL + at, at, 200) == (WALL + 800, WALL + at - 200)
-    assert outage.polled(WALL + at, at)
-    assert not outage.polled(WALL + at + 1, at + 1)
+    outage = OutageWatch(WALL, 0)
+    outage.record_poll(WALL + 1_000, 1_000)
+    at = 1_000 + OUTAGE_AFTER_MS
+    assert outage.next_gap(WALL + at, at, 200) == (WALL + 800, WALL + at - 200)
+    assert outage.next_gap(WALL + at + 1, at + 1, 200) is None
+    at += OUTAGE_EXTEND_MS
+    assert outage.next_gap(WALL + at, at, 200) == (WALL + 800, WALL + at - 200)
+    assert outage.record_poll(WALL + at, at)
+    assert not outage.record_poll(WALL + at + 1, at + 1)
 
 
 def test_a_clock_set_back_meanwhile_crosses_no_range() -> None:
-    outage = Outage(WALL, 0)
-    assert outage.suspected(WALL - 500_000, AFTER_MS, 0) == (WALL - 500_000, WALL - 500_000)
+    outage = OutageWatch(WALL, 0)
+    assert outage.next_gap(WALL - 500_000, OUTAGE_AFTER_MS, 0) == (WALL - 500_000, WALL - 500_000)
 
 
 T = 1_000_000
@@ -428,83 +437,87 @@ def watch() -> UpstreamWatch:
 
 def test_lag_is_counted_from_the_begin_of_the_last_whole_poll() -> None:
     one = watch()
-    one.poll_finished(T + 1_000, T + 1_000)
-    assert one.at(T + 1_400) == Upstream("ok", 400)
+    one.record_poll(T + 1_000, T + 1_000)
+    assert one.status(T + 1_400) == Upstream("ok", 400)
 
 
 def test_a_poll_that_hangs_is_told_as_delay() -> None:
     one = watch()
-    one.poll_finished(T, T)
-    assert one.at(T + STALE_MS).state == "ok"
-    assert one.at(T + STALE_MS + 1) == Upstream("delayed", STALE_MS + 1)
+    one.record_poll(T, T)
+    assert one.status(T + STALE_MS).state == "ok"
+    assert one.status(T + STALE_MS + 1) == Upstream("delayed", STALE_MS + 1)
 
 
 def test_slow_polls_are_not_stale_by_their_own_pace() -> None:
     one = UpstreamWatch(T, 10_000, UPSTREAM_OVERLAP_MS, UPSTREAM_ALLOWANCE_MS)
-    assert one.at(T + 29_000).state == "ok"
+    assert one.status(T + 29_000).state == "ok"
 
 
 def test_unreachable_until_a_poll_gets_through() -> None:
     one = watch()
-    one.poll_outcome("unreachable", T)
-    assert one.at(T + 100) == Upstream("unreachable", 100)
-    one.poll_outcome("ok", T + 200)
-    assert one.at(T + 200).state == "ok"
+    one.record_poll_attempt("unreachable", T)
+    assert one.status(T + 100) == Upstream("unreachable", 100)
+    one.record_poll_attempt("ok", T + 200)
+    assert one.status(T + 200).state == "ok"
 
 
 def test_scans_do_not_tell_that_cloudwatch_is_gone_or_there() -> None:
     one = watch()
-    one.scan_outcome("unreachable", T)
-    assert one.at(T).state == "ok"
-    one.poll_outcome("unreachable", T)
-    one.scan_outcome("ok", T)
-    assert one.at(T).state == "unreachable"
+    one.record_scan_attempt("unreachable", T)
+    assert one.status(T).state == "ok"
+    one.record_poll_attempt("unreachable", T)
+    one.record_scan_attempt("ok", T)
+    assert one.status(T).state == "unreachable"
 
 
 def test_throttling_by_anything_is_shown_for_a_while() -> None:
     one = watch()
-    one.scan_outcome("throttled", T)
-    one.poll_finished(T + 1, T + 1)
-    assert one.at(T + SHOWN_MS - 1).state == "throttled"
-    one.poll_finished(T + SHOWN_MS, T + SHOWN_MS)
-    assert one.at(T + SHOWN_MS).state == "ok"
+    one.record_scan_attempt("throttled", T)
+    one.record_poll(T + 1, T + 1)
+    assert one.status(T + SHOWN_MS - 1).state == "throttled"
+    one.record_poll(T + SHOWN_MS, T + SHOWN_MS)
+    assert one.status(T + SHOWN_MS).state == "ok"
 
 
 def test_a_wall_clock_that_is_set_changes_no_lag() -> None:
     one = watch()
-    one.poll_finished(T + 3_600_000, T)
-    assert one.at(T + 400) == Upstream("ok", 400)
-    one.poll_finished(T - 3_600_000, T + 1_000)
-    assert one.at(T + 1_400) == Upstream("ok", 400)
-    assert one.at(T + 1_000 + STALE_MS + 1).state == "delayed"
+    one.record_poll(T + 3_600_000, T)
+    assert one.status(T + 400) == Upstream("ok", 400)
+    one.record_poll(T - 3_600_000, T + 1_000)
+    assert one.status(T + 1_400) == Upstream("ok", 400)
+    assert one.status(T + 1_000 + STALE_MS + 1).state == "delayed"
 
 
 def test_an_event_that_polls_had_looked_for_was_delayed() -> None:
     one = watch()
-    one.poll_finished(T, T)
-    one.poll_finished(T + 10_000, T + 10_000)
-    one.appeared(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
-    assert one.at(T + 10_500) == Upstream("delayed", 8_500)
-    one.poll_finished(T + 10_500 + SHOWN_MS, T + 10_500 + SHOWN_MS)
-    assert one.at(T + 10_500 + SHOWN_MS).state == "ok"
+    one.record_poll(T, T)
+    one.record_poll(T + 10_000, T + 10_000)
+    one.record_late_event(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
+    assert one.status(T + 10_500) == Upstream("delayed", 8_500)
+    one.record_poll(T + 10_500 + SHOWN_MS, T + 10_500 + SHOWN_MS)
+    assert one.status(T + 10_500 + SHOWN_MS).state == "ok"
 
 
 def test_the_longest_delay_is_told() -> None:
     one = watch()
-    one.poll_finished(T, T)
-    one.poll_finished(T + 10_000, T + 10_000)
-    one.appeared(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
-    one.appeared(T + 5_000, T + 5_000, T + 10_500, T + 10_500)
-    assert one.at(T + 10_500).lag_ms == 8_500
+    one.record_poll(T, T)
+    one.record_poll(T + 10_000, T + 10_000)
+    one.record_late_event(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
+    one.record_late_event(T + 5_000, T + 5_000, T + 10_500, T + 10_500)
+    assert one.status(T + 10_500).lag_ms == 8_500
 
 
 def test_late_news_is_no_delay() -> None:
     one = watch()
-    one.poll_finished(T, T)
-    one.poll_finished(T + 10_000, T + 10_000)
-    one.appeared(T - 3_600_000, T + 2_000, T + 10_000, T + 10_000)  # old when it was written
-    one.appeared(T + 9_000, T + 10_001, T + 14_000, T + 14_000)  # written after the last poll
-    one.appeared(T - 500, T - 400, T + 10_000, T + 10_000)  # before this process
-    one.appeared(T + 2_000, None, T + 10_000, T + 10_000)  # nobody knows
-    one.appeared(T + 9_000, T + 9_000, T + 10_500, T + 10_500)  # within the allowance
-    assert one.at(T + 10_000).state == "ok"
+    one.record_poll(T, T)
+    one.record_poll(T + 10_000, T + 10_000)
+    one.record_late_event(
+        T - 3_600_000, T + 2_000, T + 10_000, T + 10_000
+    )  # old when it was written
+    one.record_late_event(
+        T + 9_000, T + 10_001, T + 14_000, T + 14_000
+    )  # written after the last poll
+    one.record_late_event(T - 500, T - 400, T + 10_000, T + 10_000)  # before this process
+    one.record_late_event(T + 2_000, None, T + 10_000, T + 10_000)  # nobody knows
+    one.record_late_event(T + 9_000, T + 9_000, T + 10_500, T + 10_500)  # within the allowance
+    assert one.status(T + 10_000).state == "ok"

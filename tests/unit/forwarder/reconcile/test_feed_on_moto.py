@@ -13,8 +13,10 @@ from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, Config
 from forwarder.ingest.log_group import LogGroup
+from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import Schedule
+from forwarder.reconcile.schedule import ScanSchedule
+from tests.support.feeding import missing
 from tests.support.memory_journal import MemoryJournal
 from tests.support.moto_server import CREDENTIALS, raw_moto
 
@@ -34,7 +36,7 @@ class Running:
     def __init__(self, cloudwatch: CloudWatch) -> None:
         self.group = LogGroup(MemoryJournal(GROUP))
         config = Config(groups=(GROUP,), poll_ms=100)
-        schedule = Schedule(timer_ms(), wall_clock_ms(), poll_ms=config.poll_ms)
+        schedule = ScanSchedule(timer_ms(), wall_clock_ms(), poll_ms=config.poll_ms)
         self._changed = asyncio.Event()
         self.feed = Feed(
             self.group, cloudwatch, schedule, config=config, on_progress=self._changed.set
@@ -83,13 +85,13 @@ async def test_everything_written_arrives_once_whatever_its_time() -> None:
             moto.put(GROUP, "a", [(now + offset, message)])
         wanted += strange.values()
         async with running(moto.url) as one:
-            one.feed.want("viewer", now - 4 * HOUR)
+            one.feed.request_backfill("viewer", BackfillRequest(now - 4 * HOUR))
             for number in range(20):
                 line = (wall_clock_ms(), f"live {number}")
                 await asyncio.to_thread(moto.put, GROUP, "b", [line])
                 wanted.append(line[1])
             await one.until(lambda: one.group.head_seq >= len(wanted))
-            await one.until(lambda: not one.feed.missing(now - 4 * HOUR))
+            await one.until(lambda: not missing(one.feed, now - 4 * HOUR))
             assert one.messages() == sorted(wanted)
             assert one.feed.upstream.state == "ok"
 
@@ -104,8 +106,8 @@ async def test_a_server_that_dies_is_waited_for_and_one_made_anew_is_noticed() -
             await one.until(lambda: one.group.head_seq == 1)
             epoch = one.group.epoch
             await asyncio.to_thread(moto.kill)
-            await one.until(lambda: one.feed.trouble is not None)
-            assert moto.url in str(one.feed.trouble)
+            await one.until(lambda: one.feed.problem is not None)
+            assert moto.url in str(one.feed.problem)
             assert one.feed.upstream.state == "unreachable"
             assert one.messages() == ["before"]
             with raw_moto(port) as again:

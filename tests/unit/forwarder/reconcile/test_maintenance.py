@@ -13,8 +13,8 @@ from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDeniedError, CloudWatchError, GroupNotFoundError, ThrottledError
 from forwarder.reconcile import maintenance, scanner
-from forwarder.reconcile.demand import OLDER_THAN_GROUP_MS
-from forwarder.reconcile.maintenance import GROUP_AGE_MS
+from forwarder.reconcile.demand import BackfillRequest
+from forwarder.reconcile.maintenance import GROUP_AGE_MS, OLDER_THAN_GROUP_MS
 from forwarder.records import GapRecord, Notice, ScanDone
 from tests.support.feeding import Rig
 
@@ -32,7 +32,7 @@ async def test_marks_come_again_after_a_stream_was_deleted() -> None:
         marked = len(rig.marks())
         await rig.pass_ms(1_000)
         assert len(rig.marks()) == marked  # [8]
-        await rig.until(lambda: not rig.feed._upkeep._suspects)
+        await rig.until(lambda: not rig.feed._maintenance._suspects)
         await rig.pass_ms(1_000)
         assert len(rig.marks()) > marked
         assert rig.messages() == ["kept", "gone"]
@@ -74,7 +74,10 @@ async def test_the_settings_of_the_group_are_learnt() -> None:
     rig.cloudwatch.created = rig.now_ms - 7 * DAY_MS
     async with rig.run():
         await rig.until(lambda: rig.group.retention_ms == 3 * DAY_MS)
-        assert rig.feed._upkeep.floor_ms() == rig.cloudwatch.created - OLDER_THAN_GROUP_MS
+        assert (
+            rig.feed._maintenance.earliest_event_ms()
+            == rig.cloudwatch.created - OLDER_THAN_GROUP_MS
+        )
 
 
 async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
@@ -89,7 +92,7 @@ async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
         return await find(cloudwatch, name)
 
     monkeypatch.setattr(scanner, "find_group", slowly)
-    rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
+    rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - 2 * HOUR_MS))
     async with rig.run():
         for _ in range(40):
             await rig.pass_ms(1_000)
@@ -116,8 +119,8 @@ async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
         raise ThrottledError(msg)
 
     monkeypatch.setattr(scanner, "find_group", throttled)
-    monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0.001)
-    rig.feed.want("viewer", rig.now_ms - 2 * HOUR_MS)
+    monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0.001)
+    rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - 2 * HOUR_MS))
     async with rig.run():
         await rig.until(lambda: rig.messages() == ["past"])
     assert asked >= maintenance.FAILURES_MAX
@@ -141,20 +144,23 @@ async def test_without_permission_to_ask_it_works_all_the_same(
         await rig.pass_ms(1_000)
         assert rig.messages() == ["one"]
         assert rig.group.retention_ms is None
-        assert rig.feed._upkeep.floor_ms() == rig.now_ms - GROUP_AGE_MS - OLDER_THAN_GROUP_MS
+        assert (
+            rig.feed._maintenance.earliest_event_ms()
+            == rig.now_ms - GROUP_AGE_MS - OLDER_THAN_GROUP_MS
+        )
 
 
 async def test_a_group_that_was_deleted_and_made_anew_has_a_new_epoch() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "old"))
     async with rig.run():
-        rig.feed.want("viewer", rig.now_ms - MINUTE)
+        rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - MINUTE))
         await rig.pass_ms(1_000)
         epoch = rig.group.epoch
         rig.cloudwatch.delete_stream("s")
         rig.cloudwatch.down = GroupNotFoundError("there is no log group")
         await rig.try_again()
-        await rig.until(lambda: rig.feed.trouble is not None)
+        await rig.until(lambda: rig.feed.problem is not None)
         assert rig.messages() == ["old"]
         rig.cloudwatch.down = None
         rig.cloudwatch.created = rig.now_ms
@@ -169,11 +175,11 @@ async def test_a_group_that_was_deleted_and_made_anew_has_a_new_epoch() -> None:
 async def test_settings_that_could_not_be_looked_up_are_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0)
+    monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0)
     rig = Rig()
     rig.cloudwatch.retention_days = 3
     rig.cloudwatch.down = ThrottledError("too many")
-    learning = asyncio.create_task(rig.feed._upkeep.learn())
+    learning = asyncio.create_task(rig.feed._maintenance.refresh_settings())
     for _ in range(5):
         await asyncio.sleep(0)
     assert rig.group.retention_ms is None
@@ -187,11 +193,11 @@ async def test_bodies_go_by_age_but_not_what_a_viewer_is_owed() -> None:
     day = rig.config.retain_ms
     rig.cloudwatch.put("s", *((rig.now_ms - day + minute * MINUTE, "m") for minute in range(-3, 3)))
     rig.group.ingest(rig.cloudwatch.events, "backfill")
-    rig.feed.want("viewer", rig.now_ms - day - 2 * MINUTE)
-    await rig.feed._upkeep.retain_once()
+    rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - day - 2 * MINUTE))
+    await rig.feed._maintenance.retain_once()
     assert rig.messages() == [None, *["m"] * 5]
-    rig.feed.unwant("viewer")
-    await rig.feed._upkeep.retain_once()
+    rig.feed.withdraw_backfill("viewer")
+    await rig.feed._maintenance.retain_once()
     assert rig.messages() == [*[None] * 3, *["m"] * 3]
     assert rig.group.head_seq == 6
 
@@ -240,8 +246,8 @@ async def test_what_a_retention_made_shorter_has_taken_unseen_is_declared_before
         await rig.until(lambda: describing.count == 1)
         _shorten(rig)
         since = rig.now_ms - 3 * DAY_MS
-        rig.feed.want("viewer", since)
-        await rig.until(lambda: not rig.feed.missing(since))
+        rig.feed.request_backfill("viewer", BackfillRequest(since))
+        await rig.until(lambda: not rig.missing(since))
         assert rig.messages() == ["new"]
         assert _gone(rig) == [(since, rig.now_ms - DAY_MS - 1)]
         marked = [at for at, one in enumerate(rig.notices) if _reaches(one, rig.now_ms - DAY_MS)]
@@ -262,7 +268,7 @@ def _reaches(notice: Notice, before_ms: int) -> bool:
 async def test_what_could_not_be_asked_at_once_is_declared_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0.001)
+    monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0.001)
     describing = Describing(monkeypatch)
     rig = _old_group()
     async with rig.run():
@@ -270,8 +276,8 @@ async def test_what_could_not_be_asked_at_once_is_declared_later(
         _shorten(rig)
         describing.error = ThrottledError("too many")
         since = rig.now_ms - 3 * DAY_MS
-        rig.feed.want("viewer", since)
-        await rig.until(lambda: not rig.feed.missing(since))
+        rig.feed.request_backfill("viewer", BackfillRequest(since))
+        await rig.until(lambda: not rig.missing(since))
         assert _gone(rig) == []
         describing.error = None
         await rig.until(lambda: _gone(rig) == [(since, rig.now_ms - DAY_MS - 1)])
@@ -284,9 +290,9 @@ async def test_who_may_not_ask_does_not_ask_for_each_window(
     describing.error = AccessDeniedError("not allowed: logs:DescribeLogGroups")
     rig = _old_group()
     since = rig.now_ms - 3 * DAY_MS
-    rig.feed.want("viewer", since)
+    rig.feed.request_backfill("viewer", BackfillRequest(since))
     async with rig.run():
-        await rig.until(lambda: not rig.feed.missing(since))
+        await rig.until(lambda: not rig.missing(since))
         assert describing.count == 1
         assert _gone(rig) == []
 
@@ -294,14 +300,14 @@ async def test_who_may_not_ask_does_not_ask_for_each_window(
 async def test_scans_that_lack_what_is_old_have_the_settings_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(maintenance, "LEARN_AGAIN_S", 0.001)
+    monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0.001)
     describing = Describing(monkeypatch)
     rig = _old_group()
     async with rig.run():
         since = rig.now_ms - 3 * DAY_MS
-        rig.feed.want("viewer", since)
+        rig.feed.request_backfill("viewer", BackfillRequest(since))
         await rig.until(lambda: len(rig.messages()) == 2)
-        await rig.until(lambda: not rig.feed.missing(since))
+        await rig.until(lambda: not rig.missing(since))
         count = describing.count
         _shorten(rig)
         await rig.pass_ms(40_000)  # a deep scan lacks what is gone

@@ -9,7 +9,7 @@ import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.errors import InvalidEventError, UnreachableError
-from forwarder.reconcile.scanner import CHUNK_EVENTS, Scanner, Settings
+from forwarder.reconcile.scanner import CHUNK_EVENTS, GroupSettings, Scanner
 from forwarder.records import Row
 from tests.support.feeding import Rig
 
@@ -23,7 +23,7 @@ class Ears:
         self.scanner = Scanner(
             rig.group,
             rig.cloudwatch,
-            Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
+            GroupSettings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
             clock=rig.clock,
             on_progress=lambda: self.progress.append(rig.group.head_seq),
             on_late=self.late.extend,
@@ -73,7 +73,7 @@ async def test_one_that_nobody_wants_any_more_covers_nothing(rig: Rig) -> None:
         rig.now_ms,
         rig.now_ms,
         priority=Priority.BACKFILL,
-        is_wanted=lambda: wanted.pop(0),
+        is_needed=lambda: wanted.pop(0),
     )
     assert count is None
     assert rig.messages() == ["a"]
@@ -118,7 +118,7 @@ async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig
     scanner = Scanner(
         rig.group,
         rig.cloudwatch,
-        Settings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
+        GroupSettings(rig.group, rig.cloudwatch, clock=rig.clock, on_progress=rig._progress),
         clock=rig.clock,
         timer=rig.timer,
         on_progress=rig._progress,

@@ -18,9 +18,9 @@ from forwarder.reconcile.schedule import (
     RETRY_MAX_MS,
     WIDE_EVERY_MS,
     WIDE_SPAN_MS,
-    Due,
-    Pressure,
-    Schedule,
+    DueScan,
+    ScanSchedule,
+    ThrottleLevel,
     TierName,
 )
 from tests.support.log_events import NOW_MS
@@ -28,33 +28,33 @@ from tests.support.log_events import NOW_MS
 OVERLAP_MS = 5_000
 
 
-def _schedule(covered_ms: int | None = None) -> Schedule:
-    return Schedule(NOW_MS, NOW_MS, covered_ms)
+def _schedule(covered_ms: int | None = None) -> ScanSchedule:
+    return ScanSchedule(NOW_MS, NOW_MS, covered_ms)
 
 
-def _run(schedule: Schedule, now_ms: int, took_ms: int = 0) -> list[TierName]:
+def _run(schedule: ScanSchedule, now_ms: int, took_ms: int = 0) -> list[TierName]:
     """Run what is due, each scan whole after the same time."""
     dues = schedule.due(now_ms, now_ms)
     for due in dues:
-        schedule.started(due, now_ms, now_ms)
+        schedule.start(due, now_ms, now_ms)
     for due in dues:
-        schedule.finished(due.tier, now_ms + took_ms)
+        schedule.finish(due.tier, now_ms + took_ms)
     return [due.tier for due in dues]
 
 
-def _of(schedule: Schedule, tier: TierName, now_ms: int) -> Due | None:
+def _of(schedule: ScanSchedule, tier: TierName, now_ms: int) -> DueScan | None:
     return next((due for due in schedule.due(now_ms, now_ms) if due.tier == tier), None)
 
 
-def _start(schedule: Schedule, tier: TierName, now_ms: int) -> None:
+def _start(schedule: ScanSchedule, tier: TierName, now_ms: int) -> None:
     due = _of(schedule, tier, now_ms)
     assert due is not None
-    schedule.started(due, now_ms, now_ms)
+    schedule.start(due, now_ms, now_ms)
 
 
 def test_the_first_poll_begins_a_little_before_the_start() -> None:
     schedule = _schedule()
-    assert schedule.due(NOW_MS, NOW_MS) == [Due("live", "live", NOW_MS - OVERLAP_MS, None)]
+    assert schedule.due(NOW_MS, NOW_MS) == [DueScan("live", "live", NOW_MS - OVERLAP_MS, None)]
 
 
 def test_after_a_restart_the_first_poll_begins_before_what_was_covered() -> None:
@@ -74,11 +74,13 @@ def test_polls_follow_each_other_each_from_the_begin_of_the_last_whole_one() -> 
     assert _run(schedule, NOW_MS, 300) == ["live"]
     assert schedule.due(NOW_MS + 999, NOW_MS + 999) == []
     assert schedule.next_ms == NOW_MS + 1_000
-    assert _of(schedule, "live", NOW_MS + 1_000) == Due("live", "live", NOW_MS - OVERLAP_MS, None)
+    assert _of(schedule, "live", NOW_MS + 1_000) == DueScan(
+        "live", "live", NOW_MS - OVERLAP_MS, None
+    )
     _start(schedule, "live", NOW_MS + 1_000)
     assert schedule.due(NOW_MS + 5_000, NOW_MS + 5_000) == []
-    schedule.finished("live", NOW_MS + 5_000)
-    assert _of(schedule, "live", NOW_MS + 5_000) == Due(
+    schedule.finish("live", NOW_MS + 5_000)
+    assert _of(schedule, "live", NOW_MS + 5_000) == DueScan(
         "live", "live", NOW_MS + 1_000 - OVERLAP_MS, None
     )
 
@@ -91,14 +93,14 @@ def test_a_poll_that_fails_is_tried_again_more_and_more_slowly_and_covers_the_sa
         if due is not None:
             assert due.from_ == NOW_MS - OVERLAP_MS
             _start(schedule, "live", now_ms)
-            schedule.failed("live", now_ms)
+            schedule.fail("live", now_ms)
             tried.append(now_ms - NOW_MS)
     assert tried == [0, 2_000, 6_000, 14_000, 24_000, 34_000, 44_000]
     assert tried[-1] - tried[-2] == RETRY_MAX_MS
     _start(schedule, "live", NOW_MS + 54_000)
-    schedule.finished("live", NOW_MS + 54_000)
+    schedule.finish("live", NOW_MS + 54_000)
     due = _of(schedule, "live", NOW_MS + 55_000)
-    assert due == Due("live", "live", NOW_MS + 54_000 - OVERLAP_MS, None)
+    assert due == DueScan("live", "live", NOW_MS + 54_000 - OVERLAP_MS, None)
 
 
 def test_the_recent_past_is_scanned_every_ten_seconds() -> None:
@@ -110,45 +112,45 @@ def test_the_recent_past_is_scanned_every_ten_seconds() -> None:
     ]
     assert times == [10_000, 20_000, 30_000]
     due = _of(schedule, "recent", NOW_MS + 40_000)
-    assert due == Due("recent", "repair", NOW_MS + 40_000 - RECENT_SPAN_MS, NOW_MS + 40_000)
+    assert due == DueScan("recent", "repair", NOW_MS + 40_000 - RECENT_SPAN_MS, NOW_MS + 40_000)
 
 
 def test_the_whole_past_of_viewers_is_scanned_while_there_are_any() -> None:
     schedule = _schedule()
     since = NOW_MS - 7_200_000
     assert _of(schedule, "deep", NOW_MS + 90_000) is None
-    schedule.want(since, NOW_MS + 90_000)
-    schedule.want(since - 5, NOW_MS + 95_000)
+    schedule.set_since(since, NOW_MS + 90_000)
+    schedule.set_since(since - 5, NOW_MS + 95_000)
     assert _of(schedule, "deep", NOW_MS + 90_000 + DEEP_EVERY_MS - 1) is None
     due = _of(schedule, "deep", NOW_MS + 90_000 + DEEP_EVERY_MS)
-    assert due == Due("deep", "repair", since - 5, NOW_MS + 90_000 + DEEP_EVERY_MS)
-    schedule.want(None, NOW_MS + 300_000)
+    assert due == DueScan("deep", "repair", since - 5, NOW_MS + 90_000 + DEEP_EVERY_MS)
+    schedule.set_since(None, NOW_MS + 300_000)
     assert _of(schedule, "deep", NOW_MS + 300_000) is None
 
 
 def test_what_an_earlier_run_left_is_proved_at_once_and_only_once() -> None:
     schedule = _schedule(NOW_MS - 60_000)
     since = NOW_MS - 600_000
-    schedule.want(since, NOW_MS)
-    assert _of(schedule, "deep", NOW_MS) == Due("deep", "repair", since, NOW_MS)
+    schedule.set_since(since, NOW_MS)
+    assert _of(schedule, "deep", NOW_MS) == DueScan("deep", "repair", since, NOW_MS)
     _start(schedule, "deep", NOW_MS)
-    schedule.finished("deep", NOW_MS + 100)
-    schedule.want(None, NOW_MS + 60_000)
-    schedule.want(since, NOW_MS + 60_000)
+    schedule.finish("deep", NOW_MS + 100)
+    schedule.set_since(None, NOW_MS + 60_000)
+    schedule.set_since(since, NOW_MS + 60_000)
     assert _of(schedule, "deep", NOW_MS + 60_000) is None
-    schedule.want(since - 1, NOW_MS + 60_000)
+    schedule.set_since(since - 1, NOW_MS + 60_000)
     assert _of(schedule, "deep", NOW_MS + 60_000) is not None
 
 
 def test_what_no_earlier_run_had_is_not_scanned_twice() -> None:
     schedule = _schedule(NOW_MS - 60_000)
-    schedule.want(NOW_MS - 30_000, NOW_MS)
+    schedule.set_since(NOW_MS - 30_000, NOW_MS)
     assert _of(schedule, "deep", NOW_MS) is None
 
 
 def test_the_deep_scan_goes_back_two_weeks_at_most() -> None:
     schedule = _schedule()
-    schedule.want(0, NOW_MS)
+    schedule.set_since(0, NOW_MS)
     now_ms = NOW_MS + DEEP_EVERY_MS
     due = _of(schedule, "deep", now_ms)
     assert due is not None
@@ -158,60 +160,60 @@ def test_the_deep_scan_goes_back_two_weeks_at_most() -> None:
 def test_what_an_earlier_run_took_in_longer_ago_is_proved_once_by_this_one() -> None:
     since = NOW_MS - 3 * FAR_SPAN_MS
     schedule = _schedule(NOW_MS - 60_000)
-    schedule.want(since, NOW_MS)
+    schedule.set_since(since, NOW_MS)
     now_ms = NOW_MS
     for proved in (False, True):
-        assert _of(schedule, "deep", now_ms) == Due("deep", "repair", since, now_ms)
+        assert _of(schedule, "deep", now_ms) == DueScan("deep", "repair", since, now_ms)
         _start(schedule, "deep", now_ms)
-        schedule.finished("deep", now_ms, proved=proved)
+        schedule.finish("deep", now_ms, proved=proved)
         now_ms += DEEP_EVERY_MS
-    assert _of(schedule, "deep", now_ms) == Due("deep", "repair", now_ms - FAR_SPAN_MS, now_ms)
-    schedule.want(since - 1, now_ms)
-    assert _of(schedule, "deep", now_ms) == Due("deep", "repair", since - 1, now_ms)
+    assert _of(schedule, "deep", now_ms) == DueScan("deep", "repair", now_ms - FAR_SPAN_MS, now_ms)
+    schedule.set_since(since - 1, now_ms)
+    assert _of(schedule, "deep", now_ms) == DueScan("deep", "repair", since - 1, now_ms)
 
 
 def test_a_deep_scan_that_takes_long_rests_long() -> None:
     schedule = _schedule()
-    schedule.want(NOW_MS - 9_999, NOW_MS)
+    schedule.set_since(NOW_MS - 9_999, NOW_MS)
     begun = NOW_MS + DEEP_EVERY_MS
     _start(schedule, "deep", begun)
-    schedule.finished("deep", begun + 10_000)
+    schedule.finish("deep", begun + 10_000)
     assert _of(schedule, "deep", begun + DEEP_SHARE * 10_000 - 1) is None
     assert _of(schedule, "deep", begun + DEEP_SHARE * 10_000) is not None
 
 
 def test_a_viewer_of_the_future_needs_no_deep_scan() -> None:
     schedule = _schedule()
-    schedule.want(NOW_MS + 999_999, NOW_MS)
+    schedule.set_since(NOW_MS + 999_999, NOW_MS)
     assert _of(schedule, "deep", NOW_MS + DEEP_EVERY_MS) is None
 
 
 def test_an_execution_that_waits_for_its_end_is_scanned_soon() -> None:
     schedule = _schedule()
     assert _of(schedule, "drain", NOW_MS) is None
-    schedule.want_drain((NOW_MS - 60_000, NOW_MS + 5_000))
-    assert _of(schedule, "drain", NOW_MS) == Due("drain", "repair", NOW_MS - 60_000, NOW_MS)
+    schedule.set_drain_range((NOW_MS - 60_000, NOW_MS + 5_000))
+    assert _of(schedule, "drain", NOW_MS) == DueScan("drain", "repair", NOW_MS - 60_000, NOW_MS)
     assert _run(schedule, NOW_MS, 100) == ["live", "drain"]
     assert _of(schedule, "drain", NOW_MS + 2_499) is None
     assert _of(schedule, "drain", NOW_MS + 2_500) is not None
-    schedule.want_drain((NOW_MS + 9_000, NOW_MS + 9_000))
+    schedule.set_drain_range((NOW_MS + 9_000, NOW_MS + 9_000))
     assert _of(schedule, "drain", NOW_MS + 2_500) is None
-    schedule.want_drain(None)
+    schedule.set_drain_range(None)
     assert _of(schedule, "drain", NOW_MS + 2_500) is None
 
 
 def test_a_hint_makes_a_poll_due_unless_polls_are_failing() -> None:
     schedule = _schedule()
     _run(schedule, NOW_MS)
-    schedule.hint(NOW_MS + 100)
+    schedule.poll_now(NOW_MS + 100)
     assert _of(schedule, "live", NOW_MS + 100) is not None
     _start(schedule, "live", NOW_MS + 100)
-    schedule.failed("live", NOW_MS + 100)
-    schedule.hint(NOW_MS + 200)
+    schedule.fail("live", NOW_MS + 100)
+    schedule.poll_now(NOW_MS + 200)
     assert _of(schedule, "live", NOW_MS + 200) is None
 
 
-def _passing(schedule: Schedule, for_ms: int, step_ms: int = 500) -> dict[TierName, list[int]]:
+def _passing(schedule: ScanSchedule, for_ms: int, step_ms: int = 500) -> dict[TierName, list[int]]:
     """Time passes, every scan at once whole: when each tier ran, from the start on."""
     ran: dict[TierName, list[int]] = {}
     for now_ms in range(NOW_MS, NOW_MS + for_ms + 1, step_ms):
@@ -222,7 +224,7 @@ def _passing(schedule: Schedule, for_ms: int, step_ms: int = 500) -> dict[TierNa
 
 def test_the_past_that_is_covered_is_scanned_more_and_more_seldom() -> None:
     schedule = _schedule()
-    schedule.covers(NOW_MS - FAR_SPAN_MS)
+    schedule.set_covered_from(NOW_MS - FAR_SPAN_MS)
     ran = _passing(schedule, 2 * FAR_EVERY_MS, 5_000)
     assert ran["near"][:3] == [NEAR_EVERY_MS, 2 * NEAR_EVERY_MS, 3 * NEAR_EVERY_MS]
     assert ran["wide"][:3] == [WIDE_EVERY_MS, 2 * WIDE_EVERY_MS, 3 * WIDE_EVERY_MS]
@@ -232,33 +234,33 @@ def test_the_past_that_is_covered_is_scanned_more_and_more_seldom() -> None:
 
 def test_two_weeks_are_scanned_every_hour_while_somebody_watches() -> None:
     schedule = _schedule()
-    schedule.covers(NOW_MS - 2 * FAR_SPAN_MS)
-    schedule.want(NOW_MS, NOW_MS)
+    schedule.set_covered_from(NOW_MS - 2 * FAR_SPAN_MS)
+    schedule.set_since(NOW_MS, NOW_MS)
     ran = _passing(schedule, 2 * FAR_EVERY_MS, 5_000)
     assert ran["far"] == [FAR_EVERY_MS, 2 * FAR_EVERY_MS]
     now_ms = NOW_MS + 3 * FAR_EVERY_MS
-    assert _of(schedule, "far", now_ms) == Due("far", "repair", now_ms - FAR_SPAN_MS, now_ms)
+    assert _of(schedule, "far", now_ms) == DueScan("far", "repair", now_ms - FAR_SPAN_MS, now_ms)
 
 
 def test_a_look_back_goes_no_further_than_what_was_asked_for() -> None:
     schedule = _schedule()
     now_ms = NOW_MS + 2 * FAR_EVERY_MS
     assert {due.tier for due in schedule.due(now_ms, now_ms)} == {"live", "recent"}
-    schedule.covers(now_ms - RECENT_SPAN_MS - 5)
+    schedule.set_covered_from(now_ms - RECENT_SPAN_MS - 5)
     near = _of(schedule, "near", now_ms)
-    assert near == Due("near", "repair", now_ms - RECENT_SPAN_MS - 5, now_ms)
+    assert near == DueScan("near", "repair", now_ms - RECENT_SPAN_MS - 5, now_ms)
     assert _of(schedule, "wide", now_ms) is None  # what it would scan, near does
-    schedule.want(now_ms - NEAR_SPAN_MS - 7, now_ms)
+    schedule.set_since(now_ms - NEAR_SPAN_MS - 7, now_ms)
     wide = _of(schedule, "wide", now_ms)
-    assert wide == Due("wide", "repair", now_ms - NEAR_SPAN_MS - 7, now_ms)
-    schedule.want(0, now_ms)
+    assert wide == DueScan("wide", "repair", now_ms - NEAR_SPAN_MS - 7, now_ms)
+    schedule.set_since(0, now_ms)
     wide = _of(schedule, "wide", now_ms)
-    assert wide == Due("wide", "repair", now_ms - WIDE_SPAN_MS, now_ms)
+    assert wide == DueScan("wide", "repair", now_ms - WIDE_SPAN_MS, now_ms)
 
 
 def test_a_scan_counts_for_every_tier_whose_range_it_covered() -> None:
     schedule = _schedule()
-    schedule.want(NOW_MS - NEAR_SPAN_MS, NOW_MS)
+    schedule.set_since(NOW_MS - NEAR_SPAN_MS, NOW_MS)
     ran = _passing(schedule, 10 * NEAR_EVERY_MS)
     assert "near" not in ran  # the deep tier is quicker, and covers the same
     assert len(ran["deep"]) == 20
@@ -268,18 +270,18 @@ def test_a_scan_counts_for_every_tier_whose_range_it_covered() -> None:
 
 def test_each_tier_keeps_to_its_share_of_the_time() -> None:
     schedule = _schedule()
-    schedule.want(NOW_MS - FAR_SPAN_MS, NOW_MS)
+    schedule.set_since(NOW_MS - FAR_SPAN_MS, NOW_MS)
     begun: dict[TierName, int] = {}
     worked: dict[TierName, int] = {}
     span_ms = 24 * 3_600_000
     for now_ms in range(NOW_MS, NOW_MS + span_ms, 10_000):
         for tier, at_ms in list(begun.items()):
             if now_ms - at_ms >= 60_000:
-                schedule.finished(tier, now_ms)
+                schedule.finish(tier, now_ms)
                 worked[tier] = worked.get(tier, 0) + now_ms - at_ms
                 del begun[tier]
         for due in schedule.due(now_ms, now_ms):
-            schedule.started(due, now_ms, now_ms)
+            schedule.start(due, now_ms, now_ms)
             begun[due.tier] = now_ms
     shares: dict[TierName, float] = {
         "recent": 1 / 2,
@@ -296,15 +298,15 @@ def test_each_tier_keeps_to_its_share_of_the_time() -> None:
 def test_scans_give_way_to_throttling_first_and_polls_last() -> None:
     calm, throttled = _schedule(), _schedule()
     for one in (calm, throttled):
-        one.covers(NOW_MS - FAR_SPAN_MS)
+        one.set_covered_from(NOW_MS - FAR_SPAN_MS)
     for now_ms in range(NOW_MS, NOW_MS + 60_001, 500):
         _run(calm, now_ms)
-        throttled.throttled(now_ms)
+        throttled.record_throttling(now_ms)
         _run(throttled, now_ms)
-    assert throttled.pressure == 4
+    assert throttled._throttling.level(throttled._timer_ms) == 4
     ran: dict[TierName, int] = {"live": 0, "recent": 0, "near": 0}
     for now_ms in range(NOW_MS + 60_500, NOW_MS + 1_020_001, 500):
-        throttled.throttled(now_ms)
+        throttled.record_throttling(now_ms)
         for tier in _run(throttled, now_ms):
             ran[tier] += 1
     assert ran == {"live": 480, "recent": 48, "near": 1}
@@ -313,29 +315,29 @@ def test_scans_give_way_to_throttling_first_and_polls_last() -> None:
 def test_without_throttling_scans_come_as_often_again() -> None:
     schedule = _schedule()
     for now_ms in range(NOW_MS, NOW_MS + 60_000, 500):
-        schedule.throttled(now_ms)
+        schedule.record_throttling(now_ms)
     ran = _passing(schedule, 600_000)
-    assert schedule.pressure == 0
+    assert schedule._throttling.level(schedule._timer_ms) == 0
     late = [at for at in ran["recent"] if at > 300_000]
     assert late == list(range(late[0], 600_001, RECENT_EVERY_MS))
 
 
 def test_a_scan_that_comes_seldom_is_tried_again_soon() -> None:
     schedule = _schedule()
-    schedule.covers(NOW_MS - FAR_SPAN_MS)
+    schedule.set_covered_from(NOW_MS - FAR_SPAN_MS)
     tried = []
     for now_ms in range(NOW_MS, NOW_MS + 2 * WIDE_EVERY_MS, 500):
         if _of(schedule, "wide", now_ms) is not None:
             _start(schedule, "wide", now_ms)
-            schedule.failed("wide", now_ms)
+            schedule.fail("wide", now_ms)
             tried.append(now_ms - NOW_MS - WIDE_EVERY_MS)
     assert tried == [0, 10_000, 30_000, 70_000, 150_000, 310_000]
 
 
 def test_scans_of_a_drain_are_apart_by_the_allowance() -> None:
     schedule = _schedule()
-    schedule.want_drain((NOW_MS, NOW_MS))
-    schedule.allow(20_000)
+    schedule.set_drain_range((NOW_MS, NOW_MS))
+    schedule.set_allowance(20_000)
     assert _passing(schedule, 60_000)["drain"] == [0, 20_500, 41_000]
 
 
@@ -346,7 +348,7 @@ def test_a_clock_set_back_neither_stops_the_scans_nor_leaves_a_hole() -> None:
     hour = 3_600_000
     dues = schedule.due(NOW_MS + 1_200, NOW_MS + 1_200 - hour)
     assert {due.tier for due in dues} == {"recent"}  # at once, whatever was proved before
-    schedule.finished("live", NOW_MS + 1_300)
+    schedule.finish("live", NOW_MS + 1_300)
     [live] = [
         due for due in schedule.due(NOW_MS + 2_000, NOW_MS + 2_000 - hour) if due.tier == "live"
     ]
@@ -358,17 +360,21 @@ def test_a_clock_set_forward_does_not_skip_what_lies_between() -> None:
     schedule = _schedule()
     _run(schedule, NOW_MS)
     [live, recent] = schedule.due(NOW_MS + 10, NOW_MS + 3_600_000)
-    assert live == Due("live", "live", NOW_MS - OVERLAP_MS, None)
+    assert live == DueScan("live", "live", NOW_MS - OVERLAP_MS, None)
     assert recent.tier == "recent"
 
 
 def test_times_before_1970_are_not_asked_for() -> None:
-    assert [due.from_ for due in Schedule(0, 1_000).due(0, 1_000)] == [0]
+    assert [due.from_ for due in ScanSchedule(0, 1_000).due(0, 1_000)] == [0]
 
 
 def test_without_throttling_nothing_gives_way() -> None:
-    pressure = Pressure()
-    assert [pressure.level(10**9), pressure.stretch_scans(10**9), pressure.stretch_polls(0)] == [
+    throttling = ThrottleLevel()
+    assert [
+        throttling.level(10**9),
+        throttling.stretch("near", 10**9),
+        throttling.stretch("live", 0),
+    ] == [
         0,
         1,
         1,
@@ -376,24 +382,24 @@ def test_without_throttling_nothing_gives_way() -> None:
 
 
 def test_each_trouble_raises_it_by_one_up_to_its_bound() -> None:
-    pressure = Pressure()
-    pressure.throttled(0)
-    pressure.throttled(RAISE_MS - 1)
-    assert (pressure.level(RAISE_MS - 1), pressure.stretch_scans(RAISE_MS - 1)) == (1, 2)
+    throttling = ThrottleLevel()
+    throttling.record_throttling(0)
+    throttling.record_throttling(RAISE_MS - 1)
+    assert (throttling.level(RAISE_MS - 1), throttling.stretch("near", RAISE_MS - 1)) == (1, 2)
     for number in range(1, 20):
-        pressure.throttled(number * RAISE_MS)
+        throttling.record_throttling(number * RAISE_MS)
     now = 20 * RAISE_MS
-    assert pressure.level(now) == LEVEL_MAX
-    assert (pressure.stretch_scans(now), pressure.stretch_polls(now)) == (16, 2)
-    assert pressure.stretch_nearest(now) == 2
+    assert throttling.level(now) == LEVEL_MAX
+    assert (throttling.stretch("near", now), throttling.stretch("live", now)) == (16, 2)
+    assert throttling.stretch("recent", now) == 2
 
 
 def test_it_falls_by_one_at_a_time_while_there_is_none() -> None:
-    pressure = Pressure()
+    throttling = ThrottleLevel()
     for number in range(3):
-        pressure.throttled(number * RAISE_MS)
+        throttling.record_throttling(number * RAISE_MS)
     last = 2 * RAISE_MS
-    levels = [pressure.level(last + number * EASE_MS) for number in range(5)]
+    levels = [throttling.level(last + number * EASE_MS) for number in range(5)]
     assert levels == [3, 2, 1, 0, 0]
-    pressure.throttled(last + 2 * EASE_MS)
-    assert pressure.level(last + 2 * EASE_MS) == 2
+    throttling.record_throttling(last + 2 * EASE_MS)
+    assert throttling.level(last + 2 * EASE_MS) == 2

@@ -66,7 +66,7 @@ def test_alive_and_ready(group: LogGroup) -> None:
     api = Api({group.name: Hub(group, feed)})
     assert answer(api, "/healthz").status == 200
     assert answer(api, "/readyz").status == 200
-    feed.ready, feed.trouble = False, "no such host"
+    feed.is_ready, feed.problem = False, "no such host"
     assert answer(api, "/healthz").status == 200
     found = answer(api, "/readyz")
     assert found.status == 503
