@@ -222,6 +222,17 @@ PORT: Final = click.IntRange(0, 65_535)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+def seed_option(function: _Function) -> _Function:
+    """Add ``--seed``."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31),
+        default=1,
+        show_default=True,
+        help="The same seed replays a run.",
+    )(function)
+
+
 def notify_option(function: _Function) -> _Function:
     """Add ``--notify``: how the screen announces a gap, a new error or a job's end."""
     return click.option(

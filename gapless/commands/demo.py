@@ -16,8 +16,8 @@ from common.locks import hold_temporary
 from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
 from gapless.commands.scenario import complete_name, find_scenario
-from gapless.commands.simulate import cloudwatch_option, seed_option
-from gapless.options import DURATION, PORT, TEXT, notify_option
+from gapless.commands.simulate import cloudwatch_option
+from gapless.options import DURATION, PORT, TEXT, notify_option, seed_option
 from gapless.terminal import StatusLine, say
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import SameTargetsOpener

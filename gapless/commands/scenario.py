@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
 from common.locks import hold_temporary
 from common.state import state_dir
-from gapless.options import FILE, TEXT, check_writable
+from gapless.options import FILE, TEXT, check_writable, seed_option
 from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
@@ -70,13 +70,7 @@ def list_command(*, as_json: bool) -> None:
 @click.argument(
     "names", type=TEXT, nargs=-1, required=True, metavar="NAME...|all", shell_complete=complete_name
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31),
-    default=1,
-    show_default=True,
-    help="The same seed replays a run.",
-)
+@seed_option
 @click.option(
     "--seeds",
     type=click.IntRange(1, SEEDS_MAX),

@@ -14,16 +14,9 @@ import click
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED
 from common.locks import remove_if_free
 from common.processes import child_environment
-from gapless.options import DURATION, PORT, while_held_option
+from gapless.options import DURATION, PORT, seed_option, while_held_option
 from gapless.runs import SimulatorRun, run_folder
 
-seed_option = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31),
-    default=1,
-    show_default=True,
-    help="Seed; the same seed replays a run.",
-)
 cloudwatch_option = click.option(
     "--cloudwatch",
     type=click.Choice(["faithful", "moto"]),

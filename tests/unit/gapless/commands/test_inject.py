@@ -35,7 +35,7 @@ def test_a_fault_s_own_attribute_goes_before_the_schedule_s() -> None:
 @pytest.mark.parametrize(
     ("fault", "given", "says"),
     [
-        ("earthquake", [], "'gapless inject --list' has all"),
+        ("earthquake", [], "'gapless inject --list' lists all"),
         ("blackhol", [], r"did you mean blackhole\?"),
         ("disconnect", ["toxicity=1.5"], "toxicity is a share, from 0 to 1"),
         ("disconnect", ["toxicity=nan"], "toxicity is a share, from 0 to 1"),
@@ -54,8 +54,8 @@ def test_mistakes(fault: str, given: list[str], says: str) -> None:
     [
         (["inject", "disconnect"], 3, "no simulator is running: start one with"),
         (["inject", "--heal", "disconnect", "a=1"], 2, "--heal takes no KEY=VALUE"),
-        (["inject", "--list", "disconnect", "a=1"], 2, "--list takes a fault, or nothing"),
-        (["inject", "--list", "--heal"], 2, "--list takes a fault, or nothing"),
+        (["inject", "--list", "disconnect", "a=1"], 2, "--list takes only a FAULT"),
+        (["inject", "--list", "--heal"], 2, "--list takes only a FAULT"),
         (["inject", "--list", "laten"], 2, "did you mean latency or late_events?"),
         (["inject", "disconnect", "--control", "localhost:1"], 2, "is not a URL"),
         (["inject", "disconnect", "--control", "http://127.0.0.1:1"], 3, "cannot reach"),
