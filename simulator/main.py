@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -124,6 +124,19 @@ def run(
     return asyncio.run(Simulator(config, announce).run(forwarder_argv))
 
 
+class _Children(NamedTuple):
+    """The child processes, started but not ready yet.
+
+    ``held`` is the lifeline of moto; ``first`` is the forwarder's first process.
+    """
+
+    url: str
+    moto: ChildProcess
+    held: Path
+    forwarder: ForwarderProcess
+    first: ChildProcess
+
+
 class Simulator:
     """One simulation; ``run`` is its whole life."""
 
@@ -181,44 +194,42 @@ class Simulator:
             stack.callback(watch.cancel)
             if self._config.while_held is not None:
                 call_when_released(self._config.while_held, lambda: self._from_thread(self._finish))
-            start = asyncio.create_task(
-                self._begin(
-                    lambda: self._start(
-                        stack, url, moto, (forwarder, first), control_listener, held
-                    )
-                )
-            )
+            children = _Children(url, moto, held, forwarder, first)
+            start = asyncio.create_task(self._announce_start(stack, children, control_listener))
             stack.callback(start.cancel)
-            start.add_done_callback(self._begun)
+            start.add_done_callback(self._check_started)
             return await self._end
 
-    def _begun(self, start: asyncio.Task[None]) -> None:
+    def _check_started(self, start: asyncio.Task[None]) -> None:
         # An unexpected error ends the simulation too, with its traceback.
         if not start.cancelled() and (error := start.exception()) and not self._end.done():
             self._end.set_exception(error)
 
-    async def _begin(self, start: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+    async def _announce_start(
+        self,
+        stack: contextlib.AsyncExitStack,
+        children: _Children,
+        control_listener: socket.socket,
+    ) -> None:
         try:
-            said = await start()
+            ready = await self._start(stack, children, control_listener)
         except GaplessError as error:
             self._fail(str(error))
         else:
             if not self._end.done():
-                self._announce(said)
+                self._announce(ready)
 
     async def _start(
         self,
         stack: contextlib.AsyncExitStack,
-        url: str,
-        moto: ChildProcess,
-        forwarder: tuple[ForwarderProcess, ChildProcess],
+        children: _Children,
         control_listener: socket.socket,
-        held: Path,
     ) -> dict[str, Any]:
+        """Start the threads, wait until every part is ready, and return the ready line."""
         writer = Writer(
             self._workload,
             self._ledger,
-            endpoint=url,
+            endpoint=children.url,
             region=self._config.region,
             group=self._config.group,
             now_ms=wall_clock_ms,
@@ -232,8 +243,8 @@ class Simulator:
         targets = Targets(
             cable=self._cable,
             crowds=self._crowds,
-            stand_in=StandIn(url, self._config.mode),
-            forwarder=forwarder[0],
+            stand_in=StandIn(children.url, self._config.mode),
+            forwarder=children.forwarder,
             viewers=self._viewers,
             clock=self._clock,
             writer=writer,
@@ -252,26 +263,28 @@ class Simulator:
             wall_clock_ms,
             self._changes,
             self._viewers,
-            forwarder[0],
+            children.forwarder,
             conductor,
         )
         server = control.serve(control_listener, parts)
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
-        await in_thread(moto.ready)
+        await in_thread(children.moto.ready)
         # Moto has the file open by now; unlinked, it leaves nothing behind even after SIGKILL.
-        await asyncio.to_thread(held.unlink)
+        await asyncio.to_thread(children.held.unlink)
         writer.open()
-        said = await in_thread(forwarder[1].ready)
-        ready = self._ready(said, url, control_listener)
-        await self._cable.start(urlsplit(said["http"]).port or 80)
+        forwarder = await in_thread(children.first.ready)
+        ready = self._ready(forwarder, children.url, control_listener)
+        await self._cable.start(urlsplit(forwarder["http"]).port or 80)
         await asyncio.to_thread(writer.history_written.wait, PAST_TIMEOUT_S)
         return ready
 
     def _ready(
-        self, said: Mapping[str, Any], url: str, control_listener: socket.socket
+        self, forwarder: Mapping[str, Any], url: str, control_listener: socket.socket
     ) -> dict[str, Any]:
+        """The simulator's ready line, by the forwarder's."""
         try:
-            websocket, http_url, epoch = said["websocket"], said["http"], said["epoch"]
+            websocket, http_url = forwarder["websocket"], forwarder["http"]
+            epoch = forwarder["epoch"]
         except KeyError as error:
             msg = f"the forwarder's ready line has no {error}"
             raise SimulatorError(msg) from error

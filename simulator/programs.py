@@ -48,6 +48,56 @@ class _Plan(NamedTuple):
     hurry: asyncio.Event
 
 
+class JournalFiles:
+    """The files of the forwarder's journal, and one earlier copy of them."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is the journal itself; SQLite has more files beside it."""
+        self._files = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
+        self._earlier = path.with_name("journal-earlier")
+
+    def largest_bytes(self) -> int:
+        """Size of the largest file; 0 without files."""
+        return max((path.stat().st_size for path in self._existing()), default=0)
+
+    def copy(self) -> None:
+        """Copy the files, in place of an earlier copy.
+
+        Raises:
+            SimulatorError: they are too large.
+
+        """
+        existing = self._existing()
+        if sum(path.stat().st_size for path in existing) > JOURNAL_COPY_BYTES_MAX:
+            size = f"{JOURNAL_COPY_BYTES_MAX >> 20} MiB"
+            msg = f"the journal is larger than {size} and can't be copied: restart the simulator"
+            raise SimulatorError(msg)
+        self.discard_copy()
+        self._earlier.mkdir()
+        for path in existing:
+            shutil.copyfile(path, self._earlier / path.name)
+
+    def restore(self) -> None:
+        """Put the copy in place of the files."""
+        self.remove()
+        for path in self._files:
+            earlier = self._earlier / path.name
+            if earlier.exists():
+                shutil.copyfile(earlier, path)
+
+    def remove(self) -> None:
+        """Delete the files; the copy stays."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
+
+    def discard_copy(self) -> None:
+        """Delete the copy."""
+        shutil.rmtree(self._earlier, ignore_errors=True)
+
+    def _existing(self) -> list[Path]:
+        return [path for path in self._files if path.exists()]
+
+
 class ForwarderProcess:
     """Keeps one forwarder running over one journal; used from one event loop.
 
@@ -79,7 +129,7 @@ class ForwarderProcess:
         """
         self._argv = argv
         self._environment = environment
-        self._journal = journal
+        self._journal = None if journal is None else JournalFiles(journal)
         self._moved = moved
         self._failed = failed
         self._changed = changed
@@ -125,12 +175,13 @@ class ForwarderProcess:
         child, self._child = self._child, None
         if child is not None:
             await in_thread(partial(child.stop, STOP_WITHIN_S))
-        self._remove(self._copy_folder())
+        if self._journal is not None:
+            self._journal.discard_copy()
 
     async def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
         """SIGKILL it in ``after_ms``, and keep it down until ``restart(owner)``.
 
-        ``rolled_back`` puts the journal back to what it is now, ``lost`` takes it away.
+        ``lost`` deletes the journal then, ``rolled_back`` restores the journal of now.
 
         Raises:
             SimulatorError: the journal can't be touched.
@@ -140,9 +191,9 @@ class ForwarderProcess:
             msg = "the forwarder's journal is not known here: start with 'gapless simulate'"
             raise SimulatorError(msg)
         await self.restart(owner)
-        if journal == "rolled_back":
+        if self._journal is not None and journal == "rolled_back":
             async with self._turn:
-                await self._copy()
+                await self._copy(self._journal)
         hurry = asyncio.Event()
         task = asyncio.create_task(self._crash(owner, after_ms, hurry, journal))
         self._plans[owner] = _Plan(task, hurry)
@@ -184,8 +235,8 @@ class ForwarderProcess:
         if not hasattr(resource, "prlimit"):
             msg = "a full disk needs Linux: elsewhere the forwarder's writes can't be limited"
             raise SimulatorError(msg)
-        sizes = [path.stat().st_size for path in self._files() if path.exists()]
-        self._disk[owner] = max(sizes, default=0) + room_bytes if room_bytes else 0
+        largest = 0 if self._journal is None else self._journal.largest_bytes()
+        self._disk[owner] = largest + room_bytes if room_bytes else 0
         self._limit(self._child)
 
     async def free_disk(self, owner: str) -> None:
@@ -206,10 +257,10 @@ class ForwarderProcess:
             if child is not None:
                 await in_thread(child.kill)
                 self._changed()
-            if journal == "lost":
-                await asyncio.to_thread(self._remove_journal)
-            elif journal == "rolled_back":
-                await asyncio.to_thread(self._put_back)
+            if self._journal is not None and journal == "lost":
+                await asyncio.to_thread(self._journal.remove)
+            elif self._journal is not None and journal == "rolled_back":
+                await asyncio.to_thread(self._journal.restore)
 
     def _revive_soon(self) -> None:
         task = asyncio.create_task(self._revive())
@@ -227,13 +278,13 @@ class ForwarderProcess:
                 self._failed(str(error))
                 return
         try:
-            said = await in_thread(child.ready)
+            ready = await in_thread(child.ready)
         except GaplessError as error:
             # A kill in the meantime or a full disk explains this; then it is no failure.
             if self._child is child and not (self._is_starved(child) or self._is_early(child)):
                 self._failed(str(error))
             return
-        port = urlsplit(str(said.get("http"))).port
+        port = urlsplit(str(ready.get("http"))).port
         if port is not None and self._child is child:
             self._moved(port)
         self._changed()
@@ -291,16 +342,8 @@ class ForwarderProcess:
             soft = min(self._disk.values(), default=hard)
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
-    def _files(self) -> list[Path]:
-        if self._journal is None:
-            return []
-        return [self._journal.with_name(self._journal.name + suffix) for suffix in _SUFFIXES]
-
-    def _copy_folder(self) -> Path | None:
-        return None if self._journal is None else self._journal.with_name("journal-earlier")
-
-    async def _copy(self) -> None:
-        """Copy the journal as it would be found after a power cut now.
+    async def _copy(self, journal: JournalFiles) -> None:
+        """Copy the journal as a power cut would leave it now.
 
         Raises:
             SimulatorError: it is too large.
@@ -312,41 +355,10 @@ class ForwarderProcess:
                 # Stopped between two writes, its files are as a kill would leave them.
                 os.kill(pid, signal.SIGSTOP)
             try:
-                await asyncio.to_thread(self._copy_files)
+                await asyncio.to_thread(journal.copy)
             finally:
                 if pid is not None:
                     os.kill(pid, signal.SIGCONT)
-
-    def _copy_files(self) -> None:
-        folder = self._copy_folder()
-        assert folder is not None
-        there = [path for path in self._files() if path.exists()]
-        if sum(path.stat().st_size for path in there) > JOURNAL_COPY_BYTES_MAX:
-            size = f"{JOURNAL_COPY_BYTES_MAX >> 20} MiB"
-            msg = f"the journal is larger than {size} and can't be copied: restart the simulator"
-            raise SimulatorError(msg)
-        self._remove(folder)
-        folder.mkdir()
-        for path in there:
-            shutil.copyfile(path, folder / path.name)
-
-    def _put_back(self) -> None:
-        self._remove_journal()
-        folder = self._copy_folder()
-        assert folder is not None
-        for path in self._files():
-            earlier = folder / path.name
-            if earlier.exists():
-                shutil.copyfile(earlier, path)
-
-    def _remove_journal(self) -> None:
-        for path in self._files():
-            path.unlink(missing_ok=True)
-
-    @staticmethod
-    def _remove(folder: Path | None) -> None:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def describe(self) -> dict[str, Any]:
         """Its state, as the control API shows it."""

@@ -55,7 +55,7 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
     assert said(client.get("/simulator/faults")) == []
 
 
-def test_changes_are_told_at_once_and_once(client: Client, parts: Parts) -> None:
+def test_a_change_is_reported_at_once_and_once(client: Client, parts: Parts) -> None:
     first = said(client.get("/simulator/changes"))
     assert first == {
         "seq": 0,
@@ -84,12 +84,12 @@ def test_changes_are_told_at_once_and_once(client: Client, parts: Parts) -> None
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "wait_ms=30001", "wait_ms=" + "9" * 5000])
-def test_a_wrong_wait_is_said(client: Client, query: str) -> None:
+def test_a_malformed_wait_is_refused(client: Client, query: str) -> None:
     error = said(client.get(f"/simulator/changes?{query}"), 400)["error"]
     assert "must be a whole number from 0 to" in error
 
 
-def test_not_everybody_can_wait(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_requests_are_bounded(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "WAITING_MAX", 0)
     control_app = Control(parts)
     error = said(Client(control_app).get("/simulator/changes"), 400)["error"]
@@ -120,7 +120,7 @@ def test_pages_of_the_web_are_not_answered(client: Client, headers: dict[str, st
     assert "no pages" in said(client.get("/simulator/faults", headers=headers), 403)["error"]
 
 
-def test_viewers_are_handed_over(client: Client) -> None:
+def test_viewers_are_registered(client: Client) -> None:
     assert said(client.get("/simulator/viewers")) == {"pids": []}
     error = said(client.post("/simulator/viewers", data=b'{"pid": 1}'), 400)["error"]
     assert error.startswith("process 1 is no viewer")
@@ -149,19 +149,19 @@ def test_everything_is_healed_at_once(client: Client) -> None:
         ([], "body"),
     ],
 )
-def test_what_is_wrong_with_a_fault_is_said(client: Client, body: object, what: str) -> None:
+def test_a_wrong_fault_is_refused_with_the_reason(client: Client, body: object, what: str) -> None:
     error = said(switch(client, body), 400)["error"]
     assert any(one in error for one in what.split("|"))
     assert "\n" not in error
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 60_000])
-def test_what_is_not_json_is_refused(client: Client, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(client: Client, body: bytes) -> None:
     response = client.post("/simulator/faults", data=body)
     assert "the body is not as openapi.json has it" in said(response, 400)["error"]
 
 
-def test_what_is_too_large_is_refused(client: Client) -> None:
+def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
     said(client.post("/simulator/faults", data=b"x" * 70_000), 413)
 
 
@@ -177,11 +177,13 @@ def test_what_is_too_large_is_refused(client: Client) -> None:
         ("GET", "/simulator/verdict", 405),
     ],
 )
-def test_what_is_not_there_is_said(client: Client, method: str, path: str, status: int) -> None:
+def test_unknown_paths_and_methods_are_refused(
+    client: Client, method: str, path: str, status: int
+) -> None:
     assert said(client.open(path, method=method), status)["error"]
 
 
-def test_the_ledger_is_told_line_by_line(client: Client, parts: Parts) -> None:
+def test_the_ledger_is_ndjson(client: Client, parts: Parts) -> None:
     response = client.get("/simulator/ledger")
     assert response.mimetype == "application/x-ndjson"
     lines = [json.loads(line) for line in response.get_data().splitlines()]
@@ -200,7 +202,7 @@ def test_a_record_is_judged(client: Client, parts: Parts) -> None:
     assert (worse["clean"], worse["lost"]) == (False, 1)
 
 
-def test_with_a_grace_what_is_new_is_pending(client: Client, parts: Parts) -> None:
+def test_with_a_grace_new_events_are_pending(client: Client, parts: Parts) -> None:
     less = "\n".join(record(faithful(list(parts.ledger.events()))[1:]))
     verdict = said(client.post("/simulator/verdict?grace_ms=1", data=less))
     assert (verdict["clean"], verdict["lost"], verdict["pending"]) == (True, 0, 1)
@@ -213,11 +215,11 @@ def test_a_malformed_grace_is_refused(client: Client, query: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "x", "{}"])
-def test_what_is_no_record_is_refused(client: Client, body: str) -> None:
+def test_a_body_that_is_no_record_is_refused(client: Client, body: str) -> None:
     assert "record" in said(client.post("/simulator/verdict", data=body), 400)["error"]
 
 
-def test_executions_seed_and_types_are_told(client: Client) -> None:
+def test_executions_seed_and_types_are_listed(client: Client) -> None:
     executions = said(client.get("/simulator/executions"))
     assert {"RUNNING", "SUCCEEDED"} <= {one["status"] for one in executions}
     assert executions[0]["stream"] == f"job/main/{executions[0]['execution']}"

@@ -42,7 +42,7 @@ def test_unpatched_moto_has_no_levers() -> None:
     one.end("a", delay(), "healed")
 
 
-def test_a_stand_in_that_is_gone_is_said() -> None:
+def test_a_stand_in_that_does_not_answer_is_reported() -> None:
     with listen(0) as listener:
         port = listener.getsockname()[1]
     one = levers(f"http://127.0.0.1:{port}", "faithful")
@@ -52,7 +52,7 @@ def test_a_stand_in_that_is_gone_is_said() -> None:
         one.end("a", delay(), "healed")
 
 
-def test_a_clock_that_can_not_be_set_is_said_and_needs_no_undoing() -> None:
+def test_without_a_clock_setting_it_is_refused_and_undoing_is_not() -> None:
     one = levers("http://127.0.0.1:1", "faithful")
     with pytest.raises(SimulatorError, match="clock can't be set here"):
         one.begin("a", SetClock(5))

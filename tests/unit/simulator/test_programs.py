@@ -1,4 +1,4 @@
-"""The forwarder's keeper, with a process that only pretends to be one."""
+"""The forwarder process, the viewers and the clock, with a process that plays the forwarder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from common.concurrency import in_thread
 from common.processes import ChildProcess
 from simulator import programs
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.programs import ForwarderProcess, SkewedClock, Viewers
+from simulator.programs import ForwarderProcess, JournalFiles, SkewedClock, Viewers
 from tests.support.parts import WAIT_S
 from tests.support.processes import is_gone
 
@@ -41,7 +41,7 @@ while True:
 
 
 class Rig:
-    """A forwarder, and what its keeper said."""
+    """A forwarder process, and the calls that it made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,8 +113,8 @@ async def test_its_journal_can_be_an_earlier_one(rig: Rig, monkeypatch: pytest.M
     wal = rig.path.with_name("journal-wal")
     copy = rig.keeper._copy
 
-    async def copy_and_go_on() -> None:
-        await copy()
+    async def copy_and_go_on(files: JournalFiles) -> None:
+        await copy(files)
         rig.path.write_text("longer than before")
         wal.write_text("new")
 
@@ -143,7 +143,7 @@ async def test_when_its_time_is_over_it_has_been_killed(rig: Rig) -> None:
     assert rig.keeper.pid != before
 
 
-async def test_who_gives_up_waiting_for_it_may_ask_once_more(
+async def test_a_caller_that_times_out_may_call_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go = threading.Event()
@@ -167,10 +167,10 @@ async def test_who_gives_up_waiting_for_it_may_ask_once_more(
 async def test_a_journal_that_can_not_be_touched_later_ends_the_simulation(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(_: JournalFiles) -> None:
         raise PermissionError(13, "refused")
 
-    monkeypatch.setattr(rig.keeper, "_put_back", refuse)
+    monkeypatch.setattr(JournalFiles, "restore", refuse)
     await rig.keeper.crash("a", 60_000, "rolled_back")
     await rig.keeper.restart("a", is_called_off=False)
     assert "journal could not be touched: [Errno 13] refused" in rig.failures[0]
@@ -187,7 +187,7 @@ async def test_it_is_down_while_anyone_keeps_it_down(rig: Rig) -> None:
     assert rig.keeper.starts == 2
 
 
-async def test_an_end_of_its_own_ends_the_simulation(rig: Rig) -> None:
+async def test_an_unexpected_end_ends_the_simulation(rig: Rig) -> None:
     assert rig.keeper.pid is not None
     os.kill(rig.keeper.pid, 9)
     await rig.until(lambda: bool(rig.failures))
@@ -213,7 +213,7 @@ async def test_one_that_finds_no_cloudwatch_is_started_again_until_it_does(rig: 
     assert await rig.back() == 1005
 
 
-async def test_with_a_full_disk_its_end_is_none_of_its_fault(rig: Rig) -> None:
+async def test_an_end_by_a_full_disk_is_no_failure(rig: Rig) -> None:
     await rig.keeper.fill_disk("a", 0)
     assert rig.keeper.pid is not None
     os.kill(rig.keeper.pid, 10)
@@ -251,7 +251,7 @@ async def test_a_disk_may_have_a_little_room(rig: Rig) -> None:
     assert rig.path.read_text() == "fourxx"
 
 
-async def test_what_can_not_be_done_is_said(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_impossible_requests_are_refused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "JOURNAL_COPY_BYTES_MAX", 1)
     with pytest.raises(SimulatorError, match="larger than"):
         await rig.keeper.crash("a", 0, "rolled_back")
@@ -290,7 +290,7 @@ def start() -> Iterator[Start]:
         process.stdout.close()
 
 
-def test_those_that_were_handed_over_are_killed(start: Start) -> None:
+def test_registered_viewers_are_killed(start: Start) -> None:
     handed, other = start(), start()
     known = Viewers()
     known.add(handed.pid)
@@ -312,7 +312,7 @@ def test_a_share_of_them_is_killed(start: Start) -> None:
     assert known.pids() == []
 
 
-def test_what_is_no_viewer_is_nobodys_to_kill(start: Start) -> None:
+def test_only_viewers_can_be_registered(start: Start) -> None:
     known = Viewers()
     gone = start()
     gone.kill()
@@ -324,7 +324,7 @@ def test_what_is_no_viewer_is_nobodys_to_kill(start: Start) -> None:
         known.kill(1.0, 3)
 
 
-def test_one_that_ended_by_itself_is_forgotten(start: Start) -> None:
+def test_a_viewer_that_has_ended_is_unregistered(start: Start) -> None:
     known = Viewers()
     one = start()
     known.add(one.pid)
@@ -335,7 +335,7 @@ def test_one_that_ended_by_itself_is_forgotten(start: Start) -> None:
     assert known.pids() == []
 
 
-def test_they_can_be_taken_back_and_are_bounded(
+def test_viewers_can_be_unregistered_and_are_bounded(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "VIEWERS_MAX", 1)
@@ -351,7 +351,7 @@ def test_they_can_be_taken_back_and_are_bounded(
     known.close()
 
 
-def test_it_is_wrong_by_what_all_owners_did_to_it(tmp_path: Path) -> None:
+def test_the_clock_error_is_the_sum_over_all_owners(tmp_path: Path) -> None:
     path = tmp_path / "clock"
     clock = SkewedClock(path)
 

@@ -110,7 +110,9 @@ def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: C
     assert levers.calls == [PULL, PLUG, PULL, PLUG]
 
 
-def test_what_begins_late_lasts_as_long(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_a_fault_that_begins_late_lasts_its_whole_time(
+    switches: Board, levers: Remembered, clock: Clock
+) -> None:
     switches.switch_on(request(schedule=FaultSchedule(after_ms=500, for_ms=200)))
     assert switches.step(clock.now_ms + 900) == 200
     assert switches.step(clock.now_ms + 1_099) == 1
@@ -119,7 +121,7 @@ def test_what_begins_late_lasts_as_long(switches: Board, levers: Remembered, clo
     assert levers.calls == [PULL, PLUG]
 
 
-def test_what_takes_long_to_begin_lasts_as_long(
+def test_a_fault_that_is_slow_to_begin_lasts_its_whole_time(
     switches: Board, levers: Remembered, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(owner: str) -> None:
@@ -141,7 +143,9 @@ def test_what_takes_long_to_begin_lasts_as_long(
         assert levers.calls == [PLUG, PULL]
 
 
-def test_what_is_over_is_not_called_off(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_a_fault_whose_time_is_over_is_not_called_off(
+    switches: Board, levers: Remembered, clock: Clock
+) -> None:
     ended, healed = ("restart", "journal_lost"), ("restart", "journal_lost", "called off")
     switches.switch_on(request("journal_lost", down_ms=300))
     switches.step(clock.now_ms + 300)
@@ -167,7 +171,7 @@ def test_two_of_a_type_under_names_of_their_own(switches: Board, levers: Remembe
     assert levers.calls == [PULL, ("pull", "other"), PLUG, ("plug", "other")]
 
 
-def test_what_is_wrong_changes_nothing(switches: Board, levers: Remembered) -> None:
+def test_a_refused_request_changes_nothing(switches: Board, levers: Remembered) -> None:
     switches.switch_on(request())
     with pytest.raises(SimulatorError, match="no fault is called 'x'; there are: disconnect, "):
         switches.switch_on(request("x"))
@@ -180,7 +184,7 @@ def test_what_is_wrong_changes_nothing(switches: Board, levers: Remembered) -> N
     assert levers.calls == [PULL]
 
 
-def test_a_broken_lever_is_said_and_leaves_nothing_on(
+def test_a_failed_harm_is_reported_and_leaves_no_fault_on(
     switches: Board, levers: Remembered, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     levers.broken = True
@@ -201,9 +205,7 @@ def test_a_broken_lever_is_said_and_leaves_nothing_on(
     assert switches.describe_all() == []
 
 
-def test_what_could_not_be_healed_is_healed_later(
-    switches: Board, levers: Remembered, clock: Clock
-) -> None:
+def test_a_failed_healing_is_retried(switches: Board, levers: Remembered, clock: Clock) -> None:
     switches.switch_on(request(down_ms=300))
     levers.broken = True
     assert switches.step(clock.now_ms + 300) == board.RETRY_MS, "its time was over"
@@ -216,7 +218,7 @@ def test_what_could_not_be_healed_is_healed_later(
     assert switches.describe_all() == []
 
 
-def test_what_is_on_is_told_while_a_lever_is_waited_for(
+def test_faults_are_listed_while_one_is_being_switched(
     switches: Board, levers: Remembered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_end = threading.Event(), threading.Event()
@@ -257,7 +259,7 @@ def test_the_number_of_faults_is_bounded(switches: Board, monkeypatch: pytest.Mo
     switches.switch_on(request())
 
 
-def test_its_thread_switches_what_is_scheduled() -> None:
+def test_its_thread_switches_scheduled_faults() -> None:
     pulled = threading.Event()
 
     class Cable(Remembered):
@@ -276,7 +278,7 @@ def test_its_thread_switches_what_is_scheduled() -> None:
     assert levers.calls == [PULL, PLUG]
 
 
-def test_the_catalogue_tells_every_fault() -> None:
+def test_the_catalogue_lists_every_fault() -> None:
     told = {one["type"]: one for one in catalogue()}
     assert set(told) == set(FAULTS)
     assert told["disconnect"]["attributes"][0]["name"] == "down_ms"

@@ -51,7 +51,7 @@ class Cloud:
         return Answer(200, json.dumps(answer).encode())
 
     def scan(self) -> list[str]:
-        """Ids by pages, trying again and beginning anew as a careful client does."""
+        """Ids of a full scan, with the retries and restarts of a careful client."""
         found: dict[str, None] = {}
         token: str | None = None
         for _ in range(CALLS_MAX):
@@ -139,7 +139,7 @@ def test_tokens_that_were_issued_expire_at_each_turn() -> None:
     assert Fault(FAULTS["expire_token"], "x", {"every_ms": 70}, 1.0, 1).cycle() == Cycle(0, 70)
 
 
-def test_what_flaps_is_the_same_for_a_period_and_then_another() -> None:
+def test_flapping_hides_the_same_events_for_a_period_and_then_others() -> None:
     cloud = Cloud()
     cloud.engage("flap", 0.3, period_ms=100_000)
     first = cloud.scan()
@@ -179,7 +179,7 @@ PROBE = Batch(5, "", "", "", "arn", False, (("", 5, "probe"),), "CONTROL_MESSAGE
         ("subscription_stop", None, {0}),
     ],
 )
-def test_the_live_path_is_spoiled_and_probes_are_not(
+def test_live_records_are_changed_and_probes_are_not(
     kind: str, toxicity: float | None, copies: set[int]
 ) -> None:
     cloud = Cloud()

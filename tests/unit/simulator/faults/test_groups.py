@@ -56,7 +56,7 @@ def rig() -> Iterator[Rig]:
     app.close()
 
 
-def test_retention_takes_what_is_old_and_says_so(rig: Rig) -> None:
+def test_retention_deletes_old_events_and_is_described(rig: Rig) -> None:
     rig.put(47, 30, 25)
     rig.put(23, 0)
     rig.engage("retention_expire", days=1)
@@ -65,7 +65,7 @@ def test_retention_takes_what_is_old_and_says_so(rig: Rig) -> None:
     assert FAULTS["retention_expire"].cycle({"days": 1}) == Cycle(on_ms=0)
 
 
-def test_a_group_made_anew_is_empty_and_has_its_log_streams(rig: Rig) -> None:
+def test_a_recreated_group_is_empty_and_has_its_log_streams(rig: Rig) -> None:
     rig.put(1)
     first = rig.ask("DescribeLogGroups")["logGroups"][0]["creationTime"]
     rig.engage("group_recreated")

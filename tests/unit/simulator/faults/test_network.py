@@ -59,7 +59,7 @@ def test_by_default_a_few_messages_are_hit(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["blackhole", "stall_reader", "block_upgrade", "mute_heartbeat"])
-def test_they_last_as_long_as_they_are_told(kind: str) -> None:
+def test_they_last_for_ms(kind: str) -> None:
     assert make(kind).cycle() == Cycle()
     assert make(kind, for_ms=700).cycle() == Cycle(on_ms=700)
 

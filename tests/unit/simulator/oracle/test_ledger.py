@@ -54,7 +54,7 @@ def test_it_knows_from_when_on_an_event_must_be_seen(ledger: Ledger) -> None:
     assert event.visible_ms == 120
 
 
-def test_a_delay_that_ended_while_the_call_was_under_way_may_have_hit(
+def test_a_delay_that_ended_during_the_call_may_have_hit(
     ledger: Ledger,
 ) -> None:
     ledger.visibility.impose(Regime("a", 50, 0, 1.0, 1, begin_ms=1))
@@ -73,7 +73,7 @@ def test_it_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         ledger.offer([EVENT])
 
 
-def test_what_was_sent_before_the_log_group_was_made_anew_is_gone(ledger: Ledger) -> None:
+def test_events_sent_before_the_log_group_was_recreated_vanish(ledger: Ledger) -> None:
     for sent_ms in (100, 200, 201):
         ledger.offer([EVENT])
         ledger.accept([EVENT], sent_ms=sent_ms, accepted_ms=205)
@@ -82,7 +82,7 @@ def test_what_was_sent_before_the_log_group_was_made_anew_is_gone(ledger: Ledger
     assert [one.vanished_ms for one in ledger.events()] == [200, 200, NEVER]
 
 
-def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) -> None:
+def test_retention_deletes_old_events_when_it_is_set_and_later(ledger: Ledger) -> None:
     events = [NewEvent("s/1", timestamp, "m") for timestamp in (10, 50, 90)]
     ledger.offer(events)
     ledger.accept(events, sent_ms=100, accepted_ms=100)
@@ -95,7 +95,7 @@ def test_retention_takes_what_is_old_when_it_is_set_and_later(ledger: Ledger) ->
     assert (verdict.expired, verdict.lost, verdict.undeclared) == (2, 1, 1)
 
 
-def test_no_mark_is_called_a_liar_for_what_flickered(ledger: Ledger) -> None:
+def test_no_mark_is_false_because_of_flapping_events(ledger: Ledger) -> None:
     ledger.offer([EVENT])
     ledger.accept([EVENT], sent_ms=100, accepted_ms=100)
     ledger.note_flapping("a", 200_000)

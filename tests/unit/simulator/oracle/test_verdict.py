@@ -95,7 +95,7 @@ def test_within_a_millisecond_ids_are_compared_as_numbers() -> None:
     assert findings(judge(twins, record(right[::-1]))) == {"misordered": 1}
 
 
-def test_what_was_never_accepted_is_unexpected() -> None:
+def test_an_event_never_accepted_is_unexpected() -> None:
     lines = [*faithful(EVENTS), shown(accepted(900, "invented"), 900)]
     assert findings(judge(EVENTS, record(lines))) == {"unexpected": 1}
 
@@ -107,7 +107,7 @@ def test_an_event_with_another_message_time_or_stream_is_altered(changed: dict[s
     assert findings(judge(EVENTS, record(lines))) == {"altered": 1}
 
 
-def test_what_is_in_flight_may_be_shown_and_need_not_be() -> None:
+def test_events_in_flight_may_be_shown_and_need_not_be() -> None:
     flying = accepted(900, "flying")
     lines = [*faithful(EVENTS), shown(flying, 900)]
     assert judge(EVENTS, record(lines), in_flight=[flying.identity]).clean
@@ -124,7 +124,7 @@ def test_showing_nothing_is_not_clean_if_there_was_something() -> None:
     assert judge([], record([])).clean
 
 
-def test_what_nobody_can_see_yet_is_pending() -> None:
+def test_events_not_visible_yet_are_pending() -> None:
     hidden = accepted(60, "hidden", accepted_ms=60, visible_ms=500)
     events = [*EVENTS, hidden]
     verdict = judge(events, record(faithful(EVENTS)), expected_before_ms=500)
@@ -134,7 +134,7 @@ def test_what_nobody_can_see_yet_is_pending() -> None:
     assert findings(late) == {"lost": 1, "undeclared": 1}
 
 
-def test_only_what_the_viewer_asked_for_is_owed() -> None:
+def test_only_requested_events_are_owed() -> None:
     other = accepted(30, "other", stream="t/2")
     events = [*EVENTS, other]
     mine = faithful(EVENTS)
@@ -152,11 +152,11 @@ def test_only_what_the_viewer_asked_for_is_owed() -> None:
     assert since.owed == 3
 
 
-def test_older_news_than_asked_for_may_be_shown() -> None:
+def test_events_older_than_requested_may_be_shown() -> None:
     assert judge(EVENTS, record(faithful(EVENTS), targets=[{"since": 30}])).clean
 
 
-def test_a_mark_over_a_missing_event_lied() -> None:
+def test_a_mark_over_a_missing_event_is_false() -> None:
     lines = faithful(EVENTS)[1:]
     verdict = judge(EVENTS, record([*lines, mark(0, 100, 200), mark(11, 100, 200)]))
     assert findings(verdict) == {"lost": 1, "undeclared": 1, "marks_lied": 1}
@@ -211,7 +211,7 @@ def test_lone_surrogates_are_judged() -> None:
     assert judge([event], record(faithful([event]))).clean
 
 
-def test_what_vanished_with_its_log_group_is_neither_owed_nor_unexpected() -> None:
+def test_events_of_a_recreated_log_group_are_neither_lost_nor_unexpected() -> None:
     gone = [msgspec.structs.replace(one, vanished_ms=100) for one in EVENTS[:3]]
     events = [*gone, *EVENTS[3:]]
     assert judge(events, record(faithful(EVENTS))).clean, "what was read before may stay"
@@ -222,7 +222,7 @@ def test_what_vanished_with_its_log_group_is_neither_owed_nor_unexpected() -> No
     assert findings(judge(events, record(faithful(EVENTS)[:4]))) == {"lost": 1, "undeclared": 1}
 
 
-def test_a_mark_lies_about_what_vanishes_only_later() -> None:
+def test_a_mark_is_false_over_a_missing_event_that_vanishes_later() -> None:
     events = [msgspec.structs.replace(EVENTS[0], vanished_ms=100 + SCAN_MS), *EVENTS[1:]]
     verdict = judge(events, record([*faithful(EVENTS)[1:], mark(0, 60, 99)]))
     assert findings(verdict) == {"marks_lied": 1}
@@ -230,7 +230,7 @@ def test_a_mark_lies_about_what_vanishes_only_later() -> None:
     assert findings(verdict) == {}, "it may have gone before the scan came to it"
 
 
-def test_what_retention_took_must_be_declared() -> None:
+def test_events_deleted_by_retention_must_be_declared() -> None:
     expired_ms = EVENTS[0].visible_ms + BRIEF_MS
     events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
     assert judge(events, record(faithful(EVENTS))).clean, "what was read before is kept"
@@ -242,7 +242,7 @@ def test_what_retention_took_must_be_declared() -> None:
     assert verdict.clean
 
 
-def test_what_came_and_went_between_two_looks_left_no_trace() -> None:
+def test_events_that_came_and_went_between_two_scans_are_not_lost() -> None:
     expired_ms = EVENTS[0].visible_ms + BRIEF_MS - 1
     events = [msgspec.structs.replace(EVENTS[0], expired_ms=expired_ms), *EVENTS[1:]]
     shown_rest = faithful(EVENTS)[1:]
@@ -254,7 +254,7 @@ def test_what_came_and_went_between_two_looks_left_no_trace() -> None:
     assert findings(looked) == {"marks_lied": 1}, "it was there when somebody looked"
 
 
-def test_of_equal_events_the_one_that_is_gone_is_missing() -> None:
+def test_of_equal_events_the_deleted_one_is_missing() -> None:
     first, second = EVENTS[0], msgspec.structs.replace(EVENTS[0], visible_ms=5)
     events = [first, msgspec.structs.replace(second, vanished_ms=20)]
     verdict = judge(events, record(faithful([first])))
@@ -262,13 +262,13 @@ def test_of_equal_events_the_one_that_is_gone_is_missing() -> None:
     assert (verdict.owed, verdict.vanished) == (2, 1)
 
 
-def test_a_scan_of_what_flickers_may_rightly_miss_it() -> None:
+def test_a_scan_of_flapping_events_may_miss_them() -> None:
     lines = [*faithful(EVENTS)[1:], mark(0, 60, 100)]
     assert judge(EVENTS, record(lines), unsteady=[(90, 100)]).marks_lied == 0
     assert judge(EVENTS, record(lines), unsteady=[(90, 99), (101, 200)]).marks_lied == 1
 
 
-def test_when_a_scan_began_is_told_by_a_clock_that_may_be_wrong() -> None:
+def test_the_clock_of_a_mark_may_be_wrong() -> None:
     lines = [*faithful(EVENTS)[1:], mark(0, 60, 105)]
     for clocks, lied in (
         ([], 1),
@@ -304,7 +304,7 @@ def judged(*lines: dict[str, Any], events: tuple[LedgerEvent, ...] = (EVENT,)) -
     return judge(events, record(lines))
 
 
-def test_a_mark_that_came_before_what_it_claimed_lied_though_all_is_shown_now() -> None:
+def test_a_mark_before_the_event_that_it_claims_is_false_although_all_is_shown_now() -> None:
     verdict = judged(healed(), mark(0, 20, 50, seq=6), mark(0, 20, 60, seq=7))
     assert (verdict.marks_lied, verdict.lost, verdict.clean) == (1, 0, False)
     assert verdict.examples == {"marks_lied": ["10 s/1 late"]}
@@ -322,15 +322,15 @@ def test_a_mark_that_came_before_what_it_claimed_lied_though_all_is_shown_now() 
     ],
     ids=["it was there", "not visible yet", "later", "earlier", "refuted", "of another journal"],
 )
-def test_a_mark_that_claimed_nothing_of_it_told_the_truth(claim: dict[str, Any]) -> None:
+def test_a_mark_that_does_not_cover_the_event_is_true(claim: dict[str, Any]) -> None:
     assert judged(healed(), claim).clean
 
 
-def test_the_borders_belong_to_what_is_claimed() -> None:
+def test_both_ends_belong_to_the_claimed_range() -> None:
     assert judged(healed(), mark(10, 10, 50, seq=6)).marks_lied == 1
 
 
-def test_what_another_journal_numbered_is_not_compared() -> None:
+def test_seqs_of_another_journal_are_not_compared() -> None:
     claim = mark(0, 20, 50, seq=6)
     assert judged(healed(confirmed=False), claim).clean
     printed = healed()
@@ -350,7 +350,7 @@ def test_a_mark_is_about_the_streams_that_were_asked_for() -> None:
     assert judge([EVENT], record(lines, targets=[{"name": "", "streams": ["s/2"]}])).clean
 
 
-def test_what_goes_away_under_a_scan_need_not_be_returned() -> None:
+def test_events_deleted_during_a_scan_need_not_be_returned() -> None:
     claim = mark(0, 20, 50, seq=6)
     gone = msgspec.structs.replace(EVENT, vanished_ms=50 + SCAN_MS)
     assert judged(healed(), claim, events=(gone,)).marks_lied == 0
@@ -358,7 +358,7 @@ def test_what_goes_away_under_a_scan_need_not_be_returned() -> None:
     assert judged(healed(), claim, events=(later,)).marks_lied == 1
 
 
-def test_of_equal_events_each_may_be_the_one_that_was_there() -> None:
+def test_of_equal_events_each_may_be_the_visible_one() -> None:
     twins = (EVENT, msgspec.structs.replace(EVENT, visible_ms=500))
     early, late = healed(5), shown(EVENT, 2, seq=9)
     assert judged(early, late, mark(0, 20, 60, seq=6), events=twins).clean
@@ -368,7 +368,7 @@ def test_of_equal_events_each_may_be_the_one_that_was_there() -> None:
     assert judged(late, mark(0, 20, 60, seq=6), events=twins).marks_lied == 1
 
 
-def test_among_many_it_is_found() -> None:
+def test_one_late_event_is_found_among_many() -> None:
     events = tuple(accepted(number, f"m{number}", visible_ms=number) for number in range(3_000))
     lines = [shown(event, number, seq=number + 1) for number, event in enumerate(events)]
     claims = [mark(0, at, at, seq=at + 1) for at in range(0, 3_000, 100)]

@@ -31,7 +31,7 @@ class Pen:
 
 
 class Rig:
-    """A conductor, and everything it may touch."""
+    """A conductor on a board that records harms."""
 
     def __init__(self, *steps: Step, clock_ms: Callable[[], int] = monotonic_ms) -> None:
         self.levers = Remembered()
@@ -61,7 +61,7 @@ class Rig:
         return told
 
     def until(self, **wanted: object) -> dict[str, Any]:
-        """What is told, once it says that."""
+        """The state, once it has these values."""
 
         def is_there() -> bool:
             return all(self.told()[name] == value for name, value in wanted.items())
@@ -100,7 +100,7 @@ def test_every_step_is_done_in_the_order_of_times() -> None:
     assert rig.pen.words == ["pause", "resume"]
 
 
-def test_what_takes_long_puts_off_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_step_delays_the_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     held_up_ms = 0
     times_ms: list[int] = []
 
@@ -132,7 +132,7 @@ def test_it_can_run_faster() -> None:
         rig.conductor.run("tried", 5, 0.5)
 
 
-def test_that_there_is_nobody_to_kill_is_no_failure() -> None:
+def test_no_viewer_to_kill_is_no_failure() -> None:
     rig = Rig(Step(0, Inject(FaultRequest(type="viewer_crash"))), Step(0, CABLE))
     rig.levers.nobody = True
     rig.conductor.run("tried", 1)
@@ -140,7 +140,7 @@ def test_that_there_is_nobody_to_kill_is_no_failure() -> None:
     assert rig.levers.calls == [("kill", "1"), PULL, PLUG]
 
 
-def test_whatever_it_leaves_behind_is_healed() -> None:
+def test_faults_left_on_are_healed_at_the_end() -> None:
     rig = Rig(Step(0, CABLE), Step(0, Write(running=False)))
     rig.conductor.run("tried", 1)
     rig.until(state="done")
@@ -190,7 +190,7 @@ def test_whatever_goes_wrong_ends_it(
     assert "RuntimeError: disconnect" in capsys.readouterr().err
 
 
-def test_a_healing_that_fails_is_said() -> None:
+def test_a_failed_healing_is_reported() -> None:
     rig = Rig(Step(0, CABLE), Step(86_400_000))
     rig.conductor.run("tried", 1)
     rig.until(step=1)
@@ -199,7 +199,7 @@ def test_a_healing_that_fails_is_said() -> None:
     assert rig.levers.calls == [PULL, PLUG]
 
 
-def test_what_there_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenarios_are_listed_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     (known,) = rig.conductor.describe_all()
     assert (known["name"], known["doc"], known["story"]) == ("tried", "For this test.", "")
