@@ -213,7 +213,7 @@ class MissingEvents:
             self._ingested[stream] = min(before, ingested_ms)
 
     def add(self, rows: Sequence[Row]) -> Range | None:
-        """Add the rows that a whole scan lacked; the range to declare, once enough scans did."""
+        """Add the rows that a whole scan lacked; return a range to declare after several scans."""
         for row in rows:
             self.suspect_stream(row.stream, row.ingestion_time)
         from_ = min(row.timestamp for row in rows)

@@ -413,7 +413,7 @@ class Punctuality:
         self._found += [one for one, _ in zip(soon, range(room), strict=False)]
 
     def count_missed(self, now_ms: int) -> int:
-        """Count the expected events whose time has run out; those missed since the last call."""
+        """Count the expected events whose time ran out; return those since the last call."""
         for one in self._found:
             self._expected[one] = now_ms + CHANCE_MS
             self._order.append((now_ms + CHANCE_MS, one))

@@ -50,7 +50,7 @@ class Journal(Protocol):
 
     @property
     def revision(self) -> int:
-        """Changes whenever totals of existing rows change: bodies were lost, or a chain began."""
+        """A number that changes when totals of existing rows do: bodies lost, or a new chain."""
         ...
 
     def is_resumable(self, epoch: str, after: int) -> bool:
@@ -70,7 +70,7 @@ class Journal(Protocol):
         ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and commit events with unknown ids; the new ``head_seq``."""
+        """Number and commit events with unknown ids; return the new ``head_seq``."""
         ...
 
     def read_after(self, after: int, limit: int, until: int | None = None) -> list[Row]:
@@ -135,11 +135,11 @@ class Journal(Protocol):
         ...
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put messages (by id) back into rows without one; the number restored."""
+        """Put messages (by id) back into rows without one; return the number restored."""
         ...
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Mark removed bodies lost, since CloudWatch does not have them either; how many."""
+        """Mark removed bodies lost, since CloudWatch does not have them; return how many."""
         ...
 
     def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:

@@ -201,7 +201,7 @@ class SqliteJournal:
 
     @property
     def revision(self) -> int:
-        """Changes whenever totals of existing rows change."""
+        """A number that changes when totals of existing rows do."""
         return self._revision
 
     def is_resumable(self, epoch: str, after: int) -> bool:
@@ -246,7 +246,7 @@ class SqliteJournal:
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and commit events with unknown ids; the new ``head_seq``."""
+        """Number and commit events with unknown ids; return the new ``head_seq``."""
         spans = spans_of([(event.stream, event.timestamp) for event in events])
         with self._db.transaction() as connection:
             numbers = self._streams.write(connection, spans)
@@ -358,13 +358,13 @@ class SqliteJournal:
         return self._rows.bodiless(from_, min(through, self._bodies.retired_ms), limit)
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put messages (by id) back into rows without one; the number restored."""
+        """Put messages (by id) back into rows without one; return the number restored."""
         restored, found_again = self._bodies.restore(bodies)
         self._revision += bool(found_again)
         return restored
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Mark removed bodies lost; the number newly lost."""
+        """Mark removed bodies lost; return the number newly lost."""
         lost = self._bodies.mark_lost(ids, reason)
         self._revision += bool(lost)
         return lost

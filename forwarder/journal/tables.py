@@ -59,7 +59,7 @@ class StreamTable:
         return cached[2]
 
     def write(self, connection: sqlite3.Connection, spans: dict[str, Span]) -> dict[str, int]:
-        """Write what a batch adds to each stream; the streams' numbers, new ones included.
+        """Write what a batch adds to each stream; return the numbers of its streams.
 
         Memory changes only in ``commit``, because the transaction may fail.
         """
@@ -384,7 +384,7 @@ class Bodies:
         return rows
 
     def remove(self, bodies: Collection[_Body]) -> list[str]:
-        """Remove bodies that ``oldest`` returned, in one transaction; their ids."""
+        """Remove bodies that ``oldest`` returned, in one transaction; return their ids."""
         size = self.size - sum(body[3] for body in bodies)
         retired_ms = max(self.retired_ms, *(body[0] for body in bodies))
         with self._db.transaction() as connection:
@@ -410,7 +410,7 @@ class Bodies:
         return [(id_from_blob(one), place, at, bool(lost)) for one, place, at, lost in found]
 
     def restore(self, bodies: Mapping[str, str]) -> tuple[int, int]:
-        """Restore missing bodies: how many, and how many of them had been lost."""
+        """Restore missing bodies; return how many, and how many of them had been lost."""
         rows = [(to_blob(bodies[row[0]]), *row) for row in self.missing(list(bodies))]
         if not rows:
             return 0, 0
@@ -426,7 +426,7 @@ class Bodies:
         return len(rows), sum(row[4] for row in rows)
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Mark the missing ones of these bodies lost; how many were not lost before."""
+        """Mark the missing ones of these bodies lost; return how many were not before."""
         places = [row[1] for row in self.missing(ids) if not row[3]]
         if places:
             with self._db.transaction() as connection:

@@ -67,7 +67,7 @@ class MemoryJournal:
 
     @property
     def revision(self) -> int:
-        """Changes whenever totals of existing rows change."""
+        """A number that changes when totals of existing rows do."""
         return self._revision
 
     def is_resumable(self, epoch: str, after: int) -> bool:
@@ -98,7 +98,7 @@ class MemoryJournal:
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
-        """Number and commit events with unknown ids; the new ``head_seq``."""
+        """Number and commit events with unknown ids; return the new ``head_seq``."""
         for event in events:
             assert event.id not in self._seq_of, "LogGroup appends no known id"
             digest = event_digest(event.id, event.timestamp, event.stream, event.message)
@@ -203,7 +203,7 @@ class MemoryJournal:
         ][:limit]
 
     def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put messages (by id) back into rows without one; the number restored."""
+        """Put messages (by id) back into rows without one; return the number restored."""
         restored = 0
         for one, message in bodies.items():
             seq = self._seq_of.get(one)
@@ -216,7 +216,7 @@ class MemoryJournal:
         return restored
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
-        """Mark removed bodies lost; the number newly lost."""
+        """Mark removed bodies lost; return the number newly lost."""
         lost = 0
         for one in ids:
             seq = self._seq_of.get(one)
