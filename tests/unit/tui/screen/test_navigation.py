@@ -1,5 +1,3 @@
-"""tests.unit.tui.screen.test_navigation."""
-
 from __future__ import annotations
 
 from hypothesis import given
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 from tui.screen.navigation import BOOKMARKS_MAX, Bookmarks
 
 
-def test_set_and_taken_off() -> None:
+def test_bookmarks_are_set_and_removed() -> None:
     marks = Bookmarks()
     assert marks.toggle(5)
     assert 5 in marks
@@ -17,7 +15,7 @@ def test_set_and_taken_off() -> None:
     assert marks.keys == ()
 
 
-def test_round_and_round() -> None:
+def test_the_next_bookmark_wraps_around() -> None:
     marks = Bookmarks([30, 10, 20])
     assert marks.after(-1) == [10, 20, 30]
     assert marks.after(10) == [20, 30, 10]
@@ -26,7 +24,7 @@ def test_round_and_round() -> None:
     assert Bookmarks().after(3) == []
 
 
-def test_bounded() -> None:
+def test_bookmarks_are_bounded() -> None:
     marks = Bookmarks(range(BOOKMARKS_MAX + 10))
     assert len(marks) == BOOKMARKS_MAX
     assert marks.is_full
@@ -35,7 +33,7 @@ def test_bounded() -> None:
 
 
 @given(st.lists(st.integers(0, 20)))
-def test_as_a_set(keys: list[int]) -> None:
+def test_bookmarks_behave_as_a_set(keys: list[int]) -> None:
     marks, model = Bookmarks(), set[int]()
     for key in keys:
         assert marks.toggle(key) == (key not in model)

@@ -20,7 +20,7 @@ def test_text_is_as_output_has_it() -> None:
     )
 
 
-def test_nothing_of_a_reason_acts_on_a_terminal() -> None:
+def test_a_reason_cannot_act_on_a_terminal() -> None:
     rule = make_rule(1, EPOCH_MS, "offline", through_ms=None, reason="\x1b[2J\x9b2J")
     assert "\x1b" not in save.as_plain(rule)
     assert save.as_plain(rule).isprintable()
@@ -46,7 +46,7 @@ def test_ndjson_is_as_output_has_it() -> None:
     ("name", "begins"),
     [("x.log", b"2026"), ("x", b"2026"), ("x.ndjson", b"{"), ("X.JSONL", b"{"), ("x.json", b"{")],
 )
-def test_the_name_says_what_it_is_to_hold(name: str, begins: bytes) -> None:
+def test_the_suffix_chooses_the_format(name: str, begins: bytes) -> None:
     write = save.writer_of(name, ["/g"])
     rows: list[Row] = [LINE, RULE, msgspec.structs.replace(LINE, message="half \ud800")]
     for row in rows:
@@ -56,5 +56,5 @@ def test_the_name_says_what_it_is_to_hold(name: str, begins: bytes) -> None:
         written.decode()
 
 
-def test_messages_alone() -> None:
+def test_messages_without_rules() -> None:
     assert save.messages([LINE, RULE, make_line(2, "x")]) == f"{LINE.message}\nx"

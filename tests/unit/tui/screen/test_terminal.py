@@ -1,5 +1,3 @@
-"""tests.unit.tui.screen.test_terminal."""
-
 from __future__ import annotations
 
 import asyncio
@@ -31,7 +29,7 @@ def test_glyphs() -> None:
 @pytest.mark.parametrize(
     ("value", "light"), [("0;15", True), ("0;default;15", True), ("15;0", False), ("", False)]
 )
-def test_the_ground(value: str, light: bool) -> None:  # noqa: FBT001 - what is expected
+def test_light_backgrounds(value: str, light: bool) -> None:  # noqa: FBT001 - what is expected
     assert terminal.is_light({"COLORFGBG": value}) is light
 
 
@@ -42,7 +40,7 @@ def test_zones() -> None:
     assert isinstance(datetime(2026, 1, 1, tzinfo=UTC).astimezone(fallback).utcoffset(), timedelta)
 
 
-def test_the_collector_is_calmed() -> None:
+def test_the_garbage_collector_runs_less_often() -> None:
     before = gc.get_threshold()
     try:
         gc.disable()
@@ -57,18 +55,18 @@ def test_the_collector_is_calmed() -> None:
 
 
 class GoneTerminal:
-    """A file that fails as a terminal does that is gone."""
+    """A file that fails as a vanished terminal does."""
 
     def write(self, _: str) -> int:
         raise OSError(5, "Input/output error")
 
     def flush(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 @pytest.fixture(autouse=True)
 def forced(monkeypatch: pytest.MonkeyPatch) -> Queue[int]:
-    """Instead of ending this process at once; a deadline may pass after its test is over."""
+    """Replaces the immediate exit; a deadline may pass after its test is over."""
     queue: Queue[int] = Queue()
     monkeypatch.setattr(terminal, "_end_at_once", queue.put)
     return queue
@@ -77,12 +75,12 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Queue[int]:
 @pytest.mark.parametrize("number", ENDING_SIGNALS)
 async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    told: asyncio.Queue[int] = asyncio.Queue()
-    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    received: asyncio.Queue[int] = asyncio.Queue()
+    signals = TerminationSignals(asyncio.get_running_loop(), received.put_nowait)
     signals.install()
     try:
         os.kill(os.getpid(), number)
-        assert await told.get() == number
+        assert await received.get() == number
     finally:
         signals.restore()
     assert signal.getsignal(number) is before
@@ -92,16 +90,16 @@ async def test_a_signal_ends_in_the_loop(number: signal.Signals) -> None:
 async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
     number: signal.Signals,
 ) -> None:
-    told: asyncio.Queue[int] = asyncio.Queue()
+    received: asyncio.Queue[int] = asyncio.Queue()
     over = threading.Event()
     other = threading.Thread(target=over.wait)
     other.start()  # before the mask: it takes the signal that the main thread does not
-    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    signals = TerminationSignals(asyncio.get_running_loop(), received.put_nowait)
     signals.install()
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         os.kill(os.getpid(), number)
-        assert await told.get() == number
+        assert await received.get() == number
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         over.set()
@@ -110,7 +108,7 @@ async def test_a_signal_that_the_system_gives_to_another_thread_ends_as_well(
 
 
 async def test_signals_of_the_loop_still_reach_it() -> None:
-    """The loop's own handlers are told by the descriptor that was taken over."""
+    """The loop's own handlers depend on the descriptor that was taken over."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, asked.set)
@@ -128,13 +126,13 @@ async def test_signals_of_the_loop_still_reach_it() -> None:
 
 async def test_a_signal_ends_also_where_the_loop_reads_the_descriptor_again() -> None:
     loop = asyncio.get_running_loop()
-    told: asyncio.Queue[int] = asyncio.Queue()
-    signals = TerminationSignals(loop, told.put_nowait)
+    received: asyncio.Queue[int] = asyncio.Queue()
+    signals = TerminationSignals(loop, received.put_nowait)
     signals.install()
     loop.add_signal_handler(signal.SIGUSR1, lambda: None)
     try:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert await told.get() == signal.SIGTERM
+        assert await received.get() == signal.SIGTERM
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
         signals.restore()
@@ -155,14 +153,14 @@ async def test_a_signal_is_caught_while_the_main_thread_waits_for_a_lock(
 
 
 async def test_textual_s_writer_dying_of_its_terminal_is_a_hangup() -> None:
-    told: asyncio.Queue[int] = asyncio.Queue()
-    signals = TerminationSignals(asyncio.get_running_loop(), told.put_nowait)
+    received: asyncio.Queue[int] = asyncio.Queue()
+    signals = TerminationSignals(asyncio.get_running_loop(), received.put_nowait)
     signals.install()
     try:
         writer = WriterThread(GoneTerminal())  # type: ignore[arg-type]  # all it uses of a file
         writer.start()
         writer.write("a frame")
-        assert await told.get() == signal.SIGHUP
+        assert await received.get() == signal.SIGHUP
         writer.join()
     finally:
         signals.restore()

@@ -27,24 +27,24 @@ def named(*names: str) -> list[Choice]:
         ("nothing", []),
     ],
 )
-def test_a_few_letters(typed: str, found: list[str]) -> None:
+def test_matches_and_their_order(typed: str, found: list[str]) -> None:
     known = named("/aws/lambda/resize", "/ecs/render", "/ecs/web-render", "/aws/ecs")
     assert [one.name for one in rank_choices(known, typed)] == found
 
 
-def test_a_piece_at_the_beginning_of_a_part_is_better() -> None:
+def test_a_match_at_the_start_of_a_word_ranks_first() -> None:
     assert [one.name for one in rank_choices(named("/xres/a", "/a/res", "/r-e-s"), "res")] == [
         *("/a/res", "/xres/a", "/r-e-s")
     ]
 
 
-def test_what_is_listed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picker, "CHOICES_MAX", 3)
     assert len(rank_choices(named(*"abcdef"), "")) == 3
 
 
 @given(st.lists(st.text(max_size=8), max_size=6), st.text(max_size=4))
-def test_letters_in_their_order(names: list[str], typed: str) -> None:
+def test_letters_match_in_their_order(names: list[str], typed: str) -> None:
     found = {one.name for one in rank_choices(named(*names), typed)}
     for name in names:
         fits = True
@@ -52,3 +52,16 @@ def test_letters_in_their_order(names: list[str], typed: str) -> None:
             rest = iter(name.casefold())
             fits = fits and all(char in rest for char in word)
         assert (name in found) == fits
+
+
+@given(
+    st.lists(st.text("abc-/", max_size=12), max_size=8), st.text("abc-/", min_size=1, max_size=5)
+)
+def test_pieces_of_a_name_rank_before_scattered_letters(names: list[str], word: str) -> None:
+    found = [word in one.name for one in rank_choices(named(*names), word)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_repeated_letters_take_no_time() -> None:
+    name = "/" + "set-tests-" * 50
+    assert rank_choices(named(name), "settsetstsetset")
