@@ -327,12 +327,7 @@ class ViewerBackfill:
         self.has_open_slice = bool(found.items) or found.stop in ("end", "long")
 
     def report_slice(self, read_seq: int) -> Backfill | None:
-        """Return the message that follows each slice, with all that is held by now.
-
-        Args:
-            read_seq: The viewer was sent everything up to here.
-
-        """
+        """Return the message that follows each slice; everything up to ``read_seq`` is sent."""
         if not self.has_open_slice:
             return None
         self.has_open_slice = False

@@ -127,15 +127,7 @@ class Api:
     def respond(
         self, method: str, target: str, authorization: str | None, now_ms: int
     ) -> ResponseSteps:
-        """Make the response to a request that is not a viewer's upgrade.
-
-        Args:
-            method: Only GET is served.
-            target: Path and query.
-            authorization: The ``Authorization`` header, if there is one.
-            now_ms: The time.
-
-        """
+        """Make the response to a request that is not an upgrade; ``target`` is path and query."""
         try:
             path, query = split_target(target)
             if method != "GET":

@@ -222,15 +222,9 @@ class ServedConnection(ServerConnection):
         connections: set[ServedConnection],
         **options: Any,  # noqa: ANN401 - the library's own
     ) -> None:
-        """Replace the library's protocol by one with limits.
+        """Replace the library's ``protocol`` by one with the same settings, and limits.
 
-        Args:
-            protocol: The library's, which has the settings given to ``serve``.
-            server: The library's.
-            admission: Decides whether the connection is served.
-            connections: Holds all open connections of the server.
-            options: The library's.
-
+        The connection is in ``connections`` while it is open.
         """
         clock_s = asyncio.get_running_loop().time
         limited = LimitedProtocol(

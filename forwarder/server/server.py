@@ -109,17 +109,7 @@ class SessionRunner:
         admission: Admission,
         send_deadline_s: float,
     ) -> None:
-        """Create a runner that ``run`` starts.
-
-        Args:
-            connection: An open connection.
-            viewer: The viewer that its hub has opened for it.
-            wake: Set when there may be something to send.
-            clock: Returns ms since the Unix epoch.
-            admission: Counts refusals.
-            send_deadline_s: How long one send may take.
-
-        """
+        """Create a runner for an open connection; ``wake`` is set when a message may be due."""
         self._connection = connection
         self._viewer = viewer
         self._session = viewer.session
