@@ -148,7 +148,7 @@ class Attribute(NamedTuple):
 
 
 FOR_MS: Final = Attribute("for_ms", 0, DAY_MS, "how long, 0 = until healed")
-EVERY_MS: Final = Attribute("every_ms", 0, DAY_MS, "again after, 0 = once")
+EVERY_MS: Final = Attribute("every_ms", 0, DAY_MS, "repeated after, 0 = once")
 
 
 class Phase(NamedTuple):

@@ -384,7 +384,7 @@ CLOUDWATCH: Final = (
         "short_page",
         "Returns pages of few events, with a token: legal at any time.",
         engage,
-        (Attribute("events", 10, PAGE_EVENTS_MAX, "events of a page at most", minimum=1), FOR_MS),
+        (Attribute("events", 10, PAGE_EVENTS_MAX, "most events of a page", minimum=1), FOR_MS),
         share_of=_PAGES,
         correct="needs more calls, and gets the same events.",
         lever=ShortPageLever,
@@ -414,7 +414,12 @@ CLOUDWATCH: Final = (
         "flap",
         "Hides a share of the events for a while, then others; all have been visible before.",
         _engage_and(_note_flap),
-        (Attribute("period_ms", 3_000, DAY_MS, "how long the same are away", minimum=1), FOR_MS),
+        (
+            Attribute(
+                "period_ms", 3_000, DAY_MS, "how long the same events stay hidden", minimum=1
+            ),
+            FOR_MS,
+        ),
         toxicity=0.1,
         share_of="the events, hidden at a time",
         correct="""keeps what it has seen, and marks nothing from a scan that failed to return

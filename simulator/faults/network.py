@@ -78,8 +78,8 @@ NETWORK: Final = (
         "Cuts every connection at once, as a reset, and refuses new ones while it is on.",
         lambda fault, turn: CutCable(fault.toxicity, fault.seed + turn),
         (
-            Attribute("down_ms", 0, DAY_MS, "how long the cable is out, 0 = until plugged in"),
-            Attribute("every_ms", 0, DAY_MS, "pulled again after, 0 = once"),
+            Attribute("down_ms", 0, DAY_MS, "how long the network is down, 0 = until healed"),
+            Attribute("every_ms", 0, DAY_MS, "cut again after, 0 = once"),
         ),
         _disconnect_cycle,
         share_of=_CONNECTIONS,
@@ -210,7 +210,7 @@ NETWORK: Final = (
         "Connects a crowd of real WebSocket clients at once; they reconnect without a pause.",
         lambda fault, _: GatherCrowd(round(fault.values["clients"] * fault.toxicity)),
         (
-            Attribute("clients", 50, 1_000, "viewers that come at once", minimum=1),
+            Attribute("clients", 50, 1_000, "clients that connect at once", minimum=1),
             Attribute("every_ms", 0, DAY_MS, "all reconnect after, 0 = only when cut off"),
             Attribute("for_ms", 0, DAY_MS, "how long they stay, 0 = until healed"),
         ),

@@ -74,7 +74,7 @@ PROGRAMS: Final = (
         "Kills the forwarder with SIGKILL at a random moment and starts it again; same journal.",
         _crash,
         (
-            Attribute("within_ms", 1_000, DAY_MS, "the moment is drawn from so many ms"),
+            Attribute("within_ms", 1_000, DAY_MS, "killed at a random moment within this"),
             _DOWN_MS._replace(default=2_000),
             EVERY_MS,
         ),
@@ -98,7 +98,7 @@ PROGRAMS: Final = (
         "journal_rolled_back",
         "Copies the journal, kills the forwarder later, and starts it again with the copy.",
         _roll_journal_back,
-        (Attribute("back_ms", 5_000, DAY_MS, "how old the copy is that is put back"), _DOWN_MS),
+        (Attribute("back_ms", 5_000, DAY_MS, "age of the restored copy"), _DOWN_MS),
         _crash_cycle,
         share_of="the chance that the copy is put back; else the journal is kept",
         correct="""sees from the chain of epochs that a viewer's cursor lies in the lost part,

@@ -310,7 +310,7 @@ WORKLOAD: Final = (
         _write(_burst),
         (
             Attribute("events", 20_000, 500_000, "lines", minimum=1),
-            Attribute("span_ms", 1_000, DAY_MS, "spread over so many ms before now", is_age=True),
+            Attribute("span_ms", 1_000, DAY_MS, "spread over this time before now", is_age=True),
             EVERY_MS,
         ),
         instant,
@@ -349,7 +349,7 @@ WORKLOAD: Final = (
         "terminal_escapes",
         "Writes control sequences, bidirectional and zero-width characters, and lone surrogates.",
         _write(_terminal_escapes),
-        (Attribute("rounds", 1, 1_000, "times each of them", minimum=1), EVERY_MS),
+        (Attribute("rounds", 1, 1_000, "rounds of all the texts", minimum=1), EVERY_MS),
         instant,
         share_of="the events; the others are plain",
         correct="""shows them harmlessly: no escape of a message reaches the terminal, rows keep
@@ -361,7 +361,7 @@ WORKLOAD: Final = (
         _write(_last_words, lambda _: 2),
         (
             Attribute("events", 200, 10_000, "lines in the last moments", minimum=1),
-            Attribute("after", 20, 1_000, "lines that come in after the end"),
+            Attribute("after", 20, 1_000, "lines that arrive after the end"),
             EVERY_MS,
         ),
         instant,
