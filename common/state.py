@@ -1,4 +1,4 @@
-"""The state directory: journals, locks, lifelines, cursors and reports of unexpected faults."""
+"""The state directory: journals, locks, lifelines, cursors and tracebacks of unexpected errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import platformdirs
 from common.errors import GaplessError
 
 STATE_DIR_VARIABLE: Final = "GAPLESS_STATE_DIR"
-_FAULTS_MAX: Final = 20
-"""Reports of unexpected faults that are kept; the oldest are deleted."""
+_TRACEBACKS_MAX: Final = 20
+"""Tracebacks of unexpected errors that are kept; the oldest are deleted."""
 
 
 def state_dir(*parts: str) -> Path:
@@ -39,14 +39,14 @@ def state_dir(*parts: str) -> Path:
     return path
 
 
-def report_fault(error: BaseException) -> Path | None:
+def save_traceback(error: BaseException) -> Path | None:
     """Write an unexpected error's traceback to a file; return its path, None if that fails."""
     with contextlib.suppress(GaplessError, OSError):
         folder = state_dir("faults")
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
         text = "".join(traceback.format_exception(error))
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        for old in sorted(folder.glob("*.txt"))[:-_FAULTS_MAX]:
+        for old in sorted(folder.glob("*.txt"))[:-_TRACEBACKS_MAX]:
             old.unlink(missing_ok=True)
         return path
     return None

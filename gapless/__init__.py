@@ -1,3 +1,7 @@
-"""The command: parses, wires the parts as processes; the only place that knows all of them."""
+"""The ``gapless`` command: parses arguments, and starts and connects the other packages.
+
+Faces: none; nothing imports it.
+May import: everything.
+"""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The command line: names and one-line helps here, everything else in ``commands``.
+"""The command line: names and one-line help here, everything else in ``commands``.
 
-A command's module is imported only when that command is run, so that ``gapless --help`` and
-shell completion answer at once.
+A command's module is imported only when that command runs, so that ``gapless --help`` and shell
+completion are fast.
 """
 
 from __future__ import annotations
@@ -27,35 +27,36 @@ from gapless import __version__, terminal
 from gapless.terminal import say
 
 COMMANDS: Final[dict[str, str]] = {
-    "demo": "Watch a simulated CloudWatch, with faults at a key's press.",
+    "demo": "Watch a simulated CloudWatch, and switch faults with keys.",
     "tail": "Watch log groups, or forwarders, live and complete.",
-    "groups": "List the log groups that there are to watch.",
+    "groups": "List the log groups of the account.",
     "executions": "List the executions of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",
-    "scenario": "Rehearse what can go wrong, and have it judged.",
+    "scenario": "Rehearse what can go wrong, and judge the result.",
 }
 
-_PARTS: Final = frozenset({"tab"})
-"""Commands that others start; they are not for people, and not in the help."""
+_INTERNAL: Final = frozenset({"tab"})
+"""Commands that only other commands start; they are not in the help."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Ending signals besides SIGINT, for which Python raises KeyboardInterrupt itself."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported by name when they are needed."""
+    """A group that imports its commands only when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of ``COMMANDS``."""
+        """Return the names of all commands, in the order of ``COMMANDS``."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import and return a command; None if there is none of that name."""
         del ctx
-        if cmd_name not in COMMANDS and cmd_name not in _PARTS:
+        if cmd_name not in COMMANDS and cmd_name not in _INTERNAL:
             return None
         command: click.Command = import_module(f"gapless.commands.{cmd_name}").command
         from gapless.settings import add_variables  # noqa: PLC0415 - not needed for --help
@@ -64,7 +65,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in the help, without importing any."""
+        """Write the list of commands in the help, without importing any."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -74,14 +75,14 @@ class LazyGroup(click.Group):
     name="gapless",
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every option is also read from GAPLESS_* variables and from config.toml in the "
-    "user's settings directory (or the file that GAPLESS_CONFIG names). Shell completion: "
+    epilog="Every option can also be set by a GAPLESS_* variable or in config.toml in the user's "
+    "settings directory (or the file that GAPLESS_CONFIG names). Shell completion: "
     'eval "$(_GAPLESS_COMPLETE=bash_source gapless)"; likewise zsh_source, fish_source.',
 )
 @click.version_option(__version__, prog_name="gapless")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Watch CloudWatch Logs in a terminal and miss nothing, with proof of it on screen."""
+    """Watch CloudWatch Logs in a terminal, verified to be complete."""
     name = ctx.invoked_subcommand
     command = cli.get_command(ctx, name) if name else None
     if command is None or name is None:
@@ -92,7 +93,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit code. Every error is one line on stderr."""
+    """Run a command line; return the exit code. Every error is one line on stderr."""
     try:
         code = cli.main(args=list(arguments), prog_name="gapless", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
@@ -101,19 +102,19 @@ def run(arguments: Sequence[str]) -> int:
     except EndedBySignalError as error:
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone, `| head` for one: that is no failure.
+        # The reader of our output has left, as `| head` does: not a failure.
         return EXIT_DONE
     except (click.ClickException, GaplessError) as error:
-        return _told(error)
-    except Exception as error:  # noqa: BLE001 - the last resort: a file for us, a line for them
-        return _unexpected(error)
+        return _report(error)
+    except Exception as error:  # noqa: BLE001 - the last resort: a traceback in a file, a line for the user
+        return _report_unexpected(error)
 
 
 def main() -> NoReturn:
-    """The ``gapless`` command."""
+    """Run the ``gapless`` command and exit."""
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _end)
+            signal.signal(number, _raise_ended)
     terminal.draw_first_picture(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
     terminal.erase_first_picture()
@@ -121,19 +122,19 @@ def main() -> NoReturn:
         try:
             stream.flush()
         except BrokenPipeError:
-            # Python would complain once more while it shuts down; nobody is left to read it.
+            # Otherwise Python reports the error again while it shuts down.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 
-def _end(number: int, frame: object) -> NoReturn:
+def _raise_ended(number: int, frame: object) -> NoReturn:
     del frame
     raise EndedBySignalError(number)
 
 
-def _told(error: click.ClickException | GaplessError) -> int:
+def _report(error: click.ClickException | GaplessError) -> int:
     if isinstance(error, GaplessError):
-        return _said(str(error), error.exit_code)
+        return _print_error(str(error), error.exit_code)
     text = error.format_message()
     terminal.erase_first_picture()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -141,17 +142,17 @@ def _told(error: click.ClickException | GaplessError) -> int:
         return EXIT_USAGE
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text = f"{text} (see '{error.ctx.command_path} --help')"
-    return _said(text, error.exit_code)
+    return _print_error(text, error.exit_code)
 
 
-def _unexpected(error: Exception) -> int:
-    from common.state import report_fault  # noqa: PLC0415 - for the rarest of paths
+def _report_unexpected(error: Exception) -> int:
+    from common.state import save_traceback  # noqa: PLC0415 - for the rarest of paths
 
-    path = report_fault(error)
+    path = save_traceback(error)
     where = f"; the traceback is in {path}" if path else ""
-    return _said(f"unexpected fault: {type(error).__name__}: {error}{where}", EXIT_FAILURE)
+    return _print_error(f"unexpected error: {type(error).__name__}: {error}{where}", EXIT_FAILURE)
 
 
-def _said(text: str, code: int) -> int:
+def _print_error(text: str, code: int) -> int:
     say(text)
     return code

@@ -1,7 +1,4 @@
-"""The page's server: listens on this machine alone, and ends with everything that it started.
-
-The page, and what it may load: from here, and from nowhere else. Pure, but for its files.
-"""
+"""The page's server: listens on loopback only, and ends every viewer that it started."""
 
 from __future__ import annotations
 
@@ -23,11 +20,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from common.errors import EXIT_DONE, GaplessError, exit_code_of_signal
 from common.signals import handle_ending_signals, run_until_signal
 from gapless.terminal import say
-from gapless.web import tab as asking
+from gapless.web import tab as tabs
 from gapless.web.tab import Tab
 
 FONT_SIZE: Final = 15
-"""In pixels; a browser's own zoom is there for everything else."""
+"""In pixels; the browser's zoom changes it."""
 
 FILES: Final = {
     "page.css": ("gapless.web", "page.css", "text/css"),
@@ -45,16 +42,16 @@ FILES: Final = {
         "font/ttf",
     ),
 }
-"""What the page loads: package, file in it, media type."""
+"""The files that the page loads: package, path in it, media type."""
 
 
 def render_page(title: str, host: str, secret: str) -> str:
-    """The page as HTML.
+    """Render the page as HTML.
 
     Args:
-        title: What is watched.
-        host: The ``Host`` that it was asked for by, name and port.
-        secret: Its place below that host.
+        title: Title of the page.
+        host: ``Host`` header of the request: name and port.
+        secret: Path of the page on that host.
 
     """
     text = files("gapless.web").joinpath("page.html").read_text(encoding="utf-8")
@@ -66,7 +63,7 @@ def render_page(title: str, host: str, secret: str) -> str:
 
 
 def page_file(name: str) -> tuple[bytes, str] | None:
-    """A file that the page loads, with its media type; None where there is none of that name."""
+    """Read a file that the page loads, with its media type; None if there is none of that name."""
     if name not in FILES:
         return None
     package, path, kind = FILES[name]
@@ -74,10 +71,10 @@ def page_file(name: str) -> tuple[bytes, str] | None:
 
 
 def page_headers(host: str) -> dict[str, str]:
-    """What goes with every answer: the browser itself holds the page to its own origin.
+    """Return the headers of every response: the browser restricts the page to its own origin.
 
-    The terminal sets styles on its elements, hence ``unsafe-inline`` for those alone; older
-    browsers don't count a WebSocket as ``'self'``.
+    The terminal sets styles on its elements, hence ``unsafe-inline`` for styles alone; older
+    browsers do not count a WebSocket as ``'self'``.
     """
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -97,26 +94,26 @@ def page_headers(host: str) -> dict[str, str]:
 ADDRESS: Final = "127.0.0.1"
 
 TABS_MAX: Final = 16
-"""Each is a process of about 100 MB."""
+"""Open tabs; each has a viewer process of about 100 MB."""
 
 _SECRET_BYTES: Final = 16
 _HEARTBEAT_S: Final = 15.0
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 _END_S: Final = 20.0
-"""How long the tabs may take to end, all at once; the longest that one may is less."""
+"""Longest wait for all tabs to end; longer than any single tab may take."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PageServer:
-    """The page, and a viewer for each tab that shows it."""
+    """Serves the page, and starts a viewer for each tab that shows it."""
 
     def __init__(self, title: str, viewer: Sequence[str]) -> None:
-        """Serve a page.
+        """Serve nothing yet.
 
         Args:
-            title: Of the page.
-            viewer: The arguments of the ``gapless`` that each tab shows.
+            title: Title of the page.
+            viewer: Arguments of the ``gapless`` command that each tab shows.
 
         """
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -125,8 +122,8 @@ class PageServer:
         self._open: set[web.WebSocketResponse] = set()
 
     def application(self) -> web.Application:
-        """The application: the page, its files, and its WebSocket."""
-        app = web.Application(middlewares=[self._guard])
+        """Return the web application: the page, its files, and its WebSocket."""
+        app = web.Application(middlewares=[self._check_request])
         app.router.add_get("/{secret}/", self._page)
         app.router.add_get("/{secret}/ws", self._tab)
         app.router.add_get("/{secret}/{name}", self._file)
@@ -134,15 +131,15 @@ class PageServer:
         return app
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Whoever may not ask gets no more than that; the rules stand in ``asking``."""
+    async def _check_request(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Refuse requests by other machines, pages and users; see ``gapless.web.tab``."""
         host = request.headers.get("Host")
-        if not asking.is_of_this_machine(host):
-            return web.Response(status=403, text="this page is for the machine that it runs on\n")
-        if not asking.is_our_page(request.headers.get("Origin"), host):
-            return web.Response(status=403, text="this page answers to no other page\n")
-        if not asking.is_secret(request.match_info.get("secret", ""), self.secret):
-            return web.Response(status=404, text="open the whole address that the command told\n")
+        if not tabs.is_of_this_machine(host):
+            return web.Response(status=403, text="open this page on the machine that serves it\n")
+        if not tabs.is_our_page(request.headers.get("Origin"), host):
+            return web.Response(status=403, text="requests from other pages are refused\n")
+        if not tabs.is_secret(request.match_info.get("secret", ""), self.secret):
+            return web.Response(status=404, text="open the complete address that was printed\n")
         return await handler(request)
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -152,7 +149,7 @@ class PageServer:
     async def _file(self, request: web.Request) -> web.Response:
         found = page_file(request.match_info["name"])
         if found is None:
-            return web.Response(status=404, text="there is nothing of that name\n")
+            return web.Response(status=404, text="not found\n")
         body, kind = found
         return web.Response(body=body, content_type=kind, headers=page_headers(request.host))
 
@@ -160,12 +157,14 @@ class PageServer:
         if len(self._open) >= TABS_MAX:
             return web.Response(status=503, text=f"{TABS_MAX} tabs are open: close one\n")
         socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT_S, max_msg_size=asking.MESSAGE_BYTES_MAX, compress=False
+            heartbeat=_HEARTBEAT_S, max_msg_size=tabs.MESSAGE_BYTES_MAX, compress=False
         )
         self._open.add(socket)
         try:
             await socket.prepare(request)
-            await self._show(socket, *asking.size(*map(request.query.get, ("width", "height"))))
+            await self._show(
+                socket, *tabs.window_size(*map(request.query.get, ("width", "height")))
+            )
         finally:
             self._open.discard(socket)
         return socket
@@ -181,15 +180,16 @@ class PageServer:
         ending = asyncio.create_task(_close_after(tab, socket))
         try:
             async for message in socket:
-                said = asking.understand(message.data) if message.type == WSMsgType.TEXT else None
-                answer = None if said is None else await tab.tell(said)
+                is_text = message.type == WSMsgType.TEXT
+                request = tabs.parse_message(message.data) if is_text else None
+                answer = None if request is None else await tab.handle(request)
                 if answer is not None:
                     await socket.send_json(["pong", answer])
         except ConnectionResetError:
             pass  # the tab is closed
         finally:
             ending.cancel()
-            # Also where the server ends meanwhile: no viewer is left behind.
+            # Shielded: the viewer must end even if the server is being cancelled.
             await asyncio.shield(tab.end())
 
     async def _close(self, app: web.Application) -> None:
@@ -206,20 +206,20 @@ def serve(
     is_needed: Callable[[], bool],
     announce: Callable[[str], None],
 ) -> int:
-    """Serve the page until a signal ends it, or it is not needed any more; the exit code.
+    """Serve the page until a signal arrives or it is not needed; return the exit code.
 
     Args:
-        title: Of the page.
-        viewer: The arguments of the ``gapless`` that each tab shows.
-        port: Where; 0: any free one.
-        is_needed: Asked now and then.
+        title: Title of the page.
+        viewer: Arguments of the ``gapless`` command that each tab shows.
+        port: Port; 0: any free one.
+        is_needed: Asked twice a second; False ends the server.
         announce: Called with the page's address once it can be opened.
 
     Raises:
-        GaplessError: the port is taken.
+        GaplessError: the port is in use.
 
     """
-    # textual-serve reports to standard output what a viewer said before it ended.
+    # textual-serve prints to stdout what a viewer wrote before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())
     with contextlib.redirect_stdout(sys.stderr):
         return run_until_signal(_serve(PageServer(title, viewer), port, is_needed, announce))
@@ -249,7 +249,7 @@ async def _serve(
             announce(f"http://{host}:{found}/{server.secret}/")
             while is_needed() and not ended.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _LOOK_S)
+                    await asyncio.wait_for(ended.wait(), _POLL_S)
         finally:
             await runner.cleanup()
     return exit_code_of_signal(received[0]) if received else EXIT_DONE

@@ -1,13 +1,9 @@
-"""A tab's viewer: a process of its own, which ends with the tab, whatever state it is in.
+"""A tab's viewer: a process of its own, which ends with the tab; and the checks of its requests.
 
-What a browser may ask for, and what its tab says. Pure.
-
-Whoever has the page has a viewer, which saves files and pulls cables. Hence three locks: the
-page listens on this machine alone; its address has a secret, so that other users of the machine
-can't open it; and a page of somebody else's can neither give our address another name (``Host``,
-against DNS rebinding) nor open our WebSocket (``Origin``, RFC 6455 10.2).
-
-Textual's web driver, made to outlast one screen and a browser that has gone.
+A page's viewer can save files and switch faults, so three checks protect it: the server listens
+on loopback only; its address has a secret, so that other users of the machine cannot open it; and
+another page can neither give our address another name (``Host``, against DNS rebinding) nor open
+our WebSocket (``Origin``, RFC 6455 10.2).
 """
 
 from __future__ import annotations
@@ -31,19 +27,21 @@ from textual_serve.download_manager import DownloadManager
 
 from common.processes import child_environment
 
-_OURS: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
-"""What the machine is called in an address that nobody else can give a meaning to. The port may
-be another one than ours: ``ssh -L`` brings the page to another machine."""
+_LOOPBACK_HOST: Final = re.compile(
+    r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE
+)
+"""Names of this machine that no DNS server can redefine. The port may differ from ours:
+``ssh -L`` brings the page to another machine."""
 
 COLUMNS_MAX: Final = 1_000
 ROWS_MAX: Final = 500
-"""No window is larger; a frame's cost goes with its area."""
+"""Largest window; the cost of a frame grows with its area."""
 
 MESSAGE_BYTES_MAX: Final = 1 << 20
-"""The longest text that may be pasted at once."""
+"""Longest text that can be pasted at once."""
 
-_LEAST: Final = 1
-_USUAL: Final = (80, 24)
+_MIN: Final = 1
+_DEFAULT_SIZE: Final = (80, 24)
 
 
 class Typed(msgspec.Struct, frozen=True):
@@ -53,62 +51,65 @@ class Typed(msgspec.Struct, frozen=True):
 
 
 class Resized(msgspec.Struct, frozen=True):
-    """The window has room for so many cells."""
+    """The window has a new size, in cells."""
 
     columns: int
     rows: int
 
 
 class Focused(msgspec.Struct, frozen=True):
-    """The window is the one that is typed in, or is not any more."""
+    """The window gained or lost the focus."""
 
     is_in: bool
 
 
 class Pinged(msgspec.Struct, frozen=True):
-    """Wants to be answered, with the same text."""
+    """A ping, to be answered with the same text."""
 
     text: str
 
 
-Said = Typed | Resized | Focused | Pinged
+TabMessage = Typed | Resized | Focused | Pinged
 
 
 def is_of_this_machine(host: str | None) -> bool:
-    """Whether a ``Host`` header is a name of this machine's own."""
-    return host is not None and _OURS.fullmatch(host) is not None
+    """Return whether a ``Host`` header names this machine."""
+    return host is not None and _LOOPBACK_HOST.fullmatch(host) is not None
 
 
 def is_our_page(origin: str | None, host: str | None) -> bool:
-    """Whether an ``Origin`` header is that of the page itself, as it was asked for.
+    """Return whether an ``Origin`` header is that of the page itself.
 
-    Browsers send it with every WebSocket; what sends none is no browser, and needs the secret
-    like everybody.
+    Browsers send it with every WebSocket; a client without it is not a browser, and needs the
+    secret all the same.
     """
     return origin is None or (host is not None and origin == f"http://{host}")
 
 
 def is_secret(given: str, secret: str) -> bool:
-    """Whether an address has the secret; takes as long wherever the first difference is."""
+    """Return whether an address has the secret; compares in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
-def size(columns: object, rows: object) -> tuple[int, int]:
-    """The size of a window in cells, within bounds; the usual one where it is no number."""
-    return _within(columns, COLUMNS_MAX, _USUAL[0]), _within(rows, ROWS_MAX, _USUAL[1])
+def window_size(columns: object, rows: object) -> tuple[int, int]:
+    """Return the size of a window in cells, within bounds; the default if it is not a number."""
+    return (
+        _bounded(columns, COLUMNS_MAX, _DEFAULT_SIZE[0]),
+        _bounded(rows, ROWS_MAX, _DEFAULT_SIZE[1]),
+    )
 
 
-def understand(text: str) -> Said | None:
-    """What textual-serve's page sends: ``[kind, value]`` as JSON. None: nothing of the sort."""
+def parse_message(text: str) -> TabMessage | None:
+    """Parse a message of textual-serve's page, ``[kind, value]`` as JSON; None if it is invalid."""
     try:
-        said = msgspec.json.decode(text)
+        message = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
-    match said:
+    match message:
         case ["stdin", str(data), *_]:
             return Typed(data.encode("utf-8", "replace"))
         case ["resize", {"width": columns, "height": rows}, *_]:
-            return Resized(*size(columns, rows))
+            return Resized(*window_size(columns, rows))
         case ["focus" | "blur" as kind, *_]:
             return Focused(kind == "focus")
         case ["ping", str(echo), *_]:
@@ -117,16 +118,16 @@ def understand(text: str) -> Said | None:
             return None
 
 
-def _within(value: object, most: int, usual: int) -> int:
+def _bounded(value: object, largest: int, default: int) -> int:
     try:
-        number = int(value) if isinstance(value, int | str) else usual
+        number = int(value) if isinstance(value, int | str) else default
     except ValueError:
-        return usual
-    return min(max(number, _LEAST), most)
+        return default
+    return min(max(number, _MIN), largest)
 
 
 END_S: Final = 5.0
-"""How long the viewer may take to leave when it is asked to; again after SIGTERM."""
+"""Longest wait for the viewer to quit when asked; again after SIGTERM."""
 
 _DRIVER: Final = "gapless.web.tab:BrowserDriver"
 _TERMINAL: Final = {
@@ -136,49 +137,49 @@ _TERMINAL: Final = {
     "TEXTUAL_DRIVER": _DRIVER,
     "TEXTUAL_COLOR_SYSTEM": "truecolor",
 }
-"""What draws is the browser, whatever terminal the command was typed in."""
+"""The browser draws, whatever terminal the command was started in."""
 
 _FOREIGN: Final = ("COLORFGBG", "LINES")
-"""Says of that terminal what is not true of the browser."""
+"""Variables that describe the terminal and do not apply to the browser."""
 
 
 class Tab(AppService):
-    """One tab's viewer, behind textual-serve's packets."""
+    """One tab's viewer process, reached through textual-serve's packets."""
 
     def __init__(self, arguments: Sequence[str], send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Made for one WebSocket.
+        """Start nothing yet.
 
         Args:
-            arguments: Of the ``gapless`` that shows it.
-            send: Gives a frame to the browser; a tab that has gone is no error.
+            arguments: Arguments of the ``gapless`` command to run.
+            send: Sends a frame to the browser; a closed tab is no error.
 
         """
         super().__init__(
             "",
             write_bytes=send,
-            write_str=_to_nobody,
-            close=_never,
+            write_str=_drop_text,
+            close=_ignore_close,
             download_manager=DownloadManager(),
         )
         self._arguments = tuple(arguments)
 
     async def show(self, columns: int, rows: int) -> None:
-        """Start the viewer, in a window of so many cells.
+        """Start the viewer in a window of this size, in cells.
 
         Raises:
-            OSError: there can't be another process.
+            OSError: no process can be started.
 
         """
         await self.start(columns, rows)
 
     async def ended(self) -> None:
-        """Wait until the viewer has said all that it will."""
+        """Wait until the viewer's output has ended."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def tell(self, said: Said) -> str | None:
-        """Hand on what the page sent; the answer that it waits for, if any."""
-        match said:
+    async def handle(self, message: TabMessage) -> str | None:
+        """Pass a message to the viewer; return the answer for the page, if any."""
+        match message:
             case Typed(data):
                 await self.send_bytes(data)
             case Resized(columns, rows):
@@ -190,16 +191,16 @@ class Tab(AppService):
         return None
 
     async def end(self) -> None:
-        """Ask it to leave, then tell it to, then make it; returns once it is gone."""
+        """Ask the viewer to quit, then send SIGTERM, then SIGKILL; return once it has ended."""
         process = self._process
         if process is None:
             return
-        # Tasks of their own: textual-serve swallows cancellation, and with it any time limit.
+        # Tasks of their own: textual-serve swallows cancellation, so a timeout cannot end it.
         works = [asyncio.create_task(self.stop()), asyncio.create_task(process.wait())]
-        for harder in (None, process.terminate, process.kill):
-            if harder is not None:
+        for send_signal in (None, process.terminate, process.kill):
+            if send_signal is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    harder()
+                    send_signal()
             await asyncio.wait(works, timeout=END_S)
             if process.returncode is not None:
                 break
@@ -208,9 +209,10 @@ class Tab(AppService):
         await asyncio.gather(*works, return_exceptions=True)
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        """As textual-serve's, without a shell; a test shows that it is still called.
+        """Start the process as textual-serve does, but without a shell.
 
-        In a session of its own it gets no Ctrl+C of the terminal's: it ends with its tab.
+        In a session of its own Ctrl+C in the terminal does not reach it: it ends with its tab.
+        This overrides a private method; a test shows that it is still called.
         """
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gapless", *self._arguments),
@@ -229,29 +231,29 @@ def _environment(columns: int, rows: int) -> dict[str, str]:
     return {**child_environment(ours), **_TERMINAL, "COLUMNS": str(columns), "ROWS": str(rows)}
 
 
-async def _to_nobody(text: str) -> None:
-    """Opening pages and handing out files is nothing that the viewer does."""
+async def _drop_text(text: str) -> None:
+    """Drop textual-serve's requests to open pages or deliver files: the viewer makes none."""
     del text
 
 
-async def _never() -> None:
-    """Its socket is closed by whoever opened it."""
+async def _ignore_close() -> None:
+    """Do nothing: the server closes the socket itself."""
 
 
 PRELUDE = b"__GANGLION__\n"
-"""What the first screen begins with, and textual-serve waits for."""
+"""First output of a screen, which textual-serve waits for."""
 
 
 class BrowserDriver(WebDriver):
-    """Draws in a tab: packets on standard output, keys and sizes on standard input.
+    """Draws in a tab: packets on stdout, keys and sizes on stdin.
 
-    Whoever opens other executions gets another screen in the same process: the prelude is sent
-    once, the window keeps its size, and only the end of the process is the end of the tab.
+    Opening other executions shows another screen in the same process: the prelude is sent only
+    once, the window keeps its size, and only the end of the process ends the tab.
     """
 
     has_begun: ClassVar[bool] = False
     window: ClassVar[tuple[int, int] | None] = None
-    """The size in cells that the browser told last."""
+    """The last size that the browser sent, in cells."""
 
     def __init__(
         self,
@@ -261,33 +263,33 @@ class BrowserDriver(WebDriver):
         mouse: bool = True,
         size: tuple[int, int] | None = None,
     ) -> None:
-        """As Textual's."""
+        """Start with the size of the screen before."""
         super().__init__(app, debug=debug, mouse=mouse, size=size or self.window)
-        self._is_left = False
+        self._is_closed = False
         self._write = self._send  # type: ignore[assignment]  # a partial of os.write, which it replaces
 
     def write_meta(self, data: dict[str, object]) -> None:
-        """As Textual's, but the end of a screen is not told: another one may follow."""
+        """Write metadata, but not the end of a screen: another one may follow."""
         if data.get("type") != "exit":
             super().write_meta(data)
 
     def on_meta(self, packet_type: str, payload: dict[str, object]) -> None:
-        """As Textual's; the size is kept for the next screen."""
+        """Handle metadata; keep the size for the next screen."""
         super().on_meta(packet_type, payload)
         if packet_type == "resize" and self._size is not None:
             BrowserDriver.window = self._size
 
     def _send(self, data: bytes) -> int:
-        """Write all of it: a signal may cut one write short, and what follows would be garbage."""
+        """Write all of it: after a write cut short by a signal the packets would be garbage."""
         if data == PRELUDE:
             if BrowserDriver.has_begun:
                 return 0
             BrowserDriver.has_begun = True
-        rest = memoryview(b"" if self._is_left else data)
+        rest = memoryview(b"" if self._is_closed else data)
         try:
             while rest:
                 rest = rest[os.write(self.fileno, rest) :]
         except OSError:
-            self._is_left = True
-            os.kill(os.getpid(), signal.SIGHUP)  # as with a terminal: nobody reads any more
+            self._is_closed = True
+            os.kill(os.getpid(), signal.SIGHUP)  # as a closed terminal does
         return len(data)

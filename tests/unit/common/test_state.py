@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import GaplessError
-from common.state import report_fault, state_dir
+from common.state import save_traceback, state_dir
 
 
 def test_the_state_directory_is_the_platform_s_and_its_owner_s_alone(
@@ -24,7 +24,7 @@ def test_one_that_can_t_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
     with pytest.raises(GaplessError, match="GAPLESS_STATE_DIR"):
         state_dir("groups")
-    assert report_fault(ValueError("lost")) is None
+    assert save_traceback(ValueError("lost")) is None
 
 
 def test_a_fault_is_written_down_and_old_ones_go(
@@ -37,7 +37,7 @@ def test_a_fault_is_written_down_and_old_ones_go(
     try:
         int("what happened \udc80")
     except ValueError as error:
-        path = report_fault(error)
+        path = save_traceback(error)
     assert path is not None
     text = path.read_text()
     assert "Traceback" in text

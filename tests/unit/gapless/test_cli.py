@@ -101,7 +101,7 @@ def test_an_unexpected_fault_leaves_its_traceback_in_a_file(
     assert said.count("\n") == 1
     path = next((tmp_path / "faults").iterdir())
     assert said == (
-        f"gapless: unexpected fault: RuntimeError: two lines; the traceback is in {path}\n"
+        f"gapless: unexpected error: RuntimeError: two lines; the traceback is in {path}\n"
     )
     assert "Traceback" in path.read_text()
 

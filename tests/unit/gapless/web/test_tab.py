@@ -20,14 +20,14 @@ from gapless.web.tab import (
     Focused,
     Pinged,
     Resized,
-    Said,
     Tab,
+    TabMessage,
     Typed,
     is_of_this_machine,
     is_our_page,
     is_secret,
-    size,
-    understand,
+    parse_message,
+    window_size,
 )
 from tests.support.fake_engine import FakeEngine
 
@@ -70,10 +70,10 @@ async def test_a_viewer_draws_takes_keys_and_ends_with_its_tab(
     process = process_of(tab)
     assert os.getsid(process.pid) == process.pid
     await screen.wait(b"RECONNECTING")
-    assert await tab.tell(Resized(120, 33)) is None
-    assert await tab.tell(Focused(is_in=True)) is None
-    assert await tab.tell(Pinged("7")) == "7"
-    await tab.tell(Typed(b"?"))
+    assert await tab.handle(Resized(120, 33)) is None
+    assert await tab.handle(Focused(is_in=True)) is None
+    assert await tab.handle(Pinged("7")) == "7"
+    await tab.handle(Typed(b"?"))
     await screen.wait(b"Look closer")
     await tab.end()
     assert tab._process is not None
@@ -86,7 +86,7 @@ async def test_q_ends_the_viewer() -> None:
     tab = Tab(VIEWER, screen.send)
     await tab.show(80, 24)
     await screen.wait(b"RECONNECTING")
-    await tab.tell(Typed(b"q"))
+    await tab.handle(Typed(b"q"))
     async with asyncio.timeout(WAIT_S):
         await tab.ended()
     await tab.end()
@@ -190,8 +190,8 @@ def test_the_secret_is_the_whole_secret() -> None:
         (["ping", "17"], Pinged("17")),
     ],
 )
-def test_what_the_page_says_is_understood(said: object, meant: Said) -> None:
-    assert understand(json.dumps(said)) == meant
+def test_what_the_page_says_is_understood(said: object, meant: TabMessage) -> None:
+    assert parse_message(json.dumps(said)) == meant
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ def test_what_the_page_says_is_understood(said: object, meant: Said) -> None:
     ],
 )
 def test_what_nobody_says_is_nothing(text: str) -> None:
-    assert understand(text) is None
+    assert parse_message(text) is None
 
 
 def test_a_window_has_bounds() -> None:
-    assert size("120", "40") == (120, 40)
-    assert size(None, "") == (80, 24)
-    assert size("9" * 5_000, "1e3") == (80, 24)
-    assert size("5000", "5000") == (1_000, 500)
+    assert window_size("120", "40") == (120, 40)
+    assert window_size(None, "") == (80, 24)
+    assert window_size("9" * 5_000, "1e3") == (80, 24)
+    assert window_size("5000", "5000") == (1_000, 500)
 
 
 class NoKeys:
