@@ -8,6 +8,8 @@ import warnings
 from functools import partial
 from itertools import repeat
 
+import pytest
+
 from common.concurrency import Backoff, DeferredCall, in_thread
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import running
@@ -80,3 +82,24 @@ async def test_a_function_in_a_thread_is_finished_even_where_nothing_waits_for_i
     may_end.set()
     async with asyncio.timeout(240):
         await finished.wait()
+
+
+async def test_in_thread_returns_the_result_and_raises_the_error() -> None:
+    assert await in_thread(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 // 0)
+
+
+async def test_the_thread_does_not_keep_the_process_alive() -> None:
+    assert await in_thread(lambda: threading.current_thread().daemon)
+
+
+async def test_the_result_of_a_cancelled_call_is_dropped() -> None:
+    may_go = threading.Event()
+    task = asyncio.create_task(in_thread(may_go.wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_go.set()
+    await in_thread(lambda: None)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
-from common.concurrency import in_thread
 from common.http import HttpFailure
 from tests.support.told import SINCE, Told, item
 from tests.support.told_http import Library
@@ -26,7 +24,7 @@ DONE = f"{SINCE}:0.."
 
 
 class Heard:
-    """A listener that keeps everything."""
+    """A listener that records everything."""
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
@@ -98,7 +96,7 @@ def opening(told: Told) -> Sequence[ServerMessage]:
     return (told.welcome(), told.backfill(DONE, done=True))
 
 
-async def test_lines_come_and_credit_goes() -> None:
+async def test_lines_are_received_and_credit_is_granted() -> None:
     told, granted = Told(), asyncio.get_running_loop().create_future()
 
     async def script(talk: Talk) -> None:
@@ -113,7 +111,7 @@ async def test_lines_come_and_credit_goes() -> None:
         assert run.heard.attempts == [1]
 
 
-async def test_after_a_cut_it_comes_back_with_its_cursor() -> None:
+async def test_after_a_cut_it_resumes_with_its_cursor() -> None:
     first, second = Told(), Told()
 
     async def cut(talk: Talk) -> None:
@@ -160,7 +158,7 @@ async def test_a_connection_that_falls_silent_is_closed_with_4012() -> None:
 
 
 @pytest.mark.parametrize("code", [4001, 4008, 1011])
-async def test_on_most_codes_it_comes_back(code: int) -> None:
+async def test_it_reconnects_after_most_close_codes(code: int) -> None:
     told = Told()
 
     async def closing(talk: Talk) -> None:
@@ -175,7 +173,7 @@ async def test_on_most_codes_it_comes_back(code: int) -> None:
         assert "later" in run.heard.ends[0].reason
 
 
-async def test_on_final_codes_it_does_not() -> None:
+async def test_it_does_not_reconnect_after_a_final_close_code() -> None:
     async def closing(talk: Talk) -> None:
         await talk.websocket.close(4504, "not for you")
 
@@ -187,7 +185,7 @@ async def test_on_final_codes_it_does_not() -> None:
         assert run.heard.waits == [0]
 
 
-async def test_another_version_is_final_too() -> None:
+async def test_it_does_not_reconnect_to_another_protocol_version() -> None:
     async with running(says(Told().welcome(protocol=2))) as run:
         await eventually(lambda: run.heard.ends)
         assert (run.heard.ends[0].code, run.heard.ends[0].final) == (4502, True)
@@ -212,7 +210,7 @@ async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final
         assert (end.final, end.is_refused, end.code) == (final, True, None)
 
 
-async def test_nobody_there() -> None:
+async def test_no_server_listens() -> None:
     async with running(stay) as run:
         await eventually(lambda: run.server.queries)
     elsewhere = Running(run.server, ViewerSession(), None)
@@ -225,7 +223,7 @@ async def test_nobody_there() -> None:
     assert "refused" in elsewhere.heard.ends[0].reason
 
 
-async def test_a_url_that_is_none_says_so() -> None:
+async def test_an_invalid_url_gives_a_reason() -> None:
     heard = Heard()
     address = Address("ws://127.0.0.1:99999")
     connection = ForwarderConnection(
@@ -238,7 +236,7 @@ async def test_a_url_that_is_none_says_so() -> None:
     assert heard.ends[0].reason
 
 
-async def test_garbage_is_counted_and_nothing_is_lost() -> None:
+async def test_malformed_messages_are_counted_and_nothing_is_lost() -> None:
     told = Told()
 
     async def garbling(talk: Talk) -> None:
@@ -254,13 +252,13 @@ async def test_garbage_is_counted_and_nothing_is_lost() -> None:
         assert run.heard.ends == []
 
 
-async def test_the_token_is_told() -> None:
+async def test_the_token_is_sent() -> None:
     async with running(says(Told().welcome()), token="secret") as run:
         await eventually(lambda: run.heard.effects)
         assert run.server.headers[0]["Authorization"] == "Bearer secret"
 
 
-async def test_reconnecting_now_cuts_the_wait_and_the_connection() -> None:
+async def test_reconnect_now_ends_the_wait_and_the_connection() -> None:
     first, second = Told(), Told()
     async with running(says(*opening(first)), says(second.welcome("resumed"))) as run:
         await eventually(lambda: run.session.is_backfilled)
@@ -270,7 +268,7 @@ async def test_reconnecting_now_cuts_the_wait_and_the_connection() -> None:
         )
 
 
-async def test_nothing_is_read_while_nobody_takes_it() -> None:
+async def test_nothing_is_received_until_the_listener_is_ready() -> None:
     told = Told()
     async with running(says(*opening(told), told.events(0, [item(1, 2_000)]))) as run:
         run.heard.flow.clear()
@@ -280,7 +278,7 @@ async def test_nothing_is_read_while_nobody_takes_it() -> None:
         await eventually(lambda: run.heard.seqs == [1])
 
 
-async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
+async def test_messages_of_polling_go_over_the_open_connection() -> None:
     from tui.client.holdings import RangeRequest  # noqa: PLC0415
     from wire.messages import Repair  # noqa: PLC0415
 
@@ -313,17 +311,17 @@ async def test_what_others_want_sent_goes_over_the_open_connection() -> None:
         ),
     ],
 )
-def test_both_sides_of_a_forwarder(url: str, websocket: str, http: str) -> None:
+def test_the_websocket_and_http_urls_of_an_address(url: str, websocket: str, http: str) -> None:
     address = Address(url)
     assert address.websocket_url("a=1") == websocket
     assert address.http_url("/v1/logs?b=2") == http
 
 
-def test_a_path_without_parameters_gets_none() -> None:
+def test_a_path_without_parameters_stays_without() -> None:
     assert Address("ws://h").http_url("/v1/groups") == "http://h/v1/groups"
 
 
-def test_the_token_goes_with_every_request() -> None:
+def test_every_request_has_the_token() -> None:
     assert Address("ws://h").headers == {}
     assert Address("ws://h", "secret").headers == {"Authorization": "Bearer secret"}
 
@@ -337,11 +335,11 @@ def test_the_token_goes_with_every_request() -> None:
         ("ws://h", False),
     ],
 )
-def test_this_machine_is_known(url: str, *, is_loopback: bool) -> None:
+def test_loopback_addresses_are_recognised(url: str, *, is_loopback: bool) -> None:
     assert Address(url).is_loopback is is_loopback
 
 
-async def test_status_and_body_come_back_whatever_the_status() -> None:
+async def test_a_get_returns_status_and_body_of_any_status() -> None:
     async with told_server(stay, library=Library([])) as server:
         getter = HttpGetter(Address(server.url, "secret"))
         status, body = await getter.get("/v1/logs?since=5")
@@ -352,7 +350,7 @@ async def test_status_and_body_come_back_whatever_the_status() -> None:
         assert server.headers[0]["Authorization"] == "Bearer secret"
 
 
-async def test_nobody_there_is_a_failure_in_one_line() -> None:
+async def test_a_get_without_a_server_fails_with_one_line() -> None:
     async with told_server(stay) as server:
         address = Address(server.url)
     with pytest.raises(HttpFailure) as failure:
@@ -360,7 +358,7 @@ async def test_nobody_there_is_a_failure_in_one_line() -> None:
     assert str(failure.value) == "connection refused: no forwarder listens there"
 
 
-async def test_an_answer_without_end_is_cut_off() -> None:
+async def test_an_endless_response_is_cut_off() -> None:
     async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
         chunk = b"x" * (1 << 20)
@@ -379,24 +377,3 @@ async def test_an_answer_without_end_is_cut_off() -> None:
         await HttpGetter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
     server.close()
     await server.wait_closed()
-
-
-async def test_work_in_a_thread_gives_back_what_it_does() -> None:
-    assert await in_thread(lambda: 7) == 7
-    with pytest.raises(ZeroDivisionError):
-        await in_thread(lambda: 1 // 0)
-
-
-async def test_the_thread_keeps_nobody_from_ending() -> None:
-    assert await in_thread(lambda: threading.current_thread().daemon)
-
-
-async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
-    may_go = threading.Event()
-    task = asyncio.create_task(in_thread(may_go.wait))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    may_go.set()
-    await in_thread(lambda: None)

@@ -28,7 +28,7 @@ DONE = f"{SINCE}:0.."
 
 
 class BugError(Exception):
-    """What should never happen."""
+    """Stands for a programming error."""
 
 
 def says(*messages: ServerMessage) -> Script:
@@ -89,7 +89,7 @@ async def test_two_targets_are_merged_in_display_order() -> None:
         assert len(engine.marks) == 2
 
 
-async def test_each_line_is_handed_on_once_though_it_comes_twice() -> None:
+async def test_callbacks_get_each_line_once_though_it_comes_twice() -> None:
     first, second = Told(), Told()
 
     async def cut(talk: Talk) -> None:
@@ -119,7 +119,7 @@ async def test_each_line_is_handed_on_once_though_it_comes_twice() -> None:
             assert outage.outcome == "rebased"
 
 
-async def test_marks_of_another_journal_are_told_apart_in_the_record(tmp_path: Path) -> None:
+async def test_the_record_distinguishes_marks_of_another_journal(tmp_path: Path) -> None:
     first, second, line = Told(), Told(), item(9, 2_000, 1)
 
     async def cut(talk: Talk) -> None:
@@ -142,7 +142,7 @@ async def test_marks_of_another_journal_are_told_apart_in_the_record(tmp_path: P
     assert (marks, events) == ([(9, False), (7, True)], [(5, True)])
 
 
-async def test_what_a_repair_does_not_bring_is_shown_unconfirmed() -> None:
+async def test_lines_that_a_repair_does_not_bring_are_shown_unconfirmed() -> None:
     told, good = Told(), item(1, 2_000)
 
     async def repairing(talk: Talk) -> None:
@@ -196,7 +196,7 @@ async def test_a_comparison_over_http_is_repaired_over_the_websocket() -> None:
         await eventually(lambda: messages(engine) == ["line 1"])
 
 
-async def test_an_execution_that_ends_is_the_outcome() -> None:
+async def test_the_result_is_that_of_the_execution() -> None:
     told = Told()
     ended = says(
         told.welcome(),
@@ -212,7 +212,7 @@ async def test_an_execution_that_ends_is_the_outcome() -> None:
             assert engine.status.state == "ended"
 
 
-async def test_a_refusal_is_the_outcome_with_what_it_says() -> None:
+async def test_the_result_is_a_refusal_with_its_reason() -> None:
     async with told_server(stay) as server:
         server.refusal = (404, b'{"error":"log group x is not served here"}')
         async with started(engine_of(server.url)) as engine:
@@ -225,7 +225,9 @@ async def test_a_refusal_is_the_outcome_with_what_it_says() -> None:
             assert engine.status.state == "failed"
 
 
-async def test_out_of_reach_for_long_is_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_result_is_a_forwarder_that_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", 0)
     async with told_server(stay) as server:
         url = server.url
@@ -236,7 +238,7 @@ async def test_out_of_reach_for_long_is_the_outcome(monkeypatch: pytest.MonkeyPa
         )
 
 
-async def test_an_error_of_ours_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_self: object) -> None:
         raise BugError
 
@@ -250,7 +252,7 @@ async def test_an_error_of_ours_is_not_silence(monkeypatch: pytest.MonkeyPatch) 
         await engine.stop()
 
 
-async def test_reconnecting_now_connects_anew() -> None:
+async def test_reconnect_now_replaces_an_open_connection() -> None:
     first, second = Told(), Told()
     opening = says(first.welcome(), first.backfill(DONE, done=True))
     async with (
@@ -262,7 +264,7 @@ async def test_reconnecting_now_connects_anew() -> None:
         await eventually(lambda: len(server.queries) == 2)
 
 
-async def test_cursors_are_kept_for_the_next_run(tmp_path: Path) -> None:
+async def test_cursors_are_saved_for_the_next_run(tmp_path: Path) -> None:
     told = Told()
     opening = says(told.welcome(), told.backfill(DONE, done=True), told.events(0, [item(1, 2_000)]))
     async with told_server(opening) as server:
@@ -278,7 +280,7 @@ async def test_cursors_are_kept_for_the_next_run(tmp_path: Path) -> None:
             assert server.queries[1].base == 1
 
 
-async def test_cursors_that_can_not_be_kept_do_not_stop_the_lines(tmp_path: Path) -> None:
+async def test_cursors_that_cannot_be_saved_do_not_stop_the_lines(tmp_path: Path) -> None:
     told = Told()
     opening = says(told.welcome(), told.backfill(DONE, done=True))
     async with (
@@ -288,7 +290,7 @@ async def test_cursors_that_can_not_be_kept_do_not_stop_the_lines(tmp_path: Path
         await eventually(lambda: engine.is_backfilled)
 
 
-def test_more_targets_than_lanes_are_refused() -> None:
+def test_more_targets_than_keys_can_number_are_refused() -> None:
     with pytest.raises(ValueError, match="256 targets"):
         Engine([TargetSpec(url="ws://h")] * 256)
 
@@ -334,13 +336,13 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]  # noqa: ASYNC240 - a test may block
 
 
-async def test_a_record_that_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_record_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_record(tmp_path / "missing" / "record", engine_of("ws://h"))
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - a test may block
 
 
-async def test_reading_pauses_while_nobody_can_take_more() -> None:
+async def test_receiving_pauses_until_resume() -> None:
     engine = engine_of("ws://h")
     engine.pause()
     waiting = asyncio.create_task(engine.wait_until_ready())
@@ -353,13 +355,13 @@ async def test_reading_pauses_while_nobody_can_take_more() -> None:
 UNTIL = Goal(through_ms=3_000)
 
 
-def test_without_a_goal_there_is_no_end() -> None:
+def test_an_empty_goal_is_never_reached() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 9_000, 0))
     assert goal_result(Goal(), [session]) is None
 
 
-def test_done_once_every_target_is_proved_so_far() -> None:
+def test_reached_once_every_target_is_verified_through_the_time() -> None:
     one, told = live()
     other, told_other = live()
     hear(one, told.mark(SINCE, 3_000, 0))
@@ -370,7 +372,7 @@ def test_done_once_every_target_is_proved_so_far() -> None:
     assert goal_result(UNTIL, [one, other]) == ViewerResult(0)
 
 
-def test_not_before_the_past_is_here() -> None:
+def test_not_reached_before_the_history_is_here() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     assert goal_result(UNTIL, [ViewerSession()]) is None
     connect(session, told.welcome())
@@ -378,7 +380,7 @@ def test_not_before_the_past_is_here() -> None:
     assert goal_result(UNTIL, [session]) is None
 
 
-def test_a_time_before_since_is_reached_with_the_past() -> None:
+def test_a_time_before_since_is_reached_with_the_history() -> None:
     session, _ = live()
     assert goal_result(Goal(through_ms=SINCE - 1), [session]) == ViewerResult(0)
 
@@ -414,7 +416,7 @@ def test_an_execution_ends_with_its_status(statuses: list[ExecutionStatus], code
     assert goal_result(goal, [session]) == ViewerResult(code)
 
 
-def test_an_end_counts_once_it_is_proved_or_given_up() -> None:
+def test_an_end_counts_once_it_is_equal_or_given_up() -> None:
     session, told = live()
     bad = [item(1, 1_500)]
     hear(session, told.events(0, [], seq=1))
@@ -430,7 +432,7 @@ def test_an_end_counts_once_it_is_proved_or_given_up() -> None:
     assert "execution one" in outcome.reason
 
 
-def test_whichever_goal_comes_first() -> None:
+def test_the_goal_that_is_reached_first_counts() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
     assert goal_result(Goal(through_ms=3_000, executions=("one",)), [session]) == ViewerResult(0)

@@ -55,7 +55,7 @@ def test_at_first_it_is_connecting_then_reconnecting() -> None:
     history = new_history()
     history.attempt_began(1, NOW)
     assert history.state(NOW) == "connecting"
-    assert cut(history, NOW + 1, "refused") == [], "nothing was to be had before"
+    assert cut(history, NOW + 1, "refused") == [], "it was never connected"
     assert (history.detail, history.retry_at_ms) == ("refused", NOW + 501)
     history.attempt_began(2, NOW + 501)
     assert (history.state(NOW), history.attempt, history.retry_at_ms) == ("reconnecting", 2, None)
@@ -81,13 +81,13 @@ def test_polling_is_a_state_of_its_own() -> None:
     history.round_ended(None, NOW)
     assert history.state(NOW) == "polling"
     assert history.is_polling
-    assert cut(history, NOW + 5, "HTTP 502") == [], "lines come all the same"
+    assert cut(history, NOW + 5, "HTTP 502") == [], "polling still brings lines"
     assert history.state(NOW) == "polling"
     assert said(history.round_ended("unreachable", NOW + 9)) == ["offline: unreachable"]
     assert history.state(NOW) == "reconnecting"
 
 
-def test_what_is_final_is_failed_and_what_is_over_has_ended() -> None:
+def test_a_final_disconnection_is_failed_and_a_reached_goal_is_ended() -> None:
     history = new_history()
     history.attempt_ended("no such group", 4504, 0, final=True, now_ms=NOW)
     assert (history.state(NOW), history.has_failed, history.retry_at_ms) == ("failed", True, None)
@@ -96,7 +96,7 @@ def test_what_is_final_is_failed_and_what_is_over_has_ended() -> None:
     assert history.state(NOW) == "ended"
 
 
-def test_changes_of_state_are_kept_but_not_quiet_moments() -> None:
+def test_changes_of_state_are_recorded_without_quiet_moments() -> None:
     session, _ = live()
     history = connected(session)
     history.take_effects([], NOW + 2 * QUIET_MS)
@@ -141,7 +141,7 @@ def test_polling_ends_an_outage_too() -> None:
     assert history.take_effects([AGAIN, CaughtUp(0)], NOW + 20_000) == []
 
 
-def test_going_on_from_an_earlier_run_is_said_above_every_line() -> None:
+def test_resuming_an_earlier_run_is_a_rule_above_every_line() -> None:
     history = connected()
     (rule,) = history.take_effects([CaughtUp(12)], NOW)
     assert describe(rule) == "12 lines since you left"
@@ -159,7 +159,7 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     assert first.key == later.key
     assert later.state == "repaired"
     (early,) = history.take_effects([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
-    assert time_of(early.key) == SINCE, "not above everything that is owed"
+    assert time_of(early.key) == SINCE, "not before since"
     hear(session, told.events(0, [item(1, 2_500)]))
     (ended,) = history.take_effects(hear(session, told.end(SINCE, 2_500, 1, status="FAILED")), NOW)
     assert describe(ended) == "execution one FAILED"
@@ -168,7 +168,7 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     assert describe(rebased) == "lines above can no longer be verified: new epoch"
 
 
-def test_an_end_that_is_not_proved_says_so() -> None:
+def test_an_unequal_end_says_that_it_is_not_verified() -> None:
     session, told = live()
     effects = hear(session, told.end(SINCE, 2_500, 0, owned=[item(0 + 1, 2_000)]))
     assert said(connected(session).take_effects(effects, NOW)) == ["execution one SUCCEEDED"]
@@ -182,7 +182,7 @@ def test_an_end_that_is_not_proved_says_so() -> None:
     ]
 
 
-def test_only_a_second_mismatch_is_a_rule_and_a_later_proof_takes_it_back() -> None:
+def test_only_a_second_mismatch_is_a_rule_until_a_later_mark_is_equal() -> None:
     session, told = live()
     history = connected(session)
     assert (
@@ -201,7 +201,7 @@ def test_only_a_second_mismatch_is_a_rule_and_a_later_proof_takes_it_back() -> N
 # Figures
 
 
-def test_the_lag_is_of_the_newest_live_line_and_not_for_ever() -> None:
+def test_the_lag_is_of_the_newest_live_line_and_expires() -> None:
     history = connected()
     assert history.lag_ms(NOW) is None
     stored = Stored([line((NOW - 300) << 200), line((NOW - 100) << 200)], [])
@@ -212,7 +212,7 @@ def test_the_lag_is_of_the_newest_live_line_and_not_for_ever() -> None:
     assert history.lag_ms(NOW) == 0, "stamped ahead of the clock"
 
 
-def test_volume_is_counted_by_the_second() -> None:
+def test_events_are_counted_by_the_second() -> None:
     volume = EventRate()
     volume.count_events(3, 1_000_100)
     volume.count_events(4, 1_000_900)
@@ -236,7 +236,7 @@ def status_of(*sessions: ViewerSession, timeline: Timeline | None = None) -> Sta
     return make_status(watched, timeline or Timeline(), SNAPSHOT_NOW)
 
 
-def test_several_targets_are_complete_through_the_least_of_them() -> None:
+def test_several_targets_are_complete_through_the_earliest() -> None:
     one, told = live([item(1, 2_000), item(2, 4_000), item(3, 4_001)])
     other, told_other = live([item(1, 2_000)])
     hear(one, told.mark(SINCE, 4_000, 3))
@@ -251,7 +251,7 @@ def test_several_targets_are_complete_through_the_least_of_them() -> None:
     assert [target.name for target in status.targets] == ["/group/0", "/group/1"]
 
 
-def test_the_worst_state_is_the_word_for_all() -> None:
+def test_the_worst_state_is_the_state_of_all() -> None:
     one, _ = live()
     other, _ = live()
     other.connection_closed()
@@ -260,9 +260,9 @@ def test_the_worst_state_is_the_word_for_all() -> None:
     assert status_of().state == "connecting"
 
 
-def test_what_is_wrong_is_never_green() -> None:
+def test_unequal_lost_and_unrecoverable_ranges_are_never_green() -> None:
     session, told = live([item(1, 2_000)])
-    assert not status_of(session).is_green, "nothing is proved"
+    assert not status_of(session).is_green, "nothing is verified"
     hear(session, told.mark(SINCE, 3_000, 1))
     assert status_of(session).is_green
     hear(session, told.gap(2_500, 2_600, "unrecoverable"))
@@ -278,7 +278,7 @@ def test_what_is_wrong_is_never_green() -> None:
     assert not status_of(lost).is_green
 
 
-def test_how_far_the_past_has_come() -> None:
+def test_the_progress_of_the_backfill() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(after=9))
     progress = status_of(session).targets[0].progress
@@ -296,7 +296,7 @@ def test_how_far_the_past_has_come() -> None:
     assert (target.head_seq, target.upstream, target.upstream_lag_ms) == (12, "ok", 5)
 
 
-def test_the_timelines_figures_are_there() -> None:
+def test_the_status_has_the_timelines_numbers() -> None:
     session, told = live()
     timeline = Timeline()
     timeline.add_many(stored(hear(session, told.events(0, [item(1, 2_000)]))))

@@ -19,7 +19,7 @@ def holding(*items: int, target: int = 0) -> Holdings:
     return holdings
 
 
-def test_a_line_knows_everything_of_its_event() -> None:
+def test_a_line_has_every_field_of_its_event() -> None:
     holdings = Holdings(3)
     one = item(9, 2_000, "0007", message="hello", stream="s", ingestion_time=2_010)
     stored, keys = holdings.store([one], live=True)
@@ -31,7 +31,7 @@ def test_a_line_knows_everything_of_its_event() -> None:
     assert line.key & ((1 << TARGET_BITS) - 1) == 3
 
 
-def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
+def test_a_batch_of_new_events_gives_the_same_lines_as_one_by_one() -> None:
     items = [
         item(one, SINCE + one * 10, origin="repair" if one % 3 else "live") for one in range(1, 30)
     ]
@@ -49,28 +49,28 @@ def test_many_that_are_new_become_the_lines_that_each_alone_would() -> None:
         assert together.counts.late == len([one for one in items if one.timestamp <= SINCE + until])
 
 
-def test_nothing_of_a_malformed_batch_is_taken_in() -> None:
+def test_nothing_of_a_malformed_batch_is_stored() -> None:
     holdings = Holdings()
     with pytest.raises(WireError):
         holdings.store([item(1, 2_000), item(2, 2_000, "no")], live=True)
     assert len(holdings.tally) == 0
 
 
-def test_events_received_again_are_counted_not_shown() -> None:
+def test_duplicates_are_counted_and_not_shown() -> None:
     holdings = holding(1, 2)
     stored, _ = holdings.store([item(2, SINCE + 2), item(3, SINCE + 3)], live=False)
     assert [line.seq for line in stored.lines] == [3]
     assert (holdings.counts.events, holdings.counts.duplicates) == (3, 1)
 
 
-def test_other_content_under_a_known_key_is_shown_in_its_place() -> None:
+def test_changed_content_replaces_the_line() -> None:
     holdings = holding(1)
     stored, _ = holdings.store([item(1, SINCE + 1, message="other")], live=False)
     assert stored.lines == []
     assert [line.message for line in stored.confirmed] == ["other"]
 
 
-def test_what_comes_for_a_time_that_was_proved_is_late() -> None:
+def test_an_event_for_a_verified_time_is_late() -> None:
     holdings = holding(1)
     told = Told([item(1, SINCE + 1)])
     holdings.compare_mark(told.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
@@ -86,20 +86,20 @@ def test_what_comes_for_a_time_that_was_proved_is_late() -> None:
     assert past.lines[0].late_ms == 0
 
 
-def test_what_only_a_scan_found_is_counted() -> None:
+def test_events_that_only_a_scan_found_are_counted() -> None:
     holdings = Holdings()
     holdings.store([item(1, 2_000, origin="repair"), item(2, 2_001)], live=True)
     assert holdings.counts.repaired == 1
 
 
-def test_a_mark_of_nothing_is_equal_where_nothing_is() -> None:
+def test_an_empty_mark_is_equal_to_an_empty_range() -> None:
     holdings = holding()
     judged = holdings.compare_mark(Told().mark(SINCE, 5_000, 0), 1)
     assert judged.requests == []
     assert holdings.proof.complete_through == 5_000
 
 
-def test_having_too_much_is_as_wrong_as_having_too_little() -> None:
+def test_a_surplus_event_is_as_unequal_as_a_missing_one() -> None:
     holdings = holding(1, 2)
     told = Told([item(1, SINCE + 1)])
     judged = holdings.compare_mark(told.mark(SINCE, 5_000, 2), 1)
@@ -108,7 +108,7 @@ def test_having_too_much_is_as_wrong_as_having_too_little() -> None:
     assert (holdings.counts.marks, holdings.counts.marks_unequal) == (1, 1)
 
 
-def test_equality_without_a_scan_behind_it_proves_nothing() -> None:
+def test_equality_without_a_scan_verifies_nothing() -> None:
     holdings = holding(1)
     request = RangeRequest("verify", SINCE, 5_000, scanned=False)
     reply = Told([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
@@ -117,14 +117,14 @@ def test_equality_without_a_scan_behind_it_proves_nothing() -> None:
     assert holdings.proof.complete_through is None
 
 
-def test_a_verify_that_disagrees_has_the_range_sent_again() -> None:
+def test_an_unequal_verify_has_the_range_sent_again() -> None:
     holdings = holding(1)
     request = RangeRequest("verify", SINCE, 5_000, scanned=False)
     judged = holdings.compare_answer(request, ClaimedTotal(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
     assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=False)]
 
 
-def test_an_answer_clipped_to_nothing_says_nothing() -> None:
+def test_an_answer_clipped_to_nothing_is_ignored() -> None:
     holdings = holding(1)
     request = RangeRequest("repair", SINCE, 5_000, scanned=True)
     judged = holdings.compare_answer(request, ClaimedTotal(5_001, 5_000, 1, 0, "0" * 16), (), 1)
@@ -133,7 +133,7 @@ def test_an_answer_clipped_to_nothing_says_nothing() -> None:
 
 
 def bounded() -> Holdings:
-    """One whose oldest thousand events and more were dropped from its tally."""
+    """Holdings with the oldest thousand events and more dropped from the tally."""
     holdings = Holdings(tally_events=2_000)
     holdings.proof.since = SINCE
     holdings.store([item(one, SINCE + one) for one in range(1, 4_001)], live=True)
@@ -142,7 +142,7 @@ def bounded() -> Holdings:
     return holdings
 
 
-def test_a_mark_that_reaches_below_what_is_held_is_asked_for_above_it() -> None:
+def test_of_a_mark_below_the_tally_only_the_upper_part_is_compared() -> None:
     holdings = bounded()
     judged = holdings.compare_mark(Told().mark(SINCE, 9_000, 4_000), 1)
     assert judged.effects == []
@@ -151,7 +151,7 @@ def test_a_mark_that_reaches_below_what_is_held_is_asked_for_above_it() -> None:
     assert (judged.effects, judged.requests) == ([], [])
 
 
-def test_below_what_is_held_only_what_must_be_new_is_shown() -> None:
+def test_below_the_tally_only_events_that_must_be_new_are_shown() -> None:
     holdings = bounded()
     again, _ = holdings.store([item(5, SINCE + 5)], live=False)
     assert again.lines == []
@@ -160,7 +160,7 @@ def test_below_what_is_held_only_what_must_be_new_is_shown() -> None:
     assert [line.seq for line in new.lines] == [4_001, 4_002]
 
 
-def test_a_past_that_goes_on_below_the_bound_is_shown_and_told_to_be_uncompared() -> None:
+def test_history_below_the_tally_is_shown_and_reported_as_uncompared() -> None:
     holdings = Holdings(tally_events=2_000)
     holdings.proof.since = 1
     assert not holdings.uncompared_ms
@@ -177,14 +177,14 @@ def test_a_past_that_goes_on_below_the_bound_is_shown_and_told_to_be_uncompared(
     assert (again.lines, holdings.counts.duplicates) == ([], 2)
 
 
-def test_what_was_compared_before_it_left_needs_no_word() -> None:
+def test_a_range_verified_before_it_was_dropped_is_not_uncompared() -> None:
     holdings = bounded()
     assert holdings.uncompared_ms == holdings.floor_ms
     holdings.proof.add_verified(SINCE, holdings.floor_ms, 1)
     assert holdings.uncompared_ms is None
 
 
-def test_two_lanes_never_share_a_key() -> None:
+def test_two_targets_never_share_a_key() -> None:
     one, other = holding(1, target=0), holding(1, target=1)
     total = one.total(SINCE, 9_000, 1)
     assert total == other.total(SINCE, 9_000, 1)
@@ -222,7 +222,7 @@ def holding_far_ahead() -> Holdings:
     return held
 
 
-def test_an_equal_end_leaves_green_where_the_marks_put_it() -> None:
+def test_an_equal_end_verifies_nothing_beyond_the_marks() -> None:
     held = holding_far_ahead()
     mark = Mark(
         from_=1_000,
@@ -239,7 +239,7 @@ def test_an_equal_end_leaves_green_where_the_marks_put_it() -> None:
     assert held.proof.complete_through == 5_000
 
 
-def test_an_unequal_end_is_asked_about_and_may_agree_after_all() -> None:
+def test_an_unequal_end_is_compared_again_and_may_become_equal() -> None:
     held = Holdings()
     held.proof.since = 1_000
     held.store(FAR_ITEMS[:1], live=True)

@@ -49,17 +49,17 @@ def green(session: ViewerSession) -> int | None:
     return session.holdings.proof.complete_through
 
 
-def test_without_a_websocket_the_lines_come_all_the_same() -> None:
+def test_without_a_websocket_polling_brings_the_lines() -> None:
     session = ViewerSession(since=SINCE)
     library = Library(items(*range(1, 11)))
     effects = poll(PollPlan(session), library)
     assert [line.seq for line in stored(effects)] == list(range(1, 11))
     assert session.cursor() == Cursor("e1", 10, ALL)
     assert session.is_backfilled
-    assert green(session) is None, "no scan stands behind it"
+    assert green(session) is None, "no scan covers it"
 
 
-def test_what_a_scan_stands_behind_becomes_green() -> None:
+def test_a_scanned_range_becomes_verified() -> None:
     session = ViewerSession(since=SINCE)
     library = Library(items(1, 2, 3, 4))
     library.complete_through = SINCE + 35
@@ -73,7 +73,7 @@ def test_what_a_scan_stands_behind_becomes_green() -> None:
     assert shown(session) == 5
 
 
-def test_later_rounds_ask_for_what_is_new() -> None:
+def test_later_rounds_request_only_new_lines() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
     poll(plan, library)
@@ -83,7 +83,7 @@ def test_later_rounds_ask_for_what_is_new() -> None:
     assert [target for target in library.asked if "after=2" in target]
 
 
-def test_news_during_the_past_is_not_lost() -> None:
+def test_new_lines_during_the_history_are_not_lost() -> None:
     session = ViewerSession(since=SINCE)
     library = Library(items(1, 2, 3, 4, 5, 6, 7))
 
@@ -97,7 +97,7 @@ def test_news_during_the_past_is_not_lost() -> None:
     assert session.after == 9
 
 
-def test_older_late_news_is_owed_but_not_what_was_fetched_for_others() -> None:
+def test_older_late_events_are_shown_but_not_the_backfill_of_others() -> None:
     session, plan = ViewerSession(since=SINCE), None
     library = Library(items(1))
     plan = PollPlan(session)
@@ -109,7 +109,7 @@ def test_older_late_news_is_owed_but_not_what_was_fetched_for_others() -> None:
     assert session.after == 3
 
 
-def test_a_partial_past_of_a_websocket_is_finished() -> None:
+def test_polling_finishes_the_history_that_a_websocket_began() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     everything = items(*range(1, 9))
     connect(session, told.welcome(after=8))
@@ -120,7 +120,7 @@ def test_a_partial_past_of_a_websocket_is_finished() -> None:
     assert session.is_backfilled
 
 
-def test_a_past_that_is_interrupted_goes_on_where_it_was() -> None:
+def test_an_interrupted_history_continues_where_it_stopped() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(*range(1, 9))), PollPlan(session)
     plan.begin_round(NOW)
@@ -142,7 +142,7 @@ def test_a_past_that_is_interrupted_goes_on_where_it_was() -> None:
     assert any("next=" in target for target in library.asked[:2])
 
 
-def test_a_websocket_goes_on_where_polling_was() -> None:
+def test_a_websocket_resumes_where_polling_stopped() -> None:
     session = ViewerSession(since=SINCE)
     library = Library(items(1, 2, 3))
     poll(PollPlan(session), library)
@@ -154,7 +154,7 @@ def test_a_websocket_goes_on_where_polling_was() -> None:
     assert green(session) == 5_000
 
 
-def test_another_epoch_makes_everything_owed_again() -> None:
+def test_in_another_epoch_all_events_have_to_come_again() -> None:
     """[14]"""
     session = ViewerSession(since=SINCE)
     plan = PollPlan(session)
@@ -167,7 +167,7 @@ def test_another_epoch_makes_everything_owed_again() -> None:
     assert session.holdings.tally.unconfirmed == 2
 
 
-def test_a_restarted_forwarder_with_the_same_journal_is_none() -> None:
+def test_a_restarted_forwarder_with_the_same_journal_is_no_other_epoch() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
     poll(plan, library)
@@ -188,7 +188,7 @@ def test_a_head_below_the_cursor_is_another_journal() -> None:
     assert session.after == 1
 
 
-def test_what_compares_unequal_is_repaired_over_http() -> None:
+def test_an_unequal_range_is_repaired_over_http() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2, 3, 4, 5)), PollPlan(session)
     poll(plan, library)
@@ -203,7 +203,7 @@ def test_what_compares_unequal_is_repaired_over_http() -> None:
     assert green(session) == SINCE + 500
 
 
-def test_a_second_mismatch_is_not_tried_again() -> None:
+def test_a_second_mismatch_is_not_repaired_again() -> None:
     """[13]"""
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
@@ -233,7 +233,7 @@ def test_a_second_mismatch_is_not_tried_again() -> None:
         (b'"from":1000', b'"from":1001'),
     ],
 )
-def test_a_digest_of_something_else_proves_nothing(part: bytes, other: bytes) -> None:
+def test_a_digest_of_another_range_is_ignored(part: bytes, other: bytes) -> None:
     """[14]"""
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
@@ -254,10 +254,10 @@ def test_with_a_websocket_the_range_since_the_last_mark_is_compared() -> None:
     assert poll(PollPlan(session), library) == []
     (target,) = library.asked
     assert f"from={SINCE + 26}&through={NOW + AHEAD_MS}&epoch=e1&seq=3" in target
-    assert green(session) == SINCE + 25, "a comparison alone proves nothing complete"
+    assert green(session) == SINCE + 25, "a comparison alone verifies nothing"
 
 
-def test_and_what_differs_is_repaired_over_the_websocket() -> None:
+def test_with_a_websocket_an_unequal_range_is_repaired_over_it() -> None:
     session, _ = live(items(1, 2, 3))
     library = Library([*items(1, 2, 3), item(3, SINCE + 5, 99)])
     effects = poll(PollPlan(session), library)
@@ -278,7 +278,7 @@ def test_with_a_websocket_a_conflict_is_left_to_it() -> None:
         ("..5000:7", None),
     ],
 )
-def test_until_the_past_is_here_only_what_is_held_is_compared(
+def test_until_the_history_is_here_only_the_held_part_is_compared(
     held: str, span: tuple[int, int] | None
 ) -> None:
     session, told = ViewerSession(since=SINCE), Told()
@@ -292,7 +292,7 @@ def test_until_the_past_is_here_only_what_is_held_is_compared(
         assert f"from={span[0]}&through={span[1]}&" in library.asked[0]
 
 
-def test_before_anything_is_held_there_is_nothing_to_compare() -> None:
+def test_without_any_history_there_is_nothing_to_compare() -> None:
     session = ViewerSession()
     connect(session, Told().welcome())
     library = Library([])
@@ -300,7 +300,7 @@ def test_before_anything_is_held_there_is_nothing_to_compare() -> None:
     assert library.asked == []
 
 
-def test_a_websocket_that_comes_meanwhile_ends_the_round() -> None:
+def test_a_websocket_that_opens_meanwhile_ends_the_round() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2, 3, 4)), PollPlan(session)
     plan.begin_round(NOW)
@@ -310,7 +310,7 @@ def test_a_websocket_that_comes_meanwhile_ends_the_round() -> None:
     assert plan.take_response(ask, library.answer(ask.target), NOW) == []
     assert shown(session) == 0
     session.connection_closed()
-    assert plan.next_request() is None, "nor when it is gone again: it moved the cursor"
+    assert plan.next_request() is None, "nor when it has closed again: it moved the cursor"
 
 
 def test_since_is_chosen_as_the_forwarder_would() -> None:
@@ -320,14 +320,14 @@ def test_since_is_chosen_as_the_forwarder_would() -> None:
         assert session.since == since
 
 
-def test_the_filter_and_the_group_go_with_every_question() -> None:
+def test_every_request_has_the_filter_and_the_group() -> None:
     session = ViewerSession(group="/g", event_filter=Filter(streams=("a",)), since=SINCE)
     library = Library(items(1))
     poll(PollPlan(session), library)
     assert all("group=%2Fg&stream=a" in target for target in library.asked)
 
 
-def test_lines_of_an_earlier_run_are_not_brought_again_by_a_repair() -> None:
+def test_a_repair_does_not_bring_lines_of_an_earlier_run() -> None:
     """[16]"""
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 2, ALL))
     library, plan = Library(items(1, 2, 3)), PollPlan(session)
@@ -366,7 +366,7 @@ def test_a_round_ends_with_a_reason(answer: Response, text: str) -> None:
         asked()
 
 
-def test_a_page_on_which_the_filter_left_nothing_leads_on() -> None:
+def test_an_empty_page_leads_to_the_next() -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
     library, plan = Library(items(1, 2)), PollPlan(session)
     empty = b'{"epoch":"e1","head_seq":2,"next":"%s","complete_through":null,"items":[]}'
@@ -383,7 +383,7 @@ def test_a_page_on_which_the_filter_left_nothing_leads_on() -> None:
     assert "next=there" in asked[1]
 
 
-def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
+def test_a_digest_without_an_epoch_is_accepted() -> None:
     session = ViewerSession(since=SINCE)
     library, plan = Library(items(1, 2)), PollPlan(session)
     library.complete_through = SINCE + 500
@@ -396,7 +396,7 @@ def test_a_digest_with_no_more_than_the_message_has_is_understood() -> None:
     assert green(session) == SINCE + 500
 
 
-def test_executions_told_in_other_words_end_no_round() -> None:
+def test_executions_in_another_format_do_not_end_the_round() -> None:
     session = ViewerSession(since=SINCE, event_filter=Filter(executions=("x",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
     plan.begin_round(NOW)
@@ -409,7 +409,7 @@ def test_executions_told_in_other_words_end_no_round() -> None:
 
 
 @pytest.mark.parametrize("seqs", [(1, 4), (5, 4)])
-def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> None:
+def test_lines_out_of_order_are_rejected(seqs: tuple[int, int]) -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 3, ALL))
     library, plan = Library([]), PollPlan(session)
     library._after = lambda query: items(*seqs)  # type: ignore[method-assign]  # noqa: ARG005 - it errs
@@ -418,7 +418,7 @@ def test_lines_out_of_their_order_are_not_believed(seqs: tuple[int, int]) -> Non
     assert session.after == 3
 
 
-def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
+def test_two_rounds_that_agree_on_verified_events_report_an_end() -> None:
     session = ViewerSession(since=SINCE, event_filter=Filter(executions=("one",)))
     library, plan = Library(items(1, 2)), PollPlan(session)
     row = ExecutionSummary("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
@@ -428,7 +428,7 @@ def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
         return [one.end.status for one in poll(plan, library) if isinstance(one, ExecutionEnded)]
 
     assert ends() == []
-    assert ends() == [], "nothing is proved"
+    assert ends() == [], "nothing is verified"
     library.complete_through = SINCE + 500
     library.executions = [msgspec.structs.replace(row, status="RUNNING")]
     assert ends() == []
@@ -442,7 +442,9 @@ def test_ends_are_told_by_two_rounds_that_agree_on_what_is_proved() -> None:
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "RUNNING"])
-def test_what_may_still_run_has_not_ended(status: Literal["UNKNOWN", "RUNNING"]) -> None:
+def test_an_execution_that_may_still_run_has_not_ended(
+    status: Literal["UNKNOWN", "RUNNING"],
+) -> None:
     session = ViewerSession(group="/g", since=SINCE, event_filter=Filter(executions=("one",)))
     library, plan = Library(items(1)), PollPlan(session)
     library.complete_through = SINCE + 500
@@ -476,7 +478,7 @@ def polling_of(url: str, session: ViewerSession) -> tuple[PollingLoop, Heard]:
     ), heard
 
 
-async def test_a_round_brings_lines_and_is_told() -> None:
+async def test_a_round_brings_lines_and_reports_its_end() -> None:
     session = ViewerSession(since=SINCE)
     async with told_server(stay, library=Library([item(1, 2_000)])) as server:
         polling, heard = polling_of(server.url, session)
@@ -485,7 +487,7 @@ async def test_a_round_brings_lines_and_is_told() -> None:
     assert heard.rounds == [(None, True)]
 
 
-async def test_a_round_that_fails_is_told_with_its_reason() -> None:
+async def test_a_failed_round_reports_its_reason() -> None:
     session = ViewerSession(since=SINCE)
     async with told_server(stay) as server:
         polling, heard = polling_of(server.url, session)
@@ -496,7 +498,7 @@ async def test_a_round_that_fails_is_told_with_its_reason() -> None:
     assert failure is not None
 
 
-async def test_it_need_not_wait_for_its_time() -> None:
+async def test_a_round_can_begin_at_once() -> None:
     session = ViewerSession(since=SINCE)
     async with told_server(stay, library=Library([])) as server:
         polling, heard = polling_of(server.url, session)

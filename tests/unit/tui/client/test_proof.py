@@ -59,7 +59,7 @@ def test_nothing_is_complete_beyond_what_is_lost(from_: int, through: int, t: in
 
 
 @pytest.mark.parametrize("state", ["suspected", "repairing", "repaired"])
-def test_other_gaps_do_not_speak_against_equality(state: GapState) -> None:
+def test_gaps_that_are_not_unrecoverable_do_not_limit_t(state: GapState) -> None:
     made = proof((100, 300))
     made.put_gap(gap(150, 160, state), 1)
     assert made.complete_through == 300
@@ -89,14 +89,14 @@ def test_a_comparison_inside_a_bad_range_leaves_both_its_sides() -> None:
     assert not made.is_given_up(150, 160)
 
 
-def test_doubt_takes_proof_away_without_saying_that_something_is_missing() -> None:
+def test_withdrawing_a_range_does_not_make_it_unequal() -> None:
     made = proof((100, 300))
     made.withdraw_verified(200, 210)
     assert made.complete_through == 199
     assert made.unequal == ()
 
 
-def test_what_can_not_be_had_is_accounted_for() -> None:
+def test_known_missing_ranges_count_as_settled() -> None:
     made = proof((100, 149), (201, 300))
     assert made.settled_through(100) == 149
     made.add_unequal(150, 160, 1, final=True)
@@ -107,7 +107,7 @@ def test_what_can_not_be_had_is_accounted_for() -> None:
     assert made.complete_through == 149
 
 
-def test_rebased_nothing_is_proved_and_losses_stay() -> None:
+def test_after_a_rebase_nothing_is_verified_and_losses_stay() -> None:
     made = proof((100, 300))
     made.add_unequal(150, 160, 1, final=True)
     made.put_lost(Lost(250, 260, "r"))
@@ -118,13 +118,13 @@ def test_rebased_nothing_is_proved_and_losses_stay() -> None:
     assert made.put_lost(Lost(250, 260, "r")) is None
 
 
-def test_coverage_counts_from_since() -> None:
+def test_a_range_before_since_need_not_be_verified() -> None:
     made = proof((100, 300))
     assert made.is_verified(0, 300)
     assert not made.is_verified(0, 301)
 
 
-def test_gaps_are_known_by_their_id() -> None:
+def test_a_gap_is_identified_by_its_id() -> None:
     made = proof()
     made.put_gap(gap(150, 160, "repairing"), 1)
     status = made.put_gap(gap(150, 170, "repaired"), 1)

@@ -1,4 +1,4 @@
-"""What left memory, and what an earlier run had, comes back from the forwarder."""
+"""Evicted lines and those of an earlier run are fetched from the forwarder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def says(*messages: ServerMessage) -> Script:
 
 
 def whole(told: Told, items: list[Item]) -> Script:
-    """All of it at once, and the proof."""
+    """All events at once, and an equal mark."""
     return says(
         told.welcome(),
         told.backfill(DONE, done=True),
@@ -74,7 +74,7 @@ def top(engine: Engine, height: int = 8) -> list[Row]:
 
 
 def pages_up(engine: Engine) -> Iterator[None]:
-    """A reader who goes on to the top until everything has been there."""
+    """Scroll to the top until every line has been in memory."""
     while engine.timeline.evicted_through_ms is not None and (
         engine.timeline.evicted_ranges[0][0] <= lines(engine)[0].timestamp
     ):
@@ -83,7 +83,7 @@ def pages_up(engine: Engine) -> Iterator[None]:
         yield
 
 
-async def test_a_reader_who_goes_up_finds_every_line_and_what_was_green_stays_green() -> None:
+async def test_scrolling_up_brings_every_line_back_and_t_stays() -> None:
     library = Library(list(ITEMS), page=50)
     told = Told()
     async with (
@@ -107,7 +107,7 @@ async def test_a_reader_who_goes_up_finds_every_line_and_what_was_green_stays_gr
         assert engine.status.missing == 0
 
 
-async def test_what_is_being_read_never_moves_and_what_comes_meanwhile_is_there() -> None:
+async def test_visible_lines_never_move_and_new_ones_are_added() -> None:
     asked = asyncio.Event()
     library = Library(list(ITEMS), page=50)
     told = Told()
@@ -142,7 +142,7 @@ async def test_what_is_being_read_never_moves_and_what_comes_meanwhile_is_there(
         assert engine.timeline.lines + engine.timeline.evicted == 202
 
 
-async def test_where_it_can_not_be_had_the_place_says_why_and_asks_again() -> None:
+async def test_a_failed_fetch_shows_its_reason_and_is_retried() -> None:
     told = Told()
     async with (
         told_server(whole(told, ITEMS)) as server,  # its HTTP answers 502
@@ -157,7 +157,7 @@ async def test_where_it_can_not_be_had_the_place_says_why_and_asks_again() -> No
             assert describe(rules(engine)[0]).startswith("150 lines not in memory: ")
 
 
-async def test_lines_that_are_not_there_any_more_are_declared() -> None:
+async def test_lines_that_the_forwarder_lost_are_declared() -> None:
     library = Library([one for one in ITEMS if one.seq % 2], page=50)
     told = Told()
     async with (
@@ -174,7 +174,7 @@ async def test_lines_that_are_not_there_any_more_are_declared() -> None:
         )
 
 
-async def test_nothing_is_fetched_for_whoever_follows_or_looks_through_a_filter() -> None:
+async def test_nothing_is_fetched_while_following_or_filtering() -> None:
     library = Library(list(ITEMS))
     told = Told()
     async with (
@@ -206,7 +206,7 @@ def going_on(url: str) -> TargetSpec:
     return TargetSpec(url=url, since=SINCE, cursor=cursor, previous=SEEN)
 
 
-async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None:
+async def test_resuming_shows_the_lines_before_and_the_number_since() -> None:
     library = Library(list(ITEMS), page=50)
     told = Told(ITEMS[150:])
     script = says(
@@ -237,7 +237,7 @@ async def test_going_on_shows_the_lines_before_and_how_many_came_since() -> None
         assert (saved.previous.newest_ms, saved.previous.older) == (NEWEST_MS, 100)
 
 
-async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
+async def test_refetched_lines_are_not_counted_again_for_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
@@ -255,7 +255,7 @@ async def test_what_is_fetched_again_is_not_counted_again_for_the_next_run(
         assert saved.previous.older == 100 + 50 - 1
 
 
-async def test_what_comes_anew_is_counted_once_for_the_next_run(
+async def test_new_lines_are_counted_once_for_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
@@ -270,7 +270,7 @@ async def test_what_comes_anew_is_counted_once_for_the_next_run(
         assert saved.previous.older == 200 - 1 - 20
 
 
-async def test_where_everything_comes_anew_nothing_is_counted_as_gone() -> None:
+async def test_after_a_rebase_nothing_counts_as_evicted() -> None:
     told = Told()
     refused = says(told.welcome("rebased", epoch="e9", head_seq=200))
     async with (

@@ -18,14 +18,14 @@ SAVED = SavedCursor(
 )
 
 
-def test_a_cursor_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_loaded_cursor_is_the_saved_one(tmp_path: Path) -> None:
     save_cursor(tmp_path, SAVED)
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) == SAVED
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED, 1_000) == SAVED
     assert [path.suffix for path in tmp_path.iterdir()] == [".json"], "no draft is left"
 
 
-def test_the_last_one_counts(tmp_path: Path) -> None:
+def test_a_newer_cursor_replaces_the_older(tmp_path: Path) -> None:
     save_cursor(tmp_path, SAVED)
     later = SavedCursor(SAVED.subject, Cursor("e2", 50, Interval(None, None)))
     save_cursor(tmp_path, later)
@@ -41,7 +41,7 @@ def test_a_cursor_belongs_to_its_target_group_filter_and_since(tmp_path: Path) -
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED, 1_001) is None
 
 
-def test_another_filters_cursor_under_this_ones_name_is_none(tmp_path: Path) -> None:
+def test_the_cursor_of_another_filter_is_not_used(tmp_path: Path) -> None:
     """[7]"""
     save_cursor(tmp_path, SAVED)
     (path,) = tmp_path.iterdir()
@@ -51,7 +51,7 @@ def test_another_filters_cursor_under_this_ones_name_is_none(tmp_path: Path) -> 
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
 
 
-def test_what_was_seen_goes_with_it_and_may_be_left_out(tmp_path: Path) -> None:
+def test_the_previous_run_is_saved_with_it_and_optional(tmp_path: Path) -> None:
     seen = SavedCursor(SAVED.subject, SAVED.cursor, PreviousRun(9_000, 8_000, 7_000, 12))
     save_cursor(tmp_path, seen)
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) == seen
@@ -60,7 +60,7 @@ def test_what_was_seen_goes_with_it_and_may_be_left_out(tmp_path: Path) -> None:
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) == SAVED
 
 
-def test_a_cursor_that_is_of_no_use_is_told_of_and_a_missing_one_is_not(tmp_path: Path) -> None:
+def test_a_damaged_cursor_is_reported_and_a_missing_one_is_not(tmp_path: Path) -> None:
     said: list[str] = []
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED, warn=said.append) is None
     assert said == []
@@ -75,7 +75,7 @@ def test_a_cursor_that_is_of_no_use_is_told_of_and_a_missing_one_is_not(tmp_path
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version":2}'])
-def test_what_can_not_be_read_is_no_cursor(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_cannot_be_decoded_is_no_cursor(tmp_path: Path, content: bytes) -> None:
     save_cursor(tmp_path, SAVED)
     (path,) = tmp_path.iterdir()
     path.write_bytes(content)
@@ -89,7 +89,7 @@ def test_another_version_is_no_cursor(tmp_path: Path) -> None:
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
 
 
-def test_where_nothing_can_be_written_what_was_there_stays(tmp_path: Path) -> None:
+def test_a_cursor_that_cannot_be_written_raises(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"):
         save_cursor(tmp_path / "missing", SAVED)
 
@@ -97,14 +97,14 @@ def test_where_nothing_can_be_written_what_was_there_stays(tmp_path: Path) -> No
 KEYS = [1 << 250, 3, (1 << 250) + 1]
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+def test_loaded_bookmarks_are_the_saved_ones(tmp_path: Path) -> None:
     path = saved.bookmarks_path(tmp_path, [("own:x", "/group")], Filter())
     saved.save_bookmarks(path, KEYS)
     assert saved.load_bookmarks(path) == KEYS
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-def test_each_view_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_set_of_targets_has_its_own_bookmarks(tmp_path: Path) -> None:
     paths = {
         saved.bookmarks_path(tmp_path, [("a", "/g"), ("b", "/h")], Filter()),
         saved.bookmarks_path(tmp_path, [("b", "/h"), ("a", "/g")], Filter()),
@@ -119,18 +119,18 @@ def test_each_view_has_a_file_of_its_own(tmp_path: Path) -> None:
     "content",
     [b"", b"{", b"[]", b'{"version":2,"bookmarks":["1"]}', b'{"version":1,"bookmarks":["x"]}'],
 )
-def test_a_file_that_is_not_whole_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_bookmarks_file_counts_as_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.view.json"
     path.write_bytes(content)
     assert saved.load_bookmarks(path) == []
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_bookmarks_file_counts_as_empty(tmp_path: Path) -> None:
     assert saved.load_bookmarks(tmp_path / "missing") == []
     assert saved.load_bookmarks(tmp_path) == []
 
 
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_bookmarks_that_cannot_be_written_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         saved.save_bookmarks(tmp_path / "missing" / "x", [1])
     assert list(tmp_path.iterdir()) == []

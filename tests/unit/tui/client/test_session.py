@@ -50,7 +50,7 @@ def closes(effects: list[Effect]) -> list[int]:
 # Connecting
 
 
-def test_the_first_question_has_no_cursor() -> None:
+def test_the_first_attempt_has_no_cursor() -> None:
     session = ViewerSession(group="/g", event_filter=Filter(("a",)), since=5, history="oldest")
     query = session.begin_attempt()
     assert (query.group, query.filter, query.since) == ("/g", Filter(("a",)), 5)
@@ -66,7 +66,7 @@ def test_since_is_taken_from_the_forwarder_where_none_was_given() -> None:
     assert session.begin_attempt().since == 77
 
 
-def test_a_cursor_never_goes_without_held() -> None:
+def test_a_cursor_is_never_sent_without_held() -> None:
     """Without held, no past below the cursor would be owed [1]."""
     session = ViewerSession(since=SINCE)
     connect(session, Told().welcome(after=7))
@@ -74,7 +74,7 @@ def test_a_cursor_never_goes_without_held() -> None:
     assert (query.epoch, query.after, query.held) == ("e1", 7, NOTHING_HELD)
 
 
-def test_held_is_kept_as_positions_within_a_millisecond() -> None:
+def test_held_has_positions_within_a_millisecond() -> None:
     """[3]"""
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(after=7))
@@ -83,7 +83,7 @@ def test_held_is_kept_as_positions_within_a_millisecond() -> None:
     assert not session.is_backfilled
 
 
-def test_done_means_that_all_of_the_past_is_held() -> None:
+def test_done_means_that_all_of_the_history_is_held() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     connect(session, told.welcome(after=7))
     hear(session, told.backfill(f"{SINCE}:5..2000:9", done=True))
@@ -98,7 +98,7 @@ def test_an_open_lower_end_is_since() -> None:
     assert session.held == Interval(first_key(SINCE), None)
 
 
-def test_another_protocol_version_is_the_end() -> None:
+def test_another_protocol_version_is_final() -> None:
     session = ViewerSession()
     effects = connect(session, Told().welcome(protocol=2))
     assert [(one.code, one.final) for one in effects if isinstance(one, CloseConnection)] == [
@@ -128,15 +128,15 @@ def test_bye_and_unknown_types_may_come_before_welcome() -> None:
 # The sequence
 
 
-def test_a_hole_in_n_closes() -> None:
+def test_a_missing_n_closes_the_connection() -> None:
     """[2]"""
     session, told = live()
     told.events(0, [item(1, 2_000)])
     assert closes(hear(session, told.heartbeat(1))) == [4010]
-    assert hear(session, told.heartbeat(1)) == [], "nothing is heard after that"
+    assert hear(session, told.heartbeat(1)) == [], "later messages are ignored"
 
 
-def test_an_old_n_is_ignored() -> None:
+def test_a_repeated_n_is_ignored() -> None:
     """[2]"""
     session, told = live()
     frame = told.events(0, [item(1, 2_000)])
@@ -152,7 +152,7 @@ def test_a_stale_generation_is_ignored() -> None:
     assert session.take_message(told.heartbeat(0), 0, old) == []
 
 
-def test_events_go_on_where_the_last_ended() -> None:
+def test_events_must_continue_where_the_last_ended() -> None:
     """[12]"""
     session, told = live([item(1, 2_000)])
     assert closes(hear(session, told.events(2, [item(3, 2_001)]))) == [4010]
@@ -165,7 +165,7 @@ def test_live_events_lie_in_their_frames_range(seq: int) -> None:
 
 
 def test_an_empty_frame_moves_the_cursor() -> None:
-    """What the filter skips is covered by the range [12]."""
+    """The frame's range covers the events that the filter leaves out [12]."""
     session, told = live()
     assert hear(session, told.events(0, [], seq=9), told.heartbeat(9)) == [
         SendMessage(Credit(CREDIT_EVENTS))
@@ -174,7 +174,7 @@ def test_an_empty_frame_moves_the_cursor() -> None:
 
 
 @pytest.mark.parametrize("what", ["heartbeat", "mark", "digest", "end"])
-def test_whoever_speaks_of_more_than_has_come_left_something_out(what: str) -> None:
+def test_a_message_beyond_the_received_seq_closes_the_connection(what: str) -> None:
     """[12]"""
     session, told = live([item(1, 2_000)])
     messages: dict[str, Callable[[], ServerMessage]] = {
@@ -186,7 +186,7 @@ def test_whoever_speaks_of_more_than_has_come_left_something_out(what: str) -> N
     assert closes(hear(session, messages[what]())) == [4010]
 
 
-def test_malformed_items_change_nothing_and_leave_a_hole() -> None:
+def test_malformed_items_store_nothing_and_leave_a_number_missing() -> None:
     session, told = live()
     with pytest.raises(WireError):
         hear(session, told.events(0, [item(1, 2_000, "x")]))
@@ -197,7 +197,7 @@ def test_malformed_items_change_nothing_and_leave_a_hole() -> None:
 # Resuming
 
 
-def test_resumed_goes_on_exactly() -> None:
+def test_a_resumed_connection_continues_exactly() -> None:
     session, _ = live([item(1, 2_000)])
     session.connection_closed()
     told = Told()
@@ -215,7 +215,7 @@ def test_resumed_with_nothing_missed_is_caught_up_at_once() -> None:
     assert effects[-1] == CaughtUp(0)
 
 
-def test_what_came_by_polling_meanwhile_comes_again_and_is_dropped() -> None:
+def test_polled_lines_that_come_again_are_dropped() -> None:
     session, _ = live([item(1, 2_000)])
     session.begin_attempt()
     session.store_items([item(2, 2_001)], 0, live=True)
@@ -229,7 +229,7 @@ def test_what_came_by_polling_meanwhile_comes_again_and_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(("after", "head_seq"), [(2, 9), (1, 0)])
-def test_resumed_at_another_place_is_not_believed(after: int, head_seq: int) -> None:
+def test_resuming_another_cursor_is_rejected(after: int, head_seq: int) -> None:
     session, _ = live([item(1, 2_000)])
     effects = connect(session, Told().welcome("resumed", after=after, head_seq=head_seq))
     assert closes(effects) == [4010]
@@ -237,12 +237,12 @@ def test_resumed_at_another_place_is_not_believed(after: int, head_seq: int) -> 
     assert session.holdings.tally.unconfirmed == 1
 
 
-def test_resumed_without_a_cursor_is_not_believed() -> None:
+def test_resuming_without_a_cursor_is_rejected() -> None:
     session = ViewerSession()
     assert closes(connect(session, Told().welcome("resumed", after=1))) == [4010]
 
 
-def test_rebased_everything_is_unconfirmed_until_it_comes_again() -> None:
+def test_after_a_rebase_events_are_unconfirmed_until_they_come_again() -> None:
     """[6]"""
     first, second = item(1, 2_000), item(2, 2_001)
     session, told = live([first, second])
@@ -258,17 +258,17 @@ def test_rebased_everything_is_unconfirmed_until_it_comes_again() -> None:
     assert stored(effects) == []
     assert session.holdings.tally.unconfirmed == 1
     hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 40))
-    assert green(session) == 3_000, "of what was sent again alone"
+    assert green(session) == 3_000, "of the events that came again"
 
 
-def test_rebased_an_empty_range_that_was_proved_is_not_proved_any_more() -> None:
+def test_after_a_rebase_an_empty_range_is_not_verified_any_more() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
     connect(session, Told().welcome("rebased", epoch="e9"))
     assert green(session) is None
 
 
-def test_fresh_though_a_cursor_was_told_is_a_rebase() -> None:
+def test_fresh_in_answer_to_a_cursor_is_a_rebase() -> None:
     session, _ = live([item(1, 2_000)])
     effects = connect(session, Told().welcome("fresh", epoch="e1", after=1))
     assert any(isinstance(one, Rebased) for one in effects)
@@ -294,7 +294,7 @@ def saved(base: int = 5) -> ViewerSession:
     return ViewerSession(since=SINCE, cursor=cursor)
 
 
-def test_a_saved_cursor_goes_on_without_its_lines() -> None:
+def test_a_saved_cursor_resumes_without_its_lines() -> None:
     """[16]"""
     session = saved()
     query = session.begin_attempt()
@@ -309,7 +309,7 @@ def test_a_saved_cursor_goes_on_without_its_lines() -> None:
     assert green(session) == 3_000
 
 
-def test_a_base_of_another_epoch_proves_nothing_so_it_is_given_up() -> None:
+def test_a_base_of_another_epoch_is_given_up() -> None:
     """[16]"""
     session = saved()
     session.begin_attempt()
@@ -332,7 +332,7 @@ def test_silence_is_noticed_after_two_heartbeats() -> None:
     assert session.check_silence(1 << 40) == []
 
 
-def test_welcome_may_take_its_time_but_not_for_ever() -> None:
+def test_a_missing_welcome_is_noticed_later() -> None:
     session = ViewerSession()
     session.begin_attempt()
     session.connection_opened(10)
@@ -352,7 +352,7 @@ def test_credit_is_renewed_when_half_is_used_and_at_each_heartbeat() -> None:
     assert SendMessage(Credit(half + CREDIT_EVENTS)) in hear(session, told.heartbeat(half))
 
 
-def test_items_that_are_known_count_as_used_credit_too() -> None:
+def test_duplicates_use_credit_too() -> None:
     """Every item of every frame counts [15]."""
     session, told = live([item(1, 2_000)])
     hear(session, told.past(1, [item(1, 2_000)]))
@@ -362,7 +362,7 @@ def test_items_that_are_known_count_as_used_credit_too() -> None:
 # Proof
 
 
-def test_an_equal_mark_proves_its_range() -> None:
+def test_an_equal_mark_verifies_its_range() -> None:
     session, told = live([item(1, 2_000), item(2, 2_500)])
     effects = hear(session, told.mark(SINCE, 2_400, 2))
     mark = effects[0]
@@ -372,14 +372,14 @@ def test_an_equal_mark_proves_its_range() -> None:
     assert green(session) == 2_400
 
 
-def test_a_mark_is_compared_at_its_own_position() -> None:
+def test_a_mark_is_compared_as_of_its_seq() -> None:
     """[10]"""
     session, told = live([item(1, 2_000), item(2, 2_001)])
     hear(session, told.mark(SINCE, 3_000, 1))
     assert green(session) == 3_000
 
 
-def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
+def test_an_unequal_mark_requests_one_repair() -> None:
     """[13]"""
     missed = item(1, 2_000)
     session, told = live()
@@ -397,7 +397,7 @@ def test_an_unequal_mark_asks_for_its_range_again_once() -> None:
     assert session.holdings.proof.unequal == ()
 
 
-def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
+def test_a_second_mismatch_stays_unequal_and_is_not_retried() -> None:
     """[13]"""
     session, told = live([item(1, 2_000)])
     other = [item(1, 2_000), item(1, 2_000, 7)]
@@ -415,7 +415,7 @@ def test_a_second_mismatch_stays_red_and_is_not_tried_again() -> None:
     assert green(session) == 3_000
 
 
-def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
+def test_beside_a_given_up_range_only_digests_are_requested() -> None:
     session, told = live([item(1, 2_000)])
     bad = [item(1, 2_000, 7)]
     hear(session, told.mark(1_900, 2_100, 1, owned=bad))
@@ -427,7 +427,7 @@ def test_beside_a_range_that_failed_only_digests_are_asked_for() -> None:
     assert green(session) == 1_899
 
 
-def test_what_a_repair_does_not_bring_again_becomes_unconfirmed() -> None:
+def test_events_that_a_repair_does_not_bring_become_unconfirmed() -> None:
     """[13]"""
     good, gone = item(1, 2_000), item(2, 2_001)
     session, told = live([good, gone])
@@ -437,7 +437,7 @@ def test_what_a_repair_does_not_bring_again_becomes_unconfirmed() -> None:
     assert green(session) == 3_000
 
 
-def test_what_comes_live_during_a_repair_was_sent_after_the_question() -> None:
+def test_live_events_during_a_repair_count_as_seen() -> None:
     good, new = item(1, 2_000), item(2, 2_001)
     session, told = live([good])
     hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
@@ -447,13 +447,13 @@ def test_what_comes_live_during_a_repair_was_sent_after_the_question() -> None:
     assert green(session) == 3_000
 
 
-def test_a_digest_that_nobody_asked_for_is_ignored() -> None:
+def test_an_unrequested_digest_is_ignored() -> None:
     session, told = live([item(1, 2_000)])
     assert hear(session, told.digest(SINCE, 3_000, 1)) == []
     assert green(session) is None
 
 
-def test_questions_are_forgotten_with_their_connection() -> None:
+def test_requests_are_forgotten_with_their_connection() -> None:
     session, told = live([item(1, 2_000)])
     hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
     told = Told([item(1, 2_000)])
@@ -463,7 +463,7 @@ def test_questions_are_forgotten_with_their_connection() -> None:
     assert green(session) == 3_000
 
 
-def test_asking_from_elsewhere_goes_the_same_way() -> None:
+def test_a_request_of_polling_uses_the_same_queue() -> None:
     session, _ = live()
     request = RangeRequest("repair", SINCE, 2_000, scanned=False)
     assert session.request_range(request, 0) == [SendMessage(Repair(SINCE, 2_000))]
@@ -473,7 +473,7 @@ def test_asking_from_elsewhere_goes_the_same_way() -> None:
 # Gaps, losses, ends
 
 
-def test_an_unrecoverable_gap_ends_what_is_complete() -> None:
+def test_an_unrecoverable_gap_limits_t() -> None:
     session, told = live()
     hear(session, told.mark(SINCE, 3_000, 0))
     (effect,) = hear(session, told.gap(2_000, 2_100, "unrecoverable"))
@@ -493,7 +493,7 @@ def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
     assert [one.gap.state for one in effects if isinstance(one, GapChanged)] == ["repaired"]
 
 
-def test_what_is_lost_is_told_once_and_stays() -> None:
+def test_a_loss_is_reported_once_and_stays() -> None:
     session, told = ViewerSession(since=SINCE), Told()
     lost = Lost(2_000, 2_100, "retention")
     effects = connect(session, told.welcome(lost=[lost]))
@@ -506,7 +506,7 @@ def test_what_is_lost_is_told_once_and_stays() -> None:
     assert green(session) == 1_999
 
 
-def test_an_end_is_told_with_its_proof_and_again_when_it_changes() -> None:
+def test_an_end_is_reported_again_when_it_changes() -> None:
     """[11]"""
     session, told = live([item(1, 2_000)])
     (ended,) = hear(session, told.end(SINCE, 2_000, 1))
@@ -520,7 +520,7 @@ def test_an_end_is_told_with_its_proof_and_again_when_it_changes() -> None:
     assert len(session.holdings.ends) == 1
 
 
-def test_an_end_of_one_of_several_executions_is_proved_by_the_filters_digest() -> None:
+def test_an_end_among_several_executions_is_compared_by_the_filters_digest() -> None:
     mine, other = item(1, 2_000), item(2, 2_000, stream="app/two")
     session, told = live([mine, other])
     ended, asked = hear(session, told.end(2_000, 2_000, 2, owned=[mine]))
@@ -536,7 +536,7 @@ def request(from_: int, through: int) -> RangeRequest:
     return RangeRequest("repair", from_, through, scanned=True)
 
 
-def test_one_question_at_a_time() -> None:
+def test_one_request_is_in_flight_at_a_time() -> None:
     queue = RequestQueue()
     assert queue.add(request(1, 5))
     assert queue.add(RangeRequest("verify", 6, 9, scanned=True))
@@ -550,7 +550,7 @@ def test_one_question_at_a_time() -> None:
     assert second.message() == Verify(6, 9)
 
 
-def test_no_range_is_asked_about_twice_at_a_time() -> None:
+def test_no_two_requests_overlap() -> None:
     queue = RequestQueue()
     queue.add(request(1, 5))
     assert not queue.add(request(5, 9))
@@ -559,7 +559,7 @@ def test_no_range_is_asked_about_twice_at_a_time() -> None:
     assert queue.add(request(6, 9))
 
 
-def test_few_questions_wait() -> None:
+def test_few_requests_wait() -> None:
     queue = RequestQueue()
     assert all(queue.add(request(number, number)) for number in range(REQUESTS_WAITING_MAX))
     assert not queue.add(request(99, 99))
@@ -575,7 +575,7 @@ def test_an_answer_may_be_clipped_but_not_of_another_range() -> None:
     assert queue.take_answered(12, 15) is None
 
 
-def test_what_a_repair_brings_is_noted_and_keeps_it_alive() -> None:
+def test_received_keys_of_a_repair_are_noted_and_extend_its_timeout() -> None:
     queue = RequestQueue()
     queue.add(request(1, 5))
     queue.start_next(0)
@@ -589,7 +589,7 @@ def test_what_a_repair_brings_is_noted_and_keeps_it_alive() -> None:
     assert queue.seen_keys == set()
 
 
-def test_nothing_is_noted_for_a_verify() -> None:
+def test_no_keys_are_noted_for_a_verify() -> None:
     queue = RequestQueue()
     queue.add(RangeRequest("verify", 1, 5, scanned=True))
     queue.start_next(0)
@@ -597,7 +597,7 @@ def test_nothing_is_noted_for_a_verify() -> None:
     assert queue.seen_keys == set()
 
 
-def test_all_is_dropped_with_the_connection() -> None:
+def test_the_queue_is_cleared_with_the_connection() -> None:
     queue = RequestQueue()
     queue.add(request(1, 5))
     queue.add(request(6, 9))
@@ -629,7 +629,7 @@ def test_polling_that_rebased_first_does_not_hide_a_foreign_base() -> None:
     assert (query.base, query.epoch) == (0, None)
 
 
-def test_since_is_the_one_of_the_connection_where_none_was_asked_for() -> None:
+def test_since_is_that_of_the_connection_where_none_was_requested() -> None:
     session = ViewerSession()
     assert session.begin_attempt().since is None
     session.connection_opened(0)

@@ -22,13 +22,13 @@ def test_in_order_everything_is_new() -> None:
     assert tally.total(0, ALL, 3) == Total(3, 60)
 
 
-def test_a_duplicate_is_told_and_counts_once() -> None:
+def test_a_duplicate_is_recognised_and_counts_once() -> None:
     tally = filled(3)
     assert tally.add_many([20, 25], [20, 25], [2, 4]) == [AddResult.DUPLICATE, AddResult.NEW]
     assert tally.total(0, ALL, 4) == Total(4, 85)
 
 
-def test_later_events_do_not_count_at_an_earlier_position() -> None:
+def test_later_events_do_not_count_as_of_an_earlier_seq() -> None:
     tally = filled(5)
     assert tally.total(0, ALL, 3) == Total(3, 60)
     assert tally.total(15, 35, 2) == Total(1, 20)
@@ -60,7 +60,7 @@ def test_the_digest_stays_below_its_modulus() -> None:
     assert tally.total(0, ALL, 2) == Total(2, 1)
 
 
-def test_rebased_everything_is_held_and_nothing_counts() -> None:
+def test_after_a_rebase_everything_is_held_and_nothing_counts() -> None:
     tally = filled(3)
     tally.unconfirm_all()
     assert (len(tally), tally.unconfirmed) == (3, 3)
@@ -71,13 +71,13 @@ def test_rebased_everything_is_held_and_nothing_counts() -> None:
     assert tally.total(0, ALL, 70) == Total(0, 0)
 
 
-def test_another_content_under_a_known_key_replaces_the_digest() -> None:
+def test_changed_content_replaces_the_digest() -> None:
     tally = filled(2)
     assert tally.add(20, 99, 2) is AddResult.CONFIRMED
     assert tally.total(0, ALL, 2) == Total(2, 109)
 
 
-def test_what_was_not_sent_again_stops_counting() -> None:
+def test_unconfirmed_events_stop_counting() -> None:
     tally = filled(4)
     tally.unconfirm([20, 30])
     tally.unconfirm([20])
@@ -96,7 +96,7 @@ def test_nothing_up_to_the_base_counts() -> None:
     assert tally.total(0, ALL, 4) == Total(2, 60)
 
 
-def test_what_is_above_a_key_is_counted_confirmed_or_not() -> None:
+def test_events_above_a_key_are_counted_confirmed_or_not() -> None:
     tally = filled(3 * CHUNK_EVENTS)
     tally.unconfirm([30])
     assert tally.count_above(20) == 3 * CHUNK_EVENTS - 2
@@ -104,7 +104,7 @@ def test_what_is_above_a_key_is_counted_confirmed_or_not() -> None:
     assert tally.count_above(0) == 3 * CHUNK_EVENTS
 
 
-def test_beyond_its_bound_the_oldest_chunks_go() -> None:
+def test_beyond_the_limit_the_oldest_chunks_are_dropped() -> None:
     tally = filled(3 * CHUNK_EVENTS)
     assert tally.drop_oldest(3 * CHUNK_EVENTS) is None
     assert tally.drop_oldest(2 * CHUNK_EVENTS) == 10 * CHUNK_EVENTS

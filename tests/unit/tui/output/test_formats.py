@@ -56,7 +56,7 @@ WICKED = (
 
 @pytest.mark.parametrize("message", WICKED)
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_nothing_of_a_message_acts_on_a_terminal(message: str, output: OutputFormat) -> None:
+def test_no_message_can_act_on_a_terminal(message: str, output: OutputFormat) -> None:
     for stream in ("app/one", message):
         data = format_line(one(message, stream=stream), output, None, color=False)
         text = data.decode()
@@ -68,11 +68,11 @@ def test_nothing_of_a_message_acts_on_a_terminal(message: str, output: OutputFor
 
 
 @pytest.mark.parametrize("message", WICKED)
-def test_json_gives_the_message_back(message: str) -> None:
+def test_json_preserves_the_message(message: str) -> None:
     assert json.loads(format_line(one(message), "json", None, color=False))["message"] == message
 
 
-def test_colour_is_ours_alone() -> None:
+def test_only_output_adds_colour() -> None:
     text = format_text(one("\x1b[41m ERROR broken"), color=True)
     assert "\x1b[41m" not in text
     assert text.count("\x1b[0m") == 3

@@ -48,7 +48,7 @@ def test_a_line_waits_for_its_mark() -> None:
     assert taken(strict, moment(verified_ms=NOW - 5)) == [str(NOW - 5)]
 
 
-def test_or_for_the_end_of_its_hold_and_all_before_it_go_too() -> None:
+def test_a_line_whose_hold_is_over_releases_all_before_it() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW - 5), NOW)
     strict.add_lines(at(NOW - 7, NOW - 3), NOW + 100)
@@ -57,7 +57,7 @@ def test_or_for_the_end_of_its_hold_and_all_before_it_go_too() -> None:
     assert len(strict) == 1
 
 
-def test_a_line_of_the_future_waits_for_its_time_and_stops_nobody() -> None:
+def test_a_line_ahead_of_the_clock_waits_and_holds_up_no_other() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW + 60_000, NOW), NOW)
     assert taken(strict, moment(NOW + HOLD_MS)) == [str(NOW)]
@@ -65,21 +65,21 @@ def test_a_line_of_the_future_waits_for_its_time_and_stops_nobody() -> None:
     assert taken(strict, moment(NOW + 60_000 + HOLD_MS)) == [str(NOW + 60_000)]
 
 
-def test_or_for_the_end_of_output() -> None:
+def test_the_end_of_output_releases_every_line() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW + 60_000, NOW), NOW)
     assert rest(strict) == [str(NOW), str(NOW + 60_000)]
     assert held(strict) is None
 
 
-def test_further_ahead_than_it_may_be_it_waits_no_longer_and_that_is_declared() -> None:
+def test_a_line_too_far_ahead_waits_no_longer_and_gives_a_warning() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW + AHEAD_MS + 1), NOW)
     assert strict.take_warnings() == ["1 lines have timestamps more than 2 h ahead of the clock"]
     assert taken(strict, moment(NOW + AHEAD_MS + HOLD_MS)) == [str(NOW + AHEAD_MS + 1)]
 
 
-def test_too_late_for_its_place_it_goes_at_once() -> None:
+def test_a_line_too_late_for_its_place_is_released_at_once() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW), NOW)
     strict.take_ready(moment(verified_ms=NOW))
@@ -89,7 +89,7 @@ def test_too_late_for_its_place_it_goes_at_once() -> None:
     assert rest(strict) == [f"{NOW - 2}*", str(NOW + 1)]
 
 
-def test_while_the_past_comes_only_marks_count() -> None:
+def test_while_history_comes_only_marks_release_lines() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW), NOW)
     for second in range(1, 30):
@@ -98,13 +98,13 @@ def test_while_the_past_comes_only_marks_count() -> None:
     assert len(taken(strict, moment(NOW + 30_000))) > 1
 
 
-def test_a_past_that_is_stuck_does_not_stop_output_for_ever() -> None:
+def test_stalled_history_does_not_stop_output_for_ever() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW), NOW)
     assert taken(strict, moment(NOW + HOLD_MS, is_backfilled=False)) == [str(NOW)]
 
 
-def test_beyond_the_bound_the_oldest_go_and_that_is_declared() -> None:
+def test_beyond_the_limit_the_oldest_are_released_with_a_warning() -> None:
     strict = StrictOrder(HOLD_MS, lines_max=3)
     strict.add_lines(at(*range(NOW, NOW + 5)), NOW)
     assert taken(strict, moment()) == [str(NOW), str(NOW + 1)]
@@ -114,7 +114,7 @@ def test_beyond_the_bound_the_oldest_go_and_that_is_declared() -> None:
     assert strict.take_warnings() == []
 
 
-def test_the_first_that_is_held_is_known_by_its_arrival() -> None:
+def test_the_first_held_line_is_known_by_its_arrival() -> None:
     strict = StrictOrder(HOLD_MS)
     strict.add_lines(at(NOW + 5, NOW), NOW)
     assert (strict.arrived, held(strict)) == (2, 1)
@@ -136,7 +136,7 @@ def test_in_order_of_arrival_nothing_is_held() -> None:
 
 
 @pytest.mark.parametrize(("count", "past"), [(0, []), (2, ["30", "40"]), (9, ["10", "30", "40"])])
-def test_only_the_last_lines_of_the_past(count: int, past: list[str]) -> None:
+def test_only_the_last_lines_of_the_history(count: int, past: list[str]) -> None:
     order = LastLines(StrictOrder(HOLD_MS), count, start_ms=50)
     order.add_lines(at(40, 10, 50), 50)
     order.add_lines(at(30), 50)
@@ -149,7 +149,7 @@ def test_only_the_last_lines_of_the_past(count: int, past: list[str]) -> None:
     assert order.arrived == len(past) + 3
 
 
-def test_at_the_end_the_last_lines_are_printed_though_the_past_is_not_here() -> None:
+def test_at_the_end_the_last_lines_are_released_without_the_whole_history() -> None:
     order = LastLines(ArrivalOrder(), 1, start_ms=50)
     order.add_lines(at(40, 10), 50)
     assert rest(order) == ["40"]
@@ -157,7 +157,7 @@ def test_at_the_end_the_last_lines_are_printed_though_the_past_is_not_here() -> 
 
 
 @pytest.mark.parametrize(("count", "last"), [(0, []), (2, ["40", "50"]), (9, ["10", "40", "50"])])
-def test_the_last_lines_of_all_where_output_ends_with_them(count: int, last: list[str]) -> None:
+def test_without_following_the_last_lines_of_all_are_released(count: int, last: list[str]) -> None:
     order = LastLines(StrictOrder(HOLD_MS), count, start_ms=None)
     order.add_lines(at(50, 40), 50)
     assert taken(order, moment(50, 99)) == []
@@ -166,7 +166,7 @@ def test_the_last_lines_of_all_where_output_ends_with_them(count: int, last: lis
     assert rest(order) == last
 
 
-def test_lines_are_not_ahead_of_a_clock_that_was_told_with_them() -> None:
+def test_lines_are_compared_with_the_clock_of_their_arrival() -> None:
     order = LastLines(StrictOrder(HOLD_MS), 2, start_ms=None)
     order.add_lines(at(NOW), NOW)
     assert rest(order) == [str(NOW)]

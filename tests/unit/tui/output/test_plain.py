@@ -87,7 +87,7 @@ def says(*messages: ServerMessage) -> Script:
 
 
 def four(told: Told) -> list[ServerMessage]:
-    """Four lines out of order, the last one not proved."""
+    """Four lines out of order, the last one not verified."""
     return [
         told.welcome(),
         told.backfill(DONE, done=True),
@@ -106,7 +106,7 @@ def more_than_a_pipe_holds(told: Told) -> list[ServerMessage]:
     ]
 
 
-async def test_strict_order_prints_what_is_proved() -> None:
+async def test_strict_order_prints_verified_lines() -> None:
     async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
         await eventually(lambda: one.messages == ["line 2", "line 3", "line 1"])
         assert not one.task.done()
@@ -122,7 +122,7 @@ async def test_arrival_order_prints_at_once() -> None:
         await eventually(lambda: one.messages == [f"line {n}" for n in (1, 2, 3, 4)])
 
 
-async def test_late_news_is_marked() -> None:
+async def test_a_late_event_is_marked() -> None:
     told, go = Told(), asyncio.Event()
 
     async def talking(talk: Talk) -> None:
@@ -139,7 +139,7 @@ async def test_late_news_is_marked() -> None:
         assert "late" not in one.lines[0]
 
 
-async def test_the_past_is_asked_for_oldest_first() -> None:
+async def test_the_oldest_history_is_requested_first() -> None:
     histories: list[str] = []
 
     async def asked(talk: Talk) -> None:
@@ -170,7 +170,7 @@ async def test_text_is_the_default() -> None:
         assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
 
 
-async def test_the_goal_ends_it_and_everything_held_is_printed() -> None:
+async def test_at_the_goal_every_held_line_is_printed() -> None:
     goal = Goal(through_ms=5_000)
     async with printing(says(*four(Told())), hold_ms=1 << 40, goal=goal) as one:
         assert await one.task == 0
@@ -178,7 +178,7 @@ async def test_the_goal_ends_it_and_everything_held_is_printed() -> None:
         assert one.said == []
 
 
-async def test_incomplete_is_said_with_its_range_and_its_code() -> None:
+async def test_an_incomplete_range_is_printed_and_has_its_exit_code() -> None:
     told = Told()
     messages: list[ServerMessage] = [
         told.welcome(lost=[Lost(2_000, 2_001, "retention")]),
@@ -192,7 +192,7 @@ async def test_incomplete_is_said_with_its_range_and_its_code() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_prints_everything_held(number: signal.Signals) -> None:
+async def test_a_signal_prints_every_held_line(number: signal.Signals) -> None:
     async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
         await eventually(lambda: len(one.lines) == 3)
         os.kill(os.getpid(), number)
@@ -200,7 +200,7 @@ async def test_a_signal_prints_everything_held(number: signal.Signals) -> None:
         assert one.messages[-1] == "line 4"
 
 
-async def test_whoever_reads_may_have_enough() -> None:
+async def test_a_reader_that_leaves_ends_it_with_success() -> None:
     first, second = Told(), Told()
 
     async def more(talk: Talk) -> None:
@@ -219,7 +219,7 @@ async def test_whoever_reads_may_have_enough() -> None:
         one.reading = os.open(os.devnull, os.O_RDONLY)
 
 
-async def test_no_traceback_is_left_where_it_is_ended_as_the_write_fails(
+async def test_no_traceback_when_cancelled_as_the_write_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -238,7 +238,7 @@ async def test_no_traceback_is_left_where_it_is_ended_as_the_write_fails(
     assert reported == []
 
 
-async def test_a_second_signal_abandons_what_nobody_reads(
+async def test_a_second_signal_abandons_unread_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     noticed: list[int] = []
@@ -261,7 +261,7 @@ async def test_a_second_signal_abandons_what_nobody_reads(
         assert one.lines, "the pipe's fill came through, and unblocks the writer"
 
 
-async def test_one_signal_does_where_nobody_reads_for_long(
+async def test_one_signal_is_enough_without_a_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 100)
@@ -272,7 +272,7 @@ async def test_one_signal_does_where_nobody_reads_for_long(
         assert one.lines, "the pipe's fill came through, and unblocks the writer"
 
 
-async def test_outages_are_said() -> None:
+async def test_outages_are_printed() -> None:
     first, second = Told(), Told()
 
     async def cut(talk: Talk) -> None:
@@ -295,11 +295,11 @@ async def test_the_record_is_written_on_sigusr1_and_at_the_end(tmp_path: Path) -
         os.kill(os.getpid(), signal.SIGTERM)
         await one.task
         assert path.read_text().count('"event"') == 4
-        # It is on its way out: asked for it now, it must still end as it is to.
+        # It is ending: SIGUSR1 must not kill it now.
         os.kill(os.getpid(), signal.SIGUSR1)
 
 
-async def test_a_record_that_can_not_be_written_is_said(tmp_path: Path) -> None:
+async def test_a_record_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     record = tmp_path / "missing" / "record"
     async with printing(says(*four(Told())), record=record, goal=Goal(through_ms=5_000)) as one:
         assert await one.task == 0
@@ -307,7 +307,7 @@ async def test_a_record_that_can_not_be_written_is_said(tmp_path: Path) -> None:
         assert one.said == [f"cannot write the record {record} ({why}): choose another place"]
 
 
-async def test_a_cursor_is_saved_only_once_all_up_to_it_is_printed(
+async def test_a_cursor_is_saved_only_once_every_line_up_to_it_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
@@ -344,7 +344,7 @@ async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
         assert saved.cursor.after == 4
 
 
-def test_output_needs_no_screen() -> None:
+def test_output_imports_no_screen() -> None:
     """It must start fast: neither Textual nor what belongs to the other parts is imported."""
     code = "import sys, tui.output.plain; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The record has what left memory, too; what can't be had again stays declared."""
+"""The record with evicted lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir())
 
 
-async def test_what_left_memory_is_fetched_page_by_page_into_its_place(tmp_path: Path) -> None:
+async def test_evicted_lines_are_fetched_page_by_page_to_their_places(tmp_path: Path) -> None:
     never_sent = item(999, 2_100, 777, message="never sent")
     late = item(201, 2_050, 888, message="late")
     library, told = Library([*ITEMS, late, never_sent], page=50), Told([late])
@@ -57,7 +57,7 @@ async def test_what_left_memory_is_fetched_page_by_page_into_its_place(tmp_path:
         assert len(read(path, "event")) == 201 - evicted
         assert [one["count"] for one in read(path, "evicted")] == [evicted]
         await write_complete_record(path, engine)
-        assert engine.timeline.evicted == evicted, "nothing is brought back to the screen by it"
+        assert engine.timeline.evicted == evicted, "the screen's lines stay evicted"
     events = read(path, "event")
     times = [(one["timestamp"], int(one["id"])) for one in events]
     assert times == sorted(times)
@@ -69,7 +69,7 @@ async def test_what_left_memory_is_fetched_page_by_page_into_its_place(tmp_path:
     assert names(tmp_path) == ["record"]
 
 
-async def test_what_can_not_be_fetched_stays_declared(tmp_path: Path) -> None:
+async def test_lines_that_cannot_be_fetched_stay_declared(tmp_path: Path) -> None:
     path = tmp_path / "record"
     async with (
         told_server(whole(Told(), ITEMS)) as server,  # its HTTP answers 502
@@ -83,7 +83,7 @@ async def test_what_can_not_be_fetched_stays_declared(tmp_path: Path) -> None:
     assert evicted["reason"]
 
 
-async def test_what_the_forwarder_has_no_more_is_declared(tmp_path: Path) -> None:
+async def test_lines_that_the_forwarder_no_longer_has_are_declared(tmp_path: Path) -> None:
     path = tmp_path / "record"
     library = Library([one for one in ITEMS if one.seq % 2], page=50)
     async with (
@@ -100,7 +100,7 @@ async def test_what_the_forwarder_has_no_more_is_declared(tmp_path: Path) -> Non
     )
 
 
-async def test_what_an_earlier_run_had_is_in_the_record_of_the_next(tmp_path: Path) -> None:
+async def test_the_record_has_the_lines_of_the_run_that_it_resumes(tmp_path: Path) -> None:
     path = tmp_path / "record"
     library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
     script = says(
