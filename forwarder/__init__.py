@@ -1,1 +1,5 @@
-"""CloudWatch Logs to WebSocket: a numbered, resumable, verifiable stream."""
+"""CloudWatch Logs to WebSocket: a numbered, resumable, verifiable stream.
+
+Faces: main, config, errors.
+May import: common, wire.
+"""

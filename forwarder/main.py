@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from forwarder.cloudwatch.clock import timer_ms, wall_clock
+from forwarder.cloudwatch.clock import wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
@@ -38,7 +38,6 @@ from forwarder.journal.sqlite import SqliteJournals
 from forwarder.live.receiver import LiveReceiver
 from forwarder.live.subscriptions import LivePaths
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import ScanSchedule
 from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
@@ -171,14 +170,7 @@ def _feed_and_hub(
     def on_progress() -> None:
         hub.progress()
 
-    schedule = ScanSchedule(
-        timer_ms(),
-        clock(),
-        group.coverage.end,
-        poll_ms=config.poll_ms,
-        overlap_ms=config.overlap_ms,
-    )
-    feed = Feed(group, cloudwatch, schedule, config=config, on_progress=on_progress, clock=clock)
+    feed = Feed(group, cloudwatch, config=config, on_progress=on_progress, clock=clock)
     receiver = None
     if config.live != "poll":
         receiver = LiveReceiver(group, feed, clock=clock, on_progress=on_progress)

@@ -4,5 +4,5 @@ A live path is never trusted: what it brings may be duplicated, late, missing or
 latency alone; its events are deduplicated like all others, and only scans prove anything.
 
 Faces: receiver, subscriptions.
-May import: forwarder.ingest, forwarder.journal, forwarder.cloudwatch, forwarder.config.
+May import: ingest, journal, cloudwatch, config, records, errors, common, wire.
 """

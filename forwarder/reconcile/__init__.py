@@ -1,5 +1,5 @@
 """Decides and runs the scans of each log group: polls, rescans, backfill, refetches, maintenance.
 
-Faces: demand, ecs, feed, schedule.
-May import: forwarder.ingest, forwarder.journal, forwarder.cloudwatch, forwarder.config.
+Faces: feed, demand, ecs.
+May import: ingest, journal, cloudwatch, config, records, errors, common, wire.
 """

@@ -189,7 +189,6 @@ class Feed:
         self,
         group: LogGroup,
         cloudwatch: CloudWatch,
-        schedule: ScanSchedule,
         *,
         config: Config,
         on_progress: Callable[[], None] = lambda: None,
@@ -202,8 +201,7 @@ class Feed:
         Args:
             group: takes in the events.
             cloudwatch: where to read; feeds may share it.
-            schedule: created for the same log group, with the same clocks.
-            config: retention, and the ranges of polls.
+            config: retention, and the interval and range of polls.
             on_progress: called often, when there may be something new for viewers; must not block.
             clock: ms since the Unix epoch; may be set at any time.
             timer: ms of a clock that is never set.
@@ -213,7 +211,6 @@ class Feed:
         self.problem: str | None = None
         """Why CloudWatch or the journal can't be used at present, in one line; None: no problem."""
         self._group = group
-        self._schedule = schedule
         self._config = config
         self._on_progress = on_progress
         self._clock = clock
@@ -223,10 +220,11 @@ class Feed:
         self._upstream = UpstreamWatch(
             timer(), config.poll_ms, config.overlap_ms, config.allowance_ms
         )
-        covered_ms = group.coverage.end
-        now_ms = clock()
-        start_ms = now_ms if covered_ms is None else min(covered_ms, now_ms)
-        self._outage = OutageWatch(start_ms, timer())
+        now_ms, at_ms, covered_ms = clock(), timer(), group.coverage.end
+        self._schedule = ScanSchedule(
+            at_ms, now_ms, covered_ms, poll_ms=config.poll_ms, overlap_ms=config.overlap_ms
+        )
+        self._outage = OutageWatch(now_ms if covered_ms is None else min(covered_ms, now_ms), at_ms)
         self._outage_gap: str | None = None
         self._upstream_state = "ok"
         self._is_full = False

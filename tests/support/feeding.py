@@ -11,7 +11,6 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import ScanSchedule
 from forwarder.records import GapRecord, Notice, ScanDone
 from tests.support.fake_cloudwatch import Clock, FakeCloudWatch
 from tests.support.memory_journal import MemoryJournal
@@ -35,11 +34,9 @@ class Rig:
         self.journal = journal or MemoryJournal(GROUP)
         self.group = LogGroup(self.journal)
         self.config = Config(groups=(GROUP,))
-        schedule = ScanSchedule(self.timer(), self.clock(), self.group.coverage.end)
         self.feed = Feed(
             self.group,
             self.cloudwatch,
-            schedule,
             config=self.config,
             clock=self.clock,
             timer=self.timer,

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
+from forwarder.cloudwatch.clock import wall_clock_ms
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import Feed
-from forwarder.reconcile.schedule import ScanSchedule
 from tests.support.feeding import missing
 from tests.support.memory_journal import MemoryJournal
 from tests.support.moto_server import CREDENTIALS, raw_moto
@@ -36,11 +35,8 @@ class Running:
     def __init__(self, cloudwatch: CloudWatch) -> None:
         self.group = LogGroup(MemoryJournal(GROUP))
         config = Config(groups=(GROUP,), poll_ms=100)
-        schedule = ScanSchedule(timer_ms(), wall_clock_ms(), poll_ms=config.poll_ms)
         self._changed = asyncio.Event()
-        self.feed = Feed(
-            self.group, cloudwatch, schedule, config=config, on_progress=self._changed.set
-        )
+        self.feed = Feed(self.group, cloudwatch, config=config, on_progress=self._changed.set)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the feed has made a condition true."""
