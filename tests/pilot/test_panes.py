@@ -201,7 +201,7 @@ async def test_the_fault_panel() -> None:
     async with running(controls=controls) as screen:
         await screen.press("f2")
         assert controls.refreshed == 1
-        assert "many events with the same timestamp" in screen.text
+        assert "Writes many events with the same timestamp" in screen.text
         await screen.press("3", "9")
         assert controls.states["duplicate_timestamps"]
         assert "ON" in screen.line_with("same timestamp")
@@ -234,9 +234,9 @@ async def test_the_fault_panel_shows_what_others_switch() -> None:
     controls = FakeControls()
     async with running(controls=controls) as screen:
         await screen.press("f2")
-        assert "off" in screen.line_with("pull the cable")
+        assert "off" in screen.line_with("Pulls the cable")
         controls.states["disconnect"] = True
-        while "ON" not in screen.line_with("pull the cable"):
+        while "ON" not in screen.line_with("Pulls the cable"):
             await screen.pilot.pause(0.01)
 
 

@@ -52,7 +52,7 @@ class Bookmarks:
         return len(self._keys) >= BOOKMARKS_MAX
 
     def toggle(self, key: int) -> bool:
-        """Set or remove a bookmark; whether it is set now. Not to be set while ``is_full``."""
+        """Set or remove a bookmark; returns whether it is set now. Check ``is_full`` before."""
         if key in self._set:
             self._set.remove(key)
             del self._keys[bisect_left(self._keys, key)]
@@ -103,7 +103,7 @@ class Navigation:
     # Times
 
     def check(self, text: str) -> str | None:
-        """What is wrong with a typed time; None if nothing is."""
+        """Validate a typed time; returns what is wrong with it, or None."""
         try:
             self._parse(text)
         except MomentError as error:

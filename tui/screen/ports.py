@@ -70,7 +70,7 @@ class Controls(Protocol):
         """The scenario that runs, or ran last; None before the first."""
 
     async def toggle(self, name: str) -> bool:
-        """Switch a fault on or off; whether it is on now.
+        """Switch a fault on or off; returns whether it is on now.
 
         Raises:
             ControlsError: The simulator did not answer, or refused.

@@ -71,7 +71,7 @@ class Search:
             self._log.highlight(search_pattern(text) if text else self._pattern)
 
     def submit(self, kind: Kind, text: str | None) -> None:
-        """Search or filter for what was entered; None if the prompt was cancelled."""
+        """Search or filter for what was entered in the prompt; None means Esc."""
         if kind == "search":
             self._search(text)
         elif text:
@@ -110,7 +110,7 @@ class Search:
         self._find_next(LevelTest(level), direction, {"warn": "warning"}.get(level, level))
 
     def clear(self) -> bool:
-        """Clear the search, or else the filters; False if there was neither."""
+        """Clear the search, or else the filters; returns False if there was neither."""
         if self._pattern is not None:
             self._search("")
             return True
@@ -129,7 +129,7 @@ class Search:
             self.go_to_match(-1 if self._log.place.following else 1, here=True)
 
     def _count_matches(self) -> None:
-        """LineCounter the matches among the rows that pass the filters, from the start."""
+        """Count the matches among the rows that pass the filters, from the start."""
         if self._pattern is None:
             self._matches = None
             return

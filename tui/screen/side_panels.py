@@ -70,7 +70,7 @@ class SidePanel:
         self.refresh(content, from_top=True)
 
     def close(self) -> bool:
-        """Close the panel; whether it was open."""
+        """Close the panel; returns whether it was open."""
         was_open, self._content = self._content is not None, None
         self.pane.display = False
         return was_open
@@ -147,7 +147,7 @@ class StreamsPanel:
         self._run(partial(count_all_lines, count, lambda: self._count is count), "streams")
 
     def close(self) -> bool:
-        """Close the panel; whether it was open."""
+        """Close the panel; returns whether it was open."""
         was_open, self._count = self._count is not None, None
         self.pane.display = False
         return was_open
@@ -224,7 +224,7 @@ class HistogramPanel:
         self.refresh()
 
     def close(self) -> bool:
-        """Close the panel; whether it was open."""
+        """Close the panel; returns whether it was open."""
         was_open, self._count = self._count is not None, None
         self.chart.display = False
         return was_open
@@ -252,7 +252,7 @@ class HistogramPanel:
         self.chart.show(self._volume, shades(self._engine.status, now_ms), zone, ", ".join(notes))
 
     def _start_count(self) -> None:
-        """LineCounter the lines that pass the present filters, from the start."""
+        """Count the lines that pass the present filters, from the start."""
         self._generation = self._search.generation
         volume = self._volume = LineVolume()
         test = self._search.filters.test(counting=False)

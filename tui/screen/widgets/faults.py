@@ -22,9 +22,9 @@ from tui.screen.widgets.panes import ListItem, ListPane, TextPane
 Page = Literal["faults", "scenarios"]
 
 TITLES: Final = {
-    "disconnect": "pull the cable between viewer and forwarder",
-    "visibility_delay": "CloudWatch shows events seconds late",
-    "duplicate_timestamps": "many events with the same timestamp",
+    "disconnect": "Pulls the cable between viewer and forwarder.",
+    "visibility_delay": "Makes CloudWatch show events seconds late.",
+    "duplicate_timestamps": "Writes many events with the same timestamp.",
 }
 """What a fault does, where the simulator's own words are too long for the list."""
 

@@ -22,7 +22,7 @@ ZOOM_MAX: Final = 12
 
 
 class Histogram(Widget, can_focus=True):
-    """ColumnLayout of volume over time; moving to a column or clicking it moves the log there.
+    """Columns of volume over time; moving to a column or clicking it moves the log there.
 
     Args:
         palette: Styles.

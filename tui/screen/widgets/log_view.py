@@ -136,7 +136,7 @@ class LogView(ScrollView, can_focus=True):
         self._lay_out()
 
     def filter_slice(self) -> bool:
-        """Test one more slice of rows against the filters; False once all are tested."""
+        """Test one more slice of rows against the filters; returns False once all are tested."""
         rows_shown = self._view.matching
         if rows_shown is None or not rows_shown.step():
             return False
@@ -212,7 +212,7 @@ class LogView(ScrollView, can_focus=True):
         self._update(changed=True)
 
     def toggle_selection(self) -> bool:
-        """Start a selection at the cursor, or end the present one; whether one is active now."""
+        """Start or end a selection at the cursor; returns whether one is active now."""
         if not self.selection.clear():
             self.selection.begin()
         self._update(changed=True)
@@ -225,7 +225,7 @@ class LogView(ScrollView, can_focus=True):
         self.move(motion)
 
     def end_selection(self) -> bool:
-        """End the selection; whether there was one."""
+        """End the selection; returns whether there was one."""
         was_any = self.selection.clear()
         if was_any:
             self._update(changed=True)
