@@ -547,7 +547,7 @@ class ViewerApp(ThemedApp):
             self.log_view.end_selection()
 
     def _copy(self, rows: Sequence[Row]) -> bool:
-        """Copy the rows' messages to the terminal's clipboard; returns False if they are too large."""
+        """Copy the rows' messages to the clipboard; returns False if they are too large."""
         data = messages(rows).encode("utf-8", "replace")
         if len(data) > COPY_BYTES_MAX:
             size = f"{len(data) / (1 << 20):.1f} MiB"

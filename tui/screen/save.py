@@ -57,7 +57,7 @@ class Saver:
         return f"save {units.plural(end - begin, what)} to"
 
     def check(self, text: str) -> str | None:
-        """Validate a file name; returns what is wrong with it. Replacing a file needs a second Enter."""
+        """Validate a file name; returns what is wrong. An existing file needs a second Enter."""
         path = Path(text).expanduser()
         try:
             if path.is_dir():
