@@ -1,8 +1,8 @@
-"""Broken forwarders, each a function that breaks the one of this process.
+"""Broken forwarders: each function breaks the forwarder of this process.
 
-Some faults would be made good by another rule of the product, which is the point of having it.
-Where a mutant switches such a net off, its docstring says so: what is tested is not whether the
-product survives its own faults, but whether the oracle sees a forwarder that has them.
+Another rule of the product would repair some of the faults, as it should. A mutant that switches
+off such a safety net says so in its docstring: the test is whether the oracle notices a broken
+forwarder, not whether the product survives its own faults.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from wire.messages import Origin
 from wire.order import Interval, first_key, last_key
 
 QUEUE_EVENTS = 100
-"""What a viewer of ``drops-when-full`` may be behind."""
+"""Events that a viewer of ``drops-when-full`` may be behind."""
 
 LEFT_OUT = 20
-"""One event in so many is left out by those that leave some out."""
+"""The mutants that omit events omit one in this many."""
 
 ROWS_MAX = 10_000_000
 
@@ -43,12 +43,12 @@ ROWS_MAX = 10_000_000
 
 
 def _nothing_is_missed_by_scans() -> None:
-    """Off: rule [8], by which a scan proves nothing that failed to return what was known."""
+    """Off: rule [8], that a scan is not marked if it did not return all known events."""
     put(LogGroup, "_returned_all", lambda _self, *_: True)
 
 
 def _no_second_looks() -> None:
-    """Off: every scan but the polls, and those that fetch the past for a viewer."""
+    """Off: every scan but polls and backfill."""
     scan = ScanSchedule._scan
 
     def polls_alone(self: ScanSchedule, tier: TierName, wall_ms: int) -> DueScan | None:
@@ -73,7 +73,7 @@ def _no_repairs() -> None:
 
 
 def cursor_plus_one() -> None:
-    """Polls go on one millisecond after the newest event, and nothing is looked at again."""
+    """Polls start one millisecond after the newest event, and nothing is scanned again."""
     newest = 0
     append, scan = LogGroup._append, ScanSchedule._scan
 
@@ -94,7 +94,7 @@ def cursor_plus_one() -> None:
 
 
 def checkpoint_at_now() -> None:
-    """A poll goes on where the clock stood at the one before; all up to there counts as proved.
+    """A poll starts at the begin of the previous one; all time before that counts as marked.
 
     No overlap, no allowance for what becomes visible late, and nothing is looked at again.
     """
@@ -120,7 +120,7 @@ def stops_at_empty_page() -> None:
 
 
 def truncated_is_empty() -> None:
-    """An answer that was cut short is taken for the last page, empty; rule [8] is off."""
+    """A truncated response counts as an empty last page; rule [8] is off."""
     decode = reader.decode_page
 
     def lenient(body: bytes) -> tuple[list[LogEvent], bytes]:
@@ -134,7 +134,7 @@ def truncated_is_empty() -> None:
 
 
 def marks_unfinished_scans() -> None:
-    """A scan that broke off is marked like a whole one; rule [8] is off."""
+    """A scan that failed is marked like a whole one; rule [8] is off."""
 
     def abandon(self: LogGroup, scan: Scan) -> None:
         self.finish_scan(scan, scan.begun_ms)
@@ -156,12 +156,12 @@ def _dedup(identity: Any) -> None:  # noqa: ANN401 - of an event, whatever tells
 
 
 def dedups_by_timestamp() -> None:
-    """Of the events of one stream's millisecond it takes one."""
+    """Of events of one stream in the same millisecond it takes one."""
     _dedup(lambda event: (event.stream, event.timestamp))
 
 
 def dedups_by_message() -> None:
-    """Of events that say the same in the same stream's millisecond it takes one."""
+    """Of events of one stream with the same millisecond and text it takes one."""
     _dedup(lambda event: (event.stream, event.timestamp, event.message))
 
 
@@ -169,7 +169,7 @@ def dedups_by_message() -> None:
 
 
 def drops_when_full() -> None:
-    """A viewer that is more than a hundred events behind loses the oldest; repairs are off."""
+    """A viewer more than a hundred events behind loses the oldest; repairs are off."""
     read_ahead = Lanes.read_ahead
 
     def dropping(self: Lanes, head_seq: int) -> None:
@@ -187,7 +187,7 @@ def _is_left_out(seq: int) -> bool:
 
 
 def _leave_out() -> None:
-    """Leave events out of every frame, and say of each frame that it is whole."""
+    """Omit events from frames whose ``after`` and ``seq`` cover them."""
     take = SliceReader._take_rows
 
     def leaving_out(self: SliceReader, frame: Any, rows: Sequence[Row], wants: Any) -> Any:  # noqa: ANN401 - private to the module
@@ -197,12 +197,12 @@ def _leave_out() -> None:
 
 
 def hides_holes() -> None:
-    """One event in twenty is left out of frames that claim to have it; marks count it."""
+    """One event in twenty is missing from frames that cover it; marks count it."""
     _leave_out()
 
 
 def marks_that_lie() -> None:
-    """One event in twenty is never sent, and marks count what was sent: the ends agree."""
+    """One event in twenty is never sent, and marks count what was sent: both ends agree."""
     _leave_out()
 
     def total(self: Session, from_: int, through: int) -> RangeTotal:
@@ -225,7 +225,7 @@ def marks_that_lie() -> None:
 
 
 def marks_begun_scans() -> None:
-    """A scan is marked as it begins, up to that moment: what it finds follows with the mark.
+    """A scan is marked when it begins, up to that moment; what it finds comes after the mark.
 
     The two ends agree, and the next frame makes it true: only who knows what was discovered
     after the mark can tell.
@@ -256,7 +256,7 @@ def counts_wrong() -> None:
 
 
 def sends_nothing() -> None:
-    """No event is ever sent; marks say that there is none, in time and in good order."""
+    """No event is ever sent; punctual, orderly marks say that there is none."""
     cut = SliceReader._cut
 
     def empty(self: SliceReader, *given: Any, **options: Any) -> Slice:  # noqa: ANN401 - as it is called
@@ -267,7 +267,7 @@ def sends_nothing() -> None:
 
 
 def resumes_off_by_one() -> None:
-    """Who comes back is sent what follows the event after its cursor; repairs are off."""
+    """A resuming viewer misses the first event after its cursor; repairs are off."""
     begin = Lanes.__init__
 
     def ahead(self: Lanes, start: StartPoint, *given: Any) -> None:  # noqa: ANN401 - as it is called
@@ -280,7 +280,7 @@ def resumes_off_by_one() -> None:
 
 
 def ends_too_soon() -> None:
-    """An execution has ended as soon as its last words are here, drained or not."""
+    """An execution ends as soon as its last message arrives, drained or not."""
     scanned = Executions.finish_scan
 
     def at_once(self: Executions, *given: Any, **options: Any) -> Any:  # noqa: ANN401

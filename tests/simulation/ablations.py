@@ -1,9 +1,9 @@
-"""Each bracketed rule of the protocol switched off, one at a time, by overriding what keeps it.
+"""Switches off each bracketed rule of the protocol by overriding the method that implements it.
 
-An ablation says which troubles bring its fault to light, and as which kinds of fault the judge
-may then find it. Some rules are backed by another: repairs [13] bring back what was lost by
-breaking them, and the viewer only disagreed for a while. Of those the ablation exists twice, with
-the repairs (``false red``: the ends disagree without a reason) and without that net.
+An ablation names the troubles that reveal its fault, and the kinds of fault that the judge may
+report. Repairs [13] compensate for some rules: they bring back what was lost without the rule, so
+that the viewer only disagrees for a while. Those rules have two ablations: with repairs (``false
+red``: the two ends disagree without a reason) and without that safety net.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Ablation:
     rule: int
     how: str
     troubles: tuple[str, ...]
-    """What goes wrong in the runs that look for the fault."""
+    """Troubles in the runs that search for the fault."""
     kinds: tuple[Kind, ...]
-    """As what the fault may be found."""
+    """Kinds of fault that count as found."""
     switch: Callable[[], list[Any]]
-    """The patches that switch it off."""
+    """Returns the patches that switch the rule off."""
     has_net: bool = True
-    """Whether the viewer asks for repairs [13]."""
+    """Whether the viewer requests repairs [13]."""
 
     def __str__(self) -> str:
-        """For the name of a test."""
+        """Name the test."""
         return f"{self.rule}: {self.how}" + ("" if self.has_net else ", without repairs")
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """While it is switched off."""
+        """Switch the rule off within the context."""
         with ExitStack() as stack:
             for one in self.switch():
                 stack.enter_context(one)
@@ -67,13 +67,13 @@ class Ablation:
 
 
 def override(owner: type, name: str, value: Any) -> Any:  # noqa: ANN401 - a method of any kind
-    """A patch of a method, which must exist."""
+    """Patch a method, which must exist."""
     assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
     return patch.object(owner, name, value)
 
 
 def no_repairs() -> Any:  # noqa: ANN401 - a patch
-    """The viewer never asks for a range again."""
+    """The viewer never requests a repair."""
     put = RequestQueue.add
 
     def without(self: RequestQueue, request: RangeRequest) -> bool:
@@ -82,11 +82,11 @@ def no_repairs() -> Any:  # noqa: ANN401 - a patch
     return override(RequestQueue, "add", without)
 
 
-# [1] held, with a cursor: the past outside it is still owed
+# [1] held, with a cursor: history outside it is still sent
 
 
 def held_is_not_honoured() -> list[Any]:
-    """Resuming in mid-history goes on with the present alone."""
+    """Resuming in mid-history continues with live events only."""
 
     def history(self: StartPoint) -> HistoryIntervals:
         if self.outcome == "resumed":
@@ -100,7 +100,7 @@ def held_is_not_honoured() -> list[Any]:
 
 
 def n_is_not_looked_at() -> list[Any]:
-    """A frame of the past, which moves no cursor, may be missing unseen."""
+    """A missing history frame, which moves no cursor, goes unnoticed."""
     return [
         override(ViewerSession, "_skips_numbers", lambda _self, _n: False),
         override(ViewerSession, "_is_repeated", lambda _self, _n: False),
@@ -140,7 +140,7 @@ def one_epoch_for_ever() -> list[Any]:
 
 
 def rows_go_with_their_bodies() -> list[Any]:
-    """What retention takes is forgotten: not counted, not known, not declared lost."""
+    """Rows whose bodies retention removes are forgotten: not counted, known or declared lost."""
     retire = MemoryJournal.retire
 
     def forgetting(self: MemoryJournal, **bounds: int | None) -> int:
@@ -160,7 +160,7 @@ def rows_go_with_their_bodies() -> list[Any]:
 
 
 def held_of_another_journal() -> list[Any]:
-    """Rebased, the past within the client's old ``held`` is not sent."""
+    """Rebased, history within the client's old ``held`` is not sent."""
 
     def history(self: StartPoint) -> HistoryIntervals:
         return HistoryIntervals(
@@ -171,7 +171,7 @@ def held_of_another_journal() -> list[Any]:
 
 
 def old_lines_still_count() -> list[Any]:
-    """Rebased, what the client had stays confirmed and proved."""
+    """Rebased, the client's old lines stay confirmed and verified."""
 
     def rebase(self: ViewerSession, _reason: str) -> list[Effect]:
         self.epoch, self.after, self.held, self.is_backfilled = None, 0, None, False
@@ -185,7 +185,7 @@ def old_lines_still_count() -> list[Any]:
 
 
 def cursor_of_another_filter() -> list[Any]:
-    """A saved cursor is used whatever it was about."""
+    """A saved cursor is used for any group, filter and since."""
     return [patch.object(saved, "_is_about", lambda _saved, _subject: True)]
 
 
@@ -193,12 +193,12 @@ def cursor_of_another_filter() -> list[Any]:
 
 
 def known_events_may_be_missing() -> list[Any]:
-    """A scan is taken for the truth though it did not return what the journal holds."""
+    """A scan is marked though it did not return what the journal holds."""
     return [override(LogGroup, "_returned_all", lambda _self, *_: True)]
 
 
 def unfinished_scans_count() -> list[Any]:
-    """A scan that broke off is marked like a whole one."""
+    """A scan that failed is marked like a whole one."""
 
     def abandon(self: LogGroup, scan: Scan) -> None:
         self.finish_scan(scan, scan.begun_ms)
@@ -206,11 +206,11 @@ def unfinished_scans_count() -> list[Any]:
     return [override(LogGroup, "abandon_scan", abandon)]
 
 
-# [9] gaps are told again after every welcome
+# [9] gaps are sent again after every welcome
 
 
-def gaps_are_told_once() -> list[Any]:
-    """Who was away when a gap was declared never hears of it."""
+def gaps_are_sent_once() -> list[Any]:
+    """A viewer that was away when a gap was declared never gets it."""
     return [override(Session, "_repeat_gaps", lambda _self: None)]
 
 
@@ -218,7 +218,7 @@ def gaps_are_told_once() -> list[Any]:
 
 
 def marks_do_not_wait() -> list[Any]:
-    """A mark overtakes what its scan had brought."""
+    """A mark is sent before the events that its scan found."""
     return [override(PendingMarks, "_is_reached", lambda _self, _done, _reached: True)]
 
 
@@ -237,7 +237,7 @@ def totals_of_the_head() -> list[Any]:
 
 
 def one_scan_is_enough() -> list[Any]:
-    """An execution has ended as soon as its last message is here."""
+    """An execution ends as soon as its last message arrives."""
     scanned = Executions.finish_scan
 
     def at_once(self: Executions, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
@@ -251,13 +251,13 @@ def one_scan_is_enough() -> list[Any]:
     return [override(Executions, "finish_scan", at_once)]
 
 
-def ends_are_told_once() -> list[Any]:
-    """Who connects after an end never hears of it."""
+def ends_are_sent_once() -> list[Any]:
+    """A viewer that connects after an end never gets it."""
     return [override(Session, "_repeat_ends", lambda _self: None)]
 
 
 def ends_are_final() -> list[Any]:
-    """Late news of an execution that has ended changes nothing."""
+    """Late events of an execution that has ended change nothing."""
     return [override(Executions, "_reopen", lambda _self, _state: None)]
 
 
@@ -273,7 +273,7 @@ def skipped_events_say_nothing() -> list[Any]:
 
 
 def nothing_is_sent_again() -> list[Any]:
-    """The viewer never asks for a range again."""
+    """The viewer never requests a repair."""
     return [no_repairs()]
 
 
@@ -283,7 +283,7 @@ def what_did_not_come_again_stays() -> list[Any]:
 
 
 def repairs_without_end() -> list[Any]:
-    """A range that stays unequal is asked for again and again."""
+    """A range that stays unequal is repaired again and again."""
     return [override(Holdings, "_was_given_up", lambda _self, _claim: False)]
 
 
@@ -302,7 +302,7 @@ def a_lying_forwarder() -> Any:  # noqa: ANN401 - a patch
 
 
 def digests_of_the_head() -> list[Any]:
-    """``/v1/digest`` says how the journal stands now, whatever ``seq`` is asked about."""
+    """``/v1/digest`` describes the present journal, whatever ``seq`` is requested."""
 
     def now(self: Api, hub: Any, query: DigestQuery) -> DigestBody:  # noqa: ANN401 - a hub
         assert isinstance(self, Api)
@@ -321,10 +321,10 @@ def digests_of_the_head() -> list[Any]:
     return [override(Api, "_range_digest", now)]
 
 
-# [15] credit is repeated, and the past gets its share
+# [15] credit is repeated, and history gets its share
 
 
-def credit_is_said_once() -> list[Any]:
+def credit_is_sent_once() -> list[Any]:
     """The grant is not repeated at a heartbeat."""
     on_heartbeat = ViewerSession._on_heartbeat
 
@@ -340,7 +340,7 @@ def credit_is_said_once() -> list[Any]:
 
 
 def live_always_goes_first() -> list[Any]:
-    """The past gets what the present leaves over."""
+    """History gets only what live events leave over."""
     return [patch.object(lanes, "LIVE_RUN_MAX", 10**9)]
 
 
@@ -348,16 +348,16 @@ def live_always_goes_first() -> list[Any]:
 
 
 def the_forwarder_knows_no_base() -> list[Any]:
-    """Counts of a viewer that goes on without its old lines include them."""
+    """Counts for a viewer without its old lines include them."""
     return [override(StartPoint, "_base", lambda _self: 0)]
 
 
 def the_viewer_knows_no_base() -> list[Any]:
-    """A viewer that goes on without its old lines has them counted."""
+    """A viewer without its old lines requests counts that include them."""
     return [override(ViewerSession, "_base_of", lambda _self, _cursor: 0)]
 
 
-# [17] a known id elsewhere: the group was made anew
+# [17] a known id elsewhere: the group was recreated
 
 
 def a_known_id_is_a_duplicate() -> list[Any]:

@@ -1,7 +1,7 @@
-"""A forwarder in virtual time: the pure cores as they are, and what their shells do round them.
+"""A forwarder in virtual time: the real pure cores, and the actions of their shells.
 
-Scans take a page at a time and can break off, bodies are fetched again as the real shell does,
-log streams of suspects are asked after; who goes next is the world's to choose.
+Scans take a page at a time and can fail, bodies are fetched again as in the real shell, and the log
+streams of suspected gaps are checked. The world chooses which part acts next.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 HEARTBEAT_MS = 2_000
 BODIES_WAIT_MS = 5_000
 LEARN_EVERY_MS = 60_000
-"""Long enough that a setting may change and take something long before it is asked for."""
+"""Long enough that a retention setting may remove events long before it is read."""
 PAST_EVERY = 3
-"""Live frames in a row that may go before one of the past [15]."""
+"""Live frames in a row that may precede a history frame [15]."""
 LIFECYCLE = Lifecycle.pattern("DONE (?P<SUCCEEDED>ok)?(?P<FAILED>bad)?")
 
 
@@ -48,7 +48,7 @@ class ScanTask:
 
 @dataclass(eq=False)
 class Refetch:
-    """Bodies of a range that are being fetched again; twice, before they count as lost."""
+    """Bodies of a range that are being fetched again; lost after two attempts."""
 
     from_: int
     through: int
@@ -66,12 +66,12 @@ class Connection:
     opened_ms: int
     is_welcomed: bool = False
     live_run: int = 0
-    """Live frames in a row while the past waited."""
+    """Live frames in a row while history waited."""
 
 
 @dataclass(eq=False)
 class ScanRecord:
-    """What really became of a scan: what the judge holds marks against."""
+    """What a scan really did: the judge compares marks with it."""
 
     from_: int
     through: int | None
@@ -89,7 +89,7 @@ class ScanRecord:
 
     @property
     def covered(self) -> int:
-        """The last millisecond that it can prove."""
+        """The last millisecond that it can mark."""
         return self.begun if self.through is None else min(self.through, self.begun)
 
 
@@ -106,7 +106,7 @@ class Forwarder:
         lost: set[str],
         now: int,
     ) -> None:
-        """Start, as the command does: a new epoch, then the door.
+        """Start, as the command does: a new epoch, then the log group.
 
         Scans go into ``records``, and into ``lost`` the ids of rows that were ever declared
         lost, some of which may be found again.
@@ -131,12 +131,12 @@ class Forwarder:
 
     @property
     def upstream(self) -> Upstream:
-        """Always well."""
+        """Always ok."""
         return Upstream("ok", 0)
 
     @property
     def is_ready(self) -> bool:
-        """Whether a poll has been whole."""
+        """Whether a poll has finished."""
         return self.polled_ms is not None
 
     def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
@@ -148,7 +148,7 @@ class Forwarder:
         self.demand.withdraw(viewer)
 
     async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
-        """The real shell awaits; here bodies come back by ``fetch_bodies``."""
+        """Not used: the simulation fetches bodies by ``fetch_bodies``."""
         raise AssertionError((from_, through, deadline_ms))
 
     # Viewers
@@ -159,7 +159,7 @@ class Forwarder:
         self.connections[link.number] = Connection(link, served, now)
 
     def disconnect(self, number: int) -> None:
-        """A connection is gone."""
+        """A connection is closed."""
         connection = self.connections.pop(number, None)
         if connection is not None:
             self.hub.close(connection.served)
@@ -251,7 +251,7 @@ class Forwarder:
         self.hub.progress()
 
     def throttled(self, now: int) -> None:
-        """A page was refused; it is asked for again."""
+        """A page was throttled; it is requested again."""
         self.schedule.record_throttling(now)
 
     def _finish(self, task: ScanTask, now: int) -> None:
@@ -289,7 +289,7 @@ class Forwarder:
     # Upkeep
 
     def _learn(self, now: int) -> None:
-        """How long the group keeps events."""
+        """Learn the log group's retention setting."""
         self._learn_at = now + LEARN_EVERY_MS
         self.group.learn_settings(self.cloudwatch.retention_ms, 0)
 
@@ -307,14 +307,14 @@ class Forwarder:
         self._suspects.clear()
 
     def retain(self, now: int) -> None:
-        """Take bodies that are too old and that nobody connected is owed."""
+        """Remove bodies that are too old and that no connected viewer needs."""
         if self.retain_ms is not None and not self.refetches:
             oldest = self.demand.earliest_pending_since
             before = now - self.retain_ms
             self.group.retain(before=before if oldest is None else min(before, oldest))
 
     def fetch_bodies(self, from_: int, through: int) -> None:
-        """Have the bodies of a range fetched again."""
+        """Start to fetch the bodies of a range again."""
         rows = self.journal.bodiless(from_, through, 10_000)
         if rows and not any(
             one.from_ <= from_ and through <= one.through for one in self.refetches

@@ -1,4 +1,4 @@
-"""A viewer's polling in virtual time: the pure plan of it, against the forwarder's pure answers."""
+"""A viewer that polls over HTTP in virtual time: its pure plan against the forwarder's API."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Poller:
         self.is_in_round = False
         self.began_at = now
         self.has_proved = False
-        """Whether an answer has moved the viewer's green since the judge last looked."""
+        """Whether a response has moved the verified time since the judge last looked."""
 
     def step(self, forwarder: Forwarder | None, now: int, asks: int) -> None:
-        """Ask at most so much."""
+        """Send at most ``asks`` requests."""
         if self._plan._session is not self._viewer.session:  # a new life
             self._plan = PollPlan(self._viewer.session)
             self.is_in_round = False
@@ -50,7 +50,7 @@ class Poller:
                 break
 
     def _ask(self, forwarder: Forwarder | None, now: int) -> bool:
-        """Ask the next question; whether the round goes on."""
+        """Send the next request; returns whether the round goes on."""
         ask = self._plan.next_request()
         if ask is None:
             return False
@@ -68,7 +68,7 @@ class Poller:
         return True
 
     def _get(self, forwarder: Forwarder, target: str, now: int) -> Response | None:
-        """One request; None where it broke off, as while bodies are fetched."""
+        """Send one request; None if it failed, as while bodies are fetched."""
         steps = Api({forwarder.group.name: forwarder.hub}).respond("GET", target, None, now)
         while True:
             try:

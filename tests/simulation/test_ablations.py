@@ -105,10 +105,10 @@ ABLATIONS = [
     ),
     Ablation(
         9,
-        "gaps are told once",
+        "gaps are sent once",
         ("gap", "cut", "viewer crash"),
         (Kind.FALSE_GREEN,),
-        off.gaps_are_told_once,
+        off.gaps_are_sent_once,
     ),
     Ablation(
         10, "marks do not wait", ("bursts", "drop up"), (Kind.FALSE_GREEN,), off.marks_do_not_wait
@@ -117,7 +117,7 @@ ABLATIONS = [
         10, "totals of the head", ("late", "overload"), (Kind.FALSE_RED,), off.totals_of_the_head
     ),
     Ablation(11, "one scan is enough", ("bursts",), (Kind.LOST,), off.one_scan_is_enough),
-    Ablation(11, "ends are told once", ("cut",), (Kind.NEVER_CONVERGES,), off.ends_are_told_once),
+    Ablation(11, "ends are sent once", ("cut",), (Kind.NEVER_CONVERGES,), off.ends_are_sent_once),
     Ablation(11, "ends are final", ("late",), (Kind.NEVER_CONVERGES,), off.ends_are_final),
     Ablation(
         12,
@@ -143,7 +143,7 @@ ABLATIONS = [
     Ablation(
         14, "digests of the head", ("blocked", "cut"), (Kind.FALSE_RED,), off.digests_of_the_head
     ),
-    Ablation(15, "credit is said once", ("drop up",), (Kind.STARVED,), off.credit_is_said_once),
+    Ablation(15, "credit is sent once", ("drop up",), (Kind.STARVED,), off.credit_is_sent_once),
     Ablation(
         15,
         "live always goes first",
