@@ -67,7 +67,7 @@ class _Lock:
         self.release()
 
 
-class Hold(_Lock):
+class FileHold(_Lock):
     """A shared lock: keeps the process that waits for the file running."""
 
     def __init__(self, path: Path, descriptor: int, *, remove: bool) -> None:
@@ -82,7 +82,7 @@ class Hold(_Lock):
         super().release()
 
 
-def hold(path: Path, *, remove: bool = False) -> Hold:
+def hold(path: Path, *, remove: bool = False) -> FileHold:
     """Hold a file, made if missing; waits while a process that watches it is ending.
 
     ``remove``: the file is the caller's alone and is deleted with its release.
@@ -92,21 +92,21 @@ def hold(path: Path, *, remove: bool = False) -> Hold:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if is_same_file(path, descriptor):
-                return Hold(path, descriptor, remove=remove)
+                return FileHold(path, descriptor, remove=remove)
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
 
 
-def hold_temporary(folder: Path | None = None) -> Hold:
+def hold_temporary(folder: Path | None = None) -> FileHold:
     """Hold a new file in ``folder`` (None: the system's for temporary files).
 
     It may be deleted as soon as the processes that wait for it have opened it.
     """
     descriptor, name = tempfile.mkstemp(prefix="gapless-", suffix=".held", dir=folder)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return Hold(Path(name), descriptor, remove=True)
+    return FileHold(Path(name), descriptor, remove=True)
 
 
 def is_held(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """The ``gapless`` command: parses arguments, and starts and connects the other packages.
 
-Faces: none; nothing imports it.
+Faces: cli.
 May import: everything.
 """
 

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from common.errors import GaplessError
-from common.locks import Hold, hold, lock_path, owner_of, remove_if_free, wait_until_free
+from common.locks import FileHold, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
 from common.state import state_dir
 from gapless.aws import AwsChoice, group_folder
@@ -43,7 +43,7 @@ class OwnForwarder:
         self._choice = choice
         self._journal = journal
         self._users = journal.with_name(journal.name + ".users")
-        self._held: Hold | None = None
+        self._held: FileHold | None = None
         self._part: ChildProcess | None = None
         self._closing = threading.Event()
 

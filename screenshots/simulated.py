@@ -18,7 +18,7 @@ from textual.pilot import Pilot
 
 from common.processes import start_gapless
 from gapless.viewing.controls import SimulatorControls
-from gapless.viewing.engine import make_engine
+from gapless.viewing.engine_setup import make_engine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import SameTargetsOpener
 from simulator.client import ControlApi

@@ -1,5 +1,5 @@
-"""The commands, one a module, each imported only when it is run.
+"""The commands, one a module, each imported by ``gapless.cli`` only when it runs.
 
-Faces: none; ``gapless.cli`` imports them by name.
+Faces: demo, executions, forward, groups, inject, scenario, simulate, tab, tail, verify.
 May import: everything but gapless.cli.
 """

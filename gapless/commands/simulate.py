@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one an option
     forwarder_program: str,
     while_held: Path | None,
 ) -> int:
-    """SimulatorRun a simulated CloudWatch with a forwarder; one JSON line says where they are.
+    """Run a simulated CloudWatch with a forwarder; a JSON line says where they listen.
 
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """

@@ -32,7 +32,7 @@ from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.reader import CloudWatch
-    from gapless.verification.verify import VerificationResult
+    from gapless.verification.verifier import VerificationResult
 
 _PROGRESS_S: Final = 0.2
 """Shortest time between two updates of the progress line."""
@@ -115,7 +115,7 @@ def _verify(
 ) -> VerificationResult:
     # boto3 and websockets are slow to import, hence imported only here.
     from gapless.verification.sources import find_served_group  # noqa: PLC0415
-    from gapless.verification.verify import Verification  # noqa: PLC0415
+    from gapless.verification.verifier import Verification  # noqa: PLC0415
 
     async def run(progress: Callable[[str], None]) -> VerificationResult:
         name = group or await find_served_group(target, token)

@@ -66,7 +66,7 @@ def show_in_turn(
 
 def pick_targets(choice: AwsChoice) -> tuple[Choice, ...]:
     """Let the user pick log groups and executions of an account; empty if the user quits."""
-    from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
+    from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
     from tui.screen.theme import PickerApp  # noqa: PLC0415 - textual is slow to import
 
     app = PickerApp(ProcessCatalogue([], choice=choice, token_file=None))
@@ -95,7 +95,7 @@ class SameTargetsOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:  # noqa: ARG002 - the protocol's
         """Return the targets' executions."""
-        from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
+        from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
 
         targets = [(one.url, one.name) for one in self._first.targets]
         return ProcessCatalogue(targets, choice=None, token_file=None)
@@ -138,7 +138,7 @@ class AnyTargetOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:
         """Return the account's log groups, and the executions of the open targets."""
-        from gapless.viewing.catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
+        from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
 
         targets = [(_as_argument(one), one.name) for one in viewing.targets]
         return ProcessCatalogue(targets, choice=self._choice, token_file=self._token_file)

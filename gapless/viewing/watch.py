@@ -14,7 +14,7 @@ from common.errors import EXIT_DONE, GaplessError, UsageError
 from common.signals import run_until_signal
 from gapless import terminal
 from gapless.terminal import restored_terminal, say, when_reader_leaves
-from gapless.viewing.engine import bookmarks_file, cursors_folder, make_engine
+from gapless.viewing.engine_setup import bookmarks_file, cursors_folder, make_engine
 from gapless.viewing.model import Viewing
 from gapless.viewing.opening import show_in_turn
 from gapless.viewing.recording import ScreenRecord

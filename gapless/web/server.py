@@ -20,8 +20,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from common.errors import EXIT_DONE, GaplessError, exit_code_of_signal
 from common.signals import handle_ending_signals, run_until_signal
 from gapless.terminal import say
-from gapless.web import tab as tabs
-from gapless.web.tab import Tab
+from gapless.web import viewer_tab as tabs
+from gapless.web.viewer_tab import Tab
 
 FONT_SIZE: Final = 15
 """In pixels; the browser's zoom changes it."""
@@ -132,7 +132,7 @@ class PageServer:
 
     @web.middleware
     async def _check_request(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Refuse requests by other machines, pages and users; see ``gapless.web.tab``."""
+        """Refuse requests by other machines, pages and users; see ``gapless.web.viewer_tab``."""
         host = request.headers.get("Host")
         if not tabs.is_of_this_machine(host):
             return web.Response(status=403, text="open this page on the machine that serves it\n")

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from common.errors import CannotConnectError, GaplessError, UsageError
-from common.http import HttpStatusError, read_token, request
+from common.http import HttpClient, HttpStatusError, ResponseTooLarge, read_token, request
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -91,3 +91,14 @@ def test_tokens(tmp_path: Path) -> None:
             read_token(path)
     with pytest.raises(UsageError, match="cannot read the token file"):
         read_token(tmp_path / "none")
+
+
+def test_a_response_that_is_too_large(url: str) -> None:
+    with pytest.raises(ResponseTooLarge, match="over the limit of 3 bytes"):
+        HttpClient(bytes_max=3).send("GET", f"{url}/a")
+
+
+@pytest.mark.parametrize("bad", ["ftp://127.0.0.1/x", "127.0.0.1/x", "http://127.0.0.1:99999/"])
+def test_an_address_that_is_not_http(bad: str) -> None:
+    with pytest.raises(CannotConnectError, match="cannot reach"):
+        request(bad)

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import GaplessError
 from gapless.viewing import watch as module
-from gapless.viewing.engine import cursors_folder, make_engine
+from gapless.viewing.engine_setup import cursors_folder, make_engine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.screen import ScreenApp
 from gapless.viewing.watch import UnseenExecutions

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from common.errors import GaplessError
 from gapless.web import server
 from gapless.web import server as module
-from gapless.web import tab as tab_module
+from gapless.web import viewer_tab as tab_module
 from gapless.web.server import PageServer, serve
 
 VIEWER = ["tab", "--websocket", "ws://127.0.0.1:1/v1/tail", "--group", "/g"]

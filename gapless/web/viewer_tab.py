@@ -129,7 +129,7 @@ def _bounded(value: object, largest: int, default: int) -> int:
 END_S: Final = 5.0
 """Longest wait for the viewer to quit when asked; again after SIGTERM."""
 
-_DRIVER: Final = "gapless.web.tab:BrowserDriver"
+_DRIVER: Final = "gapless.web.viewer_tab:BrowserDriver"
 _TERMINAL: Final = {
     "TERM": "xterm-256color",
     "COLORTERM": "truecolor",

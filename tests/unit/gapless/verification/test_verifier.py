@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gapless.verification.verify import next_unverified, verified_through
+from gapless.verification.verifier import next_unverified, verified_through
 
 
 @pytest.mark.parametrize(

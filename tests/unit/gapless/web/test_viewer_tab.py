@@ -13,8 +13,8 @@ import pytest
 from textual.drivers import web_driver
 
 from gapless.viewing.screen import ScreenApp
-from gapless.web import tab as module
-from gapless.web.tab import (
+from gapless.web import viewer_tab as module
+from gapless.web.viewer_tab import (
     PRELUDE,
     BrowserDriver,
     Focused,
