@@ -138,7 +138,7 @@ def test_a_port_in_use(moto: RawMoto, group: str, tmp_path: Path) -> None:
     assert "--port" in done.stderr
 
 
-def test_a_journal_that_is_none(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal(moto: RawMoto, group: str, tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite3"
     journal.write_bytes(b"this is no database " * 100)
     done = run(tmp_path, "forward", group, "--port", "0", "--journal", str(journal), *aws(moto))

@@ -41,7 +41,7 @@ def test_defaults_are_those_of_the_command_line() -> None:
         ({"allowance_ms": -1}, "allowance_ms"),
     ],
 )
-def test_what_can_not_work_is_refused_in_one_line(given: dict[str, Any], told: str) -> None:
+def test_an_invalid_value_is_refused_in_one_line(given: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told) as raised:
         Config(**{"groups": ("g",), **given})
     assert "\n" not in str(raised.value)
@@ -52,7 +52,7 @@ def test_what_can_not_work_is_refused_in_one_line(given: dict[str, Any], told: s
     "live",
     ["auto", "poll", "kinesis:s", "kinesis:arn:aws:kinesis:eu-west-1:123456789012:stream/s"],
 )
-def test_live_paths_that_there_are(live: str) -> None:
+def test_valid_live_paths(live: str) -> None:
     assert Config(groups=("g",), live=live).live == live
 
 

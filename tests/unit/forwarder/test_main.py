@@ -144,7 +144,7 @@ async def test_a_restart_with_the_same_journal_resumes(moto: RawMoto, tmp_path: 
         assert found == []
 
 
-async def test_viewers_are_told_that_it_ends(moto: RawMoto) -> None:
+async def test_viewers_get_bye_at_the_end(moto: RawMoto) -> None:
     async with running(config(moto)) as ready:
         connection = await connect(ready.websocket, proxy=None)
         await connection.recv()
@@ -228,20 +228,20 @@ async def test_answers_that_are_cut_short_pass_and_a_journal_is_served_meanwhile
     assert len(asked) == main.CHECKS_MAX + 1
 
 
-async def test_a_journal_that_is_none(moto: RawMoto, tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_journal(moto: RawMoto, tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     path.write_bytes(b"this is no journal" * 1_000)
     assert isinstance(await refused(config(moto, journal=path)), JournalError)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
-async def test_other_machines_are_let_in_with_a_token_alone(host: str) -> None:
+async def test_other_machines_need_a_token(host: str) -> None:
     error = await refused(Config(groups=(GROUP,), host=host, port=0))
     assert isinstance(error, ConfigError)
     assert "--token-file" in str(error)
 
 
-async def test_certificates_that_are_none(tmp_path: Path) -> None:
+async def test_invalid_certificates(tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text("nonsense", encoding="ascii")
     settings = Config(groups=(GROUP,), port=0, tls_cert=path, tls_key=path)
@@ -260,6 +260,6 @@ def test_a_lifecycle_by_its_name() -> None:
 @pytest.mark.parametrize(
     "text", ["", "idle", "idle:", "idle:soon", "pattern:", "pattern:(", "ecs:", "ecs:a b"]
 )
-def test_a_lifecycle_that_is_none(text: str) -> None:
+def test_an_invalid_lifecycle(text: str) -> None:
     with pytest.raises(LifecycleError, match="--lifecycle"):
         lifecycle_of(text)

@@ -100,7 +100,7 @@ async def test_a_token_that_repeats_is_an_error_not_a_short_list(
         await describe_log_groups(cloudwatch)
 
 
-async def test_what_does_not_pass_is_told(
+async def test_permanent_errors_are_raised(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.script(refusal("AccessDeniedException", "not allowed: logs:DescribeLogGroups"))

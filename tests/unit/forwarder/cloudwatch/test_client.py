@@ -91,7 +91,7 @@ def test_only_a_call_with_a_token_can_have_its_token_refused() -> None:
     assert type(translate(error, where=WHERE)) is RequestRejectedError
 
 
-def test_what_is_not_found_is_named_if_it_is_known() -> None:
+def test_a_missing_log_group_is_named_if_known() -> None:
     error = refused("ResourceNotFoundException")
     assert "'/my/group'" in str(translate(error, where=WHERE, group="/my/group"))
     assert str(translate(error, where=WHERE)) == "two lines"
@@ -114,5 +114,7 @@ def test_usage_errors_end_with_2_the_rest_with_3() -> None:
         ("https://vpce-1.logs.eu-west-1.vpce.amazonaws.com", {}, None),
     ],
 )
-def test_where_another_service_is(endpoint: str | None, env: set[str], where: str | None) -> None:
+def test_the_endpoint_of_another_service(
+    endpoint: str | None, env: set[str], where: str | None
+) -> None:
     assert sibling_endpoint("ecs", endpoint, env) == where

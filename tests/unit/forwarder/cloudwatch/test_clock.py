@@ -33,12 +33,12 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("wall")
-def test_it_is_right_unless_told_otherwise() -> None:
+def test_the_wall_clock_is_right_without_a_skew_file() -> None:
     assert wall_clock(None)() == 1_000_000
 
 
 @pytest.mark.usefixtures("wall")
-def test_it_is_wrong_by_what_the_file_says_at_that_moment(tmp_path: Path) -> None:
+def test_the_wall_clock_is_wrong_by_the_current_value_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "clock"
     path.write_bytes(bytes(8))
     now_ms = wall_clock(path)
@@ -50,7 +50,7 @@ def test_it_is_wrong_by_what_the_file_says_at_that_moment(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [None, b"", b"1234567"])
-def test_a_file_that_is_no_clock_is_said(tmp_path: Path, content: bytes | None) -> None:
+def test_an_invalid_skew_file_is_a_config_error(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "clock"
     if content is not None:
         path.write_bytes(content)
@@ -249,7 +249,7 @@ def test_an_ingestion_a_little_later_than_the_date_refutes_nothing() -> None:
     assert clocks.held_back() <= clocks.truth + 1_030
 
 
-def test_an_ingestion_time_that_is_none_refutes_nothing() -> None:
+def test_an_impossible_ingestion_time_refutes_nothing() -> None:
     clocks = Clocks(HOUR)
     clocks.ask(ingested_ms=clocks.truth + 3 * STRANGE_MS)
     assert clocks.held_back() <= clocks.truth + 1_030
@@ -304,13 +304,13 @@ class Machine:
         {"ResponseMetadata": {"HTTPHeaders": {"date": "yesterday"}}},
     ],
 )
-def test_what_does_not_tell_the_time_says_nothing(strange: object) -> None:
+def test_replies_without_a_date_are_ignored(strange: object) -> None:
     skew = ClockSkew(lambda: SKEW_NOW, lambda: 0)
     skew.observe(strange, 0, 0)
     assert (skew.ms, skew.reported_ms, skew.server.latest_ms(0)) == (0, 0, None)
 
 
-def test_it_is_told_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_skew_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     machine = Machine()
     with caplog.at_level(logging.WARNING):
         for ahead_ms in (0, 0, 60_000, 60_000, 61_000, 0, 0, -60_000, -60_000, 0):

@@ -61,7 +61,7 @@ def test_only_an_absent_token_ends_it() -> None:
 
 
 @pytest.mark.parametrize("error", [PageTokenError("x"), TruncatedResponseError("x")])
-def test_a_token_that_fails_is_given_up_for_the_last_time_seen(error: CloudWatchError) -> None:
+def test_a_failed_token_is_replaced_by_the_last_timestamp_seen(error: CloudWatchError) -> None:
     scan = walk()
     events = [event(5, 1), event(8, 2), event(8, 3)]
     scan.take_page(events, "old")
@@ -76,7 +76,7 @@ def test_a_token_that_fails_is_given_up_for_the_last_time_seen(error: CloudWatch
     assert scan.is_done
 
 
-def test_a_token_that_repeats_is_given_up_too() -> None:
+def test_a_repeated_token_is_given_up_too() -> None:
     scan = walk()
     scan.take_page([event(5, 1)], "a")
     scan.take_page([event(6, 2)], "b")
@@ -104,7 +104,7 @@ def test_one_millisecond_larger_than_a_page_is_got_through() -> None:
     assert got == events[20:]
 
 
-def test_where_the_order_is_broken_it_begins_at_the_beginning() -> None:
+def test_a_broken_order_restarts_at_the_beginning() -> None:
     scan = walk(1)
     scan.take_page([event(9, 1), event(5, 2)], "a")
     scan.take_error(PageTokenError("x"))
@@ -119,7 +119,7 @@ def test_pages_out_of_order_among_themselves_are_noticed() -> None:
     assert asks(scan) == (1, None)
 
 
-def test_it_does_not_begin_again_for_ever() -> None:
+def test_restarts_are_capped() -> None:
     scan = walk()
     for _ in range(RESTARTS_MAX):
         scan.take_page([event(5, 1)], "a")
@@ -129,7 +129,7 @@ def test_it_does_not_begin_again_for_ever() -> None:
         scan.take_error(PageTokenError("x"))
 
 
-def test_each_new_event_gives_it_new_beginnings() -> None:
+def test_each_new_event_allows_new_restarts() -> None:
     scan = walk()
     for number in range(10 * RESTARTS_MAX):
         scan.take_page([event(number, number)], "a")
@@ -165,12 +165,12 @@ def test_an_unreachable_endpoint_fails_the_scan_whatever_token_it_has() -> None:
         scan.take_error(UnreachableError("x"))
 
 
-def test_what_does_not_pass_fails_at_once() -> None:
+def test_a_permanent_error_fails_at_once() -> None:
     with pytest.raises(AccessDeniedError):
         walk().take_error(AccessDeniedError("x"))
 
 
-def test_throttling_has_more_patience_and_ever_longer_waits() -> None:
+def test_throttling_is_retried_more_often_with_ever_longer_waits() -> None:
     patience = RetryPolicy(lambda: 1.0)
     waits = [patience.count_failure(ThrottledError("x")) for _ in range(THROTTLED_ATTEMPTS_MAX)]
     assert waits[-1] is None
@@ -211,7 +211,7 @@ class Pages:
     st.integers(0, 13),
     st.integers(0, 2**32),
 )
-def test_a_scan_that_ends_gave_out_everything_once(times: list[int], since: int, seed: int) -> None:
+def test_a_complete_scan_returns_everything_once(times: list[int], since: int, seed: int) -> None:
     events = [event(timestamp, number) for number, timestamp in enumerate(times)]
     upstream, scan = Pages(events, random.Random(seed)), walk(since)
     got: list[LogEvent] = []

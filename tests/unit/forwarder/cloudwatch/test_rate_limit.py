@@ -107,7 +107,7 @@ async def test_scans_leave_slots_to_polls(queue: CallQueue) -> None:
         ({POLL}, SLOTS_MAX, 0, None),
     ],
 )
-def test_who_goes_next(
+def test_which_priority_goes_next(
     waiting: set[Priority], running: int, polls_in_a_row: int, chosen: Priority | None
 ) -> None:
     assert choose(waiting, running, polls_in_a_row) is chosen
@@ -206,7 +206,7 @@ def test_a_clock_that_goes_back_gives_nothing() -> None:
     assert take_all(budget, 0) == 0
 
 
-def test_backoff_doubles_up_to_its_ceiling_and_starts_anew() -> None:
+def test_backoff_doubles_up_to_its_ceiling_and_resets() -> None:
     backoff = Backoff(100, 1000, lambda: 1.0)
     assert [backoff.count_failure() for _ in range(5)] == [100, 200, 400, 800, 1000]
     assert backoff.failures == 5

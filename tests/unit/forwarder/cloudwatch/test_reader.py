@@ -214,7 +214,7 @@ async def test_each_attempt_is_made_once(
         (Reply(closes=True), UnreachableError),
     ],
 )
-async def test_what_a_start_is_told(
+async def test_errors_that_a_start_reports(
     scripted: ScriptedCloudWatch,
     cloudwatch: CloudWatch,
     reply: Reply,
@@ -232,7 +232,7 @@ async def test_what_a_start_is_told(
         assert "gapless groups" in text
 
 
-async def test_nobody_listens_there() -> None:
+async def test_an_endpoint_without_a_listener() -> None:
     with scripted_cloudwatch() as gone:
         pass
     async with CloudWatch(AwsOptions(endpoint_url=gone.url)) as cloudwatch:
@@ -241,7 +241,7 @@ async def test_nobody_listens_there() -> None:
     assert type(raised.value) is UnreachableError
 
 
-async def test_a_name_that_nobody_knows() -> None:
+async def test_an_endpoint_whose_name_does_not_resolve() -> None:
     aws = AwsOptions(endpoint_url="http://nowhere.invalid:1")
     async with CloudWatch(aws) as cloudwatch:
         with pytest.raises(EndpointNotFoundError, match="--endpoint-url"):
@@ -400,7 +400,7 @@ async def test_credentials_that_are_refused_are_asked_for_again(
         assert scripted.access_keys == ["testing", "fresh", "fresh"]
 
 
-async def test_a_chain_that_has_none_any_more_is_asked_until_it_has(
+async def test_missing_credentials_are_looked_for_until_they_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with scripted_cloudwatch() as scripted:
@@ -416,7 +416,7 @@ async def test_a_chain_that_has_none_any_more_is_asked_until_it_has(
         assert scripted.access_keys == ["testing", "fresh"]
 
 
-async def test_an_answer_tells_what_time_it_is_there() -> None:
+async def test_a_reply_shows_the_time_of_its_server() -> None:
     with raw_moto() as moto:
         moto.create("g", "s")
         async with CloudWatch(AwsOptions(endpoint_url=moto.url)) as opened:

@@ -70,7 +70,7 @@ def test_an_event_without_a_place_in_the_protocol_leaves_the_others(bad: object)
     assert delivery.refused == 1
 
 
-def test_a_probe_is_told_apart() -> None:
+def test_a_control_message_is_recognised() -> None:
     assert decode(record("", "", [("", 5, "CWL CONTROL MESSAGE")], kind="CONTROL_MESSAGE")) == (
         "control"
     )

@@ -153,7 +153,7 @@ async def test_records_go_to_their_group_and_the_rest_is_counted(
     assert (counts.foreign, counts.control, counts.malformed, counts.too_large) == (1, 1, 1, 0)
 
 
-async def test_an_expired_iterator_is_made_anew_after_the_last_record(
+async def test_an_expired_iterator_is_replaced_after_the_last_record(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
     receiver = FakeReceiver()
@@ -182,7 +182,7 @@ async def test_an_expired_iterator_is_made_anew_after_the_last_record(
         Reply(body=b'{"Records": [{"SequenceNumber": "1"}], "NextShardIterator": "next"}'),
     ],
 )
-async def test_whatever_fails_once_in_each_call_it_goes_on(
+async def test_the_reader_continues_after_a_failure_of_each_call(
     server: ScriptedCloudWatch, script: Script, failure: Reply
 ) -> None:
     for operation in ("ListShards", "GetShardIterator", "GetRecords"):
@@ -202,7 +202,7 @@ async def test_whatever_fails_once_in_each_call_it_goes_on(
         (refusal("ExpiredTokenException", "old"), "AWS rejects the credentials (old)"),
     ],
 )
-async def test_why_it_can_not_be_read_is_told_in_one_line(
+async def test_the_reason_for_a_failure_is_one_line(
     server: ScriptedCloudWatch, script: Script, failure: Reply, told: str
 ) -> None:
     script.failures["ListShards"] = [failure]
@@ -227,7 +227,7 @@ async def test_credentials_that_are_refused_are_asked_for_again(
     assert server.access_keys[-1] == "fresh"
 
 
-async def test_what_can_be_known_at_the_start_is(
+async def test_mistakes_are_reported_at_the_start(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
     reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=server.url))
@@ -247,7 +247,7 @@ async def test_what_can_be_known_at_the_start_is(
     reader.close()
 
 
-async def test_a_journal_that_can_not_be_written_ends_it(
+async def test_a_journal_that_can_not_be_written_ends_the_reader(
     server: ScriptedCloudWatch, script: Script
 ) -> None:
     receiver = FakeReceiver()

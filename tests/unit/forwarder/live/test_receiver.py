@@ -142,14 +142,14 @@ async def test_the_live_path_can_neither_reset_the_journal_nor_change_a_row(rig:
     assert rig.receiver.counts.conflicts == 2
 
 
-async def test_bodies_that_retention_took_are_not_brought_back_by_it(rig: Rig) -> None:
+async def test_the_live_path_does_not_restore_removed_bodies(rig: Rig) -> None:
     first = await rig.agree()
     rig.group.journal.retire(before=NOW_MS + 1)
     await rig.take(*first)
     assert [row.message for row in rig.group.journal.read_after(0, 999)] == [None] * 3
 
 
-async def test_news_of_another_time_wait_for_a_scan(rig: Rig) -> None:
+async def test_events_of_another_time_wait_for_a_scan(rig: Rig) -> None:
     await rig.agree()
     hints = rig.hints
     now = rig.clock()
@@ -252,7 +252,7 @@ async def test_rows_of_an_earlier_process_are_watched_as_well(rig: Rig) -> None:
     assert again.group.head_seq == 0
 
 
-async def test_rows_of_a_log_stream_that_was_made_anew_are_known_by_their_arrival(
+async def test_rows_of_a_recreated_log_stream_are_known_by_their_arrival(
     rig: Rig,
 ) -> None:
     first = await rig.agree()
@@ -266,7 +266,7 @@ async def test_rows_of_a_log_stream_that_was_made_anew_are_known_by_their_arriva
     assert not rig.group.lacks_older(at, "again")
 
 
-async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig: Rig) -> None:
+async def test_missed_events_are_repaired_and_counted_and_polls_speed_up(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
     rig.clock.now_ms += CHANCE_MS
@@ -289,7 +289,7 @@ async def test_what_it_misses_is_repaired_counted_and_polls_come_often_again(rig
     assert rig.rows()["5"] == "live"  # polls are the live path now
 
 
-async def test_what_a_poll_finds_in_time_is_no_repair(rig: Rig) -> None:
+async def test_an_event_that_a_poll_finds_in_time_is_no_repair(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
     rig.clock.now_ms += CHANCE_MS - 1
@@ -298,7 +298,7 @@ async def test_what_a_poll_finds_in_time_is_no_repair(rig: Rig) -> None:
     assert rig.rows()["4"] == "live"
 
 
-async def test_broken_late_and_whole_again_is_told_once_each(
+async def test_each_change_of_state_is_logged_once(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     await rig.agree()
@@ -318,7 +318,7 @@ async def test_broken_late_and_whole_again_is_told_once_each(
     assert sum("live path kinesis:s: live" in line for line in told) == 1
 
 
-async def test_one_that_is_not_read_any_more_is_late_without_its_help(rig: Rig) -> None:
+async def test_a_path_that_is_not_read_any_more_is_late(rig: Rig) -> None:
     await rig.agree()
     rig.clock.now_ms += 60_000
     rig.receiver.update_state()

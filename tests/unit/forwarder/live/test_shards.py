@@ -82,7 +82,7 @@ def test_children_wait_for_their_parents_and_are_read_from_their_begin() -> None
     assert one.is_list_due(later + module.LIST_SOON_MS)
 
 
-def test_parents_that_are_gone_are_not_waited_for() -> None:
+def test_missing_parents_are_not_waited_for() -> None:
     one = opened(ShardInfo("c", ("a", "b")))
     assert [step.shard for step in one.due(NOW)] == ["c"]
 
@@ -134,7 +134,7 @@ def test_throttling_slows_one_shard_and_passes() -> None:
     assert began > NOW
 
 
-def test_failures_wait_longer_and_longer_and_a_refused_position_begins_anew() -> None:
+def test_failures_back_off_and_a_refused_position_restarts() -> None:
     one = opened()
     located(one)
     read(one, NOW, "17")
@@ -180,7 +180,7 @@ def test_what_a_call_brings_that_was_overtaken_is_ignored() -> None:
     assert one.due(NOW) == []
 
 
-def test_shards_are_bounded_and_the_rest_is_told() -> None:
+def test_shards_are_capped_and_the_rest_is_counted() -> None:
     one = opened(*(ShardInfo(str(number)) for number in range(module.SHARDS_MAX + 3)))
     assert one.left_out == 3
     assert len(one.due(NOW)) == module.SHARDS_MAX

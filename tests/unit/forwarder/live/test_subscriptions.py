@@ -154,7 +154,7 @@ async def test_a_filter_that_changes_is_followed() -> None:
         assert rig.receivers["/b"].status.state == "poll"
 
 
-async def test_one_that_can_not_be_asked_after_is_polled_and_one_that_is_read_goes_on() -> None:
+async def test_a_failed_lookup_leaves_polls_or_the_running_reader() -> None:
     rig = Rig("auto", "/a")
     rig.cloudwatch.failure = AccessDeniedError("AWS denies access")
     async with rig.run():
@@ -169,14 +169,14 @@ async def test_one_that_can_not_be_asked_after_is_polled_and_one_that_is_read_go
         assert rig.fed("one") == ["/a"]
 
 
-async def test_a_stream_that_is_named_feeds_every_group_and_nobody_is_asked() -> None:
+async def test_a_named_stream_feeds_every_group_without_lookups() -> None:
     rig = Rig("kinesis:one", "/a", "/b")
     async with rig.run():
         await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
     assert rig.cloudwatch.asked == 0
 
 
-async def test_with_polls_alone_nothing_is_asked() -> None:
+async def test_with_polls_alone_nothing_is_looked_up() -> None:
     rig = Rig("poll")
     async with rig.run():
         await asyncio.sleep(0)
@@ -250,11 +250,11 @@ def test_what_is_neither(text: str) -> None:
         [{}],
     ],
 )
-def test_groups_whose_events_go_nowhere_that_can_be_read(filters: list[dict[str, Any]]) -> None:
+def test_groups_without_a_readable_destination(filters: list[dict[str, Any]]) -> None:
     assert choose_stream(filters) == NO_FILTER
 
 
-def test_the_filter_that_lets_everything_through_is_taken() -> None:
+def test_the_filter_that_lets_everything_through_is_chosen() -> None:
     assert choose_stream([filtered()]) == StreamChoice(STREAM)
     assert choose_stream([filtered(filterPattern=" ")]) == StreamChoice(STREAM)
     assert choose_stream(
@@ -270,7 +270,7 @@ def test_the_filter_that_lets_everything_through_is_taken() -> None:
         ({"applyOnTransformedLogs": True}, "sends transformed events"),
     ],
 )
-def test_filters_that_bring_too_little_or_something_else(given: dict[str, Any], why: str) -> None:
+def test_filters_that_pass_too_little_or_transform_events(given: dict[str, Any], why: str) -> None:
     choice = choose_stream([filtered(**given)])
     assert choice.stream is None
     assert why in str(choice.why)

@@ -35,7 +35,7 @@ def all_windows(
     return found
 
 
-def test_nobody_wants_anything() -> None:
+def test_without_requests_there_is_no_window() -> None:
     demand = BackfillDemand()
     assert demand.next_window(RangeSet(), NOW, 0) is None
     assert demand.earliest_since is None
@@ -59,7 +59,7 @@ def test_oldest_first_and_doubling() -> None:
     ]
 
 
-def test_newest_first_if_anybody_wants_that() -> None:
+def test_newest_first_if_any_request_says_so() -> None:
     both = wanting(0, "oldest")
     both.request("other", BackfillRequest(5, "newest"))
     assert both.history == "newest"
@@ -75,7 +75,7 @@ def test_only_what_is_missing() -> None:
     assert windows == [(NOW - 9, NOW), (NOW - 5 * MINUTE, NOW - 4 * MINUTE - 1)]
 
 
-def test_what_nobody_can_have_written_is_one_window() -> None:
+def test_time_before_any_event_is_one_window() -> None:
     floor = NOW - 2 * MINUTE
     windows = all_windows(wanting(0), RangeSet(), floor)
     assert windows[-1] == (0, floor - 1)
@@ -84,7 +84,7 @@ def test_what_nobody_can_have_written_is_one_window() -> None:
     assert oldest[0] == (0, floor - 1)
 
 
-def test_a_new_want_starts_with_a_small_window() -> None:
+def test_a_new_request_starts_with_a_small_window() -> None:
     demand = wanting(0)
     for _ in range(5):
         demand.record_window(0)
@@ -108,7 +108,7 @@ def test_dense_windows_become_shorter() -> None:
     assert demand.next_window(RangeSet(), NOW, 0) == (NOW - MINUTE + 1, NOW)
 
 
-def test_what_nobody_wants_any_more() -> None:
+def test_withdrawn_history_is_not_fetched() -> None:
     demand = wanting(100)
     assert demand.reaches(100)
     assert not demand.reaches(99)
@@ -145,7 +145,7 @@ def test_windows_cover_all_that_is_missing_and_nothing_twice(
     assert coverage.missing(since * MINUTE, end) == []
 
 
-def test_who_polls_is_gone_once_the_time_is_over() -> None:
+def test_a_polling_viewer_expires() -> None:
     demand = wanting(NOW)
     demand.request("poll", BackfillRequest(NOW - MINUTE, expires_ms=NOW + 10))
     demand.expire(NOW + 9)
@@ -157,7 +157,7 @@ def test_who_polls_is_gone_once_the_time_is_over() -> None:
     assert demand.earliest_since == NOW
 
 
-def test_wants_of_those_who_poll_are_bounded_and_take_no_viewer_s_place() -> None:
+def test_requests_of_polling_viewers_are_capped_and_displace_no_connected_one() -> None:
     demand = wanting(NOW - MINUTE)
     for number in range(LEASES_MAX + 1):
         demand.request(number, BackfillRequest(number, expires_ms=NOW))

@@ -123,7 +123,7 @@ async def opened(group: LogGroup) -> EcsWatcher:
     return watcher
 
 
-async def test_who_is_over_is_told_and_one_bad_id_spoils_nothing(
+async def test_ended_tasks_are_reported_and_one_bad_id_spoils_nothing(
     client: Client, group: LogGroup
 ) -> None:
     client.tasks = [stopped(A, 0), stopped(B, 1) | {"lastStatus": "RUNNING"}]
@@ -297,7 +297,7 @@ def test_only_essential_containers_count() -> None:
     assert status_of(task(0, 0, 1), nothing_known) == "FAILED"
 
 
-def test_a_reply_is_of_who_was_asked_after() -> None:
+def test_a_reply_covers_the_tasks_asked_for() -> None:
     running = task(0) | {"taskArn": "arn:task/jobs/bbbb", "lastStatus": "DEPROVISIONING"}
     reply = {
         "tasks": [task(0), running],

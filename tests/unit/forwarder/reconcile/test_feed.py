@@ -72,7 +72,7 @@ async def test_what_came_late_is_found_by_the_next_look_back() -> None:
         assert rig.feed.upstream.state == "ok"
 
 
-async def test_what_became_visible_late_is_told() -> None:
+async def test_delayed_visibility_is_shown() -> None:
     rig = Rig()
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -134,7 +134,7 @@ async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state
         assert rig.messages() == ["meanwhile"]
 
 
-async def test_the_past_is_fetched_for_who_wants_it_newest_first() -> None:
+async def test_requested_history_is_fetched_newest_first() -> None:
     rig = Rig()
     rig.cloudwatch.created = rig.now_ms - HOUR
     ages = (HOUR, HOUR // 2, 3 * 60_000, 30_000)
@@ -174,7 +174,7 @@ async def test_oldest_first() -> None:
         assert rig.messages() == ["old", "new"]
 
 
-async def test_what_nobody_wants_any_more_is_given_up() -> None:
+async def test_a_withdrawn_backfill_stops() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(100)))
     rig.cloudwatch.page_events = 1
@@ -402,14 +402,14 @@ async def test_throttling_makes_scans_rarer() -> None:
 WALL = 1_000_000
 
 
-def test_nothing_is_said_of_what_passes() -> None:
+def test_a_short_outage_is_not_suspected() -> None:
     outage = OutageWatch(WALL, 0)
     assert outage.next_gap(WALL + OUTAGE_AFTER_MS - 1, OUTAGE_AFTER_MS - 1, 0) is None
     assert not outage.record_poll(WALL + 10_000, 10_000)
     assert outage.next_gap(WALL + OUTAGE_AFTER_MS, OUTAGE_AFTER_MS, 0) is None
 
 
-def test_what_was_not_polled_is_suspected_and_grows_as_long_as_it_lasts() -> None:
+def test_a_suspected_gap_grows_while_polls_fail() -> None:
     outage = OutageWatch(WALL, 0)
     outage.record_poll(WALL + 1_000, 1_000)
     at = 1_000 + OUTAGE_AFTER_MS
@@ -441,7 +441,7 @@ def test_lag_is_counted_from_the_begin_of_the_last_whole_poll() -> None:
     assert one.status(T + 1_400) == Upstream("ok", 400)
 
 
-def test_a_poll_that_hangs_is_told_as_delay() -> None:
+def test_a_poll_that_hangs_is_shown_as_delay() -> None:
     one = watch()
     one.record_poll(T, T)
     assert one.status(T + STALE_MS).state == "ok"
@@ -461,7 +461,7 @@ def test_unreachable_until_a_poll_gets_through() -> None:
     assert one.status(T + 200).state == "ok"
 
 
-def test_scans_do_not_tell_that_cloudwatch_is_gone_or_there() -> None:
+def test_scans_do_not_show_whether_cloudwatch_is_reachable() -> None:
     one = watch()
     one.record_scan_attempt("unreachable", T)
     assert one.status(T).state == "ok"
@@ -488,7 +488,7 @@ def test_a_wall_clock_that_is_set_changes_no_lag() -> None:
     assert one.status(T + 1_000 + STALE_MS + 1).state == "delayed"
 
 
-def test_an_event_that_polls_had_looked_for_was_delayed() -> None:
+def test_an_event_that_polls_should_have_found_was_delayed() -> None:
     one = watch()
     one.record_poll(T, T)
     one.record_poll(T + 10_000, T + 10_000)
@@ -498,7 +498,7 @@ def test_an_event_that_polls_had_looked_for_was_delayed() -> None:
     assert one.status(T + 10_500 + SHOWN_MS).state == "ok"
 
 
-def test_the_longest_delay_is_told() -> None:
+def test_the_longest_delay_is_shown() -> None:
     one = watch()
     one.record_poll(T, T)
     one.record_poll(T + 10_000, T + 10_000)
@@ -507,7 +507,7 @@ def test_the_longest_delay_is_told() -> None:
     assert one.status(T + 10_500).lag_ms == 8_500
 
 
-def test_late_news_is_no_delay() -> None:
+def test_late_events_are_no_delay() -> None:
     one = watch()
     one.record_poll(T, T)
     one.record_poll(T + 10_000, T + 10_000)

@@ -92,7 +92,7 @@ async def test_everything_written_arrives_once_whatever_its_time() -> None:
             assert one.feed.upstream.state == "ok"
 
 
-async def test_a_server_that_dies_is_waited_for_and_one_made_anew_is_noticed() -> None:
+async def test_a_dead_server_is_waited_for_and_a_new_one_is_noticed() -> None:
     with raw_moto() as moto:
         port = urlsplit(moto.url).port
         assert port is not None

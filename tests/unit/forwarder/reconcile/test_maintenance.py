@@ -53,7 +53,7 @@ async def test_a_stream_that_exists_excuses_nothing() -> None:
         assert len(rig.marks()) > marked
 
 
-async def test_a_stream_that_was_made_anew_was_deleted_too() -> None:
+async def test_a_recreated_stream_counts_as_deleted() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "old"))
     async with rig.run():
@@ -105,7 +105,7 @@ async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
         await rig.until(lambda: rig.messages() == ["past"])
 
 
-async def test_who_can_not_ask_for_now_waits_no_longer_than_two_attempts(
+async def test_backfill_waits_for_two_failed_lookups_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = Rig()
@@ -150,7 +150,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
         )
 
 
-async def test_a_group_that_was_deleted_and_made_anew_has_a_new_epoch() -> None:
+async def test_a_recreated_group_has_a_new_epoch() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "old"))
     async with rig.run():
@@ -188,7 +188,7 @@ async def test_settings_that_could_not_be_looked_up_are_asked_for_again(
     learning.cancel()
 
 
-async def test_bodies_go_by_age_but_not_what_a_viewer_is_owed() -> None:
+async def test_bodies_expire_by_age_unless_they_are_still_to_be_sent() -> None:
     rig = Rig()
     day = rig.config.retain_ms
     rig.cloudwatch.put("s", *((rig.now_ms - day + minute * MINUTE, "m") for minute in range(-3, 3)))
@@ -283,7 +283,7 @@ async def test_what_could_not_be_asked_at_once_is_declared_later(
         await rig.until(lambda: _gone(rig) == [(since, rig.now_ms - DAY_MS - 1)])
 
 
-async def test_who_may_not_ask_does_not_ask_for_each_window(
+async def test_a_denied_lookup_is_not_repeated_for_each_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     describing = Describing(monkeypatch)

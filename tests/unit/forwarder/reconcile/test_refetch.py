@@ -69,7 +69,7 @@ async def test_what_a_deleted_stream_took_along_is_lost() -> None:
     assert rig.group.finish_scan(scan, rig.now_ms) is not None  # [8]: it is excused
 
 
-async def test_what_is_gone_for_another_reason_is_lost_too() -> None:
+async def test_events_missing_for_another_reason_are_lost_too() -> None:
     rig = retired()
     rig.cloudwatch.events = rig.cloudwatch.events[3:]
     assert await refetched(rig)
@@ -159,7 +159,7 @@ async def test_one_scan_that_ends_early_does_not_make_anything_lost(
     assert lost(rig) == []
 
 
-async def test_a_group_made_anew_meanwhile_has_nothing_to_bring_back() -> None:
+async def test_a_group_recreated_meanwhile_has_nothing_to_refetch() -> None:
     rig = retired()
     rig.cloudwatch.events = [
         LogEvent(one.id, one.timestamp + 1, one.ingestion_time, one.stream, "another group")

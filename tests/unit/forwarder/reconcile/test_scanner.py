@@ -64,7 +64,7 @@ async def test_one_that_breaks_off_keeps_what_it_found_and_covers_nothing(rig: R
     assert rig.group.coverage.ranges == []
 
 
-async def test_one_that_nobody_wants_any_more_covers_nothing(rig: Rig) -> None:
+async def test_a_scan_that_is_not_needed_any_more_covers_nothing(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms, "a"))
     wanted = [True, False]
@@ -99,7 +99,7 @@ async def test_an_event_without_a_place_is_an_error(rig: Rig) -> None:
     assert rig.group.coverage.ranges == []
 
 
-async def test_late_news_is_told(rig: Rig) -> None:
+async def test_late_events_are_reported(rig: Rig) -> None:
     ears = Ears(rig)
     await ears.scanner.scan("live", rig.now_ms - 60_000, None, priority=Priority.POLL)
     rig.cloudwatch.put("s", (rig.now_ms - 30_000, "late"))

@@ -232,7 +232,7 @@ def test_the_past_that_is_covered_is_scanned_more_and_more_seldom() -> None:
     assert "deep" not in ran
 
 
-def test_two_weeks_are_scanned_every_hour_while_somebody_watches() -> None:
+def test_two_weeks_are_scanned_every_hour_while_a_viewer_is_connected() -> None:
     schedule = _schedule()
     schedule.set_covered_from(NOW_MS - 2 * FAR_SPAN_MS)
     schedule.set_since(NOW_MS, NOW_MS)
@@ -394,7 +394,7 @@ def test_each_trouble_raises_it_by_one_up_to_its_bound() -> None:
     assert throttling.stretch("recent", now) == 2
 
 
-def test_it_falls_by_one_at_a_time_while_there_is_none() -> None:
+def test_the_throttling_level_falls_by_one_at_a_time() -> None:
     throttling = ThrottleLevel()
     for number in range(3):
         throttling.record_throttling(number * RAISE_MS)
