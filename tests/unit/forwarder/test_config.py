@@ -1,4 +1,4 @@
-"""What a forwarder can't be told."""
+"""Validation of the configuration."""
 
 from __future__ import annotations
 

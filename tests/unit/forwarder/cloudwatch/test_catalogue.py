@@ -1,4 +1,4 @@
-"""Which log groups and log streams there are."""
+"""Listing log groups and log streams."""
 
 from __future__ import annotations
 

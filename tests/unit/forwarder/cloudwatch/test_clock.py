@@ -1,7 +1,4 @@
-"""What ``Date`` headers tell of CloudWatch's clock, and what they are not believed.
-
-How the difference of the clocks is taken from answers, and told.
-"""
+"""CloudWatch's clock as ``Date`` headers show it, and the skew of this machine's clock."""
 
 from __future__ import annotations
 
@@ -173,7 +170,7 @@ def test_a_clock_that_is_set_while_it_runs_is_held_back_at_once() -> None:
         date(NOW + STRANGE_MS + HOUR),
     ],
 )
-def test_what_is_no_date_says_nothing(header: str) -> None:
+def test_an_invalid_date_is_ignored(header: str) -> None:
     clocks = Clocks(60_000)
     clocks.ask(header)
     assert (clocks.held_back(), clocks.skew) == (clocks.wall, 0)
@@ -183,7 +180,7 @@ def test_what_is_no_date_says_nothing(header: str) -> None:
     assert clocks.held_back() == held
 
 
-def test_no_header_says_nothing() -> None:
+def test_a_missing_date_is_ignored() -> None:
     time = ServerClock()
     time.observe(None, asked_at_ms=0, at_ms=1, wall_ms=NOW)
     assert time.latest_ms(5) is None
@@ -325,7 +322,7 @@ def test_a_skew_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCapt
     ]
 
 
-def test_what_is_little_is_not_worth_a_word() -> None:
+def test_a_small_skew_is_not_reported() -> None:
     machine = Machine()
     machine.ahead = REPORTED_MS - 500
     machine.hear()

@@ -1,4 +1,4 @@
-"""The page parser gives what botocore's gives, and an error where botocore's gives nothing."""
+"""The page parser agrees with botocore's, but raises an error for a truncated page."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_body_cut_anywhere_is_an_error() -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_page_is_an_error(body: bytes) -> None:
+def test_a_reply_that_is_no_page_is_an_error(body: bytes) -> None:
     with pytest.raises(TruncatedResponseError) as raised:
         PageParser().parse(response(body), PAGE)
     assert "\n" not in str(raised.value)

@@ -1,7 +1,4 @@
-"""Who may call next, how many at once, and what becomes of calls that nobody awaits.
-
-The pace of calls, and the waits after failures.
-"""
+"""Order, concurrency and rate of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CloudWatch Logs as pages: against scripted replies, broken connections, and a raw moto."""
+"""Reading pages against scripted replies, broken connections, and a raw moto."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ async def test_messages_arrive_as_they_were_written(moto: RawMoto, real: CloudWa
     assert [event.message async for one in stream for event in one] == messages
 
 
-async def test_the_function_on_its_own(moto: RawMoto) -> None:
+async def test_a_reader_of_its_own_for_one_scan(moto: RawMoto) -> None:
     moto.create("/alone", "a")
     moment = now_ms(moto)
     moto.put("/alone", "a", [(moment, "one")])

@@ -1,3 +1,5 @@
+"""Decoding the records of a subscription filter."""
+
 from __future__ import annotations
 
 import gzip
@@ -61,7 +63,7 @@ def test_ids_are_as_scans_have_them_and_text_may_be_anything() -> None:
         None,
     ],
 )
-def test_an_event_without_a_place_in_the_protocol_leaves_the_others(bad: object) -> None:
+def test_an_event_that_the_protocol_cannot_express_leaves_the_others(bad: object) -> None:
     fields = json.loads(gzip.decompress(record("/g", "s", [("1", 5, "good")])))
     fields["logEvents"].append(bad)
     delivery = decode(packed(fields))
@@ -95,7 +97,7 @@ def test_a_control_message_is_recognised() -> None:
         record("/g", "s", [(1, 5, "text")])[:-8] + b"\0" * 8,
     ],
 )
-def test_what_is_no_record_is_malformed(data: bytes) -> None:
+def test_invalid_records_are_malformed(data: bytes) -> None:
     assert decode(data) == "malformed"
 
 

@@ -106,7 +106,7 @@ async def test_records_are_hints_until_ids_are_known_to_be_the_same(rig: Rig) ->
     assert rig.receiver.counts.rows == 2
 
 
-async def test_hints_come_by_the_thousand_and_poll_now_and_then(rig: Rig) -> None:
+async def test_thousands_of_hints_cause_few_polls(rig: Rig) -> None:
     before = rig.hints
     for number in range(100):
         await rig.take(event(number + 1))
@@ -116,7 +116,9 @@ async def test_hints_come_by_the_thousand_and_poll_now_and_then(rig: Rig) -> Non
     assert rig.hints <= before + 2
 
 
-async def test_other_ids_never_make_rows(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+async def test_events_with_other_ids_are_never_stored(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     theirs = [event(number + 500, message=f"line {number}") for number in (1, 2, 3)]
     await rig.take(event(1), event(2), event(3))
     rig.clock.now_ms += 60_000
@@ -203,7 +205,7 @@ async def test_rows_that_no_scan_ever_returns_end_the_chain(rig: Rig) -> None:
     assert done is not None
 
 
-async def test_rows_of_a_deleted_log_stream_hold_up_nothing(rig: Rig) -> None:
+async def test_rows_of_a_deleted_log_stream_delay_no_mark(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
     await rig.take(event(4, at, "gone"))

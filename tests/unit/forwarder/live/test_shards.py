@@ -1,4 +1,4 @@
-"""The bookkeeping of shards: by example, and against a model of Kinesis that Hypothesis drives."""
+"""The state of shards: by example, and against a model of Kinesis that Hypothesis drives."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_missing_parents_are_not_waited_for() -> None:
     assert [step.shard for step in one.due(NOW)] == ["c"]
 
 
-def test_shards_closed_before_anybody_listened_are_not_read() -> None:
+def test_shards_closed_before_the_start_are_not_read() -> None:
     one = opened(ShardInfo("a", ending="9"), ShardInfo("b", ("a",)))
     assert [step.shard for step in one.due(NOW)] == ["b"]
     one.listed([ShardInfo("a", ending="9"), ShardInfo("b", ("a",))], NOW + 1)
@@ -157,7 +157,7 @@ def test_failures_back_off_and_a_refused_position_restarts() -> None:
     assert step.position == ShardPosition("LATEST")
 
 
-def test_how_far_behind_it_is() -> None:
+def test_the_delay_behind_the_end_of_the_stream() -> None:
     one = opened()
     located(one)
     read(one, NOW, "1", behind_ms=0)
@@ -167,7 +167,7 @@ def test_how_far_behind_it_is() -> None:
     assert one.behind_ms(NOW + 9_000) == 9_000  # since it was at the end
 
 
-def test_what_a_call_brings_that_was_overtaken_is_ignored() -> None:
+def test_results_of_outdated_calls_are_ignored() -> None:
     one = opened()
     located(one)
     (step,) = one.due(NOW)

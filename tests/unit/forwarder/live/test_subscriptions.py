@@ -1,4 +1,4 @@
-"""Which live path each log group gets, and what becomes of it."""
+"""The choice of live paths, and how their readers start and stop."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def filtered(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - as boto3 has it
     return {"filterName": "f", "filterPattern": "", "destinationArn": ARN, **fields}
 
 
-def test_names_and_arns() -> None:
+def test_streams_by_name_and_arn() -> None:
     assert parse_stream("jobs-1.a_b") == StreamRef("jobs-1.a_b")
     assert parse_stream(ARN) == STREAM
     assert str(STREAM) == f"kinesis:{ARN}"
@@ -235,7 +235,7 @@ def test_names_and_arns() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a b", "jobs/1", "x" * 129, ARN + "/", ARN.replace("kinesis", "sqs"), "jobs\n"]
 )
-def test_what_is_neither(text: str) -> None:
+def test_texts_that_name_no_stream(text: str) -> None:
     assert parse_stream(text) is None
 
 

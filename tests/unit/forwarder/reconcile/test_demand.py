@@ -1,4 +1,4 @@
-"""Which window of the past is fetched next."""
+"""The next window of a backfill."""
 
 from __future__ import annotations
 

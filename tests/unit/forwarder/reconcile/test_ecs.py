@@ -1,4 +1,4 @@
-"""tests.unit.forwarder.reconcile.test_ecs."""
+"""Executions whose end ECS reports."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ async def test_without_the_definition_every_container_counts(
         ("AccessDeniedException", AccessDeniedError, "AWS denies access"),
     ],
 )
-async def test_what_does_not_pass_is_known_at_the_start(
+async def test_permanent_errors_are_reported_at_the_start(
     client: Client,
     group: LogGroup,
     code: str,
@@ -189,7 +189,7 @@ async def test_what_does_not_pass_is_known_at_the_start(
         await opened(group)
 
 
-async def test_while_ecs_cannot_be_asked_nothing_is_decided(
+async def test_while_ecs_is_unreachable_executions_stay_open(
     client: Client, group: LogGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.error = EndpointConnectionError(endpoint_url="http://ecs")
@@ -328,7 +328,7 @@ def test_what_can_be_the_id_of_a_task(execution: str, *, is_one: bool) -> None:
     assert is_task_id(execution) == is_one
 
 
-def test_everybody_is_asked_after_in_turn() -> None:
+def test_every_task_is_polled_in_turn() -> None:
     rounds = TaskRounds()
     tasks = [f"{number:032x}" for number in range(TASKS_MAX * CALLS_MAX + 150)]
     first = rounds.next_batches(tasks)

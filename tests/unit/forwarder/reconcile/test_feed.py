@@ -1,7 +1,4 @@
-"""A feed brings everything in, keeps on trying, and does what viewers want.
-
-What heartbeats tell of CloudWatch.
-"""
+"""A feed's polls, backfill and retries; outages and the state of CloudWatch."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ async def test_an_event_stamped_ahead_moves_nothing() -> None:
         assert rig.messages() == ["ahead", "now"]
 
 
-async def test_what_came_late_is_found_by_the_next_look_back() -> None:
+async def test_late_events_are_found_by_the_next_scan() -> None:
     rig = Rig()
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -112,7 +109,9 @@ async def test_polls_do_not_pile_up() -> None:
         (GroupNotFoundError("gone"), "unreachable"),
     ],
 )
-async def test_it_goes_on_whatever_cloudwatch_does(error: CloudWatchError, state: str) -> None:
+async def test_a_feed_continues_whatever_cloudwatch_does(
+    error: CloudWatchError, state: str
+) -> None:
     rig = Rig()
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -281,7 +280,7 @@ async def test_a_journal_that_can_not_be_written_ends_it_with_its_own_error() ->
             await rig.pass_ms(1_000)
 
 
-async def test_a_full_disk_passes_and_what_was_missed_comes(
+async def test_after_a_full_disk_the_missed_events_arrive(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Full(MemoryJournal):
@@ -335,7 +334,7 @@ async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
             await rig.pass_ms(1_000)
 
 
-async def test_what_could_not_be_polled_is_declared_until_it_was_fetched() -> None:
+async def test_time_that_could_not_be_polled_is_a_suspected_gap_until_it_is_fetched() -> None:
     rig = Rig()
     async with rig.run():
         await rig.pass_ms(1_000)

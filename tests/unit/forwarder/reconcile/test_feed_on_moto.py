@@ -1,4 +1,4 @@
-"""The whole way from a raw moto server into a journal, with the real clock."""
+"""From a raw moto server into a journal, with the real clock."""
 
 from __future__ import annotations
 

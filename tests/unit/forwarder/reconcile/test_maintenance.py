@@ -22,7 +22,7 @@ MINUTE = 60_000
 HOUR_MS = 60 * MINUTE
 
 
-async def test_marks_come_again_after_a_stream_was_deleted() -> None:
+async def test_marks_resume_after_a_stream_was_deleted() -> None:
     rig = Rig()
     rig.cloudwatch.put("kept", (rig.now_ms, "kept"))
     rig.cloudwatch.put("gone", (rig.now_ms, "gone"))
@@ -38,7 +38,7 @@ async def test_marks_come_again_after_a_stream_was_deleted() -> None:
         assert rig.messages() == ["kept", "gone"]
 
 
-async def test_a_stream_that_exists_excuses_nothing() -> None:
+async def test_an_existing_stream_excuses_no_missing_events() -> None:
     rig = Rig()
     rig.cloudwatch.put("s", (rig.now_ms, "one"), (rig.now_ms, "two"))
     async with rig.run():
@@ -80,7 +80,7 @@ async def test_the_settings_of_the_group_are_learnt() -> None:
         )
 
 
-async def test_the_past_waits_until_it_was_asked_how_long_it_is_kept(
+async def test_backfill_waits_for_the_retention_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = Rig()
@@ -172,7 +172,7 @@ async def test_a_recreated_group_has_a_new_epoch() -> None:
         assert rig.marks()[-1].through >= rig.now_ms - 2_000
 
 
-async def test_settings_that_could_not_be_looked_up_are_asked_for_again(
+async def test_failed_lookups_of_settings_are_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0)
@@ -237,7 +237,7 @@ def _gone(rig: Rig) -> list[tuple[int, int]]:
     return [(gap.from_, gap.through) for gap in gaps if gap.state == "unrecoverable"]
 
 
-async def test_what_a_retention_made_shorter_has_taken_unseen_is_declared_before_any_mark(
+async def test_events_lost_to_a_shortened_retention_are_declared_before_any_mark(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     describing = Describing(monkeypatch)
@@ -265,7 +265,7 @@ def _reaches(notice: Notice, before_ms: int) -> bool:
     return isinstance(notice, ScanDone) and notice.from_ < before_ms
 
 
-async def test_what_could_not_be_asked_at_once_is_declared_later(
+async def test_after_a_failed_lookup_expired_events_are_declared_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0.001)
@@ -297,7 +297,7 @@ async def test_a_denied_lookup_is_not_repeated_for_each_window(
         assert _gone(rig) == []
 
 
-async def test_scans_that_lack_what_is_old_have_the_settings_asked_for(
+async def test_scans_that_lack_old_events_cause_a_lookup_of_the_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0.001)

@@ -1,4 +1,4 @@
-"""An execution whose end a process took in, but did not live to see drained."""
+"""Executions that ended in an earlier process before they were drained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that retention took come back, or are said to be lost; never one for the other."""
+"""Bodies that retention removed are refetched or declared lost, never confused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_bodies_come_back() -> None:
     assert lost(rig) == []
 
 
-async def test_nothing_is_asked_where_nothing_is_missing() -> None:
+async def test_a_range_with_all_its_bodies_needs_no_scan() -> None:
     rig = Rig()
     assert await refetched(rig)
     assert rig.cloudwatch.asked == []
@@ -58,7 +58,7 @@ async def test_only_what_is_asked_for_is_fetched() -> None:
     assert rig.messages() == [None, None, "m2", "m3", *[None] * 6]
 
 
-async def test_what_a_deleted_stream_took_along_is_lost() -> None:
+async def test_events_of_a_deleted_stream_are_lost() -> None:
     rig = retired()
     rig.cloudwatch.delete_stream("a")
     assert await refetched(rig)
@@ -76,7 +76,7 @@ async def test_events_missing_for_another_reason_are_lost_too() -> None:
     assert lost(rig) == [(-10, -8, GONE)]
 
 
-async def test_lost_is_not_said_again_and_found_again_is_found() -> None:
+async def test_lost_bodies_are_declared_once_and_may_be_found_again() -> None:
     rig = retired()
     gone = rig.cloudwatch.events[:3]
     del rig.cloudwatch.events[:3]
@@ -90,7 +90,7 @@ async def test_lost_is_not_said_again_and_found_again_is_found() -> None:
     assert lost(rig) == []
 
 
-async def test_without_cloudwatch_nothing_is_said_to_be_lost() -> None:
+async def test_without_cloudwatch_nothing_is_declared_lost() -> None:
     rig = retired()
     rig.cloudwatch.down = UnreachableError("no way")
     assert not await refetched(rig)
@@ -100,7 +100,7 @@ async def test_without_cloudwatch_nothing_is_said_to_be_lost() -> None:
     assert rig.messages() == [f"m{number}" for number in range(10)]
 
 
-async def test_a_scan_that_breaks_off_says_nothing_is_lost() -> None:
+async def test_a_scan_that_breaks_off_declares_nothing_lost() -> None:
     rig = retired()
     rig.cloudwatch.page_events = 4
     rig.cloudwatch.down, rig.cloudwatch.breaks_after = UnreachableError("no way"), 1
@@ -109,7 +109,7 @@ async def test_a_scan_that_breaks_off_says_nothing_is_lost() -> None:
     assert lost(rig) == []
 
 
-async def test_when_time_is_over_it_says_so() -> None:
+async def test_a_timeout_is_reported() -> None:
     rig = retired()
     gate = rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
     assert not await refetched(rig, timeout_ms=20)

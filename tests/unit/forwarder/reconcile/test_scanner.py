@@ -1,4 +1,4 @@
-"""One scan through the door: whole, broken off, or given up."""
+"""One scan: complete, broken off, or cancelled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rig() -> Rig:
     return Rig()
 
 
-async def test_a_whole_scan_covers_its_range(rig: Rig) -> None:
+async def test_a_complete_scan_covers_its_range(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms - 5_000, "a"), (rig.now_ms - 4_000, "b"))
     count = await ears.scanner.scan(
@@ -53,7 +53,7 @@ async def test_a_large_page_goes_in_by_chunks(rig: Rig) -> None:
     assert ears.progress == [CHUNK_EVENTS, 2 * CHUNK_EVENTS, 2_500, 2_500]
 
 
-async def test_one_that_breaks_off_keeps_what_it_found_and_covers_nothing(rig: Rig) -> None:
+async def test_a_scan_that_breaks_off_keeps_its_events_and_covers_nothing(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms, "a"), (rig.now_ms, "b"))
     rig.cloudwatch.page_events = 1
@@ -80,7 +80,7 @@ async def test_a_scan_that_is_not_needed_any_more_covers_nothing(rig: Rig) -> No
     assert rig.group.coverage.ranges == []
 
 
-async def test_one_that_is_cancelled_covers_nothing(rig: Rig) -> None:
+async def test_a_cancelled_scan_covers_nothing(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
     scan = asyncio.create_task(ears.scanner.scan("repair", 0, rig.now_ms, priority=Priority.SCAN))
@@ -91,7 +91,7 @@ async def test_one_that_is_cancelled_covers_nothing(rig: Rig) -> None:
     assert rig.group.coverage.ranges == []
 
 
-async def test_an_event_without_a_place_is_an_error(rig: Rig) -> None:
+async def test_an_event_that_the_protocol_cannot_express_is_an_error(rig: Rig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (-1, "before time began"))
     with pytest.raises(InvalidEventError):

@@ -1,4 +1,4 @@
-"""Each tier's range and pace; the timer begins at ``NOW_MS`` as well, unless a clock is set."""
+"""Range and interval of each tier; the timer starts at ``NOW_MS`` unless a clock is set."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_the_whole_past_of_viewers_is_scanned_while_there_are_any() -> None:
     assert _of(schedule, "deep", NOW_MS + 300_000) is None
 
 
-def test_what_an_earlier_run_left_is_proved_at_once_and_only_once() -> None:
+def test_events_of_an_earlier_process_are_proved_at_once_and_only_once() -> None:
     schedule = _schedule(NOW_MS - 60_000)
     since = NOW_MS - 600_000
     schedule.set_since(since, NOW_MS)
@@ -142,7 +142,7 @@ def test_what_an_earlier_run_left_is_proved_at_once_and_only_once() -> None:
     assert _of(schedule, "deep", NOW_MS + 60_000) is not None
 
 
-def test_what_no_earlier_run_had_is_not_scanned_twice() -> None:
+def test_new_history_is_not_scanned_twice() -> None:
     schedule = _schedule(NOW_MS - 60_000)
     schedule.set_since(NOW_MS - 30_000, NOW_MS)
     assert _of(schedule, "deep", NOW_MS) is None
@@ -157,7 +157,7 @@ def test_the_deep_scan_goes_back_two_weeks_at_most() -> None:
     assert due.from_ == now_ms - FAR_SPAN_MS
 
 
-def test_what_an_earlier_run_took_in_longer_ago_is_proved_once_by_this_one() -> None:
+def test_old_events_of_an_earlier_process_are_proved_once() -> None:
     since = NOW_MS - 3 * FAR_SPAN_MS
     schedule = _schedule(NOW_MS - 60_000)
     schedule.set_since(since, NOW_MS)
@@ -222,7 +222,7 @@ def _passing(schedule: ScanSchedule, for_ms: int, step_ms: int = 500) -> dict[Ti
     return ran
 
 
-def test_the_past_that_is_covered_is_scanned_more_and_more_seldom() -> None:
+def test_the_covered_past_is_scanned_less_and_less_often() -> None:
     schedule = _schedule()
     schedule.set_covered_from(NOW_MS - FAR_SPAN_MS)
     ran = _passing(schedule, 2 * FAR_EVERY_MS, 5_000)
@@ -242,7 +242,7 @@ def test_two_weeks_are_scanned_every_hour_while_a_viewer_is_connected() -> None:
     assert _of(schedule, "far", now_ms) == DueScan("far", "repair", now_ms - FAR_SPAN_MS, now_ms)
 
 
-def test_a_look_back_goes_no_further_than_what_was_asked_for() -> None:
+def test_a_rescan_goes_back_no_further_than_the_requested_history() -> None:
     schedule = _schedule()
     now_ms = NOW_MS + 2 * FAR_EVERY_MS
     assert {due.tier for due in schedule.due(now_ms, now_ms)} == {"live", "recent"}
@@ -295,7 +295,7 @@ def test_each_tier_keeps_to_its_share_of_the_time() -> None:
         assert worked.get(tier, 0) <= share * span_ms + 60_000, tier
 
 
-def test_scans_give_way_to_throttling_first_and_polls_last() -> None:
+def test_throttling_stretches_scans_first_and_polls_last() -> None:
     calm, throttled = _schedule(), _schedule()
     for one in (calm, throttled):
         one.set_covered_from(NOW_MS - FAR_SPAN_MS)
@@ -322,7 +322,7 @@ def test_without_throttling_scans_come_as_often_again() -> None:
     assert late == list(range(late[0], 600_001, RECENT_EVERY_MS))
 
 
-def test_a_scan_that_comes_seldom_is_tried_again_soon() -> None:
+def test_a_failed_scan_of_a_rare_tier_is_retried_soon() -> None:
     schedule = _schedule()
     schedule.set_covered_from(NOW_MS - FAR_SPAN_MS)
     tried = []
@@ -381,7 +381,7 @@ def test_without_throttling_nothing_gives_way() -> None:
     ]
 
 
-def test_each_trouble_raises_it_by_one_up_to_its_bound() -> None:
+def test_each_throttling_raises_the_level_by_one_up_to_its_maximum() -> None:
     throttling = ThrottleLevel()
     throttling.record_throttling(0)
     throttling.record_throttling(RAISE_MS - 1)
