@@ -13,5 +13,5 @@ class NotFoundError(SimulatorError):
     """No fault, scenario, viewer or page of the control API has that name."""
 
 
-class NobodyError(SimulatorError):
+class NoTargetError(SimulatorError):
     """A fault has no process that it could kill."""

@@ -80,7 +80,7 @@ class Levers:
         """Apply a harm under the name of its owner; it is in force when this returns.
 
         Raises:
-            NobodyError: no viewer is registered to be killed.
+            NoTargetError: no viewer is registered to be killed.
             SimulatorError: it can't be applied here, or not in time.
 
         """

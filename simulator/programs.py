@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from common.concurrency import in_thread
 from common.errors import GaplessError
 from common.processes import ChildProcess
-from simulator.errors import NobodyError, NotFoundError, SimulatorError
+from simulator.errors import NoTargetError, NotFoundError, SimulatorError
 from simulator.faults.base import Journal
 
 JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
@@ -135,11 +135,11 @@ class ForwarderProcess:
         self._changed = changed
         self._child: ChildProcess | None = None
         self._plans: dict[str, _Plan] = {}
-        self._holders: set[str] = set()
+        self._kept_down_by: set[str] = set()
         """The owners of the crashes that keep it down."""
         self._disk: dict[str, int] = {}
         """Size in bytes that no file may exceed, by the owner of each full disk."""
-        self._starved: ChildProcess | None = None
+        self._without_disk: ChildProcess | None = None
         """The last process with a full disk; its end may be noticed only after ``free_disk``."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -212,12 +212,12 @@ class ForwarderProcess:
             return
         if not is_called_off:
             plan.hurry.set()
-        elif owner not in self._holders:
+        elif owner not in self._kept_down_by:
             plan.task.cancel()
         # A caller that times out here may call again.
         await asyncio.wait([plan.task])
         self._plans.pop(owner, None)
-        self._holders.discard(owner)
+        self._kept_down_by.discard(owner)
         self._revive_soon()
         if not plan.task.cancelled() and (error := plan.task.exception()):
             self._failed(f"the forwarder's journal could not be touched: {error}")
@@ -251,7 +251,7 @@ class ForwarderProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(after_ms / 1_000):
                 await hurry.wait()
-        self._holders.add(owner)
+        self._kept_down_by.add(owner)
         async with self._turn:
             child, self._child = self._child, None
             if child is not None:
@@ -270,7 +270,7 @@ class ForwarderProcess:
     async def _revive(self) -> None:
         """Start it again if nothing keeps it down."""
         async with self._turn:
-            if self._holders or self.is_up or self._is_stopping:
+            if self._kept_down_by or self.is_up or self._is_stopping:
                 return
             try:
                 child = self._spawn(is_tied=False)
@@ -281,7 +281,9 @@ class ForwarderProcess:
             ready = await in_thread(child.ready)
         except GaplessError as error:
             # A kill in the meantime or a full disk explains this; then it is no failure.
-            if self._child is child and not (self._is_starved(child) or self._is_early(child)):
+            if self._child is child and not (
+                self._lacked_disk(child) or self._lacked_cloudwatch(child)
+            ):
                 self._failed(str(error))
             return
         port = urlsplit(str(ready.get("http"))).port
@@ -306,7 +308,7 @@ class ForwarderProcess:
         watch.add_done_callback(self._tasks.discard)
         return child
 
-    def _is_early(self, child: ChildProcess) -> bool:
+    def _lacked_cloudwatch(self, child: ChildProcess) -> bool:
         """Whether it was restarted while CloudWatch could not be read, and ended of that."""
         return self.starts > 1 and child.exit_code == CANNOT_CONNECT
 
@@ -314,29 +316,29 @@ class ForwarderProcess:
         await in_thread(child.wait)
         if self._child is not child or self._is_stopping:
             return
-        if self._is_early(child):
+        if self._lacked_cloudwatch(child):
             self._child = None
             self._changed()
             await asyncio.sleep(RESTART_S)
             self._revive_soon()
             return
         self._child = None
-        if not self._is_starved(child):
+        if not self._lacked_disk(child):
             self._failed(str(child.failure()))
             return
         self._changed()
         if not self._disk:
             self._revive_soon()
 
-    def _is_starved(self, child: ChildProcess) -> bool:
+    def _lacked_disk(self, child: ChildProcess) -> bool:
         """Whether a full disk may be why it ended."""
-        return bool(self._disk) or self._starved is child
+        return bool(self._disk) or self._without_disk is child
 
     def _limit(self, child: ChildProcess | None) -> None:
         if child is None or not hasattr(resource, "prlimit"):
             return
         if self._disk:
-            self._starved = child
+            self._without_disk = child
         with contextlib.suppress(ProcessLookupError):
             _, hard = resource.prlimit(child.pid, resource.RLIMIT_FSIZE)
             soft = min(self._disk.values(), default=hard)
@@ -423,7 +425,7 @@ class Viewers:
         """Kill that share (0..1) of them with SIGKILL, and return how many.
 
         Raises:
-            NobodyError: none is registered.
+            NoTargetError: none is registered.
 
         """
         rng = Random(seed)  # noqa: S311 - a simulation
@@ -431,7 +433,7 @@ class Viewers:
         with self._lock:
             if not self._descriptors:
                 msg = "no viewer is registered: this fault needs a scenario, which starts viewers"
-                raise NobodyError(msg)
+                raise NoTargetError(msg)
             for pid, descriptor in tuple(self._descriptors.items()):
                 if rng.random() >= share:
                     continue

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from simulator.errors import NobodyError, NotFoundError, SimulatorError
+from simulator.errors import NoTargetError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, monotonic_ms
 from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order
 from simulator.scenarios.scripted import SCENARIOS
@@ -171,7 +171,7 @@ class Conductor:
     def _perform(self, action: Action) -> None:
         if isinstance(action, Inject):
             # A demo registers no viewer to be killed, and a scenario's may be just starting.
-            with contextlib.suppress(NobodyError):
+            with contextlib.suppress(NoTargetError):
                 self._board.switch_on(action.fault)
         elif isinstance(action, Write):
             (self._resume if action.running else self._pause)()

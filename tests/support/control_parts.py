@@ -12,7 +12,7 @@ from simulator.scenarios.base import Inject, Scenario, Step
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 
 NOW_MS = 1_800_000_000_000
 SCENARIOS = {
@@ -38,7 +38,7 @@ def make_parts() -> Parts:
         failed=pytest.fail,
     )
     changes = Changes()
-    levers = Remembered()
+    levers = HarmRecorder()
     board = Board(levers.begin, levers.end, 5, lambda: NOW_MS, changes.announce)
     for batch in workload.take_due(NOW_MS):
         ledger.offer(batch.events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from simulator.acceptance import NewEvent
-from simulator.errors import NobodyError, SimulatorError
+from simulator.errors import NoTargetError, SimulatorError
 from simulator.faults.base import (
     CloseWebSockets,
     CrashForwarder,
@@ -23,7 +23,7 @@ from simulator.faults.base import (
 )
 
 
-class Remembered:
+class HarmRecorder:
     """What faults did; ``calls`` is every harm that began or ended, in order."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Remembered:
                 self._note("kill", f"{share:g}")
                 if self.nobody:
                     msg = "no viewer is registered"
-                    raise NobodyError(msg)
+                    raise NoTargetError(msg)
             case SetClock(offset_ms):
                 self._note("clock", owner, str(offset_ms))
 

@@ -7,7 +7,7 @@ import pytest
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import board
 from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule, catalogue
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 from tests.support.parts import WAIT_S
 
 PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
@@ -24,8 +24,8 @@ class Clock:
 
 
 @pytest.fixture
-def levers() -> Remembered:
-    return Remembered()
+def levers() -> HarmRecorder:
+    return HarmRecorder()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def switches(levers: Remembered, clock: Clock) -> Board:
+def switches(levers: HarmRecorder, clock: Clock) -> Board:
     return Board(levers.begin, levers.end, 7, clock)
 
 
@@ -44,7 +44,7 @@ def request(
     return FaultRequest(type=kind, attributes=given, schedule=schedule or FaultSchedule())
 
 
-def test_on_until_healed(switches: Board, levers: Remembered) -> None:
+def test_on_until_healed(switches: Board, levers: HarmRecorder) -> None:
     told = switches.switch_on(request())
     assert told["name"] == told["type"] == "disconnect"
     assert told["on"] is True
@@ -55,7 +55,7 @@ def test_on_until_healed(switches: Board, levers: Remembered) -> None:
     assert switches.describe_all() == []
 
 
-def test_once_for_a_time(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_once_for_a_time(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     switches.switch_on(request(down_ms=300))
     assert switches.step(clock.now_ms + 299) == 1
     assert switches.describe("disconnect")["on"] is True
@@ -64,7 +64,7 @@ def test_once_for_a_time(switches: Board, levers: Remembered, clock: Clock) -> N
     assert switches.describe_all() == []
 
 
-def test_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_again_and_again(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     switches.switch_on(request(down_ms=100, every_ms=300))
     assert switches.step(clock.now_ms + 100) == 200
     assert switches.describe("disconnect") | {"on": False, "turns": 1} == switches.describe(
@@ -76,20 +76,20 @@ def test_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> N
     assert levers.calls == [PULL, PLUG, PULL, PLUG, PULL]
 
 
-def test_an_instant_happens_and_is_over(switches: Board, levers: Remembered) -> None:
+def test_an_instant_happens_and_is_over(switches: Board, levers: HarmRecorder) -> None:
     assert switches.switch_on(request("duplicate_timestamps"))["turns"] == 1
     assert levers.calls == [("submit",)]
     assert switches.describe_all() == []
 
 
-def test_instants_again_and_again(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_instants_again_and_again(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     switches.switch_on(request("duplicate_timestamps", every_ms=50))
     assert switches.step(clock.now_ms) == 50
     assert switches.step(clock.now_ms + 50) == 50
     assert levers.calls == [("submit",)] * 2
 
 
-def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_a_schedule(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     told = switches.switch_on(request(schedule=FaultSchedule(after_ms=500, for_ms=200)))
     assert told["on"] is False
     assert levers.calls == []
@@ -101,7 +101,7 @@ def test_a_schedule(switches: Board, levers: Remembered, clock: Clock) -> None:
     assert switches.describe_all() == []
 
 
-def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_a_schedule_bounds_a_cycle(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     schedule = FaultSchedule(for_ms=350)
     switches.switch_on(request(schedule=schedule, down_ms=100, every_ms=300))
     assert switches.step(clock.now_ms + 100) == 200
@@ -111,7 +111,7 @@ def test_a_schedule_bounds_a_cycle(switches: Board, levers: Remembered, clock: C
 
 
 def test_a_fault_that_begins_late_lasts_its_whole_time(
-    switches: Board, levers: Remembered, clock: Clock
+    switches: Board, levers: HarmRecorder, clock: Clock
 ) -> None:
     switches.switch_on(request(schedule=FaultSchedule(after_ms=500, for_ms=200)))
     assert switches.step(clock.now_ms + 900) == 200
@@ -122,11 +122,11 @@ def test_a_fault_that_begins_late_lasts_its_whole_time(
 
 
 def test_a_fault_that_is_slow_to_begin_lasts_its_whole_time(
-    switches: Board, levers: Remembered, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    switches: Board, levers: HarmRecorder, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(owner: str) -> None:
         clock.now_ms += 700
-        Remembered.pull(levers, owner)
+        HarmRecorder.pull(levers, owner)
 
     monkeypatch.setattr(levers, "pull", slow)
     switches.switch_on(request(down_ms=300, every_ms=1_000))
@@ -144,7 +144,7 @@ def test_a_fault_that_is_slow_to_begin_lasts_its_whole_time(
 
 
 def test_a_fault_whose_time_is_over_is_not_called_off(
-    switches: Board, levers: Remembered, clock: Clock
+    switches: Board, levers: HarmRecorder, clock: Clock
 ) -> None:
     ended, healed = ("restart", "journal_lost"), ("restart", "journal_lost", "called off")
     switches.switch_on(request("journal_lost", down_ms=300))
@@ -157,21 +157,21 @@ def test_a_fault_whose_time_is_over_is_not_called_off(
     assert restarts == [ended, healed, healed]
 
 
-def test_the_same_name_replaces(switches: Board, levers: Remembered) -> None:
+def test_the_same_name_replaces(switches: Board, levers: HarmRecorder) -> None:
     switches.switch_on(request())
     switches.switch_on(request(down_ms=5))
     assert levers.calls == [PULL, PLUG, PULL]
     assert [told["attributes"]["down_ms"] for told in switches.describe_all()] == [5]
 
 
-def test_two_of_a_type_under_names_of_their_own(switches: Board, levers: Remembered) -> None:
+def test_two_of_a_type_under_names_of_their_own(switches: Board, levers: HarmRecorder) -> None:
     switches.switch_on(request())
     switches.switch_on(FaultRequest(type="disconnect", name="other"))
     assert switches.heal() == ["disconnect", "other"]
     assert levers.calls == [PULL, ("pull", "other"), PLUG, ("plug", "other")]
 
 
-def test_a_refused_request_changes_nothing(switches: Board, levers: Remembered) -> None:
+def test_a_refused_request_changes_nothing(switches: Board, levers: HarmRecorder) -> None:
     switches.switch_on(request())
     with pytest.raises(SimulatorError, match="no fault is called 'x'; there are: disconnect, "):
         switches.switch_on(request("x"))
@@ -185,7 +185,7 @@ def test_a_refused_request_changes_nothing(switches: Board, levers: Remembered) 
 
 
 def test_a_failed_harm_is_reported_and_leaves_no_fault_on(
-    switches: Board, levers: Remembered, clock: Clock, capsys: pytest.CaptureFixture[str]
+    switches: Board, levers: HarmRecorder, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     levers.broken = True
     with pytest.raises(SimulatorError, match="the lever broke"):
@@ -205,7 +205,7 @@ def test_a_failed_harm_is_reported_and_leaves_no_fault_on(
     assert switches.describe_all() == []
 
 
-def test_a_failed_healing_is_retried(switches: Board, levers: Remembered, clock: Clock) -> None:
+def test_a_failed_healing_is_retried(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
     switches.switch_on(request(down_ms=300))
     levers.broken = True
     assert switches.step(clock.now_ms + 300) == board.RETRY_MS, "its time was over"
@@ -219,7 +219,7 @@ def test_a_failed_healing_is_retried(switches: Board, levers: Remembered, clock:
 
 
 def test_faults_are_listed_while_one_is_being_switched(
-    switches: Board, levers: Remembered, monkeypatch: pytest.MonkeyPatch
+    switches: Board, levers: HarmRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
@@ -239,7 +239,7 @@ def test_faults_are_listed_while_one_is_being_switched(
     assert switches.describe_all() == []
 
 
-def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: Remembered) -> None:
+def test_healing_goes_on_after_a_broken_lever(switches: Board, levers: HarmRecorder) -> None:
     switches.switch_on(request())
     switches.switch_on(FaultRequest(type="disconnect", name="other"))
     levers.broken = True
@@ -262,7 +262,7 @@ def test_the_number_of_faults_is_bounded(switches: Board, monkeypatch: pytest.Mo
 def test_its_thread_switches_scheduled_faults() -> None:
     pulled = threading.Event()
 
-    class Cable(Remembered):
+    class Cable(HarmRecorder):
         def plug(self, owner: str) -> None:
             super().plug(owner)
             pulled.set()

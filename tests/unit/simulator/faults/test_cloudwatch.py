@@ -16,7 +16,7 @@ from simulator.faults.board import FAULTS
 from simulator.faults.cloudwatch import CLOUDWATCH
 from simulator.faults.live_path import LIVE_PATH
 from simulator.moto_process import lever_types
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 from tests.support.stored_logs import GROUP, NOW, REGION, StoredLogs
 
 EVENTS = 300
@@ -214,7 +214,7 @@ def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: Faul
 
 
 def test_it_delays_and_shows() -> None:
-    levers = Remembered()
+    levers = HarmRecorder()
     fault = Fault(FAULTS["visibility_delay"], "mine", {"delay_ms": 700, "jitter_ms": 20}, 0.5, 1)
     levers.turn(fault)
     assert levers.calls == [

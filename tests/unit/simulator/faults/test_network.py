@@ -8,7 +8,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.network import NETWORK
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 
 STRAINS = {
     "latency": "Latency(latency_ms=1000, jitter_ms=0)",
@@ -33,7 +33,7 @@ def make(kind: str, toxicity: float = 0.25, **given: int) -> Fault:
 
 def done(fault: Fault) -> list[tuple[str, ...]]:
     """What it does in one turn."""
-    levers = Remembered()
+    levers = HarmRecorder()
     levers.turn(fault)
     return levers.calls
 

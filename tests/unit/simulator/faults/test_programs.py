@@ -8,7 +8,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.programs import PROGRAMS
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 
 
 def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
@@ -17,7 +17,7 @@ def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
 
 def done(fault: Fault, turns: int = 1) -> list[tuple[str, ...]]:
     """What it does in some turns."""
-    levers = Remembered()
+    levers = HarmRecorder()
     for turn in range(turns):
         levers.turn(fault, turn)
     return levers.calls
@@ -59,7 +59,7 @@ def test_journals() -> None:
 
 @pytest.mark.parametrize("kind", ["forwarder_crash", "journal_lost", "journal_rolled_back"])
 def test_a_kill_is_called_off_by_healing_alone(kind: str) -> None:
-    levers = Remembered()
+    levers = HarmRecorder()
     fault = make(kind)
     levers.turn(fault, 0, "over")
     levers.turn(fault, 1, "healed")

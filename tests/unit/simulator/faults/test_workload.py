@@ -13,7 +13,7 @@ from simulator.faults.base import DAY_MS, Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.workload import WORKLOAD
 from simulator.workload.workload import LIFECYCLE_PATTERN
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 
 NOW_MS = 1_800_000_000_000
 STREAMS = ["job/main/a", "job/main/b"]
@@ -25,7 +25,7 @@ def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
 
 def written(fault: Fault, turn: int = 0, streams: list[str] = STREAMS) -> list[NewEvent]:
     """What one turn writes, in the order of writing."""
-    levers = Remembered()
+    levers = HarmRecorder()
     levers.turn(fault, turn)
     return [event for compose in levers.composed for event in compose(NOW_MS, streams)]
 
@@ -88,7 +88,7 @@ def test_future_events() -> None:
 
 def test_batches_are_written_newest_first() -> None:
     fault = make("out_of_order_batches", batches=4, events=10, step_ms=5_000)
-    levers = Remembered()
+    levers = HarmRecorder()
     levers.turn(fault)
     assert len(levers.composed) == 4
     begins = [min(event.timestamp for event in one(NOW_MS, STREAMS)) for one in levers.composed]
@@ -147,7 +147,7 @@ SHARED_STREAMS = ["s/1", "s/2", "s/3"]
 
 
 def test_10000_different_events_in_one_millisecond_over_all_streams() -> None:
-    levers = Remembered()
+    levers = HarmRecorder()
     levers.turn(make("duplicate_timestamps"))
     (compose,) = levers.composed
     events = list(compose(77, SHARED_STREAMS))

@@ -12,7 +12,7 @@ from simulator.faults.board import Board, FaultRequest, monotonic_ms
 from simulator.scenarios import conductor
 from simulator.scenarios.base import Heal, Inject, Scenario, Step, Write
 from simulator.scenarios.conductor import Conductor
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 from tests.support.parts import WAIT_S
 
 PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
@@ -34,7 +34,7 @@ class Rig:
     """A conductor on a board that records harms."""
 
     def __init__(self, *steps: Step, clock_ms: Callable[[], int] = monotonic_ms) -> None:
-        self.levers = Remembered()
+        self.levers = HarmRecorder()
         self.board = Board(self.levers.begin, self.levers.end, 1)
         self.pen = Pen()
         self.announced = threading.Condition()
@@ -107,14 +107,14 @@ def test_a_slow_step_delays_the_later_ones(monkeypatch: pytest.MonkeyPatch) -> N
     def clock_ms() -> int:
         return monotonic_ms() + held_up_ms
 
-    def slow(_: Remembered, *args: object) -> None:
+    def slow(_: HarmRecorder, *args: object) -> None:
         del args
         nonlocal held_up_ms
         held_up_ms = 60_000
         times_ms.append(clock_ms())
 
-    monkeypatch.setattr(Remembered, "pull", slow)
-    monkeypatch.setattr(Remembered, "plug", lambda *_: times_ms.append(clock_ms()))
+    monkeypatch.setattr(HarmRecorder, "pull", slow)
+    monkeypatch.setattr(HarmRecorder, "plug", lambda *_: times_ms.append(clock_ms()))
     rig = Rig(Step(0, CABLE), Step(50, Heal("disconnect")), Step(60), clock_ms=clock_ms)
     rig.conductor.run("tried", 1)
     told = rig.until(state="done")
@@ -180,10 +180,10 @@ def test_a_step_that_fails_ends_it() -> None:
 def test_whatever_goes_wrong_ends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stuck(_: Remembered, *args: object) -> None:
+    def stuck(_: HarmRecorder, *args: object) -> None:
         raise RuntimeError(args[0])
 
-    monkeypatch.setattr(Remembered, "pull", stuck)
+    monkeypatch.setattr(HarmRecorder, "pull", stuck)
     rig = Rig(Step(0, CABLE), Step(86_400_000))
     rig.conductor.run("tried", 1)
     assert rig.until(state="failed")["error"] == "unexpected fault: RuntimeError: disconnect"

@@ -20,7 +20,7 @@ from simulator.scenarios.base import (
     inject,
 )
 from simulator.scenarios.scripted import SCENARIOS
-from tests.support.levers import Remembered
+from tests.support.levers import HarmRecorder
 
 SEEDS = range(60)
 
@@ -55,7 +55,7 @@ def test_steps_are_in_order_and_say_what_happens(scenario: Scenario) -> None:
 def test_every_step_is_one_that_the_board_takes(scenario: Scenario, speed: float) -> None:
     for seed in SEEDS:
         steps = in_order(scenario, seed, speed)
-        levers = Remembered()
+        levers = HarmRecorder()
         board = Board(levers.begin, levers.end, seed, lambda: 0)
         names = set()
         for request in injected(steps):
