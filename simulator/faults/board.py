@@ -1,4 +1,4 @@
-"""The switchboard: every fault that there is, which ones are on, and when they are switched.
+"""The switchboard: all faults, which of them are on, and when they are switched.
 
 ``step`` takes the time as an argument; a thread calls it when a fault is due.
 """

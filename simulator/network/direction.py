@@ -34,7 +34,7 @@ class Gate:
     """A gate that is open unless an owner holds it closed."""
 
     def __init__(self) -> None:
-        self._kept_down_by: set[str] = set()
+        self._holders: set[str] = set()
         self._is_broken = False
         self._open = asyncio.Event()
         self._open.set()
@@ -42,19 +42,19 @@ class Gate:
     def hold(self, owner: str) -> None:
         """Close the gate for ``owner``."""
         if not self._is_broken:
-            self._kept_down_by.add(owner)
+            self._holders.add(owner)
             self._open.clear()
 
     def stay_open(self) -> None:
         """Open the gate for good, because the connection ends."""
         self._is_broken = True
-        self._kept_down_by.clear()
+        self._holders.clear()
         self._open.set()
 
     def release(self, owner: str) -> None:
         """Open the gate, unless another owner holds it."""
-        self._kept_down_by.discard(owner)
-        if not self._kept_down_by:
+        self._holders.discard(owner)
+        if not self._holders:
             self._open.set()
 
     async def wait_open(self) -> None:
