@@ -258,7 +258,7 @@ class TargetHistory:
                 rule = self._rule("lost", name, at, lost.through_ms, reason=lost.reason)
             case RangeUnequal(range=one) if one.final:
                 name = f"{one.from_ms}..{one.through_ms}"
-                rule = self._rule("unproved", name, one.from_ms, one.through_ms, count=one.missing)
+                rule = self._rule("unequal", name, one.from_ms, one.through_ms, count=one.missing)
             case Rebased():
                 rule = self._rule("rebased", str(effect.era), now_ms, now_ms, reason=effect.reason)
             case ExecutionEnded(end):
@@ -275,7 +275,7 @@ class TargetHistory:
     def _verified_after_all(self) -> list[Rule]:
         """The rules of ranges that were given up and that a later mark has verified."""
         unequal = [
-            rule for rule in self._rules.values() if rule.kind == "unproved" and not rule.state
+            rule for rule in self._rules.values() if rule.kind == "unequal" and not rule.state
         ]
         if not unequal:
             return []
@@ -286,8 +286,8 @@ class TargetHistory:
                 one.from_ms <= (rule.through_ms or 0) and rule.from_ms <= one.through_ms
                 for one in still
             ):
-                rules.append(msgspec.structs.replace(rule, state="proved"))
-                self._rules[f"unproved {rule.from_ms}..{rule.through_ms}"] = rules[-1]
+                rules.append(msgspec.structs.replace(rule, state="verified"))
+                self._rules[f"unequal {rule.from_ms}..{rule.through_ms}"] = rules[-1]
         return rules
 
     def _rule(

@@ -28,7 +28,7 @@ TARGETS_MAX: Final = RULE_TARGET
 _TARGET_MASK: Final = (1 << TARGET_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + TARGET_BITS
 
-RuleKind = Literal["offline", "gap", "lost", "unproved", "rebased", "evicted", "end", "resumed"]
+RuleKind = Literal["offline", "gap", "lost", "unequal", "rebased", "evicted", "end", "resumed"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -74,7 +74,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     through_ms: int | None
     """End of the range, ms, inclusive; None while it lasts."""
     state: str = ""
-    """State of a gap, status of an execution, or ``proved`` for a range verified after all."""
+    """State of a gap, status of an execution, or ``verified`` for a range verified after all."""
     reason: str = ""
     count: int | None = None
     """Lines recovered, missing or evicted; None while unknown."""
@@ -171,8 +171,8 @@ def describe(rule: Rule) -> str:
     """The text of a rule, without its dashes and without the time range."""
     texts = {
         "lost": f"not recoverable: {rule.reason}",
-        "unproved": f"not verified: {_lines(rule.count)} missing or different"
-        if rule.state != "proved"
+        "unequal": f"not verified: {_lines(rule.count)} missing or different"
+        if rule.state != "verified"
         else "now verified",
         "rebased": f"lines above can no longer be verified: {rule.reason}",
         "evicted": _evicted(rule),

@@ -47,7 +47,7 @@ WRITE_BYTES: Final = 65_536
 WAITING_MAX: Final = 150_000
 """Lines that may wait for the reader of the output; then no more are received."""
 
-_DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unproved"})
+_DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unequal"})
 """The rules that are printed to stderr."""
 
 

@@ -360,7 +360,7 @@ _RULE_ROLES: Final = {
     "offline": "rule.warn",
     "gap": "rule.warn",
     "lost": "rule.bad",
-    "unproved": "rule.bad",
+    "unequal": "rule.bad",
     "rebased": "rule.warn",
     "evicted": "rule.note",
     "end": "rule.note",
@@ -368,7 +368,7 @@ _RULE_ROLES: Final = {
 }
 _STATE_ROLES: Final = {
     "repaired": "rule.ok",
-    "proved": "rule.ok",
+    "verified": "rule.ok",
     "unrecoverable": "rule.bad",
     "SUCCEEDED": "rule.ok",
     "FAILED": "rule.bad",
@@ -379,7 +379,7 @@ _STATE_ROLES: Final = {
 def rule_text(rule: Rule, zone: tzinfo | None = None) -> Segment:
     """What a rule says, with its range of time, and the role that gives it its colour."""
     said = describe(rule)
-    if rule.kind in ("gap", "lost", "unproved") and rule.through_ms is not None:
+    if rule.kind in ("gap", "lost", "unequal") and rule.through_ms is not None:
         said = f"{said} · {units.span(rule.from_ms, rule.through_ms, zone or UTC)}"
     if rule.kind == "resumed" and rule.from_ms:
         said = f"{said} · {units.clock(rule.from_ms, zone or UTC)}"

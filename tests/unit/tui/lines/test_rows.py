@@ -52,8 +52,8 @@ def test_what_rules_say() -> None:
     assert said("gap", state="repaired", count=1) == "gap repaired · 1 line recovered"
     assert said("gap", state="unrecoverable", reason="retention") == "not recoverable: retention"
     assert said("lost", reason="retention") == "not recoverable: retention"
-    assert said("unproved", count=2) == "not verified: 2 lines missing or different"
-    assert said("unproved", count=2, state="proved") == "now verified"
+    assert said("unequal", count=2) == "not verified: 2 lines missing or different"
+    assert said("unequal", count=2, state="verified") == "now verified"
     assert said("rebased", reason="new") == "lines above can no longer be verified: new"
     assert said("evicted", count=1_000) == (
         "1,000 lines not in memory: not searched, refetched when you scroll here"
