@@ -15,7 +15,7 @@ from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import running
 
 
-async def test_work_is_done_or_called_off_without_a_word() -> None:
+async def test_a_deferred_call_may_be_dropped() -> None:
     done: list[int] = []
 
     async def work(number: int) -> None:
@@ -30,7 +30,7 @@ async def test_work_is_done_or_called_off_without_a_word() -> None:
     assert done == [1]
 
 
-async def test_filters_that_follow_each_other_fast_leave_no_word() -> None:
+async def test_filters_in_quick_succession_cause_no_warning() -> None:
     engine = FakeEngine()
     engine.add(make_line(number, f"INFO {number}") for number in range(50))
     with warnings.catch_warnings(record=True) as warned:
@@ -72,7 +72,7 @@ def test_after_a_success_the_waits_start_again() -> None:
     assert backoff.count_failure() == 250
 
 
-async def test_a_function_in_a_thread_is_finished_even_where_nothing_waits_for_it() -> None:
+async def test_finished_is_called_even_if_the_call_was_cancelled() -> None:
     may_end, finished = threading.Event(), asyncio.Event()
     call = asyncio.create_task(in_thread(may_end.wait, finished=finished.set))
     await asyncio.sleep(0)

@@ -1,5 +1,3 @@
-"""tests.unit.common.test_files."""
-
 from __future__ import annotations
 
 from pathlib import Path

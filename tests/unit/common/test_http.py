@@ -59,7 +59,7 @@ def test_a_request_and_its_answer(url: str) -> None:
     assert request(f"{url}/empty", method="DELETE") is None
 
 
-def test_a_refusal_in_its_own_words(url: str) -> None:
+def test_an_error_status_with_its_detail(url: str) -> None:
     with pytest.raises(HttpStatusError, match="answers 404: no such log group") as caught:
         request(f"{url}/refused")
     assert caught.value.status == 404
@@ -67,12 +67,12 @@ def test_a_refusal_in_its_own_words(url: str) -> None:
         request(f"{url}/gateway")
 
 
-def test_an_answer_that_is_something_else(url: str) -> None:
+def test_a_response_that_is_not_json(url: str) -> None:
     with pytest.raises(GaplessError, match="not JSON"):
         request(f"{url}/html")
 
 
-def test_nobody_there() -> None:
+def test_no_server() -> None:
     with pytest.raises(CannotConnectError, match=r"cannot reach http://127\.0\.0\.1:1/x") as caught:
         request("http://127.0.0.1:1/x")
     assert caught.value.exit_code == 3

@@ -1,5 +1,3 @@
-"""tests.unit.common.test_locks."""
-
 from __future__ import annotations
 
 import fcntl
@@ -83,7 +81,7 @@ def needed(*, orderly: bool = True) -> str:
     return NEEDED.format(orderly=orderly, within_s=WAIT_S if orderly else 0.2)
 
 
-def test_it_ends_in_order_with_the_last_holder_and_takes_the_file_along(tmp_path: Path) -> None:
+def test_it_ends_in_order_with_the_last_holder_and_deletes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "users"
     first, second = hold(path), hold(path)
     with program(needed(), path) as process:
@@ -104,7 +102,7 @@ def test_it_ends_when_its_holder_is_killed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_does_not_end_in_order_is_cut_off(tmp_path: Path) -> None:
+def test_a_process_that_does_not_end_in_order_exits(tmp_path: Path) -> None:
     path = tmp_path / "users"
     held = hold(path)
     with program(needed(orderly=False), path) as process:
@@ -113,12 +111,12 @@ def test_what_does_not_end_in_order_is_cut_off(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
-def test_it_ends_at_once_where_the_file_is_gone_already(tmp_path: Path) -> None:
+def test_it_ends_at_once_if_the_file_is_missing(tmp_path: Path) -> None:
     with program(needed(), tmp_path / "never") as process:
         assert rest(process) == "in order\n"
 
 
-def test_a_newcomer_waits_for_what_is_ending_and_gets_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_newcomer_waits_for_an_ending_process_and_gets_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "users"
     ending = os.open(path, os.O_CREAT | os.O_RDWR)
     fcntl.flock(ending, fcntl.LOCK_EX)
@@ -139,7 +137,7 @@ def test_a_newcomer_waits_for_what_is_ending_and_gets_a_file_of_its_own(tmp_path
         newcomer.kill()
 
 
-def test_a_file_of_one_s_own_goes_with_its_release(tmp_path: Path) -> None:
+def test_an_own_file_is_deleted_at_its_release(tmp_path: Path) -> None:
     path = tmp_path / "mine"
     with hold(path, remove=True) as held:
         assert path.exists()
@@ -158,7 +156,7 @@ def test_whether_a_file_is_still_the_one_of_that_name(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_a_file_is_removed_only_where_nobody_holds_it(tmp_path: Path) -> None:
+def test_a_file_is_deleted_only_if_no_process_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with hold(path):
         remove_if_free(path)
@@ -177,7 +175,7 @@ def test_the_lock_file_stands_beside_the_journal() -> None:
     assert lock_path(Path("/a/journal.sqlite3")) == Path("/a/journal.sqlite3.lock")
 
 
-def test_the_owner_is_found_while_it_lives(tmp_path: Path) -> None:
+def test_the_owner_is_found_while_it_runs(tmp_path: Path) -> None:
     path = tmp_path / "journal.lock"
     assert owner_of(path) is None
     with LockFile.take(path) as lock:
@@ -188,7 +186,7 @@ def test_the_owner_is_found_while_it_lives(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_a_killed_owner_left_is_nobody_s_and_can_be_taken(tmp_path: Path) -> None:
+def test_the_lock_file_of_a_killed_owner_can_be_taken(tmp_path: Path) -> None:
     path = tmp_path / "journal.lock"
     path.write_text('{"websocket": "ws://gone"}')
     assert owner_of(path) is None
@@ -196,7 +194,7 @@ def test_what_a_killed_owner_left_is_nobody_s_and_can_be_taken(tmp_path: Path) -
         assert owner_of(path) == {}
 
 
-def test_a_second_owner_is_told_where_the_first_one_is(tmp_path: Path) -> None:
+def test_the_error_of_a_second_owner_names_the_first(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3.lock"
     with LockFile.take(path) as lock:
         lock.write(READY)
@@ -204,7 +202,7 @@ def test_a_second_owner_is_told_where_the_first_one_is(tmp_path: Path) -> None:
             LockFile.take(path)
 
 
-def test_a_place_that_can_t_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(GaplessError, match="--journal"):
         LockFile.take(tmp_path / "missing" / "journal.lock")
 
@@ -228,16 +226,14 @@ def test_waiting_until_it_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no json", "[]"])
-def test_a_lock_file_that_can_t_be_read_is_that_of_an_owner_not_yet_ready(
-    tmp_path: Path, text: str
-) -> None:
+def test_an_invalid_lock_file_means_an_owner_that_is_not_ready(tmp_path: Path, text: str) -> None:
     path = tmp_path / "journal.lock"
     with LockFile.take(path):
         path.write_text(text)
         assert owner_of(path) == {}
 
 
-def test_its_release_is_noticed_and_not_before() -> None:
+def test_a_release_is_noticed_when_it_happens() -> None:
     held = hold_temporary()
     released = threading.Event()
     call_when_released(held.path, released.set)
@@ -247,6 +243,6 @@ def test_its_release_is_noticed_and_not_before() -> None:
     assert released.wait(240)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_lifeline_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GaplessError, match="can't be opened"):
         call_when_released(tmp_path / "none", pytest.fail)

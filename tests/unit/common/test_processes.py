@@ -44,7 +44,7 @@ def fake_gapless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.processes.HOME", package.parent)
 
 
-def test_a_part_is_read_until_ready_and_ended() -> None:
+def test_a_child_is_read_until_ready_and_stopped() -> None:
     with start_gapless("the part", ["ready"]) as part:
         assert part.ready()["pid"] == part.pid
         assert part.is_running
@@ -52,7 +52,7 @@ def test_a_part_is_read_until_ready_and_ended() -> None:
     assert not psutil.pid_exists(part.pid)
 
 
-def test_its_own_one_line_error_and_exit_code_come_through(tmp_path: Path) -> None:
+def test_the_childs_own_error_and_exit_code_are_raised(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("gapless: an error of long ago\n")
     for where in (None, log):
@@ -62,7 +62,7 @@ def test_its_own_one_line_error_and_exit_code_come_through(tmp_path: Path) -> No
             assert caught.value.exit_code == 3
 
 
-def test_a_part_that_ends_without_a_word() -> None:
+def test_a_killed_child() -> None:
     with start_gapless("the part", ["ready"]) as part:
         os.kill(part.pid, signal.SIGKILL)
         part.stop()
@@ -70,14 +70,14 @@ def test_a_part_that_ends_without_a_word() -> None:
         assert part.failure().exit_code == 1
 
 
-def test_a_part_that_is_not_ready_in_time_is_ended() -> None:
+def test_a_child_that_is_not_ready_in_time_is_stopped() -> None:
     with start_gapless("the part", ["silent"]) as part:
         with pytest.raises(ChildFailedError, match="not ready within"):
             part.ready(within_s=0.05)
         assert not part.is_running
 
 
-def test_a_part_that_says_something_else_is_ended() -> None:
+def test_a_child_that_prints_something_else_is_stopped() -> None:
     with start_gapless("the part", ["garbage"]) as part:
         with pytest.raises(
             ChildFailedError, match="the part printed b'hello' instead of a ready line"
@@ -93,7 +93,7 @@ def test_sigkill_follows_sigterm() -> None:
         assert not part.is_running
 
 
-def test_a_part_that_is_left_runs_on() -> None:
+def test_a_detached_child_keeps_running() -> None:
     part = start_gapless("the part", ["ready"])
     pid = part.ready()["pid"]
     part.detach()
@@ -107,7 +107,7 @@ def test_a_log_that_can_t_be_written(tmp_path: Path) -> None:
         start_gapless("the part", ["ready"], log=tmp_path / "none" / "log")
 
 
-def test_parts_get_no_settings_and_none_of_the_directory_s_modules() -> None:
+def test_children_get_no_settings_and_no_modules_of_the_current_directory() -> None:
     ours = {"PATH": "/bin", "GAPLESS_PORT": "1", "GAPLESS_STATE_DIR": "/s", "PYTHONPATH": "/x"}
     theirs = child_environment(ours)
     assert theirs["PATH"] == "/bin"
@@ -137,7 +137,7 @@ def test_it_is_ready_and_ends() -> None:
     child.stop()
 
 
-def test_what_does_not_end_is_killed() -> None:
+def test_a_child_that_ignores_sigterm_is_killed() -> None:
     child = python(DEAF + READY + "\nwhile True: signal.pause()")
     child.ready()
     child.stop(within_s=0.1)
@@ -151,7 +151,7 @@ def test_it_does_not_stop_at_a_full_pipe() -> None:
     child.stop()
 
 
-def test_an_end_before_it_is_ready_is_said() -> None:
+def test_an_end_before_the_ready_line_is_an_error() -> None:
     child = python("raise SystemExit(3)")
     with pytest.raises(ChildFailedError, match="the part ended with exit code 3"):
         child.ready()
@@ -159,21 +159,21 @@ def test_an_end_before_it_is_ready_is_said() -> None:
 
 
 @pytest.mark.parametrize("line", ["hello", "{}", "[1]", '{"ready": false}'])
-def test_another_line_is_said(line: str) -> None:
+def test_another_line_than_the_ready_line_is_an_error(line: str) -> None:
     child = python(f"print({line!r}, flush=True); {WAIT}")
     with pytest.raises(ChildFailedError, match="instead of a ready line"):
         child.ready()
     child.stop()
 
 
-def test_silence_is_said() -> None:
+def test_no_ready_line_in_time_is_an_error() -> None:
     child = python(WAIT)
     with pytest.raises(ChildFailedError, match="the part was not ready within"):
         child.ready(within_s=0.1)
     child.stop()
 
 
-def test_a_program_that_is_not_there_is_said() -> None:
+def test_a_missing_program_is_reported() -> None:
     with pytest.raises(ChildFailedError, match="cannot start the part: /no/such/program"):
         ChildProcess.start("the part", ["/no/such/program"], environment={})
 
@@ -186,14 +186,14 @@ def test_a_program_that_is_not_there_is_said() -> None:
         ("import os; os.kill(os.getpid(), 40)", "the part was ended by signal 40"),
     ],
 )
-def test_how_it_ended_is_said(code: str, text: str) -> None:
+def test_how_a_child_ended_is_described(code: str, text: str) -> None:
     child = python(READY + code)
     child.ready()
     child.wait()
     assert str(child.failure()) == text
 
 
-def test_a_part_that_prints_no_error() -> None:
+def test_a_child_that_prints_no_error() -> None:
     text = "ended with exit code 0 and printed no error"
     with (
         start_gapless("the part", ["unknown"]) as part,

@@ -1,5 +1,3 @@
-"""tests.unit.common.test_ranges."""
-
 from __future__ import annotations
 
 import pytest
@@ -43,7 +41,7 @@ def test_how_far_a_moment_is_covered() -> None:
     assert 9 not in coverage
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_a_copy_is_independent() -> None:
     coverage = RangeSet([(10, 20)])
     copy = coverage.copy()
     copy.add(21, 30)

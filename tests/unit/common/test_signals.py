@@ -16,7 +16,7 @@ async def hurt(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", ENDING_SIGNALS)
-def test_a_signal_is_not_lost_in_the_task_that_it_meets(number: int) -> None:
+def test_a_signal_during_another_task_is_not_lost(number: int) -> None:
     before = signal.getsignal(number)
     is_over = False
 
@@ -36,7 +36,7 @@ def test_a_signal_is_not_lost_in_the_task_that_it_meets(number: int) -> None:
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_to_another_thread_is_active_ending_signals() -> None:
+def test_a_signal_delivered_to_another_thread_is_handled() -> None:
     async def work() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
@@ -56,7 +56,7 @@ def test_a_signal_to_another_thread_is_active_ending_signals() -> None:
         other.join()
 
 
-def test_a_hangup_is_ignored_where_nohup_says_so() -> None:
+def test_a_hangup_is_ignored_under_nohup() -> None:
     async def work() -> int:
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0)
@@ -72,7 +72,7 @@ def test_a_hangup_is_ignored_where_nohup_says_so() -> None:
     assert signal.SIGHUP in active_ending_signals()
 
 
-def test_what_comes_of_it() -> None:
+def test_the_result_of_the_coroutine_is_returned() -> None:
     async def seven() -> int:
         return 7
 

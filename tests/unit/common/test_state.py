@@ -19,7 +19,9 @@ def test_the_state_directory_is_the_platform_s_and_its_owner_s_alone(
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_one_that_can_t_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_directory_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "file"))
     with pytest.raises(GaplessError, match="GAPLESS_STATE_DIR"):
@@ -27,7 +29,7 @@ def test_one_that_can_t_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert save_traceback(ValueError("lost")) is None
 
 
-def test_a_fault_is_written_down_and_old_ones_go(
+def test_a_traceback_is_saved_and_old_ones_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))

@@ -38,5 +38,5 @@ def test_sizes(count: int | None, expected: str) -> None:
     assert format_size(count) == expected
 
 
-def test_a_name_can_t_command_the_terminal() -> None:
+def test_unprintable_characters_of_a_name_are_replaced() -> None:
     assert replace_unprintable("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"

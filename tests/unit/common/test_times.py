@@ -1,5 +1,3 @@
-"""tests.unit.common.test_times."""
-
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -47,13 +45,13 @@ def test_what_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
-def test_a_duration_of_centuries_is_a_slip() -> None:
+def test_a_duration_of_centuries_is_refused() -> None:
     with pytest.raises(TimeFormatError, match="hundred years"):
         parse_duration("99999d")
 
 
 @given(st.integers(0, 36_500 * 86_400))
-def test_a_duration_written_is_read_again(seconds: int) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same_value(seconds: int) -> None:
     assert parse_duration(format_duration(seconds * 1000)) == seconds * 1000
 
 
@@ -92,7 +90,7 @@ def test_what_is_no_time(text: str) -> None:
         parse_time(text, NOW_MS, UTC)
 
 
-def test_before_1970_there_is_nothing() -> None:
+def test_times_before_1970_are_refused() -> None:
     with pytest.raises(TimeFormatError, match="before 1970"):
         parse_time("1969-12-31T00:00Z", NOW_MS, UTC)
     with pytest.raises(TimeFormatError, match="before 1970"):

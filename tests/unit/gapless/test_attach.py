@@ -77,9 +77,7 @@ def test_a_forwarder_is_started_with_its_journal_and_lifeline(
     assert text.endswith("--endpoint-url http://127.0.0.1:1")
 
 
-def test_one_that_runs_is_attached_to_and_its_lifeline_left_to_it(
-    journal: Path, started: list[Sequence[str]]
-) -> None:
+def test_a_running_forwarder_is_attached_to(journal: Path, started: list[Sequence[str]]) -> None:
     with LockFile.take(lock_path(journal)) as lock:
         lock.write(READY)
         with attach("/jobs", CHOICE) as own:
@@ -88,7 +86,7 @@ def test_one_that_runs_is_attached_to_and_its_lifeline_left_to_it(
     assert started == []
 
 
-def test_one_that_another_command_is_starting_is_waited_for(
+def test_a_forwarder_that_another_command_starts_is_waited_for(
     journal: Path, started: list[Sequence[str]]
 ) -> None:
     with LockFile.take(lock_path(journal)) as lock:
@@ -100,7 +98,9 @@ def test_one_that_another_command_is_starting_is_waited_for(
     assert started == []
 
 
-def test_one_that_never_becomes_ready(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forwarder_that_never_becomes_ready(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "READY_WITHIN_S", 0.1)
     with (
         LockFile.take(lock_path(journal)),
@@ -109,7 +109,7 @@ def test_one_that_never_becomes_ready(journal: Path, monkeypatch: pytest.MonkeyP
         attach("/jobs", CHOICE)
 
 
-def test_one_that_fails_says_why_and_leaves_nothing(
+def test_a_forwarder_that_fails_reports_its_error_and_leaves_nothing(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "start_gapless", lambda *_, **__: FakePart(fail))
@@ -135,7 +135,7 @@ def test_the_slower_of_two_that_start_one_attaches_to_the_other_s(
     locks[0].release()
 
 
-def test_one_that_dies_is_brought_back_on_its_port(
+def test_a_dead_forwarder_is_restarted_on_its_port(
     journal: Path, started: list[Sequence[str]]
 ) -> None:
     own = OwnForwarder("/jobs", CHOICE, journal)
@@ -154,7 +154,7 @@ def test_one_that_dies_is_brought_back_on_its_port(
     own.close()
 
 
-def test_whoever_waits_for_an_end_is_told_where_none_can_be_known(journal: Path) -> None:
+def test_a_notice_says_that_no_end_can_be_known(journal: Path) -> None:
     own = OwnForwarder("/jobs", CHOICE, journal)
     assert "/jobs cannot tell when an execution ends" in own.endless_notice()
     assert "GAPLESS_LIFECYCLE" in own.endless_notice()

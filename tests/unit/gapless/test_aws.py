@@ -40,7 +40,7 @@ def test_another_account_region_endpoint_or_group_is_another_folder(
     assert group_folder(choice, group, env(tmp_path, **more)) != usual
 
 
-def test_what_the_settings_say_of_a_profile_counts_but_not_its_secret(tmp_path: Path) -> None:
+def test_the_settings_of_a_profile_count_but_not_its_secret(tmp_path: Path) -> None:
     folder = tmp_path / ".aws"
     folder.mkdir()
     credentials, config = folder / "credentials", folder / "config"
@@ -62,7 +62,7 @@ def test_what_the_settings_say_of_a_profile_counts_but_not_its_secret(tmp_path: 
     assert seen() == third
 
 
-def test_settings_that_can_t_be_read_are_the_sdk_s_to_complain_of(tmp_path: Path) -> None:
+def test_unreadable_aws_settings_are_left_to_the_sdk(tmp_path: Path) -> None:
     broken = tmp_path / "config"
     broken.write_bytes(b"\xff no section")
     assert group_folder(NONE, "jobs", env(tmp_path, AWS_CONFIG_FILE=str(broken)))

@@ -44,7 +44,7 @@ def test_every_command_is_there_with_its_help(capsys: pytest.CaptureFixture[str]
     "arguments",
     [["verify"], ["scenario", "nonsense"], ["demo", "--port", "1"], ["tail", "--since", "soon"]],
 )
-def test_what_there_is_not_is_a_usage_error_of_one_line(
+def test_unknown_names_are_usage_errors_of_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(arguments) == 2
@@ -70,7 +70,7 @@ def test_a_mistyped_command_gets_a_suggestion_or_the_list(
         (BrokenPipeError(), 0, ""),
     ],
 )
-def test_how_a_command_ends(
+def test_exit_codes_of_ends(
     error: BaseException,
     code: int,
     says: str,

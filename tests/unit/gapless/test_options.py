@@ -1,5 +1,3 @@
-"""tests.unit.gapless.test_options."""
-
 from __future__ import annotations
 
 import click
@@ -22,7 +20,7 @@ from gapless.options import (
 )
 
 
-def test_values_that_can_be_meant() -> None:
+def test_valid_values() -> None:
     assert DURATION.convert("2h", None, None) == 7_200_000
     assert TIME.convert("2026-11-23T12:00Z", None, None) == 1_795_435_200_000
     assert SIZE.convert("2GiB", None, None) == 2 << 30
@@ -49,7 +47,7 @@ def test_values_that_can_be_meant() -> None:
         (LIVE, "kinesis:a b"),
     ],
 )
-def test_values_that_can_t(kind: click.ParamType[object], value: str) -> None:
+def test_invalid_values(kind: click.ParamType[object], value: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(value, None, None)
 

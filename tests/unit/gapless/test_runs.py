@@ -30,7 +30,7 @@ def test_the_newest_run_is_found_while_it_lasts() -> None:
     assert newest_ready() is None
 
 
-def test_what_a_killed_run_left_is_not_found_and_goes(state: Path) -> None:
+def test_leftovers_of_a_killed_run_are_not_found_and_are_deleted(state: Path) -> None:
     left = SimulatorRun(state / "runs" / "run-left")
     left.folder.mkdir(parents=True)
     left.lifeline.touch()
@@ -45,7 +45,7 @@ def test_what_a_killed_run_left_is_not_found_and_goes(state: Path) -> None:
     assert not left.folder.exists()
 
 
-def test_a_ready_file_that_can_t_be_read_is_passed_over() -> None:
+def test_an_invalid_ready_file_is_skipped() -> None:
     with run_folder() as run:
         (run.folder / "ready.json").write_text("{")
         assert newest_ready() is None

@@ -65,7 +65,7 @@ def test_a_variable_of_the_command_beats_one_of_all(config: Path) -> None:
     assert run(file=config, env=env).startswith("14400000 ")
 
 
-def test_what_is_hidden_can_t_be_set(config: Path) -> None:
+def test_hidden_options_cannot_be_set(config: Path) -> None:
     assert run(env={"GAPLESS_WHILE_HELD": "x"}).endswith("None")
     config.write_text("while-held = 'x'\n")
     assert run(file=config).endswith("None")
@@ -91,13 +91,13 @@ def test_mistakes_in_the_file_are_named(config: Path, text: str, says: str) -> N
         defaults_of(tail, config)
 
 
-def test_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_of_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert settings_file({}) == tmp_path / "gapless" / "config.toml"
     assert settings_file({"GAPLESS_CONFIG": "/a"}) == Path("/a")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GAPLESS_CONFIG", raising=False)
     assert defaults_of(tail, tmp_path / "none") == {}
     monkeypatch.setenv("GAPLESS_CONFIG", "x")

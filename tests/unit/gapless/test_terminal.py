@@ -1,5 +1,3 @@
-"""tests.unit.gapless.test_terminal."""
-
 from __future__ import annotations
 
 import contextlib
@@ -109,7 +107,7 @@ def begin(tty: Tty, *arguments: str, environ: Mapping[str, str] | None = None) -
         )
 
 
-def test_a_terminal_on_hold_does_not_hold_the_program(tty: Tty) -> None:
+def test_a_stopped_terminal_does_not_block_the_program(tty: Tty) -> None:
     termios.tcflow(tty.theirs, termios.TCOOFF)
     begin(tty, "tail", "ws://h:1/v1/tail")
     termios.tcflow(tty.theirs, termios.TCOON)
@@ -117,7 +115,7 @@ def test_a_terminal_on_hold_does_not_hold_the_program(tty: Tty) -> None:
     assert tty.written() == ""
 
 
-def test_a_picture_before_the_screen_and_the_terminal_back_before_any_word(tty: Tty) -> None:
+def test_the_first_picture_is_erased_before_any_message(tty: Tty) -> None:
     begin(tty, "tail", "--since", "5m", "ws://h:1/v1/tail")
     drawn = tty.written()
     assert drawn.startswith("\x1b[?1049h")
@@ -157,18 +155,18 @@ def test_where_there_will_be_no_screen_there_is_no_picture(tty: Tty, arguments: 
     assert tty.written() == ""
 
 
-def test_a_terminal_that_can_not_draw_gets_none(tty: Tty) -> None:
+def test_a_dumb_terminal_gets_no_picture(tty: Tty) -> None:
     for environ in ({"TERM": "dumb"}, {}):
         begin(tty, "tail", "ws://h", environ=environ)
     assert tty.written() == ""
 
 
-def test_what_is_no_terminal_gets_none(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_there_is_no_picture(capfd: pytest.CaptureFixture[str]) -> None:
     terminal.draw_first_picture(["tail", "ws://h"], {"TERM": "xterm-256color"})
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_name_can_not_move_the_cursor_nor_leave_the_line() -> None:
+def test_a_name_cannot_move_the_cursor_or_break_the_line() -> None:
     drawn = terminal.first_picture("ws://\x1b[2Jé" + "x" * 200, 40, 10)
     assert drawn.count("\x1b") == terminal.first_picture("", 40, 10).count("\x1b")
     assert "ws://?[2J?" in drawn
@@ -186,7 +184,7 @@ def test_a_reader_that_leaves_is_noticed_without_writing() -> None:
     os.close(ours)
 
 
-def test_a_file_has_no_reader_that_could_leave(tmp_path: Path) -> None:
+def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
     before = threading.active_count()
     with (tmp_path / "file").open("wb") as file:
         when_reader_leaves(file.fileno(), lambda: None)

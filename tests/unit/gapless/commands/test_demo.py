@@ -86,7 +86,7 @@ def test_the_viewer_watches_what_the_simulator_serves_from_the_beginning(
     assert list((tmp_path / "lifelines").iterdir()) == []
 
 
-def test_a_scenario_is_played_with_the_setup_that_it_wants(
+def test_a_scenario_is_played_with_its_setup(
     part: FakePart, watched: list[Viewing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[tuple[str, int]] = []
@@ -109,7 +109,7 @@ def test_a_scenario_is_played_with_the_setup_that_it_wants(
     assert waited == [12_000, 1_000]
 
 
-def test_a_scenario_that_does_not_exist_is_said(
+def test_an_unknown_scenario_is_an_error(
     watched: list[Viewing], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["demo", "--scenario", "nonsense"]) == 2
@@ -117,7 +117,7 @@ def test_a_scenario_that_does_not_exist_is_said(
     assert watched == []
 
 
-def test_a_page_shows_the_same_in_tabs_that_end_with_it(
+def test_demo_web_serves_a_page_with_a_viewer_for_each_tab(
     part: FakePart,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -151,7 +151,7 @@ def test_a_page_shows_the_same_in_tabs_that_end_with_it(
     assert given["--while-held"] == part.arguments[-1]
 
 
-def test_a_simulator_that_broke_down_says_why(
+def test_the_error_of_a_failed_simulator_is_shown(
     part: FakePart,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -68,7 +68,7 @@ def test_none_yet(answers: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     assert (said.out, said.err) == ("", "gapless: no executions yet\n")
 
 
-def test_something_that_is_no_forwarder(
+def test_a_server_that_is_not_a_forwarder(
     answers: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers["http://127.0.0.1:1/v1/executions"] = {"hello": "world"}

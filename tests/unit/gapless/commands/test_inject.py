@@ -15,7 +15,7 @@ TYPES = [
 ]
 
 
-def test_attributes_toxicity_name_and_schedule_find_their_places() -> None:
+def test_attributes_toxicity_name_and_schedule_are_sorted_into_the_request() -> None:
     given = ["down_ms=3000", "toxicity=0.5", "name=cut", "after_ms=10", "for_ms=20"]
     assert fault_request("disconnect", given, TYPES) == {
         "type": "disconnect",
@@ -26,7 +26,7 @@ def test_attributes_toxicity_name_and_schedule_find_their_places() -> None:
     }
 
 
-def test_a_fault_s_own_attribute_goes_before_the_schedule_s() -> None:
+def test_a_fault_s_own_attribute_takes_precedence_over_the_schedule_s() -> None:
     asked = fault_request("blackhole", ["for_ms=20"], TYPES)
     assert asked["attributes"] == {"for_ms": 20}
     assert asked["schedule"] == {}

@@ -43,7 +43,7 @@ def test_every_process_draws_the_same_schedule() -> None:
 
 
 @pytest.mark.parametrize("speed", ["1", "10", "3.3333333333333335", "12.5"])
-def test_a_failed_run_is_played_again_from_its_line(
+def test_the_printed_command_repeats_a_failed_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, speed: str
 ) -> None:
     played: list[tuple[str, int, list[Step]]] = []

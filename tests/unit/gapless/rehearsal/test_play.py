@@ -1,5 +1,3 @@
-"""tests.unit.gapless.rehearsal.test_play."""
-
 from __future__ import annotations
 
 from gapless.commands.simulate import command
@@ -7,7 +5,7 @@ from gapless.rehearsal.play import simulate_arguments
 from simulator.scenarios.scripted import SCENARIOS
 
 
-def test_what_scenarios_want_is_what_the_simulator_takes() -> None:
+def test_the_simulator_accepts_the_arguments_of_every_scenario() -> None:
     for one in SCENARIOS.values():
         context = command.make_context("simulate", simulate_arguments(one.setup))
         given = context.params

@@ -67,7 +67,7 @@ def test_the_line_that_replays() -> None:
     assert as_json(slow)["replay"] == slow.replay
 
 
-def test_what_a_scenario_is_to_show() -> None:
+def test_what_a_scenario_expects() -> None:
     assert is_met("clean", VERDICT)
     assert not is_met("declared", VERDICT), "nothing was taken, so nothing was declared"
     assert is_met("declared", {**VERDICT, "expired": 1})

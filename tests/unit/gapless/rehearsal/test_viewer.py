@@ -1,5 +1,3 @@
-"""tests.unit.gapless.rehearsal.test_viewer."""
-
 from __future__ import annotations
 
 import json
@@ -43,27 +41,27 @@ def numbers(found: bytes) -> list[int]:
     return [one["timestamp"] for one in lines if one["type"] == "event"]
 
 
-def test_one_life_is_its_record() -> None:
+def test_one_process_is_its_record() -> None:
     assert joined(record(event(1)), []) == record(event(1))
 
 
-def test_what_earlier_lives_printed_was_shown_as_well() -> None:
+def test_lines_of_earlier_processes_count_as_shown() -> None:
     found = joined(record(event(5), event(7)), [printed(event(6), event(1)), printed(event(2))])
     assert numbers(found) == [1, 2, 5, 6, 7]
     assert newest_marks(found) == newest_marks(record(event(5)))
 
 
-def test_what_two_lives_show_is_no_duplicate() -> None:
+def test_lines_that_two_processes_show_are_no_duplicates() -> None:
     found = joined(record(event(5)), [printed(event(4), event(5)), printed(event(4))])
     assert numbers(found) == [4, 5]
 
 
-def test_what_one_life_shows_twice_is() -> None:
+def test_lines_that_one_process_shows_twice_are_duplicates() -> None:
     assert numbers(joined(record(event(5), event(5)), [printed()])) == [5, 5]
     assert numbers(joined(record(), [printed(event(4), event(4))])) == [4, 4]
 
 
-def test_lives_that_contradict_are_both_shown() -> None:
+def test_contradicting_processes_are_both_shown() -> None:
     assert numbers(joined(record(event(5)), [printed(event(5, "another"))])) == [5, 5]
 
 
@@ -71,7 +69,7 @@ def test_the_order_of_the_record_is_kept_wrong_or_not() -> None:
     assert numbers(joined(record(event(7), event(5)), [printed(event(1))])) == [1, 7, 5]
 
 
-def test_the_line_in_which_a_life_was_killed_does_not_count() -> None:
+def test_the_line_in_which_a_process_was_killed_does_not_count() -> None:
     assert numbers(joined(record(), [printed(event(1), torn='{"id": "00')])) == [1]
 
 
@@ -91,7 +89,7 @@ def test_what_a_process_uses(tmp_path: Path) -> None:
     assert usage_of(7, tmp_path) is None
 
 
-def test_lives_are_added_up() -> None:
+def test_processes_are_added_up() -> None:
     meter = Meter()
     assert meter.total == Usage(0, 0)
     meter.read(None)

@@ -76,7 +76,7 @@ def test_a_side_that_goes_back_in_time_can_not_be_compared() -> None:
         comparison.add_page("forwarder", [seen(4)])
 
 
-def test_it_is_known_how_far_it_is() -> None:
+def test_the_time_reached_is_known() -> None:
     comparison = Comparison()
     assert (comparison.behind, comparison.reached_ms) == ("cloudwatch", None)
     comparison.add_page("cloudwatch", [seen(5), seen(8)])
@@ -85,7 +85,7 @@ def test_it_is_known_how_far_it_is() -> None:
     assert (comparison.behind, comparison.reached_ms) == ("cloudwatch", 8)
 
 
-def test_only_so_many_are_listed_but_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differences_beyond_the_limit_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "LISTED_MAX", 3)
     comparison = compared([seen(number) for number in range(10)], [])
     assert len(comparison.differences) == 3

@@ -43,7 +43,7 @@ def test_what_explains_it(difference: Difference, facts: Facts, reason: str) -> 
     assert one.reason == reason
 
 
-def test_what_has_come_meanwhile_is_no_difference() -> None:
+def test_an_event_found_by_now_is_no_difference() -> None:
     assert reasons([differs("missing", 1)], Facts(began_ms=BEGAN, found=frozenset({"1"}))) == []
 
 
@@ -52,7 +52,7 @@ def test_the_same_id_elsewhere_in_time_is_altered() -> None:
     assert reasons(both, Facts(began_ms=BEGAN)) == [("altered", "1", ""), ("surplus", "2", "")]
 
 
-def test_clean_is_what_only_harmless_differences_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_harmless_differences_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = Comparison()
     assert is_clean(comparison, [])
     comparison.add_page("cloudwatch", [differs("missing", 1).event])

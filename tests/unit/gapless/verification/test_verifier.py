@@ -19,12 +19,12 @@ from gapless.verification.verifier import next_unverified, verified_through
         ({151: 300}, [(100, 150)], 300),
     ],
 )
-def test_how_far_it_is_proved(
+def test_through_when_it_is_verified(
     proofs: dict[int, int | None], declared: list[tuple[int, int]], through: int | None
 ) -> None:
     assert verified_through(list(proofs.items()), 100, declared) == through
 
 
-def test_from_when_on_to_ask_next() -> None:
+def test_the_start_of_the_next_question() -> None:
     assert next_unverified(100, None) == 100
     assert next_unverified(100, 250) == 251

@@ -1,5 +1,3 @@
-"""tests.unit.gapless.viewing.test_controls."""
-
 from __future__ import annotations
 
 import asyncio
@@ -133,7 +131,7 @@ async def test_toggling_a_fault(board: Board) -> None:
     assert not board.on
 
 
-async def test_a_scenario_is_begun_told_judged_and_stopped(board: Board) -> None:
+async def test_a_scenario_is_started_described_judged_and_stopped(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
     story = controls.scenario
     assert story is None
@@ -153,7 +151,7 @@ async def test_a_scenario_is_begun_told_judged_and_stopped(board: Board) -> None
     assert story.progress == "stopped"
 
 
-async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -> None:
+async def test_a_fault_that_another_client_switched_is_seen_first(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
     await controls.refresh()
     ControlApi(url_of(board)).switch_on({"type": "delay", "name": "a-name"})
@@ -161,7 +159,7 @@ async def test_a_fault_that_somebody_else_switched_is_seen_first(board: Board) -
     assert not board.on
 
 
-async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
+async def test_a_change_during_a_switch_does_not_reverse_it(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     controls = SimulatorControls(url_of(board))
@@ -178,7 +176,7 @@ async def test_news_that_comes_in_the_middle_does_not_turn_it_round(
     assert not board.on
 
 
-async def test_what_others_switch_is_updated_without_asking(board: Board) -> None:
+async def test_changes_by_other_clients_are_followed(board: Board) -> None:
     controls = SimulatorControls(url_of(board)).follow()
     try:
         await until(
@@ -195,7 +193,7 @@ async def test_what_others_switch_is_updated_without_asking(board: Board) -> Non
         board.changes.announce()
 
 
-async def test_it_goes_on_updateing_when_the_simulator_is_back(
+async def test_it_follows_again_when_the_simulator_is_back(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gapless.viewing.controls, "RETRY_S", 0.01)
@@ -218,7 +216,7 @@ async def test_it_goes_on_updateing_when_the_simulator_is_back(
         board.changes.announce()
 
 
-async def test_refusals_and_silence_are_one_line(board: Board) -> None:
+async def test_refusals_and_timeouts_are_one_line(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
     board.refuses = True
     with pytest.raises(ControlsError, match="the lever is stuck"):
@@ -236,7 +234,7 @@ def test_healing(board: Board) -> None:
     assert api.faults() == []
 
 
-def test_a_refusal_is_said_in_the_simulators_words_alone(board: Board) -> None:
+def test_the_simulators_refusal_is_shown_as_it_is(board: Board) -> None:
     board.refuses = True
     with pytest.raises(UsageError, match=r"\Athe lever is stuck\Z"):
         ControlApi(url_of(board)).heal()
@@ -246,7 +244,7 @@ def test_a_refusal_is_said_in_the_simulators_words_alone(board: Board) -> None:
     ("name", "says"),
     [("disconnect", "healed: disconnect\n"), ("cot", "healed: no fault 'cot' was on\n")],
 )
-def test_healed_is_said_of_what_was_on(
+def test_heal_names_the_active_faults(
     board: Board, name: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ControlApi(url_of(board)).switch_on({"type": "disconnect"})
@@ -275,7 +273,7 @@ def test_a_scenarios_switch() -> None:
     assert scenario_of("storm") is None, "that one is a fault"
 
 
-def test_what_is_told_while_it_runs() -> None:
+def test_a_running_scenario_is_described() -> None:
     story = scenario_status(RUNNING, {})
     assert story.title == "scenario storm, seed 7"
     assert story.progress == "step 2 of 9, 34 s in all"
@@ -284,7 +282,7 @@ def test_what_is_told_while_it_runs() -> None:
     assert scenario_status({**RUNNING, "says": ""}, {}).now == "A crowd."
 
 
-def test_what_is_told_once_it_is_over() -> None:
+def test_an_ended_scenario_is_described() -> None:
     assert scenario_status({**RUNNING, "state": "done", "next": None}, {}).progress == "done"
     failed = scenario_status({**RUNNING, "state": "failed", "error": "no lever"}, {})
     assert (failed.progress, failed.now) == ("failed", "no lever")

@@ -76,7 +76,7 @@ async def test_every_line_is_judged_in_its_place_while_others_come(
     assert set(times) == {*range(10, 951, 10), 905, 2_000}
 
 
-async def test_a_screen_that_is_not_judged_has_no_verdict_of_before(
+async def test_a_screen_that_is_not_judged_shows_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(judging, "PAUSE_S", 0.001)
@@ -95,7 +95,7 @@ async def test_a_screen_that_is_not_judged_has_no_verdict_of_before(
     assert judge.records == []
 
 
-def test_who_is_judged() -> None:
+def test_which_screens_are_judged() -> None:
     assert not reason_to_skip(LINES_MAX, 0)
     assert reason_to_skip(LINES_MAX + 1, 0) == "not judged: more than 200,000 lines"
     assert reason_to_skip(5, 1) == "not judged: some lines are not in memory"

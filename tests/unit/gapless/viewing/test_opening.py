@@ -51,12 +51,12 @@ class Served:
         self.log.append(f"-{target}")
 
 
-def test_what_was_chosen_by_target() -> None:
+def test_choices_are_grouped_by_target() -> None:
     chosen = [choice("/a"), choice("/b", "x"), choice("/a", "y"), choice("/b", "z")]
     assert executions_by_target(chosen) == {"/a": (), "/b": ("x", "z")}
 
 
-def test_one_after_the_other() -> None:
+def test_viewings_are_shown_in_turn() -> None:
     served = Served()
     opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
     seen: list[Viewing] = []
@@ -85,7 +85,7 @@ def test_one_after_the_other() -> None:
     assert served.log.index("+/a", 1) < served.log.index("-/a")
 
 
-def test_what_cannot_be_opened_is_told_where_it_was_chosen() -> None:
+def test_an_opening_error_is_shown_where_the_choice_was_made() -> None:
     served = Served()
     opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
     seen: list[Viewing] = []
@@ -154,6 +154,6 @@ class Unused:
         raise AssertionError(viewing, chosen)
 
 
-def test_without_a_choice_it_is_over() -> None:
+def test_without_a_choice_it_ends() -> None:
     assert show_in_turn(FIRST, Unused(), lambda _viewing: 6) == 6
     assert show_in_turn(FIRST, None, lambda _viewing: 0) == 0

@@ -63,7 +63,7 @@ async def test_executions(program: Path) -> None:
         ("sys.exit('x' * 5000)", "x" * 300),
     ],
 )
-async def test_what_went_wrong_is_told_in_one_line(program: Path, body: str, said: str) -> None:
+async def test_errors_are_one_line(program: Path, body: str, said: str) -> None:
     write(program, body)
     asked = ProcessCatalogue([], choice=AWS, token_file=None)
     with pytest.raises(CatalogueError) as caught:

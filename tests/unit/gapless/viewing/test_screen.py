@@ -29,7 +29,7 @@ class Broken(ScreenApp):
         raise RuntimeError(msg)
 
 
-async def test_a_fault_of_the_screen_is_handed_on_and_ends_it() -> None:
+async def test_an_exception_of_the_screen_is_kept_and_ends_it() -> None:
     app = Broken(FakeEngine(), title="t")
     await app.run_async(headless=True, size=(80, 24))
     assert str(app.fault) == "the screen is broken"

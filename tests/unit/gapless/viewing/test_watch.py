@@ -49,7 +49,7 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
     ("follow", "until", "through"),
     [(True, None, None), (False, None, NOW_MS), (False, 7, 7), (True, 7, 7)],
 )
-def test_how_far_it_goes(follow: bool, until: int | None, through: int | None) -> None:  # noqa: FBT001 - the table's column
+def test_the_goal_of_the_engine(follow: bool, until: int | None, through: int | None) -> None:  # noqa: FBT001 - the table's column
     viewing = Viewing(targets=(TARGET,), follow=follow, until=until)
     assert make_engine(viewing, NOW_MS, cursors=None)._goal.through_ms == through
 
@@ -71,7 +71,7 @@ SAVED = SavedCursor(
         (True, False, 5, True),
     ],
 )
-def test_when_it_goes_on_where_the_last_one_was(
+def test_when_a_viewer_resumes(
     asked: bool | None,  # noqa: FBT001 - the table's column
     is_on_screen: bool,  # noqa: FBT001 - likewise
     since: int | None,
@@ -90,7 +90,7 @@ def test_when_it_goes_on_where_the_last_one_was(
     assert spec.history == ("newest" if is_on_screen else "oldest")
 
 
-def test_without_a_place_for_cursors_it_goes_on_and_says_so(
+def test_without_a_cursor_folder_it_watches_and_warns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -104,7 +104,7 @@ def test_without_a_place_for_cursors_it_goes_on_and_says_so(
 NOTED = msgspec.structs.replace(TARGET, note="of jobs no end can be known: set GAPLESS_LIFECYCLE")
 
 
-async def test_what_there_is_to_know_of_a_target_is_told_on_the_screen(
+async def test_notices_about_a_target_are_shown_on_the_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -125,7 +125,7 @@ async def test_what_there_is_to_know_of_a_target_is_told_on_the_screen(
     assert capsys.readouterr().err == ""
 
 
-def test_what_there_is_to_know_of_a_target_is_told_before_the_output(
+def test_notices_about_a_target_are_printed_before_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def connect(*_: object, **__: object) -> None:
@@ -189,7 +189,7 @@ print("textual" in sys.modules, "tui.client.engine" in sys.modules, file=out)
     assert done.stdout.split() == [str(is_terminal and for_screen), "True"]
 
 
-def test_who_has_shown_nothing_is_named() -> None:
+def test_executions_without_events_are_named() -> None:
     unseen = UnseenExecutions(["aaaa", "bbbb", "job/cccc"])
     unseen.see(["job/main/aaaa", "job/main/xbbbb", "job/cccc"])
     assert unseen.left == ["bbbb"]

@@ -1,5 +1,3 @@
-"""tests.unit.gapless.web.test_server."""
-
 from __future__ import annotations
 
 import os
@@ -25,7 +23,7 @@ VIEWER = ["tab", "--websocket", "ws://127.0.0.1:1/v1/tail", "--group", "/g"]
 VIEWER += ["--control", "http://127.0.0.1:1", "--since", "0"]
 
 
-async def test_whoever_may_not_ask_gets_nothing() -> None:
+async def test_forbidden_requests_are_refused() -> None:
     page = PageServer("t", VIEWER)
     async with TestServer(page.application()) as served, ClientSession() as client:
         ours = served.make_url(f"/{page.secret}/")
@@ -52,7 +50,7 @@ async def test_whoever_may_not_ask_gets_nothing() -> None:
         assert refusal.value.status == 403
 
 
-async def test_there_is_an_end_to_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_tabs_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TABS_MAX", 0)
     page = PageServer("t", VIEWER)
     async with TestServer(page.application()) as served, ClientSession() as client:
@@ -61,7 +59,7 @@ async def test_there_is_an_end_to_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
         assert refusal.value.status == 503
 
 
-async def test_a_machine_that_is_full_says_so(
+async def test_a_failed_process_start_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def full(*_args: object, **_kwargs: object) -> None:
@@ -80,7 +78,7 @@ def always() -> bool:
     return True
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -133,7 +131,7 @@ def test_the_page_refers_to_its_own_files_and_to_nothing_else() -> None:
     assert rest < set(server.FILES)
 
 
-def test_what_is_watched_is_text_in_the_page() -> None:
+def test_the_title_is_escaped_in_the_page() -> None:
     text = server.render_page('<script>"$x', HOST, "secret")
     assert "<title>&lt;script&gt;&quot;$x</title>" in text
 
@@ -153,11 +151,11 @@ def test_every_file_is_there_and_loads_only_others_that_are(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "page.html", "../page.py", "driver.py", "static/js/textual.js"]
 )
-def test_nothing_else_is_handed_out(name: str) -> None:
+def test_no_other_file_is_served(name: str) -> None:
     assert server.page_file(name) is None
 
 
-def test_the_browser_is_told_to_load_from_here_alone() -> None:
+def test_the_browser_may_load_only_from_this_server() -> None:
     policy = server.page_headers(HOST)["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"

@@ -1,5 +1,3 @@
-"""tests.unit.gapless.web.test_tab."""
-
 from __future__ import annotations
 
 import asyncio
@@ -93,7 +91,7 @@ async def test_q_ends_the_viewer() -> None:
     await tab.end()
 
 
-async def test_a_viewer_that_does_nothing_any_more_is_ended_all_the_same(
+async def test_a_hanging_viewer_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = Screen()
@@ -119,14 +117,14 @@ async def test_a_viewer_that_cannot_begin_ends(capsys: pytest.CaptureFixture[str
     assert "gapless: No such option" in capsys.readouterr().out
 
 
-async def test_what_was_never_shown_has_nothing_to_end() -> None:
+async def test_a_viewer_that_was_never_started_has_nothing_to_end() -> None:
     tab = Tab(VIEWER, Screen().send)
     await tab.ended()
     await tab.end()
     assert tab._process is None
 
 
-def test_the_viewer_is_told_of_the_browser_not_of_the_terminal(
+def test_the_viewers_environment_describes_the_browser(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLORFGBG", "0;15")
@@ -158,7 +156,7 @@ def test_names_of_this_machine_may_be_asked_for(host: str) -> None:
         "localhost:1; script-src *",
     ],
 )
-def test_whatever_else_the_address_is_called_is_refused(host: str | None) -> None:
+def test_other_host_names_are_refused(host: str | None) -> None:
     assert not is_of_this_machine(host)
 
 
@@ -190,7 +188,7 @@ def test_the_secret_is_the_whole_secret() -> None:
         (["ping", "17"], Pinged("17")),
     ],
 )
-def test_what_the_page_says_is_understood(said: object, meant: TabMessage) -> None:
+def test_messages_of_the_page_are_parsed(said: object, meant: TabMessage) -> None:
     assert parse_message(json.dumps(said)) == meant
 
 
@@ -201,7 +199,7 @@ def test_what_the_page_says_is_understood(said: object, meant: TabMessage) -> No
         *('["stdin"]', '["stdin", 7]', '["resize", 7]', '["resize", {"width": 1}]', '["ping"]'),
     ],
 )
-def test_what_nobody_says_is_nothing(text: str) -> None:
+def test_other_messages_are_ignored(text: str) -> None:
     assert parse_message(text) is None
 
 
@@ -243,7 +241,7 @@ def read(reading: int) -> bytes:
     return os.read(reading, 65_536)
 
 
-async def test_it_begins_once_however_many_screens_there_are(pipe: tuple[int, int]) -> None:
+async def test_the_prelude_is_sent_once_for_all_screens(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     for _ in range(2):
         driver = made(writing)
@@ -274,7 +272,7 @@ async def test_the_next_screen_has_the_size_of_the_last(
     assert made(pipe[1])._size == (71, 19)
 
 
-async def test_a_browser_that_has_gone_ends_it_once(
+async def test_a_closed_browser_ends_it_once(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, writing = pipe
