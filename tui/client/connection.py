@@ -256,7 +256,7 @@ class ForwarderConnection:
             return self._end(code, self._reason(error), welcomed_ms, final=False)
         except TimeoutError:
             return self._end(
-                None, f"nothing could be sent for {SEND_S} s", welcomed_ms, final=False
+                None, f"no message could be sent for {SEND_S} s", welcomed_ms, final=False
             )
 
     def _process(self, data: bytes | None, now_ms: int, generation: int) -> list[Effect]:
@@ -298,8 +298,8 @@ class ForwarderConnection:
         if error.rcvd is None:
             return "the connection broke"
         known = CLOSE_REASONS.get(error.rcvd.code, f"closed with code {error.rcvd.code}")
-        said = error.rcvd.reason or (bye.reason if bye is not None else "")
-        return f"{known}: {said}" if said and said != known else known
+        detail = error.rcvd.reason or (bye.reason if bye is not None else "")
+        return f"{known}: {detail}" if detail and detail != known else known
 
 
 def _refusal(error: InvalidStatus) -> Disconnection:

@@ -287,7 +287,7 @@ class PollPlan:
         session = self._session
         seqs = [item.seq for item in page.items]
         if seqs and (min(seqs) <= session.after or seqs != sorted(seqs)):
-            msg = "lines after a cursor came out of their order"
+            msg = "the lines after the cursor are out of order"
             raise WireError(msg)
         before = current.page.next if current.page is not None else None
         if page.next is not None and not seqs and page.next == before:
@@ -475,7 +475,7 @@ def _refusal(response: Response) -> str:
     try:
         why = decode_body(response.body, HttpError).error
     except WireError:
-        why = "not by a forwarder"
+        why = "the answer is not a forwarder's"
     return f"HTTP {response.status}: {why[:200]}"
 
 

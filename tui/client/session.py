@@ -413,7 +413,8 @@ class ViewerSession:
         if self.is_welcomed:
             return self._reject("welcome came twice")
         if message.protocol != PROTOCOL_VERSION:
-            why = f"the forwarder speaks version {message.protocol} of the protocol, not 1"
+            theirs = message.protocol
+            why = f"the forwarder has protocol {theirs}, this viewer {PROTOCOL_VERSION}: update one"
             return self._close(CLOSE_PROTOCOL_VERSION, why, final=True)
         effects: list[Effect] = []
         if message.outcome != "resumed":

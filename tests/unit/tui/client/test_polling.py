@@ -343,7 +343,7 @@ def test_a_repair_does_not_bring_lines_of_an_earlier_run() -> None:
     ("answer", "text"),
     [
         (Response(503, b'{"error":"not ready"}'), "HTTP 503: not ready"),
-        (Response(502, b"<html>"), "HTTP 502: not by a forwarder"),
+        (Response(502, b"<html>"), "HTTP 502: the answer is not a forwarder's"),
         (Response(200, b"<html>"), "not a message of the protocol"),
         (
             Response(
@@ -413,7 +413,7 @@ def test_lines_out_of_order_are_rejected(seqs: tuple[int, int]) -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 3, ALL))
     library, plan = Library([]), PollPlan(session)
     library._after = lambda query: items(*seqs)  # type: ignore[method-assign]  # noqa: ARG005 - it errs
-    with pytest.raises(PollError, match="out of their order"):
+    with pytest.raises(PollError, match="out of order"):
         poll(plan, library)
     assert session.after == 3
 
@@ -492,7 +492,7 @@ async def test_a_failed_round_reports_its_reason() -> None:
     async with told_server(stay) as server:
         polling, heard = polling_of(server.url, session)
         await polling.run_round()
-    assert heard.rounds == [("HTTP 502: not by a forwarder", True)]
+    assert heard.rounds == [("HTTP 502: the answer is not a forwarder's", True)]
     await polling.run_round()
     failure, _ = heard.rounds[1]
     assert failure is not None
