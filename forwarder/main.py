@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from common.times import TimeFormatError, parse_duration
 from forwarder.cloudwatch.clock import wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
@@ -52,9 +53,7 @@ CHECK_PAUSE_S: Final = 0.5
 
 GOODBYE: Final = "the forwarder is shutting down"
 
-_DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
-_UNITS_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000)
 
 _Job = Callable[[], Awaitable[None]]
 """A task beside the server; runs until it is cancelled or fails."""
@@ -154,10 +153,9 @@ def lifecycle_of(text: str) -> Lifecycle:
         return Lifecycle.pattern(rule)
     if kind == "ecs" and _CLUSTER.fullmatch(rule) is not None:
         return Lifecycle.external(text)
-    found = _DURATION.fullmatch(rule)
-    if kind == "idle" and rule and found is not None:
-        units = zip(found.groups(), _UNITS_MS, strict=True)
-        return Lifecycle.idle(sum(int(count or 0) * unit_ms for count, unit_ms in units))
+    if kind == "idle":
+        with suppress(TimeFormatError):
+            return Lifecycle.idle(parse_duration(rule))
     msg = f"--lifecycle {text[:100]!r} is not ecs:CLUSTER, pattern:RE or idle:DURATION (idle:30s)"
     raise LifecycleError(msg)
 

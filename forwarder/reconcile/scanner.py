@@ -185,22 +185,23 @@ class Scanner:
                 self._group.abandon_scan(scan)
                 self._on_progress()
         if count is not None:
-            if self._is_past(scan, begun_at_ms):
+            self._cap_start(scan, begun_at_ms)
+            if scan.begun_ms >= scan.from_:
                 self._group.finish_scan(scan, self._clock())
             else:
                 self._group.abandon_scan(scan)
             self._on_progress()
         return count
 
-    def _is_past(self, scan: Scan, begun_at_ms: int) -> bool:
-        """Whether the scan's range lies in the past of CloudWatch's clock, as known by now.
+    def _cap_start(self, scan: Scan, begun_at_ms: int) -> None:
+        """Cap a scan's start by CloudWatch's clock as known by now.
 
-        The scan's own replies may be the first to show that this machine's clock is ahead.
+        The scan's own replies may be the first to show that this machine's clock is ahead. A scan
+        whose range starts after its capped start has seen none of its time, and proves nothing.
         """
         latest_ms = self._cloudwatch.skew.server.latest_ms(begun_at_ms)
         if latest_ms is not None:
             scan.begun_ms = min(scan.begun_ms, latest_ms)
-        return scan.begun_ms >= scan.from_
 
     async def _take_pages(
         self,
