@@ -1,6 +1,6 @@
-"""What every program needs from the machine: threads, processes, locks, HTTP, text and times.
+"""What every program needs from the machine: threads, processes, locks, HTTP, files and text.
 
-Faces: concurrency, errors, http, locks, network_errors, processes, ranges, signals, state, text,
-times.
+Faces: concurrency, errors, files, http, locks, network_errors, processes, ranges, signals, state,
+text, times.
 May import: nothing of ours.
 """

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.files import replace_file
 from common.locks import hold, is_held
 from common.state import state_dir
 
@@ -49,10 +50,8 @@ class SimulatorRun(msgspec.Struct, frozen=True):
 
     def announce(self, ready: Mapping[str, Any]) -> None:
         """Write the ready line to the folder, so that other commands find the run."""
-        text = json.dumps(dict(ready))
-        draft = self.folder / f"{_READY}.new"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.folder / _READY)
+        with replace_file(self.folder / _READY) as file:
+            file.write(json.dumps(dict(ready)).encode())
 
 
 @contextmanager

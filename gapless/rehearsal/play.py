@@ -254,5 +254,5 @@ class _Rehearsal:
         with contextlib.suppress(GaplessError):
             self._measure()
         result, (forwarder, viewer) = self._result, self._meters
-        result.forwarder, result.forwarder_lives = forwarder.total, forwarder.lives
-        result.viewer, result.viewer_lives = viewer.total, self._viewer.lives
+        result.forwarder, result.forwarder_lives = forwarder.total, forwarder.processes
+        result.viewer, result.viewer_lives = viewer.total, self._viewer.starts

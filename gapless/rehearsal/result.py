@@ -133,7 +133,7 @@ def _section(one: RehearsalResult) -> str:
         "bound": f"{one.bound_ms} ms after the end",
         "time": f"ready {one.ready_ms} ms, scenario {one.scenario_ms} ms, all {one.total_ms} ms",
         "used": _used(one),
-        "lives": f"forwarder {one.forwarder_lives}, viewer {one.viewer_lives}",
+        "processes started": f"forwarder {one.forwarder_lives}, viewer {one.viewer_lives}",
     }
     counts = {name: one.verdict[name] for name in one.verdict if name != "examples"}
     lines = [title, "| | |", "|---|---|"]

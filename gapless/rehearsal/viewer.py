@@ -138,27 +138,27 @@ class RecordingViewer:
         self._since = datetime.fromtimestamp(since_ms / 1_000, UTC).isoformat()
         self._folder = folder
         self._record = folder / "record.ndjson"
-        self._lives: list[_ViewerProcess] = []
+        self._processes: list[_ViewerProcess] = []
 
     @property
     def pid(self) -> int | None:
         """Process id of the running viewer; None if none runs."""
-        return self._lives[-1].process.pid if self.is_running else None
+        return self._processes[-1].process.pid if self.is_running else None
 
     @property
-    def lives(self) -> int:
+    def starts(self) -> int:
         """How many processes were started."""
-        return len(self._lives)
+        return len(self._processes)
 
     @property
     def is_running(self) -> bool:
         """Whether a viewer process runs."""
-        return bool(self._lives) and self._lives[-1].process.poll() is None
+        return bool(self._processes) and self._processes[-1].process.poll() is None
 
     @property
     def lines(self) -> int:
         """Lines that all processes have printed."""
-        return sum(life.lines for life in self._lives)
+        return sum(viewer.lines for viewer in self._processes)
 
     def start(self) -> None:
         """Start a process, which resumes where a fault killed the one before.
@@ -167,30 +167,30 @@ class RecordingViewer:
             GaplessError: the last process ended otherwise, which it must not.
 
         """
-        if self._lives:
-            self._check(self._lives[-1])
-        number = len(self._lives)
-        resume = "--resume" if self._lives else "--no-resume"
+        if self._processes:
+            self._check(self._processes[-1])
+        number = len(self._processes)
+        resume = "--resume" if self._processes else "--no-resume"
         arguments = [
             *(self._url, "--since", self._since, resume, "--output", "json"),
             *("--order", "arrival", "--record", str(self._record)),
             *("--in-memory", str(LINES_MAX)),
         ]
-        self._lives.append(
+        self._processes.append(
             _ViewerProcess(
                 arguments,
-                self._folder / f"life-{number}.ndjson",
-                self._folder / f"life-{number}.stderr",
+                self._folder / f"viewer-{number}.ndjson",
+                self._folder / f"viewer-{number}.stderr",
                 self._folder / "state",
             )
         )
 
-    def _check(self, life: _ViewerProcess) -> None:
-        life.end()
-        code = life.process.returncode
+    def _check(self, viewer: _ViewerProcess) -> None:
+        viewer.end()
+        code = viewer.process.returncode
         # A process that finds nothing to connect to ends; the caller starts another.
         if code not in (-signal.SIGKILL, EXIT_CANNOT_CONNECT):
-            msg = f"the viewer ended with exit code {code}: {life.last_error()}"
+            msg = f"the viewer ended with exit code {code}: {viewer.last_error()}"
             raise GaplessError(msg)
 
     def record(self, stop: threading.Event) -> bytes | None:
@@ -208,7 +208,7 @@ class RecordingViewer:
                 return None
             if time.monotonic() >= ask_at:
                 ask_at = time.monotonic() + _REPEAT_S
-                self._lives[-1].process.send_signal(signal.SIGUSR1)
+                self._processes[-1].process.send_signal(signal.SIGUSR1)
             with contextlib.suppress(FileNotFoundError):
                 return joined(self._record.read_bytes(), self._earlier())
             if time.monotonic() > deadline:
@@ -218,7 +218,7 @@ class RecordingViewer:
         return None
 
     def _earlier(self) -> list[bytes]:
-        return [life.output.read_bytes() for life in self._lives[:-1]]
+        return [viewer.output.read_bytes() for viewer in self._processes[:-1]]
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -231,8 +231,8 @@ class RecordingViewer:
         trace: TracebackType | None,
     ) -> None:
         """End all processes."""
-        for life in self._lives:
-            life.end()
+        for viewer in self._processes:
+            viewer.end()
 
 
 _PROC: Final = Path("/proc")
@@ -261,7 +261,7 @@ class Meter:
             self._by_pid[pid] = usage
 
     @property
-    def lives(self) -> int:
+    def processes(self) -> int:
         """Number of processes that were read."""
         return len(self._by_pid)
 

@@ -94,9 +94,9 @@ def test_processes_are_added_up() -> None:
     assert meter.total == Usage(0, 0)
     meter.read(None)
     meter.read(-1)
-    assert meter.lives == 0
+    assert meter.processes == 0
     meter.read(os.getpid())
     first = meter.total
     meter.read(os.getpid())
-    assert meter.lives == 1
+    assert meter.processes == 1
     assert meter.total.cpu_s >= first.cpu_s
