@@ -124,7 +124,7 @@ def _target_spec(
         group=target.group,
         filter=filter_,
         since=viewing.since if saved is None else saved.subject.since,
-        history="newest" if on_screen else "oldest",  # what is printed first comes first
+        history="newest" if on_screen else "oldest",  # output prints the oldest lines first
         token=viewing.token,
         identity=target.key,
         cursor=None if saved is None else saved.cursor,

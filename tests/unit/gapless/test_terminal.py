@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import pty
 import subprocess
@@ -189,3 +190,14 @@ def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         when_reader_leaves(file.fileno(), lambda: None)
     assert threading.active_count() == before
+
+
+def test_a_status_line_is_replaced_and_erased_on_a_terminal_only() -> None:
+    shown, silent = io.StringIO(), io.StringIO()
+    shown.isatty = lambda: True  # type: ignore[method-assign]
+    for stream in (shown, silent):
+        with patch("sys.stderr", stream), terminal.StatusLine() as status:
+            status.show("one\x1b[2J")
+            status.show("two")
+    assert shown.getvalue() == "\rone\\x1b[2J\x1b[K\rtwo\x1b[K\r\x1b[K"
+    assert silent.getvalue() == ""
