@@ -20,13 +20,13 @@ OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help")
 """Actions that open a field, into which the next key would be typed."""
 
 
-async def key_of_row(screen: Screen, act: Action) -> None:
-    await screen.press(act.keys.split(",")[0])
+async def by_key(screen: Screen, action: Action) -> None:
+    await screen.press(action.keys.split(",")[0])
 
 
-async def by_menu(screen: Screen, act: Action) -> None:
+async def by_menu(screen: Screen, action: Action) -> None:
     commands = screen.app.get_system_commands(screen.app.screen)
-    command = next(one for one in commands if one.title == act.title)
+    command = next(one for one in commands if one.title == action.title)
     screen.app.call_later(command.callback)
     await screen.press()
 
@@ -38,17 +38,17 @@ async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
     async with running(engine, controls=FakeControls()) as screen:
         await screen.press("k")
         for key in key_bindings.KEYS:
-            for act in key.acts:
-                if act.action not in ELSEWHERE:
-                    await way(screen, act)
-                    yield act.title, screen.text
-                    if act.action in OPENING:
+            for action in key.actions:
+                if action.action not in ELSEWHERE:
+                    await way(screen, action)
+                    yield action.title, screen.text
+                    if action.action in OPENING:
                         await screen.press("escape")
         assert engine.reconnects == 1
 
 
 async def test_the_menu_does_what_the_keys_do() -> None:
-    expected = [shown async for shown in pictures(key_of_row)]
+    expected = [shown async for shown in pictures(by_key)]
     found = [shown async for shown in pictures(by_menu)]
     assert len(expected) == len(found) > len(key_bindings.KEYS)
     for (title, picture), (_, seen) in zip(expected, found, strict=True):
@@ -56,8 +56,8 @@ async def test_the_menu_does_what_the_keys_do() -> None:
 
 
 async def test_suspending(monkeypatch: pytest.MonkeyPatch) -> None:
-    acts = [act for key in key_bindings.KEYS for act in key.acts]
-    suspends = next(act for act in acts if act.action == "suspend_process")
+    actions = [action for key in key_bindings.KEYS for action in key.actions]
+    suspends = next(action for action in actions if action.action == "suspend_process")
     async with running() as screen:
         asked: list[bool] = []
         monkeypatch.setattr(screen.app, "action_suspend_process", lambda: asked.append(True))

@@ -111,4 +111,4 @@ async def test_enter_enter_runs_a_command_once() -> None:
         await screen.press("ctrl+p", *"wrap")
         await hurry(screen, "enter", "enter")
         assert len(screen.app.screen_stack) == 1
-        assert screen.app.log_view._strips.look.wrapped
+        assert screen.app.log_view._strips.appearance.wrapped

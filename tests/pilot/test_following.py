@@ -43,7 +43,7 @@ async def test_nothing_new_is_no_count() -> None:
     async with running(numbered(0, 100)) as screen:
         await screen.press("k")
         assert "new" not in screen.lines[-2]
-        at = screen.lines[-2].index("↓ F follows")
+        at = screen.lines[-2].index("↓ F to follow")
         await screen.pilot.click("#status-bar", offset=(at, 0))
         await screen.settle()
         assert "following" in screen.lines[-2]

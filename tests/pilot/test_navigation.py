@@ -61,10 +61,10 @@ async def test_the_prompt_rejects_an_invalid_time() -> None:
     async with running(numbered()) as screen:
         await screen.press("colon")
         await screen.type("12:0x")
-        assert "'12:0x' is no time: 12:04, -5m or 2026-11-23T12:00Z" in screen.lines[-1]
+        assert "'12:0x' is not a time: use 12:04, -5m or 2026-11-23T12:00Z" in screen.lines[-1]
         assert screen.app.log_view.place.following
         await screen.press("backspace")
-        assert "is no time" not in screen.lines[-1]
+        assert "is not a time" not in screen.lines[-1]
         await screen.type("1")
         assert cursor(screen) == "line 60"
 

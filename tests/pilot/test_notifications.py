@@ -55,5 +55,5 @@ async def test_a_notification_chosen_in_the_palette(monkeypatch: pytest.MonkeyPa
 async def test_the_key_cycles_through_all_modes() -> None:
     async with running(FakeEngine()) as screen:
         await screen.press("B", "B", "B", "B")
-        assert "no notices" in screen.lines[-2]
+        assert "job end): off" in screen.lines[-2]
         assert screen.app._notify_mode == "off"

@@ -20,11 +20,11 @@ def engine_with(*messages: str) -> FakeEngine:
 async def test_the_help_lists_the_keys_and_closes() -> None:
     async with running(size=(120, 100)) as screen:
         await screen.press("question_mark")
-        for key in key_bindings.available(controls=False):
+        for key in key_bindings.available(with_simulator=False):
             assert key.help in screen.text
-        assert "pull the cable" not in screen.text
+        assert "unplug the cable" not in screen.text
         await screen.press("escape")
-        assert "hold the screen still" not in screen.text
+        assert "freeze the screen" not in screen.text
 
 
 async def test_every_row_of_the_help_fits_into_a_narrow_screen() -> None:
@@ -38,7 +38,7 @@ async def test_every_row_of_the_help_fits_into_a_narrow_screen() -> None:
 async def test_a_key_of_the_help_can_be_clicked() -> None:
     async with running(engine_with("one"), size=WIDE) as screen:
         await screen.press("f1")
-        y = next(y for y, line in enumerate(screen.lines) if "hold the screen still" in line)
+        y = next(y for y, line in enumerate(screen.lines) if "freeze the screen" in line)
         await screen.pilot.click(offset=(40, y))
         await screen.settle()
         assert len(screen.app.screen_stack) == 1
@@ -55,7 +55,7 @@ async def test_the_menu_of_all_actions_can_be_clicked() -> None:
         await screen.press(*"wrap")
         await screen.pilot.click(OptionList, offset=(4, 1))
         await screen.settle()
-        assert screen.app.log_view._strips.look.wrapped
+        assert screen.app.log_view._strips.appearance.wrapped
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1", "q", "escape"])
@@ -166,7 +166,9 @@ async def test_copying() -> None:
 async def test_the_palette_has_every_action() -> None:
     async with running(controls=FakeControls()) as screen:
         commands = {one.title for one in screen.app.get_system_commands(screen.app.screen)}
-        wanted = {act.title for key in key_bindings.KEYS for act in key.acts} - {"Commands"}
+        wanted = {action.title for key in key_bindings.KEYS for action in key.actions} - {
+            "Commands"
+        }
         assert wanted <= commands
         await screen.press("ctrl+p", *"freeze")
         assert screen.app.screen.query_one(OptionList).option_count

@@ -184,8 +184,8 @@ async def test_filters_that_match_no_line_say_so() -> None:
     async with running(mixed()) as screen:
         await screen.press("f")
         await screen.type("no such thing")
-        assert "no line passes the filters" in screen.text
-        assert "Ctrl+F switches them off" in screen.text
+        assert "no line matches the filters" in screen.text
+        assert "Ctrl+F disables them" in screen.text
 
 
 async def test_a_broken_expression_is_plain_text() -> None:

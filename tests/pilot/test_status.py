@@ -11,7 +11,7 @@ async def test_the_screen_always_answers() -> None:
     async with running() as screen:
         engine = screen.engine
         assert "LIVE" in screen.lines[0]
-        assert "NOT YET PROVED" in screen.lines[-2]
+        assert "NOT YET VERIFIED" in screen.lines[-2]
         engine.set(complete_through_ms=NOW_MS - 2_000, provisional=3)
         await screen.settle()
         assert screen.lines[-2].startswith(" ✔ COMPLETE to 12:00:58 · 3 provisional · 0 missing")
@@ -55,9 +55,9 @@ async def test_an_empty_screen_says_why() -> None:
     engine = FakeEngine()
     engine.set(state="failed", detail="HTTP 404: there is no log group /x here")
     async with running(engine) as screen:
-        assert "no connection" in screen.text
+        assert "cannot connect to" in screen.text
         assert "there is no log group /x here" in screen.text
-        assert "r tries again" in screen.text
+        assert "press r to try again" in screen.text
 
 
 async def test_the_connection_panel() -> None:
@@ -70,10 +70,10 @@ async def test_the_connection_panel() -> None:
     async with running(engine, size=WIDE) as screen:
         await screen.press("c")
         assert "203 lines recovered" in screen.text
-        assert "9 again" in screen.text
+        assert "9 duplicates" in screen.text
         engine.set(duplicates=10)
         await screen.settle()
-        assert "10 again" in screen.text
+        assert "10 duplicates" in screen.text
         await screen.press("c")
         assert "again" not in screen.text
 
@@ -106,7 +106,7 @@ async def test_a_message_too_long_for_the_status_line_shows_above_it(
         await screen.settle()
         box = " ".join(line.strip(" │╭╮╰╯─") for line in screen.lines if "│" in line)
         assert f"{said.strip()} after it".replace("\x1b", "␛") in box
-        assert "NOT YET PROVED" in screen.lines[-2]
+        assert "NOT YET VERIFIED" in screen.lines[-2]
         assert "? help" in screen.lines[-1]
         screen.app.show_message("short")
         await screen.settle()

@@ -1,4 +1,4 @@
-"""The histogram: volume over time in columns, its levels, and where it is not whole. Pure."""
+"""The histogram: lines over time by level, with gaps, outages and backfills shaded. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tui.lines.counts import LineVolume, VolumeBucket
 from tui.render import units
 from tui.render.safe_text import Segment
 
-Kind = Literal["gap", "offline", "past", ""]
-"""``gap``: not whole; ``offline``: nothing can come; ``past``: came later than it happened."""
+Kind = Literal["gap", "offline", "backfill", ""]
+"""``gap``: lines may be missing; ``offline``: no connection; ``backfill``: received afterwards."""
 
 MARGIN_CELLS: Final = 9
-"""Before the columns: what a row is about, or how many lines a full bar stands for."""
+"""Width of the labels before the columns."""
 
 FIXED_ROWS: Final = 4
-"""Below the bars: errors, warnings, how it came, times."""
+"""Rows below the bars: errors, warnings, source, times."""
 
 _ROWS_EIGHTHS: Final = 8
 _ROUND_MS: Final = (
@@ -31,13 +31,18 @@ _ROUND_MS: Final = (
     units.DAY,
 )
 _LABEL_CELLS: Final = 10
-_KINDS: Final[tuple[Kind, ...]] = ("gap", "offline", "past", "")
-_SHADES: Final = {"gap": ("░", "x"), "offline": ("░", "x"), "past": ("░", "'"), "": (" ", " ")}
-_CAME: Final = {"gap": ("✕", "x"), "offline": ("✕", "x"), "past": (" ", " "), "": (" ", " ")}
+_KINDS: Final[tuple[Kind, ...]] = ("gap", "offline", "backfill", "")
+_SHADES: Final = {"gap": ("░", "x"), "offline": ("░", "x"), "backfill": ("░", "'"), "": (" ", " ")}
+_SOURCE_SIGNS: Final = {
+    "gap": ("✕", "x"),
+    "offline": ("✕", "x"),
+    "backfill": (" ", " "),
+    "": (" ", " "),
+}
 
 
 class ShadedRange(msgspec.Struct, frozen=True):
-    """A range of time that is not like the others; both ends included."""
+    """A time range to shade, both ends inclusive."""
 
     from_ms: int
     through_ms: int
@@ -45,7 +50,7 @@ class ShadedRange(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column of the histogram."""
+    """One column: the counts of a time range, both ends inclusive."""
 
     from_ms: int
     through_ms: int
@@ -54,13 +59,13 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Plot(msgspec.Struct, frozen=True):
-    """The columns, and what each stands for."""
+    """The columns, each ``step_ms`` long."""
 
     step_ms: int
     columns: tuple[Column, ...]
 
     def index_at(self, moment_ms: int) -> int | None:
-        """The column of a time; None where there is none."""
+        """Index of the column that contains a time; None if no column does."""
         if not self.columns:
             return None
         index = (moment_ms - self.columns[0].from_ms) // self.step_ms
@@ -68,15 +73,15 @@ class Plot(msgspec.Struct, frozen=True):
 
 
 def shades(status: Status, now_ms: int) -> list[ShadedRange]:
-    """What is known of gaps and of what came later, worst last."""
+    """The time ranges to shade, the worst kind last."""
     found: list[ShadedRange] = []
     for target in status.targets:
         for outage in target.outages:
             ended = now_ms if outage.ended_ms is None else outage.ended_ms
             is_back = outage.recovered is not None
-            found.append(ShadedRange(outage.began_ms, ended, "past" if is_back else "offline"))
+            found.append(ShadedRange(outage.began_ms, ended, "backfill" if is_back else "offline"))
     for gap in status.gaps:
-        kind: Kind = "past" if gap.state == "repaired" else "gap"
+        kind: Kind = "backfill" if gap.state == "repaired" else "gap"
         found.append(ShadedRange(gap.from_ms, gap.through_ms, kind))
     found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.lost]
     found += [ShadedRange(one.from_ms, one.through_ms, "gap") for one in status.unequal]
@@ -91,14 +96,14 @@ def plot(
     zoom: int = 0,
     at_ms: int | None = None,
 ) -> Plot:
-    """The columns that fit into ``cells``.
+    """Divide the time range of a volume into columns of a round length.
 
     Args:
-        volume: what was counted.
-        cells: at most so many columns.
-        shaded: ranges of time that are not like the others, worst last.
-        zoom: a half, a quarter … of all the time.
-        at_ms: what stays in the middle where not all the time is shown.
+        volume: The counts.
+        cells: Most columns.
+        shaded: Time ranges to shade; later ones override earlier ones.
+        zoom: 1 shows half of the time range, 2 a quarter, and so on.
+        at_ms: Time in the middle, if not the whole time range is shown.
 
     """
     span = volume.span_ms
@@ -117,7 +122,7 @@ def plot(
         if low <= at // each <= high:
             counts[at // each - low].add(bucket)
     length = step * each
-    kinds: list[Kind] = ["past" if 2 * one.backfilled > one.lines else "" for one in counts]
+    kinds: list[Kind] = ["backfill" if 2 * one.backfilled > one.lines else "" for one in counts]
     for shade in shaded:
         begins = max(0, shade.from_ms // length - low)
         for index in range(begins, min(len(counts), shade.through_ms // length - low + 1)):
@@ -132,7 +137,7 @@ def plot(
 
 
 def _multiples(step_ms: int) -> Iterator[int]:
-    """How many buckets make a column whose length a person calls round."""
+    """Numbers of buckets that make a column of a round length, ascending."""
     for length in _ROUND_MS:
         if length >= step_ms and length % step_ms == 0:
             yield length // step_ms
@@ -145,14 +150,14 @@ def _multiples(step_ms: int) -> Iterator[int]:
 def draw(
     plotted: Plot, rows: int, cursor: int | None, zone: tzinfo = UTC, *, ascii_only: bool = False
 ) -> list[list[Segment]]:
-    """The histogram, top to bottom.
+    """Draw the histogram, top to bottom.
 
     Args:
-        plotted: the columns.
-        rows: of the bars; ``FIXED_ROWS`` come below.
-        cursor: the column that is pointed at.
-        zone: of the times.
-        ascii_only: draw with ASCII alone.
+        plotted: The columns.
+        rows: Height of the bars; ``FIXED_ROWS`` more follow.
+        cursor: Index of the column under the cursor.
+        zone: Zone of the times.
+        ascii_only: Whether to use ASCII characters only.
 
     """
     columns = plotted.columns
@@ -164,26 +169,26 @@ def draw(
         lines.append([_label(label), *_joined(bars)])
     errors = [one.counts.errors for one in columns]
     warnings = [one.counts.warnings for one in columns]
-    came = [_came(one, ascii_only=ascii_only) for one in columns]
+    sources = [_source(one, ascii_only=ascii_only) for one in columns]
     return [
         *lines,
         [_label("errors"), (_spark(errors, ascii_only=ascii_only), "bar.error")],
         [_label("warnings"), (_spark(warnings, ascii_only=ascii_only), "bar.warn")],
-        [_label("came"), *_joined(came)],
+        [_label("source"), *_joined(sources)],
         [_label(""), *_axis(plotted, cursor, zone, ascii_only=ascii_only)],
     ]
 
 
-def told(column: Column, zone: tzinfo = UTC) -> str:
-    """What a column says, in words."""
+def describe_column(column: Column, zone: tzinfo = UTC) -> str:
+    """The counts of a column in words."""
     counts = column.counts
-    said = [units.plural(counts.lines, "line")]
-    said += [units.plural(counts.errors, "error")] if counts.errors else []
-    said += [units.plural(counts.warnings, "warning")] if counts.warnings else []
-    said += [f"{units.number(counts.backfilled)} backfilled"] if counts.backfilled else []
-    said += [f"{units.number(counts.repaired)} repaired"] if counts.repaired else []
-    said += [column.kind] if column.kind in ("gap", "offline") else []
-    return f"{units.clock(column.from_ms, zone)}  {', '.join(said)}"
+    parts = [units.plural(counts.lines, "line")]
+    parts += [units.plural(counts.errors, "error")] if counts.errors else []
+    parts += [units.plural(counts.warnings, "warning")] if counts.warnings else []
+    parts += [f"{units.number(counts.backfilled)} backfilled"] if counts.backfilled else []
+    parts += [f"{units.number(counts.repaired)} repaired"] if counts.repaired else []
+    parts += [column.kind] if column.kind in ("gap", "offline") else []
+    return f"{units.clock(column.from_ms, zone)}  {', '.join(parts)}"
 
 
 def _label(text: str) -> Segment:
@@ -191,7 +196,7 @@ def _label(text: str) -> Segment:
 
 
 def _bar(column: Column, row: int, rows: int, top: int, *, ascii_only: bool) -> Segment:
-    """One cell of a bar, in the colour of what it has most of: errors are lowest, then warnings."""
+    """One cell of a bar: errors at the bottom, then warnings, then other lines."""
     counts = column.counts
     full = -(-counts.lines * rows * _ROWS_EIGHTHS // top) if top else 0
     fill = min(_ROWS_EIGHTHS, full - row * _ROWS_EIGHTHS)
@@ -204,9 +209,9 @@ def _bar(column: Column, row: int, rows: int, top: int, *, ascii_only: bool) -> 
     return units.bar(fill, _ROWS_EIGHTHS, ascii_only=ascii_only), role
 
 
-def _came(column: Column, *, ascii_only: bool) -> Segment:
+def _source(column: Column, *, ascii_only: bool) -> Segment:
     if column.kind in ("gap", "offline"):
-        return _CAME[column.kind][ascii_only], f"shade.{column.kind}"
+        return _SOURCE_SIGNS[column.kind][ascii_only], f"shade.{column.kind}"
     if column.counts.backfilled:
         return "^" if ascii_only else "↑", "gutter.backfill"
     return ("+", "gutter.repair") if column.counts.repaired else (" ", "text")
@@ -219,11 +224,13 @@ def _spark(values: Sequence[int], *, ascii_only: bool) -> str:
 def _axis(
     plotted: Plot, cursor: int | None, zone: tzinfo, *, ascii_only: bool
 ) -> Iterable[Segment]:
-    """Times below the columns that they begin at, with a sign at the cursor instead of a time."""
+    """Times below the columns at which they begin; at the cursor a sign instead."""
     cells = [" "] * len(plotted.columns)
     for index in range(0, len(cells) - _LABEL_CELLS + 2, _LABEL_CELLS):
         text = units.clock(plotted.columns[index].from_ms, zone)[: _LABEL_CELLS - 1]
-        if cursor is None or not index <= cursor < index + len(text):  # it would be cut in two
+        if cursor is None or not index <= cursor < index + len(
+            text
+        ):  # the sign would cut it in two
             cells[index : index + len(text)] = text
     if cursor is None or not 0 <= cursor < len(cells):
         return [("".join(cells), "time")]
@@ -233,7 +240,7 @@ def _axis(
 
 
 def _joined(parts: Iterable[Segment]) -> list[Segment]:
-    """Neighbours of one role as one piece."""
+    """The segments, with adjacent ones of the same role joined."""
     out: list[Segment] = []
     for text, role in parts:
         if out and out[-1][1] == role:

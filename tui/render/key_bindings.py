@@ -1,4 +1,4 @@
-"""Every key of the viewer, in one table: bindings, help, footer, palette and README come from it.
+"""All key bindings, in one table: bindings, help, footer, palette and README are made from it.
 
 ``python -m tui.render.key_bindings`` prints the table as Markdown, for the README.
 """
@@ -13,207 +13,212 @@ from textual.binding import Binding, BindingType
 
 
 class Action(msgspec.Struct, frozen=True):
-    """An action, and the keys that do it."""
+    """An action of the application, and the keys that run it."""
 
     keys: str
-    """Textual's names of the keys, parted by commas."""
+    """Textual's names of the keys, separated by commas."""
 
     action: str
-    """Textual's name of the action, on the application."""
+    """Textual's name of the action, with its arguments."""
 
     title: str
-    """What it is called in the palette."""
+    """Name in the command palette."""
 
 
-class Key(msgspec.Struct, frozen=True):
-    """One line of the help: an action, or a few that belong together."""
+class KeyEntry(msgspec.Struct, frozen=True):
+    """One line of the help: an action, or a few related ones."""
 
     shown: str
-    """The keys as a person writes them, ``Shift+↓/↑`` for two with the same key held down."""
+    """The keys as people write them; ``Shift+↓/↑`` for two keys with the same modifier."""
 
     help: str
-    """What they do, in one line."""
+    """What the keys do, in one line."""
 
     section: str
-    """The heading in the help."""
+    """Heading in the help."""
 
-    acts: tuple[Action, ...]
-    """None where the keys belong to a panel, which has them only while it has the focus."""
+    actions: tuple[Action, ...]
+    """Empty for keys of a panel, which work only while it has the focus."""
 
     label: str = ""
-    """The word in the footer, for the first action; empty keeps it out of there."""
+    """Word in the footer, for the first action; empty: not in the footer."""
 
-    footer: int = 9
-    """Which keys leave a narrow footer first: those with the highest number."""
+    footer_rank: int = 9
+    """In a narrow footer, keys with the highest rank are left out first."""
 
-    controls: bool = False
-    """Only where a simulator lends its switches."""
+    needs_simulator: bool = False
+    """Whether the keys work only with a simulator."""
 
-    departs: str = ""
-    """What ``less`` or ``lnav`` do with these keys, where it differs."""
+    difference: str = ""
+    """What ``less`` or ``lnav`` do with these keys, if it is something else."""
 
 
-FOLLOW: Final = "Follow and move"
-FIND: Final = "Find"
-LOOK: Final = "Look closer"
-INSIDE: Final = "Inside a panel"
+MOVE: Final = "Move and follow"
+FIND: Final = "Find and filter"
+VIEW: Final = "View, select, save"
+PANEL: Final = "Inside a panel"
 NETWORK: Final = "Connection"
 PROGRAM: Final = "Program"
 
-KEYS: Final[tuple[Key, ...]] = (
-    Key("F G End", "go to the newest line and stay there", FOLLOW,
-        (Action("F,G,end", "follow", "Follow"),), label="follow", footer=1,
-        departs="less's F is left with Ctrl+C; here, by scrolling up"),
-    Key("Space", "hold the screen still while lines keep coming in", FOLLOW,
-        (Action("space", "freeze", "Freeze"),), label="freeze", footer=4,
-        departs="less and lnav page down"),
-    Key("j k ↓ ↑", "a line down, up; up leaves the newest line", FOLLOW,
+KEYS: Final[tuple[KeyEntry, ...]] = (
+    KeyEntry("F G End", "go to the newest line and follow", MOVE,
+        (Action("F,G,end", "follow", "Follow"),), label="follow", footer_rank=1,
+        difference="less: Ctrl+C ends F; here, scrolling up does"),
+    KeyEntry("Space", "freeze the screen while lines keep arriving", MOVE,
+        (Action("space", "freeze", "Freeze"),), label="freeze", footer_rank=4,
+        difference="less and lnav: page down"),
+    KeyEntry("j k ↓ ↑", "line down, up; moving up stops following", MOVE,
         (Action("j,down", "move('down')", "Line down"), Action("k,up", "move('up')", "Line up")),
-        departs="a cursor moves, and the list with it at the edge"),
-    Key("PgDn PgUp", "a screen down, up", FOLLOW,
+        difference="here a cursor moves, and the screen scrolls at its edge"),
+    KeyEntry("PgDn PgUp", "page down, up", MOVE,
         (Action("pagedown", "move('page_down')", "Page down"),
          Action("pageup", "move('page_up')", "Page up"))),
-    Key("d u", "half a screen down, up", FOLLOW,
+    KeyEntry("d u", "half a page down, up", MOVE,
         (Action("d", "move('half_down')", "Half a page down"),
          Action("u", "move('half_up')", "Half a page up"))),
-    Key("g Home", "go to the oldest line", FOLLOW,
+    KeyEntry("g Home", "go to the oldest line", MOVE,
         (Action("g,home", "move('top')", "Oldest line"),)),
-    Key(":", "go to a time: 12:04, -5m before this line, ISO 8601", FOLLOW,
-        (Action("colon", "jump", "Go to time"),), label="time", footer=12,
-        departs="less examines another file"),
-    Key("m", "set a bookmark on this line, or take it off", FOLLOW,
-        (Action("m", "bookmark", "Bookmark"),), departs="less asks for a letter; lnav as here"),
-    Key("'", "next bookmark; the palette (Ctrl+P) lists them", FOLLOW,
+    KeyEntry(":", "go to a time: 12:04, -5m (before this line), ISO 8601", MOVE,
+        (Action("colon", "jump", "Go to time"),), label="time", footer_rank=12,
+        difference="less: opens another file"),
+    KeyEntry("m", "set or remove a bookmark on this line", MOVE,
+        (Action("m", "bookmark", "Bookmark"),),
+        difference="less: asks for a letter; lnav: the same"),
+    KeyEntry("'", "next bookmark; the palette (Ctrl+P) lists them", MOVE,
         (Action("apostrophe", "next_bookmark", "Next bookmark"),),
-        departs="less asks for a letter; lnav has u and U"),
-    Key("→ ←", "read on in long lines, and back", FOLLOW,
+        difference="less: asks for a letter; lnav: u and U"),
+    KeyEntry("→ ←", "scroll right, left along long lines", MOVE,
         (Action("right", "side(1)", "Scroll right"), Action("left", "side(-1)", "Scroll left"))),
-    Key("/", "find text, or a regular expression", FIND, (Action("slash", "search", "Search"),),
-        label="search", footer=3),
-    Key("n N", "next match, the one before", FIND,
+    KeyEntry("/", "search for text or a regular expression", FIND,
+        (Action("slash", "search", "Search"),), label="search", footer_rank=3),
+    KeyEntry("n N", "next, previous match", FIND,
         (Action("n", "next_match(1)", "Next match"),
          Action("N", "next_match(-1)", "Previous match"))),
-    Key("f", "show only lines that match; several are joined by and", FIND,
-        (Action("f", "include", "Filter: only"),), label="filter", footer=5,
-        departs="less pages down"),
-    Key("x", "hide lines that match", FIND, (Action("x", "exclude", "Filter: without"),),
-        departs="lnav shows or hides fields"),
-    Key("Ctrl+F", "all filters off, and on again", FIND,
-        (Action("ctrl+f", "filters", "Filters on and off"),), departs="less pages down"),
-    Key("z", "rows around what passes the filters: none, 3, 10", FIND,
-        (Action("z", "around", "Rows around hits"),), departs="less sets its window"),
-    Key("1 2 3 4 5", "least level: all, debug, info, warning, error", FIND,
+    KeyEntry("f", "show only matching lines; all such filters must match", FIND,
+        (Action("f", "include", "Filter: only"),), label="filter", footer_rank=5,
+        difference="less: page down"),
+    KeyEntry("x", "hide matching lines", FIND, (Action("x", "exclude", "Filter: without"),),
+        difference="lnav: shows or hides fields"),
+    KeyEntry("Ctrl+F", "disable all filters, or enable them again", FIND,
+        (Action("ctrl+f", "filters", "Filters on and off"),), difference="less: page down"),
+    KeyEntry("z", "context lines around matches: none, 3, 10", FIND,
+        (Action("z", "around", "Context lines"),), difference="less: sets the window size"),
+    KeyEntry("1 2 3 4 5", "minimum level: all, debug, info, warning, error", FIND,
         (Action("1", "level(1)", "Level: all"), Action("2", "level(2)", "Level: debug"),
          Action("3", "level(3)", "Level: info"), Action("4", "level(4)", "Level: warning"),
          Action("5", "level(5)", "Level: error")),
-        departs="lnav moves to a tenth of an hour; less reads a number"),
-    Key("e E", "next error, the one before", FIND,
+        difference="less: reads a number; lnav: goes to a tenth of an hour"),
+    KeyEntry("e E", "next, previous error", FIND,
         (Action("e", "next_level('error', 1)", "Next error"),
          Action("E", "next_level('error', -1)", "Previous error")),
-        departs="less moves a line; lnav the same as here"),
-    Key("w W", "next warning or error, the one before", FIND,
+        difference="less: scrolls a line; lnav: the same"),
+    KeyEntry("w W", "next, previous warning or error", FIND,
         (Action("w", "next_level('warn', 1)", "Next warning"),
          Action("W", "next_level('warn', -1)", "Previous warning")),
-        departs="less pages up; lnav the same as here"),
-    Key("Enter", "everything about the line under the cursor", LOOK,
-        (Action("enter", "detail", "Detail"),), label="detail", footer=6,
-        departs="less moves a line"),
-    Key("Tab", "into the open panel, and back", LOOK, ()),
-    Key("s", "streams: lines of each, on and off, only this one", LOOK,
-        (Action("s", "streams", "Streams"),), label="streams", footer=9,
-        departs="less saves what is piped in; lnav: next slow line"),
-    Key("h", "histogram: volume over time by level, gaps, backfills", LOOK,
-        (Action("h", "histogram", "Histogram"),), label="histogram", footer=10,
-        departs="less lists its keys; lnav has i"),
-    Key("t", "time: UTC, local, before now, since the row above", LOOK,
-        (Action("t", "time", "Time column"),), departs="lnav shows the text view"),
-    Key("| Ctrl+W", "break long lines, or cut them", LOOK,
+        difference="less: page up; lnav: the same"),
+    KeyEntry("Enter", "details of the line under the cursor", VIEW,
+        (Action("enter", "detail", "Detail"),), label="detail", footer_rank=6,
+        difference="less: scrolls a line"),
+    KeyEntry("Tab", "move the focus into the open panel, and back", VIEW, ()),
+    KeyEntry("s", "log streams: lines of each; show, hide, isolate them", VIEW,
+        (Action("s", "streams", "Streams"),), label="streams", footer_rank=9,
+        difference="less: saves piped input; lnav: next slow line"),
+    KeyEntry("h", "histogram: volume over time by level, gaps, backfills", VIEW,
+        (Action("h", "histogram", "Histogram"),), label="histogram", footer_rank=10,
+        difference="less: help; lnav: i"),
+    KeyEntry("t", "time column: UTC, local, relative, since the row above", VIEW,
+        (Action("t", "time", "Time column"),), difference="lnav: shows the text view"),
+    KeyEntry("| Ctrl+W", "wrap or truncate long lines", VIEW,
         (Action("vertical_line,ctrl+w", "wrap", "Wrap"),)),
-    Key("\\ F11", "hide all but the log", LOOK, (Action("backslash,f11", "full", "Full screen"),)),
-    Key("v", "select rows from here on, or none", LOOK, (Action("v", "select", "Select rows"),),
-        label="select", footer=13,
-        departs="less opens an editor"),
-    Key("J K Shift+↓/↑", "select, and move", LOOK,
+    KeyEntry("\\ F11", "full screen: hide all but the log", VIEW,
+        (Action("backslash,f11", "full", "Full screen"),)),
+    KeyEntry("v", "start selecting rows at the cursor, or select none", VIEW,
+        (Action("v", "select", "Select rows"),), label="select", footer_rank=13,
+        difference="less: opens an editor"),
+    KeyEntry("J K Shift+↓/↑", "extend the selection by a line", VIEW,
         (Action("J,shift+down", "extend('down')", "Select down"),
          Action("K,shift+up", "extend('up')", "Select up")),
-        departs="less scrolls beyond the end; lnav marks lines"),
-    Key("Shift+PgDn/PgUp", "select a screen", LOOK,
+        difference="less: scrolls beyond the end; lnav: marks lines"),
+    KeyEntry("Shift+PgDn/PgUp", "extend the selection by a page", VIEW,
         (Action("shift+pagedown", "extend('page_down')", "Select a page down"),
          Action("shift+pageup", "extend('page_up')", "Select a page up"))),
-    Key("Y", "copy the selected lines (OSC 52)", LOOK,
+    KeyEntry("Y", "copy the selected lines (OSC 52)", VIEW,
         (Action("Y", "copy_selection", "Copy selection"),)),
-    Key("Ctrl+S", "save what is shown, or selected: text, or FILE.ndjson", LOOK,
+    KeyEntry("Ctrl+S", "save the shown or selected lines: text, or FILE.ndjson", VIEW,
         (Action("ctrl+s", "save", "Save"),)),
-    Key("y", "copy the line under the cursor (OSC 52)", LOOK, (Action("y", "copy", "Copy line"),)),
-    Key("f x", "detail: only lines with this value, only those without", INSIDE, ()),
-    Key("Space Enter a", "streams: on or off, only this one, all of them", INSIDE, ()),
-    Key("← → + -", "histogram: go along it and the log, more or less time", INSIDE, ()),
-    Key("Tab → ←", "open: mark one of several, its executions, back", INSIDE, ()),
-    Key("Enter 1…9 a…Z", "faults: switch; each has a key of its own", INSIDE, (),
-        controls=True),
-    Key("Tab", "faults: the scenarios, and back", INSIDE, (), controls=True),
-    Key("p", "pull the cable to the forwarder, or plug it in", NETWORK,
-        (Action("p", "cable", "Cable"),), label="cable", footer=2, controls=True,
-        departs="less goes to a percentage"),
-    Key("F2", "switch the simulator's faults", NETWORK, (Action("f2", "faults", "Faults"),),
-        label="faults", footer=7, controls=True),
-    Key("o", "open other log groups or executions, several at once", NETWORK,
-        (Action("o", "open", "Open"),), label="open", footer=11,
-        departs="less writes a log; lnav goes along an operation"),
-    Key("c", "connection panel: history, marks, what was recovered", NETWORK,
-        (Action("c", "connection", "Connection panel"),), label="connection", footer=8),
-    Key("r", "reconnect now, without waiting", NETWORK,
-        (Action("r", "reconnect", "Reconnect"),), departs="less draws anew; here nothing needs it"),
-    Key("B", "tell a gap, a new error, an end: no, bell, terminal", PROGRAM,
-        (Action("B", "notices", "Notices"),)),
-    Key("? F1", "this list", PROGRAM, (Action("question_mark,f1", "help", "Help"),),
-        label="help", footer=0),
-    Key("Ctrl+P", "every action by name", PROGRAM,
-        (Action("ctrl+p", "command_palette", "Commands"),), label="menu", footer=3),
-    Key("Esc", "close a pane; then clear the search, then the filters", PROGRAM,
+    KeyEntry("y", "copy the line under the cursor (OSC 52)", VIEW,
+        (Action("y", "copy", "Copy line"),)),
+    KeyEntry("f x", "details: show only lines with this value, or hide them", PANEL, ()),
+    KeyEntry("Space Enter a", "streams: show or hide, only this one, all of them", PANEL, ()),
+    KeyEntry("← → + -", "histogram: move along it and the log, zoom in, out", PANEL, ()),
+    KeyEntry("Tab → ←", "open: select several, list executions, go back", PANEL, ()),
+    KeyEntry("Enter 1…9 a…Z", "faults: switch on or off; each fault has a key", PANEL, (),
+        needs_simulator=True),
+    KeyEntry("Tab", "faults: go to the scenarios, and back", PANEL, (), needs_simulator=True),
+    KeyEntry("p", "unplug the cable to the forwarder, or plug it in", NETWORK,
+        (Action("p", "cable", "Cable"),), label="cable", footer_rank=2, needs_simulator=True,
+        difference="less: goes to a percentage"),
+    KeyEntry("F2", "switch faults of the simulator on or off", NETWORK,
+        (Action("f2", "faults", "Faults"),), label="faults", footer_rank=7,
+        needs_simulator=True),
+    KeyEntry("o", "open other log groups or executions, several at once", NETWORK,
+        (Action("o", "open", "Open"),), label="open", footer_rank=11,
+        difference="less: writes a log file; lnav: goes along an operation"),
+    KeyEntry("c", "connection panel: history, marks, outages", NETWORK,
+        (Action("c", "connection", "Connection panel"),), label="connection", footer_rank=8),
+    KeyEntry("r", "reconnect now, without waiting", NETWORK,
+        (Action("r", "reconnect", "Reconnect"),),
+        difference="less: redraws the screen, which is not needed here"),
+    KeyEntry("B", "notifications (gap, error, job end): off, bell, terminal", PROGRAM,
+        (Action("B", "notices", "Notifications"),)),
+    KeyEntry("? F1", "list all keys", PROGRAM, (Action("question_mark,f1", "help", "Help"),),
+        label="help", footer_rank=0),
+    KeyEntry("Ctrl+P", "command palette: every action by name", PROGRAM,
+        (Action("ctrl+p", "command_palette", "Commands"),), label="menu", footer_rank=3),
+    KeyEntry("Esc", "close a panel; then clear the search, then the filters", PROGRAM,
         (Action("escape", "close", "Close"),)),
-    Key("q Ctrl+C", "quit", PROGRAM, (Action("q,ctrl+c", "leave", "Quit"),),
-        label="quit", footer=0),
-    Key("Ctrl+Z", "suspend; fg comes back", PROGRAM,
+    KeyEntry("q Ctrl+C", "quit", PROGRAM, (Action("q,ctrl+c", "leave", "Quit"),),
+        label="quit", footer_rank=0),
+    KeyEntry("Ctrl+Z", "suspend; fg resumes", PROGRAM,
         (Action("ctrl+z", "suspend_process", "Suspend"),)),
 )  # fmt: skip
 
 
-def available(*, controls: bool) -> Iterable[Key]:
-    """The keys that do something here."""
-    return (key for key in KEYS if controls or not key.controls)
+def available(*, with_simulator: bool) -> Iterable[KeyEntry]:
+    """The entries whose keys work, with or without a simulator."""
+    return (key for key in KEYS if with_simulator or not key.needs_simulator)
 
 
 def textual_bindings() -> list[BindingType]:
-    """The table as Textual has it.
+    """The table as Textual's bindings.
 
-    Quitting goes before whatever has the focus: Textual gives Ctrl+C to its text fields.
+    Quitting takes priority over the focused widget, since Textual's text fields use Ctrl+C.
     """
     return [
-        Binding(name, act.action, act.title, show=False, priority=name == "ctrl+c")
+        Binding(name, action.action, action.title, show=False, priority=name == "ctrl+c")
         for key in KEYS
-        for act in key.acts
-        for name in act.keys.split(",")
+        for action in key.actions
+        for name in action.keys.split(",")
     ]
 
 
-def sections(*, controls: bool) -> dict[str, list[Key]]:
-    """The keys by heading, in the order of the table."""
-    found: dict[str, list[Key]] = {}
-    for key in available(controls=controls):
+def sections(*, with_simulator: bool) -> dict[str, list[KeyEntry]]:
+    """The entries that work, by heading, in the order of the table."""
+    found: dict[str, list[KeyEntry]] = {}
+    for key in available(with_simulator=with_simulator):
         found.setdefault(key.section, []).append(key)
     return found
 
 
 def markdown() -> str:
-    """The table for the README."""
+    """The table as Markdown, for the README."""
     rows = ["| keys | what they do |", "|---|---|"]
     for key in KEYS:
         keys = " ".join(f"`{one}`" for one in key.shown.replace("|", "\\|").split())
-        note = " (with `gapless demo`)" if key.controls else ""
+        note = " (with `gapless demo`)" if key.needs_simulator else ""
         rows.append(f"| {keys} | {key.help}{note} |")
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    print(markdown())  # noqa: T201 - its output is what it is for
+    print(markdown())  # noqa: T201 - the output is the purpose

@@ -1,7 +1,7 @@
-"""One event to pieces of text with roles: gutter, time, stream, level, message. Pure.
+"""Formats a log line or rule as segments: sign, time, stream, level, message. Pure.
 
-Roles are names (``time``, ``stream.7``, ``level.error``, ``message``); ``palette.py`` gives them
-their styles in the theme that is on. Nothing here reads a clock: what is relative to now is told.
+A segment is a text and its role (``time``, ``stream.7``, ``level.error``, ``message``), which
+``palette`` turns into a style.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tui.render.safe_text import CONTROL, MESSAGE, NEWLINE, Segment, harmless
 from tui.render.safe_text import segments as harmless_segments
 
 STREAM_COLOURS: Final = 24
-"""Hues that stream names are spread over."""
+"""Number of hues for stream names."""
 
 WRAPPED_ROWS_MAX: Final = 200
-"""Screen rows that one event may take when wrapped; the detail pane shows more of it."""
+"""Most screen rows of a wrapped line; the detail panel shows more."""
 
 _GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~", "~")}
 _UNCONFIRMED: Final = "?"
@@ -43,7 +43,7 @@ _TINTED: Final = frozenset({"trace", "debug", "warn", "error", "fatal"})
 
 
 class TimeMode(StrEnum):
-    """What the time column says; ``t`` goes through them in this order."""
+    """Content of the time column, in the order in which ``t`` switches it."""
 
     UTC = "UTC"
     LOCAL = "local"
@@ -61,7 +61,7 @@ _DATE_CELLS: Final = 6
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
-    """How wide and of what kind the columns before the message are."""
+    """Widths and content of the columns before the message."""
 
     time: TimeMode = TimeMode.UTC
     zone: tzinfo = UTC
@@ -71,22 +71,22 @@ class ColumnLayout(msgspec.Struct, frozen=True):
 
     @property
     def time_cells(self) -> int:
-        """Cells of the time column."""
+        """Width of the time column."""
         with_date = self.dated and self.time in (TimeMode.UTC, TimeMode.LOCAL)
         return _TIME_CELLS[self.time] + (_DATE_CELLS if with_date else 0)
 
     @property
     def cells(self) -> int:
-        """Cells before the message: gutter, time, stream, level and what parts them."""
+        """Width of all columns before the message, with the blanks between them."""
         return 1 + self.time_cells + 1 + self.stream_cells + 1 + 1 + 1
 
 
 def gutter(
     origin: str, *, late: bool, confirmed: bool, marked: bool = False, ascii_only: bool = False
 ) -> Segment:
-    """How the line got here, in one cell: live is blank; lateness matters more than the path.
+    """The sign before the time: backfill, repair, late or unconfirmed; blank for live lines.
 
-    A bookmark stands out as a badge; the sign on it still says how the line got here.
+    A bookmark is a badge, on which such a sign still shows.
     """
     kind = "late" if late else origin
     glyphs = _GUTTERS.get(kind)
@@ -104,10 +104,10 @@ def time_text(
     """The time column, padded to its width.
 
     Args:
-        timestamp_ms: of the event.
-        columns: which time, in which zone.
-        now_ms: what ``relative`` counts from.
-        previous_ms: the timestamp of the row above, which ``delta`` counts from.
+        timestamp_ms: Timestamp of the event.
+        columns: Kind of time, and time zone.
+        now_ms: Reference of ``RELATIVE``.
+        previous_ms: Timestamp of the row above, the reference of ``DELTA``.
 
     """
     match columns.time:
@@ -133,9 +133,9 @@ def _short(ms: int) -> str:
 def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
     """A log stream's name in exactly ``cells`` cells.
 
-    Too long a one first loses its folders but for their initials, the outermost first, and then
-    the middle of its last part: streams differ at the end (the task's id), and are recognised
-    by how they begin.
+    In a long name, folders are shortened to their initials, the outermost first; then the middle
+    of the last part is left out, since streams are recognised by their beginning and differ at
+    the end (the task's id).
     """
     text = harmless(name, ascii_only=ascii_only)
     *folders, last = text.split("/")
@@ -153,17 +153,17 @@ def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
 
 @lru_cache(4096)
 def stream_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
-    """A log stream's name in its colour, and a blank."""
+    """The stream column with its role, and a blank."""
     return stream_text(name, cells, ascii_only=ascii_only) + " ", stream_role(name)
 
 
 def stream_role(name: str) -> str:
-    """The role that gives a stream its colour: from the name alone, so that it stays with it."""
+    """The role of a stream: it depends on the name alone, so that its colour never changes."""
     return f"stream.{crc32(name.encode('utf-8', 'surrogatepass')) % STREAM_COLOURS}"
 
 
 def level_segment(level: str | None) -> Segment:
-    """A level as one letter; blank where the message has none."""
+    """A level as one letter; blank for None."""
     if level is None:
         return " ", MESSAGE
     return _LETTERS[level], f"level.{level}"
@@ -172,7 +172,7 @@ def level_segment(level: str | None) -> Segment:
 def message_segments(
     message: str, level: str | None, *, ascii_only: bool = False, chars_max: int | None = None
 ) -> list[Segment]:
-    """The message, harmless, in the tint of its level where it brings no colour of its own."""
+    """The message, made harmless, tinted by its level where it has no colours of its own."""
     parts = harmless_segments(message, ascii_only=ascii_only, chars_max=chars_max)
     if level not in _TINTED:
         return parts
@@ -181,15 +181,15 @@ def message_segments(
 
 
 def rule_segments(text: str, role: str, cells: int, *, ascii_only: bool = False) -> list[Segment]:
-    """A rule across the list: ``── offline 10.2 s · 203 lines recovered ──────``."""
+    """A rule across the screen: ``── offline 10.2 s · 203 lines recovered ──────``."""
     bar = "-" if ascii_only else "─"
-    said = fit(harmless(text, ascii_only=ascii_only), max(0, cells - 6))
-    rest = max(0, cells - 4 - cell_len(said))
-    return [(bar * 2 + " ", f"{role}.bar"), (said, role), (" " + bar * rest, f"{role}.bar")]
+    shown = fit(harmless(text, ascii_only=ascii_only), max(0, cells - 6))
+    rest = max(0, cells - 4 - cell_len(shown))
+    return [(bar * 2 + " ", f"{role}.bar"), (shown, role), (" " + bar * rest, f"{role}.bar")]
 
 
 def highlight(segments: Sequence[Segment], pattern: re.Pattern[str]) -> list[Segment]:
-    """The same text with every match of ``pattern`` in the role ``match``."""
+    """The segments with every match of ``pattern`` in the role ``match``."""
     text = "".join(piece for piece, _ in segments)
     spans = [found.span() for found in pattern.finditer(text) if found.end() > found.start()]
     if not spans:
@@ -226,14 +226,14 @@ def wrap(
     words: bool = False,
     indent: int = 0,
 ) -> list[list[Segment]]:
-    """The pieces broken into rows of at most ``cells`` cells, and at newlines.
+    """Wrap segments into rows of at most ``cells`` cells, and at newlines.
 
     Args:
-        segments: what is broken.
-        cells: of a row.
-        rows_max: at most so many; that something is cut off is said in a further one.
-        words: break at a blank, where there is one, and in its place.
-        indent: blanks before all rows but the first.
+        segments: What to wrap.
+        cells: Width of a row.
+        rows_max: Most rows; if there are more, one further row says that text is left out.
+        words: Whether to break at blanks, which are dropped there.
+        indent: Blanks before all rows but the first.
 
     """
     rows: list[list[Segment]] = [[]]
@@ -251,9 +251,9 @@ def wrap(
             blank = 0
             if words and taken < len(text):
                 if text[taken] == " " and taken > at:
-                    blank = 1  # the break takes its place
+                    blank = 1  # the break replaces it
                 else:
-                    cuts = is_fresh or _word(text, at) > full  # it will be cut anyway
+                    cuts = is_fresh or _word_chars(text, at) > full  # it has to be broken anyway
                     taken = text.rfind(" ", at, taken) + 1 or (taken if cuts else at)
             if taken == at and not is_fresh:
                 rows.append(margin[:])
@@ -264,23 +264,23 @@ def wrap(
             left = 0 if blank else left - cell_len(text[at:taken])
             at = taken + blank
             if len(rows) > rows_max:
-                return [*rows[:rows_max], [("(cut: Enter shows more)"[:cells], CONTROL)]]
+                return [*rows[:rows_max], [("(truncated: Enter shows more)"[:cells], CONTROL)]]
     return rows
 
 
-def _word(text: str, at: int) -> int:
-    """How long the word is that begins at a place."""
+def _word_chars(text: str, at: int) -> int:
+    """Length of the word that begins at an index."""
     end = text.find(" ", at)
     return (len(text) if end < 0 else end) - at
 
 
 def fit(text: str, cells: int) -> str:
-    """The beginning of a text that takes at most ``cells`` cells."""
+    """The longest beginning of a text that fits into ``cells`` cells."""
     return text[: _fitting(text, 0, cells)]
 
 
 def _fitting(text: str, at: int, cells: int) -> int:
-    """Where a piece of at most ``cells`` cells that begins at ``at`` ends."""
+    """End of the longest piece from index ``at`` on that fits into ``cells`` cells."""
     end = min(len(text), at + max(0, cells))
     if cell_len(text[at:end]) == end - at and (end == len(text) or cell_len(text[end])):
         return end
@@ -301,10 +301,10 @@ def _tail(text: str, cells: int) -> str:
 
 
 def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
-    """The pieces from cell ``start`` on, in exactly ``cells`` cells, blank where there is no more.
+    """Cut out ``cells`` cells from cell ``start`` on, padded with blanks.
 
-    A wide character that an edge would cut is a blank there. What goes on beyond the right edge
-    is hinted at by the role ``more`` on the last cell.
+    A wide character that crosses an edge becomes a blank. If the text goes on beyond the right
+    edge, the last cell is a sign with the role ``more``.
     """
     if isinstance(segments, list) and len(segments) == 1:
         ((text, role),) = segments
@@ -336,7 +336,7 @@ def clip(segments: Iterable[Segment], start: int, cells: int) -> list[Segment]:
 
 
 def _clip_plain(text: str, role: str, start: int, cells: int) -> list[Segment]:
-    """As ``clip``, where each character is a cell, as in most messages."""
+    """``clip`` for text of one cell per character, as in most messages."""
     if len(text) > start + cells:
         return [(text[start : start + cells - 1], role), ("\u203a", "more")]
     shown = text[start:]
@@ -345,7 +345,7 @@ def _clip_plain(text: str, role: str, start: int, cells: int) -> list[Segment]:
 
 
 def _with_more(segments: list[Segment], cells: int) -> list[Segment]:
-    """The same in exactly ``cells`` cells, the last of which says that the line goes on."""
+    """The segments in exactly ``cells`` cells, the last of which shows that the line goes on."""
     while segments:
         text, role = segments.pop()
         before = sum(cell_len(piece) for piece, _ in segments)
@@ -377,10 +377,10 @@ _STATE_ROLES: Final = {
 
 
 def rule_text(rule: Rule, zone: tzinfo | None = None) -> Segment:
-    """What a rule says, with its range of time, and the role that gives it its colour."""
-    said = describe(rule)
+    """A rule's text with its time range, and its role."""
+    text = describe(rule)
     if rule.kind in ("gap", "lost", "unequal") and rule.through_ms is not None:
-        said = f"{said} · {units.span(rule.from_ms, rule.through_ms, zone or UTC)}"
+        text = f"{text} · {units.span(rule.from_ms, rule.through_ms, zone or UTC)}"
     if rule.kind == "resumed" and rule.from_ms:
-        said = f"{said} · {units.clock(rule.from_ms, zone or UTC)}"
-    return said, _STATE_ROLES.get(rule.state, _RULE_ROLES[rule.kind])
+        text = f"{text} · {units.clock(rule.from_ms, zone or UTC)}"
+    return text, _STATE_ROLES.get(rule.state, _RULE_ROLES[rule.kind])

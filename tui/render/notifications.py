@@ -1,7 +1,7 @@
-"""What is worth a bell: a gap, a new error, an end. Pure.
+"""Notifications (bell, terminal) of gaps, new errors and ended executions. Pure.
 
-Each kind is told at most every few seconds, with what came meanwhile; what was so when the
-viewer began is no news.
+Of each kind at most one is sent every few seconds, with the number of further ones. What was
+there when the viewer started is not notified.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from tui.render.safe_text import harmless
 
 Mode = Literal["off", "bell", "osc9", "osc777"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-"""``osc9`` is understood by iTerm2, kitty, WezTerm, Windows Terminal; ``osc777`` by foot, Ghostty,
-VTE and others."""
+"""``osc9`` works in iTerm2, kitty, WezTerm and Windows Terminal; ``osc777`` in foot, Ghostty, VTE
+and others."""
 
 MODE_TITLES: Final[dict[Mode, str]] = {
-    "off": "no notices",
+    "off": "off",
     "bell": "bell",
     "osc9": "terminal notification (OSC 9)",
     "osc777": "terminal notification (OSC 777)",
 }
 
 PAUSE_MS: Final = 5_000
-"""Between two notices of a kind."""
+"""Shortest time between two notifications of a kind."""
 
 TEXT_CHARS: Final = 120
+"""Characters of a notification."""
 
 Kind = Literal["gap", "error", "end"]
 
 
 class Notifier:
-    """Looks at what changes, and says what of it is news."""
+    """Finds what to notify in each new status and in new rows."""
 
     def __init__(self) -> None:
-        """Nothing has been seen yet."""
         self._seen: dict[Kind, set[object]] = {}
-        self._told_ms: dict[Kind, int] = {}
-        self._kept: dict[Kind, list[str]] = {"gap": [], "error": [], "end": []}
+        self._sent_ms: dict[Kind, int] = {}
+        self._pending: dict[Kind, list[str]] = {"gap": [], "error": [], "end": []}
 
-    def look(self, status: Status, zone: tzinfo = UTC) -> None:
-        """See what is missing now, and what has ended."""
+    def take_status(self, status: Status, zone: tzinfo = UTC) -> None:
+        """Note gaps and ends that were not in the status before."""
         gaps: dict[object, str] = {}
         for gap in status.gaps:
             if gap.state != "repaired":
@@ -67,42 +67,42 @@ class Notifier:
             for target in status.targets
             if target.state == "failed"
         }
-        self._compare("gap", gaps)
-        self._compare("end", ends)
+        self._add_new("gap", gaps)
+        self._add_new("end", ends)
 
-    def came(self, rows: Iterable[Row]) -> None:
-        """See rows that came below all others."""
+    def take_rows(self, rows: Iterable[Row]) -> None:
+        """Note errors among new live lines."""
         for row in rows:
             if isinstance(row, Line) and row.origin == "live":
                 level = level_of(row.message)
                 if level is not None and at_least(level, "error"):
-                    self._kept["error"].append(row.message[:TEXT_CHARS])
+                    self._pending["error"].append(row.message[:TEXT_CHARS])
 
-    def due(self, now_ms: int) -> list[str]:
-        """What is to be told now, each fit for a terminal."""
-        told: list[str] = []
-        for kind, kept in self._kept.items():
-            if kept and now_ms - self._told_ms.get(kind, now_ms - PAUSE_MS) >= PAUSE_MS:
-                more = f" (and {units.number(len(kept) - 1)} more)" if len(kept) > 1 else ""
-                told.append(fit_for_terminal(kept[0]) + more)
-                self._told_ms[kind] = now_ms
-                kept.clear()
-        return told
+    def take_due(self, now_ms: int) -> list[str]:
+        """The notifications to send now, as texts that are fit for a terminal."""
+        due: list[str] = []
+        for kind, texts in self._pending.items():
+            if texts and now_ms - self._sent_ms.get(kind, now_ms - PAUSE_MS) >= PAUSE_MS:
+                more = f" (and {units.number(len(texts) - 1)} more)" if len(texts) > 1 else ""
+                due.append(fit_for_terminal(texts[0]) + more)
+                self._sent_ms[kind] = now_ms
+                texts.clear()
+        return due
 
-    def _compare(self, kind: Kind, found: dict[object, str]) -> None:
+    def _add_new(self, kind: Kind, found: dict[object, str]) -> None:
         seen = self._seen.get(kind)
-        if seen is not None:  # what was so from the beginning is no news
-            self._kept[kind] += [text for key, text in found.items() if key not in seen]
+        if seen is not None:  # at the first status, nothing is new
+            self._pending[kind] += [text for key, text in found.items() if key not in seen]
         self._seen[kind] = set(found)
 
 
 def fit_for_terminal(text: str) -> str:
-    """A text that may stand in an escape sequence: on one line, nothing in it that ends one."""
+    """A text as it may stand in an escape sequence: on one line, without a terminator."""
     return harmless(text[:TEXT_CHARS]).replace(";", ",")
 
 
 def sequence(mode: Mode, text: str) -> str:
-    """What is written to the terminal for a notice; ``text`` is fit for it."""
+    """The escape sequence of a notification; ``text`` comes from ``fit_for_terminal``."""
     match mode:
         case "off":
             return ""

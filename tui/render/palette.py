@@ -1,11 +1,8 @@
-"""Roles to styles: every colour that the viewer draws, legible on the theme that is on. Pure.
+"""Turns roles into styles whose colours are legible on the current theme; and two themes. Pure.
 
-A role is a name with parts (``message.error``, ``stream.7``); one that has no style of its own
-takes that of the part before its last dot. Three kinds of terminal are served: full colour, the
-terminal's own sixteen (themes ``ansi-*``), and none (``NO_COLOR``), where weight, reversal and
-underlining say what colour says elsewhere.
-
-The viewer's own two themes; every Textual theme can be chosen in the palette as well.
+A role is a name of one or two parts: ``time``, ``message.error``, ``stream.7``. Three kinds of
+terminal are served: full colour, the terminal's own sixteen colours (themes ``ansi-*``), and no
+colour (``NO_COLOR``), where bold, reverse and underline replace it.
 """
 
 from __future__ import annotations
@@ -29,11 +26,11 @@ from tui.render.safe_text import Segment
 
 Rgb = tuple[int, int, int]
 Surface = Literal["log", "bar", "cursor", "panel", "dim", "selected"]
-"""``dim`` is the log, where a row is only beside what is looked for."""
+"""Background of a row; ``dim`` is for context lines."""
 Depth = Literal["full", "ansi", "none"]
 
 CONTRAST_MIN: Final = 4.5
-"""WCAG 2 AA for text; what is meant to recede gets ``CONTRAST_MIN_MUTED``."""
+"""Contrast of text by WCAG 2 AA; muted text has ``CONTRAST_MIN_MUTED``."""
 
 CONTRAST_MIN_MUTED: Final = 3.0
 
@@ -58,7 +55,7 @@ _HUES: Final[dict[str, str]] = {
     "bar.line": "accent",
     "shade.gap": "error",
     "shade.offline": "warning",
-    "shade.past": "accent",
+    "shade.backfill": "accent",
     "ok": "success",
     "warn": "warning",
     "bad": "error",
@@ -74,7 +71,7 @@ _BOLD: Final = frozenset(
     | {"rule.bad", "ok", "warn", "bad", "badge", "gutter.unconfirmed"}
 )
 _REVERSED: Final[frozenset[Surface]] = frozenset({"cursor", "selected"})
-"""What stands out on terminals that have no other ground to put it on."""
+"""Surfaces shown in reverse on terminals whose background colour is not set."""
 
 _ASCII_SIGNS: Final = str.maketrans("·…\u2039\u203a─↑↓→←≠⏎◌⋯", "-~<>-^v><!^o~") | dict.fromkeys(
     range(0x2400, 0x2422), "^"
@@ -89,7 +86,7 @@ _XTERM_DARK: Final[tuple[Rgb, ...]] = (
 
 
 class ThemeTones(msgspec.Struct, frozen=True):
-    """The colours of a theme that the palette is mixed from."""
+    """The colours of a theme from which the palette is mixed."""
 
     background: Rgb
     panel: Rgb
@@ -102,7 +99,7 @@ class ThemeTones(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, variables: Mapping[str, str], *, dark: bool) -> ThemeTones:
-        """The tones of a Textual theme, from its CSS variables."""
+        """Read the colours from the CSS variables of a Textual theme."""
 
         def rgb(name: str, fallback: Rgb) -> Rgb:
             try:
@@ -125,19 +122,18 @@ class ThemeTones(msgspec.Struct, frozen=True):
 
 
 class Palette:
-    """Styles by role and surface; made anew when the theme changes."""
+    """The styles of one theme, by role and surface.
+
+    Args:
+        tones: Colours of the theme.
+        depth: Colours that the terminal may be sent.
+        ascii_only: Whether to draw the viewer's own signs with ASCII characters.
+
+    """
 
     def __init__(
         self, tones: ThemeTones, depth: Depth = "full", *, ascii_only: bool = False
     ) -> None:
-        """Mix a palette.
-
-        Args:
-            tones: of the theme.
-            depth: what the terminal may be sent.
-            ascii_only: draw the viewer's own signs with ASCII.
-
-        """
         self.ascii_only = ascii_only
         """Whether the terminal can draw no more than ASCII."""
         self._signs = _ASCII_SIGNS if ascii_only else None
@@ -157,33 +153,33 @@ class Palette:
         }
 
     def style(self, role: str, surface: Surface = "log") -> Style:
-        """The style of a role, background included."""
+        """The style of a role, with its background."""
         found = self._styles.get((role, surface))
         if found is None:
             found = (
-                self._full(role, surface) if self._depth == "full" else self._lean(role, surface)
+                self._full(role, surface) if self._depth == "full" else self._plain(role, surface)
             )
             self._styles[role, surface] = found
         return found
 
     def cells(self, line: Iterable[Segment], surface: Surface = "log") -> list[Cell]:
-        """The pieces of a line, ready for a strip."""
+        """The segments of a line as Rich segments, for a strip."""
         style, signs = self.style, self._signs
         if signs is not None:
             line = [(text.translate(signs), role) for text, role in line]
         return [Cell(text, style(role, surface)) for text, role in line if text]
 
-    def written(self, text: str) -> str:
-        """The viewer's own words, with the signs that the terminal has."""
+    def adapt(self, text: str) -> str:
+        """A text of the viewer's own, with its signs in ASCII if the terminal needs that."""
         return text if self._signs is None else text.translate(self._signs)
 
-    def drawn(self, line: Iterable[Segment], surface: Surface, system: str | None) -> str:
-        """The pieces of a line as the terminal is sent them.
+    def ansi(self, line: Iterable[Segment], surface: Surface, system: str | None) -> str:
+        """The segments of a line as text with escape sequences.
 
         Args:
-            line: the pieces.
-            surface: what they are drawn on.
-            system: Rich's name of the colours that the terminal has.
+            line: The segments.
+            surface: Their background.
+            system: Rich's name of the terminal's colour system.
 
         """
         codes = self._codes.get((surface, system))
@@ -195,11 +191,11 @@ class Palette:
         pieces = [(text, codes[role]) for text, role in line if text]
         return "".join([f"{begin}{text}{end}" for text, (begin, end) in pieces])
 
-    def edge(self, edge: Segment, system: str | None) -> str:
-        """A cell of the scroll bar as the terminal is sent it; there are but a few of them."""
+    def ansi_edge(self, edge: Segment, system: str | None) -> str:
+        """``ansi`` for a cell of the scroll bar, cached, since there are only a few kinds."""
         found = self._edges.get((edge, system))
         if found is None:
-            found = self._edges[edge, system] = self.drawn([edge], "log", system)
+            found = self._edges[edge, system] = self.ansi([edge], "log", system)
         return found
 
     def _full(self, role: str, surface: Surface) -> Style:
@@ -237,12 +233,12 @@ class Palette:
 
     def _sgr(self, role: str, ground: Rgb) -> Style:
         _, colour, flags = role.split(":")
-        hue = self._tones.foreground if not colour else self._wire_colour(colour)
+        hue = self._tones.foreground if not colour else self._sgr_colour(colour)
         if "d" in flags:
             hue = mix(hue, ground, 0.4)
         return _style(legible(hue, ground, CONTRAST_MIN_MUTED), ground, flags)
 
-    def _wire_colour(self, colour: str) -> Rgb:
+    def _sgr_colour(self, colour: str) -> Rgb:
         if colour.startswith("#"):
             return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
         index = int(colour)
@@ -255,15 +251,15 @@ class Palette:
         tone: Rgb = getattr(self._tones, name)
         return tone
 
-    def _lean(self, role: str, surface: Surface) -> Style:
-        """For terminals whose colours are their own, or that are to be sent none."""
+    def _plain(self, role: str, surface: Surface) -> Style:
+        """The style for terminals with sixteen colours of their own, or without colour."""
         head, _, rest = role.partition(".")
-        flags = _lean_flags(role, surface)
+        flags = _plain_flags(role, surface)
         colour: str | None = None
         if role.startswith("sgr:"):
-            _, wire, wire_flags = role.split(":")
-            flags += wire_flags
-            colour = f"color({wire})" if wire.isdigit() else None
+            _, sgr, sgr_flags = role.split(":")
+            flags += sgr_flags
+            colour = f"color({sgr})" if sgr.isdigit() else None
         elif head == "stream":
             colour = _ANSI_STREAMS[int(rest) % len(_ANSI_STREAMS)]
         elif head == "badge":
@@ -271,7 +267,7 @@ class Palette:
         elif role in _HUES:
             colour = _ANSI[_HUES[role]]
         if surface in _REVERSED:
-            colour = None  # reversed, each piece would have a ground of its own
+            colour = None  # in reverse, each segment would have a background of its own
         if self._depth == "none":
             colour = None
             if role in ("level.error", "level.fatal", "bad"):
@@ -282,7 +278,7 @@ class Palette:
 
 
 class _Codes(dict[str, tuple[str, str]]):
-    """What the terminal is sent before and after a piece, by its role."""
+    """Escape sequences before and after a segment, by role; computed at first use."""
 
     def __init__(self, palette: Palette, surface: Surface, system: str | None) -> None:
         super().__init__()
@@ -297,7 +293,7 @@ class _Codes(dict[str, tuple[str, str]]):
         return begin, end
 
 
-def _lean_flags(role: str, surface: Surface) -> str:
+def _plain_flags(role: str, surface: Surface) -> str:
     is_badge = role.partition(".")[0] == "badge"
     flags = "b" if role in _BOLD or is_badge else ""
     if surface == "dim":
@@ -325,7 +321,7 @@ def _flags(flags: str) -> Style:
 
 
 def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
-    """``one`` with ``share`` (0 to 1) of ``other``."""
+    """Mix two colours: ``share`` (0 to 1) is the part of ``other``."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -344,7 +340,7 @@ def contrast(one: Rgb, other: Rgb) -> float:
 
 
 def legible(colour: Rgb, ground: Rgb, ratio: float) -> Rgb:
-    """``colour``, moved towards black or white until it stands out from ``ground`` by ``ratio``."""
+    """A colour, moved towards black or white until its contrast to ``ground`` is ``ratio``."""
     white, black = (255, 255, 255), (0, 0, 0)
     goal = white if contrast(white, ground) >= contrast(black, ground) else black
     for step in range(21):
@@ -355,9 +351,9 @@ def legible(colour: Rgb, ground: Rgb, ratio: float) -> Rgb:
 
 
 def oklch(lightness: float, chroma: float, turn: float) -> Rgb:
-    """A colour by perceived lightness, chroma and hue (one turn of the circle is 1).
+    """A colour by perceived lightness, chroma and hue (0 to 1 around the circle).
 
-    Equal steps look equal, which HSL's do not. Björn Ottosson, "A perceptual color space for
+    Unlike in HSL, equal steps look equal. Björn Ottosson, "A perceptual color space for
     image processing", 2020.
     """
     a, b = chroma * cos(2 * pi * turn), chroma * sin(2 * pi * turn)

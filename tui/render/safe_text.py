@@ -1,10 +1,10 @@
-"""Text from a log made fit for a terminal: nothing in it can act, hide or shift what is beside it.
+"""Makes text from a log harmless: it cannot control the terminal, or hide or shift other text.
 
-Whatever comes from outside (messages, stream names, reasons) passes through here before it is
-drawn. Control characters are shown as their pictures, invisible and direction-changing ones as
-their code points. What only chooses between looks, and is as wide as each terminal pleases
-(joiners, selectors of variants and skin tones), is removed. Colours (SGR) may be honoured: as
-roles, which the palette turns into legible styles, never as the bytes that came. Pure.
+All text from outside (messages, stream names, reasons) passes through here before it is drawn.
+Control characters are replaced by pictures of them, invisible and direction-changing ones by
+their code points. Joiners and selectors of variants and skin tones, whose width depends on the
+terminal, are removed. Colours (SGR) become roles, which the palette turns into legible styles;
+the escape sequences themselves are never sent. Pure.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from rich._unicode_data import load as load_cell_table
 from rich.cells import cell_len
 
 Segment = tuple[str, str]
-"""A piece of text and its role, which the palette turns into a style."""
+"""A text and its role, which the palette turns into a style."""
 
 MESSAGE: Final = "message"
 CONTROL: Final = "control"
 NEWLINE: Final = "newline"
 
 MARKS_MAX: Final = 4
-"""Combining marks on one character; no writing needs more, and stacks of them hide other rows."""
+"""Combining marks on one character: no script needs more, and a stack of them hides other rows."""
 
 TAB_CELLS: Final = 8
 
@@ -40,10 +40,9 @@ _SHOWN: Final = (
 
 
 def _zero_width() -> str:
-    """A character class of what the terminal draws on the cell before it.
+    """A character class of the characters that are drawn on the cell before them.
 
-    From Rich's own table (private there, and public under no name), so that no text passes here
-    that Textual would lay out as nothing.
+    It is made from Rich's own table (which is private), so that it agrees with Textual's layout.
     """
     widths = load_cell_table("latest").widths
     spans = [(start, end) for start, end, width in widths if width == 0 and start]
@@ -62,16 +61,15 @@ _SGR_PARAMETERS_MAX: Final = 32
 
 
 def segments(text: str, *, ascii_only: bool = False, chars_max: int | None = None) -> list[Segment]:
-    """A message as pieces with roles: ``message``, ``control``, ``newline``, ``sgr:COLOUR:FLAGS``.
+    """A message as segments of the roles message, control, newline and ``sgr:COLOUR:FLAGS``.
 
-    COLOUR is empty, a number of the 256 or ``#rrggbb``; FLAGS are of ``bdiusr`` (bold, dim,
-    italic, underline, strike, reverse). A newline at the very end, which most writers add, is
-    left out.
+    COLOUR is empty, a number below 256 or ``#rrggbb``; FLAGS are some of ``bdiusr`` (bold, dim,
+    italic, underline, strike, reverse). A trailing newline, which most writers add, is dropped.
 
     Args:
-        text: what came, of any content.
-        ascii_only: draw pictures of control characters with ASCII alone.
-        chars_max: stop after so many characters of ``text``.
+        text: The message.
+        ascii_only: Whether to show control characters with ASCII only.
+        chars_max: Characters of ``text`` to read.
 
     """
     if text.endswith("\n"):
@@ -84,12 +82,12 @@ def segments(text: str, *, ascii_only: bool = False, chars_max: int | None = Non
 
 
 def harmless(text: str, *, ascii_only: bool = False) -> str:
-    """A name or a reason on one line, without roles."""
+    """A harmless text on one line, without roles: for names and reasons."""
     return "".join(piece for piece, _ in segments(text, ascii_only=ascii_only))
 
 
 def picture(char: str, *, ascii_only: bool = False) -> str:
-    """How a character that must not be sent to a terminal is shown."""
+    """The visible form of a character that must not be sent to a terminal."""
     code = ord(char)
     if ascii_only:
         if code < 0x20 or code == 0x7F:  # noqa: PLR2004 - the control characters of ASCII
@@ -103,7 +101,7 @@ def picture(char: str, *, ascii_only: bool = False) -> str:
 
 
 class _Writer:
-    """Goes over a text once, keeping the colour that is on and the cell it is at."""
+    """Writes segments in one pass, keeping track of the colour and of the cell."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._ascii_only = ascii_only
@@ -135,7 +133,7 @@ class _Writer:
 
     def _marks(self, marks: str) -> None:
         if not self._cells:
-            self._put("<>" if self._ascii_only else "◌", CONTROL)  # they need something to sit on
+            self._put("<>" if self._ascii_only else "◌", CONTROL)  # a base for the marks
         self._put(marks[:MARKS_MAX], self._sgr.role)
         if len(marks) > MARKS_MAX:
             more = f"+{len(marks) - MARKS_MAX}"
@@ -152,10 +150,9 @@ class _Writer:
 
 
 class _Sgr:
-    """The colour and the attributes that SGR sequences have switched on.
+    """The colour and the attributes that SGR sequences have set.
 
-    Backgrounds, blinking and concealment are taken in but not honoured: with a foreground of
-    the same colour they would hide text.
+    Backgrounds, blinking and concealment are ignored, since they can hide text.
     """
 
     _ON: Final = {1: "b", 2: "d", 3: "i", 4: "u", 7: "r", 9: "s", 21: "u"}
@@ -207,13 +204,13 @@ class _Sgr:
 
 
 def _extended(codes: list[str]) -> str:
-    """Takes the parameters of an extended colour off the front of ``codes``."""
+    """Remove the parameters of an extended colour from the front of ``codes``; the colour."""
     kind = codes.pop(0) if codes else ""
-    wanted = {"5": 1, "2": 3}.get(kind, 0)
-    numbers = [min(int(code[:4]), 255) if code.isdigit() else 0 for code in codes[:wanted]]
-    del codes[:wanted]
-    if not wanted or len(numbers) < wanted:
+    count = {"5": 1, "2": 3}.get(kind, 0)
+    numbers = [min(int(code[:4]), 255) if code.isdigit() else 0 for code in codes[:count]]
+    del codes[:count]
+    if not count or len(numbers) < count:
         return ""
-    if wanted == 1:
+    if count == 1:
         return str(numbers[0])
     return "#{:02x}{:02x}{:02x}".format(*numbers)

@@ -1,9 +1,8 @@
-"""Rows of the timeline as strips of the screen, each made once and kept while it is true.
+"""Draws rows of the timeline as Textual strips, and caches them.
 
-Strips of the log: drawn at once, and all else that Textual has of a strip only where asked for.
-
-A strip of Textual's own is thirty objects, most of them caches that a line of the log never needs:
-making a screen of them takes longer than all the rest of a frame, and the collector goes over each.
+A strip of Textual's consists of thirty objects, most of them caches that a log line never needs.
+Creating a screen of them takes longer than the rest of a frame, so ``LazyStrip`` creates them
+only if Textual asks for them.
 """
 
 from __future__ import annotations
@@ -25,13 +24,39 @@ from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import MESSAGE, Segment
 
+STRIPS_MAX: Final = 1024
+"""Rows whose strips are cached: about twenty screens."""
+
+STREAM_CELLS_MAX: Final = 30
+STREAM_CELLS_NARROW: Final = 13
+"""Least width of a long stream name: one or two folders as initials, and the task."""
+
+_CHARS_PER_CELL: Final = 4
+"""Characters of a message read for each cell, since escape sequences take no cells."""
+
+_NO_EDGE: Final[Segment] = ("", MESSAGE)
+
+_HIDDEN: Final = "⋯"
+
+Inputs = tuple[int, bool, int]
+"""What strips depend on besides row and appearance: a time, context line or not, rows hidden."""
+
+Cached = tuple[Row, Inputs, list[Strip]]
+
 
 class LazyStrip(Strip):
-    """A line of the screen, drawn only once.
+    """A screen line that is drawn once, and becomes a full strip only when Textual needs one.
 
-    Nothing of Textual's is set up until something asks for it: then ``__getattr__`` does what
-    Textual's own ``__init__`` would have done. ``divide`` and ``render`` are all that is asked of a
-    line that nothing lies over.
+    Of a line that nothing overlaps, Textual needs only ``divide`` and ``render``. When it reads
+    anything else, ``__getattr__`` does what Textual's own ``__init__`` would have done.
+
+    Args:
+        line: Segments of the line.
+        edge: The segment that follows on the log's background: a cell of the scroll bar.
+        cells: Width, with the edge.
+        palette: Styles.
+        surface: Background of the line.
+
     """
 
     __slots__ = ("_cells", "_drawn", "_edge", "_line", "_palette", "_surface")
@@ -39,16 +64,6 @@ class LazyStrip(Strip):
     def __init__(
         self, line: list[Segment], edge: Segment, cells: int, palette: Palette, surface: Surface
     ) -> None:
-        """A line.
-
-        Args:
-            line: its pieces.
-            edge: what follows them on the log's own ground: a cell of the scroll bar.
-            cells: that all of it takes.
-            palette: the styles.
-            surface: what the pieces are drawn on.
-
-        """
         self._line = line
         self._edge = edge
         self._cells = cells
@@ -58,24 +73,24 @@ class LazyStrip(Strip):
 
     @property
     def cell_length(self) -> int:
-        """How many cells it takes."""
+        """Width in cells."""
         return self._cells
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
-        """As Textual's, which makes parts of it; itself where it is not cut."""
+        """The parts between cuts, as in Textual; the strip itself if it is not cut."""
         cuts = list(cuts)
         return [self] if cuts == [self._cells] else super().divide(cuts)
 
     def render(self, console: Console) -> str:
-        """As Textual's: what the terminal is sent."""
+        """The text with escape sequences that is sent to the terminal, as in Textual."""
         if self._drawn is None:
             palette, system = self._palette, console.color_system
-            drawn = palette.drawn(self._line, self._surface, system)
-            self._drawn = drawn + palette.edge(self._edge, system)
+            drawn = palette.ansi(self._line, self._surface, system)
+            self._drawn = drawn + palette.ansi_edge(self._edge, system)
         return self._drawn
 
     def __getattr__(self, name: str) -> object:
-        """What Textual keeps of a strip, all of it, at the first question for any of it."""
+        """Set up all of Textual's attributes at the first access to one of them."""
         if name not in Strip.__slots__:
             raise AttributeError(name)
         palette = self._palette
@@ -84,39 +99,32 @@ class LazyStrip(Strip):
         return object.__getattribute__(self, name)
 
 
-STRIPS_MAX: Final = 1024
-"""Rows whose strips are kept: some twenty screens. A strip is twenty objects to the collector."""
-
-STREAM_CELLS_MAX: Final = 30
-STREAM_CELLS_NARROW: Final = 13
-"""What a long stream name gets at least: a folder or two by their initials, and the task."""
-
-_CHARS_A_CELL: Final = 4
-"""Characters of a message that are looked at for one cell of it: colour codes take their part."""
-
-_NO_EDGE: Final[Segment] = ("", MESSAGE)
-
-_HIDDEN: Final = "⋯"
-
-Extra = tuple[int, bool, int]
-Made = tuple[Row, Extra, list[Strip]]
-
-
 class Appearance(msgspec.Struct, frozen=True):
-    """Everything about how rows look but the theme."""
+    """How rows are drawn, apart from the theme."""
 
     width: int = 80
     left: int = 0
-    """Cells of the message that are scrolled out at the left."""
+    """Cells of the message that are scrolled off at the left."""
     wrapped: bool = False
     time: TimeMode = TimeMode.UTC
     dated: bool = False
     pattern: re.Pattern[str] | None = None
-    """What is searched for."""
+    """The search, whose matches are highlighted."""
+    context: ContextRows | None = None
+    """If context lines are shown: which rows are matches, and where rows are hidden."""
 
 
 class StripCache:
-    """Makes strips of rows, and keeps them until the look changes."""
+    """Draws rows as strips, and caches them until their appearance changes.
+
+    Args:
+        palette: Styles.
+        level_of: The level of a line; None if it has none.
+        is_confirmed: Whether the present epoch has confirmed a line.
+        columns: Zone and characters; the stream column is widened as needed.
+        is_marked: Whether the line of a key has a bookmark.
+
+    """
 
     def __init__(
         self,
@@ -126,56 +134,52 @@ class StripCache:
         columns: ColumnLayout,
         is_marked: Callable[[int], bool] = lambda _key: False,
     ) -> None:
-        """Make strips with a palette.
-
-        Args:
-            palette: the styles.
-            level_of: the level of a line, None where it has none.
-            is_confirmed: whether a line counts in the present epoch.
-            columns: zone and glyphs; widths are found from what is shown.
-            is_marked: whether the line of a key has a bookmark.
-
-        """
         self._palette = palette
         self._level_of = level_of
         self._is_confirmed = is_confirmed
         self._columns = columns
         self._is_marked = is_marked
-        self._look = Appearance()
-        self._made: LRUCache[tuple[int, Surface, Segment], Made] = LRUCache(STRIPS_MAX)
-        self.now_ms = 0
-        """What relative times count from."""
-        self.around: ContextRows | None = None
-        """Says which rows stand beside hits only, and where rows are left out between two."""
+        self._appearance = Appearance()
+        self._cached: LRUCache[tuple[int, Surface, Segment], Cached] = LRUCache(STRIPS_MAX)
+        self._now_ms = 0
 
     @property
-    def look(self) -> Appearance:
-        """How rows look."""
-        return self._look
+    def appearance(self) -> Appearance:
+        """How rows are drawn."""
+        return self._appearance
 
     @property
     def columns(self) -> ColumnLayout:
         """The columns before the message."""
         return self._columns
 
-    def set_look(self, look: Appearance) -> None:
-        """Draw rows otherwise from now on."""
-        if look != self._look:
-            self._look = look
+    @property
+    def is_one_line_each(self) -> bool:
+        """Whether each row takes one screen line: not wrapped, and no hidden rows are shown."""
+        return not self._appearance.wrapped and self._appearance.context is None
+
+    def set_appearance(self, appearance: Appearance) -> None:
+        """Change how rows are drawn."""
+        if appearance != self._appearance:
+            self._appearance = appearance
             cells = min(self._columns.stream_cells, self._stream_cells_max)
-            self._set_columns(time=look.time, dated=look.dated, stream_cells=cells)
+            self._set_columns(time=appearance.time, dated=appearance.dated, stream_cells=cells)
+
+    def set_now(self, now_ms: int) -> None:
+        """Set the time that relative times refer to."""
+        self._now_ms = now_ms
 
     def set_palette(self, palette: Palette) -> None:
-        """The theme changed."""
+        """Use the styles of another theme."""
         self._palette = palette
         self.forget()
 
     def forget(self) -> None:
-        """Make all strips anew: something outside changed what rows look like."""
-        self._made.clear()
+        """Drop all cached strips, because something outside changed how rows look."""
+        self._cached.clear()
 
     def widen(self, rows: list[Row]) -> bool:
-        """Make room for the stream names of these rows; whether that changed anything."""
+        """Widen the stream column for the names in these rows; whether that was needed."""
         longest = max((len(row.stream) for row in rows if isinstance(row, Line)), default=0)
         cells = min(longest, self._stream_cells_max)
         if cells <= self._columns.stream_cells:
@@ -183,8 +187,8 @@ class StripCache:
         self._set_columns(stream_cells=cells)
         return True
 
-    def lines_of(self, row: Row, previous: Row | None) -> int:
-        """How many lines of the screen a row takes."""
+    def row_height(self, row: Row, previous: Row | None) -> int:
+        """Number of screen lines of a row, given the row above it."""
         return len(self.strips(row, previous))
 
     def strips(
@@ -194,68 +198,69 @@ class StripCache:
         surface: Surface = "log",
         edge: Segment = _NO_EDGE,
     ) -> list[Strip]:
-        """The strips of a row, one unless wrapped.
+        """The strips of a row: one, unless it is wrapped or rows above it are hidden.
 
         Args:
-            row: what to draw.
-            previous: the row above it.
-            surface: what it is drawn on.
-            edge: what follows it at the right: a cell of the scroll bar.
+            row: The row.
+            previous: The row above it.
+            surface: Its background.
+            edge: The segment at its right: a cell of the scroll bar.
 
         """
-        extra = self._extra(row, previous)
-        _, is_beside, hidden = extra
-        if is_beside and surface == "log":
+        inputs = self._inputs(row, previous)
+        _, is_context, hidden = inputs
+        if is_context and surface == "log":
             surface = "dim"
         key = (row.key, surface, edge)
-        found = self._made.get(key)
-        if found is not None and found[0] is row and found[1] == extra:
+        found = self._cached.get(key)
+        if found is not None and found[0] is row and found[1] == inputs:
             return found[2]
         lines = self._line(row, previous) if isinstance(row, Line) else [self._rule(row)]
         strips = [self._strip(line, surface, edge) for line in lines]
         if hidden:
-            strips.insert(0, self._strip(self._left_out(hidden), "log", edge))
-        self._made[key] = (row, extra, strips)
+            strips.insert(0, self._strip(self._hidden(hidden), "log", edge))
+        self._cached[key] = (row, inputs, strips)
         return strips
 
     def blank(self, edge: Segment) -> Strip:
-        """A line of the screen that has no row."""
-        return self._strip([(" " * self._look.width, MESSAGE)], "log", edge)
+        """A screen line without a row."""
+        return self._strip([(" " * self._appearance.width, MESSAGE)], "log", edge)
 
-    def middle(self, text: str, edge: Segment) -> Strip:
-        """A line of the screen that says something in its middle."""
-        before = max(0, (self._look.width - len(text)) // 2)
-        line = fmt.clip([(" " * before, MESSAGE), (text, "muted")], 0, self._look.width)
+    def centered(self, text: str, edge: Segment) -> Strip:
+        """A screen line with a text in its middle."""
+        width = self._appearance.width
+        before = max(0, (width - len(text)) // 2)
+        line = fmt.clip([(" " * before, MESSAGE), (text, "muted")], 0, width)
         return self._strip(line, "log", edge)
 
     @property
     def _stream_cells_max(self) -> int:
-        return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, self._look.width // 6))
+        return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, self._appearance.width // 6))
 
     def _set_columns(self, **changes: object) -> None:
         self._columns = msgspec.structs.replace(self._columns, **changes)
         self.forget()
 
-    def _extra(self, row: Row, previous: Row | None) -> Extra:
-        """What the strips depend on besides row and look."""
-        moment = 0
-        if self._look.time is TimeMode.RELATIVE:
-            moment = self.now_ms // 1000
-        elif self._look.time is TimeMode.DELTA:
-            moment = row.timestamp if previous is None else previous.timestamp
-        if self.around is None:
-            return moment, False, 0
-        is_beside = isinstance(row, Line) and not self.around.is_match(row.key)
-        hidden = 0 if previous is None else self.around.count_hidden_between(previous.key, row.key)
-        return moment, is_beside, hidden
+    def _inputs(self, row: Row, previous: Row | None) -> Inputs:
+        reference = 0
+        if self._appearance.time is TimeMode.RELATIVE:
+            reference = self._now_ms // 1000
+        elif self._appearance.time is TimeMode.DELTA:
+            reference = row.timestamp if previous is None else previous.timestamp
+        context = self._appearance.context
+        if context is None:
+            return reference, False, 0
+        is_context = isinstance(row, Line) and not context.is_match(row.key)
+        hidden = 0 if previous is None else context.count_hidden_between(previous.key, row.key)
+        return reference, is_context, hidden
 
-    def _left_out(self, rows: int) -> list[Segment]:
-        """Between two rows that are shown, where others are not."""
-        said = f"{' ' * (1 + self._columns.time_cells)}{_HIDDEN} {units.plural(rows, 'row')}"
-        return fmt.clip([(said, "muted")], 0, self._look.width)
+    def _hidden(self, rows: int) -> list[Segment]:
+        """The line in place of hidden rows between two that are shown."""
+        text = f"{' ' * (1 + self._columns.time_cells)}{_HIDDEN} {units.plural(rows, 'row')}"
+        return fmt.clip([(text, "muted")], 0, self._appearance.width)
 
     def _line(self, line: Line, previous: Row | None) -> list[list[Segment]]:
-        columns, look = self._columns, self._look
+        columns, appearance = self._columns, self._appearance
         level = self._level_of(line)
         prefix = [
             fmt.gutter(
@@ -269,7 +274,7 @@ class StripCache:
                 fmt.time_text(
                     line.timestamp,
                     columns,
-                    now_ms=self.now_ms,
+                    now_ms=self._now_ms,
                     previous_ms=None if previous is None else previous.timestamp,
                 )
                 + " ",
@@ -279,35 +284,35 @@ class StripCache:
             fmt.level_segment(level),
             (" ", MESSAGE),
         ]
-        cells = max(1, look.width - columns.cells)
-        rows = fmt.WRAPPED_ROWS_MAX + 1 if look.wrapped else 1
+        cells = max(1, appearance.width - columns.cells)
+        rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
         message = fmt.message_segments(
             line.message,
             level,
             ascii_only=columns.ascii_only,
-            chars_max=_CHARS_A_CELL * (look.left + cells * rows) + 256,
+            chars_max=_CHARS_PER_CELL * (appearance.left + cells * rows) + 256,
         )
-        if look.pattern is not None:
-            message = fmt.highlight(message, look.pattern)
-        if not look.wrapped:
-            return [self._whole(prefix + fmt.clip(message, look.left, cells))]
+        if appearance.pattern is not None:
+            message = fmt.highlight(message, appearance.pattern)
+        if not appearance.wrapped:
+            return [self._fitted(prefix + fmt.clip(message, appearance.left, cells))]
         first, *others = fmt.wrap(message, cells, words=True)
         indent = (" " * columns.cells, MESSAGE)
         lines = [[*prefix, *first], *([indent, *other] for other in others)]
-        return [fmt.clip(line, 0, look.width) for line in lines]
+        return [fmt.clip(line, 0, appearance.width) for line in lines]
 
-    def _whole(self, line: list[Segment]) -> list[Segment]:
-        """A line that fits, unless the screen is narrower than the columns before the message."""
-        fits = self._look.width > self._columns.cells
-        return line if fits else fmt.clip(line, 0, self._look.width)
+    def _fitted(self, line: list[Segment]) -> list[Segment]:
+        """A line, clipped only if the screen is narrower than the columns before the message."""
+        fits = self._appearance.width > self._columns.cells
+        return line if fits else fmt.clip(line, 0, self._appearance.width)
 
     def _rule(self, rule: Rule) -> list[Segment]:
-        columns = self._columns
+        columns, width = self._columns, self._appearance.width
         zone = columns.zone if columns.time is TimeMode.LOCAL else None
         text, role = fmt.rule_text(rule, zone)
-        line = fmt.rule_segments(text, role, self._look.width, ascii_only=columns.ascii_only)
-        return fmt.clip(line, 0, self._look.width)
+        line = fmt.rule_segments(text, role, width, ascii_only=columns.ascii_only)
+        return fmt.clip(line, 0, width)
 
     def _strip(self, line: list[Segment], surface: Surface, edge: Segment) -> Strip:
-        cells = self._look.width + len(edge[0])
+        cells = self._appearance.width + len(edge[0])
         return LazyStrip(line, edge, cells, self._palette, surface)

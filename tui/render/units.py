@@ -1,8 +1,7 @@
-"""Numbers and times as a person reads them: durations, clocks, counts, sparklines. Pure.
+"""Formats numbers, durations, times and sparklines for people, and parses a time they type. Pure.
 
-A moment as the reader types it: ``12:04``, ``-5m``, ``2026-11-23T12:00Z``. Pure.
-
-As in lnav, what is relative counts from the line that is read, and a clock time is of its day.
+As in lnav, a typed time is relative to the current line: ``-5m`` is before it, ``12:04`` on its
+day.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ _YEAR_MAX_MS: Final = 253_402_300_799_999
 
 
 def number(value: int) -> str:
-    """A count with its thousands apart: ``1,284``."""
+    """A number with thousands separators: ``1,284``."""
     return f"{value:,}"
 
 
 def plural(value: int, noun: str) -> str:
-    """``1 line``, ``1,284 lines``."""
+    """A number with its noun: ``1 line``, ``1,284 lines``."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def duration(ms: int) -> str:
-    """A length of time in six characters or so: ``0.4 s``, ``12 s``, ``3m12s``, ``2d05h``."""
+    """A duration in about six characters: ``0.4 s``, ``12 s``, ``3m12s``, ``2d05h``."""
     if ms < 0:
         return f"-{duration(-ms)}"
     if ms < 10 * SECOND:
@@ -51,7 +50,7 @@ def duration(ms: int) -> str:
 
 
 def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:
-    """A time in ms since the Unix epoch as a date, or None where it is beyond the year 9999."""
+    """A time in ms since the Unix epoch as a datetime; None beyond the year 9999."""
     if not 0 <= ms <= _YEAR_MAX_MS:
         return None
     try:
@@ -61,7 +60,7 @@ def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:
 
 
 def clock(ms: int, zone: tzinfo = UTC, *, millis: bool = False) -> str:
-    """``12:04:31`` or ``12:04:31.123``; a time beyond the year 9999 is given as it came."""
+    """A clock time: ``12:04:31``, ``12:04:31.123``; beyond the year 9999 the ms themselves."""
     text = _second(ms // SECOND, zone)
     if text is None:
         return f"{ms} ms"
@@ -75,18 +74,18 @@ def _second(second: int, zone: tzinfo) -> str | None:
 
 
 def date(ms: int, zone: tzinfo = UTC) -> str:
-    """``2026-11-23``; empty beyond the year 9999."""
+    """A date: ``2026-11-23``; empty beyond the year 9999."""
     found = moment(ms, zone)
     return "" if found is None else f"{found.year:04d}-{found.month:02d}-{found.day:02d}"
 
 
 def stamp(ms: int, zone: tzinfo = UTC) -> str:
-    """``2026-11-23 12:04:31.123``."""
+    """Date and time: ``2026-11-23 12:04:31.123``."""
     return f"{date(ms, zone)} {clock(ms, zone, millis=True)}".lstrip()
 
 
 def span(from_ms: int, through_ms: int, zone: tzinfo = UTC) -> str:
-    """A range of time: ``12:01:10 to 12:01:14``, with dates where its ends lie on two days."""
+    """A time range: ``12:01:10 to 12:01:14``, with dates if it spans two days."""
     if date(from_ms, zone) != date(through_ms, zone):
         return f"{stamp(from_ms, zone)[:19]} to {stamp(through_ms, zone)[:19]}"
     low, high = clock(from_ms, zone), clock(through_ms, zone)
@@ -94,13 +93,13 @@ def span(from_ms: int, through_ms: int, zone: tzinfo = UTC) -> str:
 
 
 def bar(value: int, top: int, *, ascii_only: bool = False) -> str:
-    """One cell of a bar that is full at ``top``; nothing is a blank."""
+    """One cell of a bar chart, full at ``top`` and blank at 0."""
     bars = _BARS_ASCII if ascii_only else _BARS
     return bars[-(-min(value, top) * (len(bars) - 1) // top)] if value > 0 and top > 0 else " "
 
 
 def sparkline(values: Sequence[int], cells: int, *, ascii_only: bool = False) -> str:
-    """The newest ``cells`` values as bars, the highest one full; nothing is a blank, not a bar."""
+    """The last ``cells`` values as bars, scaled to the highest; 0 is a blank."""
     shown = list(values)[-cells:]
     top = max(shown, default=0)
     return "".join(bar(value, top, ascii_only=ascii_only) for value in shown).rjust(cells)
@@ -117,23 +116,23 @@ _CLOCK: Final = re.compile(
     r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,3}))?)?", re.ASCII
 )
 _SHIFT_MS_MAX: Final = 36_600 * 86_400_000
-"""A hundred years: beyond it a number was mistyped."""
+"""A hundred years: a larger number is a typing error."""
 
 
 class MomentError(ValueError):
-    """A text that is no moment; it says which forms there are."""
+    """A text that is not a time; the message names the accepted forms."""
 
 
 def parse_moment(text: str, *, near_ms: int, zone: tzinfo) -> int:
-    """A moment in ms since the Unix epoch.
+    """Parse a time that the user typed; ms since the Unix epoch.
 
     Args:
-        text: ``12:04[:31[.5]]``, ``-5m``, ``+1h30m`` (without a sign it is back), ISO 8601.
-        near_ms: the time of the line that is read.
-        zone: of clock times, and of ISO 8601 without an offset.
+        text: ``12:04[:31[.5]]``, ``-5m``, ``+1h30m`` (without a sign: back), or ISO 8601.
+        near_ms: Time of the current line.
+        zone: Zone of clock times, and of ISO 8601 without an offset.
 
     Raises:
-        MomentError: none of these forms, or before 1970.
+        MomentError: The text has none of these forms, or is before 1970.
 
     """
     text = text.strip()
@@ -149,7 +148,7 @@ def parse_moment(text: str, *, near_ms: int, zone: tzinfo) -> int:
     except (ValueError, OverflowError) as error:
         if isinstance(error, MomentError):
             raise
-        msg = f"{text[:24]!r} is no time: {MOMENT_FORMS}"
+        msg = f"{text[:24]!r} is not a time: use {MOMENT_FORMS}"
         raise MomentError(msg) from error
     if at_ms < 0:
         msg = f"{text[:24]!r} is before 1970"

@@ -34,7 +34,7 @@ from tui.render import status_text, units
 from tui.render.key_bindings import available, textual_bindings
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.notifications import MODE_TITLES, MODES, Mode, Notifier, sequence
-from tui.render.panel_text import title as named
+from tui.render.panel_text import palette_title
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.strips import StripCache
@@ -210,7 +210,7 @@ class ViewerApp(ThemedApp):
         change, self._pending = self._pending, Change()
         if self._notify_mode != "off" and change.appended:
             timeline = self._engine.timeline
-            self._notices.came(timeline.rows(len(timeline) - change.appended, len(timeline)))
+            self._notices.take_rows(timeline.rows(len(timeline) - change.appended, len(timeline)))
         self._search.filters.note_evicted(change.removed)
         self._search.apply(change)
         self._streams_panel.apply(change)
@@ -264,8 +264,8 @@ class ViewerApp(ThemedApp):
         self._chip_bar.update(filters, self.log_view.lines, status.lines)
 
     def _send_notifications(self, status: Status, now_ms: int) -> None:
-        self._notices.look(status, self.display_zone)
-        for text in self._notices.due(now_ms):
+        self._notices.take_status(status, self.display_zone)
+        for text in self._notices.take_due(now_ms):
             if self._driver is not None:  # written as Textual's own clipboard and bell are
                 self._driver.write(sequence(self._notify_mode, text))
 
@@ -319,7 +319,7 @@ class ViewerApp(ThemedApp):
         self.clear_notifications()
         if not self._status_bar.has_room(text):
             seconds = max(MESSAGE_MS / 1000, MESSAGE_S_PER_CHAR * len(text))
-            self.notify(self._palette.written(text), timeout=seconds, markup=False)
+            self.notify(self._palette.adapt(text), timeout=seconds, markup=False)
             text = ""
         self._message, self._message_until_ms = text, self._clock() + MESSAGE_MS
         self._update_bars()
@@ -339,18 +339,18 @@ class ViewerApp(ThemedApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature
         """Every action, bookmark, filterable value and theme, for the command menu."""
-        for key in available(controls=self._controls is not None):
-            for act in key.acts:
-                if act.action != "command_palette":
-                    run = partial(self.run_action, act.action)
-                    help_text = self._palette.written(f"{key.shown}: {key.help}")
-                    yield SystemCommand(act.title, help_text, run)
+        for key in available(with_simulator=self._controls is not None):
+            for action in key.actions:
+                if action.action != "command_palette":
+                    run = partial(self.run_action, action.action)
+                    help_text = self._palette.adapt(f"{key.shown}: {key.help}")
+                    yield SystemCommand(action.title, help_text, run)
         for name, row in self._navigation.list_bookmarks():
             yield SystemCommand(
-                self._palette.written(name), "go to this line", partial(self.log_view.go_to, row)
+                self._palette.adapt(name), "go to this line", partial(self.log_view.go_to, row)
             )
         for value in self._side_panel.values():
-            text = self._palette.written(named(value.text))
+            text = self._palette.adapt(palette_title(value.text))
             for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
                 choose = partial(self._filter_by_value, value, excludes)
                 yield SystemCommand(f"{how} {text}", "filter by this value", choose)
@@ -585,7 +585,7 @@ class ViewerApp(ThemedApp):
             self.push_screen(
                 CommandMenu(
                     id="--command-palette",
-                    placeholder=self._palette.written("Type to filter actions…"),
+                    placeholder=self._palette.adapt("Type to filter actions…"),
                 )
             )
 

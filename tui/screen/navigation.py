@@ -14,7 +14,7 @@ from tui.client import saved
 from tui.lines.rows import Line, Row, time_key
 from tui.lines.view import View
 from tui.render import units
-from tui.render.panel_text import title
+from tui.render.panel_text import palette_title
 from tui.render.units import MomentError, parse_moment
 from tui.screen.ports import RunExclusively, ShowMessage
 from tui.screen.widgets.log_view import LogView
@@ -169,7 +169,7 @@ class Navigation:
         reachable = [key for key in after if self._is_reachable(key)]
         if not reachable:
             count = units.plural(len(self.bookmarks), "bookmark")
-            self._show(f"{count}: hidden by filters, or older than the lines here")
+            self._show(f"{count}: hidden by filters, or older than these lines")
             return
         self._log.go_to(reachable[0])
         number = sorted(reachable).index(reachable[0]) + 1
@@ -180,7 +180,7 @@ class Navigation:
         _, zone = self._now()
         found = [(key, self._find(key)) for key in self.bookmarks.keys]
         return [
-            (f"Bookmark {units.stamp(row.timestamp, zone)[:19]} {title(row.message)}", key)
+            (f"Bookmark {units.stamp(row.timestamp, zone)[:19]} {palette_title(row.message)}", key)
             for key, row in found
             if isinstance(row, Line)
         ]

@@ -18,7 +18,7 @@ from tui.lines.timeline import Timeline
 from tui.render import panel_text
 from tui.render.histogram import shades
 from tui.render.palette import Palette
-from tui.render.panel_text import Detail, detail_report
+from tui.render.panel_text import DetailText, detail_report
 from tui.screen.ports import RunExclusively
 from tui.screen.search import Search
 from tui.screen.widgets.histogram import Histogram
@@ -97,12 +97,12 @@ class SidePanel:
         """The values that can be filtered by; none unless the details are open."""
         return list(self._detail().values.values()) if self._content == "detail" else []
 
-    def _detail(self) -> Detail:
+    def _detail(self) -> DetailText:
         row = self._current()
         if row is None:
-            return Detail([[("no line yet", "muted")]])
+            return DetailText([[("no line yet", "muted")]])
         if isinstance(row, Rule):
-            return Detail(panel_text.rule_report(row, self._zone))
+            return DetailText(panel_text.rule_report(row, self._zone))
         targets = self._engine.status.targets
         target = targets[row.target] if row.target < len(targets) else None
         return detail_report(

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from tui.render import palette
 from tui.render.palette import Depth, Palette, ThemeTones
-from tui.render.panel_text import pasted
+from tui.render.panel_text import pasteable
 from tui.screen import terminal
 from tui.screen.ports import Catalogue, Choice
 from tui.screen.widgets.picker import Picker
@@ -41,12 +41,12 @@ class ThemedApp(App[None]):
     @property
     def clipboard(self) -> str:
         """The text that Ctrl+V inserts, without anything that would act on the terminal."""
-        return pasted(super().clipboard)
+        return pasteable(super().clipboard)
 
     async def on_event(self, event: events.Event) -> None:
         """Remove from pasted text what would act on the terminal."""
         if isinstance(event, events.Paste):
-            event.text = pasted(event.text)
+            event.text = pasteable(event.text)
         await super().on_event(event)
 
     def _mix_palette(self) -> Palette:

@@ -18,7 +18,7 @@ from tui.lines.rows import LEVELS
 from tui.lines.viewport import ReadingPlace
 from tui.render import line_format as fmt
 from tui.render import status_text, units
-from tui.render.key_bindings import Key, available
+from tui.render.key_bindings import KeyEntry, available
 from tui.render.line_format import fit
 from tui.render.palette import Palette
 from tui.render.safe_text import harmless
@@ -124,7 +124,7 @@ class ConnectionBar(Bar):
         cells = status_text.SPARK_CELLS
         if sum(one.cells + len(SEPARATOR) for one in left) + _PACE_CELLS > self.size.width:
             cells = status_text.SPARK_CELLS_NARROW
-        self.show(left, status_text.pace(status, spark_cells=cells, ascii_only=ascii_only))
+        self.show(left, status_text.throughput(status, spark_cells=cells, ascii_only=ascii_only))
 
 
 class StatusBar(Bar):
@@ -226,17 +226,17 @@ class KeyBar(Bar):
 
     def __init__(self, palette: Palette, *, controls: bool) -> None:
         super().__init__(palette, id="key-bar")
-        keys = [key for key in available(controls=controls) if key.label]
+        keys = [key for key in available(with_simulator=controls) if key.label]
         self._left = tuple(
             Chunk(
                 ((_short(key), "key"), (f" {key.label}", "muted")),
-                key.footer,
-                f"app.{key.acts[0].action}",
+                key.footer_rank,
+                f"app.{key.actions[0].action}",
             )
             for key in keys
         )
 
 
-def _short(key: Key) -> str:
+def _short(key: KeyEntry) -> str:
     """The first of a binding's keys, as terminals write it."""
     return key.shown.split()[0].replace("Ctrl+", "^")

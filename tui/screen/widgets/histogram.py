@@ -148,7 +148,11 @@ class Histogram(Widget, can_focus=True):
         self._lines = histogram.draw(plotted, rows, cursor, self._zone, ascii_only=ascii_only)
         step = units.duration(plotted.step_ms).replace(".0 s", " s")
         title = [f"{step} per column" if plotted.columns else "no lines yet", self._note]
-        title += [] if cursor is None else [histogram.told(plotted.columns[cursor], self._zone)]
+        title += (
+            []
+            if cursor is None
+            else [histogram.describe_column(plotted.columns[cursor], self._zone)]
+        )
         separator = " - " if ascii_only else " · "
         self.border_title = separator.join(one for one in title if one)
         self.refresh()

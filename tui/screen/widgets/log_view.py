@@ -88,7 +88,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def time_mode(self) -> TimeMode:
         """Format of the time column."""
-        return self._strips.look.time
+        return self._strips.appearance.time
 
     @property
     def lines(self) -> int:
@@ -117,7 +117,7 @@ class LogView(ScrollView, can_focus=True):
         changed = self._viewport.flush()
         if self._strips.widen(self.visible_rows) or (change.restyled and not self.place.frozen):
             changed = True
-        if self._strips.look.wrapped and changed:
+        if self._strips.appearance.wrapped and changed:
             self._viewport.flush()
         self._update(changed=changed)
 
@@ -129,9 +129,8 @@ class LogView(ScrollView, can_focus=True):
             self._view.show(rows_shown)
         else:
             self._view.show_passing(test)
-        if self._strips.around is not rows_shown:
-            self._strips.around = rows_shown
-            self._strips.forget()
+        appearance = msgspec.structs.replace(self._strips.appearance, context=rows_shown)
+        self._strips.set_appearance(appearance)
         self._choose_row_heights()
         self._lay_out()
 
@@ -155,31 +154,37 @@ class LogView(ScrollView, can_focus=True):
 
     def highlight(self, pattern: re.Pattern[str] | None) -> None:
         """Highlight every match of a pattern; None highlights nothing."""
-        self._strips.set_look(msgspec.structs.replace(self._strips.look, pattern=pattern))
+        self._strips.set_appearance(
+            msgspec.structs.replace(self._strips.appearance, pattern=pattern)
+        )
         self._draw()
 
     def set_time_mode(self, mode: TimeMode) -> None:
         """Change the format of the time column."""
-        self._strips.set_look(msgspec.structs.replace(self._strips.look, time=mode))
+        self._strips.set_appearance(msgspec.structs.replace(self._strips.appearance, time=mode))
         self._lay_out()
 
     def set_dated(self, *, dated: bool) -> None:
         """Show or hide dates in the time column."""
-        if dated != self._strips.look.dated:
-            self._strips.set_look(msgspec.structs.replace(self._strips.look, dated=dated))
+        if dated != self._strips.appearance.dated:
+            self._strips.set_appearance(
+                msgspec.structs.replace(self._strips.appearance, dated=dated)
+            )
             self._lay_out()
 
     def toggle_wrap(self) -> None:
         """Wrap or truncate long lines."""
-        look = self._strips.look
-        self._strips.set_look(msgspec.structs.replace(look, wrapped=not look.wrapped, left=0))
+        appearance = self._strips.appearance
+        self._strips.set_appearance(
+            msgspec.structs.replace(appearance, wrapped=not appearance.wrapped, left=0)
+        )
         self._choose_row_heights()
         self._lay_out()
 
     def tick(self, now_ms: int) -> None:
         """Update times that are relative to now."""
-        self._strips.now_ms = now_ms
-        if self._strips.look.time is TimeMode.RELATIVE:
+        self._strips.set_now(now_ms)
+        if self._strips.appearance.time is TimeMode.RELATIVE:
             self._draw()
 
     def set_empty_text(self, lines: Sequence[str]) -> None:
@@ -233,10 +238,10 @@ class LogView(ScrollView, can_focus=True):
 
     def scroll_sideways(self, steps: int) -> None:
         """Scroll sideways along truncated lines."""
-        look = self._strips.look
-        left = min(_LEFT_MAX, max(0, look.left + steps * _SIDE_CELLS))
-        if not look.wrapped and left != look.left:
-            self._strips.set_look(msgspec.structs.replace(look, left=left))
+        appearance = self._strips.appearance
+        left = min(_LEFT_MAX, max(0, appearance.left + steps * _SIDE_CELLS))
+        if not appearance.wrapped and left != appearance.left:
+            self._strips.set_appearance(msgspec.structs.replace(appearance, left=left))
             self._draw()
 
     def go_to(self, key: int) -> None:
@@ -270,20 +275,20 @@ class LogView(ScrollView, can_focus=True):
         self._screen_strips = None
 
     def _size_drawn(self) -> tuple[int, int]:
-        return self._strips.look.width + 1, self._viewport.height
+        return self._strips.appearance.width + 1, self._viewport.height
 
     def _fit(self, size: Size) -> None:
-        look = msgspec.structs.replace(self._strips.look, width=max(1, size.width - 1))
-        self._strips.set_look(look)
+        appearance = msgspec.structs.replace(self._strips.appearance, width=max(1, size.width - 1))
+        self._strips.set_appearance(appearance)
         self._viewport.resize(size.height)
-        if self._strips.widen(self.visible_rows) and look.wrapped:
+        if self._strips.widen(self.visible_rows) and appearance.wrapped:
             self._viewport.resize(size.height)
         self._screen_strips = None
 
     def _choose_row_heights(self) -> None:
         """Use one line a row, unless lines are wrapped or separators stand between matches."""
-        is_plain = self._strips.around is None and not self._strips.look.wrapped
-        self._viewport.set_row_height(None if is_plain else self._strips.lines_of)
+        is_plain = self._strips.is_one_line_each
+        self._viewport.set_row_height(None if is_plain else self._strips.row_height)
 
     def _lay_out(self) -> None:
         """Lay the rows out again after a change of their heights or columns."""
@@ -326,7 +331,7 @@ class LogView(ScrollView, can_focus=True):
                 lines.append(make.blank(edge))
         if not window.screen_lines:
             at = max(0, (window.height - len(self._empty)) // 2)
-            middle = [make.middle(text, self._edges[False]) for text in self._empty]
+            middle = [make.centered(text, self._edges[False]) for text in self._empty]
             lines[at : at + len(middle)] = middle[: window.height]
         return lines
 

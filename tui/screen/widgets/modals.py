@@ -90,12 +90,12 @@ class HelpPanel(Modal[str]):
     def on_mount(self) -> None:
         """Fill the pane."""
         for pane in self.query(TextPane):  # none if the help was closed already
-            pane.show("help", help_report(controls=self._controls), from_top=True)
+            pane.show("help", help_report(with_simulator=self._controls), from_top=True)
 
     def on_click(self, event: events.Click) -> None:
         """Close, and run the action of the key that was clicked: the mouse reaches every action."""
         pane = self.query_one(TextPane)
-        action = help_actions(controls=self._controls).get(pane.line_at(event))
+        action = help_actions(with_simulator=self._controls).get(pane.line_at(event))
         if action is not None:
             self.dismiss(action)
 

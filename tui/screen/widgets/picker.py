@@ -135,7 +135,7 @@ class Picker(Modal[tuple[Choice, ...] | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out a field over a list."""
-        hint = self._palette.written("Type to filter log groups…")
+        hint = self._palette.adapt("Type to filter log groups…")
         field = PickerField(id="pick-field", compact=True, placeholder=hint)
         field.cursor_blink = False
         pane = PickerList(self._palette, id="pick-list")

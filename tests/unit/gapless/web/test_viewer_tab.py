@@ -72,7 +72,7 @@ async def test_a_viewer_draws_takes_keys_and_ends_with_its_tab(
     assert await tab.handle(Focused(is_in=True)) is None
     assert await tab.handle(Pinged("7")) == "7"
     await tab.handle(Typed(b"?"))
-    await screen.wait(b"Look closer")
+    await screen.wait(b"View, select, save")
     await tab.end()
     assert tab._process is not None
     assert tab._process.returncode == 0

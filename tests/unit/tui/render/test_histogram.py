@@ -98,8 +98,8 @@ def test_what_is_not_whole_or_came_later() -> None:
         for one in histogram.shades(status, EPOCH_MS + 60)
     ]
     assert found == [
-        (0, 5, "past"),
-        (10, 11, "past"),
+        (0, 5, "backfill"),
+        (10, 11, "backfill"),
         (6, 9, "offline"),
         (50, 60, "offline"),
         (20, 21, "gap"),
@@ -118,7 +118,7 @@ def test_shades() -> None:
     plotted = histogram.plot(counted(0, 0.5), 10, shades)
     assert [one.kind for one in plotted.columns] == ["", "offline", "gap", "offline", "offline", ""]
     past = histogram.plot(counted(0, 0.1, origin="backfill"), 10, shades)
-    assert [one.kind for one in past.columns] == ["past", "offline"]
+    assert [one.kind for one in past.columns] == ["backfill", "offline"]
 
 
 def test_the_picture() -> None:
@@ -126,7 +126,7 @@ def test_the_picture() -> None:
         Column(EPOCH_MS, EPOCH_MS + 999, VolumeBucket(16, 4, 0, 0, 0)),
         Column(EPOCH_MS + 1_000, EPOCH_MS + 1_999, VolumeBucket(4, 0, 4, 0, 1)),
         Column(EPOCH_MS + 2_000, EPOCH_MS + 2_999, VolumeBucket(), "gap"),
-        Column(EPOCH_MS + 3_000, EPOCH_MS + 3_999, VolumeBucket(8, 0, 0, 8, 0), "past"),
+        Column(EPOCH_MS + 3_000, EPOCH_MS + 3_999, VolumeBucket(8, 0, 0, 8, 0), "backfill"),
     )
     plotted = Plot(1_000, columns)
     assert text(plotted, cursor=1) == [
@@ -134,7 +134,7 @@ def test_the_picture() -> None:
         "         █▄░█",
         "  errors █   ",
         "warnings  █  ",
-        "    came  +✕↑",
+        "  source  +✕↑",
         "          ▲  ",
     ]
     assert text(plotted, cursor=1, ascii_only=True) == [
@@ -142,11 +142,11 @@ def test_the_picture() -> None:
         "         @=x@",
         "  errors @   ",
         "warnings  @  ",
-        "    came  +x^",
+        "  source  +x^",
         "          ^  ",
     ]
     roles = [role for line in histogram.draw(plotted, 2, None) for _, role in line]
-    assert {"bar.error", "bar.warn", "bar.line", "shade.gap", "shade.past"} <= set(roles)
+    assert {"bar.error", "bar.warn", "bar.line", "shade.gap", "shade.backfill"} <= set(roles)
 
 
 def test_times_below_the_columns() -> None:
@@ -186,7 +186,7 @@ def test_columns_have_round_lengths(seconds: int, step_ms: int) -> None:
     ],
 )
 def test_a_column_in_words(column: Column, said: str) -> None:
-    assert histogram.told(column) == said
+    assert histogram.describe_column(column) == said
 
 
 def test_the_cursor_cuts_no_time_in_two() -> None:

@@ -10,16 +10,19 @@ from tui.screen.app import ViewerApp
 
 def test_no_key_does_two_things() -> None:
     keys = Counter(
-        name for key in key_bindings.KEYS for act in key.acts for name in act.keys.split(",")
+        name
+        for key in key_bindings.KEYS
+        for action in key.actions
+        for name in action.keys.split(",")
     )
     assert [name for name, count in keys.items() if count > 1] == []
 
 
 def test_every_action_exists() -> None:
     for key in key_bindings.KEYS:
-        for act in key.acts:
-            name = act.action.partition("(")[0]
-            assert hasattr(ViewerApp, f"action_{name}"), act.action
+        for action in key.actions:
+            name = action.action.partition("(")[0]
+            assert hasattr(ViewerApp, f"action_{name}"), action.action
 
 
 def expanded(shown: str) -> list[str]:
@@ -49,30 +52,32 @@ def test_every_key_is_shown_as_it_is_written() -> None:
         "apostrophe": "'",
     }
     for key in key_bindings.KEYS:
-        for act in key.acts:
-            for name in act.keys.split(","):
+        for action in key.actions:
+            for name in action.keys.split(","):
                 *with_, bare = name.split("+")
                 shown = "+".join([*with_, written.get(bare) or bare])
                 assert shown.lower() in expanded(key.shown.lower()), name
 
 
 def test_the_simulators_keys_are_only_there_with_one() -> None:
-    without = {key.shown for key in key_bindings.available(controls=False)}
-    lent = [key for key in key_bindings.available(controls=True) if key.controls]
-    assert {key.shown for key in lent if key.acts} == {"p", "F2"}
-    assert not {key.shown for key in lent if key.acts} & without
-    shown = [key for keys in key_bindings.sections(controls=False).values() for key in keys]
+    without = {key.shown for key in key_bindings.available(with_simulator=False)}
+    offered = [key for key in key_bindings.available(with_simulator=True) if key.needs_simulator]
+    assert {key.shown for key in offered if key.actions} == {"p", "F2"}
+    assert not {key.shown for key in offered if key.actions} & without
+    shown = [key for keys in key_bindings.sections(with_simulator=False).values() for key in keys]
     assert {key.shown for key in shown} == without
 
 
-def test_only_leaving_goes_before_the_text_fields() -> None:
+def test_only_quitting_takes_priority_over_text_fields() -> None:
     all_of_them = [one for one in key_bindings.textual_bindings() if isinstance(one, Binding)]
     assert [one.key for one in all_of_them if one.priority] == ["ctrl+c"]
 
 
 def test_the_table_for_the_readme() -> None:
     table = key_bindings.markdown()
-    assert "| `Space` | hold the screen still while lines keep coming in |" in table
-    assert "| `p` | pull the cable to the forwarder, or plug it in (with `gapless demo`) |" in table
+    assert "| `Space` | freeze the screen while lines keep arriving |" in table
+    assert (
+        "| `p` | unplug the cable to the forwarder, or plug it in (with `gapless demo`) |" in table
+    )
     assert table.count("\n") == len(key_bindings.KEYS) + 1
     assert "| `\\|` `Ctrl+W` |" in table

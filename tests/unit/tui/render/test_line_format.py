@@ -65,7 +65,7 @@ def test_wrapping_breaks_at_newlines_and_is_bounded() -> None:
     assert fmt.wrap([("a", "m"), ("⏎", NEWLINE), ("b", "m")], 5) == [[("a", "m")], [("b", "m")]]
     rows = fmt.wrap([("x" * 100_000, "m")], 10)
     assert len(rows) == fmt.WRAPPED_ROWS_MAX + 1
-    assert text_of(rows[-1]).startswith("(cut")
+    assert text_of(rows[-1]).startswith("(truncat")
 
 
 def test_wrapping_between_words() -> None:

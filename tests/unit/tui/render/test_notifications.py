@@ -25,15 +25,15 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field
     return status_of((target_status(**changes),))
 
 
-def news(*seen: Status, notices: Notifier | None = None, now_ms: int = NOW) -> list[str]:
-    notices = notices or Notifier()
-    notices.look(status())
+def news(*seen: Status, notifier: Notifier | None = None, now_ms: int = NOW) -> list[str]:
+    notifier = notifier or Notifier()
+    notifier.take_status(status())
     for one in seen:
-        notices.look(one)
-    return notices.due(now_ms)
+        notifier.take_status(one)
+    return notifier.take_due(now_ms)
 
 
-def test_a_gap_is_news_once() -> None:
+def test_a_gap_is_notified_once() -> None:
     assert news(status()) == []
     assert news(status(gaps=(GAP,)), status(gaps=(GAP,))) == ["gap 12:00:00 to 12:00:04 repairing"]
     lost = LostRange(0, EPOCH_MS, EPOCH_MS + 1_000, "retention")
@@ -42,21 +42,21 @@ def test_a_gap_is_news_once() -> None:
     assert news(status(unequal=(unequal,))) == ["1,200 missing 12:00:00"]
 
 
-def test_an_end_is_news_once() -> None:
+def test_an_end_is_notified_once() -> None:
     assert news(status(ends=(END,)), status(ends=(END,))) == ["exec-7 FAILED"]
     assert news(status(state="failed", detail="HTTP 404")) == ["/gapless/demo: HTTP 404"]
 
 
-def test_what_was_so_from_the_beginning_is_no_news() -> None:
-    notices = Notifier()
-    notices.look(status(gaps=(GAP,), ends=(END,)))
-    notices.look(status(gaps=(GAP,), ends=(END,)))
-    assert notices.due(NOW) == []
+def test_what_was_so_from_the_beginning_is_not_notified() -> None:
+    notifier = Notifier()
+    notifier.take_status(status(gaps=(GAP,), ends=(END,)))
+    notifier.take_status(status(gaps=(GAP,), ends=(END,)))
+    assert notifier.take_due(NOW) == []
 
 
 def test_new_errors_that_came_live() -> None:
-    notices = Notifier()
-    notices.came(
+    notifier = Notifier()
+    notifier.take_rows(
         [
             make_line(1, "INFO fine"),
             make_line(2, "ERROR old", origin="backfill"),
@@ -65,20 +65,20 @@ def test_new_errors_that_came_live() -> None:
             make_rule(1, EPOCH_MS, "offline"),
         ]
     )
-    assert notices.due(NOW) == ["ERROR first (and 1 more)"]
+    assert notifier.take_due(NOW) == ["ERROR first (and 1 more)"]
 
 
 def test_each_kind_has_its_pause_and_nothing_is_left_out() -> None:
-    notices = Notifier()
-    notices.came([make_line(1, "ERROR a")])
-    assert notices.due(NOW) == ["ERROR a"]
-    notices.came([make_line(2, "ERROR b"), make_line(3, "ERROR c")])
-    assert notices.due(NOW + PAUSE_MS - 1) == []
-    assert news(status(gaps=(GAP,)), notices=notices, now_ms=NOW + 1) == [
+    notifier = Notifier()
+    notifier.take_rows([make_line(1, "ERROR a")])
+    assert notifier.take_due(NOW) == ["ERROR a"]
+    notifier.take_rows([make_line(2, "ERROR b"), make_line(3, "ERROR c")])
+    assert notifier.take_due(NOW + PAUSE_MS - 1) == []
+    assert news(status(gaps=(GAP,)), notifier=notifier, now_ms=NOW + 1) == [
         "gap 12:00:00 to 12:00:04 repairing"
     ]
-    assert notices.due(NOW + PAUSE_MS) == ["ERROR b (and 1 more)"]
-    assert notices.due(NOW + 2 * PAUSE_MS) == []
+    assert notifier.take_due(NOW + PAUSE_MS) == ["ERROR b (and 1 more)"]
+    assert notifier.take_due(NOW + 2 * PAUSE_MS) == []
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -25,10 +25,10 @@ from tui.render.key_bindings import KEYS
 from tui.render.panel_text import (
     DETAIL_CHARS_MAX,
     TITLE_CHARS,
-    Detail,
+    DetailText,
     detail_report,
-    pasted,
-    title,
+    palette_title,
+    pasteable,
 )
 from tui.render.safe_text import Segment
 
@@ -73,14 +73,14 @@ def test_everything_there_is_to_know_of_a_connection() -> None:
         "12, 1 unequal",
         "aaaaaaaaaaaaaaaa  9",
         "bbbbbbbbbbbbbbbb  8 ≠",
-        "77 again",
+        "77 duplicates",
         "seq 1,234 of 1,240",
-        "3 lines missing: asked again, still different",
-        "gone: retention",
-        "gap repaired, 4 lines: missed",
+        "3 lines missing: still different after a repair",
+        "not recoverable: retention",
+        "gap repaired, 4 lines recovered: missed",
         "10 s resumed, 203 lines recovered",
         "1006 no answer",
-        "10 s lasting",
+        "10 s ongoing",
         "the cable was pulled",
         "12:01:00 live",
         "12:00:00 reconnecting lost",
@@ -105,8 +105,8 @@ def test_cloudwatch_is_heard_of_by_a_mark_too() -> None:
     """Before the first heartbeat, and where the viewer polls over HTTP, there is none to tell."""
     mark = MarkStatus(0, EPOCH_MS, EPOCH_MS, NOW, 9, 9, "aa" * 8, 9, "aa" * 8, equal=True)
     assert "ok, 0.8 s behind" in connection(last_mark=mark)
-    assert "answered a whole scan at 12:01:00" in connection(last_mark=mark, upstream=None)
-    assert "has not told yet" in connection(upstream=None)
+    assert "answered a full scan at 12:01:00" in connection(last_mark=mark, upstream=None)
+    assert "unknown until the first heartbeat" in connection(upstream=None)
 
 
 def test_each_target_is_reported() -> None:
@@ -119,7 +119,7 @@ def test_each_target_is_reported() -> None:
 def test_the_detail_of_a_rule() -> None:
     rule = make_rule(1, EPOCH_MS, "offline", through_ms=None, reason="no answer")
     text = text_of(panel_text.rule_report(rule))
-    assert "still" in text
+    assert "ongoing" in text
     assert "no answer" in text
 
 
@@ -129,7 +129,7 @@ HELP_CELLS = 80 - 2 - 2 - 1
 
 @pytest.mark.parametrize("controls", [False, True])
 def test_the_help_fits_with_a_gap_after_each_key(controls: bool) -> None:  # noqa: FBT001 - a parameter
-    lines = panel_text.help_report(controls=controls)
+    lines = panel_text.help_report(with_simulator=controls)
     named = [line for line in lines if len(line) > 1]
     assert len(named) > 60
     for (name, _), (said, _) in named:
@@ -139,25 +139,25 @@ def test_the_help_fits_with_a_gap_after_each_key(controls: bool) -> None:  # noq
 
 
 def test_a_line_of_the_help_does_what_its_first_key_does() -> None:
-    lines = panel_text.help_report(controls=True)
-    actions = panel_text.help_actions(controls=True)
+    lines = panel_text.help_report(with_simulator=True)
+    actions = panel_text.help_actions(with_simulator=True)
     said = [("".join(text for text, _ in lines[at]).split(), one) for at, one in actions.items()]
-    assert len(said) == sum(bool(key.acts) for key in KEYS)
+    assert len(said) == sum(bool(key.actions) for key in KEYS)
     for key in KEYS:
-        if key.acts:
-            assert (f"{key.shown} {key.help}".split(), key.acts[0].action) in said
+        if key.actions:
+            assert (f"{key.shown} {key.help}".split(), key.actions[0].action) in said
 
 
 def test_the_help_lists_every_key() -> None:
-    text = text_of(panel_text.help_report(controls=True))
+    text = text_of(panel_text.help_report(with_simulator=True))
     for key in KEYS:
         assert key.shown in text
         assert key.help in text
-        assert key.departs in text
-    assert "pull the cable" not in text_of(panel_text.help_report(controls=False))
+        assert key.difference in text
+    assert "unplug the cable" not in text_of(panel_text.help_report(with_simulator=False))
 
 
-def detail_text(said: Detail) -> str:
+def detail_text(said: DetailText) -> str:
     return "\n".join("".join(text for text, _ in line) for line in said.lines)
 
 
@@ -174,10 +174,10 @@ def test_the_detail_of_a_line() -> None:
     text = detail_text(said)
     assert "2026-11-23 12:00:00.700 UTC, 21:00:00 local" in text
     assert '  "level": "warn",' in text
-    assert "found what the live path had missed" in text
+    assert "a scan found it; the live path missed it" in text
     assert "+42 s late" in text
-    assert "has not sent it again" in text
-    assert "0.3 s after" in text
+    assert "not sent again in the forwarder's new epoch" in text
+    assert "0.3 s later" in text
     assert line.id in text
     assert "\x1b" not in text
     roles = {role for one in said.lines for _, role in one}
@@ -188,7 +188,7 @@ def test_the_detail_of_plain_text_keeps_its_lines() -> None:
     line = make_line(1, "Traceback\n  File x\nboom")
     text = told(line)
     assert "\nTraceback\n  File x\nboom\n" in text
-    assert "none seen" in text
+    assert "none found" in text
 
 
 def test_what_only_looks_like_json_is_text() -> None:
@@ -202,13 +202,13 @@ def test_the_detail_of_a_huge_line_is_bounded() -> None:
     line = make_line(1, "x" * 1_000_000)
     text = told(line)
     assert len(text) < DETAIL_CHARS_MAX + 1_000
-    assert "934,464 characters more: y copies all" in text
+    assert "934,464 more characters: y copies all" in text
 
 
 def test_a_line_of_the_live_path_has_no_time_of_ingestion() -> None:
     line = msgspec.structs.replace(make_line(1, "x"), ingestion_time=None)
     text = told(line)
-    assert "not told by the live path" in text
+    assert "unknown (the live path does not deliver it)" in text
 
 
 def test_values_stand_on_their_lines() -> None:
@@ -227,7 +227,7 @@ def test_values_stand_on_their_lines() -> None:
         '"a",': "tags[0]=a",
         "null": "tags[1]=null",
         "level        info": "level=info",
-        "came as      live": "came=live",
+        "source       live": "source=live",
         "log group    /g": "group=/g",
     }
     assert all(value.matches(line) for value in said.values.values())
@@ -238,16 +238,16 @@ def test_every_value_is_one_to_filter_by() -> None:
     said = detail_report(line, group="/g", level=None, confirmed=True)
     assert set(said.values.values()) == {
         Value("stream", ("stream",), line.stream),
-        Value("origin", ("came",), "live"),
+        Value("origin", ("source",), "live"),
         Value("group", ("group",), 0, "/g"),
     }
 
 
 def test_nothing_of_it_is_markup_or_acts() -> None:
-    assert title("[red]x[/] \x1b[2J") == "(red)x(/) ␛(2J"
-    assert len(title("x" * 1_000)) == TITLE_CHARS
+    assert palette_title("[red]x[/] \x1b[2J") == "(red)x(/) ␛(2J"
+    assert len(palette_title("x" * 1_000)) == TITLE_CHARS
 
 
 def test_what_is_pasted_can_be_drawn_as_it_is() -> None:
-    assert pasted("a\x1b[2J\x9bb\u202e\ud800c 漢\nsecond") == "a[2Jbc 漢"
-    assert pasted("") == pasted("\n") == ""
+    assert pasteable("a\x1b[2J\x9bb\u202e\ud800c 漢\nsecond") == "a[2Jbc 漢"
+    assert pasteable("") == pasteable("\n") == ""

@@ -51,13 +51,13 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
         ),
         (
             {"state": "backfilling", "progress": BackfillProgress(450, None, None)},
-            " ◔ BACKFILLING  | 450 lines of the past",
+            " ◔ BACKFILLING  | 450 lines of history",
             "badge.accent",
         ),
         ({"state": "live"}, " ● LIVE ", "badge.accent"),
         (
             {"state": "quiet", "state_since_ms": NOW - 12_345},
-            " ○ QUIET  | alive, no lines for 12 s",
+            " ○ QUIET  | connected, no lines for 12 s",
             "badge.quiet",
         ),
         (
@@ -85,7 +85,7 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
         ({"upstream": "throttled"}, " ● LIVE  | CloudWatch throttled", "badge.accent"),
     ],
 )
-def test_am_i_connected(changes: dict[str, Any], text: str, badge: str) -> None:
+def test_the_state_of_the_connection(changes: dict[str, Any], text: str, badge: str) -> None:
     chunks = status_text.connection(status(**changes), NOW)
     assert said(chunks) == text
     assert roles(chunks)[0] == badge
@@ -112,12 +112,12 @@ def test_several_targets_say_how_many() -> None:
     assert "1 of 3 attempt 2" in said(chunks)
 
 
-def test_details_are_made_harmless() -> None:
+def test_details_are_harmless() -> None:
     chunks = status_text.connection(status(state="failed", detail="\x1b[2Jboom"), NOW)
     assert "\x1b" not in said(chunks)
 
 
-def test_green_is_only_what_is_proved() -> None:
+def test_green_is_only_what_is_verified() -> None:
     chunks = status_text.completeness(
         status(complete_through_ms=EPOCH_MS + 20_000, provisional=3), NOW
     )
@@ -125,11 +125,11 @@ def test_green_is_only_what_is_proved() -> None:
     assert roles(chunks) == ["ok", "warn", "muted"]
 
 
-def test_more_lines_than_can_be_compared_are_told() -> None:
+def test_more_lines_than_can_be_compared() -> None:
     chunks = status_text.completeness(
         status(complete_through_ms=None, uncompared_ms=EPOCH_MS + 1_000), NOW
     )
-    assert "before 12:00:01 too many lines to compare" in said(chunks)
+    assert "too many lines to verify before 12:00:01" in said(chunks)
     assert "warn" in roles(chunks)
 
 
@@ -140,7 +140,7 @@ def test_nothing_provisional_is_no_warning() -> None:
 
 def test_before_the_first_mark_nothing_is_green() -> None:
     chunks = status_text.completeness(status(provisional=120), NOW)
-    assert said(chunks) == "○ NOT YET PROVED | 120 provisional | 0 missing"
+    assert said(chunks) == "○ NOT YET VERIFIED | 120 provisional | 0 missing"
     assert "ok" not in roles(chunks)
 
 
@@ -168,7 +168,7 @@ def test_what_is_known_to_be_wrong_is_red_with_its_range(wrong: dict[str, Any]) 
 def test_how_many_are_missing() -> None:
     unequal = (UnequalRange(0, EPOCH_MS, EPOCH_MS + 4_000, 214, final=False),)
     chunks = status_text.completeness(status(unequal=unequal, missing=214), NOW)
-    assert said(chunks).startswith("✕ 214 MISSING 12:00:00 to 12:00:04 | not yet proved")
+    assert said(chunks).startswith("✕ 214 MISSING 12:00:00 to 12:00:04 | not yet verified")
 
 
 def test_a_repaired_gap_is_no_gap() -> None:
@@ -177,7 +177,7 @@ def test_a_repaired_gap_is_no_gap() -> None:
     assert roles(chunks)[0] == "ok"
 
 
-def test_an_old_proof_tells_its_age_and_a_day_its_date() -> None:
+def test_an_old_verified_time_has_its_age_and_date() -> None:
     proved = status(complete_through_ms=EPOCH_MS)
     assert "12:00:00 (2m05s ago)" in said(status_text.completeness(proved, EPOCH_MS + 125_000))
     tomorrow = EPOCH_MS + 86_400_000
@@ -186,27 +186,27 @@ def test_an_old_proof_tells_its_age_and_a_day_its_date() -> None:
     assert "21:00:00" in said(status_text.completeness(proved, EPOCH_MS, tokyo))
 
 
-def test_unconfirmed_lines_are_said() -> None:
+def test_unconfirmed_lines_are_counted() -> None:
     assert "203 unconfirmed" in said(status_text.completeness(status(unconfirmed=203), NOW))
 
 
 def test_how_far_behind() -> None:
-    chunks = status_text.pace(
+    chunks = status_text.throughput(
         status_of((target_status(lag_ms=820, rate_per_s=127.6),), volume=(1, 2))
     )
     assert said(chunks).startswith("lag 0.8 s | 128/s | ")
-    away = status_text.pace(status(lag_ms=820, state="reconnecting"))
+    away = status_text.throughput(status(lag_ms=820, state="reconnecting"))
     assert "lag" not in said(away)
 
 
-def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> None:
+def test_the_sparkline_distinguishes_quiet_outage_and_backfill() -> None:
     outage = ConnectionOutage(EPOCH_MS - 4_000, EPOCH_MS - 2_500, 1006, "cut", None, None)
     told = status_of(
         (target_status(outages=(outage,)),),
         volume=(3, 0, 0, 0, 0, 6, 2),
         volume_backfill=(0, 0, 0, 0, 0, 6, 0),
     )
-    spark = status_text.pace(told)[-1].parts
+    spark = status_text.throughput(told)[-1].parts
     assert [part for part in spark if part[0].strip()] == [
         ("█", "accent"),
         ("░", "shade.offline"),
@@ -215,13 +215,13 @@ def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> 
         ("▆", "accent"),
     ]
     assert sum(len(text) for text, _ in spark) == status_text.SPARK_CELLS
-    plain = status_text.pace(told, ascii_only=True)[-1].parts
+    plain = status_text.throughput(told, ascii_only=True)[-1].parts
     assert "".join(text for text, _ in plain).split() == ["@", "xx", "@*"]
-    short = status_text.pace(told, spark_cells=2)[-1].parts
+    short = status_text.throughput(told, spark_cells=2)[-1].parts
     assert short[-2:] == (("█", "muted"), ("█", "accent"))
     lasting = msgspec.structs.replace(outage, ended_ms=None)
     told = status_of((target_status(outages=(lasting,)),), volume=(1, 0, 0, 0, 0, 0, 0))
-    assert said(status_text.pace(told)).count("░") == 5
+    assert said(status_text.throughput(told)).count("░") == 5
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_the_sparkline_tells_quiet_from_dead_and_the_past_from_the_present() -> 
         ),
     ],
 )
-def test_where_the_reader_is(place: ReadingPlace, text: str, action: str | None) -> None:
+def test_the_position(place: ReadingPlace, text: str, action: str | None) -> None:
     chunks = status_text.position(place)
     assert said(chunks) == text
     assert chunks[0].action == action
@@ -252,8 +252,8 @@ def test_where_the_reader_is(place: ReadingPlace, text: str, action: str | None)
     [
         ({"state": "connecting"}, "connecting to ws://127.0.0.1:8765/v1/tail"),
         ({"state": "failed", "detail": "HTTP 404: no such group"}, "HTTP 404: no such group"),
-        ({"state": "backfilling"}, "fetching the past"),
-        ({"state": "ended"}, "ended without a line"),
+        ({"state": "backfilling"}, "fetching history"),
+        ({"state": "ended"}, "ended without any lines"),
         ({"state": "quiet"}, "no lines since 2026-11-23 11:50:00 UTC"),
     ],
 )
@@ -270,7 +270,7 @@ def test_with_ascii_alone() -> None:
     chunks = [
         *status_text.connection(status(), NOW, ascii_only=True),
         *status_text.completeness(status(complete_through_ms=NOW), NOW, ascii_only=True),
-        *status_text.pace(status_of((target_status(),), volume=(1, 2, 3)), ascii_only=True),
+        *status_text.throughput(status_of((target_status(),), volume=(1, 2, 3)), ascii_only=True),
         *status_text.position(
             ReadingPlace(following=False, frozen=False, new=1, cursor=1), ascii_only=True
         ),

@@ -19,14 +19,14 @@ from tui.render.safe_text import MESSAGE, Segment
 from tui.render.strips import STRIPS_MAX, Appearance, LazyStrip, StripCache
 
 
-def make(width: int = 80, **look: object) -> StripCache:
+def make(width: int = 80, **appearance: object) -> StripCache:
     strips = StripCache(
         Palette(ThemeTones.of({}, dark=True)),
         lambda line: level_of(line.message),
         lambda line: line.era == 0,
         ColumnLayout(),
     )
-    strips.set_look(msgspec.structs.replace(Appearance(width=width), **look))
+    strips.set_appearance(msgspec.structs.replace(Appearance(width=width), **appearance))
     return strips
 
 
@@ -52,7 +52,7 @@ def test_what_is_kept_is_bounded() -> None:
     strips = make()
     for number in range(STRIPS_MAX + 100):
         strips.strips(make_line(number, "x"), None)
-    assert len(strips._made) == STRIPS_MAX
+    assert len(strips._cached) == STRIPS_MAX
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 33, 80, 300])
@@ -75,7 +75,7 @@ def test_a_megabyte_is_looked_at_no_further_than_it_is_shown() -> None:
     strips = make()
     assert len(text(strips, make_line(1, "x" * 1_000_000))) == 80
     wrapped = make(wrapped=True)
-    assert wrapped.lines_of(make_line(1, "x" * 1_000_000), None) == 201
+    assert wrapped.row_height(make_line(1, "x" * 1_000_000), None) == 201
 
 
 def test_scrolled_to_the_side() -> None:
@@ -93,7 +93,7 @@ def test_the_stream_column_grows_with_what_is_shown() -> None:
     assert strips.widen([line])
     assert strips.columns.stream_cells == 23 > narrow
     assert not strips.widen([line])
-    strips.set_look(Appearance(width=80))
+    strips.set_appearance(Appearance(width=80))
     assert strips.columns.stream_cells == 13
 
 
@@ -103,9 +103,9 @@ def test_times_that_depend_on_more_than_the_row() -> None:
     assert "+0.700" in text(strips, line, make_line(3, "y"))
     assert "+0.100" in text(strips, line, make_line(9, "y"))
     relative = make(time=TimeMode.RELATIVE)
-    relative.now_ms = EPOCH_MS + 61_000
+    relative.set_now(EPOCH_MS + 61_000)
     assert "-1m00s" in text(relative, line)
-    relative.now_ms = EPOCH_MS + 121_000
+    relative.set_now(EPOCH_MS + 121_000)
     assert "-2m00s" in text(relative, line)
 
 

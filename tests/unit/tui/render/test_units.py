@@ -110,11 +110,11 @@ def test_clock_times_are_those_of_the_zone_that_is_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no time: 12:04, -5m or 2026-11-23T12:00Z"),
-        ("yesterday", "'yesterday' is no time"),
-        ("25:00", "'25:00' is no time"),
-        ("12:4", "'12:4' is no time"),
-        ("-5 minutes", "is no time"),
+        ("", "is not a time: use 12:04, -5m or 2026-11-23T12:00Z"),
+        ("yesterday", "'yesterday' is not a time"),
+        ("25:00", "'25:00' is not a time"),
+        ("12:4", "'12:4' is not a time"),
+        ("-5 minutes", "is not a time"),
         ("999999999d", "more than a hundred years"),
         ("-90000d", "more than a hundred years"),
         ("1950-01-01T00:00Z", "is before 1970"),
