@@ -92,7 +92,6 @@ class ServerClock:
     """
 
     def __init__(self) -> None:
-        """Start without an estimate."""
         self._spans: list[_Span] = []
         self._most: int | None = None
         self._doubted: _Span | None = None

@@ -109,7 +109,6 @@ class CallQueue:
     """Starts the blocking calls of one API by priority and budget; belongs to one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start with no calls and a full budget."""
         self._budget = CallBudget(loop.time() * 1000)
         self._loop = loop
         self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {

@@ -317,7 +317,6 @@ class CloudWatch:
         self._client.close()
 
     async def __aenter__(self) -> Self:
-        """Open, as ``open`` does."""
         await self.open()
         return self
 
@@ -327,7 +326,6 @@ class CloudWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, as ``close`` does."""
         await self.close()
 
     async def check(self, group: str) -> None:

@@ -121,7 +121,7 @@ class KinesisReader:
 
         """
         with suppress(ThrottledError, UnreachableError):
-            self._shards.listed(await self._list(), self._timer())
+            self._shards.set_shards(await self._list(), self._timer())
 
     def close(self) -> None:
         """Close the connections; running calls end on their own."""
@@ -147,7 +147,7 @@ class KinesisReader:
                 now_ms = self._timer()
                 if self._shards.is_list_due(now_ms) and not self._is_listing:
                     self._is_listing = True
-                    self._shards.list_begun(now_ms)
+                    self._shards.begin_list(now_ms)
                     begin(asyncio.create_task(self._list_shards()))
                 for step in self._shards.due(now_ms):
                     begin(asyncio.create_task(self._take_step(step)))
@@ -162,7 +162,7 @@ class KinesisReader:
 
     def restart(self) -> None:
         """Read from the present again, because the stream is read but brings nothing."""
-        self._shards.restart(self._timer())
+        self._shards.restart_all(self._timer())
         self._wake.set()
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
@@ -174,9 +174,9 @@ class KinesisReader:
 
     async def _list_shards(self) -> None:
         try:
-            self._shards.listed(await self._list(), self._timer())
+            self._shards.set_shards(await self._list(), self._timer())
         except StreamNotFoundError as error:
-            self._shards.forget()
+            self._shards.forget_shards()
             self._note_list_failure()
             self._note_failure(error)
         except CloudWatchError as error:
@@ -187,7 +187,7 @@ class KinesisReader:
 
     def _note_list_failure(self) -> None:
         self.counts.errors += 1
-        self._shards.list_failed(self._timer())
+        self._shards.retry_list(self._timer())
 
     async def _take_step(self, step: ShardCall) -> None:
         try:
@@ -195,7 +195,7 @@ class KinesisReader:
                 if step.iterator is None:
                     assert step.position is not None
                     iterator = await self._locate(step.shard, step.position)
-                    self._shards.located(step, iterator, self._timer())
+                    self._shards.set_iterator(step, iterator, self._timer())
                 else:
                     await self._read(step, step.iterator)
         except CloudWatchError as error:
@@ -203,17 +203,17 @@ class KinesisReader:
         except _PositionError as error:
             now_ms = self._timer()
             if error.is_expired:
-                self._shards.expired(step, now_ms)
+                self._shards.renew_iterator(step, now_ms)
             else:
-                self._shards.refused(step, now_ms)
+                self._shards.restart_shard(step, now_ms)
 
     def _note_step_failure(self, step: ShardCall, error: CloudWatchError) -> None:
         if isinstance(error, ThrottledError):
             self.counts.throttled += 1
-            self._shards.throttled(step, self._timer())
+            self._shards.slow_down(step, self._timer())
             return
         self.counts.errors += 1
-        self._shards.failed(step, self._timer())
+        self._shards.retry_call(step, self._timer())
         self._note_call_failure(error)
 
     async def _list(self) -> list[ShardInfo]:
@@ -256,7 +256,7 @@ class KinesisReader:
         answer, batch, last = await self._call(read)
         for one in batch:
             await self._deliver(one)
-        self._shards.read(
+        self._shards.advance(
             step,
             answer.get("NextShardIterator") or None,
             last,

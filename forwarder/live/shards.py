@@ -110,8 +110,8 @@ class Shards:
     """The state of one stream's shards.
 
     The caller lists the shards when ``is_list_due``, makes each call that ``due`` returns, and
-    reports its result with ``located``, ``read``, ``expired``, ``throttled``, ``refused`` or
-    ``failed``.
+    reports its result with ``set_iterator``, ``advance``, ``renew_iterator``, ``slow_down``,
+    ``restart_shard`` or ``retry_call``.
     """
 
     def __init__(self, now_ms: int) -> None:
@@ -130,11 +130,11 @@ class Shards:
         """Whether to list the shards now."""
         return self._list_ms <= now_ms
 
-    def list_begun(self, now_ms: int) -> None:
-        """Note that a list starts; report its result with ``listed`` or ``list_failed``."""
+    def begin_list(self, now_ms: int) -> None:
+        """Note that a list starts; report its result with ``set_shards`` or ``retry_list``."""
         self._list_ms = now_ms + LIST_EVERY_MS
 
-    def listed(self, shards: Sequence[ShardInfo], now_ms: int) -> None:
+    def set_shards(self, shards: Sequence[ShardInfo], now_ms: int) -> None:
         """Replace the list; shards that are not in it are dropped.
 
         Shards of the first list are read from the present on. A shard that is found later is read
@@ -159,12 +159,12 @@ class Shards:
                     shard.is_done, shard.last = True, info.ending
         self._is_first = False
 
-    def list_failed(self, now_ms: int) -> None:
-        """Keep the known shards after a failed list, and back off."""
+    def retry_list(self, now_ms: int) -> None:
+        """Back off after a failed list; the known shards stay."""
         self._list_ms = now_ms + _pause_ms(self._list_failures)
         self._list_failures += 1
 
-    def forget(self) -> None:
+    def forget_shards(self) -> None:
         """Forget all shards, since a stream that appears under the name later is a new one."""
         self._shards.clear()
         self._is_first = True
@@ -211,7 +211,7 @@ class Shards:
 
     # Results
 
-    def located(self, step: ShardCall, iterator: str, now_ms: int) -> None:
+    def set_iterator(self, step: ShardCall, iterator: str, now_ms: int) -> None:
         """Store the iterator that GetShardIterator returned, and use it at once."""
         shard = self._end_call(step)
         if shard is not None:
@@ -220,7 +220,7 @@ class Shards:
             if shard.read_ms is None:
                 shard.read_ms = now_ms
 
-    def read(
+    def advance(
         self,
         step: ShardCall,
         iterator: str | None,
@@ -256,21 +256,21 @@ class Shards:
         if iterator is None or shard.is_at_end():
             self._finish(shard, now_ms)
 
-    def expired(self, step: ShardCall, now_ms: int) -> None:
+    def renew_iterator(self, step: ShardCall, now_ms: int) -> None:
         """Get another iterator at the same place, since this one has expired (after 5 min)."""
         shard = self._end_call(step)
         if shard is not None:
             shard.iterator = None
             shard.next_ms = now_ms
 
-    def throttled(self, step: ShardCall, now_ms: int) -> None:
+    def slow_down(self, step: ShardCall, now_ms: int) -> None:
         """Read the shard more slowly for a while, since its calls were throttled."""
         shard = self._end_call(step)
         if shard is not None:
             shard.pace_ms = min(READ_EVERY_MAX_MS, shard.pace_ms * 2)
             shard.next_ms = now_ms + int(shard.pace_ms)
 
-    def refused(self, step: ShardCall, now_ms: int) -> None:
+    def restart_shard(self, step: ShardCall, now_ms: int) -> None:
         """Restart the shard, if it still exists, since Kinesis rejects the position in it."""
         shard = self._end_call(step)
         if shard is not None:
@@ -278,13 +278,13 @@ class Shards:
             self._put_off(shard, now_ms)
         self._list_ms = min(self._list_ms, now_ms + LIST_SOON_MS)
 
-    def failed(self, step: ShardCall, now_ms: int) -> None:
+    def retry_call(self, step: ShardCall, now_ms: int) -> None:
         """Retry the call later, after a transient failure."""
         shard = self._end_call(step)
         if shard is not None:
             self._put_off(shard, now_ms)
 
-    def restart(self, now_ms: int) -> None:
+    def restart_all(self, now_ms: int) -> None:
         """Read all shards from the present again."""
         for shard in self._shards.values():
             shard.begin, shard.last, shard.read_ms, shard.iterator = LATEST, None, None, None

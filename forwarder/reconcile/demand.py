@@ -51,7 +51,6 @@ class BackfillDemand:
     """All viewers' requests, and the windows to fetch that follow from them."""
 
     def __init__(self) -> None:
-        """Start without requests."""
         self._requests: dict[Hashable, BackfillRequest] = {}
         self._window_ms = WINDOW_FIRST_MS
 

@@ -68,7 +68,6 @@ class TaskRounds:
     """Batches the undecided tasks for DescribeTasks, least recently polled first."""
 
     def __init__(self) -> None:
-        """Start before the first round."""
         self._asked: dict[str, int] = {}
         self._number = 0
 

@@ -91,7 +91,6 @@ class ThrottleLevel:
     """
 
     def __init__(self) -> None:
-        """Start at level 0."""
         self._level = 0
         self._raised_ms: int | None = None
         self._changed_ms = 0

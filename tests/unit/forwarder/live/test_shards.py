@@ -16,7 +16,7 @@ NOW = 1_000_000
 
 def opened(*infos: ShardInfo) -> Shards:
     one = Shards(NOW)
-    one.listed(list(infos) or [ShardInfo("a")], NOW)
+    one.set_shards(list(infos) or [ShardInfo("a")], NOW)
     return one
 
 
@@ -24,13 +24,13 @@ def located(one: Shards, now_ms: int = NOW) -> None:
     """Give every shard that is due an iterator."""
     for step in one.due(now_ms):
         assert step.position is not None
-        one.located(step, f"{step.shard}:{now_ms}", now_ms)
+        one.set_iterator(step, f"{step.shard}:{now_ms}", now_ms)
 
 
 def read(one: Shards, now_ms: int, last: str | None = None, *, behind_ms: int = 0) -> ShardCall:
     """Read the one shard that is due."""
     (step,) = one.due(now_ms)
-    one.read(step, "next", last, behind_ms=behind_ms, begun_ms=now_ms, now_ms=now_ms)
+    one.advance(step, "next", last, behind_ms=behind_ms, begun_ms=now_ms, now_ms=now_ms)
     return step
 
 
@@ -39,7 +39,7 @@ def test_reading_begins_with_the_present_and_keeps_to_the_pace() -> None:
     (step,) = one.due(NOW)
     assert step.position == ShardPosition("LATEST")
     assert one.due(NOW) == []  # one call at a time
-    one.located(step, "first", NOW)
+    one.set_iterator(step, "first", NOW)
     assert read(one, NOW).iterator == "first"
     assert one.due(NOW + READ_EVERY_MS - 1) == []
     assert one.next_ms(NOW) == NOW + READ_EVERY_MS
@@ -51,7 +51,7 @@ def test_an_expired_iterator_goes_on_after_the_last_record() -> None:
     located(one)
     read(one, NOW, "17")
     (step,) = one.due(NOW + 400_000)
-    one.expired(step, NOW + 400_000)
+    one.renew_iterator(step, NOW + 400_000)
     (step,) = one.due(NOW + 400_000)
     assert step.position == ShardPosition("AFTER_SEQUENCE_NUMBER", sequence="17")
 
@@ -61,7 +61,7 @@ def test_without_any_record_it_goes_on_about_when_it_was_read_last() -> None:
     located(one)
     read(one, NOW)
     (step,) = one.due(NOW + 400_000)
-    one.expired(step, NOW + 400_000)
+    one.renew_iterator(step, NOW + 400_000)
     (step,) = one.due(NOW + 400_000)
     assert step.position == ShardPosition("AT_TIMESTAMP", ago_ms=400_000 + module.MARGIN_MS)
 
@@ -71,12 +71,12 @@ def test_children_wait_for_their_parents_and_are_read_from_their_begin() -> None
     located(one)
     later = NOW + module.LIST_EVERY_MS
     merged = ShardInfo("c", ("a", "b"))
-    one.listed([ShardInfo("a", ending="9"), ShardInfo("b", ending="9"), merged], later)
+    one.set_shards([ShardInfo("a", ending="9"), ShardInfo("b", ending="9"), merged], later)
     steps = one.due(later)
     assert [step.shard for step in steps] == ["a", "b"]
-    one.read(steps[0], None, None, behind_ms=0, begun_ms=later, now_ms=later)
+    one.advance(steps[0], None, None, behind_ms=0, begun_ms=later, now_ms=later)
     assert one.due(later) == []
-    one.read(steps[1], None, "5", behind_ms=0, begun_ms=later, now_ms=later)
+    one.advance(steps[1], None, "5", behind_ms=0, begun_ms=later, now_ms=later)
     (step,) = one.due(later)
     assert (step.shard, step.position) == ("c", ShardPosition("TRIM_HORIZON"))
     assert one.is_list_due(later + module.LIST_SOON_MS)
@@ -90,14 +90,14 @@ def test_missing_parents_are_not_waited_for() -> None:
 def test_shards_closed_before_the_start_are_not_read() -> None:
     one = opened(ShardInfo("a", ending="9"), ShardInfo("b", ("a",)))
     assert [step.shard for step in one.due(NOW)] == ["b"]
-    one.listed([ShardInfo("a", ending="9"), ShardInfo("b", ("a",))], NOW + 1)
+    one.set_shards([ShardInfo("a", ending="9"), ShardInfo("b", ("a",))], NOW + 1)
     assert one.due(NOW + 1) == []
 
 
 def test_a_closed_shard_that_goes_on_growing_is_read_again() -> None:
     """As moto has it, which keeps on filling the shard that was split."""
     one = opened(ShardInfo("a", ending="9"))
-    one.listed([ShardInfo("a", ending="12")], NOW + 1)
+    one.set_shards([ShardInfo("a", ending="12")], NOW + 1)
     (step,) = one.due(NOW + 1)
     assert step.position == ShardPosition("AFTER_SEQUENCE_NUMBER", sequence="9")
 
@@ -107,9 +107,9 @@ def test_a_closed_shard_whose_end_is_known_later_is_not_read_again() -> None:
     one = opened()
     located(one)
     (step,) = one.due(NOW)
-    one.read(step, None, "5", behind_ms=0, begun_ms=NOW, now_ms=NOW)
+    one.advance(step, None, "5", behind_ms=0, begun_ms=NOW, now_ms=NOW)
     for now_ms in (NOW + 1, NOW + 2):
-        one.listed([ShardInfo("a", ending="9")], now_ms)
+        one.set_shards([ShardInfo("a", ending="9")], now_ms)
         assert one.due(now_ms + 60_000) == []
 
 
@@ -119,10 +119,10 @@ def test_throttling_slows_one_shard_and_passes() -> None:
     now = NOW
     for _ in range(10):
         (step,) = one.due(now)
-        one.throttled(step, now)
+        one.slow_down(step, now)
         now = one.next_ms(now)
         if one.is_list_due(now):
-            one.list_begun(now)
+            one.begin_list(now)
     assert now - NOW <= 10 * module.READ_EVERY_MAX_MS
     began = now
     for _ in range(60):
@@ -142,8 +142,8 @@ def test_failures_back_off_and_a_refused_position_restarts() -> None:
     waits = []
     for _ in range(8):
         (step,) = one.due(now)
-        one.failed(step, now)
-        one.list_begun(now)
+        one.retry_call(step, now)
+        one.begin_list(now)
         waits.append(one.next_ms(now) - now)
         now += waits[-1]
     assert waits[0] == module.RETRY_FIRST_MS
@@ -151,7 +151,7 @@ def test_failures_back_off_and_a_refused_position_restarts() -> None:
     assert waits[-1] == module.RETRY_MAX_MS
     (step,) = one.due(now)
     assert step.iterator == "next"
-    one.refused(step, now)
+    one.restart_shard(step, now)
     assert one.is_list_due(now + module.LIST_SOON_MS)
     (step,) = one.due(now + module.RETRY_MAX_MS)
     assert step.position == ShardPosition("LATEST")
@@ -171,12 +171,12 @@ def test_results_of_outdated_calls_are_ignored() -> None:
     one = opened()
     located(one)
     (step,) = one.due(NOW)
-    one.restart(NOW)
-    one.read(step, "old", "17", behind_ms=0, begun_ms=NOW, now_ms=NOW)
+    one.restart_all(NOW)
+    one.advance(step, "old", "17", behind_ms=0, begun_ms=NOW, now_ms=NOW)
     (step,) = one.due(NOW)
     assert step.position == ShardPosition("LATEST")
-    one.forget()
-    one.located(step, "old", NOW)
+    one.forget_shards()
+    one.set_iterator(step, "old", NOW)
     assert one.due(NOW) == []
 
 
@@ -229,7 +229,7 @@ class Resharding(RuleBasedStateMachine):
             ShardInfo(name, one.parents, None if one.ending is None else str(one.ending))
             for name, one in self.shards.items()
         ]
-        self.one.listed(infos, self.now)
+        self.one.set_shards(infos, self.now)
 
     def make_calls(self) -> None:
         for step in self.one.due(self.now):
@@ -249,7 +249,7 @@ class Resharding(RuleBasedStateMachine):
             }[step.position.type]
             name = f"i{len(self.iterators)}"
             self.iterators[name] = step.shard, after
-            self.one.located(step, name, self.now)
+            self.one.set_iterator(step, name, self.now)
             return
         assert step.iterator is not None
         home, after = self.iterators[step.iterator]
@@ -265,7 +265,7 @@ class Resharding(RuleBasedStateMachine):
         if rest or shard.ending is None:
             following = f"i{len(self.iterators)}"
             self.iterators[following] = step.shard, last
-        self.one.read(
+        self.one.advance(
             step,
             following,
             str(last) if found else None,
@@ -319,11 +319,11 @@ class Resharding(RuleBasedStateMachine):
             return
         self.calls.remove(step)
         if outcome == "fail":
-            self.one.failed(step, self.now)
+            self.one.retry_call(step, self.now)
         elif outcome == "slow":
-            self.one.throttled(step, self.now)
+            self.one.slow_down(step, self.now)
         else:
-            self.one.expired(step, self.now)
+            self.one.renew_iterator(step, self.now)
 
     @invariant()
     def nothing_was_made_up(self) -> None:
