@@ -1,6 +1,6 @@
 """Connections to one forwarder: the WebSocket with its reconnects, and HTTP GET beside it.
 
-A shell: the session decides what to send and when to close, and a listener gets its effects.
+A shell: the session decides what to send and when to close, and callbacks get its effects.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -117,49 +117,42 @@ class Disconnection(msgspec.Struct, frozen=True):
     live_ms: int = 0
 
 
-class ConnectionListener(Protocol):
-    """Handles the events of a connection."""
-
-    def attempt_began(self, attempt: int) -> None:
-        """Handle the begin of a connection attempt."""
-
-    def take_effects(self, effects: list[Effect]) -> None:
-        """Handle the effects of a message."""
-
-    async def wait_until_ready(self) -> None:
-        """Let other tasks run, and wait until more lines can be processed."""
-
-    def count_malformed(self, why: str) -> None:
-        """Handle a message that could not be decoded."""
-
-    def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
-        """Handle the end of an attempt; the next one begins after ``wait_ms``, unless final."""
-
-
 class ForwarderConnection:
     """The WebSocket connections of one target, one after another.
 
     Args:
         session: The session that they feed.
         address: The forwarder's address.
-        listener: Gets the session's effects and the attempts' ends.
+        on_attempt: Called with the attempt's number as it begins.
+        on_effects: Called with the effects of each message.
+        on_malformed: Called with the reason why a message could not be decoded.
+        on_end: Called with the end of each attempt and the wait before the next one, ms.
+        wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         now_ms: A monotonic clock.
         rng: Source of the jitter.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one callback for each event
         self,
         session: ViewerSession,
         address: Address,
-        listener: ConnectionListener,
         *,
+        on_attempt: Callable[[int], None],
+        on_effects: Callable[[list[Effect]], None],
+        on_malformed: Callable[[str], None],
+        on_end: Callable[[Disconnection, int], None],
+        wait_until_ready: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int],
         rng: random.Random,
     ) -> None:
         self._session = session
         self._address = address
-        self._listener = listener
+        self._on_attempt = on_attempt
+        self._on_effects = on_effects
+        self._on_malformed = on_malformed
+        self._on_end = on_end
+        self._wait_until_ready = wait_until_ready
         self._now_ms = now_ms
         self._rng = rng
         self._retry = asyncio.Event()
@@ -172,14 +165,14 @@ class ForwarderConnection:
         while True:
             attempt += 1
             self._retry.clear()
-            self._listener.attempt_began(attempt)
+            self._on_attempt(attempt)
             end = await self._connect_once()
             self._session.connection_closed()
             if end.live_ms >= LIVE_RESET_MS:
                 backoff.reset()
                 attempt = 0
             wait_ms = 0 if end.final else max(backoff.count_failure(), end.retry_after_ms)
-            self._listener.attempt_ended(end, wait_ms)
+            self._on_end(end, wait_ms)
             if end.final:
                 return
             await wait_and_clear(self._retry, wait_ms / 1000)
@@ -244,13 +237,13 @@ class ForwarderConnection:
                 effects = self._process(data, now_ms, generation)
                 if any(isinstance(effect, Welcomed) for effect in effects):
                     welcomed_ms = now_ms
-                self._listener.take_effects(effects)
+                self._on_effects(effects)
                 closing = next((one for one in effects if isinstance(one, CloseConnection)), None)
                 if closing is not None:
                     await websocket.close(closing.code, closing.reason[:100])
                     return self._end(closing.code, closing.reason, welcomed_ms, final=closing.final)
                 await self._send(websocket, effects)
-                await self._listener.wait_until_ready()
+                await self._wait_until_ready()
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None
             return self._end(code, self._reason(error), welcomed_ms, final=False)
@@ -265,7 +258,7 @@ class ForwarderConnection:
         try:
             return self._session.take_message(decode_server(data), now_ms, generation)
         except WireError as error:
-            self._listener.count_malformed(str(error))
+            self._on_malformed(str(error))
             return []
 
     async def _receive(self, websocket: ClientConnection) -> bytes | None:

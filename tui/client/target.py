@@ -98,7 +98,15 @@ class EngineTarget:
         self._wall_ms = wall_ms
         address = Address(spec.url, spec.token)
         self.connection = ForwarderConnection(
-            self.session, address, self, now_ms=steady_ms, rng=rng
+            self.session,
+            address,
+            on_attempt=self._begin_attempt,
+            on_effects=self._take_effects,
+            on_malformed=self._count_malformed,
+            on_end=self._end_attempt,
+            wait_until_ready=wait_until_ready,
+            now_ms=steady_ms,
+            rng=rng,
         )
         self.getter = HttpGetter(address)
         self.polling = PollingLoop(
@@ -141,26 +149,21 @@ class EngineTarget:
 
     # Events of the connection
 
-    def attempt_began(self, attempt: int) -> None:
-        """Record the attempt."""
+    def _begin_attempt(self, attempt: int) -> None:
         self.history.attempt_began(attempt, self._wall_ms())
         self._on_status()
 
-    def take_effects(self, effects: list[Effect]) -> None:
+    def _take_effects(self, effects: list[Effect]) -> None:
         """Record the session's effects, and pass them on with the rules that follow."""
         self._on_effects(effects, self.history.take_effects(effects, self._wall_ms()))
 
-    async def wait_until_ready(self) -> None:
-        """Let other tasks run, and wait until more lines can be processed."""
-        await self._wait_until_ready()
-
-    def count_malformed(self, why: str) -> None:
+    def _count_malformed(self, why: str) -> None:
         """Count a message that could not be decoded; the next one shows whether it is missing."""
         self.history.malformed += 1
         self.history.detail = why
         self._on_status()
 
-    def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
+    def _end_attempt(self, end: Disconnection, wait_ms: int) -> None:
         """Record the end; if only the WebSocket is refused, start polling."""
         rules = self.history.attempt_ended(
             end.reason, end.code, wait_ms, final=end.final, now_ms=self._wall_ms()
@@ -172,8 +175,8 @@ class EngineTarget:
     # Events of the polling
 
     async def _take_polled(self, effects: list[Effect]) -> None:
-        self.take_effects(effects)
-        await self.wait_until_ready()
+        self._take_effects(effects)
+        await self._wait_until_ready()
         if any(isinstance(effect, SendMessage) for effect in effects):
             await self.connection.send_messages(effects)
 

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ DONE = f"{SINCE}:0.."
 
 
 class Heard:
-    """A listener that records everything."""
+    """Records everything that the callbacks get."""
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
@@ -35,21 +36,19 @@ class Heard:
         self.flow = asyncio.Event()
         self.flow.set()
 
-    def attempt_began(self, attempt: int) -> None:
-        self.attempts.append(attempt)
-
-    def take_effects(self, effects: list[Effect]) -> None:
-        self.effects += effects
-
-    async def wait_until_ready(self) -> None:
-        await self.flow.wait()
-
-    def count_malformed(self, why: str) -> None:
-        self.errors.append(why)
-
-    def attempt_ended(self, end: Disconnection, wait_ms: int) -> None:
+    def note_end(self, end: Disconnection, wait_ms: int) -> None:
         self.ends.append(end)
         self.waits.append(wait_ms)
+
+    @property
+    def callbacks(self) -> dict[str, Any]:
+        return {
+            "on_attempt": self.attempts.append,
+            "on_effects": self.effects.extend,
+            "on_malformed": self.errors.append,
+            "on_end": self.note_end,
+            "wait_until_ready": self.flow.wait,
+        }
 
     @property
     def seqs(self) -> list[int]:
@@ -62,7 +61,7 @@ class Running:
         self.connection = ForwarderConnection(
             session,
             Address(server.url, token),
-            self.heard,
+            **self.heard.callbacks,
             now_ms=lambda: time.monotonic_ns() // 1_000_000,
             rng=random.Random(0),
         )
@@ -227,7 +226,7 @@ async def test_an_invalid_url_gives_a_reason() -> None:
     heard = Heard()
     address = Address("ws://127.0.0.1:99999")
     connection = ForwarderConnection(
-        ViewerSession(), address, heard, now_ms=lambda: 0, rng=random.Random(0)
+        ViewerSession(), address, **heard.callbacks, now_ms=lambda: 0, rng=random.Random(0)
     )
     task = asyncio.create_task(connection.run())
     await eventually(lambda: heard.ends)
