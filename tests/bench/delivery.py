@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 from tests.bench.lag import standin
 from tests.bench.pages import Rate
 from tests.bench.standin import GROUP
-from tests.support.parts import forwarder
+from tests.support.processes.gapless_processes import forwarder
 from wire.codec import decode_server, encode
 from wire.limits import CLIENT_FRAME_BYTES_MAX
 from wire.messages import Backfill, Events, Item

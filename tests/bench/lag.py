@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from tests.bench.standin import GROUP
-from tests.support.parts import Part, forwarder
+from tests.support.processes.gapless_processes import GaplessProcess, forwarder
 
 
 class Cost(NamedTuple):
@@ -60,20 +60,22 @@ def measure(rate: int, seconds: float) -> LagReport:
     """Run stand-in, forwarder and viewer, each a process, and time every event."""
     with tempfile.TemporaryDirectory() as folder, standin(rate, seconds) as (writer, url):
         state = Path(folder)
-        with forwarder(GROUP, url, state) as part:
-            websocket = part.ready()["websocket"]
+        with forwarder(GROUP, url, state) as process:
+            websocket = process.ready()["websocket"]
             options = ("--output", "json", "--order", "arrival")
-            with Part("tail", websocket, *options, state=state) as viewer:
-                return _run(rate, writer, part, viewer)
+            with GaplessProcess("tail", websocket, *options, state=state) as viewer:
+                return _run(rate, writer, process, viewer)
 
 
-def _run(rate: int, writer: subprocess.Popen[bytes], part: Part, viewer: Part) -> LagReport:
+def _run(
+    rate: int, writer: subprocess.Popen[bytes], process: GaplessProcess, viewer: GaplessProcess
+) -> LagReport:
     assert writer.stdin is not None
     assert writer.stdout is not None
     processes = {
         "stand-in": writer.pid,
-        "forwarder": part.process.pid,
-        "viewer": viewer.process.pid,
+        "forwarder": process.popen.pid,
+        "viewer": viewer.popen.pid,
     }
     before = {name: _cpu_s(pid) for name, pid in processes.items()}
     started = time.monotonic()

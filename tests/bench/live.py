@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from tests.support.kinesis import kinesis_stream
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Part, forwarder, wait_until
-from tests.support.writing import Ledger, Load
+from tests.support.forwarder.kinesis import kinesis_stream
+from tests.support.processes.gapless_processes import GaplessProcess, forwarder, wait_until
+from tests.support.processes.log_writer import Ledger, Load
+from tests.support.processes.moto_server import raw_moto
 
 GROUP = "/bench/live"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
@@ -44,10 +44,10 @@ def measure(live: str, rate: int, seconds: float) -> LiveReport:
         ledger = Ledger(moto, GROUP, STREAMS)
         stream.subscribe(GROUP)
         state = Path(folder)
-        with forwarder(GROUP, moto.url, state, "--live", live) as part:
-            websocket = part.ready()["websocket"]
+        with forwarder(GROUP, moto.url, state, "--live", live) as process:
+            websocket = process.ready()["websocket"]
             options = ("--output", "json", "--order", "arrival")
-            with Part("tail", websocket, *options, state=state) as viewer:
+            with GaplessProcess("tail", websocket, *options, state=state) as viewer:
                 with Load(ledger, rate, tag="first") as load:
                     load.run_for(WARM_UP_S)
                     load.stop()

@@ -22,7 +22,7 @@ from tests.bench import goals
 from tests.bench.goals import figure
 from tests.bench.lag import standin
 from tests.bench.standin import GROUP
-from tests.support.parts import clean_environment, forwarder
+from tests.support.processes.gapless_processes import clean_environment, forwarder
 
 STARTS: Final = 5
 SENT: Final = 2_000

@@ -22,7 +22,7 @@ import psutil
 from tests.bench.crowd import Got
 from tests.bench.lag import standin
 from tests.bench.standin import GROUP
-from tests.support.parts import forwarder
+from tests.support.processes.gapless_processes import forwarder
 
 SAMPLE_S: Final = 0.1
 WARM_S: Final = 5
@@ -128,7 +128,7 @@ def _forwarder(what: str, viewers: int, rate: int, seconds: float, *, stalled: i
             port = int(part.ready()["http"].rpartition(":")[2])
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
-            memory = _Memory(part.process.pid)
+            memory = _Memory(part.popen.pid)
             with _crowd(port, 1, 0):
                 time.sleep(WARM_S)
             before = memory.now()

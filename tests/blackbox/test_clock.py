@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.parts import WAIT_S, Part, Viewer, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, Viewer, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -84,7 +84,7 @@ def judge(control: str, viewer: Viewer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("ahead_ms", [60_000, 6 * HOUR_MS])
 def test_no_mark_is_of_the_future_though_the_clock_is_ahead(ahead_ms: int, tmp_path: Path) -> None:
-    with Part("simulate", "--rate", "50", "--seed", "7", state=tmp_path) as simulator:
+    with GaplessProcess("simulate", "--rate", "50", "--seed", "7", state=tmp_path) as simulator:
         ready = simulator.ready()
         control, target = ready["control"] + "/simulator", ready["websocket"]
         http = target.replace("ws://", "http://").removesuffix("/v1/tail")

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.cable import Cable
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Viewer, forwarder, wait_until
-from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.network.cable import Cable
+from tests.support.processes.gapless_processes import Viewer, forwarder, wait_until
+from tests.support.processes.log_writer import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 GROUP = "/jobs/nightly"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")

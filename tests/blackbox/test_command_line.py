@@ -16,11 +16,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import WAIT_S, Part, clean_environment, forwarder, wait_until
-from tests.support.processes import family, is_gone, wait_gone, wait_no_locks, wait_unlocked
-from tests.support.pseudo_terminal import TerminalPart
-from tests.support.writing import now_ms
+from tests.support.processes.gapless_processes import (
+    WAIT_S,
+    GaplessProcess,
+    clean_environment,
+    forwarder,
+    wait_until,
+)
+from tests.support.processes.log_writer import now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.processes.process_tree import (
+    family,
+    is_gone,
+    wait_gone,
+    wait_no_locks,
+    wait_unlocked,
+)
+from tests.support.pseudo_terminal import TerminalProcess
 
 STREAM = "job/main/aaaa"
 
@@ -106,8 +118,8 @@ def test_a_url_of_something_else(tmp_path: Path) -> None:
 def test_a_group_that_the_forwarder_does_not_serve(
     moto: RawMoto, group: str, tmp_path: Path
 ) -> None:
-    with forwarder(group, moto.url, tmp_path) as part:
-        done = run(tmp_path, "tail", part.ready()["websocket"] + "?group=/other")
+    with forwarder(group, moto.url, tmp_path) as process:
+        done = run(tmp_path, "tail", process.ready()["websocket"] + "?group=/other")
     assert done.returncode == 3
     assert "/other" in one_line(done)
 
@@ -148,8 +160,8 @@ def test_a_file_that_is_not_a_journal(moto: RawMoto, group: str, tmp_path: Path)
 
 
 def test_a_journal_that_another_forwarder_has(moto: RawMoto, group: str, tmp_path: Path) -> None:
-    with forwarder(group, moto.url, tmp_path) as part:
-        url = part.ready()["websocket"]
+    with forwarder(group, moto.url, tmp_path) as process:
+        url = process.ready()["websocket"]
         journal = str(tmp_path / "journal.sqlite3")
         done = run(tmp_path, "forward", group, "--port", "0", "--journal", journal, *aws(moto))
     assert done.returncode == 1
@@ -160,8 +172,8 @@ def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> Non
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.write_text("secret-of-ours\n")
     wrong.write_text("guess-of-theirs\n")
-    with forwarder(group, moto.url, tmp_path, "--token-file", str(right)) as part:
-        url = part.ready()["websocket"]
+    with forwarder(group, moto.url, tmp_path, "--token-file", str(right)) as process:
+        url = process.ready()["websocket"]
         refused = run(tmp_path, "tail", url, "--token-file", str(wrong))
         assert refused.returncode == 3
         assert "token" in one_line(refused)
@@ -171,10 +183,10 @@ def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> Non
 
 
 def test_without_a_target_there_is_a_choice(moto: RawMoto, group: str, tmp_path: Path) -> None:
-    with TerminalPart("tail", *aws(moto), state=tmp_path) as part:
-        part.wait_for(group)
-        part.press("\x03")
-        part.process.wait(WAIT_S)
+    with TerminalProcess("tail", *aws(moto), state=tmp_path) as process:
+        process.wait_for(group)
+        process.press("\x03")
+        process.popen.wait(WAIT_S)
     assert run(tmp_path, "tail").returncode == 2
 
 
@@ -224,14 +236,14 @@ def test_going_on_where_the_last_run_ended(moto: RawMoto, group: str, tmp_path: 
 
 
 def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> None:
-    with Part("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as part:
-        assert part.process.stdout is not None
-        part.out.wait_for(10, "lines")
-        everything = family(part.process.pid)
+    with GaplessProcess("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as process:
+        assert process.popen.stdout is not None
+        process.out.wait_for(10, "lines")
+        everything = family(process.popen.pid)
         moto.put(group, STREAM, [(now_ms(), "one more")])
-        part.out.wait_for(11, "lines")
-        assert part.end(signal.SIGINT) == 130
-        assert part.err.wait_end() == []
+        process.out.wait_for(11, "lines")
+        assert process.end(signal.SIGINT) == 130
+        assert process.err.wait_end() == []
     wait_gone(everything)
     piped = subprocess.run(
         f"{sys.executable} -m gapless tail {group} --output raw {' '.join(aws(moto))} | head -n 3",
@@ -254,11 +266,11 @@ def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> N
 def test_a_tail_s_forwarder_ends_with_it(
     moto: RawMoto, group: str, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with Part("tail", group, "--output", "json", *aws(moto), state=tmp_path) as part:
-        part.out.wait_for(10, "events")
-        everything = family(part.process.pid)
+    with GaplessProcess("tail", group, "--output", "json", *aws(moto), state=tmp_path) as process:
+        process.out.wait_for(10, "events")
+        everything = family(process.popen.pid)
         assert len(everything) == 2
-        code = part.end(number)
+        code = process.end(number)
     assert code == (-9 if number == signal.SIGKILL else 128 + number)
     wait_gone(everything)
     wait_unlocked(tmp_path)
@@ -269,12 +281,12 @@ def test_two_tails_share_a_forwarder_that_ends_with_the_last(
     moto: RawMoto, group: str, tmp_path: Path
 ) -> None:
     arguments = ("tail", group, "--output", "json", *aws(moto))
-    with Part(*arguments, state=tmp_path) as first:
+    with GaplessProcess(*arguments, state=tmp_path) as first:
         first.out.wait_for(10, "events")
-        everything = family(first.process.pid)
-        with Part(*arguments, state=tmp_path) as second:
+        everything = family(first.popen.pid)
+        with GaplessProcess(*arguments, state=tmp_path) as second:
             second.out.wait_for(10, "events")
-            assert len(family(second.process.pid)) == 1
+            assert len(family(second.popen.pid)) == 1
             first.end(signal.SIGKILL)
             wait_gone(everything[:1])
             count = len(second.out.so_far())
@@ -287,30 +299,30 @@ def test_two_tails_share_a_forwarder_that_ends_with_the_last(
 
 
 def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_path: Path) -> None:
-    with Part("tail", group, "--output", "json", *aws(moto), state=tmp_path) as part:
-        part.out.wait_for(10, "events")
-        dead = family(part.process.pid)[1]
+    with GaplessProcess("tail", group, "--output", "json", *aws(moto), state=tmp_path) as process:
+        process.out.wait_for(10, "events")
+        dead = family(process.popen.pid)[1]
         dead.kill()
-        count = len(part.out.so_far())
+        count = len(process.out.so_far())
         moto.put(group, STREAM, [(now_ms(), "while it was dead")])
-        part.out.wait_for(count + 1, "events")
-        everything = family(part.process.pid)
-        part.end(signal.SIGINT)
+        process.out.wait_for(count + 1, "events")
+        everything = family(process.popen.pid)
+        process.end(signal.SIGINT)
     wait_gone(everything)
     wait_no_locks(tmp_path)
 
 
 @pytest.mark.parametrize("number", ENDINGS)
 def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals) -> None:
-    with Part("simulate", state=tmp_path) as part:
-        ready = part.ready()
+    with GaplessProcess("simulate", state=tmp_path) as process:
+        ready = process.ready()
         assert {"websocket", "http", "epoch", "cloudwatch", "control"} <= set(ready)
-        everything = family(part.process.pid)
+        everything = family(process.popen.pid)
         assert len(everything) == 3
         injected = run(tmp_path, "inject", "disconnect", "down_ms=1000")
         assert injected.returncode == 0, injected.stderr
         assert run(tmp_path, "inject", "--heal").stdout.startswith("healed")
-        code = part.end(number)
+        code = process.end(number)
     assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}.get(number, 0)
     wait_gone(everything)
     wait_unlocked(tmp_path)
@@ -320,19 +332,19 @@ def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals)
 def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with TerminalPart("demo", state=tmp_path) as part:
-        part.wait_for("COMPLETE")
-        everything = family(part.process.pid)
+    with TerminalProcess("demo", state=tmp_path) as process:
+        process.wait_for("COMPLETE")
+        everything = family(process.popen.pid)
         assert len(everything) == 4
-        part.process.send_signal(number)
-        code = part.process.wait(WAIT_S)
+        process.popen.send_signal(number)
+        code = process.popen.wait(WAIT_S)
         wait_gone(everything)
         if number != signal.SIGKILL:
             assert code == 128 + number
-            assert part.attributes() == part.before
+            assert process.attributes() == process.before
             # What was written last is read by a thread, perhaps after the end of who wrote it.
             wait_until(
-                lambda: part.written.rfind(LEFT) > part.written.rindex(ENTERED),
+                lambda: process.written.rfind(LEFT) > process.written.rindex(ENTERED),
                 "the screen of before",
             )
     wait_unlocked(tmp_path)
@@ -340,28 +352,28 @@ def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
 
 @pytest.mark.parametrize("key", ["q", "\x03"])
 def test_leaving_the_demo_by_key(tmp_path: Path, key: str) -> None:
-    with TerminalPart("demo", state=tmp_path) as part:
-        part.wait_for("COMPLETE")
-        everything = family(part.process.pid)
-        part.press(key)
-        assert part.process.wait(WAIT_S) in {0, 130}
+    with TerminalProcess("demo", state=tmp_path) as process:
+        process.wait_for("COMPLETE")
+        everything = family(process.popen.pid)
+        process.press(key)
+        assert process.popen.wait(WAIT_S) in {0, 130}
         wait_gone(everything)
-        assert part.attributes() == part.before
+        assert process.attributes() == process.before
     wait_unlocked(tmp_path)
     wait_no_locks(tmp_path)
 
 
 def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) -> None:
-    with TerminalPart("demo", state=tmp_path) as part:
+    with TerminalProcess("demo", state=tmp_path) as process:
         wait_until(
-            lambda: len(psutil.Process(part.process.pid).children(recursive=True)) == 3,
+            lambda: len(psutil.Process(process.popen.pid).children(recursive=True)) == 3,
             "the processes of the simulator",
         )
-        everything = family(part.process.pid)
-        part.process.send_signal(signal.SIGINT)
-        assert part.process.wait(WAIT_S) == 130
+        everything = family(process.popen.pid)
+        process.popen.send_signal(signal.SIGINT)
+        assert process.popen.wait(WAIT_S) == 130
         wait_gone(everything)
-        assert part.attributes() == part.before
+        assert process.attributes() == process.before
     wait_no_locks(tmp_path)
 
 

@@ -17,11 +17,11 @@ import pytest
 from tests.conformance.chapters import ALL
 from tests.conformance.rules import Ledger, selected
 from tests.conformance.suite import Suite, UnreachableError
-from tests.support.mangling import Mangler, mangled
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Part, clean_environment
-from tests.support.writing import Ledger as Written
-from tests.support.writing import now_ms
+from tests.support.network.mangling_proxy import Mangler, mangled
+from tests.support.processes.gapless_processes import GaplessProcess, clean_environment
+from tests.support.processes.log_writer import Ledger as Written
+from tests.support.processes.log_writer import now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "other/cccc")
 LARGE, SMALL = GROUPS = ("/jobs/large", "/jobs/small")
@@ -64,8 +64,8 @@ def ready(
         *("--port", "0", "--journal", str(state / "journal")),
         *("--lifecycle", "pattern:state=(?P<FAILED>failed)", "--token-file", str(token(state))),
     )
-    with Part(*arguments, state=state) as part:
-        yield part.ready()
+    with GaplessProcess(*arguments, state=state) as process:
+        yield process.ready()
 
 
 def token(folder: Path) -> Path:

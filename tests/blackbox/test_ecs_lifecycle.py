@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.ecs_stand_in import CLUSTER, EcsStandIn, ecs_stand_in
-from tests.support.moto_server import raw_moto
-from tests.support.parts import WAIT_S, Viewer, forwarder
-from tests.support.writing import Ledger, now_ms
+from tests.support.processes.ecs_stand_in import CLUSTER, EcsStandIn, ecs_stand_in
+from tests.support.processes.gapless_processes import WAIT_S, Viewer, forwarder
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -62,7 +62,7 @@ def test_the_end_of_a_task_is_drained_and_its_status_is_the_exit_code(
             one: stack.enter_context(Viewer(url, "--execution", one, state=tmp_path, name=one))
             for one in streams
         }
-        codes = {one: viewer.process.wait(WAIT_S) for one, viewer in viewers.items()}
+        codes = {one: viewer.popen.wait(WAIT_S) for one, viewer in viewers.items()}
         printed = {one: viewer.out.wait_end() for one, viewer in viewers.items()}
     assert codes == {succeeded: 0, failed: 5, stopped: 6, forgotten: 0, odd: 0}
     assert stand_in.has_called
@@ -78,6 +78,6 @@ def test_the_end_of_a_task_is_drained_and_its_status_is_the_exit_code(
 def test_a_cluster_that_is_not_there(stand_in: EcsStandIn, tmp_path: Path) -> None:
     stand_in.moto.create("/ecs/other", "app/main/x")
     with forwarder("/ecs/other", stand_in.url, tmp_path, "--lifecycle", "ecs:nowhere") as part:
-        assert part.process.wait(WAIT_S) == 2
+        assert part.popen.wait(WAIT_S) == 2
         said = part.err.wait_end()[-1]
     assert said.startswith("gapless: --lifecycle: there is no ECS cluster 'nowhere'")

@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import WAIT_S, Part, Viewer, clean_environment, forwarder
-from tests.support.writing import Ledger, now_ms
+from tests.support.processes.gapless_processes import (
+    WAIT_S,
+    GaplessProcess,
+    Viewer,
+    clean_environment,
+    forwarder,
+)
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
 RULE = "pattern:state=(?P<FAILED>failed)"
@@ -49,8 +55,8 @@ def written(ledger: Ledger, *streams: str) -> list[str]:
 def test_who_connects_late_gets_one_or_many_from_their_first_line(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    with forwarder(ledger.group, ledger.moto.url, tmp_path, "--lifecycle", RULE) as part:
-        url = part.ready()["websocket"]
+    with forwarder(ledger.group, ledger.moto.url, tmp_path, "--lifecycle", RULE) as process:
+        url = process.ready()["websocket"]
         both = ("--execution", "aaaa", "--execution", "bbbb")
         with (
             Viewer(url, "--execution", "aaaa", state=tmp_path, name="one") as one,
@@ -59,9 +65,9 @@ def test_who_connects_late_gets_one_or_many_from_their_first_line(
             one.wait_shown(200)
             many.wait_shown(400)
             ledger.put(A, [(now_ms(), "state=failed")])
-            assert one.process.wait(WAIT_S) == 5
+            assert one.popen.wait(WAIT_S) == 5
             ledger.put(B, [(now_ms(), "state=failed")])
-            assert many.process.wait(WAIT_S) == 5
+            assert many.popen.wait(WAIT_S) == 5
             one.out.wait_end()
             many.out.wait_end()
             assert [line["message"] for line in one.shown()] == written(ledger, A)
@@ -88,10 +94,10 @@ def test_a_groups_own_forwarder_takes_its_lifecycle_from_the_settings(
 
 def test_where_the_end_can_not_be_known_it_is_said(ledger: Ledger, tmp_path: Path) -> None:
     arguments = ("tail", ledger.group, "--execution", "aaaa", "--output", "raw")
-    with Part(*arguments, *aws(ledger.moto), state=tmp_path) as part:
-        part.out.wait_for(200, "lines")
-        said = part.err.wait_for(1, "words about it")[0]
-        assert part.end() != 0
+    with GaplessProcess(*arguments, *aws(ledger.moto), state=tmp_path) as process:
+        process.out.wait_for(200, "lines")
+        said = process.err.wait_for(1, "words about it")[0]
+        assert process.end() != 0
     assert "set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s" in said
 
 

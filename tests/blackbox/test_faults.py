@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.parts import WAIT_S, Part, Viewer, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, Viewer, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -23,7 +23,7 @@ GRACE_MS = 5_000
 class Stack:
     """``gapless simulate`` and one viewer of it."""
 
-    def __init__(self, state: Path, simulator: Part, viewer: Viewer) -> None:
+    def __init__(self, state: Path, simulator: GaplessProcess, viewer: Viewer) -> None:
         self.state = state
         self.control = simulator.ready()["control"] + "/simulator"
         self.viewer = viewer
@@ -97,7 +97,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("faults")
-    with Part("simulate", "--rate", "50", "--seed", "7", state=state) as simulator:
+    with GaplessProcess("simulate", "--rate", "50", "--seed", "7", state=state) as simulator:
         target = simulator.ready()["websocket"]
         options = ("--order", "arrival", "--since", "30m")
         with Viewer(target, *options, state=state) as viewer:

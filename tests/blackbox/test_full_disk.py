@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Viewer, forwarder, wait_until
-from tests.support.writing import CLEAN, Ledger, compare, events_of, now_ms
+from tests.support.processes.gapless_processes import Viewer, forwarder, wait_until
+from tests.support.processes.log_writer import CLEAN, Ledger, compare, events_of, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 GROUP = "/jobs/nightly"
 STREAM = "job/main/aaaa"
@@ -38,7 +38,7 @@ def test_it_serves_what_it_has_says_so_and_misses_nothing_in_the_end(tmp_path: P
             ready = part.ready()
             with Viewer(ready["websocket"], "--since", "10m", state=tmp_path) as viewer:
                 viewer.wait_shown(50)
-                pid = part.process.pid
+                pid = part.popen.pid
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
                 ledger.put(STREAM, [(now_ms(), f"meanwhile {i}" + "x" * 900) for i in range(500)])
@@ -50,7 +50,7 @@ def test_it_serves_what_it_has_says_so_and_misses_nothing_in_the_end(tmp_path: P
                     ready["websocket"], "--since", "10m", state=tmp_path, name="second"
                 ) as second:
                     assert len(second.wait_shown(50)) == 50
-                assert part.process.poll() is None
+                assert part.popen.poll() is None
                 assert len(viewer.shown()) == 50
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
                 viewer.wait_shown(550)

@@ -10,10 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.moto_server import raw_moto
-from tests.support.parts import forwarder, read_record, wait_until
-from tests.support.pseudo_terminal import TerminalPart
-from tests.support.writing import now_ms
+from tests.support.processes.gapless_processes import forwarder, read_record, wait_until
+from tests.support.processes.log_writer import now_ms
+from tests.support.processes.moto_server import raw_moto
+from tests.support.pseudo_terminal import TerminalProcess
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,23 +40,23 @@ def test_after_sigkill_nothing_is_lost_or_doubled_and_the_rule_says_what_is_new(
         moto.create(GROUP, STREAM)
         moto.put(GROUP, STREAM, [(now_ms() - 2_000 + i, f"before {i}") for i in range(40)])
         url = part.ready()["websocket"]
-        with TerminalPart("tail", url, state=tmp_path) as screen:
+        with TerminalProcess("tail", url, state=tmp_path) as screen:
             screen.wait_for("before 39")
             wait_until(lambda: saved_after(tmp_path) >= 40, "a saved cursor")
-            screen.process.send_signal(signal.SIGKILL)
-            screen.process.wait(60)
+            screen.popen.send_signal(signal.SIGKILL)
+            screen.popen.wait(60)
         moto.put(GROUP, STREAM, [(now_ms() + i, f"since {i}") for i in range(203)])
         http = part.ready()["http"]
         wait_until(lambda: head_of(http) == 243, "the new lines in the forwarder")
-        with TerminalPart("tail", url, "--record", str(record), state=tmp_path) as screen:
+        with TerminalProcess("tail", url, "--record", str(record), state=tmp_path) as screen:
             screen.wait_for("203 lines since you left")
             screen.wait_for("since 202")
             screen.wait_for("COMPLETE")
             screen.press("g")
             screen.wait_for("before 0")
             screen.press("q")
-            wait_until(lambda: screen.process.poll() is not None, "the end")
-            assert screen.process.returncode == 0
+            wait_until(lambda: screen.popen.poll() is not None, "the end")
+            assert screen.popen.returncode == 0
             assert screen.attributes() == screen.before
     shown = Counter(entry["message"] for entry in read_record(record) if entry["type"] == "event")
     expected = [f"before {i}" for i in range(40)] + [f"since {i}" for i in range(203)]
@@ -66,8 +66,8 @@ def test_after_sigkill_nothing_is_lost_or_doubled_and_the_rule_says_what_is_new(
 def test_the_terminal_is_given_back_where_no_screen_comes_after_the_first_picture(
     tmp_path: Path,
 ) -> None:
-    with TerminalPart("tail", "ws://127.0.0.1:1/x", "--level", "no", state=tmp_path) as screen:
-        assert screen.process.wait(60) == 2
+    with TerminalProcess("tail", "ws://127.0.0.1:1/x", "--level", "no", state=tmp_path) as screen:
+        assert screen.popen.wait(60) == 2
         screen.wait_for("gapless: ")
         assert screen.written.index("\x1b[?1049h") < screen.written.index("\x1b[?1049l")
         assert screen.written.index("\x1b[?1049l") < screen.written.index("gapless: ")

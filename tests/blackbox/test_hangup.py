@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.parts import clean_environment, wait_until
-from tests.support.processes import family, wait_gone, wait_unlocked
+from tests.support.processes.gapless_processes import clean_environment, wait_until
+from tests.support.processes.process_tree import family, wait_gone, wait_unlocked
 
 pytestmark = pytest.mark.timeout(600)
 

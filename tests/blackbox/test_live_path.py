@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.kinesis import kinesis_stream, record
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Part, Viewer, forwarder, wait_until
-from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.forwarder.kinesis import kinesis_stream, record
+from tests.support.processes.gapless_processes import GaplessProcess, Viewer, forwarder, wait_until
+from tests.support.processes.log_writer import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 GROUP = "/jobs/live"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
@@ -38,31 +38,31 @@ def ledger(moto: RawMoto) -> Iterator[Ledger]:
     one.close()
 
 
-def asked(part: Part, path: str) -> str:
-    with urllib.request.urlopen(part.ready()["http"] + path, timeout=60) as answer:
+def asked(process: GaplessProcess, path: str) -> str:
+    with urllib.request.urlopen(process.ready()["http"] + path, timeout=60) as answer:
         body: bytes = answer.read()
     return body.decode()
 
 
-def live(part: Part) -> dict[str, Any]:
-    (one,) = json.loads(asked(part, "/v1/groups?detail"))
+def live(process: GaplessProcess) -> dict[str, Any]:
+    (one,) = json.loads(asked(process, "/v1/groups?detail"))
     assert one["group"] == GROUP
     found: dict[str, Any] = one["live"]
     return found
 
 
-def wait_state(part: Part, state: str) -> None:
-    wait_until(lambda: live(part)["state"] == state, f"the live path to be {state}")
+def wait_state(process: GaplessProcess, state: str) -> None:
+    wait_until(lambda: live(process)["state"] == state, f"the live path to be {state}")
 
 
-def counted(part: Part, metric: str, outcome: str) -> float:
+def counted(process: GaplessProcess, metric: str, outcome: str) -> float:
     head = f'{metric}{{group="{GROUP}",outcome="{outcome}"}} '
-    (line,) = [one for one in asked(part, "/metrics").splitlines() if one.startswith(head)]
+    (line,) = [one for one in asked(process, "/metrics").splitlines() if one.startswith(head)]
     return float(line.removeprefix(head))
 
 
-def is_counted(part: Part, outcome: str) -> bool:
-    return counted(part, "gapless_live_records_total", outcome) > 0
+def is_counted(process: GaplessProcess, outcome: str) -> bool:
+    return counted(process, "gapless_live_records_total", outcome) > 0
 
 
 def settle(viewer: Viewer, ledger: Ledger) -> None:
@@ -83,29 +83,30 @@ def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
         moto.create("/jobs/other", "s")
         stream.subscribe("/jobs/other")
         with (
-            forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:events") as part,
-            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+            forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:events") as process,
+            Viewer(process.ready()["websocket"], state=tmp_path) as viewer,
             Load(ledger, 200) as load,
         ):
-            wait_state(part, "live")
+            wait_state(process, "live")
             moto.put("/jobs/other", "s", [(now_ms(), "not yours")])
             stream.put(b"rubbish")
             stream.put(record(GROUP, "", (), kind="CONTROL_MESSAGE"))
             # The right group, but nobody's event: another account may have one of that name.
             foreign = record(GROUP, STREAMS[0], [("77", now_ms(), "planted")], owner="999999999999")
             stream.put(foreign)
-            rows = counted(part, "gapless_live_events_total", "rows")
+            rows = counted(process, "gapless_live_events_total", "rows")
             stream.split()
             wait_until(
-                lambda: counted(part, "gapless_live_events_total", "rows") >= rows + 400,
+                lambda: counted(process, "gapless_live_events_total", "rows") >= rows + 400,
                 "rows after the split",
             )
             for outcome in ("malformed", "control", "foreign"):
                 # They may be in a shard that is read later than the others.
                 wait_until(
-                    partial(is_counted, part, outcome), f"a record that is {outcome} to be counted"
+                    partial(is_counted, process, outcome),
+                    f"a record that is {outcome} to be counted",
                 )
-                assert counted(part, "gapless_live_records_total", outcome) == 1
+                assert counted(process, "gapless_live_records_total", outcome) == 1
             load.stop()
             settle(viewer, ledger)
 
@@ -116,23 +117,23 @@ def test_a_stream_that_is_found_and_then_deleted(
     with kinesis_stream(moto, "events") as stream:
         stream.subscribe(GROUP)
         with (
-            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as part,
-            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as process,
+            Viewer(process.ready()["websocket"], state=tmp_path) as viewer,
         ):
             with Load(ledger, 200) as load:
-                wait_state(part, "live")
-                assert live(part)["path"] == f"kinesis:{stream.arn}"
+                wait_state(process, "live")
+                assert live(process)["path"] == f"kinesis:{stream.arn}"
                 load.stop()
             # moto fails a PutLogEvents whose destination is gone, after it has stored it.
             stream.unsubscribe(GROUP)
             stream.delete()
-            wait_state(part, "down")
-            assert "there is no Kinesis stream 'events'" in live(part)["why"]
+            wait_state(process, "down")
+            assert "there is no Kinesis stream 'events'" in live(process)["why"]
             with Load(ledger, 200, tag="afterwards") as load:
                 viewer.wait_shown(len(ledger.accepted) + 200)
                 load.stop()
             settle(viewer, ledger)
-        warned = [line for line in part.err.so_far() if "polling meanwhile" in line]
+        warned = [line for line in process.err.so_far() if "polling meanwhile" in line]
         assert len(warned) == 1
         assert GROUP in warned[0]
 
@@ -143,12 +144,12 @@ def test_without_a_filter_that_lets_everything_through_polls_do(
     with kinesis_stream(moto, "events") as stream:
         stream.subscribe(GROUP, pattern="ERROR")
         with (
-            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as part,
-            Viewer(part.ready()["websocket"], state=tmp_path) as viewer,
+            forwarder(GROUP, moto.url, tmp_path, "--live", "auto") as process,
+            Viewer(process.ready()["websocket"], state=tmp_path) as viewer,
         ):
-            wait_until(lambda: live(part)["why"] is not None, "the filter to be looked up")
-            assert live(part)["state"] == "poll"
-            assert "lets only some events through" in live(part)["why"]
+            wait_until(lambda: live(process)["why"] is not None, "the filter to be looked up")
+            assert live(process)["state"] == "poll"
+            assert "lets only some events through" in live(process)["why"]
             with Load(ledger, 100) as load:
                 viewer.wait_shown(100)
                 load.stop()
@@ -157,9 +158,9 @@ def test_without_a_filter_that_lets_everything_through_polls_do(
 
 def test_a_named_stream_that_is_not_there_is_told_at_once(moto: RawMoto, tmp_path: Path) -> None:
     moto.create(GROUP)
-    with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as part:
-        assert part.process.wait(60) == 2
-        told = [line for line in part.err.wait_end() if line.startswith("gapless: ")]
+    with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as process:
+        assert process.popen.wait(60) == 2
+        told = [line for line in process.err.wait_end() if line.startswith("gapless: ")]
         assert told == [
             "gapless: there is no Kinesis stream 'evnets': check the name, --profile and --region"
         ]

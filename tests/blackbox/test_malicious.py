@@ -13,27 +13,27 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.support.attacked import (
+from tests.support.network.forwarder_under_attack import (
     GROUP,
     GROWTH_MAX,
     PER_ADDRESS,
     TOKEN,
     VIEWERS_MAX,
-    Honest,
-    Target,
-    attacked,
+    AttackedForwarder,
+    HonestViewer,
     auth,
+    forwarder_under_attack,
     honest_viewer,
 )
-from tests.support.rude_client import (
+from tests.support.network.raw_client import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
-    Rude,
+    RawClient,
     frame,
     get,
-    rude,
+    raw_client,
 )
 
 pytestmark = pytest.mark.timeout(600)
@@ -52,18 +52,18 @@ def descriptors() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with attacked(tmp_path_factory.mktemp("target")) as one:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedForwarder]:
+    with forwarder_under_attack(tmp_path_factory.mktemp("target")) as one:
         yield one
 
 
 @pytest.fixture
-async def honest(target: Target) -> AsyncIterator[Honest]:
+async def honest(target: AttackedForwarder) -> AsyncIterator[HonestViewer]:
     async with honest_viewer(target) as one:
         yield one
 
 
-async def upgraded(one: Rude) -> Rude:
+async def upgraded(one: RawClient) -> RawClient:
     assert await one.upgrade("/v1/tail?since=0&credit=0", auth(TOKEN)) == 101
     return one
 
@@ -71,9 +71,11 @@ async def upgraded(one: Rude) -> Rude:
 # Requests
 
 
-async def test_requests_byte_by_byte_are_cut_off(target: Target, honest: Honest) -> None:
+async def test_requests_byte_by_byte_are_cut_off(
+    target: AttackedForwarder, honest: HonestViewer
+) -> None:
     async with AsyncExitStack() as stack:
-        slow = [await stack.enter_async_context(rude(target.port)) for _ in range(100)]
+        slow = [await stack.enter_async_context(raw_client(target.port)) for _ in range(100)]
         for one in slow:
             one.send(b"GET /v1/tail HTTP/1.1\r\nX-Slow: ")
         answers = [asyncio.create_task(one.answer()) for one in slow]
@@ -114,8 +116,10 @@ LONG: Final = "x" * 9_000
         (b"GET /healthz HTTP/1.1\r\n\r\nGET /v1/logs HTTP/1.1\r\n\r\n", 200),
     ],
 )
-async def test_requests_that_are_none(target: Target, request_: bytes, status: int) -> None:
-    async with rude(target.port) as one:
+async def test_requests_that_are_none(
+    target: AttackedForwarder, request_: bytes, status: int
+) -> None:
+    async with raw_client(target.port) as one:
         one.send(request_)
         found, headers, body = await one.answer()
     assert found == status
@@ -168,14 +172,14 @@ QUERIES: Final = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_paths_are_taken_as_they_stand(target: Target, path: str) -> None:
+async def test_paths_are_taken_as_they_stand(target: AttackedForwarder, path: str) -> None:
     status, _, body = await get(target.port, path, auth(TOKEN))
     assert status in (400, 404)
     assert "error" in json.loads(body)
 
 
 @pytest.mark.parametrize("path", ["/v1/logs", "/v1/tail", "/v1/digest"])
-async def test_queries_are_checked(target: Target, path: str) -> None:
+async def test_queries_are_checked(target: AttackedForwarder, path: str) -> None:
     for query in QUERIES:
         status, _, body = await get(target.port, f"{path}?{query.replace(' ', '+')}", auth(TOKEN))
         is_known = path == "/v1/logs" or not query.startswith(("limit", "next"))
@@ -185,7 +189,7 @@ async def test_queries_are_checked(target: Target, path: str) -> None:
 
 
 async def test_a_name_forges_neither_a_header_nor_a_line_of_the_log(
-    target: Target, honest: Honest
+    target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     forged = "%0d%0aSet-Cookie:%20a=b%0d%0a%0d%0a%1b[2Jroot%00"
     for query in (f"group={forged}", f"group=/jobs/private&stream={forged}&since=0"):
@@ -193,7 +197,7 @@ async def test_a_name_forges_neither_a_header_nor_a_line_of_the_log(
         assert status in (200, 404)
         assert "set-cookie" not in headers
         assert body.decode().isprintable()
-    async with rude(target.port) as one:
+    async with raw_client(target.port) as one:
         assert await one.upgrade(f"/v1/tail?stream={forged}&credit=0", auth(TOKEN)) == 101
         status, _, body = await get(target.port, "/v1/viewers", auth(TOKEN))
         assert status == 200
@@ -243,10 +247,10 @@ FRAMES: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
 
 
 async def test_frames_that_are_none_close_their_own_connection(
-    target: Target, honest: Honest
+    target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     for what, (data, codes) in FRAMES.items():
-        async with rude(target.port) as one:
+        async with raw_client(target.port) as one:
             await upgraded(one)
             one.send(data)
             code, messages = await one.close_code()
@@ -266,17 +270,19 @@ async def test_frames_that_are_none_close_their_own_connection(
     ],
     ids=["pings", "large pings", "credit", "verify", "repair"],
 )
-async def test_floods_are_cut_off(target: Target, honest: Honest, data: bytes) -> None:
+async def test_floods_are_cut_off(
+    target: AttackedForwarder, honest: HonestViewer, data: bytes
+) -> None:
     before = (await target.metrics())['gapless_refused_total{reason="rate"}']
     async with AsyncExitStack() as stack:
         flooding = []
         for _ in range(10):
-            one = await stack.enter_async_context(rude(target.port))
+            one = await stack.enter_async_context(raw_client(target.port))
             await upgraded(one)
             flooding.append(one.flood(data, 2_000))
         await asyncio.gather(*flooding)
     await target.until('gapless_refused_total{reason="rate"}', lambda now: now >= before + 10)
-    async with rude(target.port) as one:
+    async with raw_client(target.port) as one:
         await upgraded(one)
         one.send(data * 60)
         code, _ = await one.close_code()
@@ -287,13 +293,15 @@ async def test_floods_are_cut_off(target: Target, honest: Honest, data: bytes) -
 # Connections
 
 
-async def test_one_address_gets_no_more_than_its_share(target: Target, honest: Honest) -> None:
+async def test_one_address_gets_no_more_than_its_share(
+    target: AttackedForwarder, honest: HonestViewer
+) -> None:
     async with AsyncExitStack() as stack:
         status, headers, body = 0, dict[str, str](), b""
         while status != 429:
             # On a slow machine the first ones are given up again, as they say nothing.
             for _ in range(PER_ADDRESS):
-                await stack.enter_async_context(rude(target.port, "127.0.0.3"))
+                await stack.enter_async_context(raw_client(target.port, "127.0.0.3"))
             status, headers, body = await get(target.port, "/v1/groups", source="127.0.0.3")
         assert headers["retry-after"] == "5"
         assert "this address" in json.loads(body)["error"]
@@ -308,7 +316,7 @@ def dialled_at_once() -> int:
     return min(3_000, spare)
 
 
-async def test_thousands_of_connections(target: Target, honest: Honest) -> None:
+async def test_thousands_of_connections(target: AttackedForwarder, honest: HonestViewer) -> None:
     assert dialled_at_once() > target.sockets_max
     refusal = None
     while refusal is None:
@@ -316,7 +324,7 @@ async def test_thousands_of_connections(target: Target, honest: Honest) -> None:
             for number in range(dialled_at_once()):
                 source = f"127.0.1.{1 + number % 200}"
                 with suppress(ConnectionError):
-                    await stack.enter_async_context(rude(target.port, source))
+                    await stack.enter_async_context(raw_client(target.port, source))
             # It may not have accepted all of them yet; and it gives up who says nothing for long,
             # so that on a slow machine they may be needed again.
             refusal = await refused_where_full(target)
@@ -330,7 +338,7 @@ async def test_thousands_of_connections(target: Target, honest: Honest) -> None:
             assert target.process.memory_info().rss - target.rss < GROWTH_MAX
 
 
-async def refused_where_full(target: Target) -> tuple[int, dict[str, str], bytes] | None:
+async def refused_where_full(target: AttackedForwarder) -> tuple[int, dict[str, str], bytes] | None:
     """What one more is told, or that it is not heard (0); None where it is not refused."""
     for _ in range(20):
         sockets = target.process.net_connections("tcp")
@@ -341,7 +349,9 @@ async def refused_where_full(target: Target) -> tuple[int, dict[str, str], bytes
     return None
 
 
-async def test_requests_from_one_address_are_bounded(target: Target, honest: Honest) -> None:
+async def test_requests_from_one_address_are_bounded(
+    target: AttackedForwarder, honest: HonestViewer
+) -> None:
     before = (await target.metrics())['gapless_refused_total{reason="requests"}']
     refused: list[tuple[int, dict[str, str], bytes]] = []
     while not refused:
@@ -360,11 +370,13 @@ async def test_requests_from_one_address_are_bounded(target: Target, honest: Hon
     assert count >= before + len(refused)
 
 
-async def test_viewers_are_bounded(target: Target, honest: Honest) -> None:
+async def test_viewers_are_bounded(target: AttackedForwarder, honest: HonestViewer) -> None:
     before = (await target.metrics())['gapless_refused_total{reason="viewers"}']
     async with AsyncExitStack() as stack:
         for number in range(VIEWERS_MAX - 1):
-            await upgraded(await stack.enter_async_context(rude(target.port, f"127.0.2.{number}")))
+            await upgraded(
+                await stack.enter_async_context(raw_client(target.port, f"127.0.2.{number}"))
+            )
         with pytest.raises(InvalidStatus) as refused:
             await target.dial()
         assert refused.value.response.status_code == 503

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.middlebox import Middlebox
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Viewer, forwarder
-from tests.support.writing import CLEAN, Ledger, compare, events_of, now_ms
+from tests.support.network.middlebox import Middlebox
+from tests.support.processes.gapless_processes import Viewer, forwarder
+from tests.support.processes.log_writer import CLEAN, Ledger, compare, events_of, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 GROUP = "/jobs/behind-a-middlebox"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")

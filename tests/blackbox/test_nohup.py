@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Viewer, forwarder
-from tests.support.writing import CLEAN, Ledger, compare, now_ms
+from tests.support.processes.gapless_processes import Viewer, forwarder
+from tests.support.processes.log_writer import CLEAN, Ledger, compare, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 GROUP: Final = "/jobs/nightly"
 STREAM: Final = "job/main/aaaa"

@@ -1,7 +1,7 @@
-"""A stranger's client, written from PROTOCOL.md alone, against the real forwarder and raw moto.
+"""A client written from PROTOCOL.md alone, against the real forwarder and raw moto.
 
-Every message that comes is held against the page by ``tests.support.protocol_client``: the
-dense n, the cursor, the sizes of frames, and count and digest of every mark against its own.
+``ProtocolClient`` checks every message against PROTOCOL.md: consecutive ``n``, the cursor, frame
+sizes, and count and digest of every mark against what the client holds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.support.cable import Cable
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Part, forwarder
-from tests.support.protocol_client import Connection, ProtocolClient
-from tests.support.writing import Ledger, now_ms
+from tests.support.network.cable import Cable
+from tests.support.processes.gapless_processes import GaplessProcess, forwarder
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.processes.protocol_client import Connection, ProtocolClient
 
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "other/cccc")
 
@@ -66,10 +66,10 @@ def ledger(moto: RawMoto, numbers: Iterator[int]) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def start(ledger: Ledger, tmp_path: Path) -> Callable[..., Part]:
+def start(ledger: Ledger, tmp_path: Path) -> Callable[..., GaplessProcess]:
     """Start a forwarder of the ledger's group; it ends with the ``with`` block."""
 
-    def starting(*options: str, **settings: Any) -> Part:  # noqa: ANN401 - forwarder's own
+    def starting(*options: str, **settings: Any) -> GaplessProcess:  # noqa: ANN401 - forwarder's own
         return forwarder(ledger.group, ledger.moto.url, tmp_path, *options, **settings)
 
     return starting
@@ -91,13 +91,13 @@ def written(ledger: Ledger, *streams: str, since: int = 0) -> list[str]:
 
 
 async def test_fresh_the_past_and_what_comes_and_every_mark_equal(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 300_000
     write(ledger, A, 1200, since - 60_000, 100)
     write(ledger, B, 700, since, 100)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], group=ledger.group, since=since)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], group=ledger.group, since=since)
         welcome = await client.connect()
         assert welcome["outcome"] == "fresh"
         await client.until_messages(written(ledger, since=since))
@@ -109,13 +109,13 @@ async def test_fresh_the_past_and_what_comes_and_every_mark_equal(
 
 
 async def test_without_since_the_last_ten_minutes(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     before = now_ms()
     write(ledger, A, 5, before - 660_000)
     write(ledger, A, 5, before - 60_000)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"])
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"])
         welcome = await client.connect()
         assert before - 600_000 <= welcome["since"] <= now_ms() - 600_000
         await client.until_messages(written(ledger, since=welcome["since"]))
@@ -123,11 +123,13 @@ async def test_without_since_the_last_ten_minutes(
         await client.now.close()
 
 
-async def test_resumed_brings_just_what_is_new(ledger: Ledger, start: Callable[..., Part]) -> None:
+async def test_resumed_brings_just_what_is_new(
+    ledger: Ledger, start: Callable[..., GaplessProcess]
+) -> None:
     since = now_ms() - 60_000
     write(ledger, A, 300, since)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
         await client.until_green(since + 300)
@@ -144,7 +146,7 @@ async def test_resumed_brings_just_what_is_new(ledger: Ledger, start: Callable[.
 
 
 async def test_resumed_after_the_forwarder_was_killed(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
     write(ledger, A, 300, since)
@@ -167,15 +169,17 @@ async def test_resumed_after_the_forwarder_was_killed(
         await client.now.close()
 
 
-async def test_the_end_of_a_forwarder_is_said(ledger: Ledger, start: Callable[..., Part]) -> None:
+async def test_the_end_of_a_forwarder_is_said(
+    ledger: Ledger, start: Callable[..., GaplessProcess]
+) -> None:
     write(ledger, A, 3, now_ms())
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"])
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"])
         await client.connect()
         await client.until_messages(written(ledger))
         closing = asyncio.create_task(client.now.close_code())
         await asyncio.sleep(0)
-        assert await asyncio.to_thread(part.end) == 0
+        assert await asyncio.to_thread(process.end) == 0
         assert await closing == 4001
         assert client.now.bye is not None
 
@@ -190,7 +194,7 @@ def replace_journal(state: Path, other: Path | None) -> None:
 
 @pytest.mark.parametrize("how", ["lost", "rolled back"])
 async def test_rebased_where_the_journal_is_not_the_one_that_was_known(
-    ledger: Ledger, start: Callable[..., Part], tmp_path: Path, how: str
+    ledger: Ledger, start: Callable[..., GaplessProcess], tmp_path: Path, how: str
 ) -> None:
     since = now_ms() - 60_000
     write(ledger, A, 300, since)
@@ -230,20 +234,20 @@ async def test_a_group_made_anew_gives_its_old_ids_to_other_events(
 
 
 async def a_group_made_anew(
-    group: str, since: int, cable: Cable, start: Callable[[], Part]
+    group: str, since: int, cable: Cable, start: Callable[[], GaplessProcess]
 ) -> None:
     with raw_moto() as first:
         cable.target = int(first.url.rpartition(":")[2])
         old = Ledger(first, group, STREAMS)
         write(old, A, 50, since)
         old.close()
-        part = start()
-        client = ProtocolClient(part.ready()["websocket"], since=since)
+        process = start()
+        client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(old))
         closing = asyncio.create_task(client.now.close_code())
         await client_idles()
-    with part, raw_moto() as second:
+    with process, raw_moto() as second:
         cable.target = int(second.url.rpartition(":")[2])
         new = Ledger(second, group, STREAMS)
         write(new, B, 80, since + 10_000)
@@ -267,13 +271,13 @@ async def a_heartbeat(client: ProtocolClient) -> None:
 
 
 async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 7_200_000
     lost = write(ledger, A, 30, since + 60_000)
     write(ledger, B, 30, now_ms() - 5_000)
-    with start("--retain", "10m") as part:
-        url = part.ready()["websocket"]
+    with start("--retain", "10m") as process:
+        url = process.ready()["websocket"]
         first = ProtocolClient(url, since=since)
         await first.connect()
         await first.until_messages(written(ledger))
@@ -312,13 +316,13 @@ async def some_of_the_past(client: ProtocolClient) -> bool:
 @pytest.mark.parametrize("history", ["newest", "oldest"])
 @pytest.mark.parametrize("step", [10, 0], ids=["spread", "one millisecond"])
 async def test_cut_in_mid_history_and_resumed_with_held(
-    ledger: Ledger, start: Callable[..., Part], history: str, step: int
+    ledger: Ledger, start: Callable[..., GaplessProcess], history: str, step: int
 ) -> None:
     since = now_ms() - 120_000
     last = write(ledger, A, 3000, since + 5_000, step)
     write(ledger, B, 1000, since + 5_000, step)
-    with start() as part:
-        url = part.ready()["websocket"]
+    with start() as process:
+        url = process.ready()["websocket"]
         warm = ProtocolClient(url, since=since)
         await warm.connect()
         await warm.until_messages(written(ledger))
@@ -342,11 +346,13 @@ async def test_cut_in_mid_history_and_resumed_with_held(
         await client.now.close()
 
 
-async def test_oldest_history_comes_in_order(ledger: Ledger, start: Callable[..., Part]) -> None:
+async def test_oldest_history_comes_in_order(
+    ledger: Ledger, start: Callable[..., GaplessProcess]
+) -> None:
     since = now_ms() - 120_000
     write(ledger, A, 1500, since, 10)
-    with start() as part:
-        url = part.ready()["websocket"]
+    with start() as process:
+        url = process.ready()["websocket"]
         warm = ProtocolClient(url, since=since)
         await warm.connect()
         await warm.until_messages(written(ledger))
@@ -363,11 +369,11 @@ async def test_oldest_history_comes_in_order(ledger: Ledger, start: Callable[...
         await client.now.close()
 
 
-async def test_verify_and_repair(ledger: Ledger, start: Callable[..., Part]) -> None:
+async def test_verify_and_repair(ledger: Ledger, start: Callable[..., GaplessProcess]) -> None:
     since = now_ms() - 60_000
     last = write(ledger, A, 1200, since, 10)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
         await client.until_green(last)
@@ -390,12 +396,12 @@ async def test_verify_and_repair(ledger: Ledger, start: Callable[..., Part]) -> 
 
 
 async def test_repair_tells_what_the_forwarder_does_not_have(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
     last = write(ledger, A, 40, since, 10)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
         await client.until_green(last)
@@ -422,17 +428,17 @@ async def test_repair_tells_what_the_forwarder_does_not_have(
 )
 async def test_filters_and_a_cursor_that_follows_what_they_skip(
     ledger: Ledger,
-    start: Callable[..., Part],
+    start: Callable[..., GaplessProcess],
     filters: dict[str, Any],
     expected: tuple[str, ...],
 ) -> None:
     since = now_ms() - 60_000
     for stream in STREAMS:
         write(ledger, stream, 100, since, 10)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since, **filters)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since, **filters)
         await client.connect()
-        everything = ProtocolClient(part.ready()["websocket"], since=since)
+        everything = ProtocolClient(process.ready()["websocket"], since=since)
         await everything.connect()
         last = since
         for stream in STREAMS:
@@ -454,12 +460,12 @@ async def test_filters_and_a_cursor_that_follows_what_they_skip(
 
 
 async def test_credit_is_kept_to_the_event_while_heartbeats_go_on(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
     write(ledger, A, 600, since, 10)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since, credit=10)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since, credit=10)
         await client.connect()
         connection = client.now
         await client.until(lambda: connection.items == 10, "ten events")
@@ -476,12 +482,12 @@ async def test_credit_is_kept_to_the_event_while_heartbeats_go_on(
 
 
 async def test_base_leaves_the_old_lines_out_of_the_count(
-    ledger: Ledger, start: Callable[..., Part]
+    ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
     write(ledger, A, 100, since, 10)
-    with start() as part:
-        client = ProtocolClient(part.ready()["websocket"], since=since)
+    with start() as process:
+        client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
         await client.until(lambda: client.done, "the end of the past")
@@ -542,8 +548,8 @@ def one_forwarder(
     state = tmp_path_factory.mktemp("state")
     moto.create("/jobs/one", A)
     moto.put("/jobs/one", A, [(now_ms(), "hello")])
-    with forwarder("/jobs/one", moto.url, state) as part:
-        ready = part.ready()
+    with forwarder("/jobs/one", moto.url, state) as process:
+        ready = process.ready()
         yield ready["websocket"], ready["http"]
 
 
@@ -591,11 +597,13 @@ def get(url: str, path: str, **query: object) -> tuple[int, dict[str, Any]]:
             return error.code, json.load(error)
 
 
-async def test_the_same_over_plain_http(ledger: Ledger, start: Callable[..., Part]) -> None:
+async def test_the_same_over_plain_http(
+    ledger: Ledger, start: Callable[..., GaplessProcess]
+) -> None:
     since = now_ms() - 60_000
     last = write(ledger, A, 300, since, 10)
-    with start() as part:
-        ready = part.ready()
+    with start() as process:
+        ready = process.ready()
         client = ProtocolClient(ready["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))

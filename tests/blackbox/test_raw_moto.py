@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.cable import Cable
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import Part, Viewer, forwarder
-from tests.support.writing import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.network.cable import Cable
+from tests.support.processes.gapless_processes import GaplessProcess, Viewer, forwarder
+from tests.support.processes.log_writer import CLEAN, Ledger, Load, compare, events_of, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 GROUP = "/jobs/nightly"
 STREAMS = ("job/main/aaaa", "job/main/bbbb", "job/main/cccc")
@@ -48,9 +48,9 @@ def settle(viewer: Viewer, ledger: Ledger) -> None:
     assert marks[-1]["equal"] is True
 
 
-def goes_through(cable: Cable, part: Part) -> str:
+def goes_through(cable: Cable, process: GaplessProcess) -> str:
     """Let new connections go to another forwarder; its epoch."""
-    ready = part.ready()
+    ready = process.ready()
     cable.target = urlsplit(ready["websocket"]).port or 0
     return str(ready["epoch"])
 
@@ -65,9 +65,9 @@ def test_connecting_after_2000_events_were_written(
         )
     assert len(ledger.accepted) >= 2000
     with (
-        forwarder(GROUP, moto.url, tmp_path) as part,
+        forwarder(GROUP, moto.url, tmp_path) as process,
         Load(ledger, 100) as load,
-        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+        Viewer(process.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
     ):
         viewer.wait_shown(2000)
         load.run_for(2)
@@ -78,8 +78,8 @@ def test_connecting_after_2000_events_were_written(
 def test_two_disconnections_of_three_seconds_under_load(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
-    with forwarder(GROUP, moto.url, tmp_path) as part:
-        websocket = urlsplit(part.ready()["websocket"])
+    with forwarder(GROUP, moto.url, tmp_path) as process:
+        websocket = urlsplit(process.ready()["websocket"])
         with (
             Cable(websocket.port or 0) as cable,
             Load(ledger, 200) as load,
@@ -134,8 +134,8 @@ def test_the_forwarder_killed_twice_under_load(
 
 def test_24000_events_in_one_millisecond(moto: RawMoto, ledger: Ledger, tmp_path: Path) -> None:
     with (
-        forwarder(GROUP, moto.url, tmp_path) as part,
-        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+        forwarder(GROUP, moto.url, tmp_path) as process,
+        Viewer(process.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
     ):
         moment = now_ms()
         for stream in STREAMS:
@@ -149,8 +149,8 @@ def test_late_and_future_events_move_no_cursor(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
     with (
-        forwarder(GROUP, moto.url, tmp_path) as part,
-        Viewer(part.ready()["websocket"], "--since", "4h", state=tmp_path) as viewer,
+        forwarder(GROUP, moto.url, tmp_path) as process,
+        Viewer(process.ready()["websocket"], "--since", "4h", state=tmp_path) as viewer,
     ):
         ledger.put(STREAMS[0], [(now_ms(), f"before {i}") for i in range(10)])
         viewer.wait_shown(10)

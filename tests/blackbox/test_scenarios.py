@@ -11,16 +11,16 @@ import psutil
 import pytest
 
 from simulator.scenarios.scripted import SCENARIOS
-from tests.support.parts import Part, wait_until
+from tests.support.processes.gapless_processes import GaplessProcess, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
 
 def run(state: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
     """The exit code, and the lines of stdout and stderr."""
-    with Part("scenario", *arguments, state=state) as part:
-        code = part.process.wait(500)
-        return code, part.out.wait_end(), part.err.wait_end()
+    with GaplessProcess("scenario", *arguments, state=state) as process:
+        code = process.popen.wait(500)
+        return code, process.out.wait_end(), process.err.wait_end()
 
 
 def test_scenarios_are_clean_and_leave_a_report(tmp_path: Path) -> None:
@@ -67,17 +67,17 @@ def test_chaos_is_clean_whatever_the_seed(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
-    with Part("scenario", "run", "half-open", state=tmp_path) as part:
-        me = psutil.Process(part.process.pid)
+    with GaplessProcess("scenario", "run", "half-open", state=tmp_path) as process:
+        me = psutil.Process(process.popen.pid)
         wait_until(lambda: len(me.children(recursive=True)) >= 4, "all the programs")
         family = me.children(recursive=True)
-        assert part.end(signal.SIGINT) == 130
+        assert process.end(signal.SIGINT) == 130
 
         def is_gone(one: psutil.Process) -> bool:
             return not one.is_running() or one.status() == psutil.STATUS_ZOMBIE
 
         wait_until(lambda: all(map(is_gone, family)), "every process to end")
-        assert part.out.wait_end() == []
+        assert process.out.wait_end() == []
     lifelines = tmp_path / "xdg_state_home" / "gapless" / "lifelines"
     assert list(lifelines.iterdir()) == []
 

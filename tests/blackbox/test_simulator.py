@@ -23,7 +23,7 @@ import boto3
 import psutil
 import pytest
 
-from tests.support.records import record
+from tests.support.simulator.viewer_records import record
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient

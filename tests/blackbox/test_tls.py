@@ -13,11 +13,11 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support.certificates import Certificates, make_certificates
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Part, forwarder
-from tests.support.rude_client import WAIT_S, rude
-from tests.support.writing import Ledger, now_ms
+from tests.support.network.raw_client import WAIT_S, raw_client
+from tests.support.processes.certificates import Certificates, make_certificates
+from tests.support.processes.gapless_processes import GaplessProcess, forwarder
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -54,20 +54,20 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
         ledger = Ledger(moto, "/jobs/tls", [STREAM])
         # Large enough that no socket buffer takes all of it at once.
         ledger.put(STREAM, [(now_ms() - 60_000 + n, f"{n} " + "x" * 300) for n in range(EVENTS)])
-        with forwarder(ledger.group, moto.url, state, *options) as part:
-            ready = part.ready()
+        with forwarder(ledger.group, moto.url, state, *options) as process:
+            ready = process.ready()
             port = int(ready["http"].rpartition(":")[2])
             made = Secure(ready["websocket"], ready["http"], port, ledger, certificates, token_file)
             assert (made.websocket[:6], made.http[:8]) == ("wss://", "https://")
             yield made
-            assert part.process.poll() is None
-        assert not [line for line in part.err.so_far() if "Traceback" in line or TOKEN in line]
+            assert process.popen.poll() is None
+        assert not [line for line in process.err.so_far() if "Traceback" in line or TOKEN in line]
         ledger.close()
 
 
-def tail(secure: Secure, state: Path, *options: str, **environment: str) -> Part:
+def tail(secure: Secure, state: Path, *options: str, **environment: str) -> GaplessProcess:
     arguments = ("tail", secure.websocket, "--output", "json", "--since", "10m", *options)
-    return Part(
+    return GaplessProcess(
         *(*arguments, "--token-file", str(secure.token_file)), state=state, environment=environment
     )
 
@@ -76,14 +76,14 @@ def test_our_viewer_with_the_authority_of_ssl_cert_file(secure: Secure, tmp_path
     authority = str(secure.certificates.authority)
     with tail(secure, tmp_path, "--no-follow", SSL_CERT_FILE=authority) as viewer:
         shown = [json.loads(line)["message"] for line in viewer.out.wait_end()]
-        assert viewer.process.wait(WAIT_S) == 0
+        assert viewer.popen.wait(WAIT_S) == 0
     assert shown == [message for _, _, message in secure.ledger.accepted]
 
 
 def test_our_viewer_does_not_trust_a_stranger(secure: Secure, tmp_path: Path) -> None:
     with tail(secure, tmp_path, "--no-follow") as viewer:
         assert viewer.out.wait_end() == []
-        assert viewer.process.wait(WAIT_S) == 3
+        assert viewer.popen.wait(WAIT_S) == 3
         (line,) = viewer.err.wait_end()
     assert line.startswith("gapless: cannot connect to wss://")
     assert "its certificate is not trusted" in line
@@ -103,7 +103,7 @@ async def test_who_does_not_get_through_tls_is_cut_off(secure: Secure) -> None:
     plain = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
     async def rest_after(said: bytes) -> bytes:
-        async with rude(secure.port) as one:
+        async with raw_client(secure.port) as one:
             one.send(said)
             return await one.rest()
 

@@ -12,31 +12,31 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.attacked import (
+from tests.support.network.forwarder_under_attack import (
     GROUP,
     NARROW,
     TOKEN,
     WRONG,
-    Honest,
-    Target,
-    attacked,
+    AttackedForwarder,
+    HonestViewer,
     auth,
+    forwarder_under_attack,
     honest_viewer,
     until,
 )
-from tests.support.rude_client import WAIT_S, get, rude
+from tests.support.network.raw_client import WAIT_S, get, raw_client
 
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with attacked(tmp_path_factory.mktemp("target")) as one:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedForwarder]:
+    with forwarder_under_attack(tmp_path_factory.mktemp("target")) as one:
         yield one
 
 
 @pytest.fixture
-async def honest(target: Target) -> AsyncIterator[Honest]:
+async def honest(target: AttackedForwarder) -> AsyncIterator[HonestViewer]:
     async with honest_viewer(target) as one:
         yield one
 
@@ -53,7 +53,7 @@ ASKED: Final = (
 )
 
 
-async def test_nothing_without_a_token(target: Target, honest: Honest) -> None:
+async def test_nothing_without_a_token(target: AttackedForwarder, honest: HonestViewer) -> None:
     given: list[tuple[str, ...]] = [
         (),
         ("Authorization: Basic " + TOKEN,),
@@ -76,7 +76,7 @@ async def test_nothing_without_a_token(target: Target, honest: Honest) -> None:
             assert status == 401, (path, headers)
             assert answered["www-authenticate"] == "Bearer"
             assert list(json.loads(body)) == ["error"]
-        async with rude(target.port, f"127.0.3.{10 * number + 2}") as one:
+        async with raw_client(target.port, f"127.0.3.{10 * number + 2}") as one:
             assert await one.upgrade("/v1/tail", *headers) == 401
     for path in ASKED:
         status, _, body = await get(target.port, path + "&token=" + WRONG)
@@ -85,7 +85,7 @@ async def test_nothing_without_a_token(target: Target, honest: Honest) -> None:
     assert honest.connection.state.name == "OPEN"
 
 
-async def test_a_token_for_another_group(target: Target) -> None:
+async def test_a_token_for_another_group(target: AttackedForwarder) -> None:
     for path in ("/v1/logs", "/v1/executions", "/v1/tail", f"/v1/tail?group={GROUP}"):
         status, _, body = await get(target.port, path, auth(NARROW), source="127.0.4.1")
         assert status == 403
@@ -97,13 +97,13 @@ async def test_a_token_for_another_group(target: Target) -> None:
     assert GROUP not in body.decode()
 
 
-async def get_json(target: Target, path: str, token: str) -> Any:  # noqa: ANN401 - JSON
+async def get_json(target: AttackedForwarder, path: str, token: str) -> Any:  # noqa: ANN401 - JSON
     status, _, body = await get(target.port, path, auth(token), source="127.0.4.1")
     assert status == 200
     return json.loads(body)
 
 
-async def test_tokens_can_not_be_tried_out(target: Target, honest: Honest) -> None:
+async def test_tokens_can_not_be_tried_out(target: AttackedForwarder, honest: HonestViewer) -> None:
     guesser = "127.0.5.1"
     statuses = [
         (await get(target.port, "/v1/groups", auth(WRONG + str(number)), source=guesser))[0]
@@ -127,7 +127,7 @@ async def test_tokens_can_not_be_tried_out(target: Target, honest: Honest) -> No
 
 
 async def test_a_token_that_is_taken_back_closes_its_viewers(
-    target: Target, honest: Honest
+    target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     before = (await target.metrics())['gapless_refused_total{reason="revoked"}']
     async with await target.dial() as known:
@@ -147,7 +147,7 @@ async def test_a_token_that_is_taken_back_closes_its_viewers(
     assert honest.connection.state.name == "OPEN"
 
 
-async def is_let_in(target: Target, token: str, source: str) -> bool:
+async def is_let_in(target: AttackedForwarder, token: str, source: str) -> bool:
     return (await get(target.port, "/v1/groups", auth(token), source=source))[0] == 200
 
 

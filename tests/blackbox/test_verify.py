@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.mangling import Mangler, mangled
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import clean_environment, forwarder
-from tests.support.writing import Ledger, now_ms
+from tests.support.network.mangling_proxy import Mangler, mangled
+from tests.support.processes.gapless_processes import clean_environment, forwarder
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
 A, B = STREAMS = ("job/main/aaaa", "job/main/bbbb")
 GROUP = "/jobs/verified"

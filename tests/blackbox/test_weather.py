@@ -13,13 +13,13 @@ import pytest
 from tests.peers.load import STREAMS, Habit, Plan, Writing
 from tests.peers.rig import GROUP, judge
 from tests.peers.tools import gapless_running
-from tests.support.moto_server import raw_moto
-from tests.support.parts import wait_until
-from tests.support.weather import Weather, weather_before
+from tests.support.network.cloudwatch_faults import CloudWatchFaults, faulty_cloudwatch
+from tests.support.processes.gapless_processes import wait_until
+from tests.support.processes.moto_server import raw_moto
 
 pytestmark = pytest.mark.timeout(900)
 
-WEATHER = Weather(
+WEATHER = CloudWatchFaults(
     throttle=0.3, cut=0.3, truncate=0.2, outage_at=4, outage_calls=8, visible_within_ms=2_000
 )
 
@@ -31,7 +31,7 @@ def test_nothing_is_lost_doubled_or_out_of_place_in_bad_weather(
     with raw_moto() as moto:
         moto.create(GROUP, *STREAMS)
         with (
-            weather_before(moto.url, WEATHER) as url,
+            faulty_cloudwatch(moto.url, WEATHER) as url,
             gapless_running(GROUP, url, tmp_path) as gapless,
         ):
             writing = Writing(moto, GROUP, Plan(habit, rate=300, seed=1))

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.parts import WAIT_S, Part, wait_until
-from tests.support.processes import command_of, family, wait_gone, wait_no_locks
+from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
+from tests.support.processes.process_tree import command_of, family, wait_gone, wait_no_locks
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,7 +37,7 @@ async def closed(link: ClientConnection) -> None:
             return
 
 
-def address(demo: Part) -> str:
+def address(demo: GaplessProcess) -> str:
     """What the command's one line says."""
     line = demo.err.wait_for(1, "addresses")[0]
     found = re.fullmatch(r"gapless: watch it at http://(\S+) \(Ctrl\+C ends it\)", line)
@@ -45,13 +45,13 @@ def address(demo: Part) -> str:
     return f"ws://{found[1]}ws?width=110&height=30"
 
 
-def viewers(demo: Part) -> list[psutil.Process]:
+def viewers(demo: GaplessProcess) -> list[psutil.Process]:
     """The processes that draw for tabs."""
-    return [one for one in family(demo.process.pid) if "tab" in command_of(one)]
+    return [one for one in family(demo.popen.pid) if "tab" in command_of(one)]
 
 
 async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_path: Path) -> None:
-    with Part("demo", "--web", "--seed", "7", state=tmp_path) as demo:
+    with GaplessProcess("demo", "--web", "--seed", "7", state=tmp_path) as demo:
         url = address(demo)
         origin = re.sub(r"^ws(://[^/]+).*", r"http\1", url)
         async with connect(url, origin=origin) as first, connect(url, origin=origin) as second:  # type: ignore[arg-type]  # an Origin is a string
@@ -70,22 +70,22 @@ async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_
             await second.send("[nonsense")
             await second.send(json.dumps(["resize", {"width": 70, "height": 20}]))
             await drawn(second, b"following")
-            processes = family(demo.process.pid)
-            demo.process.terminate()
+            processes = family(demo.popen.pid)
+            demo.popen.terminate()
             await closed(second)
         await asyncio.to_thread(wait_gone, processes)
-        assert demo.process.wait(WAIT_S) == 143
+        assert demo.popen.wait(WAIT_S) == 143
     assert len(demo.err.so_far()) == 1
     assert demo.out.so_far() == []
     wait_no_locks(tmp_path)
 
 
 async def test_a_command_that_is_killed_leaves_no_viewer(tmp_path: Path) -> None:
-    with Part("demo", "--web", state=tmp_path) as demo:
+    with GaplessProcess("demo", "--web", state=tmp_path) as demo:
         url = address(demo)
         async with connect(url) as link:
             await drawn(link, b"COMPLETE")
-            processes = family(demo.process.pid)
+            processes = family(demo.popen.pid)
             assert len(viewers(demo)) == 1
             demo.kill()
             await closed(link)

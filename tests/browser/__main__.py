@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.chromium import Chromium, Page
-from tests.support.parts import Part
-from tests.support.processes import family, wait_gone
+from tests.support.processes.gapless_processes import GaplessProcess
+from tests.support.processes.process_tree import family, wait_gone
 
 SIZE = (1280, 800)
 SMALL = (800, 500)
@@ -127,7 +127,7 @@ class Walk:
 
 def walk(out: Path, state: Path) -> None:
     """Run all steps in one simulation; AssertionError names the first that fails."""
-    with Part("demo", "--web", "--seed", "7", state=state) as demo:
+    with GaplessProcess("demo", "--web", "--seed", "7", state=state) as demo:
         (line,) = demo.err.wait_for(1, "addresses")[:1]
         found = re.search(r"http://\S+", line)
         assert found, line
@@ -142,8 +142,8 @@ def walk(out: Path, state: Path) -> None:
             visit.opens_an_execution(second)
             visit.ends_and_begins_again(second)
             visit.says_what_it_lacks()
-            processes = family(demo.process.pid)
-            demo.process.terminate()
+            processes = family(demo.popen.pid)
+            demo.popen.terminate()
             wait_gone(processes)
             for page in (first, second):
                 page.wait("document.body.classList.contains('-closed')")

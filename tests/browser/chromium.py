@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.parts import WAIT_S, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, wait_until
 
 _FLAGS: Final = (
     "--headless",

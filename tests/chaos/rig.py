@@ -27,8 +27,8 @@ from gapless.rehearsal.result import UNSAFE, WRONG, findings
 from simulator.client import ControlApi
 from simulator.scenarios.scripted import SCENARIOS
 from tests.chaos.gestures import ESC, Size, Stroke, drawn
-from tests.support.parts import WAIT_S, Part, wait_until
-from tests.support.pseudo_terminal import TerminalPart
+from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
+from tests.support.pseudo_terminal import TerminalProcess
 
 SMALL: Final = 10_000
 """Lines in memory: the smallest number that the command accepts."""
@@ -105,7 +105,7 @@ class Rig:
         self._apis: list[ControlApi] = []
         self._arguments: list[str] = []
         self._program: Sequence[str] = ("-m", "gapless")
-        self._terminal: TerminalPart
+        self._terminal: TerminalProcess
 
     def run(self) -> Report:
         """Run to the end; AssertionError names what is wrong."""
@@ -129,16 +129,16 @@ class Rig:
     def _begin(self, stack: contextlib.ExitStack) -> None:
         setup = SCENARIOS["chaos"].setup
         seeds = [self._seed, self._seed + 1_000_000][: 1 + self._variant.two]
-        parts = [
+        processes = [
             stack.enter_context(
-                Part(
+                GaplessProcess(
                     *("simulate", "--seed", str(seed), *play.simulate_arguments(setup)),
                     state=self._folder / f"simulator-{number}",
                 )
             )
             for number, seed in enumerate(seeds)
         ]
-        readies = [part.ready() for part in parts]
+        readies = [process.ready() for process in processes]
         self._apis = [ControlApi(str(ready["control"])) for ready in readies]
         if self._variant.small:
             for api in self._apis:
@@ -169,7 +169,7 @@ class Rig:
 
     def _start(self) -> None:
         self._terminal = self._lives.enter_context(
-            TerminalPart(
+            TerminalProcess(
                 *self._arguments,
                 state=self._folder,
                 program=self._program,
@@ -180,13 +180,13 @@ class Rig:
 
     @property
     def _is_running(self) -> bool:
-        return self._terminal.process.poll() is None
+        return self._terminal.popen.poll() is None
 
     def _check_running(self) -> None:
         """Restart a viewer that was killed or could not connect; it may end for no other reason."""
         if self._is_running:
             return
-        code = self._terminal.process.returncode
+        code = self._terminal.popen.returncode
         written = plain(self._terminal.written)[-2_000:]
         assert self._variant.killed, f"the viewer ended with {code}: {written}"
         assert code in (-signal.SIGKILL, EXIT_CANNOT_CONNECT), f"it ended with {code}: {written}"
@@ -240,11 +240,11 @@ class Rig:
                 with contextlib.suppress(
                     UsageError
                 ):  # it has just ended; _check_running will notice
-                    api.register_viewer(self._terminal.process.pid)
+                    api.register_viewer(self._terminal.popen.pid)
 
     def _kill(self) -> None:
-        self._terminal.process.kill()
-        self._terminal.process.wait(WAIT_S)
+        self._terminal.popen.kill()
+        self._terminal.popen.wait(WAIT_S)
         self._check_running()
         self._hand_over()
 
@@ -272,8 +272,8 @@ class Rig:
         try:
             wait_until(is_drawn, f"a picture of {self._rows} rows")
         except AssertionError as error:
-            self._terminal.process.send_signal(signal.SIGABRT)  # faulthandler prints its stacks
-            self._terminal.process.wait(WAIT_S)
+            self._terminal.popen.send_signal(signal.SIGABRT)  # faulthandler prints its stacks
+            self._terminal.popen.wait(WAIT_S)
             text = plain(self._terminal.written)[-6_000:]
             msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {text}"
             raise AssertionError(msg) from error
@@ -282,8 +282,8 @@ class Rig:
     def _wake(self) -> None:
         """Continue a suspended viewer, as the shell's ``fg`` does."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(self._terminal.process.pid).status() == psutil.STATUS_STOPPED:
-                self._terminal.process.send_signal(signal.SIGCONT)
+            if psutil.Process(self._terminal.popen.pid).status() == psutil.STATUS_STOPPED:
+                self._terminal.popen.send_signal(signal.SIGCONT)
 
     # The record
 
@@ -298,7 +298,7 @@ class Rig:
             if not self._is_running:
                 self._check_running()
                 self._hand_over()
-            self._terminal.process.send_signal(signal.SIGUSR1)
+            self._terminal.popen.send_signal(signal.SIGUSR1)
             deadline_s = time.monotonic() + 5
             while not self._record.exists() and time.monotonic() < deadline_s:
                 self._pause.wait(0.05)
@@ -375,7 +375,7 @@ class Rig:
         self._press(["q"])
         wait_until(lambda: not self._is_running, "the end", 2 * WAIT_S)
         written = self._terminal.written
-        assert self._terminal.process.returncode == 0, plain(written)[-2_000:]
+        assert self._terminal.popen.returncode == 0, plain(written)[-2_000:]
         # Only this is left on the shell's screen: text before it went with the viewer's.
         left = plain(written.rpartition("\x1b[?1049l")[2]).strip()
         assert not left or left.startswith("gapless: fetching"), left

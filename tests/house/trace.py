@@ -21,9 +21,9 @@ from subprocess import Popen
 from typing import Final
 
 from tests.house.sources import PRODUCT
-from tests.support.moto_server import RawMoto, raw_moto
-from tests.support.parts import forwarder, read_record, wait_until
-from tests.support.pseudo_terminal import TerminalPart
+from tests.support.processes.gapless_processes import forwarder, read_record, wait_until
+from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.pseudo_terminal import TerminalProcess
 
 GROUP: Final = "/jobs/house"
 STREAM: Final = "job/main/aaaa"
@@ -156,13 +156,13 @@ def trace_event(tree: Path) -> Trace:
         options = ("--live", "poll", "--allowance", "2s")
         moto.create(GROUP, STREAM)
         first = _put(moto, "before-the-trace")
-        with forwarder(GROUP, moto.url, state, *options, program=serving.program) as part:
-            serving.process = part.process
-            arguments = ("tail", part.ready()["websocket"], "--record", str(record))
-            with TerminalPart(*arguments, state=state, program=viewing.program) as terminal:
-                viewing.process = terminal.process
+        with forwarder(GROUP, moto.url, state, *options, program=serving.program) as process:
+            serving.process = process.popen
+            arguments = ("tail", process.ready()["websocket"], "--record", str(record))
+            with TerminalProcess(*arguments, state=state, program=viewing.program) as terminal:
+                viewing.process = terminal.popen
                 terminal.wait_for("before-the-trace")
-                screen = _Screen(terminal.process, record)
+                screen = _Screen(terminal.popen, record)
                 wait_until(lambda: screen.is_verified(first), "the first verified mark")
                 programs = (serving, viewing)
                 windows = [_watch(moto, text, terminal, screen, programs) for text in EVENTS]
@@ -176,7 +176,7 @@ def trace_event(tree: Path) -> Trace:
 def _watch(
     moto: RawMoto,
     text: str,
-    terminal: TerminalPart,
+    terminal: TerminalProcess,
     screen: _Screen,
     programs: tuple[_Recorded, ...],
 ) -> tuple[frozenset[str], float]:

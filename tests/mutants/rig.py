@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from simulator.scenarios.base import Inject, Step
 from tests.mutants.catalogue import Mutant
 from tests.mutants.situations import LAST_WORDS, SEED, Situation
-from tests.support.parts import WAIT_S, Part, Viewer, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, Viewer, wait_until
 
 AT_ONCE: Final = frozenset({"duplicated", "misordered", "unexpected", "altered", "marks_lied"})
 """What is wrong whenever it is seen."""
@@ -86,9 +86,9 @@ class Subject(NamedTuple):
 class _Simulator:
     """A running simulator's control API."""
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.ready = part.ready()
+    def __init__(self, process: GaplessProcess) -> None:
+        self.part = process
+        self.ready = process.ready()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         data = (
@@ -181,11 +181,11 @@ class _Judged:
 
     def _is_proved(self, status: Mapping[str, Any], newest_ms: int) -> bool:
         if self._ends:
-            return self.viewer.process.returncode in _ENDS
+            return self.viewer.popen.returncode in _ENDS
         return (status["complete_through"] or 0) >= newest_ms
 
     def _has_ended(self) -> bool:
-        code = self.viewer.process.poll()
+        code = self.viewer.popen.poll()
         assert code is None or self._ends, f"the viewer ended with exit code {code}"
         return code is not None
 
@@ -240,13 +240,15 @@ def run(
 
 
 @contextmanager
-def _simulate(situation: Situation, forwarder: Mutant | None, state: Path) -> Iterator[Part]:
+def _simulate(
+    situation: Situation, forwarder: Mutant | None, state: Path
+) -> Iterator[GaplessProcess]:
     program = "-m gapless" if forwarder is None else f"-m tests.mutants {forwarder.name} --"
     options = [f"--seed={SEED}", f"--rate={situation.rate}", f"--forwarder-program={program}"]
     if not situation.is_live:
         options.append("--no-live")
-    with Part("simulate", *options, state=state) as part:
-        yield part
+    with GaplessProcess("simulate", *options, state=state) as process:
+        yield process
 
 
 @contextmanager
@@ -273,14 +275,14 @@ def _kind(step: Step) -> str:
 
 def _wait_for_signals(viewer: Viewer) -> None:
     """Until it can be asked for its record: before, the signal would end it."""
-    status = Path(f"/proc/{viewer.process.pid}/status")
+    status = Path(f"/proc/{viewer.popen.pid}/status")
 
     def listens() -> bool:
         with suppress(FileNotFoundError):
             for line in status.read_text().splitlines():
                 if line.startswith(_CAUGHT):
                     return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
-        return viewer.process.poll() is not None
+        return viewer.popen.poll() is not None
 
     wait_until(listens, "the viewer to listen")
 

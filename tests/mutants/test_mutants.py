@@ -19,7 +19,7 @@ from tests.mutants.kills import KILLS, TRIES
 from tests.mutants.rig import Finding, Subject, run
 from tests.mutants.situations import SITUATIONS
 from tests.mutants.table import PRODUCT, as_markdown, is_as_it_should_be
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 3

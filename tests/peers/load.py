@@ -7,7 +7,7 @@ import time
 from random import Random
 from typing import Final, Literal, NamedTuple
 
-from tests.support.moto_server import RawMoto, put_events
+from tests.support.processes.moto_server import RawMoto, put_events
 
 Habit = Literal["steady", "late", "flush"]
 """How it is written: at once; a tenth stamped 5 to 60 s ago; one of two streams each 5 s."""

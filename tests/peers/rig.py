@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 from tests.peers.load import STREAMS, Event, Habit, Plan, Writing
 from tests.peers.tools import PEERS, Follower, Peer, Printing, Seen, gapless_running, peer_running
-from tests.support.moto_server import raw_moto
-from tests.support.weather import Weather, weather_before
+from tests.support.network.cloudwatch_faults import CloudWatchFaults, faulty_cloudwatch
+from tests.support.processes.moto_server import raw_moto
 
 GROUP: Final = "/jobs/nightly"
 LEAST_S: Final = 15.0
@@ -29,17 +29,17 @@ class Situation(NamedTuple):
 
     name: str
     habit: Habit = "steady"
-    weather: Weather = Weather()
+    weather: CloudWatchFaults = CloudWatchFaults()
 
 
 SITUATIONS: Final = (
     Situation("nothing special"),
     Situation("10 % of the events 5 to 60 s late", habit="late"),
     Situation("two streams, one flushed each 5 s", habit="flush"),
-    Situation("throttled, p = 0.3", weather=Weather(throttle=0.3)),
-    Situation("truncated answers, p = 0.2", weather=Weather(truncate=0.2)),
-    Situation("connections cut, p = 0.3", weather=Weather(cut=0.3)),
-    Situation("eight 503 in a row", weather=Weather(outage_at=5, outage_calls=8)),
+    Situation("throttled, p = 0.3", weather=CloudWatchFaults(throttle=0.3)),
+    Situation("truncated answers, p = 0.2", weather=CloudWatchFaults(truncate=0.2)),
+    Situation("connections cut, p = 0.3", weather=CloudWatchFaults(cut=0.3)),
+    Situation("eight 503 in a row", weather=CloudWatchFaults(outage_at=5, outage_calls=8)),
 )
 
 
@@ -84,10 +84,10 @@ def run(
     situation: Situation, rate: int, seconds: float, visible_within_ms: int, peers: Sequence[Peer]
 ) -> list[Result]:
     """Let every program follow the same log group, each behind weather of its own, same seed."""
-    weather = Weather(
+    weather = CloudWatchFaults(
         **{
             name: getattr(situation.weather, name)
-            for name in Weather.__struct_fields__
+            for name in CloudWatchFaults.__struct_fields__
             if name != "visible_within_ms"
         },
         visible_within_ms=visible_within_ms,
@@ -96,11 +96,11 @@ def run(
         state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         moto = stack.enter_context(raw_moto())
         moto.create(GROUP, *STREAMS)
-        url = stack.enter_context(weather_before(moto.url, weather))
+        url = stack.enter_context(faulty_cloudwatch(moto.url, weather))
         gapless = stack.enter_context(gapless_running(GROUP, url, state))
         printing: dict[str, Printing] = {}
         for peer in peers:
-            own_url = stack.enter_context(weather_before(moto.url, weather))
+            own_url = stack.enter_context(faulty_cloudwatch(moto.url, weather))
             printing[peer.name] = stack.enter_context(peer_running(peer, GROUP, own_url, state))
         writing = Writing(moto, GROUP, Plan(situation.habit, rate, weather.seed))
         writing.run(seconds)

@@ -12,8 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from tests.support.moto_server import CREDENTIALS
-from tests.support.parts import Lines, Viewer, clean_environment, forwarder
+from tests.support.processes.gapless_processes import (
+    OutputLines,
+    Viewer,
+    clean_environment,
+    forwarder,
+)
+from tests.support.processes.moto_server import CREDENTIALS
 
 SINCE: Final = "5m"
 _NUMBER: Final = re.compile(r"#(\d{7})#")
@@ -76,7 +81,7 @@ def numbers(line: str) -> Iterator[int]:
 class Printing:
     """A peer's process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], lines: Lines) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], lines: OutputLines) -> None:
         self._process = process
         self._lines = lines
 
@@ -120,7 +125,7 @@ def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[Prin
         )
     assert process.stdout is not None
     try:
-        yield Printing(process, Lines(process.stdout))
+        yield Printing(process, OutputLines(process.stdout))
     finally:
         if process.poll() is None:
             process.kill()

@@ -9,8 +9,13 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from tests.support.told import SINCE, Told, item
-from tests.support.told_server import Talk, eventually, stay, told_server
+from tests.support.viewer.scripted_forwarder import (
+    ScriptedConnection,
+    eventually,
+    scripted_forwarder,
+    stay_connected,
+)
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
 from tui.output.record import write_record
@@ -40,19 +45,19 @@ def shuffled() -> list[Item]:
 
 
 async def test_the_record_equals_the_screen(tmp_path: Path) -> None:
-    told, events = Told(), shuffled()
+    forwarder, events = ForwarderMessages(), shuffled()
 
-    async def script(talk: Talk) -> None:
-        await talk.say(told.welcome(), told.backfill(f"{SINCE}:0..", done=True))
+    async def script(connection: ScriptedConnection) -> None:
+        await connection.send(forwarder.welcome(), forwarder.backfill(f"{SINCE}:0..", done=True))
         for first in range(0, COUNT, 7):
-            await talk.say(told.events(first, events[first : first + 7]))
-        await talk.say(told.mark(SINCE, SINCE + 1_000_000, COUNT))
-        await stay(talk)
+            await connection.send(forwarder.events(first, events[first : first + 7]))
+        await connection.send(forwarder.mark(SINCE, SINCE + 1_000_000, COUNT))
+        await stay_connected(connection)
 
     path = tmp_path / "record"
-    async with told_server(script) as server:
-        engine = Engine([TargetSpec(url=server.url, name="/told", group="/told", since=SINCE)])
-        app = ViewerApp(engine, title="/told", clock=lambda: SINCE + 1_000_000, zone=UTC)
+    async with scripted_forwarder(script) as server:
+        engine = Engine([TargetSpec(url=server.url, name="/group", group="/group", since=SINCE)])
+        app = ViewerApp(engine, title="/group", clock=lambda: SINCE + 1_000_000, zone=UTC)
         async with app.run_test(size=SIZE) as pilot:
             await eventually(lambda: engine.marks)
             write_record(path, engine)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.oracle.record import LedgerEvent
 from simulator.oracle.verdict import judge
-from tests.support.records import accepted, mark, record, shown
+from tests.support.simulator.viewer_records import accepted, mark, record, shown
 
 events_drawn = st.lists(
     st.builds(

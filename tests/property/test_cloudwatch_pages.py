@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.stored_logs import NOW, StoredLogs, texts
+from tests.support.simulator.stored_logs import NOW, StoredLogs, texts
 
 STREAMS = ("a/1", "a/2", "b")
 PAGES_MAX = 500

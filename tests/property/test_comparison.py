@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LogEvent
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 NOW_MS = 100
 STREAMS = ("a", "b")

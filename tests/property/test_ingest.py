@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Reset, ScanDone
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.order import Interval
 from wire.query import Filter
 

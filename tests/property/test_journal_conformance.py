@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from forwarder.journal import database, range_sums, sqlite, tables
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, LogEvent
-from tests.support.log_events import GROUP, epochs
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.log_events import GROUP, epochs
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import ExecutionStatus, GapState, Origin
 from wire.order import Interval, key_of
 from wire.query import Filter

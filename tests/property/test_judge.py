@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulator.oracle.record import LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
-from tests.support.records import accepted, faithful, mark, record, shown
+from tests.support.simulator.viewer_records import accepted, faithful, mark, record, shown
 
 SCANNED_MS = 1_000
 STREAMS = ("job/main/a", "job/main/b")

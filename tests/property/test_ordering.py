@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.lines.rows import line_key
 from tui.output.ordering import ReleaseState, StrictOrder
 

@@ -20,7 +20,7 @@ from forwarder.reconcile.schedule import (
     ScanSchedule,
     TierName,
 )
-from tests.support.log_events import NOW_MS
+from tests.support.forwarder.log_events import NOW_MS
 
 OVERLAP_MS = 5_000
 SHARES: dict[TierName, int] = {"recent": 2, "near": 4, "wide": 10, "far": 20, "deep": DEEP_SHARE}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.fake_engine import evicted_for
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.lines.rows import Change, Line, Rule
 from tui.lines.timeline import Timeline
 

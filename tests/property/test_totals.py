@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from forwarder.journal import totals
 from forwarder.journal.totals import Totals
 from forwarder.records import LogEvent
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.query import Filter
 
 TIMES = st.integers(0, 300)

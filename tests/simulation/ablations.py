@@ -25,7 +25,7 @@ from forwarder.ingest.scan import Scan
 from forwarder.records import RangeTotal
 from forwarder.server.api import Api
 from tests.simulation.fault import Kind
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from tui.client import saved
 from tui.client.holdings import Holdings, RangeRequest
 from tui.client.session import RequestQueue, ViewerSession

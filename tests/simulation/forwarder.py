@@ -19,7 +19,7 @@ from forwarder.reconcile.schedule import ScanSchedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.fault import FaultError, Kind
 from tests.simulation.link import Link
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream
 from wire.query import TailQuery
 

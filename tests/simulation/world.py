@@ -19,7 +19,7 @@ from tests.simulation.plan import FILTERS, START, STREAMS, Plan, small_world
 from tests.simulation.poller import Poller
 from tests.simulation.troubles import Saboteur
 from tests.simulation.viewer import Saved, Viewer
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import ServerMessage, Welcome
 
 CHAOS_STEPS = 110

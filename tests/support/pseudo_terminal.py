@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.support.parts import WAIT_S, clean_environment, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, clean_environment, wait_until
 
 _READ_BYTES: Final = 65_536
 
 
-class TerminalPart:
+class TerminalProcess:
     """``gapless`` with a controlling terminal of its own; ends with the ``with`` block."""
 
     def __init__(
@@ -35,7 +35,7 @@ class TerminalPart:
         self._ours, theirs = pty.openpty()
         self.resize(columns, rows)
         self.before = termios.tcgetattr(theirs)
-        self.process = subprocess.Popen(
+        self.popen = subprocess.Popen(
             [sys.executable, "-c", _CONTROLLING, *program, *arguments],
             stdin=theirs,
             stdout=theirs,
@@ -92,9 +92,9 @@ class TerminalPart:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(WAIT_S)
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait(WAIT_S)
         os.close(self._theirs)
         self._reader.join(WAIT_S)
         os.close(self._ours)

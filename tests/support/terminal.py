@@ -10,7 +10,7 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
 
 
 @pytest.fixture(autouse=True)

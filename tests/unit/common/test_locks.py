@@ -24,7 +24,7 @@ from common.locks import (
     remove_if_free,
     wait_until_free,
 )
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
 
 NEEDED = """
 import signal, sys, threading

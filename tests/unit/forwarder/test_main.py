@@ -29,7 +29,7 @@ from forwarder.errors import (
 )
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of, run
-from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
+from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
 from wire.codec import decode_server
 from wire.messages import Backfill, Events, Welcome
 

@@ -12,8 +12,8 @@ from simulator import control
 from simulator.control import Control, Parts, serve
 from simulator.faults.board import FAULTS
 from simulator.network.cable import listen
-from tests.support.control_parts import make_parts
-from tests.support.records import faithful, record
+from tests.support.simulator.simulator_parts import make_parts
+from tests.support.simulator.viewer_records import faithful, record
 
 
 @pytest.fixture

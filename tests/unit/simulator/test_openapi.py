@@ -11,8 +11,8 @@ from werkzeug.test import Client
 
 from simulator import control
 from simulator.control import OPENAPI, REQUEST_BYTES_MAX, Control, Parts
-from tests.support.control_parts import make_parts
-from tests.support.records import faithful, record
+from tests.support.simulator.simulator_parts import make_parts
+from tests.support.simulator.viewer_records import faithful, record
 
 DOC: Final = json.loads(OPENAPI.read_text(encoding="utf-8"))
 

@@ -20,8 +20,8 @@ from common.processes import ChildProcess
 from simulator import programs
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.programs import ForwarderProcess, JournalFiles, SkewedClock, Viewers
-from tests.support.parts import WAIT_S
-from tests.support.processes import is_gone
+from tests.support.processes.gapless_processes import WAIT_S
+from tests.support.processes.process_tree import is_gone
 
 PRETENDS = """
 import json, pathlib, signal, sys

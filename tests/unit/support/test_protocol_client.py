@@ -10,7 +10,11 @@ from typing import Any, cast
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from tests.support.protocol_client import BrokenRuleError, Connection, ProtocolClient
+from tests.support.processes.protocol_client import (
+    BrokenRuleError,
+    Connection,
+    ProtocolClient,
+)
 
 Message = dict[str, Any]
 

@@ -19,13 +19,13 @@ from forwarder.cloudwatch.catalogue import (
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions
 from forwarder.errors import AccessDeniedError, GroupNotFoundError, ScanStuckError
-from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
-from tests.support.scripted_cloudwatch import (
+from tests.support.forwarder.scripted_cloudwatch import (
     Reply,
     ScriptedCloudWatch,
     refusal,
     scripted_cloudwatch,
 )
+from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
 
 
 @pytest.fixture(autouse=True)

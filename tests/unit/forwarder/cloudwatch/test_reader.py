@@ -26,14 +26,14 @@ from forwarder.errors import (
     UnreachableError,
 )
 from forwarder.records import CallOutcome, LogEvent
-from tests.support.moto_server import CREDENTIALS, RawMoto, raw_moto
-from tests.support.scripted_cloudwatch import (
+from tests.support.forwarder.scripted_cloudwatch import (
     Reply,
     ScriptedCloudWatch,
     page,
     refusal,
     scripted_cloudwatch,
 )
+from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from forwarder.delivery.backfill import (
 from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import EventCredit, Lanes
 from forwarder.ingest.log_group import LogGroup
-from tests.support.session_client import NOW, event, events, log_group, scan
+from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
 from wire.limits import DEFAULT_HISTORY_MS
 from wire.order import KEY_MAX, KEY_MIN, Interval, first_key, key_of, parse_interval
 from wire.query import Filter, History, TailQuery

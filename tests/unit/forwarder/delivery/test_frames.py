@@ -4,7 +4,7 @@ import pytest
 
 from forwarder.delivery import frames as module
 from forwarder.delivery.frames import ITEMS_BYTES_MAX, SliceReader, frame_parts
-from tests.support.session_client import event, log_group
+from tests.support.forwarder.session_client import event, log_group
 from wire.codec import decode_server, encode
 from wire.limits import FRAME_BYTES_MAX
 from wire.messages import Events, Item

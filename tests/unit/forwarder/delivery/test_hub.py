@@ -3,8 +3,8 @@ from __future__ import annotations
 from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from tests.support.fake_feed import FakeFeed
-from tests.support.session_client import NOW, event, log_group, scan
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.session_client import NOW, event, log_group, scan
 from wire.messages import Bye, Events, Heartbeat, Mark, ServerMessage, Upstream
 from wire.query import Filter, TailQuery
 

@@ -4,7 +4,7 @@ from forwarder.delivery.backfill import StartPoint, ViewerBackfill
 from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import LIVE_RUN_MAX, EventCredit, Lanes, RangeRepair
 from forwarder.ingest.log_group import LogGroup
-from tests.support.session_client import NOW, event, events, log_group
+from tests.support.forwarder.session_client import NOW, event, events, log_group
 from wire.codec import decode_server
 from wire.messages import Events
 from wire.query import Filter, TailQuery

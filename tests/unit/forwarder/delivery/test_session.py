@@ -10,8 +10,15 @@ from forwarder.delivery.session import GAPS_MAX, REQUESTS_MAX, Session
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import ExecutionEnd, LogEvent, Reset, ScanDone
-from tests.support.scanning import change_gap
-from tests.support.session_client import NOW, Client, event, events, log_group, scan
+from tests.support.forwarder.scans import change_gap
+from tests.support.forwarder.session_client import (
+    NOW,
+    SessionClient,
+    event,
+    events,
+    log_group,
+    scan,
+)
 from wire.limits import CLOSE_RATE_LIMITED, CLOSE_SHUTTING_DOWN, DEFAULT_HISTORY_MS
 from wire.messages import (
     Backfill,
@@ -41,15 +48,15 @@ def past_events(count: int, stream: str = ONE, first: int = 1) -> list[LogEvent]
     return events(range(first, first + count), lambda n: NOW - 100_000 + 10 * n, stream)
 
 
-def covered(*batches: list[LogEvent], at: int = NOW) -> Client:
+def covered(*batches: list[LogEvent], at: int = NOW) -> SessionClient:
     """A viewer that connects when all since SINCE is covered."""
     group = log_group(*batches)
     scan(group, SINCE, None, [one for batch in batches for one in batch], at=at)
     group.take_notices()
-    return Client(group, TailQuery(since=SINCE))
+    return SessionClient(group, TailQuery(since=SINCE))
 
 
-def pass_notices(client: Client) -> None:
+def pass_notices(client: SessionClient) -> None:
     """Pass the log group's notices to the session, as the hub does."""
     for notice in client.group.take_notices():
         client.session.notice(notice)
@@ -74,9 +81,9 @@ def test_fresh_begins_at_the_head() -> None:
 
 def test_without_since_the_last_ten_minutes_or_all_of_an_execution() -> None:
     group = log_group()
-    assert Client(group, TailQuery()).session.since == NOW - DEFAULT_HISTORY_MS
+    assert SessionClient(group, TailQuery()).session.since == NOW - DEFAULT_HISTORY_MS
     wanted = Filter(executions=("one",))
-    assert Client(group, TailQuery(filter=wanted)).session.since == 0
+    assert SessionClient(group, TailQuery(filter=wanted)).session.since == 0
 
 
 def test_resumed_brings_exactly_what_follows() -> None:
@@ -187,7 +194,7 @@ def test_total_is_sent_if_nothing_must_be_fetched() -> None:
     client = covered(past_events(1_200))
     client.pull()
     assert {one.total for one in client.log if isinstance(one, Backfill)} == {1_200}
-    uncovered = Client(client.group, TailQuery(since=SINCE - 1_000))
+    uncovered = SessionClient(client.group, TailQuery(since=SINCE - 1_000))
     uncovered.pull()
     assert {one.total for one in uncovered.log if isinstance(one, Backfill)} == {None}
 
@@ -196,7 +203,7 @@ def test_newest_or_oldest_first() -> None:
     client = covered(past_events(1_200))
     client.pull()
     assert client.frames[0].items[0].id == "1200"
-    oldest = Client(client.group, TailQuery(since=SINCE, history="oldest"))
+    oldest = SessionClient(client.group, TailQuery(since=SINCE, history="oldest"))
     oldest.pull()
     assert oldest.frames[0].items[0].id == "1"
     assert oldest.is_done()
@@ -225,7 +232,7 @@ def test_late_events_are_sent_and_backfill_of_another_viewer_is_not() -> None:
 def test_fetched_history_moves_the_cursor_and_held_waits_for_it() -> None:
     group = log_group()
     scan(group, NOW - 60_000, None, [], at=NOW)
-    client = Client(group, TailQuery(since=SINCE))
+    client = SessionClient(group, TailQuery(since=SINCE))
     client.pull()
     needs_fetch = client.session.backfill.needs_fetch
     assert needs_fetch
@@ -241,7 +248,7 @@ def test_fetched_history_moves_the_cursor_and_held_waits_for_it() -> None:
 def test_held_does_not_grow_before_what_scans_brought_is_sent() -> None:
     group = log_group()
     scan(group, NOW - 60_000, None, [], at=NOW)
-    client = Client(group, TailQuery(since=SINCE, credit=100))
+    client = SessionClient(group, TailQuery(since=SINCE, credit=100))
     client.pull()
     scan(group, SINCE, NOW - 60_000, past_events(700), at=NOW + 10, kind="backfill")
     client.pull()
@@ -256,7 +263,7 @@ def test_held_does_not_grow_before_what_scans_brought_is_sent() -> None:
 def test_not_done_before_a_scan_that_began_after_connecting() -> None:
     group = log_group()
     scan(group, SINCE, None, [], at=NOW - 1)
-    client = Client(group, TailQuery(since=SINCE))
+    client = SessionClient(group, TailQuery(since=SINCE))
     client.pull()
     assert not client.session.backfill.needs_fetch
     assert not client.is_done()
@@ -281,7 +288,7 @@ def test_history_gets_at_least_every_fourth_frame() -> None:
 
 def test_filtered_rows_move_the_cursor_only_before_a_heartbeat_or_mark() -> None:
     client = covered(past_events(1))
-    client = Client(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
+    client = SessionClient(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     client.group.ingest(past_events(5, TWO, 100), "live")
     assert client.pull() == []
@@ -294,7 +301,7 @@ def test_filtered_rows_move_the_cursor_only_before_a_heartbeat_or_mark() -> None
 
 def test_a_mark_is_preceded_by_the_cursor() -> None:
     client = covered(past_events(1))
-    client = Client(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
+    client = SessionClient(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     scan(client.group, NOW - 50_000, None, past_events(5, TWO, 10_000), at=NOW + 5_000)
     pass_notices(client)
@@ -304,7 +311,7 @@ def test_a_mark_is_preceded_by_the_cursor() -> None:
 
 def test_a_long_stretch_without_matches_is_reported_on_the_way() -> None:
     client = covered(past_events(1))
-    client = Client(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
+    client = SessionClient(client.group, TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     client.group.ingest(past_events(12_000, TWO, 100), "live")
     client.group.ingest([event(99, NOW)], "live")
@@ -319,7 +326,7 @@ def test_a_long_stretch_without_matches_is_reported_on_the_way() -> None:
 
 def test_credit_bounds_every_item_of_every_frame() -> None:
     client = covered(past_events(1_000))
-    client = Client(client.group, TailQuery(since=SINCE, credit=30))
+    client = SessionClient(client.group, TailQuery(since=SINCE, credit=30))
     client.pull()
     assert len(client.ids) == 30
     client.group.ingest([event(9_999, NOW)], "live")
@@ -344,7 +351,7 @@ def test_without_credit_the_parameter_left_out_nothing_is_bounded() -> None:
 
 def test_without_room_the_filter_still_moves_the_cursor() -> None:
     group = log_group(past_events(10, TWO))
-    client = Client(group, TailQuery(since=SINCE, credit=0, filter=Filter(streams=(ONE,))))
+    client = SessionClient(group, TailQuery(since=SINCE, credit=0, filter=Filter(streams=(ONE,))))
     client.pull()
     group.ingest(past_events(10, TWO, 100), "live")
     group.ingest([event(999, NOW)], "live")
@@ -387,7 +394,7 @@ def test_a_new_state_of_cloudwatch_is_sent_at_once() -> None:
 
 def test_a_mark_waits_until_the_viewer_has_what_the_scan_brought() -> None:
     client = covered(past_events(10))
-    client = Client(client.group, TailQuery(since=SINCE, credit=10))
+    client = SessionClient(client.group, TailQuery(since=SINCE, credit=10))
     client.pull()
     scan(client.group, NOW - 50_000, None, [event(99, NOW - 1_000)], at=NOW + 5_000)
     pass_notices(client)
@@ -441,7 +448,7 @@ def test_counts_leave_out_events_up_to_the_base() -> None:
 
 
 def test_pending_marks_are_bounded() -> None:
-    client = Client(covered(past_events(10)).group, TailQuery(since=SINCE, credit=0))
+    client = SessionClient(covered(past_events(10)).group, TailQuery(since=SINCE, credit=0))
     client.pull()
     for step in range(1_000):
         at = NOW + 5_000 + 1_000 * step
@@ -458,7 +465,7 @@ def test_gaps_in_range_are_sent_after_every_welcome_and_when_they_change() -> No
     group.declare_gap(SINCE - 10, SINCE - 1, "suspected", "before it")
     kept = group.declare_gap(SINCE - 10, SINCE, "suspected", "in it")
     group.take_notices()
-    client = Client(group, TailQuery(since=SINCE))
+    client = SessionClient(group, TailQuery(since=SINCE))
     client.pull()
     assert [one.reason for one in client.log if isinstance(one, Gap)] == ["in it"]
     change_gap(group, kept.id, "unrecoverable")
@@ -476,7 +483,7 @@ def test_a_viewer_that_meets_very_many_gaps_gets_all_and_stays() -> None:
     for at in range(count):
         group.declare_gap(NOW + 10 * at, NOW + 10 * at + 5, "unrecoverable", "gone")
     group.take_notices()
-    client = Client(group, TailQuery(since=SINCE))
+    client = SessionClient(group, TailQuery(since=SINCE))
     client.pull()
     assert sum(isinstance(one, Gap) for one in client.log) == count
     assert not any(isinstance(one, Bye) for one in client.log)
@@ -510,7 +517,7 @@ def test_verify_is_answered_in_order_and_clipped_to_since() -> None:
 
 def test_verify_of_what_is_not_held_is_of_nothing() -> None:
     group = log_group(past_events(10))
-    client = Client(group, TailQuery(since=SINCE, credit=0))
+    client = SessionClient(group, TailQuery(since=SINCE, credit=0))
     client.session.receive(Verify(NOW - 100_000, NOW))
     client.session.receive(Verify(0, 0))
     answers = [one for one in client.pull() if isinstance(one, DigestReply)]
@@ -564,12 +571,12 @@ def test_waiting_requests_are_bounded() -> None:
 # Ends
 
 
-def ending(*found: LogEvent) -> Client:
+def ending(*found: LogEvent) -> SessionClient:
     group = log_group()
     group._lifecycle = Lifecycle.pattern("(?P<SUCCEEDED>exit 0)|(?P<FAILED>exit 1)")
     group._load_chain()
     group.ingest([*found], "live")
-    return Client(group, TailQuery(since=SINCE, filter=Filter(executions=("one",))))
+    return SessionClient(group, TailQuery(since=SINCE, filter=Filter(executions=("one",))))
 
 
 def test_an_end_comes_after_done_and_again_with_another_count() -> None:
@@ -607,7 +614,7 @@ def test_an_end_is_sent_to_viewers_that_connect_later_and_name_it() -> None:
         (Filter(executions=("two",)), 0),
         (Filter(), 0),
     ):
-        later = Client(client.group, TailQuery(since=SINCE, filter=wanted))
+        later = SessionClient(client.group, TailQuery(since=SINCE, filter=wanted))
         later.pull()
         assert sum(isinstance(one, End) for one in later.log) == ends
 
@@ -697,7 +704,7 @@ def test_lag_is_zero_while_the_viewer_has_everything() -> None:
 
 def test_a_rule_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lanes, "advance_cursor", lambda _: None)
-    client = Client(log_group(), TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
+    client = SessionClient(log_group(), TailQuery(since=SINCE, filter=Filter(streams=(ONE,))))
     client.pull()
     client.group.ingest(past_events(5, TWO), "live")
     (beat,) = client.at(client.session.wake_at_ms)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forwarder.ingest.log_group import GroupCounts
-from tests.support.session_client import NOW, event, log_group, scan
+from tests.support.forwarder.session_client import NOW, event, log_group, scan
 
 
 def test_scans_are_counted_by_how_they_ended() -> None:

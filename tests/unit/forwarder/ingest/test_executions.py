@@ -15,7 +15,7 @@ from forwarder.ingest.executions import (
     execution_of,
 )
 from forwarder.records import ExecutionEnd
-from tests.support.log_events import NOW_MS, event
+from tests.support.forwarder.log_events import NOW_MS, event
 
 RULE = r"state=(?:(?P<SUCCEEDED>done)|(?P<FAILED>failed)|(?P<STOPPED>stopped)|gone)"
 ALLOWANCE_MS = 2_000

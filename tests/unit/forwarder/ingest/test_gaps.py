@@ -5,9 +5,9 @@ import pytest
 from forwarder.ingest.gaps import PENDING_MAX, SCANS_MIN, WITHHELD, MissingEvents, why_withheld
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import GapRecord, Row, ScanDone
-from tests.support.log_events import GROUP, NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import change_gap, scanned
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import change_gap, run_scan
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_gap_is_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
     repairing = change_gap(group, gap.id, "repairing")
     assert repairing.state == "repairing"
     group.take_notices()
-    scanned(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
+    run_scan(group, [event(1, NOW_MS + 15)], NOW_MS + 10_000)
     recovered, repaired, done = group.take_notices()
     assert isinstance(recovered, GapRecord)
     assert isinstance(repaired, GapRecord)
@@ -37,10 +37,10 @@ def test_a_gap_is_repaired_by_a_scan_that_begins_later(group: LogGroup) -> None:
 
 def test_a_gap_is_repaired_when_scans_have_completed_all_of_it(group: LogGroup) -> None:
     group.declare_gap(NOW_MS, NOW_MS + 20_000, "suspected", "the live path stopped")
-    scanned(group, [], NOW_MS + 9_000)
-    scanned(group, [], NOW_MS + 99_000, NOW_MS + 7_002)
+    run_scan(group, [], NOW_MS + 9_000)
+    run_scan(group, [], NOW_MS + 99_000, NOW_MS + 7_002)
     assert [one.state for one in group.journal.gaps()] == ["suspected"]
-    scanned(group, [], NOW_MS + 99_000, NOW_MS + 7_001, NOW_MS + 7_001)
+    run_scan(group, [], NOW_MS + 99_000, NOW_MS + 7_001, NOW_MS + 7_001)
     assert group.journal.gaps() == []
 
 
@@ -53,7 +53,7 @@ def test_a_widened_gap_is_repaired_only_by_later_scans(group: LogGroup) -> None:
     assert group.widen_gap(gap.id, NOW_MS + 1, NOW_MS + 2) == wider
     group.finish_scan(early, NOW_MS + 9_000)
     assert group.journal.gaps() == [wider]
-    scanned(group, [], NOW_MS + 9_000)
+    run_scan(group, [], NOW_MS + 9_000)
     assert group.journal.gaps() == []
     assert group.widen_gap(gap.id, NOW_MS, NOW_MS + 9_000) is None
 
@@ -89,7 +89,7 @@ def test_gaps_of_an_earlier_run_are_repaired_as_well() -> None:
     LogGroup(journal).declare_gap(NOW_MS, NOW_MS + 5_000, "suspected", "polls fail")
     journal.begin_epoch()
     group = LogGroup(journal)
-    scanned(group, [], NOW_MS + 9_000)
+    run_scan(group, [], NOW_MS + 9_000)
     assert journal.gaps() == []
 
 
@@ -97,9 +97,9 @@ def test_events_that_scans_no_longer_return_are_declared_after_some_scans(
     group: LogGroup,
 ) -> None:
     logged = [event(1), event(2, NOW_MS + 500, "job/2")]
-    scanned(group, logged, NOW_MS + 9_000)
+    run_scan(group, logged, NOW_MS + 9_000)
     for number in range(5):
-        assert scanned(group, logged[:1], NOW_MS + 10_000 + number) is None
+        assert run_scan(group, logged[:1], NOW_MS + 10_000 + number) is None
         assert len(group.journal.gaps()) == (number >= 2)
     [gap] = group.journal.gaps()
     assert (gap.from_, gap.through, gap.state) == (NOW_MS + 500, NOW_MS + 500, "suspected")
@@ -111,9 +111,9 @@ def test_events_that_scans_no_longer_return_are_declared_after_some_scans(
     group.journal.begin_epoch()
     later = LogGroup(group.journal)
     for number in range(5):
-        assert scanned(later, logged[:1], NOW_MS + 20_000 + number) is None
+        assert run_scan(later, logged[:1], NOW_MS + 20_000 + number) is None
     assert later.journal.gaps() == [gap]
-    assert scanned(later, logged, NOW_MS + 30_000) is not None
+    assert run_scan(later, logged, NOW_MS + 30_000) is not None
     assert later.journal.gaps() == []
 
 

@@ -10,8 +10,8 @@ from forwarder.delivery.marks import MarkedTime
 from forwarder.ingest.executions import Executions, Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LiveSource, LogEvent, ScanDone
-from tests.support.log_events import GROUP, NOW_MS
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.log_events import GROUP, NOW_MS
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 SOURCE = LiveSource("1", ("all",))
 MINUTE = 60_000

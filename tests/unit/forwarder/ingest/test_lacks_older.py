@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LogEvent, ScanDone
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 CREATED = 50_000
 

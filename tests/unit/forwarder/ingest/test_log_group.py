@@ -8,9 +8,9 @@ from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import TOO_LARGE, LogGroup, checked
 from forwarder.ingest.scan import Ingested
 from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
-from tests.support.log_events import GROUP, NOW_MS, event, events
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import run_scan
 from wire.messages import Origin
 from wire.query import Filter
 
@@ -91,7 +91,7 @@ def test_scans_begun_before_the_group_was_recreated_complete_nothing(
 def test_a_whole_scan_covers_up_to_its_begin_and_completes_all_but_the_allowance(
     group: LogGroup,
 ) -> None:
-    done = scanned(group, events(range(1, 4)), NOW_MS + 9_000)
+    done = run_scan(group, events(range(1, 4)), NOW_MS + 9_000)
     assert done == ScanDone(NOW_MS, NOW_MS + 9_000 - ALLOWANCE_MS, NOW_MS + 9_000, 3)
     assert group.take_notices() == [done]
     assert group.take_notices() == []
@@ -101,13 +101,13 @@ def test_a_whole_scan_covers_up_to_its_begin_and_completes_all_but_the_allowance
 
 
 def test_a_scan_of_a_past_range_completes_all_of_it(group: LogGroup) -> None:
-    done = scanned(group, [], NOW_MS + 9_000, through=NOW_MS + 5_000)
+    done = run_scan(group, [], NOW_MS + 9_000, through=NOW_MS + 5_000)
     assert done == ScanDone(NOW_MS, NOW_MS + 5_000, NOW_MS + 9_000, 0)
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + 5_000)]
 
 
 def test_a_scan_of_the_present_alone_completes_nothing_yet(group: LogGroup) -> None:
-    assert scanned(group, [event(1)], NOW_MS + ALLOWANCE_MS - 1) is None
+    assert run_scan(group, [event(1)], NOW_MS + ALLOWANCE_MS - 1) is None
     assert group.coverage.ranges == [(NOW_MS, NOW_MS + ALLOWANCE_MS - 1)]
 
 
@@ -123,24 +123,24 @@ def test_an_abandoned_scan_completes_nothing(group: LogGroup) -> None:
 
 def test_a_timestamp_ahead_of_the_clock_moves_nothing(group: LogGroup) -> None:
     ahead = event(9, NOW_MS + 6_600_000)
-    done = scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live")
+    done = run_scan(group, [event(1), ahead], NOW_MS + 9_000, kind="live")
     assert done is not None
     assert done.through == NOW_MS + 9_000 - ALLOWANCE_MS
     assert group.coverage.end == NOW_MS + 9_000
     later = event(2, NOW_MS + 8_000)
-    done = scanned(group, [later, ahead], NOW_MS + 10_000, NOW_MS + 4_000, kind="live")
+    done = run_scan(group, [later, ahead], NOW_MS + 10_000, NOW_MS + 4_000, kind="live")
     assert done is not None
     assert (done.through, done.head_seq) == (NOW_MS + 10_000 - ALLOWANCE_MS, 3)
 
 
 def test_only_new_events_that_a_poll_should_have_found_are_a_gap(group: LogGroup) -> None:
     polled = NOW_MS + 60_000
-    scanned(group, [], NOW_MS + 59_000, kind="live")
-    scanned(group, [], polled, polled - OVERLAP_MS, kind="live")
+    run_scan(group, [], NOW_MS + 59_000, kind="live")
+    run_scan(group, [], polled, polled - OVERLAP_MS, kind="live")
     group.take_notices()
     missed = [event(1, NOW_MS + 20_000), event(2, NOW_MS + 30_000)]
     young = event(3, polled - OVERLAP_MS)
-    done = scanned(group, [*missed, young], polled + 500)
+    done = run_scan(group, [*missed, young], polled + 500)
     assert _origins(group) == {"1": "repair", "2": "repair", "3": "live"}
     gap, marked = group.take_notices()
     assert marked == done
@@ -152,7 +152,7 @@ def test_only_new_events_that_a_poll_should_have_found_are_a_gap(group: LogGroup
 
 
 def test_events_that_an_abandoned_scan_repaired_are_declared(group: LogGroup) -> None:
-    scanned(group, [], NOW_MS + 60_000, kind="live")
+    run_scan(group, [], NOW_MS + 60_000, kind="live")
     group.take_notices()
     scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 61_000)
     scan.take_page([event(1)])
@@ -161,10 +161,10 @@ def test_events_that_an_abandoned_scan_repaired_are_declared(group: LogGroup) ->
 
 
 def test_time_that_was_never_scanned_is_no_gap(group: LogGroup) -> None:
-    scanned(group, [], NOW_MS + 60_000, NOW_MS + 50_000, kind="live")
+    run_scan(group, [], NOW_MS + 60_000, NOW_MS + 50_000, kind="live")
     group.take_notices()
-    scanned(group, [event(1)], NOW_MS + 61_000, through=NOW_MS + 10_000, kind="backfill")
-    scanned(group, [event(2, NOW_MS + 20_000)], NOW_MS + 61_000, NOW_MS + 11_000, kind="repair")
+    run_scan(group, [event(1)], NOW_MS + 61_000, through=NOW_MS + 10_000, kind="backfill")
+    run_scan(group, [event(2, NOW_MS + 20_000)], NOW_MS + 61_000, NOW_MS + 11_000, kind="repair")
     assert _origins(group) == {"1": "backfill", "2": "backfill"}
     assert not any(isinstance(notice, GapRecord) for notice in group.take_notices())
 
@@ -174,12 +174,12 @@ def test_events_written_while_the_forwarder_was_down_are_live_in_a_repair_scan(
 ) -> None:
     journal.cover(NOW_MS, NOW_MS + 1_000)
     group = LogGroup(journal)
-    scanned(group, [event(1, NOW_MS + 500), event(2, NOW_MS + 1_001)], NOW_MS + 99_000)
+    run_scan(group, [event(1, NOW_MS + 500), event(2, NOW_MS + 1_001)], NOW_MS + 99_000)
     assert _origins(group) == {"1": "repair", "2": "live"}
 
 
 def test_new_events_behind_a_mark_are_late(group: LogGroup) -> None:
-    scanned(group, [], NOW_MS + 9_000)
+    run_scan(group, [], NOW_MS + 9_000)
     assert group.ingest([event(1), event(2, NOW_MS + 8_000)], "live").late == 1
 
 
@@ -187,9 +187,9 @@ def test_bodies_are_restored_by_requested_history(group: LogGroup) -> None:
     logged = events(range(1, 4))
     group.ingest(logged, "live")
     assert group.retain(before=NOW_MS + 9_000) == 3
-    scanned(group, logged, NOW_MS + 9_000, kind="repair")
+    run_scan(group, logged, NOW_MS + 9_000, kind="repair")
     assert [row.message for row in group.journal.read_after(0, 9)] == [None, None, None]
-    scanned(group, logged[:2], NOW_MS + 9_000, kind="backfill")
+    run_scan(group, logged[:2], NOW_MS + 9_000, kind="backfill")
     assert group.ingest(logged[1:], "live").new == 0
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", "line 2", "line 3"]
 
@@ -200,8 +200,8 @@ def test_a_lost_body_that_is_found_counts_again(group: LogGroup) -> None:
     group.retain(before=NOW_MS + 9_000)
     group.journal.mark_lost(["1"], "gone")
     assert group.totals.total(NOW_MS, NOW_MS + 99, Filter()).count == 1
-    assert scanned(group, [logged[1]], NOW_MS + 9_000) is not None
-    assert scanned(group, logged, NOW_MS + 10_000) is not None
+    assert run_scan(group, [logged[1]], NOW_MS + 9_000) is not None
+    assert run_scan(group, logged, NOW_MS + 10_000) is not None
     assert group.totals.total(NOW_MS, NOW_MS + 99, Filter()).count == 2
     assert [row.message for row in group.journal.read_after(0, 9)] == ["line 1", None]
 
@@ -229,7 +229,7 @@ def test_an_execution_ends_after_two_scans_and_again_after_a_late_event(
         if second == 5:
             logged.append(event(3, NOW_MS + 950, message="last words"))
         assert group.drain_range(now_ms) is None or second in (2, 3, 6, 7)
-        scanned(group, logged, now_ms)
+        run_scan(group, logged, now_ms)
         ends += [one for one in group.take_notices() if isinstance(one, ExecutionEnd)]
     assert ends == [
         ExecutionEnd("1", "FAILED", NOW_MS, NOW_MS + 900, 2),
@@ -245,7 +245,7 @@ def test_a_restart_remembers_ended_executions(journal: MemoryJournal) -> None:
     group = LogGroup(journal, lifecycle=lifecycle)
     logged = [event(1, message="exit")]
     for second in (10, 20, 30):
-        scanned(group, logged, NOW_MS + 1_000 * second)
+        run_scan(group, logged, NOW_MS + 1_000 * second)
     assert group.executions.end_of("1") is not None
     journal.begin_epoch()
     again = LogGroup(journal, lifecycle=lifecycle)
@@ -262,7 +262,7 @@ def test_end_execution_ends_it_after_two_scans(journal: MemoryJournal) -> None:
     group.end_execution("1", "STOPPED")
     assert group.drain_range(NOW_MS + 5) == (NOW_MS, NOW_MS + 5)
     for second in (10, 20):
-        scanned(group, [event(1)], NOW_MS + 1_000 * second)
+        run_scan(group, [event(1)], NOW_MS + 1_000 * second)
     end = group.executions.end_of("1")
     assert end is not None
     assert end.status == "STOPPED"

@@ -6,9 +6,9 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import SeqSet
 from forwarder.journal.totals import Totals
 from forwarder.records import RangeTotal
-from tests.support.log_events import GROUP, NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import run_scan
 from wire.limits import TIMESTAMP_MAX
 from wire.query import Filter
 
@@ -50,38 +50,38 @@ def group() -> LogGroup:
 
 def test_a_scan_with_an_open_end_must_return_events_ahead_of_the_clock(group: LogGroup) -> None:
     ahead = event(9, NOW_MS + 6_600_000)
-    assert scanned(group, [event(1), ahead], NOW_MS + 9_000, kind="live") is not None
-    assert scanned(group, [event(1)], NOW_MS + 10_000, kind="live") is None
-    assert scanned(group, [event(1)], NOW_MS + 10_000, through=NOW_MS + 10_000) is not None
+    assert run_scan(group, [event(1), ahead], NOW_MS + 9_000, kind="live") is not None
+    assert run_scan(group, [event(1)], NOW_MS + 10_000, kind="live") is None
+    assert run_scan(group, [event(1)], NOW_MS + 10_000, through=NOW_MS + 10_000) is not None
 
 
 def test_a_scan_that_lacks_known_events_completes_nothing(group: LogGroup) -> None:
     logged = [event(1), event(2, NOW_MS + 1, "job/2"), event(3, NOW_MS + 2)]
-    assert scanned(group, logged, NOW_MS + 9_000) is not None
-    assert scanned(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
+    assert run_scan(group, logged, NOW_MS + 9_000) is not None
+    assert run_scan(group, [logged[0], logged[2]], NOW_MS + 10_000) is None
     assert group.take_suspect_streams() == {"job/2"}
     assert group.take_suspect_streams() == set()
-    assert scanned(group, logged, NOW_MS + 11_000) is not None
+    assert run_scan(group, logged, NOW_MS + 11_000) is not None
 
 
 def test_events_of_a_deleted_log_stream_may_be_missing(group: LogGroup) -> None:
     logged = [event(1), event(2, NOW_MS + 1, "job/2")]
-    scanned(group, logged, NOW_MS + 9_000)
-    assert scanned(group, [logged[0]], NOW_MS + 10_000) is None
+    run_scan(group, logged, NOW_MS + 9_000)
+    assert run_scan(group, [logged[0]], NOW_MS + 10_000) is None
     group.mark_stream_deleted("job/2")
-    assert scanned(group, [logged[0]], NOW_MS + 11_000) is not None
+    assert run_scan(group, [logged[0]], NOW_MS + 11_000) is not None
     again = event(3, NOW_MS + 2, "job/2")
-    assert scanned(group, [logged[0], again], NOW_MS + 12_000) is not None
-    assert scanned(group, [logged[0]], NOW_MS + 13_000) is None
+    assert run_scan(group, [logged[0], again], NOW_MS + 12_000) is not None
+    assert run_scan(group, [logged[0]], NOW_MS + 13_000) is None
 
 
 def test_events_older_than_the_retention_setting_may_be_missing(group: LogGroup) -> None:
     logged = [event(1), event(2, NOW_MS + 5_000)]
-    scanned(group, logged, NOW_MS + 9_000)
-    assert scanned(group, [logged[1]], NOW_MS + 10_000) is None
+    run_scan(group, logged, NOW_MS + 9_000)
+    assert run_scan(group, [logged[1]], NOW_MS + 10_000) is None
     group._expiry.retention_ms = 6_000
-    assert scanned(group, [logged[1]], NOW_MS + 10_000) is not None
-    assert scanned(group, [], NOW_MS + 10_000) is None
+    assert run_scan(group, [logged[1]], NOW_MS + 10_000) is not None
+    assert run_scan(group, [], NOW_MS + 10_000) is None
 
 
 def test_log_streams_deleted_long_ago_cost_a_scan_of_the_present_nothing(
@@ -89,7 +89,7 @@ def test_log_streams_deleted_long_ago_cost_a_scan_of_the_present_nothing(
 ) -> None:
     day_ms = 86_400_000
     old = [event(one, NOW_MS - day_ms, f"job/{one}") for one in range(1, 50)]
-    scanned(group, old, NOW_MS, NOW_MS - day_ms)
+    run_scan(group, old, NOW_MS, NOW_MS - day_ms)
     for one in old:
         group.mark_stream_deleted(one.stream)
     asked: list[object] = []
@@ -101,8 +101,8 @@ def test_log_streams_deleted_long_ago_cost_a_scan_of_the_present_nothing(
 
     monkeypatch.setattr(Totals, "total", counted)
     new = event(99, NOW_MS + 1, "job/99")
-    scanned(group, [new], NOW_MS + 9_000)
-    assert scanned(group, [new], NOW_MS + 10_000) is not None
+    run_scan(group, [new], NOW_MS + 9_000)
+    assert run_scan(group, [new], NOW_MS + 10_000) is not None
     assert asked == [Filter(), Filter()]
-    assert scanned(group, [new], NOW_MS + 11_000, NOW_MS - day_ms) is not None
+    assert run_scan(group, [new], NOW_MS + 11_000, NOW_MS - day_ms) is not None
     assert len(asked) > 3

@@ -3,9 +3,9 @@ from __future__ import annotations
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Ingested, Scan
 from forwarder.ingest.visibility import BUCKET_MS, BUCKETS_MAX, VisibilityAllowance
-from tests.support.log_events import GROUP, NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import run_scan
 
 OVERLAP_MS = 5_000
 
@@ -83,10 +83,10 @@ def test_a_clock_set_back_forgets_future_delays() -> None:
 
 def test_marks_end_where_late_events_may_still_become_visible() -> None:
     group = LogGroup(MemoryJournal(GROUP), allowance_max_ms=60_000)
-    scanned(group, [], NOW_MS, NOW_MS - 5_000, kind="live")
-    scanned(group, [], NOW_MS + 10_000, NOW_MS - 5_000, kind="live")
+    run_scan(group, [], NOW_MS, NOW_MS - 5_000, kind="live")
+    run_scan(group, [], NOW_MS + 10_000, NOW_MS - 5_000, kind="live")
     hidden = event(1, NOW_MS + 4_000, ingestion_time=NOW_MS + 4_000)
-    done = scanned(group, [hidden], NOW_MS + 11_000, NOW_MS - 5_000, kind="live")
+    done = run_scan(group, [hidden], NOW_MS + 11_000, NOW_MS - 5_000, kind="live")
     assert group.allowance_ms == 8_000
     assert done is not None
     assert done.through == NOW_MS + 3_000

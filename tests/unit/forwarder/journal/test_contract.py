@@ -19,9 +19,9 @@ from forwarder.journal.contract import (
 )
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import GapRecord, KnownRow, LogEvent, RangeTotal, Row
-from tests.support import memory_journal
-from tests.support.log_events import GROUP, NOW_MS, epochs, event, events
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder import memory_journal
+from tests.support.forwarder.log_events import GROUP, NOW_MS, epochs, event, events
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.digest import digest_sum, event_digest
 from wire.messages import Lost
 from wire.order import Interval, key_of

@@ -14,7 +14,7 @@ from forwarder.journal import sqlite
 from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION, from_blob
 from forwarder.journal.sqlite import RecentIds, SqliteJournals
 from forwarder.records import KnownRow
-from tests.support.log_events import GROUP, NOW_MS, event, events
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
 from wire.query import Filter
 
 
@@ -253,7 +253,7 @@ LIMITED = """
 import resource, signal, sys
 from forwarder.errors import JournalFullError
 from forwarder.journal.sqlite import SqliteJournals
-from tests.support.log_events import GROUP, event
+from tests.support.forwarder.log_events import GROUP, event
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journals = SqliteJournals(sys.argv[1])
 journal = journals.journal(GROUP)

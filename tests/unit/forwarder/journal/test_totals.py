@@ -5,8 +5,8 @@ import pytest
 from forwarder.journal import totals
 from forwarder.journal.totals import Totals
 from forwarder.records import RangeTotal
-from tests.support.log_events import GROUP, NOW_MS, event, events
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.query import Filter
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forwarder.live import decoding as module
 from forwarder.live.decoding import LiveBatch, decode
 from forwarder.records import LiveSource, LogEvent
-from tests.support.kinesis import OWNER, record
+from tests.support.forwarder.kinesis import OWNER, record
 
 ID = str(10**55)
 

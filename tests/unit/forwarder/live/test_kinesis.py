@@ -16,16 +16,16 @@ from forwarder.errors import AccessDeniedError, JournalError
 from forwarder.live.decoding import LiveBatch
 from forwarder.live.kinesis import KinesisReader, StreamNotFoundError
 from forwarder.live.receiver import LiveReceiver
-from tests.support.kinesis import kinesis_stream, record
-from tests.support.moto_server import CREDENTIALS, raw_moto
-from tests.support.scripted_cloudwatch import (
+from tests.support.forwarder.kinesis import kinesis_stream, record
+from tests.support.forwarder.scripted_cloudwatch import (
     Asked,
     Reply,
     ScriptedCloudWatch,
     refusal,
     scripted_cloudwatch,
 )
-from tests.support.writing import now_ms
+from tests.support.processes.log_writer import now_ms
+from tests.support.processes.moto_server import CREDENTIALS, raw_moto
 
 
 @pytest.fixture(autouse=True)

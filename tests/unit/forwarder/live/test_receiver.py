@@ -21,10 +21,10 @@ from forwarder.live.receiver import (
     LiveState,
 )
 from forwarder.records import ExecutionEnd, GapRecord, LiveSource, LogEvent, Reset, ScanDone
-from tests.support.fake_cloudwatch import Clock
-from tests.support.log_events import GROUP, NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.forwarder.fake_cloudwatch import Clock
+from tests.support.forwarder.log_events import GROUP, NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import run_scan
 
 OURS = LiveSource("1", ("f",))
 
@@ -71,7 +71,7 @@ class Rig:
         await self.receiver.receive(LiveBatch(GROUP, source, brought, arrived_ms=arrived_ms))
 
     def poll(self, *returned: LogEvent) -> ScanDone | None:
-        return scanned(self.group, list(returned), self.clock(), NOW_MS - 5_000, kind="live")
+        return run_scan(self.group, list(returned), self.clock(), NOW_MS - 5_000, kind="live")
 
     async def agree(self) -> list[LogEvent]:
         """Three events come both ways; the live path is relied on from then on."""

@@ -24,8 +24,8 @@ from forwarder.live.subscriptions import (
     _OpenPath,
     choose_stream,
 )
-from tests.support.fake_cloudwatch import Clock
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.fake_cloudwatch import Clock
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 _T = TypeVar("_T")
 

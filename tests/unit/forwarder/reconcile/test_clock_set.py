@@ -7,10 +7,10 @@ import pytest
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import LiveSource
-from tests.support.feeding import GROUP, Rig
-from tests.support.log_events import NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
-from tests.support.scanning import scanned
+from tests.support.forwarder.feed_rig import GROUP, FeedRig
+from tests.support.forwarder.log_events import NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.scans import run_scan
 
 HOUR = 3_600_000
 OURS = LiveSource("1", ("all",))
@@ -20,7 +20,7 @@ OURS = LiveSource("1", ("all",))
 async def test_rows_of_the_live_path_that_are_not_visible_yet_are_no_phantoms_by_it(
     by_ms: int,
 ) -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         epoch = rig.group.epoch
         row = event(77, rig.now_ms, ingestion_time=None)
@@ -42,10 +42,10 @@ async def test_rows_of_the_live_path_that_are_not_visible_yet_are_no_phantoms_by
 def test_two_scans_are_not_apart_by_it() -> None:
     group = LogGroup(MemoryJournal(GROUP), lifecycle=Lifecycle.pattern("the end"))
     end = event(1, message="the end")
-    scanned(group, [end], NOW_MS + 10_000)
-    scanned(group, [end], NOW_MS + 10_500)
+    run_scan(group, [end], NOW_MS + 10_000)
+    run_scan(group, [end], NOW_MS + 10_500)
     group.shift_clock(HOUR, NOW_MS + HOUR + 11_000)
-    scanned(group, [end], NOW_MS + HOUR + 11_000)
+    run_scan(group, [end], NOW_MS + HOUR + 11_000)
     assert group.executions.end_of("1") is None
-    scanned(group, [end], NOW_MS + HOUR + 14_000)
+    run_scan(group, [end], NOW_MS + HOUR + 14_000)
     assert group.executions.end_of("1") is not None

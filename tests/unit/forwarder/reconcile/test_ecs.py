@@ -33,8 +33,8 @@ from forwarder.reconcile.ecs import (
     read_tasks,
     status_of,
 )
-from tests.support.log_events import NOW_MS, event
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.log_events import NOW_MS, event
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 A, B, BAD = "a" * 32, "b" * 32, "c" * 32
 STREAMS = {A: f"app/main/{A}", B: f"app/main/{B}", BAD: f"app/main/{BAD}"}

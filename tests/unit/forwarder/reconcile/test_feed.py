@@ -28,15 +28,15 @@ from forwarder.reconcile.feed import (
     UpstreamWatch,
 )
 from forwarder.records import LogEvent
-from tests.support.feeding import GROUP, Rig
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.feed_rig import GROUP, FeedRig
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import Origin, Upstream
 
 HOUR = 3_600_000
 
 
 async def test_polls_bring_what_is_new() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms - 100, "before"))
     async with rig.run():
         assert rig.messages() == ["before"]
@@ -48,7 +48,7 @@ async def test_polls_bring_what_is_new() -> None:
 
 
 async def test_an_event_stamped_ahead_moves_nothing() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         rig.cloudwatch.put("s", (rig.now_ms + 110 * 60_000, "ahead"))
         await rig.pass_ms(1_000)
@@ -58,7 +58,7 @@ async def test_an_event_stamped_ahead_moves_nothing() -> None:
 
 
 async def test_late_events_are_found_by_the_next_scan() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         await rig.pass_ms(1_000)
         rig.cloudwatch.put("s", (rig.now_ms - 60_000, "late"))
@@ -70,7 +70,7 @@ async def test_late_events_are_found_by_the_next_scan() -> None:
 
 
 async def test_delayed_visibility_is_shown() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         await rig.pass_ms(1_000)
         hidden = LogEvent("77", rig.now_ms, rig.now_ms, "s", "hidden")
@@ -85,7 +85,7 @@ async def test_delayed_visibility_is_shown() -> None:
 
 
 async def test_polls_do_not_pile_up() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
         for _ in range(8):
@@ -112,7 +112,7 @@ async def test_polls_do_not_pile_up() -> None:
 async def test_a_feed_continues_whatever_cloudwatch_does(
     error: CloudWatchError, state: str
 ) -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         await rig.pass_ms(1_000)
         last_whole_ms = rig.now_ms
@@ -134,7 +134,7 @@ async def test_a_feed_continues_whatever_cloudwatch_does(
 
 
 async def test_requested_history_is_fetched_newest_first() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.created = rig.now_ms - HOUR
     ages = (HOUR, HOUR // 2, 3 * 60_000, 30_000)
     rig.cloudwatch.put("s", *((rig.now_ms - age, f"{age}") for age in ages))
@@ -157,7 +157,7 @@ async def test_requested_history_is_fetched_newest_first() -> None:
 
 
 async def test_the_past_of_a_group_that_is_young_is_few_calls() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         rig.feed.request_backfill("viewer", BackfillRequest(0))
         await rig.until(lambda: not rig.missing(0))
@@ -165,7 +165,7 @@ async def test_the_past_of_a_group_that_is_young_is_few_calls() -> None:
 
 
 async def test_oldest_first() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms - 60_000, "new"), (rig.now_ms - HOUR, "old"))
     async with rig.run():
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR, "oldest"))
@@ -174,7 +174,7 @@ async def test_oldest_first() -> None:
 
 
 async def test_a_withdrawn_backfill_stops() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(100)))
     rig.cloudwatch.page_events = 1
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
@@ -189,7 +189,7 @@ async def test_a_withdrawn_backfill_stops() -> None:
 
 
 async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", *((rig.now_ms - 40_000, f"old {number}") for number in range(20)))
     rig.cloudwatch.page_events = 7
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
@@ -207,7 +207,7 @@ async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None
 
 
 async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms - 40_000, "old"))
     async with rig.run():
         rig.cloudwatch.down = UnreachableError("no way")
@@ -220,13 +220,13 @@ async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
 
 
 async def test_a_restart_goes_on_where_it_was() -> None:
-    first = Rig()
+    first = FeedRig()
     async with first.run():
         await first.pass_ms(1_000)
         ended_ms = first.now_ms
     journal = first.journal.copy()
     journal.begin_epoch()
-    second = Rig(journal, now_ms=ended_ms + 10 * 60_000)
+    second = FeedRig(journal, now_ms=ended_ms + 10 * 60_000)
     second.cloudwatch.put("s", (ended_ms + 60_000, "while it was away"))
     async with second.run():
         assert second.messages() == ["while it was away"]
@@ -234,7 +234,7 @@ async def test_a_restart_goes_on_where_it_was() -> None:
 
 
 async def test_the_loop_stays_free_while_a_page_is_taken_in() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", *((rig.now_ms, f"{number}") for number in range(10_000)))
     turns = []
 
@@ -252,7 +252,7 @@ async def test_the_loop_stays_free_while_a_page_is_taken_in() -> None:
 
 
 async def test_a_short_scan_need_not_wait_for_a_long_one() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", *((rig.now_ms - 50_000, f"{number}") for number in range(200)))
     rig.cloudwatch.page_events = 1
     async with rig.run():
@@ -273,7 +273,7 @@ async def test_a_journal_that_can_not_be_written_ends_it_with_its_own_error() ->
             msg = f"the disk is full: {len(events)} {origin} events"
             raise JournalError(msg)
 
-    rig = Rig(Full(GROUP))
+    rig = FeedRig(Full(GROUP))
     async with rig.run():
         rig.cloudwatch.put("s", (rig.now_ms, "one"))
         with pytest.raises(JournalError, match="the disk is full"):
@@ -300,7 +300,7 @@ async def test_after_a_full_disk_the_missed_events_arrive(
                 raise JournalFullError(msg)
 
     journal = Full(GROUP)
-    rig = Rig(journal)
+    rig = FeedRig(journal)
     async with rig.run():
         rig.cloudwatch.put("s", (rig.now_ms, "before"))
         await rig.pass_ms(1_000)
@@ -327,7 +327,7 @@ async def test_after_a_full_disk_the_missed_events_arrive(
 async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         monkeypatch.setattr(rig.group, "executions", None)
         with pytest.raises(ExceptionGroup):
@@ -335,7 +335,7 @@ async def test_a_bug_is_not_taken_for_a_failure_of_cloudwatch(
 
 
 async def test_time_that_could_not_be_polled_is_a_suspected_gap_until_it_is_fetched() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         await rig.pass_ms(1_000)
         last_whole_ms = rig.now_ms
@@ -359,7 +359,7 @@ async def test_time_that_could_not_be_polled_is_a_suspected_gap_until_it_is_fetc
 
 
 async def test_a_short_failure_is_no_gap() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         await rig.pass_ms(1_000)
         rig.cloudwatch.down = UnreachableError("no way")
@@ -371,7 +371,7 @@ async def test_a_short_failure_is_no_gap() -> None:
 
 @pytest.mark.parametrize("by_ms", [-HOUR, HOUR])
 async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_ms: int) -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.created = rig.now_ms - HOUR
     async with rig.run():
         since = rig.now_ms - 3 * HOUR
@@ -389,7 +389,7 @@ async def test_a_clock_that_is_set_stops_nothing_and_asks_for_nothing_twice(by_m
 
 
 async def test_throttling_makes_scans_rarer() -> None:
-    rig = Rig()
+    rig = FeedRig()
     async with rig.run():
         rig.cloudwatch.down = ThrottledError("too many")
         for _ in range(3):

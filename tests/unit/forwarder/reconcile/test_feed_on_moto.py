@@ -15,9 +15,9 @@ from forwarder.config import AwsOptions, Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import Feed
-from tests.support.feeding import missing
-from tests.support.memory_journal import MemoryJournal
-from tests.support.moto_server import CREDENTIALS, raw_moto
+from tests.support.forwarder.feed_rig import missing
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.processes.moto_server import CREDENTIALS, raw_moto
 
 GROUP = "/moto/group"
 HOUR = 3_600_000

@@ -16,14 +16,14 @@ from forwarder.reconcile import maintenance, scanner
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.maintenance import GROUP_AGE_MS, OLDER_THAN_GROUP_MS
 from forwarder.records import GapRecord, Notice, ScanDone
-from tests.support.feeding import Rig
+from tests.support.forwarder.feed_rig import FeedRig
 
 MINUTE = 60_000
 HOUR_MS = 60 * MINUTE
 
 
 async def test_marks_resume_after_a_stream_was_deleted() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("kept", (rig.now_ms, "kept"))
     rig.cloudwatch.put("gone", (rig.now_ms, "gone"))
     async with rig.run():
@@ -39,7 +39,7 @@ async def test_marks_resume_after_a_stream_was_deleted() -> None:
 
 
 async def test_an_existing_stream_excuses_no_missing_events() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms, "one"), (rig.now_ms, "two"))
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -54,7 +54,7 @@ async def test_an_existing_stream_excuses_no_missing_events() -> None:
 
 
 async def test_a_recreated_stream_counts_as_deleted() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms, "old"))
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -69,7 +69,7 @@ async def test_a_recreated_stream_counts_as_deleted() -> None:
 
 
 async def test_the_settings_of_the_group_are_learnt() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.retention_days = 3
     rig.cloudwatch.created = rig.now_ms - 7 * DAY_MS
     async with rig.run():
@@ -83,7 +83,7 @@ async def test_the_settings_of_the_group_are_learnt() -> None:
 async def test_backfill_waits_for_the_retention_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms - HOUR_MS, "past"))
     gate, find = asyncio.Event(), catalogue.find_group
 
@@ -108,7 +108,7 @@ async def test_backfill_waits_for_the_retention_setting(
 async def test_backfill_waits_for_two_failed_lookups_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms - HOUR_MS, "past"))
     asked = 0
 
@@ -135,7 +135,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
 
     monkeypatch.setattr(scanner, "find_group", denied)
     monkeypatch.setattr(maintenance, "find_stream", denied)
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms, "one"))
     async with rig.run():
         await rig.pass_ms(1_000)
@@ -151,7 +151,7 @@ async def test_without_permission_to_ask_it_works_all_the_same(
 
 
 async def test_a_recreated_group_has_a_new_epoch() -> None:
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.put("s", (rig.now_ms, "old"))
     async with rig.run():
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - MINUTE))
@@ -176,7 +176,7 @@ async def test_failed_lookups_of_settings_are_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(maintenance, "SETTINGS_RETRY_S", 0)
-    rig = Rig()
+    rig = FeedRig()
     rig.cloudwatch.retention_days = 3
     rig.cloudwatch.down = ThrottledError("too many")
     learning = asyncio.create_task(rig.feed._maintenance.refresh_settings())
@@ -189,7 +189,7 @@ async def test_failed_lookups_of_settings_are_retried(
 
 
 async def test_bodies_expire_by_age_unless_they_are_still_to_be_sent() -> None:
-    rig = Rig()
+    rig = FeedRig()
     day = rig.config.retain_ms
     rig.cloudwatch.put("s", *((rig.now_ms - day + minute * MINUTE, "m") for minute in range(-3, 3)))
     rig.group.ingest(rig.cloudwatch.events, "backfill")
@@ -218,21 +218,21 @@ class Describing:
         return await self._find(cloudwatch, name)
 
 
-def _shorten(rig: Rig) -> None:
+def _shorten(rig: FeedRig) -> None:
     """The retention is made a day, and takes what is older at once."""
     rig.cloudwatch.retention_days = 1
     before = rig.now_ms - DAY_MS
     rig.cloudwatch.events = [one for one in rig.cloudwatch.events if one.timestamp >= before]
 
 
-def _old_group() -> Rig:
-    rig = Rig()
+def _old_group() -> FeedRig:
+    rig = FeedRig()
     rig.cloudwatch.created = rig.now_ms - 60 * DAY_MS
     rig.cloudwatch.put("s", (rig.now_ms - 2 * DAY_MS, "old"), (rig.now_ms - HOUR_MS, "new"))
     return rig
 
 
-def _gone(rig: Rig) -> list[tuple[int, int]]:
+def _gone(rig: FeedRig) -> list[tuple[int, int]]:
     gaps = rig.group.journal.gaps()
     return [(gap.from_, gap.through) for gap in gaps if gap.state == "unrecoverable"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forwarder.ingest.executions import DRAIN_MS, Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import ExecutionEnd, LogEvent
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 LIFECYCLE = Lifecycle.pattern("DONE")
 NOW = 10_000_000

@@ -12,16 +12,16 @@ from forwarder.cloudwatch.reader import Observer
 from forwarder.errors import UnreachableError
 from forwarder.reconcile.refetch import DELETED, GONE
 from forwarder.records import LogEvent
-from tests.support.fake_cloudwatch import FakeCloudWatch
-from tests.support.feeding import Rig
+from tests.support.forwarder.fake_cloudwatch import FakeCloudWatch
+from tests.support.forwarder.feed_rig import FeedRig
 from wire.query import Filter
 
 SECOND = 1_000
 
 
-def retired() -> Rig:
+def retired() -> FeedRig:
     """A journal of ten events without bodies, half of them of stream a, half of b."""
-    rig = Rig()
+    rig = FeedRig()
     for number in range(10):
         rig.cloudwatch.put("ab"[number % 2], (rig.now_ms - 10 + number, f"m{number}"))
     rig.group.ingest(rig.cloudwatch.events, "live")
@@ -30,11 +30,11 @@ def retired() -> Rig:
     return rig
 
 
-async def refetched(rig: Rig, *, timeout_ms: int = 5_000) -> bool:
+async def refetched(rig: FeedRig, *, timeout_ms: int = 5_000) -> bool:
     return await rig.feed.refetch(rig.now_ms - 10, rig.now_ms, rig.now_ms + timeout_ms)
 
 
-def lost(rig: Rig) -> list[tuple[int, int, str]]:
+def lost(rig: FeedRig) -> list[tuple[int, int, str]]:
     found = rig.journal.lost(0, rig.now_ms + SECOND, Filter())
     return [(one.from_ - rig.now_ms, one.through - rig.now_ms, one.reason) for one in found]
 
@@ -47,7 +47,7 @@ async def test_bodies_come_back() -> None:
 
 
 async def test_a_range_with_all_its_bodies_needs_no_scan() -> None:
-    rig = Rig()
+    rig = FeedRig()
     assert await refetched(rig)
     assert rig.cloudwatch.asked == []
 
@@ -121,7 +121,7 @@ async def test_a_timeout_is_reported() -> None:
 class EndsEarly(FakeCloudWatch):
     """As moto where a stream is deleted during a scan: the next token gives an empty end."""
 
-    def __init__(self, rig: Rig, scans: int) -> None:
+    def __init__(self, rig: FeedRig, scans: int) -> None:
         super().__init__(rig.cloudwatch.group, rig.clock)
         self.events = rig.cloudwatch.events
         self.streams = rig.cloudwatch.streams

@@ -11,13 +11,13 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.errors import InvalidEventError, UnreachableError
 from forwarder.reconcile.scanner import CHUNK_EVENTS, GroupSettings, Scanner
 from forwarder.records import Row
-from tests.support.feeding import Rig
+from tests.support.forwarder.feed_rig import FeedRig
 
 
 class Ears:
     """What a scanner says."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: FeedRig) -> None:
         self.progress: list[int] = []
         self.late: list[Row] = []
         self.scanner = Scanner(
@@ -31,11 +31,11 @@ class Ears:
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def rig() -> FeedRig:
+    return FeedRig()
 
 
-async def test_a_complete_scan_covers_its_range(rig: Rig) -> None:
+async def test_a_complete_scan_covers_its_range(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms - 5_000, "a"), (rig.now_ms - 4_000, "b"))
     count = await ears.scanner.scan(
@@ -46,14 +46,14 @@ async def test_a_complete_scan_covers_its_range(rig: Rig) -> None:
     assert ears.progress == [2, 2]  # once for what is new, once for the mark
 
 
-async def test_a_large_page_goes_in_by_chunks(rig: Rig) -> None:
+async def test_a_large_page_goes_in_by_chunks(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", *((rig.now_ms, f"{number}") for number in range(2_500)))
     assert await ears.scanner.scan("live", rig.now_ms, None, priority=Priority.POLL) == 2_500
     assert ears.progress == [CHUNK_EVENTS, 2 * CHUNK_EVENTS, 2_500, 2_500]
 
 
-async def test_a_scan_that_breaks_off_keeps_its_events_and_covers_nothing(rig: Rig) -> None:
+async def test_a_scan_that_breaks_off_keeps_its_events_and_covers_nothing(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms, "a"), (rig.now_ms, "b"))
     rig.cloudwatch.page_events = 1
@@ -64,7 +64,7 @@ async def test_a_scan_that_breaks_off_keeps_its_events_and_covers_nothing(rig: R
     assert rig.group.coverage.ranges == []
 
 
-async def test_a_scan_that_is_not_needed_any_more_covers_nothing(rig: Rig) -> None:
+async def test_a_scan_that_is_not_needed_any_more_covers_nothing(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (rig.now_ms, "a"))
     wanted = [True, False]
@@ -80,7 +80,7 @@ async def test_a_scan_that_is_not_needed_any_more_covers_nothing(rig: Rig) -> No
     assert rig.group.coverage.ranges == []
 
 
-async def test_a_cancelled_scan_covers_nothing(rig: Rig) -> None:
+async def test_a_cancelled_scan_covers_nothing(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
     scan = asyncio.create_task(ears.scanner.scan("repair", 0, rig.now_ms, priority=Priority.SCAN))
@@ -91,7 +91,7 @@ async def test_a_cancelled_scan_covers_nothing(rig: Rig) -> None:
     assert rig.group.coverage.ranges == []
 
 
-async def test_an_event_that_the_protocol_cannot_express_is_an_error(rig: Rig) -> None:
+async def test_an_event_that_the_protocol_cannot_express_is_an_error(rig: FeedRig) -> None:
     ears = Ears(rig)
     rig.cloudwatch.put("s", (-1, "before time began"))
     with pytest.raises(InvalidEventError):
@@ -99,7 +99,7 @@ async def test_an_event_that_the_protocol_cannot_express_is_an_error(rig: Rig) -
     assert rig.group.coverage.ranges == []
 
 
-async def test_late_events_are_reported(rig: Rig) -> None:
+async def test_late_events_are_reported(rig: FeedRig) -> None:
     ears = Ears(rig)
     await ears.scanner.scan("live", rig.now_ms - 60_000, None, priority=Priority.POLL)
     rig.cloudwatch.put("s", (rig.now_ms - 30_000, "late"))
@@ -107,14 +107,14 @@ async def test_late_events_are_reported(rig: Rig) -> None:
     assert [row.message for row in ears.late] == ["late"]
 
 
-def _date(rig: Rig, ahead_ms: int) -> None:
+def _date(rig: FeedRig, ahead_ms: int) -> None:
     """An answer tells that the clock is so far ahead."""
     date = formatdate((rig.now_ms - ahead_ms) // 1000, usegmt=True)
     at_ms = rig.timer()
     rig.cloudwatch.skew.server.observe(date, asked_at_ms=at_ms, at_ms=at_ms, wall_ms=rig.now_ms)
 
 
-async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig: Rig) -> None:
+async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig: FeedRig) -> None:
     scanner = Scanner(
         rig.group,
         rig.cloudwatch,
@@ -137,7 +137,7 @@ async def test_a_scan_proves_nothing_of_what_is_still_to_come_for_cloudwatch(rig
     assert mark.through == mark.scanned_at - rig.group.allowance_ms
 
 
-async def test_a_scan_of_a_time_that_is_still_to_come_proves_nothing_at_all(rig: Rig) -> None:
+async def test_a_scan_of_a_time_that_is_still_to_come_proves_nothing_at_all(rig: FeedRig) -> None:
     ears = Ears(rig)
     ears.scanner._timer = rig.timer
     rig.cloudwatch.put("s", (rig.now_ms, "ahead"))

@@ -23,7 +23,7 @@ from forwarder.reconcile.schedule import (
     ThrottleLevel,
     TierName,
 )
-from tests.support.log_events import NOW_MS
+from tests.support.forwarder.log_events import NOW_MS
 
 OVERLAP_MS = 5_000
 

@@ -13,9 +13,9 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.server.api import AcceptedViewer, Api, ApiResponse
 from forwarder.server.log_pages import BodyRequest
 from forwarder.server.tokens import BearerTokens, TokenGrant
-from tests.support.fake_feed import FakeFeed
-from tests.support.memory_journal import MemoryJournal
-from tests.support.session_client import NOW, event, events, log_group, scan
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
 from wire.digest import digest_hex
 from wire.query import Filter, TailQuery
 

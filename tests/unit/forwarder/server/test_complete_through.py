@@ -5,8 +5,8 @@ from __future__ import annotations
 from forwarder.delivery.hub import Hub
 from forwarder.ingest.log_group import LogGroup
 from forwarder.server.log_pages import LogsPageBuilder
-from tests.support.fake_feed import FakeFeed
-from tests.support.session_client import NOW, events, log_group, scan
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.session_client import NOW, events, log_group, scan
 from wire.codec import decode_body
 from wire.messages import LogsPage
 from wire.query import Filter, LogsQuery

@@ -11,8 +11,8 @@ from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.server.log_pages import FETCHES_MAX, BodyRequest, LogsPageBuilder
-from tests.support.fake_feed import FakeFeed
-from tests.support.session_client import NOW, event, events, log_group, scan
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
 from wire.codec import decode_body
 from wire.limits import LOGS_PAGE_BYTES_MAX
 from wire.messages import LogsPage

@@ -12,8 +12,8 @@ from forwarder.server.metrics import (
     page,
     render,
 )
-from tests.support.fake_feed import FakeFeed
-from tests.support.session_client import NOW, event, log_group
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.session_client import NOW, event, log_group
 from wire.messages import Upstream
 from wire.query import TailQuery
 

@@ -19,8 +19,8 @@ from forwarder.server.api import Api
 from forwarder.server.connection import PIECE_BYTES
 from forwarder.server.server import Server
 from forwarder.server.tokens import BearerTokens, TokenGrant
-from tests.support.fake_feed import FakeFeed
-from tests.support.session_client import event, events, log_group, scan
+from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.session_client import event, events, log_group, scan
 from wire.codec import decode_server
 from wire.messages import Backfill, Events, ServerMessage, UnknownMessage, Welcome
 

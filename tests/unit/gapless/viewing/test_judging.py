@@ -8,7 +8,7 @@ import pytest
 from common.errors import GaplessError
 from gapless.viewing import judging
 from gapless.viewing.judging import LINES_MAX, keep_judging, reason_to_skip
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
 from tui.lines.rows import Line

@@ -13,7 +13,7 @@ from simulator.cloudwatch import wall_clock_ms
 from simulator.cloudwatch.delivery import DELAY_MS, Delivery, payload, record_data
 from simulator.cloudwatch.levers import Batch, Lever, LeverOrder
 from simulator.cloudwatch.logs import Ids, Subscription
-from tests.support.stored_logs import GROUP, NOW, StoredLogs
+from tests.support.simulator.stored_logs import GROUP, NOW, StoredLogs
 
 
 class Twice(Lever):

@@ -25,7 +25,7 @@ from simulator.cloudwatch.logs import (
     first_key,
 )
 from simulator.errors import SimulatorError
-from tests.support.stored_logs import GROUP, NOW, StoredLogs
+from tests.support.simulator.stored_logs import GROUP, NOW, StoredLogs
 
 
 @pytest.fixture

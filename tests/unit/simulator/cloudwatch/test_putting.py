@@ -10,7 +10,7 @@ import pytest
 from simulator.acceptance import NewEvent, PutBatch, accepted_part
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.cloudwatch.putting import Accepted, accept
-from tests.support.stored_logs import NOW, StoredLogs
+from tests.support.simulator.stored_logs import NOW, StoredLogs
 
 PUT_AT = 1_800_000_000_000
 DAY = 24 * 3_600_000

@@ -7,7 +7,7 @@ import pytest
 from simulator.cloudwatch.levers import Lever, LeverOrder, StoredEvent
 from simulator.cloudwatch.logs import TOKEN_MS
 from simulator.cloudwatch.reading import DESCENDING_FROM_MS
-from tests.support.stored_logs import GROUP, NOW, StoredLogs, texts
+from tests.support.simulator.stored_logs import GROUP, NOW, StoredLogs, texts
 
 DAY = 24 * 3_600_000
 

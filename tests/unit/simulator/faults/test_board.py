@@ -7,8 +7,8 @@ import pytest
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import board
 from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule, catalogue
-from tests.support.levers import HarmRecorder
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
 

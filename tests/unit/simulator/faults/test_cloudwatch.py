@@ -16,8 +16,8 @@ from simulator.faults.board import FAULTS
 from simulator.faults.cloudwatch import CLOUDWATCH
 from simulator.faults.live_path import LIVE_PATH
 from simulator.moto_process import lever_types
-from tests.support.levers import HarmRecorder
-from tests.support.stored_logs import GROUP, NOW, REGION, StoredLogs
+from tests.support.simulator.harm_recorder import HarmRecorder
+from tests.support.simulator.stored_logs import GROUP, NOW, REGION, StoredLogs
 
 EVENTS = 300
 PAGE = 5

@@ -8,7 +8,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.network import NETWORK
-from tests.support.levers import HarmRecorder
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 STRAINS = {
     "latency": "Latency(latency_ms=1000, jitter_ms=0)",

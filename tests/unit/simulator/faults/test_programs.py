@@ -8,7 +8,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.programs import PROGRAMS
-from tests.support.levers import HarmRecorder
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 
 def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:

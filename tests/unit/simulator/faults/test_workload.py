@@ -13,7 +13,7 @@ from simulator.faults.base import DAY_MS, Cycle, Fault
 from simulator.faults.board import FAULTS
 from simulator.faults.workload import WORKLOAD
 from simulator.workload.workload import LIFECYCLE_PATTERN
-from tests.support.levers import HarmRecorder
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 NOW_MS = 1_800_000_000_000
 STREAMS = ["job/main/a", "job/main/b"]

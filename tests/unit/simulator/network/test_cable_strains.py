@@ -19,7 +19,7 @@ from simulator.network import cable as proxy
 from simulator.network.cable import HOST, Cable
 from simulator.network.crowd import Crowds
 from simulator.network.toxics import Bandwidth, BlockUpgrade, FrameStrain, Hold, Latency, Limit
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
 
 SEED = 3
 

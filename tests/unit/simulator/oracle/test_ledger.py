@@ -7,7 +7,7 @@ from simulator.errors import SimulatorError
 from simulator.oracle import ledger as module
 from simulator.oracle.ledger import Ledger, as_json
 from simulator.oracle.record import LedgerEvent
-from tests.support.records import mark, record, shown
+from tests.support.simulator.viewer_records import mark, record, shown
 
 EVENT = NewEvent("s/1", 10, "m")
 

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.oracle.record import read_record
-from tests.support.records import HEADER, accepted, mark, record, shown
+from tests.support.simulator.viewer_records import HEADER, accepted, mark, record, shown
 
 EVENT = shown(accepted(10), 1)
 

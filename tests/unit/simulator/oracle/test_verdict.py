@@ -9,7 +9,7 @@ import pytest
 
 from simulator.oracle.record import BRIEF_MS, SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
-from tests.support.records import accepted, faithful, gap, mark, record, shown
+from tests.support.simulator.viewer_records import accepted, faithful, gap, mark, record, shown
 
 EVENTS = [accepted(10 * number, f"m{number}", accepted_ms=10 * number) for number in range(1, 6)]
 

@@ -12,8 +12,8 @@ from simulator.faults.board import Board, FaultRequest, monotonic_ms
 from simulator.scenarios import conductor
 from simulator.scenarios.base import Heal, Inject, Scenario, Step, Write
 from simulator.scenarios.conductor import Conductor
-from tests.support.levers import HarmRecorder
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 PULL, PLUG = ("pull", "disconnect"), ("plug", "disconnect")
 CABLE = Inject(FaultRequest(type="disconnect"))

@@ -20,7 +20,7 @@ from simulator.scenarios.base import (
     inject,
 )
 from simulator.scenarios.scripted import SCENARIOS
-from tests.support.levers import HarmRecorder
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 SEEDS = range(60)
 

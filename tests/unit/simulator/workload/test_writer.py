@@ -9,7 +9,7 @@ from simulator.acceptance import NewEvent
 from simulator.oracle.ledger import Ledger
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
-from tests.support.parts import WAIT_S
+from tests.support.processes.gapless_processes import WAIT_S
 
 NOW_MS = 1_800_000_000_000
 

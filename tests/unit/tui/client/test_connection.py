@@ -12,9 +12,16 @@ from typing import Any
 import pytest
 
 from common.http import HttpFailure
-from tests.support.told import SINCE, Told, item
-from tests.support.told_http import Library
-from tests.support.told_server import Script, Talk, ToldServer, eventually, stay, told_server
+from tests.support.viewer.http_journal import HttpJournal
+from tests.support.viewer.scripted_forwarder import (
+    Script,
+    ScriptedConnection,
+    ScriptedForwarder,
+    eventually,
+    scripted_forwarder,
+    stay_connected,
+)
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.connection import Address, Disconnection, ForwarderConnection, HttpGetter
 from tui.client.session import CREDIT_EVENTS, ViewerSession
 from tui.client.status import CaughtUp, Effect, Stored, Welcomed
@@ -56,7 +63,9 @@ class Heard:
 
 
 class Running:
-    def __init__(self, server: ToldServer, session: ViewerSession, token: str | None) -> None:
+    def __init__(
+        self, server: ScriptedForwarder, session: ViewerSession, token: str | None
+    ) -> None:
         self.server, self.session, self.heard = server, session, Heard()
         self.connection = ForwarderConnection(
             session,
@@ -72,7 +81,7 @@ async def running(
     *scripts: Script, refusal: tuple[int, bytes] | None = None, token: str | None = None
 ) -> AsyncIterator[Running]:
     """A connection to a server with these scripts."""
-    async with told_server(*scripts) as server:
+    async with scripted_forwarder(*scripts) as server:
         server.refusal = refusal
         run = Running(server, ViewerSession(since=SINCE), token)
         task = asyncio.create_task(run.connection.run())
@@ -84,25 +93,27 @@ async def running(
 
 
 def says(*messages: ServerMessage) -> Script:
-    async def script(talk: Talk) -> None:
-        await talk.say(*messages)
-        await stay(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        await connection.send(*messages)
+        await stay_connected(connection)
 
     return script
 
 
-def opening(told: Told) -> Sequence[ServerMessage]:
-    return (told.welcome(), told.backfill(DONE, done=True))
+def opening(forwarder: ForwarderMessages) -> Sequence[ServerMessage]:
+    return (forwarder.welcome(), forwarder.backfill(DONE, done=True))
 
 
 async def test_lines_are_received_and_credit_is_granted() -> None:
-    told, granted = Told(), asyncio.get_running_loop().create_future()
+    forwarder, granted = ForwarderMessages(), asyncio.get_running_loop().create_future()
 
-    async def script(talk: Talk) -> None:
-        assert talk.query.credit == CREDIT_EVENTS
-        await talk.say(*opening(told), told.events(0, [item(1, 2_000)]), told.heartbeat(1))
-        granted.set_result(await talk.hear())
-        await stay(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        assert connection.query.credit == CREDIT_EVENTS
+        await connection.send(
+            *opening(forwarder), forwarder.events(0, [item(1, 2_000)]), forwarder.heartbeat(1)
+        )
+        granted.set_result(await connection.receive())
+        await stay_connected(connection)
 
     async with running(script) as run:
         await eventually(lambda: run.heard.seqs == [1])
@@ -111,11 +122,11 @@ async def test_lines_are_received_and_credit_is_granted() -> None:
 
 
 async def test_after_a_cut_it_resumes_with_its_cursor() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
 
-    async def cut(talk: Talk) -> None:
-        await talk.say(*opening(first), first.events(0, [item(1, 2_000)]))
-        talk.websocket.transport.abort()
+    async def cut(connection: ScriptedConnection) -> None:
+        await connection.send(*opening(first), first.events(0, [item(1, 2_000)]))
+        connection.websocket.transport.abort()
 
     again = says(second.welcome("resumed", after=1, head_seq=2), second.events(1, [item(2, 2_001)]))
     async with running(cut, again) as run:
@@ -127,15 +138,15 @@ async def test_after_a_cut_it_resumes_with_its_cursor() -> None:
 
 
 async def test_a_dropped_frame_closes_with_4010() -> None:
-    told, codes = Told(), list[int | None]()
+    forwarder, codes = ForwarderMessages(), list[int | None]()
 
-    async def dropping(talk: Talk) -> None:
-        await talk.say(*opening(told))
-        told.events(0, [item(1, 2_000)])
-        await talk.say(told.heartbeat(1))
-        codes.append(await talk.until_closed())
+    async def dropping(connection: ScriptedConnection) -> None:
+        await connection.send(*opening(forwarder))
+        forwarder.events(0, [item(1, 2_000)])
+        await connection.send(forwarder.heartbeat(1))
+        codes.append(await connection.until_closed())
 
-    second = Told()
+    second = ForwarderMessages()
     again = says(second.welcome("resumed"), second.events(0, [item(1, 2_000)]))
     async with running(dropping, again) as run:
         await eventually(lambda: run.heard.seqs == [1])
@@ -146,25 +157,25 @@ async def test_a_dropped_frame_closes_with_4010() -> None:
 async def test_a_connection_that_falls_silent_is_closed_with_4012() -> None:
     codes: list[int | None] = []
 
-    async def silent(talk: Talk) -> None:
-        told = Told()
-        await talk.say(told.welcome(heartbeat_ms=50))
-        codes.append(await talk.until_closed())
+    async def silent(connection: ScriptedConnection) -> None:
+        forwarder = ForwarderMessages()
+        await connection.send(forwarder.welcome(heartbeat_ms=50))
+        codes.append(await connection.until_closed())
 
-    async with running(silent, says(Told().welcome("resumed"))) as run:
+    async with running(silent, says(ForwarderMessages().welcome("resumed"))) as run:
         await eventually(lambda: len(run.server.queries) == 2)
         assert codes == [4012]
 
 
 @pytest.mark.parametrize("code", [4001, 4008, 1011])
 async def test_it_reconnects_after_most_close_codes(code: int) -> None:
-    told = Told()
+    forwarder = ForwarderMessages()
 
-    async def closing(talk: Talk) -> None:
-        await talk.say(told.welcome(), told.bye("later", retry_after_ms=40))
-        await talk.websocket.close(code, "later")
+    async def closing(connection: ScriptedConnection) -> None:
+        await connection.send(forwarder.welcome(), forwarder.bye("later", retry_after_ms=40))
+        await connection.websocket.close(code, "later")
 
-    second = Told()
+    second = ForwarderMessages()
     async with running(closing, says(second.welcome("resumed"))) as run:
         await eventually(lambda: len(run.server.queries) == 2)
         assert run.heard.ends[0].code == code
@@ -173,8 +184,8 @@ async def test_it_reconnects_after_most_close_codes(code: int) -> None:
 
 
 async def test_it_does_not_reconnect_after_a_final_close_code() -> None:
-    async def closing(talk: Talk) -> None:
-        await talk.websocket.close(4504, "not for you")
+    async def closing(connection: ScriptedConnection) -> None:
+        await connection.websocket.close(4504, "not for you")
 
     async with running(closing) as run:
         await eventually(lambda: run.heard.ends)
@@ -185,7 +196,7 @@ async def test_it_does_not_reconnect_after_a_final_close_code() -> None:
 
 
 async def test_it_does_not_reconnect_to_another_protocol_version() -> None:
-    async with running(says(Told().welcome(protocol=2))) as run:
+    async with running(says(ForwarderMessages().welcome(protocol=2))) as run:
         await eventually(lambda: run.heard.ends)
         assert (run.heard.ends[0].code, run.heard.ends[0].final) == (4502, True)
 
@@ -202,7 +213,7 @@ async def test_it_does_not_reconnect_to_another_protocol_version() -> None:
     ],
 )
 async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final: bool) -> None:
-    async with running(stay, refusal=(status, body)) as run:
+    async with running(stay_connected, refusal=(status, body)) as run:
         await eventually(lambda: run.heard.ends)
         end = run.heard.ends[0]
         assert reason in end.reason
@@ -210,7 +221,7 @@ async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final
 
 
 async def test_no_server_listens() -> None:
-    async with running(stay) as run:
+    async with running(stay_connected) as run:
         await eventually(lambda: run.server.queries)
     elsewhere = Running(run.server, ViewerSession(), None)
     task = asyncio.create_task(elsewhere.connection.run())
@@ -236,14 +247,14 @@ async def test_an_invalid_url_gives_a_reason() -> None:
 
 
 async def test_malformed_messages_are_counted_and_nothing_is_lost() -> None:
-    told = Told()
+    forwarder = ForwarderMessages()
 
-    async def garbling(talk: Talk) -> None:
-        await talk.say(*opening(told))
-        await talk.websocket.send(b"\xff\xfe not json")
-        await talk.websocket.send('{"type":"events","n":"x"}')
-        await talk.say(told.events(0, [item(1, 2_000)]))
-        await stay(talk)
+    async def garbling(connection: ScriptedConnection) -> None:
+        await connection.send(*opening(forwarder))
+        await connection.websocket.send(b"\xff\xfe not json")
+        await connection.websocket.send('{"type":"events","n":"x"}')
+        await connection.send(forwarder.events(0, [item(1, 2_000)]))
+        await stay_connected(connection)
 
     async with running(garbling) as run:
         await eventually(lambda: run.heard.seqs == [1])
@@ -252,13 +263,13 @@ async def test_malformed_messages_are_counted_and_nothing_is_lost() -> None:
 
 
 async def test_the_token_is_sent() -> None:
-    async with running(says(Told().welcome()), token="secret") as run:
+    async with running(says(ForwarderMessages().welcome()), token="secret") as run:
         await eventually(lambda: run.heard.effects)
         assert run.server.headers[0]["Authorization"] == "Bearer secret"
 
 
 async def test_reconnect_now_ends_the_wait_and_the_connection() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
     async with running(says(*opening(first)), says(second.welcome("resumed"))) as run:
         await eventually(lambda: run.session.is_backfilled)
         run.connection.reconnect_now()
@@ -268,8 +279,8 @@ async def test_reconnect_now_ends_the_wait_and_the_connection() -> None:
 
 
 async def test_nothing_is_received_until_the_listener_is_ready() -> None:
-    told = Told()
-    async with running(says(*opening(told), told.events(0, [item(1, 2_000)]))) as run:
+    forwarder = ForwarderMessages()
+    async with running(says(*opening(forwarder), forwarder.events(0, [item(1, 2_000)]))) as run:
         run.heard.flow.clear()
         await eventually(lambda: run.session.is_welcomed)
         assert run.heard.seqs == []
@@ -283,11 +294,11 @@ async def test_messages_of_polling_go_over_the_open_connection() -> None:
 
     got: list[object] = []
 
-    async def listening(talk: Talk) -> None:
-        told = Told()
-        await talk.say(*opening(told))
-        got.append(await talk.hear())
-        await stay(talk)
+    async def listening(connection: ScriptedConnection) -> None:
+        forwarder = ForwarderMessages()
+        await connection.send(*opening(forwarder))
+        got.append(await connection.receive())
+        await stay_connected(connection)
 
     async with running(listening) as run:
         await run.connection.send_messages([])
@@ -339,18 +350,18 @@ def test_loopback_addresses_are_recognised(url: str, *, is_loopback: bool) -> No
 
 
 async def test_a_get_returns_status_and_body_of_any_status() -> None:
-    async with told_server(stay, library=Library([])) as server:
+    async with scripted_forwarder(stay_connected, http_journal=HttpJournal([])) as server:
         getter = HttpGetter(Address(server.url, "secret"))
         status, body = await getter.get("/v1/logs?since=5")
         assert status == 200
         assert b'"items":[]' in body
-        server.library = None
+        server.http_journal = None
         assert (await getter.get("/v1/logs"))[0] == 502
         assert server.headers[0]["Authorization"] == "Bearer secret"
 
 
 async def test_a_get_without_a_server_fails_with_one_line() -> None:
-    async with told_server(stay) as server:
+    async with scripted_forwarder(stay_connected) as server:
         address = Address(server.url)
     with pytest.raises(HttpFailure) as failure:
         await HttpGetter(address).get("/v1/logs")

@@ -12,9 +12,22 @@ from pathlib import Path
 import pytest
 
 from common.errors import EXIT_INCOMPLETE
-from tests.support.told import SINCE, Told, connect, hear, item, live
-from tests.support.told_http import Library
-from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tests.support.viewer.http_journal import HttpJournal
+from tests.support.viewer.scripted_forwarder import (
+    Script,
+    ScriptedConnection,
+    eventually,
+    scripted_forwarder,
+    stay_connected,
+)
+from tests.support.viewer.server_messages import (
+    SINCE,
+    ForwarderMessages,
+    connect,
+    deliver,
+    item,
+    live_session,
+)
 from tui.client.engine import Engine, Goal, ViewerResult, goal_result
 from tui.client.saved import load_cursor
 from tui.client.session import ViewerSession
@@ -32,9 +45,9 @@ class BugError(Exception):
 
 
 def says(*messages: ServerMessage) -> Script:
-    async def script(talk: Talk) -> None:
-        await talk.say(*messages)
-        await stay(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        await connection.send(*messages)
+        await stay_connected(connection)
 
     return script
 
@@ -58,7 +71,7 @@ def messages(engine: Engine) -> list[str]:
 
 
 async def test_two_targets_are_merged_in_display_order() -> None:
-    one, other = Told(), Told()
+    one, other = ForwarderMessages(), ForwarderMessages()
     first = says(
         one.welcome(),
         one.backfill(DONE, done=True),
@@ -72,8 +85,8 @@ async def test_two_targets_are_merged_in_display_order() -> None:
         other.mark(SINCE, 2_500, 2),
     )
     async with (
-        told_server(first) as left,
-        told_server(second) as right,
+        scripted_forwarder(first) as left,
+        scripted_forwarder(second) as right,
         started(engine_of(left.url, right.url)) as engine,
     ):
         changes: list[Change] = []
@@ -82,7 +95,7 @@ async def test_two_targets_are_merged_in_display_order() -> None:
         await eventually(lambda: engine.status.complete_through_ms == 2_500)
         assert engine.complete_through == 2_500
         assert engine.is_backfilled
-        assert engine.groups == ["/told", "/told"]
+        assert engine.groups == ["/group", "/group"]
         assert sum(change.added for change in changes) <= 4
         status = engine.status
         assert (status.lines, status.events, status.state) == (4, 4, "live")
@@ -90,18 +103,18 @@ async def test_two_targets_are_merged_in_display_order() -> None:
 
 
 async def test_callbacks_get_each_line_once_though_it_comes_twice() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
 
-    async def cut(talk: Talk) -> None:
-        await talk.say(first.welcome(after=2), first.past(2, [item(2, 2_002)]))
-        talk.websocket.transport.abort()
+    async def cut(connection: ScriptedConnection) -> None:
+        await connection.send(first.welcome(after=2), first.history(2, [item(2, 2_002)]))
+        connection.websocket.transport.abort()
 
     again = says(
         second.welcome("rebased", epoch="e9", after=7),
-        second.past(7, [item(5, 2_002, 2), item(6, 2_003, 9)]),
+        second.history(7, [item(5, 2_002, 2), item(6, 2_003, 9)]),
         second.backfill(DONE, done=True),
     )
-    async with told_server(cut, again) as server:
+    async with scripted_forwarder(cut, again) as server:
         engine = engine_of(server.url)
         lines: list[Line] = []
         rules: list[Rule] = []
@@ -120,20 +133,20 @@ async def test_callbacks_get_each_line_once_though_it_comes_twice() -> None:
 
 
 async def test_the_record_distinguishes_marks_of_another_journal(tmp_path: Path) -> None:
-    first, second, line = Told(), Told(), item(9, 2_000, 1)
+    first, second, line = ForwarderMessages(), ForwarderMessages(), item(9, 2_000, 1)
 
-    async def cut(talk: Talk) -> None:
-        await talk.say(first.welcome(), first.backfill(DONE, done=True))
-        await talk.say(first.events(0, [line]), first.mark(SINCE, 3_000, 9))
-        talk.websocket.transport.abort()
+    async def cut(connection: ScriptedConnection) -> None:
+        await connection.send(first.welcome(), first.backfill(DONE, done=True))
+        await connection.send(first.events(0, [line]), first.mark(SINCE, 3_000, 9))
+        connection.websocket.transport.abort()
 
     again = says(
         second.welcome("rebased", epoch="e9", after=7),
-        second.past(7, [item(5, 2_000, 1)]),
+        second.history(7, [item(5, 2_000, 1)]),
         second.backfill(DONE, done=True),
         second.mark(SINCE, 3_000, 7),
     )
-    async with told_server(cut, again) as server, started(engine_of(server.url)) as engine:
+    async with scripted_forwarder(cut, again) as server, started(engine_of(server.url)) as engine:
         await eventually(lambda: len(engine.marks) == 2)
         write_record(tmp_path / "record", engine)
     rows = [json.loads(line) for line in (tmp_path / "record").read_bytes().splitlines()]
@@ -143,17 +156,19 @@ async def test_the_record_distinguishes_marks_of_another_journal(tmp_path: Path)
 
 
 async def test_lines_that_a_repair_does_not_bring_are_shown_unconfirmed() -> None:
-    told, good = Told(), item(1, 2_000)
+    forwarder, good = ForwarderMessages(), item(1, 2_000)
 
-    async def repairing(talk: Talk) -> None:
-        await talk.say(told.welcome(), told.backfill(DONE, done=True))
-        await talk.say(told.events(0, [good, item(2, 2_001)]))
-        await talk.say(told.mark(SINCE, 3_000, 2, owned=[good]))
-        await talk.hear()
-        await talk.say(told.past(2, [good]), told.digest(SINCE, 3_000, 2, owned=[good]))
-        await stay(talk)
+    async def repairing(connection: ScriptedConnection) -> None:
+        await connection.send(forwarder.welcome(), forwarder.backfill(DONE, done=True))
+        await connection.send(forwarder.events(0, [good, item(2, 2_001)]))
+        await connection.send(forwarder.mark(SINCE, 3_000, 2, owned=[good]))
+        await connection.receive()
+        await connection.send(
+            forwarder.history(2, [good]), forwarder.digest(SINCE, 3_000, 2, owned=[good])
+        )
+        await stay_connected(connection)
 
-    async with told_server(repairing) as server, started(engine_of(server.url)) as engine:
+    async with scripted_forwarder(repairing) as server, started(engine_of(server.url)) as engine:
         await eventually(lambda: engine.complete_through == 3_000)
         engine.merge()
         rows = [row for row in engine.timeline.iterate() if isinstance(row, Line)]
@@ -162,9 +177,9 @@ async def test_lines_that_a_repair_does_not_bring_are_shown_unconfirmed() -> Non
 
 
 async def test_without_a_websocket_polling_brings_the_lines() -> None:
-    library = Library([item(1, 2_000), item(2, 2_001)])
-    library.complete_through = 3_000
-    async with told_server(stay, library=library) as server:
+    http_journal = HttpJournal([item(1, 2_000), item(2, 2_001)])
+    http_journal.complete_through = 3_000
+    async with scripted_forwarder(stay_connected, http_journal=http_journal) as server:
         server.refusal = (502, b"no")
         goal = Goal(through_ms=3_000)
         async with started(engine_of(server.url, goal=goal)) as engine:
@@ -176,19 +191,19 @@ async def test_without_a_websocket_polling_brings_the_lines() -> None:
 
 async def test_a_comparison_over_http_is_repaired_over_the_websocket() -> None:
     missed = item(1, 2_000)
-    library = Library([missed])
-    told = Told()
+    http_journal = HttpJournal([missed])
+    forwarder = ForwarderMessages()
 
-    async def forgetful(talk: Talk) -> None:
-        await talk.say(told.welcome(), told.backfill(DONE, done=True))
-        await talk.say(told.events(0, [], seq=1))
-        await talk.hear()
-        told.owned = [missed]
-        await talk.say(told.past(1, [missed]), told.digest(SINCE, 1 << 50, 1))
-        await stay(talk)
+    async def forgetful(connection: ScriptedConnection) -> None:
+        await connection.send(forwarder.welcome(), forwarder.backfill(DONE, done=True))
+        await connection.send(forwarder.events(0, [], seq=1))
+        await connection.receive()
+        forwarder.owned = [missed]
+        await connection.send(forwarder.history(1, [missed]), forwarder.digest(SINCE, 1 << 50, 1))
+        await stay_connected(connection)
 
     async with (
-        told_server(forgetful, library=library) as server,
+        scripted_forwarder(forgetful, http_journal=http_journal) as server,
         started(engine_of(server.url)) as engine,
     ):
         await eventually(lambda: engine.sessions[0].after == 1)
@@ -197,14 +212,14 @@ async def test_a_comparison_over_http_is_repaired_over_the_websocket() -> None:
 
 
 async def test_the_result_is_that_of_the_execution() -> None:
-    told = Told()
+    forwarder = ForwarderMessages()
     ended = says(
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, [item(1, 2_000)]),
-        told.end(SINCE, 2_000, 1, status="FAILED"),
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, [item(1, 2_000)]),
+        forwarder.end(SINCE, 2_000, 1, status="FAILED"),
     )
-    async with told_server(ended) as server:
+    async with scripted_forwarder(ended) as server:
         goal = Goal(executions=("one",))
         async with started(engine_of(server.url, goal=goal)) as engine:
             await engine.finished.wait()
@@ -213,7 +228,7 @@ async def test_the_result_is_that_of_the_execution() -> None:
 
 
 async def test_the_result_is_a_refusal_with_its_reason() -> None:
-    async with told_server(stay) as server:
+    async with scripted_forwarder(stay_connected) as server:
         server.refusal = (404, b'{"error":"log group x is not served here"}')
         async with started(engine_of(server.url)) as engine:
             await engine.finished.wait()
@@ -229,7 +244,7 @@ async def test_the_result_is_a_forwarder_that_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", 0)
-    async with told_server(stay) as server:
+    async with scripted_forwarder(stay_connected) as server:
         url = server.url
     async with started(engine_of(url)) as engine:
         await engine.finished.wait()
@@ -253,10 +268,10 @@ async def test_an_internal_error_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_reconnect_now_replaces_an_open_connection() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
     opening = says(first.welcome(), first.backfill(DONE, done=True))
     async with (
-        told_server(opening, says(second.welcome("resumed"))) as server,
+        scripted_forwarder(opening, says(second.welcome("resumed"))) as server,
         started(engine_of(server.url)) as engine,
     ):
         await eventually(lambda: engine.is_backfilled)
@@ -265,26 +280,30 @@ async def test_reconnect_now_replaces_an_open_connection() -> None:
 
 
 async def test_cursors_are_saved_for_the_next_run(tmp_path: Path) -> None:
-    told = Told()
-    opening = says(told.welcome(), told.backfill(DONE, done=True), told.events(0, [item(1, 2_000)]))
-    async with told_server(opening) as server:
+    forwarder = ForwarderMessages()
+    opening = says(
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, [item(1, 2_000)]),
+    )
+    async with scripted_forwarder(opening) as server:
         async with started(engine_of(server.url, cursors=tmp_path)) as engine:
             await eventually(lambda: engine.sessions[0].after == 1)
         saved = load_cursor(tmp_path, server.url, None, Filter(), SINCE)
         assert saved is not None
         assert saved.cursor.after == 1
         spec = TargetSpec(url=server.url, since=SINCE, cursor=saved.cursor)
-        server.scripts = [says(Told().welcome("resumed", after=1))]
+        server.scripts = [says(ForwarderMessages().welcome("resumed", after=1))]
         async with started(Engine([spec])) as engine:
             await eventually(lambda: engine.status.events == 0 and server.queries[1:])
             assert server.queries[1].base == 1
 
 
 async def test_cursors_that_cannot_be_saved_do_not_stop_the_lines(tmp_path: Path) -> None:
-    told = Told()
-    opening = says(told.welcome(), told.backfill(DONE, done=True))
+    forwarder = ForwarderMessages()
+    opening = says(forwarder.welcome(), forwarder.backfill(DONE, done=True))
     async with (
-        told_server(opening) as server,
+        scripted_forwarder(opening) as server,
         started(engine_of(server.url, cursors=tmp_path / "missing")) as engine,
     ):
         await eventually(lambda: engine.is_backfilled)
@@ -296,18 +315,18 @@ def test_more_targets_than_keys_can_number_are_refused() -> None:
 
 
 async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
-    told, late = Told(), item(3, 2_001, message="late \ud800")
+    forwarder, late = ForwarderMessages(), item(3, 2_001, message="late \ud800")
     opening = says(
-        told.welcome(lost=[Lost(5_000, 5_001, "retention")]),
-        told.backfill(DONE, done=True),
-        told.events(0, [item(1, 2_000, message="a"), item(2, 2_002, message="c")]),
-        told.mark(SINCE, 3_000, 2),
-        told.events(2, [late]),
-        told.gap(4_000, 4_001, "repairing"),
-        told.mark(SINCE, 3_000, 3, owned=[]),
+        forwarder.welcome(lost=[Lost(5_000, 5_001, "retention")]),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, [item(1, 2_000, message="a"), item(2, 2_002, message="c")]),
+        forwarder.mark(SINCE, 3_000, 2),
+        forwarder.events(2, [late]),
+        forwarder.gap(4_000, 4_001, "repairing"),
+        forwarder.mark(SINCE, 3_000, 3, owned=[]),
     )
     path = tmp_path / "record"
-    async with told_server(opening) as server, started(engine_of(server.url)) as engine:
+    async with scripted_forwarder(opening) as server, started(engine_of(server.url)) as engine:
         await eventually(lambda: len(engine.marks) == 2)
         write_record(path, engine)
         write_record(path, engine)
@@ -320,16 +339,16 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
     assert header["version"] == 1
     assert header["targets"] == [
         {
-            "name": "/told",
+            "name": "/group",
             "url": server.url,
-            "group": "/told",
+            "group": "/group",
             "since": SINCE,
             "filter": {"streams": [], "executions": [], "prefixes": []},
         }
     ]
     assert [row["message"] for row in rows[1:4]] == ["a", "late \ud800", "c"]
     assert [row["late"] for row in rows[1:4]] == [False, True, False]
-    assert rows[1]["log_group"] == "/told"
+    assert rows[1]["log_group"] == "/group"
     assert [row["equal"] for row in rows[4:6]] == [True, False]
     assert [row["state"] for row in rows[6:8]] == ["repairing", "unproved"]
     assert (status["lines"], status["complete_through"]) == (3, None)
@@ -356,39 +375,41 @@ UNTIL = Goal(through_ms=3_000)
 
 
 def test_an_empty_goal_is_never_reached() -> None:
-    session, told = live()
-    hear(session, told.mark(SINCE, 9_000, 0))
+    session, forwarder = live_session()
+    deliver(session, forwarder.mark(SINCE, 9_000, 0))
     assert goal_result(Goal(), [session]) is None
 
 
 def test_reached_once_every_target_is_verified_through_the_time() -> None:
-    one, told = live()
-    other, told_other = live()
-    hear(one, told.mark(SINCE, 3_000, 0))
+    one, forwarder = live_session()
+    other, told_other = live_session()
+    deliver(one, forwarder.mark(SINCE, 3_000, 0))
     assert goal_result(UNTIL, [one, other]) is None
-    hear(other, told_other.mark(SINCE, 2_999, 0))
+    deliver(other, told_other.mark(SINCE, 2_999, 0))
     assert goal_result(UNTIL, [one, other]) is None
-    hear(other, told_other.mark(2_000, 3_000, 0))
+    deliver(other, told_other.mark(2_000, 3_000, 0))
     assert goal_result(UNTIL, [one, other]) == ViewerResult(0)
 
 
 def test_not_reached_before_the_history_is_here() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
     assert goal_result(UNTIL, [ViewerSession()]) is None
-    connect(session, told.welcome())
-    hear(session, told.mark(SINCE, 9_000, 0))
+    connect(session, forwarder.welcome())
+    deliver(session, forwarder.mark(SINCE, 9_000, 0))
     assert goal_result(UNTIL, [session]) is None
 
 
 def test_a_time_before_since_is_reached_with_the_history() -> None:
-    session, _ = live()
+    session, _ = live_session()
     assert goal_result(Goal(through_ms=SINCE - 1), [session]) == ViewerResult(0)
 
 
 def test_incomplete_names_the_range() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome(lost=[Lost(500, 1_500, "retention"), Lost(8_000, 9_000, "x")]))
-    hear(session, told.backfill(f"{SINCE}:0..", done=True), told.mark(SINCE, 3_000, 0))
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(
+        session, forwarder.welcome(lost=[Lost(500, 1_500, "retention"), Lost(8_000, 9_000, "x")])
+    )
+    deliver(session, forwarder.backfill(f"{SINCE}:0..", done=True), forwarder.mark(SINCE, 3_000, 0))
     outcome = goal_result(UNTIL, [session])
     assert outcome == ViewerResult(
         EXIT_INCOMPLETE,
@@ -408,24 +429,24 @@ def test_incomplete_names_the_range() -> None:
     ],
 )
 def test_an_execution_ends_with_its_status(statuses: list[ExecutionStatus], code: int) -> None:
-    session, told = live()
+    session, forwarder = live_session()
     goal = Goal(executions=tuple(str(number) for number in range(len(statuses))))
     for number, status in enumerate(statuses):
         assert goal_result(goal, [session]) is None
-        hear(session, told.end(SINCE, 2_000, 0, execution=str(number), status=status))
+        deliver(session, forwarder.end(SINCE, 2_000, 0, execution=str(number), status=status))
     assert goal_result(goal, [session]) == ViewerResult(code)
 
 
 def test_an_end_counts_once_it_is_equal_or_given_up() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     bad = [item(1, 1_500)]
-    hear(session, told.events(0, [], seq=1))
+    deliver(session, forwarder.events(0, [], seq=1))
     goal = Goal(executions=("one",))
-    hear(session, told.end(SINCE, 2_000, 1, owned=bad))
+    deliver(session, forwarder.end(SINCE, 2_000, 1, owned=bad))
     assert goal_result(goal, [session]) is None
-    hear(session, told.digest(SINCE, 2_000, 1, owned=bad))
+    deliver(session, forwarder.digest(SINCE, 2_000, 1, owned=bad))
     assert goal_result(goal, [session]) is None, "it is sent again first"
-    hear(session, told.digest(SINCE, 2_000, 1, owned=bad))
+    deliver(session, forwarder.digest(SINCE, 2_000, 1, owned=bad))
     outcome = goal_result(goal, [session])
     assert outcome is not None
     assert outcome.code == EXIT_INCOMPLETE
@@ -433,6 +454,6 @@ def test_an_end_counts_once_it_is_equal_or_given_up() -> None:
 
 
 def test_the_goal_that_is_reached_first_counts() -> None:
-    session, told = live()
-    hear(session, told.mark(SINCE, 3_000, 0))
+    session, forwarder = live_session()
+    deliver(session, forwarder.mark(SINCE, 3_000, 0))
     assert goal_result(Goal(through_ms=3_000, executions=("one",)), [session]) == ViewerResult(0)

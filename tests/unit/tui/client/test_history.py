@@ -6,7 +6,16 @@ import itertools
 
 import pytest
 
-from tests.support.told import SINCE, Told, connect, hear, item, line, live, stored
+from tests.support.viewer.server_messages import (
+    SINCE,
+    ForwarderMessages,
+    connect,
+    deliver,
+    item,
+    line,
+    live_session,
+    stored_lines,
+)
 from tui.client.history import LAG_MS, QUIET_MS, EventRate, TargetHistory, TargetParts, make_status
 from tui.client.session import ViewerSession
 from tui.client.status import (
@@ -34,7 +43,7 @@ def new_history(session: ViewerSession | None = None) -> TargetHistory:
 
 def connected(session: ViewerSession | None = None) -> TargetHistory:
     """One that is live since NOW."""
-    history = new_history(session or live()[0])
+    history = new_history(session or live_session()[0])
     history.attempt_began(1, NOW)
     history.take_effects([Welcomed("fresh", "e1", again=False)], NOW)
     return history
@@ -63,11 +72,11 @@ def test_at_first_it_is_connecting_then_reconnecting() -> None:
 
 def test_backfilling_then_live_then_quiet() -> None:
     session = ViewerSession(since=SINCE)
-    told = Told()
-    connect(session, told.welcome())
+    forwarder = ForwarderMessages()
+    connect(session, forwarder.welcome())
     history = connected(session)
     assert history.state(NOW) == "backfilling"
-    hear(session, told.backfill(f"{SINCE}:0..", done=True))
+    deliver(session, forwarder.backfill(f"{SINCE}:0..", done=True))
     history.take_effects([Stored([line(1)], [])], NOW)
     assert history.state(NOW + QUIET_MS) == "live"
     assert history.state(NOW + QUIET_MS + 1) == "quiet"
@@ -97,7 +106,7 @@ def test_a_final_disconnection_is_failed_and_a_reached_goal_is_ended() -> None:
 
 
 def test_changes_of_state_are_recorded_without_quiet_moments() -> None:
-    session, _ = live()
+    session, _ = live_session()
     history = connected(session)
     history.take_effects([], NOW + 2 * QUIET_MS)
     session.connection_closed()
@@ -129,7 +138,7 @@ def test_an_outage_is_a_rule_that_grows() -> None:
 
 
 def test_polling_ends_an_outage_too() -> None:
-    session, _ = live()
+    session, _ = live_session()
     history = connected(session)
     cut(history, NOW)
     session.connection_closed()
@@ -152,16 +161,18 @@ def test_resuming_an_earlier_run_is_a_rule_above_every_line() -> None:
 
 
 def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     history = connected(session)
-    (first,) = history.take_effects(hear(session, told.gap(2_000, 2_100, "repairing")), NOW)
-    (later,) = history.take_effects(hear(session, told.gap(2_050, 2_100, "repaired")), NOW)
+    (first,) = history.take_effects(deliver(session, forwarder.gap(2_000, 2_100, "repairing")), NOW)
+    (later,) = history.take_effects(deliver(session, forwarder.gap(2_050, 2_100, "repaired")), NOW)
     assert first.key == later.key
     assert later.state == "repaired"
     (early,) = history.take_effects([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
     assert time_of(early.key) == SINCE, "not before since"
-    hear(session, told.events(0, [item(1, 2_500)]))
-    (ended,) = history.take_effects(hear(session, told.end(SINCE, 2_500, 1, status="FAILED")), NOW)
+    deliver(session, forwarder.events(0, [item(1, 2_500)]))
+    (ended,) = history.take_effects(
+        deliver(session, forwarder.end(SINCE, 2_500, 1, status="FAILED")), NOW
+    )
     assert describe(ended) == "execution one FAILED"
     assert time_of(ended.key) == 2_501
     (rebased,) = history.take_effects([Rebased(0, 1, "new epoch")], NOW)
@@ -169,21 +180,21 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
 
 
 def test_an_unequal_end_says_that_it_is_not_verified() -> None:
-    session, told = live()
-    effects = hear(session, told.end(SINCE, 2_500, 0, owned=[item(0 + 1, 2_000)]))
+    session, forwarder = live_session()
+    effects = deliver(session, forwarder.end(SINCE, 2_500, 0, owned=[item(0 + 1, 2_000)]))
     assert said(connected(session).take_effects(effects, NOW)) == ["execution one SUCCEEDED"]
-    unequal = hear(session, told.end(SINCE, 2_500, 0, owned=[]))
+    unequal = deliver(session, forwarder.end(SINCE, 2_500, 0, owned=[]))
     assert unequal
-    told.owned = [item(1, 2_000)]
-    hear(session, told.events(0, [], seq=1))
-    effects = hear(session, told.end(SINCE, 2_500, 1))
+    forwarder.owned = [item(1, 2_000)]
+    deliver(session, forwarder.events(0, [], seq=1))
+    effects = deliver(session, forwarder.end(SINCE, 2_500, 1))
     assert said(connected(session).take_effects(effects, NOW)) == [
         "execution one (not verified yet) SUCCEEDED"
     ]
 
 
 def test_only_a_second_mismatch_is_a_rule_until_a_later_mark_is_equal() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     history = connected(session)
     assert (
         history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW)
@@ -192,10 +203,10 @@ def test_only_a_second_mismatch_is_a_rule_until_a_later_mark_is_equal() -> None:
     (bad,) = history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
     assert describe(bad) == "not verified: 3 lines missing or different"
     session.holdings.proof.add_unequal(2_000, 2_100, 3, final=True)
-    assert history.take_effects(hear(session, told.mark(2_200, 2_300, 0)), NOW) == []
-    (good,) = history.take_effects(hear(session, told.mark(2_000, 2_300, 0)), NOW)
+    assert history.take_effects(deliver(session, forwarder.mark(2_200, 2_300, 0)), NOW) == []
+    (good,) = history.take_effects(deliver(session, forwarder.mark(2_000, 2_300, 0)), NOW)
     assert (describe(good), good.key) == ("now verified", bad.key)
-    assert history.take_effects(hear(session, told.mark(2_000, 2_300, 0)), NOW) == []
+    assert history.take_effects(deliver(session, forwarder.mark(2_000, 2_300, 0)), NOW) == []
 
 
 # Figures
@@ -204,8 +215,8 @@ def test_only_a_second_mismatch_is_a_rule_until_a_later_mark_is_equal() -> None:
 def test_the_lag_is_of_the_newest_live_line_and_expires() -> None:
     history = connected()
     assert history.lag_ms(NOW) is None
-    stored = Stored([line((NOW - 300) << 200), line((NOW - 100) << 200)], [])
-    history.take_effects([stored], NOW)
+    stored_lines = Stored([line((NOW - 300) << 200), line((NOW - 100) << 200)], [])
+    history.take_effects([stored_lines], NOW)
     assert history.lag_ms(NOW) == 100
     assert history.lag_ms(NOW + LAG_MS + 1) is None
     history.take_effects([Stored([line((NOW + 99_000) << 200)], [])], NOW)
@@ -237,11 +248,11 @@ def status_of(*sessions: ViewerSession, timeline: Timeline | None = None) -> Sta
 
 
 def test_several_targets_are_complete_through_the_earliest() -> None:
-    one, told = live([item(1, 2_000), item(2, 4_000), item(3, 4_001)])
-    other, told_other = live([item(1, 2_000)])
-    hear(one, told.mark(SINCE, 4_000, 3))
+    one, forwarder = live_session([item(1, 2_000), item(2, 4_000), item(3, 4_001)])
+    other, told_other = live_session([item(1, 2_000)])
+    deliver(one, forwarder.mark(SINCE, 4_000, 3))
     assert status_of(one, other).complete_through_ms is None
-    hear(other, told_other.mark(SINCE, 3_000, 1))
+    deliver(other, told_other.mark(SINCE, 3_000, 1))
     status = status_of(one, other)
     assert status.complete_through_ms == 3_000
     assert [target.complete_through_ms for target in status.targets] == [4_000, 3_000]
@@ -252,8 +263,8 @@ def test_several_targets_are_complete_through_the_earliest() -> None:
 
 
 def test_the_worst_state_is_the_state_of_all() -> None:
-    one, _ = live()
-    other, _ = live()
+    one, _ = live_session()
+    other, _ = live_session()
     other.connection_closed()
     assert status_of(one, one).state in ("live", "quiet")
     assert status_of(one, other).state == "connecting"
@@ -261,45 +272,49 @@ def test_the_worst_state_is_the_state_of_all() -> None:
 
 
 def test_unequal_lost_and_unrecoverable_ranges_are_never_green() -> None:
-    session, told = live([item(1, 2_000)])
+    session, forwarder = live_session([item(1, 2_000)])
     assert not status_of(session).is_green, "nothing is verified"
-    hear(session, told.mark(SINCE, 3_000, 1))
+    deliver(session, forwarder.mark(SINCE, 3_000, 1))
     assert status_of(session).is_green
-    hear(session, told.gap(2_500, 2_600, "unrecoverable"))
+    deliver(session, forwarder.gap(2_500, 2_600, "unrecoverable"))
     assert not status_of(session).is_green
-    hear(session, told.gap(2_500, 2_600, "repaired"))
-    hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
+    deliver(session, forwarder.gap(2_500, 2_600, "repaired"))
+    deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=[]))
     status = status_of(session)
     assert not status.is_green
     assert (status.missing, status.targets[0].marks, status.targets[0].marks_unequal) == (1, 2, 1)
-    lost, told = ViewerSession(since=SINCE), Told()
-    connect(lost, told.welcome(lost=[Lost(1, 2, "x")]))
-    hear(lost, told.mark(SINCE, 3_000, 0))
+    lost, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(lost, forwarder.welcome(lost=[Lost(1, 2, "x")]))
+    deliver(lost, forwarder.mark(SINCE, 3_000, 0))
     assert not status_of(lost).is_green
 
 
 def test_the_progress_of_the_backfill() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome(after=9))
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(session, forwarder.welcome(after=9))
     progress = status_of(session).targets[0].progress
     assert progress is not None
     assert (progress.received, progress.total, progress.reached_ms) == (0, None, None)
-    hear(session, told.past(9, [item(3, 7_000)]), told.backfill("7000:3..", total=40))
+    deliver(
+        session, forwarder.history(9, [item(3, 7_000)]), forwarder.backfill("7000:3..", total=40)
+    )
     target = status_of(session).targets[0]
     progress = target.progress
     assert progress is not None
     assert (progress.received, progress.total, progress.reached_ms) == (1, 40, 7_000)
     assert (target.epoch, target.after, target.head_seq) == ("e1", 9, 9)
-    hear(session, told.backfill(f"{SINCE}:0..", done=True), told.heartbeat(9, head_seq=12))
+    deliver(
+        session, forwarder.backfill(f"{SINCE}:0..", done=True), forwarder.heartbeat(9, head_seq=12)
+    )
     target = status_of(session).targets[0]
     assert target.progress is None
     assert (target.head_seq, target.upstream, target.upstream_lag_ms) == (12, "ok", 5)
 
 
 def test_the_status_has_the_timelines_numbers() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     timeline = Timeline()
-    timeline.add_many(stored(hear(session, told.events(0, [item(1, 2_000)]))))
+    timeline.add_many(stored_lines(deliver(session, forwarder.events(0, [item(1, 2_000)]))))
     status = status_of(session, timeline=timeline)
     assert (status.lines, status.evicted, status.evicted_through_ms) == (1, 0, None)
     assert len(status.volume) == len(status.volume_backfill) == 60

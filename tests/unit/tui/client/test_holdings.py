@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.told import SINCE, Told, item
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
 from tui.client.status import ExecutionEnded, Marked, RangeUnequal
 from tui.lines.rows import TARGET_BITS
@@ -39,7 +39,7 @@ def test_a_batch_of_new_events_gives_the_same_lines_as_one_by_one() -> None:
         apart, together = holding(), holding()
         for holdings in (apart, together):
             if until:
-                holdings.compare_mark(Told([]).mark(SINCE, SINCE + until, 0), 1)
+                holdings.compare_mark(ForwarderMessages([]).mark(SINCE, SINCE + until, 0), 1)
             assert holdings.proof.overlaps_verified(SINCE, SINCE + until) == bool(until)
         each = [line for one in items for line in apart.store([one], live=True)[0].lines]
         stored, keys = together.store(items, live=True)
@@ -72,8 +72,8 @@ def test_changed_content_replaces_the_line() -> None:
 
 def test_an_event_for_a_verified_time_is_late() -> None:
     holdings = holding(1)
-    told = Told([item(1, SINCE + 1)])
-    holdings.compare_mark(told.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
+    forwarder = ForwarderMessages([item(1, SINCE + 1)])
+    holdings.compare_mark(forwarder.mark(SINCE, 5_000, 1, scanned_at=6_000), 1)
     late = item(2, 4_000, ingestion_time=4_042)
     unknown = item(3, 4_100)
     fetched = item(4, 4_200, origin="backfill")
@@ -94,15 +94,15 @@ def test_events_that_only_a_scan_found_are_counted() -> None:
 
 def test_an_empty_mark_is_equal_to_an_empty_range() -> None:
     holdings = holding()
-    judged = holdings.compare_mark(Told().mark(SINCE, 5_000, 0), 1)
+    judged = holdings.compare_mark(ForwarderMessages().mark(SINCE, 5_000, 0), 1)
     assert judged.requests == []
     assert holdings.proof.complete_through == 5_000
 
 
 def test_a_surplus_event_is_as_unequal_as_a_missing_one() -> None:
     holdings = holding(1, 2)
-    told = Told([item(1, SINCE + 1)])
-    judged = holdings.compare_mark(told.mark(SINCE, 5_000, 2), 1)
+    forwarder = ForwarderMessages([item(1, SINCE + 1)])
+    judged = holdings.compare_mark(forwarder.mark(SINCE, 5_000, 2), 1)
     assert [type(one) for one in judged.effects] == [Marked, RangeUnequal]
     assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=True)]
     assert (holdings.counts.marks, holdings.counts.marks_unequal) == (1, 1)
@@ -111,7 +111,7 @@ def test_a_surplus_event_is_as_unequal_as_a_missing_one() -> None:
 def test_equality_without_a_scan_verifies_nothing() -> None:
     holdings = holding(1)
     request = RangeRequest("verify", SINCE, 5_000, scanned=False)
-    reply = Told([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
+    reply = ForwarderMessages([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
     claim = ClaimedTotal(SINCE, 5_000, 1, reply.count, reply.digest)
     assert holdings.compare_answer(request, claim, (), 1).effects == []
     assert holdings.proof.complete_through is None
@@ -144,10 +144,10 @@ def bounded() -> Holdings:
 
 def test_of_a_mark_below_the_tally_only_the_upper_part_is_compared() -> None:
     holdings = bounded()
-    judged = holdings.compare_mark(Told().mark(SINCE, 9_000, 4_000), 1)
+    judged = holdings.compare_mark(ForwarderMessages().mark(SINCE, 9_000, 4_000), 1)
     assert judged.effects == []
     assert judged.requests == [RangeRequest("verify", holdings.floor_ms, 9_000, scanned=True)]
-    judged = holdings.compare_mark(Told().mark(SINCE, SINCE + 10, 4_000), 1)
+    judged = holdings.compare_mark(ForwarderMessages().mark(SINCE, SINCE + 10, 4_000), 1)
     assert (judged.effects, judged.requests) == ([], [])
 
 

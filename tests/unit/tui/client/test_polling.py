@@ -9,9 +9,17 @@ import msgspec
 import pytest
 
 from common.http import Response
-from tests.support.told import SINCE, Told, connect, hear, item, live, stored
-from tests.support.told_http import NOW, Library, poll
-from tests.support.told_server import eventually, stay, told_server
+from tests.support.viewer.http_journal import NOW, HttpJournal, poll
+from tests.support.viewer.scripted_forwarder import eventually, scripted_forwarder, stay_connected
+from tests.support.viewer.server_messages import (
+    SINCE,
+    ForwarderMessages,
+    connect,
+    deliver,
+    item,
+    live_session,
+    stored_lines,
+)
 from tui.client.connection import Address, HttpGetter
 from tui.client.polling import AHEAD_MS, PollError, PollingLoop, PollPlan, RoundResult
 from tui.client.saved import Cursor
@@ -51,9 +59,9 @@ def green(session: ViewerSession) -> int | None:
 
 def test_without_a_websocket_polling_brings_the_lines() -> None:
     session = ViewerSession(since=SINCE)
-    library = Library(items(*range(1, 11)))
-    effects = poll(PollPlan(session), library)
-    assert [line.seq for line in stored(effects)] == list(range(1, 11))
+    http_journal = HttpJournal(items(*range(1, 11)))
+    effects = poll(PollPlan(session), http_journal)
+    assert [line.seq for line in stored_lines(effects)] == list(range(1, 11))
     assert session.cursor() == Cursor("e1", 10, ALL)
     assert session.is_backfilled
     assert green(session) is None, "no scan covers it"
@@ -61,73 +69,73 @@ def test_without_a_websocket_polling_brings_the_lines() -> None:
 
 def test_a_scanned_range_becomes_verified() -> None:
     session = ViewerSession(since=SINCE)
-    library = Library(items(1, 2, 3, 4))
-    library.complete_through = SINCE + 35
+    http_journal = HttpJournal(items(1, 2, 3, 4))
+    http_journal.complete_through = SINCE + 35
     plan = PollPlan(session)
-    poll(plan, library)
+    poll(plan, http_journal)
     assert green(session) == SINCE + 35
-    library.items += items(5)
-    library.complete_through = SINCE + 60
-    poll(plan, library)
+    http_journal.items += items(5)
+    http_journal.complete_through = SINCE + 60
+    poll(plan, http_journal)
     assert green(session) == SINCE + 60
     assert shown(session) == 5
 
 
 def test_later_rounds_request_only_new_lines() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2)), PollPlan(session)
-    poll(plan, library)
-    library.items += items(3, 4, 5, 6)
-    library.asked.clear()
-    assert [line.seq for line in stored(poll(plan, library))] == [3, 4, 5, 6]
-    assert [target for target in library.asked if "after=2" in target]
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    poll(plan, http_journal)
+    http_journal.items += items(3, 4, 5, 6)
+    http_journal.asked.clear()
+    assert [line.seq for line in stored_lines(poll(plan, http_journal))] == [3, 4, 5, 6]
+    assert [target for target in http_journal.asked if "after=2" in target]
 
 
 def test_new_lines_during_the_history_are_not_lost() -> None:
     session = ViewerSession(since=SINCE)
-    library = Library(items(1, 2, 3, 4, 5, 6, 7))
+    http_journal = HttpJournal(items(1, 2, 3, 4, 5, 6, 7))
 
     def write(target: str) -> None:
-        if "next=" in target and len(library.items) == 7:
-            library.items += [item(8, SINCE + 1), item(9, SINCE + 500)]
+        if "next=" in target and len(http_journal.items) == 7:
+            http_journal.items += [item(8, SINCE + 1), item(9, SINCE + 500)]
 
-    library.before = write
-    poll(PollPlan(session), library)
+    http_journal.before = write
+    poll(PollPlan(session), http_journal)
     assert shown(session) == 9
     assert session.after == 9
 
 
 def test_older_late_events_are_shown_but_not_the_backfill_of_others() -> None:
     session, plan = ViewerSession(since=SINCE), None
-    library = Library(items(1))
+    http_journal = HttpJournal(items(1))
     plan = PollPlan(session)
-    poll(plan, library)
+    poll(plan, http_journal)
     late = item(2, SINCE - 500, origin="repair")
     fetched = item(3, SINCE - 500, origin="backfill")
-    library.items += [late, fetched]
-    assert [line.seq for line in stored(poll(plan, library))] == [2]
+    http_journal.items += [late, fetched]
+    assert [line.seq for line in stored_lines(poll(plan, http_journal))] == [2]
     assert session.after == 3
 
 
 def test_polling_finishes_the_history_that_a_websocket_began() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
     everything = items(*range(1, 9))
-    connect(session, told.welcome(after=8))
-    hear(session, told.past(8, everything[5:]), told.backfill(f"{SINCE + 60}:6.."))
+    connect(session, forwarder.welcome(after=8))
+    deliver(session, forwarder.history(8, everything[5:]), forwarder.backfill(f"{SINCE + 60}:6.."))
     session.connection_closed()
-    poll(PollPlan(session), Library(everything))
+    poll(PollPlan(session), HttpJournal(everything))
     assert shown(session) == 8
     assert session.is_backfilled
 
 
 def test_an_interrupted_history_continues_where_it_stopped() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(*range(1, 9))), PollPlan(session)
+    http_journal, plan = HttpJournal(items(*range(1, 9))), PollPlan(session)
     plan.begin_round(NOW)
     for _ in range(3):  # a page, nothing after the cursor, a page
         ask = plan.next_request()
         assert ask is not None
-        plan.take_response(ask, library.answer(ask.target), NOW)
+        plan.take_response(ask, http_journal.answer(ask.target), NOW)
     plan.end_round()
     assert plan.next_request() is None
     held = session.held
@@ -135,22 +143,22 @@ def test_an_interrupted_history_continues_where_it_stopped() -> None:
     assert held.low == first_key(SINCE)
     assert held.high is not None
     assert not is_done(session)
-    library.asked.clear()
-    poll(plan, library)
+    http_journal.asked.clear()
+    poll(plan, http_journal)
     assert shown(session) == 8
     assert is_done(session)
-    assert any("next=" in target for target in library.asked[:2])
+    assert any("next=" in target for target in http_journal.asked[:2])
 
 
 def test_a_websocket_resumes_where_polling_stopped() -> None:
     session = ViewerSession(since=SINCE)
-    library = Library(items(1, 2, 3))
-    poll(PollPlan(session), library)
+    http_journal = HttpJournal(items(1, 2, 3))
+    poll(PollPlan(session), http_journal)
     query = session.begin_attempt()
     assert (query.epoch, query.after, query.held) == ("e1", 3, ALL)
     session.connection_opened(0)
-    told = Told(library.items)
-    hear(session, told.welcome("resumed", after=3), told.mark(SINCE, 5_000, 3))
+    forwarder = ForwarderMessages(http_journal.items)
+    deliver(session, forwarder.welcome("resumed", after=3), forwarder.mark(SINCE, 5_000, 3))
     assert green(session) == 5_000
 
 
@@ -158,8 +166,8 @@ def test_in_another_epoch_all_events_have_to_come_again() -> None:
     """[14]"""
     session = ViewerSession(since=SINCE)
     plan = PollPlan(session)
-    poll(plan, Library(items(1, 2, 3)))
-    anew = Library([item(1, SINCE + 20, 2), item(2, SINCE + 90, 9)], epoch="e9")
+    poll(plan, HttpJournal(items(1, 2, 3)))
+    anew = HttpJournal([item(1, SINCE + 20, 2), item(2, SINCE + 90, 9)], epoch="e9")
     effects = poll(plan, anew)
     assert any(isinstance(one, Rebased) for one in effects)
     assert session.cursor() == Cursor("e9", 2, ALL)
@@ -169,34 +177,34 @@ def test_in_another_epoch_all_events_have_to_come_again() -> None:
 
 def test_a_restarted_forwarder_with_the_same_journal_is_no_other_epoch() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2)), PollPlan(session)
-    poll(plan, library)
-    library.epoch = "e2"
-    library.resumable.add("e2")
-    effects = poll(plan, library)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    poll(plan, http_journal)
+    http_journal.epoch = "e2"
+    http_journal.resumable.add("e2")
+    effects = poll(plan, http_journal)
     assert not any(isinstance(one, Rebased) for one in effects)
     assert session.epoch == "e2"
 
 
 def test_a_head_below_the_cursor_is_another_journal() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2, 3)), PollPlan(session)
-    poll(plan, library)
-    library.items = items(1)
-    effects = poll(plan, library)
+    http_journal, plan = HttpJournal(items(1, 2, 3)), PollPlan(session)
+    poll(plan, http_journal)
+    http_journal.items = items(1)
+    effects = poll(plan, http_journal)
     assert any(isinstance(one, Rebased) for one in effects)
     assert session.after == 1
 
 
 def test_an_unequal_range_is_repaired_over_http() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2, 3, 4, 5)), PollPlan(session)
-    poll(plan, library)
+    http_journal, plan = HttpJournal(items(1, 2, 3, 4, 5)), PollPlan(session)
+    poll(plan, http_journal)
     rotten, *_ = session.holdings.tally.keys_between(0, 1 << 300, 99)
     session.holdings.tally.unconfirm([rotten])
     session.holdings.store([item(3, SINCE + 31, 77)], live=False)
-    library.complete_through = SINCE + 500
-    effects = poll(plan, library)
+    http_journal.complete_through = SINCE + 500
+    effects = poll(plan, http_journal)
     assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [False]
     assert [len(one.keys) for one in effects if isinstance(one, Unconfirmed)] == [1]
     assert session.holdings.proof.unequal == ()
@@ -206,9 +214,9 @@ def test_an_unequal_range_is_repaired_over_http() -> None:
 def test_a_second_mismatch_is_not_repaired_again() -> None:
     """[13]"""
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2)), PollPlan(session)
-    poll(plan, library)
-    lying = Library(items(1, 2))
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    poll(plan, http_journal)
+    lying = HttpJournal(items(1, 2))
     lying.complete_through = SINCE + 500
     true_answer = lying.answer
 
@@ -236,11 +244,11 @@ def test_a_second_mismatch_is_not_repaired_again() -> None:
 def test_a_digest_of_another_range_is_ignored(part: bytes, other: bytes) -> None:
     """[14]"""
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2)), PollPlan(session)
-    library.complete_through = SINCE + 500
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.complete_through = SINCE + 500
     plan.begin_round(NOW)
     while (ask := plan.next_request()) is not None:
-        given = library.answer(ask.target)
+        given = http_journal.answer(ask.target)
         if ask.kind == "digest":
             given = Response(200, given.body.replace(part, other))
         plan.take_response(ask, given, NOW)
@@ -248,25 +256,25 @@ def test_a_digest_of_another_range_is_ignored(part: bytes, other: bytes) -> None
 
 
 def test_with_a_websocket_the_range_since_the_last_mark_is_compared() -> None:
-    session, told = live(items(1, 2, 3))
-    hear(session, told.mark(SINCE, SINCE + 25, 3))
-    library = Library(items(1, 2, 3))
-    assert poll(PollPlan(session), library) == []
-    (target,) = library.asked
+    session, forwarder = live_session(items(1, 2, 3))
+    deliver(session, forwarder.mark(SINCE, SINCE + 25, 3))
+    http_journal = HttpJournal(items(1, 2, 3))
+    assert poll(PollPlan(session), http_journal) == []
+    (target,) = http_journal.asked
     assert f"from={SINCE + 26}&through={NOW + AHEAD_MS}&epoch=e1&seq=3" in target
     assert green(session) == SINCE + 25, "a comparison alone verifies nothing"
 
 
 def test_with_a_websocket_an_unequal_range_is_repaired_over_it() -> None:
-    session, _ = live(items(1, 2, 3))
-    library = Library([*items(1, 2, 3), item(3, SINCE + 5, 99)])
-    effects = poll(PollPlan(session), library)
+    session, _ = live_session(items(1, 2, 3))
+    http_journal = HttpJournal([*items(1, 2, 3), item(3, SINCE + 5, 99)])
+    effects = poll(PollPlan(session), http_journal)
     assert effects[-1] == SendMessage(Repair(SINCE, NOW + AHEAD_MS))
 
 
 def test_with_a_websocket_a_conflict_is_left_to_it() -> None:
-    session, _ = live(items(1))
-    assert poll(PollPlan(session), Library(items(1), epoch="e9")) == []
+    session, _ = live_session(items(1))
+    assert poll(PollPlan(session), HttpJournal(items(1), epoch="e9")) == []
     assert session.epoch == "e1"
 
 
@@ -281,33 +289,33 @@ def test_with_a_websocket_a_conflict_is_left_to_it() -> None:
 def test_until_the_history_is_here_only_the_held_part_is_compared(
     held: str, span: tuple[int, int] | None
 ) -> None:
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome())
-    hear(session, told.backfill(held))
-    library = Library([])
-    poll(PollPlan(session), library)
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(session, forwarder.welcome())
+    deliver(session, forwarder.backfill(held))
+    http_journal = HttpJournal([])
+    poll(PollPlan(session), http_journal)
     if span is None:
-        assert library.asked == []
+        assert http_journal.asked == []
     else:
-        assert f"from={span[0]}&through={span[1]}&" in library.asked[0]
+        assert f"from={span[0]}&through={span[1]}&" in http_journal.asked[0]
 
 
 def test_without_any_history_there_is_nothing_to_compare() -> None:
     session = ViewerSession()
-    connect(session, Told().welcome())
-    library = Library([])
-    poll(PollPlan(session), library)
-    assert library.asked == []
+    connect(session, ForwarderMessages().welcome())
+    http_journal = HttpJournal([])
+    poll(PollPlan(session), http_journal)
+    assert http_journal.asked == []
 
 
 def test_a_websocket_that_opens_meanwhile_ends_the_round() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2, 3, 4)), PollPlan(session)
+    http_journal, plan = HttpJournal(items(1, 2, 3, 4)), PollPlan(session)
     plan.begin_round(NOW)
     ask = plan.next_request()
     assert ask is not None
-    connect(session, Told().welcome(after=4))
-    assert plan.take_response(ask, library.answer(ask.target), NOW) == []
+    connect(session, ForwarderMessages().welcome(after=4))
+    assert plan.take_response(ask, http_journal.answer(ask.target), NOW) == []
     assert shown(session) == 0
     session.connection_closed()
     assert plan.next_request() is None, "nor when it has closed again: it moved the cursor"
@@ -322,19 +330,19 @@ def test_since_is_chosen_as_the_forwarder_would() -> None:
 
 def test_every_request_has_the_filter_and_the_group() -> None:
     session = ViewerSession(group="/g", event_filter=Filter(streams=("a",)), since=SINCE)
-    library = Library(items(1))
-    poll(PollPlan(session), library)
-    assert all("group=%2Fg&stream=a" in target for target in library.asked)
+    http_journal = HttpJournal(items(1))
+    poll(PollPlan(session), http_journal)
+    assert all("group=%2Fg&stream=a" in target for target in http_journal.asked)
 
 
 def test_a_repair_does_not_bring_lines_of_an_earlier_run() -> None:
     """[16]"""
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 2, ALL))
-    library, plan = Library(items(1, 2, 3)), PollPlan(session)
-    poll(plan, library)
+    http_journal, plan = HttpJournal(items(1, 2, 3)), PollPlan(session)
+    poll(plan, http_journal)
     assert shown(session) == 1
     session.holdings.store([item(3, SINCE + 31, 77)], live=False)
-    poll(plan, library)
+    poll(plan, http_journal)
     assert shown(session) == 2
     assert session.holdings.tally.unconfirmed == 1
 
@@ -368,12 +376,12 @@ def test_a_round_ends_with_a_reason(answer: Response, text: str) -> None:
 
 def test_an_empty_page_leads_to_the_next() -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 0, ALL))
-    library, plan = Library(items(1, 2)), PollPlan(session)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
     empty = b'{"epoch":"e1","head_seq":2,"next":"%s","complete_through":null,"items":[]}'
     asked: list[str] = []
     plan.begin_round(NOW)
     while (ask := plan.next_request()) is not None:
-        given = library.answer(ask.target.replace("next=there&", ""))
+        given = http_journal.answer(ask.target.replace("next=there&", ""))
         if ask.kind == "after":
             asked.append(ask.target)
             if "next=" not in ask.target:
@@ -385,11 +393,11 @@ def test_an_empty_page_leads_to_the_next() -> None:
 
 def test_a_digest_without_an_epoch_is_accepted() -> None:
     session = ViewerSession(since=SINCE)
-    library, plan = Library(items(1, 2)), PollPlan(session)
-    library.complete_through = SINCE + 500
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.complete_through = SINCE + 500
     plan.begin_round(NOW)
     while (ask := plan.next_request()) is not None:
-        given = library.answer(ask.target)
+        given = http_journal.answer(ask.target)
         if ask.kind == "digest":
             given = Response(200, given.body.replace(b'"epoch":"e1",', b""))
         plan.take_response(ask, given, NOW)
@@ -398,10 +406,10 @@ def test_a_digest_without_an_epoch_is_accepted() -> None:
 
 def test_executions_in_another_format_do_not_end_the_round() -> None:
     session = ViewerSession(since=SINCE, event_filter=Filter(executions=("x",)))
-    library, plan = Library(items(1, 2)), PollPlan(session)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
     plan.begin_round(NOW)
     while (ask := plan.next_request()) is not None:
-        given = library.answer(ask.target)
+        given = http_journal.answer(ask.target)
         if ask.kind == "executions":
             given = Response(200, b'{"executions":[]}')
         plan.take_response(ask, given, NOW)
@@ -411,34 +419,36 @@ def test_executions_in_another_format_do_not_end_the_round() -> None:
 @pytest.mark.parametrize("seqs", [(1, 4), (5, 4)])
 def test_lines_out_of_order_are_rejected(seqs: tuple[int, int]) -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 3, ALL))
-    library, plan = Library([]), PollPlan(session)
-    library._after = lambda query: items(*seqs)  # type: ignore[method-assign]  # noqa: ARG005 - it errs
+    http_journal, plan = HttpJournal([]), PollPlan(session)
+    http_journal._after = lambda query: items(*seqs)  # type: ignore[method-assign]  # noqa: ARG005 - it errs
     with pytest.raises(PollError, match="out of order"):
-        poll(plan, library)
+        poll(plan, http_journal)
     assert session.after == 3
 
 
 def test_two_rounds_that_agree_on_verified_events_report_an_end() -> None:
     session = ViewerSession(since=SINCE, event_filter=Filter(executions=("one",)))
-    library, plan = Library(items(1, 2)), PollPlan(session)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
     row = ExecutionSummary("one", "app/one", "FAILED", SINCE + 10, SINCE + 20, 2)
-    library.executions = [row, ExecutionSummary("two", "app/two", "FAILED", 1, 2, 3)]
+    http_journal.executions = [row, ExecutionSummary("two", "app/two", "FAILED", 1, 2, 3)]
 
     def ends() -> list[str]:
-        return [one.end.status for one in poll(plan, library) if isinstance(one, ExecutionEnded)]
+        return [
+            one.end.status for one in poll(plan, http_journal) if isinstance(one, ExecutionEnded)
+        ]
 
     assert ends() == []
     assert ends() == [], "nothing is verified"
-    library.complete_through = SINCE + 500
-    library.executions = [msgspec.structs.replace(row, status="RUNNING")]
+    http_journal.complete_through = SINCE + 500
+    http_journal.executions = [msgspec.structs.replace(row, status="RUNNING")]
     assert ends() == []
-    library.executions = [row]
+    http_journal.executions = [row]
     assert ends() == []
     assert ends() == ["FAILED"]
     assert session.holdings.ends[0].equal
-    library.asked.clear()
+    http_journal.asked.clear()
     assert ends() == []
-    assert not [target for target in library.asked if "executions" in target]
+    assert not [target for target in http_journal.asked if "executions" in target]
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "RUNNING"])
@@ -446,12 +456,14 @@ def test_an_execution_that_may_still_run_has_not_ended(
     status: Literal["UNKNOWN", "RUNNING"],
 ) -> None:
     session = ViewerSession(group="/g", since=SINCE, event_filter=Filter(executions=("one",)))
-    library, plan = Library(items(1)), PollPlan(session)
-    library.complete_through = SINCE + 500
-    library.executions = [ExecutionSummary("one", "app/one", status, SINCE + 10, SINCE + 10, 1)]
+    http_journal, plan = HttpJournal(items(1)), PollPlan(session)
+    http_journal.complete_through = SINCE + 500
+    http_journal.executions = [
+        ExecutionSummary("one", "app/one", status, SINCE + 10, SINCE + 10, 1)
+    ]
     for _ in range(3):
-        assert not [one for one in poll(plan, library) if isinstance(one, ExecutionEnded)]
-    assert library.asked[-1] == "/v1/executions?group=%2Fg"
+        assert not [one for one in poll(plan, http_journal) if isinstance(one, ExecutionEnded)]
+    assert http_journal.asked[-1] == "/v1/executions?group=%2Fg"
 
 
 class Heard:
@@ -480,7 +492,9 @@ def polling_of(url: str, session: ViewerSession) -> tuple[PollingLoop, Heard]:
 
 async def test_a_round_brings_lines_and_reports_its_end() -> None:
     session = ViewerSession(since=SINCE)
-    async with told_server(stay, library=Library([item(1, 2_000)])) as server:
+    async with scripted_forwarder(
+        stay_connected, http_journal=HttpJournal([item(1, 2_000)])
+    ) as server:
         polling, heard = polling_of(server.url, session)
         await polling.run_round()
     assert [type(one) for one in heard.effects] == [Stored]
@@ -489,7 +503,7 @@ async def test_a_round_brings_lines_and_reports_its_end() -> None:
 
 async def test_a_failed_round_reports_its_reason() -> None:
     session = ViewerSession(since=SINCE)
-    async with told_server(stay) as server:
+    async with scripted_forwarder(stay_connected) as server:
         polling, heard = polling_of(server.url, session)
         await polling.run_round()
     assert heard.rounds == [("HTTP 502: the answer is not a forwarder's", True)]
@@ -500,7 +514,7 @@ async def test_a_failed_round_reports_its_reason() -> None:
 
 async def test_a_round_can_begin_at_once() -> None:
     session = ViewerSession(since=SINCE)
-    async with told_server(stay, library=Library([])) as server:
+    async with scripted_forwarder(stay_connected, http_journal=HttpJournal([])) as server:
         polling, heard = polling_of(server.url, session)
         task = asyncio.create_task(polling.run())
         await asyncio.sleep(0)

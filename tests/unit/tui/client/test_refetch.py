@@ -9,9 +9,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.told import SINCE, Told, item
-from tests.support.told_http import Library
-from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tests.support.viewer.http_journal import HttpJournal
+from tests.support.viewer.scripted_forwarder import (
+    Script,
+    ScriptedConnection,
+    eventually,
+    scripted_forwarder,
+    stay_connected,
+)
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.engine import Engine
 from tui.client.saved import Cursor, PreviousRun
 from tui.client.target import TargetSpec
@@ -34,20 +40,20 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def says(*messages: ServerMessage) -> Script:
-    async def script(talk: Talk) -> None:
-        await talk.say(*messages)
-        await stay(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        await connection.send(*messages)
+        await stay_connected(connection)
 
     return script
 
 
-def whole(told: Told, items: list[Item]) -> Script:
+def whole(forwarder: ForwarderMessages, items: list[Item]) -> Script:
     """All events at once, and an equal mark."""
     return says(
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, items),
-        told.mark(SINCE, NEWEST_MS, items[-1].seq),
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, items),
+        forwarder.mark(SINCE, NEWEST_MS, items[-1].seq),
     )
 
 
@@ -84,10 +90,10 @@ def pages_up(engine: Engine) -> Iterator[None]:
 
 
 async def test_scrolling_up_brings_every_line_back_and_t_stays() -> None:
-    library = Library(list(ITEMS), page=50)
-    told = Told()
+    http_journal = HttpJournal(list(ITEMS), page=50)
+    forwarder = ForwarderMessages()
     async with (
-        told_server(whole(told, ITEMS), library=library) as server,
+        scripted_forwarder(whole(forwarder, ITEMS), http_journal=http_journal) as server,
         started(TargetSpec(url=server.url, since=SINCE)) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
@@ -109,28 +115,30 @@ async def test_scrolling_up_brings_every_line_back_and_t_stays() -> None:
 
 async def test_visible_lines_never_move_and_new_ones_are_added() -> None:
     asked = asyncio.Event()
-    library = Library(list(ITEMS), page=50)
-    told = Told()
+    http_journal = HttpJournal(list(ITEMS), page=50)
+    forwarder = ForwarderMessages()
     late = item(201, 2_140, 9_999)
     new = item(202, 5_000)
 
-    async def script(talk: Talk) -> None:
-        await whole_at_first(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        await whole_at_first(connection)
         await asked.wait()
-        await talk.say(told.events(200, [late, new]))
-        await stay(talk)
+        await connection.send(forwarder.events(200, [late, new]))
+        await stay_connected(connection)
 
-    async def whole_at_first(talk: Talk) -> None:
-        await talk.say(told.welcome(), told.backfill(DONE, done=True), told.events(0, ITEMS))
+    async def whole_at_first(connection: ScriptedConnection) -> None:
+        await connection.send(
+            forwarder.welcome(), forwarder.backfill(DONE, done=True), forwarder.events(0, ITEMS)
+        )
 
     async with (
-        told_server(script, library=library) as server,
+        scripted_forwarder(script, http_journal=http_journal) as server,
         started(TargetSpec(url=server.url, since=SINCE)) as engine,
     ):
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
         rows = top(engine)
-        library.before = lambda _target: asked.set()
+        http_journal.before = lambda _target: asked.set()
         engine.refetch_visible(rows, rows[0].key, is_filtered=False)
         await eventually(lambda: engine.status.events == 202)
         await eventually(lambda: "line 9999" in [line.message for line in lines(engine)])
@@ -143,9 +151,9 @@ async def test_visible_lines_never_move_and_new_ones_are_added() -> None:
 
 
 async def test_a_failed_fetch_shows_its_reason_and_is_retried() -> None:
-    told = Told()
+    forwarder = ForwarderMessages()
     async with (
-        told_server(whole(told, ITEMS)) as server,  # its HTTP answers 502
+        scripted_forwarder(whole(forwarder, ITEMS)) as server,  # its HTTP answers 502
         started(TargetSpec(url=server.url, since=SINCE)) as engine,
     ):
         await eventually(lambda: engine.status.lines == 50)
@@ -158,10 +166,10 @@ async def test_a_failed_fetch_shows_its_reason_and_is_retried() -> None:
 
 
 async def test_lines_that_the_forwarder_lost_are_declared() -> None:
-    library = Library([one for one in ITEMS if one.seq % 2], page=50)
-    told = Told()
+    http_journal = HttpJournal([one for one in ITEMS if one.seq % 2], page=50)
+    forwarder = ForwarderMessages()
     async with (
-        told_server(whole(told, ITEMS), library=library) as server,
+        scripted_forwarder(whole(forwarder, ITEMS), http_journal=http_journal) as server,
         started(TargetSpec(url=server.url, since=SINCE)) as engine,
     ):
         await eventually(lambda: engine.status.lines == 50)
@@ -175,22 +183,22 @@ async def test_lines_that_the_forwarder_lost_are_declared() -> None:
 
 
 async def test_nothing_is_fetched_while_following_or_filtering() -> None:
-    library = Library(list(ITEMS))
-    told = Told()
+    http_journal = HttpJournal(list(ITEMS))
+    forwarder = ForwarderMessages()
     async with (
-        told_server(whole(told, ITEMS), library=library) as server,
+        scripted_forwarder(whole(forwarder, ITEMS), http_journal=http_journal) as server,
         started(TargetSpec(url=server.url, since=SINCE)) as engine,
     ):
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
         rows = top(engine)
-        before = len(library.asked)
+        before = len(http_journal.asked)
         engine.refetch_visible([], None, is_filtered=False)
         engine.refetch_visible(rows, None, is_filtered=False)
         engine.refetch_visible(rows, rows[3].key, is_filtered=True)
         assert not any(rule.state for rule in rules(engine))
         engine.refetch_visible(rows, rows[0].key, is_filtered=True)
-        await eventually(lambda: len(library.asked) > before)
+        await eventually(lambda: len(http_journal.asked) > before)
         brought: list[str] = []
         await eventually(lambda: not any(rule.state for rule in rules(engine)))
         engine.refetch_at(first_key(2_005) << 8, lambda: brought.append("there"))
@@ -207,15 +215,15 @@ def going_on(url: str) -> TargetSpec:
 
 
 async def test_resuming_shows_the_lines_before_and_the_number_since() -> None:
-    library = Library(list(ITEMS), page=50)
-    told = Told(ITEMS[150:])
+    http_journal = HttpJournal(list(ITEMS), page=50)
+    forwarder = ForwarderMessages(ITEMS[150:])
     script = says(
-        told.welcome("resumed", after=150, head_seq=200),
-        told.events(150, ITEMS[150:]),
-        told.mark(SINCE, NEWEST_MS, 200),
+        forwarder.welcome("resumed", after=150, head_seq=200),
+        forwarder.events(150, ITEMS[150:]),
+        forwarder.mark(SINCE, NEWEST_MS, 200),
     )
     async with (
-        told_server(script, library=library) as server,
+        scripted_forwarder(script, http_journal=http_journal) as server,
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
@@ -241,10 +249,12 @@ async def test_refetched_lines_are_not_counted_again_for_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
-    library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
-    script = says(told.welcome("resumed", after=150, head_seq=200), told.events(150, ITEMS[150:]))
+    http_journal, forwarder = HttpJournal(list(ITEMS), page=50), ForwarderMessages(ITEMS[150:])
+    script = says(
+        forwarder.welcome("resumed", after=150, head_seq=200), forwarder.events(150, ITEMS[150:])
+    )
     async with (
-        told_server(script, library=library) as server,
+        scripted_forwarder(script, http_journal=http_journal) as server,
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.timeline.lines == 100)
@@ -259,9 +269,9 @@ async def test_new_lines_are_counted_once_for_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.target.CONTEXT_LINES", 20)
-    refused = says(Told().welcome("rebased", epoch="e9", head_seq=200))
+    refused = says(ForwarderMessages().welcome("rebased", epoch="e9", head_seq=200))
     async with (
-        told_server(refused, whole(Told(), ITEMS)) as server,
+        scripted_forwarder(refused, whole(ForwarderMessages(), ITEMS)) as server,
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
@@ -271,10 +281,10 @@ async def test_new_lines_are_counted_once_for_the_next_run(
 
 
 async def test_after_a_rebase_nothing_counts_as_evicted() -> None:
-    told = Told()
-    refused = says(told.welcome("rebased", epoch="e9", head_seq=200))
+    forwarder = ForwarderMessages()
+    refused = says(forwarder.welcome("rebased", epoch="e9", head_seq=200))
     async with (
-        told_server(refused, whole(Told(), ITEMS)) as server,
+        scripted_forwarder(refused, whole(ForwarderMessages(), ITEMS)) as server,
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)

@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.told import HEARTBEAT_MS, SINCE, Told, connect, hear, item, live, stored
+from tests.support.viewer.server_messages import (
+    HEARTBEAT_MS,
+    SINCE,
+    ForwarderMessages,
+    connect,
+    deliver,
+    item,
+    live_session,
+    stored_lines,
+)
 from tui.client.holdings import RangeRequest
 from tui.client.saved import NOTHING_HELD, Cursor
 from tui.client.session import (
@@ -60,7 +69,7 @@ def test_the_first_attempt_has_no_cursor() -> None:
 
 def test_since_is_taken_from_the_forwarder_where_none_was_given() -> None:
     session = ViewerSession()
-    effects = connect(session, Told().welcome(since=77))
+    effects = connect(session, ForwarderMessages().welcome(since=77))
     assert effects == [Welcomed("fresh", "e1", again=False)]
     assert session.since == 77
     assert session.begin_attempt().since == 77
@@ -69,57 +78,57 @@ def test_since_is_taken_from_the_forwarder_where_none_was_given() -> None:
 def test_a_cursor_is_never_sent_without_held() -> None:
     """Without held, no past below the cursor would be owed [1]."""
     session = ViewerSession(since=SINCE)
-    connect(session, Told().welcome(after=7))
+    connect(session, ForwarderMessages().welcome(after=7))
     query = session.begin_attempt()
     assert (query.epoch, query.after, query.held) == ("e1", 7, NOTHING_HELD)
 
 
 def test_held_has_positions_within_a_millisecond() -> None:
     """[3]"""
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome(after=7))
-    hear(session, told.past(7, [item(3, 2_000)]), told.backfill("2000:3.."))
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(session, forwarder.welcome(after=7))
+    deliver(session, forwarder.history(7, [item(3, 2_000)]), forwarder.backfill("2000:3.."))
     assert session.begin_attempt().held == Interval(key_of(2_000, "3"), None)
     assert not session.is_backfilled
 
 
 def test_done_means_that_all_of_the_history_is_held() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome(after=7))
-    hear(session, told.backfill(f"{SINCE}:5..2000:9", done=True))
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(session, forwarder.welcome(after=7))
+    deliver(session, forwarder.backfill(f"{SINCE}:5..2000:9", done=True))
     assert session.is_backfilled
     assert session.begin_attempt().held == Interval(first_key(SINCE), None)
 
 
 def test_an_open_lower_end_is_since() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
-    connect(session, told.welcome())
-    hear(session, told.backfill("..", done=True))
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
+    connect(session, forwarder.welcome())
+    deliver(session, forwarder.backfill("..", done=True))
     assert session.held == Interval(first_key(SINCE), None)
 
 
 def test_another_protocol_version_is_final() -> None:
     session = ViewerSession()
-    effects = connect(session, Told().welcome(protocol=2))
+    effects = connect(session, ForwarderMessages().welcome(protocol=2))
     assert [(one.code, one.final) for one in effects if isinstance(one, CloseConnection)] == [
         (4502, True)
     ]
 
 
 def test_welcome_comes_first_and_once() -> None:
-    session, told = ViewerSession(), Told()
+    session, forwarder = ViewerSession(), ForwarderMessages()
     session.begin_attempt()
     session.connection_opened(0)
-    assert closes(hear(session, told.heartbeat(0))) == [4010]
-    session, told = live()
-    assert closes(hear(session, told.welcome())) == [4010]
+    assert closes(deliver(session, forwarder.heartbeat(0))) == [4010]
+    session, forwarder = live_session()
+    assert closes(deliver(session, forwarder.welcome())) == [4010]
 
 
 def test_bye_and_unknown_types_may_come_before_welcome() -> None:
-    session, told = ViewerSession(), Told()
+    session, forwarder = ViewerSession(), ForwarderMessages()
     session.begin_attempt()
     session.connection_opened(0)
-    assert hear(session, told.bye("full", 500)) == []
+    assert deliver(session, forwarder.bye("full", 500)) == []
     assert session.report.bye is not None
     assert session.take_message(UnknownMessage("news", 2), 0) == []
     assert closes(session.take_message(UnknownMessage("news", 4), 0)) == [4010]
@@ -130,44 +139,44 @@ def test_bye_and_unknown_types_may_come_before_welcome() -> None:
 
 def test_a_missing_n_closes_the_connection() -> None:
     """[2]"""
-    session, told = live()
-    told.events(0, [item(1, 2_000)])
-    assert closes(hear(session, told.heartbeat(1))) == [4010]
-    assert hear(session, told.heartbeat(1)) == [], "later messages are ignored"
+    session, forwarder = live_session()
+    forwarder.events(0, [item(1, 2_000)])
+    assert closes(deliver(session, forwarder.heartbeat(1))) == [4010]
+    assert deliver(session, forwarder.heartbeat(1)) == [], "later messages are ignored"
 
 
 def test_a_repeated_n_is_ignored() -> None:
     """[2]"""
-    session, told = live()
-    frame = told.events(0, [item(1, 2_000)])
-    assert len(stored(hear(session, frame, frame))) == 1
+    session, forwarder = live_session()
+    frame = forwarder.events(0, [item(1, 2_000)])
+    assert len(stored_lines(deliver(session, frame, frame))) == 1
     assert session.holdings.counts.duplicates == 0
 
 
 def test_a_stale_generation_is_ignored() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     old = session.generation
     session.begin_attempt()
     session.connection_opened(0)
-    assert session.take_message(told.heartbeat(0), 0, old) == []
+    assert session.take_message(forwarder.heartbeat(0), 0, old) == []
 
 
 def test_events_must_continue_where_the_last_ended() -> None:
     """[12]"""
-    session, told = live([item(1, 2_000)])
-    assert closes(hear(session, told.events(2, [item(3, 2_001)]))) == [4010]
+    session, forwarder = live_session([item(1, 2_000)])
+    assert closes(deliver(session, forwarder.events(2, [item(3, 2_001)]))) == [4010]
 
 
 @pytest.mark.parametrize("seq", [1, 5])
 def test_live_events_lie_in_their_frames_range(seq: int) -> None:
-    session, told = live([item(1, 2_000)])
-    assert closes(hear(session, told.events(1, [item(seq, 2_001)], seq=4))) == [4010]
+    session, forwarder = live_session([item(1, 2_000)])
+    assert closes(deliver(session, forwarder.events(1, [item(seq, 2_001)], seq=4))) == [4010]
 
 
 def test_an_empty_frame_moves_the_cursor() -> None:
     """The frame's range covers the events that the filter leaves out [12]."""
-    session, told = live()
-    assert hear(session, told.events(0, [], seq=9), told.heartbeat(9)) == [
+    session, forwarder = live_session()
+    assert deliver(session, forwarder.events(0, [], seq=9), forwarder.heartbeat(9)) == [
         SendMessage(Credit(CREDIT_EVENTS))
     ]
     assert session.cursor() == Cursor("e1", 9, Interval(first_key(SINCE), None))
@@ -176,62 +185,64 @@ def test_an_empty_frame_moves_the_cursor() -> None:
 @pytest.mark.parametrize("what", ["heartbeat", "mark", "digest", "end"])
 def test_a_message_beyond_the_received_seq_closes_the_connection(what: str) -> None:
     """[12]"""
-    session, told = live([item(1, 2_000)])
+    session, forwarder = live_session([item(1, 2_000)])
     messages: dict[str, Callable[[], ServerMessage]] = {
-        "heartbeat": lambda: told.heartbeat(2),
-        "mark": lambda: told.mark(SINCE, 3_000, 2),
-        "digest": lambda: told.digest(SINCE, 3_000, 2),
-        "end": lambda: told.end(SINCE, 3_000, 2),
+        "heartbeat": lambda: forwarder.heartbeat(2),
+        "mark": lambda: forwarder.mark(SINCE, 3_000, 2),
+        "digest": lambda: forwarder.digest(SINCE, 3_000, 2),
+        "end": lambda: forwarder.end(SINCE, 3_000, 2),
     }
-    assert closes(hear(session, messages[what]())) == [4010]
+    assert closes(deliver(session, messages[what]())) == [4010]
 
 
 def test_malformed_items_store_nothing_and_leave_a_number_missing() -> None:
-    session, told = live()
+    session, forwarder = live_session()
     with pytest.raises(WireError):
-        hear(session, told.events(0, [item(1, 2_000, "x")]))
+        deliver(session, forwarder.events(0, [item(1, 2_000, "x")]))
     assert session.after == 0
-    assert closes(hear(session, told.events(0, [item(1, 2_000)]))) == [4010]
+    assert closes(deliver(session, forwarder.events(0, [item(1, 2_000)]))) == [4010]
 
 
 # Resuming
 
 
 def test_a_resumed_connection_continues_exactly() -> None:
-    session, _ = live([item(1, 2_000)])
+    session, _ = live_session([item(1, 2_000)])
     session.connection_closed()
-    told = Told()
-    effects = connect(session, told.welcome("resumed", epoch="e2", after=1, head_seq=3))
+    forwarder = ForwarderMessages()
+    effects = connect(session, forwarder.welcome("resumed", epoch="e2", after=1, head_seq=3))
     assert effects == [Welcomed("resumed", "e2", again=True)]
-    effects = hear(session, told.events(1, [item(2, 2_001), item(3, 2_002)]))
-    assert len(stored(effects)) == 2
+    effects = deliver(session, forwarder.events(1, [item(2, 2_001), item(3, 2_002)]))
+    assert len(stored_lines(effects)) == 2
     assert effects[-1] == CaughtUp(2)
     assert session.begin_attempt().epoch == "e2"
 
 
 def test_resumed_with_nothing_missed_is_caught_up_at_once() -> None:
-    session, _ = live([item(1, 2_000)])
-    effects = connect(session, Told().welcome("resumed", after=1))
+    session, _ = live_session([item(1, 2_000)])
+    effects = connect(session, ForwarderMessages().welcome("resumed", after=1))
     assert effects[-1] == CaughtUp(0)
 
 
 def test_polled_lines_that_come_again_are_dropped() -> None:
-    session, _ = live([item(1, 2_000)])
+    session, _ = live_session([item(1, 2_000)])
     session.begin_attempt()
     session.store_items([item(2, 2_001)], 0, live=True)
     session.after = 2
     session.connection_opened(0)
-    told = Told()
-    hear(session, told.welcome("resumed", after=1, head_seq=2))
+    forwarder = ForwarderMessages()
+    deliver(session, forwarder.welcome("resumed", after=1, head_seq=2))
     assert session.after == 1
-    assert stored(hear(session, told.events(1, [item(2, 2_001)]))) == []
+    assert stored_lines(deliver(session, forwarder.events(1, [item(2, 2_001)]))) == []
     assert session.holdings.counts.duplicates == 1
 
 
 @pytest.mark.parametrize(("after", "head_seq"), [(2, 9), (1, 0)])
 def test_resuming_another_cursor_is_rejected(after: int, head_seq: int) -> None:
-    session, _ = live([item(1, 2_000)])
-    effects = connect(session, Told().welcome("resumed", after=after, head_seq=head_seq))
+    session, _ = live_session([item(1, 2_000)])
+    effects = connect(
+        session, ForwarderMessages().welcome("resumed", after=after, head_seq=head_seq)
+    )
     assert closes(effects) == [4010]
     assert session.begin_attempt().epoch is None
     assert session.holdings.tally.unconfirmed == 1
@@ -239,38 +250,38 @@ def test_resuming_another_cursor_is_rejected(after: int, head_seq: int) -> None:
 
 def test_resuming_without_a_cursor_is_rejected() -> None:
     session = ViewerSession()
-    assert closes(connect(session, Told().welcome("resumed", after=1))) == [4010]
+    assert closes(connect(session, ForwarderMessages().welcome("resumed", after=1))) == [4010]
 
 
 def test_after_a_rebase_events_are_unconfirmed_until_they_come_again() -> None:
     """[6]"""
     first, second = item(1, 2_000), item(2, 2_001)
-    session, told = live([first, second])
-    hear(session, told.mark(SINCE, 3_000, 2))
+    session, forwarder = live_session([first, second])
+    deliver(session, forwarder.mark(SINCE, 3_000, 2))
     assert green(session) == 3_000
-    told = Told()
-    effects = connect(session, told.welcome("rebased", epoch="e9", after=40))
+    forwarder = ForwarderMessages()
+    effects = connect(session, forwarder.welcome("rebased", epoch="e9", after=40))
     assert Rebased(0, 1, "the forwarder began epoch e9") in effects
     assert green(session) is None
     assert (session.held, session.is_backfilled, session.after) == (None, False, 40)
     again = item(33, 2_001, 2)
-    effects = hear(session, told.past(40, [again]))
-    assert stored(effects) == []
+    effects = deliver(session, forwarder.history(40, [again]))
+    assert stored_lines(effects) == []
     assert session.holdings.tally.unconfirmed == 1
-    hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 40))
+    deliver(session, forwarder.backfill(HELD, done=True), forwarder.mark(SINCE, 3_000, 40))
     assert green(session) == 3_000, "of the events that came again"
 
 
 def test_after_a_rebase_an_empty_range_is_not_verified_any_more() -> None:
-    session, told = live()
-    hear(session, told.mark(SINCE, 3_000, 0))
-    connect(session, Told().welcome("rebased", epoch="e9"))
+    session, forwarder = live_session()
+    deliver(session, forwarder.mark(SINCE, 3_000, 0))
+    connect(session, ForwarderMessages().welcome("rebased", epoch="e9"))
     assert green(session) is None
 
 
 def test_fresh_in_answer_to_a_cursor_is_a_rebase() -> None:
-    session, _ = live([item(1, 2_000)])
-    effects = connect(session, Told().welcome("fresh", epoch="e1", after=1))
+    session, _ = live_session([item(1, 2_000)])
+    effects = connect(session, ForwarderMessages().welcome("fresh", epoch="e1", after=1))
     assert any(isinstance(one, Rebased) for one in effects)
 
 
@@ -280,7 +291,7 @@ def test_a_first_connection_keeps_what_polling_brought_of_the_same_epoch() -> No
     session.store_items([item(1, 2_000)], 0, live=False)
     session.epoch, session.after = "e1", 1
     session.connection_opened(0)
-    effects = session.take_message(Told().welcome("fresh", after=4), 0)
+    effects = session.take_message(ForwarderMessages().welcome("fresh", after=4), 0)
     assert effects == [Welcomed("fresh", "e1", again=False)]
     assert session.holdings.tally.unconfirmed == 0
     assert (session.after, session.held) == (4, None)
@@ -301,11 +312,11 @@ def test_a_saved_cursor_resumes_without_its_lines() -> None:
     assert (query.epoch, query.after, query.base) == ("e1", 5, 5)
     assert query.held == Interval(first_key(SINCE), None)
     session.connection_opened(0)
-    told = Told([item(3, 2_000)])
-    hear(session, told.welcome("resumed", after=5, head_seq=6))
-    effects = hear(session, told.events(5, [item(6, 2_001)]))
+    forwarder = ForwarderMessages([item(3, 2_000)])
+    deliver(session, forwarder.welcome("resumed", after=5, head_seq=6))
+    effects = deliver(session, forwarder.events(5, [item(6, 2_001)]))
     assert effects[-1] == CaughtUp(1)
-    hear(session, told.mark(SINCE, 3_000, 6, base=5))
+    deliver(session, forwarder.mark(SINCE, 3_000, 6, base=5))
     assert green(session) == 3_000
 
 
@@ -314,7 +325,7 @@ def test_a_base_of_another_epoch_is_given_up() -> None:
     session = saved()
     session.begin_attempt()
     session.connection_opened(0)
-    effects = session.take_message(Told().welcome("rebased", epoch="e9", after=2), 0)
+    effects = session.take_message(ForwarderMessages().welcome("rebased", epoch="e9", after=2), 0)
     assert closes(effects) == [4010]
     query = session.begin_attempt()
     assert (query.epoch, query.base, query.since) == (None, 0, SINCE)
@@ -324,8 +335,8 @@ def test_a_base_of_another_epoch_is_given_up() -> None:
 
 
 def test_silence_is_noticed_after_two_heartbeats() -> None:
-    session, told = live()
-    hear(session, told.heartbeat(0), now_ms=1_000)
+    session, forwarder = live_session()
+    deliver(session, forwarder.heartbeat(0), now_ms=1_000)
     assert session.wake_at_ms == 1_000 + 2 * HEARTBEAT_MS
     assert session.check_silence(session.wake_at_ms - 1) == []
     assert closes(session.check_silence(session.wake_at_ms)) == [4012]
@@ -342,29 +353,29 @@ def test_a_missing_welcome_is_noticed_later() -> None:
 
 def test_credit_is_renewed_when_half_is_used_and_at_each_heartbeat() -> None:
     """[15]"""
-    session, told = live()
+    session, forwarder = live_session()
     half = CREDIT_EVENTS // 2
     items = [item(seq, 2_000) for seq in range(1, half + 1)]
-    effects = hear(session, told.events(0, items[:-1]))
+    effects = deliver(session, forwarder.events(0, items[:-1]))
     assert not [one for one in effects if isinstance(one, SendMessage)]
-    effects = hear(session, told.events(half - 1, items[-1:]))
+    effects = deliver(session, forwarder.events(half - 1, items[-1:]))
     assert effects[-1] == SendMessage(Credit(half + CREDIT_EVENTS))
-    assert SendMessage(Credit(half + CREDIT_EVENTS)) in hear(session, told.heartbeat(half))
+    assert SendMessage(Credit(half + CREDIT_EVENTS)) in deliver(session, forwarder.heartbeat(half))
 
 
 def test_duplicates_use_credit_too() -> None:
     """Every item of every frame counts [15]."""
-    session, told = live([item(1, 2_000)])
-    hear(session, told.past(1, [item(1, 2_000)]))
-    assert hear(session, told.heartbeat(1)) == [SendMessage(Credit(2 + CREDIT_EVENTS))]
+    session, forwarder = live_session([item(1, 2_000)])
+    deliver(session, forwarder.history(1, [item(1, 2_000)]))
+    assert deliver(session, forwarder.heartbeat(1)) == [SendMessage(Credit(2 + CREDIT_EVENTS))]
 
 
 # Proof
 
 
 def test_an_equal_mark_verifies_its_range() -> None:
-    session, told = live([item(1, 2_000), item(2, 2_500)])
-    effects = hear(session, told.mark(SINCE, 2_400, 2))
+    session, forwarder = live_session([item(1, 2_000), item(2, 2_500)])
+    effects = deliver(session, forwarder.mark(SINCE, 2_400, 2))
     mark = effects[0]
     assert isinstance(mark, Marked)
     assert mark.mark.equal
@@ -374,55 +385,55 @@ def test_an_equal_mark_verifies_its_range() -> None:
 
 def test_a_mark_is_compared_as_of_its_seq() -> None:
     """[10]"""
-    session, told = live([item(1, 2_000), item(2, 2_001)])
-    hear(session, told.mark(SINCE, 3_000, 1))
+    session, forwarder = live_session([item(1, 2_000), item(2, 2_001)])
+    deliver(session, forwarder.mark(SINCE, 3_000, 1))
     assert green(session) == 3_000
 
 
 def test_an_unequal_mark_requests_one_repair() -> None:
     """[13]"""
     missed = item(1, 2_000)
-    session, told = live()
-    hear(session, told.events(0, [], seq=2))
-    told.owned = [missed]
-    effects = hear(session, told.mark(SINCE, 3_000, 2), told.mark(SINCE, 3_001, 2))
+    session, forwarder = live_session()
+    deliver(session, forwarder.events(0, [], seq=2))
+    forwarder.owned = [missed]
+    effects = deliver(session, forwarder.mark(SINCE, 3_000, 2), forwarder.mark(SINCE, 3_001, 2))
     assert [one for one in effects if isinstance(one, SendMessage)] == [
         SendMessage(Repair(SINCE, 3_000))
     ]
     assert session.holdings.proof.unequal[0].missing == 1
-    effects = hear(session, told.past(2, [missed]), told.digest(SINCE, 3_000, 2))
-    assert stored(effects)
+    effects = deliver(session, forwarder.history(2, [missed]), forwarder.digest(SINCE, 3_000, 2))
+    assert stored_lines(effects)
     assert green(session) == 3_000
-    hear(session, told.mark(SINCE, 3_001, 2))
+    deliver(session, forwarder.mark(SINCE, 3_001, 2))
     assert session.holdings.proof.unequal == ()
 
 
 def test_a_second_mismatch_stays_unequal_and_is_not_retried() -> None:
     """[13]"""
-    session, told = live([item(1, 2_000)])
+    session, forwarder = live_session([item(1, 2_000)])
     other = [item(1, 2_000), item(1, 2_000, 7)]
-    hear(session, told.mark(SINCE, 3_000, 1, owned=other))
-    effects = hear(session, told.past(1, [item(1, 2_000)]))
-    assert not stored(effects)
-    claim = told.digest(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
-    effects = hear(session, claim)
+    deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=other))
+    effects = deliver(session, forwarder.history(1, [item(1, 2_000)]))
+    assert not stored_lines(effects)
+    claim = forwarder.digest(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
+    effects = deliver(session, claim)
     assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [True]
-    unequal = told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
-    assert not [one for one in hear(session, unequal) if isinstance(one, SendMessage)]
+    unequal = forwarder.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
+    assert not [one for one in deliver(session, unequal) if isinstance(one, SendMessage)]
     assert green(session) is None
-    hear(session, told.mark(SINCE, 3_000, 1, owned=[item(1, 2_000)]))
+    deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=[item(1, 2_000)]))
     assert session.holdings.proof.unequal == ()
     assert green(session) == 3_000
 
 
 def test_beside_a_given_up_range_only_digests_are_requested() -> None:
-    session, told = live([item(1, 2_000)])
+    session, forwarder = live_session([item(1, 2_000)])
     bad = [item(1, 2_000, 7)]
-    hear(session, told.mark(1_900, 2_100, 1, owned=bad))
-    hear(session, told.digest(1_900, 2_100, 1, owned=bad))
-    sent = hear(session, told.mark(SINCE, 3_000, 1, owned=bad))
+    deliver(session, forwarder.mark(1_900, 2_100, 1, owned=bad))
+    deliver(session, forwarder.digest(1_900, 2_100, 1, owned=bad))
+    sent = deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=bad))
     assert SendMessage(Verify(SINCE, 1_899)) in sent
-    effects = hear(session, told.digest(SINCE, 1_899, 1, owned=[]))
+    effects = deliver(session, forwarder.digest(SINCE, 1_899, 1, owned=[]))
     assert effects == [SendMessage(Verify(2_101, 3_000))]
     assert green(session) == 1_899
 
@@ -430,41 +441,41 @@ def test_beside_a_given_up_range_only_digests_are_requested() -> None:
 def test_events_that_a_repair_does_not_bring_become_unconfirmed() -> None:
     """[13]"""
     good, gone = item(1, 2_000), item(2, 2_001)
-    session, told = live([good, gone])
-    hear(session, told.mark(SINCE, 3_000, 2, owned=[good]))
-    hear(session, told.past(2, [good]), told.digest(SINCE, 3_000, 2, owned=[good]))
+    session, forwarder = live_session([good, gone])
+    deliver(session, forwarder.mark(SINCE, 3_000, 2, owned=[good]))
+    deliver(session, forwarder.history(2, [good]), forwarder.digest(SINCE, 3_000, 2, owned=[good]))
     assert session.holdings.tally.unconfirmed == 1
     assert green(session) == 3_000
 
 
 def test_live_events_during_a_repair_count_as_seen() -> None:
     good, new = item(1, 2_000), item(2, 2_001)
-    session, told = live([good])
-    hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
-    hear(session, told.past(1, [good]), told.events(1, [new]))
-    hear(session, told.digest(SINCE, 3_000, 2))
+    session, forwarder = live_session([good])
+    deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=[]))
+    deliver(session, forwarder.history(1, [good]), forwarder.events(1, [new]))
+    deliver(session, forwarder.digest(SINCE, 3_000, 2))
     assert session.holdings.tally.unconfirmed == 0
     assert green(session) == 3_000
 
 
 def test_an_unrequested_digest_is_ignored() -> None:
-    session, told = live([item(1, 2_000)])
-    assert hear(session, told.digest(SINCE, 3_000, 1)) == []
+    session, forwarder = live_session([item(1, 2_000)])
+    assert deliver(session, forwarder.digest(SINCE, 3_000, 1)) == []
     assert green(session) is None
 
 
 def test_requests_are_forgotten_with_their_connection() -> None:
-    session, told = live([item(1, 2_000)])
-    hear(session, told.mark(SINCE, 3_000, 1, owned=[]))
-    told = Told([item(1, 2_000)])
-    connect(session, told.welcome("resumed", after=1))
-    assert hear(session, told.digest(SINCE, 3_000, 1)) == []
-    hear(session, told.mark(SINCE, 3_000, 1))
+    session, forwarder = live_session([item(1, 2_000)])
+    deliver(session, forwarder.mark(SINCE, 3_000, 1, owned=[]))
+    forwarder = ForwarderMessages([item(1, 2_000)])
+    connect(session, forwarder.welcome("resumed", after=1))
+    assert deliver(session, forwarder.digest(SINCE, 3_000, 1)) == []
+    deliver(session, forwarder.mark(SINCE, 3_000, 1))
     assert green(session) == 3_000
 
 
 def test_a_request_of_polling_uses_the_same_queue() -> None:
-    session, _ = live()
+    session, _ = live_session()
     request = RangeRequest("repair", SINCE, 2_000, scanned=False)
     assert session.request_range(request, 0) == [SendMessage(Repair(SINCE, 2_000))]
     assert session.request_range(RangeRequest("verify", 1_500, 1_600, scanned=False), 0) == []
@@ -474,47 +485,47 @@ def test_a_request_of_polling_uses_the_same_queue() -> None:
 
 
 def test_an_unrecoverable_gap_limits_t() -> None:
-    session, told = live()
-    hear(session, told.mark(SINCE, 3_000, 0))
-    (effect,) = hear(session, told.gap(2_000, 2_100, "unrecoverable"))
+    session, forwarder = live_session()
+    deliver(session, forwarder.mark(SINCE, 3_000, 0))
+    (effect,) = deliver(session, forwarder.gap(2_000, 2_100, "unrecoverable"))
     assert isinstance(effect, GapChanged)
     assert green(session) == 1_999
-    hear(session, told.gap(2_000, 2_100, "repaired"))
+    deliver(session, forwarder.gap(2_000, 2_100, "repaired"))
     assert green(session) == 3_000
 
 
 def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
     """[9]"""
-    session, told = live()
-    hear(session, told.gap(2_000, 2_100, "repairing"))
-    told = Told()
-    connect(session, told.welcome("resumed"))
-    effects = hear(session, told.mark(SINCE, 3_000, 0))
+    session, forwarder = live_session()
+    deliver(session, forwarder.gap(2_000, 2_100, "repairing"))
+    forwarder = ForwarderMessages()
+    connect(session, forwarder.welcome("resumed"))
+    effects = deliver(session, forwarder.mark(SINCE, 3_000, 0))
     assert [one.gap.state for one in effects if isinstance(one, GapChanged)] == ["repaired"]
 
 
 def test_a_loss_is_reported_once_and_stays() -> None:
-    session, told = ViewerSession(since=SINCE), Told()
+    session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
     lost = Lost(2_000, 2_100, "retention")
-    effects = connect(session, told.welcome(lost=[lost]))
+    effects = connect(session, forwarder.welcome(lost=[lost]))
     assert [one.lost.reason for one in effects if isinstance(one, LossDeclared)] == ["retention"]
-    hear(session, told.backfill(HELD, done=True), told.mark(SINCE, 3_000, 0))
+    deliver(session, forwarder.backfill(HELD, done=True), forwarder.mark(SINCE, 3_000, 0))
     assert green(session) == 1_999
-    told = Told()
-    effects = connect(session, told.welcome("resumed", lost=[lost]))
+    forwarder = ForwarderMessages()
+    effects = connect(session, forwarder.welcome("resumed", lost=[lost]))
     assert not [one for one in effects if isinstance(one, LossDeclared)]
     assert green(session) == 1_999
 
 
 def test_an_end_is_reported_again_when_it_changes() -> None:
     """[11]"""
-    session, told = live([item(1, 2_000)])
-    (ended,) = hear(session, told.end(SINCE, 2_000, 1))
+    session, forwarder = live_session([item(1, 2_000)])
+    (ended,) = deliver(session, forwarder.end(SINCE, 2_000, 1))
     assert isinstance(ended, ExecutionEnded)
     assert ended.end.equal
     late = item(2, 1_999)
-    hear(session, told.events(1, [late]))
-    (again,) = hear(session, told.end(SINCE, 2_000, 2))
+    deliver(session, forwarder.events(1, [late]))
+    (again,) = deliver(session, forwarder.end(SINCE, 2_000, 2))
     assert isinstance(again, ExecutionEnded)
     assert (again.end.count, again.end.equal) == (2, True)
     assert len(session.holdings.ends) == 1
@@ -522,12 +533,12 @@ def test_an_end_is_reported_again_when_it_changes() -> None:
 
 def test_an_end_among_several_executions_is_compared_by_the_filters_digest() -> None:
     mine, other = item(1, 2_000), item(2, 2_000, stream="app/two")
-    session, told = live([mine, other])
-    ended, asked = hear(session, told.end(2_000, 2_000, 2, owned=[mine]))
+    session, forwarder = live_session([mine, other])
+    ended, asked = deliver(session, forwarder.end(2_000, 2_000, 2, owned=[mine]))
     assert isinstance(ended, ExecutionEnded)
     assert not ended.end.equal
     assert asked == SendMessage(Verify(2_000, 2_000))
-    (proved,) = hear(session, told.digest(2_000, 2_000, 2))
+    (proved,) = deliver(session, forwarder.digest(2_000, 2_000, 2))
     assert isinstance(proved, ExecutionEnded)
     assert proved.end.equal
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import make_line
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.lines.filters import (
     CHIPS_MAX,
     Filters,

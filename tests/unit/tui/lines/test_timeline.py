@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.lines.blocks import CHUNK_ROWS
 from tui.lines.rows import Line, Rule, describe, line_key, rule_key, time_key
 from tui.lines.timeline import EvictedRange, EvictedRanges, Timeline

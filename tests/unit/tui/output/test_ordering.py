@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.told import line
+from tests.support.viewer.server_messages import line
 from tui.lines.rows import Line, line_key
 from tui.output.ordering import (
     AHEAD_MS,

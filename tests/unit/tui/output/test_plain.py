@@ -16,8 +16,14 @@ from typing import Any
 import pytest
 
 from common.concurrency import in_thread
-from tests.support.told import SINCE, Told, item
-from tests.support.told_server import Script, Talk, eventually, stay, told_server
+from tests.support.viewer.scripted_forwarder import (
+    Script,
+    ScriptedConnection,
+    eventually,
+    scripted_forwarder,
+    stay_connected,
+)
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.engine import Engine, Goal
 from tui.client.saved import load_cursor
 from tui.client.target import TargetSpec
@@ -67,7 +73,7 @@ async def printing(
     goal: Goal | None = None,
     **options: Any,  # noqa: ANN401 - as PlainOptions
 ) -> AsyncIterator[Printing]:
-    async with told_server(*scripts) as server:
+    async with scripted_forwarder(*scripts) as server:
         one = Printing(server.url, PlainOptions(**{"output": "json", **options}), goal)
         try:
             yield one
@@ -79,57 +85,57 @@ async def printing(
 
 
 def says(*messages: ServerMessage) -> Script:
-    async def script(talk: Talk) -> None:
-        await talk.say(*messages)
-        await stay(talk)
+    async def script(connection: ScriptedConnection) -> None:
+        await connection.send(*messages)
+        await stay_connected(connection)
 
     return script
 
 
-def four(told: Told) -> list[ServerMessage]:
+def four(forwarder: ForwarderMessages) -> list[ServerMessage]:
     """Four lines out of order, the last one not verified."""
     return [
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, [item(1, 2_003), item(2, 2_001), item(3, 2_002), item(4, 9_000)]),
-        told.mark(SINCE, 5_000, 4),
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, [item(1, 2_003), item(2, 2_001), item(3, 2_002), item(4, 9_000)]),
+        forwarder.mark(SINCE, 5_000, 4),
     ]
 
 
-def more_than_a_pipe_holds(told: Told) -> list[ServerMessage]:
+def more_than_a_pipe_holds(forwarder: ForwarderMessages) -> list[ServerMessage]:
     large = [item(n, 2_000, message="x" * 1_000) for n in range(1, 400)]
     return [
-        told.welcome(),
-        told.backfill(DONE, done=True),
-        told.events(0, large),
-        told.mark(SINCE, 5_000, 399),
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.events(0, large),
+        forwarder.mark(SINCE, 5_000, 399),
     ]
 
 
 async def test_strict_order_prints_verified_lines() -> None:
-    async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=1 << 40) as one:
         await eventually(lambda: one.messages == ["line 2", "line 3", "line 1"])
         assert not one.task.done()
 
 
 async def test_the_hold_prints_the_rest() -> None:
-    async with printing(says(*four(Told())), hold_ms=0) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0) as one:
         await eventually(lambda: one.messages == ["line 2", "line 3", "line 1", "line 4"])
 
 
 async def test_arrival_order_prints_at_once() -> None:
-    async with printing(says(*four(Told())[:3]), order="arrival") as one:
+    async with printing(says(*four(ForwarderMessages())[:3]), order="arrival") as one:
         await eventually(lambda: one.messages == [f"line {n}" for n in (1, 2, 3, 4)])
 
 
 async def test_a_late_event_is_marked() -> None:
-    told, go = Told(), asyncio.Event()
+    forwarder, go = ForwarderMessages(), asyncio.Event()
 
-    async def talking(talk: Talk) -> None:
-        await talk.say(*four(told))
+    async def talking(connection: ScriptedConnection) -> None:
+        await connection.send(*four(forwarder))
         await go.wait()
-        await talk.say(told.events(4, [item(5, 2_000)]))
-        await stay(talk)
+        await connection.send(forwarder.events(4, [item(5, 2_000)]))
+        await stay_connected(connection)
 
     async with printing(talking, hold_ms=1 << 40) as one:
         await eventually(lambda: len(one.lines) == 3)
@@ -142,9 +148,9 @@ async def test_a_late_event_is_marked() -> None:
 async def test_the_oldest_history_is_requested_first() -> None:
     histories: list[str] = []
 
-    async def asked(talk: Talk) -> None:
-        histories.append(talk.query.history)
-        await stay(talk)
+    async def asked(connection: ScriptedConnection) -> None:
+        histories.append(connection.query.history)
+        await stay_connected(connection)
 
     async with printing(asked):
         await eventually(lambda: histories == ["oldest"])
@@ -153,7 +159,7 @@ async def test_the_oldest_history_is_requested_first() -> None:
 async def test_filters_until_and_last_lines() -> None:
     test = output_filter(["line"], ["line 3"])
     async with printing(
-        says(*four(Told())),
+        says(*four(ForwarderMessages())),
         hold_ms=0,
         test=test,
         until_ms=5_000,
@@ -165,25 +171,25 @@ async def test_filters_until_and_last_lines() -> None:
 
 
 async def test_text_is_the_default() -> None:
-    async with printing(says(*four(Told())), hold_ms=0, output="text") as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0, output="text") as one:
         await eventually(lambda: len(one.lines) == 4)
         assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
 
 
 async def test_at_the_goal_every_held_line_is_printed() -> None:
     goal = Goal(through_ms=5_000)
-    async with printing(says(*four(Told())), hold_ms=1 << 40, goal=goal) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=1 << 40, goal=goal) as one:
         assert await one.task == 0
         assert one.messages == ["line 2", "line 3", "line 1", "line 4"]
         assert one.said == []
 
 
 async def test_an_incomplete_range_is_printed_and_has_its_exit_code() -> None:
-    told = Told()
+    forwarder = ForwarderMessages()
     messages: list[ServerMessage] = [
-        told.welcome(lost=[Lost(2_000, 2_001, "retention")]),
-        told.backfill(DONE, done=True),
-        told.mark(SINCE, 5_000, 0),
+        forwarder.welcome(lost=[Lost(2_000, 2_001, "retention")]),
+        forwarder.backfill(DONE, done=True),
+        forwarder.mark(SINCE, 5_000, 0),
     ]
     async with printing(says(*messages), goal=Goal(through_ms=5_000)) as one:
         assert await one.task == 4
@@ -193,7 +199,7 @@ async def test_an_incomplete_range_is_printed_and_has_its_exit_code() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_prints_every_held_line(number: signal.Signals) -> None:
-    async with printing(says(*four(Told())), hold_ms=1 << 40) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=1 << 40) as one:
         await eventually(lambda: len(one.lines) == 3)
         os.kill(os.getpid(), number)
         assert await one.task == 128 + number
@@ -201,13 +207,13 @@ async def test_a_signal_prints_every_held_line(number: signal.Signals) -> None:
 
 
 async def test_a_reader_that_leaves_ends_it_with_success() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
 
-    async def more(talk: Talk) -> None:
-        await talk.say(*four(first))
+    async def more(connection: ScriptedConnection) -> None:
+        await connection.send(*four(first))
         await go.wait()
-        await talk.say(first.events(4, [item(5, 9_001)]), first.mark(SINCE, 9_999, 5))
-        await stay(talk)
+        await connection.send(first.events(4, [item(5, 9_001)]), first.mark(SINCE, 9_999, 5))
+        await stay_connected(connection)
 
     go = asyncio.Event()
     async with printing(more, says(second.welcome())) as one:
@@ -231,7 +237,7 @@ async def test_no_traceback_when_cancelled_as_the_write_fails(
         raise BrokenPipeError
 
     monkeypatch.setattr("tui.output.plain.in_thread", failing)
-    async with printing(says(*four(Told()))) as one:
+    async with printing(says(*four(ForwarderMessages()))) as one:
         await asyncio.wait([one.task])
     one.task = loop.create_task(asyncio.sleep(0, 0))  # the old one holds what it failed with
     gc.collect()
@@ -250,7 +256,7 @@ async def test_a_second_signal_abandons_unread_output(
 
     monkeypatch.setattr(Plain, "_interrupt", notice)
     monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 1 << 40)
-    async with printing(says(*more_than_a_pipe_holds(Told()))) as one:
+    async with printing(says(*more_than_a_pipe_holds(ForwarderMessages()))) as one:
         await eventually(lambda: one.engine.complete_through == 5_000)
         await in_thread(lambda: None)
         os.kill(os.getpid(), signal.SIGINT)
@@ -265,7 +271,7 @@ async def test_one_signal_is_enough_without_a_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.output.plain.READER_TIMEOUT_MS", 100)
-    async with printing(says(*more_than_a_pipe_holds(Told()))) as one:
+    async with printing(says(*more_than_a_pipe_holds(ForwarderMessages()))) as one:
         await eventually(lambda: one.engine.complete_through == 5_000)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await one.task == 143
@@ -273,11 +279,11 @@ async def test_one_signal_is_enough_without_a_reader(
 
 
 async def test_outages_are_printed() -> None:
-    first, second = Told(), Told()
+    first, second = ForwarderMessages(), ForwarderMessages()
 
-    async def cut(talk: Talk) -> None:
-        await talk.say(first.welcome(), first.backfill(DONE, done=True))
-        talk.websocket.transport.abort()
+    async def cut(connection: ScriptedConnection) -> None:
+        await connection.send(first.welcome(), first.backfill(DONE, done=True))
+        connection.websocket.transport.abort()
 
     async with printing(cut, says(second.welcome("resumed"))) as one:
         await eventually(lambda: len(one.said) == 3)
@@ -287,7 +293,7 @@ async def test_outages_are_printed() -> None:
 
 async def test_the_record_is_written_on_sigusr1_and_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "record"
-    async with printing(says(*four(Told())), hold_ms=0, record=path) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0, record=path) as one:
         await eventually(lambda: len(one.lines) == 4)
         os.kill(os.getpid(), signal.SIGUSR1)
         await eventually(path.exists)
@@ -301,7 +307,9 @@ async def test_the_record_is_written_on_sigusr1_and_at_the_end(tmp_path: Path) -
 
 async def test_a_record_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     record = tmp_path / "missing" / "record"
-    async with printing(says(*four(Told())), record=record, goal=Goal(through_ms=5_000)) as one:
+    async with printing(
+        says(*four(ForwarderMessages())), record=record, goal=Goal(through_ms=5_000)
+    ) as one:
         assert await one.task == 0
         why = "No such file or directory"
         assert one.said == [f"cannot write the record {record} ({why}): choose another place"]
@@ -311,13 +319,13 @@ async def test_a_cursor_is_saved_only_once_every_line_up_to_it_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
-    told, go = Told(), asyncio.Event()
+    forwarder, go = ForwarderMessages(), asyncio.Event()
 
-    async def talking(talk: Talk) -> None:
-        await talk.say(*four(told))
+    async def talking(connection: ScriptedConnection) -> None:
+        await connection.send(*four(forwarder))
         await go.wait()
-        await talk.say(told.mark(SINCE, 9_999, 4))
-        await stay(talk)
+        await connection.send(forwarder.mark(SINCE, 9_999, 4))
+        await stay_connected(connection)
 
     async with printing(talking, hold_ms=1 << 40, cursors=tmp_path) as one:
         spec = one.engine._targets[0].spec
@@ -337,7 +345,7 @@ async def test_a_cursor_is_saved_only_once_every_line_up_to_it_is_printed(
 
 async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
     goal = Goal(through_ms=5_000)
-    async with printing(says(*four(Told())), cursors=tmp_path, goal=goal) as one:
+    async with printing(says(*four(ForwarderMessages())), cursors=tmp_path, goal=goal) as one:
         await one.task
         saved = load_cursor(tmp_path, one.engine._targets[0].spec.url, None, Filter())
         assert saved is not None

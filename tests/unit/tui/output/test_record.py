@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.told import SINCE, Told, item
-from tests.support.told_http import Library
-from tests.support.told_server import eventually, told_server
+from tests.support.viewer.http_journal import HttpJournal
+from tests.support.viewer.scripted_forwarder import eventually, scripted_forwarder
+from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tests.unit.tui.client.test_refetch import ITEMS, NEWEST_MS, going_on, says, started, whole
 from tui.client.target import TargetSpec
 from tui.output.record import write_complete_record, write_record
@@ -36,18 +36,21 @@ def names(folder: Path) -> list[str]:
 async def test_evicted_lines_are_fetched_page_by_page_to_their_places(tmp_path: Path) -> None:
     never_sent = item(999, 2_100, 777, message="never sent")
     late = item(201, 2_050, 888, message="late")
-    library, told = Library([*ITEMS, late, never_sent], page=50), Told([late])
+    http_journal, forwarder = (
+        HttpJournal([*ITEMS, late, never_sent], page=50),
+        ForwarderMessages([late]),
+    )
     path = tmp_path / "record"
     script = says(
-        told.welcome(),
-        told.backfill(f"{SINCE}:0..", done=True),
-        told.events(0, ITEMS),
-        told.mark(SINCE, NEWEST_MS, 200, owned=ITEMS),
-        told.events(200, [late]),
+        forwarder.welcome(),
+        forwarder.backfill(f"{SINCE}:0..", done=True),
+        forwarder.events(0, ITEMS),
+        forwarder.mark(SINCE, NEWEST_MS, 200, owned=ITEMS),
+        forwarder.events(200, [late]),
     )
     async with (
-        told_server(script, library=library) as server,
-        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+        scripted_forwarder(script, http_journal=http_journal) as server,
+        started(TargetSpec(url=server.url, since=SINCE, group="/group")) as engine,
     ):
         await eventually(lambda: engine.status.events == 201)
         engine.merge()
@@ -72,8 +75,8 @@ async def test_evicted_lines_are_fetched_page_by_page_to_their_places(tmp_path: 
 async def test_lines_that_cannot_be_fetched_stay_declared(tmp_path: Path) -> None:
     path = tmp_path / "record"
     async with (
-        told_server(whole(Told(), ITEMS)) as server,  # its HTTP answers 502
-        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+        scripted_forwarder(whole(ForwarderMessages(), ITEMS)) as server,  # its HTTP answers 502
+        started(TargetSpec(url=server.url, since=SINCE, group="/group")) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
         await write_complete_record(path, engine)
@@ -85,10 +88,10 @@ async def test_lines_that_cannot_be_fetched_stay_declared(tmp_path: Path) -> Non
 
 async def test_lines_that_the_forwarder_no_longer_has_are_declared(tmp_path: Path) -> None:
     path = tmp_path / "record"
-    library = Library([one for one in ITEMS if one.seq % 2], page=50)
+    http_journal = HttpJournal([one for one in ITEMS if one.seq % 2], page=50)
     async with (
-        told_server(whole(Told(), ITEMS), library=library) as server,
-        started(TargetSpec(url=server.url, since=SINCE, group="/told")) as engine,
+        scripted_forwarder(whole(ForwarderMessages(), ITEMS), http_journal=http_journal) as server,
+        started(TargetSpec(url=server.url, since=SINCE, group="/group")) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)
         await write_complete_record(path, engine)
@@ -102,14 +105,14 @@ async def test_lines_that_the_forwarder_no_longer_has_are_declared(tmp_path: Pat
 
 async def test_the_record_has_the_lines_of_the_run_that_it_resumes(tmp_path: Path) -> None:
     path = tmp_path / "record"
-    library, told = Library(list(ITEMS), page=50), Told(ITEMS[150:])
+    http_journal, forwarder = HttpJournal(list(ITEMS), page=50), ForwarderMessages(ITEMS[150:])
     script = says(
-        told.welcome("resumed", after=150, head_seq=200),
-        told.events(150, ITEMS[150:]),
-        told.mark(SINCE, NEWEST_MS, 200),
+        forwarder.welcome("resumed", after=150, head_seq=200),
+        forwarder.events(150, ITEMS[150:]),
+        forwarder.mark(SINCE, NEWEST_MS, 200),
     )
     async with (
-        told_server(script, library=library) as server,
+        scripted_forwarder(script, http_journal=http_journal) as server,
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.complete_through == NEWEST_MS)

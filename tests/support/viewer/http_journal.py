@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from common.http import Response
-from tests.support.told import total
+from tests.support.viewer.server_messages import total
 from tui.client.polling import PollPlan
 from tui.client.status import Effect
 from wire.codec import encode
@@ -17,7 +17,7 @@ from wire.query import LogsQuery, parse_digest, parse_logs
 NOW = 100_000
 
 
-class Library:
+class HttpJournal:
     """Answers ``/v1/logs`` and ``/v1/digest`` from what it owns.
 
     Args:
@@ -98,11 +98,11 @@ class Library:
         return Response(200, encode(reply))
 
 
-def poll(plan: PollPlan, library: Library, now_ms: int = NOW) -> list[Effect]:
+def poll(plan: PollPlan, http_journal: HttpJournal, now_ms: int = NOW) -> list[Effect]:
     """A round, whole."""
     effects: list[Effect] = []
     plan.begin_round(now_ms)
     while (ask := plan.next_request()) is not None:
-        effects += plan.take_response(ask, library.answer(ask.target), now_ms)
+        effects += plan.take_response(ask, http_journal.answer(ask.target), now_ms)
     plan.end_round()
     return effects

@@ -12,7 +12,7 @@ from simulator.scenarios.base import Inject, Scenario, Step
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
-from tests.support.levers import HarmRecorder
+from tests.support.simulator.harm_recorder import HarmRecorder
 
 NOW_MS = 1_800_000_000_000
 SCENARIOS = {

@@ -9,7 +9,7 @@ from forwarder.delivery.session import Session
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import ScanKind
 from forwarder.records import LogEvent
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.codec import decode_server
 from wire.digest import digest_hex, digest_sum, event_digest
 from wire.messages import (
@@ -70,7 +70,7 @@ def scan(
     group.finish_scan(running, at)
 
 
-class Client:
+class SessionClient:
     """Keeps what a session sends, and holds every message against the protocol."""
 
     def __init__(self, group: LogGroup, query: TailQuery | None = None, now: int = NOW) -> None:
@@ -86,7 +86,7 @@ class Client:
         self.done = False
         self.unequal: list[Mark | End | DigestReply] = []
 
-    def connect(self, **changes: object) -> Client:
+    def connect(self, **changes: object) -> SessionClient:
         """The next connection of the same viewer, with its cursor and what it holds."""
         welcome = self.welcome
         query = TailQuery(
@@ -99,7 +99,7 @@ class Client:
         )
         for name, value in changes.items():
             query = _changed(query, name, value)
-        other = Client(self.group, query, self.now)
+        other = SessionClient(self.group, query, self.now)
         other.held_items = dict(self.held_items)
         other.cursor, other.done = self.cursor, self.done
         return other

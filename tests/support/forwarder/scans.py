@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import ScanKind
 from forwarder.records import GapRecord, LogEvent, ScanDone
-from tests.support.log_events import NOW_MS
+from tests.support.forwarder.log_events import NOW_MS
 from wire.messages import GapState
 
 
-def scanned(
+def run_scan(
     group: LogGroup,
     returned: list[LogEvent],
     now_ms: int,

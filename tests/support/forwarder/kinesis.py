@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from tests.support.moto_server import REGION, RawMoto
+from tests.support.processes.moto_server import REGION, RawMoto
 
 ROLE = "arn:aws:iam::123456789012:role/logs-to-kinesis"
 OWNER = "123456789012"

@@ -28,7 +28,7 @@ _READS_OF_EVENTS: Final = ("FilterLogEvents", "GetLogEvents")
 _THROTTLING: Final = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
 
 
-class Weather(msgspec.Struct, frozen=True):
+class CloudWatchFaults(msgspec.Struct, frozen=True):
     """What goes wrong: probabilities a call, in the order in which they are tried."""
 
     throttle: float = 0.0
@@ -45,7 +45,7 @@ class Weather(msgspec.Struct, frozen=True):
     seed: int = 1
 
 
-class Fate(msgspec.Struct, frozen=True):
+class CallFault(msgspec.Struct, frozen=True):
     """What becomes of one call."""
 
     status: int = OK
@@ -53,25 +53,25 @@ class Fate(msgspec.Struct, frozen=True):
     is_truncated: bool = False
 
 
-class Forecast:
+class FaultSchedule:
     """Pure: the fate of each call in turn, and whether an event is visible yet."""
 
-    def __init__(self, weather: Weather) -> None:
+    def __init__(self, weather: CloudWatchFaults) -> None:
         self._weather = weather
         self._rng = Random(weather.seed)
         self._reads = 0
 
-    def next(self, *, reads_events: bool) -> Fate:
+    def next(self, *, reads_events: bool) -> CallFault:
         """The fate of the next call."""
         weather = self._weather
         if reads_events:
             self._reads += 1
             if 0 <= self._reads - weather.outage_at < weather.outage_calls and weather.outage_at:
-                return Fate(status=503)
+                return CallFault(status=503)
         draws = [self._rng.random() for _ in range(3)]
         if draws[0] < weather.throttle:
-            return Fate(status=400)
-        return Fate(
+            return CallFault(status=400)
+        return CallFault(
             is_cut=reads_events and draws[1] < weather.cut,
             is_truncated=reads_events and draws[2] < weather.truncate,
         )
@@ -92,10 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body together: else each answer waits for an acknowledgement
-    forecast: Forecast
+    forecast: FaultSchedule
     lock: threading.Lock
     target: int
-    weather: Weather
+    weather: CloudWatchFaults
 
     def setup(self) -> None:
         """One connection onwards for each connection that comes."""
@@ -157,10 +157,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def weather_before(url: str, weather: Weather) -> Iterator[str]:
+def faulty_cloudwatch(url: str, weather: CloudWatchFaults) -> Iterator[str]:
     """The URL of the same CloudWatch behind the weather, for the length of a ``with`` block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.weather", url, msgspec.json.encode(weather)],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.network.cloudwatch_faults",
+            url,
+            msgspec.json.encode(weather),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -179,12 +185,12 @@ def weather_before(url: str, weather: Weather) -> Iterator[str]:
 
 def main() -> None:
     """Serve until standard input ends."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.weather")
+    parser = argparse.ArgumentParser(prog="python -m tests.support.network.cloudwatch_faults")
     parser.add_argument("url")
     parser.add_argument("weather")
     given = parser.parse_args()
-    _Handler.weather = msgspec.json.decode(given.weather, type=Weather)
-    _Handler.forecast = Forecast(_Handler.weather)
+    _Handler.weather = msgspec.json.decode(given.weather, type=CloudWatchFaults)
+    _Handler.forecast = FaultSchedule(_Handler.weather)
     _Handler.lock = threading.Lock()
     _Handler.target = int(given.url.rpartition(":")[2])
     server = _Server(("127.0.0.1", 0), _Handler)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from tests.support.moto_server import CREDENTIALS
+from tests.support.processes.moto_server import CREDENTIALS
 
 WAIT_S = 240.0
 """The longest that anything is waited for; nothing is asserted of how long it took."""
@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT
         pause.wait(POLL_S)
 
 
-class Lines:
+class OutputLines:
     """The lines of a stream, read by a thread as they come."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -79,7 +79,7 @@ class Lines:
         return self.so_far()
 
 
-class Part:
+class GaplessProcess:
     """A running ``gapless`` command; ends with the ``with`` block, by its process id."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Part:
         program: Sequence[str] = ("-m", "gapless"),
     ) -> None:
         self.arguments = arguments
-        self.process = subprocess.Popen(
+        self.popen = subprocess.Popen(
             [sys.executable, *program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -98,10 +98,10 @@ class Part:
             env=clean_environment(state, environment),
             start_new_session=True,
         )
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.out = Lines(self.process.stdout)
-        self.err = Lines(self.process.stderr)
+        assert self.popen.stdout is not None
+        assert self.popen.stderr is not None
+        self.out = OutputLines(self.popen.stdout)
+        self.err = OutputLines(self.popen.stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -112,13 +112,13 @@ class Part:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
+        if self.popen.poll() is None:
+            self.popen.terminate()
             try:
-                self.process.wait(60)
+                self.popen.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
-        for lines, stream in ((self.out, self.process.stdout), (self.err, self.process.stderr)):
+        for lines, stream in ((self.out, self.popen.stdout), (self.err, self.popen.stderr)):
             lines.wait_end()
             assert stream is not None
             stream.close()
@@ -135,20 +135,20 @@ class Part:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
-        os.kill(self.process.pid, number)
+        os.kill(self.popen.pid, number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
-        self.process.kill()
-        self.process.wait(WAIT_S)
+        self.popen.kill()
+        self.popen.wait(WAIT_S)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; the exit status."""
         self.send(number)
-        return self.process.wait(WAIT_S)
+        return self.popen.wait(WAIT_S)
 
 
-class Viewer(Part):
+class Viewer(GaplessProcess):
     """``gapless tail`` with JSON output and a record of the displayed timeline."""
 
     def __init__(
@@ -237,7 +237,7 @@ def forwarder(
     port: int = 0,
     journal: str = "journal",
     program: Sequence[str] = ("-m", "gapless"),
-) -> Part:
+) -> GaplessProcess:
     """``gapless forward`` of one log group against an endpoint, with a journal in ``state``."""
     arguments: Sequence[str] = (
         "forward",
@@ -252,4 +252,4 @@ def forwarder(
         str(state / f"{journal}.sqlite3"),
         *options,
     )
-    return Part(*arguments, state=state, program=program)
+    return GaplessProcess(*arguments, state=state, program=program)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from forwarder.errors import JournalFullError
 from forwarder.records import GapRecord, LogEvent
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import ExecutionStatus, Origin
 
 
-class FillingJournal(MemoryJournal):
+class FullDiskJournal(MemoryJournal):
     """Raises ``JournalFullError`` for the methods named in ``refuses``."""
 
     def __init__(self, group: str) -> None:

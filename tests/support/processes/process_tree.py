@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.parts import WAIT_S, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, wait_until
 
 
 def family(pid: int) -> list[psutil.Process]:

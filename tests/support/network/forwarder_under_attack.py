@@ -17,10 +17,10 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, SPARE_SOCKETS
-from tests.support.moto_server import raw_moto
-from tests.support.parts import Part, forwarder
-from tests.support.rude_client import WAIT_S, get
-from tests.support.writing import Ledger, now_ms
+from tests.support.network.raw_client import WAIT_S, get
+from tests.support.processes.gapless_processes import GaplessProcess, forwarder
+from tests.support.processes.log_writer import Ledger, now_ms
+from tests.support.processes.moto_server import raw_moto
 
 TOKEN, NARROW, WRONG = "an-honest-secret", "a-narrow-secret", "a-guessed-secret"
 STREAM: Final = "job/main/aaaa"
@@ -47,14 +47,14 @@ sys.exit(main())
 """``gapless`` with few file descriptors, and everything logged but what the AWS SDK says."""
 
 
-class Target:
+class AttackedForwarder:
     """The forwarder under attack, and what is known of it."""
 
-    def __init__(self, part: Part, ledger: Ledger, tokens: Path) -> None:
-        self.part, self.ledger, self.tokens = part, ledger, tokens
-        self.url: str = part.ready()["websocket"]
+    def __init__(self, process: GaplessProcess, ledger: Ledger, tokens: Path) -> None:
+        self.part, self.ledger, self.tokens = process, ledger, tokens
+        self.url: str = process.ready()["websocket"]
         self.port = int(self.url.split(":")[2].partition("/")[0])
-        self.process = psutil.Process(part.process.pid)
+        self.process = psutil.Process(process.popen.pid)
         self.rss = self.process.memory_info().rss
         descriptors, _ = self.process.rlimit(psutil.RLIMIT_NOFILE)
         self.sockets_max = min(
@@ -93,10 +93,10 @@ class Target:
         return holds((await self.metrics())[metric])
 
 
-class Honest:
+class HonestViewer:
     """A viewer that is connected all the while."""
 
-    def __init__(self, target: Target, connection: ClientConnection) -> None:
+    def __init__(self, target: AttackedForwarder, connection: ClientConnection) -> None:
         self.target, self.connection = target, connection
         self.messages: list[str] = []
 
@@ -129,7 +129,7 @@ def auth(token: str) -> str:
 
 
 @contextmanager
-def attacked(state: Path) -> Iterator[Target]:
+def forwarder_under_attack(state: Path) -> Iterator[AttackedForwarder]:
     """The forwarder for the length of a block; at its end its log is looked at."""
     tokens = state / "tokens"
     tokens.write_text(f"{TOKEN}\n{NARROW} /jobs/other\n", encoding="utf-8")
@@ -140,13 +140,13 @@ def attacked(state: Path) -> Iterator[Target]:
     with raw_moto() as moto:
         ledger = Ledger(moto, GROUP, [STREAM])
         ledger.put(STREAM, [(now_ms() - 30_000 + n, f"old {n}") for n in range(5_000)])
-        with forwarder(GROUP, moto.url, state, *options, program=("-c", DEBUG)) as part:
-            made = Target(part, ledger, tokens)
+        with forwarder(GROUP, moto.url, state, *options, program=("-c", DEBUG)) as process:
+            made = AttackedForwarder(process, ledger, tokens)
             yield made
-            assert part.process.poll() is None
+            assert process.popen.poll() is None
             assert made.process.memory_info().rss - made.rss < GROWTH_MAX
-            assert part.end() == 0
-            log = part.err.wait_end() + part.out.wait_end()
+            assert process.end() == 0
+            log = process.err.wait_end() + process.out.wait_end()
         ledger.close()
     assert any("DEBUG" in line for line in log)
     for secret in (TOKEN, NARROW, WRONG):
@@ -156,12 +156,12 @@ def attacked(state: Path) -> Iterator[Target]:
 
 
 @asynccontextmanager
-async def honest_viewer(target: Target) -> AsyncIterator[Honest]:
+async def honest_viewer(target: AttackedForwarder) -> AsyncIterator[HonestViewer]:
     """A viewer that is connected all the while, and served at the end as well."""
     async with await target.dial() as connection:
-        one = Honest(target, connection)
+        one = HonestViewer(target, connection)
         yield one
         await one.is_served()
         assert connection.state.name == "OPEN"
-        assert target.part.process.poll() is None
+        assert target.part.popen.poll() is None
         assert target.process.memory_info().rss - target.rss < GROWTH_MAX

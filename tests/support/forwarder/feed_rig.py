@@ -12,8 +12,8 @@ from forwarder.config import Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.feed import Feed
 from forwarder.records import GapRecord, Notice, ScanDone
-from tests.support.fake_cloudwatch import Clock, FakeCloudWatch
-from tests.support.memory_journal import MemoryJournal
+from tests.support.forwarder.fake_cloudwatch import Clock, FakeCloudWatch
+from tests.support.forwarder.memory_journal import MemoryJournal
 
 GROUP = "/fake/group"
 
@@ -23,7 +23,7 @@ def missing(feed: Feed, since: int) -> list[Range]:
     return feed._group.coverage.missing(since, feed._backfill_end())
 
 
-class Rig:
+class FeedRig:
     """The parts, joined; ``run`` runs the feed, ``pass_ms`` lets time pass."""
 
     def __init__(self, journal: MemoryJournal | None = None, *, now_ms: int | None = None) -> None:

@@ -12,26 +12,26 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from tests.support.told_http import Library
+from tests.support.viewer.http_journal import HttpJournal
 from wire.codec import decode_client, encode
 from wire.messages import ClientMessage, ServerMessage
 from wire.query import TailQuery, parse_tail
 
-Script = Callable[["Talk"], Awaitable[None]]
+Script = Callable[["ScriptedConnection"], Awaitable[None]]
 
 
-class Talk:
+class ScriptedConnection:
     """One connection, as the test sees it."""
 
     def __init__(self, websocket: ServerConnection, query: TailQuery) -> None:
         self.websocket = websocket
         self.query = query
 
-    async def say(self, *messages: ServerMessage) -> None:
+    async def send(self, *messages: ServerMessage) -> None:
         for message in messages:
             await self.websocket.send(encode(message), text=True)
 
-    async def hear(self) -> ClientMessage:
+    async def receive(self) -> ClientMessage:
         return decode_client(await self.websocket.recv(decode=False))
 
     async def until_closed(self) -> int | None:
@@ -40,12 +40,12 @@ class Talk:
         return self.websocket.close_code
 
 
-class ToldServer:
+class ScriptedForwarder:
     """Each connection is handled by the next script; the last one stays for all that follow."""
 
-    def __init__(self, *scripts: Script, library: Library | None = None) -> None:
+    def __init__(self, *scripts: Script, http_journal: HttpJournal | None = None) -> None:
         self.scripts = list(scripts)
-        self.library = library
+        self.http_journal = http_journal
         self.refusal: tuple[int, bytes] | None = None
         """What every upgrade is answered with instead."""
         self.queries: list[TailQuery] = []
@@ -63,7 +63,7 @@ class ToldServer:
         self.queries.append(query)
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         try:
-            await script(Talk(websocket, query))
+            await script(ScriptedConnection(websocket, query))
         except ConnectionClosed:
             return
         except Exception as failure:  # noqa: BLE001 - a failed assertion in a script, for the test
@@ -77,10 +77,10 @@ class ToldServer:
                 return None
             return _respond(websocket, *self.refusal)
         if path == "/v1/groups":
-            return _respond(websocket, 200, b'["/told"]')
-        if self.library is None:
+            return _respond(websocket, 200, b'["/group"]')
+        if self.http_journal is None:
             return _respond(websocket, 502, b"no such thing here")
-        given = self.library.answer(request.path)
+        given = self.http_journal.answer(request.path)
         return _respond(websocket, given.status, given.body)
 
 
@@ -93,27 +93,27 @@ def _respond(websocket: ServerConnection, status: int, body: bytes) -> Response:
 
 
 @asynccontextmanager
-async def told_server(
-    *scripts: Script, library: Library | None = None
-) -> AsyncIterator[ToldServer]:
+async def scripted_forwarder(
+    *scripts: Script, http_journal: HttpJournal | None = None
+) -> AsyncIterator[ScriptedForwarder]:
     """A server for the length of a block; what failed in its scripts fails the test."""
-    told = ToldServer(*scripts, library=library)
+    forwarder = ScriptedForwarder(*scripts, http_journal=http_journal)
     server: Server = await serve(
-        told.handle,
+        forwarder.handle,
         "127.0.0.1",
         0,
-        process_request=told.answer,
+        process_request=forwarder.answer,
         ping_interval=None,
         close_timeout=1,
     )
-    told.port = next(iter(server.sockets)).getsockname()[1]
+    forwarder.port = next(iter(server.sockets)).getsockname()[1]
     try:
-        yield told
+        yield forwarder
     finally:
         server.close()
         await server.wait_closed()
-    if told.failures:
-        raise told.failures[0]
+    if forwarder.failures:
+        raise forwarder.failures[0]
 
 
 async def eventually(holds: Callable[[], object]) -> None:
@@ -122,7 +122,7 @@ async def eventually(holds: Callable[[], object]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def stay(talk: Talk) -> None:
+async def stay_connected(connection: ScriptedConnection) -> None:
     """A script's end: stay connected, and hear whatever comes."""
     while True:
-        await talk.hear()
+        await connection.receive()

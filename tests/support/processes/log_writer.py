@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.support.moto_server import RawMoto, put_events
+from tests.support.processes.moto_server import RawMoto, put_events
 
 Written = tuple[str, int, str]
 """(log stream, timestamp in ms, message): all that a writer knows of an event."""

@@ -59,7 +59,7 @@ def total(items: Iterable[Item]) -> tuple[int, str]:
     return len(digests), digest_hex(digest_sum(digests))
 
 
-class Told:
+class ForwarderMessages:
     """One connection's messages; what they say of counts and digests is of ``owned``."""
 
     def __init__(self, owned: Sequence[Item] = ()) -> None:
@@ -96,7 +96,7 @@ class Told:
         self.owned += [one for one in items if one not in self.owned]
         return Events(n=self._number(), after=after, seq=last, items=list(items))
 
-    def past(self, cursor: int, items: Sequence[Item]) -> Events:
+    def history(self, cursor: int, items: Sequence[Item]) -> Events:
         """A slice of the past, which leaves the cursor where it is."""
         return self.events(cursor, items, seq=cursor)
 
@@ -192,23 +192,23 @@ def connect(session: ViewerSession, welcome: Welcome, now_ms: int = 0) -> list[E
     return session.take_message(welcome, now_ms)
 
 
-def live(
+def live_session(
     items: Sequence[Item] = (), *, session: ViewerSession | None = None
-) -> tuple[ViewerSession, Told]:
+) -> tuple[ViewerSession, ForwarderMessages]:
     """A session that is connected, has its past (none), and these events after it."""
-    viewer, told = session or ViewerSession(since=SINCE), Told()
-    connect(viewer, told.welcome())
-    hear(viewer, told.backfill(f"{SINCE}:0..", done=True))
+    viewer, forwarder = session or ViewerSession(since=SINCE), ForwarderMessages()
+    connect(viewer, forwarder.welcome())
+    deliver(viewer, forwarder.backfill(f"{SINCE}:0..", done=True))
     if items:
-        hear(viewer, told.events(0, items))
-    return viewer, told
+        deliver(viewer, forwarder.events(0, items))
+    return viewer, forwarder
 
 
-def hear(session: ViewerSession, *messages: ServerMessage, now_ms: int = 0) -> list[Effect]:
+def deliver(session: ViewerSession, *messages: ServerMessage, now_ms: int = 0) -> list[Effect]:
     """Everything that these messages bring about."""
     return [effect for one in messages for effect in session.take_message(one, now_ms)]
 
 
-def stored(effects: Iterable[Effect]) -> list[Line]:
+def stored_lines(effects: Iterable[Effect]) -> list[Line]:
     """The new lines among effects."""
     return [one for effect in effects if isinstance(effect, Stored) for one in effect.lines]

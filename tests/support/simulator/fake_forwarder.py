@@ -1,7 +1,7 @@
-"""A forwarder as far as the simulator knows one: a ready line, a port, an end on SIGTERM.
+"""A stand-in for the forwarder program, for tests of the simulator.
 
-``python tests/support/fake_forwarder.py URL``. It says in its ready line which URL it was given,
-and sends back every line that comes.
+Usage: ``fake_forwarder.py URL``. Prints a ready line with that URL and a port, echoes every line
+sent to the port, and exits on SIGTERM.
 """
 
 from __future__ import annotations

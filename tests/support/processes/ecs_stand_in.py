@@ -18,7 +18,7 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-from tests.support.moto_server import REGION, RawMoto
+from tests.support.processes.moto_server import REGION, RawMoto
 
 CLUSTER: Final = "jobs"
 

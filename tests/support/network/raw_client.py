@@ -40,7 +40,7 @@ def frame(
     return head + (bytes(4) if masked else b"") + payload
 
 
-class Rude:
+class RawClient:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,11 +124,11 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 @asynccontextmanager
-async def rude(port: int, source: str = "127.0.0.2") -> AsyncIterator[Rude]:
+async def raw_client(port: int, source: str = "127.0.0.2") -> AsyncIterator[RawClient]:
     """A connection for the length of a block, from an address of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
-        yield Rude(reader, writer)
+        yield RawClient(reader, writer)
     finally:
         writer.transport.abort()
 
@@ -137,7 +137,7 @@ async def get(
     port: int, target: str, *headers: str, source: str = "127.0.0.2"
 ) -> tuple[int, dict[str, str], bytes]:
     """A plain request; the target is sent as it is, whatever is in it."""
-    async with rude(port, source) as one:
+    async with raw_client(port, source) as one:
         lines: Sequence[str] = (f"GET {target} HTTP/1.1", "Host: 127.0.0.1", *headers, "", "")
         one.send("\r\n".join(lines).encode("latin-1"))
         return await one.answer()
