@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -28,6 +27,7 @@ import msgspec
 from common.errors import EXIT_CANNOT_CONNECT, GaplessError
 from common.processes import ERROR_PREFIX, STOP_WITHIN_S, child_environment, stop_process
 from common.state import STATE_DIR_VARIABLE
+from common.times import iso
 
 Event = dict[str, Any]
 
@@ -135,7 +135,7 @@ class RecordingViewer:
     def __init__(self, url: str, since_ms: int, folder: Path) -> None:
         """Start nothing yet; ``folder`` is for its files alone."""
         self._url = url
-        self._since = datetime.fromtimestamp(since_ms / 1_000, UTC).isoformat()
+        self._since = iso(since_ms)
         self._folder = folder
         self._record = folder / "record.ndjson"
         self._processes: list[_ViewerProcess] = []

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from common.concurrency import in_thread
 from common.errors import GaplessError
@@ -19,8 +19,10 @@ from tui.output.record import (
     record_header,
     verification_entries,
 )
-from tui.screen.ports import ScenarioStatus
 from wire.codec import encode
+
+if TYPE_CHECKING:
+    from gapless.viewing.controls import SimulatorControls
 
 PAUSE_S: Final = 1.5
 """Shortest pause between two judgements."""
@@ -35,20 +37,6 @@ SLICE_ROWS: Final = 500
 """Lines encoded at once: some milliseconds, so that keys are handled in between."""
 
 
-class Judge(Protocol):
-    """Knows what CloudWatch accepted; ``SimulatorControls`` under ``demo``."""
-
-    @property
-    def scenario(self) -> ScenarioStatus | None:
-        """The scenario that runs; without one nothing is judged."""
-
-    def judge(self, record: bytes, age_ms: int) -> None:
-        """Judge a record that was started ``age_ms`` ago; raises GaplessError without an answer."""
-
-    def skip(self, reason: str) -> None:
-        """Replace the verdict by the reason why the screen is not judged now."""
-
-
 def reason_to_skip(lines: int, evicted: int) -> str:
     """Return why a screen with these numbers of lines is not judged; empty if it is."""
     if lines > LINES_MAX:
@@ -56,23 +44,23 @@ def reason_to_skip(lines: int, evicted: int) -> str:
     return "not judged: some lines are not in memory" if evicted else ""
 
 
-async def keep_judging(engine: Engine, judge: Judge) -> None:
+async def keep_judging(engine: Engine, controls: SimulatorControls) -> None:
     """Judge the screen again and again, until cancelled."""
     took_s = 0.0
     while True:
         await asyncio.sleep(max(PAUSE_S, PAUSE_FACTOR * took_s))
-        if judge.scenario is None:
+        if controls.scenario is None:
             continue
         reason = reason_to_skip(engine.timeline.lines, engine.timeline.evicted)
         if reason:
-            judge.skip(reason)
+            controls.skip(reason)
             continue
         began = time.monotonic()
         record = await _encode_record(engine)
         age_ms = round((time.monotonic() - began) * 1_000)
         # A simulator that does not answer now may answer the next time.
         with contextlib.suppress(GaplessError):
-            await in_thread(partial(judge.judge, record, age_ms))
+            await in_thread(partial(controls.judge, record, age_ms))
         took_s = time.monotonic() - began
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import cast
 
 import pytest
 
 from common.errors import GaplessError
 from gapless.viewing import judging
+from gapless.viewing.controls import SimulatorControls
 from gapless.viewing.judging import LINES_MAX, keep_judging, reason_to_skip
 from tests.support.viewer.server_messages import line
 from tui.client.engine import Engine
@@ -48,7 +50,7 @@ async def test_the_screen_is_judged_while_there_is_a_scenario(
 ) -> None:
     monkeypatch.setattr(judging, "PAUSE_S", 0.001)
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
-    task = asyncio.create_task(keep_judging(engine, judge))
+    task = asyncio.create_task(keep_judging(engine, cast("SimulatorControls", judge)))
     try:
         judge.scenario = SCENARIO
         async with asyncio.timeout(240):
@@ -84,7 +86,7 @@ async def test_a_screen_that_is_not_judged_shows_the_reason(
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
     engine.timeline.add_many([at(number) for number in range(1, 4)])
     judge.scenario = SCENARIO
-    task = asyncio.create_task(keep_judging(engine, judge))
+    task = asyncio.create_task(keep_judging(engine, cast("SimulatorControls", judge)))
     try:
         async with asyncio.timeout(240):
             while not judge.skipped:  # noqa: ASYNC110 - it is called in its own time
