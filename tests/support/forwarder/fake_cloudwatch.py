@@ -1,4 +1,4 @@
-"""A CloudWatch in this process, for tests of what reads it: no network, no threads, no waits."""
+"""A CloudWatch in this process, without network, threads and waits, for tests of its readers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
 
 
 class FakeCloudWatch(CloudWatch):
-    """One log group's events; failures, hidden events and held-up calls as a test says."""
+    """One log group's events, with failures, hidden events and blocked calls."""
 
     def __init__(self, group: str, clock: Clock) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FakeCloudWatch(CloudWatch):
         self.finished = 0
         """Scans whose last page was given out."""
         self.down: CloudWatchError | None = None
-        """What every call fails with."""
+        """The error of every call."""
         self.breaks_after: int | None = None
         """Pages after which a scan fails with ``down``; None: at once."""
         self.gates: dict[Priority, asyncio.Event] = {}
@@ -75,7 +75,7 @@ class FakeCloudWatch(CloudWatch):
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
-        """As the real one."""
+        """Return the pages of a scan."""
         assert group == self.group
         assert streams is None
         self.asked.append((priority, since, until))
@@ -112,7 +112,7 @@ class FakeCloudWatch(CloudWatch):
         priority: Priority = Priority.SCAN,
         with_token: bool = False,
     ) -> _T:
-        """As the real one, with a client that knows how to describe."""
+        """Call a client that describes log groups and streams."""
         assert group in (None, self.group)
         assert not with_token
         _ = priority

@@ -72,7 +72,7 @@ class FeedRig:
             await self.until(lambda: self.feed.is_ready)
             yield
         finally:
-            # A feed that has ended by an error has told it to ``until``.
+            # ``until`` raises the error of a feed that has failed.
             if not self._runs.done():
                 self._runs.cancel()
                 with suppress(asyncio.CancelledError):
@@ -84,7 +84,7 @@ class FeedRig:
             while not condition():
                 if self._runs is not None and self._runs.done():
                     self._runs.result()
-                # Some of what a test looks at changes without a word to viewers.
+                # Some conditions change without progress for viewers.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.02):
                         await self._changed.wait()
@@ -99,14 +99,14 @@ class FeedRig:
         await self.until(
             lambda: self.cloudwatch.finished - finished >= len(self.cloudwatch.asked) - begun
         )
-        for _ in range(20):  # what follows from the last page
+        for _ in range(20):  # for tasks that follow the last page
             await asyncio.sleep(0)
 
     async def try_again(self) -> None:
-        """Let so much time pass that a poll that failed is due again, and see it begin."""
+        """Let time pass until a failed poll is due again, and wait for it to begin."""
         self.clock.now_ms += 20_000
         polls = self._polls()
-        self.feed._schedule_changed.set()  # what time alone would do, later
+        self.feed._schedule_changed.set()  # time alone would do the same, later
         await self.until(lambda: self._polls() > polls)
 
     def _polls(self) -> int:

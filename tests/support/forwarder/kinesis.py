@@ -17,7 +17,7 @@ OWNER = "123456789012"
 
 
 class Stream:
-    """One stream, and what is done to it."""
+    """One stream, and the operations on it."""
 
     def __init__(self, moto: RawMoto, name: str, shards: int) -> None:
         self.moto, self.name = moto, name

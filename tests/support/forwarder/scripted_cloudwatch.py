@@ -56,7 +56,7 @@ def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
 
 
 class ScriptedCloudWatch:
-    """Replies in the order in which they were scripted, then what ``default`` says."""
+    """Replies in the order in which they were scripted, then those of ``default``."""
 
     def __init__(self, url: str, default: Callable[[Asked], Reply]) -> None:
         self.url = url

@@ -44,7 +44,7 @@ class EcsStandIn:
         self._lock = threading.Lock()
 
     def wake(self) -> None:
-        """Let moto import what it needs for ECS, which may take longer than a client waits."""
+        """Make moto import its ECS modules, which may take longer than a client waits."""
         ecs = self._client("ecs")
         try:
             ecs.create_cluster(clusterName=CLUSTER)

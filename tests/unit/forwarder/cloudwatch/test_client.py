@@ -1,4 +1,4 @@
-"""Each of botocore's errors becomes one of ours: one line that says what to do."""
+"""Translation of botocore's errors into one line that says what to do."""
 
 from __future__ import annotations
 

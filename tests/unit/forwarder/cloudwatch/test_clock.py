@@ -65,7 +65,7 @@ def date(at_ms: int) -> str:
 
 
 class Clocks:
-    """CloudWatch's clock, the timer, and a wall clock that is wrong by so much."""
+    """CloudWatch's clock, the timer, and a wall clock with an error."""
 
     def __init__(self, ahead_ms: int = 0) -> None:
         self.timer = 0

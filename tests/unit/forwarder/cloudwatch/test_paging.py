@@ -68,7 +68,7 @@ def test_a_failed_token_is_replaced_by_the_last_timestamp_seen(error: CloudWatch
     while scan.token is not None:
         scan.take_error(error)
     assert asks(scan) == (8, None)
-    # Inclusive: what was given out of that millisecond is not given out again, what is new is.
+    # Inclusive: of that millisecond only events that were not returned before are returned.
     assert scan.take_page([*events[1:], event(8, 4), event(9, 2)], None) == [
         event(8, 4),
         event(9, 2),

@@ -26,7 +26,7 @@ POLL, SCAN, BACKFILL = Priority.POLL, Priority.SCAN, Priority.BACKFILL
 
 
 class Blocked:
-    """Calls that end when told to, and the order in which they began."""
+    """Calls that block until they are released, in the order in which they began."""
 
     def __init__(self) -> None:
         self.began: list[str] = []

@@ -320,7 +320,7 @@ async def real(moto: RawMoto) -> AsyncIterator[CloudWatch]:
 
 
 def now_ms(moto: RawMoto) -> int:
-    """The time by the server's clock: it refuses what is too old, as AWS does."""
+    """The time by the server's clock; like AWS, it rejects events that are too old."""
     client = moto.client()
     try:
         client.create_log_group(logGroupName="clock")

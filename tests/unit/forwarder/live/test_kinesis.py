@@ -73,7 +73,7 @@ class FakeReceiver(LiveReceiver):
 
 
 class Script:
-    """Kinesis with one shard whose calls may fail; what is put is given out once."""
+    """Kinesis with one shard whose calls may fail; each record is returned once."""
 
     def __init__(self) -> None:
         self.put: list[bytes] = []
@@ -241,7 +241,7 @@ async def test_mistakes_are_reported_at_the_start(
         await reader.check()
     with pytest.raises(AccessDeniedError):
         await reader.check()
-    await reader.check()  # what passes is no mistake
+    await reader.check()  # transient errors are no mistake
     await reader.check()
     await reader.check()
     reader.close()

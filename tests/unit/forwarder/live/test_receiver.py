@@ -1,4 +1,4 @@
-"""What becomes of a live path's events, and what scans prove of them."""
+"""Storing a live path's events, and proving or refuting them by scans."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_rows_of_a_deleted_log_stream_delay_no_mark(rig: Rig) -> None:
     rig.clock.now_ms += SUSPECT_MS
     rig.poll(*first)
     assert rig.group.take_suspect_streams() == {"gone"}
-    assert rig.group.lacks_older(at + 1, "gone")  # made anew: this row is of the one before
+    assert rig.group.lacks_older(at + 1, "gone")  # recreated: this row is its predecessor's
     assert not rig.group.lacks_older(at, "gone")
     rig.group.mark_stream_deleted("gone")
     done = rig.poll(*first)

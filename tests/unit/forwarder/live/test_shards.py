@@ -215,7 +215,7 @@ class Resharding(RuleBasedStateMachine):
         for number in range(count):
             self.shards[f"s{number}"] = ModelShard(())
         self.list_shards()
-        # What is put before a shard's first iterator is nobody's news.
+        # Records before a shard's first iterator are not read.
         self.make_calls()
         for step in list(self.calls):
             self.answer(step)

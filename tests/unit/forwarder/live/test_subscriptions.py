@@ -77,13 +77,13 @@ class FakeReader(KinesisReader):
 
 class NoPolls:
     def poll_now(self) -> None:
-        """Nobody polls."""
+        """No polls."""
 
     def set_poll_interval(self, poll_ms: int | None) -> None:
-        """Nobody polls."""
+        """No polls."""
 
     def report_live_delay(self, delay_ms: int) -> None:
-        """Nobody is told."""
+        """No viewers."""
 
 
 class Rig:
@@ -115,7 +115,7 @@ class Rig:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(240):
-            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            while not condition():  # noqa: ASYNC110 - the condition has no event
                 await asyncio.sleep(0.005)
 
     @asynccontextmanager

@@ -113,7 +113,7 @@ def statuses(group: LogGroup) -> dict[str, str]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(240):
-        while not holds():  # noqa: ASYNC110 - what changes is in a thread, and in no event's reach
+        while not holds():  # noqa: ASYNC110 - the change is in a thread, without an event
             await asyncio.sleep(0.001)
 
 

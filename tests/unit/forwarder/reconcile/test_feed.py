@@ -517,6 +517,6 @@ def test_late_events_are_no_delay() -> None:
         T + 9_000, T + 10_001, T + 14_000, T + 14_000
     )  # written after the last poll
     one.record_late_event(T - 500, T - 400, T + 10_000, T + 10_000)  # before this process
-    one.record_late_event(T + 2_000, None, T + 10_000, T + 10_000)  # nobody knows
+    one.record_late_event(T + 2_000, None, T + 10_000, T + 10_000)  # unknown
     one.record_late_event(T + 9_000, T + 9_000, T + 10_500, T + 10_500)  # within the allowance
     assert one.status(T + 10_000).state == "ok"

@@ -219,7 +219,7 @@ class Describing:
 
 
 def _shorten(rig: FeedRig) -> None:
-    """The retention is made a day, and takes what is older at once."""
+    """Shorten the retention to a day; older events are removed at once."""
     rig.cloudwatch.retention_days = 1
     before = rig.now_ms - DAY_MS
     rig.cloudwatch.events = [one for one in rig.cloudwatch.events if one.timestamp >= before]
@@ -310,7 +310,7 @@ async def test_scans_that_lack_old_events_cause_a_lookup_of_the_settings(
         await rig.until(lambda: not rig.missing(since))
         count = describing.count
         _shorten(rig)
-        await rig.pass_ms(40_000)  # a deep scan lacks what is gone
+        await rig.pass_ms(40_000)  # a deep scan lacks the removed events
         await rig.until(lambda: rig.group.retention_ms == DAY_MS)
         assert describing.count == count + 1
         assert _gone(rig) == []  # it was seen, and is in the journal

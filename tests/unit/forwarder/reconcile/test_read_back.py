@@ -34,7 +34,7 @@ def scan(group: LogGroup, events: list[LogEvent], now: int) -> list[ExecutionEnd
 def test_it_is_read_from_the_journal_once_a_viewer_names_it() -> None:
     events = [event(1, 1_000, "begin"), event(2, 2_000, "DONE"), event(3, 3_000, "late")]
     group = restarted(*events)
-    # A first poll of the present does not return what is that old.
+    # The first poll does not reach back that far.
     live = group.begin_scan("live", NOW - 5_000, None, NOW)
     group.finish_scan(live, NOW)
     assert group.drain_range(NOW) is None

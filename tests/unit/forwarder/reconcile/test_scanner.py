@@ -43,7 +43,7 @@ async def test_a_complete_scan_covers_its_range(rig: FeedRig) -> None:
     )
     assert count == 2
     assert rig.group.coverage.ranges == [(rig.now_ms - 5_000, rig.now_ms - 4_000)]
-    assert ears.progress == [2, 2]  # once for what is new, once for the mark
+    assert ears.progress == [2, 2]  # once for the new events, once for the mark
 
 
 async def test_a_large_page_goes_in_by_chunks(rig: FeedRig) -> None:

@@ -33,7 +33,7 @@ def _schedule(covered_ms: int | None = None) -> ScanSchedule:
 
 
 def _run(schedule: ScanSchedule, now_ms: int, took_ms: int = 0) -> list[TierName]:
-    """Run what is due, each scan whole after the same time."""
+    """Run the due scans; each is complete after the same time."""
     dues = schedule.due(now_ms, now_ms)
     for due in dues:
         schedule.start(due, now_ms, now_ms)
@@ -228,7 +228,7 @@ def test_the_covered_past_is_scanned_less_and_less_often() -> None:
     ran = _passing(schedule, 2 * FAR_EVERY_MS, 5_000)
     assert ran["near"][:3] == [NEAR_EVERY_MS, 2 * NEAR_EVERY_MS, 3 * NEAR_EVERY_MS]
     assert ran["wide"][:3] == [WIDE_EVERY_MS, 2 * WIDE_EVERY_MS, 3 * WIDE_EVERY_MS]
-    assert "far" not in ran  # nobody watches
+    assert "far" not in ran  # no viewers
     assert "deep" not in ran
 
 
@@ -249,7 +249,7 @@ def test_a_rescan_goes_back_no_further_than_the_requested_history() -> None:
     schedule.set_covered_from(now_ms - RECENT_SPAN_MS - 5)
     near = _of(schedule, "near", now_ms)
     assert near == DueScan("near", "repair", now_ms - RECENT_SPAN_MS - 5, now_ms)
-    assert _of(schedule, "wide", now_ms) is None  # what it would scan, near does
+    assert _of(schedule, "wide", now_ms) is None  # the tier near scans its range
     schedule.set_since(now_ms - NEAR_SPAN_MS - 7, now_ms)
     wide = _of(schedule, "wide", now_ms)
     assert wide == DueScan("wide", "repair", now_ms - NEAR_SPAN_MS - 7, now_ms)
