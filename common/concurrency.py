@@ -54,7 +54,6 @@ async def in_thread(
         name: Name of the thread.
         finished: Called in the event loop once the function has really ended, also when this
             coroutine was cancelled before.
-
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_T] = loop.create_future()

@@ -20,7 +20,6 @@ def replace_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: The draft cannot be written; the old file stays.
-
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

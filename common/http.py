@@ -59,7 +59,6 @@ class HttpClient:
             read_s: Longest wait for more of the response.
             bytes_max: Largest body that is read.
             server: What messages call the other end.
-
         """
         self._connect_s = connect_s
         self._read_s = read_s
@@ -78,7 +77,6 @@ class HttpClient:
 
         Raises:
             HttpFailure: the server cannot be reached, or the body broke off or is too large.
-
         """
         if not url.startswith(("http://", "https://")):
             msg = "the address must begin with http:// or https://"
@@ -121,7 +119,6 @@ class HttpStatusError(GaplessError):
     Attributes:
         status: Its HTTP status.
         detail: What its body says; may be empty.
-
     """
 
     def __init__(self, text: str, status: int, detail: str = "") -> None:
@@ -154,7 +151,6 @@ def request(
         CannotConnectError: the server does not respond, or not in time.
         HttpStatusError: the status is an error.
         GaplessError: the response is not JSON, or too large.
-
     """
     headers = {"Accept": "application/json"}
     data = raw
@@ -186,7 +182,6 @@ def read_token(path: Path | None) -> str | None:
 
     Raises:
         UsageError: the file cannot be read, or holds no token.
-
     """
     if path is None:
         return None

@@ -125,7 +125,6 @@ def call_when_released(path: Path, then: Callable[[], None]) -> None:
 
     Raises:
         GaplessError: the file cannot be opened, so no process can hold it.
-
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -193,7 +192,6 @@ class LockFile(_Lock):
         Raises:
             LockedError: another process has it.
             GaplessError: it cannot be made or opened.
-
         """
         pause = threading.Event()
         for _ in range(_TRIES):

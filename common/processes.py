@@ -88,7 +88,6 @@ class ChildProcess:
 
         Raises:
             ChildFailedError: the program cannot be started.
-
         """
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell
@@ -127,7 +126,6 @@ class ChildProcess:
         Raises:
             ChildFailedError: it ended first, printed something else or took too long; it is
                 stopped then.
-
         """
         self._start_reading()
         try:
@@ -257,7 +255,6 @@ def start_gapless(name: str, arguments: Sequence[str], *, log: Path | None = Non
 
     Raises:
         GaplessError: the log cannot be written, or the program not started.
-
     """
     stderr = _open_log(log)
     argv = [sys.executable, "-m", "gapless", *arguments]

@@ -45,7 +45,6 @@ def run_until_signal(work: Coroutine[object, object, _Result]) -> _Result:
 
     Raises:
         EndedBySignalError: a signal arrived, unless the coroutine handles signals itself.
-
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(work)

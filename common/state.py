@@ -23,7 +23,6 @@ def state_dir(*parts: str) -> Path:
 
     Raises:
         GaplessError: it cannot be made.
-
     """
     chosen = os.environ.get(STATE_DIR_VARIABLE)
     root = Path(chosen) if chosen else platformdirs.user_state_path("gapless", appauthor=False)

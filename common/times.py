@@ -35,7 +35,6 @@ def parse_duration(text: str) -> int:
 
     Raises:
         TimeFormatError: not of the form ``90s 10m 2h 3d 2d1h20m``.
-
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -71,7 +70,6 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
 
     Raises:
         TimeFormatError: none of these forms, or before 1970.
-
     """
     text = text.strip()
     if _DURATION.fullmatch(text) is not None:

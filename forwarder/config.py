@@ -172,7 +172,6 @@ class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             ConfigError: the endpoint is not an http(s) URL.
-
         """
         if self.endpoint_url is None:
             return
@@ -232,7 +231,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             ConfigError: a value can't work; the text says what to change.
-
         """
         _check_groups(self.groups)
         _check_live(self.live)

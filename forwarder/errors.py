@@ -25,7 +25,6 @@ class RequestError(Exception):
             text: what is wrong, and what to do about it.
             epoch: the current epoch, where the request's cursor is not valid.
             retry_after_s: when to try again, where that helps.
-
         """
         super().__init__(text)
         self.status = status

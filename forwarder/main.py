@@ -83,7 +83,6 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         ConfigError: the configuration can't work, or the port is taken.
         JournalError: the journal can't be opened, or can't be written any more.
         CloudWatchError: CloudWatch can't be read and the journal has nothing to serve instead.
-
     """
     token_file = None if config.token_file is None else TokenFile(config.token_file)
     tokens = None if token_file is None else token_file.tokens
@@ -146,7 +145,6 @@ def lifecycle_of(text: str) -> Lifecycle:
 
     Raises:
         LifecycleError: the text is none of them, or its regular expression is invalid.
-
     """
     kind, _, rule = text.partition(":")
     if kind == "pattern" and rule:
@@ -182,7 +180,6 @@ async def _ecs_jobs(config: Config, groups: list[LogGroup], stack: AsyncExitStac
     Raises:
         ConfigError: the ECS cluster does not exist.
         CloudWatchError: ECS denies access.
-
     """
     kind, _, cluster = (config.lifecycle or "").partition(":")
     if kind != "ecs":
@@ -202,7 +199,6 @@ async def _run_until_stopped(
 
     Raises:
         ForwarderError: the error that ended the forwarder.
-
     """
     stopping = asyncio.create_task(stop.wait())
     running = [asyncio.ensure_future(job()) for job in jobs]
@@ -244,7 +240,6 @@ async def _check_readable(cloudwatch: CloudWatch, journals: list[Journal]) -> No
 
     Raises:
         CloudWatchError: a log group can't be read; the subclass says why.
-
     """
     for journal in journals:
         for attempt in range(1, CHECKS_MAX + 1):

@@ -84,7 +84,6 @@ class OwnForwarder:
 
         Raises:
             GaplessError: it cannot be started; the text is its own error.
-
         """
         self._held = self._held or hold(self._users)
         deadline = time.monotonic() + READY_WITHIN_S
@@ -181,7 +180,6 @@ def journal_of(group: str, choice: AwsChoice) -> Path:
 
     Raises:
         GaplessError: the state directory cannot be made.
-
     """
     folder = state_dir("groups", group_folder(choice, group, os.environ))
     return folder / "journal.sqlite3"
@@ -204,7 +202,6 @@ def attach(
 
     Raises:
         GaplessError: it cannot be started; text and exit code are its own.
-
     """
     own = OwnForwarder(group, choice, journal_of(group, choice))
     try:

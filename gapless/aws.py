@@ -102,7 +102,6 @@ async def read_cloudwatch(
 
     Raises:
         ForwarderError: CloudWatch cannot be read; its exit code is the command's.
-
     """
     # boto3 is slow to import, hence imported only here.
     from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415

@@ -64,7 +64,6 @@ def parse_target(text: str) -> Target:
 
     Raises:
         TargetError: a URL of another kind, or not a possible name of a log group.
-
     """
     if "://" in text:
         return _parse_url(text)
@@ -119,7 +118,6 @@ class ParsedType(click.ParamType[Any]):
             parse: From text to a value; raises ValueError.
             parsed: Type of values that need no parsing, such as defaults.
             choices: What shell completion offers.
-
         """
         self.name = name
         self._parse = parse
@@ -265,7 +263,6 @@ def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None
 
     Raises:
         click.BadParameter: the endpoint is not a URL.
-
     """
     if endpoint_url is not None and not endpoint_url.startswith(("http://", "https://")):
         msg = f"{endpoint_url[:80]!r} is not a URL: write http://… or https://…"
@@ -278,7 +275,6 @@ def check_writable(path: Path | None, what: str) -> None:
 
     Raises:
         UsageError: its folder is missing or not writable; ``what`` names the file.
-
     """
     if path is not None and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         msg = f"cannot write the {what} {path}: its folder is missing or not writable"

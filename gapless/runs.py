@@ -60,7 +60,6 @@ def run_folder() -> Iterator[SimulatorRun]:
 
     Raises:
         GaplessError: the state directory cannot be made.
-
     """
     root = state_dir("runs")
     remove_leftovers(root, time.time())

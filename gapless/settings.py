@@ -45,7 +45,6 @@ def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
     Raises:
         UsageError: the file cannot be read, is not TOML, or has a setting in the command's own
             table that the command does not know.
-
     """
     settings = _read(path)
     own = settings.get(command.name or "", {})
@@ -75,7 +74,6 @@ def setting_of(command: str, option: str, env: Mapping[str, str]) -> str | None:
 
     Raises:
         UsageError: the file cannot be read, or is not TOML.
-
     """
     for variable in (f"GAPLESS_{command}_{option}".upper(), f"GAPLESS_{option}".upper()):
         if env.get(variable):

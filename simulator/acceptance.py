@@ -59,7 +59,6 @@ def batches(events: Iterable[NewEvent], now_ms: int) -> list[PutBatch]:
 
     Raises:
         SimulatorError: an event is empty or larger than a batch may be.
-
     """
     by_stream: dict[str, list[NewEvent]] = {}
     for event in events:
@@ -175,7 +174,6 @@ class Visibility:
 
         Raises:
             SimulatorError: there have been too many.
-
         """
         if len(self._regimes) >= REGIMES_MAX:
             msg = f"visibility was changed {REGIMES_MAX} times, the most there may be: restart"

@@ -308,7 +308,6 @@ def _number(request: Request, name: str, default: int, maximum: int) -> int:
 
     Raises:
         SimulatorError: it is none, or above the maximum.
-
     """
     text = request.args.get(name)
     if text is None:

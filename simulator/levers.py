@@ -56,7 +56,6 @@ class Targets(NamedTuple):
         clock: The forwarder's; None where it can't be set.
         writer: Writes events to CloudWatch.
         ledger: Notes which events CloudWatch can no longer show, and when the clock was wrong.
-
     """
 
     cable: Cable
@@ -82,7 +81,6 @@ class Levers:
         Raises:
             NoTargetError: no viewer is registered to be killed.
             SimulatorError: it can't be applied here, or not in time.
-
         """
         match harm:
             case CutCable(share, seed):
@@ -119,7 +117,6 @@ class Levers:
 
         Raises:
             SimulatorError: it can't be undone, or not in time.
-
         """
         match harm:
             case CutCable():
@@ -147,7 +144,6 @@ class Levers:
 
         Raises:
             SimulatorError: it failed, or not in time.
-
         """
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)

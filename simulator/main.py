@@ -74,7 +74,6 @@ class SimulatorConfig(NamedTuple):
         clock: File from which the forwarder reads its clock's error; None where faults may not.
         is_live: Whether a subscription filter sends events to a Kinesis stream.
         group_age_ms: How long ago the log group was created.
-
     """
 
     seed: int = 1
@@ -119,7 +118,6 @@ def run(
 
     Raises:
         SimulatorError: it can't start, or a part of it ended unexpectedly.
-
     """
     return asyncio.run(Simulator(config, announce).run(forwarder_argv))
 

@@ -65,7 +65,6 @@ class JournalFiles:
 
         Raises:
             SimulatorError: they are too large.
-
         """
         existing = self._existing()
         if sum(path.stat().st_size for path in existing) > JOURNAL_COPY_BYTES_MAX:
@@ -103,7 +102,6 @@ class ForwarderProcess:
 
     Attributes:
         starts: How often a forwarder process was started.
-
     """
 
     def __init__(
@@ -125,7 +123,6 @@ class ForwarderProcess:
             moved: Called with the port of a forwarder that was started again.
             failed: Called with one line on why the simulation can't go on.
             changed: Called when the forwarder comes up or goes down.
-
         """
         self._argv = argv
         self._environment = environment
@@ -161,7 +158,6 @@ class ForwarderProcess:
 
         Raises:
             GaplessError: it can't be started.
-
         """
         return self._spawn(is_tied=True)
 
@@ -185,7 +181,6 @@ class ForwarderProcess:
 
         Raises:
             SimulatorError: the journal can't be touched.
-
         """
         if journal != "kept" and self._journal is None:
             msg = "the forwarder's journal is not known here: start with 'gapless simulate'"
@@ -230,7 +225,6 @@ class ForwarderProcess:
 
         Raises:
             SimulatorError: this system can't limit another process.
-
         """
         if not hasattr(resource, "prlimit"):
             msg = "a full disk needs Linux: elsewhere the forwarder's writes can't be limited"
@@ -349,7 +343,6 @@ class ForwarderProcess:
 
         Raises:
             SimulatorError: it is too large.
-
         """
         pid = self.pid
         with contextlib.suppress(ProcessLookupError):
@@ -383,7 +376,6 @@ class Viewers:
 
         Raises:
             SimulatorError: it is no viewer of gapless, or there are too many.
-
         """
         try:
             # A descriptor stays with this process, even when its id is reused for another one.
@@ -408,7 +400,6 @@ class Viewers:
 
         Raises:
             NotFoundError: it is not registered.
-
         """
         with self._lock:
             if pid not in self._descriptors:
@@ -426,7 +417,6 @@ class Viewers:
 
         Raises:
             NoTargetError: none is registered.
-
         """
         rng = Random(seed)  # noqa: S311 - a simulation
         killed = 0
@@ -481,7 +471,6 @@ class SkewedClock:
 
         Raises:
             OSError: it can't be written.
-
         """
         self._path = path
         self._offsets_ms: dict[str, int] = {}

@@ -44,7 +44,6 @@ def decode_server(data: bytes | str) -> ServerMessage | UnknownMessage:
 
     Raises:
         WireError: not JSON, not a message of the protocol, or over 8 MiB.
-
     """
     raw = _to_bytes(data, CLIENT_FRAME_BYTES_MAX)
     try:
@@ -61,7 +60,6 @@ def decode_client(data: bytes | str) -> ClientMessage:
 
     Raises:
         WireError: not JSON, not one of the three client messages, or over 4096 bytes.
-
     """
     return _decode(_to_bytes(data, CLIENT_MESSAGE_BYTES_MAX), _CLIENT_DECODER)
 
@@ -71,7 +69,6 @@ def decode_body(data: bytes, body: type[_T], bytes_max: int = CLIENT_FRAME_BYTES
 
     Raises:
         WireError: not JSON of that struct, or over ``bytes_max``.
-
     """
     return _decode(_to_bytes(data, bytes_max), msgspec.json.Decoder(body))
 

@@ -33,7 +33,6 @@ def key_of(timestamp: int, event_id: str) -> int:
 
     Raises:
         WireError: the id is not a decimal number of at most 57 digits.
-
     """
     if len(event_id) > ID_DIGITS_MAX or not (event_id.isascii() and event_id.isdigit()):
         msg = f"event id {event_id[:20]!r} is not a decimal number of 1 to {ID_DIGITS_MAX} digits"
@@ -80,7 +79,6 @@ def parse_key(text: str) -> int:
 
     Raises:
         WireError: not of that form, or the timestamp is out of range.
-
     """
     match = _KEY.fullmatch(text)
     if match is None or int(match[1]) > TIMESTAMP_MAX:
@@ -111,7 +109,6 @@ def parse_interval(text: str) -> Interval:
 
     Raises:
         WireError: not of that form, or low is above high.
-
     """
     low, dots, high = text.partition("..")
     if not dots:

@@ -64,7 +64,6 @@ class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             WireError: a name contains a lone surrogate, which a query string cannot represent.
-
         """
         pairs = _filter_pairs(self.group, self.filter)
         for name in ("since", "epoch", "after", "held", "credit"):
@@ -96,7 +95,6 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             WireError: a name contains a lone surrogate, which a query string cannot represent.
-
         """
         pairs = _filter_pairs(self.group, self.filter)
         for name in ("since", "through", "next", "epoch", "after", "until_seq"):
@@ -124,7 +122,6 @@ class DigestQuery(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             WireError: a name contains a lone surrogate, which a query string cannot represent.
-
         """
         pairs = _filter_pairs(self.group, self.filter)
         pairs += [("from", str(self.from_)), ("through", str(self.through))]
@@ -139,7 +136,6 @@ def parse_tail(query: str) -> TailQuery:
 
     Raises:
         WireError: a parameter is malformed, repeated or contradicts another; the text names it.
-
     """
     parameters = _Parameters(query)
     held = parameters.text("held", 200)
@@ -175,7 +171,6 @@ def parse_logs(query: str) -> LogsQuery:
 
     Raises:
         WireError: as for ``parse_tail``.
-
     """
     parameters = _Parameters(query)
     limit = parameters.number("limit", SEQ_MAX)
@@ -205,7 +200,6 @@ def parse_digest(query: str) -> DigestQuery:
 
     Raises:
         WireError: as for ``parse_tail``, or a required parameter is missing.
-
     """
     parameters = _Parameters(query)
     from_ = parameters.number("from", TIMESTAMP_MAX)
@@ -231,7 +225,6 @@ def parse_group(query: str) -> str | None:
 
     Raises:
         WireError: the group is malformed or repeated.
-
     """
     return _Parameters(query).text("group", NAME_CHARS_MAX)
 

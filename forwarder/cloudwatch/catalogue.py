@@ -63,7 +63,6 @@ async def describe_log_groups(
 
     Raises:
         CloudWatchError: they can't be listed.
-
     """
     head, matches = _name_filter(pattern, prefix)
 
@@ -100,7 +99,6 @@ async def describe_log_streams(
 
     Raises:
         CloudWatchError: they can't be listed.
-
     """
 
     def ask(token: str | None, client: CloudWatchLogsClient) -> _Page[StreamInfo]:
@@ -134,7 +132,6 @@ async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> Stream
 
     Raises:
         CloudWatchError: the lookup failed; ``GroupNotFoundError``: there is no such log group.
-
     """
     async with aclosing(describe_log_streams(cloudwatch, group, stream)) as pages:
         async for page in pages:
@@ -149,7 +146,6 @@ async def find_group(cloudwatch: CloudWatch, group: str) -> GroupInfo | None:
 
     Raises:
         CloudWatchError: the lookup failed.
-
     """
     found = await describe_log_groups(cloudwatch, prefix=group)
     return next((one for one in found if one.name == group), None)

@@ -134,7 +134,6 @@ def translate(
         group: the log group that the call named.
         with_token: whether the call carried a ``nextToken``, which AWS may have refused.
         service: the service that was called.
-
     """
     if isinstance(error, CloudWatchError):
         return error
@@ -233,7 +232,6 @@ class AwsClient(Generic[_Client]):
             make: creates the client; blocks, and may raise a ``CloudWatchError``.
             is_paced: whether calls wait for their turn in a ``CallQueue``; else each starts at
                 once.
-
         """
         self._make = make
         self._is_paced = is_paced
@@ -246,7 +244,6 @@ class AwsClient(Generic[_Client]):
 
         Raises:
             CloudWatchError: the client can't be created.
-
         """
         async with self._making:
             if self._client is None:
@@ -271,7 +268,6 @@ class AwsClient(Generic[_Client]):
         Raises:
             CloudWatchError: the client can't be created.
             Exception: the call failed; the result of ``translate``.
-
         """
         client = await self.open()
         try:
@@ -322,7 +318,6 @@ def make_client(
     Raises:
         AwsSettingsError: the profile, the Region or the endpoint is invalid.
         CredentialsError: no credentials are found.
-
     """
     try:
         base = botocore.session.get_session()

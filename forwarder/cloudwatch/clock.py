@@ -68,7 +68,6 @@ def wall_clock(skew_file: Path | None) -> Callable[[], int]:
 
     Raises:
         ConfigError: the file can't be read, or is too short.
-
     """
     if skew_file is None:
         return wall_clock_ms
@@ -114,7 +113,6 @@ class ServerClock:
             at_ms: the timer after it.
             wall_ms: this machine's wall clock after it.
             ingested_ms: the latest ingestion time of the events in it.
-
         """
         if ingested_ms is not None and abs(ingested_ms - wall_ms) < STRANGE_MS:
             ingested = ingested_ms - at_ms
@@ -180,7 +178,6 @@ class ClockSkew:
         Args:
             clock: this machine's wall clock, ms since the Unix epoch.
             timer: ms of a clock that is never set.
-
         """
         self.server = ServerClock()
         """The estimate of CloudWatch's clock."""
@@ -210,7 +207,6 @@ class ClockSkew:
             reply: with the headers in its ``ResponseMetadata``.
             asked_at_ms: the timer before the call.
             at_ms: the timer after it.
-
         """
         if not isinstance(reply, dict):
             return

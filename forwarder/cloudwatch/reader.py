@@ -77,7 +77,6 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
 
     Raises:
         TruncatedResponseError: the body is not JSON of a whole reply, or has no ``events``.
-
     """
     try:
         page = _DECODER.decode(body)
@@ -122,7 +121,6 @@ class PageParser(JSONParser):
 
         Raises:
             TruncatedResponseError: a page of events was cut short.
-
         """
         parse = super().parse
         if response["status_code"] != _HTTP_OK or getattr(shape, "name", None) != _RESPONSE_SHAPE:
@@ -215,7 +213,6 @@ class PagedScan:
 
         Raises:
             ScanStuckError: the scan restarted too often without progress.
-
         """
         self._retries.reset()
         fresh = self._without_repeats(events)
@@ -236,7 +233,6 @@ class PagedScan:
 
         Raises:
             CloudWatchError: ``error`` itself, if the scan can't go on.
-
         """
         wait_ms = self._retries.count_failure(error)
         if wait_ms is not None:
@@ -308,7 +304,6 @@ class CloudWatch:
         Raises:
             AwsSettingsError: the profile, the Region or the endpoint is invalid.
             CredentialsError: no credentials are found.
-
         """
         await self._client.open()
 
@@ -333,7 +328,6 @@ class CloudWatch:
 
         Raises:
             CloudWatchError: it can't be read; the subclass says why.
-
         """
         await self.call(
             lambda client: client.filter_log_events(logGroupName=group, limit=1),
@@ -367,7 +361,6 @@ class CloudWatch:
 
         Raises:
             CloudWatchError: the scan can't be finished; the pages so far are incomplete.
-
         """
         if until is not None and until < since:
             return
@@ -419,7 +412,6 @@ class CloudWatch:
 
         Raises:
             CloudWatchError: the call failed; the subclass says why.
-
         """
 
         def timed(client: CloudWatchLogsClient) -> tuple[int, _T, int]:

@@ -67,7 +67,6 @@ class HistoryIntervals:
             held: What a resuming viewer holds completely; None for nothing.
             history: Which end to send first. The parts next to ``held`` grow outwards from it
                 instead, because a viewer holds one interval only.
-
         """
         self.since = since
         self.connected_ms = connected_ms
@@ -205,7 +204,6 @@ class StartPoint:
         outcome: Whether the viewer's cursor is resumed.
         after: Where the cursor starts; history is what the journal holds up to it.
         base: Events up to this seq are in none of the viewer's counts [16].
-
     """
 
     def __init__(self, query: TailQuery, journal: Journal, now_ms: int) -> None:
@@ -276,7 +274,6 @@ class ViewerBackfill:
         is_done: Whether the viewer was told that all of the history is sent.
         held: What the viewer knows that it holds.
         has_open_slice: Whether a slice was sent that no ``backfill`` message has followed yet.
-
     """
 
     def __init__(self, group: LogGroup, start: StartPoint) -> None:

@@ -58,7 +58,6 @@ class Slice(msgspec.Struct, frozen=True):
         lost: Timestamps of the rows left out because their bodies are lost.
         backfill_from: Smallest timestamp of the backfilled rows examined. A viewer whose ``since``
             is later must not get this slice.
-
     """
 
     items: list[Item]

@@ -73,7 +73,6 @@ class ConnectedViewer:
         token_verdict: Returns the present verdict on the viewer's token.
         bytes_sent: Bytes of frames sent.
         needs_history: Whether the feed must keep the bodies of the viewer's history.
-
     """
 
     def __init__(
@@ -146,7 +145,6 @@ class Hub:
         live: Where its live path delivers; None if there are only polls.
         counts: Counters for the metrics.
         slices: Shared by viewers with the same filter at the same cursor.
-
     """
 
     def __init__(

@@ -100,7 +100,6 @@ class Lanes:
         search_continues: Whether to ask again at once although no frame came: a repair of a rare
             stream is still searching.
         missing_bodies: For each lane, the time range of rows that wait for their bodies.
-
     """
 
     def __init__(

@@ -48,7 +48,6 @@ class PendingMarks:
         Args:
             read_seq: The viewer was sent everything up to here.
             may_mark: Whether a mark may describe a time range (ms, inclusive).
-
         """
         for done in self._pending:
             if self._is_reached(done, read_seq) and may_mark(done.from_, done.through):

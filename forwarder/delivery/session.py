@@ -84,7 +84,6 @@ class Session:
             slices: Shared by the viewers of the group.
             heartbeat_ms: The longest silence.
             upstream: Returns the present state of CloudWatch.
-
         """
         self.query = query
         self.group = group

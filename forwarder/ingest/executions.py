@@ -56,7 +56,6 @@ class Lifecycle:
             expression: matches the message that ends an execution.
             idle_ms: silence that ends an execution.
             forgotten_ms: silence that ends an execution unknown to the external source.
-
         """
         self.rule = rule
         self.idle_ms = idle_ms
@@ -79,7 +78,6 @@ class Lifecycle:
 
         Raises:
             LifecycleError: it is not a regular expression.
-
         """
         try:
             compiled = re.compile(expression)

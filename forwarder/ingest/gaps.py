@@ -247,7 +247,6 @@ class MissingEvents:
         Args:
             created_ms: when the log stream, or the log group, was created.
             stream: the log stream; None: any.
-
         """
         if stream is not None:
             ingested = self._ingested.get(stream)

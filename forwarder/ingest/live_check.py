@@ -238,7 +238,6 @@ class Agreement:
         Args:
             scan: the scan.
             floor_ms: events with an older timestamp have expired, and are no longer awaited.
-
         """
         same_content = self._same_content.pop(scan.number, set())
         if scan.number <= self._clock_shifted_at:

@@ -54,7 +54,6 @@ def checked(events: Sequence[LogEvent]) -> Sequence[LogEvent]:
     Raises:
         InvalidEventError: an id is not a decimal number of at most 57 digits, or a timestamp
             is out of the protocol's range.
-
     """
     ids = [event.id for event in events]
     digits = "".join(ids)
@@ -129,7 +128,6 @@ class LogGroup:
             lifecycle: the rule for the end of an execution; None: executions never end.
             overlap_ms: how far polls look back. An event younger than that at the last poll is
                 no repair, because the next poll would have found it.
-
         """
         self.journal = journal
         self.counts = GroupCounts()
@@ -216,7 +214,6 @@ class LogGroup:
         Raises:
             InvalidEventError: the protocol can't carry an event; nothing of the batch was added.
             JournalError: the journal can't be written; what was not committed is not known.
-
         """
         return self._ingest(checked(events), origin, None)
 
@@ -244,7 +241,6 @@ class LogGroup:
         Returns:
             What it completes, which is also a notice. None if nothing: a new chain began
             meanwhile, the range is younger than the allowance, or events were missing [8].
-
         """
         try:
             return self._finish(scan, now_ms)
@@ -471,7 +467,6 @@ class LogGroup:
         Args:
             created_ms: creation time of the log stream, or of the log group.
             stream: the log stream; None: any, for the whole log group [17].
-
         """
         return self._missing.lacks_older(created_ms, stream)
 
@@ -501,7 +496,6 @@ class LogGroup:
             created_ms: when the log group was created; None: unknown.
             first_scan_count: ``first_scan_count`` before the settings were asked for: they say
                 nothing of later first scans. None: they apply to all.
-
         """
         self._expiry.learn(retention_ms, created_ms, first_scan_count)
         self._declare_expired()

@@ -82,7 +82,6 @@ class Expiry:
             created_ms: None: no creation time.
             first_scan_count: first scans counted when the answer was requested, which it settles;
                 None: all.
-
         """
         was_ms = self.retention_ms
         if was_ms is not None and (retention_ms is None or retention_ms > was_ms):
@@ -111,7 +110,6 @@ class Expiry:
             ended_ms: when the scan ended: what had expired by then may have been missing.
             oldest_ms: the oldest time that was scanned before; None: none was.
             is_settled: whether the settings were requested after its last page.
-
         """
         self._scanned_ms = ended_ms
         for from_, through in pieces:

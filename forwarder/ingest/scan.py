@@ -77,7 +77,6 @@ class Scan:
         is_settled: whether the log group's settings were requested after its last page
             (``Expiry``).
         is_open: whether it has neither finished nor been abandoned.
-
     """
 
     def __init__(
@@ -119,7 +118,6 @@ class Scan:
         Raises:
             InvalidEventError: the protocol can't carry an event; nothing of the page was added.
             JournalError: the journal can't be written; what was not committed is not known.
-
         """
         return self._take(self, events)
 
@@ -157,7 +155,6 @@ class ScanComparison:
                 rows up to it are excused, rows of a later stream of that name are not. It may
                 grow meanwhile.
             retention_ms: the log group's retention setting.
-
         """
         self._journal = journal
         self._totals = totals

@@ -29,7 +29,6 @@ class VisibilityAllowance:
             least_ms: the allowance without any delays.
             most_ms: longer delays are ignored.
             overlap_ms: how far polls look back.
-
         """
         self._least_ms = least_ms
         self._most_ms = max(least_ms, most_ms)

@@ -131,7 +131,6 @@ class Database:
         Raises:
             JournalError: it can't be opened, is not a journal, is in use, or is of a newer
                 version; nothing was changed.
-
         """
         self.path = os.fspath(path)
         self._create_file()

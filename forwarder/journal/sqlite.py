@@ -106,7 +106,6 @@ class SqliteJournals:
         Raises:
             JournalError: it can't be opened, is in use, is not a journal, or is of a newer
                 version; nothing was changed.
-
         """
         self._db = Database(path)
         self._make_epoch = make_epoch

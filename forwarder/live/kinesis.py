@@ -95,7 +95,6 @@ class KinesisReader:
             aws: account, Region and endpoint; an endpoint of CloudWatch Logs alone is not used.
             timer: ms of a clock that is never set.
             clock: ms since the Unix epoch.
-
         """
         self.counts = PathCounts()
         self._stream = stream
@@ -118,7 +117,6 @@ class KinesisReader:
         Raises:
             ConfigError: the stream does not exist.
             CloudWatchError: access is denied; transient errors are ignored.
-
         """
         with suppress(ThrottledError, UnreachableError):
             self._shards.set_shards(await self._list(), self._timer())
@@ -132,7 +130,6 @@ class KinesisReader:
 
         Raises:
             JournalError: a journal can't be written. Errors of the stream are never raised.
-
         """
         self._receivers = receivers
         tasks: set[asyncio.Task[None]] = set()
@@ -314,7 +311,6 @@ class KinesisReader:
             CloudWatchError: the call failed; the subclass says why.
             StreamNotFoundError: the stream does not exist.
             _PositionError: the iterator has expired, or the position is not valid.
-
         """
         return await self._client.call(function, translate=self._translate)
 

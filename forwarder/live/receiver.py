@@ -125,7 +125,6 @@ class LiveReceiver:
             polls: polls for events that are not stored, and while the live path is not relied on.
             clock: ms since the Unix epoch.
             on_progress: called when there may be something new to send.
-
         """
         self.counts = LiveCounts()
         self.path_counts: PathCounts | None = None
@@ -189,7 +188,6 @@ class LiveReceiver:
 
         Raises:
             JournalError: the journal can't be written.
-
         """
         self.counts.refused += batch.refused
         events = batch.events

@@ -239,7 +239,6 @@ class Shards:
             behind_ms: delay of these records behind the end of the shard.
             begun_ms: when the call started.
             now_ms: when it ended.
-
         """
         shard = self._end_call(step)
         if shard is None:

@@ -108,7 +108,6 @@ class LivePaths:
             receivers: the receivers, by log group.
             make_reader: creates the reader of a stream.
             look_up_every_s: interval between lookups of subscription filters, with ``auto``.
-
         """
         self._live = live
         self._aws = aws
@@ -126,7 +125,6 @@ class LivePaths:
         Raises:
             ConfigError: the stream does not exist.
             CloudWatchError: access is denied.
-
         """
         stream = self._configured_stream()
         if stream is not None:
@@ -141,7 +139,6 @@ class LivePaths:
 
         Raises:
             JournalError: a journal can't be written. Errors of a live path are never raised.
-
         """
         lookups: list[asyncio.Task[None]] = []
         try:
@@ -236,7 +233,6 @@ async def look_up_stream(cloudwatch: CloudWatch, group: str) -> StreamChoice:
 
     Raises:
         CloudWatchError: the lookup failed.
-
     """
     answer = await cloudwatch.call(
         lambda client: client.describe_subscription_filters(logGroupName=group, limit=FILTERS_MAX),

@@ -32,7 +32,6 @@ class BackfillRequest(msgspec.Struct, frozen=True):
         executions: executions whose end the viewer waits for.
         is_pending: whether some of it is still to be sent, so that retention must keep its bodies.
         expires_ms: when a polling viewer counts as gone; None for a connected one.
-
     """
 
     since: int
@@ -112,7 +111,6 @@ class BackfillDemand:
             coverage: the time that was scanned.
             through: end of the past; polls find what is newer.
             floor_ms: events before it are unlikely, so that this time is one window.
-
         """
         pieces = list(_split(self.missing(coverage, through), floor_ms))
         if not pieces:
@@ -129,7 +127,6 @@ class BackfillDemand:
 
         Args:
             events: the number of events that CloudWatch returned.
-
         """
         if events <= WINDOW_EVENTS_MAX:
             self._window_ms *= 2

@@ -174,7 +174,6 @@ class EcsWatcher:
             groups: the log groups whose executions are the cluster's tasks.
             aws: account and Region; an endpoint of CloudWatch Logs alone is not used.
             round_s: seconds between two rounds.
-
         """
         self._cluster = cluster
         self._groups = groups
@@ -192,7 +191,6 @@ class EcsWatcher:
         Raises:
             ConfigError: the cluster does not exist.
             CloudWatchError: access is denied; transient errors are only logged.
-
         """
         try:
             await self._call("describe_tasks", cluster=self._cluster, tasks=[PROBE_TASK])
@@ -223,7 +221,6 @@ class EcsWatcher:
         Raises:
             CloudWatchError: ECS can't be reached; the remaining executions stay undecided.
             ConfigError: the cluster does not exist any more.
-
         """
         undecided: dict[str, None] = {}
         for group in self._groups:

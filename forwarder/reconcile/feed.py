@@ -106,7 +106,6 @@ class UpstreamWatch:
             poll_ms: interval between polls.
             overlap_ms: how far a poll reaches back before the start of the previous one.
             allowance_ms: the visibility allowance.
-
         """
         self._overlap_ms = overlap_ms
         self._allowance_ms = allowance_ms
@@ -206,7 +205,6 @@ class Feed:
             clock: ms since the Unix epoch; may be set at any time.
             timer: ms of a clock that is never set.
             random: returns numbers from 0 to 1, for jitter.
-
         """
         self.problem: str | None = None
         """Why CloudWatch or the journal can't be used at present, in one line; None: no problem."""
@@ -309,7 +307,6 @@ class Feed:
 
         Raises:
             JournalError: the journal can't be written any more.
-
         """
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -59,7 +59,6 @@ class Maintenance:
             timer: ms of a clock that is never set.
             bodies: held while bodies are removed or refetched.
             earliest_pending: earliest ``since`` of history that is still being sent to a viewer.
-
         """
         self._group = group
         self._cloudwatch = cloudwatch
@@ -133,7 +132,6 @@ class Maintenance:
 
         Raises:
             JournalError: the journal can't be written.
-
         """
         while True:
             await asyncio.sleep(RETAIN_EVERY_S)

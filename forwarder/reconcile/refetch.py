@@ -56,7 +56,6 @@ class Refetcher:
 
         Raises:
             JournalError: the journal can't be written.
-
         """
         if not self._group.journal.bodiless(from_, through, 1):
             return True

@@ -48,7 +48,6 @@ class GroupSettings:
             cloudwatch: where to look them up.
             clock: ms since the Unix epoch.
             on_progress: called when there may be something new for viewers.
-
         """
         self.created_ms: int | None = None
         """When the log group was created; None: unknown."""
@@ -65,7 +64,6 @@ class GroupSettings:
 
         Raises:
             CloudWatchError: the lookup failed.
-
         """
         number = self._group.first_scan_count
         try:
@@ -130,7 +128,6 @@ class Scanner:
             timer: ms of the clock that is never set by which ``cloudwatch`` times its replies.
             on_progress: called after each chunk with new events, and after each scan.
             on_late: called with the new events of a chunk that has events behind a mark.
-
         """
         self._group = group
         self._cloudwatch = cloudwatch
@@ -165,7 +162,6 @@ class Scanner:
             CloudWatchError: the scan broke off; the events that it found stay.
             InvalidEventError: CloudWatch sent an event that the protocol can't express.
             JournalError: the journal can't be written.
-
         """
         scan = self._group.begin_scan(kind, from_, through, self._clock())
         count: int | None = None

@@ -207,7 +207,6 @@ class ScanSchedule:
                 it, unless it is more than an hour ago.
             poll_ms: interval between polls.
             overlap_ms: how far a poll reaches back before the start of the last complete one.
-
         """
         self._overlap_ms = overlap_ms
         self._live_from = wall_ms - overlap_ms
@@ -317,7 +316,6 @@ class ScanSchedule:
             name: the tier.
             timer_ms: when the scan ended.
             proved: whether a mark, of this scan or another, begins at or before its range.
-
         """
         ran = self._tiers[name].end(timer_ms, whole=True)
         if name == "live":

@@ -81,7 +81,6 @@ class Admission:
         viewers: Connected viewers.
         refused: Refusals, and viewers closed, by reason.
         guesses: Limits wrong tokens.
-
     """
 
     def __init__(self, limits: Limits, *, sockets_max: int | None = None) -> None:

@@ -63,7 +63,6 @@ class Api:
 
     Attributes:
         responses: Responses by status, for the metrics.
-
     """
 
     def __init__(
@@ -83,7 +82,6 @@ class Api:
             refused: Refusals by reason, for the metrics.
             calls: CloudWatch calls by outcome, for the metrics.
             skew: Difference between this machine's clock and CloudWatch's; None: not measured.
-
         """
         self._hubs = hubs
         self._tokens = tokens

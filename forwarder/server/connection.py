@@ -80,7 +80,6 @@ class LimitedProtocol(ServerProtocol):
     Attributes:
         has_binary: Whether a binary frame arrived; messages are text.
         has_head: Whether a whole request arrived, well-formed or not.
-
     """
 
     def __init__(
@@ -210,7 +209,6 @@ class ServedConnection(ServerConnection):
         accepted: The viewer that it was upgraded for.
         refusal: Why nothing is served to it, whatever it requests.
         address: The address with which it is counted.
-
     """
 
     def __init__(
@@ -254,7 +252,6 @@ class ServedConnection(ServerConnection):
         Raises:
             ConnectionClosed: The connection is closed.
             WireError: The message is not text.
-
         """
         data = await self.recv(decode=False)
         if self._limited.has_binary:
@@ -336,7 +333,6 @@ class ServedConnection(ServerConnection):
 
         Raises:
             ConnectionClosed: The connection is closed.
-
         """
         while self._in_message or self.paused:
             if self.transport.is_closing():
@@ -428,7 +424,6 @@ class ListeningSocket(socket.socket):
         Raises:
             ConnectionAbortedError: The connection was refused and closed. An event loop treats it
                 like one that the client aborted.
-
         """
         accepted, peer = super().accept()
         address = address_of(peer[0])
@@ -443,7 +438,6 @@ def bind_sockets(host: str, port: int, admission: Admission) -> list[ListeningSo
 
     Raises:
         OSError: An address can't be bound.
-
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound: list[ListeningSocket] = []

@@ -49,7 +49,6 @@ class LogsPageBuilder:
         Raises:
             RequestError: The cursor or ``next`` belongs to another journal (409).
             WireError: ``next`` is malformed.
-
         """
         self._hub = hub
         self._group = hub.group
@@ -113,7 +112,6 @@ class LogsPageBuilder:
 
         Raises:
             RequestError: Bodies were not fetched (503), or the journal began a new chain (409).
-
         """
         parts: list[bytes] = []
         count, size, fetches = 0, ENVELOPE_BYTES, 0

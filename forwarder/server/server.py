@@ -128,7 +128,6 @@ class SessionRunner:
             ConnectionClosed: The viewer disconnected.
             TimeoutError: The viewer did not read a frame in time.
             ForwarderError: The journal can't be read any more.
-
         """
         reading = asyncio.create_task(self._read())
         try:
@@ -273,7 +272,6 @@ class Server:
             clock: Returns ms since the Unix epoch.
             on_error: Called with errors that a connection can't handle, like a broken journal.
             send_deadline_s: How long one send may take.
-
         """
         self._api = api
         self._admission = admission
@@ -290,7 +288,6 @@ class Server:
 
         Raises:
             OSError: The address can't be bound.
-
         """
         self._sockets = bind_sockets(host, port, self._admission)
         # The library calls it as a factory, whatever its annotation says.
@@ -324,7 +321,6 @@ class Server:
 
         Raises:
             OSError: Another process listens on the address.
-
         """
         for server in self._servers:
             await server.start_serving()

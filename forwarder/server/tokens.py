@@ -59,7 +59,6 @@ class BearerTokens:
 
         Raises:
             ConfigError: the file can't be read, has no token, or has an invalid line.
-
         """
         try:
             with path.open("rb") as file:
@@ -111,7 +110,6 @@ class TokenFile:
 
     Attributes:
         tokens: Updated in place when the file changes.
-
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,7 +117,6 @@ class TokenFile:
 
         Raises:
             ConfigError: the file can't be read, has no token, or has an invalid line.
-
         """
         self._path = path
         self._loaded = _signature(path)

@@ -193,7 +193,6 @@ def _check_host(host: str, token_file: Path | None) -> None:
 
     Raises:
         UsageError: other machines can connect, and no token is required.
-
     """
     if token_file is not None or is_loopback(host):
         return

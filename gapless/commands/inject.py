@@ -130,7 +130,6 @@ def fault_request(
 
     Raises:
         UsageError: no such fault, or an attribute that is not KEY=NUMBER.
-
     """
     known = {str(one.get("type")): one for one in types}
     if fault not in known:

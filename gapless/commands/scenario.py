@@ -174,7 +174,6 @@ def find_scenario(name: str) -> Scenario:
 
     Raises:
         UsageError: there is none; the text lists those that exist.
-
     """
     known = _known()
     if name not in known:

@@ -194,7 +194,6 @@ def _check_terminal(options: dict[str, Any]) -> None:
 
     Raises:
         UsageError: there is none, or other output was asked for.
-
     """
     is_on_screen = options["follow"] and not options["output"]
     if not (is_on_screen and sys.stdout.isatty() and sys.stdin.isatty()):

@@ -69,7 +69,6 @@ def play(
 
     Raises:
         StoppedError: ``stop`` was set.
-
     """
     result = RehearsalResult(
         scenario=scenario.name,

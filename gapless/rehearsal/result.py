@@ -32,7 +32,6 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
             None: not within ``bound_ms`` of the scenario's end.
         marks: The last marks that the viewer found equal.
         steps: The steps that were taken, as the control API reports them.
-
     """
 
     scenario: str

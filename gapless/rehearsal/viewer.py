@@ -165,7 +165,6 @@ class RecordingViewer:
 
         Raises:
             GaplessError: the last process ended otherwise, which it must not.
-
         """
         if self._processes:
             self._check(self._processes[-1])
@@ -198,7 +197,6 @@ class RecordingViewer:
 
         Raises:
             GaplessError: the viewer does not write its record in time.
-
         """
         self._record.unlink(missing_ok=True)
         deadline = time.monotonic() + RECORD_WITHIN_S

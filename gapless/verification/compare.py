@@ -28,7 +28,6 @@ class SideEvent(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         seq: The forwarder's; 0 for CloudWatch, which has none.
-
     """
 
     id: str
@@ -70,7 +69,6 @@ class Comparison:
         counts: Number of differences by kind.
         equal: Number of events that both sides have alike.
         digest: Sum of the digests of the forwarder's events.
-
     """
 
     def __init__(self) -> None:
@@ -107,7 +105,6 @@ class Comparison:
 
         Raises:
             OrderError: the page is not in order of time.
-
         """
         state = self._sides[side]
         for event in events:

@@ -31,7 +31,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         declared: Ranges that the forwarder declares as lost or unrecoverable.
         deleted: Log streams that no longer exist.
         found: Ids that the side without them has when asked again.
-
     """
 
     began_ms: int

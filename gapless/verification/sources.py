@@ -43,7 +43,6 @@ class ForwarderPages:
     Attributes:
         group: Name of the log group.
         head: Epoch and head seq of the pages that were read; ``digest`` asks for the same.
-
     """
 
     def __init__(self, target: ForwarderTarget, group: str, token: str | None) -> None:
@@ -58,7 +57,6 @@ class ForwarderPages:
 
         Raises:
             GaplessError: a page cannot be read, or is invalid.
-
         """
         token: str | None = None
         while True:
@@ -122,7 +120,6 @@ class DeclaredLosses:
 
     Attributes:
         upstream: The state of CloudWatch, as the forwarder sees it.
-
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -143,7 +140,6 @@ class DeclaredLosses:
 
         Raises:
             CannotConnectError: the connection ended.
-
         """
         if self._task.done():
             msg = "the forwarder closed the connection: is it still running?"
@@ -187,7 +183,6 @@ async def connect_for_losses(
 
     Raises:
         CannotConnectError: the forwarder does not answer, or refuses.
-
     """
     parts = urlsplit(target.url)
     query = {**parse_qs(parts.query), "group": [group], "since": [str(since)], "credit": ["0"]}
@@ -213,7 +208,6 @@ async def find_served_group(target: ForwarderTarget, token: str | None) -> str:
 
     Raises:
         GaplessError: the forwarder cannot be asked, or serves several.
-
     """
     named = parse_qs(urlsplit(target.url).query).get("group")
     if named:

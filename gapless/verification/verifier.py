@@ -57,7 +57,6 @@ def verified_through(
         proofs: Times asked for, and through when the forwarder is complete from there.
         since: Start, ms since the Unix epoch.
         declared: Ranges that the forwarder declares as lost.
-
     """
     reached = since - 1
     spans = [(from_, through) for from_, through in proofs if through is not None]
@@ -82,7 +81,6 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
         forwarder: Number of events that the forwarder served.
         counts: Number of differences by kind, listed or not.
         digest_agrees: Whether /v1/digest is the digest of the events that /v1/logs served.
-
     """
 
     group: str
@@ -125,7 +123,6 @@ class Verification:
         Raises:
             GaplessError: it cannot be compared; exit code 4 if nothing is verified.
             CloudWatchError: CloudWatch cannot be read.
-
         """
         began_ms = _now_ms()
         await self._cloudwatch.check(self._group)

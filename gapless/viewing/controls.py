@@ -127,7 +127,6 @@ class SimulatorControls:
 
         Raises:
             GaplessError: the simulator does not answer.
-
         """
         self._verdict = self._api.verdict(record, GRACE_MS + age_ms)
 
@@ -152,7 +151,6 @@ class SimulatorControls:
 
         Raises:
             ControlsError: the simulator did not answer, or refused.
-
         """
         await self.refresh()
         on = tuple(self._on.get(name, ()))  # changes from here on are those of this call
@@ -181,7 +179,6 @@ class SimulatorControls:
 
         Raises:
             ControlsError: the simulator did not answer.
-
         """
         try:
             await in_thread(partial(self._update, None, 0))

@@ -38,7 +38,6 @@ def make_engine(
         cursors: Folder of saved cursors; None: none are used.
         saves: Whether the engine saves cursors; output does so itself, once lines are printed.
         warn: Called with a message if a cursor cannot be read.
-
     """
     from tui.client.engine import Engine, Goal  # noqa: PLC0415 - websockets is slow to import
     from tui.lines.timeline import CAPACITY  # noqa: PLC0415 - with it

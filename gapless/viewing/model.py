@@ -19,7 +19,6 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
         key: Identifies its saved cursor: stays the same when the port changes.
         executions: Executions of this target alone; None: those of the viewing.
         note: Message for the user when watching begins.
-
     """
 
     url: str
@@ -39,7 +38,6 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         notice: Message for the user when watching begins.
         in_browser: Whether a browser draws the screen, from packets on stdout.
         control: Control URL of the simulator whose faults the screen's keys switch.
-
     """
 
     targets: tuple[WatchedTarget, ...]

@@ -31,7 +31,6 @@ class Opener(Protocol):
 
         Raises:
             GaplessError: they cannot be opened.
-
         """
 
 
@@ -129,7 +128,6 @@ class AnyTargetOpener:
             open_target: Starts or finds a target's forwarder, kept until the stack is closed.
             choice: Account and Region whose log groups are listed.
             token_file: For forwarders that require a token.
-
         """
         self._first = first
         self._open_target = open_target

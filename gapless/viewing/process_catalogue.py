@@ -43,7 +43,6 @@ class ProcessCatalogue:
             targets: The open targets: as written on the command line, and their names.
             choice: Account and Region whose log groups are listed; None: no log groups.
             token_file: For forwarders that require a token.
-
         """
         self._names = dict(targets)
         self._choice = choice
@@ -59,7 +58,6 @@ class ProcessCatalogue:
 
         Raises:
             CatalogueError: the list could not be read.
-
         """
         if self._choice is None:
             return []
@@ -75,7 +73,6 @@ class ProcessCatalogue:
 
         Raises:
             CatalogueError: the list could not be read.
-
         """
         options = [] if self._choice is None else self._choice.arguments()
         if self._token_file is not None:
@@ -109,7 +106,6 @@ async def _list(*arguments: str) -> list[dict[str, Any]]:
 
     Raises:
         CatalogueError: it failed; the text is its own error.
-
     """
     try:
         process = await asyncio.create_subprocess_exec(

@@ -47,7 +47,6 @@ class ScreenRecord:
 
         Raises:
             GaplessError: it cannot be written.
-
         """
         if self._path is None:
             return

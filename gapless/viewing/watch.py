@@ -43,7 +43,6 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
 
     Raises:
         GaplessError: no forwarder can be reached, or the output is not complete.
-
     """
     if viewing.is_on_screen:
         with restored_terminal():
@@ -179,7 +178,6 @@ def _exit_code(result: ViewerResult | None, code: int) -> int:
 
     Raises:
         GaplessError: the result has a reason to print.
-
     """
     if result is None:
         return code

@@ -52,7 +52,6 @@ def render_page(title: str, host: str, secret: str) -> str:
         title: Title of the page.
         host: ``Host`` header of the request: name and port.
         secret: Path of the page on that host.
-
     """
     text = files("gapless.web").joinpath("page.html").read_text(encoding="utf-8")
     return Template(text).substitute(
@@ -114,7 +113,6 @@ class PageServer:
         Args:
             title: Title of the page.
             viewer: Arguments of the ``gapless`` command that each tab shows.
-
         """
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._title = title
@@ -217,7 +215,6 @@ def serve(
 
     Raises:
         GaplessError: the port is in use.
-
     """
     # textual-serve prints to stdout what a viewer wrote before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())

@@ -152,7 +152,6 @@ class Tab(AppService):
         Args:
             arguments: Arguments of the ``gapless`` command to run.
             send: Sends a frame to the browser; a closed tab is no error.
-
         """
         super().__init__(
             "",
@@ -168,7 +167,6 @@ class Tab(AppService):
 
         Raises:
             OSError: no process can be started.
-
         """
         await self.start(columns, rows)
 

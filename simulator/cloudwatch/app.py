@@ -179,7 +179,6 @@ def _reset(environ: WSGIEnvironment) -> None:
 
     Raises:
         ConnectionAbortedError: Always; the server treats it as a client that left.
-
     """
     raw: socket.socket | None = environ.get("werkzeug.socket")
     if raw is not None:
@@ -195,7 +194,6 @@ def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: 
 
     Raises:
         SimulatorError: The call was refused.
-
     """
     scope = f"AWS4-HMAC-SHA256 Credential=simulator/20260101/{region}/logs/aws4_request"
     environ = EnvironBuilder(

@@ -32,7 +32,6 @@ def send(batch: Batch, logs: Logs) -> None:
 
     Raises:
         DeliveryError: The destination is gone, or its service failed.
-
     """
     parts = batch.destination.split(":", 5) + [""] * 5
     region, account = parts[3], parts[4]

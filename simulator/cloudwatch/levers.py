@@ -60,7 +60,6 @@ class Call:
         now_ms: When the call arrived.
         events_max: Most events that a read may return; lower it for a short page, which has a
             ``nextToken`` if there are more. 0 = an empty page, always with a ``nextToken``.
-
     """
 
     def __init__(self, service: str, action: str, region: str, body: bytes, now_ms: int) -> None:
@@ -83,7 +82,6 @@ class Call:
 
         Raises:
             ValueError: the body is no JSON object.
-
         """
         if self._parameters is None:
             try:
@@ -107,7 +105,6 @@ class Answer(msgspec.Struct):
         content_length: The Content-Length header, where it differs from the body's length: the
             connection is closed after the body, so that the caller sees it cut.
         is_dropped: Whether the connection is reset instead of answered.
-
     """
 
     status: int
@@ -183,7 +180,6 @@ class Lever:
 
         Raises:
             SimulatorError: it can't be engaged.
-
         """
 
     def release(self, logs: Logs, now_ms: int) -> None:
@@ -234,7 +230,6 @@ class Rack:
 
         Raises:
             SimulatorError: the type has no lever, too many are engaged, or it can't be engaged.
-
         """
         lever_type = self._types.get(order.type)
         if lever_type is None:

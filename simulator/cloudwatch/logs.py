@@ -176,7 +176,6 @@ class StreamStore:
         events: Readable events.
         last_ingestion_ms: Ingestion time of the last accepted event.
         stored_bytes: Size of the messages alone, as moto counts.
-
     """
 
     __slots__ = (
@@ -228,7 +227,6 @@ class GroupStore:
         streams: Log streams by name.
         subscriptions: Subscription filters by name.
         retention_ms: Age at which events are removed; None = never.
-
     """
 
     def __init__(self, name: str) -> None:
@@ -322,7 +320,6 @@ class Tokens:
 
         Raises:
             TokenError: The token is not valid, or no longer.
-
         """
         try:
             raw = urlsafe_b64decode(token.encode())
@@ -364,7 +361,6 @@ class Logs:
         tokens: Page tokens.
         now_ms: Clock for ingestion times.
         stream_times_lag_ms: How far the times in DescribeLogStreams may be out of date.
-
     """
 
     def __init__(
@@ -426,7 +422,6 @@ class Logs:
 
         Raises:
             SimulatorError: Too many regimes.
-
         """
         with self.lock:
             self.visibility.impose(regime)

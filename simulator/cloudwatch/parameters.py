@@ -191,7 +191,6 @@ def check(action: str, parameters: Mapping[str, Any]) -> None:
 
     Raises:
         AwsRefusal: A parameter breaks its rule.
-
     """
     for name in _REQUIRED[action]:
         if parameters.get(name) is None:
@@ -207,7 +206,6 @@ def group_of(parameters: Mapping[str, Any]) -> str:
 
     Raises:
         AwsRefusal: Neither or both are given.
-
     """
     name, identifier = parameters.get("logGroupName"), parameters.get("logGroupIdentifier")
     if (name is None) == (identifier is None):
@@ -241,7 +239,6 @@ def matcher(pattern: str) -> Matches | None:
 
     Raises:
         AwsRefusal: The pattern is malformed or not supported.
-
     """
     text = pattern.strip()
     if not text:

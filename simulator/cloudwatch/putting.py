@@ -44,7 +44,6 @@ def accept(log_events: list[Any], now_ms: int, retention_ms: int | None) -> Acce
 
     Raises:
         AwsRefusal: The batch breaks a rule, so none is accepted.
-
     """
     events = _read(log_events)
     oldest_ms = now_ms - PAST_MS_MAX
@@ -129,7 +128,6 @@ class Writing:
 
         Raises:
             AwsRefusal: AWS would refuse the request; nothing is stored.
-
         """
         asked = call.parameters
         with self._logs.lock:

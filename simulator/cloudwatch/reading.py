@@ -45,7 +45,6 @@ class Reading:
 
         Raises:
             AwsRefusal: AWS would refuse the request.
-
         """
         asked = call.parameters
         start_ms, end_ms = asked.get("startTime") or 0, asked.get("endTime")
@@ -85,7 +84,6 @@ class Reading:
 
         Raises:
             AwsRefusal: AWS would refuse the request.
-
         """
         asked = call.parameters
         end_ms = asked.get("endTime")
@@ -128,7 +126,6 @@ class Reading:
 
         Raises:
             AwsRefusal: AWS would refuse the request.
-
         """
         asked = call.parameters
         prefix = asked.get("logStreamNamePrefix") or ""

@@ -199,7 +199,6 @@ class Fault:
 
         Raises:
             SimulatorError: an attribute is unknown or out of range, or two contradict each other.
-
         """
         self.kind = kind
         self.name = name
@@ -251,7 +250,6 @@ class FaultType(NamedTuple):
         correct: What a correct system shows, in words that follow "A correct system ".
         contradiction: Says how attributes contradict each other; None where they do not.
         lever: What does the harm inside the CloudWatch stand-in; None for other faults.
-
     """
 
     type: str

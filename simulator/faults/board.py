@@ -118,7 +118,6 @@ class Board:
             seed: The seed of each fault follows from this one and the fault's name.
             clock_ms: A clock that never jumps.
             announce: Called, from any thread, after a fault was switched.
-
         """
         self._begin = begin
         self._end = end
@@ -145,7 +144,6 @@ class Board:
 
         Raises:
             SimulatorError: no such type or attribute, out of range, or the harm failed.
-
         """
         kind = FAULTS.get(request.type)
         if kind is None:
@@ -181,7 +179,6 @@ class Board:
         Raises:
             NotFoundError: none of that name is on.
             SimulatorError: the harm could not be undone; it is tried again.
-
         """
         with self._changed:
             switch = self._find(name)
@@ -195,7 +192,6 @@ class Board:
 
         Raises:
             SimulatorError: one could not be healed and is tried again; the others were healed.
-
         """
         failures: list[SimulatorError] = []
         with self._changed:
@@ -215,7 +211,6 @@ class Board:
 
         Raises:
             NotFoundError: none of that name is on or scheduled.
-
         """
         with self._changed:
             return self._find(name).describe()
@@ -255,7 +250,6 @@ class Board:
 
         Raises:
             SimulatorError: its harm failed; the next call applies it, or undoes it.
-
         """
         if switch.is_given_up:
             self._give_up(switch)

@@ -37,7 +37,6 @@ def listen(port: int) -> socket.socket:
 
     Raises:
         SimulatorError: the port is in use or not allowed.
-
     """
     if not 0 <= port <= PORT_MAX:
         msg = f"port {port} does not exist: choose one up to {PORT_MAX}, or 0 for any free one"
@@ -98,7 +97,6 @@ class Cable:
 
         Raises:
             SimulatorError: The port cannot be bound.
-
         """
         try:
             self._check_free(port)

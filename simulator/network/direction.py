@@ -82,7 +82,6 @@ class Direction:
             rng: Draws the jitter.
             cut: Ends the connection, by a reset if called with True.
             is_down: Whether this is the direction from the server to the viewer.
-
         """
         self._source, self._sink = ends
         self._link = link
@@ -151,7 +150,6 @@ class Direction:
 
         Raises:
             OSError: One of the ends is gone.
-
         """
         while data := await self._read():
             for piece in self._apply_toxics(data):

@@ -32,7 +32,6 @@ class Ledger:
 
     Attributes:
         visibility: When events become visible to readers; a copy of the stand-in's.
-
     """
 
     def __init__(self) -> None:
@@ -56,7 +55,6 @@ class Ledger:
 
         Raises:
             SimulatorError: the ledger is full.
-
         """
         offered = tuple(events)
         if len(self._entries) + len(offered) > LEDGER_EVENTS_MAX:
@@ -108,7 +106,6 @@ class Ledger:
 
         Raises:
             SimulatorError: the lines are not a record.
-
         """
         with self._lock:
             entries, in_flight = self._entries[:], self._in_flight

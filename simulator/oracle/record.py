@@ -34,7 +34,6 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
         visible_ms: The moment from which on every scan must find it; never before ``accepted_ms``.
         vanished_ms: The moment at which its log group was recreated.
         expired_ms: The moment at which the retention deleted it.
-
     """
 
     log_stream: str
@@ -143,7 +142,6 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
 
     Raises:
         SimulatorError: it is not a record; the text names the line and the error.
-
     """
     record: Record | None = None
     for number, line in enumerate(lines, start=1):

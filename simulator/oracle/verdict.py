@@ -47,7 +47,6 @@ def find_false_marks(
         accepted: The events that CloudWatch accepted.
         missing: Those of them that should be shown and are not.
         copies: How many equal events are shown, each id counted once.
-
     """
     missing = sorted(missing, key=lambda event: event.timestamp)
     times = [event.timestamp for event in missing]
@@ -146,7 +145,6 @@ class Verdict(msgspec.Struct, kw_only=True):
         marks: Marks that the viewer found equal.
         marks_lied: False marks, as in this module's description.
         examples: Some events of each kind of error.
-
     """
 
     accepted: int
@@ -215,7 +213,6 @@ def judge(
 
     Raises:
         SimulatorError: the lines are not a record.
-
     """
     record = read_record(record_lines)
     verdict = Verdict(

@@ -64,7 +64,6 @@ class Setup(NamedTuple):
             deleted some, and the viewer declares their range; no other event is missing.
         within_ms: The bound for convergence: how long after the end, with everything healed and
             the executions silent, the viewer may take until it is complete and verified.
-
     """
 
     rate: float = 20.0
@@ -88,7 +87,6 @@ class Scenario(NamedTuple):
         steps: Its steps for a seed, in the order of their times; the same for the same seed.
         setup: The simulator that it needs.
         story: What happens, and what a correct system shows.
-
     """
 
     name: str
@@ -141,7 +139,6 @@ def in_order(scenario: Scenario, seed: int, speed: float = 1.0) -> list[Step]:
 
     Raises:
         SimulatorError: the speed is out of range.
-
     """
     if not 1 <= speed <= SPEED_MAX:
         msg = f"speed must be from 1 to {SPEED_MAX:.0f}, not {speed:g}"

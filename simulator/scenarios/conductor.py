@@ -100,7 +100,6 @@ class Conductor:
         Raises:
             NotFoundError: there is none of that name.
             SimulatorError: one is running, or has too many steps, or can't be that fast.
-
         """
         scenario = self._scenarios.get(name)
         if scenario is None:

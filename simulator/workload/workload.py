@@ -179,7 +179,6 @@ class Workload:
 
     Raises:
         SimulatorError: Rate or number of executions is out of range.
-
     """
 
     def __init__(self, seed: int, rate: float, executions: int, *, started_ms: int) -> None:

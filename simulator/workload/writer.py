@@ -97,7 +97,6 @@ class Writer:
 
         Raises:
             SimulatorError: Too many bursts are waiting.
-
         """
         try:
             self._extras.put_nowait(compose)

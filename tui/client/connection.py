@@ -130,7 +130,6 @@ class ForwarderConnection:
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         now_ms: A monotonic clock.
         rng: Source of the jitter.
-
     """
 
     def __init__(  # noqa: PLR0913 - one callback for each event
@@ -321,7 +320,6 @@ class HttpGetter:
 
         Raises:
             HttpFailure: The forwarder cannot be reached, or the body broke off or is too large.
-
         """
         url = self._address.http_url(target)
         headers = self._address.headers

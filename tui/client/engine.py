@@ -159,7 +159,6 @@ class Engine:
     Attributes:
         marks: The newest marks, for the record, oldest first.
         finished: Set once there is a ``result``.
-
     """
 
     def __init__(
@@ -177,7 +176,6 @@ class Engine:
 
         Raises:
             ValueError: There are more targets than keys can number.
-
         """
         if len(targets) > TARGETS_MAX:
             msg = f"{len(targets)} targets are more than {TARGETS_MAX}"
@@ -325,7 +323,6 @@ class Engine:
 
         Raises:
             RefetchError: The lines can't be fetched now.
-
         """
         return await self._refetcher.fetch_range(low, high)
 

@@ -96,7 +96,6 @@ class TargetHistory:
         connections: Connections that a forwarder accepted, newest last, bounded.
         was_connected: Whether lines could be received at any time, by WebSocket or by polling.
         is_over: Whether every requested execution has ended, or the viewer was stopped.
-
     """
 
     def __init__(

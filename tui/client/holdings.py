@@ -90,7 +90,6 @@ class Holdings:
     Attributes:
         era: Number of rebases that left lines unconfirmed.
         floor_ms: Events before this were dropped from the tally and can't be compared any more.
-
     """
 
     def __init__(self, target: int = 0, tally_events: int = TALLY_EVENTS) -> None:
@@ -125,7 +124,6 @@ class Holdings:
 
         Raises:
             WireError: An id is not decimal.
-
         """
         return line_keys(items, self.target)
 
@@ -138,7 +136,6 @@ class Holdings:
 
         Raises:
             WireError: An id is not decimal; nothing was stored.
-
         """
         keys = self.keys_of(items)
         stored = Stored([], [])
@@ -171,7 +168,6 @@ class Holdings:
 
         Raises:
             WireError: An id is not decimal.
-
         """
         lines: list[Line] = []
         floor = time_key(self.floor_ms)
@@ -356,7 +352,6 @@ class Holdings:
             claim: The forwarder's total; its range may be clipped.
             seen: Keys of the range that came since a repair was requested.
             generation: The connection attempt.
-
         """
         result = FollowUp()
         if claim.from_ > claim.through:

@@ -62,7 +62,6 @@ class PolledEnds:
     Args:
         holdings: The viewer's events.
         event_filter: The filter, which names the executions.
-
     """
 
     def __init__(self, holdings: Holdings, event_filter: Filter) -> None:
@@ -157,7 +156,6 @@ class PollPlan:
 
     Args:
         session: The session that gets the lines and comparisons.
-
     """
 
     def __init__(self, session: ViewerSession) -> None:
@@ -206,7 +204,6 @@ class PollPlan:
         Raises:
             PollError: The request was refused, or the response is not one of the protocol; the
                 round ends.
-
         """
         current = self._valid_round()
         if current is None:
@@ -497,7 +494,6 @@ class PollingLoop:
         on_effects: Awaited with the effects of each response.
         on_round_end: Called after each round.
         now_ms: The wall clock, which events are stamped by.
-
     """
 
     def __init__(

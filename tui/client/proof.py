@@ -34,7 +34,6 @@ class Proof:
 
     Args:
         target: The target's number, for the entries of the lists.
-
     """
 
     def __init__(self, target: int) -> None:

@@ -50,7 +50,6 @@ class RangeRefetch:
     Attributes:
         lines: The lines so far, ascending.
         through: The last key that was reached where the range has more; None where it is done.
-
     """
 
     def __init__(self, session: ViewerSession, low: int, high: int) -> None:
@@ -68,7 +67,6 @@ class RangeRefetch:
 
         Raises:
             RefetchError: The range has too many pages.
-
         """
         if self._is_over:
             return None
@@ -90,7 +88,6 @@ class RangeRefetch:
 
         Raises:
             RefetchError: The request was refused, or the response is not one of the protocol.
-
         """
         try:
             if response.status != HTTPStatus.OK:
@@ -124,7 +121,6 @@ class LineRefetcher:
         sources: The targets, any of which may have lines in a range.
         on_change: Called with each change of the timeline.
         now_ms: A monotonic clock.
-
     """
 
     def __init__(
@@ -149,7 +145,6 @@ class LineRefetcher:
             cursor: The key under the cursor; None while following the newest line.
             is_filtered: Whether rows in between are left out. Then only the range under the
                 cursor is fetched: a filter that passes little would fetch the whole history.
-
         """
         if not rows:
             return
@@ -177,7 +172,6 @@ class LineRefetcher:
 
         Raises:
             RefetchError: The lines can't be fetched now.
-
         """
         fetches = [(one.getter, RangeRefetch(one.session, low, high)) for one in self._sources]
         try:

@@ -111,7 +111,6 @@ def save_cursor(folder: Path, saved: SavedCursor) -> None:
 
     Raises:
         OSError: The file cannot be written; the old one stays.
-
     """
     subject = saved.subject
     path = _cursor_path(folder, subject.target, subject.group, subject.filter)
@@ -137,7 +136,6 @@ def load_cursor(
         event_filter: The filter.
         since: If given, a cursor with another ``since`` is not usable either [7].
         warn: Called with a text about a file that exists but cannot be used.
-
     """
     path = _cursor_path(folder, target, group, event_filter)
     try:
@@ -177,7 +175,6 @@ def bookmarks_path(
         folder: The folder of the saved cursors.
         targets: Each target's identity and log group, in their order, since keys depend on it.
         event_filter: The filter.
-
     """
     return folder / f"{_digest([list(targets), event_filter])}.view.json"
 
@@ -187,7 +184,6 @@ def save_bookmarks(path: Path, bookmarks: Iterable[int]) -> None:
 
     Raises:
         OSError: The file cannot be written; the old one stays.
-
     """
     content = _BookmarksFile(BOOKMARKS_VERSION, [str(key) for key in bookmarks])
     with replace_file(path, sync=True) as file:

@@ -84,7 +84,6 @@ class CreditWindow:
 
     Args:
         events: Size of the window, which the query has granted already.
-
     """
 
     def __init__(self, events: int) -> None:
@@ -210,7 +209,6 @@ class ViewerSession:
         is_backfilled: Whether all of the requested history is here.
         welcomes: Number of connections that a forwarder accepted.
         generation: Number of connection attempts.
-
     """
 
     def __init__(
@@ -330,7 +328,6 @@ class ViewerSession:
         Raises:
             WireError: An item's id or ``held`` is malformed. Nothing of the message was stored,
                 and the next message shows that its number is missing.
-
         """
         if not self.is_open or self._is_stale(generation) or self._is_repeated(message.n):
             return []

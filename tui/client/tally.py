@@ -75,7 +75,6 @@ class Tally:
 
     Args:
         base: Events with ``seq <= base`` are held but not counted (rule [16]).
-
     """
 
     def __init__(self, base: int = 0) -> None:
@@ -170,7 +169,6 @@ class Tally:
             low: First key of the range.
             high: Last key of the range.
             seq: Events with a later seq do not count [10].
-
         """
         count = digest = 0
         first, last = bisect_left(self._lasts, low), bisect_left(self._lasts, high)

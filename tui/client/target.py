@@ -65,7 +65,6 @@ class EngineTarget:
 
     Attributes:
         group: The log group's name, once it is known.
-
     """
 
     def __init__(  # noqa: PLR0913 - one collaborator each

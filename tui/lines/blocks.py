@@ -150,7 +150,6 @@ class Block:
 
         Returns:
             The rows that are new, by key, and the keys of those that were replaced.
-
         """
         keys, rows = self.keys, self.rows
         new: dict[int, Row] = {}
@@ -226,7 +225,6 @@ class RowStore:
 
         Raises:
             IndexError: There is no such row.
-
         """
         if not 0 <= index < self._rows:
             msg = f"row {index} of {self._rows}"
@@ -271,7 +269,6 @@ class RowStore:
 
         Returns:
             The stretches, the newest first, and the ``key`` of the next step; 0 at the end.
-
         """
         found: list[Stretch] = []
         at = bisect_left(self._lasts, key)
@@ -303,7 +300,6 @@ class RowStore:
 
         Returns:
             All rows of the block, and the ``key`` for the next call; None if no row is left.
-
         """
         at = bisect_left(self._lasts, key)
         if direction < 0 and (at == len(self._blocks) or self._blocks[at].first >= key):
@@ -351,7 +347,6 @@ class RowStore:
         Returns:
             The keys of new rows between others, the keys replaced, and how many rows were
             appended below all others.
-
         """
         above = bisect_right(rows, self._lasts[-1] if self._lasts else -1, key=key_of_row)
         inserted, replaced = self._merge(rows[:above])
@@ -381,7 +376,6 @@ class RowStore:
 
         Returns:
             The lowest key above the block below, and the rows; None if no block can go.
-
         """
         for at in range(len(self._blocks) - 1):
             if self._rows - len(self._blocks[at]) < rows_min:

@@ -122,7 +122,6 @@ class LineCounter:
     Args:
         timeline: The lines to count.
         add: Counts a line; its result is ignored.
-
     """
 
     def __init__(self, timeline: Timeline, add: Callable[[Line], object]) -> None:

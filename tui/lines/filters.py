@@ -58,7 +58,6 @@ def output_filter(
 
     Raises:
         PatternError: A text is not a regular expression.
-
     """
     return OutputFilter(tuple(map(_compile, include)), tuple(map(_compile, exclude)), level)
 
@@ -295,7 +294,6 @@ class Filters:
 
         Args:
             counting: Whether the test counts the hits of each chip, from 0.
-
         """
         if counting:
             self._reset_hits()

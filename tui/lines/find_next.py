@@ -51,7 +51,6 @@ def find_in_view(
         direction: 1 downwards, -1 upwards.
         test: Whether a line is one to find.
         rows: Rows in the slice.
-
     """
     index = view.index_of(start)
     part = view.rows(index, index + rows) if direction > 0 else view.rows(index - rows, index)
@@ -74,7 +73,6 @@ def find_in_timeline(
         direction: 1 downwards, -1 upwards.
         test: Whether a line is one to find.
         rows: About how many rows; None: as many as suit the test.
-
     """
     at = start
     rows = test.slice_rows if rows is None else rows

@@ -135,7 +135,6 @@ def line_key(timestamp: int, event_id: str, target: int) -> int:
 
     Raises:
         WireError: The id is not decimal.
-
     """
     return key_of(timestamp, event_id) << TARGET_BITS | target
 
@@ -145,7 +144,6 @@ def line_keys(items: Sequence[Item], target: int) -> list[int]:
 
     Raises:
         WireError: An id is not decimal.
-
     """
     if not are_valid_ids([item.id for item in items]):
         return [line_key(item.timestamp, item.id, target) for item in items]

@@ -234,7 +234,6 @@ class Timeline(RowStore):
 
     Args:
         capacity: Most rows in memory; beyond it the oldest are evicted, a block at a time.
-
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -319,7 +318,6 @@ class Timeline(RowStore):
             which: The evicted range.
             lines: Its lines.
             through: If only the beginning was fetched, the last key of that part.
-
         """
         outdated = self._withdraw_rule(which)
         if through is not None:
@@ -363,7 +361,6 @@ class Timeline(RowStore):
         Args:
             rows: Ascending, none of them in an evicted range.
             removed: Keys of rules that were taken out before.
-
         """
         before = self._rows + len(removed)
         inserted, replaced, appended = self._insert(rows)

@@ -102,7 +102,6 @@ class MatchingRows:
         timeline: The rows to test.
         test: Whether a line passes.
         rules: Whether rules pass, so that gaps are seen under any filter.
-
     """
 
     def __init__(self, timeline: Timeline, test: LinePredicate, *, rules: bool) -> None:
@@ -194,7 +193,6 @@ class ContextRows(MatchingRows):
         timeline: The rows to test.
         test: Whether a line passes.
         context: Number of rows before and after each match.
-
     """
 
     def __init__(self, timeline: Timeline, test: LinePredicate, context: int) -> None:

@@ -51,7 +51,6 @@ class Viewport:
     Args:
         view: The rows.
         row_height: Number of screen lines of a row; None: one each.
-
     """
 
     def __init__(self, view: View, row_height: RowHeight | None = None) -> None:
@@ -426,7 +425,6 @@ class MouseDrag:
             row: The screen line pointed at; None if it is the scroll bar.
             y: The same, also on the scroll bar.
             extends: Whether to select from the cursor to here (Shift is held).
-
         """
         if row is None:
             self._is_on_bar = True

@@ -68,7 +68,6 @@ class ArrivalOrder:
 
     Attributes:
         arrived: Number of lines added so far.
-
     """
 
     def __init__(self) -> None:
@@ -109,7 +108,6 @@ class StrictOrder:
 
     Attributes:
         arrived: Number of lines added so far.
-
     """
 
     def __init__(self, hold_ms: int, lines_max: int = HELD_LINES_MAX) -> None:
@@ -207,7 +205,6 @@ class LastLines:
         order: The order that the lines are passed to once the history is here.
         count: Number of lines of the history to pass.
         start_ms: Where the history ends; None where output ends with it.
-
     """
 
     def __init__(self, order: PrintOrder, count: int, start_ms: int | None) -> None:

@@ -83,7 +83,6 @@ class Plain:
         options: How to print.
         out: File descriptor for the lines.
         say: Prints a line to stderr.
-
     """
 
     def __init__(

@@ -39,7 +39,6 @@ def write_record(path: Path, engine: Engine) -> None:
 
     Raises:
         OSError: The file cannot be written; an older record stays.
-
     """
     engine.merge()
     with replace_file(path) as file:
@@ -52,7 +51,6 @@ async def write_complete_record(path: Path, engine: Engine) -> None:
 
     Raises:
         OSError: The file cannot be written; an older record stays.
-
     """
     with replace_file(path) as target, TemporaryFile(dir=path.parent) as source:
         places = _write_with_places(source, engine)
@@ -256,7 +254,6 @@ async def _write_evicted(
 
     Returns:
         Why a fetch failed, if one has.
-
     """
     low: int | None = place.low
     count = 0

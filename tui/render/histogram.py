@@ -104,7 +104,6 @@ def plot(
         shaded: Time ranges to shade; later ones override earlier ones.
         zoom: 1 shows half of the time range, 2 a quarter, and so on.
         at_ms: Time in the middle, if not the whole time range is shown.
-
     """
     span = volume.span_ms
     if span is None or cells < 1:
@@ -158,7 +157,6 @@ def draw(
         cursor: Index of the column under the cursor.
         zone: Zone of the times.
         ascii_only: Whether to use ASCII characters only.
-
     """
     columns = plotted.columns
     top = max((one.counts.lines for one in columns), default=0)

@@ -108,7 +108,6 @@ def time_text(
         columns: Kind of time, and time zone.
         now_ms: Reference of ``RELATIVE``.
         previous_ms: Timestamp of the row above, the reference of ``DELTA``.
-
     """
     match columns.time:
         case TimeMode.RELATIVE:
@@ -234,7 +233,6 @@ def wrap(
         rows_max: Most rows; if there are more, one further row says that text is left out.
         words: Whether to break at blanks, which are dropped there.
         indent: Blanks before all rows but the first.
-
     """
     rows: list[list[Segment]] = [[]]
     left, full = cells, cells - indent

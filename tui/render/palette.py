@@ -128,7 +128,6 @@ class Palette:
         tones: Colours of the theme.
         depth: Colours that the terminal may be sent.
         ascii_only: Whether to draw the viewer's own signs with ASCII characters.
-
     """
 
     def __init__(
@@ -180,7 +179,6 @@ class Palette:
             line: The segments.
             surface: Their background.
             system: Rich's name of the terminal's colour system.
-
         """
         codes = self._codes.get((surface, system))
         if codes is None:

@@ -70,7 +70,6 @@ def segments(text: str, *, ascii_only: bool = False, chars_max: int | None = Non
         text: The message.
         ascii_only: Whether to show control characters with ASCII only.
         chars_max: Characters of ``text`` to read.
-
     """
     if text.endswith("\n"):
         text = text[: -2 if text.endswith("\r\n") else -1]

@@ -56,7 +56,6 @@ class LazyStrip(Strip):
         cells: Width, with the edge.
         palette: Styles.
         surface: Background of the line.
-
     """
 
     __slots__ = ("_cells", "_drawn", "_edge", "_line", "_palette", "_surface")
@@ -123,7 +122,6 @@ class StripCache:
         is_confirmed: Whether the present epoch has confirmed a line.
         columns: Zone and characters; the stream column is widened as needed.
         is_marked: Whether the line of a key has a bookmark.
-
     """
 
     def __init__(
@@ -205,7 +203,6 @@ class StripCache:
             previous: The row above it.
             surface: Its background.
             edge: The segment at its right: a cell of the scroll bar.
-
         """
         inputs = self._inputs(row, previous)
         _, is_context, hidden = inputs

@@ -133,7 +133,6 @@ def parse_moment(text: str, *, near_ms: int, zone: tzinfo) -> int:
 
     Raises:
         MomentError: The text has none of these forms, or is before 1970.
-
     """
     text = text.strip()
     shift, clock = _SHIFT.fullmatch(text), _CLOCK.fullmatch(text)

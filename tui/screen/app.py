@@ -85,7 +85,6 @@ class ViewerApp(ThemedApp):
         zone: Zone of local times; the machine's by default.
         bookmarks_path: File that keeps the bookmarks for the next run; None keeps none.
         catalogue: Lists what else can be opened; None disables the picker.
-
     """
 
     CSS_PATH = str(Path(__file__).with_name("app.tcss"))  # absolute: subclasses live elsewhere

@@ -28,7 +28,6 @@ class Bookmarks:
 
     Args:
         keys: Bookmarks of an earlier run, in any order; beyond the bound the newest are kept.
-
     """
 
     def __init__(self, keys: Iterable[int] = ()) -> None:
@@ -79,7 +78,6 @@ class Navigation:
         show: Shows a message for some seconds.
         run: Runs a coroutine under a name; cancels the one that ran under it.
         now: The time in ms, and the zone that times are shown in.
-
     """
 
     def __init__(

@@ -39,7 +39,6 @@ class ScenarioStatus(NamedTuple):
         verdict: The simulator's comparison of this screen with what CloudWatch accepted; empty
             before the first.
         is_clean: Whether that comparison found nothing wrong.
-
     """
 
     title: str
@@ -74,7 +73,6 @@ class Controls(Protocol):
 
         Raises:
             ControlsError: The simulator did not answer, or refused.
-
         """
 
     async def refresh(self) -> None:
@@ -82,7 +80,6 @@ class Controls(Protocol):
 
         Raises:
             ControlsError: The simulator did not answer.
-
         """
 
 
@@ -117,7 +114,6 @@ class Catalogue(Protocol):
 
         Raises:
             CatalogueError: AWS could not be asked.
-
         """
 
     async def executions(self, target: str) -> Sequence[Choice]:
@@ -125,5 +121,4 @@ class Catalogue(Protocol):
 
         Raises:
             CatalogueError: The target could not be asked.
-
         """

@@ -37,7 +37,6 @@ class Saver:
         log: The widget whose rows are saved.
         show: Shows a message for some seconds.
         run: Runs a coroutine under a name; cancels the one that ran under it.
-
     """
 
     def __init__(
@@ -144,7 +143,6 @@ def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]
     Args:
         name: File name; its suffix chooses between NDJSON and text.
         groups: Log groups by lane.
-
     """
     if name.lower().endswith(NDJSON_SUFFIXES):
         return lambda row: as_ndjson(row, groups) + b"\n"

@@ -33,7 +33,6 @@ class Search:
         log: The widget that shows them.
         show: Shows a message for some seconds.
         run: Runs a coroutine under a name; cancels the one that ran under it.
-
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class Search:
         Args:
             direction: 1 towards newer rows, -1 towards older ones.
             here: The row under the cursor counts, too.
-
         """
         if self._pattern is None:
             self._show("nothing to search for: / starts a search")

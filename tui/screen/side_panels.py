@@ -40,7 +40,6 @@ class SidePanel:
         current: The row under the cursor.
         clock: The time in ms.
         zone: Zone of local times.
-
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class SidePanel:
         Args:
             content: The content that may have changed.
             from_top: Scroll to the top: the content is about something else now.
-
         """
         if self._content != content:
             return
@@ -122,7 +120,6 @@ class StreamsPanel:
         timeline: The lines, counted while the panel is open.
         search: Has the filters.
         run: Runs a coroutine under a name; cancels the one that ran under it.
-
     """
 
     def __init__(
@@ -193,7 +190,6 @@ class HistogramPanel:
         jump: Goes to a time, ms.
         run: Runs a coroutine under a name; cancels the one that ran under it.
         now: The time in ms, and the zone that times are shown in.
-
     """
 
     def __init__(

@@ -83,7 +83,6 @@ class TerminationSignals:
     Args:
         loop: The loop that ``end`` is called in.
         end: Ends the screen; gets the number of the signal.
-
     """
 
     def __init__(self, loop: AbstractEventLoop, end: Callable[[int], None]) -> None:

@@ -23,7 +23,6 @@ class ThemedApp(App[None]):
 
     Args:
         theme: Name of a Textual theme; by default one that suits the terminal.
-
     """
 
     def __init__(self, theme: str | None = None) -> None:
@@ -60,7 +59,6 @@ class PickerApp(ThemedApp):
 
     Args:
         catalogue: Lists what can be opened.
-
     """
 
     CSS_PATH = str(Path(__file__).with_name("app.tcss"))

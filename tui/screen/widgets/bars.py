@@ -44,7 +44,6 @@ class Bar(Widget):
         palette: Styles.
         id: The widget's id.
         separator: Text between two chunks at the left.
-
     """
 
     ALLOW_SELECT = False
@@ -158,7 +157,6 @@ class StatusBar(Bar):
             zone: Zone of the times.
             counts: Chunks before the place.
             message: Shown instead of the counts, and if need be of the place.
-
         """
         ascii_only = self._palette.ascii_only
         left = status_text.completeness(status, now_ms, zone, ascii_only=ascii_only)
@@ -221,7 +219,6 @@ class KeyBar(Bar):
     Args:
         palette: Styles.
         controls: Whether the keys of the simulator do something.
-
     """
 
     def __init__(self, palette: Palette, *, controls: bool) -> None:

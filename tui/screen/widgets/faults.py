@@ -59,7 +59,6 @@ class FaultPanel(Modal[None]):
     Args:
         palette: Styles.
         controls: The simulator's switches.
-
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

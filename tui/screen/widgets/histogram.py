@@ -27,7 +27,6 @@ class Histogram(Widget, can_focus=True):
     Args:
         palette: Styles.
         jump: Moves the log to a time, ms.
-
     """
 
     ALLOW_SELECT = False
@@ -76,7 +75,6 @@ class Histogram(Widget, can_focus=True):
             shades: Time ranges to mark: backfilled, missing, offline.
             zone: Zone of the times.
             note: Remark on all counts, such as ``filtered``.
-
         """
         self._volume, self._shades, self._zone, self._note = volume, shades, zone, note
         self._draw()

@@ -44,7 +44,6 @@ class LogView(ScrollView, can_focus=True):
         view: The rows that pass the filters.
         strips: Draws rows.
         ascii_only: Draw the scroll bar with ASCII.
-
     """
 
     ALLOW_SELECT = False

@@ -67,7 +67,6 @@ class HelpPanel(Modal[str]):
     Args:
         palette: Styles.
         controls: Whether the keys of the simulator do something.
-
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

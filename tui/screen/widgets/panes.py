@@ -82,7 +82,6 @@ class TextPane(Pane):
         palette: Styles.
         id: The widget's id.
         choose: Filters by a value; None if the pane never has any.
-
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -115,7 +114,6 @@ class TextPane(Pane):
             lines: The lines, as texts with roles.
             values: Values that can be filtered by, by the number of their line.
             from_top: Scroll to the top instead of staying at the present place.
-
         """
         self.border_title = title
         self._values = values or {}
@@ -322,7 +320,6 @@ class StreamPane(ListPane):
     Args:
         palette: Styles.
         choose: Acts on a stream.
-
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -348,7 +345,6 @@ class StreamPane(ListPane):
             is_shown: Whether the log shows a stream.
             others: Lines of streams beyond those that are counted by name.
             done: Whether all lines have been counted.
-
         """
         more = "" if done else ", counting"
         self.border_title = f"{units.plural(len(counts), 'stream')}{more}"

@@ -116,7 +116,6 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         palette: Styles.
         catalogue: Lists what can be opened.
         zone: Zone of the times.
-
     """
 
     def __init__(self, palette: Palette, catalogue: Catalogue, *, zone: tzinfo = UTC) -> None:

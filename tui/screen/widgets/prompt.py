@@ -117,7 +117,6 @@ class Prompt(Horizontal):
             check: Validates what was entered; the prompt stays open until it is valid.
             label: Text before the field, instead of the usual one of this kind.
             text: Initial text of the field.
-
         """
         self._kind, self._check = kind, check
         self.query_one("#prompt-label", Static).update(label or LABELS[kind])
