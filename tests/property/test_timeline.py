@@ -18,7 +18,7 @@ batches = st.lists(st.lists(st.integers(0, 60), max_size=30), max_size=12)
 
 @contextmanager
 def small_blocks() -> Iterator[None]:
-    """So small that a handful of rows fills, seals, compresses and parts them."""
+    """Make blocks so small that a few rows fill, pack, compress and split them."""
     with ExitStack() as stack:
         for name, value in {
             "CHUNK_ROWS": 4,

@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_counts."""
-
 from __future__ import annotations
 
 from itertools import pairwise
@@ -40,7 +38,7 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert streams.others == 2
 
 
-def test_levels_and_ways_of_a_span() -> None:
+def test_counts_by_level_and_origin() -> None:
     volume = LineVolume()
     lines: list[tuple[str, Origin]] = [
         ("ERROR a", "live"),
@@ -55,7 +53,7 @@ def test_levels_and_ways_of_a_span() -> None:
     assert volume.span_ms == (EPOCH_MS, EPOCH_MS + 99)
 
 
-def test_nothing_yet() -> None:
+def test_an_empty_volume_has_no_span() -> None:
     assert LineVolume().span_ms is None
 
 
@@ -64,7 +62,7 @@ def test_each_step_is_a_multiple_of_the_one_before() -> None:
 
 
 @given(st.lists(st.integers(0, 1 << 45), max_size=60))
-def test_however_long_no_line_is_lost(times: list[int]) -> None:
+def test_coarser_buckets_lose_no_line(times: list[int]) -> None:
     volume = LineVolume(level=lambda _message: "error")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "BUCKETS_MAX", 4)
@@ -100,7 +98,7 @@ def filled(count: int) -> Timeline:
     return timeline
 
 
-def test_newest_first_slice_by_slice() -> None:
+def test_lines_are_counted_newest_first_in_slices() -> None:
     taken = Taken()
     count = LineCounter(filled(SLICE_ROWS + 10), taken.take)
     assert [(count.step(), len(taken.messages), count.is_done) for _ in range(2)] == [
@@ -110,7 +108,7 @@ def test_newest_first_slice_by_slice() -> None:
     assert sorted(map(int, taken.messages)) == list(range(SLICE_ROWS + 10))
 
 
-def test_what_comes_meanwhile_is_counted_once() -> None:
+def test_lines_that_arrive_meanwhile_are_counted_once() -> None:
     timeline, taken = filled(SLICE_ROWS + 10), Taken()
     count = LineCounter(timeline, taken.take)
     count.step()
@@ -123,7 +121,7 @@ def test_what_comes_meanwhile_is_counted_once() -> None:
         assert taken.messages.count(message) == 1
 
 
-def test_what_left_memory_and_comes_back_was_counted() -> None:
+def test_refetched_lines_are_not_counted_again() -> None:
     timeline, taken = filled(5), Taken()
     count = LineCounter(timeline, taken.take)
     count.step()
@@ -134,7 +132,7 @@ def test_what_left_memory_and_comes_back_was_counted() -> None:
 
 
 @pytest.mark.parametrize("is_wanted", [True, False])
-async def test_until_all_is_counted_or_nobody_wants_it(is_wanted: bool) -> None:  # noqa: FBT001
+async def test_counting_ends_when_done_or_unwanted(is_wanted: bool) -> None:  # noqa: FBT001
     taken = Taken()
     count = LineCounter(filled(3 * SLICE_ROWS), taken.take)
     await count_all_lines(count, lambda: is_wanted)

@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_filters."""
-
 from __future__ import annotations
 
 import json
@@ -35,11 +33,11 @@ def passing(filters: Filters) -> list[str]:
     return [line.message for line in LINES if test is None or test(line)]
 
 
-def test_no_filter_is_no_test() -> None:
+def test_without_filters_there_is_no_test() -> None:
     assert Filters().test() is None
 
 
-def test_chips_are_joined_by_and() -> None:
+def test_all_chips_must_match() -> None:
     filters = Filters()
     filters.add("one", excludes=False)
     assert passing(filters) == ["INFO one", "ERROR one two", "plain one"]
@@ -77,7 +75,7 @@ def test_streams() -> None:
     assert not filters.has_any
 
 
-def test_what_is_off_is_counted_all_the_same() -> None:
+def test_disabled_chips_are_counted() -> None:
     filters = Filters()
     assert filters.counting_test() is None
     filters.add("one", excludes=False)
@@ -90,7 +88,7 @@ def test_what_is_off_is_counted_all_the_same() -> None:
     assert filters.chips[0].hits == 3
 
 
-def test_off_and_on_and_gone() -> None:
+def test_disabling_enabling_and_clearing() -> None:
     filters = Filters()
     filters.add("one", excludes=False)
     filters.are_enabled = False
@@ -105,7 +103,7 @@ def test_off_and_on_and_gone() -> None:
     assert not filters.has_any
 
 
-def test_the_same_chip_twice_is_one_and_there_are_only_so_many() -> None:
+def test_chips_are_distinct_and_bounded() -> None:
     filters = Filters()
     filters.add("one", excludes=False)
     filters.add("one", excludes=False)
@@ -125,7 +123,7 @@ def test_hits_are_counted_once() -> None:
     assert filters.chips[0].hits == 3
 
 
-def test_what_is_typed() -> None:
+def test_typed_search_texts() -> None:
     assert search_pattern("err|warn").search("a WARNING")
     assert not search_pattern("Warn").search("WARN")
     assert search_pattern("a[b").search("xa[b")
@@ -144,7 +142,7 @@ def test_what_is_typed() -> None:
         ((), (), "error", '{"level":"fatal"}', True),
     ],
 )
-def test_what_a_line_must_pass(
+def test_output_filters(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     level: str | None,
@@ -155,7 +153,7 @@ def test_what_a_line_must_pass(
     assert output_filter(include, exclude, level).passes(line(1, message)) is passes
 
 
-def test_what_is_no_regular_expression_is_named() -> None:
+def test_an_invalid_pattern_is_named() -> None:
     with pytest.raises(PatternError, match=r"'\(' is not a regular expression"):
         output_filter(["("])
 
@@ -218,12 +216,12 @@ def test_lines_that_have_a_value(value: Value, message: str, expected: bool) -> 
     assert value.matches(make_line(1, message)) == expected
 
 
-def test_what_is_no_json() -> None:
+def test_messages_that_are_not_json() -> None:
     for message in ("", "x", '"text"', "12", "{", "[" * 100_000):
         assert parse_json(message) is None
 
 
-def test_what_is_nested_too_deep_is_no_tree() -> None:
+def test_deeply_nested_json_has_no_tree() -> None:
     found: list[Any] = []
     for _ in range(5_000):
         found = [found]

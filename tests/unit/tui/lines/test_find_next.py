@@ -29,7 +29,7 @@ def filled(count: int) -> Timeline:
 
 
 @pytest.mark.parametrize("filtered", [False, True])
-def test_hunting(filtered: bool) -> None:  # noqa: FBT001 - an example, not a switch
+def test_finding_in_a_view(filtered: bool) -> None:  # noqa: FBT001 - an example, not a switch
     timeline = filled(100)
     view = View(timeline)
     if filtered:
@@ -45,16 +45,14 @@ def test_hunting(filtered: bool) -> None:  # noqa: FBT001 - an example, not a sw
     assert found == timeline.row(3).key
 
 
-def test_hunting_passes_over_rules() -> None:
+def test_rules_are_not_found() -> None:
     timeline = filled(10)
     timeline.add_many([make_rule(1, EPOCH_MS + 350, "offline")])
     assert find_in_view(View(timeline), 0, 1, has_seven)[0] is not None
 
 
-def hunted(
-    timeline: Timeline, start: int, direction: int, test: BlockTest, rows: int
-) -> int | None:
-    """Slice by slice, as the viewer does it."""
+def find(timeline: Timeline, start: int, direction: int, test: BlockTest, rows: int) -> int | None:
+    """Find slice by slice, as the viewer does."""
     at: int | None = start
     while at is not None:
         found, at = find_in_timeline(timeline, at, direction, test, rows)
@@ -73,7 +71,7 @@ lines = st.tuples(st.integers(0, 300), st.sampled_from(TEXTS))
     ),
     st.integers(1, 40),
 )
-def test_hunting_through_blocks_finds_what_looking_at_each_line_would(
+def test_finding_in_blocks_equals_testing_each_line(
     batches: list[list[tuple[int, str]]], test: BlockTest, rows: int
 ) -> None:
     with small_blocks():
@@ -92,26 +90,26 @@ def test_hunting_through_blocks_finds_what_looking_at_each_line_would(
         ):
             below = next((key for key in wanted if key >= start), None)
             above = next((key for key in reversed(wanted) if key < start), None)
-            assert hunted(timeline, start, 1, test, rows) == below
-            assert hunted(timeline, start, -1, test, rows) == above
+            assert find(timeline, start, 1, test, rows) == below
+            assert find(timeline, start, -1, test, rows) == above
 
 
-def test_nothing_is_unpacked_for_it() -> None:
+def test_finding_unpacks_no_block() -> None:
     with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
         timeline = filled(4_000)
     with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
         for text in ("line 20$", "line 3999"):
             for start, direction in ((0, 1), (timeline.row(3_999).key + 1, -1)):
                 test = TextTest(re.compile(text))
-                found = hunted(timeline, start, direction, test, 64)
+                found = find(timeline, start, direction, test, 64)
                 assert found == timeline.row(int(re.findall("[0-9]+", text)[0])).key
 
 
-def test_there_is_nothing_in_an_empty_timeline() -> None:
+def test_nothing_is_found_in_an_empty_timeline() -> None:
     for direction in (1, -1):
         assert find_in_timeline(Timeline(), 5, direction, LevelTest("warn")) == (None, None)
 
 
-def test_a_line_without_a_level_is_not_hunted_for() -> None:
+def test_a_line_without_a_level_is_not_found() -> None:
     found = [LevelTest("info")(make_line(at, text)) for at, text in enumerate(TEXTS)]
     assert found == [False, True, True, False, True]

@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_keys."""
-
 from __future__ import annotations
 
 import random

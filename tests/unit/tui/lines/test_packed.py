@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_packed."""
-
 from __future__ import annotations
 
 import random
@@ -49,29 +47,29 @@ def numbered(rows: list[Row]) -> list[Row]:
 @given(st.lists(made_lines | made_rules, max_size=12))
 def test_every_field_comes_back_packed_and_compressed(made: list[Row]) -> None:
     rows = numbered(made)
-    sealed = PackedRows([row.key for row in rows], rows)
+    packed = PackedRows([row.key for row in rows], rows)
     for _ in range(2):
-        assert sealed.rows() == rows
-        assert [sealed.row(at) for at in range(len(rows))] == rows
-        assert sealed.messages() == [row.message if isinstance(row, Line) else "" for row in rows]
-        assert sealed.rules == [row for row in rows if isinstance(row, Rule)]
-        sealed.compress()
-        assert sealed.is_compressed
+        assert packed.rows() == rows
+        assert [packed.row(at) for at in range(len(rows))] == rows
+        assert packed.messages() == [row.message if isinstance(row, Line) else "" for row in rows]
+        assert packed.rules == [row for row in rows if isinstance(row, Rule)]
+        packed.compress()
+        assert packed.is_compressed
 
 
 def one(at: int) -> PackedRows:
     return PackedRows([at], [Line(at, 1, None, "s", f"line {at}", "live")])
 
 
-def test_a_row_that_is_looked_at_stays_the_same_object() -> None:
-    memory, sealed = RowCache(), one(1)
-    row = memory.row(sealed, 0)
-    assert memory.row(sealed, 0) is row
+def test_a_cached_row_stays_the_same_object() -> None:
+    memory, packed = RowCache(), one(1)
+    row = memory.row(packed, 0)
+    assert memory.row(packed, 0) is row
     memory.forget([1])
-    assert memory.row(sealed, 0) is not row
+    assert memory.row(packed, 0) is not row
 
 
-def test_only_so_much_is_kept_at_hand() -> None:
+def test_the_row_cache_is_bounded() -> None:
     with patch("tui.lines.packed.DECOMPRESSED_MAX", 2), patch("tui.lines.packed.DECODED_MAX", 2):
         memory = RowCache()
         blocks = [one(at) for at in range(4)]
@@ -91,37 +89,37 @@ def test_only_so_much_is_kept_at_hand() -> None:
     st.text("abkK\ud800é", min_size=1, max_size=2),
     st.booleans(),
 )
-def test_no_line_that_a_search_would_find_is_left_packed(
+def test_searching_packed_rows_finds_every_match(
     texts: list[str],
     needle: str,
     ignores_case: bool,  # noqa: FBT001 - drawn
 ) -> None:
     rows: list[Row] = [Line(at, 1, None, "s", text, "live") for at, text in enumerate(texts)]
-    sealed = PackedRows([row.key for row in rows], rows)
+    packed = PackedRows([row.key for row in rows], rows)
     pattern = re.compile(re.escape(needle), re.IGNORECASE if ignores_case else re.NOFLAG)
     expected = [at for at, text in enumerate(texts) if pattern.search(text)]
     for _ in range(2):
-        flags = sealed.flags_of_pattern(prefilter_of(pattern))
-        assert flags == sealed.flags_of_pattern(Prefilter(pattern))
+        flags = packed.flags_of_pattern(prefilter_of(pattern))
+        assert flags == packed.flags_of_pattern(Prefilter(pattern))
         assert [at for at, flag in enumerate(flags) if flag] == expected
-        sealed.compress()
-        assert sealed.is_compressed
+        packed.compress()
+        assert packed.is_compressed
 
 
 LINES = b"".join(b"GET /health 200 in %d ms\xff" % number for number in range(1_000))
 
 
 @given(st.binary(max_size=200))
-def test_what_was_squeezed_comes_back(data: bytes) -> None:
+def test_compression_is_lossless(data: bytes) -> None:
     assert decompressed(compressed(data)) == data
 
 
-def test_log_lines_take_a_part_of_the_room() -> None:
+def test_log_lines_compress_well() -> None:
     packed = compressed(LINES)
     assert sys.getsizeof(packed) < len(LINES) / 4
     assert decompressed(packed) == LINES
 
 
-def test_what_has_no_pattern_comes_back() -> None:
+def test_noise_survives_compression() -> None:
     noise = random.Random(1).randbytes(10_000)
     assert decompressed(compressed(noise)) == noise

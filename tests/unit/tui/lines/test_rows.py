@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_rows."""
-
 from __future__ import annotations
 
 import pytest
@@ -40,7 +38,7 @@ def said(
     return describe(rule)
 
 
-def test_what_rules_say() -> None:
+def test_texts_of_rules() -> None:
     assert said("offline", through_ms=None, reason="cut") == "offline: cut"
     assert said("offline", through_ms=None) == "offline"
     assert said("offline") == "offline 10.2 s"
@@ -78,7 +76,7 @@ def test_keys_are_ordered_by_time_then_id_then_target() -> None:
         line_key(1, "x", 0)
 
 
-def test_changes_know_whether_they_are_any() -> None:
+def test_a_change_is_true_if_anything_changed() -> None:
     assert not Change()
     assert Change(evicted=1)
     assert Change().then(Change(first=3, added=1)).first == 3

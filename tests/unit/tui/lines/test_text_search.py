@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_text_search."""
-
 from __future__ import annotations
 
 import re

@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_timeline."""
-
 from __future__ import annotations
 
 import random
@@ -35,7 +33,7 @@ def test_in_order_rows_are_appended() -> None:
     assert timeline.row(3).key == 40
 
 
-def test_late_rows_find_their_places() -> None:
+def test_late_rows_are_inserted_in_order() -> None:
     timeline = Timeline()
     timeline.add_many(lines(10, 30, 50))
     change = timeline.add_many(lines(40, 20, 60))
@@ -55,7 +53,7 @@ def test_a_known_key_replaces_its_row() -> None:
     assert bool(change)
 
 
-def test_doubles_within_a_batch_are_one_row() -> None:
+def test_duplicates_within_a_batch_are_one_row() -> None:
     timeline = Timeline()
     assert timeline.add_many(lines(10, 10)).added == 1
     assert len(timeline) == 1
@@ -71,7 +69,7 @@ def test_nothing_is_no_change() -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_there_are_only_so_many_rows(index: int) -> None:
+def test_an_index_out_of_range(index: int) -> None:
     timeline = Timeline()
     timeline.add_many(lines(10, 20))
     with pytest.raises(IndexError):
@@ -95,13 +93,13 @@ def test_an_index_is_the_number_of_rows_below_a_key() -> None:
     assert timeline.rows(-5, 2) == timeline.rows(0, 2)
 
 
-def test_times_are_addresses_too() -> None:
+def test_the_index_of_a_time() -> None:
     timeline = Timeline()
     timeline.add_many(lines(line_key(5, "9", 1), line_key(6, "1", 0), line_key(8, "1", 0)))
     assert [timeline.index_of(time_key(ms)) for ms in (5, 6, 7, 9)] == [0, 1, 2, 3]
 
 
-def test_beyond_its_bound_the_oldest_go_and_a_rule_says_so() -> None:
+def test_beyond_the_capacity_the_oldest_are_evicted_and_a_rule_says_so() -> None:
     timeline = Timeline(capacity=3 * CHUNK_ROWS)
     change = timeline.add_many(lines(*range(0, 8 * CHUNK_ROWS * 256, 256)))
     assert change.added - change.evicted == len(timeline)
@@ -122,7 +120,7 @@ def test_nothing_is_evicted_at_first() -> None:
     assert Timeline().evicted_through_ms is None
 
 
-def test_rules_stand_at_their_time_and_are_no_lines() -> None:
+def test_rules_stand_at_their_time_and_are_not_counted_as_lines() -> None:
     timeline = Timeline()
     at = rule_key(6, 1)
     timeline.add_many([*lines(line_key(5, "9", 0), line_key(6, "90000", 0)), rule(at)])
@@ -170,7 +168,7 @@ def piece(low: int, high: int, count: int = 3) -> EvictedRange:
     return EvictedRange(low, high, count, low)
 
 
-def test_a_key_belongs_to_a_piece_or_to_none() -> None:
+def test_a_key_belongs_to_one_evicted_range_at_most() -> None:
     evicted = EvictedRanges()
     evicted.add(piece(0, 9))
     evicted.add(piece(20, 29))
@@ -181,7 +179,7 @@ def test_a_key_belongs_to_a_piece_or_to_none() -> None:
     assert evicted.lines == 6
 
 
-def test_pieces_that_touch_are_one_run_and_one_piece_while_small() -> None:
+def test_adjacent_ranges_are_one_run_and_one_range_while_small() -> None:
     with patch("tui.lines.timeline.RANGE_LINES", 8):
         evicted = EvictedRanges()
         for low in (0, 10, 20):
@@ -190,7 +188,7 @@ def test_pieces_that_touch_are_one_run_and_one_piece_while_small() -> None:
     assert [(run.low, run.high, run.lines) for run in evicted.runs()] == [(0, 29, 9)]
 
 
-def test_a_run_says_what_is_done_about_any_piece_of_it() -> None:
+def test_a_run_has_the_state_of_any_of_its_ranges() -> None:
     with patch("tui.lines.timeline.RANGE_LINES", 1):
         evicted = EvictedRanges()
         evicted.add(piece(0, 9))
@@ -199,7 +197,7 @@ def test_a_run_says_what_is_done_about_any_piece_of_it() -> None:
     assert [run.state for run in evicted.runs()] == ["fetching"]
 
 
-def test_new_lines_are_counted_where_they_belong_and_rules_wait_there() -> None:
+def test_new_lines_are_counted_and_rules_kept_in_their_range() -> None:
     evicted = EvictedRanges()
     evicted.add(piece(0, 9))
     rule = Rule(key=5, kind="gap", target=0, from_ms=0, through_ms=0)
@@ -209,7 +207,7 @@ def test_new_lines_are_counted_where_they_belong_and_rules_wait_there() -> None:
     assert (evicted.lines, evicted.ranges[0].rules, evicted.ranges[0].late) == (5, [rule], {4: 7})
 
 
-def test_a_past_that_comes_newest_first_makes_pieces_that_fit_a_page() -> None:
+def test_history_that_arrives_newest_first_makes_ranges_that_fit_a_page() -> None:
     with patch("tui.lines.timeline.RANGE_LINES", 10):
         evicted = EvictedRanges()
         evicted.add(EvictedRange(0, 1_000, 4, 900))
@@ -224,7 +222,7 @@ def test_a_past_that_comes_newest_first_makes_pieces_that_fit_a_page() -> None:
     assert evicted.ranges[-1].high == 1_000
 
 
-def test_a_piece_can_be_cut_where_a_page_ended() -> None:
+def test_a_range_is_cut_where_a_page_ended() -> None:
     evicted = EvictedRanges()
     evicted.add(EvictedRange(0, 99, 10, 5, {7: 1, 70: 2}))
     upper = evicted.ranges[0]

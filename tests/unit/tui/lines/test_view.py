@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_view."""
-
 from __future__ import annotations
 
 import random
@@ -83,15 +81,15 @@ def test_the_newest_rows_are_there_at_once() -> None:
     assert view.lines == len(view)
 
 
-def test_what_is_packed_is_filtered_as_it_is() -> None:
+def test_packed_blocks_are_filtered_without_unpacking() -> None:
     with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
         timeline = filled(4_000)
-    sieve = MatchingRows(timeline, TextTest(re.compile("7")), rules=True)
+    matching = MatchingRows(timeline, TextTest(re.compile("7")), rules=True)
     wanted = expected(timeline)
     with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
-        while sieve.step(64):
+        while matching.step(64):
             pass
-    assert list(sieve.keys) == wanted
+    assert list(matching.keys) == wanted
 
 
 def test_rules_pass_any_filter() -> None:
@@ -106,7 +104,7 @@ def test_rules_pass_any_filter() -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 7, 40, 300, 1_000]), st.booleans())
-def test_whatever_happens_meanwhile_the_sieve_ends_up_right(
+def test_changes_during_filtering_do_not_affect_the_result(
     seed: int,
     slice_rows: int,
     coalesced: bool,  # noqa: FBT001 - an example, not a switch
@@ -126,7 +124,7 @@ def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool
     made = [make_line(number, f"line {number}") for number in numbers]
     timeline.add_many(made[: chance.randrange(1_500)])
     test = has_seven if chance.random() < 0.5 else TextTest(re.compile("7"))
-    sieve = MatchingRows(timeline, test, rules=True)
+    matching = MatchingRows(timeline, test, rules=True)
     waiting = Change()
     for number in range(12):
         batch: list[Row] = list(chance.sample(made, chance.randrange(1, 200)))
@@ -136,14 +134,14 @@ def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool
             batch.append(make_rule(number, at, "gap", state="repairing"))
         waiting = waiting.then(timeline.add_many(batch))
         if not coalesced or chance.random() < 0.4:
-            sieve.apply(waiting)
+            matching.apply(waiting)
             waiting = Change()
         if chance.random() < 0.5:
-            sieve.step(slice_rows)
-    sieve.apply(waiting)
-    while sieve.step():
+            matching.step(slice_rows)
+    matching.apply(waiting)
+    while matching.step():
         pass
-    assert list(sieve.keys) == expected(timeline)
+    assert list(matching.keys) == expected(timeline)
 
 
 def test_no_row_is_tested_twice() -> None:
@@ -154,12 +152,12 @@ def test_no_row_is_tested_twice() -> None:
         seen.append(line.key)
         return True
 
-    sieve = MatchingRows(timeline, test, rules=True)
-    while sieve.step(30):
+    matching = MatchingRows(timeline, test, rules=True)
+    while matching.step(30):
         pass
     first = timeline.add_many(make_line(number, "new") for number in range(200, 210))
     second = timeline.add_many([make_line(205, "between", at_ms=EPOCH_MS + 20_450)])
-    sieve.apply(first.then(second))
+    matching.apply(first.then(second))
     assert len(seen) == len(set(seen)) == 111
 
 
@@ -172,7 +170,7 @@ KINDS = ("INFO #\n", "ERROR #", '{"level":"warn","n":7,"text":"#"}', "é #")
 
 @pytest.fixture(scope="module")
 def in_blocks() -> Timeline:
-    """Open ones, sealed ones, compressed ones, and some with late lines and a rule between."""
+    """Open, packed and compressed blocks, some with late lines and a rule in between."""
     chance = random.Random(5)
     with patch("tui.lines.blocks.OPEN_MAX", 2), patch("tui.lines.blocks.UNCOMPRESSED_MAX", 4):
         return _in_blocks(chance, Timeline())
@@ -208,12 +206,12 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
         *(one.test() for one in filters()),
     ],
 )
-def test_whole_blocks_are_told_as_their_lines_are(in_blocks: Timeline, test: BlockTest) -> None:
+def test_block_tests_equal_line_tests(in_blocks: Timeline, test: BlockTest) -> None:
     in_bulk, one_by_one = (
         MatchingRows(in_blocks, one, rules=True) for one in (test, test.__call__)
     )
-    for sieve in (in_bulk, one_by_one):
-        while sieve.step():
+    for matching in (in_bulk, one_by_one):
+        while matching.step():
             pass
     assert list(in_bulk.keys) == list(one_by_one.keys)
     assert in_bulk.lines == one_by_one.lines > 0
@@ -225,8 +223,8 @@ def test_hits_are_counted_the_same(in_blocks: Timeline, some: Filters) -> None:
     for is_bulk in (True, False):
         test = some.test()
         assert test is not None
-        sieve = MatchingRows(in_blocks, test if is_bulk else test.__call__, rules=True)
-        while sieve.step():
+        matching = MatchingRows(in_blocks, test if is_bulk else test.__call__, rules=True)
+        while matching.step():
             pass
         counts.append([chip.hits for chip in some.chips])
     assert counts[0] == counts[1]
@@ -244,104 +242,104 @@ def filled_around(hits: set[int], count: int) -> Timeline:
 
 
 def sieved(timeline: Timeline, around: int, rows: int = 4096) -> ContextRows:
-    sieve = ContextRows(timeline, is_match, around)
-    while sieve.step(rows):
+    matching = ContextRows(timeline, is_match, around)
+    while matching.step(rows):
         pass
-    return sieve
+    return matching
 
 
-def numbers(sieve: ContextRows, timeline: Timeline) -> list[int]:
-    rows = [timeline.find(key) for key in sieve.keys]
+def numbers(matching: ContextRows, timeline: Timeline) -> list[int]:
+    rows = [timeline.find(key) for key in matching.keys]
     return [row.seq - 1 for row in rows if isinstance(row, Line)]
 
 
-def test_rows_before_and_after() -> None:
+def test_context_lines_before_and_after() -> None:
     timeline = filled_around({5, 20, 23}, 30)
-    sieve = sieved(timeline, 2)
-    assert numbers(sieve, timeline) == [3, 4, 5, 6, 7, 18, 19, 20, 21, 22, 23, 24, 25]
-    assert sieve.lines == 3
-    assert sieve.is_match(timeline.row(5).key)
-    assert not sieve.is_match(timeline.row(6).key)
+    matching = sieved(timeline, 2)
+    assert numbers(matching, timeline) == [3, 4, 5, 6, 7, 18, 19, 20, 21, 22, 23, 24, 25]
+    assert matching.lines == 3
+    assert matching.is_match(timeline.row(5).key)
+    assert not matching.is_match(timeline.row(6).key)
     between = [timeline.row(index).key for index in (7, 18, 19)]
-    assert sieve.count_hidden_between(between[0], between[1]) == 10
-    assert sieve.count_hidden_between(between[1], between[2]) == 0
+    assert matching.count_hidden_between(between[0], between[1]) == 10
+    assert matching.count_hidden_between(between[1], between[2]) == 0
 
 
-def test_at_the_ends() -> None:
+def test_context_lines_at_the_ends() -> None:
     timeline = filled_around({0, 29}, 30)
     assert numbers(sieved(timeline, 2), timeline) == [0, 1, 2, 27, 28, 29]
     assert list(sieved(Timeline(), 3).keys) == []
 
 
-def test_what_comes_after_a_hit_stands_beside_it() -> None:
+def test_a_row_that_arrives_after_a_match_is_a_context_line() -> None:
     timeline = filled_around({9}, 10)
-    sieve = sieved(timeline, 2)
-    sieve.apply(timeline.add_many([make_line(10, "x")]))
-    sieve.apply(timeline.add_many([make_line(11, "x"), make_line(12, "x")]))
-    assert numbers(sieve, timeline) == [7, 8, 9, 10, 11]
-    sieve.apply(timeline.add_many([make_line(20, "hit")]))
-    assert numbers(sieve, timeline) == [7, 8, 9, 10, 11, 12, 20]
+    matching = sieved(timeline, 2)
+    matching.apply(timeline.add_many([make_line(10, "x")]))
+    matching.apply(timeline.add_many([make_line(11, "x"), make_line(12, "x")]))
+    assert numbers(matching, timeline) == [7, 8, 9, 10, 11]
+    matching.apply(timeline.add_many([make_line(20, "hit")]))
+    assert numbers(matching, timeline) == [7, 8, 9, 10, 11, 12, 20]
 
 
-def test_a_late_row_takes_nothing_away() -> None:
+def test_a_late_row_removes_no_context_line() -> None:
     timeline = filled_around({5}, 10)
-    sieve = sieved(timeline, 1)
+    matching = sieved(timeline, 1)
     late = make_line(90, "x", at_ms=EPOCH_MS + 550)
-    sieve.apply(timeline.add_many([late]))
-    assert numbers(sieve, timeline) == [4, 5, 90, 6]
-    sieve.apply(timeline.add_many([make_line(91, "hit", at_ms=EPOCH_MS + 850)]))
-    assert numbers(sieve, timeline) == [4, 5, 90, 6, 8, 91, 9]
+    matching.apply(timeline.add_many([late]))
+    assert numbers(matching, timeline) == [4, 5, 90, 6]
+    matching.apply(timeline.add_many([make_line(91, "hit", at_ms=EPOCH_MS + 850)]))
+    assert numbers(matching, timeline) == [4, 5, 90, 6, 8, 91, 9]
 
 
-def test_rules_pass_and_count_as_no_line() -> None:
+def test_rules_pass_and_are_not_counted() -> None:
     timeline = filled_around({5}, 20)
     timeline.add_many([make_rule(1, EPOCH_MS + 1_550, "offline")])
     timeline.add_many([make_rule(2, EPOCH_MS + 550, "offline")])
-    sieve = sieved(timeline, 1)
-    assert len(sieve.keys) == 4
-    assert sieve.lines == 1
-    sieve.apply(timeline.add_many([make_rule(3, EPOCH_MS + 1_050, "gap")]))
-    assert len(sieve.keys) == 5
+    matching = sieved(timeline, 1)
+    assert len(matching.keys) == 4
+    assert matching.lines == 1
+    matching.apply(timeline.add_many([make_rule(3, EPOCH_MS + 1_050, "gap")]))
+    assert len(matching.keys) == 5
 
 
-def test_what_left_memory_is_no_longer_shown() -> None:
+def test_evicted_rows_are_no_longer_shown() -> None:
     timeline = filled_around({5, 15}, 20)
-    sieve = sieved(timeline, 1)
+    matching = sieved(timeline, 1)
     gone = timeline.row(4).key, timeline.row(6).key
-    sieve.apply(Change(evicted=3, removed=(gone,)))
-    assert numbers(sieve, timeline) == [14, 15, 16]
-    assert sieve.lines == 1
+    matching.apply(Change(evicted=3, removed=(gone,)))
+    assert numbers(matching, timeline) == [14, 15, 16]
+    assert matching.lines == 1
 
 
 @pytest.mark.parametrize("around", [1, 3])
 @given(data=st.data())
-def test_as_if_looked_at_whole(around: int, data: st.DataObject) -> None:
-    """However the lines come and are gone over, at least what a fresh look shows is shown."""
+def test_step_by_step_shows_at_least_what_one_step_shows(around: int, data: st.DataObject) -> None:
+    """In whatever order lines arrive and are tested, no context line of a new filter is missing."""
     chance = random.Random(data.draw(st.integers(0, 1 << 20)))
     rows: list[Row] = [make_line(n, chance.choice(["hit", "x", "x", "x", "x"])) for n in range(60)]
     rows.append(make_rule(1, EPOCH_MS + chance.randrange(6_000), "offline"))
     chance.shuffle(rows)
     timeline = Timeline()
     timeline.add_many(rows[:25])
-    sieve = ContextRows(timeline, is_match, around)
+    matching = ContextRows(timeline, is_match, around)
     for at in range(25, len(rows), 6):
         if chance.random() < 0.5:
-            sieve.step(7)
-        sieve.apply(timeline.add_many(rows[at : at + 6]))
-    while sieve.step(7):
+            matching.step(7)
+        matching.apply(timeline.add_many(rows[at : at + 6]))
+    while matching.step(7):
         pass
     fresh = sieved(timeline, around)
-    assert set(fresh.keys) <= set(sieve.keys)
-    assert list(sieve.keys) == sorted(set(sieve.keys))
+    assert set(fresh.keys) <= set(matching.keys)
+    assert list(matching.keys) == sorted(set(matching.keys))
     assert (
-        sieve.lines
+        matching.lines
         == fresh.lines
         == sum(isinstance(row, Line) and is_match(row) for row in timeline.rows(0, len(timeline)))
     )
-    close = {key for key in sieve.keys if not sieve.is_match(key)}
+    close = {key for key in matching.keys if not matching.is_match(key)}
     assert all(
         any(
-            sieve.is_match(row.key)
+            matching.is_match(row.key)
             for row in timeline.rows(timeline.index_of(key) - 30, timeline.index_of(key) + 30)
         ) or not isinstance(timeline.find(key), Line)
         for key in close

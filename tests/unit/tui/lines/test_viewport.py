@@ -1,5 +1,3 @@
-"""tests.unit.tui.lines.test_viewport."""
-
 from __future__ import annotations
 
 import random
@@ -61,7 +59,7 @@ def test_few_rows_stand_at_the_top() -> None:
     assert messages(viewport) == ["line 0", "line 1", "line 2"]
 
 
-def test_going_up_leaves_the_newest_and_counts_what_comes() -> None:
+def test_moving_up_stops_following_and_counts_new_rows() -> None:
     timeline, viewport = make()
     viewport.move("up")
     assert cursor(viewport) == "line 98"
@@ -75,7 +73,7 @@ def test_going_up_leaves_the_newest_and_counts_what_comes() -> None:
     assert viewport.place.new == 0
 
 
-def test_what_comes_above_never_moves_what_is_read() -> None:
+def test_rows_that_arrive_above_never_move_the_screen() -> None:
     timeline, viewport = make()
     viewport.move("page_up")
     before = messages(viewport)
@@ -85,7 +83,7 @@ def test_what_comes_above_never_moves_what_is_read() -> None:
     assert messages(viewport) == before
 
 
-def test_a_late_line_on_the_screen_comes_where_it_belongs_below_the_top() -> None:
+def test_a_late_line_is_inserted_below_the_top_row() -> None:
     timeline, viewport = make()
     viewport.move("page_up")
     before = messages(viewport)
@@ -96,7 +94,7 @@ def test_a_late_line_on_the_screen_comes_where_it_belongs_below_the_top() -> Non
     assert after[3] == "late"
 
 
-def test_eviction_takes_the_screen_to_what_is_left() -> None:
+def test_eviction_moves_the_screen_to_the_remaining_rows() -> None:
     timeline = Timeline(capacity=1_100)
     viewport = Viewport(View(timeline))
     viewport.resize(HEIGHT)
@@ -138,7 +136,7 @@ def test_the_oldest_row() -> None:
     assert cursor(viewport) == "line 0"
 
 
-def test_the_wheel_moves_the_screen_and_takes_the_cursor_along() -> None:
+def test_the_wheel_scrolls_and_keeps_the_cursor_on_the_screen() -> None:
     _, viewport = make()
     viewport.scroll(-3)
     assert messages(viewport)[0] == "line 87"
@@ -157,7 +155,7 @@ def test_the_scroll_bar() -> None:
     assert viewport.following
 
 
-def test_freezing_holds_the_picture() -> None:
+def test_freezing_keeps_the_screen() -> None:
     timeline, viewport = make()
     viewport.toggle_freeze()
     before = messages(viewport)
@@ -171,7 +169,7 @@ def test_freezing_holds_the_picture() -> None:
     assert messages(viewport)[-1] == "line 104"
 
 
-def test_moving_while_frozen_begins_where_the_picture_is() -> None:
+def test_moving_while_frozen_starts_from_the_frozen_screen() -> None:
     timeline, viewport = make()
     viewport.toggle_freeze()
     append(timeline, 100, 50)
@@ -188,7 +186,7 @@ def test_moving_while_frozen_begins_where_the_picture_is() -> None:
     assert messages(viewport) == before
 
 
-def test_a_row_is_gone_to_and_seen() -> None:
+def test_going_to_a_row_shows_it() -> None:
     timeline, viewport = make()
     viewport.go_to(timeline.row(10).key)
     assert cursor(viewport) == "line 10"
@@ -223,7 +221,7 @@ def test_nothing_to_show() -> None:
     assert viewport.screen_lines == []
 
 
-def test_filtering_keeps_the_place() -> None:
+def test_filtering_keeps_the_position() -> None:
     timeline, viewport = make()
     viewport.go_to(timeline.row(40).key)
     top = messages(viewport)[0]
@@ -248,7 +246,7 @@ def test_wrapped_rows_move_by_lines() -> None:
 
 
 @given(st.integers(0, 2**32), st.booleans(), st.integers(1, 12))
-def test_whatever_is_done_the_screen_is_a_piece_of_the_view(
+def test_the_screen_is_always_a_slice_of_the_view(
     seed: int,
     wrapped: bool,  # noqa: FBT001 - an example, not a switch
     height: int,
@@ -322,7 +320,7 @@ def selected(selection: Selection) -> list[str]:
     return [row.message for row in rows if isinstance(row, Line)]
 
 
-def test_nothing_at_first() -> None:
+def test_nothing_is_selected_at_first() -> None:
     selection = Selection(viewport())
     assert selection.span is None
     assert len(selection) == 0
@@ -330,7 +328,7 @@ def test_nothing_at_first() -> None:
     assert not selection.clear()
 
 
-def test_from_here_to_the_cursor_and_back() -> None:
+def test_the_selection_reaches_to_the_cursor() -> None:
     at = viewport()
     selection = Selection(at)
     selection.begin()
@@ -344,7 +342,7 @@ def test_from_here_to_the_cursor_and_back() -> None:
     assert selected(selection) == ["47", "48"]
 
 
-def test_what_comes_between_is_selected_and_nothing_slips() -> None:
+def test_late_rows_between_the_ends_are_selected() -> None:
     at = viewport()
     selection = Selection(at)
     selection.begin()
@@ -369,7 +367,7 @@ def test_the_end_is_reached_without_following() -> None:
     assert not at.following
 
 
-def test_scrolling_away_selects_no_more() -> None:
+def test_scrolling_does_not_extend_the_selection() -> None:
     at = viewport()
     selection = Selection(at)
     selection.begin()
@@ -381,7 +379,7 @@ def test_scrolling_away_selects_no_more() -> None:
     assert at.cursor != at.view.timeline.row(48).key
 
 
-def test_a_row_is_pointed_at() -> None:
+def test_a_click_moves_the_cursor() -> None:
     at = viewport()
     selection = Selection(at)
     mouse = MouseDrag(at, selection)
@@ -411,7 +409,7 @@ def test_dragging_selects() -> None:
     assert selection.span is None
 
 
-def test_dragging_beyond_an_edge_moves_the_list() -> None:
+def test_dragging_beyond_an_edge_scrolls() -> None:
     at = viewport()
     selection = Selection(at)
     mouse = MouseDrag(at, selection)

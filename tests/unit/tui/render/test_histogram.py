@@ -31,7 +31,7 @@ def text(plotted: Plot, cursor: int | None = None, *, ascii_only: bool = False) 
     return ["".join(piece for piece, _ in line) for line in drawn]
 
 
-def test_a_column_each_while_they_fit() -> None:
+def test_one_column_per_bucket_while_they_fit() -> None:
     plotted = histogram.plot(counted(0, 0.05, 0.3), 10)
     assert plotted.step_ms == 100
     assert lines_of(plotted) == [2, 0, 0, 1]
@@ -52,9 +52,7 @@ def test_nothing_to_plot() -> None:
     st.integers(0, 12),
     st.integers(-10_000, 500_000),
 )
-def test_whatever_the_width_no_line_is_left_out(
-    tenths: list[int], cells: int, zoom: int, at_ms: int
-) -> None:
+def test_no_width_leaves_a_line_out(tenths: list[int], cells: int, zoom: int, at_ms: int) -> None:
     volume = counted(*(tenth / 10 for tenth in tenths))
     whole = histogram.plot(volume, cells)
     assert len(whole.columns) <= cells
@@ -78,7 +76,7 @@ def test_zoomed_in() -> None:
     assert some.columns[0].from_ms < EPOCH_MS + 50_000 < some.columns[-1].from_ms
 
 
-def test_what_is_not_whole_or_came_later() -> None:
+def test_gaps_outages_and_backfills_are_shaded() -> None:
     def outage(began: int, ended: int | None, recovered: int | None) -> ConnectionOutage:
         end = None if ended is None else EPOCH_MS + ended
         return ConnectionOutage(EPOCH_MS + began, end, None, "cut", recovered, None)
@@ -121,7 +119,7 @@ def test_shades() -> None:
     assert [one.kind for one in past.columns] == ["backfill", "offline"]
 
 
-def test_the_picture() -> None:
+def test_drawing() -> None:
     columns = (
         Column(EPOCH_MS, EPOCH_MS + 999, VolumeBucket(16, 4, 0, 0, 0)),
         Column(EPOCH_MS + 1_000, EPOCH_MS + 1_999, VolumeBucket(4, 0, 4, 0, 1)),

@@ -59,7 +59,7 @@ def test_every_key_is_shown_as_it_is_written() -> None:
                 assert shown.lower() in expanded(key.shown.lower()), name
 
 
-def test_the_simulators_keys_are_only_there_with_one() -> None:
+def test_the_simulators_keys_need_a_simulator() -> None:
     without = {key.shown for key in key_bindings.available(with_simulator=False)}
     offered = [key for key in key_bindings.available(with_simulator=True) if key.needs_simulator]
     assert {key.shown for key in offered if key.actions} == {"p", "F2"}

@@ -41,7 +41,7 @@ def test_a_plain_text_is_clipped_as_any_other(text: str, start: int, cells: int)
     assert [piece for piece in fmt.clip([(text, "m")], start, cells) if piece[0]] == slowly
 
 
-def test_clipping_hints_at_what_goes_on() -> None:
+def test_a_clipped_line_shows_that_it_goes_on() -> None:
     assert fmt.clip([("abcdef", "m")], 0, 6) == [("abcdef", "m")]
     assert fmt.clip([("abcdefg", "m")], 0, 6) == [("abcde", "m"), ("\u203a", "more")]
     assert fmt.clip([("abc", "m")], 1, 4) == [("bc", "m"), ("  ", MESSAGE)]
@@ -158,7 +158,7 @@ def test_a_stream_keeps_its_colour() -> None:
     assert fmt.stream_role("\ud800").startswith("stream.")
 
 
-def test_the_gutter_says_how_a_line_came() -> None:
+def test_the_sign_before_the_time() -> None:
     assert fmt.gutter("live", late=False, confirmed=True) == (" ", "gutter.live")
     assert fmt.gutter("backfill", late=False, confirmed=True)[0] == "↑"
     assert fmt.gutter("repair", late=False, confirmed=True)[0] == "+"
@@ -196,5 +196,5 @@ def test_rules_say_what_happened_and_when() -> None:
 
 
 @given(st.text(max_size=80), st.integers(10, 100))
-def test_rules_go_across(text: str, cells: int) -> None:
+def test_rules_cross_the_screen(text: str, cells: int) -> None:
     assert width(fmt.rule_segments(text, "rule.bad", cells)) == cells

@@ -47,14 +47,14 @@ def test_an_end_is_notified_once() -> None:
     assert news(status(state="failed", detail="HTTP 404")) == ["/gapless/demo: HTTP 404"]
 
 
-def test_what_was_so_from_the_beginning_is_not_notified() -> None:
+def test_the_first_status_is_not_notified() -> None:
     notifier = Notifier()
     notifier.take_status(status(gaps=(GAP,), ends=(END,)))
     notifier.take_status(status(gaps=(GAP,), ends=(END,)))
     assert notifier.take_due(NOW) == []
 
 
-def test_new_errors_that_came_live() -> None:
+def test_new_live_errors_are_notified() -> None:
     notifier = Notifier()
     notifier.take_rows(
         [
@@ -68,7 +68,7 @@ def test_new_errors_that_came_live() -> None:
     assert notifier.take_due(NOW) == ["ERROR first (and 1 more)"]
 
 
-def test_each_kind_has_its_pause_and_nothing_is_left_out() -> None:
+def test_each_kind_has_its_pause_and_counts_the_rest() -> None:
     notifier = Notifier()
     notifier.take_rows([make_line(1, "ERROR a")])
     assert notifier.take_due(NOW) == ["ERROR a"]

@@ -99,7 +99,7 @@ def test_no_colour_means_none(role: str, surface: Surface) -> None:
     assert style.bgcolor.type is ColorType.DEFAULT
 
 
-def test_without_colour_weight_and_reversal_say_it() -> None:
+def test_without_colour_bold_and_reverse_replace_it() -> None:
     palette = Palette(ThemeTones.of({}, dark=True), "none")
     assert palette.style("badge.bad", "bar").reverse
     assert palette.style("message", "cursor").reverse
@@ -126,7 +126,7 @@ def test_mixing() -> None:
     assert oklch(0.0, 0.0, 0.0) == (0, 0, 0)
 
 
-def test_a_theme_without_colours_of_its_own_gets_ours() -> None:
+def test_a_theme_without_colours_gets_defaults() -> None:
     tones = ThemeTones.of(
         {"background": "ansi_default", "foreground": "what?", "success": "transparent"}, dark=False
     )

@@ -1,5 +1,3 @@
-"""tests.unit.tui.render.test_panel_text."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -39,7 +37,7 @@ def text_of(lines: list[list[Segment]]) -> str:
     return "\n".join("".join(text for text, _ in line) for line in lines)
 
 
-def test_a_connection_that_has_only_begun() -> None:
+def test_the_report_of_a_new_connection() -> None:
     status = status_of((target_status(state="connecting", epoch=None, upstream=None),))
     text = text_of(panel_text.connection_report(status, NOW))
     assert "connecting for 1m00s" in text
@@ -48,7 +46,7 @@ def test_a_connection_that_has_only_begun() -> None:
     assert "Missing\nnothing" in text
 
 
-def test_everything_there_is_to_know_of_a_connection() -> None:
+def test_the_report_of_a_connection() -> None:
     mark = MarkStatus(0, EPOCH_MS, EPOCH_MS + 5_000, NOW, 9, 9, "aa" * 8, 8, "bb" * 8, equal=False)
     target = target_status(
         detail="\x1b[2Jnote",
@@ -95,14 +93,14 @@ def connection(**changes: Any) -> str:  # noqa: ANN401 - any field
 
 
 def test_a_cursor_is_never_beyond_the_head() -> None:
-    """Events have come since the heartbeat that told of the head."""
+    """Events arrived after the heartbeat that named the head."""
     assert "seq 357 of 357" in connection(after=357, head_seq=353)
     assert "seq 0 of 353" in connection(after=0, head_seq=353)
     assert "none yet" in connection(after=None, head_seq=None)
 
 
-def test_cloudwatch_is_heard_of_by_a_mark_too() -> None:
-    """Before the first heartbeat, and where the viewer polls over HTTP, there is none to tell."""
+def test_a_mark_tells_the_state_of_cloudwatch_too() -> None:
+    """There is no heartbeat yet, or the viewer polls over HTTP."""
     mark = MarkStatus(0, EPOCH_MS, EPOCH_MS, NOW, 9, 9, "aa" * 8, 9, "aa" * 8, equal=True)
     assert "ok, 0.8 s behind" in connection(last_mark=mark)
     assert "answered a full scan at 12:01:00" in connection(last_mark=mark, upstream=None)
@@ -124,7 +122,7 @@ def test_the_detail_of_a_rule() -> None:
 
 
 HELP_CELLS = 80 - 2 - 2 - 1
-"""Of a narrow screen, less border, padding and scroll bar."""
+"""Width of a narrow screen, less border, padding and scroll bar."""
 
 
 @pytest.mark.parametrize("controls", [False, True])
@@ -243,11 +241,11 @@ def test_every_value_is_one_to_filter_by() -> None:
     }
 
 
-def test_nothing_of_it_is_markup_or_acts() -> None:
+def test_titles_are_harmless_and_without_markup() -> None:
     assert palette_title("[red]x[/] \x1b[2J") == "(red)x(/) ␛(2J"
     assert len(palette_title("x" * 1_000)) == TITLE_CHARS
 
 
-def test_what_is_pasted_can_be_drawn_as_it_is() -> None:
+def test_pasted_text_is_printable() -> None:
     assert pasteable("a\x1b[2J\x9bb\u202e\ud800c 漢\nsecond") == "a[2Jbc 漢"
     assert pasteable("") == pasteable("\n") == ""

@@ -16,7 +16,7 @@ VISIBLE_FORMATS = frozenset(
 )
 
 
-def test_no_character_that_acts_or_hides_passes() -> None:
+def test_no_control_or_hidden_character_passes() -> None:
     for code in range(sys.maxunicode + 1):
         char = chr(code)
         category = unicodedata.category(char)
@@ -26,7 +26,7 @@ def test_no_character_that_acts_or_hides_passes() -> None:
             assert char not in harmless(f"a{char}b"), hex(code)
 
 
-def test_what_takes_no_cell_is_a_mark_on_what_does() -> None:
+def test_characters_without_width_are_marks_on_others() -> None:
     for code in range(sys.maxunicode + 1):
         char = chr(code)
         if cell_len(char) == 0 and char in harmless(f"a{char}b"):
@@ -118,6 +118,6 @@ def test_roles_of_the_signs() -> None:
     ]
 
 
-def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
+def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert harmless("x" * 1_000_000) == "x" * 1_000_000
     assert segments("x" * 1_000_000, chars_max=10) == [("x" * 10, MESSAGE)]

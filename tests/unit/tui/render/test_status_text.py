@@ -1,5 +1,3 @@
-"""tests.unit.tui.render.test_status_text."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -155,7 +153,7 @@ def test_before_the_first_mark_nothing_is_green() -> None:
         ),
     ],
 )
-def test_what_is_known_to_be_wrong_is_red_with_its_range(wrong: dict[str, Any]) -> None:
+def test_missing_lines_are_red_with_their_range(wrong: dict[str, Any]) -> None:
     chunks = status_text.completeness(
         status(complete_through_ms=EPOCH_MS + 20_000, provisional=3, **wrong), NOW
     )
@@ -287,7 +285,7 @@ CHUNKS = st.lists(
 
 
 @given(CHUNKS, CHUNKS, st.integers(0, 60))
-def test_what_is_left_fits_and_matters_most(
+def test_the_chunks_kept_fit_and_have_the_lowest_ranks(
     left: list[Chunk], right: list[Chunk], cells: int
 ) -> None:
     kept_left, kept_right = arrange(left, right, cells)

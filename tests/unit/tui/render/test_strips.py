@@ -1,5 +1,3 @@
-"""tests.unit.tui.render.test_strips."""
-
 from __future__ import annotations
 
 import re
@@ -40,7 +38,7 @@ def test_a_line() -> None:
     assert len(shown) == 80
 
 
-def test_strips_are_made_once() -> None:
+def test_strips_are_cached() -> None:
     strips = make()
     line = make_line(1, "x")
     assert strips.strips(line, None)[0] is strips.strips(line, None)[0]
@@ -48,7 +46,7 @@ def test_strips_are_made_once() -> None:
     assert strips.strips(again, None)[0].text.startswith("+")
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_the_cache_is_bounded() -> None:
     strips = make()
     for number in range(STRIPS_MAX + 100):
         strips.strips(make_line(number, "x"), None)
@@ -71,7 +69,7 @@ def test_every_strip_is_as_wide_as_the_screen(width: int, wrapped: bool) -> None
             assert strip.cell_length == sum(segment.cell_length for segment in strip) == width + 1
 
 
-def test_a_megabyte_is_looked_at_no_further_than_it_is_shown() -> None:
+def test_a_megabyte_is_read_only_as_far_as_it_is_shown() -> None:
     strips = make()
     assert len(text(strips, make_line(1, "x" * 1_000_000))) == 80
     wrapped = make(wrapped=True)
@@ -119,7 +117,7 @@ def test_matches_are_marked() -> None:
     assert marked == ["boom"]
 
 
-def test_unconfirmed_lines_are_told_apart() -> None:
+def test_unconfirmed_lines_have_a_sign() -> None:
     strips = make()
     line: Line = make_line(1, "x", era=1)
     assert text(strips, line).startswith("?")
@@ -153,7 +151,7 @@ def drawn(depth: Depth, surface: Surface, *, ascii_only: bool = False) -> LazySt
 @pytest.mark.parametrize("system", ["truecolor", "256", "standard", None])
 @pytest.mark.parametrize("depth", ["full", "ansi", "none"])
 @pytest.mark.parametrize("surface", ["log", "cursor", "dim", "selected"])
-def test_the_terminal_is_sent_what_textual_would_send(
+def test_a_lazy_strip_renders_as_textuals(
     depth: Depth, surface: Surface, system: str | None
 ) -> None:
     console = Console(color_system=system, force_terminal=True)  # type: ignore[arg-type]  # a name
@@ -164,14 +162,14 @@ def test_the_terminal_is_sent_what_textual_would_send(
         assert ours.render(console) == ours.render(console) == expected
 
 
-def test_a_line_that_is_not_cut_is_itself() -> None:
+def test_an_undivided_strip_is_itself() -> None:
     ours = drawn("full", "log")
     assert ours.divide([CELLS]) == [ours]
     assert ours.cell_length == textuals("full", "log").cell_length
     assert not hasattr(ours, "_no_such_thing")
 
 
-def test_all_else_that_textual_has_of_a_strip_is_there() -> None:
+def test_a_lazy_strip_has_all_attributes_of_a_strip() -> None:
     expected = textuals("full", "log")
     assert list(drawn("full", "log")) == list(expected)
     assert drawn("full", "log").text == expected.text

@@ -1,5 +1,3 @@
-"""tests.unit.tui.render.test_units."""
-
 from __future__ import annotations
 
 from datetime import UTC, timedelta, timezone
@@ -46,7 +44,7 @@ def test_clocks() -> None:
 
 
 @given(st.integers(min_value=0, max_value=TIMESTAMP_MAX))
-def test_no_timestamp_of_the_wire_is_too_much(ms: int) -> None:
+def test_every_timestamp_of_the_wire_can_be_formatted(ms: int) -> None:
     for zone in (timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))):
         assert units.clock(ms, zone, millis=True)
         assert units.stamp(ms, zone)
@@ -97,7 +95,7 @@ NEAR_MS = EPOCH_MS + 31_250
         ("2026-11-22", EPOCH_MS - 36 * 3_600_000),
     ],
 )
-def test_what_is_typed(text: str, moment: int) -> None:
+def test_typed_search_texts(text: str, moment: int) -> None:
     assert parse_moment(text, near_ms=NEAR_MS, zone=UTC) == moment
 
 
@@ -121,13 +119,13 @@ def test_clock_times_are_those_of_the_zone_that_is_shown() -> None:
         ("-30000d", "is before 1970"),
     ],
 )
-def test_what_is_none(text: str, said: str) -> None:
+def test_texts_that_are_not_times(text: str, said: str) -> None:
     with pytest.raises(MomentError, match="(?s)" + said):
         parse_moment(text, near_ms=NEAR_MS, zone=UTC)
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_moment_or_a_mistake_of_one_line(text: str) -> None:
+def test_any_text_is_a_time_or_a_one_line_error(text: str) -> None:
     said = ""
     try:
         moment = parse_moment(text, near_ms=NEAR_MS, zone=UTC)
