@@ -181,7 +181,7 @@ async def test_the_cable() -> None:
     async with running(controls=controls) as screen:
         await screen.press("p")
         assert controls.states["disconnect"]
-        assert "the cable is pulled" in screen.lines[-2]
+        assert "the cable is unplugged" in screen.lines[-2]
         assert "disconnect" in screen.lines[0]
         await screen.press("p")
         assert controls.states == dict.fromkeys(controls.names, False)
@@ -236,9 +236,9 @@ async def test_the_fault_panel_shows_what_others_switch() -> None:
     controls = FakeControls()
     async with running(controls=controls) as screen:
         await screen.press("f2")
-        assert "off" in screen.line_with("Pulls the cable")
+        assert "off" in screen.line_with("Unplugs the cable")
         controls.states["disconnect"] = True
-        while "ON" not in screen.line_with("Pulls the cable"):
+        while "ON" not in screen.line_with("Unplugs the cable"):
             await screen.pilot.pause(0.01)
 
 

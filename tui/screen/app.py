@@ -576,7 +576,7 @@ class ViewerApp(ThemedApp):
             except ControlsError as error:
                 self.show_message(str(error))
             else:
-                self.show_message("the cable is pulled" if is_out else "the cable is plugged in")
+                self.show_message("the cable is unplugged" if is_out else "the cable is plugged in")
 
     def action_command_palette(self) -> None:
         """Open the menu of all actions."""

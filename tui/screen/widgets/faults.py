@@ -22,7 +22,7 @@ from tui.screen.widgets.panes import ListItem, ListPane, TextPane
 Page = Literal["faults", "scenarios"]
 
 TITLES: Final = {
-    "disconnect": "Pulls the cable between viewer and forwarder.",
+    "disconnect": "Unplugs the cable between viewer and forwarder.",
     "visibility_delay": "Makes CloudWatch show events seconds late.",
     "duplicate_timestamps": "Writes many events with the same timestamp.",
 }
