@@ -11,7 +11,7 @@ async def test_the_screen_always_answers() -> None:
     async with running() as screen:
         engine = screen.engine
         assert "LIVE" in screen.lines[0]
-        assert "NOT YET VERIFIED" in screen.lines[-2]
+        assert "NOT VERIFIED" in screen.lines[-2]
         engine.set(complete_through_ms=NOW_MS - 2_000, provisional=3)
         await screen.settle()
         assert screen.lines[-2].startswith(" ✔ COMPLETE to 12:00:58 · 3 provisional · 0 missing")
@@ -106,7 +106,7 @@ async def test_a_message_too_long_for_the_status_line_shows_above_it(
         await screen.settle()
         box = " ".join(line.strip(" │╭╮╰╯─") for line in screen.lines if "│" in line)
         assert f"{said.strip()} after it".replace("\x1b", "␛") in box
-        assert "NOT YET VERIFIED" in screen.lines[-2]
+        assert "NOT VERIFIED" in screen.lines[-2]
         assert "? help" in screen.lines[-1]
         screen.app.show_message("short")
         await screen.settle()

@@ -216,7 +216,7 @@ def completeness(
     elif status.is_green and verified is not None:
         chunks.append(chunk(f"{tick} COMPLETE to {verified}", "ok"))
     else:
-        chunks.append(chunk(f"{ring} NOT YET VERIFIED", "warn"))
+        chunks.append(chunk(f"{ring} NOT VERIFIED", "warn"))
     count = status.provisional
     chunks.append(chunk(f"{units.number(count)} provisional", "warn" if count else "muted", 2))
     if status.uncompared_ms is not None:

@@ -138,7 +138,7 @@ def test_nothing_provisional_is_no_warning() -> None:
 
 def test_before_the_first_mark_nothing_is_green() -> None:
     chunks = status_text.completeness(status(provisional=120), NOW)
-    assert said(chunks) == "○ NOT YET VERIFIED | 120 provisional | 0 missing"
+    assert said(chunks) == "○ NOT VERIFIED | 120 provisional | 0 missing"
     assert "ok" not in roles(chunks)
 
 
