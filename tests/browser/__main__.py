@@ -1,7 +1,7 @@
 """Tests the page of ``gapless demo --web`` in a real browser: ``make browser [ARGS=--out DIR]``.
 
 It needs Chromium (Debian: ``apt-get install chromium``) and is therefore no part of ``make test``;
-``tests/blackbox/test_web.py`` tests what needs no browser. ``--out`` keeps the pictures.
+``tests/blackbox/viewer/test_web.py`` tests what needs no browser. ``--out`` keeps the pictures.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+"""``RangeSet`` behaves like the set of milliseconds that its ranges stand for."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -5,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ranges import RangeSet
+from common.ranges import Range, RangeSet
 
 POINTS = range(30)
 edits = st.lists(st.tuples(st.booleans(), st.integers(0, 29), st.integers(0, 29)), max_size=30)
@@ -36,3 +38,38 @@ def test_ranges_are_a_set_of_milliseconds(steps: list[tuple[bool, int, int]]) ->
     assert {at for low, high in made.missing(0, 29) for at in range(low, high + 1)} == (
         set(POINTS) - model
     )
+
+
+RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
+
+
+def _moments(ranges: list[Range]) -> set[int]:
+    return {moment for low, high in ranges for moment in range(low, high + 1)}
+
+
+@given(RANGES)
+def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range]) -> None:
+    coverage = RangeSet()
+    for low, high in ranges:
+        before = _moments(coverage.ranges)
+        assert coverage.add(low, high) == bool(_moments([(low, high)]) - before)
+    assert _moments(coverage.ranges) == _moments(ranges)
+    assert all(low <= high for low, high in coverage.ranges)
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(coverage.ranges))
+    assert coverage.end == max(_moments(ranges), default=None)
+
+
+@given(RANGES, st.integers(0, 40), st.integers(0, 40))
+def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: int) -> None:
+    coverage = RangeSet(ranges)
+    wanted = _moments([(low, high)])
+    missing = coverage.missing(low, high)
+    assert _moments(missing) == wanted - _moments(ranges)
+    assert missing == RangeSet(missing).ranges
+    if wanted:
+        assert coverage.covers(low, high) == (not missing)
+    end = coverage.end_from(low)
+    assert (end is None) == (low not in _moments(ranges))
+    if end is not None:
+        assert _moments([(low, end)]) <= _moments(ranges)
+        assert end + 1 not in _moments(ranges)

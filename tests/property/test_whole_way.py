@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from tests.simulation import ablations as off
-from tests.simulation.fault import FaultError
+from tests.simulation.judge import FaultError
 from tests.simulation.plan import STREAMS, Plan, small_world
 from tests.simulation.world import HEAL_MS, World
 

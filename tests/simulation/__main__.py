@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.simulation.fault import FaultError
+from tests.simulation.judge import FaultError
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World
 

@@ -24,7 +24,7 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
 from forwarder.records import RangeTotal
 from forwarder.server.api import Api
-from tests.simulation.fault import Kind
+from tests.simulation.judge import Kind
 from tests.support.forwarder.memory_journal import MemoryJournal
 from tui.client import saved
 from tui.client.holdings import Holdings, RangeRequest

@@ -120,7 +120,7 @@ class CloudWatch:
             before = now - self.retention_ms
             self._remove([one for one in self.stored if one.event.timestamp < before], now)
 
-    def make_anew(self, now: int) -> None:
+    def recreate(self, now: int) -> None:
         """The group is deleted and created again: counted ids begin anew."""
         self._remove(self.stored, now)
         self.generation += 1

@@ -17,7 +17,7 @@ from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
 from forwarder.reconcile.schedule import ScanSchedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
-from tests.simulation.fault import FaultError, Kind
+from tests.simulation.judge import FaultError, Kind
 from tests.simulation.link import Link
 from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream

@@ -19,9 +19,8 @@ from forwarder.live.decoding import LiveBatch
 from forwarder.live.receiver import LiveReceiver
 from forwarder.records import LiveSource, LogEvent
 from tests.simulation.cloudwatch import Stored
-from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
-from tests.simulation.judge import Judge
+from tests.simulation.judge import FaultError, Judge
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World
 from wire.limits import TIMESTAMP_MAX

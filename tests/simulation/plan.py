@@ -28,7 +28,7 @@ FILTERS = (
 TROUBLES = (
     "cut", "half open", "drop", "duplicate", "reorder", "drop up", "restart", "rollback",
     "journal lost", "retention", "stream deleted", "flap", "break off", "viewer crash",
-    "made anew", "bit rot", "late", "bursts", "overload", "blocked",
+    "log group recreated", "bit rot", "late", "bursts", "overload", "blocked",
     "gap", "refilter",
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation import ablations as off
 from tests.simulation.ablations import Ablation
-from tests.simulation.fault import FaultError, Kind
+from tests.simulation.judge import FaultError, Kind
 from tests.simulation.world import run
 
 SEEDS = 100
@@ -78,7 +78,7 @@ ABLATIONS = [
     Ablation(
         6,
         "old lines still count",
-        ("journal lost", "made anew", "rollback"),
+        ("journal lost", "log group recreated", "rollback"),
         (Kind.UNEXPECTED, Kind.FALSE_GREEN, Kind.FALSE_RED),
         off.old_lines_still_count,
     ),
@@ -168,7 +168,7 @@ ABLATIONS = [
     Ablation(
         17,
         "a known id is a duplicate",
-        ("made anew",),
+        ("log group recreated",),
         (Kind.LOST, Kind.ALTERED, Kind.FALSE_GREEN, Kind.NEVER_CONVERGES),
         off.a_known_id_is_a_duplicate,
     ),

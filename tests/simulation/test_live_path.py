@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from forwarder.ingest.live_check import Agreement, UnscannedRow
 from forwarder.ingest.scan import Scan
-from tests.simulation.fault import FaultError, Kind
+from tests.simulation.judge import FaultError, Kind
 from tests.simulation.live_path import run
 from wire.limits import TIMESTAMP_MAX
 

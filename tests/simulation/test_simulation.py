@@ -17,7 +17,7 @@ from common.ranges import Range
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
-from tests.simulation.fault import FaultError
+from tests.simulation.judge import FaultError
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World, run
 
@@ -46,7 +46,7 @@ def test_nothing_is_lost_doubled_or_falsely_green(first: int) -> None:
     [
         (("retention", "stream deleted", "cut", "refilter"), "lost"),
         (("bit rot",), "DigestReply"),
-        (("made anew",), "Bye"),
+        (("log group recreated",), "Bye"),
     ],
 )
 def test_the_rare_things_happen_too(troubles: tuple[str, ...], what: str) -> None:

@@ -158,9 +158,9 @@ class Saboteur:
             cloudwatch.retention_ms = kept
             cloudwatch.keep_retention(self.world.now)
 
-    def _made_anew(self) -> None:
+    def _log_group_recreated(self) -> None:
         if self.world.random.random() < 0.3:
-            self.world.cloudwatch.make_anew(self.world.now)
+            self.world.cloudwatch.recreate(self.world.now)
             self.world.journal_is_intact = False
 
     def _blocked(self) -> None:

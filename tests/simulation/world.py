@@ -11,14 +11,12 @@ from itertools import count
 from random import Random
 
 from tests.simulation.cloudwatch import CloudWatch
-from tests.simulation.fault import FaultError
 from tests.simulation.forwarder import Forwarder, ScanRecord
-from tests.simulation.judge import Judge
+from tests.simulation.judge import FaultError, Judge
 from tests.simulation.link import Link, Toxics
 from tests.simulation.plan import FILTERS, START, STREAMS, Plan, small_world
-from tests.simulation.poller import Poller
 from tests.simulation.troubles import Saboteur
-from tests.simulation.viewer import Saved, Viewer
+from tests.simulation.viewer import Poller, Saved, Viewer
 from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import ServerMessage, Welcome
 

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 GROUP: Final = "/g"
 ROLE: Final = "arn:aws:iam::123456789012:role/logs"
 WAIT_S: Final = 240.0

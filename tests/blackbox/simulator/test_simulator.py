@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 SCRIPT: Final = ROOT / "tests" / "support" / "simulator_process.py"
 GROUP: Final = "/gapless/demo"
 WAIT_S: Final = 240.0

@@ -26,7 +26,7 @@ from tests.support.processes.moto_server import RawMoto, raw_moto
 A, B, C = STREAMS = ("job/main/aaaa", "job/main/bbbb", "other/cccc")
 LARGE, SMALL = GROUPS = ("/jobs/large", "/jobs/small")
 PATIENCE_S = 60.0
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SINCE_MS = 60 * 60_000
 TOKEN = "a-token-of-sixteen-and-more"
 
