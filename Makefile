@@ -17,6 +17,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house --check
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
