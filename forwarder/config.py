@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from common.hosts import host_name
 from forwarder.errors import ConfigError
 from wire.limits import HEARTBEAT_MS
 
@@ -202,6 +203,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts that clients may name besides loopback and ``host``: those of a reverse proxy."""
     limits: Limits = Limits()
 
     journal: Path | None = None
@@ -234,6 +237,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """
         _check_groups(self.groups)
         _check_live(self.live)
+        for host in self.allow_hosts:
+            if host_name(host) is None:
+                msg = f"--allow-host {host[:100]!r} is not a host: write logs.example.com"
+                raise ConfigError(msg)
         if not 0 <= self.port <= _PORT_MAX:
             msg = f"port {self.port} is not from 0 to {_PORT_MAX}"
             raise ConfigError(msg)

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from errno import EADDRINUSE
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
 
+from common.hosts import is_loopback
 from common.times import TimeFormatError, parse_duration
 from forwarder.cloudwatch.clock import wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
@@ -122,6 +122,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
             admission,
             clock=clock,
             on_error=partial(_fail, failed),
+            allowed_hosts=config.allow_hosts,
         )
         stack.push_async_callback(server.stop, GOODBYE)
         with _explained_bind_errors(config):
@@ -291,11 +292,7 @@ def _sockets_max(limits: Limits) -> int:
 
 
 def _check_host(host: str, tokens: BearerTokens | None) -> None:
-    try:
-        is_loopback = ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if not is_loopback and tokens is None:
+    if not is_loopback(host) and tokens is None:
         msg = (
             f"--host {host[:100]} can be reached from other machines: "
             "give --token-file, or listen on 127.0.0.1"

@@ -15,6 +15,7 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 from common.errors import UsageError
+from common.hosts import host_name
 from common.times import parse_duration, parse_time
 from gapless.aws import AwsChoice
 from wire.limits import NAME_CHARS_MAX
@@ -198,6 +199,13 @@ def _check_live(text: str) -> str:
     return text
 
 
+def _check_host(text: str) -> str:
+    if host_name(text) is None:
+        msg = f"{text[:80]!r} is not a host: write logs.example.com, or with a port"
+        raise ValueError(msg)
+    return text
+
+
 DURATION: Final = ParsedType("duration", parse_duration, parsed=int)
 """``90s 10m 2h 3d 2d1h20m``, as ms."""
 TIME: Final = ParsedType("time", _parse_time, parsed=int)
@@ -213,6 +221,8 @@ LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
 """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked, as text."""
 LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:"))
 """``auto``, ``poll`` or ``kinesis:STREAM``, checked, as text."""
+HOST: Final = ParsedType("host", _check_host)
+"""``name`` or ``name:port``, checked, as text."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)

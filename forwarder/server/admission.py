@@ -30,6 +30,7 @@ RefusalReason = Literal[
     "address",
     "viewers",
     "request",
+    "host",
     "origin",
     "token",
     "denied",

@@ -8,7 +8,6 @@ counted from ``accept`` to ``close``.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import sys
@@ -16,18 +15,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
 
 from websockets import http11
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidOrigin
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Origin, StatusLike
+from websockets.typing import StatusLike
 
 from forwarder.config import (
     CLOSE_S,
@@ -129,25 +125,13 @@ class LimitedProtocol(ServerProtocol):
         """Answer an incomplete or invalid request with an error, and read nothing more of it."""
         self.send_response(self.reject(status, text))
 
-    def process_origin(self, headers: Headers) -> Origin | None:
-        """Refuse web pages of other origins; a client may name its server's address as origin."""
-        given, hosts = headers.get_all("Origin"), headers.get_all("Host")
-        if len(given) == len(hosts) == 1 and _is_address_of(given[0], hosts[0]):
-            return Origin(given[0])
-        try:
-            return super().process_origin(headers)
-        except InvalidOrigin:
-            self._admission.refused["origin"] += 1
-            raise
-
     def reject(self, status: StatusLike, text: str) -> Response:
         """Turn a refusal by the library into a JSON error."""
         response = super().reject(status, text)
         error = " ".join(text.removeprefix(_LIBRARY_PREFIX).split())[:_ERROR_CHARS_MAX]
         if status == HTTPStatus.REQUEST_URI_TOO_LONG:
             error = f"the request line is too long: at most {REQUEST_LINE_BYTES_MAX} bytes"
-        if status != HTTPStatus.FORBIDDEN:
-            self._admission.refused["request"] += 1
+        self._admission.refused["request"] += 1
         response.body = encode({"error": error})
         del response.headers["Content-Length"]
         del response.headers["Content-Type"]
@@ -188,17 +172,6 @@ class LimitedProtocol(ServerProtocol):
         super().fail(CLOSE_BAD_MESSAGE if is_bad_message else code, reason)
 
 
-def _is_address_of(origin: str, host: str) -> bool:
-    """Whether an origin is the dialled host by address; a name could be made to point here."""
-    try:
-        parts = urlsplit(origin)
-        if parts.netloc != host or parts.hostname is None:
-            return False
-        return parts.hostname == "localhost" or bool(ipaddress.ip_address(parts.hostname))
-    except ValueError:
-        return False
-
-
 class ServedConnection(ServerConnection):
     """A connection under admission control that writes large frames piece by piece.
 
@@ -228,7 +201,6 @@ class ServedConnection(ServerConnection):
         limited = LimitedProtocol(
             admission,
             clock_s,
-            origins=protocol.origins,
             max_size=protocol.max_message_size,
             logger=protocol.logger,
         )
@@ -376,23 +348,6 @@ def _frame_head(size: int) -> bytes:
     if size < 1 << 16:
         return bytes((_TEXT_FRAME, _LENGTH_16)) + size.to_bytes(2, "big")
     return bytes((_TEXT_FRAME, _LENGTH_64)) + size.to_bytes(8, "big")
-
-
-def is_rebound(request: Request) -> bool:
-    """Whether a request used a host name that a web page may have pointed here (DNS rebinding).
-
-    Such a page makes its own name resolve to 127.0.0.1 and reads the answers as its own origin.
-    Addresses and names without a public domain can't be used that way.
-    """
-    hosts = request.headers.get_all("Host")
-    try:
-        name = urlsplit(f"//{hosts[0]}").hostname if len(hosts) == 1 else None
-        if name is None or "." not in name or name.endswith((".localhost", ".internal")):
-            return False
-        ipaddress.ip_address(name)
-    except ValueError:
-        return True
-    return False
 
 
 class CountedSocket(socket.socket):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -53,8 +53,8 @@ from forwarder.server.connection import (
     ListeningSocket,
     ServedConnection,
     bind_sockets,
-    is_rebound,
 )
+from forwarder.server.origins import OriginPolicy
 from wire.codec import decode_client
 from wire.errors import WireError
 from wire.limits import (
@@ -263,6 +263,7 @@ class Server:
         clock: Callable[[], int],
         on_error: Callable[[ForwarderError], None],
         send_deadline_s: float = SEND_S,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         """Create a server that does not listen yet.
 
@@ -272,12 +273,15 @@ class Server:
             clock: Returns ms since the Unix epoch.
             on_error: Called with errors that a connection can't handle, like a broken journal.
             send_deadline_s: How long one send may take.
+            allowed_hosts: Hosts that clients may name besides loopback and the bound address.
         """
         self._api = api
         self._admission = admission
         self._clock = clock
         self._on_error = on_error
         self._send_deadline_s = send_deadline_s
+        self._allowed_hosts = allowed_hosts
+        self._origins = OriginPolicy("127.0.0.1", allowed_hosts)
         self._connections: set[ServedConnection] = set()
         self._sockets: list[ListeningSocket] = []
         self._servers: list[WebSocketServer] = []
@@ -290,6 +294,7 @@ class Server:
             OSError: The address can't be bound.
         """
         self._sockets = bind_sockets(host, port, self._admission)
+        self._origins = OriginPolicy(host, self._allowed_hosts)
         # The library calls it as a factory, whatever its annotation says.
         create_connection = cast(
             "type[ServerConnection]",
@@ -303,8 +308,6 @@ class Server:
                 ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
                 ssl_shutdown_timeout=None if tls is None else CLOSE_S,
                 process_request=self._process_request,
-                # Without a token, other web pages could read logs through the user's browser.
-                origins=None if self._api.needs_token else [None],
                 compression=None,
                 open_timeout=HANDSHAKE_S + ANSWER_S,
                 close_timeout=CLOSE_S,
@@ -380,15 +383,16 @@ class Server:
         self, connection: ServedConnection, request: Request, authorization: str | None
     ) -> RequestError | None:
         """Return why a request is refused before it is looked at, or None."""
+        foreign = self._origins.check(request.headers)
+        if foreign is not None:
+            reason, refusal = foreign
+            self._admission.refused[reason] += 1
+            return refusal
         if connection.refusal is not None:
             # A health check must not take a server at its limits for a dead one.
             return None if request.path == ALIVE_PATH else connection.refusal
         if not self._api.needs_token:
-            if not is_rebound(request):
-                return None
-            self._admission.refused["origin"] += 1
-            text = "connect by IP address: a host name could belong to a web page"
-            return RequestError(HTTPStatus.FORBIDDEN, text)
+            return None
         now_s = connection.loop.time()
         return self._admission.check_guesses(connection.address, authorization, now_s)
 

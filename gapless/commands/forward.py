@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ import click
 import msgspec
 
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
+from common.hosts import is_loopback
 from common.locks import LockedError, LockFile, end_when_released, lock_path
 from common.signals import handle_ending_signals, run_until_signal
 from common.state import state_dir
@@ -25,6 +25,7 @@ from gapless.aws import AwsChoice, group_folder
 from gapless.options import (
     DURATION,
     FILE,
+    HOST,
     LIFECYCLE,
     LIVE,
     PATH,
@@ -92,6 +93,15 @@ class OneLineFormatter(logging.Formatter):
     "[default: learned, 2s to 1m]",
 )
 @click.option("--token-file", type=FILE, metavar="F", help="Require a token of this file.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    type=HOST,
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Further name under which clients reach this forwarder, such as a reverse proxy's; "
+    "requests for any other host, and from web pages of other sites, are refused.",
+)
 @click.option("--tls-cert", type=FILE, metavar="F", help="Certificate: serve wss:// and https://.")
 @click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
 @click.option(
@@ -201,14 +211,6 @@ def _check_host(host: str, token_file: Path | None) -> None:
         "holders of a token can read the logs, or listen on 127.0.0.1"
     )
     raise UsageError(msg)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect to that address."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _take_journal(

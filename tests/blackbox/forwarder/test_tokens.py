@@ -97,6 +97,35 @@ async def test_a_token_for_another_group(target: AttackedForwarder) -> None:
     assert GROUP not in body.decode()
 
 
+@pytest.mark.parametrize(
+    ("reason", "header"),
+    [
+        ("origin", "Origin: http://127.0.0.1:9"),
+        ("origin", "Origin: https://evil.example"),
+        ("origin", "Origin: null"),
+        ("origin", "Sec-Fetch-Site: cross-site"),
+        ("origin", "Sec-Fetch-Site: same-site"),
+        ("host", "Host: evil.example"),
+    ],
+)
+async def test_web_pages_of_other_sites_get_nothing_even_with_the_token(
+    target: AttackedForwarder, reason: str, header: str
+) -> None:
+    counter = f'gapless_refused_total{{reason="{reason}"}}'
+    before = (await target.metrics())[counter]
+    named = () if reason == "host" else ("Host: 127.0.0.1",)
+    paths = (*ASKED, "/healthz", "/readyz", "/", "/v1/tail?since=0")
+    for path in paths:
+        async with raw_client(target.port, "127.0.7.1") as one:
+            lines = (f"GET {path} HTTP/1.1", *named, header, auth(TOKEN), "", "")
+            one.send("\r\n".join(lines).encode())
+            status, answered, body = await one.answer()
+        assert status == 403, path
+        assert "access-control-allow-origin" not in answered
+        assert list(json.loads(body)) == ["error"]
+    assert (await target.metrics())[counter] == before + len(paths)
+
+
 async def get_json(target: AttackedForwarder, path: str, token: str) -> Any:  # noqa: ANN401 - JSON
     status, _, body = await get(target.port, path, auth(token), source="127.0.4.1")
     assert status == 200

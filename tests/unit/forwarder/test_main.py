@@ -93,7 +93,7 @@ async def refused(settings: Config) -> ForwarderError:
 async def status_of(ready: Ready, path: str) -> int:
     host, port = urlsplit(ready.http).hostname, urlsplit(ready.http).port
     reader, writer = await asyncio.open_connection(host, port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()

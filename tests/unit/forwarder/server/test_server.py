@@ -14,7 +14,7 @@ from forwarder.config import REFUSED_SOCKETS, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.ingest.log_group import LogGroup
-from forwarder.server.admission import Admission
+from forwarder.server.admission import Admission, GuessLimit, RefusalReason
 from forwarder.server.api import Api
 from forwarder.server.connection import PIECE_BYTES
 from forwarder.server.server import Server
@@ -72,8 +72,15 @@ class Running:
 
     async def get(self, request: str, *headers: str, raw: bytes | None = None) -> tuple[int, Any]:
         """Status and JSON of a request, written by hand."""
+        status, text = await self.get_text(request, *headers, raw=raw)
+        return status, json.loads(text)
+
+    async def get_text(
+        self, request: str, *headers: str, raw: bytes | None = None
+    ) -> tuple[int, str]:
+        """Status and body of a request, written by hand."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
-        lines = [f"GET {request} HTTP/1.1", "Host: here", *headers, "", ""]
+        lines = [f"GET {request} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]
         writer.write("\r\n".join(lines).encode() if raw is None else raw)
         try:
             answer = await reader.read()
@@ -82,7 +89,7 @@ class Running:
         if not answer:
             raise EOFError
         head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split(b" ", 2)[1]), json.loads(body)
+        return int(head.split(b" ", 2)[1]), body.decode()
 
 
 @pytest.fixture
@@ -315,7 +322,7 @@ async def test_invalid_http_is_refused_and_disturbs_no_viewer(running: Running) 
     writer.write(b"nonsense\r\n\r\n")
     await reader.read()
     writer.close()
-    found, body = await running.get("", raw=b"POST /v1/groups HTTP/1.1\r\nHost: a\r\n\r\n")
+    found, body = await running.get("", raw=b"POST /v1/groups HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert found == 405
     assert body["error"]
     assert (await running.get("/healthz"))[0] == 200
@@ -337,13 +344,78 @@ async def test_web_pages_of_other_origins_are_refused(running: Running, origin: 
     assert refused.value.response.status_code == 403
 
 
-async def test_a_rebound_host_name_is_refused(running: Running) -> None:
-    port = running.server.port
-    head = [f"Origin: http://evil.example:{port}", "Upgrade: websocket", "Connection: Upgrade"]
-    head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
-    request = [f"GET /v1/tail HTTP/1.1\r\nHost: evil.example:{port}", *head]
-    found, _ = await running.get("", raw="\r\n".join([*request, "", ""]).encode())
-    assert found == 403
+ALL_PATHS = [
+    *("/v1/logs?since=0", "/v1/digest?from=0&through=1&epoch=a&seq=0", "/v1/executions"),
+    *("/v1/groups", "/v1/viewers", "/v1/tail", "/metrics", "/healthz", "/readyz", "/none"),
+]
+
+UPGRADE = [
+    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+]
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (["Host: evil.example:8765"], "host"),
+        (["Host: evil.example:8765", "Origin: http://evil.example:8765"], "host"),
+        (["Host: 127.0.0.1", "Origin: https://example.org"], "origin"),
+        (["Host: 127.0.0.1", "Origin: null"], "origin"),
+        (["Host: 127.0.0.1", "Sec-Fetch-Site: cross-site"], "origin"),
+        (["Host: 127.0.0.1", "Sec-Fetch-Site: same-site"], "origin"),
+    ],
+)
+async def test_web_pages_get_nothing_on_any_path_even_with_a_token(
+    group: LogGroup, headers: list[str], reason: RefusalReason, *, has_token: bool
+) -> None:
+    tokens = BearerTokens([TokenGrant("let-me-in")])
+    made = Running(group, tokens if has_token else None)
+    await made.start()
+    try:
+        for upgrade in ([], UPGRADE):
+            for path in ALL_PATHS:
+                lines = [f"GET {path} HTTP/1.1", *headers, *upgrade]
+                lines += ["Authorization: Bearer let-me-in", "", ""]
+                found, body = await made.get("", raw="\r\n".join(lines).encode())
+                assert found == 403, path
+                assert list(body) == ["error"]
+        assert made.admission.refused == {reason: 2 * len(ALL_PATHS)}
+        assert made.feed.wanted == {}
+        assert made.hub.viewers == []
+        status, metrics = await made.get_text("/metrics", "Authorization: Bearer let-me-in")
+        assert status == 200
+        refusals = f'gapless_refused_total{{reason="{reason}"}} {2 * len(ALL_PATHS)}'
+        assert refusals in metrics
+    finally:
+        await made.server.stop("over")
+
+
+async def test_the_user_s_own_browser_may_read(running: Running) -> None:
+    for site in ("none", "same-origin"):
+        found, _ = await running.get("/v1/groups", f"Sec-Fetch-Site: {site}")
+        assert found == 200
+
+
+async def test_an_unauthorised_request_asks_nothing_of_cloudwatch(group: LogGroup) -> None:
+    made = Running(group, BearerTokens([TokenGrant("let-me-in")]))
+    await made.start()
+    asked = "/v1/logs?since=0"
+    try:
+        for authorization in ("X-None: x", "Authorization: Bearer a-guess", "Authorization: x"):
+            for path in (asked, f"{asked}&group={group.name}", "/v1/tail?since=0"):
+                for upgrade in ([], UPGRADE):
+                    assert (await made.get(path, authorization, *upgrade))[0] in (401, 429)
+        assert made.feed.wanted == {}
+        assert made.feed.refetched == []
+        assert (await made.get(asked, "Authorization: Bearer let-me-in"))[0] == 429
+        made.server.tokens_changed()
+        made.admission.guesses = GuessLimit()
+        assert (await made.get(asked, "Authorization: Bearer let-me-in"))[0] == 200
+        assert [since for since, *_ in made.feed.wanted.values()] == [0]
+    finally:
+        await made.server.stop("over")
 
 
 async def test_a_client_that_names_the_dialled_address_as_origin_is_accepted(
@@ -357,7 +429,7 @@ async def test_a_client_that_names_the_dialled_address_as_origin_is_accepted(
 async def test_a_request_line_may_have_8_kib(running: Running, size: int, status: int) -> None:
     line = "GET /v1/groups?x= HTTP/1.1"
     line = line.replace("x=", "x=" + "y" * (size - len(line)))
-    found, _ = await running.get("", raw=f"{line}\r\nHost: h\r\n\r\n".encode())
+    found, _ = await running.get("", raw=f"{line}\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert found == status
 
 
