@@ -164,11 +164,6 @@ class Visibility:
     def __init__(self) -> None:
         self._regimes: tuple[Regime, ...] = ()
 
-    @property
-    def regimes(self) -> tuple[Regime, ...]:
-        """Every regime, in the order of their beginnings."""
-        return self._regimes
-
     def impose(self, regime: Regime) -> None:
         """Add a regime from its ``begin_ms`` on; it replaces the one of the same name.
 

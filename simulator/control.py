@@ -1,26 +1,7 @@
 """The control API: faults, scenarios, ledger and verdict over HTTP, on 127.0.0.1 alone.
 
 The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405 or
-413. ``openapi.json`` beside this module describes it in full.
-
-| request | answer |
-|---|---|
-| ``GET /simulator/faults`` | the faults that are on or scheduled |
-| ``POST /simulator/faults`` | switches one on; the body is a ``FaultRequest`` |
-| ``GET``, ``DELETE /simulator/faults/NAME`` | one of them; heals it (204) |
-| ``GET /simulator/types`` | every fault that can be switched on, with its attributes |
-| ``POST /simulator/heal``, ``DELETE /simulator/faults`` | heals all |
-| ``GET /simulator/scenarios`` | every scenario that can be run |
-| ``POST /simulator/scenarios/NAME`` | runs one; ``{"seed": N, "speed": X}`` |
-| ``GET``, ``DELETE /simulator/scenario`` | the one that runs or ran last; stops it |
-| ``GET``, ``POST /simulator/viewers`` | ``{"pid": N}``: registers a viewer that faults may kill |
-| ``DELETE /simulator/viewers/PID`` | unregisters it (204) |
-| ``GET``, ``POST /simulator/workload`` | ``{"running": false}``: the executions stop writing |
-| ``GET /simulator/ledger`` | the events that CloudWatch accepted, NDJSON |
-| ``POST /simulator/verdict?grace_ms=N`` | judges the viewer's record in the body |
-| ``GET /simulator/changes?after=N&wait_ms=M`` | the state, once its number is not N |
-| ``GET /simulator/executions``, ``/simulator/seed`` | the executions; the seed of the run |
-| ``GET /simulator/openapi.json`` | this description, for programs |
+413. ``openapi.json`` beside this module describes each request and answer.
 """
 
 from __future__ import annotations
@@ -28,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,7 +19,6 @@ import msgspec
 from msgspec import Meta
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from simulator.errors import NotFoundError, SimulatorError
@@ -84,8 +63,6 @@ RECORD_BYTES_MAX: Final = 1 << 30
 """More than the record of two million events of the workload."""
 
 REQUEST_BYTES_MAX: Final = 65_536
-POLL_S: Final = 0.1
-"""How soon the server notices ``shutdown``."""
 
 _T = TypeVar("_T")
 _LINES_A_CHUNK: Final = 500
@@ -331,28 +308,3 @@ def _body(request: Request, kind: type[_T]) -> _T:
 def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value
     # Escaped, since log messages may hold lone surrogates.
     return Response(json.dumps(answer) + "\n", status, mimetype="application/json")
-
-
-class _ControlHandler(WSGIRequestHandler):
-    """Logs failed requests only."""
-
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
-        if type == "error":
-            super().log(type, message, *args)
-
-
-def serve(listener: socket.socket, parts: Parts) -> BaseWSGIServer:
-    """Serve the control API from daemon threads, until the server's ``shutdown``."""
-    host, port = listener.getsockname()[:2]
-    server = make_server(
-        host,
-        port,
-        Control(parts),
-        threaded=True,
-        request_handler=_ControlHandler,
-        fd=listener.fileno(),
-    )
-    threading.Thread(
-        target=server.serve_forever, args=(POLL_S,), name="control", daemon=True
-    ).start()
-    return server

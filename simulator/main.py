@@ -204,10 +204,7 @@ class Simulator:
             self._end.set_exception(error)
 
     async def _announce_start(
-        self,
-        stack: contextlib.AsyncExitStack,
-        children: _Children,
-        control_listener: socket.socket,
+        self, stack: contextlib.AsyncExitStack, children: _Children, control_listener: socket.socket
     ) -> None:
         try:
             ready = await self._start(stack, children, control_listener)
@@ -218,10 +215,7 @@ class Simulator:
                 self._announce(ready)
 
     async def _start(
-        self,
-        stack: contextlib.AsyncExitStack,
-        children: _Children,
-        control_listener: socket.socket,
+        self, stack: contextlib.AsyncExitStack, children: _Children, control_listener: socket.socket
     ) -> dict[str, Any]:
         """Start the threads, wait until every part is ready, and return the ready line."""
         writer = Writer(
@@ -236,6 +230,7 @@ class Simulator:
         writer.start()
         # Imported while the other processes start, since it takes as long as they do.
         from simulator import control  # noqa: PLC0415
+        from simulator.network import http_server  # noqa: PLC0415
 
         stack.push_async_callback(asyncio.to_thread, writer.stop)
         targets = Targets(
@@ -264,7 +259,7 @@ class Simulator:
             children.forwarder,
             conductor,
         )
-        server = control.serve(control_listener, parts)
+        server = http_server.serve(control_listener, control.Control(parts), "control")
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
         await in_thread(children.moto.ready)
         # Moto has the file open by now; unlinked, it leaves nothing behind even after SIGKILL.

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, get_args
 from common.errors import GaplessError
 from common.locks import call_when_released
 from simulator.cloudwatch import HOST, REGION, Mode, wall_clock_ms
-from simulator.cloudwatch.app import FaithfulLogs, build_moto, call, serve
+from simulator.cloudwatch.app import FaithfulLogs, build_moto, call
 from simulator.cloudwatch.destinations import subscribe
 from simulator.cloudwatch.levers import Lever
 from simulator.cloudwatch.moto_logs import backdate
 from simulator.faults.board import FAULTS
 from simulator.network.cable import listen
+from simulator.network.http_server import serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
                 backdate(options.region, options.group, options.group_age_ms)
             if options.live_stream is not None:
                 subscribe(options.region, options.group, options.live_stream)
-        serve(listener, app)
+        serve(listener, app, "moto")
     except GaplessError as error:
         print(f"gapless: {error}", file=sys.stderr)  # noqa: T201 - for a person
         return 1

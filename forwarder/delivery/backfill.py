@@ -186,10 +186,7 @@ class HistoryIntervals:
 def _bounds(held: Interval | None) -> tuple[int, int]:
     if held is None:
         return KEY_MAX + 1, KEY_MAX
-    return (
-        KEY_MIN if held.low is None else held.low,
-        KEY_MAX if held.high is None else held.high,
-    )
+    return (KEY_MIN if held.low is None else held.low, KEY_MAX if held.high is None else held.high)
 
 
 class StartPoint:

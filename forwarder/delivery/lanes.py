@@ -103,11 +103,7 @@ class Lanes:
     """
 
     def __init__(
-        self,
-        start: StartPoint,
-        backfill: ViewerBackfill,
-        slices: SliceReader,
-        credit: EventCredit,
+        self, start: StartPoint, backfill: ViewerBackfill, slices: SliceReader, credit: EventCredit
     ) -> None:
         """Begin at ``start``, with nothing sent."""
         self.sent_seq = start.after

@@ -307,9 +307,7 @@ class Session:
             return frame
         self._heartbeat_at_ms = now_ms + self._heartbeat_after_ms
         return Heartbeat(
-            head_seq=self._journal.head_seq,
-            sent_seq=self.lanes.sent_seq,
-            upstream=self._upstream(),
+            head_seq=self._journal.head_seq, sent_seq=self.lanes.sent_seq, upstream=self._upstream()
         )
 
     # Marks, ends and digests: each describes the viewer's own events at this point of the stream
@@ -317,11 +315,7 @@ class Session:
     def _range_total(self, from_: int, through: int) -> RangeTotal:
         """Total of the viewer's own events in a time range, up to its cursor [10] [16]."""
         return self.group.totals.total(
-            from_,
-            through,
-            self.query.filter,
-            base=self.start.base,
-            seq=self.lanes.sent_seq,
+            from_, through, self.query.filter, base=self.start.base, seq=self.lanes.sent_seq
         )
 
     def _mark(self) -> Mark | Events | None:

@@ -70,10 +70,7 @@ class Expiry:
         self._firsts: list[_First] = []
 
     def learn(
-        self,
-        retention_ms: int | None,
-        created_ms: int | None,
-        first_scan_count: int | None = None,
+        self, retention_ms: int | None, created_ms: int | None, first_scan_count: int | None = None
     ) -> None:
         """Take the settings that DescribeLogGroups returned.
 

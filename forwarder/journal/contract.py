@@ -92,13 +92,7 @@ class Journal(Protocol):
         ...
 
     def total(
-        self,
-        from_: int,
-        through: int,
-        filter_: Filter,
-        *,
-        base: int = 0,
-        seq: int | None = None,
+        self, from_: int, through: int, filter_: Filter, *, base: int = 0, seq: int | None = None
     ) -> RangeTotal:
         """Count and digest of the rows in a range of time and seq.
 

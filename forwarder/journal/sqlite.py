@@ -286,13 +286,7 @@ class SqliteJournal:
         return self._rows.between(interval, limit, until, newest_first=newest_first)
 
     def total(
-        self,
-        from_: int,
-        through: int,
-        filter_: Filter,
-        *,
-        base: int = 0,
-        seq: int | None = None,
+        self, from_: int, through: int, filter_: Filter, *, base: int = 0, seq: int | None = None
     ) -> RangeTotal:
         """Count and digest of the rows in a range of time and seq."""
         last = self._head if seq is None else min(seq, self._head)

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,20 +16,12 @@ from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
-    MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
-from simulator.cloudwatch import (
-    HOST,
-    LEVERS_PATH,
-    REGION,
-    destinations,
-    moto_logs,
-)
+from simulator.cloudwatch import LEVERS_PATH, REGION, destinations, moto_logs
 from simulator.cloudwatch.delivery import Delivery
 from simulator.cloudwatch.levers import ORDER_BYTES_MAX, Answer, Call, Lever, Rack, refusal
 from simulator.cloudwatch.logs import Logs
@@ -69,7 +60,7 @@ class FaithfulLogs:
         """``app`` is moto's application; ``types`` maps a fault's type to its lever."""
         self._app = app
         self._now_ms = now_ms
-        self.logs = Logs(now_ms, moto_logs.all_stores, moto_logs.recreate_named)
+        self.logs = Logs(now_ms)
         self.rack = Rack(self.logs, types, now_ms)
         send = partial(destinations.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
@@ -208,20 +199,3 @@ def call(app: WSGIApplication, action: str, parameters: dict[str, Any], region: 
     if response.status_code != 200:  # noqa: PLR2004 - OK
         msg = f"{action} was refused: {response.get_data(as_text=True)[:200]}"
         raise SimulatorError(msg)
-
-
-class _Handler(MotoRequestHandler):
-    """Logs failed requests only."""
-
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's
-        if type == "error":
-            super().log(type, message, *args)
-
-
-def serve(listener: socket.socket, app: WSGIApplication) -> None:
-    """Answer requests in daemon threads, until the process ends."""
-    port = listener.getsockname()[1]
-    server = make_server(
-        HOST, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno()
-    )
-    threading.Thread(target=server.serve_forever, name="moto", daemon=True).start()

@@ -346,10 +346,6 @@ class Tokens:
         return blake2b(text, digest_size=_SEAL_BYTES, key=self._secret).digest()
 
 
-Groups = Callable[[], Iterable[GroupStore]]
-"""Returns the log groups of all Regions."""
-
-
 class Logs:
     """All logs of this process, as far as levers may reach them; every method takes the lock.
 
@@ -363,21 +359,13 @@ class Logs:
         stream_times_lag_ms: How far the times in DescribeLogStreams may be out of date.
     """
 
-    def __init__(
-        self,
-        now_ms: Callable[[], int],
-        groups: Groups = lambda: (),
-        remake: Callable[[str], int] = lambda _: 0,
-    ) -> None:
-        """``remake`` recreates the log groups of a name and returns how many there were."""
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self.lock = threading.RLock()
         self.visibility = Visibility()
         self.tokens = Tokens()
         self.stream_times_lag_ms = 0
         self.ids = Ids(now_ms())
         self.now_ms = now_ms
-        self._groups = groups
-        self._remake = remake
         self._accepted = 0
         self._ingested_ms = 0
         # (visible_ms, key, event, store): the key settles ties.
@@ -397,7 +385,7 @@ class Logs:
             kept = store.streams[stream]
             kept.last_ingestion_ms = ingested_ms
             kept.stored_bytes += sum(len(message) for _, message in events)
-            store.insert(self._hide(store, made) if self._may_hide(ingested_ms) else made)
+            store.insert(self._hide(store, made) if self.visibility.may_hide(ingested_ms) else made)
         return made
 
     def reveal(self, now_ms: int) -> None:
@@ -436,28 +424,6 @@ class Logs:
             ]
             heapq.heapify(self._hidden)
             self.reveal(now_ms)
-
-    def expire(self, group: str, before_ms: int) -> int:
-        """Remove older events from the log groups of that name; returns how many."""
-        with self.lock:
-            return sum(one.expire(before_ms) for one in self._groups() if one.name == group)
-
-    def recreate(self, group: str) -> int:
-        """Delete the log groups of that name and create them again, empty; returns how many.
-
-        Log streams, subscription filters and retention are created again, as a deployment would,
-        so that writers can continue.
-        """
-        with self.lock:
-            return self._remake(group)
-
-    def groups(self) -> list[GroupStore]:
-        """All log groups."""
-        with self.lock:
-            return list(self._groups())
-
-    def _may_hide(self, now_ms: int) -> bool:
-        return self.visibility.may_hide(now_ms)
 
     def _hide(self, store: GroupStore, events: list[Event]) -> list[Event]:
         seen = []

@@ -9,7 +9,7 @@ ends; Logs Insights reads everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
 
@@ -228,13 +228,6 @@ class FaithfulGroup(models.LogGroup):
         super().delete_subscription_filter(filter_name)
         self.store.subscriptions.pop(filter_name, None)
 
-    def copy_structure(self, old: FaithfulGroup) -> None:
-        """Copy the log streams and subscription filters of another log group."""
-        for stream in old.streams:
-            self.create_log_stream(stream)
-        self.subscription_filters = old.subscription_filters
-        self.store.subscriptions = old.store.subscriptions
-
     def set_distribution(self, filter_name: str, distribution: str) -> None:
         """Set ``Random`` or ``ByLogStream``, which moto's handler drops."""
         found = self.subscription_filters[filter_name]
@@ -313,11 +306,6 @@ def all_groups() -> list[FaithfulGroup]:
     ]
 
 
-def all_stores() -> Iterator[GroupStore]:
-    """Storage of every log group of every Region."""
-    return (group.store for group in all_groups())
-
-
 def recreate_group(group: FaithfulGroup) -> None:
     """Delete a log group and create it again, with its log streams and subscription filters."""
     backend = models.logs_backends[group.account_id][group.region]
@@ -330,21 +318,6 @@ def recreate_group(group: FaithfulGroup) -> None:
         fresh.put_subscription_filter(one.name, one.pattern, one.destination, "")
         if isinstance(fresh, FaithfulGroup) and one.is_random:
             fresh.set_distribution(one.name, "Random")
-
-
-def recreate_named(name: str) -> int:
-    """Replace the log groups with that name, in all Regions, by empty ones; returns how many."""
-    found = 0
-    for accounts in models.logs_backends.values():
-        for backend in accounts.values():
-            old = backend.groups.get(name)
-            if isinstance(old, FaithfulGroup):
-                backend.delete_log_group(name)
-                made = backend.create_log_group(name, {}, RetentionInDays=old.retention_in_days)
-                assert isinstance(made, FaithfulGroup)
-                made.copy_structure(old)
-                found += 1
-    return found
 
 
 def service_of(arn: str) -> str:

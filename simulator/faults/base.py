@@ -138,13 +138,7 @@ class Attribute(NamedTuple):
 
     def describe(self) -> dict[str, Any]:
         """The attribute as the control API shows it."""
-        return {
-            "name": self.name,
-            "default": self.default,
-            "maximum": self.maximum,
-            "meaning": self.meaning,
-            "minimum": self.minimum,
-        }
+        return {name: value for name, value in self._asdict().items() if name != "is_age"}
 
 
 FOR_MS: Final = Attribute("for_ms", 0, DAY_MS, "how long, 0 = until healed")
@@ -239,6 +233,8 @@ _LeverType = type[Lever]
 class FaultType(NamedTuple):
     """A fault that can be switched on: one row in the table of its family.
 
+    ``FAULTS.md`` beside this module says what a correct system shows while it is on.
+
     Attributes:
         type: Its name in the control API.
         meaning: One sentence on what it does, for a person who chooses.
@@ -246,8 +242,6 @@ class FaultType(NamedTuple):
         attributes: The numbers that it takes.
         cycle: When it is on, by its attributes.
         toxicity: The share (0..1) that it hits by default.
-        share_of: What ``toxicity`` is a share of, or the chance of.
-        correct: What a correct system shows, in words that follow "A correct system ".
         contradiction: Says how attributes contradict each other; None where they do not.
         lever: What does the harm inside the CloudWatch stand-in; None for other faults.
     """
@@ -258,8 +252,6 @@ class FaultType(NamedTuple):
     attributes: tuple[Attribute, ...] = ()
     cycle: Callable[[Values], Cycle] = lasting
     toxicity: float = 1.0
-    share_of: str = ""
-    correct: str = ""
     contradiction: Callable[[Values], str | None] = lambda _: None
     lever: _LeverType | None = None
 

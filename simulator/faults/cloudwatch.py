@@ -47,8 +47,6 @@ _READS: Final = ("Filter", "Get", "Describe", "List")
 
 _OK: Final = 200
 _HALF: Final = 0.5
-_CALLS: Final = "the calls"
-_PAGES: Final = "the pages"
 
 
 def share_of_name(name: str) -> float:
@@ -278,30 +276,9 @@ class GroupRecreatedLever(Lever):
             recreate_group(group)
 
 
-def _note_nothing(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
-    """The lever changes nothing about the events that a viewer can show."""
-
-
-def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
-    del answered_ms
+def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, _: int) -> None:
     delay = (order.name, order.attributes, order.toxicity, order.seed, engaged_ms)
     ledger.visibility.impose(_regime(*delay))
-
-
-def _note_flap(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
-    del answered_ms
-    ledger.note_flapping(order.name, engaged_ms)
-
-
-def _note_retention(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
-    del engaged_ms
-    ledger.note_retention(answered_ms, order.attributes["days"] * DAY_MS)
-
-
-def _note_recreation(ledger: Ledger, order: LeverOrder, engaged_ms: int, answered_ms: int) -> None:
-    # An event that was sent before the answer came may have been in the old log group.
-    del order, engaged_ms
-    ledger.note_recreation(answered_ms)
 
 
 def _engage_and(note: Note) -> Callable[[Fault, int], EngageLever]:
@@ -315,8 +292,8 @@ def _engage_and(note: Note) -> Callable[[Fault, int], EngageLever]:
     return harm
 
 
-engage: Final = _engage_and(_note_nothing)
-"""The harm of a fault that only its row's lever does."""
+engage: Final = _engage_and(lambda *_: None)
+"""Engages the row's lever, which changes nothing about the events that a viewer can show."""
 
 
 def _delay_contradiction(values: Values) -> str | None:
@@ -331,9 +308,6 @@ CLOUDWATCH: Final = (
         "Refuses calls beyond a rate with ThrottlingException, as AWS does per account and Region.",
         engage,
         (Attribute("rate", 0, 1_000_000, "calls a second that pass"), FOR_MS),
-        share_of="the calls beyond the rate",
-        correct="""asks less often and says ``upstream: throttled``. Its mark stands still, then
-        catches up, and nothing is lost.""",
         lever=ThrottleLever,
     ),
     FaultType(
@@ -342,8 +316,6 @@ CLOUDWATCH: Final = (
         engage,
         (Attribute("in_a_row", 1, 1_000, "calls that fail in a row", minimum=1), FOR_MS),
         toxicity=0.3,
-        share_of="the calls that begin such a row",
-        correct="retries for as long as it takes; no mark comes from an unfinished scan.",
         lever=ServerErrorLever,
     ),
     FaultType(
@@ -355,8 +327,6 @@ CLOUDWATCH: Final = (
             Attribute("jitter_ms", 0, DELAY_MS_MAX, "more or less by up to this"),
             FOR_MS,
         ),
-        share_of=_CALLS,
-        correct="is later, says so, and goes on serving what it has; nothing is lost.",
         lever=SlowResponseLever,
     ),
     FaultType(
@@ -365,9 +335,6 @@ CLOUDWATCH: Final = (
         engage,
         (FOR_MS,),
         toxicity=0.2,
-        share_of="""the calls; half of the answers have the Content-Length of the whole, so that
-        the client sees the cut, the others their own, which boto3 takes for an empty page""",
-        correct="takes no such answer for a page, asks again, and marks nothing from such a scan.",
         lever=TruncatedResponseLever,
     ),
     FaultType(
@@ -376,8 +343,6 @@ CLOUDWATCH: Final = (
         engage,
         (FOR_MS,),
         toxicity=0.5,
-        share_of=f"{_PAGES}, at most {EMPTY_PAGES_MAX} in a row",
-        correct="goes on: only a page without a token ends a scan.",
         lever=EmptyPageLever,
     ),
     FaultType(
@@ -385,8 +350,6 @@ CLOUDWATCH: Final = (
         "Returns pages of few events, with a token: legal at any time.",
         engage,
         (Attribute("events", 10, PAGE_EVENTS_MAX, "most events of a page", minimum=1), FOR_MS),
-        share_of=_PAGES,
-        correct="needs more calls, and gets the same events.",
         lever=ShortPageLever,
     ),
     FaultType(
@@ -395,9 +358,6 @@ CLOUDWATCH: Final = (
         engage,
         (FOR_MS,),
         toxicity=0.3,
-        share_of=f"{_PAGES} after the first of a scan",
-        correct="""goes on or restarts the scan. It neither ends the scan there nor loops for
-        ever, and it recognises events that it has seen.""",
         lever=RepeatTokenLever,
     ),
     FaultType(
@@ -406,14 +366,12 @@ CLOUDWATCH: Final = (
         engage,
         (Attribute("every_ms", 1_000, DAY_MS, "how often, 0 = once"),),
         instant,
-        share_of="the times at which it is due",
-        correct="restarts the scan by time, not by an old token, and misses nothing.",
         lever=ExpireTokenLever,
     ),
     FaultType(
         "flap",
         "Hides a share of the events for a while, then others; all have been visible before.",
-        _engage_and(_note_flap),
+        _engage_and(lambda ledger, order, ms, _: ledger.note_flapping(order.name, ms)),
         (
             Attribute(
                 "period_ms", 3_000, DAY_MS, "how long the same events stay hidden", minimum=1
@@ -421,9 +379,6 @@ CLOUDWATCH: Final = (
             FOR_MS,
         ),
         toxicity=0.1,
-        share_of="the events, hidden at a time",
-        correct="""keeps what it has seen, and marks nothing from a scan that failed to return
-        events that it knows.""",
         lever=FlapLever,
     ),
     FaultType(
@@ -431,9 +386,6 @@ CLOUDWATCH: Final = (
         "Resets the connection of every call, the live path's too; calls that write pass.",
         engage,
         (FOR_MS,),
-        share_of=_CALLS,
-        correct="""keeps serving what it has, says ``upstream: unreachable``, marks nothing
-        meanwhile, and then catches up.""",
         lever=UnreachableLever,
     ),
     FaultType(
@@ -444,31 +396,27 @@ CLOUDWATCH: Final = (
             Attribute("delay_ms", 5_000, DAY_MS, "how much later events can be read"),
             Attribute("jitter_ms", 0, DAY_MS, "more or less by up to this, at most delay_ms"),
         ),
-        share_of="the events; healing shows hidden events at once",
-        correct="""finds the events in the overlap of its scans, inserts them in their places and
-        counts them as late. No cursor has passed them, and every mark told the truth.""",
         contradiction=_delay_contradiction,
         lever=VisibilityLever,
     ),
     FaultType(
         "retention_expire",
         "Sets the log groups' retention to some days; CloudWatch deletes older events for good.",
-        _engage_and(_note_retention),
+        _engage_and(
+            lambda ledger, order, _, answered_ms: ledger.note_retention(
+                answered_ms, order.attributes["days"] * DAY_MS
+            )
+        ),
         (Attribute("days", 1, 7, "days that events are kept", minimum=1),),
         instant,
-        share_of="the times at which it is due; healing brings nothing back",
-        correct="""declares the range that it had not read before as unrecoverable, and keeps
-        serving what its own journal has.""",
         lever=RetentionLever,
     ),
     FaultType(
         "group_recreated",
         "Deletes the log groups with everything in them, and creates them again, empty.",
-        _engage_and(_note_recreation),
+        # An event that was sent before the answer came may have been in the old log group.
+        _engage_and(lambda ledger, _order, _ms, answered_ms: ledger.note_recreation(answered_ms)),
         cycle=instant,
-        share_of="the times at which it is due; healing brings nothing back",
-        correct="""goes on with new events, and keeps what it had read before. Events that it had
-        not read are gone without a trace that it could find.""",
         lever=GroupRecreatedLever,
     ),
 )

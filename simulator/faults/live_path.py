@@ -11,8 +11,6 @@ from simulator.cloudwatch.levers import Batch, Lever
 from simulator.faults.base import DAY_MS, FOR_MS, Attribute, FaultType
 from simulator.faults.cloudwatch import engage, share_of_name
 
-_RECORDS: Final = "the records"
-
 
 class SubscriptionLever(Lever):
     """Changes the records of subscription filters; probes pass unchanged."""
@@ -83,9 +81,6 @@ LIVE_PATH: Final = (
         "Sends the records of subscription filters later.",
         engage,
         (Attribute("delay_ms", 5_000, DAY_MS, "how much later records are sent"), FOR_MS),
-        share_of=_RECORDS,
-        correct="""shows an event when a scan finds it or its record arrives, whichever comes
-        first, in its place.""",
         lever=DelayLever,
     ),
     FaultType(
@@ -94,8 +89,6 @@ LIVE_PATH: Final = (
         engage,
         (Attribute("after_ms", 500, DAY_MS, "delay of the second delivery"), FOR_MS),
         toxicity=0.5,
-        share_of=_RECORDS,
-        correct="shows each event once.",
         lever=DuplicateLever,
     ),
     FaultType(
@@ -103,8 +96,6 @@ LIVE_PATH: Final = (
         "Sends records of subscription filters in another order, and the events in them backwards.",
         engage,
         (Attribute("within_ms", 1_000, DAY_MS, "how far they are reordered"), FOR_MS),
-        share_of=_RECORDS,
-        correct="shows the events in order.",
         lever=ReorderLever,
     ),
     FaultType(
@@ -113,8 +104,6 @@ LIVE_PATH: Final = (
         engage,
         (FOR_MS,),
         toxicity=0.5,
-        share_of=_RECORDS,
-        correct="finds the events with its next scan, and shows them as repaired.",
         lever=SkipLever,
     ),
     FaultType(
@@ -122,9 +111,6 @@ LIVE_PATH: Final = (
         "Sends nothing at all, as AWS does for up to ten minutes after a destination refused.",
         engage,
         (FOR_MS,),
-        share_of="the log streams; records that are not sent now are never sent",
-        correct="""goes on from scans alone and says that its live path is silent. Nothing is
-        lost, it only arrives later.""",
         lever=StopLever,
     ),
 )

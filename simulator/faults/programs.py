@@ -22,7 +22,6 @@ from simulator.faults.base import (
 )
 
 _DOWN_MS: Final = Attribute("down_ms", 1_000, DAY_MS, "how long it stays down, 0 = until healed")
-_CHANCE: Final = "the chance that it happens, drawn for each turn"
 
 
 def _is_hit(fault: Fault, turn: int) -> bool:
@@ -79,9 +78,6 @@ PROGRAMS: Final = (
             EVERY_MS,
         ),
         _crash_cycle,
-        share_of=_CHANCE,
-        correct="""says at once that it is offline, and resumes at its cursor. The new epoch
-        continues the chain of the old one, and committed events are not sent again.""",
         contradiction=_crash_contradiction,
     ),
     FaultType(
@@ -90,9 +86,6 @@ PROGRAMS: Final = (
         _lose_journal,
         (_DOWN_MS,),
         _crash_cycle,
-        share_of="the chance that the journal is lost; else it is kept",
-        correct="""tells the viewer (``rebased``) that its cursor is no longer valid, and resends
-        everything since its ``since``: nothing is duplicated or lost.""",
     ),
     FaultType(
         "journal_rolled_back",
@@ -100,10 +93,6 @@ PROGRAMS: Final = (
         _roll_journal_back,
         (Attribute("back_ms", 5_000, DAY_MS, "age of the restored copy"), _DOWN_MS),
         _crash_cycle,
-        share_of="the chance that the copy is put back; else the journal is kept",
-        correct="""sees from the chain of epochs that a viewer's cursor lies in the lost part,
-        resends everything, and shows nothing twice. A cursor never stands for another event that
-        has got the same number since.""",
     ),
     FaultType(
         "disk_full",
@@ -115,9 +104,6 @@ PROGRAMS: Final = (
             Attribute("room_bytes", 0, 1 << 30, "how much the journal may still grow"),
             FOR_MS,
         ),
-        share_of=_CHANCE,
-        correct="""never sends events that it could not commit and never claims to be complete. It
-        says what is wrong and ends, or waits for room; with room again, everything is there.""",
     ),
     FaultType(
         "viewer_crash",
@@ -125,9 +111,6 @@ PROGRAMS: Final = (
         lambda fault, turn: KillViewers(fault.toxicity, fault.seed + turn),
         (EVERY_MS,),
         instant,
-        share_of="the registered viewers; the scenario that started them starts them again",
-        correct="""goes on at the cursor that it saved last: later lines are shown once, and none
-        of them is missing.""",
     ),
     FaultType(
         "clock_jump",
@@ -138,9 +121,6 @@ PROGRAMS: Final = (
             Attribute("behind_ms", 0, DAY_MS, "how far behind", is_age=True),
             FOR_MS,
         ),
-        share_of=_CHANCE,
-        correct="""loses and duplicates nothing: no cursor and no mark comes from the clock alone,
-        and a mark never covers the future. A wrong clock may cost freshness, not completeness.""",
     ),
 )
 """Every fault of the programs."""

@@ -64,8 +64,6 @@ ESCAPES: Final = (
 )
 """Texts that would act on a terminal, each with the effect that it would have."""
 
-_SHARE: Final = "the events; the others are ordinary"
-
 
 class WriteCall(NamedTuple):
     """A PutLogEvents call of a turn, about to be written.
@@ -234,9 +232,6 @@ WORKLOAD: Final = (
             Attribute("every_ms", 0, DAY_MS, "another burst after, 0 = once"),
         ),
         instant,
-        share_of="the events; the others get the next millisecond",
-        correct="""shows every event once, in the order of their ids. A cursor that is a timestamp
-        loses some or repeats some.""",
     ),
     FaultType(
         "identical_messages",
@@ -244,8 +239,6 @@ WORKLOAD: Final = (
         _write(_identical_messages),
         (Attribute("events", 100, 100_000, "equal events", minimum=1), EVERY_MS),
         instant,
-        share_of="the events; the others are numbered",
-        correct="shows every one of them: each is an event with an id of its own.",
     ),
     FaultType(
         "blank_messages",
@@ -253,8 +246,6 @@ WORKLOAD: Final = (
         _write(_blank_messages),
         (Attribute("events", 20, 10_000, "blank events", minimum=1), EVERY_MS),
         instant,
-        share_of=_SHARE,
-        correct="shows and counts a row for each, however empty it looks.",
     ),
     FaultType(
         "late_events",
@@ -267,9 +258,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of=_SHARE,
-        correct="""finds them with the scans that reach back so far, shows them in their places,
-        marked as late, and never moves the lines that the reader looks at.""",
     ),
     FaultType(
         "future_events",
@@ -282,9 +270,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of=_SHARE,
-        correct="""loses no event that comes after them, since no cursor is a timestamp. It shows
-        them in their places, and claims completeness for no time to come.""",
     ),
     FaultType(
         "out_of_order_batches",
@@ -299,9 +284,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of="the batches that are older",
-        correct="""shows them in the order of their timestamps; a cursor that has passed the
-        newest loses none of the older ones.""",
         contradiction=_batches_contradiction,
     ),
     FaultType(
@@ -314,9 +296,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of="the lines that are written",
-        correct="""shows them all, answers keys quickly meanwhile, keeps the forwarder's memory
-        bounded, and shows the lag until it has caught up.""",
     ),
     FaultType(
         "huge_event",
@@ -328,9 +307,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of="the events; the others are short",
-        correct="""shows each whole on request and truncated in its row, alters nothing of it, and
-        does not close because of the size of a frame that holds one event.""",
     ),
     FaultType(
         "new_stream",
@@ -342,8 +318,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of="the events; the others go to the streams of running executions",
-        correct="finds and shows them without configuration, unless a filter excludes them.",
     ),
     FaultType(
         "terminal_escapes",
@@ -351,9 +325,6 @@ WORKLOAD: Final = (
         _write(_terminal_escapes),
         (Attribute("rounds", 1, 1_000, "rounds of all the texts", minimum=1), EVERY_MS),
         instant,
-        share_of="the events; the others are plain",
-        correct="""shows them harmlessly: no escape of a message reaches the terminal, rows keep
-        their width and order, and records and JSON output hold what was written.""",
     ),
     FaultType(
         "last_words",
@@ -365,9 +336,6 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
-        share_of="the lines in the last millisecond itself; the others lie in the second before",
-        correct="""shows them all, the late ones in their places. It announces the end only after
-        the stream is drained, and again if late events change its count.""",
     ),
 )
 """Every fault of the workload."""

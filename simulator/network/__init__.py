@@ -1,5 +1,5 @@
 """The network between viewer and forwarder: a cable that can be unplugged, slowed or corrupted.
 
-Faces: cable, crowd, toxics.
+Faces: cable, crowd, http_server, toxics.
 May import: simulator.errors.
 """

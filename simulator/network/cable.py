@@ -87,11 +87,6 @@ class Cable:
         port: int = self._keeper.getsockname()[1]
         return port
 
-    @property
-    def is_pulled(self) -> bool:
-        """Whether any fault has unplugged it, for all or a share of the connections."""
-        return bool(self._pulls)
-
     def bind(self, port: int) -> None:
         """Bind a port of 127.0.0.1; 0 = any free one.
 

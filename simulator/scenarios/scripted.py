@@ -229,13 +229,7 @@ SCRIPTED: Final = (
             inject(15_000, "truncated_response", "Answers end in the middle.", for_ms=8_000),
             inject(16_000, "empty_page", "Pages are empty, but not the last.", for_ms=10_000),
             inject(17_000, "expire_token", "Tokens expire during a scan.", every_ms=2_000),
-            inject(
-                18_000,
-                "slow_response",
-                "Answers take seconds.",
-                delay_ms=1_500,
-                for_ms=6_000,
-            ),
+            inject(18_000, "slow_response", "Answers take seconds.", delay_ms=1_500, for_ms=6_000),
             inject(
                 26_000,
                 "unreachable",
@@ -321,12 +315,7 @@ SCRIPTED: Final = (
             inject(
                 8_000, "viewer_crash", "The viewer is killed; the next one resumes at its cursor."
             ),
-            inject(
-                18_000,
-                "disconnect",
-                "Network down; then the viewer is killed.",
-                down_ms=5_000,
-            ),
+            inject(18_000, "disconnect", "Network down; then the viewer is killed.", down_ms=5_000),
             inject(20_000, "viewer_crash", name="again"),
             heal(26_000, says="Healed. Together the three viewers have shown every line."),
             say(32_000, _DONE),
@@ -460,11 +449,7 @@ SCRIPTED: Final = (
                 toxicity=0.7,
             ),
             inject(
-                14_000,
-                "limit_data",
-                "Others end there in order.",
-                after_bytes=30_000,
-                toxicity=0.7,
+                14_000, "limit_data", "Others end there in order.", after_bytes=30_000, toxicity=0.7
             ),
             inject(18_000, "drop_frame", "Messages are lost: their numbers show it."),
             inject(18_000, "reorder_frame", "Others arrive out of order."),

@@ -27,7 +27,7 @@ class StoredLogs:
         self.is_broken = False
         self.store = GroupStore(GROUP)
         self.store.streams = {name: StreamStore(f"arn:{name}", NOW) for name in streams}
-        self.logs = Logs(lambda: self.now_ms, lambda: [self.store])
+        self.logs = Logs(lambda: self.now_ms)
         self.rack = Rack(self.logs, levers or {}, lambda: self.now_ms)
         self.delivery = Delivery(self._send, self.rack.deliver, self.logs.ids, lambda: self.now_ms)
         reading = Reading(self.logs, self.rack, self._find)

@@ -199,4 +199,4 @@ def test_regimes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     one.impose(regime(begin_ms=2))
     with pytest.raises(SimulatorError, match="the most"):
         one.impose(regime(begin_ms=3))
-    assert len(one.regimes) == 2
+    assert len(one._regimes) == 2

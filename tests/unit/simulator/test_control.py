@@ -9,9 +9,10 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from simulator import control
-from simulator.control import Control, Parts, serve
+from simulator.control import Control, Parts
 from simulator.faults.board import FAULTS
 from simulator.network.cable import listen
+from simulator.network.http_server import serve
 from tests.support.simulator.simulator_parts import make_parts
 from tests.support.simulator.viewer_records import faithful, record
 
@@ -243,7 +244,7 @@ def test_the_workload_is_paused_and_resumed(client: Client, parts: Parts) -> Non
 def test_it_is_served_over_http(parts: Parts) -> None:
     with listen(0) as listener:
         port = listener.getsockname()[1]
-        server = serve(listener, parts)
+        server = serve(listener, Control(parts), "control")
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
         lines = record(faithful(list(parts.ledger.events())))

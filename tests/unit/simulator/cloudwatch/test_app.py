@@ -18,6 +18,7 @@ from simulator.cloudwatch import LEVERS_PATH, wall_clock_ms
 from simulator.cloudwatch import app as app_module
 from simulator.cloudwatch.app import FaithfulLogs, build_moto, call
 from simulator.cloudwatch.levers import Answer, Call, Lever, Next, refusal
+from simulator.cloudwatch.moto_logs import all_groups
 from simulator.errors import SimulatorError
 from simulator.moto_process import lever_types, main
 from simulator.network.cable import listen
@@ -185,21 +186,9 @@ def test_a_group_made_anew_is_empty_and_its_ids_are_new(rig: Rig) -> None:
     assert rig.ask("FilterLogEvents")[1]["events"][0]["eventId"] != before
 
 
-def test_a_lever_can_make_a_group_anew_under_those_who_write(rig: Rig) -> None:
-    rig.put("one")
-    rig.ask("PutRetentionPolicy", retentionInDays=3)
-    assert rig.app.logs.recreate("/none") == 0
-    assert rig.app.logs.recreate(GROUP) == 1
-    assert rig.messages() == []
-    rig.put("two")
-    assert rig.messages() == ["two"]
-    (told,) = rig.ask("DescribeLogGroups", logGroupNamePrefix=GROUP)[1]["logGroups"]
-    assert told["retentionInDays"] == 3
-
-
 def test_a_deleted_group_is_freed(rig: Rig) -> None:
     rig.put("one")
-    (store,) = (weakref.ref(one) for one in rig.app.logs.groups() if one.name == GROUP)
+    (store,) = (weakref.ref(one.store) for one in all_groups() if one.name == GROUP)
     assert store() is not None
     rig.ask("DeleteLogGroup")
     gc.collect()

@@ -25,7 +25,7 @@ from simulator.cloudwatch.logs import (
     first_key,
 )
 from simulator.errors import SimulatorError
-from tests.support.simulator.stored_logs import GROUP, NOW, StoredLogs
+from tests.support.simulator.stored_logs import NOW, StoredLogs
 
 
 @pytest.fixture
@@ -94,10 +94,8 @@ def test_ingestion_times_never_go_back(stored: StoredLogs) -> None:
 
 def test_retention_can_be_made_to_take_events(stored: StoredLogs) -> None:
     stored.put("a", (0, "one"), (1, "two"))
-    assert stored.logs.expire("/other", NOW + 1) == 0
-    assert stored.logs.expire(GROUP, NOW + 1) == 1
+    assert stored.store.expire(NOW + 1) == 1
     assert stored.messages() == ["two"]
-    assert stored.logs.groups() == [stored.store]
 
 
 def test_too_many_regimes_are_refused(stored: StoredLogs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault, FaultType, Phase
 from simulator.faults.board import FAULTS
+
+PAGE = Path("simulator/faults/FAULTS.md").read_text("utf-8")
 
 
 def test_until_healed() -> None:
@@ -36,8 +40,10 @@ def test_instants() -> None:
 def test_every_fault_says_what_it_is(kind: FaultType) -> None:
     assert FAULTS[kind.type] is kind
     assert kind.meaning.endswith(".")
-    assert kind.correct.endswith(".")
-    assert kind.share_of
+    [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{kind.type}` |")]
+    *_, share_of, correct = row.removesuffix(" |").split(" | ")
+    assert correct.endswith(".")
+    assert share_of
     for attribute in kind.attributes:
         assert attribute.meaning
         assert attribute.minimum <= attribute.default <= attribute.maximum

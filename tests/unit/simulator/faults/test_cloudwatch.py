@@ -203,8 +203,7 @@ def test_reordered_records_are_out_of_order() -> None:
 
 
 @pytest.mark.parametrize("one", [*CLOUDWATCH, *LIVE_PATH], ids=lambda one: one.type)
-def test_every_one_says_what_a_correct_system_shows_and_ends_by_itself(one: FaultType) -> None:
-    assert one.correct
+def test_every_one_describes_its_attributes_and_ends_after_for_ms(one: FaultType) -> None:
     for attribute in one.attributes:
         assert attribute.meaning
     names = {attribute.name for attribute in one.attributes}
