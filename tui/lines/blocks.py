@@ -447,7 +447,7 @@ class RowStore:
             if block.packed is not None:
                 self._loose.pop(block, None)
                 self._loose[block] = None
-            elif len(block) > 2 * CHUNK_ROWS:
+            elif len(block.keys) > 2 * CHUNK_ROWS:
                 self._split(at)
         return new, replaced
 
