@@ -6,8 +6,9 @@ import os
 import re
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import click
@@ -19,6 +20,9 @@ from common.hosts import host_name
 from common.times import parse_duration, parse_time
 from gapless.aws import AwsChoice
 from wire.limits import NAME_CHARS_MAX
+
+if TYPE_CHECKING:
+    from simulator.scenarios.base import Scenario
 
 TAIL_PATH: Final = "/v1/tail"
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
@@ -223,11 +227,14 @@ LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:
 """``auto``, ``poll`` or ``kinesis:STREAM``, checked, as text."""
 HOST: Final = ParsedType("host", _check_host)
 """``name`` or ``name:port``, checked, as text."""
+ALL: Final = "all"
+"""Stands for every scenario, in place of names."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PATH: Final = click.Path(path_type=Path)
 PORT: Final = click.IntRange(0, 65_535)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Result = TypeVar("_Result")
 
 
 def seed_option(function: _Function) -> _Function:
@@ -238,6 +245,31 @@ def seed_option(function: _Function) -> _Function:
         default=1,
         show_default=True,
         help="The same seed replays a run.",
+    )(function)
+
+
+def number_option(
+    name: str,
+    kind: click.ParamType[Any],
+    default: float,
+    help: str,  # noqa: A002 - click's name for it
+    *,
+    metavar: str = "N",
+) -> Callable[[_Function], _Function]:
+    """Return an option that takes a number, and shows its default in the help."""
+    return click.option(
+        name, type=kind, default=default, show_default=True, metavar=metavar, help=help
+    )
+
+
+def cloudwatch_option(function: _Function) -> _Function:
+    """Add ``--cloudwatch``: which stand-in for CloudWatch the simulator runs."""
+    return click.option(
+        "--cloudwatch",
+        type=click.Choice(["faithful", "moto"]),
+        default="faithful",
+        show_default=True,
+        help="A faithful CloudWatch, or unpatched moto.",
     )(function)
 
 
@@ -252,15 +284,27 @@ def notify_option(function: _Function) -> _Function:
     )(function)
 
 
-def aws_options(function: _Function) -> _Function:
-    """Add ``--profile --region --endpoint-url``."""
+def aws_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Add ``--profile --region --endpoint-url``, which the command gets joined as ``choice``."""
+
+    @wraps(function)
+    def with_choice(
+        *arguments: Any,  # noqa: ANN401 - click has checked them
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        **options: Any,  # noqa: ANN401 - likewise
+    ) -> _Result:
+        choice = aws_choice(profile, region, endpoint_url)
+        return function(*arguments, choice=choice, **options)
+
     for option in (
         click.option("--endpoint-url", type=TEXT, metavar="U", help="CloudWatch Logs endpoint."),
         click.option("--region", type=TEXT, metavar="R", help="AWS Region."),
         click.option("--profile", type=TEXT, metavar="P", help="Profile of the AWS settings."),
     ):
-        function = option(function)
-    return function
+        with_choice = option(with_choice)
+    return with_choice
 
 
 def while_held_option(function: _Function) -> _Function:
@@ -278,6 +322,39 @@ def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None
         msg = f"{endpoint_url[:80]!r} is not a URL: write http://… or https://…"
         raise click.BadParameter(msg, param_hint="--endpoint-url")
     return AwsChoice(profile=profile, region=region, endpoint_url=endpoint_url)
+
+
+def complete_scenario(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Complete the name of a scenario."""
+    del context, parameter
+    known = [(one.name, one.doc) for one in known_scenarios().values()]
+    return [
+        CompletionItem(name, help=doc)
+        for name, doc in [*known, (ALL, "Every scenario.")]
+        if name.startswith(begun)
+    ]
+
+
+def known_scenarios() -> dict[str, Scenario]:
+    """Return all scenarios by name."""
+    from simulator.scenarios.scripted import SCENARIOS  # noqa: PLC0415 - not needed for --help
+
+    return dict(SCENARIOS)
+
+
+def find_scenario(name: str) -> Scenario:
+    """Return the scenario of that name.
+
+    Raises:
+        UsageError: there is none; the text lists those that exist.
+    """
+    known = known_scenarios()
+    if name not in known:
+        msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
+        raise UsageError(msg)
+    return known[name]
 
 
 def check_writable(path: Path | None, what: str) -> None:

@@ -15,9 +15,16 @@ from common.errors import UsageError
 from common.locks import hold_temporary
 from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
-from gapless.commands.scenario import complete_name, find_scenario
-from gapless.commands.simulate import cloudwatch_option
-from gapless.options import DURATION, PORT, TEXT, notify_option, seed_option
+from gapless.options import (
+    DURATION,
+    PORT,
+    TEXT,
+    cloudwatch_option,
+    complete_scenario,
+    find_scenario,
+    notify_option,
+    seed_option,
+)
 from gapless.terminal import StatusLine, say
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import SameTargetsOpener
@@ -37,7 +44,7 @@ _TICK_S: Final = 1.0
     type=TEXT,
     metavar="NAME",
     help="Play a scenario, explained in the fault panel (F2), and judge what the screen shows.",
-    shell_complete=complete_name,
+    shell_complete=complete_scenario,
 )
 @click.option(
     "--connect-after",

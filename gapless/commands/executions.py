@@ -21,7 +21,6 @@ from gapless.options import (
     ForwarderTarget,
     GroupTarget,
     Target,
-    aws_choice,
     aws_options,
 )
 from gapless.terminal import say
@@ -42,12 +41,9 @@ def command(
     *,
     as_json: bool,
     token_file: Path | None,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
+    choice: AwsChoice,
 ) -> None:
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
-    choice = aws_choice(profile, region, endpoint_url)
     token = read_token(token_file)
     if isinstance(target, GroupTarget):
         executions = _of_group(target.group, choice, token)

@@ -32,7 +32,6 @@ from gapless.options import (
     PORT,
     SIZE,
     TEXT,
-    aws_choice,
     aws_options,
     while_held_option,
 )
@@ -123,9 +122,7 @@ class OneLineFormatter(logging.Formatter):
 def command(
     groups: tuple[str, ...],
     *,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
+    choice: AwsChoice,
     while_held: Path | None,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
@@ -135,7 +132,6 @@ def command(
     """
     if while_held is not None:
         end_when_released(while_held)
-    choice = aws_choice(profile, region, endpoint_url)
     _check_host(options["host"], options["token_file"])
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:

@@ -11,7 +11,7 @@ from common.signals import run_until_signal
 from common.text import NOTHING, format_size, replace_unprintable, table
 from common.times import format_local
 from gapless.aws import AwsChoice, read_cloudwatch
-from gapless.options import TEXT, aws_choice, aws_options
+from gapless.options import TEXT, aws_options
 from gapless.terminal import say
 
 if TYPE_CHECKING:
@@ -27,12 +27,10 @@ def command(
     pattern: str | None,
     *,
     as_json: bool,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
+    choice: AwsChoice,
 ) -> None:
     """List the log groups whose names contain PATTERN (or match it, where it has * or ?)."""
-    groups = run_until_signal(_list_groups(aws_choice(profile, region, endpoint_url), pattern))
+    groups = run_until_signal(_list_groups(choice, pattern))
     if as_json:
         click.echo(msgspec.json.encode(groups))
     elif groups:

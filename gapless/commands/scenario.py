@@ -11,42 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from click.shell_completion import CompletionItem
 
-from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
+from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError
 from common.locks import hold_temporary
 from common.state import state_dir
-from gapless.options import FILE, TEXT, check_writable, seed_option
+from gapless.options import (
+    ALL,
+    FILE,
+    TEXT,
+    check_writable,
+    complete_scenario,
+    find_scenario,
+    known_scenarios,
+    number_option,
+    seed_option,
+)
 from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
     from gapless.rehearsal.result import RehearsalResult
     from simulator.scenarios.base import Scenario
 
-ALL: Final = "all"
 SEEDS_MAX: Final = 10_000
 JOBS_MAX: Final = 64
 _WAKE_S: Final = 0.5
 """Longest wait of the main thread at once: only it runs signal handlers."""
-
-
-def complete_name(
-    context: click.Context, parameter: click.Parameter, begun: str
-) -> list[CompletionItem]:
-    """Complete the name of a scenario."""
-    del context, parameter
-    known = [(one.name, one.doc) for one in _known().values()]
-    return [
-        CompletionItem(name, help=doc)
-        for name, doc in [*known, (ALL, "Every scenario.")]
-        if name.startswith(begun)
-    ]
-
-
-def _known() -> dict[str, Scenario]:
-    from simulator.scenarios.scripted import SCENARIOS  # noqa: PLC0415 - not needed for --help
-
-    return dict(SCENARIOS)
 
 
 @click.group("scenario")
@@ -58,7 +47,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print steps and setups as JSON.")
 def list_command(*, as_json: bool) -> None:
     """List the scenarios."""
-    known = _known().values()
+    known = known_scenarios().values()
     if as_json:
         click.echo(json.dumps([one.describe() for one in known], indent=1))
         return
@@ -68,33 +57,17 @@ def list_command(*, as_json: bool) -> None:
 
 @command.command("run")
 @click.argument(
-    "names", type=TEXT, nargs=-1, required=True, metavar="NAME...|all", shell_complete=complete_name
+    "names",
+    type=TEXT,
+    nargs=-1,
+    required=True,
+    metavar="NAME...|all",
+    shell_complete=complete_scenario,
 )
 @seed_option
-@click.option(
-    "--seeds",
-    type=click.IntRange(1, SEEDS_MAX),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Run with N seeds, from --seed on.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, JOBS_MAX),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Run N at the same time.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(1, 100),
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="Play X times as fast.",
-)
+@number_option("--seeds", click.IntRange(1, SEEDS_MAX), 1, "Run with N seeds, from --seed on.")
+@number_option("--jobs", click.IntRange(1, JOBS_MAX), 1, "Run N at the same time.")
+@number_option("--speed", click.FloatRange(1, 100), 1.0, "Play X times as fast.", metavar="X")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 @click.option(
     "--report", type=FILE, metavar="FILE", help="Write a report for a ticket: Markdown, or .json."
@@ -166,20 +139,11 @@ def _run_all(
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:
-    return list(_known().values()) if ALL in names else [find_scenario(name) for name in names]
-
-
-def find_scenario(name: str) -> Scenario:
-    """Return the scenario of that name.
-
-    Raises:
-        UsageError: there is none; the text lists those that exist.
-    """
-    known = _known()
-    if name not in known:
-        msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
-        raise UsageError(msg)
-    return known[name]
+    return (
+        list(known_scenarios().values())
+        if ALL in names
+        else [find_scenario(name) for name in names]
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -14,37 +14,24 @@ import click
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED
 from common.locks import remove_if_free
 from common.processes import child_environment
-from gapless.options import DURATION, PORT, seed_option, while_held_option
-from gapless.runs import SimulatorRun, run_folder
-
-cloudwatch_option = click.option(
-    "--cloudwatch",
-    type=click.Choice(["faithful", "moto"]),
-    default="faithful",
-    show_default=True,
-    help="A faithful CloudWatch, or unpatched moto.",
+from gapless.options import (
+    DURATION,
+    PORT,
+    cloudwatch_option,
+    number_option,
+    seed_option,
+    while_held_option,
 )
+from gapless.runs import SimulatorRun, run_folder
 
 
 @click.command("simulate")
 @click.option("--port", type=PORT, default=0, metavar="N", help="Viewers' port; 0 = any free one.")
 @seed_option
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 50_000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Events a second, of all executions together.",
+@number_option(
+    "--rate", click.FloatRange(0.1, 50_000), 20, "Events a second, of all executions together."
 )
-@click.option(
-    "--executions",
-    type=click.IntRange(1, 1000),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="Executions that run at the same time.",
-)
+@number_option("--executions", click.IntRange(1, 1000), 4, "Executions that run at the same time.")
 @cloudwatch_option
 @click.option(
     "--live/--no-live",

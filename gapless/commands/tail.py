@@ -23,7 +23,6 @@ from gapless.options import (
     TIME,
     GroupTarget,
     Target,
-    aws_choice,
     aws_options,
     check_writable,
     notify_option,
@@ -119,16 +118,13 @@ def command(
     targets: tuple[Target, ...],
     *,
     token_file: Path | None,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
+    choice: AwsChoice,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
     """Watch TARGETs, merged by time, each line verified to be there exactly once.
 
     A TARGET is a log group, or the ws:// URL of a forwarder.
     """
-    choice = aws_choice(profile, region, endpoint_url)
     if not targets:
         _check_terminal(options)
     token = _token(token_file)

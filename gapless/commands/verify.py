@@ -24,7 +24,6 @@ from gapless.options import (
     ForwarderTarget,
     GroupTarget,
     Target,
-    aws_choice,
     aws_options,
     parse_target,
 )
@@ -74,9 +73,7 @@ def command(
     until: int | None,
     as_json: bool,
     token_file: Path | None,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
+    choice: AwsChoice,
 ) -> int:
     """Read a range from CloudWatch and from TARGET, and list the differences.
 
@@ -88,7 +85,6 @@ def command(
     if wanted < since:
         msg = "--until is before --since: give a later --until"
         raise UsageError(msg)
-    choice = aws_choice(profile, region, endpoint_url)
     token = read_token(token_file)
     with contextlib.ExitStack() as stack:
         if isinstance(target, GroupTarget):

@@ -1,23 +1,29 @@
-"""Opens what the user picks on the screen: one viewing after the other."""
+"""Lists what can be opened from a screen, and opens what the user picks there.
+
+Each list comes from a ``gapless groups --json`` or ``gapless executions --json`` process: the
+AWS SDK is slow to import, and may hang or crash there without harm to the screen.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from common.errors import GaplessError
+from common.processes import ERROR_PREFIX
 from common.signals import run_until_signal
 from gapless.aws import AwsChoice
 from gapless.terminal import StatusLine, restored_terminal
 from gapless.viewing.model import Viewing, WatchedTarget
-
-if TYPE_CHECKING:
-    from tui.screen.ports import Catalogue, Choice
+from tui.screen.ports import Catalogue, CatalogueError, Choice
 
 
 class Opener(Protocol):
@@ -65,7 +71,6 @@ def show_in_turn(
 
 def pick_targets(choice: AwsChoice) -> tuple[Choice, ...]:
     """Let the user pick log groups and executions of an account; empty if the user quits."""
-    from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
     from tui.screen.theme import PickerApp  # noqa: PLC0415 - textual is slow to import
 
     app = PickerApp(ProcessCatalogue([], choice=choice, token_file=None))
@@ -85,6 +90,135 @@ def executions_by_target(chosen: Sequence[Choice]) -> dict[str, tuple[str, ...]]
     }
 
 
+LIST_WITHIN_S: Final = 60.0
+"""Longest wait for a list; botocore itself gives up sooner."""
+
+CHOICES_MAX: Final = 20_000
+"""Log groups or executions that are offered; more cannot be picked from."""
+
+_ERROR_CHARS_MAX: Final = 300
+
+
+class ProcessCatalogue:
+    """Lists log groups and executions; implements ``tui.screen.ports.Catalogue``."""
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[str, str]],
+        *,
+        choice: AwsChoice | None,
+        token_file: Path | None,
+    ) -> None:
+        """List nothing yet.
+
+        Args:
+            targets: The open targets: as written on the command line, and their names.
+            choice: Account and Region whose log groups are listed; None: no log groups.
+            token_file: For forwarders that require a token.
+        """
+        self._names = dict(targets)
+        self._choice = choice
+        self._token_file = token_file
+
+    @property
+    def open_now(self) -> Sequence[Choice]:
+        """The open targets, with all executions."""
+        return [Choice(target, None, name, "open now") for target, name in self._names.items()]
+
+    async def groups(self) -> Sequence[Choice]:
+        """List the log groups of the account that are not open.
+
+        Raises:
+            CatalogueError: the list could not be read.
+        """
+        if self._choice is None:
+            return []
+        rows = await _list("groups", "--json", *self._choice.arguments())
+        return [
+            Choice(str(row["name"]), None, str(row["name"]), "log group", _time(row, "created"))
+            for row in rows
+            if row.get("name") and str(row["name"]) not in self._names
+        ]
+
+    async def executions(self, target: str) -> Sequence[Choice]:
+        """List the executions of a target.
+
+        Raises:
+            CatalogueError: the list could not be read.
+        """
+        options = [] if self._choice is None else self._choice.arguments()
+        if self._token_file is not None:
+            options += ["--token-file", str(self._token_file)]
+        name = self._names.get(target, target)
+        return [
+            Choice(
+                target,
+                str(row["execution"]),
+                f"{name} {row['execution']}",
+                _note(row),
+                _time(row, "last"),
+            )
+            for row in await _list("executions", target, "--json", *options)
+            if row.get("execution")
+        ]
+
+
+def _note(row: dict[str, Any]) -> str:
+    status = str(row.get("status") or "UNKNOWN")
+    return "execution" if status == "UNKNOWN" else status
+
+
+def _time(row: dict[str, Any], field: str) -> int | None:
+    found = row.get(field)
+    return found if isinstance(found, int) else None
+
+
+async def _list(*arguments: str) -> list[dict[str, Any]]:
+    """Run a ``gapless`` command and return the rows that it prints.
+
+    Raises:
+        CatalogueError: it failed; the text is its own error.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gapless", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        msg = f"cannot start {sys.executable}: {error.strerror}"
+        raise CatalogueError(msg) from error
+    try:
+        async with asyncio.timeout(LIST_WITHIN_S):
+            out, errors = await process.communicate()
+    except TimeoutError:
+        msg = f"no answer within {LIST_WITHIN_S:g} s"
+        raise CatalogueError(msg) from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        lines = errors.decode("utf-8", "replace").strip().splitlines()
+        default = f"it ended with exit code {process.returncode}"
+        text = lines[-1].removeprefix(ERROR_PREFIX) if lines else default
+        raise CatalogueError(text[:_ERROR_CHARS_MAX])
+    return _rows(out)
+
+
+def _rows(out: bytes) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(out or b"[]")
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list):
+        msg = "the answer is not a list"
+        raise CatalogueError(msg)
+    return [row for row in rows[:CHOICES_MAX] if isinstance(row, dict)]
+
+
 class SameTargetsOpener:
     """Offers the targets of the first viewing, or executions of them: for ``demo``."""
 
@@ -94,8 +228,6 @@ class SameTargetsOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:  # noqa: ARG002 - the protocol's
         """Return the targets' executions."""
-        from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
-
         targets = [(one.url, one.name) for one in self._first.targets]
         return ProcessCatalogue(targets, choice=None, token_file=None)
 
@@ -136,8 +268,6 @@ class AnyTargetOpener:
 
     def catalogue(self, viewing: Viewing) -> Catalogue:
         """Return the account's log groups, and the executions of the open targets."""
-        from gapless.viewing.process_catalogue import ProcessCatalogue  # noqa: PLC0415 - only with a screen
-
         targets = [(_as_argument(one), one.name) for one in viewing.targets]
         return ProcessCatalogue(targets, choice=self._choice, token_file=self._token_file)
 

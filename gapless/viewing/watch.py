@@ -17,7 +17,6 @@ from gapless.terminal import restored_terminal, say, when_reader_leaves
 from gapless.viewing.engine_setup import bookmarks_file, cursors_folder, make_engine
 from gapless.viewing.model import Viewing
 from gapless.viewing.opening import show_in_turn
-from gapless.viewing.recording import ScreenRecord
 from wire.query import belongs_to_execution
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ async def _print_lines(viewing: Viewing) -> int:
 async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[Choice, ...]:
     """Show the screen; return the exit code, or what the user picked to open next."""
     # Textual is slow to import.
-    from gapless.viewing.judging import keep_judging  # noqa: PLC0415
-    from gapless.viewing.screen import ScreenApp  # noqa: PLC0415
+    from gapless.viewing.screen import ScreenApp, ScreenRecord  # noqa: PLC0415
 
     notices = viewing.notices
     cursors = cursors_folder(viewing, notices.append)
@@ -132,7 +130,7 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
     async with _background(
         _exit_when_finished(engine, app.exit),
         record.write_at_signals(),
-        *(() if controls is None else (keep_judging(engine, controls),)),
+        *(() if controls is None else (controls.keep_judging(engine),)),
     ):
         engine.on_rules(app.announce_resuming)
         terminal.hand_over_terminal()

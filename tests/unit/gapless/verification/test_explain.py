@@ -4,7 +4,7 @@ import pytest
 
 from gapless.verification import compare
 from gapless.verification.compare import Comparison, Difference, Kind, SideEvent
-from gapless.verification.explain import Facts, explain, is_clean
+from gapless.verification.verifier import Facts, explain, is_clean
 
 BEGAN = 10_000
 

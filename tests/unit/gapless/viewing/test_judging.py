@@ -7,9 +7,8 @@ from typing import cast
 import pytest
 
 from common.errors import GaplessError
-from gapless.viewing import judging
-from gapless.viewing.controls import SimulatorControls
-from gapless.viewing.judging import LINES_MAX, keep_judging, reason_to_skip
+from gapless.viewing import controls
+from gapless.viewing.controls import LINES_MAX, SimulatorControls, reason_to_skip
 from tests.support.viewer.server_messages import line
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
@@ -45,12 +44,18 @@ class Judge:
         self.records.append(record)
 
 
+async def keep_judging(judge: Judge, engine: Engine) -> None:
+    await SimulatorControls.keep_judging(cast("SimulatorControls", judge), engine)
+
+
 async def test_the_screen_is_judged_while_there_is_a_scenario(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judging, "PAUSE_S", 0.001)
+    monkeypatch.setattr(controls, "PAUSE_S", 0.001)
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
-    task = asyncio.create_task(keep_judging(engine, cast("SimulatorControls", judge)))
+    task = asyncio.create_task(
+        SimulatorControls.keep_judging(cast("SimulatorControls", judge), engine)
+    )
     try:
         judge.scenario = SCENARIO
         async with asyncio.timeout(240):
@@ -64,10 +69,10 @@ async def test_the_screen_is_judged_while_there_is_a_scenario(
 async def test_every_line_is_judged_in_its_place_while_others_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judging, "SLICE_ROWS", 10)
+    monkeypatch.setattr(controls, "SLICE_ROWS", 10)
     engine = Engine([TargetSpec(url="ws://h", name="/g")])
     engine.timeline.add_many([at(number * 10) for number in range(1, 96)])
-    writing = asyncio.create_task(judging._encode_record(engine))
+    writing = asyncio.create_task(controls._encode_record(engine))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     engine.timeline.add_many([at(5), at(905), at(2_000)])
@@ -81,12 +86,14 @@ async def test_every_line_is_judged_in_its_place_while_others_come(
 async def test_a_screen_that_is_not_judged_shows_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judging, "PAUSE_S", 0.001)
-    monkeypatch.setattr(judging, "LINES_MAX", 2)
+    monkeypatch.setattr(controls, "PAUSE_S", 0.001)
+    monkeypatch.setattr(controls, "LINES_MAX", 2)
     engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
     engine.timeline.add_many([at(number) for number in range(1, 4)])
     judge.scenario = SCENARIO
-    task = asyncio.create_task(keep_judging(engine, cast("SimulatorControls", judge)))
+    task = asyncio.create_task(
+        SimulatorControls.keep_judging(cast("SimulatorControls", judge), engine)
+    )
     try:
         async with asyncio.timeout(240):
             while not judge.skipped:  # noqa: ASYNC110 - it is called in its own time

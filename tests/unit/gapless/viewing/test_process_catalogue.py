@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gapless.aws import AwsChoice
-from gapless.viewing import process_catalogue
-from gapless.viewing.process_catalogue import ProcessCatalogue
+from gapless.viewing import opening
+from gapless.viewing.opening import ProcessCatalogue
 from tui.screen.ports import CatalogueError, Choice
 
 PYTHON = sys.executable
@@ -88,12 +88,12 @@ async def test_nothing_is_as_good_as_an_empty_list(program: Path) -> None:
 async def test_a_process_that_hangs_is_ended(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_catalogue, "LIST_WITHIN_S", 0.0)
+    monkeypatch.setattr(opening, "LIST_WITHIN_S", 0.0)
     write(program, "import time; time.sleep(600)")
     asked = ProcessCatalogue([], choice=AWS, token_file=None)
     with pytest.raises(CatalogueError, match="no answer within"):
         await asked.groups()
-    monkeypatch.setattr(process_catalogue, "LIST_WITHIN_S", 60.0)
+    monkeypatch.setattr(opening, "LIST_WITHIN_S", 60.0)
     begun = tmp_path / "begun"
     write(program, f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)")
     asking = asyncio.ensure_future(asked.groups())
