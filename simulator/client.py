@@ -37,7 +37,7 @@ class ControlApi:
 
     def switch_on(self, fault: Mapping[str, Any]) -> dict[str, Any]:
         """Switch a fault on: ``{"type", "name", "toxicity", "attributes", "schedule"}``."""
-        return self._object("/faults", "POST", dict(fault))
+        return self._object("/faults", "POST", body=dict(fault))
 
     def switch_off(self, name: str) -> bool:
         """Heal a fault, and return whether it was on."""
@@ -69,7 +69,7 @@ class ControlApi:
     def run_scenario(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
         """Start a scenario, and return its state."""
         body = {"seed": seed, "speed": speed}
-        return self._object(f"/scenarios/{quote(name, safe='')}", "POST", body)
+        return self._object(f"/scenarios/{quote(name, safe='')}", "POST", body=body)
 
     def scenario(self) -> dict[str, Any]:
         """State of the scenario that runs or ran last; empty before the first."""
@@ -81,43 +81,28 @@ class ControlApi:
 
     def register_viewer(self, pid: int) -> None:
         """Let faults kill a viewer process."""
-        self._ask("/viewers", "POST", {"pid": pid})
+        self._ask("/viewers", "POST", body={"pid": pid})
 
     def stop_writing(self) -> bool:
         """Stop the executions' writing, and return whether everything is written by now."""
-        return self._object("/workload", "POST", {"running": False}).get("idle") is True
+        return self._object("/workload", "POST", body={"running": False}).get("idle") is True
 
     def verdict(self, record: bytes, grace_ms: int = 0) -> dict[str, Any]:
         """Judge a viewer's record; events that became visible within the grace may be missing."""
         path = f"/verdict?grace_ms={grace_ms}"
         return self._object(path, "POST", raw=record, timeout_s=VERDICT_TIMEOUT_S)
 
-    def _ask(
-        self,
-        path: str,
-        method: str = "GET",
-        body: Mapping[str, Any] | None = None,
-        timeout_s: float = TIMEOUT_S,
-        raw: bytes | None = None,
-    ) -> Any:  # noqa: ANN401 - any JSON value
+    def _ask(self, path: str, method: str = "GET", **sent: Any) -> Any:  # noqa: ANN401 - JSON
         try:
-            url = self._base + path
-            return request(url, method=method, body=body, raw=raw, timeout_s=timeout_s)
+            return request(self._base + path, method=method, **sent)
         except HttpStatusError as error:
             # The simulator's own words are for a person, the URL around them is not.
             if error.status == _BAD_REQUEST and error.detail:
                 raise UsageError(error.detail) from error
             raise
 
-    def _object(
-        self,
-        path: str,
-        method: str = "GET",
-        body: Mapping[str, Any] | None = None,
-        timeout_s: float = TIMEOUT_S,
-        raw: bytes | None = None,
-    ) -> dict[str, Any]:
-        answer = self._ask(path, method, body, timeout_s, raw)
+    def _object(self, path: str, method: str = "GET", **sent: Any) -> dict[str, Any]:  # noqa: ANN401
+        answer = self._ask(path, method, **sent)
         return answer if isinstance(answer, dict) else {}
 
     def _list(self, path: str) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Changes:
         return self._seq
 
     def announce(self) -> None:
-        """Count a change."""
+        """Count a change of the simulator, and wake the requests that wait for one."""
         with self._changed:
             self._seq += 1
             self._changed.notify_all()
@@ -128,10 +128,9 @@ class Parts(NamedTuple):
 
 
 class Control:
-    """The WSGI application."""
+    """The WSGI application that answers the control API."""
 
     def __init__(self, parts: Parts) -> None:
-        """Serve requests about these parts."""
         self._parts = parts
         self._waiting = threading.BoundedSemaphore(WAITING_MAX)
 

@@ -32,9 +32,8 @@ def whole_milliseconds(held: Interval) -> Range:
 
     The millisecond of an upper end counts as cut, since no key says that it is the last one.
     """
-    low = KEY_MIN if held.low is None else held.low
+    low, high = _bounds(held)
     first = timestamp_of(low) + (low > first_key(timestamp_of(low)))
-    high = KEY_MAX if held.high is None else held.high
     last = timestamp_of(high) - (high < KEY_MAX)
     return first, last
 
@@ -73,7 +72,7 @@ class HistoryIntervals:
         self._newest = history == "newest"
         self._bottom = first_key(since)
         self._covered = False
-        low, high = _bounds(held)
+        low, high = (KEY_MAX + 1, KEY_MAX) if held is None else _bounds(held)
         if held is None or max(low, self._bottom) > high or high == KEY_MIN:
             # Nothing is held. A viewer with a cursor says so by 0:0..0:0, since without ``held``
             # it would get no history. The held interval starts empty where sending starts.
@@ -183,9 +182,7 @@ class HistoryIntervals:
         )
 
 
-def _bounds(held: Interval | None) -> tuple[int, int]:
-    if held is None:
-        return KEY_MAX + 1, KEY_MAX
+def _bounds(held: Interval) -> tuple[int, int]:
     return (KEY_MIN if held.low is None else held.low, KEY_MAX if held.high is None else held.high)
 
 
@@ -200,11 +197,11 @@ class StartPoint:
         head_seq: The journal's last seq.
         outcome: Whether the viewer's cursor is resumed.
         after: Where the cursor starts; history is what the journal holds up to it.
-        base: Events up to this seq are in none of the viewer's counts [16].
+        base: Events up to this seq are in none of the viewer's counts: it dropped them before it
+            resumed [16].
     """
 
     def __init__(self, query: TailQuery, journal: Journal, now_ms: int) -> None:
-        """Read ``query`` against ``journal`` at ``now_ms``."""
         self.query = query
         self.now_ms = now_ms
         self.epoch = journal.epoch
@@ -214,7 +211,7 @@ class StartPoint:
         self.outcome = self._outcome()
         resumed = query.after if self.outcome == "resumed" else None
         self.after = self.head_seq if resumed is None else resumed
-        self.base = self._base()
+        self.base = query.base
 
     def _since(self) -> int:
         """By default an execution from its beginning, else the last ten minutes."""
@@ -229,10 +226,6 @@ class StartPoint:
         if epoch is None or after is None:
             return "fresh"
         return "resumed" if self._journal.is_resumable(epoch, after) else "rebased"
-
-    def _base(self) -> int:
-        """Events that the viewer dropped before it resumed are not counted [16]."""
-        return self.query.base
 
     def history(self) -> HistoryIntervals:
         """The history to send: none for a cursor without ``held`` [1].

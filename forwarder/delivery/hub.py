@@ -61,7 +61,7 @@ class ViewerRecord(msgspec.Struct):
     bytes_sent: int
 
 
-class ConnectedViewer:
+class ConnectedViewer(msgspec.Struct, eq=False):
     """One connected viewer: its session, and how to wake the task that sends for it.
 
     Attributes:
@@ -75,24 +75,14 @@ class ConnectedViewer:
         needs_history: Whether the feed must keep the bodies of the viewer's history.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        number: int,
-        session: Session,
-        *,
-        wake: Callable[[], None],
-        peer: str,
-        token_verdict: Callable[[], TokenVerdict],
-    ) -> None:
-        self.hub = hub
-        self.number = number
-        self.session = session
-        self.wake = wake
-        self.peer = peer
-        self.token_verdict = token_verdict
-        self.bytes_sent = 0
-        self.needs_history = True
+    hub: Hub
+    number: int
+    session: Session
+    wake: Callable[[], None]
+    peer: str
+    token_verdict: Callable[[], TokenVerdict]
+    bytes_sent: int = 0
+    needs_history: bool = True
 
     def record(self, now_ms: int) -> ViewerRecord:
         """Return the viewer's row of ``GET /v1/viewers``."""
@@ -211,9 +201,8 @@ class Hub:
             heartbeat_ms=self._heartbeat_ms,
             upstream=lambda: self.feed.upstream,
         )
-        viewer = ConnectedViewer(
-            self, next(self._numbers), session, wake=wake, peer=peer, token_verdict=token_verdict
-        )
+        number = next(self._numbers)
+        viewer = ConnectedViewer(self, number, session, wake, peer, token_verdict)
         self._viewers[viewer.number] = viewer
         self.counts.viewers += 1
         for done in self._marked.pieces:

@@ -21,11 +21,9 @@ class PendingMarks:
     """Scans whose mark one viewer has not been sent, oldest first."""
 
     def __init__(self) -> None:
-        """Start with none."""
         self._pending: list[ScanDone] = []
 
     def __len__(self) -> int:
-        """Return how many scans wait."""
         return len(self._pending)
 
     def add(self, done: ScanDone) -> None:
@@ -50,13 +48,10 @@ class PendingMarks:
             may_mark: Whether a mark may describe a time range (ms, inclusive).
         """
         for done in self._pending:
-            if self._is_reached(done, read_seq) and may_mark(done.from_, done.through):
+            # The viewer must have all that the journal held when the scan ended [10].
+            if read_seq >= done.head_seq and may_mark(done.from_, done.through):
                 return done
         return None
-
-    def _is_reached(self, done: ScanDone, read_seq: int) -> bool:
-        """Whether the viewer has all that the journal held when the scan ended [10]."""
-        return read_seq >= done.head_seq
 
     def remove(self, done: ScanDone) -> None:
         """Remove a scan whose mark was sent."""
@@ -74,7 +69,6 @@ class MarkedTime:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._pieces: list[ScanDone] = []
 
     @property

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Final, Literal, get_args
 
+import msgspec
+
 from forwarder.errors import LifecycleError
 from forwarder.records import ExecutionEnd, LogEvent
 from wire.messages import ExecutionStatus, ExecutionSummary
@@ -122,26 +124,20 @@ def execution_of(stream: str) -> str:
     return stream.rpartition("/")[2] or stream
 
 
-class _State:
+class _State(msgspec.Struct, eq=False):
     """State of one execution; ``changed`` and ``over_since`` are numbers of scans."""
 
-    __slots__ = (
-        "agreed_ms", "changed", "count", "end", "first", "is_forgotten", "last", "over_since",
-        "status", "stream", "tries",
-    )  # fmt: skip
-
-    def __init__(self, stream: str, first: int, last: int, count: int) -> None:
-        self.stream = stream
-        self.first = first
-        self.last = last
-        self.count = count
-        self.changed = 0
-        self.status: ExecutionStatus | None = None
-        self.over_since = 0
-        self.agreed_ms: int | None = None
-        self.end: ExecutionEnd | None = None
-        self.tries = 0
-        self.is_forgotten = False
+    stream: str
+    first: int
+    last: int
+    count: int
+    changed: int = 0
+    status: ExecutionStatus | None = None
+    over_since: int = 0
+    agreed_ms: int | None = None
+    end: ExecutionEnd | None = None
+    tries: int = 0
+    is_forgotten: bool = False
 
 
 class Executions:

@@ -242,12 +242,7 @@ class MissingEvents:
         return streams
 
     def lacks_older(self, created_ms: int, stream: str | None = None) -> bool:
-        """Whether events are missing that were ingested before a creation time.
-
-        Args:
-            created_ms: when the log stream, or the log group, was created.
-            stream: the log stream; None: any.
-        """
+        """Whether an event ingested before ``created_ms`` is missing; ``stream`` None: of any."""
         if stream is not None:
             ingested = self._ingested.get(stream)
             return ingested is not None and ingested < created_ms

@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -59,27 +59,20 @@ OTHER_TEXT: Final = "it delivers other events under the same ids"
 PHANTOM: Final = "it delivered events that CloudWatch Logs does not return"
 
 
-class _Awaited:
+class _Awaited(msgspec.Struct, eq=False):
     """An event of the subscription that no scan has returned yet; a row if it has a seq."""
 
-    __slots__ = (
-        "arrived_ms",
-        "delivered_ms",
-        "fingerprint",
-        "seq",
-        "source",
-        "stream",
-        "timestamp",
-    )
+    stream: str
+    timestamp: int
+    fingerprint: int
+    source: LiveSource | None
+    delivered_ms: int
+    arrived_ms: int | None = None
+    seq: int | None = None
 
-    def __init__(self, event: LogEvent, source: LiveSource | None, delivered_ms: int) -> None:
-        self.stream = event.stream
-        self.timestamp = event.timestamp
-        self.fingerprint = fingerprint(event)
-        self.source = source
-        self.delivered_ms = delivered_ms
-        self.arrived_ms: int | None = None
-        self.seq: int | None = None
+    @classmethod
+    def of(cls, event: LogEvent, source: LiveSource | None, delivered_ms: int) -> Self:
+        return cls(event.stream, event.timestamp, fingerprint(event), source, delivered_ms)
 
 
 class UnscannedRow(msgspec.Struct, frozen=True):
@@ -92,14 +85,11 @@ class UnscannedRow(msgspec.Struct, frozen=True):
     arrived_ms: int | None
 
 
-class _Standing:
+class _Standing(msgspec.Struct):
     """What the comparison has shown of one source."""
 
-    __slots__ = ("agreed", "refuted")
-
-    def __init__(self) -> None:
-        self.agreed: set[str] = set()
-        self.refuted: str | None = None
+    agreed: set[str] = set()
+    refuted: str | None = None
 
     @property
     def is_trusted(self) -> bool:
@@ -151,7 +141,7 @@ class Agreement:
     # What the subscription delivers
 
     def add_hints(self, source: LiveSource, events: Iterable[LogEvent], now_ms: int) -> None:
-        """Remember events that are no rows, to compare them with what scans return."""
+        """Remember delivered events that are not in the journal, to compare them with scans."""
         standing = self._sources.get(source)
         if standing is None:
             if len(self._sources) >= SOURCES_MAX:
@@ -163,7 +153,7 @@ class Agreement:
             if len(self._awaited) - self._rows >= HINTS_MAX:
                 return
             if event.id not in self._awaited:
-                self._await(event.id, _Awaited(event, source, now_ms))
+                self._await(event.id, _Awaited.of(event, source, now_ms))
 
     def add_rows(
         self,
@@ -176,7 +166,7 @@ class Agreement:
         """Watch events that became rows with consecutive seqs until a scan returns them."""
         for seq, event in enumerate(events, first_seq):
             self._forget(event.id)
-            awaited = _Awaited(event, source, now_ms)
+            awaited = _Awaited.of(event, source, now_ms)
             awaited.seq, awaited.arrived_ms = seq, arrived_ms
             self._await(event.id, awaited)
             self._rows += 1
@@ -206,7 +196,7 @@ class Agreement:
             if is_live and row.id not in self._awaited and self._rows < ROWS_MAX:
                 assert row.message is not None
                 event = LogEvent(row.id, row.timestamp, None, row.stream, row.message)
-                awaited = _Awaited(event, None, now_ms)
+                awaited = _Awaited.of(event, None, now_ms)
                 awaited.seq = row.seq
                 self._await(row.id, awaited)
                 self._rows += 1

@@ -462,11 +462,8 @@ class LogGroup:
     def lacks_older(self, created_ms: int, stream: str | None = None) -> bool:
         """Whether scans lack an event ingested before its log stream or group was created.
 
-        If so, the event belonged to a deleted one of the same name.
-
-        Args:
-            created_ms: creation time of the log stream, or of the log group.
-            stream: the log stream; None: any, for the whole log group [17].
+        If so, the event belonged to a deleted one of the same name. ``stream`` None: any log
+        stream, for the whole log group [17].
         """
         return self._missing.lacks_older(created_ms, stream)
 

@@ -43,11 +43,9 @@ class SeqSet:
         self._chunks: dict[int, bytearray] = {}
 
     def __len__(self) -> int:
-        """Number of seqs."""
         return sum(chunk.count(1) for chunk in self._chunks.values())
 
     def __contains__(self, seq: int) -> bool:
-        """Whether a seq is in the set."""
         chunk = self._chunks.get(seq >> _CHUNK_BITS)
         return chunk is not None and chunk[seq & _CHUNK_MASK] == 1
 
@@ -62,7 +60,7 @@ class SeqSet:
                 chunk[seq & _CHUNK_MASK] = 1
 
 
-class Scan:
+class Scan(msgspec.Struct, eq=False):
     """A scan begun by ``LogGroup.begin_scan``; its pages go in through ``take_page``.
 
     Attributes:
@@ -72,6 +70,7 @@ class Scan:
         begun_ms: when it began; it says nothing of later time.
         number: counts the log group's scans in this process, from 1.
         head_seq: the journal's head as it began: it must return the rows up to there [8].
+        take: adds the events of a page to the log group.
         missed: least and greatest timestamp of the events that the live path had missed.
         missed_count: their number.
         is_settled: whether the log group's settings were requested after its last page
@@ -79,28 +78,17 @@ class Scan:
         is_open: whether it has neither finished nor been abandoned.
     """
 
-    def __init__(
-        self,
-        kind: ScanKind,
-        from_: int,
-        through: int | None,
-        *,
-        begun_ms: int,
-        number: int,
-        head_seq: int,
-        take: Callable[[Scan, Sequence[LogEvent]], Ingested],
-    ) -> None:
-        self.kind = kind
-        self.from_ = from_
-        self.through = through
-        self.begun_ms = begun_ms
-        self.number = number
-        self.head_seq = head_seq
-        self.missed: tuple[int, int] | None = None
-        self.missed_count = 0
-        self.is_settled = False
-        self.is_open = True
-        self._take = take
+    kind: ScanKind
+    from_: int
+    through: int | None
+    begun_ms: int
+    number: int
+    head_seq: int
+    take: Callable[[Scan, Sequence[LogEvent]], Ingested]
+    missed: tuple[int, int] | None = None
+    missed_count: int = 0
+    is_settled: bool = False
+    is_open: bool = True
 
     @property
     def top(self) -> int:
@@ -119,7 +107,7 @@ class Scan:
             InvalidEventError: the protocol can't carry an event; nothing of the page was added.
             JournalError: the journal can't be written; what was not committed is not known.
         """
-        return self._take(self, events)
+        return self.take(self, events)
 
     def add_missed(self, timestamps: Sequence[int]) -> None:
         """Add events that it returned first although the live path had read their time."""

@@ -130,9 +130,11 @@ class SqliteJournal:
     def __init__(self, db: Database, group: str, make_epoch: Callable[[], str]) -> None:
         """Continue an existing journal under a new epoch [4], or begin one."""
         self._db = db
-        self._group = group
+        self.group = group
+        """The log group's name."""
         self._make_epoch = make_epoch
-        self._revision = 0
+        self.revision = 0
+        """A number that changes when totals of existing rows do."""
         found = db.rows(
             "SELECT chain, head, body_bytes, retired_ms FROM chains WHERE name = ? AND is_current",
             (to_blob(group),),
@@ -146,7 +148,8 @@ class SqliteJournal:
     def _load(self, number: int, head: int, body_bytes: int, retired_ms: int) -> None:
         db = self._db
         self._number = number
-        self._head = head
+        self.head_seq = head
+        """The last seq of this chain."""
         links = db.rows(
             "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position", (number,)
         )
@@ -171,17 +174,12 @@ class SqliteJournal:
     def _check(self) -> None:
         """Check that the head agrees everywhere, which it does not in a file mixed from two."""
         seq, count = self._rows.last_seq(), self._streams.count
-        if not self._head == seq == count:
+        if not self.head_seq == seq == count:
             msg = (
-                f"the journal {self._db.path} is damaged (it ends at {self._head}, {seq} and"
+                f"the journal {self._db.path} is damaged (it ends at {self.head_seq}, {seq} and"
                 f" {count}): move it away to start a new journal"
             )
             raise JournalError(msg)
-
-    @property
-    def group(self) -> str:
-        """The log group's name."""
-        return self._group
 
     @property
     def epoch(self) -> str:
@@ -193,23 +191,13 @@ class SqliteJournal:
         """The epochs whose cursors may be resumable, oldest first."""
         return self._chain.links
 
-    @property
-    def head_seq(self) -> int:
-        """The last seq of this chain."""
-        return self._head
-
-    @property
-    def revision(self) -> int:
-        """A number that changes when totals of existing rows do."""
-        return self._revision
-
     def is_resumable(self, epoch: str, after: int) -> bool:
         """Whether a cursor belongs to this chain."""
-        return self._chain.is_resumable(epoch, after, self._head)
+        return self._chain.is_resumable(epoch, after, self.head_seq)
 
     def begin_epoch(self) -> str:
         """Continue the chain under a new epoch [4]."""
-        chain = self._chain.with_new_epoch(self._head + 1)
+        chain = self._chain.with_new_epoch(self.head_seq + 1)
         with self._db.transaction() as connection:
             _write_links(connection, self._number, chain)
         self._chain = chain
@@ -221,7 +209,7 @@ class SqliteJournal:
         The old rows are deleted in steps, along with later work.
         """
         self._begin(self._number)
-        self._revision += 1
+        self.revision += 1
         return self.epoch
 
     def _begin(self, old: int | None) -> None:
@@ -230,7 +218,7 @@ class SqliteJournal:
             number = connection.execute(
                 "INSERT INTO chains (name, is_current, head, body_bytes, retired_ms)"
                 " VALUES (?, 1, 0, 0, 0)",
-                (to_blob(self._group),),
+                (to_blob(self.group),),
             ).lastrowid
             assert number is not None, "SQLite numbers every new row"
             chain = Chain(make=self._make_epoch).restarted()
@@ -249,7 +237,7 @@ class SqliteJournal:
         spans = spans_of([(event.stream, event.timestamp) for event in events])
         with self._db.transaction() as connection:
             numbers = self._streams.write(connection, spans)
-            batch = NewRows(self._number, self._head + 1, events, numbers)
+            batch = NewRows(self._number, self.head_seq + 1, events, numbers)
             batch.write(connection, origin)
             write_sums(connection, self._number, batch.sums)
             self._bodies.add_strays(connection, batch.order)
@@ -261,16 +249,16 @@ class SqliteJournal:
         self._bodies.commit(batch.size)
         self._recent.add(
             (event.id, KnownRow(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
-            for seq, event in enumerate(events, self._head + 1)
+            for seq, event in enumerate(events, self.head_seq + 1)
         )
-        self._head += len(events)
+        self.head_seq += len(events)
         if self._has_garbage:
             self._delete_garbage()
-        return self._head
+        return self.head_seq
 
     def read_after(self, after: int, limit: int, until: int | None = None) -> list[Row]:
         """Rows with ``after < seq <= until``, in seq order, at most ``limit``."""
-        end = self._head if until is None else min(until, self._head)
+        end = self.head_seq if until is None else min(until, self.head_seq)
         return self._rows.after(min(after, end), limit, end)
 
     def read_between(
@@ -282,16 +270,16 @@ class SqliteJournal:
         until_seq: int | None = None,
     ) -> list[Row]:
         """Rows within the interval in display order (descending if ``newest_first``)."""
-        until = self._head if until_seq is None else min(until_seq, self._head)
+        until = self.head_seq if until_seq is None else min(until_seq, self.head_seq)
         return self._rows.between(interval, limit, until, newest_first=newest_first)
 
     def total(
         self, from_: int, through: int, filter_: Filter, *, base: int = 0, seq: int | None = None
     ) -> RangeTotal:
         """Count and digest of the rows in a range of time and seq."""
-        last = self._head if seq is None else min(seq, self._head)
+        last = self.head_seq if seq is None else min(seq, self.head_seq)
         streams = None if filter_.matches_all else self._streams.matching(filter_)
-        return self._sums.total(from_, through, streams, base, last, self._head)
+        return self._sums.total(from_, through, streams, base, last, self.head_seq)
 
     def coverage(self) -> Sequence[tuple[int, int]]:
         """Time that whole scans have read."""
@@ -353,13 +341,13 @@ class SqliteJournal:
     def restore(self, bodies: Mapping[str, str]) -> int:
         """Put messages (by id) back into rows without one; return the number restored."""
         restored, found_again = self._bodies.restore(bodies)
-        self._revision += bool(found_again)
+        self.revision += bool(found_again)
         return restored
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
         """Mark removed bodies lost; return the number newly lost."""
         lost = self._bodies.mark_lost(ids, reason)
-        self._revision += bool(lost)
+        self.revision += bool(lost)
         return lost
 
     def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:
@@ -398,7 +386,7 @@ class SqliteJournal:
 
     def size_bytes(self) -> int:
         """Approximate size of all rows and bodies; the file itself never shrinks."""
-        return self._bodies.size + ROW_BYTES * self._head
+        return self._bodies.size + ROW_BYTES * self.head_seq
 
     def _delete_garbage(self) -> None:
         """Delete some rows of a forgotten chain, and finally the chain itself."""

@@ -3,13 +3,8 @@
 Faces: app, destinations, levers, logs, moto_logs.
 May import: simulator.network, simulator.acceptance, simulator.errors.
 
-``python -m simulator.moto_process --port 0`` prints one JSON line when it is ready:
-``{"ready": true, "cloudwatch": "http://127.0.0.1:PORT"}``.
-
-Mode ``moto`` serves unchanged moto. Mode ``faithful`` answers CloudWatch Logs calls as AWS
-does, and faults can be injected. Moto is imported only when it is served.
-
-Faults act inside this process through levers (``simulator.cloudwatch.levers``).
+``python -m simulator.moto_process`` serves it. Mode ``moto`` serves unchanged moto; mode
+``faithful`` answers CloudWatch Logs calls as AWS does, and levers can inject faults.
 """
 
 from __future__ import annotations

@@ -74,19 +74,9 @@ class Delivery:
             )
             if chosen:
                 due_ms, stream = now_ms + self.delay_ms, events[0][2]
-                self.add(
-                    [
-                        Batch(
-                            due_ms,
-                            store.name,
-                            stream,
-                            one.name,
-                            one.destination,
-                            one.is_random,
-                            chosen,
-                        )
-                    ]
-                )
+                group, name, destination = store.name, one.name, one.destination
+                batch = Batch(due_ms, group, stream, name, destination, one.is_random, chosen)
+                self.add([batch])
 
     def probe(self, one: Subscription, now_ms: int) -> None:
         """Send a ``CONTROL_MESSAGE``, as AWS does when a subscription filter is created."""
@@ -134,7 +124,12 @@ class Delivery:
             for batch in batches:
                 size = _size(batch)
                 if self._bytes + size > WAITING_BYTES_MAX:
-                    self._say_full()
+                    self.skipped += 1
+                    if self.skipped == 1:
+                        text = (
+                            "gapless: the queue of subscription filters is full: skipping batches"
+                        )
+                        print(text, file=sys.stderr)  # noqa: T201 - for a person
                     continue
                 self._bytes += size
                 self._number += 1
@@ -143,12 +138,6 @@ class Delivery:
                 self._thread = threading.Thread(target=self._run, name="subscriptions", daemon=True)
                 self._thread.start()
             self._changed.notify()
-
-    def _say_full(self) -> None:
-        self.skipped += 1
-        if self.skipped == 1:
-            text = "gapless: the queue of subscription filters is full: skipping batches"
-            print(text, file=sys.stderr)  # noqa: T201 - for a person
 
     def _run(self) -> None:
         while True:

@@ -50,7 +50,7 @@ class LeverOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Call:
-    """One AWS call on its way in.
+    """An AWS call that the stand-in has received and not answered yet.
 
     Attributes:
         service: ``logs`` or ``kinesis``.

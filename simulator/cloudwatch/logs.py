@@ -49,7 +49,6 @@ class Ids:
     """
 
     def __init__(self, began_ms: int) -> None:
-        """``began_ms``: start time of this process."""
         self._began = began_ms << KEY_BITS
 
     def of(self, key: int) -> str:
@@ -178,16 +177,6 @@ class StreamStore:
         stored_bytes: Size of the messages alone, as moto counts.
     """
 
-    __slots__ = (
-        "_reported",
-        "_reported_at_ms",
-        "arn",
-        "created_ms",
-        "events",
-        "last_ingestion_ms",
-        "stored_bytes",
-    )
-
     def __init__(self, arn: str = "", created_ms: int = 0) -> None:
         self.arn = arn
         self.created_ms = created_ms
@@ -237,7 +226,6 @@ class GroupStore:
         self._events = Events()
 
     def __len__(self) -> int:
-        """Number of readable events."""
         return len(self._events)
 
     def insert(self, events: Sequence[Event]) -> None:

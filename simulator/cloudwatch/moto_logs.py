@@ -38,12 +38,16 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 """Limits of a shard; AWS keeps a day. A client that reads within minutes reaches neither."""
 
 
-class UntrackedRecord(Record):
-    """Moto's record, without moto's list of every instance ever made."""
+class Untracked:
+    """Base of classes that moto would otherwise register and keep forever."""
 
     def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
         """Allocate without registering the instance."""
         return object.__new__(cls)
+
+
+class UntrackedRecord(Untracked, Record):
+    """Moto's record, without moto's list of every instance ever made."""
 
 
 class BoundedShard(Shard):
@@ -103,12 +107,8 @@ RETENTION_DAYS: Final = frozenset(
 """Values that PutRetentionPolicy accepts (botocore's model)."""
 
 
-class MotoEvent(models.LogEvent):
+class MotoEvent(Untracked, models.LogEvent):
     """One of our events in moto's form, made on demand."""
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """Allocate without registering the instance."""
-        return object.__new__(cls)
 
     def __init__(self, event: Event, identity: str) -> None:
         """Skip moto's constructor, which would number it as a new event."""
@@ -117,14 +117,10 @@ class MotoEvent(models.LogEvent):
         self.event_id = identity  # type: ignore[assignment] # moto's is a number
 
 
-class FaithfulStream(models.LogStream):
+class FaithfulStream(Untracked, models.LogStream):
     """Moto's log stream, backed by our storage."""
 
     log_group: FaithfulGroup
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """Allocate without registering the instance; moto would keep it forever."""
-        return object.__new__(cls)
 
     def __init__(self, log_group: FaithfulGroup, name: str) -> None:
         self.kept = StreamStore()
@@ -163,15 +159,11 @@ class FaithfulStream(models.LogStream):
         return ""
 
 
-class FaithfulGroup(models.LogGroup):
+class FaithfulGroup(Untracked, models.LogGroup):
     """Moto's log group, backed by our storage."""
 
     logs: ClassVar[Logs]
     delivery: ClassVar[Delivery]
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """Allocate without registering the instance; moto would keep it forever."""
-        return object.__new__(cls)
 
     def __init__(self, account_id: str, region: str, name: str, **kwargs: Any) -> None:  # noqa: ANN401
         self.store = GroupStore(name)
@@ -237,14 +229,10 @@ class FaithfulGroup(models.LogGroup):
         self.store.subscriptions[filter_name] = one._replace(is_random=distribution == "Random")
 
 
-class FaithfulFilter(models.SubscriptionFilter):
+class FaithfulFilter(Untracked, models.SubscriptionFilter):
     """Moto's subscription filter, with a distribution of its own."""
 
     distribution = "ByLogStream"
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:  # noqa: ANN401 - moto's own
-        """Allocate without registering the instance; moto would keep it forever."""
-        return object.__new__(cls)
 
     def to_json(self) -> dict[str, Any]:
         """The filter as DescribeSubscriptionFilters returns it."""

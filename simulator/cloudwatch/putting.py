@@ -115,7 +115,7 @@ SEQUENCE_TOKEN = "0" * 56
 
 
 class Writing:
-    """The writing call."""
+    """Answers PutLogEvents from the storage."""
 
     def __init__(self, logs: Logs, delivery: Delivery, find_group: FindGroup) -> None:
         """``delivery`` gets the accepted events for the subscription filters."""

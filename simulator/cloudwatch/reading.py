@@ -18,7 +18,7 @@ from simulator.cloudwatch.logs import (
     TokenError,
     first_key,
 )
-from simulator.cloudwatch.parameters import Page, collect, group_of, invalid, matcher, not_found
+from simulator.cloudwatch.parameters import collect, group_of, invalid, matcher, not_found
 
 DESCENDING_FROM_MS: Final = 1_704_067_200_000
 """FilterLogEvents reads backwards only in ranges that start in 2024 or later."""
@@ -32,7 +32,7 @@ FindGroup = Callable[[str, str], GroupStore | None]
 
 
 class Reading:
-    """The reading calls; each holds the storage's lock while it searches."""
+    """Answers the calls that read; each holds the storage's lock while it searches."""
 
     def __init__(self, logs: Logs, rack: Rack, find_group: FindGroup) -> None:
         """``rack`` holds the levers, which may hide events."""
@@ -113,7 +113,8 @@ class Reading:
             "nextForwardToken": f"f/{after + 1:056d}/{call.now_ms}",
             "nextBackwardToken": f"b/{before + 1:056d}/{call.now_ms}",
         }
-        if token is not None and not _continues(page, call):
+        is_over = not (page.events or page.may_be_more or call.events_max == 0)
+        if token is not None and is_over:
             tokens["nextForwardToken" if forward else "nextBackwardToken"] = token
         listed = [
             {"timestamp": key >> KEY_BITS, "message": message, "ingestionTime": ingested_ms}
@@ -228,10 +229,6 @@ def _selected(store: GroupStore, asked: dict[str, Any]) -> Collection[str] | Non
 def _page_limit(call: Call) -> int:
     limit = call.parameters.get("limit")
     return call.events_max if limit is None else min(call.events_max, int(limit))
-
-
-def _continues(page: Page, call: Call) -> bool:
-    return bool(page.events) or page.may_be_more or call.events_max == 0
 
 
 def _fingerprint(asked: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Switch:
-    """A fault on the board."""
+    """A fault on the board, with its schedule and the harm that is in force."""
 
     def __init__(self, fault: Fault, schedule: FaultSchedule, now_ms: int) -> None:
         self.fault = fault

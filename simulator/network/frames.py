@@ -136,7 +136,9 @@ class FrameSplitter:
                 break
             if len(self._held) < size:
                 break
-            pieces.append(_piece(bytes(self._held[:size])))
+            frame = bytes(self._held[:size])
+            is_whole = frame[0] & _PLAIN == _FIN and frame[0] & _OPCODE in (_TEXT, _BINARY)
+            pieces.append(Piece(frame, is_message=is_whole))
             del self._held[:size]
         return pieces
 
@@ -165,11 +167,6 @@ class FrameSplitter:
         return at + step
 
 
-def _piece(frame: bytes) -> Piece:
-    is_whole = frame[0] & _PLAIN == _FIN and frame[0] & _OPCODE in (_TEXT, _BINARY)
-    return Piece(frame, is_message=is_whole)
-
-
 class ServerStream:
     """Everything a server sends on one connection: an HTTP head, then frames or other bytes."""
 
@@ -194,7 +191,7 @@ class ServerStream:
         self._head += data
         end = self._head.find(HEAD_END)
         if end < 0:
-            if len(self._head) > HEAD_BYTES_MAX or not _could_be_response(self._head):
+            if len(self._head) > HEAD_BYTES_MAX or not b"HTTP/".startswith(self._head[:5]):
                 self._head = None
             return [Piece(data)]
         is_switching = self._head[:12].split(b" ")[1:2] == [b"101"]
@@ -219,7 +216,3 @@ class ServerStream:
         return (
             self._frames.split_frames(data) if whole else [Piece(self._frames.pass_through(data))]
         )
-
-
-def _could_be_response(begun: bytearray) -> bool:
-    return begun[:5] == b"HTTP/"[: len(begun)]

@@ -195,17 +195,13 @@ def _add_line(record: Record, fields: dict[str, Any]) -> None:
         record.shown.append(_shown(fields))
     elif kind == "mark":
         if fields["equal"]:
-            record.claims.append(_claim(fields))
+            claim = msgspec.convert(fields, type=Claim)
+            if fields.get("confirmed") is not True:
+                claim = msgspec.structs.replace(claim, seq=NEVER)
+            record.claims.append(claim)
     elif kind == "lost" or (kind == "gap" and fields["state"] not in _UNDECLARED_STATES):
         through = fields["through"]
         record.declared.append(msgspec.convert((fields["from"], through), type=tuple[int, int]))
-
-
-def _claim(fields: dict[str, Any]) -> Claim:
-    claim = msgspec.convert(fields, type=Claim)
-    if fields.get("confirmed") is True:
-        return claim
-    return msgspec.structs.replace(claim, seq=NEVER)
 
 
 def _shown(fields: dict[str, Any]) -> Shown:

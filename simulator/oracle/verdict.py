@@ -21,6 +21,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
@@ -64,16 +65,9 @@ def find_false_marks(
             event.identity for event in missing[low:high] if event.is_found_by(claim.scanned_at)
         )
         too_late = _not_in_time(claim, late, known, copies)
-        for identity in (*_first(claim, record, not_shown), *_first(claim, record, too_late)):
-            found.append(identity)
-            break
+        proofs = chain(not_shown, too_late)
+        found += islice((one for one in proofs if record.covers(claim, one[0])), 1)
     return found
-
-
-def _first(claim: Claim, record: Record, identities: Iterable[Identity]) -> list[Identity]:
-    """The first of the events that the claim covers, if there is one."""
-    covered = (one for one in identities if record.covers(claim, one[0]))
-    return [one for one in [next(covered, None)] if one is not None]
 
 
 def _not_in_time(
@@ -127,7 +121,7 @@ _EXAMPLE_CHARS_MAX: Final = 120
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """Counts of events, and of marks.
+    """How far a viewer's record agrees with what CloudWatch accepted, in counts.
 
     Attributes:
         accepted: Events that CloudWatch accepted.
@@ -171,15 +165,10 @@ class Verdict(msgspec.Struct, kw_only=True):
     @property
     def honest(self) -> bool:
         """Whether there is no error except losses that the viewer itself declares."""
-        faults = (
-            self.undeclared,
-            self.duplicated,
-            self.misordered,
-            self.unexpected,
-            self.altered,
-            self.marks_lied,
+        wrong = self.undeclared + self.duplicated + self.misordered + self.unexpected
+        return not (wrong + self.altered + self.marks_lied) and (
+            self.shown > 0 or self.accepted == 0
         )
-        return not any(faults) and (self.shown > 0 or self.accepted == 0)
 
     def report(self) -> dict[str, Any]:
         """The verdict as JSON, with ``clean`` and ``honest``."""
@@ -225,10 +214,10 @@ def judge(
     for one in record.shown:
         if one.id in ids:
             verdict.duplicated += 1
-            examples.add("duplicated", (one.stream, one.timestamp, one.message))
+            examples.add("duplicated", one.identity)
         else:
             ids.add(one.id)
-            have[one.stream, one.timestamp, one.message] += 1
+            have[one.identity] += 1
     known, missing = _match(ledger_events, have, record, verdict)
     unknown = _count_surplus(have, known, Counter(in_flight), verdict, examples)
     claims = [
@@ -263,7 +252,7 @@ def _misordered(shown: Sequence[Shown], examples: _Examples) -> int:
     for one in shown:
         if one.key < highest:
             count += 1
-            examples.add("misordered", (one.stream, one.timestamp, one.message))
+            examples.add("misordered", one.identity)
         highest = max(highest, one.key)
     return count
 

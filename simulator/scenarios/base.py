@@ -77,7 +77,7 @@ class Setup(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """One scenario.
+    """A rehearsal: timed steps that switch faults, and the simulator that they need.
 
     After the last step every fault is healed and the executions write again.
 

@@ -59,14 +59,12 @@ def message(number: int, share: float, rng: Random) -> str:
     return write(number, share, rng)
 
 
-def _info(number: int, share: float, rng: Random) -> str:
-    del share
+def _info(number: int, _: float, rng: Random) -> str:
     table, rows = rng.choice(_TABLES), rng.randint(1, 90_000)
     return f"INFO  batch {number}: {rows} rows of {table} in {rng.randint(2, 900)} ms"
 
 
-def _debug(number: int, share: float, rng: Random) -> str:
-    del share
+def _debug(number: int, _: float, rng: Random) -> str:
     return f"DEBUG pool: {rng.randint(0, 8)} idle, request {number} -> {rng.choice(_PEERS)}"
 
 
@@ -77,20 +75,17 @@ def _progress(number: int, share: float, rng: Random) -> str:
     return f"INFO  [{bar}] {share:6.1%} step {number} loss={loss:.4f}"
 
 
-def _warn(number: int, share: float, rng: Random) -> str:
-    del share
+def _warn(number: int, _: float, rng: Random) -> str:
     return (
         f"WARN  slow answer from {rng.choice(_PEERS)}: {rng.randint(800, 4000)} ms, call {number}"
     )
 
 
-def _error(number: int, share: float, rng: Random) -> str:
-    del share
+def _error(number: int, _: float, rng: Random) -> str:
     return f"ERROR row {rng.randint(1, 10**6)} of batch {number} refused: amount is not a number"
 
 
-def _trace(number: int, share: float, rng: Random) -> str:
-    del share
+def _trace(number: int, _: float, rng: Random) -> str:
     trace = _TRACE.format(
         line=rng.randint(20, 90),
         inner=rng.randint(100, 300),
@@ -116,8 +111,7 @@ def _json(number: int, share: float, rng: Random) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def _unicode(number: int, share: float, rng: Random) -> str:
-    del share
+def _unicode(number: int, _: float, rng: Random) -> str:
     return f"INFO  note {number}: {rng.choice(_UNICODE)}"
 
 

@@ -132,7 +132,9 @@ class Writer:
         try:
             self._open.wait()
             while not self._stopping.is_set():
+                self._busy = True
                 self._write_due(client)
+                self._busy = False
                 self.history_written.set()
                 self._wake.wait(TICK_S)
                 self._wake.clear()
@@ -143,17 +145,11 @@ class Writer:
             traceback.print_exc()
             self._failed(f"cannot write the workload: {type(error).__name__}: {error}")
         finally:
+            self._busy = False
             self.history_written.set()  # even on failure, so that no caller waits forever
             client.close()
 
     def _write_due(self, client: CloudWatchLogsClient) -> None:
-        self._busy = True
-        try:
-            self._write_all(client)
-        finally:
-            self._busy = False
-
-    def _write_all(self, client: CloudWatchLogsClient) -> None:
         now_ms = self._now_ms()
         due = self._workload.take_due(now_ms)
         if self._running:
