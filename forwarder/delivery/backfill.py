@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final, Self
 
+import msgspec
+
 from common.ranges import Range, RangeSet
 from forwarder.delivery.frames import Slice
 from forwarder.ingest.log_group import LogGroup
@@ -38,13 +40,12 @@ def whole_milliseconds(held: Interval) -> Range:
     return first, last
 
 
-class _Piece:
+class _Piece(msgspec.Struct):
     """A stretch of history still to be sent, from one of its ends to the other."""
 
-    __slots__ = ("high", "low", "newest_first")
-
-    def __init__(self, low: int, high: int, *, newest_first: bool) -> None:
-        self.low, self.high, self.newest_first = low, high, newest_first
+    low: int
+    high: int
+    newest_first: bool
 
 
 class HistoryIntervals:

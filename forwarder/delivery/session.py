@@ -58,10 +58,6 @@ HEARTBEAT_SHARE: Final = 0.75
 """Heartbeats are sent after this share of the announced interval, since timers fire late."""
 
 
-def _upstream_ok() -> Upstream:
-    return Upstream("ok", 0)
-
-
 class Session:
     """One connection's state: what the viewer was sent, and which messages are due."""
 
@@ -73,7 +69,7 @@ class Session:
         now_ms: int,
         slices: SliceReader,
         heartbeat_ms: int = HEARTBEAT_MS,
-        upstream: Callable[[], Upstream] = _upstream_ok,
+        upstream: Callable[[], Upstream] = lambda: Upstream("ok", 0),
     ) -> None:
         """Start the session of a viewer that connects.
 

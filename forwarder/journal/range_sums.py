@@ -80,7 +80,7 @@ class RangeSums:
             found = self._by_seq(from_, through, streams, base, seq)
         else:
             found = self._by_both(from_, through, streams, base, seq)
-        count, low, high = _minus(found, self._lost(from_, through, streams, base, seq))
+        count, low, high = _minus(found, self._by_both(from_, through, streams, base, seq, "lost"))
         return RangeTotal(count, (low + (high << 32)) % MODULUS)
 
     def _by_time(self, from_: int, through: int, streams: str | None) -> Sum:
@@ -115,17 +115,17 @@ class RangeSums:
             streams,
         )
 
-    def _by_both(self, from_: int, through: int, streams: str | None, base: int, seq: int) -> Sum:
+    def _by_both(
+        self,
+        from_: int,
+        through: int,
+        streams: str | None,
+        base: int,
+        seq: int,
+        table: str = "events INDEXED BY display_order",
+    ) -> Sum:
         return self._sum(
-            f"SELECT {_SUMS} FROM events INDEXED BY display_order"  # noqa: S608 - a constant
-            " WHERE chain = ? AND timestamp BETWEEN ? AND ? AND place BETWEEN ? AND ?",
-            (self._chain, from_, through, self._place(base + 1), self._place(seq)),
-            streams,
-        )
-
-    def _lost(self, from_: int, through: int, streams: str | None, base: int, seq: int) -> Sum:
-        return self._sum(
-            f"SELECT {_SUMS} FROM lost"  # noqa: S608 - a constant
+            f"SELECT {_SUMS} FROM {table}"  # noqa: S608 - constants
             " WHERE chain = ? AND timestamp BETWEEN ? AND ? AND place BETWEEN ? AND ?",
             (self._chain, from_, through, self._place(base + 1), self._place(seq)),
             streams,

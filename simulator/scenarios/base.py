@@ -49,6 +49,10 @@ class Step(NamedTuple):
     action: Action = Wait()
     says: str = ""
 
+    def saying(self, text: str) -> Step:
+        """The same step with a text for the reader."""
+        return self._replace(says=text)
+
 
 class Setup(NamedTuple):
     """The simulator and viewer that a scenario needs; a running simulator keeps its own settings.
@@ -108,7 +112,6 @@ class Scenario(NamedTuple):
 def inject(
     at_ms: int,
     kind: str,
-    says: str = "",
     *,
     name: str = "",
     toxicity: float | None = None,
@@ -116,7 +119,7 @@ def inject(
 ) -> Step:
     """A step that switches a fault of the type ``kind`` on."""
     fault = FaultRequest(type=kind, name=name, toxicity=toxicity, attributes=attributes)
-    return Step(at_ms, Inject(fault), says)
+    return Step(at_ms, Inject(fault))
 
 
 def heal(at_ms: int, name: str = "", says: str = "") -> Step:

@@ -33,7 +33,8 @@ END_MS: Final = 64_000
 
 Range = tuple[int, int]
 
-_NETWORK: Final[Mapping[str, Mapping[str, Range]]] = {
+DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
+    # network
     "disconnect": {"down_ms": (200, 10_000)},
     "latency": {"latency_ms": (20, 2_000), "jitter_ms": (0, 2_000)},
     "bandwidth": {"rate_kbps": (200, 5_000)},
@@ -49,8 +50,7 @@ _NETWORK: Final[Mapping[str, Mapping[str, Range]]] = {
     "stall_reader": {"for_ms": (1_000, 12_000)},
     "block_upgrade": {"for_ms": (2_000, 12_000)},
     "storm": {"clients": (5, 25)},
-}
-_CLOUDWATCH: Final[Mapping[str, Mapping[str, Range]]] = {
+    # CloudWatch
     "visibility_delay": {"delay_ms": (1_000, 15_000), "jitter_ms": (0, 1_000)},
     "throttle": {"rate": (0, 3), "for_ms": (2_000, 10_000)},
     "server_error": {"in_a_row": (1, 4), "for_ms": (2_000, 12_000)},
@@ -64,15 +64,13 @@ _CLOUDWATCH: Final[Mapping[str, Mapping[str, Range]]] = {
     "unreachable": {"for_ms": (1_000, 10_000)},
     "retention_expire": {},
     "group_recreated": {},
-}
-_LIVE_PATH: Final[Mapping[str, Mapping[str, Range]]] = {
+    # live path
     "subscription_delay": {"delay_ms": (500, 10_000), "for_ms": (2_000, 12_000)},
     "subscription_duplicate": {"after_ms": (0, 2_000), "for_ms": (2_000, 12_000)},
     "subscription_reorder": {"within_ms": (100, 4_000), "for_ms": (2_000, 12_000)},
     "subscription_skip": {"for_ms": (2_000, 12_000)},
     "subscription_stop": {"for_ms": (2_000, 12_000)},
-}
-_WORKLOAD: Final[Mapping[str, Mapping[str, Range]]] = {
+    # workload
     "duplicate_timestamps": {"events": (100, 4_000)},
     "identical_messages": {"events": (2, 300)},
     "blank_messages": {"events": (1, 30)},
@@ -84,8 +82,7 @@ _WORKLOAD: Final[Mapping[str, Mapping[str, Range]]] = {
     "new_stream": {"streams": (1, 10), "events": (1, 20)},
     "terminal_escapes": {"rounds": (1, 3)},
     "last_words": {"events": (1, 200), "after": (0, 40)},
-}
-_PROGRAMS: Final[Mapping[str, Mapping[str, Range]]] = {
+    # programs
     "forwarder_crash": {"within_ms": (0, 5_000), "down_ms": (100, 5_000)},
     "journal_lost": {"down_ms": (100, 4_000)},
     "journal_rolled_back": {"back_ms": (500, 8_000), "down_ms": (100, 4_000)},
@@ -96,14 +93,6 @@ _PROGRAMS: Final[Mapping[str, Mapping[str, Range]]] = {
         "behind_ms": (0, 5 * MINUTE_MS),
         "for_ms": (1_000, 12_000),
     },
-}
-
-DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
-    **_NETWORK,
-    **_CLOUDWATCH,
-    **_LIVE_PATH,
-    **_WORKLOAD,
-    **_PROGRAMS,
 }
 """Every fault, with the range that each of its attributes is drawn from."""
 

@@ -27,7 +27,7 @@ SCRIPTED: Final = (
         "The viewer connects 30 s late, and shows everything from the first line.",
         fixed(
             say(0, "Jobs run and write. No viewer is connected."),
-            inject(12_000, "new_stream", "Another job starts and ends unobserved."),
+            inject(12_000, "new_stream").saying("Another job starts and ends unobserved."),
             say(30_000, "A viewer connects. The first lines are older than the connection."),
             say(40_000, "Green: a full scan has verified every line, from the first one on."),
             say(45_000, _DONE),
@@ -42,11 +42,8 @@ SCRIPTED: Final = (
         "The network is down for 10 s, and nothing is missing or duplicated afterwards.",
         fixed(
             say(0, _ALL_GREEN),
-            inject(
-                8_000,
-                "disconnect",
-                "Network down for 10 s. The viewer says so, and the verified time stops advancing.",
-                down_ms=10_000,
+            inject(8_000, "disconnect", down_ms=10_000).saying(
+                "Network down for 10 s. The viewer says so, and the verified time stops advancing."
             ),
             say(18_500, "The network is back. The viewer resumes at its cursor."),
             say(26_000, "Green again: the lines written meanwhile stand in their places."),
@@ -60,18 +57,14 @@ SCRIPTED: Final = (
         "duplicates",
         "Equal events and repeated deliveries: each event is shown exactly once.",
         fixed(
-            inject(0, "subscription_duplicate", "Half of the live records are delivered twice."),
-            inject(
-                3_000,
-                "identical_messages",
-                "100 events that differ in their ids only: all 100 must be shown.",
-                every_ms=6_000,
+            inject(0, "subscription_duplicate").saying(
+                "Half of the live records are delivered twice."
             ),
-            inject(
-                6_000,
-                "duplicate_frame",
-                "WebSocket messages arrive twice too: the viewer must ignore the second one.",
-                toxicity=0.3,
+            inject(3_000, "identical_messages", every_ms=6_000).saying(
+                "100 events that differ in their ids only: all 100 must be shown."
+            ),
+            inject(6_000, "duplicate_frame", toxicity=0.3).saying(
+                "WebSocket messages arrive twice too: the viewer must ignore the second one."
             ),
             heal(22_000, says="Healed. Equal lines are shown as often as they were written."),
             say(28_000, _DONE),
@@ -84,30 +77,15 @@ SCRIPTED: Final = (
         "high-volume",
         "A million events, verified complete and in order.",
         fixed(
-            inject(
-                0,
-                "burst",
-                "Half a million lines are written before a viewer connects.",
-                name="before",
-                events=500_000,
-                span_ms=20 * MINUTE_MS,
+            inject(0, "burst", name="before", events=500_000, span_ms=20 * MINUTE_MS).saying(
+                "Half a million lines are written before a viewer connects."
             ),
             say(20_000, "A viewer connects and receives the history, newest first."),
-            inject(
-                25_000,
-                "burst",
-                "A quarter of a million more, all at once.",
-                name="first",
-                events=250_000,
-                span_ms=5_000,
+            inject(25_000, "burst", name="first", events=250_000, span_ms=5_000).saying(
+                "A quarter of a million more, all at once."
             ),
-            inject(
-                35_000,
-                "burst",
-                "And another quarter of a million.",
-                name="second",
-                events=250_000,
-                span_ms=5_000,
+            inject(35_000, "burst", name="second", events=250_000, span_ms=5_000).saying(
+                "And another quarter of a million."
             ),
             say(60_000, "A million lines are written. Keys still respond; verification follows."),
         ),
@@ -120,20 +98,19 @@ SCRIPTED: Final = (
         "duplicate-timestamps",
         "10,000 events in one millisecond, in short pages and across a reconnection.",
         fixed(
-            inject(0, "short_page", "CloudWatch's pages hold 700 events at most.", events=700),
-            inject(
-                2_000,
-                "duplicate_timestamps",
-                "10,000 events with the same timestamp, in several streams.",
+            inject(0, "short_page", events=700).saying(
+                "CloudWatch's pages hold 700 events at most."
             ),
-            inject(4_000, "repeat_token", "Some pages return the token of their own request."),
-            inject(
-                5_000,
-                "disconnect",
-                "Network down in the middle of that millisecond: no timestamp can be a cursor.",
-                down_ms=3_000,
+            inject(2_000, "duplicate_timestamps").saying(
+                "10,000 events with the same timestamp, in several streams."
             ),
-            inject(10_000, "duplicate_timestamps", "And another 10,000.", name="again"),
+            inject(4_000, "repeat_token").saying(
+                "Some pages return the token of their own request."
+            ),
+            inject(5_000, "disconnect", down_ms=3_000).saying(
+                "Network down in the middle of that millisecond: no timestamp can be a cursor."
+            ),
+            inject(10_000, "duplicate_timestamps", name="again").saying("And another 10,000."),
             heal(18_000, says="Healed. Events of one millisecond stand in the order of their ids."),
             say(25_000, _DONE),
         ),
@@ -145,30 +122,23 @@ SCRIPTED: Final = (
         "late-events",
         "Events that arrive seconds to hours late, out of order, and flicker.",
         fixed(
-            inject(
-                0,
-                "visibility_delay",
-                "CloudWatch shows each event up to 8 s late.",
-                delay_ms=4_000,
-                jitter_ms=4_000,
+            inject(0, "visibility_delay", delay_ms=4_000, jitter_ms=4_000).saying(
+                "CloudWatch shows each event up to 8 s late."
             ),
-            inject(
-                5_000,
-                "late_events",
-                "Events a minute old arrive. They are inserted above, in their places.",
-                name="a-minute",
-                jitter_ms=30_000,
+            inject(5_000, "late_events", name="a-minute", jitter_ms=30_000).saying(
+                "Events a minute old arrive. They are inserted above, in their places."
             ),
-            inject(8_000, "out_of_order_batches", "Batches of events arrive, the oldest last."),
+            inject(8_000, "out_of_order_batches").saying(
+                "Batches of events arrive, the oldest last."
+            ),
             inject(
                 12_000,
                 "late_events",
-                "Events two hours old arrive: only a scan of that time can find them.",
                 name="two-hours",
                 late_ms=2 * HOUR_MS,
                 jitter_ms=20 * MINUTE_MS,
-            ),
-            inject(16_000, "flap", "Events appear in one scan and not in the next."),
+            ).saying("Events two hours old arrive: only a scan of that time can find them."),
+            inject(16_000, "flap").saying("Events appear in one scan and not in the next."),
             heal(25_000, says="Healed. The next scans find the missing events and report them."),
             say(35_000, _DONE),
         ),
@@ -181,24 +151,16 @@ SCRIPTED: Final = (
         "subscription-outage",
         "The live path reorders, skips, delays and stops; scans repair it.",
         fixed(
-            inject(
-                0,
-                "subscription_reorder",
-                "Live records arrive out of order; the lines stay in order.",
-                within_ms=2_000,
+            inject(0, "subscription_reorder", within_ms=2_000).saying(
+                "Live records arrive out of order; the lines stay in order."
             ),
-            inject(
-                4_000,
-                "subscription_skip",
-                "Half of the live records are lost: scans repair this, and the viewer shows it.",
+            inject(4_000, "subscription_skip").saying(
+                "Half of the live records are lost: scans repair this, and the viewer shows it."
             ),
-            inject(12_000, "subscription_delay", "The remaining records arrive 5 s late."),
+            inject(12_000, "subscription_delay").saying("The remaining records arrive 5 s late."),
             heal(18_000, "subscription_delay"),
-            inject(
-                18_000,
-                "subscription_stop",
-                "The subscription stops. The viewer says so; scans alone find new events.",
-                for_ms=10_000,
+            inject(18_000, "subscription_stop", for_ms=10_000).saying(
+                "The subscription stops. The viewer says so; scans alone find new events."
             ),
             heal(30_000, says="Healed. The live path is only a hint, so nothing was lost."),
             say(36_000, _DONE),
@@ -211,30 +173,23 @@ SCRIPTED: Final = (
         "throttled",
         "CloudWatch throttles, fails, stalls, and returns empty and truncated pages.",
         fixed(
-            inject(
-                0,
-                "throttle",
-                "CloudWatch refuses every call. The viewer says so, and the mark stands still.",
-                for_ms=8_000,
+            inject(0, "throttle", for_ms=8_000).saying(
+                "CloudWatch refuses every call. The viewer says so, and the mark stands still."
             ),
-            inject(
-                10_000,
-                "throttle",
-                "Now one call a second passes.",
-                name="trickle",
-                rate=1,
-                for_ms=6_000,
+            inject(10_000, "throttle", name="trickle", rate=1, for_ms=6_000).saying(
+                "Now one call a second passes."
             ),
-            inject(14_000, "server_error", "A third of the calls fail.", for_ms=8_000),
-            inject(15_000, "truncated_response", "Answers end in the middle.", for_ms=8_000),
-            inject(16_000, "empty_page", "Pages are empty, but not the last.", for_ms=10_000),
-            inject(17_000, "expire_token", "Tokens expire during a scan.", every_ms=2_000),
-            inject(18_000, "slow_response", "Answers take seconds.", delay_ms=1_500, for_ms=6_000),
-            inject(
-                26_000,
-                "unreachable",
-                "CloudWatch does not answer. The forwarder still serves its journal.",
-                for_ms=6_000,
+            inject(14_000, "server_error", for_ms=8_000).saying("A third of the calls fail."),
+            inject(15_000, "truncated_response", for_ms=8_000).saying("Answers end in the middle."),
+            inject(16_000, "empty_page", for_ms=10_000).saying(
+                "Pages are empty, but not the last."
+            ),
+            inject(17_000, "expire_token", every_ms=2_000).saying("Tokens expire during a scan."),
+            inject(18_000, "slow_response", delay_ms=1_500, for_ms=6_000).saying(
+                "Answers take seconds."
+            ),
+            inject(26_000, "unreachable", for_ms=6_000).saying(
+                "CloudWatch does not answer. The forwarder still serves its journal."
             ),
             heal(32_000, says="Healed. The mark catches up; none came from an unfinished scan."),
             say(42_000, _DONE),
@@ -247,24 +202,15 @@ SCRIPTED: Final = (
         "slow-viewer",
         "A viewer behind a slow and narrow link stops reading at times.",
         fixed(
-            inject(
-                0,
-                "latency",
-                "Everything arrives half a second late, more or less.",
-                latency_ms=500,
-                jitter_ms=400,
+            inject(0, "latency", latency_ms=500, jitter_ms=400).saying(
+                "Everything arrives half a second late, more or less."
             ),
-            inject(4_000, "bandwidth", "The link is narrow too: 2 Mbit/s.", rate_kbps=2_000),
-            inject(
-                6_000,
-                "burst",
-                "20,000 lines at once. The forwarder holds a cursor for the viewer, no queue.",
+            inject(4_000, "bandwidth", rate_kbps=2_000).saying("The link is narrow too: 2 Mbit/s."),
+            inject(6_000, "burst").saying(
+                "20,000 lines at once. The forwarder holds a cursor for the viewer, no queue."
             ),
-            inject(
-                12_000,
-                "stall_reader",
-                "The viewer stops reading, and stays connected.",
-                for_ms=10_000,
+            inject(12_000, "stall_reader", for_ms=10_000).saying(
+                "The viewer stops reading, and stays connected."
             ),
             heal(24_000, says="Healed. The viewer reads on at its cursor; no other was delayed."),
             say(34_000, _DONE),
@@ -278,27 +224,17 @@ SCRIPTED: Final = (
         "forwarder-crash",
         "The forwarder is killed, loses its journal, finds an old one, and a full disk.",
         fixed(
-            inject(
-                2_000,
-                "forwarder_crash",
-                "The forwarder is killed, and restarts after 2 s with its journal.",
+            inject(2_000, "forwarder_crash").saying(
+                "The forwarder is killed, and restarts after 2 s with its journal."
             ),
-            inject(
-                10_000,
-                "journal_lost",
-                "Killed again, and its journal is lost: a new epoch begins, the viewer rebases.",
+            inject(10_000, "journal_lost").saying(
+                "Killed again, and its journal is lost: a new epoch begins, the viewer rebases."
             ),
-            inject(
-                18_000,
-                "journal_rolled_back",
-                "Next it will restart with a journal that is 4 s old.",
-                back_ms=4_000,
+            inject(18_000, "journal_rolled_back", back_ms=4_000).saying(
+                "Next it will restart with a journal that is 4 s old."
             ),
-            inject(
-                28_000,
-                "disk_full",
-                "The disk is full: events that can't be stored are not sent.",
-                for_ms=6_000,
+            inject(28_000, "disk_full", for_ms=6_000).saying(
+                "The disk is full: events that can't be stored are not sent."
             ),
             heal(36_000, says="Healed. Every line is shown once, whatever the forwarder lost."),
             say(44_000, _DONE),
@@ -312,10 +248,12 @@ SCRIPTED: Final = (
         "The viewer is killed, and the next one resumes at its saved cursor.",
         fixed(
             say(0, _ALL_GREEN),
-            inject(
-                8_000, "viewer_crash", "The viewer is killed; the next one resumes at its cursor."
+            inject(8_000, "viewer_crash").saying(
+                "The viewer is killed; the next one resumes at its cursor."
             ),
-            inject(18_000, "disconnect", "Network down; then the viewer is killed.", down_ms=5_000),
+            inject(18_000, "disconnect", down_ms=5_000).saying(
+                "Network down; then the viewer is killed."
+            ),
             inject(20_000, "viewer_crash", name="again"),
             heal(26_000, says="Healed. Together the three viewers have shown every line."),
             say(32_000, _DONE),
@@ -328,14 +266,15 @@ SCRIPTED: Final = (
         "last-words",
         "Executions end while their last lines are still on the way.",
         fixed(
-            inject(0, "visibility_delay", "CloudWatch shows events 3 s late.", delay_ms=3_000),
-            inject(
-                3_000,
-                "last_words",
-                "A job writes 200 lines and ends; some of them arrive after its end.",
-                every_ms=8_000,
+            inject(0, "visibility_delay", delay_ms=3_000).saying(
+                "CloudWatch shows events 3 s late."
             ),
-            inject(12_000, "disconnect", "Network down while the next job ends.", down_ms=4_000),
+            inject(3_000, "last_words", every_ms=8_000).saying(
+                "A job writes 200 lines and ends; some of them arrive after its end."
+            ),
+            inject(12_000, "disconnect", down_ms=4_000).saying(
+                "Network down while the next job ends."
+            ),
             heal(22_000, says="Healed. An end is announced only once its last lines are verified."),
             say(28_000, _DONE),
         ),
@@ -348,10 +287,12 @@ SCRIPTED: Final = (
         "strange-lines",
         "Blank, huge and malicious messages, and log streams that did not exist before.",
         fixed(
-            inject(0, "terminal_escapes", "Lines that would move the cursor or set the title."),
-            inject(3_000, "blank_messages", "Lines without a visible character."),
-            inject(6_000, "huge_event", "Lines of a megabyte.", events=2),
-            inject(10_000, "new_stream", "20 new log streams.", streams=20),
+            inject(0, "terminal_escapes").saying(
+                "Lines that would move the cursor or set the title."
+            ),
+            inject(3_000, "blank_messages").saying("Lines without a visible character."),
+            inject(6_000, "huge_event", events=2).saying("Lines of a megabyte."),
+            inject(10_000, "new_stream", streams=20).saying("20 new log streams."),
             heal(15_000, says="All lines are shown, and none of them acts on the terminal."),
             say(20_000, _DONE),
         ),
@@ -362,35 +303,18 @@ SCRIPTED: Final = (
         "future-clock",
         "Events from the future, and a forwarder whose clock jumps ahead and back.",
         fixed(
-            inject(
-                0,
-                "future_events",
-                "Jobs write events stamped ten minutes ahead. They stand last and hide nothing.",
-                jitter_ms=5 * MINUTE_MS,
+            inject(0, "future_events", jitter_ms=5 * MINUTE_MS).saying(
+                "Jobs write events stamped ten minutes ahead. They stand last and hide nothing."
             ),
             inject(
-                5_000,
-                "future_events",
-                "Others are almost two hours ahead, the most that CloudWatch accepts.",
-                name="two-hours",
-                ahead_ms=2 * HOUR_MS - 5 * MINUTE_MS,
+                5_000, "future_events", name="two-hours", ahead_ms=2 * HOUR_MS - 5 * MINUTE_MS
+            ).saying("Others are almost two hours ahead, the most that CloudWatch accepts."),
+            inject(8_000, "clock_jump", name="ahead", for_ms=8_000).saying(
+                "The forwarder's clock is a minute ahead."
             ),
             inject(
-                8_000,
-                "clock_jump",
-                "The forwarder's clock is a minute ahead.",
-                name="ahead",
-                for_ms=8_000,
-            ),
-            inject(
-                18_000,
-                "clock_jump",
-                "Now it is a minute behind.",
-                name="behind",
-                ahead_ms=0,
-                behind_ms=MINUTE_MS,
-                for_ms=8_000,
-            ),
+                18_000, "clock_jump", name="behind", ahead_ms=0, behind_ms=MINUTE_MS, for_ms=8_000
+            ).saying("Now it is a minute behind."),
             heal(28_000, says="Healed. No cursor and no mark came from a clock alone."),
             say(36_000, _DONE),
         ),
@@ -402,26 +326,19 @@ SCRIPTED: Final = (
         "half-open",
         "Dead links without an error, and a proxy that blocks WebSockets.",
         fixed(
-            inject(
-                2_000,
-                "blackhole",
-                "The link is dead without an error: nothing arrives, nothing is refused.",
-                for_ms=25_000,
+            inject(2_000, "blackhole", for_ms=25_000).saying(
+                "The link is dead without an error: nothing arrives, nothing is refused."
             ),
             say(25_000, "The viewer has noticed: heartbeats are missing. It is not green."),
-            inject(
-                32_000,
-                "mute_heartbeat",
-                "Only the heartbeats are missing now. The viewer does not take that for idleness.",
-                for_ms=15_000,
+            inject(32_000, "mute_heartbeat", for_ms=15_000).saying(
+                "Only the heartbeats are missing now. The viewer does not take that for idleness."
             ),
-            inject(
-                50_000,
-                "block_upgrade",
-                "A proxy passes HTTP and blocks WebSockets. A viewer that reconnects must poll.",
-                for_ms=20_000,
+            inject(50_000, "block_upgrade", for_ms=20_000).saying(
+                "A proxy passes HTTP and blocks WebSockets. A viewer that reconnects must poll."
             ),
-            inject(51_000, "close", "The connection is closed: it must reconnect.", code=1012),
+            inject(51_000, "close", code=1012).saying(
+                "The connection is closed: it must reconnect."
+            ),
             heal(72_000, says="Healed."),
             say(80_000, _DONE),
         ),
@@ -433,26 +350,18 @@ SCRIPTED: Final = (
         "storm",
         "A crowd reconnects at once while connections break in the middle of messages.",
         fixed(
-            inject(0, "storm", "Fifty more viewers connect at once."),
-            inject(
-                4_000,
-                "close",
-                "All connections are closed with 1012: proper viewers spread their reconnects.",
-                code=1012,
-                every_ms=6_000,
+            inject(0, "storm").saying("Fifty more viewers connect at once."),
+            inject(4_000, "close", code=1012, every_ms=6_000).saying(
+                "All connections are closed with 1012: proper viewers spread their reconnects."
             ),
-            inject(
-                8_000,
-                "reset_peer",
-                "Connections are reset in the middle of a message.",
-                after_bytes=60_000,
-                toxicity=0.7,
+            inject(8_000, "reset_peer", after_bytes=60_000, toxicity=0.7).saying(
+                "Connections are reset in the middle of a message."
             ),
-            inject(
-                14_000, "limit_data", "Others end there in order.", after_bytes=30_000, toxicity=0.7
+            inject(14_000, "limit_data", after_bytes=30_000, toxicity=0.7).saying(
+                "Others end there in order."
             ),
-            inject(18_000, "drop_frame", "Messages are lost: their numbers show it."),
-            inject(18_000, "reorder_frame", "Others arrive out of order."),
+            inject(18_000, "drop_frame").saying("Messages are lost: their numbers show it."),
+            inject(18_000, "reorder_frame").saying("Others arrive out of order."),
             heal(26_000, says="Healed. The crowd leaves; the message numbers revealed every loss."),
             say(34_000, _DONE),
         ),
@@ -465,17 +374,10 @@ SCRIPTED: Final = (
         "CloudWatch's retention deletes events before they were read: declared, with the range.",
         fixed(
             inject(
-                2_000,
-                "late_events",
-                "Events two days old arrive. No viewer has requested that time yet.",
-                events=200,
-                late_ms=2 * DAY_MS,
-                jitter_ms=6 * HOUR_MS,
-            ),
-            inject(
-                8_000,
-                "retention_expire",
-                "The retention is set to one day: those events are deleted unread.",
+                2_000, "late_events", events=200, late_ms=2 * DAY_MS, jitter_ms=6 * HOUR_MS
+            ).saying("Events two days old arrive. No viewer has requested that time yet."),
+            inject(8_000, "retention_expire").saying(
+                "The retention is set to one day: those events are deleted unread."
             ),
             say(12_000, "A viewer connects and requests three days, deleted events among them."),
             say(20_000, "A rule in the log declares the range as unrecoverable."),
@@ -497,7 +399,9 @@ SCRIPTED: Final = (
         "The log group is deleted and created again while it is watched.",
         fixed(
             say(0, _ALL_GREEN),
-            inject(6_000, "group_recreated", "The log group is recreated; its events are deleted."),
+            inject(6_000, "group_recreated").saying(
+                "The log group is recreated; its events are deleted."
+            ),
             say(14_000, "Lines that were read before stay; new ones arrive."),
             say(22_000, _DONE),
         ),

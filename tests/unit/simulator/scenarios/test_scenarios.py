@@ -108,11 +108,11 @@ def test_faster_means_shorter_not_younger() -> None:
 
 def test_a_scenario_runs_at_speed() -> None:
     def steps(seed: int) -> list[Step]:
-        return [heal(4_000), inject(seed, "disconnect", "out", down_ms=500)]
+        return [heal(4_000), inject(seed, "disconnect", down_ms=500).saying("out")]
 
     scenario = Scenario("one", "One.", steps)
     assert in_order(scenario, 1_000, 2) == [
-        inject(500, "disconnect", "out", down_ms=250),
+        inject(500, "disconnect", down_ms=250).saying("out"),
         heal(2_000),
     ]
     assert in_order(scenario, 5_000)[0] == heal(4_000)
