@@ -1,9 +1,8 @@
-"""PROTOCOL.md as a suite that any forwarder can be held to, from outside.
+"""Checks any forwarder against PROTOCOL.md over its WebSocket and HTTP interfaces.
 
-``rules`` lists what the page demands. ``observer`` holds every message of every connection
-against it, whatever is being tried; the chapters (``connecting``, ``streaming``, ``asking``,
-``over_http``, ``executions``) bring about the situations in which a rule can show. Nothing is
-ever written to a log: what the log group does not give occasion for is *not shown*.
+``rules`` lists the protocol's rules. ``observer`` checks every message of every connection.
+``chapters`` holds the scenarios that exercise the rules, ``suite`` runs them. The suite writes no
+log events: a rule that the log group's content cannot exercise is reported as *not shown*.
 
-Of ours only ``wire`` is imported.
+Of the product, checks use only ``wire``; ``__main__`` also uses ``common`` and ``gapless``.
 """

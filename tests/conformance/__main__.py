@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.command("python -m tests.conformance")
 @click.argument("target", type=TARGET, metavar="URL")
 @click.argument("rules", type=TEXT, nargs=-1, metavar="[RULE]...")
-@click.option("--group", type=TEXT, metavar="G", help="The log group, where several are served.")
+@click.option("--group", type=TEXT, metavar="G", help="Log group, if several are served.")
 @click.option(
     "--since",
     type=TIME,
     metavar="1h|TIME",
     default="1h",
     show_default=True,
-    help="How much of the log is used; 100,000 events at most.",
+    help="Start of the range to check; 100,000 events at most.",
 )
 @click.option(
     "--patience",
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     metavar="60s",
     default="60s",
     show_default=True,
-    help="How long to wait for what the page sets no time for.",
+    help="Timeout for replies without a deadline in PROTOCOL.md.",
 )
-@click.option("--token-file", type=FILE, metavar="F", help="File with the forwarder's token.")
-@click.option("--json", "as_json", is_flag=True, help="Print an object.")
+@click.option("--token-file", type=FILE, metavar="F", help="File with the access token.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object.")
 def command(
     target: Target,
     rules: tuple[str, ...],
@@ -51,22 +51,22 @@ def command(
     token_file: Path | None,
     as_json: bool,
 ) -> int:
-    """Hold the forwarder at URL (ws:// or wss://) to PROTOCOL.md, rule by rule.
+    """Check the forwarder at URL (ws:// or wss://) against PROTOCOL.md, rule by rule.
 
-    It only looks on: no log event is written. A rule that nothing gave occasion for is "not
-    shown". RULE is one of the table's, or a number of the page's in brackets; all of them
-    unless given. Exit code 0: nothing failed. 1: something did.
+    No log events are written. A rule that the log group's content cannot exercise is "not shown".
+    RULE is an id from the printed table, or a rule number of PROTOCOL.md, such as [13]; the
+    default is all rules. Exit code 0: no rule failed; 1: at least one failed.
     """
     if not isinstance(target, ForwarderTarget):
-        msg = f"{target.group!r} is no ws:// URL: give a forwarder's, as gapless forward prints it"
+        msg = f"{target.group!r} is not a ws:// URL: give the one that gapless forward prints"
         raise UsageError(msg)
-    # websockets is slow to import, hence imported only here.
+    # Imported late: websockets would slow down --help.
     from tests.conformance.rules import as_object, as_text, selected  # noqa: PLC0415
 
     try:
         wanted = selected(rules)
     except KeyError as error:
-        msg = f"there is no rule {error.args[0]!r}: python -m tests.conformance URL lists them all"
+        msg = f"unknown rule {error.args[0]!r}: python -m tests.conformance URL lists all rules"
         raise UsageError(msg) from error
     token = read_token(token_file)
     verdicts = _run(target.url, wanted, group, (since, patience), token)
@@ -102,18 +102,18 @@ def _run(
         run_until_signal(suite.run(ALL, wanted))
     except UnreachableError as error:
         if any(one.state == "FAILED" for one in ledger.verdicts(wanted)):
-            # What broke the rules may be why nothing more can be had: that is the finding.
+            # A forwarder that breaks a rule may also stop answering: report the broken rule.
             return ledger.verdicts(wanted)
         msg = f"{url}: {error}"
         raise CannotConnectError(msg) from error
     except TooManyError as error:
-        msg = f"there are more than {EVENTS_MAX:,} events: give a later --since"
+        msg = f"the range has more than {EVENTS_MAX:,} events: give a later --since"
         raise GaplessError(msg, UsageError.exit_code) from error
     return ledger.verdicts(wanted)
 
 
 def main() -> int:
-    """Run the command; the exit code. An error is one line on stderr."""
+    """Run the command and return its exit code; an error is one line on stderr."""
     try:
         return int(command.main(standalone_mode=False) or EXIT_DONE)
     except click.ClickException as error:

@@ -1,14 +1,7 @@
-"""Every scenario, in the order in which they are run; the first fills the main connection.
+"""Scenarios that exercise the rules of PROTOCOL.md, grouped by its chapters.
 
-The page's "connecting": cursors, held, filters, base, and what is refused. Scenarios.
-
-The page's "server to client": the past, marks, heartbeats, gaps. Scenarios.
-
-The page's "client to server": verify, repair, credit, and what is none of them. Scenarios.
-
-The page's "HTTP on the same port". Scenarios.
-
-What the page says of executions: everything they have, and their end. Scenarios.
+``ALL`` lists them in the order in which they run. The first one loads the main connection, with
+whose events the others compare theirs.
 """
 
 from __future__ import annotations
@@ -36,10 +29,10 @@ from wire.order import Interval
 from wire.query import Filter, TailQuery
 
 EVENTS_MIN: Final = 4
-"""With fewer events a cursor or a held interval in the midst of them shows nothing."""
+"""Fewest events for which a cursor or held interval in the middle tests anything."""
 
 _CLOCKS_MS: Final = 60_000
-"""By how much two clocks may differ."""
+"""Largest difference allowed between the clocks of forwarder and suite."""
 
 MALFORMED: Final = (
     ("since=yesterday", "since"),
@@ -52,11 +45,13 @@ MALFORMED: Final = (
     ("credit=much", "credit"),
     ("base=x", "base"),
 )
-"""Queries that the page's table does not allow, and the parameter that the body must name."""
+"""Malformed queries, and the parameter that the error must name."""
+
+# Connecting: cursors, held intervals, filters, base, refused connections
 
 
 async def since_default(suite: Suite) -> None:
-    """Without since and cursor."""
+    """Connect without since and cursor: since is 10 minutes ago."""
     connection = await suite.open(TailQuery())
     welcome = connection.observer.welcome
     assert welcome is not None
@@ -67,7 +62,7 @@ async def since_default(suite: Suite) -> None:
 
 
 async def resumed(suite: Suite) -> None:
-    """From a cursor in the midst: what follows it, once, and nothing of the past."""
+    """Resume at a cursor in the middle: only later events come, each once, and no history."""
     events = _by_seq(suite)
     if len(events) < EVENTS_MIN:
         return
@@ -78,17 +73,17 @@ async def resumed(suite: Suite) -> None:
     if _is(suite, connection, "resumed", "resumed"):
         missing = await _missing(suite, connection, {one.key for one in events[at + 1 :]})
         expected = f"the {len(events) - at - 1} events after {cursor}"
-        suite.ledger.check("resumed", not missing, expected, f"{len(missing)} of them missing")
+        suite.ledger.check("resumed", not missing, expected, f"{len(missing)} missing")
         beats = observer.beats + 1
         await connection.until(lambda: observer.beats >= beats, suite.patience_s)
         seen = {one.key for one in events[: at + 1]} & observer.seen
         got = f"{len(seen)} events that the cursor covers"
-        suite.ledger.check("no-held", not seen, "no past", got)
+        suite.ledger.check("no-held", not seen, "no history", got)
     await suite.drop(connection)
 
 
 async def held(suite: Suite) -> None:
-    """With a held interval, whose upper end is inside a millisecond where there is one such."""
+    """Resume with a held interval, which ends between two events of one millisecond if any."""
     events = suite.main.observer.holdings.in_order()
     if len(events) < EVENTS_MIN:
         return
@@ -102,7 +97,7 @@ async def held(suite: Suite) -> None:
 
 
 async def rebased(suite: Suite) -> None:
-    """A cursor of an epoch that never was, with a held interval that must be ignored."""
+    """Connect with the cursor of an unknown epoch; the forwarder must ignore held."""
     events = suite.main.observer.holdings.in_order()
     span = Interval(events[0].key, events[-1].key) if events else None
     query = TailQuery(
@@ -115,7 +110,7 @@ async def rebased(suite: Suite) -> None:
 
 
 async def base(suite: Suite) -> None:
-    """Resumed at the end, with the lower half left out of counts."""
+    """Resume at the last event, with a base that excludes the first half from counts."""
     events = _by_seq(suite)
     if len(events) < EVENTS_MIN:
         return
@@ -136,7 +131,7 @@ async def base(suite: Suite) -> None:
 
 
 async def filters(suite: Suite) -> None:
-    """Each filter by itself, two united, and names that are nearly right."""
+    """Connect with each kind of filter, with two, and with names that almost match."""
     events = suite.main.observer.holdings.in_order()
     streams = sorted({one.stream for one in events})
     if not streams:
@@ -157,7 +152,7 @@ async def filters(suite: Suite) -> None:
 
 
 async def refusals(suite: Suite) -> None:
-    """What is said before the upgrade."""
+    """Open connections that the forwarder must refuse, and check the HTTP responses."""
     check, group = suite.ledger.check, {"group": suite.group} if suite.group else {}
     for query, name in MALFORMED:
         asked = "&".join([urlencode(group), query]) if group else query
@@ -170,7 +165,7 @@ async def refusals(suite: Suite) -> None:
     answer = await suite.refusal(urlencode({"group": unknown}), token=suite.token)
     status = None if answer is None else answer.status
     said = "" if answer is None else str(answer.fields().get("error", ""))
-    # A forwarder that asks for tokens may not tell whoever has none for it what there is.
+    # With tokens, a client may not learn which log groups exist.
     allowed = (404,) if suite.token is None else (404, 403)
     holds = status in allowed and (unknown in said or status != 404)
     check("unknown-group", holds, f"404 and an error that names {unknown}", f"{status} {said}")
@@ -198,14 +193,14 @@ def _is(suite: Suite, connection: Connection, rule: str, outcome: str) -> bool:
 
 
 async def _missing(suite: Suite, connection: Connection, wanted: set[int]) -> set[int]:
-    """Which of these positions do not come, in all the time that there is."""
+    """Wait for events at these positions; returns those that did not arrive in time."""
     seen = connection.observer.seen
     await connection.until(lambda: wanted <= seen, suite.patience_s)
     return wanted - seen
 
 
 async def _is_whole(suite: Suite, connection: Connection, rule: str, events: list[Held]) -> None:
-    """Whether a connection comes to hold what the main one does, as far as its filter goes."""
+    """Check that a connection gets all events of the main one that its filter matches."""
     observer = connection.observer
     wants = observer.query.filter.matches
     wanted = {one.key for one in events if wants(one.stream)}
@@ -216,11 +211,11 @@ async def _is_whole(suite: Suite, connection: Connection, rule: str, events: lis
     await connection.until(is_there, suite.patience_s)
     missing = wanted - set(observer.holdings.events)
     got = f"{len(missing)} of {len(wanted)} missing, done: {observer.is_done}"
-    suite.ledger.check(rule, not missing and observer.is_done, "everything, and done", got)
+    suite.ledger.check(rule, not missing and observer.is_done, "all events, and done", got)
 
 
 def _inside_a_millisecond(events: list[Held], at: int) -> int:
-    """The first place from ``at`` on whose next event is of the same millisecond, else ``at``."""
+    """First index from ``at`` on whose successor has the same timestamp; ``at`` without one."""
     for place in range(at, len(events) - 1):
         if events[place].timestamp == events[place + 1].timestamp:
             return place
@@ -238,23 +233,26 @@ CONNECTING: Final = (
 )
 
 
+# Server to client: history, marks, heartbeats, gaps
+
 _LIVE_IN_A_ROW_MAX = 3
+"""Live frames that may precede a history frame that is waiting [15]."""
 
 
-async def past(suite: Suite) -> None:
-    """The connection that all the rest is compared with: to the end of the past, and green."""
+async def load_main(suite: Suite) -> None:
+    """Load the main connection: all history, then marks up to the present."""
     main, check = suite.main, suite.ledger.check
     observer = main.observer
     welcome = observer.welcome
     assert welcome is not None
     check("fresh", welcome.outcome == "fresh", "fresh", welcome.outcome)
     done = await main.until(lambda: observer.is_done, suite.patience_s)
-    check("done", done, f"done within {suite.patience_s:.0f} s", "nothing of it")
+    check("done", done, f"done within {suite.patience_s:.0f} s", "no done")
     if done:
-        # What a frame announces is whole with the next; a mark says that nothing is on its way.
+        # A mark implies that all frames before it have arrived.
         green = await main.until(lambda: observer.green_through() is not None, suite.patience_s)
         got = [(mark.from_, mark.through) for mark in observer.marks[-3:]]
-        check("green", green, f"marks that join, from {observer.since} on", got)
+        check("green", green, f"adjoining marks from {observer.since}", got)
     wait_s = 3 * welcome.heartbeat_ms / 1000 + suite.patience_s / 4
     beats = observer.beats + 2
     if not await main.until(lambda: observer.beats >= beats, wait_s):
@@ -262,7 +260,7 @@ async def past(suite: Suite) -> None:
 
 
 async def history(suite: Suite) -> None:
-    """Which end of the past comes first, seen from its first slice."""
+    """Check which end of the history comes first, by its first frame."""
     if len(suite.main.observer.holdings.events) <= FRAME_EVENTS_MAX:
         return
     for end in ("newest", "oldest"):
@@ -277,7 +275,7 @@ async def history(suite: Suite) -> None:
         first, held = observer.first_held, observer.held
         if first is not None and not first.done and held is not None and held != Interval():
             is_newest = held.high is None
-            got = f"held {first.held} first"
+            got = f"first held {first.held}"
             suite.ledger.check("history", is_newest == (end == "newest"), f"the {end} end", got)
         await suite.drop(connection)
 
@@ -287,7 +285,7 @@ def _has_slice(observer: Observer) -> bool:
 
 
 async def skipped(suite: Suite) -> None:
-    """A filter that wants nothing: the cursor moves on all the same."""
+    """Connect with a filter that matches nothing: the cursor must still advance."""
     main = suite.main.observer
     seqs = sorted(one.seq for one in main.holdings.events.values())
     if main.welcome is None or len(seqs) < 2:
@@ -301,13 +299,13 @@ async def skipped(suite: Suite) -> None:
     connection = await suite.open(query)
     observer = connection.observer
     moved = await connection.until(lambda: observer.cursor >= seqs[-1], suite.patience_s)
-    expected = f"the cursor at {seqs[-1]} or above, by empty frames"
+    expected = f"cursor at {seqs[-1]} or above, by empty frames"
     suite.ledger.check("skipped", moved, expected, f"at {observer.cursor}")
     await suite.drop(connection)
 
 
 async def share(suite: Suite) -> None:
-    """Both owed at once, both in the journal: news behind an old cursor, and the past before it."""
+    """Request live events and history at once, and check that history gets its share."""
     main = suite.main.observer
     events = main.holdings.in_order()
     seqs = sorted(one.seq for one in events)
@@ -330,13 +328,13 @@ async def share(suite: Suite) -> None:
             runs = "".join("l" if kind == "live" else " " for kind in frames[:last]).split()
             longest = max(map(len, runs), default=0)
             holds = longest <= _LIVE_IN_A_ROW_MAX
-            got = f"{longest} frames of news in a row while the past waited"
+            got = f"{longest} live frames in a row while history waited"
             suite.ledger.check("past-share", holds, "at most 3 in a row", got)
     await suite.drop(connection)
 
 
 async def gaps(suite: Suite) -> None:
-    """A gap that is open on one connection is told on the next."""
+    """Check that a gap that is open on one connection is sent on the next."""
     main = suite.main.observer
     unrepaired = {name for name, gap in main.gaps.items() if gap.state != "repaired"}
     if not unrepaired:
@@ -360,7 +358,7 @@ STREAMING = (
                 *("mark-range", "mark-seq", "mark-true", "green", "lost", "bye"),
             }
         ),
-        past,
+        load_main,
     ),
     Scenario(frozenset({"history"}), history),
     Scenario(frozenset({"skipped"}), skipped),
@@ -369,12 +367,16 @@ STREAMING = (
 )
 
 
+# Client to server: verify, repair, credit, malformed messages
+
 FEW: Final = 7
-"""Events that the first grant lets through."""
+"""Events of the first credit grant."""
 
 MORE: Final = 10
+"""Events of the last credit grant."""
+
 REPAIRED_MAX: Final = 300
-"""Events that a repair has sent again, at about."""
+"""Approximate number of events that a repair requests."""
 
 BAD_FRAMES: Final[tuple[str | bytes, ...]] = (
     "nonsense",
@@ -389,7 +391,7 @@ BAD_FRAMES: Final[tuple[str | bytes, ...]] = (
 
 
 async def verify(suite: Suite) -> None:
-    """The whole range, and one that begins before since."""
+    """Verify the whole range, and one that starts before since."""
     main = suite.main
     observer = main.observer
     last = max((one.timestamp for one in observer.holdings.events.values()), default=observer.since)
@@ -398,7 +400,7 @@ async def verify(suite: Suite) -> None:
 
 
 async def repair(suite: Suite) -> None:
-    """A range in the midst, sent again."""
+    """Repair a range in the middle."""
     main = suite.main
     events = main.observer.holdings.in_order()
     if not events:
@@ -413,11 +415,11 @@ async def _ask(suite: Suite, connection: Connection, asked: Verify | Repair, rul
     before = len(replies)
     await connection.send(asked)
     answered = await connection.until(lambda: len(replies) > before, suite.patience_s)
-    suite.ledger.check(rule, answered, "a digest", "none")
+    suite.ledger.check(rule, answered, "a digest", "no answer")
 
 
 async def credit(suite: Suite) -> None:
-    """Few events, then a lower grant, then a few more, then all."""
+    """Grant a few events, then fewer, then a few more, then all."""
     total = len(suite.main.observer.holdings.events)
     if total <= MORE:
         return
@@ -432,16 +434,16 @@ async def credit(suite: Suite) -> None:
         check(rule, came, f"{allowed} events", f"{observer.items}")
         beats = observer.beats + 2
         beat = await connection.until(lambda of=beats: observer.beats >= of, suite.patience_s)  # type: ignore[misc]
-        check("credit-free", beat, "heartbeats without credit", "none")
+        check("credit-free", beat, "heartbeats without credit", "no heartbeats")
         check(rule, observer.items == allowed, f"{allowed} events", f"{observer.items}")
     await connection.send(Credit(events=10 * total))
     done = await connection.until(lambda: observer.is_done, suite.patience_s)
-    check("credit", done, "everything, once it is granted", f"{observer.items} of {total}")
+    check("credit", done, "all events, once granted", f"{observer.items} of {total}")
     await suite.drop(connection)
 
 
 async def bad_messages(suite: Suite) -> None:
-    """Each on a connection of its own, which alone is closed for it."""
+    """Send malformed messages; the forwarder must close only that connection."""
     main, check = suite.main, suite.ledger.check
     for frame in BAD_FRAMES:
         connection = await suite.open(TailQuery(since=main.observer.since, credit=0))
@@ -453,7 +455,7 @@ async def bad_messages(suite: Suite) -> None:
         await suite.drop(connection)
     beats = main.observer.beats + 1
     lives = await main.until(lambda: main.observer.beats >= beats, suite.patience_s)
-    check("bad-alone", lives, "the other connection goes on", f"closed: {main.close_code}")
+    check("bad-alone", lives, "other connections stay open", f"closed: {main.close_code}")
 
 
 REQUESTS: Final = (
@@ -463,6 +465,8 @@ REQUESTS: Final = (
     Scenario(frozenset({"bad-message", "bad-alone"}), bad_messages),
 )
 
+
+# HTTP: log pages, digests, executions, groups, viewers, health, metrics
 
 OK: Final = 200
 BAD: Final = 400
@@ -479,7 +483,7 @@ _STATUSES: Final = frozenset({"RUNNING", "SUCCEEDED", "FAILED", "STOPPED", "UNKN
 
 
 async def logs(suite: Suite) -> None:
-    """All pages, small ones, against what the WebSocket sent."""
+    """Read all of /v1/logs in small pages and compare it with the WebSocket's events."""
     observer, check = suite.main.observer, suite.ledger.check
     known = set(observer.holdings.events)
     limit = max(2, min(LOGS_PAGE_EVENTS_MAX, len(known) // 3))
@@ -499,15 +503,15 @@ async def logs(suite: Suite) -> None:
     keys = [one.key for one in items]
     if len(keys) > 1:
         holds = all(left < right for left, right in pairwise(keys))
-        check("logs-order", holds, "each after the one before, by K", "otherwise")
+        check("logs-order", holds, "ascending positions K", "another order")
     missing = known - set(keys)
     holds = not missing and len(set(keys)) == len(keys)
-    got = f"{len(missing)} missing, {len(keys) - len(set(keys))} doubled"
+    got = f"{len(missing)} missing, {len(keys) - len(set(keys))} duplicated"
     check("logs-whole", holds, f"{len(known)} events, each once", got)
 
 
 async def after_cursor(suite: Suite) -> None:
-    """Pages in seq order."""
+    """Read pages after a cursor: in seq order, and 409 for an unknown epoch."""
     observer, check = suite.main.observer, suite.ledger.check
     events = sorted(observer.holdings.events.values(), key=lambda one: one.seq)
     assert observer.welcome is not None
@@ -520,7 +524,7 @@ async def after_cursor(suite: Suite) -> None:
         )
         page = _page(suite, answer, LOGS_PAGE_EVENTS_MAX)
         got = [] if page is None else [one.seq for one in page.items]
-        # Larger events may end a page sooner.
+        # Large events may fill a page before the limit.
         holds = bool(got) and (got == wanted or (page is not None and page.next is not None))
         holds = holds and got == wanted[: len(got)]
         check("logs-seq", holds, f"seq {wanted[0]} to {wanted[-1]}", f"{got[:3]} to {got[-3:]}")
@@ -535,7 +539,7 @@ async def after_cursor(suite: Suite) -> None:
 
 
 async def http_refusals(suite: Suite) -> None:
-    """What is malformed, unknown, or too long."""
+    """Send malformed, unknown and overlong requests and check the errors."""
     check = suite.ledger.check
     for query, status in (
         ("limit=0", BAD),
@@ -544,7 +548,7 @@ async def http_refusals(suite: Suite) -> None:
     ):
         answer = await suite.get_raw("/v1/logs", query)
         said = answer.fields().get("error")
-        # With several groups the group is asked for first; with tokens, whether it is covered.
+        # The forwarder checks group and token before the other parameters.
         allowed = {status} | ({403} if suite.token is not None else set())
         holds = answer.status in allowed and isinstance(said, str) and bool(said)
         check("logs-refusals", holds, f"{query}: {status} and an error", f"{answer.status} {said}")
@@ -557,7 +561,7 @@ async def http_refusals(suite: Suite) -> None:
 
 
 async def digest(suite: Suite) -> None:
-    """For the present head, and for the journal as it stood before."""
+    """Compare /v1/digest with the client's own, for the current and for an earlier seq."""
     observer, check = suite.main.observer, suite.ledger.check
     assert observer.welcome is not None
     through = max((one.timestamp for one in observer.holdings.events.values()), default=0)
@@ -578,8 +582,8 @@ async def digest(suite: Suite) -> None:
         check("digest", own == got, f"{own} at seq {seq}", f"{answer.status} {got}")
 
 
-async def the_rest(suite: Suite) -> None:
-    """Executions, groups, viewers, health, metrics."""
+async def service_pages(suite: Suite) -> None:
+    """Check the responses of executions, groups, viewers, health and metrics."""
     check = suite.ledger.check
     answer = await suite.get("/v1/executions")
     rows = rows_of(answer, "executions")
@@ -593,14 +597,16 @@ async def the_rest(suite: Suite) -> None:
     answer = await suite.get("/v1/groups")
     found = answer.json()
     names = found.get("groups") if isinstance(found, dict) else found
-    told = [one if isinstance(one, str) else str(one) for one in names or ()]
-    holds = answer.status == OK and bool(told)
-    holds = holds and (suite.group is None or any(suite.group in one for one in told))
-    check("groups", holds, f"the groups, {suite.group} among them", f"{answer.status} {told[:3]}")
+    groups = [one if isinstance(one, str) else str(one) for one in names or ()]
+    holds = answer.status == OK and bool(groups)
+    holds = holds and (suite.group is None or any(suite.group in one for one in groups))
+    check("groups", holds, f"groups including {suite.group}", f"{answer.status} {groups[:3]}")
     answer = await suite.get("/v1/viewers")
     rows = rows_of(answer, "viewers")
     holds = bool(rows) and any(one.get("since") == suite.main.observer.since for one in rows or ())
-    check("viewers", holds, "a record of our connection", f"{answer.status} {answer.body[:200]!r}")
+    check(
+        "viewers", holds, "an entry for this connection", f"{answer.status} {answer.body[:200]!r}"
+    )
     answer = await suite.get_raw("/healthz", "")
     check("health", answer.status == OK, "/healthz: 200", answer.status)
     answer = await suite.get_raw("/readyz", "")
@@ -612,7 +618,7 @@ async def the_rest(suite: Suite) -> None:
 
 
 def rows_of(answer: Answer, name: str) -> list[dict[str, Any]] | None:
-    """The rows of an answer: an array, or an object that has one by that name."""
+    """The rows of a response: its JSON array, or the array of that name in its JSON object."""
     found = answer.json()
     rows = found.get(name) if isinstance(found, dict) else found
     if answer.status != OK or not isinstance(rows, list):
@@ -621,7 +627,7 @@ def rows_of(answer: Answer, name: str) -> list[dict[str, Any]] | None:
 
 
 def _page(suite: Suite, answer: Answer, limit: int) -> LogsPage | None:
-    """A page, if it is one and keeps to its bounds."""
+    """Decode a page and check its limits; None if it is not a page."""
     try:
         page = decode_body(answer.body, LogsPage, bytes_max=len(answer.body))
     except WireError as error:
@@ -640,25 +646,29 @@ HTTP: Final = (
     Scenario(frozenset({"logs-seq", "logs-conflict", "digest-conflict"}), after_cursor),
     Scenario(frozenset({"logs-refusals", "request-line", "http-token"}), http_refusals),
     Scenario(frozenset({"digest"}), digest),
-    Scenario(frozenset({"executions", "groups", "viewers", "health", "metrics"}), the_rest),
+    Scenario(frozenset({"executions", "groups", "viewers", "health", "metrics"}), service_pages),
 )
 
+
+# Executions: all their events, and their end
 
 _OVER: Final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 EVENTS_MAX: Final = 50_000
-"""An execution with more events is left alone."""
+"""Executions with more events are skipped."""
 
 
 async def end(suite: Suite) -> None:
-    """Of an execution that is over: all that it has, then its end, on each of two connections."""
+    """Follow an ended execution on two connections: all its events, then its end."""
     rows = rows_of(await suite.get("/v1/executions"), "executions") or []
     usable = [one for one in rows if 0 < (one.get("count") or 0) <= EVENTS_MAX]
     over = [one for one in usable if one.get("status") in _OVER]
     if not usable:
         return
     if not over:
-        suite.ledger.not_shown("end", "no execution is over: has the forwarder a lifecycle?")
+        suite.ledger.not_shown(
+            "end", "no execution has ended: the forwarder may have no lifecycle rule"
+        )
         await _everything(suite, usable[0], wait_end=False)
         return
     for _ in range(2):

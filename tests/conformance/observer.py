@@ -1,8 +1,7 @@
-"""Holds every message of one connection against the page. Pure: frames and times are arguments.
+"""Checks every message of a connection against PROTOCOL.md.
 
-What a client holds by its own reckoning, and count and digest of it. Pure.
-
-One connection to the forwarder: a socket, read all the time, and its observer. A shell.
+``Holdings`` and ``Observer`` are pure: frames and times are arguments. ``Connection`` reads a
+socket and passes its frames to an observer.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from wire.query import Filter, TailQuery
 
 
 class Held(msgspec.Struct, gc=False):
-    """One event; ``digest`` is reckoned once."""
+    """One event that was received, with its digest."""
 
     key: int
     seq: int
@@ -52,10 +51,10 @@ class Held(msgspec.Struct, gc=False):
 
     @classmethod
     def of(cls, item: Item) -> Self:
-        """As the wire gave it.
+        """Convert a received item.
 
         Raises:
-            WireError: its id is no decimal number.
+            WireError: the id is not a decimal number.
 
         """
         return cls(
@@ -68,15 +67,15 @@ class Held(msgspec.Struct, gc=False):
 
 
 class Holdings:
-    """The events that count, by their position in display order."""
+    """The events that the client holds and counts, by position K."""
 
     def __init__(self, events: Iterable[Held] = (), *, base: int = 0) -> None:
-        """Begin with these; ``base`` as the query parameter."""
+        """Start with these events; counts exclude those with seq <= ``base``."""
         self.events: dict[int, Held] = {one.key: one for one in events}
         self.base = base
 
     def total(self, from_: int, through: int, seq: int) -> tuple[int, str]:
-        """Count and digest of the events of a range of time with ``base < seq <=`` that."""
+        """Count and digest of the events within a time range with ``base < seq <= seq``."""
         count = digest = 0
         for one in self.events.values():
             if from_ <= one.timestamp <= through and self.base < one.seq <= seq:
@@ -87,7 +86,7 @@ class Holdings:
     def matching(
         self, wanted: Filter, *, after: int = 0, through_seq: int | None = None
     ) -> set[int]:
-        """The positions of those that a filter wants, with ``after < seq <= through_seq``."""
+        """Positions of events that match a filter, with ``after < seq <= through_seq``."""
         return {
             one.key
             for one in self.events.values()
@@ -97,19 +96,19 @@ class Holdings:
         }
 
     def in_order(self) -> list[Held]:
-        """In display order."""
+        """The events in display order."""
         return [one for _, one in sorted(self.events.items())]
 
 
 BEATS: Final = 2
-"""A client closes after so many missed (PROTOCOL.md, 4012): that is what is allowed."""
+"""Heartbeat intervals of silence that are allowed: then clients close (PROTOCOL.md, 4012)."""
 
 SLACK_S: Final = 1.0
-"""For the way and a busy machine."""
+"""Tolerance for the network and a busy machine."""
 
 
 class Observer:
-    """What one connection has sent, and whether it was right."""
+    """Checks the messages of one connection and keeps what later checks need."""
 
     def __init__(
         self,
@@ -119,60 +118,60 @@ class Observer:
         at_s: float,
         reference: Holdings | None = None,
     ) -> None:
-        """A connection is opened.
+        """Start observing a connection.
 
         Args:
-            ledger: takes what is found.
-            query: what it was opened with.
-            holdings: what the client has already, by its cursor; filled with what comes.
-            at_s: when, by any clock in seconds.
-            reference: what is known to be there from another connection, whole.
+            ledger: Records the outcome of each check.
+            query: The connection's query.
+            holdings: Events that the client already holds; received events are added.
+            at_s: Time of opening, in seconds of any clock.
+            reference: All events of another connection; None if unknown.
 
         """
         self.query, self.holdings = query, holdings
         self.welcome: Welcome | None = None
         self.cursor = query.after or 0
         self.held: Interval | None = None
-        """The past that was sent, as ``backfill`` says; what the client said it has, before."""
+        """Range of history held: the latest ``backfill``, before that the query's ``held``."""
         self.is_done = False
         self.items = 0
         self.beats = 0
         self.granted = query.credit
-        """The greatest grant so far; None: there is no limit."""
+        """The highest credit grant so far; None for no limit."""
         self.marks: list[Mark] = []
         self.gaps: dict[str, Gap] = {}
         self.ends: list[End] = []
         self.replies: list[tuple[DigestReply, bool]] = []
-        """Answers to verify and repair, each with whether it is right."""
+        """Answers to verify and repair, each with whether it is correct."""
         self.frames: list[str] = []
-        """``live`` or ``past``, of each frame that has events."""
+        """Kind (``live`` or ``past``) of each frame with events."""
         self.first_held: Backfill | None = None
         self.last_bye: Bye | None = None
         self.seen: set[int] = set()
-        """Positions of everything that came on this connection."""
+        """Positions of all events received on this connection."""
         self.stalled_s = 0.0
-        """How long we ourselves were held up since the last heartbeat."""
+        """Time since the last heartbeat during which the suite itself was stalled."""
         self._ledger = ledger
         self._n = 0
         self._asked: list[Verify | Repair] = []
-        self._again: set[int] = set()
+        self._resent: set[int] = set()
         self._beat_s = at_s
         self._reference = reference
-        self._owes_no_past = False
+        self._has_all_history = False
 
     @property
     def since(self) -> int:
-        """From when on events are owed, ms."""
+        """Start of the range that the forwarder sends, ms."""
         return self.query.since or 0 if self.welcome is None else self.welcome.since
 
-    def asks(self, message: Verify | Repair) -> None:
-        """The client sends a question."""
+    def expect_answer(self, message: Verify | Repair) -> None:
+        """Expect the answer to a request that the client sends."""
         self._asked.append(message)
 
     # Frames
 
     def take(self, frame: str | bytes, at_s: float) -> ServerMessage | UnknownMessage | None:
-        """One frame; None where it is no message."""
+        """Check one frame; returns its message, None if it is malformed."""
         check = self._ledger.check
         try:
             if isinstance(frame, bytes):
@@ -183,7 +182,7 @@ class Observer:
             check(
                 "shape",
                 holds=False,
-                expected="a message of the page",
+                expected="a message of the protocol",
                 got=f"{error}: {frame[:80]!r}",
             )
             return None
@@ -244,8 +243,8 @@ class Observer:
             check("lost", one.from_ <= one.through, "from <= through", one)
         is_resumed = message.outcome == "resumed"
         self.held = query.held if is_resumed else None
-        # Who resumes without held has all of the past, by its own word.
-        self._owes_no_past = self.is_done = is_resumed and query.held is None
+        # Resuming without held claims that the client has all history.
+        self._has_all_history = self.is_done = is_resumed and query.held is None
         self.cursor = message.after
         self.welcome = message
         self._beat_s = at_s
@@ -271,7 +270,7 @@ class Observer:
                 continue
             if not self.query.filter.matches_all:
                 wants = self.query.filter.matches(event.stream)
-                check("filters", wants, "only streams that were asked for", event.stream)
+                check("filters", wants, "only requested streams", event.stream)
             if is_past:
                 self._take_past(event)
             else:
@@ -279,21 +278,21 @@ class Observer:
                 expected = f"seq in ({previous}, {message.seq}], in order"
                 check("seq-cover", in_range, expected, f"seq {event.seq}")
                 previous = max(previous, event.seq)
-                self._take_news(event)
+                self._take_live(event)
         self.cursor = message.seq
         self.items += len(message.items)
         if self.granted is not None:
             got = f"{self.items} events"
             check("credit", self.items <= self.granted, f"at most {self.granted}", got)
 
-    def _take_news(self, event: Held) -> None:
+    def _take_live(self, event: Held) -> None:
         is_new = event.key not in self.holdings.events
         self._ledger.check("once", is_new, "each event once", f"seq {event.seq} again")
         if any(mark.from_ <= event.timestamp <= mark.through for mark in self.marks):
             self._ledger.check("late", holds=True, expected="", got="")
         asked = self._asked[0] if self._asked else None
         if isinstance(asked, Repair) and asked.from_ <= event.timestamp <= asked.through:
-            self._again.add(event.key)
+            self._resent.add(event.key)
         self._keep(event)
 
     def _take_past(self, event: Held) -> None:
@@ -302,16 +301,16 @@ class Observer:
         check("past-neutral", holds, f"seq not above the cursor {self.cursor}", f"seq {event.seq}")
         asked = self._asked[0] if self._asked else None
         if isinstance(asked, Repair) and asked.from_ <= event.timestamp <= asked.through:
-            self._again.add(event.key)
+            self._resent.add(event.key)
             self._keep(event)
             return
         since = self.since
         check("since", event.timestamp >= since, f"timestamp >= {since}", event.timestamp)
-        rule = "no-held" if self._owes_no_past else "done"
-        check(rule, not self.is_done, "no past any more", f"seq {event.seq}")
+        rule = "no-held" if self._has_all_history else "done"
+        check(rule, not self.is_done, "no more history", f"seq {event.seq}")
         said = self.query.held
         if said is not None and self.welcome is not None and self.welcome.outcome == "resumed":
-            check("held", event.key not in said, "none that is in held", f"seq {event.seq}")
+            check("held", event.key not in said, "no events within held", f"seq {event.seq}")
         check("once", event.key not in self.seen, "each event once", f"seq {event.seq} again")
         self._keep(event)
 
@@ -337,13 +336,12 @@ class Observer:
             check("done", low and held.high is None, expected, held)
             self.is_done = True
 
-    # What is said of them
+    # Claims about the events
 
     def _check_claim(self, held: Interval) -> None:
-        """Whether everything was sent that ``held`` says was, as far as it is known elsewhere.
+        """Check that all events within ``held`` that the reference knows were sent.
 
-        That ``held`` is behind what was sent is no fault: what no whole scan has covered yet may
-        not be whole.
+        Events sent outside ``held`` are correct: no complete scan may have covered them yet.
         """
         if self._reference is None or self.welcome is None:
             return
@@ -371,12 +369,12 @@ class Observer:
         self.beats += 1
 
     def check_silence(self, at_s: float) -> None:
-        """Whether the last heartbeat was not too long ago."""
+        """Check that the last heartbeat is recent enough."""
         if self.welcome is None or self.last_bye is not None:
             return
         silent_s = at_s - self._beat_s - self.stalled_s
         allowed_s = BEATS * self.welcome.heartbeat_ms / 1000 + SLACK_S
-        expected = f"one each {self.welcome.heartbeat_ms} ms"
+        expected = f"a heartbeat every {self.welcome.heartbeat_ms} ms"
         if silent_s > allowed_s or self.beats:
             got = f"none for {silent_s:.1f} s"
             self._ledger.check("heartbeat", silent_s <= allowed_s, expected, got)
@@ -391,14 +389,14 @@ class Observer:
             span = Interval(first_key(message.from_), last_key(message.through))
             inside = self.held is not None and _covers(self.held, span)
             got = f"{message.from_} to {message.through}, held {self.held}"
-            check("mark-range", inside, "within held until done", got)
+            check("mark-range", inside, "within held before done", got)
         self._check_total("mark-true", message)
         self.marks.append(message)
 
     def _on_digest(self, message: DigestReply) -> None:
         check = self._ledger.check
         if not self._asked:
-            check("verify", holds=False, expected="digest only where asked", got=message)
+            check("verify", holds=False, expected="digest only as an answer", got=message)
             return
         asked = self._asked.pop(0)
         rule = "repair" if isinstance(asked, Repair) else "verify"
@@ -409,14 +407,14 @@ class Observer:
         right &= check(rule, message.seq == self.cursor, f"seq {self.cursor}", message.seq)
         if isinstance(asked, Repair):
             for key, one in list(self.holdings.events.items()):
-                if message.from_ <= one.timestamp <= message.through and key not in self._again:
+                if message.from_ <= one.timestamp <= message.through and key not in self._resent:
                     del self.holdings.events[key]
-            self._again = set()
+            self._resent = set()
         right &= self._check_total(rule, message)
         self.replies.append((message, right))
 
     def _on_end(self, message: End) -> None:
-        self._ledger.check("end", self.is_done, "end after done", "end before it")
+        self._ledger.check("end", self.is_done, "end after done", "end before done")
         self._check_total("end", message)
         self.ends.append(message)
 
@@ -427,7 +425,7 @@ class Observer:
         return self._ledger.check(rule, own == (claim.count, claim.digest), expected, got)
 
     def green_through(self) -> int | None:
-        """How far marks cover without a hole from ``since`` on; None: not at all."""
+        """Last ms that marks cover without a gap from ``since``; None if they do not."""
         if self.welcome is None or not self.is_done:
             return None
         reached = self.since - 1
@@ -444,24 +442,24 @@ def _covers(outer: Interval, inner: Interval) -> bool:
 
 
 TICK_S: Final = 0.1
-"""How often it is looked whether we ourselves were held up."""
+"""Interval of checks for stalls of the suite itself."""
 
 EVENTS_MAX: Final = 100_000
-"""Events that a run holds; with more, begin later."""
+"""Most events that a run may hold."""
 
 
 class TooManyError(Exception):
-    """There are more events than a run holds."""
+    """The range has more events than a run may hold."""
 
 
 class Connection:
-    """Open until ``close``; what comes is observed as it comes."""
+    """A connection to the forwarder whose frames an observer checks as they arrive."""
 
     def __init__(self, socket: ClientConnection, observer: Observer) -> None:
-        """Begin to read."""
+        """Start reading."""
         self.observer = observer
         self.close_code: int | None = None
-        """With which code the forwarder closed; None: not yet, or without one."""
+        """The forwarder's close code; None while open or without a code."""
         self.is_over = False
         self._socket = socket
         self._changed = asyncio.Event()
@@ -470,10 +468,10 @@ class Connection:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._tick())]
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds; False where it does not, in that time or any more.
+        """Wait for a condition; False on a timeout or when the connection ends.
 
         Raises:
-            TooManyError: the log is too long.
+            TooManyError: the range has too many events.
 
         """
         try:
@@ -490,23 +488,23 @@ class Connection:
         return True
 
     async def send(self, message: Credit | Verify | Repair) -> None:
-        """Send a message; that the connection is gone by now is seen by who waits for an answer."""
+        """Send a message; a closed connection is ignored, as waiting for the answer reports it."""
         if isinstance(message, Credit):
             granted = self.observer.granted
             self.observer.granted = max(message.events, granted or 0)
         else:
-            self.observer.asks(message)
+            self.observer.expect_answer(message)
         await self.send_raw(encode(message).decode("utf-8"))
 
     async def send_raw(self, frame: str | bytes) -> None:
-        """Send a frame as it is."""
+        """Send a frame unchanged."""
         try:
             await self._socket.send(frame)
         except ConnectionClosed:
             return
 
     async def close(self) -> None:
-        """End it, unless it has ended."""
+        """Close the connection and stop its tasks."""
         self.observer.check_silence(self._loop.time())
         for task in self._tasks:
             task.cancel()
@@ -519,7 +517,7 @@ class Connection:
             async for frame in self._socket:
                 message = self.observer.take(frame, self._loop.time())
                 if isinstance(message, Heartbeat) and self.observer.granted is not None:
-                    # Repeated at each heartbeat, as the page has it.
+                    # PROTOCOL.md: credit is repeated at each heartbeat.
                     await self.send(Credit(events=self.observer.granted))
                 if len(self.observer.holdings.events) > EVENTS_MAX:
                     self._error = TooManyError()
@@ -532,7 +530,7 @@ class Connection:
             self._changed.set()
 
     async def _tick(self) -> None:
-        """Notice when this process was held up, which is not the forwarder's silence."""
+        """Measure stalls of this process, so that they do not count as the forwarder's silence."""
         while True:
             before = self._loop.time()
             await asyncio.sleep(TICK_S)

@@ -1,7 +1,4 @@
-"""Every rule of the page that the suite knows, and what came of each. Pure.
-
-What came of the rules, as a table and as JSON. Pure.
-"""
+"""The rules of PROTOCOL.md that the suite checks, their verdicts, and reports of them. Pure."""
 
 from __future__ import annotations
 
@@ -14,38 +11,38 @@ import msgspec
 State = Literal["ok", "FAILED", "not shown"]
 
 FAILURES_MAX: Final = 3
-"""Failures of one rule that are kept; one is enough to fail it."""
+"""Failures kept per rule, for the report; one is enough to fail it."""
 
 _GOT_CHARS_MAX: Final = 300
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One demand of the page."""
+    """One rule of PROTOCOL.md."""
 
     id: str
     chapter: str
     says: str
     number: tuple[int, ...] = ()
-    """The page's rules in brackets."""
-    unless: str = "nothing gave occasion for it"
-    """Why it may not show."""
+    """Rule numbers of PROTOCOL.md, there in brackets."""
+    unless: str = "no scenario exercised it"
+    """Reason printed when the rule is not shown."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """How a rule was broken."""
+    """One violation of a rule."""
 
     expected: str
     got: str
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of one rule."""
+    """The result of checking one rule."""
 
     rule: Rule
     state: State
     failures: tuple[Failure, ...] = ()
     why: str = ""
-    """Why it is not shown."""
+    """Why the rule was not shown; empty otherwise."""
 
 
 _POSITIONS: Final = "three positions"
@@ -55,115 +52,118 @@ _CLIENT: Final = "client to server"
 _HTTP: Final = "http"
 _JOURNAL: Final = "journal and closing"
 
-_FEW = "there are too few events for it"
-_RESTART = "needs a forwarder that is started anew meanwhile"
+_FEW = "the log group has too few events"
+_OPEN = "the forwarder requires no token"
+_RESTART = "needs a forwarder that restarts during the run"
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("n-dense", _POSITIONS, "n is dense from 1 over all messages of a connection", (2,)),
-    Rule("seq-cover", _POSITIONS, "events cover (after, seq], after being the seq last received"),
-    Rule("once", _POSITIONS, "no event comes twice on a connection, repairs aside"),
+    Rule("n-dense", _POSITIONS, "n counts all messages of a connection from 1, without gaps", (2,)),
+    Rule("seq-cover", _POSITIONS, "events cover (after, seq]; after is the last seq received"),
+    Rule("once", _POSITIONS, "no event is sent twice on a connection, except in repairs"),
     Rule(
-        "late", _POSITIONS, "late news has a new seq and an old K", (),
-        "no event came late meanwhile",
+        "late", _POSITIONS, "a late event has a new seq and an old position K", (),
+        "no late event arrived during the run",
     ),
-    Rule("epoch-new", _POSITIONS, "the epoch is new at every start", (4,), _RESTART),
+    Rule("epoch-new", _POSITIONS, "every start begins a new epoch", (4,), _RESTART),
     Rule(
-        "made-anew", _POSITIONS, "a known id elsewhere begins a new epoch", (17,),
-        "needs a log group that is made anew meanwhile",
+        "made-anew", _POSITIONS, "a known id with another content begins a new epoch", (17,),
+        "needs a log group that is recreated during the run",
     ),
-    Rule("welcome", _CONNECTING, "the first message is welcome, once, of protocol 1"),
-    Rule("fresh", _CONNECTING, "without a cursor the outcome is fresh, since is as asked for"),
-    Rule("since-default", _CONNECTING, "without since and cursor: the last 10 min"),
+    Rule("welcome", _CONNECTING, "welcome comes first, once, with protocol 1"),
+    Rule("fresh", _CONNECTING, "without a cursor: outcome fresh, since as requested"),
+    Rule("since-default", _CONNECTING, "without since and cursor: the last 10 minutes"),
     Rule(
-        "since-execution", _CONNECTING, "with an execution and no since: everything it has", (),
+        "since-execution", _CONNECTING, "with an execution and no since: all its events", (),
         "no execution has events",
     ),
-    Rule("since", _CONNECTING, "no past from before since is sent"),
-    Rule("resumed", _CONNECTING, "a cursor is resumed exactly: what follows comes, once", (), _FEW),
-    Rule("no-held", _CONNECTING, "with a cursor and no held, no past is sent", (), _FEW),
-    Rule("held", _CONNECTING, "of the past, just what is outside held is sent", (1, 3), _FEW),
-    Rule("rebased", _CONNECTING, "a cursor of another journal is rebased: all is sent again", (6,)),
+    Rule("since", _CONNECTING, "no history from before since is sent"),
+    Rule("resumed", _CONNECTING, "a resume sends exactly the events after the cursor", (), _FEW),
+    Rule("no-held", _CONNECTING, "with a cursor and without held, no history is sent", (), _FEW),
+    Rule("held", _CONNECTING, "of the history, only events outside held are sent", (1, 3), _FEW),
+    Rule("rebased", _CONNECTING, "a cursor of another journal: rebased, everything resent", (6,)),
     Rule(
-        "history", _CONNECTING, "history says which end of the past comes first", (),
-        "the past fits into one slice",
+        "history", _CONNECTING, "history selects which end of the range is sent first", (),
+        "the history fits into one frame",
     ),
     Rule("base", _CONNECTING, "counts and digests leave out seq <= base", (16,), _FEW),
-    Rule("filters", _CONNECTING, "stream, execution and prefix filter, united", (), _FEW),
+    Rule("filters", _CONNECTING, "stream, execution and prefix filters are united", (), _FEW),
     Rule(
-        "cursor-filter", _CONNECTING, "a cursor belongs to a group, a filter and a since", (7,),
-        "it is the client's to keep",
+        "cursor-filter", _CONNECTING, "a cursor is valid for one group, filter and since", (7,),
+        "the client has to keep this rule",
     ),
-    Rule("malformed", _CONNECTING, "a malformed parameter: 400, and the body names it"),
-    Rule("unknown-group", _CONNECTING, "an unknown group: 404, and the body names it"),
-    Rule("token", _CONNECTING, "without the token: 401", (), "it asks for no token"),
+    Rule("malformed", _CONNECTING, "a malformed parameter: 400; the body names it"),
+    Rule("unknown-group", _CONNECTING, "an unknown group: 404; the body names it"),
+    Rule("token", _CONNECTING, "without the token: 401", (), _OPEN),
     Rule(
-        "token-group", _CONNECTING, "a token that does not cover the group: 403", (),
+        "token-group", _CONNECTING, "a token that is not valid for the group: 403", (),
         "needs a second token",
     ),
-    Rule("shape", _SERVER, "each frame is UTF-8 JSON text of a message, with its fields"),
-    Rule("frame-size", _SERVER, "a frame has at most 500 events and 1 MiB, one event aside"),
-    Rule("past-neutral", _SERVER, "the journal's past comes with after = seq = the cursor"),
-    Rule("backfill", _SERVER, "held grows, and all of it was sent"),
-    Rule("done", _SERVER, "done: held reaches down to since, is open above, and no past follows"),
+    Rule("shape", _SERVER, "each frame is a message with all its fields, as UTF-8 JSON"),
+    Rule("frame-size", _SERVER, "a frame has at most 500 events and 1 MiB, or one larger event"),
+    Rule("past-neutral", _SERVER, "history frames have after = seq = the cursor"),
+    Rule("backfill", _SERVER, "held only grows, and all its events were sent"),
+    Rule("done", _SERVER, "at done, held is [since, open end); no history follows"),
     Rule(
-        "past-share", _SERVER, "the past gets at least every fourth frame", (15,),
-        "needs more events, or one of both had nothing to send",
+        "past-share", _SERVER, "history gets at least every fourth frame", (15,),
+        "needs more events, or live events and history at the same time",
     ),
-    Rule("heartbeat", _SERVER, "a heartbeat at least every heartbeat_ms, also when idle"),
-    Rule("sent-seq", _SERVER, "sent_seq of a heartbeat is the cursor, head_seq not below it"),
-    Rule("skipped", _SERVER, "what the filter skips is announced by an empty frame", (12,), _FEW),
-    Rule("mark-range", _SERVER, "a mark is not from before since, nor outside held until done"),
-    Rule("mark-seq", _SERVER, "a mark is of its point of the stream: its seq is the cursor", (10,)),
-    Rule("mark-true", _SERVER, "count and digest of a mark are those of what was sent", (10,)),
-    Rule("green", _SERVER, "marks cover [since, T] without a hole"),
+    Rule("heartbeat", _SERVER, "heartbeats come at least every heartbeat_ms, also when idle"),
+    Rule("sent-seq", _SERVER, "a heartbeat's sent_seq is the cursor, its head_seq not lower"),
+    Rule("skipped", _SERVER, "an empty frame announces events that the filter skips", (12,), _FEW),
+    Rule("mark-range", _SERVER, "marks start at or after since and, until done, lie within held"),
+    Rule("mark-seq", _SERVER, "a mark's seq is the cursor at that point of the stream", (10,)),
+    Rule("mark-true", _SERVER, "a mark's count and digest equal those of the events sent", (10,)),
+    Rule("green", _SERVER, "marks cover [since, T] without a gap"),
     Rule(
-        "scan-true", _SERVER, "no mark from a scan that failed to return what is known", (8,),
-        "needs to see CloudWatch as well: gapless verify does",
+        "scan-true", _SERVER, "a scan that misses a known event makes no mark", (8,),
+        "needs CloudWatch: run gapless verify",
     ),
-    Rule("gap-again", _SERVER, "after welcome each open gap is told again", (9,), "no such gap"),
-    Rule("lost", _SERVER, "lost is told as ranges of time, at each welcome", (), "nothing is lost"),
-    Rule("end", _SERVER, "end comes after done, its count and digest true", (), "none is over"),
+    Rule("gap-again", _SERVER, "after welcome every open gap is resent", (9,), "no open gaps"),
+    Rule("lost", _SERVER, "each welcome lists lost time ranges", (), "no lost events"),
+    Rule("end", _SERVER, "end follows done, with correct totals", (), "no execution has ended"),
     Rule(
-        "end-again", _SERVER, "end comes on every connection that names the execution", (11,),
+        "end-again", _SERVER, "end is sent on every connection that names the execution", (11,),
         "no execution has ended",
     ),
-    Rule("verify", _CLIENT, "verify is answered by digest, in stream position, clipped to since"),
-    Rule("repair", _CLIENT, "repair sends a range again, neutral, then its digest", (13,), _FEW),
-    Rule("credit", _CLIENT, "no more events than were granted; all that were", (15,), _FEW),
-    Rule("credit-cumulative", _CLIENT, "credit is cumulative: a lower one is nothing", (15,), _FEW),
-    Rule("credit-free", _CLIENT, "without credit heartbeats go on", (15,)),
-    Rule("bad-message", _CLIENT, "anything else: close 4501"),
-    Rule("bad-alone", _CLIENT, "a bad message disturbs nobody else"),
-    Rule("logs-order", _HTTP, "/v1/logs is in K order", (), _FEW),
-    Rule("logs-whole", _HTTP, "/v1/logs has what the WebSocket sent, each event once"),
-    Rule("logs-page", _HTTP, "a page keeps to limit, 10,000 items and 4 MiB; next ends as null"),
-    Rule("logs-seq", _HTTP, "after a cursor /v1/logs is in seq order, up to until_seq", (), _FEW),
-    Rule("logs-conflict", _HTTP, "a cursor that is not resumable: 409 with the present epoch"),
-    Rule("logs-refusals", _HTTP, "malformed: 400; unknown group: 404; the body says why"),
-    Rule("request-line", _HTTP, "a request line of more than 8 KiB: 414"),
-    Rule("digest", _HTTP, "/v1/digest is the digest, also for an earlier seq", (14,)),
+    Rule("verify", _CLIENT, "verify is answered by digest, in order, clipped to since"),
+    Rule("repair", _CLIENT, "repair resends a range, then its digest", (13,), _FEW),
+    Rule("credit", _CLIENT, "exactly as many events as were granted are sent", (15,), _FEW),
+    Rule("credit-cumulative", _CLIENT, "credit is cumulative: ignore a lower grant", (15,), _FEW),
+    Rule("credit-free", _CLIENT, "heartbeats need no credit", (15,)),
+    Rule("bad-message", _CLIENT, "any other client message: close 4501"),
+    Rule("bad-alone", _CLIENT, "a bad message does not affect other connections"),
+    Rule("logs-order", _HTTP, "/v1/logs is ordered by position K", (), _FEW),
+    Rule("logs-whole", _HTTP, "/v1/logs has every event of the WebSocket, once"),
+    Rule("logs-page", _HTTP, "a page obeys limit, 10,000 items, 4 MiB; the last next is null"),
+    Rule("logs-seq", _HTTP, "after a cursor, /v1/logs is in seq order to until_seq", (), _FEW),
+    Rule("logs-conflict", _HTTP, "a cursor that is not resumable: 409 with the current epoch"),
+    Rule("logs-refusals", _HTTP, "malformed: 400; unknown group: 404; with an error message"),
+    Rule("request-line", _HTTP, "a request line over 8 KiB: 414"),
+    Rule("digest", _HTTP, "/v1/digest returns the digest, also for an earlier seq", (14,)),
     Rule("digest-conflict", _HTTP, "/v1/digest of another epoch: 409", (14,)),
-    Rule("executions", _HTTP, "/v1/executions: status, first, last and count of each"),
-    Rule("groups", _HTTP, "/v1/groups: the groups served"),
-    Rule("viewers", _HTTP, "/v1/viewers: the connection records"),
-    Rule("health", _HTTP, "/healthz says alive, /readyz ready or 503 with why"),
+    Rule("executions", _HTTP, "/v1/executions lists status, first, last and count"),
+    Rule("groups", _HTTP, "/v1/groups lists the log groups"),
+    Rule("viewers", _HTTP, "/v1/viewers lists the connections"),
+    Rule("health", _HTTP, "/healthz returns 200, /readyz 200 or 503 with the reason"),
     Rule("metrics", _HTTP, "/metrics is Prometheus text"),
-    Rule("http-token", _HTTP, "over HTTP, too: 401 without the token", (), "it asks for no token"),
+    Rule("http-token", _HTTP, "HTTP without the token: 401", (), _OPEN),
     Rule(
-        "retention", _JOURNAL, "retention takes bodies only; beyond the size a new chain", (5,),
-        "needs a journal that is full",
+        "retention", _JOURNAL, "retention removes bodies only; beyond the size, a new chain", (5,),
+        "needs a full journal",
     ),
-    Rule("bye", _JOURNAL, "after bye comes the close frame, nothing else", (), "nobody said bye"),
+    Rule("bye", _JOURNAL, "after bye only the close frame follows", (), "no bye was sent"),
 )  # fmt: skip
 
 BY_ID: Final[dict[str, Rule]] = {rule.id: rule for rule in RULES}
 
 
 def selected(names: Sequence[str]) -> frozenset[str]:
-    """The rules that are meant: by id, or by the page's number, with brackets or without.
+    """Resolve names to rule ids: each is an id, or a number such as ``13`` or ``[13]``.
+
+    Without names, all rules.
 
     Raises:
-        KeyError: no rule has that name.
+        KeyError: there is no rule with that id or number.
 
     """
     if not names:
@@ -181,16 +181,15 @@ def selected(names: Sequence[str]) -> frozenset[str]:
 
 
 class Ledger:
-    """What was seen of each rule."""
+    """Collects the outcomes of checks, rule by rule."""
 
     def __init__(self) -> None:
-        """Nothing was."""
         self._held: dict[str, int] = {}
         self._failures: dict[str, list[Failure]] = {}
         self._why: dict[str, str] = {}
 
     def check(self, rule: str, holds: bool, expected: str, got: object) -> bool:  # noqa: FBT001 - reads as a sentence
-        """A rule had occasion to show: whether it held."""
+        """Record whether a rule held; returns ``holds``."""
         assert rule in BY_ID, rule
         if holds:
             self._held[rule] = self._held.get(rule, 0) + 1
@@ -201,16 +200,16 @@ class Ledger:
         return holds
 
     def not_shown(self, rule: str, why: str) -> None:
-        """A rule had no occasion to show, for a reason of its own."""
+        """Set the reason printed if the rule is not shown."""
         assert rule in BY_ID, rule
         self._why[rule] = why
 
     def has_failed(self, rule: str) -> bool:
-        """Whether a rule was broken."""
+        """Whether a check of the rule has failed."""
         return rule in self._failures
 
     def verdicts(self, wanted: Collection[str]) -> list[Verdict]:
-        """What came of each of these rules, in the page's order."""
+        """Verdicts of these rules, in the order of PROTOCOL.md."""
         return [self._verdict(rule) for rule in RULES if rule.id in wanted]
 
     def _verdict(self, rule: Rule) -> Verdict:
@@ -222,7 +221,7 @@ class Ledger:
 
 
 def as_object(url: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """For other programs."""
+    """The verdicts as a JSON object."""
     return {
         "url": url,
         "conforms": not any(one.state == "FAILED" for one in verdicts),
@@ -245,7 +244,7 @@ def as_object(url: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """For a person: rule by rule, and below a rule why it failed or did not show."""
+    """The verdicts as a table, with reasons below rules that failed or were not shown."""
     width = max((len(one.rule.id) for one in verdicts), default=0)
     lines: list[str] = []
     chapter = ""

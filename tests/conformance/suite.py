@@ -1,4 +1,4 @@
-"""Runs the chapters against one forwarder, as far as the wanted rules need them."""
+"""Runs scenarios against one forwarder, and opens their connections and HTTP requests."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ from wire.limits import CLIENT_FRAME_BYTES_MAX
 from wire.query import TailQuery
 
 PATIENCE_S: Final = 60.0
-"""So long is waited for what must come, which the page sets no time for."""
+"""Default timeout for replies that PROTOCOL.md sets no deadline for."""
 
 _BODY_BYTES_MAX: Final = 64 << 20
 
 
 class UnreachableError(Exception):
-    """Nobody answers, or the connection on which all the rest is built can't be had."""
+    """The forwarder does not answer, or the main connection cannot be opened."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came over HTTP."""
+    """An HTTP response."""
 
     status: int
     body: bytes
     content_type: str
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever JSON gives
-        """The body, None where it is no JSON."""
+    def json(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON; None if it is not valid JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
 
     def fields(self) -> dict[str, Any]:
-        """The body's object, empty where it is none."""
+        """The body as a JSON object; empty if it is not one."""
         found = self.json()
         return found if isinstance(found, dict) else {}
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """Brings about a situation in which rules show."""
+    """A situation that exercises some rules."""
 
     shows: frozenset[str]
+    """Ids of the rules that it exercises."""
     run: Callable[[Suite], Awaitable[None]]
 
 
 class Suite:
-    """One run: where the forwarder is, what it has shown, and the connections that are open."""
+    """One run against a forwarder, with its open connections."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Suite:
         token: str | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Nothing is opened yet; ``since`` in ms."""
+        """Prepare a run; ``since`` is in ms since the Unix epoch."""
         self.ledger = ledger
         self.group, self.since, self.token = group, since, token
         self.patience_s = patience_s
@@ -80,16 +81,16 @@ class Suite:
 
     @property
     def main(self) -> Connection:
-        """The connection that stays open all the time: everything since ``since``."""
+        """The connection that stays open for the whole run, with everything since ``since``."""
         assert self._main is not None
         return self._main
 
     async def run(self, scenarios: Sequence[Scenario], wanted: Collection[str]) -> None:
-        """Run the first, on which the others build, and those that show any of the wanted rules.
+        """Run the first scenario, which all need, and those that exercise a wanted rule.
 
         Raises:
-            UnreachableError: no connection to the forwarder.
-            TooManyError: the log is too long.
+            UnreachableError: the forwarder accepts no connection.
+            TooManyError: the range has too many events.
 
         """
         try:
@@ -104,10 +105,10 @@ class Suite:
     # Connections
 
     async def open(self, query: TailQuery, holdings: Holdings | None = None) -> Connection:
-        """Connect; back once ``welcome`` has come.
+        """Connect and wait for ``welcome``.
 
         Raises:
-            UnreachableError: it does not come.
+            UnreachableError: the connection is refused, or no welcome arrives.
 
         """
         query = msgspec.structs.replace(query, group=self.group)
@@ -130,7 +131,7 @@ class Suite:
             )
         except InvalidStatus as error:
             detail = error_detail(error.response.body or b"")
-            msg = f"a connection is refused with {error.response.status_code}: {detail}"
+            msg = f"connection refused: HTTP {error.response.status_code}: {detail}"
             raise UnreachableError(msg) from error
         except (OSError, WebSocketException) as error:
             msg = f"cannot connect: {describe_network_error(error, 'forwarder')}"
@@ -139,17 +140,17 @@ class Suite:
         self._open.append(connection)
         has_come = await connection.until(lambda: observer.welcome is not None, self.patience_s)
         if not self.ledger.check("welcome", has_come, "welcome", "nothing"):
-            msg = f"no welcome came within {self.patience_s:.0f} s"
+            msg = f"no welcome within {self.patience_s:.0f} s"
             raise UnreachableError(msg)
         return connection
 
     async def drop(self, connection: Connection) -> None:
-        """Close a connection that has shown what it was for."""
+        """Close a connection that is not needed any more."""
         self._open.remove(connection)
         await connection.close()
 
     async def refusal(self, query: str, *, token: str | None) -> Answer | None:
-        """What a connection with that query is refused with; None: it is accepted."""
+        """The response that refuses a connection with that query; None if it is accepted."""
         try:
             socket = await connect(
                 self.url_of("/v1/tail", query, scheme=self._parts.scheme),
@@ -167,31 +168,31 @@ class Suite:
     # HTTP
 
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """Headers of every request."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     def url_of(self, path: str, query: str, *, scheme: str | None = None) -> str:
-        """An address of the forwarder's."""
+        """The URL of a path on the forwarder."""
         http = "https" if self._parts.scheme == "wss" else "http"
         if path == "/v1/tail":
             path = self._parts.path or path
         return urlunsplit((scheme or http, self._parts.netloc, path, query, ""))
 
     async def get(self, path: str, *, token: bool = True, **query: object) -> Answer:
-        """One GET of the log group's; a trailing underscore in a name is left out (``from_``)."""
+        """Send a GET for the log group; a name's trailing ``_`` is removed, as in ``from_``."""
         pairs: dict[str, object] = {} if self.group is None else {"group": self.group}
         pairs |= {name.rstrip("_"): value for name, value in query.items()}
         return await self.get_raw(path, urlencode(pairs, doseq=True), token=token)
 
     async def get_raw(self, path: str, query: str, *, token: bool = True) -> Answer:
-        """One GET; status 0 where no answer comes."""
+        """Send a GET; the status is 0 if no response arrives."""
         headers = self.headers() if token else {}
         asked = urllib.request.Request(self.url_of(path, query), headers=headers)
         return await asyncio.to_thread(_get, asked, self.patience_s)
 
 
 def group_in(url: str) -> str | None:
-    """The log group that a URL names."""
+    """The log group that a URL's query names; None without one."""
     return next(iter(parse_qs(urlsplit(url).query).get("group", [])), None)
 
 

@@ -1,4 +1,4 @@
-"""The programs that follow a log group: gapless and those that people use today."""
+"""The compared programs: gapless, ``aws logs tail`` and ``awslogs``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _END_S: Final = 20
 
 
 class Seen(NamedTuple):
-    """An event as it was shown: its number, and when it first came, in ns of the wall clock."""
+    """An event in a program's output: its number and first appearance, ns since the Unix epoch."""
 
     number: int
     at_ns: int
@@ -36,23 +36,23 @@ class Follower(Protocol):
     """A program that follows a log group."""
 
     def is_done(self, through_ms: int) -> bool:
-        """Whether it says itself that nothing is missing up to then; who can't say it never is."""
+        """Whether the program reports that it is complete; False if it cannot report that."""
         ...
 
     def finish(self) -> list[Seen]:
-        """End it; what it shows, in its order."""
+        """End the program and return the events shown, in its order."""
         ...
 
 
 class Peer(NamedTuple):
-    """A program that prints lines as it finds them."""
+    """Another tool and its command line."""
 
     name: str
     command: str
     arguments: tuple[str, ...]
 
     def path(self) -> str | None:
-        """Where it is installed."""
+        """Path of the installed program; None if it is not installed."""
         return shutil.which(self.command)
 
 
@@ -74,24 +74,24 @@ PEERS: Final = (
 
 
 def numbers(line: str) -> Iterator[int]:
-    """The numbers of the events in a line."""
+    """Numbers of the events in a line."""
     return (int(match) for match in _NUMBER.findall(line))
 
 
-class Printing:
-    """A peer's process."""
+class PeerProcess:
+    """A running peer and the lines it prints."""
 
     def __init__(self, process: subprocess.Popen[bytes], lines: OutputLines) -> None:
         self._process = process
         self._lines = lines
 
     def is_done(self, through_ms: int) -> bool:
-        """It can't say."""
+        """Always False: these tools do not report completeness."""
         del through_ms
         return False
 
     def finish(self) -> list[Seen]:
-        """End it; what it printed."""
+        """End the process and return the events printed."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -106,13 +106,13 @@ class Printing:
 
     @property
     def died(self) -> bool:
-        """Whether it has ended by itself."""
+        """Whether the process has exited before ``finish``."""
         return self._process.poll() is not None
 
 
 @contextmanager
-def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[Printing]:
-    """A peer that follows the log group behind a URL."""
+def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[PeerProcess]:
+    """Run a peer that follows the log group at an endpoint URL."""
     arguments = [one.format(group=group, url=url) for one in peer.arguments]
     environment = {**clean_environment(state), **CREDENTIALS, "PYTHONUNBUFFERED": "1", "TZ": "UTC"}
     with (state / f"{Path(peer.command).name}.stderr").open("wb") as errors:
@@ -125,7 +125,7 @@ def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[Prin
         )
     assert process.stdout is not None
     try:
-        yield Printing(process, OutputLines(process.stdout))
+        yield PeerProcess(process, OutputLines(process.stdout))
     finally:
         if process.poll() is None:
             process.kill()
@@ -133,22 +133,22 @@ def peer_running(peer: Peer, group: str, url: str, state: Path) -> Iterator[Prin
 
 
 class Gapless:
-    """Our forwarder and viewer; what is shown is the viewer's record, the displayed timeline."""
+    """A forwarder and a viewer; the events shown are those of the viewer's record."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
 
     def is_done(self, through_ms: int) -> bool:
-        """Whether the viewer is complete through then."""
+        """Whether the viewer is verified through a time in ms."""
         status = [one for one in self._viewer.record_now() if one["type"] == "status"]
         return bool(status) and (status[-1].get("complete_through") or 0) >= through_ms
 
     def shown(self) -> int:
-        """How many events it has printed so far."""
+        """Number of events printed so far."""
         return len(self._viewer.out.so_far())
 
     def finish(self) -> list[Seen]:
-        """End the viewer; its record."""
+        """End the viewer and return the events of its record."""
         record = self._viewer.finish()
         came: dict[int, int] = {}
         for at_ns, line in self._viewer.out.stamped():
@@ -162,11 +162,11 @@ class Gapless:
 def gapless_running(
     group: str, url: str, state: Path, options: Sequence[str] = ()
 ) -> Iterator[Gapless]:
-    """A forwarder of the log group behind a URL, and a viewer of it."""
+    """Run a forwarder of the log group at an endpoint URL, and a viewer of it."""
     with (
-        forwarder(group, url, state, *options) as part,
+        forwarder(group, url, state, *options) as process,
         Viewer(
-            part.ready()["websocket"], "--since", SINCE, "--order", "arrival", state=state
+            process.ready()["websocket"], "--since", SINCE, "--order", "arrival", state=state
         ) as viewer,
     ):
         yield Gapless(viewer)

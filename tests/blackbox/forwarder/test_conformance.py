@@ -113,7 +113,7 @@ OUT_OF_REACH = {
     *("epoch-new", "made-anew", "cursor-filter", "token-group", "scan-true", "gap-again"),
     *("lost", "retention", "bye"),
 }
-"""What this log group, and a look from outside, give no occasion for."""
+"""Rules that this log group and a client cannot exercise."""
 
 
 def test_our_own_forwarder_keeps_to_every_rule_that_can_show(
@@ -144,9 +144,9 @@ def test_rules_by_name_or_number_as_a_table(ready: dict[str, Any], tmp_path: Pat
 def test_what_can_not_be_begun_says_so(ready: dict[str, Any], tmp_path: Path) -> None:
     for arguments, code, says in (
         (("ws://127.0.0.1:9",), 3, "cannot connect"),
-        ((ready["websocket"], "--group", LARGE), 3, "refused with 401"),
-        ((ready["websocket"], "no-such-rule"), 2, "no rule 'no-such-rule'"),
-        (("/a/log/group",), 2, "is no ws:// URL"),
+        ((ready["websocket"], "--group", LARGE), 3, "refused: HTTP 401"),
+        ((ready["websocket"], "no-such-rule"), 2, "unknown rule 'no-such-rule'"),
+        (("/a/log/group",), 2, "is not a ws:// URL"),
     ):
         done = conform(tmp_path, *arguments)
         assert done.returncode == code

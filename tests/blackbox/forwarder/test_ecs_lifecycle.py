@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[EcsStandIn]:
     with raw_moto() as moto, ecs_stand_in(moto) as one:
-        one.wake()
+        one.load_ecs()
         yield one
 
 

@@ -78,7 +78,7 @@ async def test_requests_byte_by_byte_are_cut_off(
         slow = [await stack.enter_async_context(raw_client(target.port)) for _ in range(100)]
         for one in slow:
             one.send(b"GET /v1/tail HTTP/1.1\r\nX-Slow: ")
-        answers = [asyncio.create_task(one.answer()) for one in slow]
+        answers = [asyncio.create_task(one.read_response()) for one in slow]
         while not all(answer.done() for answer in answers):
             for one in slow:
                 one.send(b"a")
@@ -126,7 +126,7 @@ async def test_requests_that_are_none(
 ) -> None:
     async with raw_client(target.port) as one:
         one.send(request_)
-        found, headers, body = await one.answer()
+        found, headers, body = await one.read_response()
     assert found == status
     assert headers["content-type"] == "application/json"
     assert len(body.splitlines()) == 1
@@ -311,7 +311,7 @@ async def test_one_address_gets_no_more_than_its_share(
         assert headers["retry-after"] == "5"
         assert "this address" in json.loads(body)["error"]
         assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
-        await honest.is_served()
+        await honest.check_service()
 
 
 def dialled_at_once() -> int:
@@ -339,7 +339,7 @@ async def test_thousands_of_connections(target: AttackedForwarder, honest: Hones
             if status:
                 assert headers["retry-after"] == "5"
                 assert "connections are open" in json.loads(body)["error"]
-            await honest.gets_what_is_written()
+            await honest.check_delivery()
             assert target.process.memory_info().rss - target.rss < GROWTH_MAX
 
 
@@ -370,7 +370,7 @@ async def test_requests_from_one_address_are_bounded(
     # Whoever watches over the process, and everybody else, is answered all the same.
     assert (await get(target.port, "/healthz", source="127.0.0.9"))[0] == 200
     assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
-    await honest.is_served()
+    await honest.check_service()
     count = (await target.metrics())['gapless_refused_total{reason="requests"}']
     assert count >= before + len(refused)
 

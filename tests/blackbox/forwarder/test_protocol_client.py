@@ -103,7 +103,7 @@ async def test_fresh_the_past_and_what_comes_and_every_mark_equal(
         await client.until_messages(written(ledger, since=since))
         last = write(ledger, C, 20, now_ms())
         await client.until_messages(written(ledger, since=since))
-        await client.until_green(last)
+        await client.until_verified(last)
         assert client.now.marks
         await client.now.close()
 
@@ -119,7 +119,7 @@ async def test_without_since_the_last_ten_minutes(
         welcome = await client.connect()
         assert before - 600_000 <= welcome["since"] <= now_ms() - 600_000
         await client.until_messages(written(ledger, since=welcome["since"]))
-        await client.until_green(before)
+        await client.until_verified(before)
         await client.now.close()
 
 
@@ -132,7 +132,7 @@ async def test_resumed_brings_just_what_is_new(
         client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
-        await client.until_green(since + 300)
+        await client.until_verified(since + 300)
         for _ in range(3):
             await client.now.cut()
             write(ledger, B, 50, now_ms())
@@ -141,7 +141,7 @@ async def test_resumed_brings_just_what_is_new(
             assert welcome["outcome"] == "resumed"
             await client.until_messages(written(ledger))
             assert client.now.items <= 51
-        await client.until_green(now_ms() - 5_000)
+        await client.until_verified(now_ms() - 5_000)
         await client.now.close()
 
 
@@ -164,7 +164,7 @@ async def test_resumed_after_the_forwarder_was_killed(
         assert welcome["outcome"] == "resumed"
         assert welcome["epoch"] != epoch
         await client.until_messages(written(ledger))
-        await client.until_green(now_ms() - 3_000)
+        await client.until_verified(now_ms() - 3_000)
         assert client.now.items == 100
         await client.now.close()
 
@@ -219,7 +219,7 @@ async def test_rebased_where_the_journal_is_not_the_one_that_was_known(
         assert (await client.connect())["outcome"] == "rebased"
         assert not client.messages()
         await client.until_messages(written(ledger))
-        await client.until_green(now_ms() - 3_000)
+        await client.until_verified(now_ms() - 3_000)
         await client.now.close()
 
 
@@ -254,7 +254,7 @@ async def a_group_made_anew(
         assert await closing == 4001
         assert (await client.connect())["outcome"] == "rebased"
         await client.until_messages(written(new))
-        await client.until_green(since + 11_000)
+        await client.until_verified(since + 11_000)
         assert len(client.events) > len(client.messages())
         await client.now.close()
         new.close()
@@ -281,7 +281,7 @@ async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream
         first = ProtocolClient(url, since=since)
         await first.connect()
         await first.until_messages(written(ledger))
-        await first.until_green(lost)
+        await first.until_verified(lost)
         boto = ledger.moto.client()
         boto.delete_log_stream(logGroupName=ledger.group, logStreamName=A)
         boto.close()
@@ -299,7 +299,7 @@ async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream
         assert lost <= declared["through"] < now_ms() - 60_000
         assert declared["reason"]
         await client.until_messages(written(ledger, B))
-        await client.until_green(now_ms() - 5_000)
+        await client.until_verified(now_ms() - 5_000)
         await client.now.close()
 
 
@@ -342,7 +342,7 @@ async def test_cut_in_mid_history_and_resumed_with_held(
         client.now.granted = None
         await client.now.send({"type": "credit", "events": 100_000})
         await client.until_messages(written(ledger))
-        await client.until_green(last)
+        await client.until_verified(last)
         await client.now.close()
 
 
@@ -376,7 +376,7 @@ async def test_verify_and_repair(ledger: Ledger, start: Callable[..., GaplessPro
         client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
-        await client.until_green(last)
+        await client.until_verified(last)
         assert await client.now.verify(since, last)
         assert await client.now.verify(0, last + 1_000_000)
         forgotten = [one for one in client.events if since + 2_000 <= one[0] < since + 9_000]
@@ -404,7 +404,7 @@ async def test_repair_tells_what_the_forwarder_does_not_have(
         client = ProtocolClient(process.ready()["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
-        await client.until_green(last)
+        await client.until_verified(last)
         position, one = next(iter(client.events.items()))
         invented = type(one)(one.seq, str(10**20), one.timestamp, A, "never written", "live")
         client.events[(position[0], 10**20)] = invented
@@ -445,7 +445,7 @@ async def test_filters_and_a_cursor_that_follows_what_they_skip(
             last = write(ledger, stream, 10, now_ms())
         await everything.until_messages(written(ledger))
         head = everything.cursor
-        await client.until_green(last)
+        await client.until_verified(last)
         await client.until(
             lambda: client.cursor >= head and bool(client.now.heartbeats), "the skipped events"
         )
@@ -453,7 +453,7 @@ async def test_filters_and_a_cursor_that_follows_what_they_skip(
         await client.now.cut()
         write(ledger, C, 10, now_ms())
         assert (await client.connect())["outcome"] == "resumed"
-        await client.until_green(now_ms())
+        await client.until_verified(now_ms())
         assert sorted(client.messages()) == sorted(written(ledger, *expected) if expected else [])
         for one in (client, everything):
             await one.now.close()
@@ -477,7 +477,7 @@ async def test_credit_is_kept_to_the_event_while_heartbeats_go_on(
         await client.until(lambda: connection.items == 17, "seven more")
         await connection.grant(10_000)
         await client.until_messages(written(ledger))
-        await client.until_green(now_ms())
+        await client.until_verified(now_ms())
         await connection.close()
 
 
@@ -498,7 +498,7 @@ async def test_base_leaves_the_old_lines_out_of_the_count(
         last = write(ledger, B, 20, now_ms())
         assert (await client.connect())["outcome"] == "resumed"
         await client.until_messages(written(ledger)[before:])
-        await client.until_green(last)
+        await client.until_verified(last)
         assert client.now.marks[-1]["count"] == 20
         assert await client.now.verify(since, last)
         await client.now.close()
@@ -607,7 +607,7 @@ async def test_the_same_over_plain_http(
         client = ProtocolClient(ready["websocket"], since=since)
         await client.connect()
         await client.until_messages(written(ledger))
-        await client.until_green(last)
+        await client.until_verified(last)
         group = {"group": ledger.group}
         now = {"epoch": client.epoch, "seq": client.cursor}
         status, total = get(

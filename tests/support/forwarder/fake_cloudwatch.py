@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class Clock:
-    """A clock that stands still until it is moved; ms."""
+    """A clock in ms that only tests advance."""
 
     def __init__(self, now_ms: int = 1_795_000_000_000) -> None:
         self.now_ms = now_ms
@@ -35,23 +35,23 @@ class FakeCloudWatch(CloudWatch):
         self.created = clock.now_ms
         self.retention_days: int | None = None
         self.streams: dict[str, int] = {}
-        """Creation times."""
+        """Creation times of the log streams, ms."""
         self.events: list[LogEvent] = []
         self.page_events = 10_000
         self.asked: list[tuple[Priority, int, int | None]] = []
-        """Scans begun: priority, since, until."""
+        """(priority, since, until) of each scan started."""
         self.finished = 0
-        """Scans whose last page was given out."""
+        """Number of scans whose last page was returned."""
         self.down: CloudWatchError | None = None
         """The error of every call."""
         self.breaks_after: int | None = None
-        """Pages after which a scan fails with ``down``; None: at once."""
+        """Pages after which a scan fails with ``down``; None for immediately."""
         self.gates: dict[Priority, asyncio.Event] = {}
-        """Pages of that priority wait for this."""
+        """Events that pages of a priority wait for."""
         self._number = 0
 
     def put(self, stream: str, *events: tuple[int, str]) -> list[LogEvent]:
-        """Write (timestamp, message) pairs now; the log stream is made if need be."""
+        """Write (timestamp, message) pairs; creates the log stream if it does not exist."""
         self.streams.setdefault(stream, self.clock.now_ms)
         made = []
         for timestamp, message in events:

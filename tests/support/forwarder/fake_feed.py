@@ -1,4 +1,4 @@
-"""A log group's feed that a test controls, without CloudWatch."""
+"""A fake feed without CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wire.query import History
 
 
 class FakeFeed(Feed):
-    """Records history requests, and brings bodies back from ``bodies``."""
+    """Records backfill requests and restores bodies from ``bodies``."""
 
     # Attributes in place of the feed's read-only properties.
     upstream = Upstream("ok", 0)
@@ -22,24 +22,24 @@ class FakeFeed(Feed):
         self.group = group
         self.problem: str | None = None
         self.wanted: dict[Hashable, tuple[int, History, tuple[str, ...]]] = {}
-        self.owed: set[Hashable] = set()
+        self.pending: set[Hashable] = set()
         self.until: dict[Hashable, int | None] = {}
         self.bodies: dict[str, str] = {}
         self.refetched: list[tuple[int, int]] = []
 
     def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
-        """Keep the request."""
+        """Record the request."""
         self.until[viewer] = request.expires_ms
         self.wanted[viewer] = request.since, request.history, request.executions
-        (self.owed.add if request.is_pending else self.owed.discard)(viewer)
+        (self.pending.add if request.is_pending else self.pending.discard)(viewer)
 
     def withdraw_backfill(self, viewer: Hashable) -> None:
-        """Forget the request."""
+        """Remove the request."""
         del self.wanted[viewer]
-        self.owed.discard(viewer)
+        self.pending.discard(viewer)
 
-    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:  # noqa: ARG002 - as the feed's
-        """Bring back the bodies that a test has provided; the rest is lost."""
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:  # noqa: ARG002 - overrides
+        """Restore the bodies in ``bodies`` and mark all others lost."""
         self.refetched.append((from_, through))
         if self.group is None:
             return True

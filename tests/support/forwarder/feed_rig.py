@@ -1,4 +1,4 @@
-"""A feed on a fake CloudWatch and a journal in memory, driven by a clock of the test's own."""
+"""Runs a feed on a fake CloudWatch, an in-memory journal and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def missing(feed: Feed, since: int) -> list[Range]:
 
 
 class FeedRig:
-    """The parts, joined; ``run`` runs the feed, ``pass_ms`` lets time pass."""
+    """A feed and its collaborators; ``run`` runs it, ``pass_ms`` advances the clock."""
 
     def __init__(self, journal: MemoryJournal | None = None, *, now_ms: int | None = None) -> None:
         self.clock = Clock() if now_ms is None else Clock(now_ms)
         self.set_by_ms = 0
-        """By how much the wall clock was set, which is no time that passes."""
+        """Total by which the wall clock was set, which does not count as elapsed time."""
         self.cloudwatch = FakeCloudWatch(GROUP, self.clock)
         self.journal = journal or MemoryJournal(GROUP)
         self.group = LogGroup(self.journal)
@@ -48,15 +48,15 @@ class FeedRig:
 
     @property
     def now_ms(self) -> int:
-        """What the clock says."""
+        """The wall clock, ms."""
         return self.clock.now_ms
 
     def timer(self) -> int:
-        """The time that has passed, whatever the wall clock was set to."""
+        """A monotonic clock, ms: changes of the wall clock do not affect it."""
         return self.clock.now_ms - self.set_by_ms
 
     def set_clock(self, by_ms: int) -> None:
-        """Somebody sets the wall clock."""
+        """Set the wall clock forward, or back if negative."""
         self.clock.now_ms += by_ms
         self.set_by_ms += by_ms
 
@@ -66,7 +66,7 @@ class FeedRig:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Run the feed for the length of a block; its first poll is over when it begins."""
+        """Run the feed for the length of the block, which starts after the first poll."""
         self._runs = asyncio.create_task(self.feed.run())
         try:
             await self.until(lambda: self.feed.is_ready)
@@ -79,7 +79,7 @@ class FeedRig:
                     await self._runs
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the feed has made a condition true, or has ended by an error."""
+        """Wait for a condition; raises the feed's error if it fails."""
         async with asyncio.timeout(240):
             while not condition():
                 if self._runs is not None and self._runs.done():
@@ -91,7 +91,7 @@ class FeedRig:
                 self._changed.clear()
 
     async def pass_ms(self, milliseconds: int) -> None:
-        """Let time pass, and every scan that becomes due by that finish."""
+        """Advance the clock and wait until all scans that became due have finished."""
         self.clock.now_ms += milliseconds
         begun, finished = len(self.cloudwatch.asked), self.cloudwatch.finished
         self.feed.poll_now()

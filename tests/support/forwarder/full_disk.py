@@ -1,4 +1,4 @@
-"""A journal in memory whose writes can be made to fail as on a full disk."""
+"""An in-memory journal whose writes can fail as on a full disk."""
 
 from __future__ import annotations
 

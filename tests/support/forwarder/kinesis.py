@@ -1,4 +1,4 @@
-"""Kinesis streams on a raw moto server, filled by a log group's subscription filter."""
+"""Kinesis streams on a moto server, fed by a log group's subscription filter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stream:
 
     def __init__(self, moto: RawMoto, name: str, shards: int) -> None:
         self.moto, self.name = moto, name
-        # The stubs know of no Kinesis.
+        # The type stubs do not include Kinesis.
         self.client: Any = boto3.client(
             "kinesis",
             endpoint_url=moto.url,
@@ -34,7 +34,7 @@ class Stream:
         self.arn: str = described["StreamDescription"]["StreamARN"]
 
     def subscribe(self, group: str, pattern: str = "") -> None:
-        """Have a log group's events sent here."""
+        """Subscribe the stream to a log group."""
         logs = self.moto.client()
         try:
             logs.put_subscription_filter(
@@ -48,7 +48,7 @@ class Stream:
             logs.close()
 
     def unsubscribe(self, group: str) -> None:
-        """Have them sent here no more."""
+        """Remove the subscription of a log group."""
         logs = self.moto.client()
         try:
             logs.delete_subscription_filter(logGroupName=group, filterName="to-kinesis")
@@ -56,7 +56,7 @@ class Stream:
             logs.close()
 
     def split(self) -> None:
-        """Split the first shard in the middle of its keys."""
+        """Split the first shard in the middle of its hash keys."""
         first = self.client.list_shards(StreamName=self.name)["Shards"][0]
         keys = first["HashKeyRange"]
         middle = (int(keys["StartingHashKey"]) + int(keys["EndingHashKey"])) // 2
@@ -67,7 +67,7 @@ class Stream:
         )
 
     def put(self, data: bytes) -> None:
-        """Put a record of one's own making."""
+        """Write a record."""
         self.client.put_record(StreamName=self.name, Data=data, PartitionKey="k")
 
     def delete(self) -> None:
@@ -77,7 +77,7 @@ class Stream:
 
 @contextmanager
 def kinesis_stream(moto: RawMoto, name: str, shards: int = 2) -> Iterator[Stream]:
-    """A stream on ``moto``, for the length of a ``with`` block."""
+    """Create a stream on ``moto``."""
     stream = Stream(moto, name, shards)
     try:
         yield stream
@@ -94,7 +94,7 @@ def record(
     owner: str = OWNER,
     filters: Sequence[str] = ("to-kinesis",),
 ) -> bytes:
-    """A record's bytes as CloudWatch Logs makes them, of (id, timestamp, message)."""
+    """Encode a record as CloudWatch Logs does, from (id, timestamp, message)."""
     fields = {
         "messageType": kind,
         "owner": owner,

@@ -1,4 +1,4 @@
-"""Log events for tests of the forwarder's core, and journals to put them into."""
+"""Creates log events and epoch names for tests of the forwarder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GROUP = "/jobs/nightly"
 
 
 def event(number: int, timestamp: int = NOW_MS, stream: str = "job/1", **also: object) -> LogEvent:
-    """One event, its id from its number; ``message`` and ``ingestion_time`` may be given."""
+    """One event whose id is its number; ``also`` may set ``message`` and ``ingestion_time``."""
     message = also.get("message", f"line {number}")
     ingestion_time = also.get("ingestion_time", timestamp + 300)
     assert isinstance(message, str)
@@ -23,12 +23,12 @@ def event(number: int, timestamp: int = NOW_MS, stream: str = "job/1", **also: o
 def events(
     numbers: Iterable[int], from_ms: int = NOW_MS, step_ms: int = 10, stream: str = "job/1"
 ) -> list[LogEvent]:
-    """One event each, apart by ``step_ms``."""
+    """One event per number, ``step_ms`` apart."""
     return [
         event(number, from_ms + index * step_ms, stream) for index, number in enumerate(numbers)
     ]
 
 
 def epochs(name: str = "epoch") -> Iterator[str]:
-    """Epochs that a test can tell apart."""
+    """Distinct epoch names."""
     return (f"{name}-{number}" for number in count(1))

@@ -1,4 +1,4 @@
-"""A journal in memory, for tests and simulations; the property tests' model of the real one."""
+"""An in-memory journal for tests and simulations, and the model in property tests."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class MemoryJournal:
 
     @property
     def epoch(self) -> str:
-        """The present epoch."""
+        """The current epoch."""
         return self._chain.epoch
 
     @property
@@ -116,7 +116,7 @@ class MemoryJournal:
             self._seq_of[event.id] = row.seq
             self._order.append((key_of(event.timestamp, event.id), row.seq))
             self._body_bytes += _size(event.message)
-        # Almost in order already, which is what Python's sort is quickest at.
+        # Already almost sorted, so sorting is fast.
         self._order.sort()
         return self.head_seq
 

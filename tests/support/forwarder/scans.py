@@ -1,4 +1,4 @@
-"""Whole scans of a log group, for tests of their conclusions."""
+"""Runs complete scans of a log group, and changes its gaps."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def run_scan(
     through: int | None = None,
     kind: ScanKind = "repair",
 ) -> ScanDone | None:
-    """Run a whole scan that returns these events; the range that it completes."""
+    """Run a complete scan that returns these events; returns the range that it marks."""
     scan = group.begin_scan(kind, from_, through, now_ms)
     scan.take_page(returned)
     return group.finish_scan(scan, now_ms)
 
 
 def change_gap(group: LogGroup, gap_id: str, state: GapState) -> GapRecord:
-    """Give a declared gap another state, as scans do, and notify the viewers of it."""
+    """Set the state of a declared gap, as scans do, and notify viewers."""
     [gap] = [one for one in group.journal.gaps() if one.id == gap_id]
     return group._gaps._put(replace(gap, state=state))

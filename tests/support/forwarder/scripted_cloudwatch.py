@@ -1,6 +1,6 @@
-"""An HTTP server that answers as CloudWatch Logs would, or as a broken way to it does.
+"""An HTTP server with scripted replies of CloudWatch Logs, correct or broken.
 
-A test scripts the replies; what was asked is recorded. Runs in a thread of the test's process.
+It records the requests and runs in a thread of the test's process.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Asked = dict[str, Any]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What one request gets."""
+    """The reply to one request."""
 
     status: int = 200
     body: bytes = b'{"events":[]}'
     missing: int = 0
     """Bytes announced but never sent: the connection closes in the middle of the body."""
     closes: bool = False
-    """No reply at all: the connection closes."""
+    """Close the connection without a reply."""
     hold: threading.Event | None = None
-    """Wait for this before replying."""
+    """Wait for this event before replying."""
 
 
 def page(events: list[tuple[int, int, str]], token: str | None = None) -> Reply:
@@ -56,14 +56,14 @@ def refusal(code: str, message: str = "no", status: int = 400) -> Reply:
 
 
 class ScriptedCloudWatch:
-    """Replies in the order in which they were scripted, then those of ``default``."""
+    """Replies with the scripted replies in order, then with those of ``default``."""
 
     def __init__(self, url: str, default: Callable[[Asked], Reply]) -> None:
         self.url = url
         self.default = default
         self.asked: list[Asked] = []
         self.access_keys: list[str] = []
-        """With whose credentials, request by request."""
+        """Access key of each request."""
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
 
@@ -85,7 +85,7 @@ class ScriptedCloudWatch:
 def scripted_cloudwatch(
     default: Callable[[Asked], Reply] | None = None,
 ) -> Iterator[ScriptedCloudWatch]:
-    """A server on a free port of 127.0.0.1, for the length of a ``with`` block."""
+    """Run a server on a free port of 127.0.0.1."""
     scripted: ScriptedCloudWatch
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,13 +108,13 @@ def scripted_cloudwatch(
             self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is no matter here."""
+            """Ignore clients that disconnected."""
 
     server = Server(("127.0.0.1", 0), Handler)
     url = f"http://127.0.0.1:{server.server_address[1]}"

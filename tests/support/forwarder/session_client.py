@@ -1,4 +1,4 @@
-"""A viewer as far as the forwarder's session can tell: pulls messages and keeps count."""
+"""A client for tests of the forwarder's session: pulls its messages and checks them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOW: int = 1_700_000_000_000
 def event(
     number: int, timestamp: int = NOW, message: str | None = None, stream: str = "app/one"
 ) -> LogEvent:
-    """The event with that number as its id."""
+    """One event with the number as its id."""
     text = f"line {number}" if message is None else message
     return LogEvent(str(number), timestamp, timestamp + 5, stream, text)
 
@@ -42,12 +42,12 @@ def event(
 def events(
     numbers: range, timestamp: Callable[[int], int], stream: str = "app/one"
 ) -> list[LogEvent]:
-    """One event a number, stamped as ``timestamp`` says."""
+    """One event per number; ``timestamp`` maps numbers to timestamps."""
     return [event(number, timestamp(number), stream=stream) for number in numbers]
 
 
 def log_group(*batches: list[LogEvent], origin: Origin = "live") -> LogGroup:
-    """A log group whose journal, in memory, holds these."""
+    """A log group with these events in an in-memory journal."""
     group = LogGroup(MemoryJournal("/app"))
     for batch in batches:
         group.ingest(batch, origin)
@@ -63,7 +63,7 @@ def scan(
     at: int,
     kind: ScanKind = "live",
 ) -> None:
-    """A whole scan that returns ``found``."""
+    """Run a complete scan that returns ``found``."""
     running = group.begin_scan(kind, from_, through, at)
     if found:
         running.take_page(found)
@@ -71,7 +71,7 @@ def scan(
 
 
 class SessionClient:
-    """Keeps what a session sends, and holds every message against the protocol."""
+    """Pulls a session's messages, keeps its events and checks the protocol's rules."""
 
     def __init__(self, group: LogGroup, query: TailQuery | None = None, now: int = NOW) -> None:
         """Connect at ``now``."""
@@ -87,7 +87,7 @@ class SessionClient:
         self.unequal: list[Mark | End | DigestReply] = []
 
     def connect(self, **changes: object) -> SessionClient:
-        """The next connection of the same viewer, with its cursor and what it holds."""
+        """Reconnect with the client's cursor and events; ``changes`` override the query."""
         welcome = self.welcome
         query = TailQuery(
             filter=self.query.filter,
@@ -105,7 +105,7 @@ class SessionClient:
         return other
 
     def pull(self, most: int = 10_000) -> list[ServerMessage]:
-        """Everything there is to send now."""
+        """Pull messages until the session has none; returns them."""
         pulled: list[ServerMessage] = []
         for _ in range(most):
             message = self.one()
@@ -115,7 +115,7 @@ class SessionClient:
         return pulled
 
     def one(self) -> ServerMessage | None:
-        """The next message, through its bytes and back."""
+        """Pull one message, encode and decode it, and check it; None if there is none."""
         message = self.session.next(self.now)
         if message is None:
             return None
@@ -128,7 +128,7 @@ class SessionClient:
         return decoded
 
     def at(self, now: int) -> list[ServerMessage]:
-        """Everything there is to send at another time."""
+        """Set the time and pull all messages."""
         self.now = now
         return self.pull()
 
@@ -140,26 +140,26 @@ class SessionClient:
         return first
 
     def is_done(self) -> bool:
-        """Whether the past is here; asked anew each time, as a type checker can't know."""
+        """Whether all history was received; a method, as mypy would narrow an attribute."""
         return self.done
 
     @property
     def ids(self) -> list[str]:
-        """What it shows, in display order."""
+        """Ids of the events held, in display order."""
         return [self.held_items[key].id for key in sorted(self.held_items)]
 
     @property
     def frames(self) -> list[Events]:
-        """The frames of events so far."""
+        """Event frames received so far."""
         return [one for one in self.log if isinstance(one, Events)]
 
     @property
     def marks(self) -> list[Mark]:
-        """The marks so far."""
+        """Marks received so far."""
         return [one for one in self.log if isinstance(one, Mark)]
 
     def total(self, from_: int, through: int, seq: int) -> tuple[int, str]:
-        """Its own count and digest."""
+        """Count and digest of the events held in a range."""
         digests = [
             event_digest(item.id, item.timestamp, item.stream, item.message)
             for item in self.held_items.values()

@@ -1,4 +1,4 @@
-"""A cable between viewer and forwarder that a test can pull: plain TCP, nothing of ours."""
+"""A TCP relay that a test can disconnect and reconnect like a cable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK_BYTES: Final = 65_536
 
 
 class Cable:
-    """Forwards connections to a port of this machine until it is pulled; then it resets them."""
+    """Relays connections to a local port; ``pull`` resets them all, ``plug`` allows new ones."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -38,7 +38,7 @@ class Cable:
         self._listener.close()
 
     def pull(self) -> None:
-        """Cut every connection at once, as a reset; new ones are reset too."""
+        """Reset all connections, and new ones until ``plug``."""
         with self._lock:
             self._plugged = False
             for one in self._sockets:
@@ -46,7 +46,7 @@ class Cable:
             self._sockets.clear()
 
     def plug(self) -> None:
-        """New connections pass again."""
+        """Relay new connections again."""
         with self._lock:
             self._plugged = True
 
@@ -86,9 +86,9 @@ class Cable:
 
 
 def _reset(one: socket.socket) -> None:
-    """Make closing send a reset instead of an orderly end, and wake whoever reads."""
+    """Make close send RST instead of FIN, and wake threads that read the socket."""
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         one.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # it is gone already
+        return  # already closed

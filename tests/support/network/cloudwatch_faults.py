@@ -1,7 +1,7 @@
-"""Bad weather between a client and CloudWatch Logs, in a process of its own: nothing of ours.
+"""A proxy process that puts seeded faults between a client and a moto server.
 
-A plain HTTP proxy before a moto server. Reads (FilterLogEvents, GetLogEvents, Describe…) meet
-the weather; whoever writes goes to moto directly. Everything is drawn from a seed.
+Reads (FilterLogEvents, GetLogEvents, Describe…) go through the proxy; writers use moto directly.
+It imports nothing of the product.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _THROTTLING: Final = b'{"__type": "ThrottlingException", "message": "Rate exceed
 
 
 class CloudWatchFaults(msgspec.Struct, frozen=True):
-    """What goes wrong: probabilities a call, in the order in which they are tried."""
+    """The faults of a proxy: probabilities per call, drawn in this order."""
 
     throttle: float = 0.0
     """The call is refused with ThrottlingException."""
     cut: float = 0.0
-    """The connection ends in the middle of the answer."""
+    """The connection closes in the middle of the response."""
     truncate: float = 0.0
-    """The answer is 200, and its JSON stops in the middle."""
+    """The response is 200 with JSON that stops in the middle."""
     outage_at: int = 0
-    """From this read of events on (1 = the first; 0 = never) ``outage_calls`` get a 503."""
+    """Read of events (1 = first, 0 = never) from which ``outage_calls`` calls get a 503."""
     outage_calls: int = 0
     visible_within_ms: int = 0
-    """An event becomes visible at a time after its ingestion uniform in this range."""
+    """Longest delay from ingestion to visibility; uniformly distributed."""
     seed: int = 1
 
 
 class CallFault(msgspec.Struct, frozen=True):
-    """What becomes of one call."""
+    """The fault, if any, of one call."""
 
     status: int = OK
     is_cut: bool = False
@@ -54,83 +54,83 @@ class CallFault(msgspec.Struct, frozen=True):
 
 
 class FaultSchedule:
-    """Pure: the fate of each call in turn, and whether an event is visible yet."""
+    """Draws the fault of each call, and the time at which each event becomes visible. Pure."""
 
-    def __init__(self, weather: CloudWatchFaults) -> None:
-        self._weather = weather
-        self._rng = Random(weather.seed)
+    def __init__(self, faults: CloudWatchFaults) -> None:
+        self._faults = faults
+        self._rng = Random(faults.seed)
         self._reads = 0
 
     def next(self, *, reads_events: bool) -> CallFault:
-        """The fate of the next call."""
-        weather = self._weather
+        """Draw the fault of the next call."""
+        faults = self._faults
         if reads_events:
             self._reads += 1
-            if 0 <= self._reads - weather.outage_at < weather.outage_calls and weather.outage_at:
+            if 0 <= self._reads - faults.outage_at < faults.outage_calls and faults.outage_at:
                 return CallFault(status=503)
         draws = [self._rng.random() for _ in range(3)]
-        if draws[0] < weather.throttle:
+        if draws[0] < faults.throttle:
             return CallFault(status=400)
         return CallFault(
-            is_cut=reads_events and draws[1] < weather.cut,
-            is_truncated=reads_events and draws[2] < weather.truncate,
+            is_cut=reads_events and draws[1] < faults.cut,
+            is_truncated=reads_events and draws[2] < faults.truncate,
         )
 
     def is_visible(self, event: dict[str, Any], now_ms: int) -> bool:
         """Whether a scan at that time must return the event; the same for every scan."""
-        within_ms = self._weather.visible_within_ms
+        within_ms = self._faults.visible_within_ms
         if not within_ms:
             return True
-        name = f"{self._weather.seed} {event['eventId']} {event['message']}"
+        name = f"{self._faults.seed} {event['eventId']} {event['message']}"
         delay_ms = zlib.crc32(name.encode("utf-8", "surrogatepass")) % within_ms
         visible_ms: int = event["ingestionTime"] + delay_ms
         return now_ms >= visible_ms
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Passes requests on, and lets the weather at the answers."""
+    """Relays requests to moto and applies the faults to the responses."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body together: else each answer waits for an acknowledgement
-    forecast: FaultSchedule
+    wbufsize = -1  # one write per response, else the body waits for a TCP acknowledgement
+    schedule: FaultSchedule
     lock: threading.Lock
     target: int
-    weather: CloudWatchFaults
+    faults: CloudWatchFaults
 
     def setup(self) -> None:
-        """One connection onwards for each connection that comes."""
+        """Open one connection to moto for each client connection."""
         super().setup()
         self.far = HTTPConnection("127.0.0.1", self.target, timeout=TIMEOUT_S)
 
     def finish(self) -> None:
-        """Both ends go together."""
+        """Close both connections."""
         self.far.close()
         super().finish()
 
     def do_POST(self) -> None:
-        """One call of an AWS API."""
+        """Relay one AWS API call."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         with self.lock:
-            fate = self.forecast.next(reads_events=action in _READS_OF_EVENTS)
-        if fate.status != OK:
-            self._answer(fate.status, _THROTTLING if fate.status == 400 else b"")
+            fault = self.schedule.next(reads_events=action in _READS_OF_EVENTS)
+        if fault.status != OK:
+            self._answer(fault.status, _THROTTLING if fault.status == 400 else b"")
             return
         self.far.request("POST", self.path, body, dict(self.headers.items()))
         response = self.far.getresponse()
         answer = response.read()
         if action == "FilterLogEvents" and response.status == OK:
             answer = self._visible_part(answer)
-        if fate.is_truncated:
+        if fault.is_truncated:
             answer = answer[: len(answer) // 2]
-        self._answer(response.status, answer, sent=len(answer) // 2 if fate.is_cut else None)
+        self._answer(response.status, answer, sent=len(answer) // 2 if fault.is_cut else None)
 
     def _visible_part(self, answer: bytes) -> bytes:
-        if not self.weather.visible_within_ms:
+        if not self.faults.visible_within_ms:
             return answer
         page = json.loads(answer)
         now_ms = time_ns() // 1_000_000
-        page["events"] = [one for one in page["events"] if self.forecast.is_visible(one, now_ms)]
+        page["events"] = [one for one in page["events"] if self.schedule.is_visible(one, now_ms)]
         return json.dumps(page).encode()
 
     def _answer(self, status: int, body: bytes, *, sent: int | None = None) -> None:
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Requests are not logged."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -151,21 +151,21 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that has gone is no news."""
+        """Ignore clients that disconnected."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # passed on
 
 
 @contextmanager
-def faulty_cloudwatch(url: str, weather: CloudWatchFaults) -> Iterator[str]:
-    """The URL of the same CloudWatch behind the weather, for the length of a ``with`` block."""
+def faulty_cloudwatch(url: str, faults: CloudWatchFaults) -> Iterator[str]:
+    """Run a faulty proxy of a CloudWatch endpoint; yields its URL."""
     process = subprocess.Popen(
         [
             sys.executable,
             "-m",
             "tests.support.network.cloudwatch_faults",
             url,
-            msgspec.json.encode(weather),
+            msgspec.json.encode(faults),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -174,7 +174,7 @@ def faulty_cloudwatch(url: str, weather: CloudWatchFaults) -> Iterator[str]:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        assert line, "the weather did not start; its standard error says why"
+        assert line, "the proxy did not start: see its standard error"
         yield f"http://127.0.0.1:{int(line)}"
     finally:
         process.kill()
@@ -187,10 +187,10 @@ def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.network.cloudwatch_faults")
     parser.add_argument("url")
-    parser.add_argument("weather")
+    parser.add_argument("faults")
     given = parser.parse_args()
-    _Handler.weather = msgspec.json.decode(given.weather, type=CloudWatchFaults)
-    _Handler.forecast = FaultSchedule(_Handler.weather)
+    _Handler.faults = msgspec.json.decode(given.faults, type=CloudWatchFaults)
+    _Handler.schedule = FaultSchedule(_Handler.faults)
     _Handler.lock = threading.Lock()
     _Handler.target = int(given.url.rpartition(":")[2])
     server = _Server(("127.0.0.1", 0), _Handler)

@@ -1,7 +1,8 @@
-"""A real forwarder that asks for a token and logs all it can, and an honest viewer beside it.
+"""A real forwarder for tests with malicious clients, and an honest viewer of it.
 
-However it is treated: it is the same process at the end and no larger than its bounds allow,
-the honest viewer got what was written meanwhile, and no secret stands in what it logged.
+The forwarder requires a token and logs at level DEBUG. At the end the tests check that it is still
+the same process, its memory is bounded, the honest viewer received everything, and no secret is
+in the log.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ STREAM: Final = "job/main/aaaa"
 GROUP: Final = "/jobs/private"
 VIEWERS_MAX, PER_ADDRESS = 40, 150
 GROWTH_MAX: Final = 80 << 20
-"""Of memory, over everything that is done here: hundreds of sockets at 30 kB, what each of them
-may make the server read, and what an allocator does not give back."""
+"""Allowed growth of memory: hundreds of sockets at 30 kB, their read buffers, and what the
+allocator does not return."""
 
 DESCRIPTORS: Final = 640
-"""That the forwarder gets, wherever it runs: so few that a slow machine, too, opens more
-connections than it serves before the first are given up."""
+"""File descriptors of the forwarder: few enough that even a slow machine exceeds the limit before
+the first connections time out."""
 
 DEBUG: Final = f"""
 import logging, resource, sys
@@ -44,11 +45,11 @@ for name in ("boto3", "botocore", "urllib3"):
 from gapless.cli import main
 sys.exit(main())
 """
-"""``gapless`` with few file descriptors, and everything logged but what the AWS SDK says."""
+"""Runs ``gapless`` with few file descriptors and DEBUG logs, except of the AWS SDK."""
 
 
 class AttackedForwarder:
-    """The forwarder under attack, and what is known of it."""
+    """The forwarder under attack, with its limits and the events written."""
 
     def __init__(self, process: GaplessProcess, ledger: Ledger, tokens: Path) -> None:
         self.part, self.ledger, self.tokens = process, ledger, tokens
@@ -60,33 +61,33 @@ class AttackedForwarder:
         self.sockets_max = min(
             VIEWERS_MAX + SPARE_SOCKETS, descriptors - REFUSED_SOCKETS - RESERVED_DESCRIPTORS
         )
-        """Connections that it serves: as many as its file descriptors allow."""
+        """Connections that the forwarder accepts with its file descriptors."""
 
     def allow(self, *lines: str) -> None:
-        """Other tokens, written as a careful person does: in one go."""
+        """Replace the token file atomically."""
         other = self.tokens.with_suffix(".new")
         other.write_text("\n".join(lines) + "\n", encoding="utf-8")
         other.replace(self.tokens)
 
     async def dial(self, token: str = TOKEN) -> ClientConnection:
-        """An honest viewer's connection."""
+        """Connect as an honest viewer."""
         return await connect(
             f"{self.url}?since={now_ms()}",
             additional_headers={"Authorization": f"Bearer {token}"},
             proxy=None,
             max_size=8 << 20,
-            ping_interval=None,  # slowness is no fault here
+            ping_interval=None,  # a slow machine must not close it
         )
 
     async def metrics(self) -> dict[str, float]:
-        """By name and labels."""
+        """The forwarder's metrics, by name with labels."""
         status, _, body = await get(self.port, "/metrics", auth(TOKEN), source="127.0.0.1")
         assert status == 200
         lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (one.rpartition(" ") for one in lines)}
 
     async def until(self, metric: str, holds: Callable[[float], bool]) -> None:
-        """Wait until a metric is as it should be."""
+        """Wait until a metric's value meets a condition."""
         await until(lambda: self._holds(metric, holds))
 
     async def _holds(self, metric: str, holds: Callable[[float], bool]) -> bool:
@@ -94,14 +95,14 @@ class AttackedForwarder:
 
 
 class HonestViewer:
-    """A viewer that is connected all the while."""
+    """An honest viewer, connected for the whole test."""
 
     def __init__(self, target: AttackedForwarder, connection: ClientConnection) -> None:
         self.target, self.connection = target, connection
         self.messages: list[str] = []
 
-    async def gets_what_is_written(self) -> None:
-        """What is written now reaches it, once."""
+    async def check_delivery(self) -> None:
+        """Write an event and check that the viewer receives it once."""
         message = f"line {len(self.target.ledger.accepted)}"
         self.target.ledger.put(STREAM, [(now_ms(), message)])
         async with asyncio.timeout(WAIT_S):
@@ -110,17 +111,17 @@ class HonestViewer:
                 self.messages += [item[5] for item in came.get("items", [])]
         assert len(self.messages) == len(set(self.messages))
 
-    async def is_served(self) -> None:
-        """It is, and another honest viewer gets in."""
-        await self.gets_what_is_written()
+    async def check_service(self) -> None:
+        """Check that this viewer gets events and another one can connect."""
+        await self.check_delivery()
         async with await self.target.dial() as other:
             assert json.loads(await other.recv())["type"] == "welcome"
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something that has to be asked for holds."""
+    """Wait until an asynchronous condition holds."""
     async with asyncio.timeout(WAIT_S):
-        while not await holds():  # noqa: ASYNC110 - what is waited for is in another process
+        while not await holds():  # noqa: ASYNC110 - the condition depends on another process
             await asyncio.sleep(0.1)
 
 
@@ -130,7 +131,7 @@ def auth(token: str) -> str:
 
 @contextmanager
 def forwarder_under_attack(state: Path) -> Iterator[AttackedForwarder]:
-    """The forwarder for the length of a block; at its end its log is looked at."""
+    """Run the forwarder; at the end, check its memory and its log."""
     tokens = state / "tokens"
     tokens.write_text(f"{TOKEN}\n{NARROW} /jobs/other\n", encoding="utf-8")
     options = (
@@ -157,11 +158,11 @@ def forwarder_under_attack(state: Path) -> Iterator[AttackedForwarder]:
 
 @asynccontextmanager
 async def honest_viewer(target: AttackedForwarder) -> AsyncIterator[HonestViewer]:
-    """A viewer that is connected all the while, and served at the end as well."""
+    """Connect an honest viewer; at the end, check that it is still served."""
     async with await target.dial() as connection:
         one = HonestViewer(target, connection)
         yield one
-        await one.is_served()
+        await one.check_service()
         assert connection.state.name == "OPEN"
         assert target.part.popen.poll() is None
         assert target.process.memory_info().rss - target.rss < GROWTH_MAX

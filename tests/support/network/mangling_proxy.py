@@ -1,7 +1,7 @@
-"""A forwarder that breaks the protocol: everything passes through here, and some is mangled.
+"""A proxy that makes a correct forwarder break protocol rules.
 
-Messages are numbered anew, so that a mangled stream breaks the rule that it is meant to break and
-not the numbering as well.
+It renumbers the messages, so that a changed stream breaks only the rule under test, not the
+numbering.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ _RELAYED: Final = ("Authorization", "Origin")
 
 
 class Mangler:
-    """Passes everything on as it is; a test's own overrides what it breaks.
+    """Relays everything unchanged; subclasses override what they break.
 
-    One is made for each connection, and one for all that is asked over HTTP.
+    The proxy makes one for each WebSocket connection and each HTTP request.
     """
 
     renumber = True
 
     def query(self, path: str) -> str:
-        """Path and query of a request, as the forwarder shall see them."""
+        """Return the path and query to send to the forwarder."""
         return path
 
     def server(self, message: dict[str, Any]) -> list[Any]:
-        """What the client gets in place of a message: objects, or frames as str or bytes."""
+        """Return what to send to the client for a message: objects, or raw frames."""
         return [message]
 
     def client(self, frame: str | bytes) -> list[str | bytes]:
-        """What the forwarder gets in place of a frame."""
+        """Return the frames to send to the forwarder for a client's frame."""
         return [frame]
 
     def http(self, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        """What the client gets in place of an answer."""
+        """Return the status and body to send for an HTTP response."""
         del path
         return status, body
 
     def refusal(self, status: int, body: bytes) -> tuple[int, bytes]:
-        """What the client gets in place of a refused upgrade."""
+        """Return the status and body to send for a refused upgrade."""
         return status, body
 
 
@@ -146,7 +146,7 @@ def _response(status: int, body: bytes) -> Response:
 
 @asynccontextmanager
 async def mangled(ready: dict[str, Any], make: Callable[[], Mangler]) -> AsyncIterator[str]:
-    """The WebSocket URL of a forwarder, mangled, for the length of a ``with`` block."""
+    """Run the proxy for a forwarder with this ready line; yields its WebSocket URL."""
     proxy = _Proxy(ready["websocket"], ready["http"], make)
     async with serve(
         proxy.handle,

@@ -1,4 +1,4 @@
-"""A middlebox between viewer and forwarder: plain GET passes, an upgrade is refused with 502."""
+"""An HTTP proxy that relays GET requests and refuses WebSocket upgrades with 502."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMEOUT_S: Final = 30
 
 
 class Middlebox:
-    """Refuses WebSockets while ``refuses`` is set; counts what it refused and what it passed."""
+    """A proxy for a local port; counts refused upgrades and records relayed paths."""
 
     def __init__(self, port: int) -> None:
         self.refuses = True
@@ -44,7 +44,7 @@ class Middlebox:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Requests are not logged."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

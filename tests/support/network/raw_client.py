@@ -1,4 +1,4 @@
-"""A client that keeps to no rule: bytes as they are, from any address of loopback."""
+"""A client that sends raw bytes, valid or not, from any loopback address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 WAIT_S: Final = 240.0
-"""The longest that anything is waited for; nothing is asserted of how long it took."""
+"""Timeout of every wait; tests assert nothing about durations."""
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
 
@@ -26,7 +26,7 @@ def frame(
     masked: bool = True,
     says: int | None = None,
 ) -> bytes:
-    """A frame; ``says`` is the length that it claims to have."""
+    """Encode a WebSocket frame; ``says`` replaces the length in its header."""
     size = len(payload) if says is None else says
     mark = 0x80 if masked else 0
     head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
@@ -36,30 +36,30 @@ def frame(
         head += bytes([mark | 126]) + struct.pack("!H", size)
     else:
         head += bytes([mark | 127]) + struct.pack("!Q", size)
-    # A mask of zeros is a mask, and leaves the payload readable.
+    # A mask of zeros is valid and leaves the payload readable.
     return head + (bytes(4) if masked else b"") + payload
 
 
 class RawClient:
-    """One connection."""
+    """One TCP connection to a server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     def send(self, data: bytes) -> None:
-        """Hand bytes to the kernel, or to a buffer; a connection that is gone is no error."""
+        """Send bytes without waiting; a closed connection is ignored."""
         if not self.writer.is_closing():
             self.writer.write(data)
 
     async def flood(self, data: bytes, most: int) -> None:
-        """Send the same again and again until the other side has closed, without reading."""
+        """Send the same bytes up to ``most`` times, without reading, until the server closes."""
         with suppress(ConnectionError):
             for _ in range(most):
                 self.send(data)
                 await self.writer.drain()
 
-    async def rest(self) -> bytes:
-        """Everything that still comes, until the other side closes."""
+    async def read_all(self) -> bytes:
+        """Read everything until the server closes."""
         received = b""
         with suppress(ConnectionError):
             async with asyncio.timeout(WAIT_S):
@@ -67,12 +67,12 @@ class RawClient:
                     received += part
         return received
 
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers (lower case) and body of what comes until the other side closes."""
-        return parsed(await self.rest())
+    async def read_response(self) -> tuple[int, dict[str, str], bytes]:
+        """Read an HTTP response: status, headers (names in lower case) and body."""
+        return parse_response(await self.read_all())
 
     async def upgrade(self, target: str, *headers: str) -> int:
-        """The status of an opening handshake."""
+        """Send an opening handshake; returns the response's status."""
         key = base64.b64encode(os.urandom(16)).decode()
         lines = (
             f"GET {target} HTTP/1.1",
@@ -91,7 +91,7 @@ class RawClient:
         return int(head.split(b" ", 2)[1])
 
     async def close_code(self) -> tuple[int | None, list[dict[str, Any]]]:
-        """The code of the close frame, None where none came, and the messages before it."""
+        """Read until the server closes: the close code (None without one) and the messages."""
         messages: list[dict[str, Any]] = []
         async with asyncio.timeout(WAIT_S):
             try:
@@ -113,8 +113,8 @@ class RawClient:
         return first & 0x0F, await self.reader.readexactly(size)
 
 
-def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
-    """An HTTP answer taken apart; status 0 where there was none."""
+def parse_response(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Split an HTTP response; the status is 0 if it is not one."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     if not lines[0].startswith("HTTP/1.1 "):
@@ -125,7 +125,7 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 @asynccontextmanager
 async def raw_client(port: int, source: str = "127.0.0.2") -> AsyncIterator[RawClient]:
-    """A connection for the length of a block, from an address of its own."""
+    """Connect from a source address; the connection closes with the ``with`` block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         yield RawClient(reader, writer)
@@ -136,8 +136,8 @@ async def raw_client(port: int, source: str = "127.0.0.2") -> AsyncIterator[RawC
 async def get(
     port: int, target: str, *headers: str, source: str = "127.0.0.2"
 ) -> tuple[int, dict[str, str], bytes]:
-    """A plain request; the target is sent as it is, whatever is in it."""
+    """Send a GET with the target unchanged, even if it is invalid."""
     async with raw_client(port, source) as one:
         lines: Sequence[str] = (f"GET {target} HTTP/1.1", "Host: 127.0.0.1", *headers, "", "")
         one.send("\r\n".join(lines).encode("latin-1"))
-        return await one.answer()
+        return await one.read_response()

@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, and a certificate for 127.0.0.1 from it."""
+"""Creates a certificate authority, and a certificate for 127.0.0.1 signed by it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY = dt.timedelta(days=1)
 
 
 class Certificates(NamedTuple):
-    """Files in PEM."""
+    """Paths of PEM files."""
 
     authority: Path
     certificate: Path
@@ -24,7 +24,7 @@ class Certificates(NamedTuple):
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """Made anew, good for a day, for the address 127.0.0.1 alone."""
+    """Create new certificates in a folder, valid for a day and for 127.0.0.1 only."""
     own, name = ec.generate_private_key(ec.SECP256R1()), _name("a test's own authority")
     key = ec.generate_private_key(ec.SECP256R1())
     basic = x509.BasicConstraints(ca=True, path_length=0)

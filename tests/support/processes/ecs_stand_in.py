@@ -1,7 +1,7 @@
-"""ECS and CloudWatch Logs of a raw moto server, with replies of DescribeTasks that can be changed.
+"""A proxy of moto's ECS and CloudWatch Logs that can change replies of DescribeTasks.
 
-moto moves a task on with each DescribeTasks, and its exit codes are always 0; what else ECS says
-is put into its replies on the way.
+moto advances a task's status with each DescribeTasks, and its exit codes are always 0; the proxy
+adds other statuses and exit codes.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _HOP_HEADERS: Final = {"host", "content-length", "connection", "accept-encoding"
 
 
 class EcsStandIn:
-    """What stands before moto; ``url`` is the endpoint of both services."""
+    """The proxy; ``url`` is the endpoint of both services."""
 
     def __init__(self, moto: RawMoto) -> None:
         self.moto = moto
         self.url = ""
         self.changes: dict[str, Callable[[dict[str, Any]], None]] = {}
-        """By task id: changes that task's part of a reply once it is STOPPED."""
+        """Functions that change a task's entry in replies once it is STOPPED, by task id."""
         self.throttles = 0
-        """So many calls of DescribeTasks are throttled first."""
+        """Number of DescribeTasks calls to throttle next."""
         self.describes: list[list[str]] = []
-        """The ids of each call of DescribeTasks."""
+        """Task ids of each DescribeTasks call."""
         self.after_stop: Callable[[], None] | None = None
-        """Called once, after the first scan that begins when every task is known as STOPPED."""
+        """Called once, after the first scan that begins once all tasks are STOPPED."""
         self._tasks: set[str] = set()
         self._stopped: set[str] = set()
         self._lock = threading.Lock()
 
-    def wake(self) -> None:
-        """Make moto import its ECS modules, which may take longer than a client waits."""
+    def load_ecs(self) -> None:
+        """Make moto import its ECS modules, which may exceed a client's timeout."""
         ecs = self._client("ecs")
         try:
             ecs.create_cluster(clusterName=CLUSTER)
@@ -58,7 +58,7 @@ class EcsStandIn:
         return self.after_stop is None
 
     def run_task(self) -> str:
-        """Run a task in the cluster; its id."""
+        """Run a task in the cluster; returns its id."""
         ecs = self._client("ecs")
         ec2 = self._client("ec2")
         try:
@@ -97,7 +97,7 @@ class EcsStandIn:
         )
 
     def answer(self, target: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body of the answer to a request."""
+        """Relay a request; returns the status and body of the response."""
         operation = target.rpartition(".")[2]
         with self._lock:
             if operation == "DescribeTasks" and self.throttles:
@@ -139,7 +139,7 @@ class EcsStandIn:
 
 @contextmanager
 def ecs_stand_in(moto: RawMoto) -> Iterator[EcsStandIn]:
-    """Serve one for the length of a ``with`` block."""
+    """Run the proxy for the length of the ``with`` block."""
     stand_in = EcsStandIn(moto)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The product's own programs as processes, the way a user starts them, for black-box tests."""
+"""Runs ``gapless`` commands as processes, as users do, for black-box tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import IO, Any, Self
 from tests.support.processes.moto_server import CREDENTIALS
 
 WAIT_S = 240.0
-"""The longest that anything is waited for; nothing is asserted of how long it took."""
+"""Timeout of every wait; tests assert nothing about durations."""
 
 POLL_S = 0.1
-"""How often a condition outside of this process is looked at."""
+"""Interval at which conditions of other processes are checked."""
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
-    """Wait for a condition of another process; AssertionError names what did not come."""
+    """Wait for a condition of another process; AssertionError names it on a timeout."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     while not condition():
@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT
 
 
 class OutputLines:
-    """The lines of a stream, read by a thread as they come."""
+    """The lines of a process's output, read by a thread."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -55,32 +55,32 @@ class OutputLines:
             self._changed.notify_all()
 
     def so_far(self) -> list[str]:
-        """A copy of what has come."""
+        """The lines received so far."""
         with self._changed:
             return list(self._lines)
 
     def stamped(self) -> list[tuple[int, str]]:
-        """What has come, each line with the wall clock in ns at which it did."""
+        """The lines received so far, each with its time in ns since the Unix epoch."""
         with self._changed:
             return list(zip(self._stamps_ns, self._lines, strict=True))
 
     def wait_for(self, count: int, what: str, timeout_s: float = WAIT_S) -> list[str]:
-        """At least ``count`` lines, or all of them if the stream ended before."""
+        """Wait for ``count`` lines; AssertionError if the output ends first. Returns all lines."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._lines) >= count or self._ended, timeout_s)
             have = len(self._lines)
-            assert have >= count, f"{have} of {count} {what} came; the last: {self._lines[-3:]}"
+            assert have >= count, f"{have} of {count} {what} received; the last: {self._lines[-3:]}"
             return list(self._lines)
 
     def wait_end(self) -> list[str]:
-        """Every line, once the stream has ended."""
+        """Wait for the end of the output; returns all lines."""
         self._thread.join(WAIT_S)
         assert self._ended, "the stream did not end"
         return self.so_far()
 
 
 class GaplessProcess:
-    """A running ``gapless`` command; ends with the ``with`` block, by its process id."""
+    """A running ``gapless`` command, terminated at the end of the ``with`` block."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class GaplessProcess:
             sys.stderr.write("\n".join(self.err.so_far()[-40:]) + "\n")
 
     def ready(self) -> dict[str, Any]:
-        """The JSON ready line of ``forward`` and ``simulate``."""
+        """Wait for the JSON ready line of ``forward`` or ``simulate``."""
         line = self.out.wait_for(1, "ready lines")[0]
         ready: dict[str, Any] = json.loads(line)
         assert ready["ready"] is True
@@ -138,12 +138,12 @@ class GaplessProcess:
         os.kill(self.popen.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until the process is gone."""
+        """Send SIGKILL and wait for the process to end."""
         self.popen.kill()
         self.popen.wait(WAIT_S)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait; the exit status."""
+        """Send a signal and wait; returns the exit status."""
         self.send(number)
         return self.popen.wait(WAIT_S)
 
@@ -173,35 +173,35 @@ class Viewer(GaplessProcess):
         )
 
     def shown(self) -> list[dict[str, Any]]:
-        """The events printed so far, in the order of printing."""
+        """The events printed so far, in order."""
         return [json.loads(line) for line in self.out.so_far()]
 
     def wait_shown(self, count: int) -> list[dict[str, Any]]:
-        """At least ``count`` printed events."""
+        """Wait for ``count`` printed events; returns all."""
         return [json.loads(line) for line in self.out.wait_for(count, "events")]
 
     def record_now(self) -> list[dict[str, Any]]:
-        """The displayed timeline at this moment, asked for with SIGUSR1."""
-        before = self._which_record()
+        """Request the record of the displayed timeline with SIGUSR1, and read it."""
+        before = self._record_version()
         self.send(signal.SIGUSR1)
-        wait_until(lambda: self._which_record() != before, "the record after SIGUSR1")
+        wait_until(lambda: self._record_version() != before, "the record after SIGUSR1")
         return read_record(self.record_path)
 
-    def _which_record(self) -> tuple[int, int] | None:
-        """Each record is a new file in the place of the last, perhaps in the same clock tick."""
+    def _record_version(self) -> tuple[int, int] | None:
+        """Identifies the record file: a new one may have the same time as the last."""
         if not self.record_path.exists():
             return None
         found = self.record_path.stat()
         return found.st_ino, found.st_mtime_ns
 
     def finish(self) -> list[dict[str, Any]]:
-        """Ctrl+C, and the record that was written on exit."""
+        """Send SIGINT and read the record written on exit."""
         self.end(signal.SIGINT)
         self.out.wait_end()
         return read_record(self.record_path)
 
     def wait_complete(self, through: int) -> None:
-        """Wait until the viewer itself says it is complete through a time in ms."""
+        """Wait until the viewer reports that it is verified through a time in ms."""
 
         def complete() -> bool:
             status = [line for line in self.record_now() if line["type"] == "status"]
@@ -211,15 +211,15 @@ class Viewer(GaplessProcess):
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
-    """A record file's lines."""
-    # As bytes: text would end a line at every separator that a message has in it.
+    """The JSON objects of a record file."""
+    # As bytes: str.splitlines would also split at separators within messages.
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def clean_environment(
     state: Path, extra: Mapping[str, str] | None = None, *, credentials: bool = True
 ) -> dict[str, str]:
-    """An environment in which nothing of the machine's own settings or state is seen."""
+    """An environment that hides the machine's own settings and state."""
     keep = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
     homes = {
         name: str(state / name.lower())
@@ -238,7 +238,7 @@ def forwarder(
     journal: str = "journal",
     program: Sequence[str] = ("-m", "gapless"),
 ) -> GaplessProcess:
-    """``gapless forward`` of one log group against an endpoint, with a journal in ``state``."""
+    """Start ``gapless forward`` of a log group at an endpoint, with a journal in ``state``."""
     arguments: Sequence[str] = (
         "forward",
         group,

@@ -1,4 +1,4 @@
-"""Plain boto3 writes that remember what CloudWatch accepted, and the comparison with a viewer."""
+"""Writes events with boto3, records those accepted, and compares them with a viewer's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from tests.support.processes.moto_server import RawMoto, put_events
 
 Written = tuple[str, int, str]
-"""(log stream, timestamp in ms, message): all that a writer knows of an event."""
+"""(log stream, timestamp in ms, message) of a written event."""
 
 
 def now_ms() -> int:
@@ -22,7 +22,7 @@ def now_ms() -> int:
 
 
 class Ledger:
-    """Writes to one log group and keeps the list of everything that was accepted."""
+    """Writes to one log group and lists all accepted events."""
 
     def __init__(self, moto: RawMoto, group: str, streams: Sequence[str]) -> None:
         self.moto, self.group, self.streams = moto, group, streams
@@ -37,12 +37,12 @@ class Ledger:
         self.accepted += [(stream, timestamp, message) for timestamp, message in batch]
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the boto3 client."""
         self._client.close()
 
 
 class Load:
-    """A thread that writes ``rate`` events a second, round robin, until the block ends."""
+    """A thread that writes ``rate`` events per second, round robin over the log streams."""
 
     def __init__(self, ledger: Ledger, rate: int, tag: str = "load") -> None:
         self._ledger, self._rate, self._tag = ledger, rate, tag
@@ -64,14 +64,14 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Write no more; what went wrong while writing is raised here."""
+        """Stop writing; raises the error that the thread met, if any."""
         self._stop.set()
         self._thread.join()
         if self._error is not None:
             raise self._error
 
     def run_for(self, seconds: float) -> None:
-        """Let it write for that long; the length is a load's size, nothing is asserted of it."""
+        """Wait while the thread writes; the duration only sets the amount of load."""
         self._stop.wait(seconds)
 
     def _run(self) -> None:
@@ -94,10 +94,10 @@ class Load:
 
 
 class Comparison(NamedTuple):
-    """What a viewer shows against what was accepted; a correct system has four zeros."""
+    """Differences between a viewer's events and those accepted; correct is all zero."""
 
     lost: int
-    doubled: int
+    duplicated: int
     misordered: int
     unexpected: int
 
@@ -108,25 +108,25 @@ CLEAN = Comparison(0, 0, 0, 0)
 def compare(accepted: Sequence[Written], shown: Sequence[Mapping[str, Any]]) -> Comparison:
     """Compare a viewer's events, in display order, with what was accepted.
 
-    Late lines of an output that can't take back what it printed (``"late": true``) are exempt
-    from the order, as the command line's contract says.
+    Late lines (``"late": true``) are exempt from the order: an output cannot insert lines into
+    what it has printed.
     """
-    assert accepted, "nothing was accepted: the comparison would show nothing"
+    assert accepted, "no events were accepted, so the comparison would prove nothing"
     want = Counter(accepted)
     have = Counter((one["log_stream"], one["timestamp"], one["message"]) for one in shown)
     extra = have - want
     ids = Counter(one["id"] for one in shown)
-    doubled = sum(count - 1 for count in ids.values())
+    duplicated = sum(count - 1 for count in ids.values())
     keys = [(one["timestamp"], int(one["id"])) for one in shown if not one.get("late")]
     misordered = sum(1 for left, right in itertools.pairwise(keys) if left >= right)
     return Comparison(
         lost=(want - have).total(),
-        doubled=doubled,
+        duplicated=duplicated,
         misordered=misordered,
-        unexpected=max(0, extra.total() - doubled),
+        unexpected=max(0, extra.total() - duplicated),
     )
 
 
 def events_of(record: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events of a record; in a record even late ones stand in their place."""
+    """The events of a record, where late ones are in display order as well."""
     return [{**line, "late": False} for line in record if line["type"] == "event"]

@@ -1,4 +1,4 @@
-"""A raw, unpatched moto server in a process of its own, and plain boto3 to write events with.
+"""An unpatched moto server in its own process, and functions to write events with boto3.
 
 The server binds a free port of 127.0.0.1 and prints it as its ready line. It ends when its
 standard input does, so it never outlives the tests, even after SIGKILL; at the end of the
@@ -32,10 +32,10 @@ CREDENTIALS: Final[dict[str, str]] = {
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""What the environment of a client under test needs; never put into a test's own for good."""
+"""Environment of clients under test; tests must not set it in their own process."""
 
 BATCH_EVENTS_MAX: Final = 10_000
-"""What one PutLogEvents call takes."""
+"""Most events in one PutLogEvents call."""
 
 _SERVE: Final = """
 import logging, sys
@@ -55,7 +55,7 @@ class RawMoto(msgspec.Struct, frozen=True):
     pid: int
 
     def client(self) -> CloudWatchLogsClient:
-        """A plain boto3 client of it; the caller closes it."""
+        """A boto3 client of the server; the caller closes it."""
         return boto3.client(
             "logs",
             endpoint_url=self.url,
@@ -65,11 +65,11 @@ class RawMoto(msgspec.Struct, frozen=True):
         )
 
     def kill(self) -> None:
-        """SIGKILL, before the ``with`` block ends; what it held is gone."""
+        """Send SIGKILL; all its data is lost."""
         os.kill(self.pid, signal.SIGKILL)
 
     def create(self, group: str, *streams: str) -> None:
-        """Make a log group (unless it is there) and log streams in it."""
+        """Create log streams, and their log group if it does not exist."""
         client = self.client()
         try:
             found = client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
@@ -81,7 +81,7 @@ class RawMoto(msgspec.Struct, frozen=True):
             client.close()
 
     def put(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> None:
-        """Write (timestamp in ms, message) pairs to a log stream that exists, in batches."""
+        """Write (timestamp in ms, message) pairs to an existing log stream, in batches."""
         client = self.client()
         try:
             put_events(client, group, stream, list(events))
@@ -92,7 +92,7 @@ class RawMoto(msgspec.Struct, frozen=True):
 def put_events(
     client: CloudWatchLogsClient, group: str, stream: str, events: Sequence[tuple[int, str]]
 ) -> None:
-    """Write events with a client of one's own, at most 10,000 a call."""
+    """Write events with an existing client, at most 10,000 per call."""
     for start in range(0, len(events), BATCH_EVENTS_MAX):
         batch: list[InputLogEventTypeDef] = [
             {"timestamp": timestamp, "message": message}
@@ -104,7 +104,7 @@ def put_events(
 
 @contextmanager
 def raw_moto(port: int = 0) -> Iterator[RawMoto]:
-    """A moto server as it is installed, for the length of a ``with`` block; port 0 = any free."""
+    """Run an unpatched moto server; port 0 selects a free one."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, str(port)],
         stdin=subprocess.PIPE,
@@ -116,7 +116,7 @@ def raw_moto(port: int = 0) -> Iterator[RawMoto]:
     assert process.stdout is not None
     try:
         ready = process.stdout.readline()
-        assert ready, "the moto server did not start; its standard error says why"
+        assert ready, "the moto server did not start: see its standard error"
         yield RawMoto(url=f"http://127.0.0.1:{int(ready)}", pid=process.pid)
     finally:
         process.kill()

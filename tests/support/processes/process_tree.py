@@ -1,4 +1,4 @@
-"""Which processes a command started, and whether anything of them is left."""
+"""Finds a command's processes, locks and lock files, and waits for their end."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support.processes.gapless_processes import WAIT_S, wait_until
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process and everything that it started and that started."""
+    """A process and all its descendants."""
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended; a zombie has, and waits only for its parent to hear of it."""
+    """Whether a process has ended; zombies count as ended."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -27,7 +27,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Its command line; nothing of one that ends at this moment."""
+    """A process's command line; empty if it has ended."""
     try:
         return process.cmdline()
     except psutil.NoSuchProcess:
@@ -42,13 +42,13 @@ def wait_gone(processes: Iterable[psutil.Process], timeout_s: float = WAIT_S) ->
 
 
 def locked_files(state: Path) -> list[Path]:
-    """Files below a directory that somebody still holds a lock on."""
+    """Files below a directory that a process has locked."""
     found = []
     for path in _files(state):
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError:
-            continue  # no longer there
+            continue  # removed meanwhile
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -59,15 +59,15 @@ def locked_files(state: Path) -> list[Path]:
 
 
 def lock_files(state: Path) -> list[Path]:
-    """Files below a directory that are locks or lifelines by their names or places."""
+    """Lock files and lifelines below a directory, by their names."""
     names = (".lock", ".users", "held")
     files = _files(state)
     return [one for one in files if one.name.endswith(names) or one.parent.name == "lifelines"]
 
 
 def wait_unlocked(state: Path) -> None:
-    """Wait until no lock is held: a zombie's last thread may close its files a moment later."""
-    wait_until(lambda: locked_files(state) == [], "the last lock to be let go of")
+    """Wait until no file is locked: a zombie's threads may close files a moment later."""
+    wait_until(lambda: locked_files(state) == [], "the last lock to be released")
 
 
 def wait_no_locks(state: Path) -> None:
@@ -76,6 +76,6 @@ def wait_no_locks(state: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Regular files below a directory in which others make and remove files meanwhile."""
+    """Regular files below a directory; other processes may add and remove files meanwhile."""
     paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
     return [path for path in paths if path.is_file()]

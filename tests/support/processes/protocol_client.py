@@ -1,7 +1,7 @@
-"""A client of the wire written by hand from PROTOCOL.md: a second reading of that page.
+"""A client written from PROTOCOL.md alone, which checks everything the forwarder sends.
 
-It imports nothing of ours, so that a mistake in ``wire/`` can't excuse itself. Whatever the
-forwarder sends is held against the page, and ``BrokenRuleError`` says which rule did not hold.
+It imports nothing of the product, so that an error in ``wire/`` cannot hide itself.
+``BrokenRuleError`` names the rule that the forwarder broke.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from websockets.asyncio.client import ClientConnection, connect
 
 ACCEPTED_BYTES: Final = 8 * 1024 * 1024
 WAIT_S: Final = 240.0
-"""The longest that anything is waited for; nothing is asserted of how long it took."""
+"""Timeout of every wait; tests assert nothing about durations."""
 
 Position = tuple[int, int]
-"""(timestamp, id as a number): the page's K."""
+"""(timestamp, id as a number): K of PROTOCOL.md."""
 
 Held = tuple[Position | None, Position | None]
 
 
 class BrokenRuleError(AssertionError):
-    """The forwarder did not keep to the page."""
+    """The forwarder broke a rule of PROTOCOL.md."""
 
 
 def demand(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Raise ``BrokenRuleError`` unless it holds."""
+    """Raise ``BrokenRuleError`` unless ``holds``."""
     if not holds:
         raise BrokenRuleError(what)
 
 
 @dataclass
 class Event:
-    """One event as the client has it."""
+    """One event that the client received."""
 
     seq: int
     id: str
@@ -51,7 +51,7 @@ class Event:
 
     @property
     def position(self) -> Position:
-        """Where it stands in display order."""
+        """Position in display order."""
         return (self.timestamp, int(self.id))
 
     def digest(self) -> int:
@@ -63,7 +63,7 @@ class Event:
 
 @dataclass
 class Asked:
-    """A range that a verify or a repair asked for."""
+    """The range of a verify or repair request."""
 
     from_: int
     through: int
@@ -72,7 +72,7 @@ class Asked:
 
 
 class ProtocolClient:
-    """What a viewer must keep, and the checks that it can make of every message."""
+    """A viewer's state across connections, with checks of every message."""
 
     def __init__(
         self,
@@ -99,14 +99,14 @@ class ProtocolClient:
         self.green: list[tuple[int, int]] = []
         self.connections: list[Connection] = []
 
-    # What it has
+    # State
 
     def messages(self) -> list[str]:
         """The confirmed messages in display order."""
         return [one.message for _, one in sorted(self.events.items()) if one.confirmed]
 
     def total(self, from_: int, through: int, seq: int) -> tuple[int, str]:
-        """Its own count and digest of a range, as the forwarder should see them."""
+        """Count and digest of the events held in a range."""
         count = digest = 0
         for one in self.events.values():
             inside = from_ <= one.timestamp <= through and self.base < one.seq <= seq
@@ -116,7 +116,7 @@ class ProtocolClient:
         return count, f"{digest % (1 << 64):016x}"
 
     def wants(self, stream: str) -> bool:
-        """Whether its filters name the stream."""
+        """Whether the filters match the log stream."""
         if not (self.streams or self.executions or self.prefixes):
             return True
         return (
@@ -127,7 +127,7 @@ class ProtocolClient:
 
     @property
     def complete_through(self) -> int | None:
-        """The page's T of "green through T", None where nothing is proved."""
+        """Time through which marks prove completeness (PROTOCOL.md's T), ms; None without."""
         if self.since is None or not self.done:
             return None
         reached = self.since - 1
@@ -142,13 +142,13 @@ class ProtocolClient:
     # Connecting
 
     def query(self) -> dict[str, Any]:
-        """The parameters of the next connection: a resume where it has a cursor."""
+        """Query parameters of the next connection, with a cursor if there is one."""
         query: dict[str, Any] = {
             "stream": list(self.streams),
             "execution": list(self.executions),
             "prefix": list(self.prefixes),
         }
-        # With a cursor and no held, no past is owed: so without held, and not done, begin anew.
+        # A cursor without held requests no history: while history is missing, start afresh.
         if self.epoch is not None and (self.done or self.held is not None):
             query |= {"epoch": self.epoch, "after": self.cursor}
             if self.held is not None and not self.done:
@@ -161,7 +161,7 @@ class ProtocolClient:
         return query
 
     async def connect(self, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - a query's values
-        """Open a connection (instead of ``query()`` with ``parameters``); its welcome."""
+        """Connect with ``parameters`` (default: ``query()``); returns the welcome."""
         query = parameters or self.query()
         separator = "&" if "?" in self.url else "?"
         opened = await connect(
@@ -176,11 +176,11 @@ class ProtocolClient:
 
     @property
     def now(self) -> Connection:
-        """The present connection."""
+        """The current connection."""
         return self.connections[-1]
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Take messages until the condition holds."""
+        """Receive messages until a condition holds."""
         try:
             async with asyncio.timeout(WAIT_S):
                 while not condition():
@@ -189,19 +189,21 @@ class ProtocolClient:
             message = f"waited {WAIT_S:.0f} s in vain for {what}; {self.now.describe()}"
             raise BrokenRuleError(message) from error
 
-    async def until_green(self, through: int) -> None:
-        """Take messages until marks prove everything through a time in ms."""
-        await self.until(lambda: (self.complete_through or -1) >= through, f"green to {through}")
+    async def until_verified(self, through: int) -> None:
+        """Receive messages until marks prove completeness through a time in ms."""
+        await self.until(
+            lambda: (self.complete_through or -1) >= through, f"marks through {through}"
+        )
 
     async def until_messages(self, wanted: Iterable[str]) -> None:
-        """Take messages until exactly these are there, each once."""
+        """Receive messages until exactly these events are held, each once."""
         want = sorted(wanted)
         await self.until(lambda: len(self.messages()) >= len(want), f"{len(want)} events")
-        demand(sorted(self.messages()) == want, "other events than were written")
+        demand(sorted(self.messages()) == want, "the events held differ from those written")
 
 
 class Connection:
-    """One connection: everything that begins anew with it."""
+    """One connection and the state that starts with it."""
 
     def __init__(self, client: ProtocolClient, socket: ClientConnection, *, resuming: bool) -> None:
         self.client, self.socket, self.resuming = client, socket, resuming
@@ -213,32 +215,32 @@ class Connection:
         self.marks: list[dict[str, Any]] = []
         self.heartbeats: list[dict[str, Any]] = []
         self.digests: list[tuple[dict[str, Any], bool]] = []
-        """Each with whether it equalled the client's own."""
+        """Digest replies, each with whether it equals the client's own."""
         self.ends: list[dict[str, Any]] = []
         self.bye: dict[str, Any] | None = None
         self._asked: list[Asked] = []
         self._stored_held = client.held
 
     def describe(self) -> str:
-        """For the text of a failure."""
+        """The connection's state, for failure messages."""
         return f"n={self.n} cursor={self.client.cursor} held={self.client.held} {self.frames[-8:]}"
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send one message as it is."""
+        """Send one message unchanged."""
         await self.socket.send(json.dumps(message))
 
     async def grant(self, events: int) -> None:
-        """Raise the credit by so many events."""
+        """Raise the credit grant by a number of events."""
         assert self.granted is not None
         self.granted += events
         await self.send({"type": "credit", "events": self.granted})
 
     async def verify(self, from_: int, through: int) -> bool:
-        """Whether both ends agree on a range."""
+        """Verify a range; returns whether both ends agree."""
         return await self._ask("verify", from_, through)
 
     async def repair(self, from_: int, through: int) -> bool:
-        """Have a range sent again; whether both ends then agree on it."""
+        """Repair a range; returns whether both ends then agree."""
         return await self._ask("repair", from_, through)
 
     async def _ask(self, kind: str, from_: int, through: int) -> bool:
@@ -249,24 +251,24 @@ class Connection:
         return self.digests[answered][1]
 
     async def cut(self) -> None:
-        """Break the connection without a word, as a pulled cable does."""
+        """Abort the connection without a close frame."""
         self.socket.transport.abort()
         await self.socket.wait_closed()
 
     async def close(self) -> None:
-        """Close it in order."""
+        """Close the connection with a close handshake."""
         await self.socket.close()
 
     async def step(self) -> dict[str, Any]:
-        """Take one message and hold it against the page."""
+        """Receive one message and check it."""
         heartbeat_s = self.welcome.get("heartbeat_ms", 0) / 1000
-        # Two heartbeats missed is what the page closes at; the rest is for a slow machine.
+        # PROTOCOL.md: close after two missed heartbeats; the rest allows for a slow machine.
         async with asyncio.timeout(2 * heartbeat_s + WAIT_S):
             frame = await self.socket.recv()
         demand(isinstance(frame, str), "a binary frame")
         assert isinstance(frame, str)
         message: dict[str, Any] = json.loads(frame)
-        demand(isinstance(message, dict), "a frame that is no object")
+        demand(isinstance(message, dict), "a frame that is not an object")
         demand(message.get("n") == self.n + 1, f"n {message.get('n')} after {self.n}")
         self.n += 1
         demand(self.bye is None, "a message after bye")
@@ -326,7 +328,7 @@ class Connection:
                 demand(previous < event.seq <= seq, f"seq {event.seq} outside ({previous}, {seq}]")
                 previous = event.seq
                 known = client.events.get(event.position)
-                demand(known is None or not known.confirmed, f"doubled: {event}")
+                demand(known is None or not known.confirmed, f"duplicated: {event}")
             client.events[event.position] = event
         client.cursor = seq
         self.items += len(message["items"])
@@ -409,7 +411,7 @@ class Connection:
         self.bye = message
 
     async def close_code(self) -> int | None:
-        """Take what still comes, until the forwarder closes; with which code it did."""
+        """Receive messages until the forwarder closes; returns the close code."""
         try:
             async with asyncio.timeout(WAIT_S):
                 while True:

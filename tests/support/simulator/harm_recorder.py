@@ -1,4 +1,4 @@
-"""Records harms instead of applying them."""
+"""A stand-in for levers that records harms instead of applying them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simulator.faults.base import (
 
 
 class HarmRecorder:
-    """What faults did; ``calls`` is every harm that began or ended, in order."""
+    """Records harms; ``calls`` lists each begin and end in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""All that the control API controls, with levers that only remember."""
+"""The parts that the control API controls, without processes and with recorded harms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCENARIOS = {
 
 
 def make_parts() -> Parts:
-    """A simulator that is all there but for its processes; its past is written."""
+    """Create a simulator's parts without processes; its history is already written."""
     ledger = Ledger()
     workload = Workload(5, 20, 4, started_ms=NOW_MS)
     writer = Writer(

@@ -1,6 +1,6 @@
-"""The simulator with a fake forwarder, as a process: the arguments are a SimulatorConfig in JSON.
+"""Runs the simulator with a fake forwarder; its argument is a SimulatorConfig as JSON.
 
-``{"seed": 1, ...}``; ``forwarder`` replaces the fake forwarder's command.
+``forwarder`` in the JSON replaces the fake forwarder's command.
 """
 
 from __future__ import annotations

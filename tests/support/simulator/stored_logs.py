@@ -1,4 +1,4 @@
-"""The CloudWatch stand-in's storage without moto and without a server, at a time of our own."""
+"""The simulator's CloudWatch storage without moto or a server, with a settable clock."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StoredLogs:
         }
 
     def ask(self, action: str, *, events_max: int | None = None, **given: object) -> Any:  # noqa: ANN401 - JSON
-        """The answer to a call; AwsRefusal where it is refused."""
+        """Call an action and return its answer; raises AwsRefusal."""
         source = {} if "logGroupIdentifier" in given else {"logGroupName": GROUP}
         body = json.dumps({**source, **given}).encode()
         call = Call("logs", action, REGION, body, self.now_ms)
@@ -50,7 +50,7 @@ class StoredLogs:
         return self._calls[action](call)
 
     def refused(self, action: str, **given: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
-        """The code and words of a refusal."""
+        """Call an action that must be refused; returns the error's code and message."""
         try:
             answer = self.ask(action, **given)
         except AwsRefusal as error:
@@ -68,7 +68,7 @@ class StoredLogs:
         return answer
 
     def messages(self, **given: Any) -> list[str]:  # noqa: ANN401 - JSON
-        """What one FilterLogEvents call shows."""
+        """Messages that one FilterLogEvents call returns."""
         return texts(self.ask("FilterLogEvents", **given)["events"])
 
     def _find(self, region: str, name: str) -> GroupStore | None:

@@ -1,4 +1,4 @@
-"""Ledgers and viewers' records, made up for tests of the judge."""
+"""Creates ledger events and viewers' records for tests of the verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def accepted(
 
 
 def shown(event: LedgerEvent, event_id: int, **changed: object) -> dict[str, Any]:
-    """The line of a record that shows an event of the ledger."""
+    """A record's line for an event of the ledger."""
     return {
         "type": "event",
         "seq": 1,
@@ -43,7 +43,7 @@ def shown(event: LedgerEvent, event_id: int, **changed: object) -> dict[str, Any
 
 
 def faithful(events: Sequence[LedgerEvent]) -> list[dict[str, Any]]:
-    """What a correct viewer shows: everything, in display order."""
+    """The lines of a correct viewer: all events in display order."""
     lines = [shown(event, number) for number, event in enumerate(events)]
     return sorted(lines, key=lambda line: (line["timestamp"], int(line["id"])))
 
@@ -58,7 +58,7 @@ def mark(
     target: int | str = 0,
     confirmed: bool = True,
 ) -> dict[str, Any]:
-    """A mark as a record has it."""
+    """A mark in the format of a record."""
     return {
         "type": "mark",
         "target": target,
@@ -79,5 +79,5 @@ def gap(from_: int, through: int, state: str = "unrecoverable") -> dict[str, Any
 
 
 def record(lines: Iterable[dict[str, Any]], **header: object) -> list[str]:
-    """NDJSON, header first."""
+    """A record as NDJSON lines, header first."""
     return [json.dumps(line) for line in ({**HEADER, **header}, *lines)]

@@ -1,4 +1,4 @@
-"""A forwarder's HTTP side as small as can be, for tests of polling: a list of events."""
+"""A minimal forwarder HTTP API over a list of events, for tests of polling."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NOW = 100_000
 
 
 class HttpJournal:
-    """Answers ``/v1/logs`` and ``/v1/digest`` from what it owns.
+    """Answers ``/v1/logs``, ``/v1/digest`` and ``/v1/executions`` from its items.
 
     Args:
-        items: The journal, its seqs from 1.
-        page: Items on a page.
+        items: The journal's events, with seqs from 1.
+        page: Most items per page.
 
     """
 
@@ -35,7 +35,7 @@ class HttpJournal:
         self.asked: list[str] = []
         self.executions: list[ExecutionSummary] = []
         self.before: Callable[[str], None] = lambda _target: None
-        """Called with every request before it is answered."""
+        """Called with the target of every request before the response."""
 
     @property
     def head_seq(self) -> int:
@@ -99,7 +99,7 @@ class HttpJournal:
 
 
 def poll(plan: PollPlan, http_journal: HttpJournal, now_ms: int = NOW) -> list[Effect]:
-    """A round, whole."""
+    """Run one complete polling round; returns its effects."""
     effects: list[Effect] = []
     plan.begin_round(now_ms)
     while (ask := plan.next_request()) is not None:

@@ -1,4 +1,4 @@
-"""A forwarder on a real port that says what a test tells it to, for tests of the shells."""
+"""A WebSocket server that sends scripted messages, for tests of the viewer's connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Script = Callable[["ScriptedConnection"], Awaitable[None]]
 
 
 class ScriptedConnection:
-    """One connection, as the test sees it."""
+    """The server's side of one connection."""
 
     def __init__(self, websocket: ServerConnection, query: TailQuery) -> None:
         self.websocket = websocket
@@ -35,19 +35,19 @@ class ScriptedConnection:
         return decode_client(await self.websocket.recv(decode=False))
 
     async def until_closed(self) -> int | None:
-        """The client's close code, once it has closed."""
+        """Wait until the client closes; returns its close code."""
         await self.websocket.wait_closed()
         return self.websocket.close_code
 
 
 class ScriptedForwarder:
-    """Each connection is handled by the next script; the last one stays for all that follow."""
+    """Handles each connection by the next script; the last script handles all later ones."""
 
     def __init__(self, *scripts: Script, http_journal: HttpJournal | None = None) -> None:
         self.scripts = list(scripts)
         self.http_journal = http_journal
         self.refusal: tuple[int, bytes] | None = None
-        """What every upgrade is answered with instead."""
+        """Status and body that refuse every upgrade; None accepts them."""
         self.queries: list[TailQuery] = []
         self.headers: list[dict[str, str]] = []
         self.failures: list[BaseException] = []
@@ -79,7 +79,7 @@ class ScriptedForwarder:
         if path == "/v1/groups":
             return _respond(websocket, 200, b'["/group"]')
         if self.http_journal is None:
-            return _respond(websocket, 502, b"no such thing here")
+            return _respond(websocket, 502, b"not found")
         given = self.http_journal.answer(request.path)
         return _respond(websocket, given.status, given.body)
 
@@ -96,7 +96,7 @@ def _respond(websocket: ServerConnection, status: int, body: bytes) -> Response:
 async def scripted_forwarder(
     *scripts: Script, http_journal: HttpJournal | None = None
 ) -> AsyncIterator[ScriptedForwarder]:
-    """A server for the length of a block; what failed in its scripts fails the test."""
+    """Run a server; a failed assertion in a script fails the test at the end of the block."""
     forwarder = ScriptedForwarder(*scripts, http_journal=http_journal)
     server: Server = await serve(
         forwarder.handle,
@@ -117,12 +117,12 @@ async def scripted_forwarder(
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Returns once it holds; a test's own time limit is how long that may take."""
-    while not holds():  # noqa: ASYNC110 - what is waited for knows nothing of the test
+    """Wait until a condition holds; only the test's time limit bounds the wait."""
+    while not holds():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.005)
 
 
 async def stay_connected(connection: ScriptedConnection) -> None:
-    """A script's end: stay connected, and hear whatever comes."""
+    """Keep the connection open and discard all messages."""
     while True:
         await connection.receive()

@@ -1,4 +1,4 @@
-"""What a forwarder says, for tests of the viewer's session: numbered, with true digests."""
+"""Builds a forwarder's messages, numbered and with correct digests, for tests of the viewer."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def item(
     origin: Origin = "live",
     ingestion_time: int | None = None,
 ) -> Item:
-    """An event; its id is its seq where none is given."""
+    """An item; its id defaults to its seq."""
     name = str(seq if event_id is None else event_id)
     text = f"line {name}" if message is None else message
     return Item(seq, name, timestamp, ingestion_time, stream, text, origin)
 
 
 def line(key: int, message: str = "m", seq: int = 1, *, late_ms: int = 0) -> Line:
-    """A line with a key of its own choice."""
+    """A line with the given key."""
     return Line(key, seq, None, "app/one", message, "live", late_ms)
 
 
 def total(items: Iterable[Item]) -> tuple[int, str]:
-    """Count and digest."""
+    """Count and digest of items."""
     digests = [event_digest(one.id, one.timestamp, one.stream, one.message) for one in items]
     return len(digests), digest_hex(digest_sum(digests))
 
 
 class ForwarderMessages:
-    """One connection's messages; what they say of counts and digests is of ``owned``."""
+    """Builds one connection's messages; counts and digests are those of ``owned``."""
 
     def __init__(self, owned: Sequence[Item] = ()) -> None:
         self.owned = list(owned)
@@ -91,13 +91,13 @@ class ForwarderMessages:
         )
 
     def events(self, after: int, items: Sequence[Item], seq: int | None = None) -> Events:
-        """Events after the cursor; unless told, the frame covers as far as the last of them."""
+        """Live events after the cursor; ``seq`` defaults to the last item's."""
         last = max((one.seq for one in items), default=after) if seq is None else seq
         self.owned += [one for one in items if one not in self.owned]
         return Events(n=self._number(), after=after, seq=last, items=list(items))
 
     def history(self, cursor: int, items: Sequence[Item]) -> Events:
-        """A slice of the past, which leaves the cursor where it is."""
+        """A history frame, which does not move the cursor."""
         return self.events(cursor, items, seq=cursor)
 
     def backfill(self, held: str, *, done: bool = False, total: int | None = None) -> Backfill:
@@ -186,7 +186,7 @@ class ForwarderMessages:
 
 
 def connect(session: ViewerSession, welcome: Welcome, now_ms: int = 0) -> list[Effect]:
-    """Let a session be welcomed."""
+    """Open a session's connection with a welcome."""
     session.begin_attempt()
     session.connection_opened(now_ms)
     return session.take_message(welcome, now_ms)
@@ -195,7 +195,7 @@ def connect(session: ViewerSession, welcome: Welcome, now_ms: int = 0) -> list[E
 def live_session(
     items: Sequence[Item] = (), *, session: ViewerSession | None = None
 ) -> tuple[ViewerSession, ForwarderMessages]:
-    """A session that is connected, has its past (none), and these events after it."""
+    """A connected session with complete, empty history, and these live events."""
     viewer, forwarder = session or ViewerSession(since=SINCE), ForwarderMessages()
     connect(viewer, forwarder.welcome())
     deliver(viewer, forwarder.backfill(f"{SINCE}:0..", done=True))
@@ -205,10 +205,10 @@ def live_session(
 
 
 def deliver(session: ViewerSession, *messages: ServerMessage, now_ms: int = 0) -> list[Effect]:
-    """Everything that these messages bring about."""
+    """Pass messages to a session; returns all its effects."""
     return [effect for one in messages for effect in session.take_message(one, now_ms)]
 
 
 def stored_lines(effects: Iterable[Effect]) -> list[Line]:
-    """The new lines among effects."""
+    """The lines of all ``Stored`` effects."""
     return [one for effect in effects if isinstance(effect, Stored) for one in effect.lines]

@@ -193,11 +193,11 @@ def test_held_may_not_claim_what_was_not_sent() -> None:
 
 def test_a_repair_is_whole_or_says_so() -> None:
     run = Run().take(welcome(), DONE, news(item(1), item(2), after=0))
-    run.observer.asks(Repair(from_=SINCE, through=SINCE + 9))
+    run.observer.expect_answer(Repair(from_=SINCE, through=SINCE + 9))
     run.take(past(item(1), item(2), at=2))
     run.take(DigestReply(**run.claim(SINCE, SINCE + 9)))
     assert run.failed == set()
-    run.observer.asks(Repair(from_=SINCE, through=SINCE + 9))
+    run.observer.expect_answer(Repair(from_=SINCE, through=SINCE + 9))
     answer = DigestReply(**run.claim(SINCE, SINCE + 9))
     assert run.take(past(item(1), at=2), answer).failed == {"repair"}
     assert set(run.observer.holdings.events) == {key_of(SINCE + 1, "1")}
@@ -205,5 +205,5 @@ def test_a_repair_is_whole_or_says_so() -> None:
 
 def test_an_answer_is_clipped_to_since() -> None:
     run = Run().take(welcome(), DONE)
-    run.observer.asks(Verify(from_=0, through=SINCE))
+    run.observer.expect_answer(Verify(from_=0, through=SINCE))
     assert run.take(DigestReply(**run.claim(0, SINCE))).failed == {"verify"}

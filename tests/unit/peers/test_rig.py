@@ -30,19 +30,19 @@ def test_a_tenth_is_late() -> None:
     assert again == written
 
 
-def test_what_is_held_back_comes_with_the_flush() -> None:
+def test_buffered_events_are_written_at_the_flush() -> None:
     plan = Plan("flush", rate=100, seed=1)
     first = plan.due(4.0, START_MS)
     assert set(first) == {STREAMS[0]}
     second = plan.due(5.0, START_MS + 1_000)
     assert len(second[STREAMS[1]]) == 250
-    assert plan.rest() == []
+    assert plan.take_buffered() == []
 
 
-def test_the_judge_counts_what_is_wrong() -> None:
+def test_the_judge_counts_faults() -> None:
     accepted = {n: (Event(n, STREAMS[0], START_MS + n), 0) for n in range(5)}
     shown = [Seen(n, 2_000_000 * (n + 1)) for n in (0, 2, 1, 1, 3)]
     result = judge("x", accepted, shown, died=False)
-    assert (result.lost, result.doubled, result.misordered) == (1, 1, 1)
+    assert (result.lost, result.duplicated, result.misordered) == (1, 1, 1)
     assert result.lag_p50_ms == 6
     assert list(numbers(accepted[3][0].message)) == [3]

@@ -106,10 +106,10 @@ def test_retention_may_go_on_once_a_viewer_has_its_history() -> None:
     _, feed, hub = make()
     watcher = Watcher(hub)
     hub.release_history(watcher.viewer)
-    assert feed.owed == set(feed.wanted)
+    assert feed.pending == set(feed.wanted)
     watcher.pull()
     hub.release_history(watcher.viewer)
-    assert feed.owed == set()
+    assert feed.pending == set()
     assert feed.wanted
 
 
