@@ -119,7 +119,7 @@ async def test_web_pages_of_other_sites_get_nothing_even_with_the_token(
         async with raw_client(target.port, "127.0.7.1") as one:
             lines = (f"GET {path} HTTP/1.1", *named, header, auth(TOKEN), "", "")
             one.send("\r\n".join(lines).encode())
-            status, answered, body = await one.answer()
+            status, answered, body = await one.read_response()
         assert status == 403, path
         assert "access-control-allow-origin" not in answered
         assert list(json.loads(body)) == ["error"]
