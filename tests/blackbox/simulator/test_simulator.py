@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
 ROOT: Final = Path(__file__).parents[3]
-SCRIPT: Final = ROOT / "tests" / "support" / "simulator_process.py"
+SCRIPT: Final = ROOT / "tests" / "support" / "simulator" / "simulator_process.py"
 GROUP: Final = "/gapless/demo"
 WAIT_S: Final = 240.0
 SAYS: Final = "import signal, sys; print(sys.argv[1], flush=True); signal.pause()"
