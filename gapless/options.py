@@ -144,10 +144,7 @@ class ParsedType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
     def shell_complete(
-        self,
-        ctx: click.Context,
-        param: click.Parameter,
-        incomplete: str,
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the choices that begin with the text so far."""
         del ctx, param

@@ -289,10 +289,7 @@ class ForwarderProcess:
         # A restarted process ends by its lifeline alone: tying a child to its parent takes code
         # between fork and exec, which is not safe beside threads.
         child = ChildProcess.start(
-            "the forwarder",
-            self._argv,
-            environment=self._environment,
-            dies_with_parent=is_tied,
+            "the forwarder", self._argv, environment=self._environment, dies_with_parent=is_tied
         )
         self.starts += 1
         self._child = child

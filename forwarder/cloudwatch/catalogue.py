@@ -102,10 +102,7 @@ async def describe_log_streams(
     """
 
     def ask(token: str | None, client: CloudWatchLogsClient) -> _Page[StreamInfo]:
-        request: DescribeLogStreamsRequestTypeDef = {
-            "logGroupName": group,
-            "limit": DESCRIBE_LIMIT,
-        }
+        request: DescribeLogStreamsRequestTypeDef = {"logGroupName": group, "limit": DESCRIBE_LIMIT}
         if prefix:
             request["logStreamNamePrefix"] = prefix
         if token is not None:

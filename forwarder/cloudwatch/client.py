@@ -33,9 +33,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnknownEndpointError,
 )
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from urllib3.exceptions import NameResolutionError
 
 from common.concurrency import in_thread
@@ -210,7 +208,6 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
-        ...
 
 
 _Client = TypeVar("_Client", bound=Closable)

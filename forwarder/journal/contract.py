@@ -31,51 +31,40 @@ class Journal(Protocol):
     @property
     def group(self) -> str:
         """The log group's name."""
-        ...
 
     @property
     def epoch(self) -> str:
         """The present epoch: new at every start, at ``begin_epoch`` and at ``begin_chain``."""
-        ...
 
     @property
     def chain(self) -> Sequence[EpochStart]:
         """The epochs whose cursors may be resumable, oldest first; the last is the present one."""
-        ...
 
     @property
     def head_seq(self) -> int:
         """The last seq of this chain; 0 in an empty one."""
-        ...
 
     @property
     def revision(self) -> int:
         """A number that changes when totals of existing rows do: bodies lost, or a new chain."""
-        ...
 
     def is_resumable(self, epoch: str, after: int) -> bool:
         """Whether a cursor belongs to this chain (PROTOCOL.md, "Three positions")."""
-        ...
 
     def begin_epoch(self) -> str:
         """Continue the chain under a new epoch, whose first seq is ``head_seq + 1`` [4]."""
-        ...
 
     def begin_chain(self) -> str:
         """Forget everything, and start over at seq 1 under a new epoch."""
-        ...
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """Rows with these ids, by id; unknown ids are left out."""
-        ...
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
         """Number and commit events with unknown ids; return the new ``head_seq``."""
-        ...
 
     def read_after(self, after: int, limit: int, until: int | None = None) -> list[Row]:
         """Rows with ``after < seq <= until``, in seq order, at most ``limit``."""
-        ...
 
     def read_between(
         self,
@@ -89,7 +78,6 @@ class Journal(Protocol):
 
         Only rows with ``seq <= until_seq`` if that is given; at most ``limit``.
         """
-        ...
 
     def total(
         self, from_: int, through: int, filter_: Filter, *, base: int = 0, seq: int | None = None
@@ -99,62 +87,48 @@ class Journal(Protocol):
         That is ``from_ <= timestamp <= through`` and ``base < seq <= seq``. Rows whose bodies are
         lost (``mark_lost``) are left out; rows whose bodies retention removed are counted.
         """
-        ...
 
     def coverage(self) -> Sequence[tuple[int, int]]:
         """Time that whole scans have read: ranges (inclusive, disjoint, ascending)."""
-        ...
 
     def cover(self, from_: int, through: int) -> None:
         """Add a range to the coverage."""
-        ...
 
     def gaps(self) -> list[GapRecord]:
         """Declared gaps that are not repaired (unrecoverable ones stay), oldest first."""
-        ...
 
     def put_gap(self, gap: GapRecord) -> None:
         """Add or replace a gap under its id; a repaired one is removed."""
-        ...
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
         """Remove the bodies of events older than ``before``, then the oldest while over size.
 
         One call removes a bounded number, which it returns: call again until that is 0.
         """
-        ...
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
         """Rows of a range whose body was removed and is not known to be lost."""
-        ...
 
     def restore(self, bodies: Mapping[str, str]) -> int:
         """Put messages (by id) back into rows without one; return the number restored."""
-        ...
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:
         """Mark removed bodies lost, since CloudWatch does not have them; return how many."""
-        ...
 
     def lost(self, from_: int, through: int, filter_: Filter) -> list[Lost]:
         """Ranges whose bodies are lost; adjoining ones with the same reason are merged."""
-        ...
 
     def ended_executions(self, rule: str) -> dict[str, ExecutionStatus]:
         """Executions that have ended by a lifecycle rule, with their status."""
-        ...
 
     def put_ended(self, execution: str, status: ExecutionStatus | None, rule: str) -> None:
         """Remember the end of an execution; None forgets it."""
-        ...
 
     def streams(self) -> list[tuple[str, int, int, int]]:
         """Every log stream: (name, first timestamp, last timestamp, count), by name."""
-        ...
 
     def size_bytes(self) -> int:
         """Approximate size of all rows and bodies."""
-        ...
 
 
 EPOCHS_MAX: Final = 1_000

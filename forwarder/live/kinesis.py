@@ -50,19 +50,15 @@ class KinesisClient(Protocol):
 
     def list_shards(self, **parameters: object) -> dict[str, Any]:
         """The shards of a stream."""
-        ...
 
     def get_shard_iterator(self, **parameters: object) -> dict[str, Any]:
         """An iterator at a position of a shard."""
-        ...
 
     def get_records(self, **parameters: object) -> dict[str, Any]:
         """The next records of a shard."""
-        ...
 
     def close(self) -> None:
         """Close the connections."""
-        ...
 
 
 class StreamNotFoundError(ConfigError):

@@ -61,15 +61,12 @@ class PollControl(Protocol):
 
     def poll_now(self) -> None:
         """Poll at once."""
-        ...
 
     def set_poll_interval(self, poll_ms: int | None) -> None:
         """Change the poll interval; None: as configured."""
-        ...
 
     def report_live_delay(self, delay_ms: int) -> None:
         """Show viewers that the live path is late by this much, or has missed events."""
-        ...
 
 
 class LiveStatus(msgspec.Struct, frozen=True):

@@ -160,12 +160,7 @@ class EcsWatcher:
     """Reports to log groups which of their executions have ended, according to one ECS cluster."""
 
     def __init__(
-        self,
-        cluster: str,
-        groups: Sequence[LogGroup],
-        aws: AwsOptions,
-        *,
-        round_s: float = ROUND_S,
+        self, cluster: str, groups: Sequence[LogGroup], aws: AwsOptions, *, round_s: float = ROUND_S
     ) -> None:
         """Make no call before ``open``.
 

@@ -28,12 +28,7 @@ class Refetcher:
     """Refetches the bodies of one log group, one range at a time."""
 
     def __init__(
-        self,
-        group: LogGroup,
-        cloudwatch: CloudWatch,
-        scanner: Scanner,
-        *,
-        clock: Callable[[], int],
+        self, group: LogGroup, cloudwatch: CloudWatch, scanner: Scanner, *, clock: Callable[[], int]
     ) -> None:
         """Create it for the log group of ``scanner``; ``clock`` returns ms."""
         self._group = group

@@ -199,10 +199,7 @@ class ServedConnection(ServerConnection):
         """
         clock_s = asyncio.get_running_loop().time
         limited = LimitedProtocol(
-            admission,
-            clock_s,
-            max_size=protocol.max_message_size,
-            logger=protocol.logger,
+            admission, clock_s, max_size=protocol.max_message_size, logger=protocol.logger
         )
         super().__init__(limited, server, **options)
         self.accepted: AcceptedViewer | None = None

@@ -164,11 +164,7 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         _one(lambda hub: hub.group.allowance_ms / 1000),
     ),
     Metric(
-        "gapless_gaps_total",
-        "counter",
-        "Gaps by the state that they entered.",
-        _gaps,
-        ("state",),
+        "gapless_gaps_total", "counter", "Gaps by the state that they entered.", _gaps, ("state",)
     ),
     Metric(
         "gapless_resets_total",
@@ -231,12 +227,7 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         "Events that polls found after the live path should have delivered them: repairs.",
         _one(lambda hub: hub.group.punctuality.repaired_count),
     ),
-    Metric(
-        "gapless_viewers",
-        "gauge",
-        "Connected viewers.",
-        _one(lambda hub: len(hub.viewers)),
-    ),
+    Metric("gapless_viewers", "gauge", "Connected viewers.", _one(lambda hub: len(hub.viewers))),
     Metric(
         "gapless_viewer_lag_events",
         "gauge",

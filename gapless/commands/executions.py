@@ -15,14 +15,7 @@ from common.http import read_token, request
 from common.signals import run_until_signal
 from common.text import NOTHING, replace_unprintable, table
 from common.times import format_local
-from gapless.options import (
-    FILE,
-    TARGET,
-    ForwarderTarget,
-    GroupTarget,
-    Target,
-    aws_options,
-)
+from gapless.options import FILE, TARGET, ForwarderTarget, GroupTarget, Target, aws_options
 from gapless.terminal import say
 
 if TYPE_CHECKING:
@@ -36,13 +29,7 @@ from gapless.aws import AwsChoice, read_cloudwatch
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
 @click.option("--token-file", type=FILE, metavar="F", help="File with the forwarder's token.")
 @aws_options
-def command(
-    target: Target,
-    *,
-    as_json: bool,
-    token_file: Path | None,
-    choice: AwsChoice,
-) -> None:
+def command(target: Target, *, as_json: bool, token_file: Path | None, choice: AwsChoice) -> None:
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
     token = read_token(token_file)
     if isinstance(target, GroupTarget):

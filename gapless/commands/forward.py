@@ -151,8 +151,7 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
     if allowance_ms is not None:
         options |= {"allowance_ms": allowance_ms, "allowance_max_ms": allowance_ms}
     limits = Limits(
-        viewers_max=options.pop("max_viewers"),
-        address_sockets_max=options.pop("max_per_address"),
+        viewers_max=options.pop("max_viewers"), address_sockets_max=options.pop("max_per_address")
     )
     return Config(
         groups=groups,

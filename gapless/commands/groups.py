@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 @click.argument("pattern", type=TEXT, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
 @aws_options
-def command(
-    pattern: str | None,
-    *,
-    as_json: bool,
-    choice: AwsChoice,
-) -> None:
+def command(pattern: str | None, *, as_json: bool, choice: AwsChoice) -> None:
     """List the log groups whose names contain PATTERN (or match it, where it has * or ?)."""
     groups = run_until_signal(_list_groups(choice, pattern))
     if as_json:

@@ -68,11 +68,7 @@ if TYPE_CHECKING:
 @click.command("inject")
 @click.argument("fault", type=TEXT, required=False, shell_complete=complete_fault)
 @click.argument(
-    "attributes",
-    type=TEXT,
-    nargs=-1,
-    metavar="[KEY=VALUE]...",
-    shell_complete=complete_attribute,
+    "attributes", type=TEXT, nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_attribute
 )
 @click.option("--heal", is_flag=True, help="Heal FAULT, or every fault.")
 @click.option("--list", "lists", is_flag=True, help="List all faults, or FAULT.")
@@ -84,12 +80,7 @@ if TYPE_CHECKING:
     "was started last.",
 )
 def command(
-    fault: str | None,
-    attributes: tuple[str, ...],
-    *,
-    heal: bool,
-    lists: bool,
-    control: str | None,
+    fault: str | None, attributes: tuple[str, ...], *, heal: bool, lists: bool, control: str | None
 ) -> None:
     """Switch FAULT of a running simulator on, or heal it; without FAULT, list all faults.
 

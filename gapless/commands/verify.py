@@ -103,11 +103,7 @@ def command(
 
 
 def _verify(
-    target: ForwarderTarget,
-    group: str | None,
-    choice: AwsChoice,
-    token: str | None,
-    span: Range,
+    target: ForwarderTarget, group: str | None, choice: AwsChoice, token: str | None, span: Range
 ) -> VerificationResult:
     # boto3 and websockets are slow to import, hence imported only here.
     from gapless.verification.sources import find_served_group  # noqa: PLC0415

@@ -15,12 +15,7 @@ from common.errors import GaplessError
 from simulator.client import ControlApi
 from tui.client.engine import Engine
 from tui.lines.rows import Line
-from tui.output.record import (
-    closing_entries,
-    event_entry,
-    record_header,
-    verification_entries,
-)
+from tui.output.record import closing_entries, event_entry, record_header, verification_entries
 from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus
 from wire.codec import encode
 

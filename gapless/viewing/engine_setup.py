@@ -50,10 +50,7 @@ def make_engine(
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
     return Engine(
-        specs,
-        goal=goal,
-        capacity=viewing.capacity or CAPACITY,
-        cursors=cursors if saves else None,
+        specs, goal=goal, capacity=viewing.capacity or CAPACITY, cursors=cursors if saves else None
     )
 
 

@@ -41,9 +41,7 @@ class Opener(Protocol):
 
 
 def show_in_turn(
-    viewing: Viewing,
-    opener: Opener | None,
-    show: Callable[[Viewing], int | tuple[Choice, ...]],
+    viewing: Viewing, opener: Opener | None, show: Callable[[Viewing], int | tuple[Choice, ...]]
 ) -> int:
     """Show one viewing after the other, until one ends with an exit code.
 

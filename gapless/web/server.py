@@ -55,9 +55,7 @@ def render_page(title: str, host: str, secret: str) -> str:
     """
     text = files("gapless.web").joinpath("page.html").read_text(encoding="utf-8")
     return Template(text).substitute(
-        title=escape(title),
-        websocket=escape(f"ws://{host}/{secret}/ws"),
-        font_size=FONT_SIZE,
+        title=escape(title), websocket=escape(f"ws://{host}/{secret}/ws"), font_size=FONT_SIZE
     )
 
 

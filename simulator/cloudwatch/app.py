@@ -14,10 +14,7 @@ import msgspec
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 

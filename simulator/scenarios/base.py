@@ -110,12 +110,7 @@ class Scenario(NamedTuple):
 
 
 def inject(
-    at_ms: int,
-    kind: str,
-    *,
-    name: str = "",
-    toxicity: float | None = None,
-    **attributes: int,
+    at_ms: int, kind: str, *, name: str = "", toxicity: float | None = None, **attributes: int
 ) -> Step:
     """A step that switches a fault of the type ``kind`` on."""
     fault = FaultRequest(type=kind, name=name, toxicity=toxicity, attributes=attributes)

@@ -309,10 +309,7 @@ class HttpGetter:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._client = HttpClient(
-            connect_s=CONNECT_S,
-            read_s=READ_S,
-            bytes_max=CLIENT_FRAME_BYTES_MAX,
-            server="forwarder",
+            connect_s=CONNECT_S, read_s=READ_S, bytes_max=CLIENT_FRAME_BYTES_MAX, server="forwarder"
         )
 
     async def get(self, target: str) -> Response:

@@ -15,14 +15,7 @@ from tui.lines.rows import Line
 from wire.messages import ClientMessage, ExecutionStatus, GapState, Outcome, UpstreamState
 
 TargetState = Literal[
-    "connecting",
-    "backfilling",
-    "live",
-    "quiet",
-    "polling",
-    "reconnecting",
-    "ended",
-    "failed",
+    "connecting", "backfilling", "live", "quiet", "polling", "reconnecting", "ended", "failed"
 ]
 """quiet: connected, without new lines; polling: no WebSocket, lines come over HTTP."""
 

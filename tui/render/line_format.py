@@ -31,14 +31,7 @@ WRAPPED_ROWS_MAX: Final = 200
 _GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~", "~")}
 _UNCONFIRMED: Final = "?"
 _BOOKMARK: Final = ("◆", "*")
-_LETTERS: Final = {
-    "trace": "T",
-    "debug": "D",
-    "info": "I",
-    "warn": "W",
-    "error": "E",
-    "fatal": "F",
-}
+_LETTERS: Final = {"trace": "T", "debug": "D", "info": "I", "warn": "W", "error": "E", "fatal": "F"}
 _TINTED: Final = frozenset({"trace", "debug", "warn", "error", "fatal"})
 
 
@@ -51,12 +44,7 @@ class TimeMode(StrEnum):
     DELTA = "delta"
 
 
-_TIME_CELLS: Final = {
-    TimeMode.UTC: 12,
-    TimeMode.LOCAL: 12,
-    TimeMode.RELATIVE: 7,
-    TimeMode.DELTA: 9,
-}
+_TIME_CELLS: Final = {TimeMode.UTC: 12, TimeMode.LOCAL: 12, TimeMode.RELATIVE: 7, TimeMode.DELTA: 9}
 _DATE_CELLS: Final = 6
 
 

@@ -190,11 +190,7 @@ class StripCache:
         return len(self.strips(row, previous))
 
     def strips(
-        self,
-        row: Row,
-        previous: Row | None,
-        surface: Surface = "log",
-        edge: Segment = _NO_EDGE,
+        self, row: Row, previous: Row | None, surface: Surface = "log", edge: Segment = _NO_EDGE
     ) -> list[Strip]:
         """The strips of a row: one, unless it is wrapped or rows above it are hidden.
 

@@ -36,12 +36,7 @@ class Search:
     """
 
     def __init__(
-        self,
-        timeline: Timeline,
-        view: View,
-        log: LogView,
-        show: ShowMessage,
-        run: RunExclusively,
+        self, timeline: Timeline, view: View, log: LogView, show: ShowMessage, run: RunExclusively
     ) -> None:
         self.filters = Filters()
         self.generation = 0

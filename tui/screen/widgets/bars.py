@@ -194,11 +194,7 @@ class ChipBar(Bar):
         for index, chip in enumerate(filters.chips):
             sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
             short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
-            parts = (
-                (f"{sign} ", "muted"),
-                (short, role),
-                (f" {units.number(chip.hits)}", "text"),
-            )
+            parts = ((f"{sign} ", "muted"), (short, role), (f" {units.number(chip.hits)}", "text"))
             chunks.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
         left = f"{units.number(shown)} of {units.plural(total, 'line')}"
         self.show(chunks, [chunk(left, "muted", 1)])
