@@ -99,9 +99,7 @@ class DeferredCall:
     """
 
     def __init__(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Call nothing yet."""
         self._function = function
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """Call the function and await its coroutine."""
         return self._function().__await__()

@@ -42,6 +42,12 @@ class HttpClient:
 
     No proxy of the environment is used: forwarders and simulators are on this machine or within
     reach of it.
+
+    Args:
+        connect_s: Longest wait for the connection.
+        read_s: Longest wait for more of the response.
+        bytes_max: Largest body that is read.
+        server: What messages call the other end.
     """
 
     def __init__(
@@ -52,14 +58,6 @@ class HttpClient:
         bytes_max: int = BYTES_MAX,
         server: str = "server",
     ) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            connect_s: Longest wait for the connection.
-            read_s: Longest wait for more of the response.
-            bytes_max: Largest body that is read.
-            server: What messages call the other end.
-        """
         self._connect_s = connect_s
         self._read_s = read_s
         self._bytes_max = bytes_max

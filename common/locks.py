@@ -21,7 +21,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from common.errors import GaplessError
@@ -54,16 +53,9 @@ class _Lock:
             os.close(descriptor)
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Release the lock."""
+    def __exit__(self, *_error: object) -> None:
         self.release()
 
 

@@ -13,7 +13,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from common.errors import EXIT_FAILURE, GaplessError
@@ -175,16 +174,9 @@ class ChildProcess:
         self._process.returncode = self._process.returncode or 0
 
     def __enter__(self) -> Self:
-        """Return itself; it ends with the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop it."""
+    def __exit__(self, *_error: object) -> None:
         self.stop()
         self._close_stderr()
 

@@ -13,22 +13,18 @@ class RangeSet:
     """A set of milliseconds, kept as disjoint ranges that do not touch, in ascending order."""
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
-        """Start with the union of ``ranges``."""
         self._starts: list[int] = []
         self._ends: list[int] = []
         for from_, through in ranges:
             self.add(from_, through)
 
     def __iter__(self) -> Iterator[Range]:
-        """Yield the ranges, ascending."""
         return iter(self.ranges)
 
     def __len__(self) -> int:
-        """Return the number of ranges."""
         return len(self._starts)
 
     def __contains__(self, moment: int) -> bool:
-        """Return whether a millisecond is in the set."""
         return self.end_from(moment) is not None
 
     @property

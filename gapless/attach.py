@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -162,16 +161,9 @@ class OwnForwarder:
             remove_if_free(self._users, lambda: running_forwarder(self._journal) is not None)
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Detach."""
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 

@@ -11,7 +11,6 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Final, Self
 
 from common.text import escape_unprintable
@@ -58,7 +57,6 @@ class StatusLine:
     """One line on stderr that is overwritten, and erased at the end; silent without a terminal."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
         self.is_terminal = sys.stderr.isatty()
         self._is_shown = False
 
@@ -75,16 +73,9 @@ class StatusLine:
             self._is_shown = False
 
     def __enter__(self) -> Self:
-        """Return itself; the line is erased after the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Erase the line."""
+    def __exit__(self, *_error: object) -> None:
         self.clear()
 
     @staticmethod

@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import msgspec
@@ -219,16 +218,9 @@ class RecordingViewer:
         return [viewer.output.read_bytes() for viewer in self._processes[:-1]]
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all processes."""
+    def __exit__(self, *_error: object) -> None:
         for viewer in self._processes:
             viewer.end()
 
@@ -249,7 +241,6 @@ class Meter:
     """Adds up what the processes of one program use."""
 
     def __init__(self) -> None:
-        """Start without a process."""
         self._by_pid: dict[int, Usage] = {}
 
     def read(self, pid: int | None) -> None:

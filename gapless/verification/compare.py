@@ -72,7 +72,6 @@ class Comparison:
     """
 
     def __init__(self) -> None:
-        """Start with nothing compared."""
         self.differences: list[Difference] = []
         self.counts: dict[Kind, int] = dict.fromkeys(
             ("missing", "surplus", "altered", "doubled"), 0

@@ -46,7 +46,6 @@ class ForwarderPages:
     """
 
     def __init__(self, target: ForwarderTarget, group: str, token: str | None) -> None:
-        """Read nothing yet."""
         self.group = group
         self.head: tuple[str, int] | None = None
         self._http = target.http_url
@@ -167,11 +166,9 @@ class DeclaredLosses:
                 self.upstream = str(upstream.state)
 
     async def __aenter__(self) -> Self:
-        """Return itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connection."""
         await self.close()
 
 

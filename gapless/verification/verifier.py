@@ -190,7 +190,6 @@ class Verification:
         token: str | None,
         progress: Progress,
     ) -> None:
-        """Read nothing yet."""
         self._target = target
         self._group = group
         self._cloudwatch = cloudwatch

@@ -98,7 +98,13 @@ _ERROR_CHARS_MAX: Final = 300
 
 
 class ProcessCatalogue:
-    """Lists log groups and executions; implements ``tui.screen.ports.Catalogue``."""
+    """Lists log groups and executions; implements ``tui.screen.ports.Catalogue``.
+
+    Args:
+        targets: The open targets: as written on the command line, and their names.
+        choice: Account and Region whose log groups are listed; None: no log groups.
+        token_file: For forwarders that require a token.
+    """
 
     def __init__(
         self,
@@ -107,13 +113,6 @@ class ProcessCatalogue:
         choice: AwsChoice | None,
         token_file: Path | None,
     ) -> None:
-        """List nothing yet.
-
-        Args:
-            targets: The open targets: as written on the command line, and their names.
-            choice: Account and Region whose log groups are listed; None: no log groups.
-            token_file: For forwarders that require a token.
-        """
         self._names = dict(targets)
         self._choice = choice
         self._token_file = token_file
@@ -242,7 +241,14 @@ class SameTargetsOpener:
 
 
 class AnyTargetOpener:
-    """Offers the account's log groups, and executions of what is open: for ``tail``."""
+    """Offers the account's log groups, and executions of what is open: for ``tail``.
+
+    Args:
+        first: The first viewing; later ones are shown like it.
+        open_target: Starts or finds a target's forwarder, kept until the stack is closed.
+        choice: Account and Region whose log groups are listed.
+        token_file: For forwarders that require a token.
+    """
 
     def __init__(
         self,
@@ -251,14 +257,6 @@ class AnyTargetOpener:
         choice: AwsChoice,
         token_file: Path | None,
     ) -> None:
-        """Open nothing yet.
-
-        Args:
-            first: The first viewing; later ones are shown like it.
-            open_target: Starts or finds a target's forwarder, kept until the stack is closed.
-            choice: Account and Region whose log groups are listed.
-            token_file: For forwarders that require a token.
-        """
         self._first = first
         self._open_target = open_target
         self._choice = choice

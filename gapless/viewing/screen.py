@@ -126,7 +126,6 @@ class ScreenRecord:
     """The record of what a screen shows, with its proof."""
 
     def __init__(self, path: Path | None, engine: Engine) -> None:
-        """Write nothing yet; without a path nothing is ever written."""
         self._path = path
         self._engine = engine
 

@@ -147,7 +147,6 @@ class UnseenExecutions:
     """The requested executions of which no event has come yet. Pure."""
 
     def __init__(self, executions: Sequence[str]) -> None:
-        """Start with all of them."""
         self.left = list(executions)
 
     def see(self, streams: Iterable[str]) -> None:

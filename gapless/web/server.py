@@ -103,15 +103,14 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PageServer:
-    """Serves the page, and starts a viewer for each tab that shows it."""
+    """Serves the page, and starts a viewer for each tab that shows it.
+
+    Args:
+        title: Title of the page.
+        viewer: Arguments of the ``gapless`` command that each tab shows.
+    """
 
     def __init__(self, title: str, viewer: Sequence[str]) -> None:
-        """Serve nothing yet.
-
-        Args:
-            title: Title of the page.
-            viewer: Arguments of the ``gapless`` command that each tab shows.
-        """
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._title = title
         self._viewer = tuple(viewer)

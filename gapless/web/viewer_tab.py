@@ -144,15 +144,14 @@ _FOREIGN: Final = ("COLORFGBG", "LINES")
 
 
 class Tab(AppService):
-    """One tab's viewer process, reached through textual-serve's packets."""
+    """One tab's viewer process, reached through textual-serve's packets.
+
+    Args:
+        arguments: Arguments of the ``gapless`` command to run.
+        send: Sends a frame to the browser; a closed tab is no error.
+    """
 
     def __init__(self, arguments: Sequence[str], send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Start nothing yet.
-
-        Args:
-            arguments: Arguments of the ``gapless`` command to run.
-            send: Sends a frame to the browser; a closed tab is no error.
-        """
         super().__init__(
             "",
             write_bytes=send,

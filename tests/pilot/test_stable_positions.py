@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.fake_engine import EPOCH_MS, FakeEngine, evicted_for, make_line
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, FakeRefetcher, evicted_for, make_line
 from tests.support.screen import WIDE, Screen, running
 from tui.lines.rows import Line, Row, Rule
 
@@ -24,15 +24,21 @@ def lines_of(engine: FakeEngine) -> list[Line]:
     return [row for row in engine.timeline.iterate() if isinstance(row, Line)]
 
 
-class Reading(FakeEngine):
-    """Keeps visible rows in memory, as the real engine does."""
+class PinningRefetcher(FakeRefetcher):
+    """Keeps visible rows in memory, as the real one does."""
 
-    def refetch_visible(
-        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
-    ) -> None:
-        super().refetch_visible(rows, cursor, is_filtered=is_filtered)
+    def fetch_visible(self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool) -> None:
+        super().fetch_visible(rows, cursor, is_filtered=is_filtered)
         if rows:
-            self.timeline.pin_around(rows[0].key, rows[-1].key)
+            self._timeline.pin_around(rows[0].key, rows[-1].key)
+
+
+class Reading(FakeEngine):
+    """An engine whose visible rows stay in memory."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.refetcher = PinningRefetcher(self.timeline)
 
 
 class Log:

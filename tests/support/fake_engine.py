@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tui.client.engine import Engine
+from tui.client.refetch import LineRefetcher
 from tui.client.status import Status, TargetStatus
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
@@ -95,6 +96,20 @@ def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # n
     return Status(**(fields | changes))
 
 
+class FakeRefetcher(LineRefetcher):
+    """Fetches nothing: evicted lines stay evicted."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__(timeline, (), lambda _change: None, lambda: 0)
+        self.requests: list[tuple[int, Callable[[], None] | None]] = []
+
+    def fetch_visible(self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool) -> None:
+        """Evicted lines stay evicted."""
+
+    def fetch_at(self, key: int, then: Callable[[], None] | None = None) -> None:
+        self.requests.append((key, then))
+
+
 class FakeEngine(Engine):
     """Overrides all that the screen calls, except for the timeline, which is real."""
 
@@ -105,7 +120,11 @@ class FakeEngine(Engine):
         self.started = False
         self.stopped = False
         self.reconnects = 0
-        self.refetches: list[tuple[int, Callable[[], None]]] = []
+        self.refetcher: FakeRefetcher = FakeRefetcher(self.timeline)
+
+    @property
+    def refetches(self) -> list[tuple[int, Callable[[], None] | None]]:
+        return self.refetcher.requests
 
     @property
     def status(self) -> Status:
@@ -120,14 +139,6 @@ class FakeEngine(Engine):
 
     def reconnect_now(self) -> None:
         self.reconnects += 1
-
-    def refetch_visible(
-        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
-    ) -> None:
-        """Evicted lines stay evicted."""
-
-    def refetch_at(self, key: int, then: Callable[[], None]) -> None:
-        self.refetches.append((key, then))
 
     def add(self, rows: Iterable[Row]) -> Change:
         """Add rows to the timeline, and report the change."""

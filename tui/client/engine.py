@@ -157,6 +157,8 @@ class Engine:
         steady_ms: A monotonic clock, ms.
 
     Attributes:
+        timeline: The merged rows.
+        refetcher: Brings evicted lines back.
         marks: The newest marks, for the record, oldest first.
         finished: Set once there is a ``result``.
     """
@@ -180,14 +182,14 @@ class Engine:
         if len(targets) > TARGETS_MAX:
             msg = f"{len(targets)} targets are more than {TARGETS_MAX}"
             raise ValueError(msg)
-        self._wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
-        self._steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
+        self.wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
+        self.steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self.marks: deque[MarkStatus] = deque(maxlen=MARKS_MAX)
         self.finished = asyncio.Event()
         self.result: ViewerResult | None = None
         self._goal = goal or Goal()
         self._cursors = cursors
-        self._timeline = Timeline(capacity)
+        self.timeline = Timeline(capacity)
         self._rows: deque[Row] = deque()
         self._confirmed: deque[Line] = deque()  # merged after the rows, which may hold the same
         self._pending = Change()
@@ -216,14 +218,9 @@ class Engine:
             for number, spec in enumerate(targets)
         ]
         sources = [RefetchSource(one.session, one.getter) for one in self._targets]
-        self._refetcher = LineRefetcher(self._timeline, sources, self._note_change, self.steady_ms)
+        self.refetcher = LineRefetcher(self.timeline, sources, self._note_change, self.steady_ms)
         self._context: int | None = None  # the last key of the earlier run, until it is fetched
         self._declare_previous_lines()
-
-    @property
-    def timeline(self) -> Timeline:
-        """The rows; always the same object."""
-        return self._timeline
 
     @property
     def sessions(self) -> list[ViewerSession]:
@@ -238,7 +235,7 @@ class Engine:
                 TargetParts(one.spec.name, one.group, one.spec.url, one.session, one.history)
                 for one in self._targets
             ],
-            self._timeline,
+            self.timeline,
             self.wall_ms(),
         )
 
@@ -292,7 +289,7 @@ class Engine:
             if isinstance(result, Exception):
                 raise result
         self._tasks = []
-        await self._refetcher.stop()
+        await self.refetcher.stop()
         self.merge()
         self._save()
         if self._flush is not None:
@@ -308,24 +305,6 @@ class Engine:
         for target in self._targets:
             target.connection.reconnect_now()
 
-    def refetch_visible(
-        self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool
-    ) -> None:
-        """Fetch what is evicted among or near these rows (``LineRefetcher.fetch_visible``)."""
-        self._refetcher.fetch_visible(rows, cursor, is_filtered=is_filtered)
-
-    def refetch_at(self, key: int, then: Callable[[], None]) -> None:
-        """Fetch the evicted lines at a key; ``then`` is called once they are here."""
-        self._refetcher.fetch_at(key, then)
-
-    async def fetch_range(self, low: int, high: int) -> tuple[list[Line], int | None]:
-        """Return evicted lines without changing the timeline (``LineRefetcher.fetch_range``).
-
-        Raises:
-            RefetchError: The lines can't be fetched now.
-        """
-        return await self._refetcher.fetch_range(low, high)
-
     def pause(self) -> None:
         """Receive nothing until ``resume``, as the reader of the lines can't keep up."""
         self._is_ready.clear()
@@ -338,14 +317,6 @@ class Engine:
         """Let other tasks run, and wait while paused."""
         await asyncio.sleep(0)
         await self._is_ready.wait()
-
-    def wall_ms(self) -> int:
-        """The wall clock, ms since the Unix epoch."""
-        return self._wall_ms()
-
-    def steady_ms(self) -> int:
-        """A monotonic clock, ms."""
-        return self._steady_ms()
 
     # Effects of the targets
 
@@ -361,10 +332,10 @@ class Engine:
                     self._take_welcomed(effect)
                 case Rebased(era=era, target=target):
                     self.merge()
-                    self._pending = self._pending.then(self._timeline.begin_era(target, era))
+                    self._pending = self._pending.then(self.timeline.begin_era(target, era))
                 case Unconfirmed(keys):
                     self.merge()
-                    self._pending = self._pending.then(self._timeline.unconfirm(keys))
+                    self._pending = self._pending.then(self.timeline.unconfirm(keys))
         self._rows.extend(rules)
         if rules:
             for callback in self._on_rules:
@@ -404,15 +375,15 @@ class Engine:
         pieces.append(
             EvictedRange(middle, high, CONTEXT_LINES * len(known), middle, is_counted=False)
         )
-        self._pending = self._timeline.declare_evicted(pieces)
+        self._pending = self.timeline.declare_evicted(pieces)
         self._context = high
 
     def _take_welcomed(self, effect: Welcomed) -> None:
         """Fetch the earlier run's newest lines, unless all events come again."""
         if effect.outcome == "resumed" and self._context is not None:
-            self._refetcher.fetch_at(self._context)
+            self.refetcher.fetch_at(self._context)
         elif effect.outcome != "resumed" and not effect.again:
-            self._note_change(self._timeline.drop_declared())
+            self._note_change(self.timeline.drop_declared())
         self._context = None
 
     def _run_flush(self) -> None:
@@ -426,9 +397,9 @@ class Engine:
 
     def _merge_some(self) -> None:
         if self._rows:
-            change = self._timeline.add_many(_take_some(self._rows))
+            change = self.timeline.add_many(_take_some(self._rows))
         else:
-            change = self._timeline.confirm_many(_take_some(self._confirmed))
+            change = self.timeline.confirm_many(_take_some(self._confirmed))
         self._pending = self._pending.then(change)
 
     # The end
@@ -470,7 +441,7 @@ class Engine:
         """Compress old blocks, a little at a time."""
         done = 0
         while True:
-            is_tidy = not self._timeline.tidy()
+            is_tidy = not self.timeline.tidy()
             done += not is_tidy
             if done >= TIDY_BLOCKS or (is_tidy and done):
                 release_free_memory()

@@ -85,7 +85,6 @@ class Tally:
         self._unconfirmed = 0
 
     def __len__(self) -> int:
-        """Return the number of distinct events held."""
         return self._events
 
     @property

@@ -123,7 +123,6 @@ class StrictOrder:
         self._ahead = 0
 
     def __len__(self) -> int:
-        """Return the number of lines held."""
         return len(self._held) + len(self._late)
 
     @property

@@ -259,7 +259,7 @@ async def _write_evicted(
     count = 0
     while low is not None and not failure:
         try:
-            lines, through = await engine.fetch_range(low, place.high)
+            lines, through = await engine.refetcher.fetch_range(low, place.high)
         except RefetchError as error:
             failure = str(error)
             break

@@ -29,7 +29,6 @@ from tui.client.status import Status
 from tui.lines.filters import Value
 from tui.lines.rows import Change, Line, Row, Rule, level_of
 from tui.lines.view import View
-from tui.lines.viewport import Motion
 from tui.render import status_text, units
 from tui.render.key_bindings import available, textual_bindings
 from tui.render.line_format import ColumnLayout, TimeMode
@@ -77,10 +76,8 @@ class ViewerApp(ThemedApp):
     """The viewer's screen over an engine, which it starts and stops.
 
     Args:
-        engine: Source of lines and status.
         title: What is watched, for the top line.
         controls: Switches of the simulator; None outside ``gapless demo``.
-        theme: Name of a Textual theme; by default one that suits the terminal.
         clock: Current time, ms since the Unix epoch.
         zone: Zone of local times; the machine's by default.
         bookmarks_path: File that keeps the bookmarks for the next run; None keeps none.
@@ -148,6 +145,30 @@ class ViewerApp(ThemedApp):
         self._scenario_step = ""
         self._message = ""
         self._message_until_ms = 0
+        self._bind_actions()
+
+    def _bind_actions(self) -> None:
+        """Bind the keys that are one call of a part; the other actions are methods."""
+        self.action_follow = self.log_view.follow
+        self.action_freeze = self.log_view.toggle_freeze
+        self.action_move = self.log_view.move
+        self.action_side = self.log_view.scroll_sideways
+        self.action_search = partial(self._ask, "search")
+        self.action_include = partial(self._ask, "include")
+        self.action_exclude = partial(self._ask, "exclude")
+        self.action_jump = partial(self._ask, "time", self._navigation.check)
+        self.action_bookmark = self._navigation.toggle_bookmark
+        self.action_next_bookmark = self._navigation.next_bookmark
+        self.action_next_match = self._search.go_to_match
+        self.action_next_level = self._search.go_to_level
+        self.action_level = self._search.set_minimum_level
+        self.action_filters = self._search.toggle_filters
+        self.action_around = self._search.cycle_context_lines
+        self.action_drop_chip = self._search.remove_filter
+        self.action_all_streams = partial(self._streams_panel.choose, "all", "")
+        self.action_wrap = self.log_view.toggle_wrap
+        self.action_extend = self.log_view.extend_selection
+        self.action_leave = self.exit
 
     def _make_strips(self, is_bookmarked: Callable[[int], bool]) -> StripCache:
         columns = ColumnLayout(zone=self._zone, ascii_only=self._palette.ascii_only)
@@ -373,7 +394,7 @@ class ViewerApp(ThemedApp):
         self._update_bars()
         self._side_panel.refresh("detail")
         self._histogram_panel.follow(self.log_view.current())
-        self._engine.refetch_visible(
+        self._engine.refetcher.fetch_visible(
             self.log_view.visible_rows,
             self.log_view.place.cursor,
             is_filtered=self.log_view.is_filtered,
@@ -381,7 +402,7 @@ class ViewerApp(ThemedApp):
 
     def on_log_view_missed(self, event: LogView.Missed) -> None:
         """Fetch lines that are not in memory, then go to the row again."""
-        self._engine.refetch_at(event.key, partial(self.log_view.go_to, event.key))
+        self._engine.refetcher.fetch_at(event.key, partial(self.log_view.go_to, event.key))
 
     def on_log_view_opened(self) -> None:
         """Show the details of a line that was double-clicked."""
@@ -405,71 +426,7 @@ class ViewerApp(ThemedApp):
             self._search.submit(event.kind, event.text)
         self._update_bars()
 
-    # Actions: one for each entry of key_bindings.KEYS
-
-    def action_follow(self) -> None:
-        """Go to the newest line and stay there."""
-        self.log_view.follow()
-
-    def action_freeze(self) -> None:
-        """Hold the picture while lines keep arriving, or release it."""
-        self.log_view.toggle_freeze()
-
-    def action_move(self, motion: Motion) -> None:
-        """Move the cursor up or down."""
-        self.log_view.move(motion)
-
-    def action_side(self, steps: int) -> None:
-        """Scroll sideways along long lines."""
-        self.log_view.scroll_sideways(steps)
-
-    def action_search(self) -> None:
-        """Ask what to search for."""
-        self._ask("search")
-
-    def action_include(self) -> None:
-        """Ask for a pattern that shown lines must match."""
-        self._ask("include")
-
-    def action_exclude(self) -> None:
-        """Ask for a pattern whose matches are hidden."""
-        self._ask("exclude")
-
-    def action_jump(self) -> None:
-        """Ask for a time to go to."""
-        self._ask("time", self._navigation.check)
-
-    def action_bookmark(self) -> None:
-        """Set or remove a bookmark on the line under the cursor."""
-        self._navigation.toggle_bookmark()
-
-    def action_next_bookmark(self) -> None:
-        """Go to the next bookmark."""
-        self._navigation.next_bookmark()
-
-    def action_next_match(self, direction: int) -> None:
-        """Go to the next (1) or previous (-1) match of the search."""
-        self._search.go_to_match(direction)
-
-    def action_next_level(self, level: str, direction: int) -> None:
-        """Go to the next (1) or previous (-1) line of at least this level."""
-        self._search.go_to_level(level, direction)
-
-    def action_level(self, number: int) -> None:
-        """Set the minimum level: 1 shows all lines, 5 only errors."""
-        self._search.set_minimum_level(number)
-
-    def action_filters(self) -> None:
-        """Switch all filters off, or on again."""
-        self._search.toggle_filters()
-
-    def action_around(self) -> None:
-        """Show more context lines around matches, or none again."""
-        self._search.cycle_context_lines()
-
-    def action_drop_chip(self, index: int) -> None:
-        """Remove the filter whose chip was clicked."""
-        self._search.remove_filter(index)
+    # Actions of key_bindings.KEYS that are more than one call (see _bind_actions)
 
     def action_detail(self) -> None:
         """Open or close the details of the line under the cursor."""
@@ -490,10 +447,6 @@ class ViewerApp(ThemedApp):
         self._side_panel.close()
         self._streams_panel.open()
 
-    def action_all_streams(self) -> None:
-        """Show the lines of all streams again."""
-        self._streams_panel.choose("all", "")
-
     def action_histogram(self) -> None:
         """Open or close the histogram."""
         if self._histogram_panel.close():
@@ -508,10 +461,6 @@ class ViewerApp(ThemedApp):
         self.log_view.set_time_mode(mode)
         self.show_message(f"time: {mode}")
 
-    def action_wrap(self) -> None:
-        """Wrap or truncate long lines."""
-        self.log_view.toggle_wrap()
-
     def action_full(self) -> None:
         """Hide everything but the log, or show it again."""
         self.screen.toggle_class("-full")
@@ -520,10 +469,6 @@ class ViewerApp(ThemedApp):
         """Start or end a selection."""
         if self.log_view.toggle_selection():
             self.show_message("move to select; Y copies, Ctrl+S saves")
-
-    def action_extend(self, motion: Motion) -> None:
-        """Extend the selection by a movement."""
-        self.log_view.extend_selection(motion)
 
     def action_copy(self) -> None:
         """Copy the line under the cursor to the terminal's clipboard."""
@@ -637,7 +582,3 @@ class ViewerApp(ThemedApp):
             self.log_view.focus()
         elif not self._search.clear():
             self.show_message("nothing to close: q quits")
-
-    def action_leave(self) -> None:
-        """End the viewer."""
-        self.exit()

@@ -72,11 +72,8 @@ class Navigation:
 
     Args:
         view: The rows that pass the filters.
-        log: The widget that shows them.
         bookmarks: The bookmarks that the widget marks.
         path: File that keeps the bookmarks for the next run; None keeps none.
-        show: Shows a message for some seconds.
-        run: Runs a coroutine under a name; cancels the one that ran under it.
         now: The time in ms, and the zone that times are shown in.
     """
 

@@ -34,9 +34,6 @@ class Saver:
 
     Args:
         engine: Knows the log groups by lane.
-        log: The widget whose rows are saved.
-        show: Shows a message for some seconds.
-        run: Runs a coroutine under a name; cancels the one that ran under it.
     """
 
     def __init__(

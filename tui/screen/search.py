@@ -28,11 +28,7 @@ class Search:
     """The pattern that is searched for, the filters, and the way to the next match.
 
     Args:
-        timeline: All rows.
         view: The rows that pass the filters.
-        log: The widget that shows them.
-        show: Shows a message for some seconds.
-        run: Runs a coroutine under a name; cancels the one that ran under it.
     """
 
     def __init__(

@@ -34,12 +34,7 @@ class SidePanel:
     """The details of a line, or the state of the connections, in one pane.
 
     Args:
-        palette: Styles.
-        engine: Source of the status.
         choose: Filters by a value of the details.
-        current: The row under the cursor.
-        clock: The time in ms.
-        zone: Zone of local times.
     """
 
     def __init__(
@@ -116,10 +111,7 @@ class StreamsPanel:
     """The list of streams with their lines, which switches streams on and off.
 
     Args:
-        palette: Styles.
         timeline: The lines, counted while the panel is open.
-        search: Has the filters.
-        run: Runs a coroutine under a name; cancels the one that ran under it.
     """
 
     def __init__(
@@ -184,11 +176,8 @@ class HistogramPanel:
     """The volume over time of the lines that pass the filters.
 
     Args:
-        palette: Styles.
         engine: Source of the lines and of the gaps.
-        search: Has the filters.
         jump: Goes to a time, ms.
-        run: Runs a coroutine under a name; cancels the one that ran under it.
         now: The time in ms, and the zone that times are shown in.
     """
 

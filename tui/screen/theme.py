@@ -19,11 +19,7 @@ from tui.screen.widgets.picker import Picker
 
 
 class ThemedApp(App[None]):
-    """An application with a palette for what its terminal can draw.
-
-    Args:
-        theme: Name of a Textual theme; by default one that suits the terminal.
-    """
+    """An application with a palette for what its terminal can draw."""
 
     def __init__(self, theme: str | None = None) -> None:
         no_color = "NO_COLOR" in os.environ
@@ -55,11 +51,7 @@ class ThemedApp(App[None]):
 
 
 class PickerApp(ThemedApp):
-    """The picker alone, for a viewer that has nothing to show yet; ends with ``chosen``.
-
-    Args:
-        catalogue: Lists what can be opened.
-    """
+    """The picker alone, for a viewer that has nothing to show yet; ends with ``chosen``."""
 
     CSS_PATH = str(Path(__file__).with_name("app.tcss"))
     TITLE = "gapless"

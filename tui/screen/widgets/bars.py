@@ -41,8 +41,6 @@ class Bar(Widget):
     """Chunks at the left and at the right; a narrow bar leaves out the least important ones.
 
     Args:
-        palette: Styles.
-        id: The widget's id.
         separator: Text between two chunks at the left.
     """
 
@@ -213,7 +211,6 @@ class KeyBar(Bar):
     """The footer: as many keys as fit, which can be clicked.
 
     Args:
-        palette: Styles.
         controls: Whether the keys of the simulator do something.
     """
 

@@ -54,12 +54,7 @@ class SwitchList(ListPane):
 
 
 class FaultPanel(Modal[None]):
-    """All switches with their keys and states, and the progress of a scenario.
-
-    Args:
-        palette: Styles.
-        controls: The simulator's switches.
-    """
+    """All switches with their keys and states, and the progress of a scenario."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,f2,q", "dismiss", "Close"),

@@ -25,7 +25,6 @@ class Histogram(Widget, can_focus=True):
     """Columns of volume over time; moving to a column or clicking it moves the log there.
 
     Args:
-        palette: Styles.
         jump: Moves the log to a time, ms.
     """
 

@@ -42,7 +42,6 @@ class LogView(ScrollView, can_focus=True):
 
     Args:
         view: The rows that pass the filters.
-        strips: Draws rows.
         ascii_only: Draw the scroll bar with ASCII.
     """
 

@@ -65,7 +65,6 @@ class HelpPanel(Modal[str]):
     """Every key and sign; the log goes on behind. Its result is the action that was clicked.
 
     Args:
-        palette: Styles.
         controls: Whether the keys of the simulator do something.
     """
 

@@ -79,8 +79,6 @@ class TextPane(Pane):
     """Wrapped lines of text; a cursor moves along those that have a value to filter by.
 
     Args:
-        palette: Styles.
-        id: The widget's id.
         choose: Filters by a value; None if the pane never has any.
     """
 
@@ -318,7 +316,6 @@ class StreamPane(ListPane):
     """The streams, each in its colour, with its number of lines and a switch.
 
     Args:
-        palette: Styles.
         choose: Acts on a stream.
     """
 

@@ -110,13 +110,7 @@ class PickerList(ListPane, can_focus=False):
 
 
 class Picker(Modal[tuple[Choice, ...] | None]):
-    """Lets the user pick what to open; its result is None or empty if nothing was picked.
-
-    Args:
-        palette: Styles.
-        catalogue: Lists what can be opened.
-        zone: Zone of the times.
-    """
+    """Lets the user pick what to open; its result is None or empty if nothing was picked."""
 
     def __init__(self, palette: Palette, catalogue: Catalogue, *, zone: tzinfo = UTC) -> None:
         super().__init__()

@@ -85,7 +85,7 @@ def pages_up(engine: Engine) -> Iterator[None]:
         engine.timeline.evicted_ranges[0][0] <= lines(engine)[0].timestamp
     ):
         rows = top(engine)
-        engine.refetch_visible(rows, rows[0].key, is_filtered=False)
+        engine.refetcher.fetch_visible(rows, rows[0].key, is_filtered=False)
         yield
 
 
@@ -139,7 +139,7 @@ async def test_visible_lines_never_move_and_new_ones_are_added() -> None:
         engine.merge()
         rows = top(engine)
         http_journal.before = lambda _target: asked.set()
-        engine.refetch_visible(rows, rows[0].key, is_filtered=False)
+        engine.refetcher.fetch_visible(rows, rows[0].key, is_filtered=False)
         await eventually(lambda: engine.status.events == 202)
         await eventually(lambda: "line 9999" in [line.message for line in lines(engine)])
         engine.merge()
@@ -159,7 +159,7 @@ async def test_a_failed_fetch_shows_its_reason_and_is_retried() -> None:
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
         for _ in range(2):
-            engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
+            engine.refetcher.fetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
             assert describe(rules(engine)[0]) == "fetching 150 lines…"
             await eventually(lambda: rules(engine)[0].state == "failed")
             assert describe(rules(engine)[0]).startswith("150 lines not in memory: ")
@@ -174,7 +174,7 @@ async def test_lines_that_the_forwarder_lost_are_declared() -> None:
     ):
         await eventually(lambda: engine.status.lines == 50)
         engine.merge()
-        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
+        engine.refetcher.fetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines > 50)
         (lost,) = [rule for rule in rules(engine) if rule.kind == "lost"]
         assert describe(lost) == (
@@ -193,15 +193,15 @@ async def test_nothing_is_fetched_while_following_or_filtering() -> None:
         engine.merge()
         rows = top(engine)
         before = len(http_journal.asked)
-        engine.refetch_visible([], None, is_filtered=False)
-        engine.refetch_visible(rows, None, is_filtered=False)
-        engine.refetch_visible(rows, rows[3].key, is_filtered=True)
+        engine.refetcher.fetch_visible([], None, is_filtered=False)
+        engine.refetcher.fetch_visible(rows, None, is_filtered=False)
+        engine.refetcher.fetch_visible(rows, rows[3].key, is_filtered=True)
         assert not any(rule.state for rule in rules(engine))
-        engine.refetch_visible(rows, rows[0].key, is_filtered=True)
+        engine.refetcher.fetch_visible(rows, rows[0].key, is_filtered=True)
         await eventually(lambda: len(http_journal.asked) > before)
         brought: list[str] = []
         await eventually(lambda: not any(rule.state for rule in rules(engine)))
-        engine.refetch_at(first_key(2_005) << 8, lambda: brought.append("there"))
+        engine.refetcher.fetch_at(first_key(2_005) << 8, lambda: brought.append("there"))
         await eventually(lambda: brought)
         assert "line 5" in [line.message for line in lines(engine)]
 
@@ -235,7 +235,7 @@ async def test_resuming_shows_the_lines_before_and_the_number_since() -> None:
         assert (older.kind, since.kind) == ("evicted", "resumed")
         assert describe(since) == "50 lines since you left"
         assert (since.from_ms, engine.timeline.index_of(since.key)) == (9_000, 51)
-        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
+        engine.refetcher.fetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines == 200)
         assert [line.message for line in lines(engine)] == [one.message for one in ITEMS]
         assert [rule.kind for rule in rules(engine)] == ["resumed"]
@@ -258,7 +258,7 @@ async def test_refetched_lines_are_not_counted_again_for_the_next_run(
         started(going_on(server.url), capacity=1_000) as engine,
     ):
         await eventually(lambda: engine.timeline.lines == 100)
-        engine.refetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
+        engine.refetcher.fetch_visible(top(engine), top(engine)[0].key, is_filtered=False)
         await eventually(lambda: engine.timeline.lines == 200)
         (saved,) = engine.saved
         assert saved.previous is not None
