@@ -105,7 +105,7 @@ def test_an_execution_that_there_is_not(ledger: Ledger, tmp_path: Path) -> None:
     done = tail(ledger, tmp_path, "--execution", "zzzz", "--execution", "bbbb", "--no-follow")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 200
-    assert done.stderr.startswith("gapless: nothing of execution 'zzzz' was seen")
+    assert done.stderr.startswith("gapless: no events of execution 'zzzz'")
     assert done.stderr.count("\n") == 1
 
 
