@@ -140,7 +140,7 @@ class Regime(msgspec.Struct, frozen=True):
     healed_ms: int = NEVER
 
     def visible_ms(self, stream: str, timestamp: int, message: str, ingested_ms: int) -> int:
-        """When this regime lets an event be seen that was ingested at ``ingested_ms``."""
+        """When readers can see an event ingested at ``ingested_ms``, as far as this regime."""
         if not self.begin_ms <= ingested_ms < self.end_ms:
             return ingested_ms
         text = f"{self.seed}\n{stream}\n{timestamp}\n{message}".encode("utf-8", "surrogatepass")
@@ -152,14 +152,14 @@ class Regime(msgspec.Struct, frozen=True):
         return max(ingested_ms, min(ingested_ms + delay_ms, self.healed_ms))
 
     def hides_until_ms(self) -> int:
-        """The moment from which on it hides nothing."""
+        """Moment in ms from which on this regime hides no event."""
         if self.end_ms == NEVER:
             return self.healed_ms
         return min(self.healed_ms, self.end_ms + self.delay_ms + self.jitter_ms)
 
 
 class Visibility:
-    """All regimes so far; without one events are visible at once. One thread may change them."""
+    """When events become visible, by all regimes so far; changed by one thread only."""
 
     def __init__(self) -> None:
         self._regimes: tuple[Regime, ...] = ()

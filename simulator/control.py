@@ -135,11 +135,11 @@ class Control:
         self._waiting = threading.BoundedSemaphore(WAITING_MAX)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one HTTP request; a WSGI application is a callable."""
         return self.respond(Request(environ))(environ, start_response)
 
     def respond(self, request: Request) -> Response:
-        """The answer to a request; refusals are JSON too."""
+        """Answer a request of the control API; refusals are JSON too."""
         if not _is_local(request):
             return _json({"error": "only programs on this machine are answered, no pages"}, 403)
         try:
@@ -280,7 +280,7 @@ def _is_local(request: Request) -> bool:
 
 
 def _number(request: Request, name: str, default: int, maximum: int) -> int:
-    """A whole number in the request's query.
+    """Read a whole number, from 0 to ``maximum``, from the request's query.
 
     Raises:
         SimulatorError: it is none, or above the maximum.

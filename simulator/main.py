@@ -93,7 +93,7 @@ class SimulatorConfig(NamedTuple):
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
-    """Print the ready line."""
+    """Print the ready line: one line of JSON on stdout."""
     print(json.dumps(ready), flush=True)  # noqa: T201 - the ready line
 
 
@@ -274,7 +274,7 @@ class Simulator:
     def _ready(
         self, forwarder: Mapping[str, Any], url: str, control_listener: socket.socket
     ) -> dict[str, Any]:
-        """The simulator's ready line, by the forwarder's."""
+        """Make the simulator's ready line from the forwarder's."""
         try:
             websocket, http_url = forwarder["websocket"], forwarder["http"]
             epoch = forwarder["epoch"]

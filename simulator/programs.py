@@ -42,7 +42,7 @@ _SUFFIXES: Final = ("", "-wal", "-shm")
 
 
 class _Plan(NamedTuple):
-    """A kill that is planned: the task that waits for its moment, and an event to do it now."""
+    """A planned kill: the task that waits for its moment, and an event that makes it happen now."""
 
     task: asyncio.Task[None]
     hurry: asyncio.Event
@@ -61,7 +61,7 @@ class JournalFiles:
         return max((path.stat().st_size for path in self._existing()), default=0)
 
     def copy(self) -> None:
-        """Copy the files, in place of an earlier copy.
+        """Copy the journal, and replace an earlier copy.
 
         Raises:
             SimulatorError: they are too large.
@@ -77,7 +77,7 @@ class JournalFiles:
             shutil.copyfile(path, self._earlier / path.name)
 
     def restore(self) -> None:
-        """Put the copy in place of the files."""
+        """Replace the journal by the earlier copy."""
         self.remove()
         for path in self._files:
             earlier = self._earlier / path.name
@@ -85,12 +85,12 @@ class JournalFiles:
                 shutil.copyfile(earlier, path)
 
     def remove(self) -> None:
-        """Delete the files; the copy stays."""
+        """Delete the journal; the copy stays."""
         for path in self._files:
             path.unlink(missing_ok=True)
 
     def discard_copy(self) -> None:
-        """Delete the copy."""
+        """Delete the earlier copy."""
         shutil.rmtree(self._earlier, ignore_errors=True)
 
     def _existing(self) -> list[Path]:
@@ -145,12 +145,12 @@ class ForwarderProcess:
 
     @property
     def is_up(self) -> bool:
-        """Whether its process runs."""
+        """Whether the forwarder's process runs."""
         return self._child is not None
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None while it is down."""
+        """Process id of the forwarder; None while it is down."""
         return None if self._child is None else self._child.pid
 
     def start(self) -> ChildProcess:
@@ -162,7 +162,7 @@ class ForwarderProcess:
         return self._spawn(is_tied=True)
 
     async def stop(self) -> None:
-        """End it and start it no more."""
+        """End the forwarder, and start it no more."""
         self._is_stopping = True
         tasks = [*(plan.task for plan in self._plans.values()), *self._tasks]
         for task in tasks:
@@ -175,7 +175,7 @@ class ForwarderProcess:
             self._journal.discard_copy()
 
     async def crash(self, owner: str, after_ms: int, journal: Journal) -> None:
-        """SIGKILL it in ``after_ms``, and keep it down until ``restart(owner)``.
+        """Kill the forwarder in ``after_ms`` (SIGKILL); it stays down until ``restart(owner)``.
 
         ``lost`` deletes the journal then, ``rolled_back`` restores the journal of now.
 
@@ -197,7 +197,7 @@ class ForwarderProcess:
             await asyncio.shield(task)
 
     async def restart(self, owner: str, *, is_called_off: bool = True) -> None:
-        """Start it again unless another owner keeps it down; does not wait until it is ready.
+        """Restart the forwarder unless another owner keeps it down; returns before it is ready.
 
         A kill whose moment has not come is called off, or else done now: on a busy machine the
         copy of a journal may take longer than the time until the restart is due.
@@ -234,7 +234,7 @@ class ForwarderProcess:
         self._limit(self._child)
 
     async def free_disk(self, owner: str) -> None:
-        """Let it write again, and restart it if the full disk has ended it."""
+        """Let the forwarder write again, and restart it if the full disk has ended it."""
         if self._disk.pop(owner, None) is not None:
             self._limit(self._child)
             self._revive_soon()
@@ -262,7 +262,7 @@ class ForwarderProcess:
         task.add_done_callback(self._tasks.discard)
 
     async def _revive(self) -> None:
-        """Start it again if nothing keeps it down."""
+        """Restart the forwarder if no fault keeps it down."""
         async with self._turn:
             if self._kept_down_by or self.is_up or self._is_stopping:
                 return
@@ -300,7 +300,7 @@ class ForwarderProcess:
         return child
 
     def _lacked_cloudwatch(self, child: ChildProcess) -> bool:
-        """Whether it was restarted while CloudWatch could not be read, and ended of that."""
+        """Whether a restarted forwarder ended because CloudWatch could not be read."""
         return self.starts > 1 and child.exit_code == CANNOT_CONNECT
 
     async def _watch(self, child: ChildProcess) -> None:
@@ -322,7 +322,7 @@ class ForwarderProcess:
             self._revive_soon()
 
     def _lacked_disk(self, child: ChildProcess) -> bool:
-        """Whether a full disk may be why it ended."""
+        """Whether the forwarder may have ended because of a full disk."""
         return bool(self._disk) or self._without_disk is child
 
     def _limit(self, child: ChildProcess | None) -> None:
@@ -353,7 +353,7 @@ class ForwarderProcess:
                     os.kill(pid, signal.SIGCONT)
 
     def describe(self) -> dict[str, Any]:
-        """Its state, as the control API shows it."""
+        """The forwarder's state, as the control API shows it."""
         return {"up": self.is_up, "starts": self.starts, "pid": self.pid}
 
 
@@ -410,7 +410,7 @@ class Viewers:
             return list(self._descriptors)
 
     def kill(self, share: float, seed: int) -> int:
-        """Kill that share (0..1) of them with SIGKILL, and return how many.
+        """Kill that share (0..1) of the registered viewers with SIGKILL, and return how many.
 
         Raises:
             NoTargetError: none is registered.
@@ -433,7 +433,7 @@ class Viewers:
         return killed
 
     def close(self) -> None:
-        """Unregister all of them."""
+        """Unregister all viewers."""
         with self._lock:
             for pid in tuple(self._descriptors):
                 self._forget(pid)

@@ -97,7 +97,7 @@ class HistoryIntervals:
 
     @property
     def next_interval(self) -> Interval | None:
-        """Where to cut the next slice; None once all that the journal held is sent."""
+        """The interval to cut the next slice from; None once all that the journal held is sent."""
         return Interval(self._pieces[0].low, self._pieces[0].high) if self._pieces else None
 
     @property
@@ -215,21 +215,21 @@ class StartPoint:
         self.base = query.base
 
     def _since(self) -> int:
-        """By default an execution from its beginning, else the last ten minutes."""
+        """Start of the viewer's events: an execution's beginning, or ten minutes ago, by default."""
         query = self.query
         if query.since is not None:
             return query.since
         return 0 if query.filter.executions else max(0, self.now_ms - DEFAULT_HISTORY_MS)
 
     def _outcome(self) -> Outcome:
-        """A cursor of another journal, or ahead of a journal rolled back, is not resumed [4]."""
+        """Whether the cursor is resumed: not one of another, or a rolled back, journal [4]."""
         epoch, after = self.query.epoch, self.query.after
         if epoch is None or after is None:
             return "fresh"
         return "resumed" if self._journal.is_resumable(epoch, after) else "rebased"
 
     def history(self) -> HistoryIntervals:
-        """The history to send: none for a cursor without ``held`` [1].
+        """Make the intervals of the history to send: none for a cursor without ``held`` [1].
 
         What a viewer holds of another journal does not count [6].
         """
@@ -268,7 +268,7 @@ class ViewerBackfill:
     """
 
     def __init__(self, group: LogGroup, start: StartPoint) -> None:
-        """Begin at ``start``; a resuming viewer knows what it holds."""
+        """Begin at ``start``; a resuming viewer holds what its query says."""
         self.intervals = start.history()
         self.is_done = False
         self.has_open_slice = False

@@ -186,7 +186,7 @@ class SliceReader:
     def _take_rows(
         self, builder: _SliceBuilder, rows: Sequence[Row], accepts: Callable[[Row], bool]
     ) -> StopReason | None:
-        """Add the accepted ones of ``rows``; returns why the slice must stop, None to go on."""
+        """Add the rows that ``accepts`` accepts; returns why the slice must stop, None to go on."""
         taken: list[Row] = []
         room = builder.limit - builder.count
         lost: set[str] | None = None
@@ -233,7 +233,7 @@ class SliceReader:
 
 
 class _SliceBuilder:
-    """A slice under construction."""
+    """Builds a slice: collects rows until the frame, or the credit, is full."""
 
     def __init__(self, limit: int) -> None:
         self.limit = min(limit, FRAME_EVENTS_MAX)

@@ -127,7 +127,7 @@ class HubCounts(msgspec.Struct):
 
 
 class Hub:
-    """The sessions of one log group.
+    """The viewers' sessions of one log group.
 
     Attributes:
         group: The log group.

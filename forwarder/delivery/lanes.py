@@ -105,7 +105,7 @@ class Lanes:
     def __init__(
         self, start: StartPoint, backfill: ViewerBackfill, slices: SliceReader, credit: EventCredit
     ) -> None:
-        """Begin at ``start``, with nothing sent."""
+        """Begin at the viewer's start point, with nothing sent."""
         self.sent_seq = start.after
         self.read_seq = start.after
         self.head_seq = start.head_seq

@@ -110,7 +110,7 @@ class Session:
 
     @property
     def is_welcomed(self) -> bool:
-        """Whether ``welcome`` was returned."""
+        """Whether the session has returned its ``welcome``."""
         return self._lanes is not None
 
     @property
@@ -131,17 +131,17 @@ class Session:
 
     @property
     def sent_seq(self) -> int:
-        """The viewer's cursor."""
+        """The seq up to which the viewer was sent all events: its cursor."""
         return self.lanes.sent_seq if self.is_welcomed else self.start.after
 
     @property
     def is_done(self) -> bool:
-        """Whether the viewer was told that all of the history is sent."""
+        """Whether the viewer knows that all of its history is sent."""
         return self.is_welcomed and self.backfill.is_done
 
     @property
     def has_history(self) -> bool:
-        """Whether the viewer was sent all of the history, and nothing is left to be fetched."""
+        """Whether the viewer was sent all of its history, and none is left to be fetched."""
         return (
             self.is_welcomed
             and self.lanes.has_sent_all
@@ -181,7 +181,7 @@ class Session:
     # Input
 
     def receive(self, message: ClientMessage) -> None:
-        """Take a message of the viewer."""
+        """Take a message that the viewer has sent."""
         if self._bye is not None:
             return
         if isinstance(message, Credit):
@@ -192,7 +192,7 @@ class Session:
             self.bye("too many requests wait", code=CLOSE_RATE_LIMITED, retry_after_ms=1_000)
 
     def notice(self, notice: Notice) -> None:
-        """Take an event of the log group: a scan, a gap, an execution's end, a new chain."""
+        """Take a notice of the log group: a scan, a gap, an execution's end, a new chain."""
         if isinstance(notice, ScanDone):
             if notice.through >= self.since:
                 self._marks.add(notice)
@@ -271,7 +271,7 @@ class Session:
         return message
 
     def _welcome(self, now_ms: int) -> Welcome:
-        """Fix where the stream starts, and announce it."""
+        """Make ``welcome``: read the query against the journal, and set up the lanes."""
         self.start = start = StartPoint(self.query, self._journal, now_ms)
         backfill = ViewerBackfill(self.group, start)
         self._lanes = Lanes(start, backfill, self._slices, self.credit)
@@ -346,7 +346,7 @@ class Session:
                 self._ends[execution] = end
 
     def _end(self) -> End | Events | None:
-        """An execution's end, once the backfill is done and all its events are sent [11]."""
+        """Return an execution's end, once the backfill is done and all its events are sent [11]."""
         if not self.backfill.is_done:
             return None
         for end in list(self._ends.values()):
@@ -373,7 +373,7 @@ class Session:
         )
 
     def _digest_reply(self) -> DigestReply | None:
-        """The answer to the oldest request; the answer to a repair follows its last frame."""
+        """Answer the oldest request; the answer to a repair follows its last frame."""
         if not self._requests:
             return None
         request, lanes = self._requests[0], self.lanes

@@ -51,7 +51,7 @@ class Lifecycle:
         idle_ms: int | None = None,
         forgotten_ms: int | None = None,
     ) -> None:
-        """Create one; use ``pattern``, ``idle`` or ``external`` instead.
+        """Create a rule; use ``pattern``, ``idle`` or ``external`` instead.
 
         Args:
             rule: names the rule and its parameters; the journal remembers ends by rule.
@@ -181,7 +181,7 @@ class Executions:
         return [(execution, state.first, state.last) for execution, state in states]
 
     def ended_among(self, events: Iterable[LogEvent]) -> list[str]:
-        """Executions of these new events that have ended already."""
+        """Names of the ended executions that these new events belong to."""
         if len(self._open) == len(self._states):
             return []
         executions = {execution_of(stream) for stream in {event.stream for event in events}}
@@ -241,7 +241,7 @@ class Executions:
         head_seq: int,
         unscanned: Collection[str] = (),
     ) -> list[ExecutionEnd]:
-        """Take a whole scan that lacked nothing, and return the executions that it ends.
+        """Take a whole scan that missed no known event, and return the executions that it ends.
 
         The second such scan of an execution's last part ends it if nothing new was found since the
         first. Executions in ``unscanned`` wait: no scan has returned all of their rows yet.
@@ -269,7 +269,7 @@ class Executions:
         return ends
 
     def drain_range(self, now_ms: int, named: Collection[str] = ()) -> tuple[int, int] | None:
-        """Range of which two scans would end executions; None if none waits.
+        """Time range of which two scans would end executions; None if no execution waits.
 
         Only executions that wrote a short time ago, or that a viewer names, are worth a scan. The
         newest come first, together with those that were over shortly before.
@@ -360,7 +360,7 @@ class Executions:
             self._minutes.pop(minute, None)
 
     def _open_since(self, from_: int) -> list[str]:
-        """Open executions with an event from then on, by name, and a few others."""
+        """Open executions with an event at ``from_`` or later, by name, and a few others."""
         least = from_ // MINUTE_MS
         found = (some for minute, some in self._minutes.items() if minute >= least)
         return sorted(chain.from_iterable(found))

@@ -93,7 +93,7 @@ class _Standing(msgspec.Struct):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether its events become rows."""
+        """Whether the source's events become rows of the journal."""
         return self.refuted is None and len(self.agreed) >= AGREED_MIN
 
 
@@ -250,7 +250,7 @@ class Agreement:
                     self._refute(one, PHANTOM)
 
     def abandon_scan(self, scan: Scan) -> None:
-        """Drop what a scan has shown that broke off: what it did not return means nothing."""
+        """Drop what a scan that broke off has shown: an event missing from it proves nothing."""
         self._same_content.pop(scan.number, None)
 
     def unscanned_rows(self, scan: Scan) -> list[UnscannedRow]:
@@ -416,7 +416,7 @@ class Punctuality:
         return missed
 
     def is_late(self, now_ms: int) -> bool:
-        """Whether polls are as fast: the subscription is behind, or missed events lately."""
+        """Whether polls are as fast: the subscription is behind, or lately missed events."""
         if now_ms - self._read_ms + self._behind_ms > BEHIND_MAX_MS:
             return True
         missed_ms, delivered_ms = self._missed_ms, self._delivered_ms
@@ -426,7 +426,7 @@ class Punctuality:
         return not was_good or now_ms - missed_ms < PROBATION_MS
 
     def had_time(self, ingested_ms: int | None, begun_ms: int) -> bool:
-        """Whether an event ingested then should have been delivered before a scan begun then."""
+        """Whether an event ingested at one time should have been delivered before a scan began."""
         since_ms = self._since_ms
         return (
             since_ms is not None

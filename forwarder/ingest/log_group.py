@@ -119,7 +119,7 @@ class LogGroup:
         lifecycle: Lifecycle | None = None,
         overlap_ms: int = OVERLAP_MS,
     ) -> None:
-        """Load what the journal holds.
+        """Load the state of the log group from its journal.
 
         Args:
             journal: the log group's, its epoch begun; nothing else may append to it.
@@ -337,7 +337,7 @@ class LogGroup:
         return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
 
     def _restore(self, bodiless: Sequence[tuple[LogEvent, KnownRow]], scan: Scan | None) -> None:
-        """Restore bodies that a viewer asked for, and those that were declared lost.
+        """Restore the bodies that a viewer asked for, and those that were declared lost.
 
         A repair scan must not bring back what the journal's retention has just removed.
         """
@@ -399,7 +399,7 @@ class LogGroup:
             self._allowance.learn(event.timestamp, event.ingestion_time, scan)
 
     def shift_clock(self, by_ms: int, now_ms: int) -> None:
-        """Adjust ages and distances in time to a wall clock that was set."""
+        """Adjust the ages of awaited events to a wall clock that was set by ``by_ms``."""
         self.agreement.shift_clock(by_ms, now_ms, self._scans_begun)
         self.executions.forget_scan_times()
 

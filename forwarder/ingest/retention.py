@@ -56,7 +56,7 @@ class _First(msgspec.Struct, frozen=True):
 
 
 class Expiry:
-    """Finds the time of one log group that had expired when it was first scanned."""
+    """Finds the time ranges of a log group that had expired before any scan read them."""
 
     def __init__(self) -> None:
         self.retention_ms: int | None = None
@@ -120,7 +120,7 @@ class Expiry:
         del self._firsts[:-FIRSTS_MAX]
 
     def due(self) -> list[tuple[int, int, str]]:
-        """Ranges to declare lost, each with its reason."""
+        """Ranges (from, through, reason) to declare lost."""
         if not self._is_known:
             return []
         found = []

@@ -92,12 +92,12 @@ class Scan(msgspec.Struct, eq=False):
 
     @property
     def top(self) -> int:
-        """Last millisecond that it can return."""
+        """Last millisecond of which the scan can return events."""
         return TIMESTAMP_MAX if self.through is None else self.through
 
     @property
     def covered(self) -> int:
-        """Last millisecond that it covers once finished."""
+        """Last millisecond that the scan covers once it has finished."""
         return min(self.top, self.begun_ms)
 
     def take_page(self, events: Sequence[LogEvent]) -> Ingested:
@@ -110,7 +110,7 @@ class Scan(msgspec.Struct, eq=False):
         return self.take(self, events)
 
     def add_missed(self, timestamps: Sequence[int]) -> None:
-        """Add events that it returned first although the live path had read their time."""
+        """Add events that the scan returned first although the live path had read their time."""
         low, high = self.missed or (timestamps[0], timestamps[0])
         self.missed = min(low, *timestamps), max(high, *timestamps)
         self.missed_count += len(timestamps)

@@ -44,7 +44,7 @@ class VisibilityAllowance:
         self._last_poll_ms = begun_ms
 
     def learn(self, timestamp: int, ingestion_time: int | None, scan: Scan) -> None:
-        """Learn from an event that a scan was the first to return.
+        """Learn the delay of an event that a scan was the first to return.
 
         It had been invisible if a whole poll of this process began after its ingestion, and
         looked there.
@@ -61,7 +61,7 @@ class VisibilityAllowance:
             self._longest[bucket] = max(delay_ms, self._longest.get(bucket, 0))
 
     def at(self, now_ms: int) -> int:
-        """Allowance at a time, ms; forgets older delays."""
+        """The allowance at a time, in ms; forgets delays that are older than ten minutes."""
         if not self._longest:
             return self._least_ms
         bucket = now_ms // BUCKET_MS

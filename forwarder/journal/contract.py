@@ -152,7 +152,7 @@ class Chain:
 
     @property
     def links(self) -> Sequence[EpochStart]:
-        """Its epochs, oldest first; the last is the present one."""
+        """The epochs of the chain, oldest first; the last is the present one."""
         return tuple(self._links)
 
     @property

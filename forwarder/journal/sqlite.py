@@ -63,7 +63,7 @@ class RecentIds:
         return found, unknown
 
     def add(self, rows: Iterable[tuple[str, KnownRow]]) -> None:
-        """Add rows that have their bodies."""
+        """Add rows, which must have their bodies."""
         self._young.update(rows)
         if len(self._young) > GENERATION_MAX:
             dropped = self._old
@@ -74,7 +74,7 @@ class RecentIds:
             self._old |= {one: dropped[one] for _, one in ranks if one not in self._old}
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Leave rows to the disk, because they changed."""
+        """Forget rows because they changed: they are looked up on disk."""
         for one in ids:
             known = self._young.pop(one, None) or self._old.pop(one, None)
             if known is not None:

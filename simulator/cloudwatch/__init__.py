@@ -22,5 +22,5 @@ REGION: Final = "us-east-1"
 
 
 def wall_clock_ms() -> int:
-    """Milliseconds since the Unix epoch, cut off as moto does it."""
+    """The time in whole ms since the Unix epoch, rounded down as moto does."""
     return time.time_ns() // 1_000_000

@@ -40,7 +40,7 @@ _OTHER_ACCOUNT: Final = "HTTP_X_MOTO_ACCOUNT_ID"
 
 
 def build_moto() -> WSGIApplication:
-    """Moto's own application."""
+    """Build moto's own WSGI application for all AWS services."""
     return DomainDispatcherApplication(create_backend_app)
 
 
@@ -73,7 +73,7 @@ class FaithfulLogs:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request, as WSGI asks."""
+        """Answer one HTTP request; a WSGI application is a callable."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > REQUEST_BYTES_MAX:
             answer = refusal("RequestEntityTooLargeException", "The request is too large.", 413)

@@ -73,12 +73,12 @@ class Call:
 
     @property
     def is_read(self) -> bool:
-        """Whether it returns log events."""
+        """Whether the call reads log events."""
         return self.service == "logs" and self.action in READS
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The body, decoded; calls that the stand-in answers without moto see changes to it.
+        """The decoded JSON body; calls that the stand-in answers without moto see changes to it.
 
         Raises:
             ValueError: the body is no JSON object.
@@ -96,7 +96,7 @@ class Call:
 
 
 class Answer(msgspec.Struct):
-    """The answer to a call.
+    """The answer to an AWS call, as it is sent over HTTP.
 
     Attributes:
         status: HTTP status.
@@ -171,7 +171,7 @@ class Lever:
         return self.draw() < self.toxicity
 
     def draw(self) -> float:
-        """The seed's next number in [0, 1)."""
+        """Draw the next random number in [0, 1) that follows from the seed."""
         with self._drawing:
             return self._rng.random()
 
@@ -186,7 +186,7 @@ class Lever:
         """Act on the stored logs, once and after any other method; the storage is locked."""
 
     def call(self, call: Call, then: Next) -> Answer:
-        """Answer a call.
+        """Answer an AWS call; by default the next lever, or CloudWatch, does.
 
         It may change the call before ``then(call)``, change or replace the answer, wait (no lock
         is held), or answer without ``then``.

@@ -52,7 +52,7 @@ class Ids:
         self._began = began_ms << KEY_BITS
 
     def of(self, key: int) -> str:
-        """Id of the event with this key."""
+        """The id, in decimal, of the event with this key."""
         return f"{key >> KEY_BITS << ID_SHIFT | self._began | key & _NUMBER:056d}"
 
 
@@ -98,7 +98,7 @@ class Events:
         return chain.from_iterable(self._parts(low, high))
 
     def backwards(self, low: int, high: int) -> Iterator[Event]:
-        """The same events, descending."""
+        """Events with ``low`` <= key < ``high``, descending; invalid after a change."""
         return chain.from_iterable(part[::-1] for part in self._parts(low, high, downwards=True))
 
     def remove_before(self, key: int) -> list[Event]:
@@ -255,7 +255,7 @@ class GroupStore:
         return len(removed)
 
     def apply_retention(self, now_ms: int) -> None:
-        """Apply the retention setting."""
+        """Remove events older than the retention setting allows."""
         if self.retention_ms is not None:
             self.expire(now_ms - self.retention_ms)
 
@@ -304,7 +304,7 @@ class Tokens:
         return urlsafe_b64encode(self._seal(request, head) + head).decode()
 
     def read(self, request: str, token: str, now_ms: int) -> str:
-        """Position in a token.
+        """The position that a token of this request continues after.
 
         Raises:
             TokenError: The token is not valid, or no longer.
@@ -335,7 +335,7 @@ class Tokens:
 
 
 class Logs:
-    """All logs of this process, as far as levers may reach them; every method takes the lock.
+    """What the log groups of this process share: clock, ids, tokens, and events not visible yet.
 
     Events that are not visible yet are stored apart, so that reads need not skip them.
 

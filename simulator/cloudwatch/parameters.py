@@ -28,12 +28,12 @@ class AwsRefusal(Exception):  # noqa: N818 - an answer to the client, not a fail
 
 
 def invalid(message: str) -> AwsRefusal:
-    """An InvalidParameterException."""
+    """Refusal with the code InvalidParameterException."""
     return AwsRefusal("InvalidParameterException", message)
 
 
 def unmet(name: str, value: object, constraint: str) -> AwsRefusal:
-    """An InvalidParameterException for a value that breaks a constraint of the model."""
+    """Refusal with that same code, for a value that breaks a constraint of the service model."""
     return invalid(
         f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: "
         f"Member must {constraint}"
@@ -41,12 +41,12 @@ def unmet(name: str, value: object, constraint: str) -> AwsRefusal:
 
 
 def malformed(message: str) -> AwsRefusal:
-    """A SerializationException, for requests that boto3 never sends."""
+    """Refusal with the code SerializationException, for requests that boto3 never sends."""
     return AwsRefusal("SerializationException", message)
 
 
 def not_found(what: str) -> AwsRefusal:
-    """A ResourceNotFoundException; ``what`` is "log group" or "log stream"."""
+    """Refusal with the code ResourceNotFoundException; ``what`` is "log group" or "log stream"."""
     return AwsRefusal("ResourceNotFoundException", f"The specified {what} does not exist.")
 
 
@@ -187,7 +187,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def check(action: str, parameters: Mapping[str, Any]) -> None:
-    """Check each parameter by itself; null counts as absent.
+    """Check the parameters of an AWS call, each by its rule; null counts as absent.
 
     Raises:
         AwsRefusal: A parameter breaks its rule.
@@ -274,7 +274,7 @@ EXAMINED_MAX: Final = 20_000
 
 
 class Page(NamedTuple):
-    """One page; ``position`` is the key of the last event examined, None without one."""
+    """One page of events; ``position`` is the key of the last event examined, None without one."""
 
     events: list[Event]
     position: int | None

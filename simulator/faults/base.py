@@ -123,7 +123,7 @@ Harm = (
 
 
 class Attribute(NamedTuple):
-    """A whole number that a fault takes; its unit is the end of its name.
+    """A parameter of a fault, a whole number; its unit is the end of its name.
 
     ``is_age`` marks a distance in time that says how wrong something is, such as how late an
     event is. A scenario at higher speed divides every other attribute in ms, but not this one.
@@ -154,7 +154,7 @@ class Phase(NamedTuple):
 
 
 class Cycle(NamedTuple):
-    """On for ``on_ms`` (0 = for an instant, None = until healed), again every ``every_ms``.
+    """When a fault is on: for ``on_ms`` (0: an instant, None: until healed), every ``every_ms``.
 
     ``every_ms`` 0 = one turn only.
     """
@@ -163,7 +163,7 @@ class Cycle(NamedTuple):
     every_ms: int = 0
 
     def phase(self, elapsed_ms: int) -> Phase | None:
-        """The phase that long after the start; None = over."""
+        """The phase at ``elapsed_ms`` after the start; None: the fault is over."""
         turn, within = divmod(elapsed_ms, self.every_ms) if self.every_ms else (0, elapsed_ms)
         rest_ms = self.every_ms - within if self.every_ms else 0
         if self.on_ms is None:
@@ -174,12 +174,12 @@ class Cycle(NamedTuple):
 
 
 def lasting(values: Values) -> Cycle:
-    """On for ``for_ms`` or until healed, again every ``every_ms``, where the fault has these."""
+    """Cycle by the attributes ``for_ms`` (0 = until healed) and ``every_ms``, where they exist."""
     return Cycle(values.get("for_ms") or None, values.get("every_ms", 0))
 
 
 def instant(values: Values) -> Cycle:
-    """A harm that is done in an instant, again every ``every_ms``, where the fault has it."""
+    """Cycle of a fault that takes an instant, again every ``every_ms`` where that exists."""
     return Cycle(0, values.get("every_ms", 0))
 
 
@@ -215,11 +215,11 @@ class Fault:
             raise SimulatorError(contradiction)
 
     def cycle(self) -> Cycle:
-        """When it is on."""
+        """When the fault is on."""
         return self.kind.cycle(self.values)
 
     def harm(self, turn: int) -> Harm | None:
-        """What it does in that turn of its cycle, counted from 0; None = nothing this time."""
+        """What the fault does in a turn of its cycle, counted from 0; None: nothing this time."""
         return self.kind.harm(self, turn)
 
     def rng(self, *turn: int) -> Random:
@@ -256,7 +256,7 @@ class FaultType(NamedTuple):
     lever: _LeverType | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The row as the control API shows it."""
+        """The fault type as the control API shows it."""
         return {
             "type": self.type,
             "meaning": self.meaning,

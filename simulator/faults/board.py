@@ -95,7 +95,7 @@ class _Switch:
 
 
 def monotonic_ms() -> int:
-    """Milliseconds of a clock that never jumps."""
+    """Read a clock that never jumps, in ms."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -246,7 +246,7 @@ class Board:
         return switch
 
     def _apply(self, switch: _Switch, now_ms: int) -> int | None:
-        """Bring a fault into the phase that it should be in; ms until the next one.
+        """Bring a fault into the phase that is due, and return ms until the next one (None: none).
 
         Raises:
             SimulatorError: its harm failed; the next call applies it, or undoes it.

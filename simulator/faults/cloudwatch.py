@@ -50,7 +50,7 @@ _HALF: Final = 0.5
 
 
 def share_of_name(name: str) -> float:
-    """A number in [0, 1) that is always the same for a name."""
+    """Hash a name to a number in [0, 1), always the same."""
     return crc32(name.encode("utf-8", "surrogatepass")) / (1 << 32)
 
 
@@ -58,7 +58,7 @@ class CallLever(Lever):
     """Changes the answers to calls that look something up; calls that write pass unchanged."""
 
     def call(self, call: Call, then: Next) -> Answer:
-        """Answer a call."""
+        """Answer an AWS call, if it looks something up by ``answer``."""
         return self.answer(call, then) if call.action.startswith(_READS) else then(call)
 
     def answer(self, call: Call, then: Next) -> Answer:
@@ -76,7 +76,7 @@ class ThrottleLever(CallLever):
         self._filled_ms: int | None = None
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Answer as long as there are tokens."""
+        """Answer while there are tokens, else refuse."""
         if self._take_token(call.now_ms) or not self.draw_hit():
             return then(call)
         return refusal("ThrottlingException", "Rate exceeded")
@@ -122,7 +122,7 @@ class ServerErrorLever(CallLever):
         self._left = 0
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Fail with either error, or answer."""
+        """Answer with one of two server errors, or as CloudWatch does."""
         if not self._draw_failure():
             return then(call)
         if self.draw() < _HALF:
@@ -130,7 +130,7 @@ class ServerErrorLever(CallLever):
         return refusal("ServiceUnavailableException", "the service is unavailable", 503)
 
     def _draw_failure(self) -> bool:
-        """Whether this call fails: the next of a row, or the first of a new one."""
+        """Draw whether this call fails: the next of a row, or the first of a new one."""
         with self._drawing:
             if self._left:
                 self._left -= 1
@@ -149,13 +149,13 @@ class EmptyPageLever(CallLever):
         self._in_a_row = 0
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Answer, perhaps without events."""
+        """Answer, without events if the draw hits."""
         if call.is_read and self._draw_empty():
             call.events_max = 0
         return then(call)
 
     def _draw_empty(self) -> bool:
-        """Whether this page is empty."""
+        """Draw whether this page is empty."""
         with self._drawing:
             hits = self._rng.random() < self.toxicity and self._in_a_row < EMPTY_PAGES_MAX
             self._in_a_row = self._in_a_row + 1 if hits else 0
@@ -166,7 +166,7 @@ class ShortPageLever(CallLever):
     """Returns pages with few events."""
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Answer with a part of the events."""
+        """Answer, with few events if the draw hits."""
         if call.is_read and self.draw_hit():
             call.events_max = min(call.events_max, self.attributes["events"])
         return then(call)
@@ -176,7 +176,7 @@ class RepeatTokenLever(CallLever):
     """Returns the token that the request came with."""
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Answer, perhaps with a token that leads to the same page again."""
+        """Answer, with the request's own token if the draw hits."""
         answer = then(call)
         if call.action != "FilterLogEvents" or answer.status != _OK:
             return answer
@@ -193,7 +193,7 @@ class ExpireTokenLever(Lever):
     """Expires the tokens that were issued until it is engaged."""
 
     def engage(self, logs: Logs, now_ms: int) -> None:
-        """Refuse every token issued until now."""
+        """Expire every page token issued until now, if the draw hits."""
         if self.draw_hit():
             logs.tokens.expire(now_ms)
 
@@ -202,7 +202,7 @@ class TruncatedResponseLever(CallLever):
     """Cuts answers short, half of them with the Content-Length of the whole."""
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Answer, perhaps only in part."""
+        """Answer, only in part if the draw hits."""
         answer = then(call)
         whole = len(answer.body)
         if whole <= 1 or not self.draw_hit():
@@ -214,7 +214,7 @@ class TruncatedResponseLever(CallLever):
 
 
 class FlapLever(Lever):
-    """Hides other events in each period."""
+    """Hides a share of the events, drawn afresh in each period."""
 
     def hides(self, event: StoredEvent, now_ms: int) -> bool:
         """Whether the event is hidden; every read within one period says the same."""
@@ -226,7 +226,7 @@ class UnreachableLever(CallLever):
     """Resets connections."""
 
     def answer(self, call: Call, then: Next) -> Answer:
-        """Return an answer that is never sent, or answer."""
+        """Drop the connection if the draw hits, else answer."""
         return Answer(503, b"", is_dropped=True) if self.draw_hit() else then(call)
 
 
@@ -282,7 +282,7 @@ def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, _: int) -> N
 
 
 def _engage_and(note: Note) -> Callable[[Fault, int], EngageLever]:
-    """Engages the row's lever, with a seed of its own for each turn."""
+    """The harm that engages the row's lever, with a different seed for each turn."""
 
     def harm(fault: Fault, turn: int) -> EngageLever:
         seed = fault.seed + turn

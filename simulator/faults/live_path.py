@@ -16,7 +16,7 @@ class SubscriptionLever(Lever):
     """Changes the records of subscription filters; probes pass unchanged."""
 
     def deliver(self, batches: list[Batch]) -> list[Batch]:
-        """The batches that are sent in place of these."""
+        """Replace the batches of events that are due; probes stay."""
         return [
             sent
             for batch in batches
@@ -24,7 +24,7 @@ class SubscriptionLever(Lever):
         ]
 
     def replace(self, batch: Batch) -> list[Batch]:
-        """The batches that are sent in place of one."""
+        """The batches to send in place of a batch of events."""
         return [batch]
 
 

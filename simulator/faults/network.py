@@ -38,14 +38,14 @@ _AFTER_BYTES: Final = Attribute("after_bytes", 100_000, 1 << 30, "bytes that sti
 
 
 def _strain(strain: Callable[[Values], Strain]) -> Callable[[Fault, int], StrainCable]:
-    """A strain on a share of the connections."""
+    """The harm that strains a share of the connections."""
     return lambda fault, turn: StrainCable(strain(fault.values), fault.toxicity, fault.seed + turn)
 
 
 def _strain_frames(
     what: Literal["drop", "duplicate", "reorder", "mute_heartbeat"],
 ) -> Callable[[Fault, int], StrainCable]:
-    """A strain on a share of the messages of every connection."""
+    """The harm that strains a share of the messages of every connection."""
     return lambda fault, turn: StrainCable(
         FrameStrain(what, fault.toxicity), 1.0, fault.seed + turn
     )

@@ -54,7 +54,7 @@ def _set_clock(fault: Fault, turn: int) -> SetClock | None:
 
 
 def _crash_cycle(values: Values) -> Cycle:
-    """On until the forwarder is back: the latest moment of the kill, and the time down."""
+    """Cycle of a crash: on until the latest moment of the kill and the time down have passed."""
     down_ms = values["down_ms"]
     kill_ms = values.get("within_ms", 0) + values.get("back_ms", 0)
     return Cycle(kill_ms + down_ms if down_ms else None, values.get("every_ms", 0))

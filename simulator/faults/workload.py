@@ -80,7 +80,7 @@ class WriteCall(NamedTuple):
     rng: Random
 
     def value(self, attribute: str) -> int:
-        """One of the fault's attributes."""
+        """The value of one of the fault's attributes."""
         return self.fault.values[attribute]
 
     def stream(self, number: int) -> str:
@@ -92,7 +92,7 @@ class WriteCall(NamedTuple):
         return self.rng.random() < self.fault.toxicity
 
     def info(self, text: str) -> str:
-        """A line that says which turn of which fault wrote it."""
+        """Make a log line that says which turn of which fault wrote it."""
         return f"INFO  {self.fault.name} {self.turn}: {text}"
 
 
@@ -102,7 +102,7 @@ Events = Callable[[WriteCall], Iterable[NewEvent]]
 def _write(
     events: Events, calls: Callable[[Values], int] = lambda _: 1
 ) -> Callable[[Fault, int], WriteEvents]:
-    """Writes ``events`` in as many PutLogEvents calls, at least, as ``calls`` says."""
+    """The harm that writes ``events``, in at least ``calls`` PutLogEvents calls."""
 
     def harm(fault: Fault, turn: int) -> WriteEvents:
         def compose(part: int, now_ms: int, streams: Sequence[str]) -> Iterable[NewEvent]:
@@ -173,7 +173,7 @@ def _identical_messages(call: WriteCall) -> Iterable[NewEvent]:
 
 
 def _last_words(call: WriteCall) -> Iterable[NewEvent]:
-    """The life of an execution in the first call, its late events in the second."""
+    """Write the life of an execution in the first call, its late events in the second."""
     # Both calls are about the same execution.
     shared = call.fault.rng(call.turn)
     execution = f"{shared.getrandbits(48):012x}"

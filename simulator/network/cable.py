@@ -61,7 +61,7 @@ class _Pull(NamedTuple):
 
 
 class _Imposed(NamedTuple):
-    """A strain on a share of the connections."""
+    """A strain that applies to a share of the connections."""
 
     strain: Strain
     share: float
@@ -267,14 +267,14 @@ class _Connection:
         await asyncio.gather(up.run(), down.run())
 
     def reset(self) -> None:
-        """Close at once by a reset to both ends; bytes in flight are lost."""
+        """Close the connection at once by a reset to both ends; bytes in flight are lost."""
         self._was_reset = True
         for writer in self._writers:
             _reset(writer)
         self._end()
 
     def close(self) -> None:
-        """Close in order; bytes in flight still arrive."""
+        """Close the connection in order; bytes in flight still arrive."""
         for writer in self._writers:
             writer.close()
         self._end()

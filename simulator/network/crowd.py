@@ -25,7 +25,7 @@ _SWITCHING: Final = b" 101 "
 
 
 class Crowds:
-    """All crowds, by owner; used from one event loop."""
+    """Crowds of WebSocket clients, one for each owner; used from one event loop."""
 
     def __init__(self, port: Callable[[], int], group: str) -> None:
         """``port`` returns the port that viewers of the log group ``group`` connect to."""

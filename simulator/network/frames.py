@@ -143,7 +143,7 @@ class FrameSplitter:
         return pieces
 
     def release(self) -> bytes:
-        """Returns the held-back bytes, which are then passed on."""
+        """Return the held-back bytes, to pass them on."""
         return self.pass_through(b"")
 
     def _held_size(self) -> int | None:
@@ -185,7 +185,7 @@ class ServerStream:
         return self._frames is not None and self._frames.is_at_frame_end
 
     def feed(self, data: bytes, *, whole: bool) -> list[Piece]:
-        """Returns what to pass on: whole frames if ``whole``, else the bytes as they arrive."""
+        """Return pieces to pass on: whole frames if ``whole``, else the bytes as they arrive."""
         if self._head is None:
             return self._split_rest(data, whole=whole)
         self._head += data
@@ -205,7 +205,7 @@ class ServerStream:
         return [Piece(data[:cut]), *self._split_rest(data[cut:], whole=whole)]
 
     def release(self) -> bytes:
-        """Returns the held-back bytes, which are then passed on."""
+        """Return the held-back bytes, to pass them on."""
         return b"" if self._frames is None else self._frames.release()
 
     def _split_rest(self, data: bytes, *, whole: bool) -> list[Piece]:

@@ -17,7 +17,7 @@ POLL_S: Final = 0.1
 
 
 def serve(listener: socket.socket, app: WSGIApplication, name: str) -> BaseWSGIServer:
-    """Answer requests until the server's ``shutdown``; ``name`` is that of its thread."""
+    """Serve ``app`` in a thread called ``name``, until ``shutdown`` of the returned server."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     host, port = listener.getsockname()[:2]
     server = make_server(host, port, app, threaded=True, fd=listener.fileno())

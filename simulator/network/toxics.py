@@ -59,7 +59,7 @@ Strain = Latency | Bandwidth | Limit | Hold | BlockUpgrade | FrameStrain
 
 
 class FrameToxic:
-    """A ``FrameStrain`` on one connection."""
+    """Applies a ``FrameStrain`` to the messages of one connection."""
 
     def __init__(self, strain: FrameStrain, rng: Random) -> None:
         """``rng`` decides for each message whether it is affected."""
@@ -72,7 +72,7 @@ class FrameToxic:
         return [out for piece in pieces for out in self._apply_to(piece)]
 
     def release(self) -> list[Piece]:
-        """Returns the message that waits to be reordered, which is then passed on."""
+        """Return the message that waits to be reordered, to pass it on."""
         waiting, self._waiting = self._waiting, None
         return [] if waiting is None else [waiting]
 

@@ -70,27 +70,27 @@ class Ledger:
             self._in_flight = ()
 
     def note_recreation(self, by_ms: int) -> None:
-        """The log group was recreated by then: events sent until then may be gone."""
+        """Note that the log group was recreated by ``by_ms``: earlier events may be gone."""
         self._recreated_ms = max(self._recreated_ms, by_ms)
 
     def note_retention(self, by_ms: int, keep_ms: int) -> None:
-        """The retention was set by then: events older than ``keep_ms`` may be gone."""
+        """Note that from ``by_ms`` on the retention deletes events older than ``keep_ms``."""
         self._retentions += ((by_ms, keep_ms),)
 
     def note_clock(self, ahead_ms: int, *, after_ms: int, before_ms: int) -> None:
-        """Between two moments the forwarder's clock was set to be that much ahead."""
+        """Note that the forwarder's clock was set to be ahead, between two moments."""
         *earlier, (low, _, ahead) = self._clocks
         self._clocks = (*earlier, (low, before_ms, ahead), (after_ms, NEVER, ahead_ms))
 
     def note_flapping(self, owner: str, from_ms: int) -> None:
-        """From then on CloudWatch hides events at times that it has shown before.
+        """Note that from ``from_ms`` on CloudWatch may hide events that it has shown.
 
         A scan that was running by then may miss them as well.
         """
         self._flaps.setdefault(owner, []).append((from_ms - SCAN_MS, NEVER))
 
     def note_healing(self, owner: str, released_ms: int, now_ms: int) -> None:
-        """The owner no longer delays events (from ``released_ms`` on) nor hides them."""
+        """Note that a fault no longer delays events (from ``released_ms`` on) nor hides them."""
         self.visibility.heal(owner, released_ms)
         flaps = self._flaps.get(owner, [])
         flaps[:] = [(low, min(high, now_ms)) for low, high in flaps]
@@ -120,7 +120,7 @@ class Ledger:
         )
 
     def _judged(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:
-        """An entry with the moments from which on it must, and can no longer, be found."""
+        """Add to an entry the moments from which on a scan must, and can no longer, find it."""
         stream, timestamp, message = entry.event
         # CloudWatch does not say when it ingested the event: the latest moment that is possible.
         visible_ms = max(

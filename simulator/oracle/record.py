@@ -46,21 +46,21 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def removed_ms(self) -> int:
-        """The moment from which on no scan can find it."""
+        """Moment in ms from which on no scan can find the event."""
         return min(self.vanished_ms, self.expired_ms)
 
     @property
     def was_brief(self) -> bool:
-        """Whether it may have been removed before any scan saw it."""
+        """Whether the event may have been removed before any scan saw it."""
         return self.removed_ms != NEVER and self.removed_ms - self.visible_ms < BRIEF_MS
 
     @property
     def identity(self) -> Identity:
-        """The fields by which a judge recognises it."""
+        """The fields by which the verdict recognises the event."""
         return (self.log_stream, self.timestamp, self.message)
 
     def is_found_by(self, scan_ms: int) -> bool:
-        """Whether a full scan that began then must have returned it."""
+        """Whether a full scan that began at ``scan_ms`` must have returned the event."""
         is_there = self.removed_ms == NEVER or scan_ms + SCAN_MS < self.removed_ms
         return self.visible_ms <= scan_ms and is_there
 
@@ -78,7 +78,7 @@ class Target(msgspec.Struct, frozen=True):
     filter: Filter = Filter()
 
     def requests(self, stream: str, timestamp: int) -> bool:
-        """Whether an event is part of it."""
+        """Whether the viewer requested an event by this target."""
         return (self.since is None or timestamp >= self.since) and self.filter.matches(stream)
 
 
@@ -94,7 +94,7 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def identity(self) -> Identity:
-        """The fields by which a judge recognises it."""
+        """The fields by which the verdict recognises the event."""
         return (self.stream, self.timestamp, self.message)
 
 

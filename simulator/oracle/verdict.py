@@ -159,12 +159,12 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """Whether there is no error; showing no event is one if any was accepted."""
+        """Whether the record has no error; showing no event is one if any was accepted."""
         return self.honest and self.lost == 0
 
     @property
     def honest(self) -> bool:
-        """Whether there is no error except losses that the viewer itself declares."""
+        """Whether the record has no error except losses that the viewer itself declares."""
         wrong = self.undeclared + self.duplicated + self.misordered + self.unexpected
         return not (wrong + self.altered + self.marks_lied) and (
             self.shown > 0 or self.accepted == 0

@@ -36,7 +36,7 @@ class Write(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Do nothing; the scenario lasts at least until here."""
+    """Change nothing; the scenario lasts at least until here."""
 
 
 Action = Inject | Heal | Write | Wait
@@ -133,7 +133,7 @@ def fixed(*steps: Step) -> Callable[[int], Sequence[Step]]:
 
 
 def in_order(scenario: Scenario, seed: int, speed: float = 1.0) -> list[Step]:
-    """The steps for a seed, by time, ``speed`` times as fast.
+    """The steps of a scenario for a seed, by time, ``speed`` times as fast.
 
     Raises:
         SimulatorError: the speed is out of range.
@@ -155,7 +155,7 @@ def _hurried(step: Step, speed: float) -> Step:
 
 
 def hurried(kind: str, attributes: Mapping[str, int], speed: float) -> dict[str, int]:
-    """A fault's attributes where everything lasts ``speed`` times less long.
+    """A fault's attributes with all durations divided by ``speed``.
 
     Defaults that the fault would take are divided too. A number above 0 stays above 0, since 0
     means something else: until healed, or once. ``every_ms`` is rounded up and the durations

@@ -39,7 +39,7 @@ class _Run:
             raise SimulatorError(msg)
 
     def next(self) -> dict[str, Any] | None:
-        """The next text for the reader, and its time."""
+        """The next text for the reader, and its time; None if there is none."""
         if self.state != "running":
             return None
         later = (step for step in self.steps[self.done :] if step.says)
@@ -64,7 +64,7 @@ class _Run:
 
 
 class Conductor:
-    """At most one scenario at a time; used from any thread."""
+    """Runs one scenario at a time, in a thread; used from any thread."""
 
     def __init__(
         self,

@@ -43,18 +43,18 @@ Traceback (most recent call last):
 
 
 def first_message(execution: str, rng: Random) -> str:
-    """An execution's first message."""
+    """Make an execution's first message."""
     return f"INFO  execution started: {execution} image=job:{rng.randint(100, 999)} cpu=2 mem=4GiB"
 
 
 def last_message(outcome: Outcome, took_ms: int) -> str:
-    """An execution's last message; ``LIFECYCLE_PATTERN`` matches it."""
+    """Make an execution's last message; ``LIFECYCLE_PATTERN`` matches it."""
     level = {"SUCCEEDED": "INFO ", "FAILED": "ERROR", "STOPPED": "WARN "}[outcome]
     return f"{level} execution finished: {outcome} after {took_ms / 1000:.1f} s"
 
 
 def message(number: int, share: float, rng: Random) -> str:
-    """Message ``number`` of an execution that has completed ``share`` (0..1) of its work."""
+    """Make message ``number`` of an execution that has completed ``share`` (0..1) of its work."""
     write = rng.choices(_KINDS, cum_weights=_CUM_WEIGHTS)[0]
     return write(number, share, rng)
 
@@ -162,7 +162,7 @@ class Execution(NamedTuple):
     outcome: Outcome
 
     def status(self, now_ms: int) -> str:
-        """``RUNNING``, or the outcome."""
+        """Status at ``now_ms``: ``RUNNING``, or the outcome."""
         return self.outcome if now_ms >= self.ends_ms else "RUNNING"
 
 
@@ -194,7 +194,7 @@ class Workload:
             self._advance(slot, self._slot(slot))
 
     def take_due(self, now_ms: int) -> list[PutBatch]:
-        """Returns the events due by ``now_ms`` that were not returned before."""
+        """Return the events due by ``now_ms`` that were not returned before."""
         events: list[NewEvent] = []
         while self._next and self._next[0][0] <= now_ms:
             _, slot, event, rest = heapq.heappop(self._next)

@@ -85,7 +85,7 @@ class Writer:
         self._open.set()
 
     def pause(self) -> None:
-        """Silence the executions."""
+        """Stop the executions from writing, until ``resume``."""
         self._running = False
 
     def resume(self) -> None:
@@ -106,7 +106,7 @@ class Writer:
         self._wake.set()
 
     def stop(self, within_s: float = 5.0) -> None:
-        """Stop writing, after the call in progress."""
+        """Stop the thread, after the PutLogEvents call in progress."""
         self._stopping.set()
         self._open.set()
         self._wake.set()
