@@ -215,7 +215,7 @@ class StartPoint:
         self.base = query.base
 
     def _since(self) -> int:
-        """Start of the viewer's events: an execution's beginning, or ten minutes ago, by default."""
+        """Start of the viewer's events; by default an execution's first, or ten minutes ago."""
         query = self.query
         if query.since is not None:
             return query.since
