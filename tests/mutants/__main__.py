@@ -1,4 +1,4 @@
-"""``python -m tests.mutants MUTANT -- ARGUMENTS``: ``gapless ARGUMENTS``, with one thing broken.
+"""``python -m tests.mutants MUTANT -- ARGUMENTS``: runs ``gapless ARGUMENTS`` with one defect.
 
 Without a mutant it lists them.
 """
@@ -12,7 +12,7 @@ from tests.mutants.catalogue import MUTANTS
 
 
 def run() -> None:
-    """Break the product as the name says, and run the ordinary command."""
+    """Apply the named mutant and run the normal command."""
     name, *rest = sys.argv[1:] or [""]
     if name not in MUTANTS or rest[:1] != ["--"]:
         for one in MUTANTS.values():

@@ -1,4 +1,4 @@
-"""Every mutant by its name; the modules that they break are imported when one is applied."""
+"""All mutants by name; product modules are imported only when a mutant is applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Part = Literal["forwarder", "viewer"]
 
 
 class Mutant(NamedTuple):
-    """A broken program: the function of its name in ``forwarders`` or ``viewers`` breaks it."""
+    """A defect, applied by the function of its name in ``forwarders`` or ``viewers``."""
 
     part: Part
     name: str
@@ -23,15 +23,15 @@ class Mutant(NamedTuple):
 
     @property
     def doc(self) -> str:
-        """What is wrong with it, in one line."""
+        """One-line description of the defect."""
         return (self._break.__doc__ or "").partition("\n")[0]
 
     def apply(self) -> None:
-        """Break this process."""
+        """Apply the defect to this process."""
         self._break()
 
     def __str__(self) -> str:
-        """For the name of a test."""
+        """The name, for test ids."""
         return self.name
 
 
@@ -71,4 +71,4 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         *(Mutant("viewer", name) for name in _VIEWERS),
     )
 }
-"""All of them."""
+"""All mutants by name."""

@@ -43,12 +43,12 @@ ROWS_MAX = 10_000_000
 
 
 def _nothing_is_missed_by_scans() -> None:
-    """Off: rule [8], that a scan is not marked if it did not return all known events."""
+    """Disable rule [8]: a scan that did not return all known events is marked as well."""
     put(LogGroup, "_returned_all", lambda _self, *_: True)
 
 
 def _no_second_looks() -> None:
-    """Off: every scan but polls and backfill."""
+    """Disable all scans except polls and backfill."""
     scan = ScanSchedule._scan
 
     def polls_alone(self: ScanSchedule, tier: TierName, wall_ms: int) -> DueScan | None:
@@ -58,7 +58,7 @@ def _no_second_looks() -> None:
 
 
 def _no_repairs() -> None:
-    """Off: the answer to ``repair`` is a digest, without any event."""
+    """Disable repairs: the answer to ``repair`` is a digest without events."""
 
     def empty(
         self: RangeRepair, slices: SliceReader, *_given: object, sent_seq: int, base: int
@@ -94,7 +94,7 @@ def cursor_plus_one() -> None:
 
 
 def checkpoint_at_now() -> None:
-    """A poll starts at the begin of the previous one; all time before that counts as marked.
+    """A poll starts where the previous one started; all earlier time counts as marked.
 
     No overlap, no allowance for what becomes visible late, and nothing is looked at again.
     """
@@ -225,7 +225,7 @@ def marks_that_lie() -> None:
 
 
 def marks_begun_scans() -> None:
-    """A scan is marked when it begins, up to that moment; what it finds comes after the mark.
+    """A scan is marked when it starts, so its events come after the mark.
 
     The two ends agree, and the next frame makes it true: only who knows what was discovered
     after the mark can tell.
@@ -256,7 +256,7 @@ def counts_wrong() -> None:
 
 
 def sends_nothing() -> None:
-    """No event is ever sent; punctual, orderly marks say that there is none."""
+    """No event is ever sent; regular marks count zero events."""
     cut = SliceReader._cut
 
     def empty(self: SliceReader, *given: Any, **options: Any) -> Slice:  # noqa: ANN401 - as it is called
@@ -280,7 +280,7 @@ def resumes_off_by_one() -> None:
 
 
 def ends_too_soon() -> None:
-    """An execution ends as soon as its last message arrives, drained or not."""
+    """An execution ends as soon as its last message arrives, without draining."""
     scanned = Executions.finish_scan
 
     def at_once(self: Executions, *given: Any, **options: Any) -> Any:  # noqa: ANN401

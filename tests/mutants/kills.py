@@ -1,4 +1,4 @@
-"""The cheapest way to find each mutant out: a short situation, and what is counted in it."""
+"""The cheapest detection of each mutant: a short situation and a kind of fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class Kill(NamedTuple):
-    """The situation that kills a mutant, and the kind of fault that the oracle must count."""
+    """The situation that detects a mutant, and the fault that the oracle must count."""
 
     situation: str
     kind: str
@@ -39,8 +39,8 @@ KILLS: Final[Mapping[str, Kill]] = {
     "ignores-epoch": Kill("journal-lost", "lost"),
     "trusts-held": Kill("journal-lost", "lost"),
 }
-"""Of every mutant."""
+"""Detection of every mutant, by its name."""
 
 TRIES: Final[Mapping[str, int]] = {"ends-too-soon": 5}
-"""How often a mutant may get away: whether an execution's last word becomes visible before its
-other lines is chance, seven to one; for all others once is enough."""
+"""Attempts allowed for mutants that are detected only by chance: ``ends-too-soon`` needs the last
+event of an execution to become visible first, one in seven runs. All others have one attempt."""

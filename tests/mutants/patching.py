@@ -1,4 +1,4 @@
-"""How a mutant changes the product: attributes of its classes, in its own process only."""
+"""Overrides attributes of the product's classes within a mutant's process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import Any
 
 
 def put(owner: object, name: str, value: Any) -> None:  # noqa: ANN401 - a method of any kind
-    """Override an attribute, which must exist: else the mutant would be the product itself."""
+    """Override an attribute, which must exist: otherwise the mutant would change nothing."""
     assert hasattr(owner, name), f"{owner} has no {name} any more"
     setattr(owner, name, value)

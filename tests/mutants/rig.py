@@ -1,7 +1,7 @@
-"""One run: a real simulator, the programs as processes, a situation, and the simulator's verdict.
+"""Runs mutants as processes in a situation, judged by a real simulator's verdict.
 
-A viewer is judged again and again while things are wrong, by what it shows at that moment, and
-once more after everything was healed and it had time to converge.
+Each viewer is judged repeatedly while faults are active, and once more after healing, when it has
+had time to converge.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from tests.mutants.situations import LAST_WORDS, SEED, Situation
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, Viewer, wait_until
 
 AT_ONCE: Final = frozenset({"duplicated", "misordered", "unexpected", "altered", "marks_lied"})
-"""What is wrong whenever it is seen."""
+"""Kinds of fault that are wrong at any time."""
 
 UNPROVED: Final = "unproved"
-"""Ranges of which viewer and forwarder do not agree, counted like the verdict's own kinds."""
+"""Ranges on which viewer and forwarder disagree, counted like the verdict's kinds."""
 
 IN_THE_END: Final = frozenset({"lost", "undeclared", UNPROVED})
-"""What is wrong only of who has had the time to make it good."""
+"""Kinds of fault that are wrong only after the viewer had time to catch up."""
 
 NEVER: Final = "never converged"
 
 LOOK_S: Final = 0.4
-"""Between two verdicts on the same viewer."""
+"""Interval between verdicts on the same viewer."""
 
 SILENT_S: Final = 5.0
-"""Who has told of no scan for so long after healing is not waited for any longer."""
+"""Wait after healing for viewers that report no mark."""
 
 _CAUGHT: Final = "SigCgt:"
 _ENDS: Final = (0, 5, 6)
@@ -47,20 +47,20 @@ _ENDS: Final = (0, 5, 6)
 
 
 class Finding(NamedTuple):
-    """What the oracle had to say of one program in one situation."""
+    """The oracle's findings on one program in one situation."""
 
     found: Mapping[str, int]
-    """The most that was counted of each kind."""
+    """Highest count of each kind of fault."""
     converged_s: float | None
-    """How long after healing all was shown and proved; None: never."""
+    """Time from healing until everything was shown and verified; None for never."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found, ever."""
+        """Whether no fault was found and the program converged."""
         return not self.found and self.converged_s is not None
 
-    def told(self) -> str:
-        """In a few words."""
+    def summary(self) -> str:
+        """The finding in a few words."""
         counted = [f"{kind} {count:,}" for kind, count in sorted(self.found.items())]
         if self.converged_s is None and not self.found.keys() & AT_ONCE:
             counted.append(NEVER)
@@ -68,16 +68,16 @@ class Finding(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """A program under judgement, and what is looked for."""
+    """A program to judge, and the faults to look for."""
 
     mutant: Mutant | None
-    """None is the product itself."""
+    """The mutant; None for the product itself."""
     wanted: frozenset[str] | None = None
-    """Kinds that end its run once all are found; None: whatever is wrong at any time. What is
-    never found, as with nothing in it, goes on until it converges."""
+    """Faults that end the run once all are found; None for any of ``AT_ONCE``. An empty set runs
+    until the program converges."""
 
     def is_found(self, found: Mapping[str, int]) -> bool:
-        """Whether there is no need to go on."""
+        """Whether the wanted faults were found, so that the run can end."""
         if self.wanted is None:
             return bool(found.keys() & AT_ONCE)
         return bool(self.wanted) and self.wanted <= found.keys()
@@ -87,7 +87,7 @@ class _Simulator:
     """A running simulator's control API."""
 
     def __init__(self, process: GaplessProcess) -> None:
-        self.part = process
+        self.process = process
         self.ready = process.ready()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
@@ -112,23 +112,23 @@ class _Simulator:
             self.ask("POST", "/simulator/faults", asked)
 
     def viewers(self) -> list[dict[str, Any]]:
-        """What the forwarder says of its viewers; nothing while it can't be reached."""
+        """The forwarder's list of viewers; empty while it cannot be reached."""
         with suppress(OSError, ValueError):
             with urllib.request.urlopen(self.ready["http"] + "/v1/viewers", timeout=5) as answer:
-                told: list[dict[str, Any]] = json.loads(answer.read())
-            return told
+                rows: list[dict[str, Any]] = json.loads(answer.read())
+            return rows
         return []
 
     def is_playing(self) -> bool:
-        """Whether a scenario runs."""
-        told = self.ask("GET", "/simulator/scenario")
-        assert told["state"] != "failed", told["error"]
-        return bool(told["state"] == "running")
+        """Whether a scenario is running."""
+        scenario = self.ask("GET", "/simulator/scenario")
+        assert scenario["state"] != "failed", scenario["error"]
+        return bool(scenario["state"] == "running")
 
-    def silence(self) -> tuple[int, int]:
-        """Nothing more is written; the newest timestamp, and when all of it is visible, in ms."""
+    def stop_writing(self) -> tuple[int, int]:
+        """Stop the workload; returns the newest timestamp and the latest visibility time, ms."""
         self.ask("POST", "/simulator/workload", {"running": False})
-        wait_until(lambda: bool(self.ask("GET", "/simulator/workload")["idle"]), "silence")
+        wait_until(lambda: bool(self.ask("GET", "/simulator/workload")["idle"]), "an idle workload")
         url = self.ready["control"] + "/simulator/ledger"
         with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
             events = [json.loads(line) for line in answer]
@@ -136,7 +136,7 @@ class _Simulator:
 
 
 class _Judged:
-    """One viewer under judgement."""
+    """One viewer and the faults found in it."""
 
     def __init__(
         self, simulator: _Simulator, viewer: Viewer, subject: Subject, *, ends: bool
@@ -154,18 +154,18 @@ class _Judged:
 
     @property
     def is_wanted_broken(self) -> bool:
-        """Whether things must stay wrong until it is found."""
+        """Whether the faults must stay active until a wanted kind is found."""
         wanted = self.subject.wanted or frozenset()
         return bool(wanted & AT_ONCE) and not self.is_decided
 
     def look(self) -> None:
-        """Note what is wrong at any time."""
+        """Request a verdict and note faults that are wrong at any time."""
         if self._has_ended() or not self._ends:
             verdict, _ = self._verdict()
             self._note(verdict, AT_ONCE)
 
     def look_at_the_end(self, newest_ms: int, visible_ms: int, since_s: float) -> None:
-        """Likewise, when it may have converged; what is missing is noted once that is late."""
+        """Request a verdict after healing; missing events count once they are overdue."""
         has_ended = self._has_ended()
         if self._ends and not has_ended:
             return
@@ -205,13 +205,13 @@ class _Judged:
 def run(
     situation: Situation, subjects: Sequence[Subject], bound_s: float | None = None
 ) -> list[Finding]:
-    """Run mutants in a situation; what was found of each.
+    """Run programs in a situation; returns the finding on each.
 
     Args:
-        situation: what goes wrong.
-        subjects: one forwarder, or any number of viewers of a forwarder that is as it should be.
-        bound_s: how long it is waited for what is wanted, and for everything to converge; None:
-            as long as the situation allows for.
+        situation: The faults to inject.
+        subjects: One forwarder, or any number of viewers of a correct forwarder.
+        bound_s: Longest wait for the wanted faults, and for convergence; None for the
+            situation's own.
 
     """
     bound_s = situation.bound_s if bound_s is None else bound_s
@@ -232,7 +232,7 @@ def run(
         for each in judged:
             _wait_for_signals(each.viewer)
         if "drop_frame" not in map(_kind, situation.at_first):
-            _wait_for_past(simulator, judged)
+            _wait_for_history(simulator, judged)
         _break(simulator, situation, judged, bound_s)
         simulator.ask("POST", "/simulator/heal", {})
         _converge(simulator, judged, bound_s)
@@ -264,7 +264,7 @@ def _watch(
 
 
 def _execution() -> str:
-    """The execution of the fault, which follows from the seed and the fault's name."""
+    """The execution that the fault will write, derived from the seed and the fault's name."""
     seed = SEED << 32 | zlib.crc32(LAST_WORDS.encode())
     return f"{Random(f'{seed}/0').getrandbits(48):012x}"
 
@@ -274,33 +274,33 @@ def _kind(step: Step) -> str:
 
 
 def _wait_for_signals(viewer: Viewer) -> None:
-    """Until it can be asked for its record: before, the signal would end it."""
+    """Wait until the viewer handles SIGUSR1, which would end it before that."""
     status = Path(f"/proc/{viewer.popen.pid}/status")
 
-    def listens() -> bool:
+    def has_handler() -> bool:
         with suppress(FileNotFoundError):
             for line in status.read_text().splitlines():
                 if line.startswith(_CAUGHT):
                     return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
         return viewer.popen.poll() is not None
 
-    wait_until(listens, "the viewer to listen")
+    wait_until(has_handler, "the viewer to handle SIGUSR1")
 
 
-def _wait_for_past(simulator: _Simulator, judged: Sequence[_Judged]) -> None:
-    """Until every viewer has its past."""
+def _wait_for_history(simulator: _Simulator, judged: Sequence[_Judged]) -> None:
+    """Wait until every viewer has received its history."""
 
-    def have_it() -> bool:
-        told = simulator.viewers()
-        return len(told) == len(judged) and all(one["past_done"] for one in told)
+    def are_done() -> bool:
+        viewers = simulator.viewers()
+        return len(viewers) == len(judged) and all(one["past_done"] for one in viewers)
 
-    wait_until(have_it, "every viewer to have its past")
+    wait_until(are_done, "every viewer to receive its history")
 
 
 def _break(
     simulator: _Simulator, situation: Situation, judged: Sequence[_Judged], bound_s: float
 ) -> None:
-    """Let go wrong what does, judging all the while."""
+    """Inject the situation's faults, judging the viewers meanwhile."""
     pause, began_s = threading.Event(), time.monotonic()
     steps = list(situation.steps)
     if situation.scenario:
@@ -319,10 +319,10 @@ def _break(
 
 
 def _converge(simulator: _Simulator, judged: Sequence[_Judged], bound_s: float) -> None:
-    """Nothing is wrong any more: give everybody time to show and to prove what there is."""
+    """After healing, wait until every viewer has shown and verified everything."""
     if all(one.is_decided for one in judged):
         return
-    newest_ms, visible_ms = simulator.silence()
+    newest_ms, visible_ms = simulator.stop_writing()
     pause, began_s = threading.Event(), time.monotonic()
     while pending := [one for one in judged if not one.is_decided]:
         since_s = time.monotonic() - began_s

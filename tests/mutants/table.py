@@ -1,6 +1,6 @@
-"""``make mutants``: every mutant in every situation; which kills which, and by what count.
+"""``make mutants``: runs every mutant in every situation and prints the faults found.
 
-Prints a Markdown table, and exits with 1 if a mutant survives everything or the product nothing.
+Prints a Markdown table; exits with 1 if a mutant is never detected or the product has a fault.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tests.mutants.situations import PLAYED, SITUATIONS, Situation
 PRODUCT: Final = "gapless itself"
 
 Row = dict[str, Finding]
-"""By the situations' names."""
+"""Findings by situation name."""
 
 
 def main() -> int:
-    """Run what was asked for, and print it."""
+    """Run the selected mutants and situations and print the table."""
     parser = argparse.ArgumentParser(prog="make mutants")
     parser.add_argument("--only", nargs="*", default=list(MUTANTS), metavar="MUTANT")
     parser.add_argument("--in", dest="situations", nargs="*", metavar="SITUATION")
-    parser.add_argument("--scenarios", action="store_true", help="the simulator's own, too")
-    parser.add_argument("--jobs", type=int, default=3, help="runs at a time")
+    parser.add_argument("--scenarios", action="store_true", help="add scenarios of the simulator")
+    parser.add_argument("--jobs", type=int, default=3, help="parallel runs")
     given = parser.parse_args()
     situations = [*SITUATIONS.values(), *(PLAYED if given.scenarios else ())]
     if given.situations:
@@ -48,12 +48,12 @@ def main() -> int:
             for program, finding in zip(programs, findings, strict=True):
                 name = PRODUCT if program is None else program.name
                 table.setdefault(name, {})[situation.name] = finding
-                sys.stderr.write(f"{situation.name}: {name}: {finding.told()}\n")
+                sys.stderr.write(f"{situation.name}: {name}: {finding.summary()}\n")
     sys.stdout.write(as_markdown(table, [one.name for one in situations]))
-    guilty = [name for name, row in table.items() if not is_as_it_should_be(name, row)]
-    for name in guilty:
-        sys.stderr.write(f"{name}: {'survives' if name in MUTANTS else 'is found guilty'}\n")
-    return 1 if guilty else 0
+    wrong = [name for name, row in table.items() if not is_expected(name, row)]
+    for name in wrong:
+        sys.stderr.write(f"{name}: {'not detected' if name in MUTANTS else 'has faults'}\n")
+    return 1 if wrong else 0
 
 
 def _run(situation: Situation, programs: Sequence[Mutant | None]) -> list[Finding]:
@@ -68,14 +68,14 @@ def _run(situation: Situation, programs: Sequence[Mutant | None]) -> list[Findin
     return findings
 
 
-def is_as_it_should_be(name: str, row: Row) -> bool:
-    """Whether a mutant is found out somewhere, or the product nowhere."""
+def is_expected(name: str, row: Row) -> bool:
+    """Whether a mutant was detected in some situation, or the product was clean in all."""
     is_clean = all(one.is_clean for one in row.values())
     return is_clean if name == PRODUCT else not is_clean
 
 
 def as_markdown(table: dict[str, Row], situations: Sequence[str]) -> str:
-    """A row a program, the product first, a column a situation; a dot where nothing was found."""
+    """A table with a row per program, a column per situation, and a dot for no faults."""
     lines = [
         f"| | {' | '.join(situations)} |",
         f"|---|{'---|' * len(situations)}",
@@ -84,7 +84,7 @@ def as_markdown(table: dict[str, Row], situations: Sequence[str]) -> str:
         table, key=lambda one: (one != PRODUCT, list(MUTANTS).index(one) if one in MUTANTS else 0)
     ):
         cells = [
-            "·" if one.is_clean else one.told() for one in (table[name][at] for at in situations)
+            "·" if one.is_clean else one.summary() for one in (table[name][at] for at in situations)
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

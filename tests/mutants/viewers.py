@@ -1,4 +1,4 @@
-"""Broken viewers, each a function that breaks the one of this process.
+"""Broken viewers: each function breaks the viewer of this process.
 
 As with the forwarders: where a mutant would be healed by another rule of the product, it switches
 that off, and says so.
@@ -24,7 +24,7 @@ Rows = Callable[[list[Row]], Iterable[Row]]
 
 
 def _no_repairs() -> None:
-    """Off: rule [13], by which a viewer asks again for a range that is not as it should be."""
+    """Disable rule [13]: the viewer requests no repairs."""
     ask = RequestQueue.add
 
     def without(self: RequestQueue, request: RangeRequest) -> bool:
@@ -34,7 +34,7 @@ def _no_repairs() -> None:
 
 
 def _displayed(change: Rows) -> None:
-    """Change what is on the screen, hence in the record."""
+    """Change the displayed rows, and thus the record."""
     iterate = Timeline.iterate
 
     def changed(self: Timeline, start: int = 0) -> Iterator[Row]:
@@ -47,12 +47,12 @@ def _displayed(change: Rows) -> None:
 
 
 def shows_nothing() -> None:
-    """It receives, compares and is green; on the screen there is nothing."""
+    """Everything is received and verified, but nothing is displayed."""
     _displayed(lambda _rows: ())
 
 
 def appends_late_lines() -> None:
-    """Lines stand in the order in which they came; what is late stands at the end."""
+    """Lines are displayed in order of arrival, so late ones are at the end."""
     places: dict[int, int] = {}
     add_many = Timeline.add_many
 
@@ -67,12 +67,12 @@ def appends_late_lines() -> None:
 
 
 def strips_text() -> None:
-    """Messages are shown without the white space around them."""
+    """Messages are displayed without leading and trailing white space."""
     _texts(str.strip)
 
 
 def replaces_controls() -> None:
-    """Messages are recorded as the screen makes them harmless, not as they are."""
+    """Messages are recorded with control characters replaced, as on the screen."""
     _texts(harmless)
 
 
@@ -85,7 +85,7 @@ def _texts(change: Callable[[str], str]) -> None:
 
 
 def doubles_on_reconnect() -> None:
-    """It comes back without a cursor, and shows once more all that it is sent once more."""
+    """The viewer reconnects without a cursor and shows resent events twice."""
     copies: Counter[int] = Counter()
     store = Holdings.store
 
@@ -107,7 +107,7 @@ def doubles_on_reconnect() -> None:
 
 
 def drops_on_reconnect() -> None:
-    """The first events after each return are dropped; repairs are off."""
+    """The first events after each reconnection are dropped; repairs are off."""
     store, returned = ViewerSession.store_items, Counter[int]()
 
     def dropping(
@@ -123,7 +123,7 @@ def drops_on_reconnect() -> None:
 
 
 def trusts_blindly() -> None:
-    """Green with each mark, without comparing; and no hole in what comes is noticed."""
+    """Marks are trusted without comparison, and gaps in the numbering go unnoticed."""
     put(Holdings, "is_equal", lambda _self, _claim: True)
     put(ViewerSession, "_skips_numbers", lambda _self, _n: False)
     put(ViewerSession, "_continues_stream", lambda _self, _message: True)
@@ -131,7 +131,7 @@ def trusts_blindly() -> None:
 
 
 def ignores_epoch() -> None:
-    """A seq means the same in every epoch: what is not above the last one is known already."""
+    """Seqs of different epochs are compared: lower ones count as already received."""
     known = 0
     rebase, store = ViewerSession.rebase, ViewerSession.store_items
 
@@ -148,7 +148,7 @@ def ignores_epoch() -> None:
 
 
 def trusts_held() -> None:
-    """After a rebase, the past that it had of the other journal is not taken in again."""
+    """After a rebase, history that was held before is not accepted again."""
     rebase, store = ViewerSession.rebase, ViewerSession.store_items
     has_past = False
 
