@@ -1,7 +1,6 @@
-"""``make bench``: measures and reports; nothing is asserted and nothing fails by being slow.
+"""``make bench``: runs the benchmarks and prints a report; slow results are not failures.
 
-Absolute figures vary from machine to machine and from run to run: compare what stands side by
-side in one report.
+Absolute figures vary between machines and runs: compare only figures of the same report.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from tests.bench.pages import Rate
 PARTS = ("pages", "delivery", "lag", "live", "frame", "viewer", "cloudwatch")
 
 LIVE_S_MAX = 10.0
-"""moto's scans grow with what it stores."""
+"""Longest run on moto, whose scans slow down as it stores more events."""
 
 
 def main() -> None:
-    """Run the parts that were asked for, all without any."""
+    """Run the selected parts, by default all."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; none = all")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--seconds", type=float, default=20, help="length of each lag run")
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
-    parser.add_argument("--viewers", type=int, default=500, help="how many at once")
-    parser.add_argument("--rate", type=int, default=1_000, help="events a second to each of them")
+    parser.add_argument("--viewers", type=int, default=500, help="number of viewers")
+    parser.add_argument("--rate", type=int, default=1_000, help="events per second")
     given = parser.parse_args()
     parts = given.parts or PARTS
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
@@ -38,7 +37,7 @@ def main() -> None:
         _say("\n## Journal to viewer, over a loopback WebSocket")
         _table(delivery.measure())
     if "lag" in parts:
-        _say(f"\n## Lag from writing to output, polling each second, {given.seconds:.0f} s")
+        _say(f"\n## Lag from writing to output, polling every second, {given.seconds:.0f} s")
         head = f"{'events/s':>9} {'events':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
         _say(f"{head}  CPU in % of a core, memory")
         for rate in given.rates:
@@ -51,10 +50,10 @@ def main() -> None:
         _say("\n## CPU time of a frame of the screen, over a million lines")
         frame.measure_all()
     if "viewer" in parts:
-        _say("\n## The viewer beside others, on a million lines")
+        _say("\n## The viewer and other tools, on a million lines")
         viewer.measure(_say)
     if "cloudwatch" in parts:
-        _say("\n## The CloudWatch stand-in beside unpatched moto, over HTTP")
+        _say("\n## The simulator's CloudWatch and unpatched moto, over HTTP")
         for line in cloudwatch.report():
             _say(line)
 
@@ -93,15 +92,15 @@ def _viewers(reports: list[viewers.Report]) -> None:
     for report in reports:
         got = report.got
         _say(
-            f"{report.what}: {report.per_s:,.0f} events/s in all (the last viewer {got.least:,}); "
+            f"{report.what}: {report.per_s:,.0f} events/s in all (slowest viewer {got.least:,}); "
             f"CPU {report.cpu_percent:.0f} % of a core\n"
-            f"    from the first viewer to the last p50 {got.spread_p50:.0f} ms, p99 "
+            f"    between first and last viewer p50 {got.spread_p50:.0f} ms, p99 "
             f"{got.spread_p99:.0f} ms; from writing p50 {got.lag_p50:.0f} ms, p99 "
             f"{got.lag_p99:.0f} ms"
         )
         if report.viewers > 1 and report is not reports[0]:
             idle, loaded = report.kb_a_viewer(alone)
-            _say(f"    a viewer takes {idle:.0f} kB idle, {loaded:.0f} kB loaded")
+            _say(f"    memory per viewer {idle:.0f} kB idle, {loaded:.0f} kB loaded")
 
 
 def _say(text: str) -> None:
@@ -109,5 +108,5 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-if __name__ == "__main__":  # not in the processes that it spawns
+if __name__ == "__main__":  # not in spawned processes
     main()

@@ -1,8 +1,8 @@
-"""The limit of what one Python process can tell many viewers: the same bytes, written to each.
+"""The upper bound for one Python process: the same bytes written to every viewer.
 
-No session, no cursor, no flow control: a frame is encoded once and handed to every socket.
-``python -m tests.bench.broadcast RATE`` prints its port, writes RATE events a second in as many
-frames as the forwarder does, and stops with its standard input.
+There are no sessions, cursors or flow control: a frame is encoded once and written to all sockets.
+``python -m tests.bench.broadcast RATE`` prints its port, sends RATE events per second in the same
+frames as the forwarder, and stops at the end of standard input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wire.limits import FRAME_EVENTS_MAX
 from wire.messages import Events, Item
 
 ROUND_S: Final = 1.0
-"""As often as the forwarder polls."""
+"""The forwarder's polling interval."""
 
 
 class _Peer(asyncio.Protocol):
@@ -33,13 +33,13 @@ class _Peer(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
             self._peers.append(self._transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's own
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - overrides
         if self._transport in self._peers:
             self._peers.remove(self._transport)
 
 
 def frame(after: int, count: int) -> bytes:
-    """A whole WebSocket frame of so many events, stamped now."""
+    """Encode a WebSocket frame with ``count`` events stamped now."""
     now = time.time_ns() // 1_000_000
     items = [
         Item(

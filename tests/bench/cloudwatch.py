@@ -1,8 +1,8 @@
-"""The CloudWatch stand-in beside unpatched moto: writing, reading near the end, memory, start.
+"""Compares the simulator's CloudWatch with unpatched moto: writes, reads, memory, startup.
 
-Both are processes of their own, asked over HTTP by the same plain client, so that what differs is
-the server. Each figure says how many events were stored when it was taken; unpatched moto gets
-fewer, since it sorts all of them at each call. The last line is the index alone, without HTTP.
+Both run as processes and get the same HTTP requests. Each figure names the number of events
+stored; unpatched moto gets fewer, since it sorts all of them at each call. The last lines measure
+the storage alone, without HTTP.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LINE: Final = (
 
 
 class Figures(NamedTuple):
-    """One CloudWatch's figures; times in ms, ``put_per_s`` and ``stored`` in events."""
+    """Figures of one server; times in ms, ``put_per_s`` and ``stored`` in events."""
 
     name: str
     stored: int
@@ -78,7 +78,7 @@ class _Server:
 
 
 def report() -> Iterator[str]:
-    """A table of both, and the index alone."""
+    """Yield the lines of the report."""
     yield (
         f"{'':>9} {'stored':>9} {'ready ms':>9} {'put events/s':>13} {'B an event':>11}"
         f" {'read 10: ms':>12} {'CPU ms':>7} {'describe: CPU ms':>17}"
@@ -96,7 +96,7 @@ def report() -> Iterator[str]:
 
 
 def backend() -> list[tuple[str, float]]:
-    """The index alone at a million events: what was done, and ms each time."""
+    """Measure the storage alone with a million events: (description, ms per call)."""
     store, now_ms = GroupStore(GROUP), wall_clock_ms()
     store.streams = {str(number): StreamStore() for number in range(STREAMS)}
     logs = Logs(lambda: now_ms)
@@ -127,7 +127,7 @@ def backend() -> list[tuple[str, float]]:
 
 
 def measure(mode: Mode) -> Figures:
-    """What a server of that mode costs."""
+    """Measure a server in one mode."""
     with _serve(mode) as server:
         for number in range(STREAMS):
             _make(server, f"stream-{number}")

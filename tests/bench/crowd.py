@@ -1,8 +1,8 @@
-"""Many viewers in one process, each as cheap as can be: what is measured is the other side.
+"""Many minimal viewers in one process, to measure the server that they connect to.
 
-``python -m tests.bench.crowd PORT COUNT STALLED`` prints a line once all are connected, and one of
-JSON with what they got once a line of standard input says so. Frames are counted by their heads;
-every hundredth viewer decodes its own, for the lag.
+``python -m tests.bench.crowd PORT COUNT STALLED`` prints a line once all are connected, and after
+a line on standard input a JSON object with the results. Viewers read only the frame headers;
+every hundredth one decodes its frames to measure the lag.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _LENGTH_16, _LENGTH_64 = 126, 127
 
 
 class Got(msgspec.Struct):
-    """What the viewers got, all but the stalled one; times in ms."""
+    """Results of all viewers but the stalled one; times in ms."""
 
     events: int = 0
     least: int = 0
-    """Events of the viewer that got the fewest."""
+    """Fewest events that a viewer received."""
     lag_p50: float = 0
     lag_p99: float = 0
-    """From the timestamp of an event to its being decoded by a viewer."""
+    """Time from an event's timestamp to its decoding by a viewer."""
     spread_p50: float = 0
     spread_p99: float = 0
-    """From a frame's being with the first viewer to its being with the last."""
+    """Time from a frame's arrival at the first viewer to its arrival at the last."""
 
 
 class Crowd:
-    """What all viewers share."""
+    """State shared by all viewers."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -52,12 +52,12 @@ class Crowd:
         self.viewers: list[Viewer] = []
         self.lags: list[float] = []
         self.frames: dict[int, list[float]] = {}
-        """By the seq that a frame ends at: when the first and the last viewer had it."""
+        """First and last arrival time of each frame, by the frame's last seq."""
 
     def welcome(self) -> None:
         self.connected += 1
         if self.connected == self.count:
-            # What came while they connected, one after the other, does not count.
+            # Exclude frames that arrived while viewers were still connecting.
             for viewer in self.viewers:
                 viewer.events = 0
             self.lags.clear()
@@ -79,7 +79,7 @@ class Crowd:
 
 
 class Viewer(asyncio.BufferedProtocol):
-    """Takes frames apart as they come, keeping no more of one than its head."""
+    """Parses frame headers as they arrive and discards payloads."""
 
     def __init__(self, crowd: Crowd, *, decodes: bool, is_stalled: bool) -> None:
         self.crowd, self.decodes, self.is_stalled = crowd, decodes, is_stalled
@@ -123,7 +123,7 @@ class Viewer(asyncio.BufferedProtocol):
                 self._head()
 
     def _wanted(self) -> int:
-        """How many bytes to take in at once: a frame's head byte by byte, or of its payload."""
+        """Number of bytes to read next: one in a header, more in a payload."""
         if not self._left:
             return 1
         return self._left if self.decodes else min(self._left, _HEAD_BYTES - len(self._kept))

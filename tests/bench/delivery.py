@@ -1,4 +1,4 @@
-"""From the journal to a viewer: a real forwarder, a bare client, one loopback WebSocket."""
+"""Throughput from the journal to a minimal client, with a real forwarder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITE_PER_S = 100_000
 
 
 def measure() -> list[Rate]:
-    """The past of ``EVENTS`` events: first fetched from CloudWatch, then from the journal."""
+    """Measure history of ``EVENTS`` events: fetched from CloudWatch, then from the journal."""
     with tempfile.TemporaryDirectory() as folder, standin(WRITE_PER_S, 2) as (writer, url):
         assert writer.stdin is not None
         assert writer.stdout is not None
@@ -48,7 +48,7 @@ def _write(writer: subprocess.Popen[bytes]) -> int:
 
 
 def _receive(url: str, count: int) -> float:
-    """Seconds until ``count`` events have come; frames are decoded, as any viewer must."""
+    """Seconds until ``count`` events were received and decoded."""
     started = time.perf_counter()
     got = 0
     since = time.time_ns() // 1_000_000 - 600_000
@@ -58,7 +58,7 @@ def _receive(url: str, count: int) -> float:
             if isinstance(message, Events):
                 got += len(message.items)
             elif isinstance(message, Backfill) and message.done:
-                assert got >= count, f"the past ended after {got} of {count} events"
+                assert got >= count, f"history ended after {got} of {count} events"
     return time.perf_counter() - started
 
 

@@ -1,7 +1,7 @@
-"""How long a frame takes with very many lines: ``python -m tests.bench.frame [LINES]``.
+"""Measures the time of a screen frame with many lines: ``python -m tests.bench.frame [LINES]``.
 
-A frame is what a flush costs the event loop: taking in the change, laying the rows out, drawing
-them and making the bytes for the terminal. It reports; nothing depends on the figures.
+A frame is the work of one flush: applying the change, layout, drawing the rows and encoding the
+bytes for the terminal.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ BATCH = 10_000
 
 
 def lines(first: int, count: int, kinds: list[Line]) -> Iterator[Line]:
-    """Lines of every kind, one after the other."""
+    """Lines of every kind in turn."""
     for number in range(first, first + count):
         kind = kinds[number % len(kinds)]
         yield make_line(number, kind.message, stream=kind.stream)
 
 
 def draw(screen: Screen) -> None:
-    """What Textual does at its next opportunity, now."""
+    """Perform Textual's pending layout and drawing now."""
     app_screen = screen.app.screen
-    # Textual's own, so that this alone is timed.
+    # Calls Textual's internals to time nothing else.
     app_screen._dirty_widgets.add(screen.app.log_view)
     app_screen._compositor.update_widgets(app_screen._dirty_widgets)
     update = app_screen._compositor.render_partial_update()
@@ -44,10 +44,10 @@ def draw(screen: Screen) -> None:
 
 
 def report(name: str, frames: Iterator[Callable[[], None]], screen: Screen) -> None:
-    """Time each frame, and say the median and the worst of a hundred."""
+    """Time many frames and print p50 and p99."""
     taken = []
     for change in frames:
-        began = time.process_time()  # whatever else the machine is at
+        began = time.process_time()  # excludes other load of the machine
         change()
         draw(screen)
         taken.append(time.process_time() - began)
@@ -59,13 +59,13 @@ def report(name: str, frames: Iterator[Callable[[], None]], screen: Screen) -> N
 
 
 async def measure(count: int, size: tuple[int, int]) -> None:
-    """All kinds of frames on a screen of one size."""
+    """Measure all kinds of frames at one screen size."""
     kinds = list(busy_lines(2_000))
     engine = FakeEngine(capacity=2 * count + 1_000_000)
     for first in range(0, count, BATCH):
         engine.timeline.add_many(lines(first, min(BATCH, count - first), kinds))
     while engine.timeline.tidy():
-        pass  # what is old is compressed, as it is after some minutes
+        pass  # compress old lines, as happens after some minutes
     chance = random.Random(1)
     async with running(engine, size=size) as screen:
         terminal.calm_collector()
@@ -110,7 +110,7 @@ async def measure(count: int, size: tuple[int, int]) -> None:
 
 
 def measure_all(count: int = 1_000_000) -> None:
-    """Both ends of what a terminal is, and what lies between."""
+    """Measure a small, a normal and a large terminal."""
     for size in ((80, 24), (120, 40), (200, 60)):
         asyncio.run(measure(count, size))
 

@@ -1,4 +1,4 @@
-"""What was aimed at, said beside what was measured."""
+"""Performance goals, printed beside the measured figures."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """A bound; what is measured is to stay on the right side of it."""
+    """An upper bound for a figure, or a lower bound if ``is_least``."""
 
     bound: float
     unit: str
     is_least: bool = False
-    """Whether more is better."""
+    """Whether the bound is a minimum."""
 
     def judged(self, measured: float, *, holds: bool = True) -> str:
-        """``goal ≤ 300 ms: met``, or ``MISSED``.
+        """Compare a figure with the goal, as in ``goal ≤ 300 ms: met`` (or ``MISSED``).
 
         Args:
-            measured: in the unit of the goal.
-            holds: whether what else belongs to it is so.
+            measured: The figure, in the goal's unit.
+            holds: Whether the goal's other conditions hold.
 
         """
         is_met = measured >= self.bound if self.is_least else measured <= self.bound
@@ -40,5 +40,5 @@ KEY_P95 = Goal(25, "ms")
 
 
 def figure(what: str, measured: str, *goals: str) -> str:
-    """One line of a report."""
+    """Format one line of a report."""
     return f"{what:<36} {measured:<50} {', '.join(goals)}".rstrip()

@@ -1,4 +1,4 @@
-"""From the moment an event is written to the moment the viewer prints it, with what it costs."""
+"""Time from writing an event to the viewer's output, and the CPU and memory used."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.processes.gapless_processes import GaplessProcess, forwarder
 
 
 class Cost(NamedTuple):
-    """What a process used: CPU in percent of one core over the run, memory at its end."""
+    """One process: mean CPU in percent of a core, and memory at the end."""
 
     cpu_percent: float
     rss_mb: float
 
 
 class LagReport(msgspec.Struct):
-    """One run at one rate."""
+    """Results of one run; lags in ms."""
 
     rate: int
     events: int
@@ -39,7 +39,7 @@ class LagReport(msgspec.Struct):
 
 @contextmanager
 def standin(rate: int, seconds: float) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The stand-in's process and its URL; a line to its standard input starts the writing."""
+    """Run the stand-in; yields its process and URL. A line on its stdin starts the writing."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.standin", str(rate), str(seconds)],
         stdin=subprocess.PIPE,
@@ -57,7 +57,7 @@ def standin(rate: int, seconds: float) -> Iterator[tuple[subprocess.Popen[bytes]
 
 
 def measure(rate: int, seconds: float) -> LagReport:
-    """Run stand-in, forwarder and viewer, each a process, and time every event."""
+    """Run stand-in, forwarder and viewer as processes, and time every event."""
     with tempfile.TemporaryDirectory() as folder, standin(rate, seconds) as (writer, url):
         state = Path(folder)
         with forwarder(GROUP, url, state) as process:

@@ -1,6 +1,6 @@
-"""From PutLogEvents to the viewer's output, with the live path and with polls alone, on moto.
+"""Time from PutLogEvents to the viewer's output on moto, with Kinesis and with polls only.
 
-moto sorts a whole stream for every scan, which costs more the longer the run: keep it short.
+moto sorts a whole stream for every scan, so long runs would measure moto.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ GROUP = "/bench/live"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
 SHARDS = 2
 WARM_UP_S = 3.0
-"""Until ids have been compared; what was written by then is not counted."""
+"""Time for the live path to become active; events written before are not counted."""
 
 
 class LiveReport(msgspec.Struct):
-    """One run."""
+    """Results of one run; lags in ms."""
 
     live: str
     rate: int
@@ -35,7 +35,7 @@ class LiveReport(msgspec.Struct):
 
 
 def measure(live: str, rate: int, seconds: float) -> LiveReport:
-    """Run moto, forwarder and viewer, each a process, and time every event after a while."""
+    """Run moto, forwarder and viewer as processes, and time every event after the warm-up."""
     with (
         tempfile.TemporaryDirectory() as folder,
         raw_moto() as moto,

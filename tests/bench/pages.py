@@ -1,4 +1,4 @@
-"""From a canned page of CloudWatch to the journal, step by step, beside what limits it."""
+"""Throughput of each step from a CloudWatch page to the journal, and of its upper bounds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = 1_000
 
 
 class Rate(msgspec.Struct):
-    """Events a second of one step; ``is_limit`` marks what a step can at most reach."""
+    """Throughput of one step; ``is_limit`` marks an upper bound."""
 
     what: str
     per_s: float
@@ -33,7 +33,7 @@ class Rate(msgspec.Struct):
 
 
 def measure() -> list[Rate]:
-    """Every step, in the order of the way of an event."""
+    """Measure every step, in the order in which an event passes them."""
     body = canned_page(PAGE_EVENTS)
     events, _ = decode_page(body)
     return [

@@ -1,10 +1,9 @@
-"""A CloudWatch Logs that costs next to nothing, so that a benchmark measures the forwarder.
+"""A very fast CloudWatch Logs stand-in, so that benchmarks measure the forwarder.
 
-moto sorts a whole stream at every FilterLogEvents call and would be what is measured. This one
-keeps every event encoded and in order, finds a page by bisection and joins bytes. It knows just
-the calls that the forwarder makes, and runs as a process of its own:
-``python -m tests.bench.standin RATE SECONDS`` prints its port and then writes RATE events a
-second for SECONDS, stamped with the moment of writing.
+moto sorts a whole stream at every FilterLogEvents call and would dominate the figures. This one
+keeps events encoded and sorted, finds a page by bisection and joins bytes. It supports only the
+forwarder's calls and runs as a process: ``python -m tests.bench.standin RATE SECONDS`` prints its
+port, then writes RATE events per second for SECONDS, stamped with the current time.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ LINE: Final = (
 
 
 class Store:
-    """Events in order of writing, which is the order of their timestamps."""
+    """The events in order of writing, which is timestamp order."""
 
     def __init__(self) -> None:
         self.timestamps: list[int] = []
@@ -37,7 +36,7 @@ class Store:
         self._lock = threading.Lock()
 
     def write(self, count: int) -> None:
-        """Add events stamped with the present millisecond."""
+        """Add events stamped with the current time."""
         now = time.time_ns() // 1_000_000
         with self._lock:
             first = len(self.timestamps)
@@ -46,7 +45,7 @@ class Store:
                 self.timestamps.append(now)
 
     def page(self, start: int, end: int | None, at: int | None) -> bytes:
-        """One page of the events in [start, end], from index ``at`` where a token gave it."""
+        """Encode a page of the events in [start, end], from index ``at`` of a token if given."""
         with self._lock:
             low = bisect.bisect_left(self.timestamps, start) if at is None else at
             high = len(self.timestamps)
@@ -72,7 +71,7 @@ def encode_event(number: int, timestamp: int) -> bytes:
 
 
 def canned_page(count: int) -> bytes:
-    """A page of ``count`` events, a millisecond each."""
+    """Encode a page of ``count`` events, one per millisecond."""
     store = Store()
     for number in range(count):
         store.timestamps.append(number + 1)
@@ -81,7 +80,7 @@ def canned_page(count: int) -> bytes:
 
 
 def make_handler(store: Store) -> type[BaseHTTPRequestHandler]:
-    """The request handler over a store."""
+    """Create the request handler class for a store."""
 
     def filter_events(asked: dict[str, Any]) -> bytes:
         token = asked.get("nextToken")
@@ -114,13 +113,13 @@ def make_handler(store: Store) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Requests are not logged."""
+            """Log nothing."""
 
     return Handler
 
 
 def main(rate: int, seconds: float) -> None:
-    """Serve until standard input ends; write as asked."""
+    """Serve until standard input ends, and write events after a line on it."""
     store = Store()
     server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(store))
     server.daemon_threads = True

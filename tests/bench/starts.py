@@ -1,9 +1,8 @@
-"""How long after the command something is on the screen: each program in a terminal of its own.
+"""Startup times of gapless and other viewers, each in its own terminal.
 
-gapless reads from a forwarder that runs already; the others a file of a million lines, in which
-some then search. Wall time, the least of some runs. A program that is not installed is left out,
-and that is said; the variable ``BENCH_TOOLONG`` names another place for toolong's ``tl``, which
-needs an older Textual than ours.
+gapless reads from a running forwarder; the others read a file of a million lines, in which some
+then search. Wall time, the minimum of several runs. Programs that are not installed are skipped
+with a message; ``BENCH_TOOLONG`` is the path of toolong's ``tl``, which needs an older Textual.
 """
 
 from __future__ import annotations
@@ -51,15 +50,15 @@ while None in came.values() and time.perf_counter() - began < 30:
 print(*(came[needle] or float("nan") for needle in needles))
 os.kill(pid, 9)
 """
-"""Runs a program in a terminal; prints when each text has come."""
+"""Script that runs a program in a terminal and prints when each text appears."""
 
 
 def measure() -> Iterator[str]:
-    """A line about each program."""
+    """Yield one line per figure."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for one in ("home", "xdg_config_home", "xdg_state_home"):
-            (folder / one).mkdir()  # lnav writes into the working directory where it has none
+            (folder / one).mkdir()  # without them lnav writes into the working directory
         yield from _gapless(folder)
         path = folder / "lines.log"
         with path.open("w") as file:
@@ -82,7 +81,7 @@ def _gapless(folder: Path) -> Iterator[str]:
             port = int(part.ready()["http"].rpartition(":")[2])
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
-            time.sleep(WRITING_S + 2)  # all is written, and has been polled
+            time.sleep(WRITING_S + 2)  # all events are written and polled
             command = [sys.executable, "-m", "gapless", "tail", f"ws://127.0.0.1:{port}/v1/tail"]
             needles = "\x1b[?1049h|Space freeze|request finished"
             picture, frame, lines = _clocked(needles, command, folder)
@@ -101,7 +100,7 @@ def _peer(program: str, arguments: list[str], what: str, needle: str, folder: Pa
 
 
 def _clocked(needles: str, command: list[str], state: Path) -> list[float]:
-    """Milliseconds until each text has come: the best of some runs."""
+    """Milliseconds until each text appears: the minimum of several runs."""
     runs = []
     for _ in range(STARTS):
         done = subprocess.run(

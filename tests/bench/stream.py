@@ -1,7 +1,7 @@
-"""From a WebSocket to the screen: how long a key takes while very many lines stream in.
+"""Key latency of the screen while many lines stream in over a WebSocket.
 
-A process of its own sends frames that are made beforehand; the viewer is the real one, with
-engine, application and all that is drawn, on a terminal of Textual's test driver.
+Another process sends prepared frames; the viewer is complete, with engine and application, on the
+terminal of Textual's test driver.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from wire.messages import Backfill, Events, Item, Welcome
 SECONDS: Final = 5
 FRAME_EVENTS: Final = 500
 _KEEPING_UP: Final = 0.95
-"""Of what is sent in a run; the first and the last frame are not there the whole time."""
+"""Share of the sent events that must be shown; the first and last frames may be cut off."""
 
 SINCE_MS: Final = 1_700_000_000_000
 
 
 def measure(rate: int) -> str:
-    """One run at so many events a second, for ``SECONDS``."""
+    """Measure one run of ``SECONDS`` at a rate in events per second; returns a line."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     sender = context.Process(target=_send, args=(rate, theirs), daemon=True)
@@ -67,7 +67,7 @@ async def _watch(rate: int, sender: Connection) -> str:
             await asyncio.sleep(chance.uniform(0.01, 0.05))
             pressed = asyncio.get_running_loop().create_future()
             at = time.perf_counter()
-            # A key of the driver's thread comes so: behind whatever the loop has begun.
+            # Keys from the driver's thread also queue behind the loop's current work.
             asyncio.get_running_loop().call_soon(pressed.set_result, None)
             await pressed
             app.log_view.move(chance.choice(("up", "down", "page_up", "page_down")))

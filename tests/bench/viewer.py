@@ -1,8 +1,7 @@
-"""The viewer beside other viewers, in one run: ``python -m tests.bench viewer``.
+"""Compares the viewer with other viewers: ``python -m tests.bench viewer``.
 
-Beside Textual's own ``Log`` and ``RichLog`` in this process, and toolong, lnav and less in a
-terminal of their own, as far as they are installed. CPU time where a step is ours alone, wall time
-where others draw. Beside each figure stands what was aimed at; nothing depends on it.
+The others are Textual's ``Log`` and ``RichLog`` in this process, and toolong, lnav and less in
+terminals if they are installed. Figures are CPU time, or wall time where other programs draw.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _NEEDLES: Final = (
     ("frame 77", True),
     ("request=", False),
 )
-"""What is looked for, and whether lines that have it are left out; all have the last."""
+"""(text, whether to exclude matches); every line contains the last text."""
 
 _NOWHERE: Final = "not in any line"
 
@@ -49,8 +48,8 @@ Say = Callable[[str], None]
 
 
 def measure(say: Say) -> None:
-    """Everything, each part that is greedy for memory in a process of its own."""
-    say("from the command to something on the screen (wall)")
+    """Run all parts; those that need much memory run in their own processes."""
+    say("startup: from the command to the screen (wall)")
     for line in starts.measure():
         say(f"  {line}")
     for part in (_ours, _log, _rich_log):
@@ -63,13 +62,13 @@ def measure(say: Say) -> None:
 
 
 def _apart(work: Callable[[], list[str]]) -> list[str]:
-    """What a function returns that had a process to itself."""
+    """Run a function in a new process; returns its result."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work)
 
 
 def _items(count: int) -> Iterator[list[Item]]:
-    """Events as a forwarder sends them: ids of 56 digits, 130 characters."""
+    """Events like a forwarder's: ids of 56 digits, about 130 characters."""
     chance = random.Random(1)
     kinds = [one.message for one in busy_lines(2_000)]
     for first in range(0, count, BATCH):
@@ -90,7 +89,7 @@ def _rss_mb() -> float:
 
 
 def _ours() -> list[str]:
-    """gapless: a million lines taken in, proved, filtered (CPU)."""
+    """gapless: a million lines received, verified, filtered (CPU)."""
     before, held, timeline = _rss_mb(), Holdings(), Timeline(2 * LINES)
     proving = placing = 0.0
     for batch in _items(LINES):
@@ -106,18 +105,20 @@ def _ours() -> list[str]:
         figure("digest, key, tally", f"{LINES / proving:,.0f} lines/s"),
         figure("timeline, in order", f"{in_order:,.0f} lines/s", goals.IN_ORDER.judged(in_order)),
         _late(timeline),
-        figure("memory a million lines, hot", f"{hot:.0f} MB", goals.HOT.judged(hot)),
+        figure("memory per million lines, hot", f"{hot:.0f} MB", goals.HOT.judged(hot)),
     ]
     report += [*_looked_for(timeline, "hot")]
     while timeline.tidy():
         pass
     cold = _rss_mb() - before
-    report.append(figure("memory a million lines, cold", f"{cold:.0f} MB", goals.COLD.judged(cold)))
+    report.append(
+        figure("memory per million lines, cold", f"{cold:.0f} MB", goals.COLD.judged(cold))
+    )
     return [*report, *_looked_for(timeline, "cold")]
 
 
 def _late(timeline: Timeline) -> str:
-    """All late: a fifth of the lines, scattered, into a timeline that has as many."""
+    """Measure late lines: a fifth of the lines, scattered over a full timeline."""
     late = list(timeline.iterate())[::5]
     random.Random(2).shuffle(late)
     other = Timeline(2 * LINES)
@@ -156,7 +157,7 @@ def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> 
 
 
 def _counted(timeline: Timeline, needle: str, what: str) -> str:
-    """What ``/`` does: all matches, of which there are so many."""
+    """Measure ``/``: find all matches."""
     began = time.process_time()
     found = MatchingRows(timeline, TextTest(search_pattern(needle)), rules=False)
     while found.step():
@@ -167,19 +168,19 @@ def _counted(timeline: Timeline, needle: str, what: str) -> str:
 
 
 def _hunted(timeline: Timeline, direction: int, what: str) -> str:
-    """What ``n`` and ``N`` do, where the match would be at the other end."""
+    """Measure ``n`` and ``N`` when the only match is at the other end."""
     test = TextTest(search_pattern(_NOWHERE))
     at: int | None = 0 if direction > 0 else timeline.row(len(timeline) - 1).key + 1
     began = time.process_time()
     while at is not None:
         at = find_in_timeline(timeline, at, direction, test)[1]
     took = (time.process_time() - began) * 1e3
-    name = f"{what} {'next' if direction > 0 else 'previous'} match, a million on"
+    name = f"{what} {'next' if direction > 0 else 'previous'} match, a million lines away"
     return figure(name, f"{took:.0f} ms", goals.FILTER_ALL.judged(took))
 
 
 class _Peer(App[None]):
-    """An application that is nothing but one of Textual's logs."""
+    """An application with only one of Textual's log widgets."""
 
     def __init__(self, widget: Log | RichLog) -> None:
         super().__init__()
@@ -222,7 +223,7 @@ async def _peer(widget: Log | RichLog, count: int) -> list[str]:
         frames.sort()
         return [
             figure("append", f"{rate:,.0f} lines/s ({count:,} lines)"),
-            figure("memory a million lines", f"{memory:.0f} MB"),
+            figure("memory per million lines", f"{memory:.0f} MB"),
             figure(
                 "jump to screen",
                 f"p50 {frames[100] * 1e3:.1f} ms, p99 {frames[198] * 1e3:.1f} ms",

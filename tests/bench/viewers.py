@@ -1,6 +1,6 @@
-"""Many viewers on one feed, each with everything: with and without one that has stalled.
+"""Many viewers of one log group, without filters, with and without a stalled viewer.
 
-Beside them a bare broadcast of the same bytes, which is what the machine allows.
+For comparison, a plain broadcast of the same bytes shows the machine's limit.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from tests.support.processes.gapless_processes import forwarder
 
 SAMPLE_S: Final = 0.1
 WARM_S: Final = 5
-"""Seconds with a single viewer before the crowd comes."""
+"""Seconds with a single viewer before the others connect."""
 
 
 class Report(msgspec.Struct):
-    """One run."""
+    """Results of one run."""
 
     what: str
     viewers: int
     events: int
-    """Written while they were connected."""
+    """Events written while the viewers were connected."""
     got: Got
     per_s: float
-    """Events delivered, to all together."""
+    """Events delivered, summed over all viewers."""
     cpu_percent: float
-    """Of one core, of the process that serves."""
+    """CPU of the server process, percent of a core."""
     idle_mb: float
     loaded_mb: float
-    """Memory that came with the viewers: as they had connected, and the most while events came."""
+    """Memory added by the viewers: after they connected, and the peak under load."""
 
     def kb_a_viewer(self, alone: Report) -> tuple[float, float]:
-        """Idle and loaded, without what the same events cost with a single viewer: the caches
-        of the journal grow for a minute, whoever watches."""
+        """Memory per viewer, idle and loaded, in kB; excludes a single viewer's, since the
+        journal's caches grow for a minute with any number of viewers."""
         more = self.viewers - alone.viewers
         return (
             self.idle_mb * 1000 / more,
@@ -56,7 +56,7 @@ class Report(msgspec.Struct):
 
 
 class _Memory:
-    """The most memory that a process had from one moment on."""
+    """Samples a process's memory and keeps the peak."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -85,7 +85,7 @@ class _Memory:
 
 
 def measure(viewers: int, rate: int, seconds: float) -> Iterator[Report]:
-    """The limit, then the forwarder: with one viewer, with all, and with one that has stalled."""
+    """Measure the limit, then the forwarder: one viewer, all, and all with a stalled one."""
     yield _broadcast(viewers, rate, seconds)
     yield _forwarder("forwarder, one viewer", 1, rate, seconds, stalled=0)
     yield _forwarder("forwarder", viewers, rate, seconds, stalled=0)
