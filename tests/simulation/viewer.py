@@ -213,7 +213,9 @@ class Viewer:
 
     def _is_repairing(self) -> bool:
         """Rot in the middle of a repair leaves a range red for good, as it should [13]."""
-        return self.session.is_repairing or bool(self.session.holdings.proof.unequal)
+        queue = self.session._requests
+        is_waiting = queue.in_flight is not None or bool(queue._waiting)
+        return is_waiting or bool(self.session.holdings.proof.unequal)
 
     # Its lives
 

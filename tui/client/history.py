@@ -94,6 +94,9 @@ class TargetHistory:
         backfilled: Rate of the new events that came as backfill.
         state_changes: Newest last, bounded.
         connections: Connections that a forwarder accepted, newest last, bounded.
+        outages: Newest last, bounded.
+        is_polling: Whether the last round of polling brought lines.
+        has_failed: Whether the forwarder forbade reconnecting.
         was_connected: Whether lines could be received at any time, by WebSocket or by polling.
         is_over: Whether every requested execution has ended, or the viewer was stopped.
     """
@@ -121,10 +124,10 @@ class TargetHistory:
         self._rule_numbers = rule_numbers
         self._previous = previous
         self._is_live = False
-        self._is_polling = False
-        self._failed = False
+        self.is_polling = False
+        self.has_failed = False
         self._state: TargetState = "connecting"
-        self._outages: deque[ConnectionOutage] = deque(maxlen=OUTAGES_MAX)
+        self.outages: deque[ConnectionOutage] = deque(maxlen=OUTAGES_MAX)
         self._outage_lines = 0
         self._outage_key = 0
         self._rules: dict[str, Rule] = {}
@@ -142,7 +145,7 @@ class TargetHistory:
         self, reason: str, code: int | None, wait_ms: int, *, final: bool, now_ms: int
     ) -> list[Rule]:
         """Record a failed attempt or the end of a connection, which begins an outage."""
-        self.detail, self._failed = reason, final
+        self.detail, self.has_failed = reason, final
         self.retry_at_ms = None if final else now_ms + wait_ms
         rules = self._begin_outage(reason, code, now_ms) if self._is_live else []
         self._is_live = False
@@ -152,14 +155,14 @@ class TargetHistory:
     def round_ended(self, failure: str | None, now_ms: int) -> list[Rule]:
         """Record the end of a polling round, which begins or ends an outage."""
         rules = []
-        was_polling, self._is_polling = self._is_polling, failure is None
+        was_polling, self.is_polling = self.is_polling, failure is None
         if failure is not None:
             self.detail = failure
             rules = self._begin_outage(failure, None, now_ms) if was_polling else []
         else:
             self.was_connected = True
             rules = self._end_outage(None, now_ms)
-            rules += self._count_recovered(self._outage_lines) if self._outages else []
+            rules += self._count_recovered(self._outage_lines) if self.outages else []
         self._record_state(now_ms)
         return rules
 
@@ -173,7 +176,7 @@ class TargetHistory:
                 case Welcomed(outcome, epoch):
                     self.connections.append(ConnectionEntry(now_ms, outcome, epoch))
                     self._is_live = self.was_connected = True
-                    self._is_polling, self.detail = False, ""
+                    self.is_polling, self.detail = False, ""
                     self.attempt, self.retry_at_ms = 0, None
                     rules += self._end_outage(effect, now_ms)
                 case CaughtUp():
@@ -185,21 +188,6 @@ class TargetHistory:
 
     # State
 
-    @property
-    def outages(self) -> tuple[ConnectionOutage, ...]:
-        """Outages, newest last, bounded."""
-        return tuple(self._outages)
-
-    @property
-    def is_polling(self) -> bool:
-        """Whether the last round of polling brought lines."""
-        return self._is_polling
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the forwarder forbade reconnecting."""
-        return self._failed
-
     def lag_ms(self, now_ms: int) -> int | None:
         """From the newest live event's timestamp to its arrival."""
         if self._lag is None or now_ms - self._lag[0] > LAG_MS:
@@ -209,7 +197,7 @@ class TargetHistory:
     def state(self, now_ms: int) -> TargetState:
         """Derive the target's state from its session, its polling and the time."""
         session = self._session
-        if self._failed:
+        if self.has_failed:
             return "failed"
         if self.is_over:
             return "ended"
@@ -217,7 +205,7 @@ class TargetHistory:
             if not session.is_backfilled:
                 return "backfilling"
             return "quiet" if now_ms - self._last_line_ms > QUIET_MS else "live"
-        if self._is_polling:
+        if self.is_polling:
             return "polling"
         return "reconnecting" if self.was_connected or self.attempt > 1 else "connecting"
 
@@ -320,27 +308,27 @@ class TargetHistory:
 
     def _begin_outage(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
         """Begin an outage, as lines come neither by WebSocket nor by polling."""
-        self._outages.append(ConnectionOutage(now_ms, None, code, reason, None, None))
+        self.outages.append(ConnectionOutage(now_ms, None, code, reason, None, None))
         self._outage_lines = 0
         self._outage_key = rule_key(now_ms, next(self._rule_numbers))
         return [self._offline_rule()]
 
     def _end_outage(self, welcomed: Welcomed | None, now_ms: int) -> list[Rule]:
         """End the outage, if there is one, as lines come again."""
-        if not self._outages or self._outages[-1].ended_ms is not None:
+        if not self.outages or self.outages[-1].ended_ms is not None:
             return []
         outcome = None if welcomed is None else welcomed.outcome
-        ended = msgspec.structs.replace(self._outages[-1], ended_ms=now_ms, outcome=outcome)
-        self._outages[-1] = ended
+        ended = msgspec.structs.replace(self.outages[-1], ended_ms=now_ms, outcome=outcome)
+        self.outages[-1] = ended
         return [self._offline_rule()]
 
     def _count_recovered(self, lines: int) -> list[Rule]:
         """Count the lines from the time without connection, once all of them are here."""
-        if not self._outages:
+        if not self.outages:
             return [self._resumed_rule(lines)]
-        if self._outages[-1].recovered is not None:
+        if self.outages[-1].recovered is not None:
             return []
-        self._outages[-1] = msgspec.structs.replace(self._outages[-1], recovered=lines)
+        self.outages[-1] = msgspec.structs.replace(self.outages[-1], recovered=lines)
         return [self._offline_rule()]
 
     def _resumed_rule(self, lines: int) -> Rule:
@@ -353,7 +341,7 @@ class TargetHistory:
         return msgspec.structs.replace(rule, from_ms=previous.left_ms)
 
     def _offline_rule(self) -> Rule:
-        outage = self._outages[-1]
+        outage = self.outages[-1]
         return Rule(
             key=self._outage_key,
             kind="offline",
@@ -451,7 +439,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         rate_per_s=history.received.per_second(now_ms),
         ends=holdings.ends,
         history=tuple(history.state_changes),
-        outages=history.outages,
+        outages=tuple(history.outages),
         connections=tuple(history.connections),
         uncompared_ms=holdings.uncompared_ms,
     )

@@ -28,7 +28,7 @@ from tui.client.status import (
 from tui.client.tally import AddResult, Tally, Total
 from tui.lines.rows import Line, line_keys, time_key, time_of
 from wire.digest import digest_hex, event_digest, event_digests
-from wire.messages import End, Item, Mark, Repair, Verify
+from wire.messages import DigestBody, DigestReply, End, Item, Mark, Repair, Verify
 
 
 class RangeRequest(msgspec.Struct, frozen=True):
@@ -63,14 +63,8 @@ class ReceivedCounts(msgspec.Struct):
     marks_unequal: int = 0
 
 
-class ClaimedTotal(msgspec.Struct, frozen=True):
-    """Count and digest that the forwarder states for a time range as of ``seq``."""
-
-    from_: int
-    through: int
-    seq: int
-    count: int
-    digest: str
+ClaimedTotal = Mark | End | DigestReply | DigestBody
+"""A message with the forwarder's count and digest of a time range as of ``seq``."""
 
 
 class FollowUp(msgspec.Struct):
@@ -205,8 +199,10 @@ class Holdings:
 
     def _line(self, key: int, item: Item, live: bool) -> Line:  # noqa: FBT001 - called by map
         late_ms = 0
-        if live and item.origin != "backfill" and self._is_late(item.timestamp):
-            late_ms = self._lateness(item)
+        if live and item.origin != "backfill" and self._has_late(item.timestamp, item.timestamp):
+            # By the clocks that stamp events and marks.
+            seen = self.last_mark.scanned_at_ms if self.last_mark else item.timestamp
+            late_ms = max(1, (item.ingestion_time or seen) - item.timestamp)
             self.counts.late += 1
         if item.origin == "repair":
             self.counts.repaired += 1
@@ -226,19 +222,10 @@ class Holdings:
             len(item.id),
         )
 
-    def _is_late(self, timestamp: int) -> bool:
-        """Whether an event's time was verified before it came, or lies before ``since``."""
-        return self._has_late(timestamp, timestamp)
-
     def _has_late(self, low: int, high: int) -> bool:
-        """Whether an event with a time in a range could be late."""
+        """Whether some of a range was verified before its events came, or lies before ``since``."""
         since = self.proof.since
         return self.proof.overlaps_verified(low, high) or (since is not None and low < since)
-
-    def _lateness(self, item: Item) -> int:
-        """How late an event is, ms, by the clocks that stamp events and marks."""
-        seen = self.last_mark.scanned_at_ms if self.last_mark else item.timestamp
-        return max(1, (item.ingestion_time or seen) - item.timestamp)
 
     def _below_floor(
         self, items: Sequence[Item], keys: list[int], stored: Stored, *, live: bool
@@ -296,10 +283,10 @@ class Holdings:
 
     def compare_mark(self, mark: Mark, generation: int) -> FollowUp:
         """Compare a mark: an equal one verifies its range, else the range is sent again."""
-        claim = ClaimedTotal(mark.from_, mark.through, mark.seq, mark.count, mark.digest)
-        if mark.from_ < self.floor_ms:
-            return self._compare_above_floor(claim)
-        own, equal = self.total(mark.from_, mark.through, mark.seq), self.is_equal(claim)
+        if mark.from_ < self.floor_ms:  # the tally covers only the upper part
+            upper = RangeRequest("verify", self.floor_ms, mark.through, scanned=True)
+            return FollowUp([], [upper] if mark.through >= self.floor_ms else [])
+        own, equal = self.total(mark.from_, mark.through, mark.seq), self.is_equal(mark)
         self.last_mark = MarkStatus(
             self.target,
             mark.from_,
@@ -317,9 +304,9 @@ class Holdings:
         self.counts.marks_unequal += not equal
         result = FollowUp([Marked(self.last_mark)])
         if equal:
-            result.effects += self._verify(claim, generation)
+            result.effects += self._verify(mark, generation)
         else:
-            self._resend(claim, result, scanned=True)
+            self._resend(mark, result, scanned=True)
         return result
 
     def compare_end(self, end: End) -> FollowUp:
@@ -329,8 +316,7 @@ class Holdings:
         and its range may reach ahead of the clock. For an unequal one the digest of the range is
         requested before its events, as the range may hold other executions' events too.
         """
-        claim = ClaimedTotal(end.from_, end.through, end.seq, end.count, end.digest)
-        equal = self.is_equal(claim)
+        equal = self.is_equal(end)
         if end.execution in self._ends or len(self._ends) < ENDS_MAX:
             self._ends[end.execution] = (end, equal)
         result = FollowUp([ExecutionEnded(_end_status(end, equal=equal))])
@@ -369,13 +355,6 @@ class Holdings:
         else:
             self._resend(claim, result, scanned=request.scanned)
         return result
-
-    def _compare_above_floor(self, claim: ClaimedTotal) -> FollowUp:
-        """Request the part of a mark's range that the tally still covers."""
-        if claim.through < self.floor_ms:
-            return FollowUp()
-        upper = RangeRequest("verify", self.floor_ms, claim.through, scanned=True)
-        return FollowUp([], [upper])
 
     def _verify(self, claim: ClaimedTotal, generation: int) -> list[Effect]:
         repaired = self.proof.add_verified(claim.from_, claim.through, generation)

@@ -18,7 +18,7 @@ import msgspec
 from common.concurrency import wait_and_clear
 from common.http import HttpFailure, Response
 from tui.client.connection import HttpGetter
-from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
+from tui.client.holdings import Holdings, RangeRequest
 from tui.client.session import ViewerSession
 from tui.client.status import Effect
 from wire.codec import decode_body
@@ -412,8 +412,7 @@ class PollPlan:
         current.to_compare = current.to_compare[1:]
         if not self._is_about(query, reply):
             return []
-        claim = ClaimedTotal(reply.from_, reply.through, reply.seq, reply.count, reply.digest)
-        result = session.holdings.compare_answer(request, claim, seen, session.generation)
+        result = session.holdings.compare_answer(request, reply, seen, session.generation)
         effects = list(result.effects)
         for more in result.requests:
             if not current.fetches_lines:

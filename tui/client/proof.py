@@ -95,10 +95,7 @@ class Proof:
 
     def settled_through(self, from_: int) -> int | None:
         """Until when, from ``from_`` on, every millisecond is verified or known to be missing."""
-        settled = RangeSet()
-        for one in [*self._verified, *self.known_missing()]:
-            settled.add(*one)
-        return settled.end_from(from_)
+        return RangeSet([*self._verified, *self.known_missing()]).end_from(from_)
 
     def known_missing(self) -> list[tuple[int, int]]:
         """Ranges that are lost, unrecoverable or given up, ascending."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from tui.client.holdings import ClaimedTotal, FollowUp, Holdings, RangeRequest
+from tui.client.holdings import FollowUp, Holdings, RangeRequest
 from tui.client.saved import NOTHING_HELD, Cursor
 from tui.client.status import (
     CaughtUp,
@@ -24,7 +24,6 @@ from tui.client.status import (
     GapChanged,
     LossDeclared,
     SendMessage,
-    Stored,
     Welcomed,
 )
 from tui.lines.rows import time_key
@@ -111,32 +110,21 @@ class RequestQueue:
 
     The forwarder answers in the order of its stream, so with one request in flight the next
     ``digest`` is its answer.
+
+    Attributes:
+        in_flight: The request that was sent and is not answered yet.
+        seen_keys: Keys in the range that came since its repair was requested.
     """
 
     def __init__(self) -> None:
         self._waiting: list[RangeRequest] = []
-        self._in_flight: RangeRequest | None = None
-        self._seen: set[int] = set()
+        self.in_flight: RangeRequest | None = None
+        self.seen_keys: set[int] = set()
         self._active_ms = 0
-
-    @property
-    def in_flight(self) -> RangeRequest | None:
-        """The request that was sent and is not answered yet."""
-        return self._in_flight
-
-    @property
-    def seen_keys(self) -> set[int]:
-        """Keys in the range that came since its repair was requested."""
-        return self._seen
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in flight or waiting."""
-        return self._in_flight is None and not self._waiting
 
     def add(self, request: RangeRequest) -> bool:
         """Queue a request; False where its range overlaps another one or the queue is full."""
-        known = [*self._waiting, *([self._in_flight] if self._in_flight else [])]
+        known = [*self._waiting, *([self.in_flight] if self.in_flight else [])]
         overlaps = any(
             request.from_ <= other.through and other.from_ <= request.through for other in known
         )
@@ -147,39 +135,39 @@ class RequestQueue:
 
     def start_next(self, now_ms: int) -> RangeRequest | None:
         """Put the next request in flight and return it; None where none may be sent now."""
-        if self._in_flight is not None and now_ms - self._active_ms > REQUEST_TIMEOUT_MS:
-            self._in_flight = None
-        if self._in_flight is not None or not self._waiting:
+        if self.in_flight is not None and now_ms - self._active_ms > REQUEST_TIMEOUT_MS:
+            self.in_flight = None
+        if self.in_flight is not None or not self._waiting:
             return None
-        self._in_flight = self._waiting.pop(0)
-        self._seen = set()
+        self.in_flight = self._waiting.pop(0)
+        self.seen_keys = set()
         self._active_ms = now_ms
-        return self._in_flight
+        return self.in_flight
 
     def note_keys(self, keys: list[int], now_ms: int) -> None:
         """Remember which received events lie in the range under repair.
 
         Events that came live during the repair count too: they were sent after the request.
         """
-        request = self._in_flight
+        request = self.in_flight
         if request is not None and request.kind == "repair":
             low, high = time_key(request.from_), time_key(request.through + 1) - 1
-            self._seen.update(key for key in keys if low <= key <= high)
+            self.seen_keys.update(key for key in keys if low <= key <= high)
             self._active_ms = now_ms
 
     def take_answered(self, from_: int, through: int) -> RangeRequest | None:
         """Remove and return the request that a digest answers; its range may be clipped."""
-        request = self._in_flight
+        request = self.in_flight
         if request is None or from_ < request.from_ or through > request.through:
             return None
-        self._in_flight = None
+        self.in_flight = None
         return request
 
     def clear(self) -> None:
         """Forget every request, as their connection has closed."""
         self._waiting.clear()
-        self._in_flight = None
-        self._seen = set()
+        self.in_flight = None
+        self.seen_keys = set()
 
 
 class _Attempt(msgspec.Struct, frozen=True):
@@ -259,11 +247,6 @@ class ViewerSession:
     def since(self, since: int) -> None:
         self.holdings.proof.since = since
 
-    @property
-    def is_repairing(self) -> bool:
-        """Whether a range request is in flight or waiting."""
-        return not self._requests.is_empty
-
     def cursor(self) -> Cursor | None:
         """The cursor to resume from: the last seq *stored*, and the history that is here.
 
@@ -329,7 +312,8 @@ class ViewerSession:
             WireError: An item's id or ``held`` is malformed. Nothing of the message was stored,
                 and the next message shows that its number is missing.
         """
-        if not self.is_open or self._is_stale(generation) or self._is_repeated(message.n):
+        is_stale = generation not in (None, self.generation)  # of an earlier connection
+        if not self.is_open or is_stale or self._is_repeated(message.n):
             return []
         if self._skips_numbers(message.n):
             return self._reject(f"message {message.n} followed message {self._n}")
@@ -360,10 +344,6 @@ class ViewerSession:
         if self.heartbeat_ms is None:
             return WELCOME_MS
         return HEARTBEATS_MISSED_MAX * self.heartbeat_ms
-
-    def _is_stale(self, generation: int | None) -> bool:
-        """Whether a message is from an earlier connection: it is ignored."""
-        return generation is not None and generation != self.generation
 
     def _is_repeated(self, n: int) -> bool:
         """Whether a message of this number came before: it is ignored [2]."""
@@ -415,7 +395,9 @@ class ViewerSession:
             return self._close(CLOSE_PROTOCOL_VERSION, why, final=True)
         effects: list[Effect] = []
         if message.outcome != "resumed":
-            had_base = self._has_foreign_base()
+            # A base is of another epoch now: marks would verify nothing, so the next attempt asks
+            # without cursor and base [16]. Polling may have rebased since, so the attempt's counts.
+            had_base = self._attempt.base > 0
             if not self._is_of_this_epoch(message):
                 effects += self.rebase(f"the forwarder began epoch {message.epoch}")
             self.held, self.is_backfilled = None, False
@@ -437,7 +419,8 @@ class ViewerSession:
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         added = [self.holdings.proof.put_lost(lost) for lost in message.lost]
         effects += [LossDeclared(lost) for lost in added if lost is not None]
-        self._catch_up_seq = message.head_seq if self._has_earlier_lines() else None
+        has_earlier_lines = self.welcomes > 0 or self.holdings.tally.base > 0
+        self._catch_up_seq = message.head_seq if has_earlier_lines else None
         self.welcomes += 1
         self._recovered = 0
         return effects + self._finish_catch_up()
@@ -447,21 +430,9 @@ class ViewerSession:
         no_cursor = self._attempt.cursor is None and message.outcome == "fresh"
         return no_cursor and message.epoch == self.epoch
 
-    def _has_foreign_base(self) -> bool:
-        """Whether this connection counts from a seq that another epoch gave out [16].
-
-        Its marks would verify nothing, so the next attempt asks without cursor and base. The base
-        of the attempt decides: polling may have rebased since then.
-        """
-        return self._attempt.base > 0
-
     def _base_of(self, cursor: Cursor) -> int:
         """The seq through which events do not count: the earlier run's lines are not here [16]."""
         return cursor.after
-
-    def _has_earlier_lines(self) -> bool:
-        """Whether this viewer or an earlier run received lines before this connection."""
-        return self.welcomes > 0 or self.holdings.tally.base > 0
 
     def _confirms_attempt(self, message: Welcome) -> bool:
         """Whether ``resumed`` answers the cursor of the attempt, and is possible.
@@ -506,11 +477,7 @@ class ViewerSession:
         self._requests.note_keys(keys, now_ms)
         if self._catch_up_seq is not None:
             self._recovered += len(stored.lines)
-        return [stored] if self._is_news(stored) else []
-
-    @staticmethod
-    def _is_news(stored: Stored) -> bool:
-        return bool(stored.lines or stored.confirmed)
+        return [stored] if stored.lines or stored.confirmed else []
 
     def _finish_catch_up(self) -> list[Effect]:
         """Report, once, how many lines the time without connection brought."""
@@ -567,11 +534,8 @@ class ViewerSession:
         request = self._requests.take_answered(message.from_, message.through)
         if request is None:
             return []
-        claim = ClaimedTotal(
-            message.from_, message.through, message.seq, message.count, message.digest
-        )
         seen = self._requests.seen_keys
-        result = self.holdings.compare_answer(request, claim, seen, self.generation)
+        result = self.holdings.compare_answer(request, message, seen, self.generation)
         return self._follow_up(result, now_ms)
 
     def _follow_up(self, result: FollowUp, now_ms: int) -> list[Effect]:

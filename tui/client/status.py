@@ -7,7 +7,7 @@ the Unix epoch.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -15,23 +15,6 @@ from tui.lines.rows import Line
 from wire.messages import ClientMessage, ExecutionStatus, GapState, Outcome, UpstreamState
 
 TargetState = Literal[
-    "connecting", "backfilling", "live", "quiet", "polling", "reconnecting", "ended", "failed"
-]
-"""quiet: connected, without new lines; polling: no WebSocket, lines come over HTTP."""
-
-STATE_LABELS: Final[dict[TargetState, str]] = {
-    "connecting": "connecting",
-    "backfilling": "backfilling",
-    "live": "live",
-    "quiet": "quiet",
-    "polling": "degraded: polling",
-    "reconnecting": "reconnecting",
-    "ended": "ended",
-    "failed": "failed",
-}
-"""Each state's name on screen."""
-
-STATE_ORDER: Final[tuple[TargetState, ...]] = (
     "failed",
     "reconnecting",
     "polling",
@@ -40,8 +23,14 @@ STATE_ORDER: Final[tuple[TargetState, ...]] = (
     "live",
     "quiet",
     "ended",
-)
+]
+"""A target's state. quiet: connected, without new lines; polling: lines come only over HTTP."""
+
+STATE_ORDER: Final[tuple[TargetState, ...]] = get_args(TargetState)
 """Worst state first: the state of several targets together is the worst among them."""
+
+STATE_LABELS: Final = {**{one: one for one in STATE_ORDER}, "polling": "degraded: polling"}
+"""Each state's name on screen."""
 
 
 class BackfillProgress(msgspec.Struct, frozen=True):

@@ -75,6 +75,9 @@ class Tally:
 
     Args:
         base: Events with ``seq <= base`` are held but not counted (rule [16]).
+
+    Attributes:
+        unconfirmed: Number of events that the present epoch has not confirmed.
     """
 
     def __init__(self, base: int = 0) -> None:
@@ -82,7 +85,7 @@ class Tally:
         self._chunks: list[_Chunk] = []
         self._lasts: list[int] = []
         self._events = 0
-        self._unconfirmed = 0
+        self.unconfirmed = 0
 
     def __len__(self) -> int:
         return self._events
@@ -96,11 +99,6 @@ class Tally:
     def fresh(self) -> int:
         """Number of events that count: above the base and confirmed by the present epoch."""
         return sum(chunk.count for chunk in self._chunks)
-
-    @property
-    def unconfirmed(self) -> int:
-        """Number of events that the present epoch has not confirmed."""
-        return self._unconfirmed
 
     @property
     def base(self) -> int:
@@ -204,7 +202,7 @@ class Tally:
         for chunk in self._chunks:
             chunk.seqs = array("Q", bytes(8 * len(chunk.keys)))
             chunk.count = chunk.digest = chunk.seq_max = 0
-        self._unconfirmed = self._events
+        self.unconfirmed = self._events
 
     def unconfirm(self, keys: Sequence[int]) -> None:
         """Let these known events no longer count, as a repair did not bring them (rule [13])."""
@@ -213,7 +211,7 @@ class Tally:
             place = chunk.keys.index_of(key)
             assert chunk.keys.has_at(place, key), "only a known event can become unconfirmed"
             self._uncount(chunk, place)
-            self._unconfirmed += chunk.seqs[place] != _UNCONFIRMED
+            self.unconfirmed += chunk.seqs[place] != _UNCONFIRMED
             chunk.seqs[place] = _UNCONFIRMED
 
     def drop_oldest(self, events_max: int) -> int | None:
@@ -223,7 +221,7 @@ class Tally:
             chunk = self._chunks.pop(0)
             dropped = self._lasts.pop(0)
             self._events -= len(chunk.keys)
-            self._unconfirmed -= chunk.seqs.count(_UNCONFIRMED)
+            self.unconfirmed -= chunk.seqs.count(_UNCONFIRMED)
         return dropped
 
     def _append(self, keys: Sequence[int], digests: Sequence[int], seqs: Sequence[int]) -> None:
@@ -251,7 +249,7 @@ class Tally:
         if known == seq and chunk.digests[place] == digest:
             return AddResult.DUPLICATE
         self._uncount(chunk, place)
-        self._unconfirmed -= known == _UNCONFIRMED
+        self.unconfirmed -= known == _UNCONFIRMED
         chunk.digests[place] = digest
         chunk.seqs[place] = seq
         self._count(chunk, digest, seq)

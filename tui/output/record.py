@@ -25,7 +25,7 @@ from common.concurrency import in_thread
 from common.files import replace_file
 from tui.client.engine import Engine
 from tui.client.refetch import RefetchError
-from tui.client.status import Status
+from tui.client.status import GapStatus, LostRange, MarkStatus, Status, UnequalRange
 from tui.lines.rows import Line, Rule, time_of
 from tui.output.formats import event_fields
 from wire.codec import encode
@@ -95,18 +95,16 @@ def event_entry(engine: Engine, line: Line) -> dict[str, Any]:
 def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
     """Yield the marks, the connections, and what is declared missing."""
     for mark in engine.marks:
-        yield {
-            "type": "mark",
-            "target": mark.target,
-            "from": mark.from_ms,
-            "through": mark.through_ms,
-            "scanned_at": mark.scanned_at_ms,
-            "seq": mark.seq,
-            "count": mark.count,
-            "digest": mark.digest,
-            "equal": mark.equal,
-            "confirmed": mark.era == engine.sessions[mark.target].holdings.era,
-        }
+        yield _range_entry(
+            "mark",
+            mark,
+            scanned_at=mark.scanned_at_ms,
+            seq=mark.seq,
+            count=mark.count,
+            digest=mark.digest,
+            equal=mark.equal,
+            confirmed=mark.era == engine.sessions[mark.target].holdings.era,
+        )
     for target in status.targets:
         for one in target.connections:
             yield {
@@ -163,35 +161,29 @@ def _entries_in_memory(engine: Engine) -> Iterator[dict[str, Any]]:
 
 def _missing_entries(status: Status) -> Iterator[dict[str, Any]]:
     for gap in status.gaps:
-        yield {
-            "type": "gap",
-            "target": gap.target,
-            "id": gap.id,
-            "from": gap.from_ms,
-            "through": gap.through_ms,
-            "state": gap.state,
-            "reason": gap.reason,
-            "recovered": gap.recovered,
-        }
+        yield _gap_entry(gap, gap.id, gap.state, gap.reason, gap.recovered)
     for one in status.unequal:
-        yield {
-            "type": "gap",
-            "target": one.target,
-            "id": "",
-            "from": one.from_ms,
-            "through": one.through_ms,
-            "state": "unproved",
-            "reason": f"{one.missing} missing or different",
-            "recovered": 0,
-        }
+        yield _gap_entry(one, "", "unproved", f"{one.missing} missing or different", 0)
     for lost in status.lost:
-        yield {
-            "type": "lost",
-            "target": lost.target,
-            "from": lost.from_ms,
-            "through": lost.through_ms,
-            "reason": lost.reason,
-        }
+        yield _range_entry("lost", lost, reason=lost.reason)
+
+
+def _gap_entry(
+    one: GapStatus | UnequalRange, name: str, state: str, reason: str, recovered: int
+) -> dict[str, Any]:
+    return _range_entry("gap", one, name, state=state, reason=reason, recovered=recovered)
+
+
+def _range_entry(
+    kind: str,
+    one: GapStatus | LostRange | MarkStatus | UnequalRange,
+    name: str | None = None,
+    **fields: object,
+) -> dict[str, Any]:
+    """The entry of a time range of one target, with its id if it has one."""
+    names = {} if name is None else {"id": name}
+    span = {"from": one.from_ms, "through": one.through_ms}
+    return {"type": kind, "target": one.target, **names, **span, **fields}
 
 
 # Evicted lines

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
-from tui.client.holdings import ClaimedTotal, Holdings, RangeRequest
+from tui.client.holdings import Holdings, RangeRequest
 from tui.client.status import ExecutionEnded, Marked, RangeUnequal
 from tui.lines.rows import TARGET_BITS
 from wire.digest import digest_hex, event_digest
 from wire.errors import WireError
-from wire.messages import End, Item, Mark
+from wire.messages import DigestBody, End, Item, Mark
 
 
 def holding(*items: int, target: int = 0) -> Holdings:
@@ -99,6 +99,10 @@ def test_an_empty_mark_is_equal_to_an_empty_range() -> None:
     assert holdings.proof.complete_through == 5_000
 
 
+def claimed(from_: int, through: int, seq: int, count: int, digest: str) -> DigestBody:
+    return DigestBody(from_=from_, through=through, seq=seq, count=count, digest=digest)
+
+
 def test_a_surplus_event_is_as_unequal_as_a_missing_one() -> None:
     holdings = holding(1, 2)
     forwarder = ForwarderMessages([item(1, SINCE + 1)])
@@ -112,22 +116,21 @@ def test_equality_without_a_scan_verifies_nothing() -> None:
     holdings = holding(1)
     request = RangeRequest("verify", SINCE, 5_000, scanned=False)
     reply = ForwarderMessages([item(1, SINCE + 1)]).digest(SINCE, 5_000, 1)
-    claim = ClaimedTotal(SINCE, 5_000, 1, reply.count, reply.digest)
-    assert holdings.compare_answer(request, claim, (), 1).effects == []
+    assert holdings.compare_answer(request, reply, (), 1).effects == []
     assert holdings.proof.complete_through is None
 
 
 def test_an_unequal_verify_has_the_range_sent_again() -> None:
     holdings = holding(1)
     request = RangeRequest("verify", SINCE, 5_000, scanned=False)
-    judged = holdings.compare_answer(request, ClaimedTotal(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
+    judged = holdings.compare_answer(request, claimed(SINCE, 5_000, 1, 2, "0" * 16), (), 1)
     assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=False)]
 
 
 def test_an_answer_clipped_to_nothing_is_ignored() -> None:
     holdings = holding(1)
     request = RangeRequest("repair", SINCE, 5_000, scanned=True)
-    judged = holdings.compare_answer(request, ClaimedTotal(5_001, 5_000, 1, 0, "0" * 16), (), 1)
+    judged = holdings.compare_answer(request, claimed(5_001, 5_000, 1, 0, "0" * 16), (), 1)
     assert (judged.effects, judged.requests) == ([], [])
     assert holdings.tally.unconfirmed == 0
 
@@ -247,7 +250,7 @@ def test_an_unequal_end_is_compared_again_and_may_become_equal() -> None:
     (request,) = result.requests
     assert (request.kind, request.scanned) == ("verify", False)
     held.store(FAR_ITEMS, live=False)
-    claim = ClaimedTotal(1_000, FAR_AHEAD, 2, 2, FAR_DIGEST)
+    claim = claimed(1_000, FAR_AHEAD, 2, 2, FAR_DIGEST)
     (ended,) = held.compare_answer(request, claim, (), 1).effects
     assert isinstance(ended, ExecutionEnded)
     assert ended.end.equal
