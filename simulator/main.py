@@ -65,10 +65,6 @@ class SimulatorConfig(NamedTuple):
         executions: How many run at once.
         mode: The CloudWatch stand-in: moto patched (``faithful``) or as it is (``moto``).
         port: Where viewers connect; 0 = any free one, as for the other ports.
-        cloudwatch_port: Where the CloudWatch stand-in listens.
-        control_port: Where the control API listens.
-        group: The log group.
-        region: Its AWS Region.
         while_held: A file; the simulator ends once no process holds a lock on it.
         journal: The forwarder's journal; None where faults may not touch it.
         clock: File from which the forwarder reads its clock's error; None where faults may not.

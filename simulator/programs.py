@@ -12,7 +12,7 @@ import resource
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -257,7 +257,10 @@ class ForwarderProcess:
                 await asyncio.to_thread(self._journal.restore)
 
     def _revive_soon(self) -> None:
-        task = asyncio.create_task(self._revive())
+        self._run(self._revive())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -294,9 +297,7 @@ class ForwarderProcess:
         self.starts += 1
         self._child = child
         self._limit(child)
-        watch = asyncio.create_task(self._watch(child))
-        self._tasks.add(watch)
-        watch.add_done_callback(self._tasks.discard)
+        self._run(self._watch(child))
         return child
 
     def _lacked_cloudwatch(self, child: ChildProcess) -> bool:

@@ -43,9 +43,8 @@ class PendingMarks:
     def find(self, read_seq: int, may_mark: Callable[[int, int], bool]) -> ScanDone | None:
         """Return the first scan that can be marked now.
 
-        Args:
-            read_seq: The viewer was sent everything up to here.
-            may_mark: Whether a mark may describe a time range (ms, inclusive).
+        The viewer was sent everything up to ``read_seq``; ``may_mark`` says whether a mark may
+        describe a time range (ms, inclusive).
         """
         for done in self._pending:
             # The viewer must have all that the journal held when the scan ended [10].

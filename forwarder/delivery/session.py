@@ -71,15 +71,10 @@ class Session:
         heartbeat_ms: int = HEARTBEAT_MS,
         upstream: Callable[[], Upstream] = lambda: Upstream("ok", 0),
     ) -> None:
-        """Start the session of a viewer that connects.
+        """Start the session of a viewer that connects at ``now_ms``.
 
-        Args:
-            query: What it asks for.
-            group: The log group; the session only reads it.
-            now_ms: When it connects.
-            slices: Shared by the viewers of the group.
-            heartbeat_ms: The longest silence.
-            upstream: Returns the present state of CloudWatch.
+        It only reads ``group``; ``slices`` is shared by the viewers of the group. ``heartbeat_ms``
+        is the longest silence, and ``upstream`` returns the present state of CloudWatch.
         """
         self.query = query
         self.group = group

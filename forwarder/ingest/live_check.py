@@ -225,9 +225,7 @@ class Agreement:
     def finish_scan(self, scan: Scan, floor_ms: int) -> None:
         """Judge the awaited events that a whole scan should have returned.
 
-        Args:
-            scan: the scan.
-            floor_ms: events with an older timestamp have expired, and are no longer awaited.
+        Events with a timestamp before ``floor_ms`` have expired, and are no longer awaited.
         """
         same_content = self._same_content.pop(scan.number, set())
         if scan.number <= self._clock_shifted_at:

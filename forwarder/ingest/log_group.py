@@ -488,11 +488,8 @@ class LogGroup:
     ) -> None:
         """Apply the log group's settings, and declare what had expired before it was first read.
 
-        Args:
-            retention_ms: how long CloudWatch keeps events; None: for ever.
-            created_ms: when the log group was created; None: unknown.
-            first_scan_count: ``first_scan_count`` before the settings were asked for: they say
-                nothing of later first scans. None: they apply to all.
+        ``first_scan_count`` is that of the moment when the settings were asked for: they say
+        nothing of later first scans. See ``Expiry.learn``.
         """
         self._expiry.learn(retention_ms, created_ms, first_scan_count)
         self._declare_expired()

@@ -72,13 +72,10 @@ class Expiry:
     def learn(
         self, retention_ms: int | None, created_ms: int | None, first_scan_count: int | None = None
     ) -> None:
-        """Take the settings that DescribeLogGroups returned.
+        """Take the settings that DescribeLogGroups returned; None: no retention, no creation time.
 
-        Args:
-            retention_ms: None: no retention.
-            created_ms: None: no creation time.
-            first_scan_count: first scans counted when the answer was requested, which it settles;
-                None: all.
+        They settle the first scans that were counted when the answer was requested:
+        ``first_scan_count``, or all.
         """
         was_ms = self.retention_ms
         if was_ms is not None and (retention_ms is None or retention_ms > was_ms):
@@ -102,11 +99,8 @@ class Expiry:
     ) -> None:
         """Add the ranges that a scan was the first to read.
 
-        Args:
-            pieces: the ranges.
-            ended_ms: when the scan ended: what had expired by then may have been missing.
-            oldest_ms: the oldest time that was scanned before; None: none was.
-            is_settled: whether the settings were requested after its last page.
+        What had expired when it ended may have been missing. ``oldest_ms`` is the oldest time that
+        was scanned before; ``is_settled``: the settings were requested after its last page.
         """
         self._scanned_ms = ended_ms
         for from_, through in pieces:

@@ -135,14 +135,8 @@ class ScanComparison:
     ) -> None:
         """Remember the state of the journal as a scan begins.
 
-        Args:
-            journal: the journal to compare with.
-            totals: the journal's range totals.
-            scan: the scan, as it begins.
-            deleted: deleted log streams, each with the journal's head when that was found out:
-                rows up to it are excused, rows of a later stream of that name are not. It may
-                grow meanwhile.
-            retention_ms: the log group's retention setting.
+        ``deleted`` maps deleted log streams to the journal's head when that was found out: rows up
+        to it are excused, rows of a later stream of that name are not. It may grow meanwhile.
         """
         self._journal = journal
         self._totals = totals

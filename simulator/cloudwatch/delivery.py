@@ -89,11 +89,6 @@ class Delivery:
         """Queue batches, as changed by the levers."""
         self._put(self._levers(batches))
 
-    @property
-    def waiting(self) -> int:
-        """Number of waiting batches."""
-        return len(self._waiting)
-
     def send_due(self, now_ms: int) -> int | None:
         """Send the due batches in order; returns ms until the next one, None without any."""
         while True:

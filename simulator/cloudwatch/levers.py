@@ -4,16 +4,10 @@ A lever is a subclass of ``Lever`` that overrides some of its methods; the row o
 (``simulator.faults``) names it. The simulator writes with ``PutLogEvents`` and does not retry:
 let that call pass unless the fault is about it.
 
-Levers are switched over HTTP, on the stand-in's own port:
-
-| request | effect |
-|---|---|
-| ``GET /simulator/levers`` | the engaged levers, in their order |
-| ``POST /simulator/levers`` | engages one, by a ``LeverOrder``; replaces its namesake |
-| ``DELETE /simulator/levers`` | releases the one of that ``{"name"}``, if there is one |
-
-``POST`` and ``DELETE`` answer ``{"now_ms": N}``: when the lever was switched, by this process's
-clock. Calls pass the levers in the order in which these were engaged, the first outermost.
+Levers are switched over HTTP on the stand-in's own port, at ``/simulator/levers``: ``GET`` lists
+the engaged ones in order, ``POST`` engages one by a ``LeverOrder`` and replaces its namesake,
+``DELETE`` releases the one of a ``{"name"}``. The answer ``{"now_ms": N}`` says when, by this
+process's clock. Calls pass the levers in the order in which these were engaged.
 """
 
 from __future__ import annotations

@@ -388,11 +388,6 @@ class Logs:
             for store, events in seen.values():
                 store.insert(events)
 
-    @property
-    def hidden(self) -> int:
-        """Number of events that are not visible yet."""
-        return len(self._hidden)
-
     def impose(self, regime: Regime) -> None:
         """Delay the visibility of events ingested under ``regime``.
 

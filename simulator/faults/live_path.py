@@ -13,19 +13,29 @@ from simulator.faults.cloudwatch import engage, share_of_name
 
 
 class SubscriptionLever(Lever):
-    """Changes the records of subscription filters; probes pass unchanged."""
+    """Changes the records of subscription filters that it hits; probes pass unchanged."""
 
     def deliver(self, batches: list[Batch]) -> list[Batch]:
-        """Replace the batches of events that are due; probes stay."""
+        """Replace the batches of events that are hit; other batches stay."""
         return [
             sent
             for batch in batches
-            for sent in (self.replace(batch) if batch.message_type == "DATA_MESSAGE" else [batch])
+            for sent in (
+                self.replace(batch)
+                if batch.message_type == "DATA_MESSAGE" and self.hits(batch)
+                else [batch]
+            )
         ]
 
+    def hits(self, batch: Batch) -> bool:
+        """Draw whether a batch is hit."""
+        del batch
+        return self.draw_hit()
+
     def replace(self, batch: Batch) -> list[Batch]:
-        """The batches to send in place of a batch of events."""
-        return [batch]
+        """The batches to send in place of a batch that is hit: none, unless overridden."""
+        del batch
+        return []
 
 
 class DelayLever(SubscriptionLever):
@@ -33,8 +43,6 @@ class DelayLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch, due later."""
-        if not self.draw_hit():
-            return [batch]
         return [batch._replace(due_ms=batch.due_ms + self.attributes["delay_ms"])]
 
 
@@ -43,8 +51,6 @@ class DuplicateLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch, and again later."""
-        if not self.draw_hit():
-            return [batch]
         return [batch, batch._replace(due_ms=batch.due_ms + self.attributes["after_ms"])]
 
 
@@ -53,26 +59,16 @@ class ReorderLever(SubscriptionLever):
 
     def replace(self, batch: Batch) -> list[Batch]:
         """The same batch after a random delay, its events backwards."""
-        if not self.draw_hit():
-            return [batch]
         late_ms = int(self.draw() * self.attributes["within_ms"])
         return [batch._replace(due_ms=batch.due_ms + late_ms, events=batch.events[::-1])]
-
-
-class SkipLever(SubscriptionLever):
-    """Leaves out single records."""
-
-    def replace(self, batch: Batch) -> list[Batch]:
-        """No batch where this one is hit."""
-        return [] if self.draw_hit() else [batch]
 
 
 class StopLever(SubscriptionLever):
     """Sends no records of some log streams."""
 
-    def replace(self, batch: Batch) -> list[Batch]:
-        """No batch where its log stream is hit."""
-        return [] if share_of_name(f"{self.seed} {batch.stream}") < self.toxicity else [batch]
+    def hits(self, batch: Batch) -> bool:
+        """Whether the batch's log stream is hit."""
+        return share_of_name(f"{self.seed} {batch.stream}") < self.toxicity
 
 
 LIVE_PATH: Final = (
@@ -104,7 +100,7 @@ LIVE_PATH: Final = (
         engage,
         (FOR_MS,),
         toxicity=0.5,
-        lever=SkipLever,
+        lever=SubscriptionLever,
     ),
     FaultType(
         "subscription_stop",
