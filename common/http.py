@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from common.errors import CannotConnectError, GaplessError, UsageError
+from common.errors import CannotConnectError, GaplessError
 from common.network_errors import describe_network_error, error_detail
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 10.0
 BYTES_MAX: Final = 64 << 20
 _ERROR_STATUS: Final = 400
-_TOKEN_BYTES_MAX: Final = 4096
 
 
 class HttpFailure(Exception):  # noqa: N818 - a reason, which the callers make an error of
@@ -173,31 +171,6 @@ def request(
         msg = f"{url} answers {status}: {detail or _phrase(status)}"
         raise HttpStatusError(msg, status, detail)
     return _parsed(content, url)
-
-
-def read_token(path: Path | None) -> str | None:
-    """Read the first token of a token file: a token a line, optionally with a pattern.
-
-    Raises:
-        UsageError: the file cannot be read, or holds no token.
-    """
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            text = file.read(_TOKEN_BYTES_MAX).decode("ascii")
-    except OSError as error:
-        msg = f"cannot read the token file {path} ({error.strerror}): give another --token-file"
-        raise UsageError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"the token file {path} holds no token: it must be plain ASCII"
-        raise UsageError(msg) from error
-    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    token = next((words[0] for words in lines if words), "")
-    if not token or not token.isprintable():
-        msg = f"the token file {path} holds no token: write one into its first line"
-        raise UsageError(msg)
-    return token
 
 
 def _phrase(status: int) -> str:

@@ -210,9 +210,12 @@ class LockFile(_Lock):
 
     def write(self, ready: dict[str, Any]) -> None:
         """Write the ready line, so that other processes find this one."""
+        self.write_text(json.dumps({**ready, "pid": os.getpid()}) + "\n")
+
+    def write_text(self, text: str) -> None:
+        """Write a text for processes that read the file while this one has the lock."""
         assert self._descriptor is not None, "the lock is held"
-        line = json.dumps({**ready, "pid": os.getpid()}) + "\n"
-        os.pwrite(self._descriptor, line.encode(), 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self) -> None:
         """Delete the file and release the lock."""
@@ -231,13 +234,19 @@ def owner_of(path: Path) -> dict[str, Any] | None:
 
     The dictionary is empty while that process is not ready yet.
     """
+    data = read_locked(path)
+    return None if data is None else _parsed(data)
+
+
+def read_locked(path: Path) -> bytes | None:
+    """Return what a file contains, if a process has the lock on it; else None."""
     descriptor = _open_existing(path, os.O_RDONLY)
     if descriptor is None:
         return None
     try:
         if _try_lock(descriptor, fcntl.LOCK_SH):
             return None
-        return _parsed(os.pread(descriptor, _READY_BYTES_MAX, 0))
+        return os.pread(descriptor, _READY_BYTES_MAX, 0)
     finally:
         os.close(descriptor)
 

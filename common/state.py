@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 import traceback
 from pathlib import Path
@@ -24,11 +25,13 @@ def state_dir(*parts: str) -> Path:
     Raises:
         GaplessError: it cannot be made.
     """
-    chosen = os.environ.get(STATE_DIR_VARIABLE)
-    root = Path(chosen) if chosen else platformdirs.user_state_path("gapless", appauthor=False)
-    path = root.joinpath(*parts)
+    path, chosen = state_path(*parts), os.environ.get(STATE_DIR_VARIABLE)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_dir(path)
+        # Earlier versions left some of them readable. A directory that the user named may have
+        # other uses, so its own mode stays.
+        for one in (path, *path.parents)[: len(parts) + (not chosen)]:
+            _make_private(one)
     except OSError as error:
         msg = (
             f"cannot make the state directory {path} ({error.strerror}): "
@@ -36,6 +39,31 @@ def state_dir(*parts: str) -> Path:
         )
         raise GaplessError(msg) from error
     return path
+
+
+def state_path(*parts: str) -> Path:
+    """Return the path of something inside the state directory, without making anything."""
+    chosen = os.environ.get(STATE_DIR_VARIABLE)
+    root = Path(chosen) if chosen else platformdirs.user_state_path("gapless", appauthor=False)
+    return root.joinpath(*parts)
+
+
+def make_private_dir(path: Path) -> None:
+    """Make a directory and its missing parents, each for its owner only whatever the umask.
+
+    Raises:
+        OSError: one of them cannot be made.
+    """
+    missing = [one for one in (path, *path.parents) if not one.is_dir()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+        one.chmod(0o700)
+
+
+def _make_private(path: Path) -> None:
+    found = path.stat()
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
+        path.chmod(0o700)
 
 
 def save_traceback(error: BaseException) -> Path | None:

@@ -19,7 +19,9 @@ from typing import Final
 import msgspec
 
 from common.hosts import is_loopback
+from common.state import make_private_dir
 from common.times import TimeFormatError, parse_duration
+from common.tokens import OfferedToken
 from forwarder.cloudwatch.clock import wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
@@ -42,7 +44,7 @@ from forwarder.reconcile.feed import Feed
 from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
-from forwarder.server.tokens import BearerTokens, TokenFile
+from forwarder.server.tokens import BearerTokens, TokenFile, TokenGrant
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
@@ -69,15 +71,24 @@ class Ready(msgspec.Struct):
     http: str
     epoch: str
     ready: bool = True
+    token_file: str | None = None
+    """File of the token that the forwarder made at its start; None if it made none."""
 
 
-async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
+async def run(
+    config: Config,
+    ready: Callable[[Ready], None],
+    stop: asyncio.Event,
+    offered: OfferedToken | None = None,
+) -> None:
     """Serve until ``stop`` is set, then close every connection and the journal in order.
 
     Args:
         config: what to serve, and where.
         ready: called once, as soon as connections are accepted.
         stop: set by the caller to end the forwarder.
+        offered: token that clients need, which is offered to this user's commands; None: that of
+            the configuration's token file, or none.
 
     Raises:
         ConfigError: the configuration can't work, or the port is taken.
@@ -86,6 +97,8 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
     """
     token_file = None if config.token_file is None else TokenFile(config.token_file)
     tokens = None if token_file is None else token_file.tokens
+    if offered is not None:
+        tokens = BearerTokens([TokenGrant(offered.token)])
     _check_host(config.host, tokens)
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
@@ -110,20 +123,7 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         live = LivePaths(config.live, config.aws, cloudwatch, receivers)
         jobs.append(live.run)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        admission = Admission(config.limits, sockets_max=_sockets_max(config.limits))
-        server = Server(
-            Api(
-                hubs,
-                tokens,
-                refused=admission.refused,
-                calls=cloudwatch.calls,
-                skew=cloudwatch.skew,
-            ),
-            admission,
-            clock=clock,
-            on_error=partial(_fail, failed),
-            allowed_hosts=config.allow_hosts,
-        )
+        server = _server(config, hubs, cloudwatch, tokens, partial(_fail, failed))
         stack.push_async_callback(server.stop, GOODBYE)
         with _explained_bind_errors(config):
             await server.bind(config.host.strip("[]"), config.port, tls)
@@ -132,9 +132,14 @@ async def run(config: Config, ready: Callable[[Ready], None], stop: asyncio.Even
         jobs += await _ecs_jobs(config, [hub.group for hub in hubs.values()], stack)
         if token_file is not None:
             jobs.append(partial(token_file.run, server.tokens_changed))
+        line = _ready(config, server.port, journals[0].epoch)
+        if offered is not None:
+            # Before connections are accepted: a viewer that reconnects at once needs it.
+            stack.callback(offered.withdraw)
+            line.token_file = str(offered.publish(config.host, server.port))
         with _explained_bind_errors(config):
             await server.accept()
-        ready(_ready(config, server.port, journals[0].epoch))
+        ready(line)
         # What the start allocated lives as long as the process: spare the collector from it.
         gc.collect()
         gc.freeze()
@@ -173,6 +178,31 @@ def _feed_and_hub(
         receiver = LiveReceiver(group, feed, clock=clock, on_progress=on_progress)
     hub = Hub(group, feed, live=receiver, heartbeat_ms=config.heartbeat_ms)
     return feed, hub
+
+
+def _server(
+    config: Config,
+    hubs: dict[str, Hub],
+    cloudwatch: CloudWatch,
+    tokens: BearerTokens | None,
+    on_error: Callable[[ForwarderError], None],
+) -> Server:
+    """The server of all log groups, with its limits; it does not listen yet."""
+    admission = Admission(config.limits, sockets_max=_sockets_max(config.limits))
+    api = Api(
+        hubs,
+        tokens,
+        refused=admission.refused,
+        calls=cloudwatch.calls,
+        skew=cloudwatch.skew,
+    )
+    return Server(
+        api,
+        admission,
+        clock=cloudwatch.skew.now_ms,
+        on_error=on_error,
+        allowed_hosts=config.allow_hosts,
+    )
 
 
 async def _ecs_jobs(config: Config, groups: list[LogGroup], stack: AsyncExitStack) -> list[_Job]:
@@ -228,7 +258,7 @@ def _open_journals(config: Config, stack: AsyncExitStack) -> list[Journal]:
     if len(config.groups) > 1 or path.is_dir():
         path /= "journal.sqlite3"
     with suppress(OSError):  # opening the file reports the reason
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(path.parent)
     journals = SqliteJournals(path)
     stack.callback(journals.close)
     return [journals.journal(group) for group in config.groups]

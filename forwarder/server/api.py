@@ -175,7 +175,7 @@ class Api:
     def _check(self, authorization: str | None, group: str | None) -> None:
         verdict = self._verdict(authorization, group)
         if verdict == "unknown":
-            text = "a valid token is needed: send the header Authorization: Bearer TOKEN"
+            text = "a valid token is needed: give --token-file, or send Authorization: Bearer TOKEN"
             raise RequestError(HTTPStatus.UNAUTHORIZED, text)
         if verdict == "denied":
             raise RequestError(HTTPStatus.FORBIDDEN, "the token does not cover this log group")

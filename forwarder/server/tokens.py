@@ -17,6 +17,7 @@ from typing import Final, Self
 
 import msgspec
 
+from common.tokens import TokenFileError, check_private
 from forwarder.errors import ConfigError
 from forwarder.records import TokenVerdict
 
@@ -58,14 +59,18 @@ class BearerTokens:
         """Read a token file.
 
         Raises:
-            ConfigError: the file can't be read, has no token, or has an invalid line.
+            ConfigError: the file can't be read, is not private, has no token, or has an invalid
+                line.
         """
         try:
             with path.open("rb") as file:
+                check_private(path, file.fileno())
                 text = file.read(FILE_BYTES_MAX).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             msg = f"--token-file {path} can't be read: {error}"
             raise ConfigError(msg) from error
+        except TokenFileError as error:
+            raise ConfigError(str(error)) from error
         lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
         grants = [
             TokenGrant(*words) for words in lines if 0 < len(words) <= len(("token", "pattern"))

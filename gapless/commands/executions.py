@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 import click
 
 from common.errors import GaplessError
-from common.http import read_token, request
+from common.http import request
 from common.signals import run_until_signal
 from common.text import NOTHING, replace_unprintable, table
 from common.times import format_local
+from common.tokens import find_offered_token, read_token
 from gapless.options import FILE, TARGET, ForwarderTarget, GroupTarget, Target, aws_options
 from gapless.terminal import say
 
@@ -27,15 +28,20 @@ from gapless.aws import AwsChoice, read_cloudwatch
 @click.command("executions")
 @click.argument("target", type=TARGET)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
-@click.option("--token-file", type=FILE, metavar="F", help="File with the forwarder's token.")
+@click.option(
+    "--token-file",
+    type=FILE,
+    metavar="F",
+    help="File with the forwarder's token; those of your own forwarders on this machine are found.",
+)
 @aws_options
 def command(target: Target, *, as_json: bool, token_file: Path | None, choice: AwsChoice) -> None:
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
     token = read_token(token_file)
     if isinstance(target, GroupTarget):
-        executions = _of_group(target.group, choice, token)
+        executions = _of_group(target.group, choice)
     else:
-        executions = _ask(target, _group_of(target), token)
+        executions = _ask(target, _group_of(target), token or find_offered_token(target.url))
     if as_json:
         click.echo(json.dumps(executions))
         return
@@ -45,7 +51,7 @@ def command(target: Target, *, as_json: bool, token_file: Path | None, choice: A
     click.echo(_table(executions))
 
 
-def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str, Any]]:
+def _of_group(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
     """List the group's log streams, with details from its own forwarder if one is running.
 
     An execution that no forwarder has seen has status UNKNOWN and no count; its times are those
@@ -56,7 +62,8 @@ def _of_group(group: str, choice: AwsChoice, token: str | None) -> list[dict[str
     found = {str(one["stream"]): one for one in _of_streams(group, choice)}
     ready = running_forwarder(journal_of(group, choice))
     if ready:
-        for one in _ask(ForwarderTarget(str(ready["websocket"])), group, token):
+        url = str(ready["websocket"])
+        for one in _ask(ForwarderTarget(url), group, find_offered_token(url)):
             found[str(one.get("stream"))] = one
     return list(found.values())
 

@@ -19,8 +19,9 @@ from common.errors import EXIT_DONE, EXIT_INTERRUPTED, GaplessError, UsageError
 from common.hosts import is_loopback
 from common.locks import LockedError, LockFile, end_when_released, lock_path
 from common.signals import handle_ending_signals, run_until_signal
-from common.state import state_dir
+from common.state import make_private_dir, state_dir
 from common.text import escape_unprintable
+from common.tokens import OfferedToken
 from gapless.aws import AwsChoice, group_folder
 from gapless.options import (
     DURATION,
@@ -91,7 +92,17 @@ class OneLineFormatter(logging.Formatter):
     help="How long CloudWatch may take to show an event before it counts as late.  "
     "[default: learned, 2s to 1m]",
 )
-@click.option("--token-file", type=FILE, metavar="F", help="Require a token of this file.")
+@click.option(
+    "--token-file",
+    type=FILE,
+    metavar="F",
+    help="Require a token of this file.  [default: a new token, which your own commands find]",
+)
+@click.option(
+    "--no-token",
+    is_flag=True,
+    help="Require no token: every user of this machine can read the logs, with your credentials.",
+)
 @click.option(
     "--allow-host",
     "allow_hosts",
@@ -124,6 +135,7 @@ def command(
     *,
     choice: AwsChoice,
     while_held: Path | None,
+    no_token: bool,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
     """Serve log groups to viewers; a JSON line says where, once it is ready.
@@ -132,7 +144,8 @@ def command(
     """
     if while_held is not None:
         end_when_released(while_held)
-    _check_host(options["host"], options["token_file"])
+    _check_access(options["host"], options["token_file"], no_token=no_token)
+    offered = None if no_token or options["token_file"] is not None else OfferedToken()
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -141,7 +154,7 @@ def command(
         journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
         stack.enter_context(lock)
         config = _config(groups, choice, {**options, "journal": journal})
-        return _serve(config, lock)
+        return _serve(config, lock, offered)
 
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
@@ -165,7 +178,7 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
     )
 
 
-def _serve(config: Config, lock: LockFile) -> int:
+def _serve(config: Config, lock: LockFile, offered: OfferedToken | None) -> int:
     """Serve until a signal arrives; return the exit code."""
     from forwarder.main import Ready, run  # noqa: PLC0415 - with the rest of it
 
@@ -173,6 +186,8 @@ def _serve(config: Config, lock: LockFile) -> int:
 
     def announce(ready: Ready) -> None:
         line = msgspec.to_builtins(ready)
+        if ready.token_file is None:
+            del line["token_file"]
         # Attached viewers ask whether the end of an execution can be known.
         lock.write({**line, "lifecycle": config.lifecycle})
         click.echo(json.dumps(line))
@@ -187,18 +202,22 @@ def _serve(config: Config, lock: LockFile) -> int:
             stop.set()
 
         with handle_ending_signals(end):
-            await run(config, announce, stop)
+            await run(config, announce, stop, offered)
 
     run_until_signal(main())
     return EXIT_INTERRUPTED if signal.SIGINT in received[:1] else EXIT_DONE
 
 
-def _check_host(host: str, token_file: Path | None) -> None:
+def _check_access(host: str, token_file: Path | None, *, no_token: bool) -> None:
     """Check that other machines cannot read the logs without a token.
 
     Raises:
-        UsageError: other machines can connect, and no token is required.
+        UsageError: other machines can connect and no token is required, or the options contradict
+            each other.
     """
+    if no_token and token_file is not None:
+        msg = "--token-file requires a token and --no-token requires none: give only one of them"
+        raise UsageError(msg)
     if token_file is not None or is_loopback(host):
         return
     msg = (
@@ -218,7 +237,7 @@ def _take_journal(
     """
     if journal is not None:
         with contextlib.suppress(OSError):  # taking the lock reports the problem
-            journal.parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir(journal.parent)
         return journal, LockFile.take(lock_path(journal))
     folder = state_dir("forward", group_folder(choice, " ".join(groups), os.environ))
     if port:

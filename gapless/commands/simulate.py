@@ -113,6 +113,7 @@ def forwarder_command(
             *("--endpoint-url", url, "--port", "0", "--journal", str(folder.journal)),
             *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
             *("--clock-skew", str(folder.clock)),
+            "--no-token",  # the data is simulated
             *("--while-held", str(folder.lifeline)),
         ]
 

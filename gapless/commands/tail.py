@@ -111,7 +111,12 @@ _LINES_MAX: Final = 1_000_000
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
-@click.option("--token-file", type=FILE, metavar="F", help="File with the forwarders' token.")
+@click.option(
+    "--token-file",
+    type=FILE,
+    metavar="F",
+    help="File with the forwarders' token; those of your own forwarders on this machine are found.",
+)
 @notify_option
 @aws_options
 def command(
@@ -157,7 +162,7 @@ def command(
 def _token(path: Path | None) -> str | None:
     if path is None:
         return None
-    from common.http import read_token  # noqa: PLC0415 - 30 ms that most do not need
+    from common.tokens import read_token  # noqa: PLC0415 - most need no file
 
     return read_token(path)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from common.errors import EXIT_DONE, EXIT_INCOMPLETE, UsageError
-from common.http import read_token
 from common.ranges import Range
 from common.signals import run_until_signal
 from common.text import replace_unprintable
+from common.tokens import find_offered_token, read_token
 from gapless.aws import AwsChoice, read_cloudwatch
 from gapless.options import (
     FILE,
@@ -64,7 +64,12 @@ _REASONS: Final = {
 )
 @click.option("--until", type=TIME, metavar="TIME", help="End of the range; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option("--token-file", type=FILE, metavar="F", help="File with the forwarder's token.")
+@click.option(
+    "--token-file",
+    type=FILE,
+    metavar="F",
+    help="File with the forwarder's token; those of your own forwarders on this machine are found.",
+)
 @aws_options
 def command(
     target: Target,
@@ -94,8 +99,11 @@ def command(
             served = parse_target(own.url)
             assert isinstance(served, ForwarderTarget)
             group: str | None = target.group
+            token = None
         else:
             served, group = target, None
+        if token is None:
+            token = find_offered_token(served.url)
         result = _verify(served, group, choice, token, (since, min(wanted, now_ms)))
     click.echo(json.dumps(as_object(result)) if as_json else as_text(result))
     is_short = until is not None and result.through < min(until, now_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import msgspec
 
 from common.errors import GaplessError
 from common.state import state_dir
+from common.tokens import find_offered_token
 from gapless.terminal import say
 from gapless.viewing.model import Viewing, WatchedTarget
 
@@ -121,9 +123,19 @@ def _target_spec(
         filter=filter_,
         since=viewing.since if saved is None else saved.subject.since,
         history="newest" if on_screen else "oldest",  # output prints the oldest lines first
-        token=viewing.token,
+        token=_token_source(viewing, target),
         identity=target.key,
         cursor=None if saved is None else saved.cursor,
         previous=saved.previous if saved is not None and on_screen else None,
         awaits_group=not on_screen,
     )
+
+
+def _token_source(viewing: Viewing, target: WatchedTarget) -> str | Callable[[], str | None]:
+    """Return the token file's token, else what the forwarder offers to this user's commands.
+
+    A log group's own forwarder always offers one: the token file is for the other targets.
+    """
+    if viewing.token is not None and not target.is_own:
+        return viewing.token
+    return partial(find_offered_token, target.url)

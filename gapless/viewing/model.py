@@ -28,6 +28,11 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[str, ...] | None = None
     note: str = ""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a log group's own forwarder, which ``tail`` has started."""
+        return self.key.startswith("own:")
+
 
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch and how to show it; times in ms since the Unix epoch.

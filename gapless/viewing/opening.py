@@ -282,7 +282,7 @@ class AnyTargetOpener:
 
 def _as_argument(target: WatchedTarget) -> str:
     """Return the target as it is written on the command line."""
-    if target.group is not None and target.key.startswith("own:"):
+    if target.group is not None and target.is_own:
         return target.group
     return target.url
 

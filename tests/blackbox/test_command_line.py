@@ -170,8 +170,9 @@ def test_a_journal_that_another_forwarder_has(moto: RawMoto, group: str, tmp_pat
 
 def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> None:
     right, wrong = tmp_path / "right", tmp_path / "wrong"
-    right.write_text("secret-of-ours\n")
-    wrong.write_text("guess-of-theirs\n")
+    for path, token in ((right, "secret-of-ours"), (wrong, "guess-of-theirs")):
+        path.write_text(f"{token}\n")
+        path.chmod(0o600)
     with forwarder(group, moto.url, tmp_path, "--token-file", str(right)) as process:
         url = process.ready()["websocket"]
         refused = run(tmp_path, "tail", url, "--token-file", str(wrong))

@@ -1,4 +1,6 @@
-"""Tests the page of ``gapless demo --web`` in a real browser: ``make browser [ARGS=--out DIR]``.
+"""Tests in a real browser: ``make browser [ARGS=--out DIR]``.
+
+The page of ``gapless demo --web``, and what a foreign web page can do to a forwarder: nothing.
 
 It needs Chromium (Debian: ``apt-get install chromium``) and is therefore no part of ``make test``;
 ``tests/blackbox/viewer/test_web.py`` tests what needs no browser. ``--out`` keeps the pictures.
@@ -13,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.chromium import Chromium, Page
+from tests.browser.foreign_page import check_foreign_page
 from tests.support.processes.gapless_processes import GaplessProcess
 from tests.support.processes.process_tree import family, wait_gone
 
@@ -158,6 +161,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gapless-browser-") as folder:
         out = options.out or Path(folder)
         out.mkdir(parents=True, exist_ok=True)
+        for step in check_foreign_page(Path(folder)):
+            sys.stdout.write(f"{step}\n")
         walk(out, Path(folder))
     return 0
 

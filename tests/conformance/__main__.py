@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import EXIT_DONE, EXIT_FAILURE, CannotConnectError, GaplessError, UsageError
-from common.http import read_token
 from common.signals import run_until_signal
+from common.tokens import read_token
 from gapless.options import DURATION, FILE, TARGET, TEXT, TIME, ForwarderTarget, Target
 from gapless.terminal import say
 

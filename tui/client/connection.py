@@ -9,6 +9,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,7 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from common.concurrency import Backoff, in_thread, wait_and_clear
-from common.http import HttpClient, Response
+from common.errors import GaplessError
+from common.http import HttpClient, HttpFailure, Response
 from common.network_errors import describe_network_error, first_line
 from tui.client.session import ViewerSession
 from tui.client.status import CloseConnection, Effect, SendMessage, Welcomed
@@ -31,6 +33,10 @@ _HTTP: Final = {"ws": "http", "wss": "https"}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+TokenSource = str | Callable[[], str | None] | None
+"""A bearer token; a function where a restarted forwarder may require another one."""
+
+
 class Address(msgspec.Struct, frozen=True):
     """A forwarder's ``ws://`` or ``wss://`` URL, and the token that it requires.
 
@@ -38,12 +44,17 @@ class Address(msgspec.Struct, frozen=True):
     """
 
     url: str
-    token: str | None = None
+    token: TokenSource = None
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of every request."""
-        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        """Headers of the next request.
+
+        Raises:
+            GaplessError: The token cannot be read.
+        """
+        token = self.token() if callable(self.token) else self.token
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
 
     @property
     def is_loopback(self) -> bool:
@@ -195,11 +206,17 @@ class ForwarderConnection:
 
     async def _connect_once(self) -> Disconnection:
         query = self._session.begin_attempt()
+        try:
+            return await self._connect(query.encode(), self._address.headers)
+        except GaplessError as error:
+            return Disconnection(str(error), final=True)
+
+    async def _connect(self, query: str, headers: dict[str, str]) -> Disconnection:
         loopback = self._address.is_loopback
         try:
             websocket = await connect(
-                self._address.websocket_url(query.encode()),
-                additional_headers=self._address.headers,
+                self._address.websocket_url(query),
+                additional_headers=headers,
                 open_timeout=OPEN_S,
                 close_timeout=CLOSE_S,
                 ping_interval=None,  # the protocol has heartbeats of its own
@@ -208,6 +225,9 @@ class ForwarderConnection:
                 proxy=None if loopback else True,
             )
         except InvalidStatus as error:
+            is_unauthorized = error.response.status_code == HTTPStatus.UNAUTHORIZED
+            if is_unauthorized and self._address.headers != headers:
+                return Disconnection("the forwarder was restarted and requires another token")
             return _refusal(error)
         except TimeoutError:
             return Disconnection(f"no answer within {OPEN_S} s")
@@ -319,5 +339,8 @@ class HttpGetter:
             HttpFailure: The forwarder cannot be reached, or the body broke off or is too large.
         """
         url = self._address.http_url(target)
-        headers = self._address.headers
+        try:
+            headers = self._address.headers
+        except GaplessError as error:
+            raise HttpFailure(str(error)) from error
         return await in_thread(lambda: self._client.send("GET", url, headers=headers))

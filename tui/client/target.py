@@ -12,7 +12,13 @@ from typing import Final
 import msgspec
 
 from common.http import HttpFailure
-from tui.client.connection import Address, Disconnection, ForwarderConnection, HttpGetter
+from tui.client.connection import (
+    Address,
+    Disconnection,
+    ForwarderConnection,
+    HttpGetter,
+    TokenSource,
+)
 from tui.client.history import TargetHistory
 from tui.client.polling import PollingLoop, PollPlan, RoundResult
 from tui.client.saved import CONTEXT_LINES, Cursor, PreviousRun, SavedCursor, Subject
@@ -38,7 +44,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None = None
     """Start of the requested history, ms; None leaves it to the forwarder."""
     history: History = "newest"
-    token: str | None = None
+    token: TokenSource = None
     identity: str = ""
     """Identifies the target from run to run, for its saved cursor; the URL where empty."""
     cursor: Cursor | None = None

@@ -71,6 +71,7 @@ def ready(
 def token(folder: Path) -> Path:
     path = folder / "tokens"
     path.write_text(f"{TOKEN}\n", encoding="ascii")
+    path.chmod(0o600)
     return path
 
 

@@ -46,6 +46,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     certificates = make_certificates(state)
     token_file = state / "token"
     token_file.write_text(TOKEN + "\n", encoding="utf-8")
+    token_file.chmod(0o600)
     options = (
         *("--token-file", str(token_file)),
         *("--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)),

@@ -66,6 +66,7 @@ class AttackedForwarder:
     def allow(self, *lines: str) -> None:
         """Replace the token file atomically."""
         other = self.tokens.with_suffix(".new")
+        other.touch(0o600)
         other.write_text("\n".join(lines) + "\n", encoding="utf-8")
         other.replace(self.tokens)
 
@@ -134,6 +135,7 @@ def forwarder_under_attack(state: Path) -> Iterator[AttackedForwarder]:
     """Run the forwarder; at the end, check its memory and its log."""
     tokens = state / "tokens"
     tokens.write_text(f"{TOKEN}\n{NARROW} /jobs/other\n", encoding="utf-8")
+    tokens.chmod(0o600)
     options = (
         *("--token-file", str(tokens)),
         *("--max-viewers", str(VIEWERS_MAX), "--max-per-address", str(PER_ADDRESS)),

@@ -237,8 +237,14 @@ def forwarder(
     port: int = 0,
     journal: str = "journal",
     program: Sequence[str] = ("-m", "gapless"),
+    is_open: bool = True,
 ) -> GaplessProcess:
-    """Start ``gapless forward`` of a log group at an endpoint, with a journal in ``state``."""
+    """Start ``gapless forward`` of a log group at an endpoint, with a journal in ``state``.
+
+    ``is_open``: it requires no token, unless the options name a token file.
+    """
+    if is_open and "--token-file" not in options:
+        options = (*options, "--no-token")
     arguments: Sequence[str] = (
         "forward",
         group,

@@ -4,13 +4,12 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from common.errors import CannotConnectError, GaplessError, UsageError
-from common.http import HttpClient, HttpStatusError, ResponseTooLarge, read_token, request
+from common.errors import CannotConnectError, GaplessError
+from common.http import HttpClient, HttpStatusError, ResponseTooLarge, request
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -76,21 +75,6 @@ def test_no_server() -> None:
     with pytest.raises(CannotConnectError, match=r"cannot reach http://127\.0\.0\.1:1/x") as caught:
         request("http://127.0.0.1:1/x")
     assert caught.value.exit_code == 3
-
-
-def test_tokens(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    assert read_token(None) is None
-    path.write_text("  s3cret\n")
-    assert read_token(path) == "s3cret"
-    path.write_text("# who may read what\n\nfirst /jobs/*\nsecond\n")
-    assert read_token(path) == "first"
-    for bad in (b"", b"# none\n", b"a\x07", "ü".encode()):
-        path.write_bytes(bad)
-        with pytest.raises(UsageError, match="holds no token"):
-            read_token(path)
-    with pytest.raises(UsageError, match="cannot read the token file"):
-        read_token(tmp_path / "none")
 
 
 def test_a_response_that_is_too_large(url: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from common.tokens import OfferedToken, find_offered_token, read_token
 from forwarder import main
 from forwarder.cloudwatch.clock import wall_clock_ms
 from forwarder.cloudwatch.reader import CloudWatch
@@ -66,10 +67,10 @@ def config(moto: RawMoto, *groups: str, journal: Path | None = None, port: int =
 
 
 @asynccontextmanager
-async def running(settings: Config) -> AsyncIterator[Ready]:
+async def running(settings: Config, offered: OfferedToken | None = None) -> AsyncIterator[Ready]:
     said: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    task = asyncio.create_task(run(settings, said.set_result, stop))
+    task = asyncio.create_task(run(settings, said.set_result, stop, offered))
     either: list[asyncio.Future[Ready] | asyncio.Task[None]] = [said, task]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
@@ -232,6 +233,20 @@ async def test_a_file_that_is_not_a_journal(moto: RawMoto, tmp_path: Path) -> No
     path = tmp_path / "journal.sqlite3"
     path.write_bytes(b"this is no journal" * 1_000)
     assert isinstance(await refused(config(moto, journal=path)), JournalError)
+
+
+async def test_an_offered_token_is_required_and_found_while_the_forwarder_runs(
+    moto: RawMoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "state"))
+    offered = OfferedToken()
+    async with running(config(moto), offered) as ready:
+        assert ready.token_file is not None
+        assert read_token(Path(ready.token_file)) == offered.token
+        assert await status_of(ready, "/v1/groups") == 401
+        assert await status_of(ready, "/healthz") == 200
+        assert find_offered_token(ready.websocket) == offered.token
+    assert find_offered_token(ready.websocket) is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])

@@ -14,6 +14,7 @@ from forwarder.server.tokens import BearerTokens, TokenFile, TokenGrant
 def tokens(tmp_path: Path, text: str) -> BearerTokens:
     path = tmp_path / "tokens"
     path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
     return BearerTokens.load(path)
 
 
@@ -54,6 +55,17 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
         BearerTokens.load(tmp_path / "missing")
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("a-long-token\n", encoding="utf-8")
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"other users can read .*: run chmod 600 {path}"):
+        BearerTokens.load(path)
+    path.chmod(0o600)
+    assert len(BearerTokens.load(path)) == 1
+
+
 def test_every_token_is_compared_in_constant_time_at_one_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,11 +96,13 @@ class Changing:
     def __init__(self, tmp_path: Path, text: str) -> None:
         self.path = tmp_path / "tokens"
         self.path.write_text(text, encoding="utf-8")
+        self.path.chmod(0o600)
         self.file = TokenFile(self.path)
 
     def write(self, text: str) -> None:
         other = self.path.with_suffix(".new")
         other.write_text(text, encoding="utf-8")
+        other.chmod(0o600)
         other.replace(self.path)
 
     def verdicts(self, *given: str) -> list[TokenVerdict]:

@@ -13,6 +13,8 @@ from gapless.commands.forward import OneLineFormatter
     ("arguments", "code", "says"),
     [
         (["--host", "0.0.0.0", "jobs"], 2, "give --token-file"),
+        (["--host", "0.0.0.0", "--no-token", "jobs"], 2, "give --token-file"),
+        (["--no-token", "--token-file", "t", "jobs"], 2, "give only one of them"),
         (["--port", "70000", "jobs"], 2, "--port"),
         (["--live", "push", "jobs"], 2, "--live"),
         (["--retain", "soon", "jobs"], 2, "is not a duration"),

@@ -17,6 +17,7 @@ def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -
     assert "-m gapless forward /jobs --endpoint-url http://127.0.0.1:1 --port 0" in text
     assert "--journal /runs/one/journal.sqlite3" in text
     assert "--while-held /runs/one/held" in text
+    assert "--no-token" in arguments
     assert "(?P<FAILED>FAILED)" in arguments[arguments.index("--lifecycle") + 1]
 
 

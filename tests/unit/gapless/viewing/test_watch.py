@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from common.errors import GaplessError
+from common.tokens import OfferedToken
 from gapless.viewing import watch as module
 from gapless.viewing.engine_setup import cursors_folder, make_engine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.screen import ScreenApp
 from gapless.viewing.watch import UnseenExecutions
 from tui.client import saved
+from tui.client.connection import Address
 from tui.client.engine import ViewerResult
 from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject
 from wire.order import Interval, first_key
@@ -40,9 +42,27 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
     assert specs[0].group == "/jobs"
     assert specs[0].identity == "own:jobs"
     assert specs[0].filter == Filter(("s",), ("4f2a",), ("p",))
-    assert (specs[0].since, specs[0].token, specs[0].cursor) == (5, "secret", None)
+    assert (specs[0].since, specs[0].cursor) == (5, None)
     assert engine._goal.executions == ("4f2a",)
     assert engine._goal.through_ms is None
+
+
+def test_an_own_forwarder_gets_its_offered_token_and_others_that_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    offered = OfferedToken()
+    offered.publish("127.0.0.1", 1)
+    other = WatchedTarget(url=URL, name="x", key=URL)
+    for token, expected in ((None, offered.token), ("secret", "secret")):
+        viewing = Viewing(targets=(TARGET, other), token=token)
+        engine = make_engine(viewing, NOW_MS, cursors=None)
+        headers = [Address(URL, target.spec.token).headers for target in engine._targets]
+        assert headers == [
+            {"Authorization": f"Bearer {offered.token}"},
+            {"Authorization": f"Bearer {expected}"},
+        ]
+    offered.withdraw()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from common.errors import GaplessError
 from common.http import HttpFailure
 from tests.support.viewer.http_journal import HttpJournal
 from tests.support.viewer.scripted_forwarder import (
@@ -22,7 +23,13 @@ from tests.support.viewer.scripted_forwarder import (
     stay_connected,
 )
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
-from tui.client.connection import Address, Disconnection, ForwarderConnection, HttpGetter
+from tui.client.connection import (
+    Address,
+    Disconnection,
+    ForwarderConnection,
+    HttpGetter,
+    TokenSource,
+)
 from tui.client.session import CREDIT_EVENTS, ViewerSession
 from tui.client.status import CaughtUp, Effect, Stored, Welcomed
 from wire.limits import CLIENT_FRAME_BYTES_MAX
@@ -62,9 +69,12 @@ class Heard:
         return [line.seq for one in self.effects if isinstance(one, Stored) for line in one.lines]
 
 
+REFUSED = (401, b'{"error":"a valid token is needed"}')
+
+
 class Running:
     def __init__(
-        self, server: ScriptedForwarder, session: ViewerSession, token: str | None
+        self, server: ScriptedForwarder, session: ViewerSession, token: TokenSource
     ) -> None:
         self.server, self.session, self.heard = server, session, Heard()
         self.connection = ForwarderConnection(
@@ -78,7 +88,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    *scripts: Script, refusal: tuple[int, bytes] | None = None, token: str | None = None
+    *scripts: Script, refusal: tuple[int, bytes] | None = None, token: TokenSource = None
 ) -> AsyncIterator[Running]:
     """A connection to a server with these scripts."""
     async with scripted_forwarder(*scripts) as server:
@@ -266,6 +276,50 @@ async def test_the_token_is_sent() -> None:
     async with running(says(ForwarderMessages().welcome()), token="secret") as run:
         await eventually(lambda: run.heard.effects)
         assert run.server.headers[0]["Authorization"] == "Bearer secret"
+
+
+async def test_a_token_is_looked_up_before_each_attempt() -> None:
+    offered = iter(["first", "second"])
+    first, second = ForwarderMessages(), ForwarderMessages()
+    async with running(
+        says(*opening(first)), says(second.welcome("resumed")), token=lambda: next(offered)
+    ) as run:
+        await eventually(lambda: run.session.is_backfilled)
+        run.connection.reconnect_now()
+        await eventually(lambda: len(run.server.headers) == 2)
+        sent = [one["Authorization"] for one in run.server.headers]
+        assert sent == ["Bearer first", "Bearer second"]
+
+
+async def test_a_token_that_a_restart_replaced_is_no_reason_to_give_up() -> None:
+    started: list[Running] = []
+    sent: list[str] = []
+
+    def token() -> str:
+        """The first one is outdated once it was sent."""
+        sent.append("new" if sent else "old")
+        started[0].server.refusal = None if len(sent) > 1 else REFUSED
+        return sent[-1]
+
+    async with running(says(ForwarderMessages().welcome()), token=token) as run:
+        started.append(run)
+        await eventually(lambda: run.heard.effects)
+        given = [one["Authorization"] for one in run.server.headers]
+        assert given == ["Bearer old", "Bearer new"]
+        assert [(end.final, end.is_refused) for end in run.heard.ends] == [(False, False)]
+
+
+async def test_a_token_that_can_not_be_read_ends_the_viewer_with_the_reason() -> None:
+    def unreadable() -> str:
+        msg = "other users can read the token file /t: run chmod 600 /t"
+        raise GaplessError(msg)
+
+    async with running(says(ForwarderMessages().welcome()), token=unreadable) as run:
+        await eventually(lambda: run.heard.ends)
+        assert run.heard.ends == [
+            Disconnection("other users can read the token file /t: run chmod 600 /t", final=True)
+        ]
+        assert run.server.headers == []
 
 
 async def test_reconnect_now_ends_the_wait_and_the_connection() -> None:
