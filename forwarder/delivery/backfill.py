@@ -222,7 +222,7 @@ class StartPoint:
         return 0 if query.filter.executions else max(0, self.now_ms - DEFAULT_HISTORY_MS)
 
     def _outcome(self) -> Outcome:
-        """Whether the cursor is resumed: not one of another, or a rolled back, journal [4]."""
+        """Whether the cursor is resumed; not if the journal is another one, or rolled back [4]."""
         epoch, after = self.query.epoch, self.query.after
         if epoch is None or after is None:
             return "fresh"

@@ -79,7 +79,9 @@ class StreamTable:
         """Add a batch to memory once its transaction is committed."""
         for name, span in spans.items():
             number = numbers[name]
-            self._add(name, number, _joined(self._spans.get(number), span))
+            old = self._spans.get(number, (span[0], span[1], 0))
+            joined = min(old[0], span[0]), max(old[1], span[1]), old[2] + span[2]
+            self._add(name, number, joined)
 
 
 def spans_of(places: Iterable[tuple[str, int]]) -> dict[str, Span]:
@@ -96,12 +98,6 @@ def spans_of(places: Iterable[tuple[str, int]]) -> dict[str, Span]:
             span[1] = timestamp
         span[2] += 1
     return {name: (first, last, count) for name, (first, last, count) in spans.items()}
-
-
-def _joined(old: Span | None, new: Span) -> Span:
-    if old is None:
-        return new
-    return min(old[0], new[0]), max(old[1], new[1]), old[2] + new[2]
 
 
 SEQ_BITS: Final = 40

@@ -123,13 +123,9 @@ class _Tail:
                 self._digests.append(row.digest)
             self.head = rows[-1].seq
         if len(self._timestamps) > 2 * TAIL_MAX:
-            self._drop(len(self._timestamps) - TAIL_MAX)
-
-    def _drop(self, count: int) -> None:
-        self.first += count
-        del self._timestamps[:count]
-        del self._streams[:count]
-        del self._digests[:count]
+            count = len(self._timestamps) - TAIL_MAX
+            self.first += count
+            del self._timestamps[:count], self._streams[:count], self._digests[:count]
 
     def after(self, seq: int, filter_: Filter) -> Iterator[tuple[int, int]]:
         """Yield (timestamp, digest) of the rows with a greater seq that match a filter."""

@@ -139,22 +139,18 @@ def _duplicate_timestamps(call: WriteCall) -> Iterable[NewEvent]:
         yield NewEvent(call.stream(number), at_ms, text)
 
 
-def _future_events(call: WriteCall) -> Iterable[NewEvent]:
-    ahead_ms, jitter_ms = call.value("ahead_ms"), call.value("jitter_ms")
-    for number in range(call.value("events")):
-        drawn_ms = ahead_ms + call.rng.randint(-jitter_ms, jitter_ms)
-        by_ms = max(0, min(drawn_ms, AHEAD_MS_MAX)) if call.draw_hit() else 0
-        text = call.info(f"{number} is {by_ms} ms ahead")
-        yield NewEvent(call.stream(number), call.now_ms + by_ms, text)
+def _shifted_events(sign: int, shift: str, max_ms: int, words: str) -> Events:
+    """Events with timestamps ahead of (sign 1) or behind (-1) the present, by an attribute."""
 
+    def events(call: WriteCall) -> Iterable[NewEvent]:
+        shift_ms, jitter_ms = call.value(shift), call.value("jitter_ms")
+        for number in range(call.value("events")):
+            drawn_ms = shift_ms + call.rng.randint(-jitter_ms, jitter_ms)
+            by_ms = max(0, min(drawn_ms, max_ms)) if call.draw_hit() else 0
+            text = call.info(f"{number} is {by_ms} ms {words}")
+            yield NewEvent(call.stream(number), call.now_ms + sign * by_ms, text)
 
-def _late_events(call: WriteCall) -> Iterable[NewEvent]:
-    late_ms, jitter_ms = call.value("late_ms"), call.value("jitter_ms")
-    for number in range(call.value("events")):
-        drawn_ms = late_ms + call.rng.randint(-jitter_ms, jitter_ms)
-        by_ms = max(0, min(drawn_ms, AGE_MS_MAX)) if call.draw_hit() else 0
-        text = call.info(f"{number} is {by_ms} ms late")
-        yield NewEvent(call.stream(number), call.now_ms - by_ms, text)
+    return events
 
 
 def _huge_event(call: WriteCall) -> Iterable[NewEvent]:
@@ -250,7 +246,7 @@ WORKLOAD: Final = (
     FaultType(
         "late_events",
         "Writes events with timestamps of the past, as far as CloudWatch takes them: 14 days.",
-        _write(_late_events),
+        _write(_shifted_events(-1, "late_ms", AGE_MS_MAX, "late")),
         (
             Attribute("events", 20, 10_000, "late events", minimum=1),
             Attribute("late_ms", 60_000, 14 * DAY_MS, "how late", is_age=True),
@@ -262,7 +258,7 @@ WORKLOAD: Final = (
     FaultType(
         "future_events",
         "Writes events with timestamps of the future, as far as CloudWatch takes them: 2 hours.",
-        _write(_future_events),
+        _write(_shifted_events(1, "ahead_ms", AHEAD_MS_MAX, "ahead")),
         (
             Attribute("events", 20, 10_000, "events ahead of time", minimum=1),
             Attribute("ahead_ms", 600_000, AHEAD_MS_MAX, "how far ahead", is_age=True),
