@@ -22,7 +22,8 @@ from forwarder.delivery.session import Session
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
-from forwarder.records import RangeTotal
+from forwarder.journal.contract import Journal
+from forwarder.records import RangeTotal, ScanDone
 from forwarder.server.api import Api
 from tests.simulation.judge import Kind
 from tests.support.forwarder.memory_journal import MemoryJournal
@@ -33,7 +34,7 @@ from tui.client.status import Effect, SendMessage
 from wire.digest import digest_hex
 from wire.messages import Credit, DigestBody, Heartbeat
 from wire.order import Interval, first_key, timestamp_of
-from wire.query import DigestQuery
+from wire.query import DigestQuery, TailQuery
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,14 @@ def gaps_are_sent_once() -> list[Any]:
 
 def marks_do_not_wait() -> list[Any]:
     """A mark is sent before the events that its scan found."""
-    return [override(PendingMarks, "_is_reached", lambda _self, _done, _reached: True)]
+
+    def find(
+        self: PendingMarks, _read_seq: int, may_mark: Callable[[int, int], bool]
+    ) -> ScanDone | None:
+        ready = (done for done in self._pending if may_mark(done.from_, done.through))
+        return next(ready, None)
+
+    return [override(PendingMarks, "find", find)]
 
 
 def totals_of_the_head() -> list[Any]:
@@ -349,7 +357,13 @@ def live_always_goes_first() -> list[Any]:
 
 def the_forwarder_knows_no_base() -> list[Any]:
     """Counts for a viewer without its old lines include them."""
-    return [override(StartPoint, "_base", lambda _self: 0)]
+    begin = StartPoint.__init__
+
+    def without(self: StartPoint, query: TailQuery, journal: Journal, now_ms: int) -> None:
+        begin(self, query, journal, now_ms)
+        self.base = 0
+
+    return [override(StartPoint, "__init__", without)]
 
 
 def the_viewer_knows_no_base() -> list[Any]:
