@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -73,6 +73,9 @@ def _compile(text: str) -> re.Pattern[str]:
 Scalar = str | int | float | bool | None
 Step = str | int
 """A key of a JSON object, or an index of a list."""
+
+TREE_DEPTH_MAX: Final = 100
+"""Nesting up to which JSON is shown as a tree: its size grows with length times depth."""
 
 _INDENT: Final = "  "
 _MISSING: Final = object()
@@ -158,15 +161,22 @@ def json_tree(found: object) -> list[tuple[str, Value | None]] | None:
 
     None if it is nested too deeply to be shown as a tree.
     """
-    try:
-        return list(_walk(found, (), "", "", ""))
-    except RecursionError:
-        return None
+    lines: list[tuple[str, Value | None]] = []
+    is_whole = _walk(lines, found, (), "", "")
+    return lines if is_whole else None
 
 
 def _walk(
-    found: object, path: tuple[Step, ...], indent: str, before: str, after: str
-) -> Iterator[tuple[str, Value | None]]:
+    lines: list[tuple[str, Value | None]],
+    found: object,
+    path: tuple[Step, ...],
+    before: str,
+    after: str,
+) -> bool:
+    """Append the lines of a value; False where it is nested too deeply."""
+    if len(path) > TREE_DEPTH_MAX:
+        return False
+    indent = _INDENT * len(path)
     children: list[tuple[str, Step, object]]
     if isinstance(found, dict):
         children = [(f"{_dump(key)}: ", key, one) for key, one in found.items()]
@@ -176,16 +186,18 @@ def _walk(
         opening, closing = "[", "]"
     else:
         assert found is None or isinstance(found, str | int | float | bool), "JSON has no more"
-        yield f"{indent}{before}{_dump(found)}{after}", Value("json", path, found)
-        return
+        lines.append((f"{indent}{before}{_dump(found)}{after}", Value("json", path, found)))
+        return True
     if not children:
-        yield f"{indent}{before}{opening}{closing}{after}", None
-        return
-    yield f"{indent}{before}{opening}", None
+        lines.append((f"{indent}{before}{opening}{closing}{after}", None))
+        return True
+    lines.append((f"{indent}{before}{opening}", None))
     for number, (name, step, one) in enumerate(children, 1):
         comma = "," if number < len(children) else ""
-        yield from _walk(one, (*path, step), indent + _INDENT, name, comma)
-    yield f"{indent}{closing}{after}", None
+        if not _walk(lines, one, (*path, step), name, comma):
+            return False
+    lines.append((f"{indent}{closing}{after}", None))
+    return True
 
 
 def _dump(found: object) -> str:

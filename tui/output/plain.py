@@ -174,12 +174,8 @@ class Plain:
             self._say(warning)
         if not lines:
             return
-        options, groups = self._options, self._engine.groups
-        data = b"".join(
-            format_line(one, options.output, groups[one.line.target], color=options.color)
-            for one in lines
-        )
-        writing = asyncio.create_task(in_thread(lambda: self._write(data)))
+        groups = self._engine.groups
+        writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, groups)))
         # With `| head`, this may be cancelled at the moment when the write fails.
         writing.add_done_callback(_retrieve_exception)
         before = self._order.arrived
@@ -193,7 +189,19 @@ class Plain:
         self._engine.resume()
         await writing
 
-    def _write(self, data: bytes) -> None:
+    def _write_lines(self, lines: list[PrintedLine], groups: Sequence[str | None]) -> None:
+        """Format and write lines, in a thread: a long one would hold up the connection."""
+        options = self._options
+        data = bytearray()
+        for one in lines:
+            group = groups[one.line.target]
+            data += format_line(one, options.output, group, color=options.color)
+            if len(data) >= WRITE_BYTES:
+                self._write(data)
+                data = bytearray()
+        self._write(data)
+
+    def _write(self, data: bytes | bytearray) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._out, view[:WRITE_BYTES]) :]

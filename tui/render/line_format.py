@@ -28,6 +28,9 @@ STREAM_COLOURS: Final = 24
 WRAPPED_ROWS_MAX: Final = 200
 """Most screen rows of a wrapped line; the detail panel shows more."""
 
+RULE_CHARS_MAX: Final = 4096
+"""Characters of a rule that are drawn; its reason may be as long as a message."""
+
 _GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~", "~")}
 _UNCONFIRMED: Final = "?"
 _BOOKMARK: Final = ("◆", "*")
@@ -126,11 +129,13 @@ def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
     """
     text = harmless(name, ascii_only=ascii_only)
     *folders, last = text.split("/")
+    width = cell_len(text)
     for index, folder in enumerate(folders):
-        if cell_len(text) <= cells:
+        if width <= cells:
             break
         folders[index] = folder[:1]
-        text = "/".join((*folders, last))
+        width -= cell_len(folder) - cell_len(folder[:1])
+    text = "/".join((*folders, last))
     if cell_len(text) > cells:
         head = fit(text[: len(text) - len(last)], cells // 3) or fit(last, cells // 3)
         text = head + ("~" if ascii_only else "…")
@@ -157,10 +162,20 @@ def level_segment(level: str | None) -> Segment:
 
 
 def message_segments(
-    message: str, level: str | None, *, ascii_only: bool = False, chars_max: int | None = None
+    message: str,
+    level: str | None,
+    *,
+    ascii_only: bool = False,
+    chars_max: int | None = None,
+    cells_max: int | None = None,
 ) -> list[Segment]:
-    """The message, made harmless, tinted by its level where it has no colours of its own."""
-    parts = harmless_segments(message, ascii_only=ascii_only, chars_max=chars_max)
+    """The message, made harmless, tinted by its level where it has no colours of its own.
+
+    ``chars_max`` and ``cells_max`` limit what is read and written, as in ``safe_text.segments``.
+    """
+    parts = harmless_segments(
+        message, ascii_only=ascii_only, chars_max=chars_max, cells_max=cells_max
+    )
     if level not in _TINTED:
         return parts
     tinted = f"message.{level}"
@@ -170,7 +185,7 @@ def message_segments(
 def rule_segments(text: str, role: str, cells: int, *, ascii_only: bool = False) -> list[Segment]:
     """A rule across the screen: ``── offline 10.2 s · 203 lines recovered ──────``."""
     bar = "-" if ascii_only else "─"
-    shown = fit(harmless(text, ascii_only=ascii_only), max(0, cells - 6))
+    shown = fit(harmless(text[:RULE_CHARS_MAX], ascii_only=ascii_only), max(0, cells - 6))
     rest = max(0, cells - 4 - cell_len(shown))
     return [(bar * 2 + " ", f"{role}.bar"), (shown, role), (" " + bar * rest, f"{role}.bar")]
 
@@ -182,26 +197,22 @@ def highlight(segments: Sequence[Segment], pattern: re.Pattern[str]) -> list[Seg
     if not spans:
         return list(segments)
     out: list[Segment] = []
-    start = 0
+    start = number = 0
     for piece, role in segments:
-        out += _overlaid(piece, role, start, spans)
-        start += len(piece)
-    return out
-
-
-def _overlaid(piece: str, role: str, start: int, spans: Iterable[tuple[int, int]]) -> list[Segment]:
-    out: list[Segment] = []
-    at, end = start, start + len(piece)
-    for low, high in spans:
-        low_here, high_here = max(low, at), min(high, end)
-        if low_here >= high_here:
-            continue
-        if low_here > at:
-            out.append((piece[at - start : low_here - start], role))
-        out.append((piece[low_here - start : high_here - start], "match"))
-        at = high_here
-    if at < end:
-        out.append((piece[at - start :], role))
+        at, end = start, start + len(piece)
+        while number < len(spans) and spans[number][0] < end:
+            low, high = max(spans[number][0], at), min(spans[number][1], end)
+            if low > at:
+                out.append((piece[at - start : low - start], role))
+            if high > low:
+                out.append((piece[low - start : high - start], "match"))
+            at = high
+            if spans[number][1] > end:
+                break  # it goes on in the next segment
+            number += 1
+        if at < end:
+            out.append((piece[at - start :], role))
+        start = end
     return out
 
 
@@ -239,7 +250,7 @@ def wrap(
                 if text[taken] == " " and taken > at:
                     blank = 1  # the break replaces it
                 else:
-                    cuts = is_fresh or _word_chars(text, at) > full  # it has to be broken anyway
+                    cuts = is_fresh or _is_word_longer(text, at, full)  # it has to be broken anyway
                     taken = text.rfind(" ", at, taken) + 1 or (taken if cuts else at)
             if taken == at and not is_fresh:
                 rows.append(margin[:])
@@ -254,10 +265,9 @@ def wrap(
     return rows
 
 
-def _word_chars(text: str, at: int) -> int:
-    """Length of the word that begins at an index."""
-    end = text.find(" ", at)
-    return (len(text) if end < 0 else end) - at
+def _is_word_longer(text: str, at: int, chars: int) -> bool:
+    """Whether the word that begins at an index has more than so many characters."""
+    return len(text) - at > chars and text.find(" ", at, at + chars + 1) < 0
 
 
 def fit(text: str, cells: int) -> str:
@@ -332,9 +342,10 @@ def _clip_plain(text: str, role: str, start: int, cells: int) -> list[Segment]:
 
 def _with_more(segments: list[Segment], cells: int) -> list[Segment]:
     """The segments in exactly ``cells`` cells, the last of which shows that the line goes on."""
+    before = sum(cell_len(piece) for piece, _ in segments)
     while segments:
         text, role = segments.pop()
-        before = sum(cell_len(piece) for piece, _ in segments)
+        before -= cell_len(text)
         kept = fit(text, cells - 1 - before)
         if kept or not segments:
             blank = " " * (cells - 1 - before - cell_len(kept))

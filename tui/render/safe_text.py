@@ -29,9 +29,11 @@ TAB_CELLS: Final = 8
 
 _REMOVED: Final = "\u200c\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef"
 # Cc, Cs, Zl, Zp; Cf without the Arabic and Kaithi number signs, which are visible; the letters
-# that are drawn as nothing (Unicode's Default_Ignorable_Code_Point); noncharacters.
+# that are drawn as nothing (Unicode's Default_Ignorable_Code_Point); noncharacters. Escape and
+# carriage return are apart, since they may begin a sequence.
+_SHOWN_ALONE: Final = "\x1b\r"
 _SHOWN: Final = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0"
     "\ufff0-\ufffb\ufffe\uffff\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
@@ -49,18 +51,31 @@ def _zero_width() -> str:
     return "".join(f"{re.escape(chr(start))}-{re.escape(chr(end))}" for start, end in spans)
 
 
+_ZERO_WIDTH: Final = _zero_width()
+_COLOUR_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _SPECIAL: Final = re.compile(
-    r"(?P<sgr>\x1b\[[0-9;:]*m)"
+    rf"(?P<sgr>{_COLOUR_SEQUENCE.pattern})"
     r"|(?P<newline>\r?\n)"
-    r"|(?P<tab>\t)"
+    r"|(?P<tabs>\t+)"
     rf"|(?P<removed>[{_REMOVED}]+)"
-    rf"|(?P<shown>[{_SHOWN}])"
-    rf"|(?P<marks>[{_zero_width()}]+)"
+    rf"|(?P<shown>[{_SHOWN_ALONE}]|[{_SHOWN}]+)"
+    rf"|(?P<marks>[{_ZERO_WIDTH}]+)"
 )
+_REMOVED_RUN: Final = re.compile(f"[{_REMOVED}]+")
+_SHOWN_RUN: Final = re.compile(f"[{_SHOWN_ALONE}{_SHOWN}]+")
+_BARE_MARKS: Final = re.compile(f"^(?=[{_ZERO_WIDTH}])", re.MULTILINE)
+_MARKS_BEYOND: Final = re.compile(f"([{_ZERO_WIDTH}]{{{MARKS_MAX}}})([{_ZERO_WIDTH}]+)")
+_CELLS_APART: Final = re.compile(r"[^\t\n]+|\t+|\n")
 _SGR_PARAMETERS_MAX: Final = 32
 
 
-def segments(text: str, *, ascii_only: bool = False, chars_max: int | None = None) -> list[Segment]:
+def segments(
+    text: str,
+    *,
+    ascii_only: bool = False,
+    chars_max: int | None = None,
+    cells_max: int | None = None,
+) -> list[Segment]:
     """A message as segments of the roles message, control, newline and ``sgr:COLOUR:FLAGS``.
 
     COLOUR is empty, a number below 256 or ``#rrggbb``; FLAGS are some of ``bdiusr`` (bold, dim,
@@ -70,19 +85,85 @@ def segments(text: str, *, ascii_only: bool = False, chars_max: int | None = Non
         text: The message.
         ascii_only: Whether to show control characters with ASCII only.
         chars_max: Characters of ``text`` to read.
+        cells_max: Cells after which to stop; the last segment may go beyond them.
     """
-    if text.endswith("\n"):
-        text = text[: -2 if text.endswith("\r\n") else -1]
     if chars_max is not None:
-        text = text[:chars_max]
+        text = text[: chars_max + len("\r\n")]
+    text = _without_last_newline(text)[:chars_max]
     if text.isascii() and text.isprintable():
         return [(text, MESSAGE)] if text else []
-    return _Writer(ascii_only=ascii_only).write(text)
+    return _Writer(ascii_only=ascii_only).write(text, cells_max)
 
 
 def harmless(text: str, *, ascii_only: bool = False) -> str:
-    """A harmless text on one line, without roles: for names and reasons."""
-    return "".join(piece for piece, _ in segments(text, ascii_only=ascii_only))
+    """A harmless text on one line: the text of ``segments`` without the roles.
+
+    Without roles, each kind of character can be replaced in the whole text at once; that is
+    several times as fast for a text in which kinds alternate.
+    """
+    text = _without_last_newline(text)
+    if text.isascii() and text.isprintable():
+        return text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if "\x1b" in text:
+        text = _COLOUR_SEQUENCE.sub("", text)
+    if not text.isascii():
+        text = _REMOVED_RUN.sub("", text)
+        text = _MARKS_BEYOND.sub(
+            lambda found: found[1] + _marks_beyond(len(found[2]), ascii_only=ascii_only), text
+        )
+        text = _BARE_MARKS.sub(_base_of_marks(ascii_only=ascii_only), text)
+    pictures = _PICTURES[ascii_only]
+    text = _SHOWN_RUN.sub(lambda found: found[0].translate(pictures), text)
+    if "\t" in text:
+        text = _expand_tabs(text)
+    return text.replace("\n", _newline_sign(ascii_only=ascii_only))
+
+
+def _without_last_newline(text: str) -> str:
+    if text.endswith("\n"):
+        return text[: -2 if text.endswith("\r\n") else -1]
+    return text
+
+
+def _expand_tabs(text: str) -> str:
+    """Replace tabs by blanks up to the next tab stop, counting cells instead of characters."""
+    if text.isascii():
+        return text.expandtabs(TAB_CELLS)
+    out: list[str] = []
+    cells = 0
+    for piece in _CELLS_APART.findall(text):
+        if piece == "\n":
+            cells = 0
+        elif piece[0] == "\t":
+            blanks = _tab_cells(len(piece), cells)
+            cells += blanks
+            out.append(" " * blanks)
+            continue
+        else:
+            cells += cell_len(piece)
+        out.append(piece)
+    return "".join(out)
+
+
+def _tab_cells(tabs: int, cells: int) -> int:
+    """The blanks that some tabs after a number of cells amount to."""
+    return TAB_CELLS * tabs - cells % TAB_CELLS
+
+
+def _newline_sign(*, ascii_only: bool) -> str:
+    return "^J" if ascii_only else "⏎"
+
+
+def _base_of_marks(*, ascii_only: bool) -> str:
+    """What combining marks at the beginning of a line are drawn on."""
+    return "<>" if ascii_only else "◌"
+
+
+def _marks_beyond(count: int, *, ascii_only: bool) -> str:
+    """What is shown in place of marks beyond ``MARKS_MAX``."""
+    return f"<+{count}>" if ascii_only else f"\u2039+{count}\u203a"
 
 
 def picture(char: str, *, ascii_only: bool = False) -> str:
@@ -99,53 +180,102 @@ def picture(char: str, *, ascii_only: bool = False) -> str:
     return f"\u2039{code:02X}\u203a"
 
 
+class _Pictures(dict[int, str]):
+    """A table for ``str.translate``, which makes each picture when it is first needed."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        super().__init__()
+        self._ascii_only = ascii_only
+
+    def __missing__(self, code: int) -> str:
+        shown = self[code] = picture(chr(code), ascii_only=self._ascii_only)
+        return shown
+
+
+_PICTURES: Final = (_Pictures(ascii_only=False), _Pictures(ascii_only=True))
+
+
 class _Writer:
-    """Writes segments in one pass, keeping track of the colour and of the cell."""
+    """Writes segments in one pass, keeping track of the colour and of the cell.
+
+    The pieces of a segment are joined once, when it ends: to append each to the segment before
+    would copy it again and again.
+    """
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._ascii_only = ascii_only
         self._sgr = _Sgr()
         self._out: list[Segment] = []
+        self._pieces: list[str] = []
+        self._role = MESSAGE
         self._cells = 0
+        self._cells_before = 0  # in earlier lines
+        self._marks = 0  # on the last character
 
-    def write(self, text: str) -> list[Segment]:
+    def write(self, text: str, cells_max: int | None) -> list[Segment]:
         at = 0
         for found in _SPECIAL.finditer(text):
-            self._put(text[at : found.start()], self._sgr.role)
+            if found.start() > at:
+                self._put(text[at : found.start()], self._sgr.role)
             at = found.end()
             match found.lastgroup:
                 case "sgr":
                     self._sgr.apply(found[0])
                 case "newline":
-                    self._put("^J" if self._ascii_only else "⏎", NEWLINE)
+                    self._put(_newline_sign(ascii_only=self._ascii_only), NEWLINE)
+                    self._cells_before += self._cells
                     self._cells = 0
-                case "tab":
-                    self._put(" " * (TAB_CELLS - self._cells % TAB_CELLS), self._sgr.role)
+                case "tabs":
+                    self._put(" " * _tab_cells(at - found.start(), self._cells), self._sgr.role)
                 case "shown":
-                    self._put(picture(found[0], ascii_only=self._ascii_only), CONTROL)
+                    self._put(found[0].translate(_PICTURES[self._ascii_only]), CONTROL)
                 case "marks":
-                    self._marks(found[0])
+                    self._put_marks(found[0])
                 case _:  # removed
                     pass
-        self._put(text[at:], self._sgr.role)
+            if cells_max is not None and self._cells_before + self._cells > cells_max:
+                break
+        else:
+            self._put(text[at:], self._sgr.role)
+        self._end_marks()
+        self._end_segment()
         return self._out
 
-    def _marks(self, marks: str) -> None:
+    def _put_marks(self, marks: str) -> None:
         if not self._cells:
-            self._put("<>" if self._ascii_only else "◌", CONTROL)  # a base for the marks
-        self._put(marks[:MARKS_MAX], self._sgr.role)
-        if len(marks) > MARKS_MAX:
-            more = f"+{len(marks) - MARKS_MAX}"
-            self._put(f"<{more}>" if self._ascii_only else f"\u2039{more}\u203a", CONTROL)
+            self._put(_base_of_marks(ascii_only=self._ascii_only), CONTROL)
+        room = max(0, MARKS_MAX - self._marks)
+        self._append(marks[:room], self._sgr.role)
+        self._marks += len(marks)
+
+    def _end_marks(self) -> None:
+        """Say how many marks were left out, once the stack ends: a colour does not end it."""
+        beyond, self._marks = self._marks - MARKS_MAX, 0
+        if beyond > 0:
+            sign = _marks_beyond(beyond, ascii_only=self._ascii_only)
+            self._append(sign, CONTROL)
+            self._cells += len(sign)
 
     def _put(self, text: str, role: str) -> None:
         if not text:
             return
+        if self._marks:
+            self._end_marks()
         self._cells += cell_len(text)
-        if self._out and self._out[-1][1] == role and role != NEWLINE:
-            self._out[-1] = (self._out[-1][0] + text, role)
-        else:
-            self._out.append((text, role))
+        self._append(text, role)
+
+    def _append(self, text: str, role: str) -> None:
+        if not text:
+            return
+        if role != self._role or role == NEWLINE:
+            self._end_segment()
+            self._role = role
+        self._pieces.append(text)
+
+    def _end_segment(self) -> None:
+        if self._pieces:
+            self._out.append(("".join(self._pieces), self._role))
+            self._pieces = []
 
 
 class _Sgr:

@@ -279,11 +279,14 @@ class StripCache:
         ]
         cells = max(1, appearance.width - columns.cells)
         rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
+        chars_max = _CHARS_PER_CELL * (appearance.left + cells * rows) + 256
         message = fmt.message_segments(
             line.message,
             level,
             ascii_only=columns.ascii_only,
-            chars_max=_CHARS_PER_CELL * (appearance.left + cells * rows) + 256,
+            chars_max=chars_max,
+            # A match may go on beyond the edge. A newline takes a cell beside its row's.
+            cells_max=chars_max if appearance.pattern else appearance.left + (cells + 1) * rows,
         )
         if appearance.pattern is not None:
             message = fmt.highlight(message, appearance.pattern)

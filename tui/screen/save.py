@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
+from common.concurrency import in_thread
 from common.times import iso
 from tui.client.engine import Engine
 from tui.lines.rows import Line, Row, Rule, describe
@@ -110,12 +111,12 @@ class Saver:
                     rows = view.rows(begin, min(end, begin + SLICE_ROWS))
                     if not rows:
                         break
-                    await asyncio.to_thread(_append, file, write, rows)
+                    await in_thread(partial(_append, file, write, rows))
                     key = rows[-1].key + 1
                     count += len(rows)
                     if count % PROGRESS_ROWS == 0:
                         self._show(f"saving: {units.plural(count, 'row')} so far")
-                await asyncio.to_thread(_sync, file)
+                await in_thread(partial(_sync, file))
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -126,7 +127,7 @@ class Saver:
 
 
 def _append(file: IO[bytes], write: Callable[[Row], bytes], rows: Sequence[Row]) -> None:
-    file.write(b"".join(map(write, rows)))
+    file.writelines(map(write, rows))
 
 
 def _sync(file: IO[bytes]) -> None:
