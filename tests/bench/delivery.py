@@ -27,8 +27,8 @@ def measure() -> list[Rate]:
         assert writer.stdin is not None
         assert writer.stdout is not None
         written = _write(writer)
-        with forwarder(GROUP, url, Path(folder)) as part:
-            websocket = part.ready()["websocket"]
+        with forwarder(GROUP, url, Path(folder)) as process:
+            websocket = process.ready()["websocket"]
             first = _receive(websocket, written)
             second = _receive(websocket, written)
         frames = _frames(written)

@@ -77,8 +77,8 @@ def measure() -> Iterator[str]:
 def _gapless(folder: Path) -> Iterator[str]:
     with standin(SENT // WRITING_S, WRITING_S) as (writer, url):
         assert writer.stdin is not None
-        with forwarder(GROUP, url, folder) as part:
-            port = int(part.ready()["http"].rpartition(":")[2])
+        with forwarder(GROUP, url, folder) as process:
+            port = int(process.ready()["http"].rpartition(":")[2])
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
             time.sleep(WRITING_S + 2)  # all events are written and polled

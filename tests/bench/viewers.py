@@ -124,11 +124,11 @@ def _forwarder(what: str, viewers: int, rate: int, seconds: float, *, stalled: i
         ),
     ):
         assert writer.stdin is not None
-        with forwarder(GROUP, url, Path(folder), "--max-viewers", str(viewers + 1)) as part:
-            port = int(part.ready()["http"].rpartition(":")[2])
+        with forwarder(GROUP, url, Path(folder), "--max-viewers", str(viewers + 1)) as process:
+            port = int(process.ready()["http"].rpartition(":")[2])
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
-            memory = _Memory(part.popen.pid)
+            memory = _Memory(process.popen.pid)
             with _crowd(port, 1, 0):
                 time.sleep(WARM_S)
             before = memory.now()

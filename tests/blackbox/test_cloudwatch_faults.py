@@ -1,6 +1,6 @@
-"""Everything that goes wrong between forwarder and CloudWatch, at once, on raw moto.
+"""All faults between forwarder and CloudWatch at once, on an unpatched moto server.
 
-``make peers`` runs these one by one and for longer, beside other tools.
+``make peers`` runs them one by one, longer, and with other tools.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one-line errors, and how everything ends."""
+"""The command line: exit codes, one-line errors, and the end of every process and lock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.pseudo_terminal import TerminalProcess
 STREAM = "job/main/aaaa"
 
 ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"
-"""The alternate screen."""
+"""Sequences that enter and leave the alternate screen."""
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 
@@ -52,7 +52,7 @@ def moto() -> Iterator[RawMoto]:
 
 @pytest.fixture
 def group(moto: RawMoto, request: pytest.FixtureRequest) -> str:
-    """A log group of the test's own, with ten lines in it."""
+    """A log group for one test, with ten events."""
     name = f"/jobs/{zlib.crc32(request.node.nodeid.encode()):08x}"
     moto.create(name, STREAM)
     moto.put(name, STREAM, [(now_ms() - 1000 + i, f"line {i}") for i in range(10)])
@@ -66,7 +66,7 @@ def aws(moto: RawMoto) -> tuple[str, ...]:
 def run(
     state: Path, *arguments: str, credentials: bool = True, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a ``gapless`` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "gapless", *arguments],
         env=clean_environment(state, more, credentials=credentials),
@@ -79,7 +79,7 @@ def run(
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line on stderr that an error is; AssertionError where it is not that."""
+    """Check that the only output is one line on stderr; returns it."""
     assert done.stderr.startswith("gapless: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stdout == ""
@@ -89,7 +89,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 # --- Errors -----------------------------------------------------------------------------------
 
 
-def test_nobody_listens_at_the_url(tmp_path: Path) -> None:
+def test_a_url_without_a_server(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         done = run(tmp_path, "tail", f"ws://127.0.0.1:{unused.getsockname()[1]}")
@@ -97,7 +97,7 @@ def test_nobody_listens_at_the_url(tmp_path: Path) -> None:
     assert "refused" in one_line(done).lower()
 
 
-def test_a_url_of_something_else(tmp_path: Path) -> None:
+def test_a_url_of_another_http_server(tmp_path: Path) -> None:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
             del arguments
@@ -125,7 +125,7 @@ def test_a_group_that_the_forwarder_does_not_serve(
 
 
 @pytest.mark.parametrize("command", ["tail", "forward", "executions"])
-def test_a_group_that_there_is_not(moto: RawMoto, tmp_path: Path, command: str) -> None:
+def test_an_unknown_group(moto: RawMoto, tmp_path: Path, command: str) -> None:
     done = run(tmp_path, command, "/no/such/group", *aws(moto))
     assert done.returncode == 3
     assert "/no/such/group" in one_line(done)
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_a_journal(moto: RawMoto, group: str, tmp_path: Path)
     assert journal.read_bytes() == b"this is no database " * 100
 
 
-def test_a_journal_that_another_forwarder_has(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_a_journal_in_use(moto: RawMoto, group: str, tmp_path: Path) -> None:
     with forwarder(group, moto.url, tmp_path) as process:
         url = process.ready()["websocket"]
         journal = str(tmp_path / "journal.sqlite3")
@@ -168,7 +168,7 @@ def test_a_journal_that_another_forwarder_has(moto: RawMoto, group: str, tmp_pat
     assert url in one_line(done)
 
 
-def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_a_wrong_token(moto: RawMoto, group: str, tmp_path: Path) -> None:
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     for path, token in ((right, "secret-of-ours"), (wrong, "guess-of-theirs")):
         path.write_text(f"{token}\n")
@@ -183,7 +183,7 @@ def test_a_token_that_is_wrong(moto: RawMoto, group: str, tmp_path: Path) -> Non
         assert taken.stdout.count("\n") == 10
 
 
-def test_without_a_target_there_is_a_choice(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_without_a_target_a_picker_opens(moto: RawMoto, group: str, tmp_path: Path) -> None:
     with TerminalProcess("tail", *aws(moto), state=tmp_path) as process:
         process.wait_for(group)
         process.press("\x03")
@@ -206,7 +206,7 @@ def test_groups_and_executions_as_tables_and_json(
     wait_no_locks(tmp_path)
 
 
-def test_a_group_s_lines_once_and_the_settings_that_chose_how(
+def test_a_groups_lines_once_with_options_from_settings(
     moto: RawMoto, group: str, tmp_path: Path
 ) -> None:
     done = run(tmp_path, "tail", group, "--no-follow", *aws(moto), GAPLESS_OUTPUT="json")
@@ -227,7 +227,7 @@ def test_grep_exclude_and_lines(moto: RawMoto, group: str, tmp_path: Path) -> No
     assert run(tmp_path, *common, "--level", "error").stdout == ""
 
 
-def test_going_on_where_the_last_run_ended(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_resuming_at_the_last_runs_cursor(moto: RawMoto, group: str, tmp_path: Path) -> None:
     arguments = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
     assert run(tmp_path, *arguments).stdout.count("\n") == 10
     moto.put(group, STREAM, [(now_ms(), f"since then {i}") for i in range(3)])
@@ -236,7 +236,7 @@ def test_going_on_where_the_last_run_ended(moto: RawMoto, group: str, tmp_path: 
     assert run(tmp_path, *arguments, "--no-resume").stdout.count("\n") == 13
 
 
-def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_command(moto: RawMoto, group: str, tmp_path: Path) -> None:
     with GaplessProcess("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as process:
         assert process.popen.stdout is not None
         process.out.wait_for(10, "lines")
@@ -264,7 +264,7 @@ def test_whoever_reads_may_leave(moto: RawMoto, group: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", ENDINGS)
-def test_a_tail_s_forwarder_ends_with_it(
+def test_a_tails_forwarder_ends_with_it(
     moto: RawMoto, group: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     with GaplessProcess("tail", group, "--output", "json", *aws(moto), state=tmp_path) as process:
@@ -299,7 +299,7 @@ def test_two_tails_share_a_forwarder_that_ends_with_the_last(
     wait_no_locks(tmp_path)
 
 
-def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_path: Path) -> None:
+def test_a_tail_restarts_its_killed_forwarder(moto: RawMoto, group: str, tmp_path: Path) -> None:
     with GaplessProcess("tail", group, "--output", "json", *aws(moto), state=tmp_path) as process:
         process.out.wait_for(10, "events")
         dead = family(process.popen.pid)[1]
@@ -314,7 +314,7 @@ def test_a_tail_brings_its_killed_forwarder_back(moto: RawMoto, group: str, tmp_
 
 
 @pytest.mark.parametrize("number", ENDINGS)
-def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_simulation_leaves_no_processes(tmp_path: Path, number: signal.Signals) -> None:
     with GaplessProcess("simulate", state=tmp_path) as process:
         ready = process.ready()
         assert {"websocket", "http", "epoch", "cloudwatch", "control"} <= set(ready)
@@ -330,7 +330,7 @@ def test_nothing_of_a_simulation_is_left(tmp_path: Path, number: signal.Signals)
 
 
 @pytest.mark.parametrize("number", ENDINGS)
-def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
+def test_a_demo_leaves_no_processes_and_restores_the_terminal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with TerminalProcess("demo", state=tmp_path) as process:
@@ -343,7 +343,7 @@ def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
         if number != signal.SIGKILL:
             assert code == 128 + number
             assert process.attributes() == process.before
-            # What was written last is read by a thread, perhaps after the end of who wrote it.
+            # A thread may read the last output after the process has ended.
             wait_until(
                 lambda: process.written.rfind(LEFT) > process.written.rindex(ENTERED),
                 "the screen of before",
@@ -352,7 +352,7 @@ def test_nothing_of_a_demo_is_left_and_the_terminal_is_in_order(
 
 
 @pytest.mark.parametrize("key", ["q", "\x03"])
-def test_leaving_the_demo_by_key(tmp_path: Path, key: str) -> None:
+def test_quitting_the_demo_by_key(tmp_path: Path, key: str) -> None:
     with TerminalProcess("demo", state=tmp_path) as process:
         process.wait_for("COMPLETE")
         everything = family(process.popen.pid)
@@ -364,7 +364,7 @@ def test_leaving_the_demo_by_key(tmp_path: Path, key: str) -> None:
     wait_no_locks(tmp_path)
 
 
-def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) -> None:
+def test_a_demo_interrupted_during_startup_leaves_no_processes(tmp_path: Path) -> None:
     with TerminalProcess("demo", state=tmp_path) as process:
         wait_until(
             lambda: len(psutil.Process(process.popen.pid).children(recursive=True)) == 3,
@@ -378,7 +378,7 @@ def test_a_demo_that_is_ended_before_it_is_ready_leaves_nothing(tmp_path: Path) 
     wait_no_locks(tmp_path)
 
 
-def test_connecting_late_misses_nothing(tmp_path: Path) -> None:
+def test_a_late_viewer_misses_nothing(tmp_path: Path) -> None:
     record = tmp_path / "out"
     with (
         record.open("wb") as out,

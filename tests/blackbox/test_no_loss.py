@@ -1,7 +1,7 @@
-"""The promise, black box: a raw moto server, plain boto3, the real forwarder, the real viewer.
+"""No event is lost, duplicated, misordered or invented, with real processes and moto.
 
-Every test ends with lost = doubled = misordered = unexpected = 0, both of what the viewer
-printed in strict order and of its record, which is the displayed timeline.
+Every test compares the accepted events with the viewer's output in strict order, and with its
+record, which is the displayed timeline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def ledger(moto: RawMoto) -> Iterator[Ledger]:
 
 
 def settle(viewer: Viewer, ledger: Ledger) -> None:
-    """Wait for every event, then for the viewer's own word; then judge output and record."""
+    """Wait until the viewer is verified, then compare its output and record."""
     through = max(timestamp for _, timestamp, _ in ledger.accepted if timestamp <= now_ms())
     viewer.wait_complete(through)
     record = viewer.finish()
@@ -48,14 +48,14 @@ def settle(viewer: Viewer, ledger: Ledger) -> None:
     assert marks[-1]["equal"] is True
 
 
-def goes_through(cable: Cable, process: GaplessProcess) -> str:
-    """Let new connections go to another forwarder; its epoch."""
+def redirect(cable: Cable, process: GaplessProcess) -> str:
+    """Send new connections to another forwarder; returns its epoch."""
     ready = process.ready()
     cable.target = urlsplit(ready["websocket"]).port or 0
     return str(ready["epoch"])
 
 
-def test_connecting_after_2000_events_were_written(
+def test_a_late_viewer_gets_2000_earlier_events(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
     start = now_ms()
@@ -105,7 +105,7 @@ def test_the_forwarder_killed_twice_under_load(
         websocket = urlsplit(ready["websocket"])
         epochs = {ready["epoch"]}
         with (
-            # Keeps the port: what is free for a moment may be somebody else's in the next.
+            # The cable keeps the port while no forwarder runs.
             Cable(websocket.port or 0) as cable,
             Load(ledger, 200) as load,
             Viewer(f"ws://127.0.0.1:{cable.port}{websocket.path}", state=tmp_path) as viewer,
@@ -113,12 +113,12 @@ def test_the_forwarder_killed_twice_under_load(
             viewer.wait_shown(100)
             first.kill()
             with forwarder(GROUP, moto.url, tmp_path) as second:
-                epochs.add(goes_through(cable, second))
+                epochs.add(redirect(cable, second))
                 viewer.wait_shown(len(viewer.shown()) + 600)
                 second.kill()
                 load.run_for(1)
                 with forwarder(GROUP, moto.url, tmp_path) as third:
-                    epochs.add(goes_through(cable, third))
+                    epochs.add(redirect(cable, third))
                     viewer.wait_shown(len(viewer.shown()) + 600)
                     load.stop()
                     connections = [

@@ -1,4 +1,4 @@
-"""A mark is called a liar if and only if it lied, however events come and scans are timed."""
+"""The verdict detects exactly the false marks, for any events and scan times."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ scans_drawn = st.lists(
 
 
 class Told(NamedTuple):
-    """What a forwarder told: each event under its seq, and marks."""
+    """A forwarder's output: events by seq, and marks."""
 
     seqs: dict[int, int]
-    """By the event's place."""
+    """Seq of each event, by its index."""
     marks: list[dict[str, Any]]
 
 
 def forward(
     events: list[LedgerEvent], scans: list[tuple[int, int, int]], forgotten: int | None = None
 ) -> Told:
-    """Scan after scan, each marked; ``forgotten`` is left out of all but the last one."""
+    """Mark every scan; all but the last one omit ``forgotten``."""
     seqs: dict[int, int] = {}
     marks: list[dict[str, Any]] = []
     for begun, first, length in sorted(scans):
@@ -63,14 +63,14 @@ def lied(events: list[LedgerEvent], told: Told) -> int:
 
 
 @given(events_drawn, scans_drawn)
-def test_whoever_marks_what_was_scanned_is_no_liar(
+def test_correct_marks_are_accepted(
     events: list[LedgerEvent], scans: list[tuple[int, int, int]]
 ) -> None:
     assert lied(events, forward(events, scans)) == 0
 
 
 @given(events_drawn, scans_drawn, st.integers(0, 100))
-def test_whoever_marks_what_it_had_forgotten_is_one(
+def test_marks_that_omit_an_event_are_detected(
     events: list[LedgerEvent], scans: list[tuple[int, int, int]], drawn: int
 ) -> None:
     place = drawn % len(events)

@@ -1,4 +1,4 @@
-"""However a scan is cut into pages, whatever is written meanwhile: each event once, in order."""
+"""Pages return each event once and in order, for any page sizes and concurrent writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TIMES = st.fixed_dictionaries(
 
 
 class Model:
-    """Every accepted event as (ms, number, stream, message), and AWS's rules in plain words."""
+    """A simple model of AWS's rules over (ms, number, stream, message) tuples."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, int, str, str]] = []
@@ -54,7 +54,7 @@ class Model:
 
 
 @given(before=WRITES, selected=SELECTED, times=TIMES, newest_first=st.booleans())
-def test_one_call_returns_what_the_model_says(
+def test_one_call_returns_the_models_events(
     before: Writes,
     selected: dict[str, Any],
     times: dict[str, int],
@@ -99,7 +99,7 @@ def test_any_pages_return_all_events_once_and_in_order(
             break
         model.write(stored, writes)
     assert token is None
-    # In the model's order, so each at most once, and all that was there from the beginning.
+    # In the model's order, so each at most once, with all events from before the scan.
     order = model.matching(asked)
     places = [order.index(message) for message in found]
     assert places == sorted(set(places), reverse=newest_first)

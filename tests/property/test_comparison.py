@@ -1,4 +1,4 @@
-"""Rule [8] on single scans: which of them count as having missed a known row."""
+"""Rule [8] on single scans: which scans count as having missed a known row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame parser, fuzzed: whatever comes, in whatever chunks, nothing is lost or moved."""
+"""Fuzzes the frame parser: no byte is lost or reordered, for any input and chunks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 6
 
 @st.composite
 def frames(draw: st.DrawFn) -> list[bytes]:
-    """Frames of a server, by somebody else's serialiser."""
+    """A server's frames, encoded by the websockets library."""
     kinds = st.sampled_from([Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG, Opcode.CLOSE])
     out = []
     for _ in range(draw(st.integers(0, 6))):
@@ -25,7 +25,7 @@ def frames(draw: st.DrawFn) -> list[bytes]:
 
 
 def chunks(source: st.DataObject, data: bytes) -> list[bytes]:
-    """The bytes, cut anywhere."""
+    """Split the bytes at random places."""
     cuts = sorted(source.draw(st.lists(st.integers(0, len(data)), max_size=12)))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
@@ -35,7 +35,7 @@ def joined(pieces: list[Piece]) -> bytes:
 
 
 @given(st.data(), frames())
-def test_frames_are_found_however_they_come(data: st.DataObject, sent: list[bytes]) -> None:
+def test_frames_are_found_in_any_chunks(data: st.DataObject, sent: list[bytes]) -> None:
     splitter = FrameSplitter()
     got = [one for part in chunks(data, b"".join(sent)) for one in splitter.split_frames(part)]
     assert [piece.data for piece in got] == sent
@@ -44,7 +44,7 @@ def test_frames_are_found_however_they_come(data: st.DataObject, sent: list[byte
 
 
 @given(st.data(), frames(), st.binary(max_size=40))
-def test_nothing_is_lost_whenever_cutting_begins_and_ends(
+def test_no_byte_is_lost_when_parsing_starts_and_ends(
     data: st.DataObject, sent: list[bytes], rubbish: bytes
 ) -> None:
     stream = b"".join(sent) + rubbish
@@ -61,7 +61,7 @@ def test_nothing_is_lost_whenever_cutting_begins_and_ends(
 
 
 @given(st.data(), st.binary(max_size=300))
-def test_a_stream_of_anything_passes(data: st.DataObject, rubbish: bytes) -> None:
+def test_arbitrary_bytes_pass(data: st.DataObject, rubbish: bytes) -> None:
     whole = data.draw(st.booleans())
     head = data.draw(
         st.sampled_from(
@@ -84,6 +84,6 @@ def test_a_stream_of_anything_passes(data: st.DataObject, rubbish: bytes) -> Non
 
 
 @given(frames())
-def test_headers_say_how_long_a_frame_is(sent: list[bytes]) -> None:
+def test_headers_contain_the_frame_length(sent: list[bytes]) -> None:
     for frame in sent:
         assert header_bytes(frame) + payload_bytes(frame) == len(frame)

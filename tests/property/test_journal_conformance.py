@@ -1,4 +1,4 @@
-"""The SQLite journal behaves like the one in memory under any operations."""
+"""The SQLite journal behaves like the in-memory journal under any operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge can fail: whatever is done to a correct record, the verdict says it."""
+"""The verdict detects every change of a correct record."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_dropped_events_are_lost_and_the_mark_lied(
 
 
 @given(ledgers, ranks)
-def test_a_doubled_event_is_duplicated(events: list[LedgerEvent], rank: int) -> None:
+def test_a_repeated_event_is_duplicated(events: list[LedgerEvent], rank: int) -> None:
     lines = faithful(events)
     place = rank % len(lines)
     doubled = [*lines[:place], lines[place], *lines[place:]]

@@ -48,7 +48,7 @@ def _moments(ranges: list[Range]) -> set[int]:
 
 
 @given(RANGES)
-def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range]) -> None:
+def test_ranges_are_merged_as_far_as_possible(ranges: list[Range]) -> None:
     coverage = RangeSet()
     for low, high in ranges:
         before = _moments(coverage.ranges)
@@ -60,7 +60,7 @@ def test_the_union_is_kept_in_as_few_ranges_as_there_can_be(ranges: list[Range])
 
 
 @given(RANGES, st.integers(0, 40), st.integers(0, 40))
-def test_what_is_missing_is_the_difference(ranges: list[Range], low: int, high: int) -> None:
+def test_missing_is_the_difference(ranges: list[Range], low: int, high: int) -> None:
     coverage = RangeSet(ranges)
     wanted = _moments([(low, high)])
     missing = coverage.missing(low, high)

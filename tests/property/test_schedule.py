@@ -1,4 +1,4 @@
-"""However scans end and whatever the clock does: no hole, no tier that starves, none too greedy."""
+"""Polls leave no gap, and every tier gets its share, for any scan results and clock changes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _JUMP = st.just(0) | st.just(0) | st.integers(JUMP_MS, 4_000_000)
 _JUMPS = _JUMP | _JUMP.map(lambda by_ms: -by_ms)
 _QUICK = st.tuples(st.integers(0, 3_000), _WHAT, _JUMPS)
 _STEP = _QUICK | st.tuples(st.integers(0, 120_000), _WHAT, _JUMPS)
-"""Time that passes, what happens then, and by how much the wall clock is set."""
+"""(elapsed time, scan result, change of the wall clock)"""
 
 
 class _Run:
-    """A schedule, the scans that are running by it, and what whole ones have covered."""
+    """A schedule, its running scans, and the coverage of complete ones."""
 
     def __init__(self, absence_ms: int | None) -> None:
         self.timer = 0
@@ -105,7 +105,7 @@ class _Run:
 
 @settings(max_examples=300)
 @given(st.lists(_STEP, max_size=60), st.none() | st.integers(0, 4_000_000))
-def test_whole_polls_cover_everything_up_to_the_last(
+def test_complete_polls_cover_everything_up_to_the_last(
     steps: list[tuple[int, str, int]], absence_ms: int | None
 ) -> None:
     run = _Run(absence_ms)
@@ -120,10 +120,8 @@ def test_whole_polls_cover_everything_up_to_the_last(
 
 @settings(max_examples=300)
 @given(st.lists(_QUICK, max_size=60), st.integers(1, 20_000), st.integers(0, 10_000_000))
-def test_no_tier_starves_whatever_happened_before(
-    steps: list[tuple[int, str, int]], took_ms: int, wanted_ms: int
-) -> None:
-    """From then on undisturbed, each tier's range is scanned within a bound, again and again."""
+def test_no_tier_starves(steps: list[tuple[int, str, int]], took_ms: int, wanted_ms: int) -> None:
+    """Once undisturbed, each tier's range is scanned repeatedly within a bound."""
     run = _Run(None)
     for step in steps:
         run.step(*step)
@@ -133,7 +131,7 @@ def test_no_tier_starves_whatever_happened_before(
     begun, started = run.timer, run.wall
     seen = {"recent": 0, "near": 0, "wide": 0, "deep": 0}
     spans = {"recent": RECENT_SPAN_MS, "near": NEAR_SPAN_MS, "wide": WIDE_SPAN_MS}
-    # What was stretched by throttling, or rests for its share, is over within the first hour.
+    # Delays from throttling and shares end within the first hour.
     for at_ms in range(0, 8 * WIDE_EVERY_MS, 30_000):
         run.timer, run.wall = begun + at_ms, started + at_ms
         for due in run.schedule.due(run.timer, run.wall):
@@ -156,7 +154,7 @@ def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) ->
     jumps = 0
     for wait_ms, what, jump_ms in steps:
         run.step(wait_ms, what, jump_ms)
-        # A clock that is set has everything looked at once more, at once.
+        # A clock change starts a new scan of everything.
         jumps += jump_ms != 0 or what == "want"
     run.end(whole=True)
     for tier, share in SHARES.items():
@@ -165,7 +163,7 @@ def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) ->
 
 
 @given(st.lists(st.integers(-5_000_000, 5_000_000), max_size=30))
-def test_a_clock_that_jumps_stops_nothing(jumps: list[int]) -> None:
+def test_clock_jumps_do_not_stop_scans(jumps: list[int]) -> None:
     schedule = ScanSchedule(0, NOW_MS)
     timer, wall = 0, NOW_MS
     for jump in jumps:

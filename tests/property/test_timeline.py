@@ -68,7 +68,7 @@ keys_of_lines = st.integers(0, 200).map(lambda number: number * 256)
 
 
 class LeavingAndComingBack(RuleBasedStateMachine):
-    """Against a dictionary of all lines: none is lost, doubled, or in another place."""
+    """Compares the timeline with a dictionary of all lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class LeavingAndComingBack(RuleBasedStateMachine):
         self.stack.close()
 
     def follow(self, change: Change) -> None:
-        """What a view does that is told of changes alone."""
+        """Updates a view by the reported changes only."""
         for low, high in change.removed:
             self.shown = [key for key in self.shown if not low <= key <= high]
         rows = list(self.timeline.iterate())

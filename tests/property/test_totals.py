@@ -1,4 +1,4 @@
-"""Cached totals equal those of the journal, whatever was asked and appended before."""
+"""Cached totals equal the journal's after any queries and appends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _everything_small() -> Iterator[None]:
 
 
 class SumsOfAJournal(RuleBasedStateMachine):
-    """Asks the cache and the journal for the same totals."""
+    """Requests the same totals from the cache and the journal."""
 
     def __init__(self) -> None:
         super().__init__()

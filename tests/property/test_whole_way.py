@@ -1,9 +1,9 @@
-"""Hypothesis drives the whole way: CloudWatch, door, schedule, session, network, viewer.
+"""Hypothesis drives the whole system: CloudWatch, ingest, schedule, session, network, viewer.
 
-The world is that of ``tests/simulation``, but every step is drawn and, where one fails, shrunk to
-the fewest that do; Hypothesis prints them, with what reproduces them. After each step nothing may
-be doubled, altered, falsely green or dishonestly resumed, and no ``seq`` left out; in the end
-everything heals, and then nothing may be lost. 2,000 examples in all.
+The world is that of ``tests/simulation``, but Hypothesis draws every step and shrinks failures to
+the fewest steps, printed with their reproduction. After each step no event may be duplicated,
+altered or falsely verified, no resume wrong, and no ``seq`` skipped; at the end everything is
+healed, and no event may be lost. 2,000 examples in all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.simulation.world import HEAL_MS, World
 
 EXAMPLES = 2_000
 PARTS = 4
-"""The examples are shared by so many tests, for as many workers."""
+"""Number of tests that share the examples, one per worker."""
 STEPS = 25
 
 seeds = st.integers(0, 2**32)

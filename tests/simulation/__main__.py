@@ -1,4 +1,4 @@
-"""``python -m tests.simulation SEED [TROUBLE ...]`` plays one run again and tells what went on."""
+"""``python -m tests.simulation SEED [TROUBLE ...]``: repeats one run and prints its trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.simulation.world import World
 
 
 def main() -> int:
-    """Play it; 1 where it fails."""
+    """Repeat the run; returns 1 if it fails."""
     seed, troubles = int(sys.argv[1]), tuple(sys.argv[2:])
     plan = Plan.of(seed, troubles or None)
     out = sys.stdout.write
@@ -22,7 +22,7 @@ def main() -> int:
         except FaultError as fault:
             out("\n".join([*world.trace, f"at {world.now}: {fault}", ""]))
             return 1
-    out("\n".join([*world.trace, f"at rest at {world.now}, {world.judge.marks} marks", ""]))
+    out("\n".join([*world.trace, f"converged at {world.now}, {world.judge.marks} marks", ""]))
     return 0
 
 

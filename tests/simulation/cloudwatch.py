@@ -1,4 +1,4 @@
-"""A model of CloudWatch Logs: what was put, what can be seen when, and what it hides.
+"""A model of CloudWatch Logs: written events, their visibility, retention and deletion.
 
 Pure and in virtual time. Sorted as FilterLogEvents sorts (timestamp, then ingestion), in pages
 whose next token is a place in that order: an event that becomes visible behind the token of a
@@ -14,41 +14,41 @@ from operator import attrgetter
 from forwarder.records import LogEvent
 
 Place = tuple[int, int]
-"""(timestamp, number of the put): the order of a scan."""
+"""(timestamp, number of the write): the order in which scans return events."""
 
 _place = attrgetter("place")
 
 
 @dataclass(eq=False, slots=True)
 class Stored:
-    """An event that CloudWatch accepted, and when it can be seen."""
+    """An accepted event and when it is visible."""
 
     event: LogEvent
     place: Place
     generation: int
-    """How many groups of that name there were before its own."""
+    """How often the log group had been recreated when it was written."""
     visible_at: int
     hidden: list[tuple[int, int]] = field(default_factory=list)
-    """Spans of time (inclusive) in which it is not returned although it is there."""
+    """Time ranges (inclusive) in which requests do not return it."""
     gone_at: int | None = None
-    """When it was deleted, with its stream, its group or by retention."""
+    """When it was deleted, with its stream or group or by retention; None if it exists."""
 
     @property
     def put_at(self) -> int:
-        """When it was written."""
+        """Time of writing."""
         assert self.event.ingestion_time is not None
         return self.event.ingestion_time
 
     def is_visible(self, now: int) -> bool:
-        """Whether a request at that moment returns it."""
+        """Whether a request at that time returns it."""
         return self.visible_at <= now and not any(a <= now <= b for a, b in self.hidden)
 
     def is_there(self, now: int) -> bool:
-        """Whether it is not deleted, returned or not."""
+        """Whether it exists, even if requests do not return it."""
         return self.gone_at is None or self.gone_at > now
 
     def is_visible_throughout(self, start: int, end: int) -> bool:
-        """Whether every request from ``start`` through ``end`` returns it."""
+        """Whether all requests from ``start`` through ``end`` return it."""
         return (
             self.visible_at < start
             and self.is_there(end)
@@ -57,22 +57,22 @@ class Stored:
 
 
 class CloudWatch:
-    """One log group, which may be deleted and made anew."""
+    """One log group, which may be recreated."""
 
     def __init__(self, *, counted_ids: bool) -> None:
-        """``counted_ids``: ids "0", "1", ... from anew in every group, as moto gives them."""
+        """Create the log group; with ``counted_ids``, ids restart at "0" in each, as in moto."""
         self.counted_ids = counted_ids
         self.ledger: list[Stored] = []
-        """Everything that was ever accepted."""
+        """All events ever accepted."""
         self.stored: list[Stored] = []
-        """What is there, in the order of a scan."""
+        """Existing events, in scan order."""
         self.generation = 0
         self.created: dict[str, int] = {}
-        """The log streams that exist, with when they were made."""
+        """Creation times of existing log streams."""
         self.remade: set[str] = set()
-        """Names of log streams that were deleted at least once."""
+        """Log streams that were deleted at least once."""
         self.retention_ms: int | None = None
-        """How long events are kept; None: for ever."""
+        """Retention of events; None for unlimited."""
         self._ids = 0
 
     def put(self, stream: str, timestamp: int, message: str, now: int, delay: int) -> Stored:
@@ -90,7 +90,7 @@ class CloudWatch:
     def page(
         self, from_: int, through: int | None, token: Place | None, limit: int, now: int
     ) -> tuple[list[LogEvent], Place | None]:
-        """At most ``limit`` events of a range, and the token of the next page or None."""
+        """At most ``limit`` events of a range, and the next page's token or None."""
         index = bisect_left(self.stored, token or (from_, -1), key=_place)
         found: list[LogEvent] = []
         for at in range(index, len(self.stored)):
@@ -104,24 +104,24 @@ class CloudWatch:
         return found, None
 
     def delete_stream(self, stream: str, now: int) -> None:
-        """The stream and its events are gone."""
+        """Delete a log stream and its events."""
         self.created.pop(stream, None)
         self.remade.add(stream)
         self._remove([one for one in self.stored if one.event.stream == stream], now)
 
     def expire(self, from_: int, through: int, spared: set[str], now: int) -> None:
-        """Events of a range are gone, but for those whose ids are ``spared``."""
+        """Delete the events of a range, except those with ids in ``spared``."""
         inside = [one for one in self.stored if from_ <= one.event.timestamp <= through]
         self._remove([one for one in inside if one.event.id not in spared], now)
 
     def keep_retention(self, now: int) -> None:
-        """What is older than the retention setting goes at once, on AWS after some time."""
+        """Delete expired events at once (AWS takes some time)."""
         if self.retention_ms is not None:
             before = now - self.retention_ms
             self._remove([one for one in self.stored if one.event.timestamp < before], now)
 
     def recreate(self, now: int) -> None:
-        """The group is deleted and created again: counted ids begin anew."""
+        """Delete and recreate the log group; counted ids restart."""
         self._remove(self.stored, now)
         self.generation += 1
         self.remade |= set(self.created)

@@ -37,7 +37,7 @@ LIFECYCLE = Lifecycle.pattern("DONE (?P<SUCCEEDED>ok)?(?P<FAILED>bad)?")
 
 @dataclass(eq=False)
 class ScanTask:
-    """A scan under way."""
+    """A running scan."""
 
     scan: Scan
     record: ScanRecord
@@ -48,7 +48,7 @@ class ScanTask:
 
 @dataclass(eq=False)
 class Refetch:
-    """Bodies of a range that are being fetched again; lost after two attempts."""
+    """Bodies of a range that are being refetched; lost after two attempts."""
 
     from_: int
     through: int
@@ -59,7 +59,7 @@ class Refetch:
 
 @dataclass(eq=False)
 class Connection:
-    """A viewer as the forwarder sees it."""
+    """A viewer's connection on the forwarder's side."""
 
     link: Link
     served: ConnectedViewer
@@ -71,7 +71,7 @@ class Connection:
 
 @dataclass(eq=False)
 class ScanRecord:
-    """What a scan really did: the judge compares marks with it."""
+    """What a scan returned, for comparison with marks."""
 
     from_: int
     through: int | None
@@ -79,22 +79,22 @@ class ScanRecord:
     epoch: str
     generation: int
     known: dict[str, tuple[int, str]]
-    """Ids in the journal as it began, with timestamp and stream."""
+    """Timestamp and stream of the journal's ids at the start of the scan."""
     returned: set[str] = field(default_factory=set)
     ended: int | None = None
-    """When its last page came; None: it never did."""
+    """Time of the last page; None if the scan did not finish."""
     is_open: bool = True
     failed: bool | None = None
-    """Whether it did not return what was known and is there; None: not looked at yet."""
+    """Whether it missed a known event that still exists; None if not yet checked."""
 
     @property
     def covered(self) -> int:
-        """The last millisecond that it can mark."""
+        """The last millisecond that a mark of this scan may cover."""
         return self.begun if self.through is None else min(self.through, self.begun)
 
 
 class Forwarder:
-    """One process, from start to SIGKILL; the journal outlives it."""
+    """One forwarder process from its start to SIGKILL; the journal persists."""
 
     problem: str | None = None
 
@@ -106,10 +106,10 @@ class Forwarder:
         lost: set[str],
         now: int,
     ) -> None:
-        """Start, as the command does: a new epoch, then the log group.
+        """Start with a new epoch, as the command does.
 
-        Scans go into ``records``, and into ``lost`` the ids of rows that were ever declared
-        lost, some of which may be found again.
+        ``records`` collects scans; ``lost`` collects ids of rows that were ever declared lost,
+        some of which may be found later.
         """
         self.journal, self.cloudwatch = journal, cloudwatch
         journal.begin_epoch()
@@ -189,7 +189,7 @@ class Forwarder:
             elif isinstance(message, Events) and message.items:
                 connection.live_run += 1
                 if connection.live_run > PAST_EVERY:
-                    what = f"the past got none of {connection.live_run} frames"
+                    what = f"history got none of {connection.live_run} frames"
                     raise FaultError(Kind.STARVED, what)
             link.down.append(message)
         if session.is_over:
@@ -258,7 +258,7 @@ class Forwarder:
         self.tasks.remove(task)
         record = task.record
         record.is_open = False
-        # What was found to be lost before is not missed; who holds the rest of it was told.
+        # Rows already declared lost do not count as missed.
         unseen = self.journal.find([one for one in record.known if one not in record.returned])
         for one, row in unseen.items():
             if row.is_lost:
@@ -286,17 +286,17 @@ class Forwarder:
             self.schedule.fail(task.tier, now)
         self.hub.progress()
 
-    # Upkeep
+    # Maintenance
 
     def _learn(self, now: int) -> None:
         """Learn the log group's retention setting."""
         self._learn_at = now + LEARN_EVERY_MS
         self.group.learn_settings(self.cloudwatch.retention_ms, 0)
 
-    def ask_after_streams(self, now: int) -> None:
-        """Of suspected log streams: do they exist, and are they the ones that were known?
+    def check_streams(self, now: int) -> None:
+        """Check whether suspected log streams exist and have not been recreated.
 
-        How long the group keeps events is asked now and then, too.
+        Also reads the retention setting at intervals.
         """
         if now >= self._learn_at:
             self._learn(now)
@@ -314,7 +314,7 @@ class Forwarder:
             self.group.retain(before=before if oldest is None else min(before, oldest))
 
     def fetch_bodies(self, from_: int, through: int) -> None:
-        """Start to fetch the bodies of a range again."""
+        """Start to refetch the bodies of a range."""
         rows = self.journal.bodiless(from_, through, 10_000)
         if rows and not any(
             one.from_ <= from_ and through <= one.through for one in self.refetches

@@ -1,7 +1,7 @@
-"""Holds what viewers show and say against what really was: the ledger and the scans.
+"""Checks what viewers show and claim against the ledger and the scans.
 
-The judge knows every event that the model CloudWatch accepted, when it could be seen, and what
-each scan really returned. It believes nothing that the forwarder or a viewer says of itself.
+The judge knows every accepted event, its visibility, and what each scan returned. It trusts no
+claim of the forwarder or a viewer.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 STARVED_MS = 30_000
-"""With something owed, nothing came for so long although the connection stood."""
+"""Longest time without events on an open connection while events are missing."""
 
 
 class Kind(StrEnum):
-    """The ways in which a system that shows logs can be at fault."""
+    """Kinds of fault."""
 
     LOST = "lost"
-    """An event that is owed never comes, and is not declared lost."""
-    DOUBLED = "doubled"
+    """An event never arrives and is not declared lost."""
+    DUPLICATED = "duplicated"
     """An event is shown twice."""
     ALTERED = "altered"
-    """It is shown with another content or place than it was written with."""
+    """An event is shown with another content or position."""
     UNEXPECTED = "unexpected"
-    """Something counts that was not written, or not asked for."""
+    """An event counts that was not written or not requested."""
     FALSE_GREEN = "false green"
-    """More is said to be complete than scans have shown and the viewer holds."""
+    """The verified range exceeds what scans covered or the viewer holds."""
     FALSE_RED = "false red"
-    """The ends disagree without a reason."""
+    """Viewer and forwarder disagree without a reason."""
     DISHONEST = "dishonest"
-    """A connection is called resumed, or rebased, and is not."""
+    """A connection's outcome (resumed or rebased) is wrong."""
     STARVED = "starved"
-    """Nothing comes of what is owed although the connection stands."""
+    """No events arrive on an open connection although some are missing."""
     NEVER_CONVERGES = "never converges"
-    """All is well, and still somebody is not at rest within the bound."""
+    """A viewer does not converge within the bound after healing."""
 
 
 class FaultError(AssertionError):
-    """The simulation found the system at fault, in the way that ``kind`` says."""
+    """A fault of the system, of one ``kind``."""
 
     def __init__(self, kind: Kind, what: str) -> None:
-        """Say what was found."""
+        """Describe the fault."""
         super().__init__(f"{kind}: {what}")
         self.kind = kind
 
 
 class Judge:
-    """Looks at one run while it goes on, and at its end."""
+    """Checks one run after every step and at its end."""
 
     def __init__(self, world: World) -> None:
         """Judge ``world``."""
@@ -71,18 +71,18 @@ class Judge:
         self._by_message: dict[str, Stored] = {}
         self._indexed = 0
         self._required: dict[tuple[int, Filter], frozenset[str]] = {}
-        self._told: dict[str, int | None] = {}
+        self._claimed: dict[str, int | None] = {}
         self.marks = 0
 
-    # While it goes on
+    # During the run
 
     def before(self, viewer: Viewer, message: ServerMessage) -> None:
-        """A frame is about to be taken in."""
+        """Check a frame before the viewer handles it."""
         if isinstance(message, Welcome):
             self._judge_welcome(viewer, message)
 
     def after(self, viewer: Viewer) -> None:
-        """A frame was taken in: what came must be real, what is claimed must be true."""
+        """Check the viewer's new lines and claims after it handled a frame."""
         for line in viewer.new_lines:
             self._judge_line(viewer, line)
         viewer.new_lines.clear()
@@ -94,28 +94,28 @@ class Judge:
         viewer.new_ends.clear()
 
     def look(self) -> None:
-        """Nobody's green may reach further than whole scans do."""
+        """Check that no viewer's verified time exceeds the range of complete scans."""
         for viewer in self.world.viewers:
             through, poller = viewer.complete_through, self.world.pollers[viewer.name]
             by_polling, poller.has_proved = poller.has_proved, False
-            if through is None or self._told.get(viewer.name) == through:
+            if through is None or self._claimed.get(viewer.name) == through:
                 continue
-            self._told[viewer.name] = through
+            self._claimed[viewer.name] = through
             self._back()
             since = viewer.session.since
             end = None if since is None else self._backed.end_from(since)
             if end is None or through > end:
-                what = f"{viewer.name} is green to {through}, whole scans reach {end}"
+                what = f"{viewer.name} is verified to {through}, complete scans reach {end}"
                 raise FaultError(Kind.FALSE_GREEN, what)
             if by_polling:
                 self._judge_polled(viewer, since, through)
 
     def _judge_polled(self, viewer: Viewer, since: int | None, through: int) -> None:
-        """Green that came by polling claims every scan that had ended when its round began."""
+        """Check a verified time by polling, which claims all scans that ended before its round."""
         began_at = self.world.pollers[viewer.name].began_at
         owed: set[str] = set()
         for record in self.world.records:
-            # Another journal's scans may have returned what is hidden from this one's.
+            # Scans of another journal may have returned events that are hidden now.
             is_ours = record.epoch == viewer.session.epoch
             ended = is_ours and record.ended is not None and record.ended < began_at
             if ended and not self._failed(record):
@@ -128,7 +128,7 @@ class Judge:
             and self._by_message[one].generation == self.world.cloudwatch.generation
         ]
         if missing:
-            what = f"{viewer.name} polls, green to {through}, without {missing[:5]}"
+            what = f"{viewer.name} polls, verified to {through}, without {missing[:5]}"
             raise FaultError(Kind.FALSE_GREEN, what)
 
     def _back(self) -> None:
@@ -141,7 +141,7 @@ class Judge:
                 self._backed.add(record.from_, self._covered(record))
 
     def _covered(self, record: ScanRecord) -> int:
-        """The last millisecond that a scan which did not fail can prove."""
+        """The last millisecond that a successful scan proves."""
         return record.covered
 
     def _judge_line(self, viewer: Viewer, line: Line) -> None:
@@ -149,7 +149,7 @@ class Judge:
             return
         stored = self._find(line.message)
         if stored is None:
-            raise FaultError(Kind.UNEXPECTED, f"{viewer.name} shows {line}, which nobody wrote")
+            raise FaultError(Kind.UNEXPECTED, f"{viewer.name} shows {line}, which was not written")
         event = stored.event
         if (event.timestamp, event.id, event.stream) != (line.timestamp, line.id, line.stream):
             raise FaultError(Kind.ALTERED, f"{viewer.name} shows {line} for {event}")
@@ -164,7 +164,7 @@ class Judge:
         return self._by_message.get(message)
 
     def _judge_welcome(self, viewer: Viewer, welcome: Welcome) -> None:
-        """A resume must be of the journal that the cursor is of."""
+        """Check that a resume is in the cursor's journal."""
         forwarder = self.world.forwarder
         if forwarder is None or welcome.epoch != forwarder.group.epoch:
             return
@@ -176,7 +176,7 @@ class Judge:
                     what = f"{viewer.name} was resumed in another journal: {line}"
                     raise FaultError(Kind.DISHONEST, what)
         elif welcome.outcome == "rebased" and self.world.journal_is_intact:
-            raise FaultError(Kind.DISHONEST, f"{viewer.name} was rebased without need")
+            raise FaultError(Kind.DISHONEST, f"{viewer.name} was rebased without a reason")
 
     def _judge_end(self, viewer: Viewer, end: EndStatus) -> None:
         """Checks that everything written before the end, and visible in time, was shown [11].
@@ -208,10 +208,10 @@ class Judge:
         }
         missing = sorted(last_words - viewer.good - viewer.had)
         if missing and not self.world.lost:
-            raise FaultError(Kind.LOST, f"{viewer.name} heard {end} before {missing[:5]}")
+            raise FaultError(Kind.LOST, f"{viewer.name} received {end} before {missing[:5]}")
 
     def _judge_mark(self, viewer: Viewer, mark: MarkStatus) -> None:
-        """What an equal mark claims of the scan behind it must be true of the viewer."""
+        """Check that the viewer has all events of the scan behind an equal mark."""
         self.marks += 1
         best: list[str] | None = None
         for record in self.world.records:
@@ -228,12 +228,12 @@ class Judge:
                 return
             best = missing
         if best is None:
-            what = f"{viewer.name} was told of {mark}, behind which there is no whole scan"
+            what = f"{viewer.name} received {mark} without a complete scan"
             raise FaultError(Kind.FALSE_GREEN, what)
-        raise FaultError(Kind.FALSE_GREEN, f"{viewer.name}: {mark}, but {best[:5]} are not there")
+        raise FaultError(Kind.FALSE_GREEN, f"{viewer.name}: {mark}, but {best[:5]} are missing")
 
     def _required_by(self, record: ScanRecord, wanted: Filter) -> frozenset[str]:
-        """Messages of what a viewer must have where the record's scan is marked."""
+        """Messages that a viewer must have once the scan is marked."""
         found = self._required.get((id(record), wanted))
         if found is None:
             found = self._required[id(record), wanted] = frozenset(self._messages(record, wanted))
@@ -257,7 +257,7 @@ class Judge:
         ]
 
     def _failed(self, record: ScanRecord) -> bool:
-        """Whether the scan did not return what was known and still is there [8]."""
+        """Whether the scan missed a known event that still exists [8]."""
         if record.failed is None:
             assert record.ended is not None
             there = {
@@ -270,7 +270,7 @@ class Judge:
                 there[event_id].event.timestamp == timestamp
                 and there[event_id].is_there(record.ended)
                 for event_id, (timestamp, stream) in record.known.items()
-                # Of a stream that was deleted and came again, early rows are excused as well.
+                # Early rows of a recreated stream are excused as well.
                 if event_id in there
                 and stream not in remade
                 and event_id not in record.returned
@@ -280,11 +280,11 @@ class Judge:
         return record.failed
 
     def _is_declared(self, viewer: Viewer, stored: Stored) -> bool:
-        """Whether a viewer was told that it can't have an event."""
+        """Whether an event was declared lost or in a gap to the viewer."""
         holdings, timestamp = viewer.session.holdings, stored.event.timestamp
         if holdings.tally.base and stored.event.id in self.world.lost:
-            # Its earlier life was told, and the cursor it left is behind the event: one that is
-            # found again afterwards is below the base, of which nothing is proved [16].
+            # An earlier run received the declaration, and its cursor is past the event: if found
+            # later, the event is below the base, where nothing is proved [16].
             return True
         gaps = [gap for gap in holdings.proof.gaps if gap.state == "unrecoverable"]
         lost = [*viewer.lost, *((gap.from_ms, gap.through_ms) for gap in gaps)]
@@ -293,11 +293,11 @@ class Judge:
     # At the end
 
     def is_at_rest(self, healed_at: int) -> bool:
-        """Whether every viewer has everything, says so, and is right."""
+        """Whether every viewer is complete and verified."""
         return all(self._trouble_of(viewer, healed_at) is None for viewer in self.world.viewers)
 
     def why_not_at_rest(self, healed_at: int) -> FaultError:
-        """The fault of a run that did not come to rest within its bound."""
+        """The fault of a run that did not converge within its bound."""
         for viewer in self.world.viewers:
             trouble = self._trouble_of(viewer, healed_at)
             if trouble is not None:
@@ -324,7 +324,7 @@ class Judge:
         if (missing or not session.is_backfilled) and world.now - viewer.items_at > STARVED_MS:
             return FaultError(Kind.STARVED, what)
         if missing or not green or not has_read:
-            what = f"{what}, green to {reached} of {healed_at}"
+            what = f"{what}, verified to {reached} of {healed_at}"
             return FaultError(Kind.NEVER_CONVERGES, what)
         for look in (self._unsaid_gap, self._unsaid_expiry, self._extra_trouble, self._end_trouble):
             trouble = look(viewer, forwarder)
@@ -333,21 +333,21 @@ class Judge:
         return trouble
 
     def _unsaid_gap(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
-        """Nobody is green beyond what can't be recovered [9]."""
+        """Check that no verified range contains an unrecoverable gap [9]."""
         through, since = viewer.complete_through, viewer.session.since or 0
         for gap in forwarder.journal.gaps():
             is_ours = gap.state == "unrecoverable" and gap.through >= since
             is_ours = is_ours and concerns(gap.reason, since)
             if is_ours and through is not None and through >= gap.from_:
                 return FaultError(
-                    Kind.FALSE_GREEN, f"{viewer.name} is green to {through} over {gap}"
+                    Kind.FALSE_GREEN, f"{viewer.name} is verified to {through} over {gap}"
                 )
         return None
 
     def _unsaid_expiry(self, viewer: Viewer, _forwarder: Forwarder) -> FaultError | None:
-        """What had expired before any whole scan of its time had ended is said to be gone."""
+        """Check that events that expired before a complete scan are declared."""
         if self.world.cloudwatch.retention_ms is None or not viewer.session.since:
-            return None  # since 0 asks for all that there is
+            return None  # since 0 requests whatever exists
         since, through = viewer.session.since, viewer.complete_through
         for one in self.world.cloudwatch.ledger:
             at = one.event.timestamp
@@ -361,18 +361,20 @@ class Judge:
             ]
             was_there = one.visible_at < one.gone_at <= min(firsts, default=self.world.now)
             if was_there and viewer.wanted.matches(one.event.stream):
-                what = f"{viewer.name} is green to {through} over {one.event}, which expired unseen"
+                what = (
+                    f"{viewer.name} is verified to {through} over {one.event}, which expired unseen"
+                )
                 return FaultError(Kind.FALSE_GREEN, what)
         return None
 
     def _extra_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
-        """Nothing may count that the forwarder does not have."""
+        """Check that all counted lines are in the journal."""
         since, base = viewer.session.since or 0, viewer.session.holdings.tally.base
         lines = [viewer.shown[key] for key in viewer.confirmed]
-        # No mark speaks of what is older than since, or below the base.
+        # Marks do not cover events older than since or below the base.
         lines = [line for line in lines if line.timestamp >= since and line.seq > base]
         if self.world.lost:
-            # What became lost, or was found again, while it was being repaired stays red.
+            # Events that were lost or found during a repair stay unverified.
             return None
         found = forwarder.journal.find([line.id for line in lines])
         for line in lines:
@@ -382,7 +384,7 @@ class Judge:
         return None
 
     def _missing(self, viewer: Viewer, forwarder: Forwarder) -> list[str]:
-        """What a viewer must have in the end: what CloudWatch has, and what the journal has."""
+        """Events of CloudWatch and the journal that the viewer must have at the end but lacks."""
         since = viewer.session.since or 0
         owed = {
             one.event.message
@@ -405,7 +407,7 @@ class Judge:
         )
 
     def _once_returned(self, viewer: Viewer, since: int) -> set[str]:
-        """What a scan has ever brought is here, or said to be lost; it does not just go [5]."""
+        """Check that every event that a scan returned is shown or declared lost [5]."""
         ids = {one for record in self.world.records for one in record.returned}
         return {
             one.event.message
@@ -416,7 +418,7 @@ class Judge:
         }
 
     def _end_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
-        """Whoever follows an execution that is over must have heard of its end [11]."""
+        """Check that viewers of ended executions have received the end [11]."""
         rows = forwarder.journal.read_after(0, 1_000_000)
         for stream in sorted({row.stream for row in rows if " DONE" in (row.message or "")}):
             name = stream.rpartition("/")[2]
@@ -425,30 +427,30 @@ class Judge:
                 continue
             end = viewer.ends.get(name)
             if end is None:
-                return FaultError(Kind.NEVER_CONVERGES, f"{viewer.name} hears of no end of {name}")
+                return FaultError(Kind.NEVER_CONVERGES, f"{viewer.name} received no end of {name}")
             since = viewer.session.since or 0
             low = max(since, end.from_ms)
             base = viewer.session.holdings.tally.base
             count = forwarder.journal.total(low, end.through_ms, viewer.wanted, base=base).count
             last = max(row.timestamp for row in rows if row.stream == stream)
-            # The count is over the whole filter; late news of another execution is not told.
+            # The count covers the whole filter; late events of other executions send no new end.
             alone = viewer.wanted in (Filter(streams=(stream,)), Filter(executions=(name,)))
             count = count if alone else end.count
             if not viewer.lost and last >= since and (end.count != count or end.through_ms < last):
-                what = f"{viewer.name} heard {end} with {count} events through {last}"
+                what = f"{viewer.name} received {end} with {count} events through {last}"
                 return FaultError(Kind.NEVER_CONVERGES, what)
         return None
 
     def finally_(self) -> None:
-        """What must hold once everybody is at rest."""
+        """Check the final state of all viewers."""
         world = self.world
         forwarder = world.forwarder
         assert forwarder is not None
         for viewer in world.viewers:
             if viewer.unproved_final and not world.lost:
                 raise FaultError(Kind.FALSE_RED, f"{viewer.name} gave up on a range")
-            # Lines that polling brought while a welcome was on its way stand beyond its cursor:
-            # if the journal is rolled back to between the two, they are repaired away.
+            # Lines polled while a welcome was in flight are beyond its cursor: a rollback of the
+            # journal to a point between the two makes a repair remove them.
             is_ahead = "blocked" in world.plan.troubles and not world.journal_is_intact
             excused = viewer.rotted or world.lost or is_ahead
             if viewer.unproved and not excused:

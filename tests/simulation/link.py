@@ -1,4 +1,4 @@
-"""One connection between viewer and forwarder: two queues that can be cut, and toxics on them."""
+"""A simulated connection between viewer and forwarder: two queues with toxics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from random import Random
 from wire.messages import ClientMessage, ServerMessage
 
 WINDOW = 4
-"""Frames on their way at most: beyond it the forwarder waits, as TCP lets it."""
+"""Most frames in flight; then the forwarder waits, as with TCP."""
 
 
 @dataclass(eq=False)
 class Toxics:
-    """Chances, from 0 to 1, of what a middlebox may do to a frame."""
+    """Probabilities with which a middlebox changes frames."""
 
     drop: float = 0.0
     duplicate: float = 0.0
@@ -24,30 +24,30 @@ class Toxics:
 
 @dataclass(eq=False)
 class Link:
-    """Frames in flight; nothing is delivered any more once it is cut."""
+    """Frames in flight in both directions; a cut link delivers nothing."""
 
     number: int
     down: deque[ServerMessage] = field(default_factory=deque)
     up: deque[ClientMessage] = field(default_factory=deque)
     is_cut: bool = False
-    """The cable is out: neither side gets anything, and each finds out in its own time."""
+    """Whether the network is down; each side notices it later."""
     close_code: int | None = None
-    """The forwarder has closed it: what is in flight arrives, then the close frame."""
+    """The forwarder's close code; frames in flight arrive before it."""
     is_closed_by_client: bool = False
 
     @property
     def has_room(self) -> bool:
-        """Whether the forwarder may send."""
+        """Whether the forwarder may send another frame."""
         return not self.is_cut and len(self.down) < WINDOW
 
     def cut(self) -> None:
-        """Pull the cable."""
+        """Cut the connection."""
         self.is_cut = True
         self.down.clear()
         self.up.clear()
 
     def take_down(self, random: Random, toxics: Toxics) -> ServerMessage | None:
-        """The next frame that reaches the viewer, if any does."""
+        """Remove and return the next frame that reaches the viewer; None without one."""
         if not self.down:
             return None
         if toxics.reorder and len(self.down) > 1 and random.random() < toxics.reorder:
@@ -60,7 +60,7 @@ class Link:
         return message
 
     def take_up(self, random: Random, toxics: Toxics) -> ClientMessage | None:
-        """The next message that reaches the forwarder, if any does."""
+        """Remove and return the next message that reaches the forwarder; None without one."""
         if not self.up:
             return None
         message = self.up.popleft()

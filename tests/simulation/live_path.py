@@ -1,4 +1,4 @@
-"""A live path that can't be trusted, beside the polls of a simulated run.
+"""An unreliable live path beside the polls of a simulated run.
 
 It skips, doubles, swaps and delays what was written, falls silent, brings events that CloudWatch
 has deleted since, and beside them come records of another account's group of that name, and of
@@ -42,7 +42,7 @@ SMALL = {
 
 
 def complete(work: Coroutine[Any, Any, None]) -> None:
-    """Run what only ever yields to the event loop."""
+    """Run a coroutine that only yields to the event loop."""
     try:
         while True:
             work.send(None)
@@ -51,10 +51,10 @@ def complete(work: Coroutine[Any, Any, None]) -> None:
 
 
 class LivePath:
-    """One process' live path, from its start to its end."""
+    """The live path of one forwarder process."""
 
     def __init__(self, world: World, forwarder: Forwarder, *, has_other_ids: bool) -> None:
-        """Bring what is written from now on."""
+        """Start with events written from now on."""
         self.world, self.forwarder = world, forwarder
         self.random = Random(world.plan.seed * 31 + len(world.cloudwatch.ledger))
         self.has_other_ids = has_other_ids
@@ -73,16 +73,16 @@ class LivePath:
         self.forwarder.schedule.poll_now(self.world.now)
 
     def set_poll_interval(self, poll_ms: int | None) -> None:
-        """Poll so often."""
+        """Set the polling interval."""
         self.forwarder.schedule.set_poll_interval(1_000 if poll_ms is None else poll_ms)
 
     def report_live_delay(self, delay_ms: int) -> None:
-        """Heartbeats do not matter here."""
+        """Ignored: heartbeats are not simulated."""
 
-    # A step
+    # Steps
 
     def step(self) -> None:
-        """Bring a little."""
+        """Deliver some events."""
         world, random = self.world, self.random
         ledger = world.cloudwatch.ledger
         chance = 0.0 if world.is_healing else 0.15
@@ -125,7 +125,7 @@ class LivePath:
 
 
 class LiveJudge(Judge):
-    """Knows that a row may be there before it can be seen.
+    """A judge for runs in which rows may exist before their events are visible.
 
     A scan need not return what no scan has returned yet, and then proves nothing of its time.
     """
@@ -138,7 +138,7 @@ class LiveJudge(Judge):
         self._noted = world
 
     def note(self) -> None:
-        """Remember when scans returned what they have returned by now."""
+        """Note when scans returned their events."""
         for record in self._noted.records:
             for event_id in record.returned - self._returned_at.keys():
                 self._returned_at[event_id] = self._noted.now
@@ -174,15 +174,15 @@ class LiveWorld(World):
     """A world whose forwarders have a live path."""
 
     def __init__(self, plan: Plan) -> None:
-        """Set everything up; one in four live paths has ids of its own."""
+        """Create the world; one in four live paths has different ids."""
         super().__init__(plan)
         self.judge: LiveJudge = LiveJudge(self)
         self.path: LivePath | None = None
         self.has_other_ids = Random(plan.seed + 5).random() < 0.25
         self.rows = 0
-        """Rows that live paths brought."""
+        """Number of rows from live paths."""
         self.refuted = 0
-        """Chains that ended since a live path's rows were in them that no scan returned."""
+        """Number of chains that ended because no scan returned a live path's row."""
 
     def _forward(self) -> None:
         forwarder = self.forwarder
@@ -204,7 +204,7 @@ class LiveWorld(World):
 
 @contextmanager
 def small_live_world(plan: Plan) -> Iterator[None]:
-    """As ``small_world``, with the live path's bounds as small."""
+    """Like ``small_world``, and reduce the live path's limits."""
     with small_world(plan), ExitStack() as stack:
         for (module, name), value in SMALL.items():
             stack.enter_context(patch.object(module, name, value))
@@ -212,7 +212,7 @@ def small_live_world(plan: Plan) -> Iterator[None]:
 
 
 def run(seed: int, only: tuple[str, ...] | None = None) -> LiveWorld:
-    """Run one seed; a fault names it."""
+    """Run one seed; a fault's message contains it."""
     plan = Plan.of(seed, only)
     with small_live_world(plan):
         world = LiveWorld(plan)

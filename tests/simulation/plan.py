@@ -1,4 +1,4 @@
-"""What a run is made of, by its seed, and the small world that it happens in."""
+"""The plan of a run, drawn from its seed, and reduced limits for the simulation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TROUBLES = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of."""
+    """The parameters of a run."""
 
     seed: int
     troubles: tuple[str, ...]
@@ -47,7 +47,7 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int, only: tuple[str, ...] | None = None) -> Plan:
-        """The plan of a seed; ``only`` these troubles where that is given."""
+        """Draw the plan of a seed; ``only`` replaces its troubles."""
         random = Random(seed)
         amount = random.choice((1, 2, 3, 5, 8))
         drawn = tuple(sorted(random.sample(TROUBLES, amount)))
@@ -64,7 +64,7 @@ class Plan:
 
 @contextmanager
 def small_world(plan: Plan) -> Iterator[None]:
-    """Bounds that are hundreds and minutes in life are a few and seconds here."""
+    """Reduce the product's limits from hundreds and minutes to a few and seconds."""
     values = {
         "FRAME_EVENTS_MAX": plan.frame_events,
         "FIRST_ROWS": 2,
@@ -94,7 +94,7 @@ def small_world(plan: Plan) -> Iterator[None]:
 
 
 def _modules() -> list[ModuleType]:
-    """The modules of both pure cores, wherever a constant of theirs was imported to."""
+    """All loaded modules of forwarder and tui, which may have imported the constants."""
     return [
         module
         for name, module in sys.modules.items()

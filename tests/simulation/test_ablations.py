@@ -1,4 +1,4 @@
-"""Each rule of the protocol, switched off, lets through just the fault that it prevents."""
+"""Without each rule of the protocol, the simulation finds the fault that the rule prevents."""
 
 from __future__ import annotations
 
@@ -195,5 +195,5 @@ def find(ablation: Ablation) -> int | None:
 def test_without_the_rule_its_fault_is_found(ablation: Ablation) -> None:
     seed = find(ablation)
     assert seed is not None, f"{SEEDS} runs without the rule, and no {ablation.kinds}"
-    # The same run with the rule is in order.
+    # The same run with the rule has no fault.
     run(seed, ablation.troubles)

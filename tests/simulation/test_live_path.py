@@ -1,6 +1,6 @@
-"""Runs beside a live path that skips, doubles, swaps, delays and invents: nothing may come of it.
+"""Runs with a live path that omits, duplicates, swaps, delays and invents events.
 
-And each rule that keeps it so is needed: without it, some run finds the fault.
+No run may have a fault; without any one of the rules that ensure this, some run has.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def test_an_unreliable_live_path_changes_nothing_but_latency(first: int) -> None
 
 
 def admits(*_: object) -> bool:
-    """Ids are not compared."""
+    """Do not compare ids."""
     return True
 
 
 def finished(*_: object) -> None:
-    """Rows that no scan returns stay for ever."""
+    """Keep rows that no scan returns."""
 
 
 def unbounded(self: Agreement, scan: Scan) -> list[UnscannedRow]:
-    """Marks reach over rows that are not visible yet."""
+    """Let marks cover rows that are not visible yet."""
     return [replace(one, timestamp=TIMESTAMP_MAX) for one in unseen(self, scan)]
 
 

@@ -1,6 +1,6 @@
-"""2,000 runs by seed: nothing lost, nothing doubled, nothing falsely green, and then at rest.
+"""2,000 seeded runs: no event lost or duplicated, no false verification, and convergence.
 
-A run that fails says its seed; ``python -m tests.simulation SEED`` plays it again.
+A failing run reports its seed; ``python -m tests.simulation SEED`` repeats it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHUNK = 100
 
 
 @pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
-def test_nothing_is_lost_doubled_or_falsely_green(first: int) -> None:
+def test_no_event_is_lost_duplicated_or_falsely_verified(first: int) -> None:
     seen: Counter[str] = Counter()
     lines = marks = 0
     for seed in range(first, first + CHUNK):
@@ -34,7 +34,7 @@ def test_nothing_is_lost_doubled_or_falsely_green(first: int) -> None:
         seen += world.seen
         marks += world.judge.marks
         lines += sum(len(viewer.good) for viewer in world.viewers)
-    # A system that shows nothing, or a chaos in which nothing happens, must not pass.
+    # Guards against runs in which nothing is shown or nothing happens.
     assert lines > 50 * CHUNK
     assert marks > 10 * CHUNK
     for what in ("fresh", "resumed", "rebased", "Gap", "End"):
@@ -49,7 +49,7 @@ def test_nothing_is_lost_doubled_or_falsely_green(first: int) -> None:
         (("log group recreated",), "Bye"),
     ],
 )
-def test_the_rare_things_happen_too(troubles: tuple[str, ...], what: str) -> None:
+def test_rare_messages_occur(troubles: tuple[str, ...], what: str) -> None:
     seen: Counter[str] = Counter()
     for seed in range(60):
         seen += run(seed, troubles).seen
@@ -66,7 +66,7 @@ def test_the_rare_things_happen_too(troubles: tuple[str, ...], what: str) -> Non
         ("shorten", "late", "restart", "break off"),
     ],
 )
-def test_what_retention_took_before_it_was_seen_is_said_to_be_gone(
+def test_events_expired_before_a_scan_are_declared(
     troubles: tuple[str, ...],
 ) -> None:
     unrecoverable = 0
@@ -76,7 +76,7 @@ def test_what_retention_took_before_it_was_seen_is_said_to_be_gone(
     assert unrecoverable > 10
 
 
-def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undeclared_expiry_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Expiry, "due", lambda _self: [])
 
     def some_runs() -> None:
@@ -87,7 +87,7 @@ def test_expiry_that_is_not_declared_is_found(monkeypatch: pytest.MonkeyPatch) -
         some_runs()
 
 
-def test_a_retention_made_shorter_that_is_not_asked_for_in_time_is_found(
+def test_a_shortened_retention_that_is_read_too_late_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(LogGroup, "is_first_old_scan", lambda *_: False)
@@ -107,7 +107,7 @@ _add_first_scans = Expiry.add_first_scans
 def _as_if_settled(
     self: Expiry, pieces: Iterable[Range], ended_ms: int, oldest_ms: int | None, **_: bool
 ) -> None:
-    """By what was known before: as if the setting could not have been made shorter since."""
+    """Assume that the retention setting was not shortened meanwhile."""
     _add_first_scans(self, pieces, ended_ms, oldest_ms, is_settled=True)
 
 
@@ -134,7 +134,7 @@ def test_a_seed_is_the_same_run_in_every_process() -> None:
 
 
 def repaired(*, without_end: bool) -> float:
-    """How often over a viewer of a forwarder that always lies has its range sent again."""
+    """Repaired time of a viewer with a lying forwarder, as a multiple of its range."""
     plan = Plan.of(4, ("cut",))
     patches = [a_lying_forwarder(), *(repairs_without_end() if without_end else [])]
     with small_world(plan):
@@ -153,6 +153,6 @@ def repaired(*, without_end: bool) -> float:
     )
 
 
-def test_a_forwarder_that_lies_is_not_asked_for_ever() -> None:
+def test_repairs_of_a_lying_forwarder_are_bounded() -> None:
     assert 0 < repaired(without_end=False) < 1.5
     assert repaired(without_end=True) > 2

@@ -1,4 +1,4 @@
-"""Throttled without end: late news is found all the same, soon, and every mark stays true."""
+"""Permanent throttling: late events are still found soon, and marks stay correct."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.simulation.world import World
 
 RUNS = 12
 STEPS = 700
-"""Over a minute: the highest level is reached after a third of it."""
+"""Steps of a run, over a minute; the highest throttling level is reached after a third."""
 EVERY_MS = 2_000
 SPAN_MS = 60_000
-"""The nearest tier's, at the proportions of life."""
+"""Span of the nearest tier, in the product's proportions."""
 LATE_MS = (2_500, 25_000)
-"""How old an event may be when it first can be seen, to be news that is late."""
+"""Age, when an event becomes visible, of events that count as late."""
 SOON_MS = 6 * EVERY_MS
-"""Two pauses, and the scan itself, half of whose calls are refused."""
+"""Bound: two pauses, and a scan with half of its calls refused."""
 
 
 def longest_wait(seed: int) -> tuple[int, int]:
-    """How long a late event that could be seen was not found, at most, and how many there were."""
+    """Longest time that a visible late event stayed undiscovered, and the number of late events."""
     plan = replace(Plan.of(seed, ("late",)), page_events=50)
     waits: dict[str, int] = {}
     with (
@@ -62,13 +62,13 @@ def longest_wait(seed: int) -> tuple[int, int]:
     return max(waits.values()), len(waits)
 
 
-def test_late_news_is_found_soon_however_long_cloudwatch_throttles() -> None:
+def test_late_events_are_found_soon_under_permanent_throttling() -> None:
     found = [longest_wait(seed) for seed in range(RUNS)]
     assert sum(count for _, count in found) > 10 * RUNS
     assert max(wait_ms for wait_ms, _ in found) <= SOON_MS
 
 
-def test_it_would_not_be_if_the_nearest_tier_gave_way_like_the_others(
+def test_late_events_would_be_slow_if_the_nearest_tier_backed_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pressure, "NEAREST_STRETCH_MAX", 1 << LEVEL_MAX)

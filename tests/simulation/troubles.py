@@ -1,4 +1,4 @@
-"""Everything that may go wrong in a run: one method a trouble, called by its name."""
+"""Troubles of a run: one method each, selected by name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Saboteur:
-    """Makes trouble in one world, as its plan and its random numbers say."""
+    """Injects the troubles of a world's plan at random."""
 
     def __init__(self, world: World) -> None:
-        """Spoil ``world``."""
+        """Act on ``world``."""
         self.world = world
 
     def act(self) -> None:
-        """At most one new trouble a step, of those in the plan."""
+        """Inject at most one trouble of the plan."""
         random = self.world.random
         if random.random() > 0.18:
             return
@@ -64,7 +64,7 @@ class Saboteur:
         self._kill()
 
     def _kill(self) -> None:
-        """SIGKILL of the forwarder; it is started again a little later."""
+        """Kill the forwarder; it restarts a little later."""
         if self.world.forwarder is None:
             return
         for link in self.world.links.values():
@@ -100,7 +100,7 @@ class Saboteur:
                 self.world.live_streams.remove(stream)
 
     def _flap(self) -> None:
-        """All events of a stream round some time are not returned for a while."""
+        """Hide a stream's events around some time for a while."""
         random = self.world.random
         stream = random.choice(STREAMS)
         middle = self.world.now - random.choice((0, 500, 5_000))
@@ -127,7 +127,7 @@ class Saboteur:
         viewer.retry_at = self.world.now + self.world.random.choice((0, 500, 3_000))
 
     def _refilter(self) -> None:
-        """A viewer ends, and the next one is told to watch something else."""
+        """Restart a viewer with another filter."""
         viewer = self.world.random.choice(self.world.viewers)
         if viewer.link is not None:
             self._pull(viewer)
@@ -137,13 +137,13 @@ class Saboteur:
         viewer.retry_at = self.world.now + self.world.random.choice((0, 500))
 
     def _gap(self) -> None:
-        """Retention takes what was never scanned: the forwarder declares it."""
+        """Delete events that were never scanned, and declare the gap."""
         if self.world.forwarder is None or self.world.random.random() < 0.5:
             return
         through = self.world.now - self.world.random.choice((100, 4_000, 15_000))
         from_ = through - self.world.random.choice((0, 300, 2_000))
         stored = [one.event.id for one in self.world.cloudwatch.stored]
-        # Nor may a journal know of it that is rolled back to: no setting would explain its loss.
+        # Spare events of saved journals: after a rollback nothing would explain their loss.
         journals = [self.world.journal, *self.world.copies]
         known = {one for journal in journals for one in journal.find(stored)}
         self.world.cloudwatch.expire(from_, through, known, self.world.now)
@@ -151,7 +151,7 @@ class Saboteur:
         self.world.forwarder.hub.progress()
 
     def _shorten(self) -> None:
-        """The retention is made shorter, and takes at once what it takes."""
+        """Shorten the retention, which deletes older events at once."""
         cloudwatch = self.world.cloudwatch
         kept = self.world.random.choice((30_000, 15_000, 6_000))
         if cloudwatch.retention_ms is None or kept < cloudwatch.retention_ms:
@@ -164,9 +164,9 @@ class Saboteur:
             self.world.journal_is_intact = False
 
     def _blocked(self) -> None:
-        """A middlebox refuses the upgrade for a while: viewers poll."""
+        """Refuse WebSocket upgrades for a while, so that viewers poll."""
         self.world.blocked_until = self.world.now + self.world.random.choice((0, 5_000, 10_000))
 
     def _bit_rot(self) -> None:
-        """A viewer's memory loses an event, or holds one that nobody wrote."""
+        """Remove an event from a viewer's memory, or add one that was never written."""
         self.world.random.choice(self.world.viewers).rot(self.world.random)

@@ -1,4 +1,4 @@
-"""A viewer in virtual time: the pure session as it is, a screen that is a dict, and its crashes."""
+"""A viewer in virtual time: the real session and polling plan, a simple screen, and crashes."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ TARGET = "ws://127.0.0.1/v1/tail"
 
 @dataclass(frozen=True)
 class Saved:
-    """What a viewer leaves for the next one of its kind."""
+    """The state that a viewer saves for its next run."""
 
     saved: SavedCursor
     had: frozenset[str]
-    """Messages that were on the screen when it was saved: the next one need not show them."""
+    """Messages shown before saving; the next run need not show them."""
 
 
 @dataclass(eq=False)
 class Viewer:
-    """One person's viewer, through its crashes and connections."""
+    """A viewer across crashes and connections."""
 
     name: str
     wanted: Filter
@@ -64,21 +64,21 @@ class Viewer:
     shown: dict[int, Line] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
     good: set[str] = field(default_factory=set)
-    """Messages of the confirmed lines; each is one event's."""
+    """Messages of confirmed lines, which are unique."""
     had: frozenset[str] = frozenset()
-    """Messages that an earlier life showed, beyond which this one goes on."""
+    """Messages that earlier runs showed."""
     invented: set[int] = field(default_factory=set)
-    """Keys of lines that bit rot put there."""
+    """Keys of lines that bit rot added."""
     rotted: int = 0
     forgotten: set[str] = field(default_factory=set)
-    """Messages of lines that bit rot took: they had been on the screen."""
+    """Messages of lines that bit rot removed after they were shown."""
     items_at: int = 0
-    """When events came last, or it connected."""
+    """Time of the last events, or of the connection."""
     new_lines: list[Line] = field(default_factory=list)
     ends: dict[str, EndStatus] = field(default_factory=dict)
     new_ends: list[EndStatus] = field(default_factory=list)
     repaired_ms: int = 0
-    """The length of all ranges that it asked to be sent again."""
+    """Total length of the ranges in repair requests."""
     lost: list[tuple[int, int]] = field(default_factory=list)
     new_marks: list[MarkStatus] = field(default_factory=list)
     welcomes: list[Welcomed] = field(default_factory=list)
@@ -89,35 +89,35 @@ class Viewer:
     is_final: bool = False
 
     def __post_init__(self) -> None:
-        """Start its first life."""
+        """Start the first run."""
         self.session = self.make_session(None)
 
     def make_session(self, cursor: Cursor | None) -> ViewerSession:
-        """The pure session, from a saved cursor or from nothing."""
+        """Create a session, with a saved cursor if given."""
         return ViewerSession(
             event_filter=self.wanted, since=self.since, history=self.history, cursor=cursor
         )
 
-    # The connection
+    # Connection
 
     def opened(self, link: Link, now: int) -> None:
-        """The upgrade has succeeded."""
+        """Handle a successful upgrade."""
         self.link = link
         self.session.connection_opened(now)
 
     def take(self, message: ServerMessage, now: int) -> None:
-        """A frame has arrived."""
+        """Handle a frame."""
         if isinstance(message, Welcome) or (isinstance(message, Events) and message.items):
             self.items_at = now
         self.apply(self.session.take_message(message, now, self.session.generation))
 
     def tick(self, now: int) -> None:
-        """Time has passed."""
+        """Handle elapsed time."""
         if self.link is not None:
             self.apply(self.session.check_silence(now))
 
     def closed(self, now: int, wait: int) -> None:
-        """The connection is gone."""
+        """Handle the end of the connection."""
         self.session.connection_closed()
         if self.link is not None:
             self.link.is_closed_by_client = True
@@ -125,7 +125,7 @@ class Viewer:
         self.retry_at = now + wait
 
     def apply(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 - one case an effect
-        """Do what the pure session says."""
+        """Apply the session's effects."""
         for effect in effects:
             match effect:
                 case Stored():
@@ -168,11 +168,11 @@ class Viewer:
     def _stored(self, stored: Stored) -> None:
         for line in stored.lines:
             if line.key in self.shown:
-                raise FaultError(Kind.DOUBLED, f"{self.name} shows {line} twice")
+                raise FaultError(Kind.DUPLICATED, f"{self.name} shows {line} twice")
             self._show(line)
         for line in stored.confirmed:
             if line.key not in self.shown:
-                raise FaultError(Kind.LOST, f"{self.name} confirms {line} without showing it")
+                raise FaultError(Kind.LOST, f"{self.name} confirms {line}, which it does not show")
             self._show(line)
 
     def _show(self, line: Line) -> None:
@@ -189,7 +189,7 @@ class Viewer:
             self.good.discard(self.shown[key].message)
 
     def rot(self, random: Random) -> None:
-        """Its memory loses an event, or holds one that nobody wrote."""
+        """Remove an event from memory, or add one that was never written."""
         session = self.session
         if not self.confirmed or not session.is_welcomed or self._is_repairing():
             return
@@ -197,7 +197,7 @@ class Viewer:
         key = line.key
         is_past = session.since is None or line.timestamp < session.since
         if is_past or line.seq <= session.holdings.tally.base:
-            return  # no mark speaks of it
+            return  # no mark covers it
         self.rotted += 1
         if random.random() < 0.6:
             session.holdings.tally.unconfirm([key])
@@ -212,15 +212,15 @@ class Viewer:
         self._stored(stored)
 
     def _is_repairing(self) -> bool:
-        """Rot in the middle of a repair leaves a range red for good, as it should [13]."""
+        """Whether a repair is pending: bit rot would make its range fail for good [13]."""
         queue = self.session._requests
         is_waiting = queue.in_flight is not None or bool(queue._waiting)
         return is_waiting or bool(self.session.holdings.proof.unequal)
 
-    # Its lives
+    # Restarts
 
     def save(self) -> Saved | None:
-        """What it writes to disk, atomically."""
+        """Return the state that the viewer saves atomically; None without a cursor."""
         cursor, since = self.session.cursor(), self.session.since
         if cursor is None or since is None:
             return None
@@ -228,7 +228,7 @@ class Viewer:
         return Saved(SavedCursor(subject, cursor), self.had | self.good | self.forgotten)
 
     def crash(self, saved: Saved | None) -> None:
-        """A new process with an empty screen goes on at the saved cursor, or from nothing."""
+        """Restart with an empty screen at the saved cursor, or without one."""
         if self.link is not None:
             self.link.is_closed_by_client = True
         self.link = None
@@ -240,16 +240,16 @@ class Viewer:
         self.session = self.make_session(cursor)
 
     def _usable(self, saved: SavedCursor) -> Cursor | None:
-        """The saved cursor, where it is about what this viewer is to watch [7]."""
+        """The saved cursor if it is for the same target, filter and since [7]; else None."""
         self.since = saved.subject.since
         subject = Subject(TARGET, None, self.wanted, self.since)
         return saved.cursor if state._is_about(saved, subject) else None
 
-    # What it says
+    # Claims
 
     @property
     def complete_through(self) -> int | None:
-        """Green through this, ms."""
+        """Verified time, ms."""
         return self.session.holdings.proof.complete_through
 
 
@@ -257,7 +257,7 @@ ROUND_EVERY_MS = 3_000
 
 
 class Poller:
-    """One viewer's rounds."""
+    """Runs one viewer's polling rounds against the forwarder's HTTP API."""
 
     def __init__(self, viewer: Viewer, now: int) -> None:
         """The first round is due at ``now``."""
@@ -271,7 +271,7 @@ class Poller:
 
     def step(self, forwarder: Forwarder | None, now: int, asks: int) -> None:
         """Send at most ``asks`` requests."""
-        if self._plan._session is not self._viewer.session:  # a new life
+        if self._plan._session is not self._viewer.session:  # the viewer restarted
             self._plan = PollPlan(self._viewer.session)
             self.is_in_round = False
         if not self.is_in_round:

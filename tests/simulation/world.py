@@ -1,7 +1,7 @@
 """One run: a model CloudWatch, a forwarder, viewers and a network, interleaved by a seed.
 
-First chaos, in which everything of the run's plan may go wrong; then everything heals, and within
-a bound every viewer must be green, whole and at rest.
+First chaos, with all troubles of the plan; then everything is healed, and within a bound every
+viewer must be complete, verified and idle.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from wire.messages import ServerMessage, Welcome
 
 CHAOS_STEPS = 110
 HEAL_MS = 300_000
-"""Bodies that retention took come back one by one where a viewer takes two events at a time."""
+"""Bound for convergence; long because a credit of two events refetches few bodies at a time."""
 
 THROTTLE = 0.5
-"""How many of the calls are refused while CloudWatch throttles."""
+"""Share of calls that are refused while CloudWatch throttles."""
 
 
 class World:
-    """A run in progress."""
+    """The state of one run."""
 
     def __init__(self, plan: Plan) -> None:
-        """Set everything up at ``START``; nobody is connected yet."""
+        """Create all parts at ``START``, without connections."""
         self.plan = plan
         self.random = Random(plan.seed * 7919 + 1)
         self.now = START
@@ -64,9 +64,9 @@ class World:
         self.saboteur = Saboteur(self)
         self.trace: list[str] = []
         self.seen: Counter[str] = Counter()
-        """What happened to the viewers: outcomes, closes, ends, losses."""
+        """Counts of message kinds and outcomes that viewers received."""
 
-    # What there is
+    # Setup
 
     def new_journal(self) -> MemoryJournal:
         return MemoryJournal("group", make_epoch=lambda: f"e{next(self._epochs)}")
@@ -93,10 +93,10 @@ class World:
             stream = random.choice(self.live_streams)
             self.cloudwatch.put(stream, at, f"past {next(self._messages)}", at, 0)
 
-    # A step
+    # Steps
 
     def step(self) -> None:
-        """Let some time pass, and everybody do a little."""
+        """Advance the clock and let each part act."""
         self.steps += 1
         random = self.random
         stride = (0, 5, 40, 150, 400) if not self.is_healing else (100, 400, 800)
@@ -121,7 +121,7 @@ class World:
         for _ in range(amount if self.live_streams else 0):
             stream = random.choice(self.live_streams)
             at, delay = self._stamp(at)
-            if self.cloudwatch.retention_ms is not None:  # older ones are refused
+            if self.cloudwatch.retention_ms is not None:  # CloudWatch refuses older events
                 at = max(at, self.now - self.cloudwatch.retention_ms + 1)
             is_over = random.random() < 0.01
             text = f"line {next(self._messages)}{' DONE ok' if is_over else ''}"
@@ -131,7 +131,7 @@ class World:
                 break
 
     def _stamp(self, at: int) -> tuple[int, int]:
-        """Timestamp of the next event of a batch, and in how many ms it can be seen."""
+        """Timestamp of the next event of a batch, and its delay of visibility in ms."""
         random, troubles = self.random, self.plan.troubles
         delay = random.choice((0, 0, 200, 1_500))
         if "late" in troubles:
@@ -146,7 +146,7 @@ class World:
             at = max(at, self.now - random.choice((0, 0, 50)))
         return at, delay
 
-    # Everybody does a little
+    # Parts
 
     def _forward(self) -> None:
         forwarder, random = self.forwarder, self.random
@@ -156,7 +156,7 @@ class World:
             forwarder = self.forwarder = self._start()
         forwarder.begin_due(self.now)
         self._scan(forwarder)
-        forwarder.ask_after_streams(self.now)
+        forwarder.check_streams(self.now)
         if random.random() < 0.1 or self.is_healing:
             forwarder.retain(self.now)
         frames = 8 if self.is_healing else random.choice((0, 1, 2, 4))
@@ -172,7 +172,7 @@ class World:
     def _scan(self, forwarder: Forwarder) -> None:
         random = self.random
         for task in list(forwarder.tasks):
-            # A page in a step of chaos at most; healed, a scan is quick.
+            # At most one page per step during chaos; scans are fast once healed.
             for _ in range(50 if self.is_healing else random.random() < 0.6):
                 if task not in forwarder.tasks:
                     continue
@@ -209,7 +209,7 @@ class World:
 
     def _connect(self, viewer: Viewer) -> None:
         if self.forwarder is None or (self.now < self.blocked_until and not self.is_healing):
-            viewer.session.begin_attempt()  # the attempt, which fails
+            viewer.session.begin_attempt()  # an attempt that fails
             viewer.closed(self.now, 500)
             return
         link = Link(next(self._links))
@@ -217,20 +217,20 @@ class World:
         self.forwarder.connect(link, viewer.session.begin_attempt(), self.now)
         viewer.opened(link, self.now)
 
-    # The run
+    # Runs
 
     def fingerprint(self) -> tuple[object, ...]:
-        """What tells two runs apart: how far they went, and what everybody ended up with."""
+        """A text that differs between different runs: final time and all lines shown."""
         shown = [(viewer.session.after, sorted(viewer.good)) for viewer in self.viewers]
         return self.now, self.steps, self.judge.marks, self.journal.head_seq, self.trace, shown
 
     def chaos(self, steps: int = CHAOS_STEPS) -> None:
-        """Everything of the plan may go wrong."""
+        """Run with troubles."""
         for _ in range(steps):
             self.step()
 
     def heal(self) -> None:
-        """Nothing goes wrong any more; what was written last becomes visible in time."""
+        """End all troubles and run until all viewers have converged."""
         self.is_healing = True
         self.toxics = Toxics()
         self.throttled_until = 0
@@ -265,7 +265,7 @@ def _what(message: ServerMessage) -> str:
 
 
 def run(seed: int, only: tuple[str, ...] | None = None) -> World:
-    """Run one seed; a fault names it."""
+    """Run one seed; a fault's message contains it."""
     plan = Plan.of(seed, only)
     with small_world(plan):
         world = World(plan)

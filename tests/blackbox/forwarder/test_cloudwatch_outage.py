@@ -1,6 +1,6 @@
-"""What CloudWatch itself may do, black box: it can't be reached, or the log group is another one.
+"""CloudWatch becomes unreachable, or its log group is recreated.
 
-A raw moto server behind a cable that can be pulled; whoever writes goes round it.
+The forwarder reaches moto through a cable that tests disconnect; writers use moto directly.
 """
 
 from __future__ import annotations
@@ -37,22 +37,24 @@ def ledger(moto: RawMoto) -> Iterator[Ledger]:
 
 
 def of_type(viewer: Viewer, kind: str) -> list[dict[str, Any]]:
-    """The lines of that type of the viewer's record as it is now."""
+    """The lines of one type in the viewer's current record."""
     return [line for line in viewer.record_now() if line["type"] == kind]
 
 
-def test_cloudwatch_is_away_and_comes_back(moto: RawMoto, ledger: Ledger, tmp_path: Path) -> None:
+def test_an_outage_is_a_gap_until_it_is_repaired(
+    moto: RawMoto, ledger: Ledger, tmp_path: Path
+) -> None:
     with (
         Cable(urlsplit(moto.url).port or 0) as cable,
-        forwarder(GROUP, f"http://127.0.0.1:{cable.port}", tmp_path) as part,
+        forwarder(GROUP, f"http://127.0.0.1:{cable.port}", tmp_path) as process,
         Load(ledger, 20) as load,
-        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+        Viewer(process.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
     ):
         viewer.wait_shown(20)
         cable.pull()
         wait_until(
             lambda: any(gap["state"] == "suspected" for gap in of_type(viewer, "gap")),
-            "the gap that is declared while CloudWatch is away",
+            "a suspected gap during the outage",
         )
         shown = len(viewer.shown())
         assert shown < len(ledger.accepted)
@@ -72,12 +74,10 @@ def test_cloudwatch_is_away_and_comes_back(moto: RawMoto, ledger: Ledger, tmp_pa
         assert compare(ledger.accepted, viewer.shown()) == CLEAN
 
 
-def test_a_group_that_was_deleted_and_made_anew_is_green_again(
-    moto: RawMoto, ledger: Ledger, tmp_path: Path
-) -> None:
+def test_a_recreated_group_is_verified_again(moto: RawMoto, ledger: Ledger, tmp_path: Path) -> None:
     with (
-        forwarder(GROUP, moto.url, tmp_path) as part,
-        Viewer(part.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+        forwarder(GROUP, moto.url, tmp_path) as process,
+        Viewer(process.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
     ):
         ledger.put(STREAMS[0], [(now_ms(), f"old {number}") for number in range(10)])
         viewer.wait_shown(10)
@@ -90,9 +90,9 @@ def test_a_group_that_was_deleted_and_made_anew_is_green_again(
         moment = now_ms()
         ledger.put(STREAMS[0], [(moment, f"new {number}") for number in range(10)])
         viewer.wait_shown(20)
-        # A connection or a poll between two of them tells it.
-        told = "can no longer be verified: the forwarder began"
-        wait_until(lambda: any(told in line for line in viewer.err.so_far()), "the new epoch")
+        # The viewer learns of the epoch by a connection or by polling.
+        message = "can no longer be verified: the forwarder began"
+        wait_until(lambda: any(message in line for line in viewer.err.so_far()), "the new epoch")
         viewer.wait_complete(moment)
         messages = [line["message"] for line in viewer.shown()]
         assert [one for one in messages if one.startswith("new")] == [
@@ -100,7 +100,7 @@ def test_a_group_that_was_deleted_and_made_anew_is_green_again(
         ]
 
 
-def test_asking_for_more_than_a_young_group_keeps_is_green(
+def test_a_range_longer_than_a_new_groups_retention_is_verified(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
     client = moto.client()
@@ -111,8 +111,8 @@ def test_asking_for_more_than_a_young_group_keeps_is_green(
     moment = now_ms()
     ledger.put(STREAMS[0], [(moment, "one")])
     with (
-        forwarder(GROUP, moto.url, tmp_path) as part,
-        Viewer(part.ready()["websocket"], "--since", "30d", state=tmp_path) as viewer,
+        forwarder(GROUP, moto.url, tmp_path) as process,
+        Viewer(process.ready()["websocket"], "--since", "30d", state=tmp_path) as viewer,
     ):
         viewer.wait_shown(1)
         viewer.wait_complete(moment)

@@ -1,4 +1,4 @@
-"""``python -m tests.conformance``: our forwarder passes, forwarders that break a rule fail."""
+"""``python -m tests.conformance``: the forwarder passes, forwarders that break a rule fail."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moto() -> Iterator[RawMoto]:
 
 @pytest.fixture(scope="module")
 def written(moto: RawMoto) -> Iterator[dict[str, Written]]:
-    """Several events a millisecond, in more frames than one, and an execution that has failed."""
+    """Several frames of events, some with equal timestamps, and a failed execution."""
     ledgers = {group: Written(moto, group, STREAMS) for group in GROUPS}
     first = now_ms() - 600_000
     for group, count in ((LARGE, 900), (SMALL, 200)):
@@ -76,7 +76,7 @@ def token(folder: Path) -> Path:
 
 
 class Writer:
-    """Writes a live event and one that comes four seconds late, again and again."""
+    """Writes live events and events that are four seconds late until stopped."""
 
     def __init__(self, ledger: Written) -> None:
         self._ledger, self._stop = ledger, threading.Event()
@@ -117,7 +117,7 @@ OUT_OF_REACH = {
 """Rules that this log group and a client cannot exercise."""
 
 
-def test_our_own_forwarder_keeps_to_every_rule_that_can_show(
+def test_the_forwarder_obeys_every_rule_that_can_be_checked(
     ready: dict[str, Any], written: dict[str, Written], tmp_path: Path
 ) -> None:
     since = ("--since", "1h", "--token-file", str(token(tmp_path)))
@@ -142,7 +142,7 @@ def test_rules_by_name_or_number_as_a_table(ready: dict[str, Any], tmp_path: Pat
     assert done.stdout.splitlines()[-1] == "3 ok, 0 FAILED, 0 not shown"
 
 
-def test_what_can_not_be_begun_says_so(ready: dict[str, Any], tmp_path: Path) -> None:
+def test_errors_before_the_first_check(ready: dict[str, Any], tmp_path: Path) -> None:
     for arguments, code, says in (
         (("ws://127.0.0.1:9",), 3, "cannot connect"),
         ((ready["websocket"], "--group", LARGE), 3, "refused: HTTP 401"),
@@ -155,11 +155,11 @@ def test_what_can_not_be_begun_says_so(ready: dict[str, Any], tmp_path: Path) ->
         assert done.stderr.count("\n") == 1
 
 
-# --- Forwarders that break the page -------------------------------------------------------------
+# --- Forwarders that break a rule -------------------------------------------------------------
 
 
 class Unnumbered(Mangler):
-    """The first heartbeat is lost."""
+    """Drops the first heartbeat."""
 
     renumber = False
     count = 0
@@ -209,7 +209,7 @@ class Mute(Mangler):
 
 
 class HoleInSeq(Mangler):
-    """Frames that move the cursor begin one later."""
+    """Live frames skip the first seq."""
 
     def server(self, message: dict[str, Any]) -> list[Any]:
         if message["type"] == "events" and message["seq"] > message["after"]:
@@ -236,7 +236,7 @@ class MarkBelowSince(Mangler):
 
 
 class MarkTooEarly(Mangler):
-    """A mark of everything, before the past has come."""
+    """Sends a mark before the history."""
 
     def server(self, message: dict[str, Any]) -> list[Any]:
         if message["type"] != "welcome":
@@ -258,7 +258,7 @@ class HeldShrinks(Mangler):
 
 
 class HeldClaimsTooMuch(Mangler):
-    """Of the past, half is held back, and all is said to be held."""
+    """Omits half of the history and claims that all is held."""
 
     def server(self, message: dict[str, Any]) -> list[Any]:
         if message["type"] == "events" and message["after"] == message["seq"]:
@@ -288,7 +288,7 @@ class NeverResumed(Mangler):
 
 
 class Generous(Mangler):
-    """No limit to what is sent."""
+    """Ignores credit."""
 
     def query(self, path: str) -> str:
         return path.replace("credit=", "conform=")
@@ -298,7 +298,7 @@ class Generous(Mangler):
 
 
 class AddsUpCredit(Mangler):
-    """Each grant counts beside the ones before."""
+    """Adds up grants instead of replacing them."""
 
     total = 0
 
@@ -311,7 +311,7 @@ class AddsUpCredit(Mangler):
 
 
 def without(name: str) -> type[Mangler]:
-    """A forwarder that does not know a query parameter."""
+    """A forwarder that ignores a query parameter."""
 
     class Ignorant(Mangler):
         def query(self, path: str) -> str:
@@ -321,14 +321,14 @@ def without(name: str) -> type[Mangler]:
 
 
 class NarrowsHeld(Mangler):
-    """Of what the client has, little is believed."""
+    """Shortens the client's ``held``."""
 
     def query(self, path: str) -> str:
         return re.sub(r"held=(\d+)%3A(\d+)\.\.[^&]*", r"held=\1%3A\2..\1%3A\g<2>9", path)
 
 
 class Patient(Mangler):
-    """Bad messages are ignored."""
+    """Ignores malformed messages."""
 
     def client(self, frame: str | bytes) -> list[str | bytes]:
         try:
@@ -338,7 +338,7 @@ class Patient(Mangler):
 
 
 class NoRepair(Mangler):
-    """A repair is answered without sending anything again."""
+    """Answers a repair without resending events."""
 
     def client(self, frame: str | bytes) -> list[str | bytes]:
         return [str(frame).replace('"repair"', '"verify"')]
@@ -350,7 +350,7 @@ class WrongEnd(Mangler):
 
 
 class Polite(Mangler):
-    """Every refusal is a 403."""
+    """Refuses with status 403 only."""
 
     def refusal(self, status: int, body: bytes) -> tuple[int, bytes]:
         del status
@@ -380,7 +380,7 @@ class NoConflict(Mangler):
 
 
 class DigestOfNow(Mangler):
-    """Whatever seq is asked for, the digest is of another journal."""
+    """Returns the digest of another journal."""
 
     def http(self, path: str, status: int, body: bytes) -> tuple[int, bytes]:
         del path
@@ -424,13 +424,13 @@ BROKEN: list[tuple[Callable[[], Mangler], str]] = [
 
 
 IN_VAIN_S = 10.0
-"""How long to wait for what can't come."""
+"""Timeout for replies that broken forwarders never send."""
 
 IN_VAIN = (WithoutWelcome, Mute, Patient)
 
 
 async def judged(url: str, *rules: str, patience_s: float = PATIENCE_S) -> dict[str, str]:
-    """The states of some rules, from the scenarios that show them."""
+    """Run the scenarios of some rules; returns the rules' states."""
     ledger = Ledger()
     suite = Suite(
         url,
@@ -444,14 +444,14 @@ async def judged(url: str, *rules: str, patience_s: float = PATIENCE_S) -> dict[
     try:
         await suite.run(ALL, wanted)
     except UnreachableError:
-        # What is broken may be what everything else is built on.
+        # The broken rule may prevent the whole run.
         assert any(map(ledger.has_failed, rules))
     return {one.rule.id: one.state for one in ledger.verdicts(wanted)}
 
 
 @pytest.fixture(scope="module")
 def states(ready: dict[str, Any]) -> list[dict[str, str]]:
-    """What the suite says of each broken forwarder: several at a time, as they mostly wait."""
+    """States of the rules for each broken forwarder; runs are parallel, as they mostly wait."""
 
     async def judge(make: Callable[[], Mangler], rule: str) -> dict[str, str]:
         patience_s = IN_VAIN_S if make in IN_VAIN else PATIENCE_S
@@ -466,13 +466,11 @@ def states(ready: dict[str, Any]) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN)), ids=lambda at: f"{BROKEN[at][1]}-{at}")
-def test_a_forwarder_that_breaks_a_rule_is_told_so(
-    states: list[dict[str, str]], number: int
-) -> None:
+def test_a_broken_rule_is_reported(states: list[dict[str, str]], number: int) -> None:
     assert states[number] == {BROKEN[number][1]: "FAILED"}
 
 
-async def test_a_forwarder_behind_a_proxy_that_mangles_nothing(ready: dict[str, Any]) -> None:
+async def test_a_proxy_that_changes_nothing(ready: dict[str, Any]) -> None:
     async with mangled(ready, Mangler) as url:
         rules = {rule for _, rule in BROKEN}
         assert await judged(url, *rules) == dict.fromkeys(rules, "ok")

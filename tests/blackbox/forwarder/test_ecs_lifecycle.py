@@ -1,4 +1,4 @@
-"""``--lifecycle ecs:CLUSTER`` as a user meets it: how a task ended is the exit code of ``tail``."""
+"""``--lifecycle ecs:CLUSTER``: the end of an ECS task sets the exit code of ``tail``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stop(task: dict[str, Any]) -> None:
     task["containers"][0]["exitCode"] = 143
 
 
-def test_the_end_of_a_task_is_drained_and_its_status_is_the_exit_code(
+def test_a_task_is_drained_and_its_status_is_the_exit_code(
     stand_in: EcsStandIn, tmp_path: Path
 ) -> None:
     succeeded, failed, stopped = (stand_in.run_task() for _ in range(3))
@@ -54,10 +54,10 @@ def test_the_end_of_a_task_is_drained_and_its_status_is_the_exit_code(
 
     stand_in.after_stop = last_words
     with ExitStack() as stack:
-        part = stack.enter_context(
+        process = stack.enter_context(
             forwarder("/ecs/job", stand_in.url, tmp_path, "--lifecycle", f"ecs:{CLUSTER}")
         )
-        url = part.ready()["websocket"]
+        url = process.ready()["websocket"]
         viewers = {
             one: stack.enter_context(Viewer(url, "--execution", one, state=tmp_path, name=one))
             for one in streams
@@ -75,9 +75,9 @@ def test_the_end_of_a_task_is_drained_and_its_status_is_the_exit_code(
     ledger.close()
 
 
-def test_a_cluster_that_is_not_there(stand_in: EcsStandIn, tmp_path: Path) -> None:
+def test_an_unknown_cluster(stand_in: EcsStandIn, tmp_path: Path) -> None:
     stand_in.moto.create("/ecs/other", "app/main/x")
-    with forwarder("/ecs/other", stand_in.url, tmp_path, "--lifecycle", "ecs:nowhere") as part:
-        assert part.popen.wait(WAIT_S) == 2
-        said = part.err.wait_end()[-1]
+    with forwarder("/ecs/other", stand_in.url, tmp_path, "--lifecycle", "ecs:nowhere") as process:
+        assert process.popen.wait(WAIT_S) == 2
+        said = process.err.wait_end()[-1]
     assert said.startswith("gapless: --lifecycle: there is no ECS cluster 'nowhere'")

@@ -1,4 +1,4 @@
-"""A forwarder whose files may not grow, by the kernel's limit: what a full disk is to it."""
+"""A forwarder whose file size is limited by the kernel, as on a full disk."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def readiness(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_it_serves_what_it_has_says_so_and_misses_nothing_in_the_end(tmp_path: Path) -> None:
+def test_it_serves_its_events_reports_the_error_and_recovers(tmp_path: Path) -> None:
     with raw_moto() as moto:
         ledger = Ledger(moto, GROUP, [STREAM])
         ledger.put(STREAM, [(now_ms(), f"before {i}") for i in range(50)])
-        with forwarder(GROUP, moto.url, tmp_path) as part:
-            ready = part.ready()
+        with forwarder(GROUP, moto.url, tmp_path) as process:
+            ready = process.ready()
             with Viewer(ready["websocket"], "--since", "10m", state=tmp_path) as viewer:
                 viewer.wait_shown(50)
-                pid = part.popen.pid
+                pid = process.popen.pid
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
                 ledger.put(STREAM, [(now_ms(), f"meanwhile {i}" + "x" * 900) for i in range(500)])
@@ -50,14 +50,14 @@ def test_it_serves_what_it_has_says_so_and_misses_nothing_in_the_end(tmp_path: P
                     ready["websocket"], "--since", "10m", state=tmp_path, name="second"
                 ) as second:
                     assert len(second.wait_shown(50)) == 50
-                assert part.popen.poll() is None
+                assert process.popen.poll() is None
                 assert len(viewer.shown()) == 50
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
                 viewer.wait_shown(550)
                 wait_until(lambda: readiness(ready["http"])[0] == 200, "the forwarder to recover")
                 viewer.wait_complete(now_ms())
                 record = viewer.finish()
-        warnings = [line for line in part.err.so_far() if "make room" in line]
+        warnings = [line for line in process.err.so_far() if "make room" in line]
         assert len(warnings) == 1
         assert compare(ledger.accepted, events_of(record)) == CLEAN
         ledger.close()

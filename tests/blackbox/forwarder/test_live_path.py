@@ -1,6 +1,6 @@
 """The live path by subscription filter, black box: moto's Kinesis, the real forwarder and viewer.
 
-Whatever happens to the stream, everything arrives once and in its place: only how soon changes.
+Whatever happens to the stream, every event arrives once and in order; only the latency changes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def settle(viewer: Viewer, ledger: Ledger) -> None:
     assert [line for line in record if line["type"] == "mark"][-1]["equal"] is True
 
 
-def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
+def test_a_named_stream_with_a_split_and_foreign_records(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
     with kinesis_stream(moto, "events") as stream:
@@ -91,7 +91,7 @@ def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
             moto.put("/jobs/other", "s", [(now_ms(), "not yours")])
             stream.put(b"rubbish")
             stream.put(record(GROUP, "", (), kind="CONTROL_MESSAGE"))
-            # The right group, but nobody's event: another account may have one of that name.
+            # Another account may have a log group with the same name.
             foreign = record(GROUP, STREAMS[0], [("77", now_ms(), "planted")], owner="999999999999")
             stream.put(foreign)
             rows = counted(process, "gapless_live_events_total", "rows")
@@ -101,7 +101,7 @@ def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
                 "rows after the split",
             )
             for outcome in ("malformed", "control", "foreign"):
-                # They may be in a shard that is read later than the others.
+                # Their shard may be read after the others.
                 wait_until(
                     partial(is_counted, process, outcome),
                     f"a record that is {outcome} to be counted",
@@ -111,9 +111,7 @@ def test_a_named_stream_that_is_split_and_holds_rubbish_and_others_records(
             settle(viewer, ledger)
 
 
-def test_a_stream_that_is_found_and_then_deleted(
-    moto: RawMoto, ledger: Ledger, tmp_path: Path
-) -> None:
+def test_a_discovered_stream_that_is_deleted(moto: RawMoto, ledger: Ledger, tmp_path: Path) -> None:
     with kinesis_stream(moto, "events") as stream:
         stream.subscribe(GROUP)
         with (
@@ -124,7 +122,7 @@ def test_a_stream_that_is_found_and_then_deleted(
                 wait_state(process, "live")
                 assert live(process)["path"] == f"kinesis:{stream.arn}"
                 load.stop()
-            # moto fails a PutLogEvents whose destination is gone, after it has stored it.
+            # moto stores the events, then fails PutLogEvents as the destination is gone.
             stream.unsubscribe(GROUP)
             stream.delete()
             wait_state(process, "down")
@@ -138,7 +136,7 @@ def test_a_stream_that_is_found_and_then_deleted(
         assert GROUP in warned[0]
 
 
-def test_without_a_filter_that_lets_everything_through_polls_do(
+def test_a_partial_subscription_filter_is_not_used(
     moto: RawMoto, ledger: Ledger, tmp_path: Path
 ) -> None:
     with kinesis_stream(moto, "events") as stream:
@@ -156,7 +154,7 @@ def test_without_a_filter_that_lets_everything_through_polls_do(
             settle(viewer, ledger)
 
 
-def test_a_named_stream_that_is_not_there_is_told_at_once(moto: RawMoto, tmp_path: Path) -> None:
+def test_an_unknown_stream_is_an_error(moto: RawMoto, tmp_path: Path) -> None:
     moto.create(GROUP)
     with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as process:
         assert process.popen.wait(60) == 2

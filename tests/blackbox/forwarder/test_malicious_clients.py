@@ -1,4 +1,4 @@
-"""Clients that mean harm: nothing is served to them, nothing crashes, memory is bounded."""
+"""Malicious clients get nothing, crash nothing, and cannot exhaust memory."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from tests.support.network.raw_client import (
 pytestmark = pytest.mark.timeout(600)
 
 OWN_DESCRIPTORS: Final = 150
-"""That a test needs beside those of its connections: the honest viewers, files, pipes."""
+"""File descriptors of the test process besides connections."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def descriptors() -> Iterator[None]:
-    """Enough file descriptors for thousands of connections; many systems begin with 1,024."""
+    """Raise the limit of file descriptors, often 1,024, for thousands of connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16_384)), hard))
     yield
@@ -121,9 +121,7 @@ LONG: Final = "x" * 9_000
         (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /v1/logs HTTP/1.1\r\n\r\n", 200),
     ],
 )
-async def test_requests_that_are_none(
-    target: AttackedForwarder, request_: bytes, status: int
-) -> None:
+async def test_malformed_requests(target: AttackedForwarder, request_: bytes, status: int) -> None:
     async with raw_client(target.port) as one:
         one.send(request_)
         found, headers, body = await one.read_response()
@@ -177,7 +175,7 @@ QUERIES: Final = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_paths_are_taken_as_they_stand(target: AttackedForwarder, path: str) -> None:
+async def test_paths_are_not_normalized(target: AttackedForwarder, path: str) -> None:
     status, _, body = await get(target.port, path, auth(TOKEN))
     assert status in (400, 404)
     assert "error" in json.loads(body)
@@ -193,7 +191,7 @@ async def test_queries_are_checked(target: AttackedForwarder, path: str) -> None
         assert json.loads(body)["error"].isprintable()
 
 
-async def test_a_name_forges_neither_a_header_nor_a_line_of_the_log(
+async def test_a_group_name_cannot_inject_headers_or_log_lines(
     target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     forged = "%0d%0aSet-Cookie:%20a=b%0d%0a%0d%0a%1b[2Jroot%00"
@@ -251,7 +249,7 @@ FRAMES: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
 }
 
 
-async def test_frames_that_are_none_close_their_own_connection(
+async def test_malformed_frames_close_their_own_connection(
     target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     for what, (data, codes) in FRAMES.items():
@@ -304,7 +302,7 @@ async def test_one_address_gets_no_more_than_its_share(
     async with AsyncExitStack() as stack:
         status, headers, body = 0, dict[str, str](), b""
         while status != 429:
-            # On a slow machine the first ones are given up again, as they say nothing.
+            # On a slow machine the first connections have already timed out.
             for _ in range(PER_ADDRESS):
                 await stack.enter_async_context(raw_client(target.port, "127.0.0.3"))
             status, headers, body = await get(target.port, "/v1/groups", source="127.0.0.3")
@@ -315,7 +313,7 @@ async def test_one_address_gets_no_more_than_its_share(
 
 
 def dialled_at_once() -> int:
-    """Connections that a test may open: thousands, or all that the system lets this process."""
+    """Connections that a test may open: thousands, limited by file descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = soft - psutil.Process().num_fds() - OWN_DESCRIPTORS
     return min(3_000, spare)
@@ -330,8 +328,8 @@ async def test_thousands_of_connections(target: AttackedForwarder, honest: Hones
                 source = f"127.0.1.{1 + number % 200}"
                 with suppress(ConnectionError):
                     await stack.enter_async_context(raw_client(target.port, source))
-            # It may not have accepted all of them yet; and it gives up who says nothing for long,
-            # so that on a slow machine they may be needed again.
+            # Some may not be accepted yet, and idle ones time out, so that on a slow machine
+            # the test has to reconnect.
             refusal = await refused_where_full(target)
             if refusal is None:
                 continue
@@ -344,7 +342,7 @@ async def test_thousands_of_connections(target: AttackedForwarder, honest: Hones
 
 
 async def refused_where_full(target: AttackedForwarder) -> tuple[int, dict[str, str], bytes] | None:
-    """What one more is told, or that it is not heard (0); None where it is not refused."""
+    """Status that refuses one more connection (0 without one); None if it is accepted."""
     for _ in range(20):
         sockets = target.process.net_connections("tcp")
         if len([one for one in sockets if one.status == "ESTABLISHED"]) >= target.sockets_max:
@@ -367,7 +365,7 @@ async def test_requests_from_one_address_are_bounded(
     _, headers, body = refused[0]
     assert int(headers["retry-after"]) >= 1
     assert "requests a second" in json.loads(body)["error"]
-    # Whoever watches over the process, and everybody else, is answered all the same.
+    # Health checks and other clients are still served.
     assert (await get(target.port, "/healthz", source="127.0.0.9"))[0] == 200
     assert (await get(target.port, "/v1/groups", auth(TOKEN)))[0] == 200
     await honest.check_service()

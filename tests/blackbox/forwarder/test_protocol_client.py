@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(autouse=True)
 async def connections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Whatever a test opened is closed with it, passed or failed."""
+    """Closes all connections at the end of a test."""
     opened: list[Connection] = []
     init = Connection.__init__
 
@@ -67,7 +67,7 @@ def ledger(moto: RawMoto, numbers: Iterator[int]) -> Iterator[Ledger]:
 
 @pytest.fixture
 def start(ledger: Ledger, tmp_path: Path) -> Callable[..., GaplessProcess]:
-    """Start a forwarder of the ledger's group; it ends with the ``with`` block."""
+    """A function that starts a forwarder of the ledger's log group."""
 
     def starting(*options: str, **settings: Any) -> GaplessProcess:  # noqa: ANN401 - forwarder's own
         return forwarder(ledger.group, ledger.moto.url, tmp_path, *options, **settings)
@@ -76,7 +76,7 @@ def start(ledger: Ledger, tmp_path: Path) -> Callable[..., GaplessProcess]:
 
 
 def write(ledger: Ledger, stream: str, amount: int, at: int, step: int = 1) -> int:
-    """So many events from ``at`` on, ``step`` ms apart; the timestamp of the last."""
+    """Write events from ``at`` on, ``step`` ms apart; returns the last timestamp."""
     tag = len(ledger.accepted)
     ledger.put(stream, [(at + i * step, f"{tag + i} of {stream}") for i in range(amount)])
     return at + (amount - 1) * step
@@ -90,7 +90,7 @@ def written(ledger: Ledger, *streams: str, since: int = 0) -> list[str]:
     ]
 
 
-async def test_fresh_the_past_and_what_comes_and_every_mark_equal(
+async def test_fresh_history_live_events_and_equal_marks(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 300_000
@@ -123,7 +123,7 @@ async def test_without_since_the_last_ten_minutes(
         await client.now.close()
 
 
-async def test_resumed_brings_just_what_is_new(
+async def test_a_resume_sends_only_new_events(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
@@ -145,7 +145,7 @@ async def test_resumed_brings_just_what_is_new(
         await client.now.close()
 
 
-async def test_resumed_after_the_forwarder_was_killed(
+async def test_a_resume_after_the_forwarder_was_killed(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
@@ -169,7 +169,7 @@ async def test_resumed_after_the_forwarder_was_killed(
         await client.now.close()
 
 
-async def test_the_end_of_a_forwarder_is_said(
+async def test_a_forwarder_that_ends_sends_bye(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     write(ledger, A, 3, now_ms())
@@ -185,7 +185,7 @@ async def test_the_end_of_a_forwarder_is_said(
 
 
 def replace_journal(state: Path, other: Path | None) -> None:
-    """Take the journal away, and put another's in its place if there is one."""
+    """Remove the journal, and replace it by another one if given."""
     for journal in state.glob("journal.sqlite3*"):
         journal.unlink()
     for journal in other.glob("journal.sqlite3*") if other is not None else ():
@@ -193,7 +193,7 @@ def replace_journal(state: Path, other: Path | None) -> None:
 
 
 @pytest.mark.parametrize("how", ["lost", "rolled back"])
-async def test_rebased_where_the_journal_is_not_the_one_that_was_known(
+async def test_another_journal_rebases_the_client(
     ledger: Ledger, start: Callable[..., GaplessProcess], tmp_path: Path, how: str
 ) -> None:
     since = now_ms() - 60_000
@@ -223,12 +223,10 @@ async def test_rebased_where_the_journal_is_not_the_one_that_was_known(
         await client.now.close()
 
 
-async def test_a_group_made_anew_gives_its_old_ids_to_other_events(
-    tmp_path: Path, numbers: Iterator[int]
-) -> None:
+async def test_a_recreated_group_reuses_old_ids(tmp_path: Path, numbers: Iterator[int]) -> None:
     group = f"/jobs/{next(numbers)}"
     since = now_ms() - 60_000
-    with Cable(0) as cable:  # keeps the port of both
+    with Cable(0) as cable:  # keeps the port for both forwarders
         url = f"http://127.0.0.1:{cable.port}"
         await a_group_made_anew(group, since, cable, lambda: forwarder(group, url, tmp_path))
 
@@ -261,16 +259,16 @@ async def a_group_made_anew(
 
 
 async def client_idles() -> None:
-    """Let other tasks of the loop go on."""
+    """Yield to other tasks of the event loop."""
     await asyncio.sleep(0)
 
 
 async def a_heartbeat(client: ProtocolClient) -> None:
-    """Take messages until there was a heartbeat."""
+    """Receive messages until the next heartbeat."""
     await client.until(lambda: bool(client.now.heartbeats), "a heartbeat")
 
 
-async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream(
+async def test_bodies_of_a_deleted_stream_are_declared_lost(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 7_200_000
@@ -288,7 +286,7 @@ async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream
         welcome: dict[str, Any] = {"lost": []}
         client = first
         while not welcome["lost"]:
-            # Until retention has passed once, the bodies are still in the journal.
+            # The journal keeps the bodies until retention has run once.
             await a_heartbeat(client)
             await client.now.cut()
             client = ProtocolClient(url, since=since)
@@ -304,7 +302,7 @@ async def test_lost_is_declared_where_the_bodies_were_gone_and_then_their_stream
 
 
 async def some_of_the_past(client: ProtocolClient) -> bool:
-    """Take at least 1,000 events and one slice more of the past; False at the end of it."""
+    """Receive 1,000 events and one more history frame; False at the end of the history."""
     connection, before = client.now, client.held
     await client.until(
         lambda: client.done or (connection.items >= 1000 and client.held != before),
@@ -315,7 +313,7 @@ async def some_of_the_past(client: ProtocolClient) -> bool:
 
 @pytest.mark.parametrize("history", ["newest", "oldest"])
 @pytest.mark.parametrize("step", [10, 0], ids=["spread", "one millisecond"])
-async def test_cut_in_mid_history_and_resumed_with_held(
+async def test_a_resume_within_history_uses_held(
     ledger: Ledger, start: Callable[..., GaplessProcess], history: str, step: int
 ) -> None:
     since = now_ms() - 120_000
@@ -395,7 +393,7 @@ async def test_verify_and_repair(ledger: Ledger, start: Callable[..., GaplessPro
         await client.now.close()
 
 
-async def test_repair_tells_what_the_forwarder_does_not_have(
+async def test_a_repair_shows_events_that_the_forwarder_lacks(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
@@ -426,7 +424,7 @@ async def test_repair_tells_what_the_forwarder_does_not_have(
     ],
     ids=["stream", "execution", "prefix", "united", "none"],
 )
-async def test_filters_and_a_cursor_that_follows_what_they_skip(
+async def test_the_cursor_passes_filtered_events(
     ledger: Ledger,
     start: Callable[..., GaplessProcess],
     filters: dict[str, Any],
@@ -459,7 +457,7 @@ async def test_filters_and_a_cursor_that_follows_what_they_skip(
             await one.now.close()
 
 
-async def test_credit_is_kept_to_the_event_while_heartbeats_go_on(
+async def test_credit_limits_events_but_not_heartbeats(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
@@ -481,7 +479,7 @@ async def test_credit_is_kept_to_the_event_while_heartbeats_go_on(
         await connection.close()
 
 
-async def test_base_leaves_the_old_lines_out_of_the_count(
+async def test_base_excludes_old_events_from_counts(
     ledger: Ledger, start: Callable[..., GaplessProcess]
 ) -> None:
     since = now_ms() - 60_000
@@ -544,7 +542,7 @@ async def test_a_bad_message_closes_its_own_connection_alone(
 def one_forwarder(
     moto: RawMoto, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
-    """The WebSocket and HTTP URLs of a forwarder whose group has one event."""
+    """Ready line of a forwarder whose log group has one event."""
     state = tmp_path_factory.mktemp("state")
     moto.create("/jobs/one", A)
     moto.put("/jobs/one", A, [(now_ms(), "hello")])
@@ -574,7 +572,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("query", "status", "names"), REFUSED)
-async def test_refused_before_the_upgrade_saying_what_is_wrong(
+async def test_bad_requests_are_refused_with_an_error(
     one_forwarder: tuple[str, str], query: str, status: int, names: str
 ) -> None:
     client = ProtocolClient(f"{one_forwarder[0]}?{query}")
@@ -587,7 +585,7 @@ async def test_refused_before_the_upgrade_saying_what_is_wrong(
 
 
 def get(url: str, path: str, **query: object) -> tuple[int, dict[str, Any]]:
-    """Status and JSON body of a plain GET, as curl would see them."""
+    """Send a GET; returns the status and the JSON body."""
     opener = build_opener(ProxyHandler({}))
     try:
         with opener.open(f"{url.rstrip('/')}{path}?{urlencode(query)}", timeout=30) as answer:

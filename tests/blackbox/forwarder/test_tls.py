@@ -1,4 +1,4 @@
-"""TLS, really: a forwarder with a certificate, our own viewer, and those that do not get so far."""
+"""TLS: a forwarder with a certificate, the viewer, and clients that fail the handshake."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     )
     with raw_moto() as moto:
         ledger = Ledger(moto, "/jobs/tls", [STREAM])
-        # Large enough that no socket buffer takes all of it at once.
+        # Larger than the socket buffers.
         ledger.put(STREAM, [(now_ms() - 60_000 + n, f"{n} " + "x" * 300) for n in range(EVENTS)])
         with forwarder(ledger.group, moto.url, state, *options) as process:
             ready = process.ready()
@@ -73,7 +73,7 @@ def tail(secure: Secure, state: Path, *options: str, **environment: str) -> Gapl
     )
 
 
-def test_our_viewer_with_the_authority_of_ssl_cert_file(secure: Secure, tmp_path: Path) -> None:
+def test_the_viewer_trusts_the_authority_in_ssl_cert_file(secure: Secure, tmp_path: Path) -> None:
     authority = str(secure.certificates.authority)
     with tail(secure, tmp_path, "--no-follow", SSL_CERT_FILE=authority) as viewer:
         shown = [json.loads(line)["message"] for line in viewer.out.wait_end()]
@@ -81,7 +81,7 @@ def test_our_viewer_with_the_authority_of_ssl_cert_file(secure: Secure, tmp_path
     assert shown == [message for _, _, message in secure.ledger.accepted]
 
 
-def test_our_viewer_does_not_trust_a_stranger(secure: Secure, tmp_path: Path) -> None:
+def test_the_viewer_rejects_an_unknown_authority(secure: Secure, tmp_path: Path) -> None:
     with tail(secure, tmp_path, "--no-follow") as viewer:
         assert viewer.out.wait_end() == []
         assert viewer.popen.wait(WAIT_S) == 3
@@ -98,8 +98,8 @@ def test_https(secure: Secure) -> None:
         assert json.load(answer) == [secure.ledger.group]
 
 
-async def test_who_does_not_get_through_tls_is_cut_off(secure: Secure) -> None:
-    """Nothing said, half a hello, plain HTTP, bytes that are none: all at once."""
+async def test_failed_handshakes_are_closed(secure: Secure) -> None:
+    """Silence, half a ClientHello, plain HTTP and garbage at once."""
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
     plain = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""Without a token, with another's, a guessed one or one that was taken back: nothing is served."""
+"""Nothing is served without a token, or with a wrong, insufficient or revoked one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_nothing_without_a_token(target: AttackedForwarder, honest: Honest
     ]
     for number, headers in enumerate(given):
         for path in ASKED:
-            # One address each, or they would soon be told to wait.
+            # Different addresses avoid the rate limit.
             source = f"127.0.3.{10 * number + 1}"
             status, answered, body = await get(target.port, path, *headers, source=source)
             assert status == 401, (path, headers)
@@ -132,7 +132,9 @@ async def get_json(target: AttackedForwarder, path: str, token: str) -> Any:  # 
     return json.loads(body)
 
 
-async def test_tokens_can_not_be_tried_out(target: AttackedForwarder, honest: HonestViewer) -> None:
+async def test_guessing_tokens_is_rate_limited(
+    target: AttackedForwarder, honest: HonestViewer
+) -> None:
     guesser = "127.0.5.1"
     statuses = [
         (await get(target.port, "/v1/groups", auth(WRONG + str(number)), source=guesser))[0]
@@ -143,7 +145,7 @@ async def test_tokens_can_not_be_tried_out(target: AttackedForwarder, honest: Ho
     for token in (WRONG, TOKEN):
         status, headers, body = await get(target.port, "/v1/groups", auth(token), source=guesser)
         if status != 429:
-            # Each ten seconds a guess is free again; used up, it takes another ten.
+            # The rate limit allows one more guess every ten seconds.
             await get(target.port, "/v1/groups", auth(WRONG), source=guesser)
             status, headers, body = await get(
                 target.port, "/v1/groups", auth(token), source=guesser
@@ -155,13 +157,13 @@ async def test_tokens_can_not_be_tried_out(target: AttackedForwarder, honest: Ho
     assert honest.connection.state.name == "OPEN"
 
 
-async def test_a_token_that_is_taken_back_closes_its_viewers(
+async def test_a_revoked_token_closes_its_viewers(
     target: AttackedForwarder, honest: HonestViewer
 ) -> None:
     before = (await target.metrics())['gapless_refused_total{reason="revoked"}']
     async with await target.dial() as known:
         target.allow(TOKEN, "second-secret", f"third-secret {GROUP}")
-        # From one address each time: until the file is read again these are wrong tokens.
+        # Until the file is read again these are wrong tokens, all from one address.
         sources = (f"127.0.6.{number}" for number in cycle(range(1, 255)))
         await until(lambda: is_let_in(target, "second-secret", next(sources)))
         async with (
@@ -181,7 +183,7 @@ async def is_let_in(target: AttackedForwarder, token: str, source: str) -> bool:
 
 
 async def closed(connection: ClientConnection) -> int | None:
-    """With which code the forwarder closes."""
+    """The forwarder's close code."""
     async with asyncio.timeout(WAIT_S):
         try:
             while True:

@@ -1,4 +1,4 @@
-"""``gapless verify``: a forwarder's log against CloudWatch's own, whole and tampered with."""
+"""``gapless verify``: compares a forwarder's log, complete or altered, with CloudWatch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def moto() -> Iterator[RawMoto]:
 
 @pytest.fixture(scope="module")
 def written(moto: RawMoto) -> Iterator[Ledger]:
-    """More events than a page holds, many of them in one millisecond."""
+    """More events than fit a page, many with the same timestamp."""
     ledger = Ledger(moto, GROUP, STREAMS)
     since = now_ms() - 600_000
     for stream in STREAMS:
@@ -45,8 +45,8 @@ def written(moto: RawMoto) -> Iterator[Ledger]:
 @pytest.fixture(scope="module")
 def ready(written: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     state = tmp_path_factory.mktemp("state")
-    with forwarder(GROUP, written.moto.url, state) as part:
-        yield part.ready()
+    with forwarder(GROUP, written.moto.url, state) as process:
+        yield process.ready()
 
 
 def verify(state: Path, moto: RawMoto, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,9 +62,7 @@ def verify(state: Path, moto: RawMoto, *arguments: str) -> subprocess.CompletedP
     )
 
 
-def test_a_forwarder_that_has_everything(
-    ready: dict[str, Any], moto: RawMoto, tmp_path: Path
-) -> None:
+def test_a_complete_forwarder(ready: dict[str, Any], moto: RawMoto, tmp_path: Path) -> None:
     done = verify(tmp_path, moto, ready["websocket"])
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{EVENTS:,} events of {GROUP}" in done.stdout
@@ -72,7 +70,7 @@ def test_a_forwarder_that_has_everything(
 
 
 class Tampering(Mangler):
-    """Of each page of /v1/logs: one event less, one altered, one that nobody wrote."""
+    """Removes, alters and adds one event in each page of /v1/logs."""
 
     def http(self, path: str, status: int, body: bytes) -> tuple[int, bytes]:
         if path.startswith("/v1/logs") and "through" in path:
@@ -86,7 +84,7 @@ class Tampering(Mangler):
         return status, body
 
 
-async def test_what_is_missing_altered_or_invented_is_named(
+async def test_missing_altered_and_invented_events_are_reported(
     ready: dict[str, Any], moto: RawMoto, tmp_path: Path
 ) -> None:
     async with mangled(ready, Tampering) as url:
@@ -105,7 +103,7 @@ async def test_what_is_missing_altered_or_invented_is_named(
     assert all(one["why"] is None for one in kinds.values())
 
 
-def test_a_groups_own_forwarder_and_a_group_that_is_not_there(
+def test_a_groups_own_forwarder_and_an_unknown_group(
     written: Ledger, moto: RawMoto, tmp_path: Path
 ) -> None:
     done = verify(tmp_path, moto, GROUP, "--since", "1h", "--until", "5s", "--json")
@@ -118,7 +116,7 @@ def test_a_groups_own_forwarder_and_a_group_that_is_not_there(
     assert "there is no log group '/no/such'" in done.stderr
 
 
-def test_nobody_there_and_nothing_between(moto: RawMoto, tmp_path: Path) -> None:
+def test_no_forwarder_and_an_empty_range(moto: RawMoto, tmp_path: Path) -> None:
     done = verify(tmp_path, moto, "ws://127.0.0.1:9")
     assert done.returncode == 3
     assert "is it running" in done.stderr

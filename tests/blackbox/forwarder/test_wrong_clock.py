@@ -1,4 +1,4 @@
-"""A forwarder whose clock is wrong: nothing that is still to come is ever called complete."""
+"""A forwarder whose clock is ahead never marks the future as complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(600)
 
 HOUR_MS = 3_600_000
 SLACK_MS = 1_500
-"""``Date`` has whole seconds; and some for the first answers."""
+"""Tolerance: ``Date`` has whole seconds, and the first responses take some time."""
 
 
 def now_ms() -> int:
@@ -31,7 +31,7 @@ def ask(url: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
 
 
 def complete_through(viewer: Viewer) -> int:
-    """What the viewer says at this moment; no mark that it was sent may be of the future."""
+    """The viewer's verified time; checks that no mark it received reaches into the future."""
     record = viewer.record_now()
     marks = [one for one in record if one["type"] == "mark"]
     assert marks
@@ -43,7 +43,7 @@ def complete_through(viewer: Viewer) -> int:
 
 
 def answered(url: str) -> dict[str, Any]:
-    """What the forwarder answers; nothing while it is not there, or not ready."""
+    """The forwarder's JSON response; empty while it is not ready."""
     try:
         answer: dict[str, Any] = ask(url)
     except OSError:
@@ -56,19 +56,19 @@ def epoch_of(http: str) -> str | None:
     return epoch
 
 
-def goes_on(http: str, viewer: Viewer, ahead_ms: int) -> str | None:
-    """The forwarder says that its clock is wrong, and marks go on; which one it is."""
+def wait_for_marks(http: str, viewer: Viewer, ahead_ms: int) -> str | None:
+    """Wait until the forwarder reports its clock error and sends marks; returns its epoch."""
     begun_ms = now_ms()
     wait_until(
         lambda: answered(http + "/readyz").get("clock_ahead_ms", 0) > ahead_ms - 2_500,
-        "the forwarder to say that its clock is wrong",
+        "the forwarder to report its clock error",
     )
-    wait_until(lambda: complete_through(viewer) > begun_ms, "marks to go on")
+    wait_until(lambda: complete_through(viewer) > begun_ms, "further marks")
     return epoch_of(http)
 
 
 def judge(control: str, viewer: Viewer) -> dict[str, Any]:
-    """Heal, let everything settle, and have the record judged."""
+    """Heal, wait until all events are shown, and return the verdict on the record."""
     ask(control + "/heal", {})
     ask(control + "/workload", {"running": False})
     verdict: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def judge(control: str, viewer: Viewer) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ahead_ms", [60_000, 6 * HOUR_MS])
-def test_no_mark_is_of_the_future_though_the_clock_is_ahead(ahead_ms: int, tmp_path: Path) -> None:
+def test_no_mark_reaches_into_the_future(ahead_ms: int, tmp_path: Path) -> None:
     with GaplessProcess("simulate", "--rate", "50", "--seed", "7", state=tmp_path) as simulator:
         ready = simulator.ready()
         control, target = ready["control"] + "/simulator", ready["websocket"]
@@ -92,11 +92,11 @@ def test_no_mark_is_of_the_future_though_the_clock_is_ahead(ahead_ms: int, tmp_p
             viewer.wait_shown(50)
             attributes = {"ahead_ms": ahead_ms}
             ask(control + "/faults", {"type": "clock_jump", "attributes": attributes})
-            epoch = goes_on(http, viewer, ahead_ms)
+            epoch = wait_for_marks(http, viewer, ahead_ms)
             crash = {"within_ms": 0, "down_ms": 100}
             ask(control + "/faults", {"type": "forwarder_crash", "attributes": crash})
             wait_until(lambda: epoch_of(http) not in (None, epoch), "another forwarder")
-            goes_on(http, viewer, ahead_ms)  # one that has never seen the right time
+            wait_for_marks(http, viewer, ahead_ms)  # started with the wrong time
             verdict = judge(control, viewer)
             assert verdict["clean"], verdict
             assert verdict["marks"] > 0

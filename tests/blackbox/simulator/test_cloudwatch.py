@@ -1,4 +1,4 @@
-"""The CloudWatch stand-in as boto3 sees it: its codes, its live path, its broken answers."""
+"""The simulator's CloudWatch through boto3: error codes, subscriptions, faulty responses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 class CloudWatch:
-    """A running stand-in."""
+    """A running CloudWatch stand-in."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -70,7 +70,7 @@ class CloudWatch:
         )
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """What the Kinesis stream holds, decoded, with its partition keys."""
+        """The Kinesis stream's records, decoded, with their partition keys."""
         found = []
         for shard in self.kinesis.list_shards(StreamName=name)["Shards"]:
             iterator = self.kinesis.get_shard_iterator(
@@ -82,7 +82,7 @@ class CloudWatch:
         return found
 
     def subscribe(self, name: str, **given: Any) -> None:  # noqa: ANN401
-        """A subscription filter to a new Kinesis stream of that name."""
+        """Create a Kinesis stream and subscribe it to the log group."""
         self.kinesis.create_stream(StreamName=name, ShardCount=4)
         described = self.kinesis.describe_stream(StreamName=name)
         self.logs.put_subscription_filter(
@@ -126,7 +126,7 @@ def stand_in(*options: str) -> Iterator[CloudWatch]:
 
 @pytest.fixture(scope="module")
 def cloudwatch() -> Iterator[CloudWatch]:
-    """One without subscriptions: a log group can have two, and each test makes its own."""
+    """A stand-in without subscriptions, as a log group may have only two."""
     with stand_in() as one:
         yield one
 
@@ -234,7 +234,7 @@ def test_subscriptions_deliver_what_filter_log_events_shows(cloudwatch: CloudWat
         "by-stream": "ByLogStream",
         "at-random": "Random",
     }
-    # One that is there can be changed although there are two.
+    # An existing filter can be changed at the limit of two.
     arn = told["subscriptionFilters"][0]["destinationArn"]
     cloudwatch.logs.put_subscription_filter(
         logGroupName=GROUP,
@@ -247,7 +247,7 @@ def test_subscriptions_deliver_what_filter_log_events_shows(cloudwatch: CloudWat
         cloudwatch.logs.delete_subscription_filter(logGroupName=GROUP, filterName=name)
 
 
-def test_a_dead_destination_harms_nobody(cloudwatch: CloudWatch) -> None:
+def test_a_missing_destination_has_no_effect(cloudwatch: CloudWatch) -> None:
     cloudwatch.subscribe("dead")
     cloudwatch.kinesis.delete_stream(StreamName="dead")
     cloudwatch.put("c", "one")
@@ -266,7 +266,7 @@ def test_levers_are_engaged_and_released_over_http(cloudwatch: CloudWatch) -> No
 
 
 def _put_hidden(cloudwatch: CloudWatch) -> bool:
-    """Write an event; whether it is hidden, as all are but those of the lever's own millisecond."""
+    """Write an event; returns whether it is hidden."""
     message = f"hidden {time.time_ns()}"
     cloudwatch.put("c", message)
     found = cloudwatch.logs.filter_log_events(logGroupName=GROUP, filterPattern=f'"{message}"')

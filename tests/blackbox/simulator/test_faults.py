@@ -1,6 +1,6 @@
-"""Faults against the real stack: simulator, forwarder and viewer as processes.
+"""Faults in a real simulator, forwarder and viewer.
 
-Broken, then healed, then judged: the viewer's record against what CloudWatch accepted.
+Each test injects faults, heals them, and compares the viewer's record with the accepted events.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GRACE_MS = 5_000
 
 
 class Stack:
-    """``gapless simulate`` and one viewer of it."""
+    """``gapless simulate`` and one viewer."""
 
     def __init__(self, state: Path, simulator: GaplessProcess, viewer: Viewer) -> None:
         self.state = state
@@ -29,7 +29,7 @@ class Stack:
         self.viewer = viewer
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """The control API's answer."""
+        """Call the control API; returns its JSON response."""
         data = (
             None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         )
@@ -39,25 +39,25 @@ class Stack:
         return json.loads(text) if text else None
 
     def inject(self, kind: str, **attributes: int) -> None:
-        """Switch a fault on."""
+        """Start a fault."""
         self.ask("POST", "/faults", {"type": kind, "attributes": attributes})
 
     def accepted(self) -> int:
-        """Events that CloudWatch has accepted."""
+        """Number of events that CloudWatch has accepted."""
         accepted: int = self.ask("GET", "/workload")["accepted"]
         return accepted
 
-    def goes_on(self, lines: int = 20) -> None:
-        """Wait for some more lines on the viewer's output."""
+    def wait_for_lines(self, lines: int = 20) -> None:
+        """Wait for more lines in the viewer's output."""
         self.viewer.wait_shown(len(self.viewer.shown()) + lines)
 
     def connections(self) -> list[tuple[int, str]]:
-        """When each connection began, and how: as the viewer records the last of them."""
+        """(time, outcome) of the latest connections, from the viewer's record."""
         record = self.viewer.record_now()
         return [(one["at"], one["outcome"]) for one in record if one["type"] == "connection"]
 
     def wait_connected(self, outcome: str, after_ms: int) -> int:
-        """Wait for a connection of that outcome which began later; when it did."""
+        """Wait for a later connection with an outcome; returns its time."""
         found: list[int] = []
 
         def is_there() -> bool:
@@ -67,19 +67,19 @@ class Stack:
         wait_until(is_there, f"a connection that is {outcome}")
         return found[-1]
 
-    def rebased(self) -> int:
-        """How often the viewer was told that its cursor is of another epoch."""
+    def count_rebases(self) -> int:
+        """Number of rebases that the viewer reported."""
         return sum(
             "can no longer be verified: the forwarder began" in line
             for line in self.viewer.err.so_far()
         )
 
     def wait_rebased(self, before: int) -> None:
-        """Wait for one time more, whether a connection or a poll between two of them told it."""
-        wait_until(lambda: self.rebased() > before, "the viewer to learn of another epoch")
+        """Wait for another rebase, by a connection or by polling."""
+        wait_until(lambda: self.count_rebases() > before, "the viewer to report another epoch")
 
     def judge(self) -> dict[str, Any]:
-        """Heal, let everything settle, and have the record judged."""
+        """Heal, wait until all events are shown, and return the verdict on the record."""
         self.ask("POST", "/heal")
         self.ask("POST", "/workload", {"running": False})
         verdict: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def clean(stack: Stack) -> Iterator[None]:
-    """Every test ends with a clean verdict, and leaves a system that runs."""
+    """Checks after every test that the verdict is clean and the system runs."""
     yield
     verdict = stack.judge()
     assert verdict["clean"], verdict
@@ -134,24 +134,24 @@ def test_the_forwarder_killed_and_its_journal_lost(stack: Stack) -> None:
     last_ms, _ = stack.connections()[-1]
     stack.inject("forwarder_crash", within_ms=100, down_ms=100)
     stack.wait_connected("resumed", last_ms)
-    stack.goes_on()
-    before = stack.rebased()
+    stack.wait_for_lines()
+    before = stack.count_rebases()
     stack.inject("journal_lost", down_ms=100)
     stack.wait_rebased(before)
 
 
 def test_a_journal_rolled_back_while_the_clock_is_wrong(stack: Stack) -> None:
-    before = stack.rebased()
+    before = stack.count_rebases()
     stack.inject("clock_jump", ahead_ms=30_000)
-    # Long enough that the copy lacks something of what the viewer has, however slow all is.
+    # Even on a slow machine, the copied journal must lack events that the viewer has.
     stack.inject("journal_rolled_back", back_ms=10_000, down_ms=100)
     stack.wait_rebased(before)
-    stack.goes_on()
+    stack.wait_for_lines()
     stack.inject("clock_jump", ahead_ms=0, behind_ms=30_000)
-    stack.goes_on()
+    stack.wait_for_lines()
 
 
-def test_on_a_full_disk_nothing_is_sent_that_is_not_kept(stack: Stack) -> None:
+def test_on_a_full_disk_only_stored_events_are_sent(stack: Stack) -> None:
     stack.inject("disk_full")
     accepted = stack.accepted()
     wait_until(lambda: stack.accepted() > accepted + 100, "more events")
@@ -160,7 +160,7 @@ def test_on_a_full_disk_nothing_is_sent_that_is_not_kept(stack: Stack) -> None:
     stack.viewer.wait_shown(accepted + 100)
 
 
-def test_whatever_executions_write(stack: Stack) -> None:
+def test_unusual_log_events(stack: Stack) -> None:
     kinds = {
         "identical_messages": {},
         "blank_messages": {},

@@ -1,4 +1,4 @@
-"""Scenarios the way a user runs them: real programs, at high speed."""
+"""Scenarios with real programs at high speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def run(state: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
-    """The exit code, and the lines of stdout and stderr."""
+    """Run a command; returns its exit code and the lines of stdout and stderr."""
     with GaplessProcess("scenario", *arguments, state=state) as process:
         code = process.popen.wait(500)
         return code, process.out.wait_end(), process.err.wait_end()
@@ -47,7 +47,7 @@ def test_scenarios_are_clean_and_leave_a_report(tmp_path: Path) -> None:
     assert "inject disconnect down_ms=1000" in text
 
 
-def test_what_a_retention_takes_while_the_forwarder_runs_is_declared(tmp_path: Path) -> None:
+def test_events_that_retention_removes_are_declared_lost(tmp_path: Path) -> None:
     code, lines, errors = run(tmp_path, "run", "retention", "--speed", "6", "--json")
     [found] = [json.loads(line) for line in lines]
     assert found["ok"], found
@@ -99,7 +99,7 @@ def test_scenarios_are_listed(tmp_path: Path) -> None:
         (("run",), "Missing argument"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_errors_are_reported(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     code, lines, errors = run(tmp_path, *arguments)
     assert (code, lines) == (2, [])
     assert len(errors) == 1

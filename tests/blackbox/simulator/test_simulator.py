@@ -1,4 +1,4 @@
-"""The simulator black box: a real moto process, real sockets, a forwarder that only pretends."""
+"""The simulator with a real moto process, real sockets and a fake forwarder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition of another process; fails naming what did not come."""
+    """Wait for a condition of another process; AssertionError names it on a timeout."""
     pause = threading.Event()
     for _ in range(int(WAIT_S / 0.05)):
         if condition():
@@ -69,7 +69,7 @@ class Simulator:
         ]
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """The control API's answer, read as JSON."""
+        """Call the control API; returns its JSON response."""
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         request = urllib.request.Request(
             self.ready["control"] + path, data if body is not None else None, method=method
@@ -79,19 +79,19 @@ class Simulator:
         return json.loads(text) if text else None
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What CloudWatch accepted."""
+        """The ledger of accepted events."""
         url = self.ready["control"] + "/simulator/ledger"
         with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
             return [json.loads(line) for line in answer]
 
     def silence(self) -> list[dict[str, Any]]:
-        """Pause the workload; the ledger once nothing is added to it any more."""
+        """Pause the workload and return the final ledger."""
         self.ask("POST", "/simulator/workload", {"running": False})
         until(lambda: bool(self.ask("GET", "/simulator/workload")["idle"]), "silence")
         return self.ledger()
 
     def client(self) -> CloudWatchLogsClient:
-        """Plain boto3; the caller closes it."""
+        """A boto3 client; the caller closes it."""
         return boto3.client(
             "logs",
             endpoint_url=self.ready["cloudwatch"],
@@ -101,7 +101,7 @@ class Simulator:
         )
 
     def scan(self) -> list[FilteredLogEventTypeDef]:
-        """Everything that FilterLogEvents shows."""
+        """All events that FilterLogEvents returns."""
         client = self.client()
         try:
             pages = client.get_paginator("filter_log_events").paginate(
@@ -112,18 +112,18 @@ class Simulator:
             client.close()
 
     def connect(self) -> socket.socket:
-        """A connection through the cable."""
+        """Connect through the cable."""
         port = urlsplit(self.ready["http"]).port
         return socket.create_connection(("127.0.0.1", port or 0), timeout=WAIT_S)
 
     def has_ended(self) -> bool:
-        """Whether it and all its children are gone."""
+        """Whether the process and all its children have ended."""
         return all(
             not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in self.family
         )
 
     def end(self) -> str:
-        """End it; what it said on stderr."""
+        """End the process; returns its stderr."""
         if self.process.poll() is None:
             self.process.terminate()
         _, errors = self.process.communicate(timeout=WAIT_S)
@@ -159,7 +159,7 @@ def rows(ledger: list[dict[str, Any]]) -> list[tuple[str, int, str]]:
 
 
 def as_record(events: list[FilteredLogEventTypeDef]) -> str:
-    """What a viewer that reads CloudWatch directly would display."""
+    """The events of FilterLogEvents in display order."""
     lines = [
         {
             "type": "event",
@@ -173,7 +173,7 @@ def as_record(events: list[FilteredLogEventTypeDef]) -> str:
     return "\n".join(record(lines))
 
 
-def test_the_ready_line_says_where_everything_is(simulator: Simulator) -> None:
+def test_the_ready_line_has_all_urls(simulator: Simulator) -> None:
     ready = simulator.ready
     assert ready["ready"] is True
     assert ready["epoch"] == "an-epoch"
@@ -185,12 +185,12 @@ def test_the_ready_line_says_where_everything_is(simulator: Simulator) -> None:
     assert ready["websocket"].endswith("/v1/tail")
 
 
-def test_there_is_a_past_at_once(simulator: Simulator) -> None:
+def test_history_exists_at_the_start(simulator: Simulator) -> None:
     assert len(simulator.ledger()) >= 100
     assert len({one["log_stream"] for one in simulator.ledger()}) > 4
 
 
-def test_the_ledger_is_what_cloudwatch_holds(simulator: Simulator) -> None:
+def test_the_ledger_equals_cloudwatchs_events(simulator: Simulator) -> None:
     ledger = simulator.silence()
     events = simulator.scan()
     assert sorted(map(key, events)) == sorted(rows(ledger))
@@ -203,7 +203,7 @@ def test_the_ledger_is_what_cloudwatch_holds(simulator: Simulator) -> None:
     until(lambda: len(simulator.ledger()) > len(ledger), "the workload to go on")
 
 
-def test_the_cable_is_pulled_and_plugged(simulator: Simulator) -> None:
+def test_the_cable_is_disconnected_and_reconnected(simulator: Simulator) -> None:
     with simulator.connect() as connection, connection.makefile("rwb") as stream:
         stream.write(b"hello\n")
         stream.flush()
@@ -220,7 +220,7 @@ def test_the_cable_is_pulled_and_plugged(simulator: Simulator) -> None:
         assert stream.readline() == b"again\n"
 
 
-def test_a_cable_pulled_for_a_time_plugs_itself(simulator: Simulator) -> None:
+def test_a_timed_disconnection_ends(simulator: Simulator) -> None:
     fault = {"type": "disconnect", "attributes": {"down_ms": 100}}
     assert simulator.ask("POST", "/simulator/faults", fault)["on"] is True
     until(lambda: simulator.ask("GET", "/simulator/faults") == [], "the cable to be plugged")
@@ -236,7 +236,7 @@ def test_events_are_hidden_until_healed(simulator: Simulator) -> None:
     assert len(events) <= seen + 10 < len(ledger)
     hidden = [one for one in ledger if one["visible_ms"] > one["accepted_ms"] + 3_000_000]
     missing = len(ledger) - len(events)
-    # Of those that were on their way as the fault began the ledger says the latest possible.
+    # For events written while the fault began, the ledger has the latest possible time.
     assert missing <= len(hidden) <= missing + 10
     verdict = simulator.ask("POST", "/simulator/verdict", as_record(events))
     assert (verdict["clean"], verdict["pending"]) == (True, missing)
@@ -260,7 +260,7 @@ def test_ten_thousand_events_in_one_millisecond(simulator: Simulator) -> None:
     assert len({one["message"] for one in events}) == 10_000
 
 
-def test_what_is_wrong_is_said(simulator: Simulator) -> None:
+def test_errors_are_reported(simulator: Simulator) -> None:
     for method, path, body, code in (
         ("POST", "/simulator/faults", {"type": "x"}, http.client.BAD_REQUEST),
         ("DELETE", "/simulator/faults/x", None, http.client.NOT_FOUND),
@@ -273,7 +273,7 @@ def test_what_is_wrong_is_said(simulator: Simulator) -> None:
         caught.value.close()
 
 
-def test_executions_are_told(simulator: Simulator) -> None:
+def test_executions_are_listed(simulator: Simulator) -> None:
     told = simulator.ask("GET", "/simulator/executions")
     streams = {one["log_stream"] for one in simulator.ledger()}
     assert {one["stream"] for one in told if one["status"] != "RUNNING"} <= streams
@@ -290,7 +290,7 @@ def test_unpatched_moto_shows_everything_at_once() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_ends_on_a_signal_and_leaves_nothing(number: signal.Signals) -> None:
+def test_it_ends_on_a_signal_without_orphans(number: signal.Signals) -> None:
     with simulated() as one:
         assert len(one.family) == 3
         one.process.send_signal(number)
@@ -364,7 +364,7 @@ def test_ports_in_use_are_reported() -> None:
             assert errors.count("\n") == 1
 
 
-def test_cloudwatch_alone_is_a_process_that_says_where_it_is(tmp_path: Path) -> None:
+def test_the_cloudwatch_process_prints_its_url(tmp_path: Path) -> None:
     path = tmp_path / "held"
     command = [sys.executable, "-m", "simulator.moto_process", "--port", "0", "--group", "/g"]
     with path.open("w") as held:

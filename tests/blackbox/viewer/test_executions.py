@@ -1,4 +1,4 @@
-"""Executions as a user meets them: listed, followed from their first line, and their end."""
+"""Executions: listing them, following them from their first line, and their end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def moto() -> Iterator[RawMoto]:
 
 @pytest.fixture
 def ledger(moto: RawMoto, request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """Executions that began three hours ago, before anybody watched."""
+    """Executions that started three hours ago, before any forwarder ran."""
     one = Ledger(moto, "/jobs/" + request.node.name[-30:].strip("_-[]"), STREAMS)
     began_ms = now_ms() - 3 * 3_600_000
     for stream in STREAMS:
@@ -52,7 +52,7 @@ def written(ledger: Ledger, *streams: str) -> list[str]:
     return [message for stream, _, message in ordered if stream in streams]
 
 
-def test_who_connects_late_gets_one_or_many_from_their_first_line(
+def test_a_late_viewer_gets_executions_from_their_first_line(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     with forwarder(ledger.group, ledger.moto.url, tmp_path, "--lifecycle", RULE) as process:
@@ -92,7 +92,7 @@ def test_a_groups_own_forwarder_takes_its_lifecycle_from_the_settings(
     assert len(done.stdout.splitlines()) == 201
 
 
-def test_where_the_end_can_not_be_known_it_is_said(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_missing_lifecycle_rule_is_reported(ledger: Ledger, tmp_path: Path) -> None:
     arguments = ("tail", ledger.group, "--execution", "aaaa", "--output", "raw")
     with GaplessProcess(*arguments, *aws(ledger.moto), state=tmp_path) as process:
         process.out.wait_for(200, "lines")
@@ -101,7 +101,7 @@ def test_where_the_end_can_not_be_known_it_is_said(ledger: Ledger, tmp_path: Pat
     assert "set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s" in said
 
 
-def test_an_execution_that_there_is_not(ledger: Ledger, tmp_path: Path) -> None:
+def test_an_unknown_execution(ledger: Ledger, tmp_path: Path) -> None:
     done = tail(ledger, tmp_path, "--execution", "zzzz", "--execution", "bbbb", "--no-follow")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 200
@@ -112,7 +112,7 @@ def test_an_execution_that_there_is_not(ledger: Ledger, tmp_path: Path) -> None:
 def tail(
     ledger: Ledger, state: Path, *arguments: str, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """``gapless tail`` of the log group itself, to its end."""
+    """Run ``gapless tail`` of the log group to its end."""
     command = ("tail", ledger.group, "--output", "raw", *arguments, *aws(ledger.moto))
     return subprocess.run(
         [sys.executable, "-m", "gapless", *command],

@@ -1,4 +1,4 @@
-"""The terminal goes away under the screen without anybody telling the program."""
+"""The terminal closes without SIGHUP."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.support.processes.process_tree import family, wait_gone, wait_unlocke
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_a_terminal_that_is_gone_ends_the_demo_though_no_signal_came(tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_the_demo_without_a_signal(tmp_path: Path) -> None:
     master, slave = pty.openpty()
-    # Not the terminal's session: closing it sends no SIGHUP, as when a parent swallows it.
+    # In another session, closing the terminal sends no SIGHUP, as if a parent ignored it.
     process = subprocess.Popen(
         [sys.executable, "-m", "gapless", "demo"],
         stdin=slave,

@@ -1,4 +1,4 @@
-"""No WebSocket can be had: a middlebox refuses the upgrade, plain HTTP brings the lines."""
+"""A middlebox refuses WebSocket upgrades, so the viewer polls over HTTP."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ STREAMS = ("job/main/aaaa", "job/main/bbbb")
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_polling_brings_past_and_present_and_proves_them(tmp_path: Path) -> None:
+def test_polling_brings_and_verifies_history_and_live_events(tmp_path: Path) -> None:
     with raw_moto() as moto:
         ledger = Ledger(moto, GROUP, STREAMS)
         start = now_ms()
         ledger.put(STREAMS[0], [(start - 60_000 + i, f"early {i}") for i in range(500)])
-        with forwarder(GROUP, moto.url, tmp_path) as part:
-            websocket = urlsplit(part.ready()["websocket"])
+        with forwarder(GROUP, moto.url, tmp_path) as process:
+            websocket = urlsplit(process.ready()["websocket"])
             with Middlebox(websocket.port or 0) as box:
                 url = f"ws://127.0.0.1:{box.port}{websocket.path}"
                 with Viewer(url, "--since", "10m", state=tmp_path) as viewer:

@@ -1,4 +1,4 @@
-"""Started with ``nohup``, forwarder and viewer outlive the terminal that they were started from."""
+"""Forwarder and viewer started with ``nohup`` survive a SIGHUP."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ pytestmark = pytest.mark.timeout(600)
 def test_a_hangup_ends_neither_forwarder_nor_viewer(tmp_path: Path) -> None:
     with raw_moto() as moto:
         ledger = Ledger(moto, GROUP, (STREAM,))
-        with forwarder(GROUP, moto.url, tmp_path, program=NOHUP) as part:
-            target = part.ready()["websocket"]
+        with forwarder(GROUP, moto.url, tmp_path, program=NOHUP) as process:
+            target = process.ready()["websocket"]
             ledger.put(STREAM, [(now_ms(), "before")])
             with Viewer(target, "--since", "10m", state=tmp_path, program=NOHUP) as viewer:
                 viewer.wait_shown(1)
-                for one in (part, viewer):
+                for one in (process, viewer):
                     one.send(signal.SIGHUP)
                 ledger.put(STREAM, [(now_ms(), "after")])
                 viewer.wait_shown(2)
                 assert compare(ledger.accepted, viewer.shown()) == CLEAN
                 assert viewer.end(signal.SIGTERM) == 128 + signal.SIGTERM
-            assert part.end(signal.SIGTERM) == 0
+            assert process.end(signal.SIGTERM) == 0
         ledger.close()

@@ -1,4 +1,4 @@
-"""The screen goes on where the last one was, however that one ended."""
+"""A new screen resumes at the saved cursor, even after SIGKILL."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from tests.support.pseudo_terminal import TerminalProcess
 
 pytestmark = pytest.mark.timeout(600)
 
-GROUP, STREAM = "/jobs/going-on", "job/main/aaaa"
+GROUP, STREAM = "/jobs/resume", "job/main/aaaa"
 
 
 def saved_after(state: Path) -> int:
-    """The seq up to which the viewer that was killed had saved its cursor."""
+    """The seq of the cursor that the killed viewer saved."""
     files = list(state.glob("**/cursors/*.json"))
     return int(json.loads(files[0].read_text())["after"]) if files else 0
 
 
 def head_of(http: str) -> int:
-    """How many events the forwarder has discovered."""
+    """Number of events that the forwarder has discovered."""
     with urlopen(f"{http}/v1/logs?since=0&through=0") as answer:
         return int(json.load(answer)["head_seq"])
 
 
-def test_after_sigkill_nothing_is_lost_or_doubled_and_the_rule_says_what_is_new(
+def test_a_resume_after_sigkill_is_exact_and_new_lines_are_marked(
     tmp_path: Path,
 ) -> None:
     record = tmp_path / "record.ndjson"
-    with raw_moto() as moto, forwarder(GROUP, moto.url, tmp_path) as part:
+    with raw_moto() as moto, forwarder(GROUP, moto.url, tmp_path) as process:
         moto.create(GROUP, STREAM)
         moto.put(GROUP, STREAM, [(now_ms() - 2_000 + i, f"before {i}") for i in range(40)])
-        url = part.ready()["websocket"]
+        url = process.ready()["websocket"]
         with TerminalProcess("tail", url, state=tmp_path) as screen:
             screen.wait_for("before 39")
             wait_until(lambda: saved_after(tmp_path) >= 40, "a saved cursor")
             screen.popen.send_signal(signal.SIGKILL)
             screen.popen.wait(60)
         moto.put(GROUP, STREAM, [(now_ms() + i, f"since {i}") for i in range(203)])
-        http = part.ready()["http"]
+        http = process.ready()["http"]
         wait_until(lambda: head_of(http) == 243, "the new lines in the forwarder")
         with TerminalProcess("tail", url, "--record", str(record), state=tmp_path) as screen:
             screen.wait_for("203 lines since you left")
@@ -63,7 +63,7 @@ def test_after_sigkill_nothing_is_lost_or_doubled_and_the_rule_says_what_is_new(
     assert shown == Counter(expected)
 
 
-def test_the_terminal_is_given_back_where_no_screen_comes_after_the_first_picture(
+def test_the_terminal_is_restored_after_a_failed_start(
     tmp_path: Path,
 ) -> None:
     with TerminalProcess("tail", "ws://127.0.0.1:1/x", "--level", "no", state=tmp_path) as screen:

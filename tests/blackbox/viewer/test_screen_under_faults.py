@@ -1,4 +1,4 @@
-"""Every key of the screen on a real terminal in chaos; by hand: ``python -m tests.chaos``."""
+"""All keys on a real terminal during random faults; see also ``python -m tests.chaos``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.chaos.rig import Rig, Variant
 pytestmark = pytest.mark.timeout(1_200)
 
 
-def test_every_key_while_everything_breaks(tmp_path: Path) -> None:
+def test_every_key_under_faults(tmp_path: Path) -> None:
     report = Rig(seed=3, speed=16, folder=tmp_path, variant=Variant()).run()
     assert set(report.gestures) >= set(gestures("", controls=True))
     assert report.barriers >= 10
     assert report.shown > 300
 
 
-def test_a_viewer_that_is_killed_goes_on_with_nothing_lost_or_doubled(tmp_path: Path) -> None:
+def test_a_killed_viewer_resumes_without_loss_or_duplicates(tmp_path: Path) -> None:
     report = Rig(seed=6, speed=16, folder=tmp_path, variant=Variant(killed=True)).run()
     assert set(report.gestures) >= set(gestures("", controls=False))
     assert report.lives >= 2

@@ -1,4 +1,4 @@
-"""``gapless demo --web`` as a process: a page, tabs on one feed, and an end that leaves nothing."""
+"""``gapless demo --web``: its page, several tabs, and an end without orphans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 async def drawn(link: ClientConnection, text: bytes) -> None:
-    """Read frames until one of them has a text."""
+    """Read frames until one contains a text."""
     have = b""
     async with asyncio.timeout(WAIT_S):
         while text not in have:
@@ -28,7 +28,7 @@ async def drawn(link: ClientConnection, text: bytes) -> None:
 
 
 async def closed(link: ClientConnection) -> None:
-    """Read on until the other end has closed."""
+    """Read until the server closes."""
     async with asyncio.timeout(WAIT_S):
         try:
             while True:
@@ -38,7 +38,7 @@ async def closed(link: ClientConnection) -> None:
 
 
 def address(demo: GaplessProcess) -> str:
-    """What the command's one line says."""
+    """The URL that the command prints."""
     line = demo.err.wait_for(1, "addresses")[0]
     found = re.fullmatch(r"gapless: watch it at http://(\S+) \(Ctrl\+C ends it\)", line)
     assert found, line
@@ -46,11 +46,11 @@ def address(demo: GaplessProcess) -> str:
 
 
 def viewers(demo: GaplessProcess) -> list[psutil.Process]:
-    """The processes that draw for tabs."""
+    """The viewer processes of the tabs."""
     return [one for one in family(demo.popen.pid) if "tab" in command_of(one)]
 
 
-async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_path: Path) -> None:
+async def test_tabs_are_independent_and_end_with_the_command(tmp_path: Path) -> None:
     with GaplessProcess("demo", "--web", "--seed", "7", state=tmp_path) as demo:
         url = address(demo)
         origin = re.sub(r"^ws(://[^/]+).*", r"http\1", url)
@@ -60,7 +60,7 @@ async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_
             assert len(viewers(demo)) == 2
             await first.send(json.dumps(["stdin", "p"]))
             await drawn(first, b"RECONNECTING")
-            await drawn(second, b"RECONNECTING")  # the cable is that of the simulation
+            await drawn(second, b"RECONNECTING")  # all tabs share the simulator's cable
             await second.send(json.dumps(["stdin", "p"]))
             await drawn(first, b"LIVE")
             await drawn(second, b"LIVE")
@@ -80,7 +80,7 @@ async def test_tabs_watch_one_feed_each_for_itself_and_end_with_the_command(tmp_
     wait_no_locks(tmp_path)
 
 
-async def test_a_command_that_is_killed_leaves_no_viewer(tmp_path: Path) -> None:
+async def test_a_killed_command_leaves_no_viewers(tmp_path: Path) -> None:
     with GaplessProcess("demo", "--web", state=tmp_path) as demo:
         url = address(demo)
         async with connect(url) as link:

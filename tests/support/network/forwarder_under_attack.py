@@ -52,7 +52,7 @@ class AttackedForwarder:
     """The forwarder under attack, with its limits and the events written."""
 
     def __init__(self, process: GaplessProcess, ledger: Ledger, tokens: Path) -> None:
-        self.part, self.ledger, self.tokens = process, ledger, tokens
+        self.command, self.ledger, self.tokens = process, ledger, tokens
         self.url: str = process.ready()["websocket"]
         self.port = int(self.url.split(":")[2].partition("/")[0])
         self.process = psutil.Process(process.popen.pid)
@@ -166,5 +166,5 @@ async def honest_viewer(target: AttackedForwarder) -> AsyncIterator[HonestViewer
         yield one
         await one.check_service()
         assert connection.state.name == "OPEN"
-        assert target.part.popen.poll() is None
+        assert target.command.popen.poll() is None
         assert target.process.memory_info().rss - target.rss < GROWTH_MAX
