@@ -1,4 +1,4 @@
-"""Settings of the whole suite."""
+"""Hypothesis settings and signal handlers for all tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-# The same examples in every run, judged by what comes out and never by how long it took.
+# The same examples in every run, without time limits.
 settings.register_profile(
     "suite",
     derandomize=True,
@@ -16,8 +16,8 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# Whoever runs the suite in the background may have these ignored, and every program that a test
-# starts would inherit that: Ctrl+C would end none of them.
+# A shell starts background jobs with these signals ignored. Programs that tests start would inherit
+# that, and SIGINT would not end them.
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),

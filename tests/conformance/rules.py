@@ -66,7 +66,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule("epoch-new", _POSITIONS, "every start begins a new epoch", (4,), _RESTART),
     Rule(
-        "made-anew", _POSITIONS, "a known id with another content begins a new epoch", (17,),
+        "made-anew", _POSITIONS, "a known id at another position begins a new epoch", (17,),
         "needs a log group that is recreated during the run",
     ),
     Rule("welcome", _CONNECTING, "welcome comes first, once, with protocol 1"),

@@ -94,13 +94,13 @@ def doubles_on_reconnect() -> None:
         copies.update(keys)
         return stored, keys
 
-    def doubled(rows: list[Row]) -> Iterator[Row]:
+    def with_duplicates(rows: list[Row]) -> Iterator[Row]:
         for row in rows:
             yield from [row] * max(1, copies[row.key])
 
     put(Holdings, "store", counting)
     put(ViewerSession, "cursor", lambda _self: None)
-    _displayed(doubled)
+    _displayed(with_duplicates)
 
 
 # What is received

@@ -29,7 +29,7 @@ scans_drawn = st.lists(
 )
 
 
-class Told(NamedTuple):
+class Output(NamedTuple):
     """A forwarder's output: events by seq, and marks."""
 
     seqs: dict[int, int]
@@ -39,7 +39,7 @@ class Told(NamedTuple):
 
 def forward(
     events: list[LedgerEvent], scans: list[tuple[int, int, int]], forgotten: int | None = None
-) -> Told:
+) -> Output:
     """Mark every scan; all but the last one omit ``forgotten``."""
     seqs: dict[int, int] = {}
     marks: list[dict[str, Any]] = []
@@ -53,13 +53,13 @@ def forward(
             marks.append(mark(first, through, begun, seq=len(seqs)))
     for place in range(len(events)):
         seqs.setdefault(place, len(seqs) + 1)
-    return Told(seqs, marks)
+    return Output(seqs, marks)
 
 
-def lied(events: list[LedgerEvent], told: Told) -> int:
-    lines = [shown(event, place, seq=told.seqs[place]) for place, event in enumerate(events)]
+def lied(events: list[LedgerEvent], output: Output) -> int:
+    lines = [shown(event, place, seq=output.seqs[place]) for place, event in enumerate(events)]
     Random(1).shuffle(lines)
-    return judge(events, record([*lines, *told.marks])).marks_lied
+    return judge(events, record([*lines, *output.marks])).marks_lied
 
 
 @given(events_drawn, scans_drawn)
@@ -76,12 +76,12 @@ def test_marks_that_omit_an_event_are_detected(
     place = drawn % len(events)
     event = events[place]
     alone = [one for one in events if one.identity == event.identity] == [event]
-    told = forward(events, scans, place)
+    output = forward(events, scans, place)
     false = [
         one
-        for one in told.marks
+        for one in output.marks
         if one["from"] <= event.timestamp <= one["through"]
         and event.visible_ms <= one["scanned_at"]
     ]
     assume(alone and false)
-    assert lied(events, told) == len(false)
+    assert lied(events, output) == len(false)

@@ -1,8 +1,7 @@
-"""A model of CloudWatch Logs: written events, their visibility, retention and deletion.
+"""A model of CloudWatch Logs: written events, their visibility, retention and deletion. Pure.
 
-Pure and in virtual time. Sorted as FilterLogEvents sorts (timestamp, then ingestion), in pages
-whose next token is a place in that order: an event that becomes visible behind the token of a
-running scan is missed by this scan, as on AWS.
+Pages are sorted like FilterLogEvents (timestamp, then ingestion), and a next token is a position
+in that order. A running scan misses events that become visible before its token, as on AWS.
 """
 
 from __future__ import annotations

@@ -113,16 +113,16 @@ class Judge:
     def _judge_polled(self, viewer: Viewer, since: int | None, through: int) -> None:
         """Check a verified time by polling, which claims all scans that ended before its round."""
         began_at = self.world.pollers[viewer.name].began_at
-        owed: set[str] = set()
+        required: set[str] = set()
         for record in self.world.records:
             # Scans of another journal may have returned events that are hidden now.
             is_ours = record.epoch == viewer.session.epoch
             ended = is_ours and record.ended is not None and record.ended < began_at
             if ended and not self._failed(record):
-                owed |= self._required_by(record, viewer.wanted)
+                required |= self._required_by(record, viewer.wanted)
         missing = [
             one
-            for one in owed - viewer.good - viewer.had
+            for one in required - viewer.good - viewer.had
             if (since or 0) <= self._by_message[one].event.timestamp <= through
             and not self._is_declared(viewer, self._by_message[one])
             and self._by_message[one].generation == self.world.cloudwatch.generation
@@ -181,7 +181,7 @@ class Judge:
     def _judge_end(self, viewer: Viewer, end: EndStatus) -> None:
         """Checks that everything written before the end, and visible in time, was shown [11].
 
-        An execution that went on after an end may end again: the viewer may be told of the first
+        An execution that continued after an end may end again: the viewer may receive the first
         end while the next is not discovered yet, so only events up to the first end must be there.
         """
         if not end.equal:
@@ -319,7 +319,8 @@ class Judge:
         if missing and (green or has_read):
             return FaultError(Kind.LOST, f"{viewer.name} never gets {missing[:5]}")
         what = (
-            f"{viewer.name}, done: {session.is_backfilled}, at {session.after}, owed {missing[:5]}"
+            f"{viewer.name}, done: {session.is_backfilled}, at {session.after}, "
+            f"missing {missing[:5]}"
         )
         if (missing or not session.is_backfilled) and world.now - viewer.items_at > STARVED_MS:
             return FaultError(Kind.STARVED, what)
@@ -386,12 +387,12 @@ class Judge:
     def _missing(self, viewer: Viewer, forwarder: Forwarder) -> list[str]:
         """Events of CloudWatch and the journal that the viewer must have at the end but lacks."""
         since = viewer.session.since or 0
-        owed = {
+        required = {
             one.event.message
             for one in self.world.cloudwatch.stored
             if one.event.timestamp >= since and viewer.wanted.matches(one.event.stream)
         }
-        owed |= {
+        required |= {
             row.message
             for row in forwarder.journal.read_after(0, 1_000_000)
             if row.message is not None
@@ -399,8 +400,8 @@ class Judge:
             and viewer.wanted.matches(row.stream)
         }
         if self.world.journal_is_intact:
-            owed |= self._once_returned(viewer, since)
-        missing = owed - viewer.good - viewer.had
+            required |= self._once_returned(viewer, since)
+        missing = required - viewer.good - viewer.had
         self._find("")
         return sorted(
             one for one in missing if not self._is_declared(viewer, self._by_message[one])

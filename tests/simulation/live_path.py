@@ -1,8 +1,8 @@
 """An unreliable live path beside the polls of a simulated run.
 
-It skips, doubles, swaps and delays what was written, falls silent, brings events that CloudWatch
-has deleted since, and beside them come records of another account's group of that name, and of
-another filter, with ids of their own. None of that may change what viewers are told and shown.
+It omits, duplicates, swaps and delays events, falls silent, and delivers events that CloudWatch
+has deleted meanwhile. It also delivers records of another account's log group with the same name
+and of another filter. None of that may change what viewers receive and show.
 """
 
 from __future__ import annotations

@@ -124,13 +124,13 @@ def test_the_forwarder_obeys_every_rule_that_can_be_checked(
     with Writer(written[LARGE]):
         done = conform(tmp_path, ready["websocket"], "--group", LARGE, "--json", *since)
     assert done.stderr == ""
-    told = json.loads(done.stdout)
-    states = {one["id"]: one["state"] for one in told["rules"]}
-    failed = [one for one in told["rules"] if one["state"] == "FAILED"]
+    report = json.loads(done.stdout)
+    states = {one["id"]: one["state"] for one in report["rules"]}
+    failed = [one for one in report["rules"] if one["state"] == "FAILED"]
     assert not failed
-    assert (done.returncode, told["conforms"]) == (0, True)
+    assert (done.returncode, report["conforms"]) == (0, True)
     assert {rule for rule, state in states.items() if state == "not shown"} <= OUT_OF_REACH
-    assert all(one["why"] for one in told["rules"] if one["state"] == "not shown")
+    assert all(one["why"] for one in report["rules"] if one["state"] == "not shown")
 
 
 def test_rules_by_name_or_number_as_a_table(ready: dict[str, Any], tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_an_unknown_stream_is_an_error(moto: RawMoto, tmp_path: Path) -> None:
     moto.create(GROUP)
     with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as process:
         assert process.popen.wait(60) == 2
-        told = [line for line in process.err.wait_end() if line.startswith("gapless: ")]
-        assert told == [
+        errors = [line for line in process.err.wait_end() if line.startswith("gapless: ")]
+        assert errors == [
             "gapless: there is no Kinesis stream 'evnets': check the name, --profile and --region"
         ]

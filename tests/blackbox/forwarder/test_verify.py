@@ -90,15 +90,15 @@ async def test_missing_altered_and_invented_events_are_reported(
     async with mangled(ready, Tampering) as url:
         done = await asyncio.to_thread(verify, tmp_path, moto, url, "--json")
     assert (done.returncode, done.stderr) == (4, "")
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     pages = (EVENTS - 1) // 10_000 + 1
-    assert (told["cloudwatch"], told["forwarder"]) == (EVENTS, EVENTS)
-    assert [told[kind] for kind in ("missing", "altered", "surplus", "doubled")] == [
+    assert (report["cloudwatch"], report["forwarder"]) == (EVENTS, EVENTS)
+    assert [report[kind] for kind in ("missing", "altered", "surplus", "doubled")] == [
         *(pages, pages, pages, 0)
     ]
-    assert not told["complete"]
-    assert not told["digest_agrees"]
-    kinds = {one["difference"]: one for one in told["events"]}
+    assert not report["complete"]
+    assert not report["digest_agrees"]
+    kinds = {one["difference"]: one for one in report["events"]}
     assert kinds["surplus"]["id"] == "424242"
     assert all(one["why"] is None for one in kinds.values())
 
@@ -108,9 +108,9 @@ def test_a_groups_own_forwarder_and_an_unknown_group(
 ) -> None:
     done = verify(tmp_path, moto, GROUP, "--since", "1h", "--until", "5s", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert told["cloudwatch"] == told["equal"] == len(written.accepted)
-    assert told["through"] == told["wanted_through"]
+    report = json.loads(done.stdout)
+    assert report["cloudwatch"] == report["equal"] == len(written.accepted)
+    assert report["through"] == report["wanted_through"]
     done = verify(tmp_path, moto, "/no/such")
     assert done.returncode == 3
     assert "there is no log group '/no/such'" in done.stderr

@@ -167,10 +167,10 @@ def test_boto3_sees_the_codes_of_aws(
 
 def test_the_log_group_can_have_a_live_stream_from_the_start() -> None:
     with stand_in("--live-stream", "live") as one:
-        (told,) = one.logs.describe_subscription_filters(logGroupName=GROUP)["subscriptionFilters"]
+        (found,) = one.logs.describe_subscription_filters(logGroupName=GROUP)["subscriptionFilters"]
         described = one.kinesis.describe_stream(StreamName="live")["StreamDescription"]
-        assert (told["filterName"], told["filterPattern"]) == ("live", "")
-        assert told["destinationArn"] == described["StreamARN"]
+        assert (found["filterName"], found["filterPattern"]) == ("live", "")
+        assert found["destinationArn"] == described["StreamARN"]
         one.put("a", "live")
 
         def delivered() -> list[list[str]]:
@@ -229,13 +229,13 @@ def test_subscriptions_deliver_what_filter_log_events_shows(cloudwatch: CloudWat
     assert {(event["id"], event["timestamp"], event["message"]) for event in delivered} == {
         (event["eventId"], event["timestamp"], event["message"]) for event in events
     }
-    told = cloudwatch.logs.describe_subscription_filters(logGroupName=GROUP)
-    assert {one["filterName"]: one["distribution"] for one in told["subscriptionFilters"]} == {
+    found = cloudwatch.logs.describe_subscription_filters(logGroupName=GROUP)
+    assert {one["filterName"]: one["distribution"] for one in found["subscriptionFilters"]} == {
         "by-stream": "ByLogStream",
         "at-random": "Random",
     }
     # An existing filter can be changed at the limit of two.
-    arn = told["subscriptionFilters"][0]["destinationArn"]
+    arn = found["subscriptionFilters"][0]["destinationArn"]
     cloudwatch.logs.put_subscription_filter(
         logGroupName=GROUP,
         filterName="by-stream",

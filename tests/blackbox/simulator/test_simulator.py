@@ -274,9 +274,9 @@ def test_errors_are_reported(simulator: Simulator) -> None:
 
 
 def test_executions_are_listed(simulator: Simulator) -> None:
-    told = simulator.ask("GET", "/simulator/executions")
+    executions = simulator.ask("GET", "/simulator/executions")
     streams = {one["log_stream"] for one in simulator.ledger()}
-    assert {one["stream"] for one in told if one["status"] != "RUNNING"} <= streams
+    assert {one["stream"] for one in executions if one["status"] != "RUNNING"} <= streams
     assert simulator.ask("GET", "/simulator/seed") == {"seed": 11}
 
 

@@ -389,7 +389,7 @@ class Connection:
         self.client.gaps[message["id"]] = message
 
     def _on_digest(self, message: dict[str, Any]) -> None:
-        demand(bool(self._asked), "a digest that nobody asked for")
+        demand(bool(self._asked), "a digest without a request")
         asked = self._asked.pop(0)
         demand(asked.from_ <= message["from"], "a digest of more than was asked for")
         demand(message["through"] <= asked.through, "a digest of more than was asked for")

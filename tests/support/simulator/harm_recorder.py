@@ -30,7 +30,7 @@ class HarmRecorder:
         self.calls: list[tuple[str, ...]] = []
         self.composed: list[Callable[[int, Sequence[str]], Iterable[NewEvent]]] = []
         self.broken = False
-        self.nobody = False
+        self.has_no_viewers = False
 
     def _note(self, *call: str) -> None:
         self.calls.append(call)
@@ -68,7 +68,7 @@ class HarmRecorder:
                 self._note("fill", owner, str(room_bytes))
             case KillViewers(share):
                 self._note("kill", f"{share:g}")
-                if self.nobody:
+                if self.has_no_viewers:
                     msg = "no viewer is registered"
                     raise NoTargetError(msg)
             case SetClock(offset_ms):

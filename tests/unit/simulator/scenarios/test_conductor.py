@@ -134,7 +134,7 @@ def test_it_can_run_faster() -> None:
 
 def test_no_viewer_to_kill_is_no_failure() -> None:
     rig = Rig(Step(0, Inject(FaultRequest(type="viewer_crash"))), Step(0, CABLE))
-    rig.levers.nobody = True
+    rig.levers.has_no_viewers = True
     rig.conductor.run("tried", 1)
     assert rig.until(state="done")["step"] == 2
     assert rig.levers.calls == [("kill", "1"), PULL, PLUG]
