@@ -44,16 +44,11 @@ async def in_thread(
     name: str = "blocking call",
     finished: Callable[[], None] | None = None,
 ) -> _T:
-    """Run a blocking function in a daemon thread of its own.
+    """Run a blocking function in a daemon thread of its own; its exception is raised here.
 
     The threads of an executor are joined when the process ends, so one call that hangs would
-    hold up SIGTERM for as long as its timeout; a daemon thread does not.
-
-    Args:
-        function: What to run; its exception is raised here.
-        name: Name of the thread.
-        finished: Called in the event loop once the function has really ended, also when this
-            coroutine was cancelled before.
+    hold up SIGTERM for as long as its timeout; a daemon thread does not. ``finished`` is called in
+    the event loop once the function has really ended, also if this coroutine was cancelled before.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_T] = loop.create_future()

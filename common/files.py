@@ -13,17 +13,16 @@ from typing import BinaryIO
 def replace_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """Open a draft that replaces ``path`` at the end of the block, unless the block raises.
 
-    Args:
-        path: The file to replace.
-        sync: Whether to flush the draft to the disk first, so that even after a power failure the
-            file is either the old or the new one.
+    ``sync`` flushes the draft to the disk first: even after a power failure the file is either
+    the old or the new one.
 
     Raises:
         OSError: The draft cannot be written; the old file stays.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)
+        with draft.open("xb") as file:  # never through a link that somebody put there
             yield file
             if sync:
                 file.flush()

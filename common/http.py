@@ -135,13 +135,8 @@ def request(
 ) -> Any:  # noqa: ANN401 - whatever JSON gives
     """Send one request and return the JSON of its response; None for an empty one.
 
-    Args:
-        url: Where to.
-        method: HTTP method.
-        body: What to send as JSON.
-        raw: Bytes to send instead of ``body``.
-        token: Bearer token.
-        timeout_s: Longest wait for the connection, and for more of the response.
+    ``body`` is sent as JSON, ``raw`` as it is, ``token`` as a bearer token; ``timeout_s`` is the
+    longest wait for the connection, and for more of the response.
 
     Raises:
         CannotConnectError: the server does not respond, or not in time.

@@ -37,10 +37,6 @@ class RangeSet:
         """The last millisecond of all; None for the empty set."""
         return self._ends[-1] if self._ends else None
 
-    def copy(self) -> RangeSet:
-        """Return an independent set of the same milliseconds."""
-        return RangeSet(self.ranges)
-
     def add(self, from_: int, through: int) -> bool:
         """Add a range; return whether the set changed (an empty range never changes it)."""
         if self.covers(from_, through):

@@ -50,17 +50,6 @@ def parse_duration(text: str) -> int:
     return total
 
 
-def format_duration(duration_ms: int) -> str:
-    """Format a duration (ms) as it is typed, rounded down to seconds: ``2d1h20m``, ``0s``."""
-    parts = []
-    rest = duration_ms
-    for unit, unit_ms in _UNITS_MS.items():
-        number, rest = divmod(rest, unit_ms)
-        if number:
-            parts.append(f"{number}{unit}")
-    return "".join(parts) or "0s"
-
-
 def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
     """Parse a time; return ms since the Unix epoch.
 

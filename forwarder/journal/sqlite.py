@@ -287,7 +287,7 @@ class SqliteJournal:
 
     def cover(self, from_: int, through: int) -> None:
         """Add a range to the coverage."""
-        coverage = self._coverage.copy()
+        coverage = RangeSet(self._coverage)
         if not coverage.add(from_, through):
             return
         # Only the difference is written: for polls of a quiet log group, one row.

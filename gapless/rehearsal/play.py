@@ -60,12 +60,8 @@ def play(
 ) -> RehearsalResult:
     """Run a scenario with processes of its own and judge it; errors become part of the result.
 
-    Args:
-        scenario: The scenario.
-        seed: Seed of the whole run.
-        speed: How many times as fast as written.
-        lifeline: File that the caller holds; the processes end when it is released.
-        stop: Ends the run with a StoppedError.
+    It runs ``speed`` times as fast as written. The processes end when ``lifeline``, a file that the
+    caller holds, is released.
 
     Raises:
         StoppedError: ``stop`` was set.

@@ -140,9 +140,7 @@ class SimulatorControls:
     def judge(self, record: bytes, age_ms: int = 0) -> None:
         """Have the simulator judge what the screen shows.
 
-        Args:
-            record: The record of the screen.
-            age_ms: How long ago its encoding started.
+        ``age_ms``: how long ago the encoding of the record started.
 
         Raises:
             GaplessError: the simulator does not answer.

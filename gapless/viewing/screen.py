@@ -123,7 +123,7 @@ _MANY_LINES: Final = 100_000
 
 
 class ScreenRecord:
-    """The record of what a screen shows, with its proof."""
+    """Writes the file of ``--record`` from a viewer on screen; without a path it writes nothing."""
 
     def __init__(self, path: Path | None, engine: Engine) -> None:
         self._path = path

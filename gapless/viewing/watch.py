@@ -36,9 +36,7 @@ def load_viewer(*, for_screen: bool = True) -> None:
 def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     """Watch until the goal is reached or the user quits; return the exit code.
 
-    Args:
-        viewing: What to watch, and how.
-        opener: Opens what the user picks on the screen; None: nothing can be picked.
+    ``opener`` opens what the user picks on the screen; without one nothing can be picked.
 
     Raises:
         GaplessError: no forwarder can be reached, or the output is not complete.

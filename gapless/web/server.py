@@ -46,13 +46,7 @@ FILES: Final = {
 
 
 def render_page(title: str, host: str, secret: str) -> str:
-    """Render the page as HTML.
-
-    Args:
-        title: Title of the page.
-        host: ``Host`` header of the request: name and port.
-        secret: Path of the page on that host.
-    """
+    """Render the page as HTML, for the ``Host`` header of a request and the secret in its path."""
     text = files("gapless.web").joinpath("page.html").read_text(encoding="utf-8")
     return Template(text).substitute(
         title=escape(title), websocket=escape(f"ws://{host}/{secret}/ws"), font_size=FONT_SIZE
@@ -105,9 +99,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class PageServer:
     """Serves the page, and starts a viewer for each tab that shows it.
 
-    Args:
-        title: Title of the page.
-        viewer: Arguments of the ``gapless`` command that each tab shows.
+    ``viewer`` has the arguments of the ``gapless`` command that each tab shows.
     """
 
     def __init__(self, title: str, viewer: Sequence[str]) -> None:
@@ -206,7 +198,7 @@ def serve(
     Args:
         title: Title of the page.
         viewer: Arguments of the ``gapless`` command that each tab shows.
-        port: Port; 0: any free one.
+        port: 0: any free one.
         is_needed: Asked twice a second; False ends the server.
         announce: Called with the page's address once it can be opened.
 

@@ -129,11 +129,9 @@ class Disconnection(msgspec.Struct, frozen=True):
 
 
 class ForwarderConnection:
-    """The WebSocket connections of one target, one after another.
+    """The WebSocket connections of one target, one after another, which feed its session.
 
     Args:
-        session: The session that they feed.
-        address: The forwarder's address.
         on_attempt: Called with the attempt's number as it begins.
         on_effects: Called with the effects of each message.
         on_malformed: Called with the reason why a message could not be decoded.

@@ -153,8 +153,7 @@ class Engine:
         capacity: Rows that the timeline keeps in memory.
         rng: Source of the jitter.
         cursors: Folder in which cursors are saved for the next run; None for not at all.
-        wall_ms: The wall clock, ms since the Unix epoch.
-        steady_ms: A monotonic clock, ms.
+        steady_ms: A monotonic clock.
 
     Attributes:
         timeline: The merged rows.
@@ -229,7 +228,7 @@ class Engine:
 
     @property
     def status(self) -> Status:
-        """A snapshot of the status."""
+        """The state of all targets at this moment."""
         return make_status(
             [
                 TargetParts(one.spec.name, one.group, one.spec.url, one.session, one.history)
@@ -251,7 +250,7 @@ class Engine:
 
     @property
     def complete_through(self) -> int | None:
-        """The earliest T among the targets, ms; None while any has none."""
+        """The time through which all targets are verified, ms; None while any has none."""
         throughs = [one.session.holdings.proof.complete_through for one in self._targets]
         known = [through for through in throughs if through is not None]
         return min(known) if known and len(known) == len(throughs) else None
@@ -270,7 +269,7 @@ class Engine:
         self._on_lines.append(callback)
 
     def on_rules(self, callback: Callable[[Sequence[Rule]], None]) -> None:
-        """Call back with every rule that is new or has changed."""
+        """Call back with each new or changed rule: a line that reports a gap or the like."""
         self._on_rules.append(callback)
 
     async def start(self) -> None:
@@ -449,7 +448,7 @@ class Engine:
             await asyncio.sleep(1 if is_tidy else TIDY_S)
 
     def _save(self) -> None:
-        """Save the cursors."""
+        """Save the cursors, from which the next run resumes."""
         if self._cursors is None:
             return
         with contextlib.suppress(OSError):  # a full disk must not stop the lines

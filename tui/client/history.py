@@ -81,20 +81,18 @@ class EventRate:
 
 
 class TargetHistory:
-    """What happened to one target, for the status and the rules.
+    """One target's past and present state, for the status and for the rules among its lines.
 
     Args:
         target: The target's number.
-        session: The target's session.
         rule_numbers: Numbers the rules, so that no two of any target have the same key.
         previous: The lines of the earlier run that this one resumes.
 
     Attributes:
         received: Rate of all new events.
         backfilled: Rate of the new events that came as backfill.
-        state_changes: Newest last, bounded.
-        connections: Connections that a forwarder accepted, newest last, bounded.
-        outages: Newest last, bounded.
+        state_changes: Newest last, bounded, as are ``connections`` and ``outages``.
+        connections: Connections that a forwarder accepted.
         is_polling: Whether the last round of polling brought lines.
         has_failed: Whether the forwarder forbade reconnecting.
         was_connected: Whether lines could be received at any time, by WebSocket or by polling.
@@ -332,7 +330,7 @@ class TargetHistory:
         return [self._offline_rule()]
 
     def _resumed_rule(self, lines: int) -> Rule:
-        """The rule below the earlier run's lines, or above every line where none is known."""
+        """Make the rule that says where this run resumed, below the earlier run's lines."""
         previous = self._previous
         at_ms = self._session.since or 0 if previous is None else previous.newest_ms + 1
         rule = self._rule("resumed", "", at_ms, None, count=lines)

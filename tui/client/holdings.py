@@ -124,9 +124,7 @@ class Holdings:
     def store(self, items: Sequence[Item], *, live: bool) -> tuple[Stored, list[int]]:
         """Store events; returns the lines that are new or changed, and the keys of all.
 
-        Args:
-            items: Events in any order, known ones among them.
-            live: Whether they lie beyond the cursor, so that none can have come before.
+        ``live`` events lie beyond the cursor, so that none of them can have come before.
 
         Raises:
             WireError: An id is not decimal; nothing was stored.
@@ -154,11 +152,8 @@ class Holdings:
         """The lines of refetched events that this or an earlier run has received before.
 
         An event that the viewer was never sent is left out: stored here it would hide that the
-        forwarder failed to send it. An earlier run received the events up to the base [16].
-
-        Args:
-            items: The events as the forwarder has them now.
-            after: The cursor; events beyond it are still to come over the connection.
+        forwarder failed to send it. An earlier run received the events up to the base [16]; events
+        after the cursor (``after``) are still to come over the connection.
 
         Raises:
             WireError: An id is not decimal.
@@ -223,7 +218,7 @@ class Holdings:
         )
 
     def _has_late(self, low: int, high: int) -> bool:
-        """Whether some of a range was verified before its events came, or lies before ``since``."""
+        """Whether an event in a range would be late: for a verified time, or before ``since``."""
         since = self.proof.since
         return self.proof.overlaps_verified(low, high) or (since is not None and low < since)
 
@@ -333,11 +328,8 @@ class Holdings:
     ) -> FollowUp:
         """Compare the answer to a range request.
 
-        Args:
-            request: The request that is answered.
-            claim: The forwarder's total; its range may be clipped.
-            seen: Keys of the range that came since a repair was requested.
-            generation: The connection attempt.
+        The range of ``claim`` may be clipped. ``seen`` has the keys of the range that came since a
+        repair was requested; ``generation`` is the number of the connection attempt.
         """
         result = FollowUp()
         if claim.from_ > claim.through:

@@ -58,10 +58,6 @@ class PolledEnds:
 
     An execution has ended once two rounds, a whole interval apart, agree on its status, last
     event and count, and all of its events are verified.
-
-    Args:
-        holdings: The viewer's events.
-        event_filter: The filter, which names the executions.
     """
 
     def __init__(self, holdings: Holdings, event_filter: Filter) -> None:
@@ -152,11 +148,7 @@ class _Round(msgspec.Struct):
 
 
 class PollPlan:
-    """Plans the polling rounds of one session. Pure.
-
-    Args:
-        session: The session that gets the lines and comparisons.
-    """
+    """Plans the polling rounds of one session, which gets the lines and comparisons. Pure."""
 
     def __init__(self, session: ViewerSession) -> None:
         self._session = session
@@ -277,7 +269,7 @@ class PollPlan:
         return LogsQuery(epoch=session.epoch, after=session.after, next=continuation)
 
     def _is_requested(self, item: Item) -> bool:
-        """Whether an event belongs here: an older one only if late, not as another's backfill."""
+        """Whether an event is part of the request: one before ``since`` only if it is late."""
         return item.timestamp >= (self._session.since or 0) or item.origin != "backfill"
 
     def _on_after(self, current: _Round, page: LogsPage, now_ms: int) -> list[Effect]:

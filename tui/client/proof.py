@@ -30,11 +30,7 @@ class _KnownGap(msgspec.Struct):
 
 
 class Proof:
-    """One target's verified ranges, gaps and losses.
-
-    Args:
-        target: The target's number, for the entries of the lists.
-    """
+    """One target's verified ranges, gaps and losses."""
 
     def __init__(self, target: int) -> None:
         self._target = target

@@ -40,12 +40,7 @@ class RefetchError(Exception):
 
 
 class RangeRefetch:
-    """Fetches one target's lines of a key range, page by page. Pure.
-
-    Args:
-        session: The target's session.
-        low: First key of the range.
-        high: Last key of the range.
+    """Fetches one target's lines of a key range, both ends included, page by page. Pure.
 
     Attributes:
         lines: The lines so far, ascending.
@@ -114,10 +109,9 @@ class RefetchSource(NamedTuple):
 
 
 class LineRefetcher:
-    """Fetches evicted ranges into the timeline, one at a time. A shell.
+    """Fetches evicted ranges of the timeline from all targets, one at a time. A shell.
 
     Args:
-        timeline: The timeline with the evicted ranges.
         sources: The targets, any of which may have lines in a range.
         on_change: Called with each change of the timeline.
         now_ms: A monotonic clock.
@@ -138,13 +132,11 @@ class LineRefetcher:
         self._failed_ms = -RETRY_MS
 
     def fetch_visible(self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool) -> None:
-        """Fetch what is evicted among or near the rows on screen.
+        """Fetch what is evicted among or near the rows on screen, given from top to bottom.
 
-        Args:
-            rows: The rows on screen, top to bottom.
-            cursor: The key under the cursor; None while following the newest line.
-            is_filtered: Whether rows in between are left out. Then only the range under the
-                cursor is fetched: a filter that passes little would fetch the whole history.
+        ``cursor`` is the key under the cursor; None while following the newest line. Of filtered
+        rows only the range under the cursor is fetched: a filter that passes little would fetch the
+        whole history.
         """
         if not rows:
             return

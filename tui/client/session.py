@@ -81,8 +81,7 @@ class ForwarderReport(msgspec.Struct):
 class CreditWindow:
     """Flow control of one connection: every item of every frame uses credit [15].
 
-    Args:
-        events: Size of the window, which the query has granted already.
+    The query has granted the first window of ``events`` already.
     """
 
     def __init__(self, events: int) -> None:

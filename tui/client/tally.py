@@ -160,13 +160,7 @@ class Tally:
         return self._chunks[0].keys[0] if self._chunks else None
 
     def total(self, low: int, high: int, seq: int) -> Total:
-        """Count and digest of the confirmed events of a key range.
-
-        Args:
-            low: First key of the range.
-            high: Last key of the range.
-            seq: Events with a later seq do not count [10].
-        """
+        """Count and digest of a key range's confirmed events; later seqs do not count [10]."""
         count = digest = 0
         first, last = bisect_left(self._lasts, low), bisect_left(self._lasts, high)
         for at in range(first, min(last + 1, len(self._chunks))):

@@ -65,8 +65,7 @@ class EngineTarget:
         on_effects: Called with effects of the session, and the rules that are new or changed.
         on_status: Called where only the status has changed.
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
-        wall_ms: The wall clock, ms since the Unix epoch.
-        steady_ms: A monotonic clock, ms.
+        steady_ms: A monotonic clock.
         rng: Source of the jitter.
 
     Attributes:

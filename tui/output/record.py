@@ -236,16 +236,9 @@ def _evicted_place(engine: Engine, rule: Rule, at: int) -> _EvictedPlace:
 async def _write_evicted(
     file: IO[bytes], engine: Engine, place: _EvictedPlace, failure: str
 ) -> str:
-    """Fetch and write the lines of a place.
+    """Fetch and write the lines of a place; return why a fetch failed, if one has.
 
-    Args:
-        file: The record.
-        engine: The engine.
-        place: The place.
-        failure: Why an earlier fetch failed; then nothing more is fetched.
-
-    Returns:
-        Why a fetch failed, if one has.
+    Nothing is fetched if an earlier fetch failed already (``failure``).
     """
     low: int | None = place.low
     count = 0

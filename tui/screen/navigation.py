@@ -26,8 +26,7 @@ BOOKMARKS_MAX: Final = 500
 class Bookmarks:
     """A sorted set of row keys, so that a bookmark stays on its line wherever that moves.
 
-    Args:
-        keys: Bookmarks of an earlier run, in any order; beyond the bound the newest are kept.
+    Beyond the bound, the newest of an earlier run's bookmarks are kept.
     """
 
     def __init__(self, keys: Iterable[int] = ()) -> None:
@@ -71,7 +70,6 @@ class Navigation:
     """Moves the cursor to a time or a bookmark, and keeps the bookmarks.
 
     Args:
-        view: The rows that pass the filters.
         bookmarks: The bookmarks that the widget marks.
         path: File that keeps the bookmarks for the next run; None keeps none.
         now: The time in ms, and the zone that times are shown in.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from common.concurrency import in_thread
+from common.files import replace_file
 from common.times import iso
 from tui.client.engine import Engine
 from tui.lines.rows import Line, Row, Rule, describe
@@ -31,11 +32,7 @@ PROGRESS_ROWS: Final = 100_000
 
 
 class Saver:
-    """Writes the shown or selected rows to a file, whose name the prompt asks for.
-
-    Args:
-        engine: Knows the log groups by lane.
-    """
+    """Writes the shown or selected rows to a file, whose name the prompt asks for."""
 
     def __init__(
         self, engine: Engine, log: LogView, show: ShowMessage, run: RunExclusively
@@ -102,24 +99,19 @@ class Saver:
         Rows that arrive meanwhile are written if their place is still ahead, so that it ends.
         """
         view, write = self._log.selection.view, writer_of(path.name, self._groups())
-        draft = path.with_name(f".{path.name}.{os.getpid()}.new")
         count = 0
-        try:
-            with draft.open("xb") as file:
-                while True:
-                    begin, end = view.index_of(key), view.index_of(last + 1)
-                    rows = view.rows(begin, min(end, begin + SLICE_ROWS))
-                    if not rows:
-                        break
-                    await in_thread(partial(_append, file, write, rows))
-                    key = rows[-1].key + 1
-                    count += len(rows)
-                    if count % PROGRESS_ROWS == 0:
-                        self._show(f"saving: {units.plural(count, 'row')} so far")
-                await in_thread(partial(_sync, file))
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replace_file(path) as file:
+            while True:
+                begin, end = view.index_of(key), view.index_of(last + 1)
+                rows = view.rows(begin, min(end, begin + SLICE_ROWS))
+                if not rows:
+                    break
+                await in_thread(partial(_append, file, write, rows))
+                key = rows[-1].key + 1
+                count += len(rows)
+                if count % PROGRESS_ROWS == 0:
+                    self._show(f"saving: {units.plural(count, 'row')} so far")
+            await in_thread(partial(_sync, file))
         return count
 
     def _groups(self) -> Sequence[str | None]:
@@ -136,12 +128,7 @@ def _sync(file: IO[bytes]) -> None:
 
 
 def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]:
-    """The function that formats a row for a file of that name, newline included.
-
-    Args:
-        name: File name; its suffix chooses between NDJSON and text.
-        groups: Log groups by lane.
-    """
+    """Choose how to format a row, newline included: NDJSON or text, by the file's suffix."""
     if name.lower().endswith(NDJSON_SUFFIXES):
         return lambda row: as_ndjson(row, groups) + b"\n"
     return lambda row: as_plain(row).encode("utf-8", "replace") + b"\n"

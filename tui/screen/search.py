@@ -25,11 +25,7 @@ _PATTERN_CHARS: Final = 16
 
 
 class Search:
-    """The pattern that is searched for, the filters, and the way to the next match.
-
-    Args:
-        view: The rows that pass the filters.
-    """
+    """The pattern that is searched for, the filters, and the way to the next match."""
 
     def __init__(
         self, timeline: Timeline, view: View, log: LogView, show: ShowMessage, run: RunExclusively
@@ -83,12 +79,7 @@ class Search:
         return [Chunk(parts, 1, "app.search")]
 
     def go_to_match(self, direction: int, *, here: bool = False) -> None:
-        """Go to the next (1) or previous (-1) match.
-
-        Args:
-            direction: 1 towards newer rows, -1 towards older ones.
-            here: The row under the cursor counts, too.
-        """
+        """Go to the next (1) or previous (-1) match; ``here``: the cursor's row counts, too."""
         if self._pattern is None:
             self._show("nothing to search for: / starts a search")
             return

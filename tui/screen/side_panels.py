@@ -31,11 +31,7 @@ _VALUES_HINT: Final = "Tab, then f only this, x without; Esc closes"
 
 
 class SidePanel:
-    """The details of a line, or the state of the connections, in one pane.
-
-    Args:
-        choose: Filters by a value of the details.
-    """
+    """The details of a line, or the state of the connections, in one pane."""
 
     def __init__(
         self,
@@ -70,12 +66,7 @@ class SidePanel:
         return was_open
 
     def refresh(self, content: Content, *, from_top: bool = False) -> None:
-        """Fill the pane again if it is open with this content.
-
-        Args:
-            content: The content that may have changed.
-            from_top: Scroll to the top: the content is about something else now.
-        """
+        """Fill the pane again if it is open with this content, and scroll to the top if asked."""
         if self._content != content:
             return
         if content == "connection":
@@ -108,11 +99,7 @@ class SidePanel:
 
 
 class StreamsPanel:
-    """The list of streams with their lines, which switches streams on and off.
-
-    Args:
-        timeline: The lines, counted while the panel is open.
-    """
+    """The list of streams with their numbers of lines; switches streams on and off."""
 
     def __init__(
         self, palette: Palette, timeline: Timeline, search: Search, run: RunExclusively
@@ -175,10 +162,7 @@ class StreamsPanel:
 class HistogramPanel:
     """The volume over time of the lines that pass the filters.
 
-    Args:
-        engine: Source of the lines and of the gaps.
-        jump: Goes to a time, ms.
-        now: The time in ms, and the zone that times are shown in.
+    ``jump`` moves the log to a time in ms; ``now`` returns the time in ms and the zone of times.
     """
 
     def __init__(

@@ -78,11 +78,8 @@ class TerminationSignals:
     Textual's writer thread dies of its first write to a terminal that is gone; its queue fills up,
     and the next frame waits there for good. The event loop would never run a signal handler then.
     Nor would a plain handler run: Python runs it in the main thread, which nothing wakes if the
-    system gave the signal to another thread. So a thread reads the wakeup descriptor instead.
-
-    Args:
-        loop: The loop that ``end`` is called in.
-        end: Ends the screen; gets the number of the signal.
+    system gave the signal to another thread. So a thread reads the wakeup descriptor instead, and
+    ``end`` is called in the loop with the signal's number.
     """
 
     def __init__(self, loop: AbstractEventLoop, end: Callable[[int], None]) -> None:

@@ -43,7 +43,7 @@ def test_how_far_a_moment_is_covered() -> None:
 
 def test_a_copy_is_independent() -> None:
     coverage = RangeSet([(10, 20)])
-    copy = coverage.copy()
+    copy = RangeSet(coverage)
     copy.add(21, 30)
     assert (coverage.ranges, copy.ranges) == ([(10, 20)], [(10, 30)])
 

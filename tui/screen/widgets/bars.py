@@ -38,10 +38,9 @@ _TEXT_CHARS: Final = 24
 
 
 class Bar(Widget):
-    """Chunks at the left and at the right; a narrow bar leaves out the least important ones.
+    """One line of short texts (chunks) at both ends; a narrow one leaves out the least important.
 
-    Args:
-        separator: Text between two chunks at the left.
+    ``separator`` stands between two chunks at the left.
     """
 
     ALLOW_SELECT = False
@@ -146,15 +145,9 @@ class StatusBar(Bar):
         *,
         message: str = "",
     ) -> None:
-        """Show a status and a place.
+        """Show a status and the cursor's place, with ``counts`` before the place.
 
-        Args:
-            status: The viewer's status.
-            place: The cursor's place in the log.
-            now_ms: The time, ms since the Unix epoch.
-            zone: Zone of the times.
-            counts: Chunks before the place.
-            message: Shown instead of the counts, and if need be of the place.
+        A message is shown instead of the counts, and if need be of the place.
         """
         ascii_only = self._palette.ascii_only
         left = status_text.completeness(status, now_ms, zone, ascii_only=ascii_only)
@@ -208,11 +201,7 @@ def _streams(filters: Filters) -> str:
 
 
 class KeyBar(Bar):
-    """The footer: as many keys as fit, which can be clicked.
-
-    Args:
-        controls: Whether the keys of the simulator do something.
-    """
+    """The footer: as many keys as fit, which can be clicked; the simulator's only with controls."""
 
     def __init__(self, palette: Palette, *, controls: bool) -> None:
         super().__init__(palette, id="key-bar")

@@ -22,11 +22,7 @@ ZOOM_MAX: Final = 12
 
 
 class Histogram(Widget, can_focus=True):
-    """Columns of volume over time; moving to a column or clicking it moves the log there.
-
-    Args:
-        jump: Moves the log to a time, ms.
-    """
+    """Columns of volume over time; moving to a column or clicking it moves the log there."""
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
@@ -67,10 +63,10 @@ class Histogram(Widget, can_focus=True):
     def show(
         self, volume: LineVolume, shades: Sequence[ShadedRange], zone: tzinfo, note: str
     ) -> None:
-        """Show counts of lines over time.
+        """Show counts of lines over time, which are read again at every change.
 
         Args:
-            volume: The counts; they are read again at every change.
+            volume: The counts.
             shades: Time ranges to mark: backfilled, missing, offline.
             zone: Zone of the times.
             note: Remark on all counts, such as ``filtered``.

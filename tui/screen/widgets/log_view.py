@@ -38,12 +38,7 @@ _DOUBLE: Final = 2
 
 
 class LogView(ScrollView, can_focus=True):
-    """The lines and rules of a view, with a cursor and a selection.
-
-    Args:
-        view: The rows that pass the filters.
-        ascii_only: Draw the scroll bar with ASCII.
-    """
+    """The rows of a view (log lines, and rules between them), with a cursor and a selection."""
 
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
@@ -127,8 +122,7 @@ class LogView(ScrollView, can_focus=True):
             self._view.show(rows_shown)
         else:
             self._view.show_passing(test)
-        appearance = msgspec.structs.replace(self._strips.appearance, context=rows_shown)
-        self._strips.set_appearance(appearance)
+        self._change_appearance(context=rows_shown)
         self._choose_row_heights()
         self._lay_out()
 
@@ -152,30 +146,23 @@ class LogView(ScrollView, can_focus=True):
 
     def highlight(self, pattern: re.Pattern[str] | None) -> None:
         """Highlight every match of a pattern; None highlights nothing."""
-        self._strips.set_appearance(
-            msgspec.structs.replace(self._strips.appearance, pattern=pattern)
-        )
+        self._change_appearance(pattern=pattern)
         self._draw()
 
     def set_time_mode(self, mode: TimeMode) -> None:
         """Change the format of the time column."""
-        self._strips.set_appearance(msgspec.structs.replace(self._strips.appearance, time=mode))
+        self._change_appearance(time=mode)
         self._lay_out()
 
     def set_dated(self, *, dated: bool) -> None:
         """Show or hide dates in the time column."""
         if dated != self._strips.appearance.dated:
-            self._strips.set_appearance(
-                msgspec.structs.replace(self._strips.appearance, dated=dated)
-            )
+            self._change_appearance(dated=dated)
             self._lay_out()
 
     def toggle_wrap(self) -> None:
         """Wrap or truncate long lines."""
-        appearance = self._strips.appearance
-        self._strips.set_appearance(
-            msgspec.structs.replace(appearance, wrapped=not appearance.wrapped, left=0)
-        )
+        self._change_appearance(wrapped=not self._strips.appearance.wrapped, left=0)
         self._choose_row_heights()
         self._lay_out()
 
@@ -222,7 +209,7 @@ class LogView(ScrollView, can_focus=True):
         return self.selection.span is not None
 
     def extend_selection(self, motion: Motion) -> None:
-        """Move, selecting from the present row on."""
+        """Move the cursor, and select from its present row on."""
         if self.selection.span is None:
             self.selection.begin()
         self.move(motion)
@@ -239,7 +226,7 @@ class LogView(ScrollView, can_focus=True):
         appearance = self._strips.appearance
         left = min(_LEFT_MAX, max(0, appearance.left + steps * _SIDE_CELLS))
         if not appearance.wrapped and left != appearance.left:
-            self._strips.set_appearance(msgspec.structs.replace(appearance, left=left))
+            self._change_appearance(left=left)
             self._draw()
 
     def go_to(self, key: int) -> None:
@@ -272,14 +259,16 @@ class LogView(ScrollView, can_focus=True):
         super().notify_style_update()
         self._screen_strips = None
 
+    def _change_appearance(self, **changes: object) -> None:
+        self._strips.set_appearance(msgspec.structs.replace(self._strips.appearance, **changes))
+
     def _size_drawn(self) -> tuple[int, int]:
         return self._strips.appearance.width + 1, self._viewport.height
 
     def _fit(self, size: Size) -> None:
-        appearance = msgspec.structs.replace(self._strips.appearance, width=max(1, size.width - 1))
-        self._strips.set_appearance(appearance)
+        self._change_appearance(width=max(1, size.width - 1))
         self._viewport.resize(size.height)
-        if self._strips.widen(self.visible_rows) and appearance.wrapped:
+        if self._strips.widen(self.visible_rows) and self._strips.appearance.wrapped:
             self._viewport.resize(size.height)
         self._screen_strips = None
 

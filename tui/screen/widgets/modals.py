@@ -62,11 +62,7 @@ class Modal(ModalScreen[ScreenResultType]):
 
 
 class HelpPanel(Modal[str]):
-    """Every key and sign; the log goes on behind. Its result is the action that was clicked.
-
-    Args:
-        controls: Whether the keys of the simulator do something.
-    """
+    """Every key and sign; the log goes on behind. Its result is the action that was clicked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,question_mark,f1,q", "dismiss", "Close"),

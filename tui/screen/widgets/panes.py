@@ -76,11 +76,7 @@ class Pane(ScrollView, can_focus=True):
 
 
 class TextPane(Pane):
-    """Wrapped lines of text; a cursor moves along those that have a value to filter by.
-
-    Args:
-        choose: Filters by a value; None if the pane never has any.
-    """
+    """Wrapped lines of text; a cursor moves along those that have a value to filter by."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("down,j", "by(1)", "Down"),
@@ -105,13 +101,10 @@ class TextPane(Pane):
         *,
         from_top: bool = False,
     ) -> None:
-        """Show lines of text.
+        """Show lines of text under a title.
 
-        Args:
-            title: Text in the border.
-            lines: The lines, as texts with roles.
-            values: Values that can be filtered by, by the number of their line.
-            from_top: Scroll to the top instead of staying at the present place.
+        ``values`` can be filtered by, and have the numbers of their lines; ``from_top`` scrolls to
+        the top instead of staying at the present place.
         """
         self.border_title = title
         self._values = values or {}
@@ -313,11 +306,7 @@ _COUNT_CELLS: Final = 9
 
 
 class StreamPane(ListPane):
-    """The streams, each in its colour, with its number of lines and a switch.
-
-    Args:
-        choose: Acts on a stream.
-    """
+    """The streams, each in its colour, with its number of lines and a switch."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("space", "choose('switch')", "On or off"),
@@ -335,13 +324,9 @@ class StreamPane(ListPane):
     def show_streams(
         self, counts: Mapping[str, int], is_shown: Callable[[str], bool], others: int, *, done: bool
     ) -> None:
-        """Show the streams in the order of their names.
+        """Show the streams, with their numbers of lines, in the order of their names.
 
-        Args:
-            counts: Number of lines by stream.
-            is_shown: Whether the log shows a stream.
-            others: Lines of streams beyond those that are counted by name.
-            done: Whether all lines have been counted.
+        ``others`` counts the lines of streams beyond those; ``done``: all lines have been counted.
         """
         more = "" if done else ", counting"
         self.border_title = f"{units.plural(len(counts), 'stream')}{more}"

@@ -127,7 +127,7 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         self._has_moved = False
 
     def compose(self) -> ComposeResult:
-        """Lay out a field over a list."""
+        """Lay out a field to type in over the list of choices."""
         hint = self._palette.adapt("Type to filter log groups…")
         field = PickerField(id="pick-field", compact=True, placeholder=hint)
         field.cursor_blink = False
@@ -231,7 +231,7 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             self._fill(first=True)
 
     def action_leave(self) -> None:
-        """List all choices again, or else close."""
+        """Go from a target's executions back to all choices, or else close the picker."""
         if self._inside is not None:
             self.action_back()
         else:

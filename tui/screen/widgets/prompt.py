@@ -110,13 +110,9 @@ class Prompt(Horizontal):
     def ask(
         self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
     ) -> None:
-        """Open the prompt.
+        """Open the prompt for an entry of this kind; it stays open until ``check`` finds it valid.
 
-        Args:
-            kind: What to ask for.
-            check: Validates what was entered; the prompt stays open until it is valid.
-            label: Text before the field, instead of the usual one of this kind.
-            text: Initial text of the field.
+        ``label`` stands before the field in place of the kind's own; ``text`` fills the field.
         """
         self._kind, self._check = kind, check
         self.query_one("#prompt-label", Static).update(label or LABELS[kind])
