@@ -24,9 +24,8 @@ from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
 from tui.client.holdings import Holdings
 from tui.lines.filters import Filters, search_pattern
-from tui.lines.find_next import find_in_timeline
 from tui.lines.timeline import Timeline
-from tui.lines.view import MatchingRows, TextTest, View
+from tui.lines.view import MatchingRows, TextTest, View, find_in_timeline
 from wire.messages import Item
 
 LINES: Final = 1_000_000

@@ -10,10 +10,20 @@ from typing import Final
 
 from tui.lines.counts import LineCounter
 from tui.lines.filters import Filters, Value, search_pattern
-from tui.lines.find_next import Found, LevelTest, find_in_timeline, find_in_view
 from tui.lines.rows import LEVELS, Change
 from tui.lines.timeline import Timeline
-from tui.lines.view import CONTEXT_AMOUNTS, BlockTest, BothTests, MatchingRows, TextTest, View
+from tui.lines.view import (
+    CONTEXT_AMOUNTS,
+    BlockTest,
+    BothTests,
+    Found,
+    LevelTest,
+    MatchingRows,
+    TextTest,
+    View,
+    find_in_timeline,
+    find_in_view,
+)
 from tui.render import units
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk

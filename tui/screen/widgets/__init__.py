@@ -1,5 +1,5 @@
-"""The widgets of the screen: log, bars, prompt, panes, histogram, dialogs, picker.
+"""The widgets of the screen: log, bars, prompt, panes, dialogs, picker.
 
-Faces: bars, faults, histogram, log_view, modals, panes, picker, prompt.
+Faces: bars, faults, log_view, modals, panes, picker, prompt.
 May import: tui.screen.ports, render, client, lines, common.
 """

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from tests.property.test_timeline import small_blocks
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
-from tui.lines.find_next import LevelTest, find_in_timeline, find_in_view
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Line
 from tui.lines.timeline import Timeline
-from tui.lines.view import BlockTest, TextTest, View
+from tui.lines.view import BlockTest, LevelTest, TextTest, View, find_in_timeline, find_in_view
 
 TEXTS = ("line 7", "ERROR line", "[warn] 77", "nothing", "é ERROR 7")
 
