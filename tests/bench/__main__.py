@@ -9,11 +9,12 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterable
 
-from tests.bench import cloudwatch, delivery, frame, lag, live, pages, viewer, viewers
+from tests.bench import cloudwatch, delivery, frame, lag, lines, live, pages, viewer, viewers
 from tests.bench.pages import Rate
 
-PARTS = ("pages", "delivery", "lag", "live", "frame", "viewer", "cloudwatch")
+PARTS = ("pages", "delivery", "lag", "live", "frame", "lines", "viewer", "cloudwatch")
 
 LIVE_S_MAX = 10.0
 """Longest run on moto, whose scans slow down as it stores more events."""
@@ -52,9 +53,18 @@ def main() -> None:
     if "viewer" in parts:
         _say("\n## The viewer and other tools, on a million lines")
         viewer.measure(_say)
-    if "cloudwatch" in parts:
-        _say("\n## The simulator's CloudWatch and unpatched moto, over HTTP")
-        for line in cloudwatch.report():
+    _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
+    _listed(
+        "cloudwatch" in parts,
+        "The simulator's CloudWatch and unpatched moto, over HTTP",
+        cloudwatch.report,
+    )
+
+
+def _listed(is_wanted: bool, title: str, report: Callable[[], Iterable[str]]) -> None:  # noqa: FBT001
+    if is_wanted:
+        _say(f"\n## {title}")
+        for line in report():
             _say(line)
 
 

@@ -7,21 +7,19 @@ message, so that none of them can pass for an event.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final, Literal
 from zlib import crc32
 
 from common.times import iso
 from tui.lines.rows import Line, level_of
 from tui.output.ordering import PrintedLine
-from tui.render.safe_text import harmless
+from tui.render.safe_text import harmless, harmless_lines
 from wire.codec import encode
 
 OutputFormat = Literal["text", "json", "raw"]
 
 INDENT: Final = "    "
 
-_NEWLINE: Final = re.compile(r"\r?\n")
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
 _HUES: Final = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
@@ -40,8 +38,9 @@ def format_line(one: PrintedLine, output: OutputFormat, group: str | None, *, co
 def format_text(one: PrintedLine, *, color: bool) -> str:
     """Return ``TIME STREAM MESSAGE``, without control characters."""
     line = one.line
-    pieces = _NEWLINE.split(line.message.removesuffix("\n").removesuffix("\r"))
-    message = f"\n{INDENT}".join(map(harmless, pieces))
+    message = line.message.removesuffix("\n").removesuffix("\r")
+    if not (message.isascii() and message.isprintable()):
+        message = harmless_lines(message, f"\n{INDENT}")
     time, stream = iso(line.timestamp), harmless(line.stream)
     if not color:
         return f"{time} {stream} {message}"

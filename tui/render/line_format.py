@@ -168,13 +168,18 @@ def message_segments(
     ascii_only: bool = False,
     chars_max: int | None = None,
     cells_max: int | None = None,
+    newlines_max: int | None = None,
 ) -> list[Segment]:
     """The message, made harmless, tinted by its level where it has no colours of its own.
 
-    ``chars_max`` and ``cells_max`` limit what is read and written, as in ``safe_text.segments``.
+    What is read and written may be limited as in ``safe_text.segments``.
     """
     parts = harmless_segments(
-        message, ascii_only=ascii_only, chars_max=chars_max, cells_max=cells_max
+        message,
+        ascii_only=ascii_only,
+        chars_max=chars_max,
+        cells_max=cells_max,
+        newlines_max=newlines_max,
     )
     if level not in _TINTED:
         return parts

@@ -10,6 +10,8 @@ the escape sequences themselves are never sent. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from rich._unicode_data import load as load_cell_table
@@ -62,11 +64,14 @@ _SPECIAL: Final = re.compile(
     rf"|(?P<marks>[{_ZERO_WIDTH}]+)"
 )
 _REMOVED_RUN: Final = re.compile(f"[{_REMOVED}]+")
-_SHOWN_RUN: Final = re.compile(f"[{_SHOWN_ALONE}{_SHOWN}]+")
+_SHOWN_CHAR: Final = re.compile(f"[{_SHOWN_ALONE}{_SHOWN}]")
+_ZERO_WIDTH_CHAR: Final = re.compile(f"[{_ZERO_WIDTH}]")
 _BARE_MARKS: Final = re.compile(f"^(?=[{_ZERO_WIDTH}])", re.MULTILINE)
 _MARKS_BEYOND: Final = re.compile(f"([{_ZERO_WIDTH}]{{{MARKS_MAX}}})([{_ZERO_WIDTH}]+)")
 _CELLS_APART: Final = re.compile(r"[^\t\n]+|\t+|\n")
 _SGR_PARAMETERS_MAX: Final = 32
+_REPLACEMENTS_MAX: Final = 1 << 16
+_FILLER: Final = "\0"
 
 
 def segments(
@@ -75,6 +80,7 @@ def segments(
     ascii_only: bool = False,
     chars_max: int | None = None,
     cells_max: int | None = None,
+    newlines_max: int | None = None,
 ) -> list[Segment]:
     """A message as segments of the roles message, control, newline and ``sgr:COLOUR:FLAGS``.
 
@@ -86,24 +92,31 @@ def segments(
         ascii_only: Whether to show control characters with ASCII only.
         chars_max: Characters of ``text`` to read.
         cells_max: Cells after which to stop; the last segment may go beyond them.
+        newlines_max: Newlines after which to stop.
     """
     if chars_max is not None:
         text = text[: chars_max + len("\r\n")]
     text = _without_last_newline(text)[:chars_max]
     if text.isascii() and text.isprintable():
         return [(text, MESSAGE)] if text else []
-    return _Writer(ascii_only=ascii_only).write(text, cells_max)
+    return _Writer(ascii_only=ascii_only).write(text, cells_max, newlines_max)
 
 
 def harmless(text: str, *, ascii_only: bool = False) -> str:
-    """A harmless text on one line: the text of ``segments`` without the roles.
+    """A harmless text on one line, without roles: for names and reasons."""
+    text = _without_last_newline(text)
+    if text.isascii() and text.isprintable():
+        return text
+    sign = _newline_sign(ascii_only=ascii_only)
+    return harmless_lines(text, sign, ascii_only=ascii_only)
+
+
+def harmless_lines(text: str, newline: str, *, ascii_only: bool = False) -> str:
+    """The text of ``segments`` without the roles, and with ``newline`` in place of newlines.
 
     Without roles, each kind of character can be replaced in the whole text at once; that is
     several times as fast for a text in which kinds alternate.
     """
-    text = _without_last_newline(text)
-    if text.isascii() and text.isprintable():
-        return text
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if "\x1b" in text:
@@ -114,11 +127,11 @@ def harmless(text: str, *, ascii_only: bool = False) -> str:
             lambda found: found[1] + _marks_beyond(len(found[2]), ascii_only=ascii_only), text
         )
         text = _BARE_MARKS.sub(_base_of_marks(ascii_only=ascii_only), text)
-    pictures = _PICTURES[ascii_only]
-    text = _SHOWN_RUN.sub(lambda found: found[0].translate(pictures), text)
+    if _SHOWN_CHAR.search(text):
+        text = text.translate(_PICTURES[ascii_only])
     if "\t" in text:
         text = _expand_tabs(text)
-    return text.replace("\n", _newline_sign(ascii_only=ascii_only))
+    return text.replace("\n", newline)
 
 
 def _without_last_newline(text: str) -> str:
@@ -128,9 +141,15 @@ def _without_last_newline(text: str) -> str:
 
 
 def _expand_tabs(text: str) -> str:
-    """Replace tabs by blanks up to the next tab stop, counting cells instead of characters."""
+    """Replace tabs by blanks up to the next tab stop, counting cells instead of characters.
+
+    No control characters but tabs and newlines may be left in the text.
+    """
     if text.isascii():
         return text.expandtabs(TAB_CELLS)
+    if not _ZERO_WIDTH_CHAR.search(text):
+        # With a filler behind each wide character, characters count as cells.
+        return text.translate(_FILLED).expandtabs(TAB_CELLS).replace(_FILLER, "")
     out: list[str] = []
     cells = 0
     for piece in _CELLS_APART.findall(text):
@@ -180,19 +199,32 @@ def picture(char: str, *, ascii_only: bool = False) -> str:
     return f"\u2039{code:02X}\u203a"
 
 
-class _Pictures(dict[int, str]):
-    """A table for ``str.translate``, which makes each picture when it is first needed."""
+class _Replacements(dict[int, str]):
+    """A table for ``str.translate`` that finds each replacement when it is first needed.
 
-    def __init__(self, *, ascii_only: bool) -> None:
+    It keeps characters without one as well: an entry takes a tenth of the time of a miss.
+    """
+
+    def __init__(self, replace: Callable[[str], str]) -> None:
         super().__init__()
-        self._ascii_only = ascii_only
+        self._replace = replace
 
     def __missing__(self, code: int) -> str:
-        shown = self[code] = picture(chr(code), ascii_only=self._ascii_only)
-        return shown
+        replaced = self._replace(chr(code))
+        if len(self) < _REPLACEMENTS_MAX:
+            self[code] = replaced
+        return replaced
 
 
-_PICTURES: Final = (_Pictures(ascii_only=False), _Pictures(ascii_only=True))
+def _visible(char: str, *, ascii_only: bool) -> str:
+    return picture(char, ascii_only=ascii_only) if _SHOWN_CHAR.match(char) else char
+
+
+_PICTURES: Final = (
+    _Replacements(partial(_visible, ascii_only=False)),
+    _Replacements(partial(_visible, ascii_only=True)),
+)
+_FILLED: Final = _Replacements(lambda char: char + _FILLER * (cell_len(char) - 1))
 
 
 class _Writer:
@@ -212,8 +244,8 @@ class _Writer:
         self._cells_before = 0  # in earlier lines
         self._marks = 0  # on the last character
 
-    def write(self, text: str, cells_max: int | None) -> list[Segment]:
-        at = 0
+    def write(self, text: str, cells_max: int | None, newlines_max: int | None) -> list[Segment]:
+        at = newlines = 0
         for found in _SPECIAL.finditer(text):
             if found.start() > at:
                 self._put(text[at : found.start()], self._sgr.role)
@@ -225,7 +257,11 @@ class _Writer:
                     self._put(_newline_sign(ascii_only=self._ascii_only), NEWLINE)
                     self._cells_before += self._cells
                     self._cells = 0
+                    newlines += 1
+                    if newlines == newlines_max:
+                        break
                 case "tabs":
+                    self._end_marks()  # its sign takes cells too
                     self._put(" " * _tab_cells(at - found.start(), self._cells), self._sgr.role)
                 case "shown":
                     self._put(found[0].translate(_PICTURES[self._ascii_only]), CONTROL)

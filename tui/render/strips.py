@@ -285,6 +285,7 @@ class StripCache:
             level,
             ascii_only=columns.ascii_only,
             chars_max=chars_max,
+            newlines_max=rows if appearance.wrapped else None,
             # A match may go on beyond the edge. A newline takes a cell beside its row's.
             cells_max=chars_max if appearance.pattern else appearance.left + (cells + 1) * rows,
         )

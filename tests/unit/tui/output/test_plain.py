@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from tui.client.engine import Engine, Goal
 from tui.client.saved import load_cursor
 from tui.client.target import TargetSpec
 from tui.lines.filters import output_filter
+from tui.output.formats import format_line
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
 from wire.query import Filter
@@ -359,3 +361,19 @@ def test_output_imports_no_screen() -> None:
         [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=240
     )
     assert not {"textual", "boto3", "moto", "forwarder", "simulator"} & set(done.stdout.split())
+
+
+async def test_a_long_line_is_formatted_outside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noting(*args: Any, **options: Any) -> bytes:  # noqa: ANN401 - as format_line
+        threads.append(threading.current_thread())
+        return format_line(*args, **options)
+
+    monkeypatch.setattr("tui.output.plain.format_line", noting)
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0) as one:
+        await eventually(lambda: len(one.messages) == 4)
+        assert len(threads) == 4
+        assert threading.main_thread() not in threads

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.render.safe_text import CONTROL, MARKS_MAX, MESSAGE, NEWLINE, harmless, picture, segments
+from tui.render.safe_text import (
+    CONTROL,
+    MARKS_MAX,
+    MESSAGE,
+    NEWLINE,
+    harmless,
+    harmless_lines,
+    picture,
+    segments,
+)
 
 # The Arabic and Kaithi number signs are of category Cf, and visible.
 VISIBLE_FORMATS = frozenset(
@@ -42,6 +51,44 @@ def test_the_pieces_are_printable_and_make_up_the_harmless_text(text: str) -> No
     assert "\x1b" not in joined
     assert all(piece for piece, _ in pieces)
     joined.encode("utf-8")  # no half of a surrogate pair is left
+
+
+SPECIAL = (
+    *"a\t\n\r\x1b[1;m:\x9b\x00",
+    "\x1b[31m",
+    "\u0301",
+    "\u0301" * (MARKS_MAX + 1),
+    "\u200d",
+    "漢",
+    "\ud800",
+)
+
+
+@given(st.lists(st.sampled_from(SPECIAL)), st.booleans())
+def test_both_ways_of_writing_agree(parts: list[str], ascii_only: bool) -> None:  # noqa: FBT001
+    text = "".join(parts)
+    joined = "".join(piece for piece, _ in segments(text, ascii_only=ascii_only))
+    assert joined == harmless(text, ascii_only=ascii_only)
+
+
+@given(st.lists(st.sampled_from(SPECIAL)))
+def test_lines_are_written_each_like_a_text_of_its_own(parts: list[str]) -> None:
+    text = "".join(parts)
+    each = [harmless(line) for line in text.replace("\r\n", "\n").split("\n")]
+    assert harmless_lines(text, "\n  ") == "\n  ".join(each)
+
+
+def test_writing_stops_once_the_cells_or_rows_are_full() -> None:
+    text = "a\x01" * 1_000
+    whole = segments(text)
+    assert segments(text, cells_max=10) == whole[:12]
+    assert segments("a\n" * 10, newlines_max=2) == segments("a\na\n\n")
+
+
+def test_marks_count_as_one_stack_across_colours_and_joiners() -> None:
+    stack = ("\u0301" * 3 + "\u200d\x1b[31m") * 4
+    shown = harmless(f"e{stack}x")
+    assert shown == "e" + "\u0301" * MARKS_MAX + f"\u2039+{12 - MARKS_MAX}\u203ax"
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x7E, min_codepoint=0x20)))

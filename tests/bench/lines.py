@@ -1,0 +1,99 @@
+"""Time for one long line of each kind of character: as text output, on screen, and saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from tests.bench.goals import Goal
+from tests.support.fake_engine import make_line
+from tui.lines.rows import Line, level_of
+from tui.output.formats import format_line
+from tui.output.ordering import PrintedLine
+from tui.render.line_format import ColumnLayout
+from tui.render.palette import Palette, ThemeTones
+from tui.render.strips import Appearance, StripCache
+from tui.screen.save import writer_of
+
+SIZES = (64 << 10, 256 << 10, 1 << 20)
+REPEATS = 5
+MEGABYTE = Goal(500, "ms")
+RATIO = Goal(5, "times the time of 256 kB")
+
+UNITS = {
+    "tabs": "\t",
+    "control characters": "\x01",
+    "C1 controls": "\x9b",
+    "plain and control": "a\x01",
+    "combining marks": "e\u0301",
+    "stacks of marks": "e" + "\u0301" * 9,
+    "ANSI colours": "\x1b[31mx\x1b[0m",
+    "ANSI without an end": "\x1b[1;",
+    "wide text": "漢",
+    "wide text and tabs": "漢\t",
+    "newlines": "\n",
+}
+
+
+def measure() -> Iterator[str]:
+    """A line of the report for each kind and place."""
+    with TemporaryDirectory() as folder:
+        for place, handle in _places(Path(folder)).items():
+            yield f"{place}: {', '.join(f'{size >> 10} kB' for size in SIZES)}"
+            for kind, unit in UNITS.items():
+                yield "  " + _report(kind, [_best_ms(handle, unit, size) for size in SIZES])
+
+
+def _report(kind: str, taken_ms: list[float]) -> str:
+    *_, middle, last = taken_ms
+    times = " ".join(f"{taken:>8.2f}" for taken in taken_ms)
+    aims = [MEGABYTE.judged(last)]
+    if last > 1:  # below that, the ratio is that of two clock readings
+        aims.append(RATIO.judged(last / middle))
+    return f"{kind:<22}{times} ms, ratio {last / middle:>5.2f}   {', '.join(aims)}"
+
+
+def _best_ms(handle: Callable[[Line], object], unit: str, size: int) -> float:
+    taken = []
+    for number in range(REPEATS):
+        line = make_line(number, unit * (size // len(unit.encode())))
+        began = time.process_time()  # regardless of other load
+        handle(line)
+        taken.append(time.process_time() - began)
+    return min(taken) * 1e3
+
+
+def _places(folder: Path) -> dict[str, Callable[[Line], object]]:
+    return {
+        "text output": _print_text,
+        "on screen, cut off": lambda line: _draw(line, wrapped=False),
+        "on screen, wrapped": lambda line: _draw(line, wrapped=True),
+        "saved as text": lambda line: _save(line, folder / "saved.txt"),
+        "saved as NDJSON": lambda line: _save(line, folder / "saved.ndjson"),
+    }
+
+
+def _print_text(line: Line) -> bytes:
+    return format_line(PrintedLine(line, is_late=False), "text", None, color=True)
+
+
+def _draw(line: Line, *, wrapped: bool) -> None:
+    cache = StripCache(
+        Palette(ThemeTones.of({}, dark=True)),
+        lambda one: level_of(one.message),
+        lambda _line: True,
+        ColumnLayout(),
+    )
+    cache.set_appearance(Appearance(width=120, wrapped=wrapped))
+    console = Console(force_terminal=True, color_system="truecolor")
+    for strip in cache.strips(line, None):
+        strip.render(console)
+
+
+def _save(line: Line, path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(writer_of(path.name, [None])(line))
