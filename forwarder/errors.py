@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import ClassVar
 
 from common.errors import EXIT_CANNOT_CONNECT, EXIT_USAGE, GaplessError
+from wire.messages import UpstreamCode
 
 
 class RequestError(Exception):
@@ -69,6 +71,8 @@ class CloudWatchError(ForwarderError):
     """CloudWatch Logs, or another AWS service, can't be used; the subclass says why."""
 
     exit_code = EXIT_CANNOT_CONNECT
+    code: ClassVar[UpstreamCode] = "unreachable"
+    """How heartbeats and metrics name it."""
 
 
 class AwsSettingsError(CloudWatchError):
@@ -80,13 +84,31 @@ class AwsSettingsError(CloudWatchError):
 class CredentialsError(CloudWatchError):
     """No credentials were found, or AWS does not accept them."""
 
+    code: ClassVar[UpstreamCode] = "credentials_refused"
+
+
+class CredentialsExpiredError(CredentialsError):
+    """The credentials or the single sign-on session have expired."""
+
+    code = "credentials_expired"
+
+
+class ClockWrongError(CloudWatchError):
+    """AWS rejects the signature's time: this machine's clock is minutes off."""
+
+    code = "clock_wrong"
+
 
 class AccessDeniedError(CloudWatchError):
     """The credentials do not allow the call."""
 
+    code = "access_denied"
+
 
 class GroupNotFoundError(CloudWatchError):
     """The log group does not exist."""
+
+    code = "group_missing"
 
 
 class RequestRejectedError(CloudWatchError):
@@ -95,6 +117,8 @@ class RequestRejectedError(CloudWatchError):
 
 class ThrottledError(CloudWatchError):
     """AWS throttled the call. Transient."""
+
+    code = "throttled"
 
 
 class UnreachableError(CloudWatchError):

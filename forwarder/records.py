@@ -8,9 +8,6 @@ import msgspec
 
 from wire.messages import ExecutionStatus, GapState, Item, Origin
 
-CallOutcome = Literal["ok", "throttled", "unreachable"]
-"""Result of one attempt at a call of CloudWatch."""
-
 
 class LiveSource(msgspec.Struct, frozen=True):
     """The origin of a live path's record: the account, and the subscription filters it matched.

@@ -19,6 +19,16 @@ EventId = str
 Origin = Literal["live", "backfill", "repair"]
 Outcome = Literal["fresh", "resumed", "rebased"]
 UpstreamState = Literal["ok", "delayed", "throttled", "unreachable"]
+UpstreamCode = Literal[
+    "credentials_expired",
+    "credentials_refused",
+    "access_denied",
+    "group_missing",
+    "clock_wrong",
+    "throttled",
+    "unreachable",
+    "delayed",
+]
 GapState = Literal["suspected", "repairing", "repaired", "unrecoverable"]
 ExecutionStatus = Literal["SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN"]
 
@@ -43,12 +53,16 @@ class Lost(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     reason: str = ""
 
 
-class Upstream(msgspec.Struct, frozen=True):
+class Upstream(msgspec.Struct, frozen=True, omit_defaults=True):
     """State of the forwarder's connection to CloudWatch Logs."""
 
     state: UpstreamState
-    lag_ms: int | None = None
+    lag_ms: int | None = msgspec.field(default_factory=lambda: None)  # sent even if null
     """None when unknown; negative when the forwarder's clock is behind."""
+    code: str = ""
+    """What is wrong: an ``UpstreamCode``, or one of a newer forwarder; empty while it is ok."""
+    reason: str = ""
+    """What is wrong, where, and what to do about it, in one line; empty while it is ok."""
 
 
 class _NumberedMessage(msgspec.Struct, kw_only=True):

@@ -38,12 +38,15 @@ from urllib3.exceptions import NameResolutionError
 
 from common.concurrency import in_thread
 from forwarder.cloudwatch.rate_limit import SLOTS_MAX, CallQueue, Priority
+from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
     AwsSettingsError,
+    ClockWrongError,
     CloudWatchError,
     CredentialsError,
+    CredentialsExpiredError,
     EndpointNotFoundError,
     GroupNotFoundError,
     PageTokenError,
@@ -69,30 +72,29 @@ _THROTTLED: Final = frozenset(
 _DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"}
 )
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_CLOCK_WRONG: Final = frozenset({"RequestInTheFuture", "RequestTimeTooSkewed"})
+_CLOCK_WRONG_TEXTS: Final = ("signature expired", "signature not yet current")
+"""Starts of the text with which AWS rejects a signature's time, whatever the code."""
 _CREDENTIALS_REFUSED: Final = frozenset(
     {
         "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
         "IncompleteSignature",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSignatureException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
-        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
+_LOGGED_OUT: Final = (NoAuthTokenError, TokenRetrievalError, SSOError, LoginError)
 _NO_CREDENTIALS: Final = (
     NoCredentialsError,
     PartialCredentialsError,
     CredentialRetrievalError,
-    NoAuthTokenError,
-    TokenRetrievalError,
-    SSOError,
-    LoginError,
+    *_LOGGED_OUT,
 )
 _BAD_SETTINGS: Final = (
     ProfileNotFound,
@@ -105,14 +107,18 @@ _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
 _TEXT_MAX: Final = 300
 
-_CREDENTIALS_HINT: Final = "give --profile, set AWS_PROFILE, or log in again"
 
+def translate_setup(error: Exception, place: AwsPlace | None = None) -> CloudWatchError:
+    """The forwarder's error for an exception raised while a session or client is created.
 
-def translate_setup(error: Exception) -> CloudWatchError:
-    """The forwarder's error for an exception raised while a session or client is created."""
+    ``place`` says where the calls would go; by default, what the environment says.
+    """
     text = _one_line(error)
     if isinstance(error, _NO_CREDENTIALS):
-        return CredentialsError(f"no AWS credentials ({text}): {_CREDENTIALS_HINT}")
+        place = place or find_place(AwsOptions())
+        if isinstance(error, _LOGGED_OUT):
+            return CredentialsExpiredError(f"AWS credentials expired: {place.renewal} ({text})")
+        return CredentialsError(f"no AWS credentials ({text}): {place.renewal}")
     return AwsSettingsError(f"{text}: check --profile, --region and --endpoint-url")
 
 
@@ -123,6 +129,7 @@ def translate(
     group: str | None = None,
     with_token: bool = False,
     service: str = "CloudWatch Logs",
+    place: AwsPlace | None = None,
 ) -> CloudWatchError:
     """The forwarder's error for an exception raised by a call.
 
@@ -132,16 +139,18 @@ def translate(
         group: the log group that the call named.
         with_token: whether the call carried a ``nextToken``, which AWS may have refused.
         service: the service that was called.
+        place: where the call went, for the text; by default, what the environment says.
     """
     if isinstance(error, CloudWatchError):
         return error
     if isinstance(error, ClientError):
-        return _translate_response(error, group, service, with_token=with_token)
+        place = place or find_place(AwsOptions())
+        return _translate_response(error, group, service, place, with_token=with_token)
     text = _one_line(error)
     if isinstance(error, (BotoConnectionError, HTTPClientError, OSError)):
         return _translate_connection(error, where, text, service)
     if isinstance(error, (*_NO_CREDENTIALS, *_BAD_SETTINGS)):
-        return translate_setup(error)
+        return translate_setup(error, place)
     if isinstance(error, BotoCoreError):
         return RequestRejectedError(f"the call of {service} failed: {text}")
     # The rest comes from botocore's parser on a reply that AWS does not send, for example the page
@@ -155,13 +164,14 @@ def _translate_connection(
     if isinstance(error, EndpointConnectionError):
         cause = error.kwargs.get("error")
         if isinstance(cause, NameResolutionError):
-            hint = "check --region and --endpoint-url"
+            hint = "check --region, --endpoint-url and the network"
             return EndpointNotFoundError(f"the name of {where} can't be resolved: {hint}")
-    return UnreachableError(f"can't reach {service} at {where}: {text}")
+    hint = "check the network and --endpoint-url"
+    return UnreachableError(f"can't reach {service} at {where}: {hint} ({text})")
 
 
 def _translate_response(
-    error: ClientError, group: str | None, service: str, *, with_token: bool
+    error: ClientError, group: str | None, service: str, place: AwsPlace, *, with_token: bool
 ) -> CloudWatchError:
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
@@ -169,14 +179,22 @@ def _translate_response(
     text = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX] or code
     known: CloudWatchError | None = None
     if code in _THROTTLED or status == _HTTP_TOO_MANY:
-        known = ThrottledError(f"{service} throttles calls ({code or status})")
+        hint = "the account's quota in the Region is used up; calls continue more slowly"
+        known = ThrottledError(f"{service} throttles calls in {place.text}: {hint}")
     elif code == "ResourceNotFoundException":
-        hint = "`gapless groups` lists what there is"
-        known = GroupNotFoundError(f"there is no log group {group!r}: {hint}" if group else text)
+        hint = "check --region and --profile; `gapless groups` lists the log groups"
+        missing = f"there is no log group {group!r} in {place.text}: {hint}"
+        known = GroupNotFoundError(missing if group else text)
     elif code in _DENIED:
-        known = AccessDeniedError(f"AWS denies access: {text}")
+        hint = f"allow it in {place.text}, or give another --profile"
+        known = AccessDeniedError(f"AWS denies access: {text}; {hint}")
+    elif code in _CLOCK_WRONG or text.lower().startswith(_CLOCK_WRONG_TEXTS):
+        hint = "set it, for example with `timedatectl set-ntp true`"
+        known = ClockWrongError(f"this machine's clock is wrong: {hint} ({text})")
+    elif code in _EXPIRED:
+        known = CredentialsExpiredError(f"AWS credentials expired: {place.renewal} ({text})")
     elif code in _CREDENTIALS_REFUSED:
-        known = CredentialsError(f"AWS rejects the credentials ({text}): {_CREDENTIALS_HINT}")
+        known = CredentialsError(f"AWS rejects the credentials: {place.renewal} ({text})")
     elif code == "InvalidParameterException" and with_token:
         known = PageTokenError(f"{service} refused a page token: {text}")
     elif status >= _HTTP_SERVER_ERROR:
@@ -331,9 +349,9 @@ def make_client(
         )
         credentials = session.get_credentials()
     except Exception as error:  # the SDK's own, and whatever its files and plug-ins raise
-        raise translate_setup(error) from error
+        raise translate_setup(error, find_place(aws, region or "")) from error
     if credentials is None:
-        raise translate_setup(NoCredentialsError())
+        raise translate_setup(NoCredentialsError(), find_place(aws, region or ""))
     return client
 
 

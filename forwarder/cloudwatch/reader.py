@@ -22,6 +22,7 @@ from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     CloudWatchError,
@@ -31,7 +32,7 @@ from forwarder.errors import (
     TruncatedResponseError,
     UnreachableError,
 )
-from forwarder.records import CallOutcome, LogEvent
+from forwarder.records import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -275,8 +276,8 @@ class PagedScan:
 
 _T = TypeVar("_T")
 
-Observer = Callable[[CallOutcome], None]
-"""Called with the result of each attempt at a page."""
+Observer = Callable[[CloudWatchError | None], None]
+"""Called with the error of each failed attempt at a page, and with None after a success."""
 
 STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
@@ -292,6 +293,7 @@ class CloudWatch:
         self._aws = aws or AwsOptions()
         self.skew = ClockSkew(clock)
         """Skew of this machine's clock, measured from the replies."""
+        self._place: AwsPlace | None = None
         self._client = AwsClient(self._make_client)
         self.calls: Counter[str] = Counter()
         """Attempts at calls by outcome: ok, throttled, failed."""
@@ -367,17 +369,15 @@ class CloudWatch:
         for parameters in _requests(group, since, until, streams):
             scan = PagedScan(since, self.random)
             while not scan.is_done:
-                outcome: CallOutcome = "ok"
                 try:
                     events, token = await self._page(parameters, scan, priority)
                 except CloudWatchError as error:
-                    outcome = "throttled" if isinstance(error, ThrottledError) else "unreachable"
                     if observer is not None:
-                        observer(outcome)
+                        observer(error)
                     await asyncio.sleep(scan.take_error(error) / 1000)
                     continue
                 if observer is not None:
-                    observer(outcome)
+                    observer(None)
                 fresh = scan.take_page(events, token)
                 if isinstance(streams, str):  # moto ignores logStreamNamePrefix
                     fresh = [one for one in fresh if one.stream.startswith(streams)]
@@ -420,7 +420,13 @@ class CloudWatch:
 
         def translated(error: Exception, client: CloudWatchLogsClient) -> CloudWatchError:
             where = client.meta.endpoint_url
-            ours = translate(error, where=where, group=group, with_token=with_token)
+            ours = translate(
+                error,
+                where=where,
+                group=group,
+                with_token=with_token,
+                place=self._place,
+            )
             self.calls["throttled" if isinstance(ours, ThrottledError) else "failed"] += 1
             return ours
 
@@ -436,6 +442,8 @@ class CloudWatch:
         client: CloudWatchLogsClient = make_client(
             "logs", self._aws, endpoint_url=endpoint_url, parser_factory=parser_factory
         )
+        # Found here, in a thread, as it reads files; again whenever the credentials were refused.
+        self._place = find_place(self._aws, client.meta.region_name)
         return client
 
 

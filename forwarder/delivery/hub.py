@@ -155,7 +155,7 @@ class Hub:
         self._numbers = count(1)
         self._marked = MarkedTime()
         self._gap_states: dict[str, GapState] = {}
-        self._upstream_state = feed.upstream.state
+        self._upstream_reported = feed.upstream.state, feed.upstream.code
         self._closing: str | None = None
 
     @property
@@ -225,9 +225,9 @@ class Hub:
             self._count_notice(notice)
             for viewer in self._viewers.values():
                 viewer.session.notice(notice)
-        state = self.feed.upstream.state
-        if state != self._upstream_state:
-            self._upstream_state = state
+        upstream = self.feed.upstream
+        if (upstream.state, upstream.code) != self._upstream_reported:
+            self._upstream_reported = upstream.state, upstream.code
             for viewer in self._viewers.values():
                 viewer.session.upstream_changed()
         self._wake_all()

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from common.concurrency import wait_and_clear
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
+from forwarder.cloudwatch.remedies import AwsPlace
 from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import CloudWatchError, ConfigError, ThrottledError, UnreachableError
 from forwarder.live.decoding import Decoded, LiveBatch, decode
@@ -325,7 +326,8 @@ class KinesisReader:
                 return _PositionError(is_expired=True)
             if code in _POSITION_REFUSED and operation != "ListShards":
                 return _PositionError(is_expired=False)
-        return translate(error, where=str(self._stream), service="Kinesis")
+        place = AwsPlace(self._stream.region or "", self._aws.profile or "")
+        return translate(error, where=str(self._stream), service="Kinesis", place=place)
 
     def _make_client(self) -> KinesisClient:
         endpoint = sibling_endpoint("kinesis", self._aws.endpoint_url, os.environ)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.cloudwatch.remedies import AwsPlace
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     CloudWatchError,
@@ -292,7 +293,8 @@ class EcsWatcher:
                 return ConfigError(msg)
             if code == "InvalidParameterException":
                 return TaskIdError(f"ECS rejects a task id: {error}")
-        return translate(error, where=client.meta.endpoint_url, service="ECS")
+        place = AwsPlace(self._aws.region or "", self._aws.profile or "")
+        return translate(error, where=client.meta.endpoint_url, service="ECS", place=place)
 
     def _warn(self, error: CloudWatchError | ConfigError) -> None:
         if self._warned != str(error):

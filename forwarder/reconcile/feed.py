@@ -31,7 +31,7 @@ from forwarder.reconcile.maintenance import Maintenance
 from forwarder.reconcile.refetch import Refetcher
 from forwarder.reconcile.scanner import GroupSettings, Scanner
 from forwarder.reconcile.schedule import DueScan, ScanSchedule
-from forwarder.records import CallOutcome, Row
+from forwarder.records import Row
 from wire.messages import Upstream
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -47,6 +47,10 @@ STALE_MS: Final = 5_000
 
 SHOWN_MS: Final = 10_000
 """How long a throttled call or a delayed event is shown."""
+
+DELAYED: Final = "CloudWatch Logs shows events late: they will follow"
+STALE: Final = "CloudWatch Logs does not answer in time: check the network"
+"""Reasons of a delay."""
 
 IDLE_WAIT_S: Final = 1.0
 """Longest pause of the backfill; after it, the coverage of a new chain is noticed."""
@@ -112,25 +116,26 @@ class UpstreamWatch:
         self._first_ms: int | None = None
         self._polled_ms = 0
         self._polled_at_ms = at_ms
-        self._is_failing = False
+        self._failure: ForwarderError | None = None
         self._throttled_at_ms: int | None = None
+        self._throttled_reason = ""
         self._delay_ms = 0
         self._delayed_at_ms: int | None = None
         self.set_poll_interval(poll_ms)
 
-    def record_poll_attempt(self, outcome: CallOutcome, at_ms: int) -> None:
-        """Note the result of an attempt at a page of a poll."""
-        self._is_failing = outcome == "unreachable"
-        self.record_scan_attempt(outcome, at_ms)
+    def record_poll_attempt(self, error: ForwarderError | None, at_ms: int) -> None:
+        """Note the result of an attempt at a page of a poll; None is a success."""
+        self._failure = None if isinstance(error, ThrottledError) else error
+        self.record_scan_attempt(error, at_ms)
 
-    def record_scan_attempt(self, outcome: CallOutcome, at_ms: int) -> None:
+    def record_scan_attempt(self, error: ForwarderError | None, at_ms: int) -> None:
         """Note the result of an attempt of a scan; only polls show that CloudWatch is reachable."""
-        if outcome == "throttled":
-            self._throttled_at_ms = at_ms
+        if isinstance(error, ThrottledError):
+            self._throttled_at_ms, self._throttled_reason = at_ms, str(error)
 
     def record_poll(self, begun_ms: int, begun_at_ms: int) -> None:
         """Note that a poll was complete that began then, by either clock."""
-        self._is_failing = False
+        self._failure = None
         self._polled_ms = begun_ms
         self._polled_at_ms = begun_at_ms
         if self._first_ms is None:
@@ -168,12 +173,15 @@ class UpstreamWatch:
         """The worst of what is known; ``lag_ms`` is how far behind the screen may be."""
         lag_ms = max(0, at_ms - self._polled_at_ms)
         is_delayed = self._is_recent(self._delayed_at_ms, at_ms)
-        if self._is_failing:
-            return Upstream("unreachable", lag_ms)
+        if self._failure is not None:
+            code = getattr(self._failure, "code", CloudWatchError.code)
+            return Upstream("unreachable", lag_ms, code, str(self._failure))
         if self._is_recent(self._throttled_at_ms, at_ms):
-            return Upstream("throttled", lag_ms)
-        if is_delayed or lag_ms > self._stale_ms:
-            return Upstream("delayed", max(lag_ms, self._delay_ms if is_delayed else 0))
+            return Upstream("throttled", lag_ms, "throttled", self._throttled_reason)
+        if is_delayed:
+            return Upstream("delayed", max(lag_ms, self._delay_ms), "delayed", DELAYED)
+        if lag_ms > self._stale_ms:
+            return Upstream("delayed", lag_ms, "delayed", STALE)
         return Upstream("ok", lag_ms)
 
     @staticmethod
@@ -224,7 +232,7 @@ class Feed:
         )
         self._outage = OutageWatch(now_ms if covered_ms is None else min(covered_ms, now_ms), at_ms)
         self._outage_gap: str | None = None
-        self._upstream_state = "ok"
+        self._upstream_reported = "ok", ""
         self._is_full = False
         self._polled_ms: int | None = None
         self._polling_from: int | None = None
@@ -445,16 +453,16 @@ class Feed:
 
     # Results
 
-    def _record_poll_attempt(self, outcome: CallOutcome) -> None:
-        self._upstream.record_poll_attempt(outcome, self._timer())
-        self._record_attempt(outcome)
+    def _record_poll_attempt(self, error: CloudWatchError | None) -> None:
+        self._upstream.record_poll_attempt(error, self._timer())
+        self._record_attempt(error)
 
-    def _record_scan_attempt(self, outcome: CallOutcome) -> None:
-        self._upstream.record_scan_attempt(outcome, self._timer())
-        self._record_attempt(outcome)
+    def _record_scan_attempt(self, error: CloudWatchError | None) -> None:
+        self._upstream.record_scan_attempt(error, self._timer())
+        self._record_attempt(error)
 
-    def _record_attempt(self, outcome: CallOutcome) -> None:
-        if outcome == "throttled":
+    def _record_attempt(self, error: CloudWatchError | None) -> None:
+        if isinstance(error, ThrottledError):
             self._schedule.record_throttling(self._timer())
         self._report_upstream()
 
@@ -471,8 +479,7 @@ class Feed:
         self._report_upstream()
 
     def _record_poll_failure(self, error: ForwarderError) -> None:
-        outcome: CallOutcome = "throttled" if isinstance(error, ThrottledError) else "unreachable"
-        self._upstream.record_poll_attempt(outcome, self._timer())
+        self._upstream.record_poll_attempt(error, self._timer())
         self._report_problem(error)
         self._report_upstream()
 
@@ -489,10 +496,10 @@ class Feed:
             self._on_progress()
 
     def _report_upstream(self) -> None:
-        state = self.upstream.state
-        if state != self._upstream_state:
-            _LOG.info("%s: CloudWatch Logs is %s", self._group.name, state)
-            self._upstream_state = state
+        upstream = self.upstream
+        if (upstream.state, upstream.code) != self._upstream_reported:
+            _LOG.info("%s: CloudWatch Logs is %s", self._group.name, upstream.code or "ok")
+            self._upstream_reported = upstream.state, upstream.code
             self._on_progress()
 
     def _note_demand(self) -> None:

@@ -264,14 +264,23 @@ class Api:
     def _readyz(self) -> ApiResponse:
         """Report whether every log group is served completely.
 
-        A wrong clock makes nothing incomplete, but is worth reporting.
+        A wrong clock makes nothing incomplete, but is worth reporting; so is a log group that
+        CloudWatch refuses at present, whose past is served all the same.
         """
+        upstream = {
+            name: {"state": one.state, "code": one.code, "reason": one.reason}
+            for name, hub in self._hubs.items()
+            if (one := hub.feed.upstream).state != "ok"
+        }
+        about_upstream = {"upstream": upstream} if upstream else {}
         reasons = [why for hub in self._hubs.values() if (why := hub.unready_reason) is not None]
         if reasons:
-            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons))
+            refusal = _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons))
+            refusal.body = encode({"error": "; ".join(reasons), **about_upstream})
+            return refusal
         skew_ms = 0 if self._skew is None else self._skew.reported_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
-        return ApiResponse(HTTPStatus.OK, encode({"ready": True, **about_clock}))
+        return ApiResponse(HTTPStatus.OK, encode({"ready": True, **about_clock, **about_upstream}))
 
 
 def error_response(error: RequestError) -> ApiResponse:

@@ -20,7 +20,7 @@ from forwarder.delivery.hub import Hub
 from forwarder.ingest.scan import ScanKind
 from forwarder.live.receiver import LiveCounts, LiveState, PathCounts
 from forwarder.server.admission import RefusalReason
-from wire.messages import GapState, Origin, UpstreamState
+from wire.messages import GapState, Origin, UpstreamCode, UpstreamState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -60,6 +60,11 @@ def _one(read: Callable[[Hub], float]) -> Callable[[Hub], Iterable[Value]]:
 def _states(hub: Hub) -> Iterable[Value]:
     state = hub.feed.upstream.state
     return [((one,), float(one == state)) for one in get_args(UpstreamState)]
+
+
+def _problems(hub: Hub) -> Iterable[Value]:
+    code = hub.feed.upstream.code
+    return [((one,), float(one == code)) for one in get_args(UpstreamCode)]
 
 
 def _live_states(hub: Hub) -> Iterable[Value]:
@@ -178,6 +183,14 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         "1 for the present state of the connection to CloudWatch Logs.",
         _states,
         ("state",),
+    ),
+    Metric(
+        "gapless_upstream_problem",
+        "gauge",
+        "1 for what is wrong with the connection to CloudWatch Logs at present; /readyz has the "
+        "reason and the remedy.",
+        _problems,
+        ("code",),
     ),
     Metric(
         "gapless_upstream_lag_seconds",

@@ -364,6 +364,10 @@ class Observer:
         check("sent-seq", holds, f"sent_seq {self.cursor}", message.sent_seq)
         holds = message.head_seq >= message.sent_seq
         check("sent-seq", holds, "head_seq not below sent_seq", message.head_seq)
+        upstream = message.upstream
+        if upstream.code:  # version 1 began without it
+            holds = bool(upstream.reason) and "\n" not in upstream.reason
+            check("heartbeat", holds, "one line of reason with a code", upstream.reason[:100])
         self.check_silence(at_s)
         self._beat_s, self.stalled_s = at_s, 0.0
         self.beats += 1

@@ -86,6 +86,8 @@ SERVER = st.one_of(
             messages.Upstream,
             st.sampled_from(["ok", "delayed", "throttled", "unreachable"]),
             SEQS,
+            ANY_TEXT,
+            ANY_TEXT,
         ),
     ),
     st.builds(messages.Mark, n=N, scanned_at=MILLIS, **RANGE),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, Observer
-from forwarder.errors import CloudWatchError, ThrottledError
+from forwarder.errors import CloudWatchError
 from forwarder.records import LogEvent
 
 _T = TypeVar("_T")
@@ -85,12 +85,10 @@ class FakeCloudWatch(CloudWatch):
                 await self.gates[priority].wait()
             if self.down is not None and (self.breaks_after or 0) <= pages:
                 if observer is not None:
-                    observer(
-                        "throttled" if isinstance(self.down, ThrottledError) else "unreachable"
-                    )
+                    observer(self.down)
                 raise self.down
             if observer is not None:
-                observer("ok")
+                observer(None)
             wanted = (one for one in self.events if since <= one.timestamp)
             rows = sorted(
                 (one for one in wanted if until is None or one.timestamp <= until),

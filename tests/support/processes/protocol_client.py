@@ -365,6 +365,12 @@ class Connection:
         demand(message["head_seq"] >= message["sent_seq"], "sent more than there is")
         states = ("ok", "delayed", "throttled", "unreachable")
         demand(message["upstream"]["state"] in states, f"upstream {message['upstream']}")
+        if message["upstream"]["state"] != "ok":
+            told = [message["upstream"].get(name) for name in ("code", "reason")]
+            demand(
+                all(isinstance(one, str) and one and "\n" not in one for one in told),
+                f"upstream without code and reason: {message['upstream']}",
+            )
         self.heartbeats.append(message)
 
     def _on_mark(self, message: dict[str, Any]) -> None:

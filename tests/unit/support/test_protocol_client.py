@@ -150,6 +150,7 @@ FAULTS: dict[str, Callable[[list[Message]], None]] = {
     "a mark from before since": change(8, **{"from": 99}),
     "a sent_seq": change(9, sent_seq=4),
     "a state": change(9, upstream={"state": "asleep", "lag_ms": 0}),
+    "a state without a code": change(9, upstream={"state": "throttled", "lag_ms": 0}),
     "an end that differs": change(10, count=1),
     "a digest that nobody asked for": change(4, type="digest", **{"from": 1}),
     "something after bye": lambda messages: messages.append({"type": "weather", "n": 13}),

@@ -11,6 +11,7 @@ from forwarder.errors import (
     AwsSettingsError,
     CloudWatchError,
     CredentialsError,
+    CredentialsExpiredError,
     EndpointNotFoundError,
     GroupNotFoundError,
     PageTokenError,
@@ -29,8 +30,8 @@ UNKNOWN_NAME = NameResolutionError("host", None, OSError("who?"))  # type: ignor
         (boto.NoCredentialsError(), CredentialsError),
         (boto.PartialCredentialsError(provider="env", cred_var="x"), CredentialsError),
         (boto.CredentialRetrievalError(provider="sso", error_msg="x"), CredentialsError),
-        (boto.SSOTokenLoadError(error_msg="expired"), CredentialsError),
-        (boto.UnauthorizedSSOTokenError(), CredentialsError),
+        (boto.SSOTokenLoadError(error_msg="expired"), CredentialsExpiredError),
+        (boto.UnauthorizedSSOTokenError(), CredentialsExpiredError),
         (
             boto.EndpointConnectionError(endpoint_url=WHERE, error=UNKNOWN_NAME),
             EndpointNotFoundError,

@@ -16,8 +16,10 @@ from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
     AwsSettingsError,
+    ClockWrongError,
     CloudWatchError,
     CredentialsError,
+    CredentialsExpiredError,
     EndpointNotFoundError,
     GroupNotFoundError,
     RequestRejectedError,
@@ -25,7 +27,7 @@ from forwarder.errors import (
     TruncatedResponseError,
     UnreachableError,
 )
-from forwarder.records import CallOutcome, LogEvent
+from forwarder.records import LogEvent
 from tests.support.forwarder.scripted_cloudwatch import (
     Reply,
     ScriptedCloudWatch,
@@ -60,9 +62,13 @@ async def fetched(
     since: int = 0,
     until: int | None = None,
     streams: list[str] | str | None = None,
-    outcomes: list[CallOutcome] | None = None,
+    outcomes: list[str] | None = None,
 ) -> list[LogEvent]:
-    observer = None if outcomes is None else outcomes.append
+    taken: list[str] = [] if outcomes is None else outcomes
+
+    def observer(error: CloudWatchError | None) -> None:
+        taken.append("ok" if error is None else error.code)
+
     stream = cloudwatch.fetch_logs_since_timestamp("g", since, until, streams, observer=observer)
     async with aclosing(stream) as pages:
         return [event async for events in pages for event in events]
@@ -148,7 +154,7 @@ async def test_a_broken_page_is_asked_for_again(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch, broken: Reply
 ) -> None:
     scripted.script(page([(1, 1, "s")], "a"), broken, broken, page([(2, 2, "s")]))
-    outcomes: list[CallOutcome] = []
+    outcomes: list[str] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1, 2]
     assert outcomes == ["ok", "unreachable", "unreachable", "ok"]
     assert [asked.get("nextToken") for asked in scripted.asked] == [None, "a", "a", "a"]
@@ -181,7 +187,7 @@ async def test_throttling_is_waited_out_and_slows_everything_down(
     queue = cloudwatch._client._queue
     assert queue is not None
     rate = queue._budget.rate
-    outcomes: list[CallOutcome] = []
+    outcomes: list[str] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1]
     assert outcomes == ["throttled", "ok"]
     assert queue._budget.rate < rate
@@ -202,7 +208,9 @@ async def test_each_attempt_is_made_once(
         (refusal("ResourceNotFoundException"), GroupNotFoundError),
         (refusal("AccessDeniedException", "not allowed: logs:FilterLogEvents"), AccessDeniedError),
         (refusal("UnrecognizedClientException"), CredentialsError),
-        (refusal("ExpiredTokenException"), CredentialsError),
+        (refusal("ExpiredTokenException"), CredentialsExpiredError),
+        (refusal("InvalidSignatureException", "Signature expired: 2026"), ClockWrongError),
+        (refusal("InvalidSignatureException", "Signature not yet current: 2"), ClockWrongError),
         (refusal("InvalidSignatureException"), CredentialsError),
         (refusal("InvalidParameterException"), RequestRejectedError),
         (refusal("com.amazonaws#ThrottlingException"), ThrottledError),

@@ -124,6 +124,12 @@ def test_a_new_state_of_cloudwatch_is_sent_once() -> None:
     assert beat.upstream == Upstream("unreachable", 7_000)
     hub.progress()
     assert watcher.pull() == []
+    expired = Upstream("unreachable", 7_000, "credentials_expired", "log in")
+    feed.upstream = expired
+    hub.progress()
+    (beat,) = watcher.pull()
+    assert isinstance(beat, Heartbeat)
+    assert beat.upstream == expired
 
 
 def test_bye_closes_present_and_future_viewers() -> None:

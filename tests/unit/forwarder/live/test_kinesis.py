@@ -199,7 +199,7 @@ async def test_the_reader_continues_after_a_failure_of_each_call(
     [
         (refusal("AccessDeniedException", "not you"), "AWS denies access: not you"),
         (refusal("ResourceNotFoundException"), "there is no Kinesis stream 's'"),
-        (refusal("ExpiredTokenException", "old"), "AWS rejects the credentials (old)"),
+        (refusal("ExpiredTokenException", "old"), "AWS credentials expired: "),
     ],
 )
 async def test_the_reason_for_a_failure_is_one_line(

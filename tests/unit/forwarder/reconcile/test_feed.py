@@ -11,8 +11,13 @@ import pytest
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import (
+    AccessDeniedError,
+    ClockWrongError,
     CloudWatchError,
+    CredentialsExpiredError,
+    ForwarderError,
     GroupNotFoundError,
+    InvalidEventError,
     JournalError,
     JournalFullError,
     ThrottledError,
@@ -20,9 +25,11 @@ from forwarder.errors import (
 )
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import (
+    DELAYED,
     OUTAGE_AFTER_MS,
     OUTAGE_EXTEND_MS,
     SHOWN_MS,
+    STALE,
     STALE_MS,
     OutageWatch,
     UpstreamWatch,
@@ -444,7 +451,7 @@ def test_a_poll_that_hangs_is_shown_as_delay() -> None:
     one = watch()
     one.record_poll(T, T)
     assert one.status(T + STALE_MS).state == "ok"
-    assert one.status(T + STALE_MS + 1) == Upstream("delayed", STALE_MS + 1)
+    assert one.status(T + STALE_MS + 1) == Upstream("delayed", STALE_MS + 1, "delayed", STALE)
 
 
 def test_slow_polls_are_not_stale_by_their_own_pace() -> None:
@@ -454,24 +461,56 @@ def test_slow_polls_are_not_stale_by_their_own_pace() -> None:
 
 def test_unreachable_until_a_poll_gets_through() -> None:
     one = watch()
-    one.record_poll_attempt("unreachable", T)
-    assert one.status(T + 100) == Upstream("unreachable", 100)
-    one.record_poll_attempt("ok", T + 200)
+    one.record_poll_attempt(UnreachableError("no way"), T)
+    assert one.status(T + 100) == Upstream("unreachable", 100, "unreachable", "no way")
+    one.record_poll_attempt(None, T + 200)
     assert one.status(T + 200).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "code"),
+    [
+        (CredentialsExpiredError("run `aws sso login`"), "unreachable", "credentials_expired"),
+        (AccessDeniedError("denied"), "unreachable", "access_denied"),
+        (GroupNotFoundError("gone"), "unreachable", "group_missing"),
+        (ClockWrongError("set it"), "unreachable", "clock_wrong"),
+        (ThrottledError("too many"), "throttled", "throttled"),
+        (InvalidEventError("id 'x'"), "unreachable", "unreachable"),
+    ],
+)
+def test_the_state_has_a_code_and_the_reason(error: ForwarderError, state: str, code: str) -> None:
+    one = watch()
+    one.record_poll_attempt(error, T)
+    upstream = one.status(T + 100)
+    assert (upstream.state, upstream.code, upstream.reason) == (state, code, str(error))
+    one.record_poll(T + SHOWN_MS, T + SHOWN_MS)
+    assert one.status(T + SHOWN_MS) == Upstream("ok", 0)
+
+
+async def test_another_reason_is_reported_though_the_state_is_the_same() -> None:
+    rig = FeedRig()
+    async with rig.run():
+        await rig.pass_ms(1_000)
+        for error in (UnreachableError("no way"), CredentialsExpiredError("log in")):
+            rig.cloudwatch.down = error
+            rig._changed.clear()
+            await rig.try_again()
+            await rig.until(lambda error=error: rig.feed.upstream.reason == str(error))  # type: ignore[misc] # the error of this round
+            assert rig.feed.upstream.code == error.code
 
 
 def test_scans_do_not_show_whether_cloudwatch_is_reachable() -> None:
     one = watch()
-    one.record_scan_attempt("unreachable", T)
+    one.record_scan_attempt(UnreachableError("no way"), T)
     assert one.status(T).state == "ok"
-    one.record_poll_attempt("unreachable", T)
-    one.record_scan_attempt("ok", T)
+    one.record_poll_attempt(UnreachableError("no way"), T)
+    one.record_scan_attempt(None, T)
     assert one.status(T).state == "unreachable"
 
 
 def test_throttling_by_anything_is_shown_for_a_while() -> None:
     one = watch()
-    one.record_scan_attempt("throttled", T)
+    one.record_scan_attempt(ThrottledError("too many"), T)
     one.record_poll(T + 1, T + 1)
     assert one.status(T + SHOWN_MS - 1).state == "throttled"
     one.record_poll(T + SHOWN_MS, T + SHOWN_MS)
@@ -492,7 +531,7 @@ def test_an_event_that_polls_should_have_found_was_delayed() -> None:
     one.record_poll(T, T)
     one.record_poll(T + 10_000, T + 10_000)
     one.record_late_event(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
-    assert one.status(T + 10_500) == Upstream("delayed", 8_500)
+    assert one.status(T + 10_500) == Upstream("delayed", 8_500, "delayed", DELAYED)
     one.record_poll(T + 10_500 + SHOWN_MS, T + 10_500 + SHOWN_MS)
     assert one.status(T + 10_500 + SHOWN_MS).state == "ok"
 

@@ -17,6 +17,7 @@ from tests.support.forwarder.fake_feed import FakeFeed
 from tests.support.forwarder.memory_journal import MemoryJournal
 from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
 from wire.digest import digest_hex
+from wire.messages import Upstream
 from wire.query import Filter, TailQuery
 
 
@@ -71,6 +72,29 @@ def test_alive_and_ready(group: LogGroup) -> None:
     found = answer(api, "/readyz")
     assert found.status == 503
     assert body(found) == {"error": "/app: no such host"}
+
+
+def test_readyz_says_why_cloudwatch_refuses(group: LogGroup) -> None:
+    feed = FakeFeed(group)
+    api = Api({group.name: Hub(group, feed)})
+    feed.upstream = Upstream("unreachable", 900, "credentials_expired", "run `aws sso login`")
+    told = {
+        "/app": {
+            "state": "unreachable",
+            "code": "credentials_expired",
+            "reason": "run `aws sso login`",
+        }
+    }
+    found = answer(api, "/readyz")
+    assert found.status == 200  # the journal is served all the same
+    assert body(found) == {"ready": True, "upstream": told}
+    feed.is_ready, feed.problem = False, "expired"
+    found = answer(api, "/readyz")
+    assert found.status == 503
+    assert body(found) == {"error": "/app: expired", "upstream": told}
+    metrics = answer(api, "/metrics").body.decode()
+    assert 'gapless_upstream_problem{code="credentials_expired",group="/app"} 1.0' in metrics
+    assert 'gapless_upstream_problem{code="access_denied",group="/app"} 0.0' in metrics
 
 
 @pytest.mark.parametrize(
