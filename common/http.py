@@ -163,16 +163,10 @@ def request(
         client.close()
     if status >= _ERROR_STATUS:
         detail = error_detail(content)
-        msg = f"{url} answers {status}: {detail or _phrase(status)}"
+        phrase = next((one.phrase for one in HTTPStatus if one == status), "no reason given")
+        msg = f"{url} answers {status}: {detail or phrase}"
         raise HttpStatusError(msg, status, detail)
     return _parsed(content, url)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "no reason given"
 
 
 def _parsed(content: bytes, url: str) -> Any:  # noqa: ANN401 - whatever JSON gives

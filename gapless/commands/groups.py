@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 @aws_options
 def command(pattern: str | None, *, as_json: bool, choice: AwsChoice) -> None:
     """List the log groups whose names contain PATTERN (or match it, where it has * or ?)."""
-    groups = run_until_signal(_list_groups(choice, pattern))
+    from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - slow to import
+
+    async def read(cloudwatch: CloudWatch) -> list[GroupInfo]:
+        return await describe_log_groups(cloudwatch, pattern)
+
+    groups = run_until_signal(read_cloudwatch(choice, read))
     if as_json:
         click.echo(msgspec.json.encode(groups))
     elif groups:
@@ -33,15 +38,6 @@ def command(pattern: str | None, *, as_json: bool, choice: AwsChoice) -> None:
     else:
         match = f" matches {pattern!r}" if pattern else ""
         say(f"no log group in this account and Region{match}")
-
-
-async def _list_groups(choice: AwsChoice, pattern: str | None) -> list[GroupInfo]:
-    from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - slow to import
-
-    async def read(cloudwatch: CloudWatch) -> list[GroupInfo]:
-        return await describe_log_groups(cloudwatch, pattern)
-
-    return await read_cloudwatch(choice, read)
 
 
 def _table(groups: list[GroupInfo]) -> str:

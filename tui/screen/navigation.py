@@ -159,7 +159,8 @@ class Navigation:
             return
         cursor = self._log.place.cursor
         after = self.bookmarks.after(-1 if cursor is None else cursor)
-        reachable = [key for key in after if self._is_reachable(key)]
+        evicted_at = self._view.timeline.evicted_at  # an evicted line is shown once refetched
+        reachable = [key for key in after if self._find(key) or evicted_at(key)]
         if not reachable:
             count = units.plural(len(self.bookmarks), "bookmark")
             self._show(f"{count}: hidden by filters, or older than these lines")
@@ -177,10 +178,6 @@ class Navigation:
             for key, row in found
             if isinstance(row, Line)
         ]
-
-    def _is_reachable(self, key: int) -> bool:
-        """Whether the line is shown, or will be once it is refetched."""
-        return self._find(key) is not None or self._view.timeline.evicted_at(key) is not None
 
     def _find(self, key: int) -> Row | None:
         at = self._view.index_of(key)

@@ -98,7 +98,8 @@ class Saver:
 
         Rows that arrive meanwhile are written if their place is still ahead, so that it ends.
         """
-        view, write = self._log.selection.view, writer_of(path.name, self._groups())
+        groups = [target.group for target in self._engine.status.targets]
+        view, write = self._log.selection.view, writer_of(path.name, groups)
         count = 0
         with replace_file(path) as file:
             while True:
@@ -113,9 +114,6 @@ class Saver:
                     self._show(f"saving: {units.plural(count, 'row')} so far")
             await in_thread(partial(_sync, file))
         return count
-
-    def _groups(self) -> Sequence[str | None]:
-        return [target.group for target in self._engine.status.targets]
 
 
 def _append(file: IO[bytes], write: Callable[[Row], bytes], rows: Sequence[Row]) -> None:

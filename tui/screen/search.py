@@ -225,9 +225,8 @@ class Search:
 
     async def _test_rows(self) -> None:
         """Test older and older rows, slice by slice, until all have been."""
-        while self._test_slice():  # noqa: ASYNC110 - it is the work that is repeated
+        is_done = False
+        while not is_done:
+            others = [count.step() for count in (self._matches, self._tally) if count is not None]
+            is_done = not self._log.filter_slice() and not any(others)
             await asyncio.sleep(0)
-
-    def _test_slice(self) -> bool:
-        others = [count.step() for count in (self._matches, self._tally) if count is not None]
-        return self._log.filter_slice() or any(others)

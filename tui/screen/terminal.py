@@ -11,7 +11,6 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -102,7 +101,10 @@ class TerminationSignals:
         self._watcher.start()
         self._wakeup_before = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         for number in ENDING_SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
+            # Also acts on the signal should the wakeup descriptor have been replaced.
+            self._before[number] = signal.signal(
+                number, lambda number, _frame: self._receive(number)
+            )
         threading.excepthook = self._on_thread_death
 
     def restore(self) -> None:
@@ -129,11 +131,6 @@ class TerminationSignals:
                     self._receive(number)
                 elif self._wakeup_before >= 0:
                     os.write(self._wakeup_before, bytes([number]))
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        """Act on a signal in the main thread, should the wakeup descriptor have been replaced."""
-        del frame
-        self._receive(number)
 
     def _receive(self, number: int) -> None:
         with self._lock:

@@ -243,7 +243,8 @@ class LogView(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw the lines of a region, finished: without Textual's border, padding and opacity."""
-        if (self.size.width, self.size.height) != self._size_drawn():
+        drawn = self._strips.appearance.width + 1, self._viewport.height
+        if (self.size.width, self.size.height) != drawn:
             self._fit(self.size)
         strips = [self.render_line(y) for y in crop.line_range]
         background = self.background_colors[1]
@@ -261,9 +262,6 @@ class LogView(ScrollView, can_focus=True):
 
     def _change_appearance(self, **changes: object) -> None:
         self._strips.set_appearance(msgspec.structs.replace(self._strips.appearance, **changes))
-
-    def _size_drawn(self) -> tuple[int, int]:
-        return self._strips.appearance.width + 1, self._viewport.height
 
     def _fit(self, size: Size) -> None:
         self._change_appearance(width=max(1, size.width - 1))
@@ -299,11 +297,8 @@ class LogView(ScrollView, can_focus=True):
         self.post_message(self.Moved())
 
     def _drawn(self) -> list[Strip]:
-        if self._screen_strips is None:
-            self._screen_strips = self._make()
-        return self._screen_strips
-
-    def _make(self) -> list[Strip]:
+        if self._screen_strips is not None:
+            return self._screen_strips
         window, make = self._viewport, self._strips
         low, high = self._bar = self._bar_span()
         lines: list[Strip] = []
@@ -320,6 +315,7 @@ class LogView(ScrollView, can_focus=True):
             at = max(0, (window.height - len(self._empty)) // 2)
             middle = [make.centered(text, self._edges[False]) for text in self._empty]
             lines[at : at + len(middle)] = middle[: window.height]
+        self._screen_strips = lines
         return lines
 
     def _bar_span(self) -> tuple[int, int]:
