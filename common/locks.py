@@ -224,6 +224,23 @@ class LockFile(_Lock):
         super().release()
 
 
+class FileLock(_Lock):
+    """An exclusive lock on a file that stays, empty, when it is released."""
+
+    @classmethod
+    def take(cls, path: Path) -> Self | None:
+        """Lock a file, made if missing; None where another process has it.
+
+        Raises:
+            OSError: The file cannot be made or opened.
+        """
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        if _try_lock(descriptor, fcntl.LOCK_EX):
+            return cls(path, descriptor)
+        os.close(descriptor)
+        return None
+
+
 def lock_path(journal: Path) -> Path:
     """Return the path of a journal's lock file."""
     return journal.with_name(journal.name + ".lock")

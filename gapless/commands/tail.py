@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ from gapless.options import (
     TEXT,
     TIME,
     GroupTarget,
+    ParsedType,
     Target,
     aws_options,
     check_writable,
@@ -38,7 +41,53 @@ LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
 _LINES_MAX: Final = 1_000_000
 
 
-@click.command("tail")
+_CONSUMER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_YES: Final = frozenset({"", "1", "true", "yes", "on"})
+_NO: Final = frozenset({"0", "false", "no", "off"})
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """The value of ``--resume``."""
+
+    resume: bool = True
+    consumer: str = ""
+    """The consumer's name; empty: the default one."""
+
+
+def parse_resume(text: str) -> Resume:
+    """Parse the value of ``--resume``; yes and no are for settings.
+
+    Raises:
+        ValueError: It is no possible name.
+    """
+    if text.lower() in _YES:
+        return Resume()
+    if text.lower() in _NO:
+        return Resume(resume=False)
+    if _CONSUMER.fullmatch(text) is None:
+        msg = f"{text[:80]!r} is not a consumer's name (up to 64 letters, digits, and . _ -)"
+        raise ValueError(msg)
+    return Resume(consumer=text)
+
+
+RESUME: Final = ParsedType("NAME", parse_resume, parsed=Resume)
+
+
+class _TailCommand(click.Command):
+    """``tail``, whose ``--resume`` takes the next word only if that can be a NAME."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; a forwarder's URL or a path after ``--resume`` is a TARGET."""
+        given = list(args)
+        for place, (word, following) in enumerate(pairwise(args)):
+            if word == "--resume" and _CONSUMER.fullmatch(following) is None:
+                given[place] = "--resume="
+            if word == "--":
+                break
+        return super().parse_args(ctx, given)
+
+
+@click.command("tail", cls=_TailCommand)
 @click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
 @click.option(
     "--execution", "executions", type=TEXT, multiple=True, metavar="ID", help="Only this execution."
@@ -104,10 +153,15 @@ _LINES_MAX: Final = 1_000_000
     help="Wait for new lines, or exit after the existing ones.",
 )
 @click.option(
-    "--resume/--no-resume",
-    default=None,
-    help="Resume where the last viewer of these targets ended; default on screen without --since.",
+    "--resume",
+    type=RESUME,
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="Print what consumer NAME (default: the screen, or the output form and query) has not "
+    "printed yet, and remember it; default on screen without --since.",
 )
+@click.option("--no-resume", is_flag=True, help="Start at --since, and remember nothing.")
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
@@ -124,6 +178,8 @@ def command(
     *,
     token_file: Path | None,
     choice: AwsChoice,
+    resume: Resume | None,
+    no_resume: bool,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
     """Watch TARGETs, merged by time, each line verified to be there exactly once.
@@ -144,7 +200,14 @@ def command(
     def open_target(stack: contextlib.ExitStack, target: str) -> WatchedTarget:
         return _open_target(stack, parse_target(target), choice, load)
 
-    viewing = Viewing(targets=(), token=token, **options)
+    resuming = _resuming(resume, no_resume=no_resume)
+    viewing = Viewing(
+        targets=(),
+        token=token,
+        resume=None if resuming is None else resuming.resume,
+        consumer="" if resuming is None else resuming.consumer,
+        **options,
+    )
     opener = AnyTargetOpener(viewing, open_target, choice, token_file)
     with contextlib.ExitStack() as stack:
         if targets:
@@ -157,6 +220,24 @@ def command(
         else:
             return EXIT_DONE
         return watch(viewing, opener)
+
+
+def _resuming(resume: Resume | None, *, no_resume: bool) -> Resume | None:
+    """Return what was asked for; ``--resume`` on the command line beats a setting.
+
+    Raises:
+        UsageError: Both options are on the command line.
+    """
+    if not no_resume:
+        return resume
+    source = click.get_current_context().get_parameter_source
+    resume_given, no_given = (
+        source(name) is click.core.ParameterSource.COMMANDLINE for name in ("resume", "no_resume")
+    )
+    if resume_given and no_given:
+        msg = "--resume and --no-resume exclude each other: give one of them"
+        raise UsageError(msg)
+    return resume if resume_given else Resume(resume=False)
 
 
 def _token(path: Path | None) -> str | None:

@@ -168,9 +168,8 @@ class RecordingViewer:
         if self._processes:
             self._check(self._processes[-1])
         number = len(self._processes)
-        resume = "--resume" if self._processes else "--no-resume"
         arguments = [
-            *(self._url, "--since", self._since, resume, "--output", "json"),
+            *(self._url, "--since", self._since, "--resume", "--output", "json"),
             *("--order", "arrival", "--record", str(self._record)),
             *("--in-memory", str(LINES_MAX)),
         ]

@@ -1,4 +1,4 @@
-"""Makes the viewer's engine for a viewing, with the cursors that an earlier viewer saved."""
+"""Makes the viewer's engine for a viewing, which resumes where its consumer stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,9 @@ from gapless.viewing.model import Viewing, WatchedTarget
 
 if TYPE_CHECKING:
     from tui.client.engine import Engine
+    from tui.client.saved import Cursor, PreviousRun
     from tui.client.target import TargetSpec
+    from tui.output.consumer import Consumer
     from wire.query import Filter
 
 _NO_RESUME = "the next viewer cannot resume where this one ends"
@@ -28,8 +30,8 @@ def make_engine(
     viewing: Viewing,
     now_ms: int,
     *,
-    cursors: Path | None,
-    saves: bool = True,
+    cursors: Path | None = None,
+    consumer: Consumer | None = None,
     warn: Callable[[str], None] = say,
 ) -> Engine:
     """Return the engine for the targets, with its goal and the saved cursors.
@@ -37,23 +39,58 @@ def make_engine(
     Args:
         viewing: What to watch.
         now_ms: The present, ms since the Unix epoch.
-        cursors: Folder of saved cursors; None: none are used.
-        saves: Whether the engine saves cursors; output does so itself, once lines are printed.
+        cursors: Folder of the screen's cursors; None: none are used or saved.
+        consumer: The consumer that prints the lines, and saves what it has printed.
         warn: Called with a message if a cursor cannot be read.
     """
     from tui.client.engine import Engine, Goal  # noqa: PLC0415 - websockets is slow to import
     from tui.lines.timeline import CAPACITY  # noqa: PLC0415 - with it
 
-    shared = _shared_filter(viewing)
-    specs = [
-        _target_spec(viewing, target, _filter_of(target, shared), cursors, warn, on_screen=saves)
-        for target in viewing.targets
-    ]
+    folder = cursors if viewing.is_on_screen and viewing.resumes else None
+    specs = []
+    for number, target in enumerate(viewing.targets):
+        filter_ = target_filter(viewing, target)
+        if viewing.is_on_screen:
+            start = _start_of_screen(viewing, target, filter_, folder, warn)
+        else:
+            known = consumer.start_of(number) if consumer else None
+            start = _Start(viewing.since) if known is None else _Start(*known)
+        specs.append(_target_spec(viewing, target, filter_, start))
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
-    return Engine(
-        specs, goal=goal, capacity=viewing.capacity or CAPACITY, cursors=cursors if saves else None
+    return Engine(specs, goal=goal, capacity=viewing.capacity or CAPACITY, cursors=folder)
+
+
+def make_consumer(viewing: Viewing, folder: Path) -> Consumer:
+    """Return the consumer that the output resumes as, locked; ``close`` it at the end.
+
+    Raises:
+        UsageError: Another process is this consumer, or the consumer has another query.
+    """
+    from tui.output.consumer import (  # noqa: PLC0415 - with the engine
+        ConsumedTarget,
+        Consumer,
+        OutputQuery,
     )
+
+    targets = [
+        ConsumedTarget(
+            identity=one.key,
+            group=one.group,
+            name=one.name,
+            query=OutputQuery(
+                target_filter(viewing, one), viewing.grep, viewing.exclude, viewing.level
+            ),
+        )
+        for one in viewing.targets
+    ]
+    consumer = Consumer(folder, viewing.consumer, viewing.output or "text", targets, say)
+    try:
+        consumer.check_since(viewing.since)
+    except BaseException:
+        consumer.close()
+        raise
+    return consumer
 
 
 def cursors_folder(viewing: Viewing, warn: Callable[[str], None] = say) -> Path | None:
@@ -89,45 +126,63 @@ def _shared_filter(viewing: Viewing) -> Filter:
     return Filter(viewing.streams, viewing.executions, viewing.prefixes)
 
 
-def _filter_of(target: WatchedTarget, shared: Filter) -> Filter:
+def target_filter(viewing: Viewing, target: WatchedTarget) -> Filter:
     """Return the target's filter: its own executions if it has any."""
+    shared = _shared_filter(viewing)
     if target.executions is None:
         return shared
     return msgspec.structs.replace(shared, streams=(), executions=target.executions, prefixes=())
 
 
-def _target_spec(
+class _Start(NamedTuple):
+    """Where a target's stream starts."""
+
+    since: int | None
+    cursor: Cursor | None = None
+    previous: PreviousRun | None = None
+
+
+def _start_of_screen(
     viewing: Viewing,
     target: WatchedTarget,
     filter_: Filter,
-    cursors: Path | None,
+    folder: Path | None,
     warn: Callable[[str], None],
-    *,
-    on_screen: bool,
-) -> TargetSpec:
-    """Return a target for the engine, which resumes at its saved cursor.
+) -> _Start:
+    """Start at the saved cursor; a screen also shows the lines before it.
 
-    A screen also shows the lines before the cursor; output has printed them already. A cursor is
-    valid only with the ``since`` that it was made with [7].
+    A cursor is valid only with the ``since`` that it was made with [7].
     """
-    from tui.client.saved import load_cursor  # noqa: PLC0415 - websockets is slow to import
-    from tui.client.target import TargetSpec  # noqa: PLC0415 - with it
+    from tui.client.saved import load_cursor  # noqa: PLC0415 - with the engine
 
-    saved = None
-    if cursors is not None and viewing.resumes:
-        saved = load_cursor(cursors, target.key, target.group, filter_, warn=warn)
+    if folder is None:
+        return _Start(viewing.since)
+    name = viewing.consumer
+    saved = load_cursor(folder, target.key, target.group, filter_, consumer=name, warn=warn)
+    if saved is None:
+        return _Start(viewing.since)
+    return _Start(saved.subject.since, saved.cursor, saved.previous)
+
+
+def _target_spec(
+    viewing: Viewing, target: WatchedTarget, filter_: Filter, start: _Start
+) -> TargetSpec:
+    """Return a target for the engine."""
+    from tui.client.target import TargetSpec  # noqa: PLC0415 - websockets is slow to import
+
     return TargetSpec(
         url=target.url,
         name=target.name,
         group=target.group,
         filter=filter_,
-        since=viewing.since if saved is None else saved.subject.since,
-        history="newest" if on_screen else "oldest",  # output prints the oldest lines first
+        since=start.since,
+        history="newest" if viewing.is_on_screen else "oldest",  # output prints the oldest first
         token=_token_source(viewing, target),
         identity=target.key,
-        cursor=None if saved is None else saved.cursor,
-        previous=saved.previous if saved is not None and on_screen else None,
-        awaits_group=not on_screen,
+        consumer=viewing.consumer,
+        cursor=start.cursor,
+        previous=start.previous,
+        awaits_group=not viewing.is_on_screen,
     )
 
 

@@ -40,6 +40,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         capacity: Lines kept in memory; None: the timeline's default.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
+        consumer: The name whose cursor that is; empty: the screen's, or the output form's own.
         notice: Message for the user when watching begins.
         in_browser: Whether a browser draws the screen, from packets on stdout.
         control: Control URL of the simulator whose faults the screen's keys switch.
@@ -62,6 +63,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     record: Path | None = None
     follow: bool = True
     resume: bool | None = None
+    consumer: str = ""
     color: Literal["auto", "always", "never"] = "auto"
     token: str | None = None
     title: str = ""
@@ -79,7 +81,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def resumes(self) -> bool:
-        """Whether to resume at the saved cursor, if there is one."""
+        """Whether to resume at the saved cursor, if there is one, and to save it."""
         if self.resume is None:
             return self.is_on_screen and self.since is None and self.control is None
         return self.resume

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -14,7 +15,12 @@ from common.errors import EXIT_DONE, GaplessError, UsageError
 from common.signals import run_until_signal
 from gapless import terminal
 from gapless.terminal import restored_terminal, say, when_reader_leaves
-from gapless.viewing.engine_setup import bookmarks_file, cursors_folder, make_engine
+from gapless.viewing.engine_setup import (
+    bookmarks_file,
+    cursors_folder,
+    make_consumer,
+    make_engine,
+)
 from gapless.viewing.model import Viewing
 from gapless.viewing.opening import show_in_turn
 from wire.query import belongs_to_execution
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from gapless.viewing.controls import SimulatorControls
     from gapless.viewing.opening import Opener
     from tui.client.engine import Engine, ViewerResult
+    from tui.output.consumer import Consumer
+    from tui.output.plain import PlainOptions
     from tui.screen.ports import Choice
 
 
@@ -53,7 +61,7 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
     from tui.lines.filters import PatternError, output_filter  # noqa: PLC0415 - with plain
-    from tui.output.plain import Plain, PlainOptions  # noqa: PLC0415 - websockets is slow to import
+    from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
     try:
         test = output_filter(viewing.grep, viewing.exclude, viewing.level)
@@ -61,7 +69,6 @@ async def _print_lines(viewing: Viewing) -> int:
         raise UsageError(str(error)) from error
     for notice in viewing.notices:
         say(notice)
-    cursors = cursors_folder(viewing)
     options = PlainOptions(
         output=viewing.output or "text",
         order=viewing.order,
@@ -72,13 +79,24 @@ async def _print_lines(viewing: Viewing) -> int:
         color=_is_coloured(viewing.color),
         test=test,
         record=viewing.record,
-        cursors=cursors,
     )
-    engine = make_engine(viewing, _now_ms(), cursors=cursors, saves=False)
+    folder = cursors_folder(viewing) if viewing.resumes else None
+    if folder is None:
+        return await _print_as(viewing, options, None)
+    with contextlib.closing(make_consumer(viewing, folder)) as consumer:
+        return await _print_as(viewing, options, consumer)
+
+
+async def _print_as(viewing: Viewing, options: PlainOptions, consumer: Consumer | None) -> int:
+    """Print lines as a consumer that resumes, or as none; return the exit code."""
+    from tui.output.plain import Plain  # noqa: PLC0415 - websockets is slow to import
+
+    engine = make_engine(viewing, _now_ms(), consumer=consumer)
     unseen = UnseenExecutions(viewing.executions)
     engine.on_lines(lambda lines: unseen.see(line.stream for line in lines))
     out = sys.stdout.fileno()
-    printing = asyncio.create_task(Plain(engine, options, out=out, say=say).run())
+    plain = Plain(engine, options, out=out, say=say, consumer=consumer)
+    printing = asyncio.create_task(plain.run())
     loop = asyncio.get_running_loop()
     reader_left = asyncio.Event()
 
@@ -98,7 +116,7 @@ async def _print_lines(viewing: Viewing) -> int:
             return EXIT_DONE
         raise
     # A resumed viewer does not print again what an earlier one printed.
-    if code == EXIT_DONE and not viewing.resume and (notice := unseen.notice()):
+    if code == EXIT_DONE and consumer is None and (notice := unseen.notice()):
         say(notice)
     return code
 

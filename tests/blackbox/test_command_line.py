@@ -10,6 +10,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -229,11 +230,65 @@ def test_grep_exclude_and_lines(moto: RawMoto, group: str, tmp_path: Path) -> No
 
 def test_resuming_at_the_last_runs_cursor(moto: RawMoto, group: str, tmp_path: Path) -> None:
     arguments = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
-    assert run(tmp_path, *arguments).stdout.count("\n") == 10
+    assert run(tmp_path, *arguments, "--resume").stdout.count("\n") == 10
     moto.put(group, STREAM, [(now_ms(), f"since then {i}") for i in range(3)])
+    assert run(tmp_path, *arguments).stdout.count("\n") == 13, "a casual look moves no cursor"
     again = run(tmp_path, *arguments, "--resume")
     assert again.stdout == "since then 0\nsince then 1\nsince then 2\n"
     assert run(tmp_path, *arguments, "--no-resume").stdout.count("\n") == 13
+
+
+def test_limits_of_a_run_skip_nothing_that_its_consumer_is_owed(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    common = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
+    until = now_ms() + 1_000
+    moto.put(group, STREAM, [(until + 500 + i, f"later {i}") for i in range(5)])
+    wait_until(lambda: now_ms() > until + 600, "the later lines' time")
+    parts = [
+        run(tmp_path, *common, "--resume", "archive", *limit).stdout.splitlines()
+        for limit in (
+            ("--until", datetime.fromtimestamp(until / 1000, UTC).isoformat()),
+            ("--lines", "2"),
+            (),
+            (),
+        )
+    ]
+    assert parts == [
+        [f"line {i}" for i in range(10)],
+        ["later 3", "later 4"],
+        ["later 0", "later 1", "later 2"],
+        [],
+    ]
+    refused = run(tmp_path, *common, "--resume", "archive", "--grep", "line")
+    assert refused.returncode == 2
+    assert "choose another --resume NAME" in one_line(refused)
+    matching = run(tmp_path, *common, "--resume", "other", "--grep", "line [3-5]").stdout
+    assert matching == "line 3\nline 4\nline 5\n"
+
+
+def test_a_consumer_that_is_killed_repeats_only_what_it_had_not_saved(
+    moto: RawMoto, group: str, tmp_path: Path
+) -> None:
+    arguments = ("tail", group, "--output", "raw", "--resume", "archive", *aws(moto))
+    printed: list[str] = []
+    written = [f"line {i}" for i in range(10)]
+    with GaplessProcess("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as look:
+        for life in range(3):
+            with GaplessProcess(*arguments, state=tmp_path) as process:
+                process.out.wait_for(5, "lines")
+                texts = [f"life {life} {i}" for i in range(50)]
+                moto.put(group, STREAM, [(now_ms() + i, text) for i, text in enumerate(texts)])
+                written += texts
+                process.out.wait_for(20, "lines")
+                process.send(signal.SIGKILL)
+                process.popen.wait(WAIT_S)
+                printed += process.out.wait_end()
+        look.end(signal.SIGINT)
+    rest = run(tmp_path, *arguments, "--no-follow")
+    printed += rest.stdout.splitlines()
+    assert rest.returncode == 0, rest.stderr
+    assert set(printed) == set(written), "nothing is lost"
 
 
 def test_a_closed_pipe_ends_the_command(moto: RawMoto, group: str, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ NOTHING_HELD: Final = Interval(0, 0)
 CONTEXT_LINES: Final = 1_000
 """Lines of the previous run that a resuming viewer shows at once."""
 
-CURSOR_VERSION: Final = 1
+CURSOR_VERSION: Final = 2
+"""Version 1 is the same, but plain output saved its cursors in the same files."""
+
 BOOKMARKS_VERSION: Final = 1
 
 
@@ -46,6 +48,8 @@ class Subject(msgspec.Struct, frozen=True):
     group: str | None
     filter: Filter
     since: int
+    consumer: str = ""
+    """The name given with ``--resume``; empty: the screen's own cursor."""
 
 
 class PreviousRun(msgspec.Struct, frozen=True):
@@ -81,6 +85,7 @@ class _CursorFile(msgspec.Struct):
     after: int
     held: str
     seen: PreviousRun | None = None
+    consumer: str = ""
 
     @classmethod
     def of(cls, saved: SavedCursor) -> Self:
@@ -95,25 +100,26 @@ class _CursorFile(msgspec.Struct):
             after=cursor.after,
             held=str(cursor.held),
             seen=saved.previous,
+            consumer=subject.consumer,
         )
 
     def saved(self) -> SavedCursor:
-        if self.version != CURSOR_VERSION:
-            msg = f"version {self.version} is not {CURSOR_VERSION}"
+        if not 1 <= self.version <= CURSOR_VERSION:
+            msg = f"version {self.version} is none of 1 to {CURSOR_VERSION}"
             raise ValueError(msg)
-        subject = Subject(self.target, self.group, self.filter, self.since)
+        subject = Subject(self.target, self.group, self.filter, self.since, self.consumer)
         cursor = Cursor(self.epoch, self.after, parse_interval(self.held))
         return SavedCursor(subject, cursor, self.seen)
 
 
 def save_cursor(folder: Path, saved: SavedCursor) -> None:
-    """Save a cursor in place of the one saved for the same target, group and filter.
+    """Save a cursor in place of the one of the same target, group, filter and consumer.
 
     Raises:
         OSError: The file cannot be written; the old one stays.
     """
     subject = saved.subject
-    path = _cursor_path(folder, subject.target, subject.group, subject.filter)
+    path = _cursor_path(folder, subject.target, subject.group, subject.filter, subject.consumer)
     with replace_file(path, sync=True) as file:
         file.write(encode(_CursorFile.of(saved)))
 
@@ -125,6 +131,7 @@ def load_cursor(
     event_filter: Filter,
     since: int | None = None,
     *,
+    consumer: str = "",
     warn: Callable[[str], None] = lambda _text: None,
 ) -> SavedCursor | None:
     """Load the cursor saved for this target, group and filter [7]; None without a usable one.
@@ -135,9 +142,10 @@ def load_cursor(
         group: The log group.
         event_filter: The filter.
         since: If given, a cursor with another ``since`` is not usable either [7].
+        consumer: The name given with ``--resume``.
         warn: Called with a text about a file that exists but cannot be used.
     """
-    path = _cursor_path(folder, target, group, event_filter)
+    path = _cursor_path(folder, target, group, event_filter, consumer)
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=_CursorFile).saved()
     except FileNotFoundError:
@@ -146,7 +154,8 @@ def load_cursor(
         why = error.strerror if isinstance(error, OSError) else "it is damaged"
         warn(f"cannot resume where the last viewer stopped ({why}: {path}): starting over")
         return None
-    subject = Subject(target, group, event_filter, saved.subject.since if since is None else since)
+    start = saved.subject.since if since is None else since
+    subject = Subject(target, group, event_filter, start, consumer)
     return saved if _is_about(saved, subject) else None
 
 
@@ -155,8 +164,22 @@ def _is_about(saved: SavedCursor, subject: Subject) -> bool:
     return saved.subject == subject
 
 
-def _cursor_path(folder: Path, target: str, group: str | None, event_filter: Filter) -> Path:
-    return folder / f"{_digest([target, group, event_filter])}.json"
+def is_of_earlier_version(
+    folder: Path, target: str, group: str | None, event_filter: Filter
+) -> bool:
+    """Whether the cursor of a target was saved when screen and output still shared one."""
+    try:
+        data = _cursor_path(folder, target, group, event_filter, "").read_bytes()
+        return msgspec.json.decode(data, type=_CursorFile).version == 1
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return False
+
+
+def _cursor_path(
+    folder: Path, target: str, group: str | None, event_filter: Filter, consumer: str
+) -> Path:
+    parts: list[Any] = [target, group, event_filter]
+    return folder / f"{digest_of([*parts, consumer] if consumer else parts)}.json"
 
 
 class _BookmarksFile(msgspec.Struct):
@@ -176,7 +199,7 @@ def bookmarks_path(
         targets: Each target's identity and log group, in their order, since keys depend on it.
         event_filter: The filter.
     """
-    return folder / f"{_digest([list(targets), event_filter])}.view.json"
+    return folder / f"{digest_of([list(targets), event_filter])}.view.json"
 
 
 def save_bookmarks(path: Path, bookmarks: Iterable[int]) -> None:
@@ -200,5 +223,6 @@ def load_bookmarks(path: Path) -> list[int]:
         return []
 
 
-def _digest(parts: list[Any]) -> str:
+def digest_of(parts: list[Any]) -> str:
+    """Return a digest of JSON values, for a file's name."""
     return blake2b(encode(parts), digest_size=16).hexdigest()

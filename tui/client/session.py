@@ -196,6 +196,9 @@ class ViewerSession:
         is_backfilled: Whether all of the requested history is here.
         welcomes: Number of connections that a forwarder accepted.
         generation: Number of connection attempts.
+        rebases: Number of times that the cursor was dropped, as it was of another epoch.
+        live_from: Every event with a later seq, up to ``after``, was received, wherever it
+            sorts; None without a cursor.
     """
 
     def __init__(
@@ -223,7 +226,8 @@ class ViewerSession:
         self.heartbeat_ms: int | None = None
         self.report = ForwarderReport()
         self._attempt = _Attempt()
-        self._rebases = 0
+        self.rebases = 0
+        self.live_from: int | None = None
         self._requests = RequestQueue()
         self._credit = CreditWindow(CREDIT_EVENTS)
         self._n = 0
@@ -234,6 +238,7 @@ class ViewerSession:
             self.since = since
         if cursor is not None:
             self.epoch, self.after = cursor.epoch, cursor.after
+            self.live_from = cursor.after
             self.set_held(cursor.held)
             self.holdings.tally.base = self._base_of(cursor)
 
@@ -264,6 +269,8 @@ class ViewerSession:
 
     def advance(self, epoch: str, seq: int, head_seq: int) -> None:
         """Move the cursor to where polling has read to."""
+        if self.live_from is None:
+            self.live_from = seq
         self.epoch, self.after = epoch, seq
         self.report.head_seq = head_seq
 
@@ -275,7 +282,7 @@ class ViewerSession:
         self.connection_closed()
         cursor = self.cursor()
         base = self.holdings.tally.base if cursor else 0
-        self._attempt = _Attempt(cursor, base, self.since, self._rebases)
+        self._attempt = _Attempt(cursor, base, self.since, self.rebases)
         return TailQuery(
             group=self.group,
             filter=self.event_filter,
@@ -400,6 +407,7 @@ class ViewerSession:
             if not self._is_of_this_epoch(message):
                 effects += self.rebase(f"the forwarder began epoch {message.epoch}")
             self.held, self.is_backfilled = None, False
+            self.live_from = message.after
             if had_base:
                 return effects + self._reject("the saved cursor is of another epoch")
         elif not self._confirms_attempt(message):
@@ -439,7 +447,7 @@ class ViewerSession:
         Lines that polling brought since the attempt come again and are dropped as duplicates.
         """
         cursor = self._attempt.cursor
-        if cursor is None or self._attempt.rebases != self._rebases:
+        if cursor is None or self._attempt.rebases != self.rebases:
             return False
         return message.head_seq >= cursor.after == message.after
 
@@ -447,7 +455,8 @@ class ViewerSession:
         """Drop the cursor, as it is of another epoch: all events have to come again [6]."""
         self._requests.clear()
         self.epoch, self.after, self.held, self.is_backfilled = None, 0, None, False
-        self._rebases += 1
+        self.live_from = None
+        self.rebases += 1
         return self.holdings.rebase(reason)
 
     # Events and history

@@ -47,6 +47,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     token: TokenSource = None
     identity: str = ""
     """Identifies the target from run to run, for its saved cursor; the URL where empty."""
+    consumer: str = ""
+    """The named consumer whose cursor is saved; empty: the screen's own."""
     cursor: Cursor | None = None
     """A cursor saved by an earlier run, from which to resume without that run's lines."""
     previous: PreviousRun | None = None
@@ -128,7 +130,8 @@ class EngineTarget:
         if cursor is None or since is None:
             return None
         spec = self.spec
-        subject = Subject(spec.identity or spec.url, spec.group, spec.filter, since)
+        identity = spec.identity or spec.url
+        subject = Subject(identity, spec.group, spec.filter, since, spec.consumer)
         return SavedCursor(subject, cursor, self._run_so_far())
 
     def _run_so_far(self) -> PreviousRun | None:

@@ -7,7 +7,7 @@ printed at once, and marked as late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Final, Protocol
 
@@ -56,8 +56,12 @@ class PrintOrder(Protocol):
         """Number of lines added so far."""
 
     @property
-    def first_held(self) -> int | None:
-        """The number, in order of arrival, of the first line that is held."""
+    def lowest_held(self) -> int | None:
+        """The lowest key of the lines that are held; None if none is."""
+
+    @property
+    def left_out(self) -> Mapping[int, int]:
+        """By target, the highest key of the lines that are never released."""
 
     def take_warnings(self) -> list[str]:
         """Return warnings about exceeded limits since the last call, a line each."""
@@ -75,9 +79,14 @@ class ArrivalOrder:
         self._lines: list[Line] = []
 
     @property
-    def first_held(self) -> int | None:
-        """The number, in order of arrival, of the first line that is held."""
-        return self.arrived - len(self._lines) + 1 if self._lines else None
+    def lowest_held(self) -> int | None:
+        """The lowest key of the lines that are held; None if none is."""
+        return min((line.key for line in self._lines), default=None)
+
+    @property
+    def left_out(self) -> Mapping[int, int]:
+        """Nothing: every line is released."""
+        return {}
 
     def add_lines(self, lines: Iterable[Line], now_ms: int) -> None:  # noqa: ARG002 - PrintOrder
         """Add new lines."""
@@ -116,7 +125,7 @@ class StrictOrder:
         self._lines_max = lines_max
         self._held: list[tuple[int, int, Line]] = []  # heap by key, then by arrival
         self._due: list[tuple[int, int]] = []  # heap of the holds' ends, with the lines' keys
-        self._late: list[tuple[int, Line]] = []
+        self._late: list[Line] = []
         self._printed_key = -1  # the greatest so far
         self._progress_ms = 0
         self._overflow = 0
@@ -126,10 +135,15 @@ class StrictOrder:
         return len(self._held) + len(self._late)
 
     @property
-    def first_held(self) -> int | None:
-        """The number, in order of arrival, of the first line that is held."""
-        numbers = [number for _, number, _ in self._held] + [number for number, _ in self._late]
-        return min(numbers, default=None)
+    def lowest_held(self) -> int | None:
+        """The lowest key of the lines that are held; None if none is."""
+        first = [self._held[0][0]] if self._held else []
+        return min([*first, *(line.key for line in self._late)], default=None)
+
+    @property
+    def left_out(self) -> Mapping[int, int]:
+        """Nothing: every line is released."""
+        return {}
 
     def add_lines(self, lines: Iterable[Line], now_ms: int) -> None:
         """Add new lines, in any order."""
@@ -137,7 +151,7 @@ class StrictOrder:
         for line in lines:
             self.arrived += 1
             if line.key < self._printed_key:
-                self._late.append((self.arrived, line))
+                self._late.append(line)
                 continue
             heappush(self._held, (line.key, self.arrived, line))
             heappush(self._due, (self._due_ms(line.timestamp, now_ms), line.key))
@@ -189,7 +203,7 @@ class StrictOrder:
 
     def _take_late(self) -> list[PrintedLine]:
         late, self._late = self._late, []
-        return [PrintedLine(line, is_late=True) for _, line in late]
+        return [PrintedLine(line, is_late=True) for line in late]
 
     def _pop(self) -> PrintedLine:
         key, _, line = heappop(self._held)
@@ -204,10 +218,23 @@ class LastLines:
         order: The order that the lines are passed to once the history is here.
         count: Number of lines of the history to pass.
         start_ms: Where the history ends; None where output ends with it.
+        floors: By target, the key below which the history does not count, as an earlier run left
+            those lines out already.
+
+    Attributes:
+        left_out: By target, the highest key of the history that was not passed.
     """
 
-    def __init__(self, order: PrintOrder, count: int, start_ms: int | None) -> None:
+    def __init__(
+        self,
+        order: PrintOrder,
+        count: int,
+        start_ms: int | None,
+        floors: Mapping[int, int] | None = None,
+    ) -> None:
+        self.left_out: dict[int, int] = {}
         self._order = order
+        self._floors = floors or {}
         self._count = count
         self._start = None if start_ms is None else time_key(start_ms)
         self._history: list[tuple[int, int, Line]] = []  # heap by key, then by arrival
@@ -222,11 +249,9 @@ class LastLines:
         return self._order.arrived + len(self._history) + len(self._newer)
 
     @property
-    def first_held(self) -> int | None:
-        """The number, in order of arrival, of the first line that is held."""
-        if self._history or self._newer:
-            return 0
-        return self._order.first_held
+    def lowest_held(self) -> int | None:
+        """The lowest key of the lines that are held; 0, the lowest of all, until all are here."""
+        return 0 if self._is_collecting else self._order.lowest_held
 
     def add_lines(self, lines: Iterable[Line], now_ms: int) -> None:
         """Add new lines, in any order."""
@@ -237,11 +262,13 @@ class LastLines:
         for line in lines:
             if self._start is not None and line.key >= self._start:
                 self._newer.append(line)
+            elif line.key < self._floors.get(line.target, 0):
+                self._leave_out(line)
             else:
                 self._number += 1
                 heappush(self._history, (line.key, self._number, line))
                 if len(self._history) > self._count:
-                    heappop(self._history)
+                    self._leave_out(heappop(self._history)[2])
 
     def take_ready(self, state: ReleaseState) -> list[PrintedLine]:
         """Release nothing until the history is here."""
@@ -258,6 +285,9 @@ class LastLines:
     def take_warnings(self) -> list[str]:
         """Return the other order's warnings."""
         return self._order.take_warnings()
+
+    def _leave_out(self, line: Line) -> None:
+        self.left_out[line.target] = max(line.key, self.left_out.get(line.target, 0))
 
     def _pass_on(self, now_ms: int) -> None:
         if self._is_collecting:

@@ -17,18 +17,13 @@ from common.errors import EXIT_DONE, exit_code_of_signal
 from common.signals import handle_ending_signals
 from common.times import iso_range
 from tui.client.engine import Engine
-from tui.client.saved import SavedCursor, save_cursor
 from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule, describe
+from tui.output.consumer import Consumer
 from tui.output.formats import OutputFormat, format_line
-from tui.output.ordering import (
-    ArrivalOrder,
-    LastLines,
-    PrintedLine,
-    PrintOrder,
-    ReleaseState,
-    StrictOrder,
-)
+from tui.output.ordering import PrintedLine, ReleaseState
+from tui.output.output_queue import OutputQueue, PrintSlice
+from tui.output.progress import Progress, StreamPosition
 from tui.output.record import write_record
 from tui.render.safe_text import harmless
 
@@ -36,7 +31,7 @@ PRINT_S: Final = 0.05
 """Interval between checks for lines that may be printed."""
 
 SAVE_S: Final = 2
-"""Interval between checks for a cursor that may be saved."""
+"""Interval between saves of what was printed; after a kill at most this much is repeated."""
 
 READER_TIMEOUT_MS: Final = 5_000
 """After a signal, a reader that takes no byte for this long counts as absent."""
@@ -70,8 +65,6 @@ class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     test: OutputFilter = OutputFilter()
     record: Path | None = None
     """File for the record, written at the end and on SIGUSR1."""
-    cursors: Path | None = None
-    """Folder for the cursors; each is saved once every line up to it is printed."""
 
 
 class Plain:
@@ -83,22 +76,38 @@ class Plain:
         options: How to print.
         out: File descriptor for the lines.
         say: Prints a line to stderr.
+        consumer: Whose progress to save, at whose cursors the engine resumes; None saves nothing.
     """
 
     def __init__(
-        self, engine: Engine, options: PlainOptions, *, out: int, say: Callable[[str], None]
+        self,
+        engine: Engine,
+        options: PlainOptions,
+        *,
+        out: int,
+        say: Callable[[str], None],
+        consumer: Consumer | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
         self._out = out
         self._say = say
-        self._order = self._make_order()
+        self._consumer = consumer
+        self._queue = OutputQueue(
+            order=options.order,
+            hold_ms=options.hold_ms,
+            lines=options.lines,
+            start_ms=engine.wall_ms() if options.follow else None,
+            until_ms=options.until_ms,
+            test=options.test,
+            printed=[] if consumer is None else consumer.progress,
+        )
         self._stop = asyncio.Event()
         self._signals_seen: list[int] = []
         self._signalled_ms = 0
         self._wrote_ms = 0
-        self._unsaved: tuple[int, list[SavedCursor]] | None = None
         self._save_at_ms = 0
+        self._says_repeated = False
         engine.on_lines(self._add_lines)
         engine.on_rules(self._print_rules)
 
@@ -126,24 +135,18 @@ class Plain:
             self._say(result.reason)
         return result.code
 
-    def _make_order(self) -> PrintOrder:
-        options = self._options
-        is_strict = options.order == "strict"
-        order: PrintOrder = StrictOrder(options.hold_ms) if is_strict else ArrivalOrder()
-        if options.lines is None:
-            return order
-        start_ms = self._engine.wall_ms() if options.follow else None
-        return LastLines(order, options.lines, start_ms)
-
     def _add_lines(self, lines: list[Line]) -> None:
-        options = self._options
-        passed = [
-            line
-            for line in lines
-            if (options.until_ms is None or line.timestamp <= options.until_ms)
-            and options.test.passes(line)
-        ]
-        self._order.add_lines(passed, self._engine.wall_ms())
+        rebases = [session.rebases for session in self._engine.sessions]
+        if any(rebases) and not self._says_repeated:
+            self._declare_repeated(rebases)
+        self._queue.add_lines(lines, self._engine.wall_ms(), rebases)
+
+    def _declare_repeated(self, rebases: Sequence[int]) -> None:
+        """Report that lines are printed again, as another journal numbered them anew."""
+        self._says_repeated = True
+        known = [] if self._consumer is None else self._consumer.progress
+        if any(count and one for count, one in zip(rebases, known, strict=False)):
+            self._say("the forwarder has another journal: lines of earlier runs are printed again")
 
     async def _print_until_finished(self) -> None:
         finished = asyncio.create_task(self._engine.finished.wait())
@@ -153,24 +156,35 @@ class Plain:
                 await asyncio.wait(
                     (finished, stopped), timeout=PRINT_S, return_when=asyncio.FIRST_COMPLETED
                 )
-                await self._print(self._order.take_ready(self._release_state()))
-                await self._save_printed()
+                state, positions = self._release_state(), self._positions()
+                for one in self._queue.take_ready(state, positions):
+                    await self._print(one.lines)
+                    if self._engine.steady_ms() >= self._save_at_ms:
+                        await self._save(one.progress)
         finally:
             finished.cancel()
             stopped.cancel()
 
     async def _print_rest(self) -> None:
         """Print every line that is held."""
-        await self._print(self._order.take_all())
-        if self._options.cursors is not None:
-            await in_thread(lambda: self._save(self._engine.saved))
+        slices: list[PrintSlice] = self._queue.take_all(self._positions())
+        for one in slices:
+            await self._print(one.lines)
+        await self._save(slices[-1].progress)
+
+    def _positions(self) -> list[StreamPosition]:
+        """How far each target has received; all of those lines are in the queue or printed."""
+        return [
+            StreamPosition(one.cursor(), one.since, one.live_from, one.rebases)
+            for one in self._engine.sessions
+        ]
 
     def _release_state(self) -> ReleaseState:
         engine = self._engine
         return ReleaseState(engine.wall_ms(), engine.complete_through, engine.is_backfilled)
 
     async def _print(self, lines: list[PrintedLine]) -> None:
-        for warning in self._order.take_warnings():
+        for warning in self._queue.take_warnings():
             self._say(warning)
         if not lines:
             return
@@ -178,10 +192,10 @@ class Plain:
         writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, groups)))
         # With `| head`, this may be cancelled at the moment when the write fails.
         writing.add_done_callback(_retrieve_exception)
-        before = self._order.arrived
+        before = self._queue.arrived
         while not writing.done():
             await asyncio.wait((writing,), timeout=PRINT_S)
-            if self._order.arrived - before > WAITING_MAX:
+            if self._queue.arrived - before > WAITING_MAX:
                 self._engine.pause()
             if self._is_abandoned():
                 writing.cancel()
@@ -222,27 +236,13 @@ class Plain:
                 through = rule.from_ms if rule.through_ms is None else rule.through_ms
                 self._say(f"{harmless(describe(rule))} ({iso_range(rule.from_ms, through)})")
 
-    # Cursors
-
-    async def _save_printed(self) -> None:
-        """Save the cursors of a moment once every line received by then is printed."""
-        if self._options.cursors is None or self._engine.wall_ms() < self._save_at_ms:
+    async def _save(self, progress: Sequence[Progress | None] | None) -> None:
+        """Save what was printed, unless that cannot be stated now."""
+        consumer = self._consumer
+        if consumer is None or progress is None:
             return
-        self._save_at_ms = self._engine.wall_ms() + SAVE_S * 1000
-        if self._unsaved is not None:
-            arrived, saved = self._unsaved
-            first = self._order.first_held
-            if first is not None and first <= arrived:
-                return
-            await in_thread(lambda: self._save(saved))
-        self._unsaved = (self._order.arrived, self._engine.saved)
-
-    def _save(self, cursors: list[SavedCursor]) -> None:
-        folder = self._options.cursors
-        assert folder is not None, "called only where cursors are saved"
-        with contextlib.suppress(OSError):  # a full disk must not stop the lines
-            for saved in cursors:
-                save_cursor(folder, saved)
+        await in_thread(lambda: consumer.save(progress))
+        self._save_at_ms = self._engine.steady_ms() + SAVE_S * 1000
 
     # Signals and the record
 

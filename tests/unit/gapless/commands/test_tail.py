@@ -6,6 +6,7 @@ import pytest
 
 from gapless import cli
 from gapless.commands import tail
+from gapless.viewing.model import Viewing
 from tui.lines.rows import LEVELS
 
 
@@ -26,6 +27,9 @@ def test_the_levels_are_the_viewer_s() -> None:
         (["ws://127.0.0.1", "--endpoint-url", "moto"], "is not a URL"),
         (["ws://127.0.0.1", "--record", "/no/such/folder/record"], "cannot write the record"),
         (["ws://127.0.0.1", "--order", "random"], "--order"),
+        (["ws://127.0.0.1", "--resume=a b"], "is not a consumer's name"),
+        (["ws://127.0.0.1", "--resume", "--no-resume"], "exclude each other"),
+        (["--resume", "archive"], "give a TARGET"),
     ],
 )
 def test_mistakes(
@@ -40,3 +44,41 @@ def test_mistakes(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "resume", "consumer"),
+    [
+        ([], {}, None, ""),
+        (["--resume"], {}, True, ""),
+        (["--resume", "archive"], {}, True, "archive"),
+        (["--no-resume"], {}, False, ""),
+        ([], {"GAPLESS_RESUME": "1"}, True, ""),
+        ([], {"GAPLESS_RESUME": "false"}, False, ""),
+        ([], {"GAPLESS_TAIL_RESUME": "archive"}, True, "archive"),
+        (["--no-resume"], {"GAPLESS_RESUME": "archive"}, False, ""),
+        (["--resume", "ws://127.0.0.1"], {}, True, ""),
+    ],
+)
+def test_which_consumer_resumes(
+    arguments: list[str],
+    env: dict[str, str],
+    resume: bool | None,  # noqa: FBT001 - the table's column
+    consumer: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Viewing] = []
+
+    def look(viewing: Viewing, _opener: object) -> int:
+        seen.append(viewing)
+        return 0
+
+    monkeypatch.setattr("gapless.viewing.watch.watch", look)
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    targets = [] if "ws://127.0.0.1" in arguments else ["ws://127.0.0.1"]
+    assert cli.run(["tail", *targets, *arguments]) == 0
+    (viewing,) = seen
+    assert (viewing.resume, viewing.consumer) == (resume, consumer)

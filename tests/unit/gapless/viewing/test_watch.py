@@ -102,11 +102,14 @@ def test_when_a_viewer_resumes(
     saved.save_cursor(tmp_path, SAVED)
     monkeypatch.setattr(Viewing, "is_on_screen", is_on_screen)
     viewing = Viewing(targets=(TARGET,), resume=asked, since=since)
-    engine = make_engine(viewing, NOW_MS, cursors=tmp_path, saves=is_on_screen)
+    assert viewing.resumes == goes_on
+    engine = make_engine(viewing, NOW_MS, cursors=tmp_path)
     (spec,) = [target.spec for target in engine._targets]
-    assert spec.cursor == (SAVED.cursor if goes_on else None)
-    assert spec.since == (SAVED.subject.since if goes_on else since)
-    assert spec.previous == (SAVED.previous if goes_on and is_on_screen else None)
+    uses_it = goes_on and is_on_screen
+    assert spec.cursor == (SAVED.cursor if uses_it else None)
+    assert spec.since == (SAVED.subject.since if uses_it else since)
+    assert spec.previous == (SAVED.previous if uses_it else None)
+    assert engine._cursors == (tmp_path if uses_it else None), "only a resuming command saves"
     assert spec.history == ("newest" if is_on_screen else "oldest")
 
 

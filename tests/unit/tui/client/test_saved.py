@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tui.client import saved
@@ -74,7 +75,7 @@ def test_a_damaged_cursor_is_reported_and_a_missing_one_is_not(tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version":2}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version":3}'])
 def test_a_file_that_cannot_be_decoded_is_no_cursor(tmp_path: Path, content: bytes) -> None:
     save_cursor(tmp_path, SAVED)
     (path,) = tmp_path.iterdir()
@@ -82,11 +83,25 @@ def test_a_file_that_cannot_be_decoded_is_no_cursor(tmp_path: Path, content: byt
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
 
 
-def test_another_version_is_no_cursor(tmp_path: Path) -> None:
+def test_a_later_version_is_no_cursor_and_the_earlier_one_is(tmp_path: Path) -> None:
     save_cursor(tmp_path, SAVED)
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
+    data = path.read_bytes()
+    assert not saved.is_of_earlier_version(tmp_path, "ws://h:1", "/g", WANTED)
+    path.write_bytes(data.replace(b'"version":2', b'"version":3'))
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
+    path.write_bytes(data.replace(b'"version":2', b'"version":1'))
+    assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) == SAVED
+    assert saved.is_of_earlier_version(tmp_path, "ws://h:1", "/g", WANTED)
+
+
+def test_each_named_consumer_has_a_cursor_of_its_own(tmp_path: Path) -> None:
+    named = msgspec.structs.replace(SAVED.subject, consumer="mine")
+    save_cursor(tmp_path, SavedCursor(named, SAVED.cursor))
+    assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
+    mine = load_cursor(tmp_path, "ws://h:1", "/g", WANTED, consumer="mine")
+    assert mine is not None
+    assert mine.subject == named
 
 
 def test_a_cursor_that_cannot_be_written_raises(tmp_path: Path) -> None:

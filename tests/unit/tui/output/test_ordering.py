@@ -37,7 +37,7 @@ def rest(order: PrintOrder) -> list[str]:
 
 
 def held(order: PrintOrder) -> int | None:
-    return order.first_held
+    return order.lowest_held
 
 
 def test_a_line_waits_for_its_mark() -> None:
@@ -114,16 +114,17 @@ def test_beyond_the_limit_the_oldest_are_released_with_a_warning() -> None:
     assert strict.take_warnings() == []
 
 
-def test_the_first_held_line_is_known_by_its_arrival() -> None:
+def test_the_lowest_held_line_is_known() -> None:
     strict = StrictOrder(HOLD_MS)
+    early, late = (one.key for one in at(NOW, NOW + 5))
     strict.add_lines(at(NOW + 5, NOW), NOW)
-    assert (strict.arrived, held(strict)) == (2, 1)
+    assert (strict.arrived, held(strict)) == (2, early)
     strict.take_ready(moment(verified_ms=NOW))
-    assert held(strict) == 1
+    assert held(strict) == late
     strict.take_ready(moment(verified_ms=NOW + 5))
     assert held(strict) is None
     strict.add_lines(at(NOW), NOW)
-    assert held(strict) == 3, "too late, but not printed yet"
+    assert held(strict) == early, "too late, but not printed yet"
 
 
 def test_in_order_of_arrival_nothing_is_held() -> None:
@@ -147,6 +148,15 @@ def test_only_the_last_lines_of_the_history(count: int, past: list[str]) -> None
     assert taken(order, moment(50, 99)) == ["20*", "60"]
     assert held(order) is None
     assert order.arrived == len(past) + 3
+    assert order.left_out == ({} if count > 3 else {0: at(40 if count == 0 else 10)[0].key})
+
+
+def test_lines_that_an_earlier_run_left_out_do_not_count_among_the_last() -> None:
+    order = LastLines(ArrivalOrder(), 3, start_ms=None, floors={0: at(20)[0].key})
+    order.add_lines(at(10, 15, 20, 30), 50)
+    assert held(order) == 0
+    assert rest(order) == ["20", "30"]
+    assert order.left_out == {0: at(15)[0].key}
 
 
 def test_at_the_end_the_last_lines_are_released_without_the_whole_history() -> None:

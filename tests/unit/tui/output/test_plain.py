@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,12 +28,13 @@ from tests.support.viewer.scripted_forwarder import (
 )
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.engine import Engine, Goal
-from tui.client.saved import load_cursor
 from tui.client.target import TargetSpec
 from tui.lines.filters import output_filter
+from tui.output.consumer import ConsumedTarget, Consumer, OutputQuery
 from tui.output.formats import format_line
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
+from wire.order import key_of
 from wire.query import Filter
 
 DONE = f"{SINCE}:0.."
@@ -40,7 +43,9 @@ DONE = f"{SINCE}:0.."
 class Printing:
     """Plain output into a pipe, read as it comes."""
 
-    def __init__(self, url: str, options: PlainOptions, goal: Goal | None) -> None:
+    def __init__(
+        self, url: str, options: PlainOptions, goal: Goal | None, consumer: Consumer | None
+    ) -> None:
         self.reading, writing = os.pipe()
         self.writing = writing
         self.said: list[str] = []
@@ -51,7 +56,7 @@ class Printing:
             rng=random.Random(0),
             wall_ms=lambda: 100_000,
         )
-        plain = Plain(self.engine, options, out=writing, say=self.said.append)
+        plain = Plain(self.engine, options, out=writing, say=self.said.append, consumer=consumer)
         self.task = asyncio.create_task(plain.run())
         os.set_blocking(self.reading, False)
 
@@ -69,14 +74,32 @@ class Printing:
         return [json.loads(line)["message"] for line in self.lines]
 
 
+def consumer_of(folder: Path) -> Consumer:
+    target = ConsumedTarget(identity="x", group=None, name="x", query=OutputQuery(Filter()))
+    return Consumer(folder, "archive", "json", [target], lambda _text: None)
+
+
+def printed_keys(folder: Path) -> list[int]:
+    """Which of the four lines count as printed, by number."""
+    with TemporaryDirectory() as copies:  # the consumer's own files are locked
+        for path in folder.glob("*.json"):
+            shutil.copy(path, copies)
+        (known,) = consumer_of(Path(copies)).progress
+    lines = [(1, 2_003), (2, 2_001), (3, 2_002), (4, 9_000)]
+    keys = [(number, key_of(time, item(number, time).id)) for number, time in lines]
+    return [] if known is None else [number for number, key in keys if known.has(key, number)]
+
+
 @asynccontextmanager
 async def printing(
     *scripts: Script,
     goal: Goal | None = None,
+    cursors: Path | None = None,
     **options: Any,  # noqa: ANN401 - as PlainOptions
 ) -> AsyncIterator[Printing]:
     async with scripted_forwarder(*scripts) as server:
-        one = Printing(server.url, PlainOptions(**{"output": "json", **options}), goal)
+        consumer = None if cursors is None else consumer_of(cursors)
+        one = Printing(server.url, PlainOptions(**{"output": "json", **options}), goal, consumer)
         try:
             yield one
         finally:
@@ -317,7 +340,7 @@ async def test_a_record_that_cannot_be_written_is_reported(tmp_path: Path) -> No
         assert one.said == [f"cannot write the record {record} ({why}): choose another place"]
 
 
-async def test_a_cursor_is_saved_only_once_every_line_up_to_it_is_printed(
+async def test_what_is_held_is_not_saved_as_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
@@ -330,28 +353,31 @@ async def test_a_cursor_is_saved_only_once_every_line_up_to_it_is_printed(
         await stay_connected(connection)
 
     async with printing(talking, hold_ms=1 << 40, cursors=tmp_path) as one:
-        spec = one.engine._targets[0].spec
-
-        def after() -> int | None:
-            saved = load_cursor(tmp_path, spec.url, None, Filter())
-            return None if saved is None else saved.cursor.after
-
         await eventually(lambda: len(one.lines) == 3)
-        for _ in range(5):
-            await asyncio.sleep(0.06)
-            assert after() in (None, 0), "line 4 is held"
+        await eventually(lambda: printed_keys(tmp_path) == [1, 2, 3])
         go.set()
         await eventually(lambda: len(one.lines) == 4)
-        await eventually(lambda: after() == 4)
+        await eventually(lambda: printed_keys(tmp_path) == [1, 2, 3, 4])
 
 
-async def test_at_the_end_the_last_cursor_is_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"until_ms": 2_002}, [2, 3]),
+        ({"lines": 2, "follow": False}, [1, 4]),
+        ({"test": output_filter(["line 1"])}, [1, 2, 3, 4]),
+    ],
+)
+async def test_at_the_end_what_was_printed_is_saved(
+    tmp_path: Path, options: dict[str, Any], printed: list[int]
+) -> None:
+    """Lines that the filter rejects belong to no run of this consumer."""
     goal = Goal(through_ms=5_000)
-    async with printing(says(*four(ForwarderMessages())), cursors=tmp_path, goal=goal) as one:
+    script = says(*four(ForwarderMessages()))
+    async with printing(script, cursors=tmp_path, goal=goal, **options) as one:
         await one.task
-        saved = load_cursor(tmp_path, one.engine._targets[0].spec.url, None, Filter())
-        assert saved is not None
-        assert saved.cursor.after == 4
+        assert printed_keys(tmp_path) == printed
 
 
 def test_output_imports_no_screen() -> None:
