@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -267,6 +268,13 @@ def test_limits_of_a_run_skip_nothing_that_its_consumer_is_owed(
     assert matching == "line 3\nline 4\nline 5\n"
 
 
+def saved_through(state: Path) -> int:
+    """The seq up to which a consumer has saved that every line is printed."""
+    files = [json.loads(one.read_text()) for one in state.glob("**/cursors/*.output.json")]
+    regions = [region for file in files for region in file["held"]]
+    return max((one["through"] for one in regions if one["keys"].endswith("..")), default=0)
+
+
 def test_a_consumer_that_is_killed_repeats_only_what_it_had_not_saved(
     moto: RawMoto, group: str, tmp_path: Path
 ) -> None:
@@ -276,11 +284,15 @@ def test_a_consumer_that_is_killed_repeats_only_what_it_had_not_saved(
     with GaplessProcess("tail", group, "--output", "raw", *aws(moto), state=tmp_path) as look:
         for life in range(3):
             with GaplessProcess(*arguments, state=tmp_path) as process:
-                process.out.wait_for(5, "lines")
+                if life == 0:
+                    process.out.wait_for(10, "lines")
                 texts = [f"life {life} {i}" for i in range(50)]
                 moto.put(group, STREAM, [(now_ms() + i, text) for i, text in enumerate(texts)])
                 written += texts
-                process.out.wait_for(20, "lines")
+                if life == 0:
+                    wait_until(lambda: saved_through(tmp_path) >= 60, "what was printed, saved")
+                else:
+                    process.out.wait_for(20, "lines")
                 process.send(signal.SIGKILL)
                 process.popen.wait(WAIT_S)
                 printed += process.out.wait_end()
@@ -289,6 +301,8 @@ def test_a_consumer_that_is_killed_repeats_only_what_it_had_not_saved(
     printed += rest.stdout.splitlines()
     assert rest.returncode == 0, rest.stderr
     assert set(printed) == set(written), "nothing is lost"
+    assert Counter(printed[:60]) == Counter(written[:60])
+    assert not set(printed[60:]) & set(written[:60]), "what was saved is not repeated"
 
 
 def test_a_closed_pipe_ends_the_command(moto: RawMoto, group: str, tmp_path: Path) -> None:
