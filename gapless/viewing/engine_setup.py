@@ -58,7 +58,13 @@ def make_engine(
         specs.append(_target_spec(viewing, target, filter_, start))
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
     goal = Goal(through_ms=through, executions=viewing.executions)
-    return Engine(specs, goal=goal, capacity=viewing.capacity or CAPACITY, cursors=folder)
+    return Engine(
+        specs,
+        goal=goal,
+        capacity=viewing.capacity or CAPACITY,
+        cursors=folder,
+        is_watched=viewing.is_on_screen,
+    )
 
 
 def make_consumer(viewing: Viewing, folder: Path) -> Consumer:

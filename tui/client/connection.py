@@ -92,6 +92,9 @@ RECONNECT_FIRST_MS: Final = 250
 RECONNECT_MAX_MS: Final = 15_000
 """Longest later wait, so the longest that a forwarder's restart goes unnoticed."""
 
+WATCHED_RECONNECT_MAX_MS: Final = 3_000
+"""Longest later wait while someone is watching the screen."""
+
 LIVE_RESET_MS: Final = 10_000
 """A connection that was live this long resets the backoff."""
 
@@ -122,6 +125,8 @@ class Disconnection(msgspec.Struct, frozen=True):
     """The close code; None without a close frame."""
     final: bool = False
     """Whether not to reconnect."""
+    is_cut: bool = False
+    """Whether the connection was open, and the forwarder or the network closed it."""
     is_refused: bool = False
     """Whether a server answered but refused the upgrade, as a middlebox may."""
     retry_after_ms: int = 0
@@ -139,6 +144,7 @@ class ForwarderConnection:
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         now_ms: A monotonic clock.
         rng: Source of the jitter.
+        reconnect_max_ms: Longest wait between attempts, unless the forwarder asks for more.
     """
 
     def __init__(  # noqa: PLR0913 - one callback for each event
@@ -153,7 +159,9 @@ class ForwarderConnection:
         wait_until_ready: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int],
         rng: random.Random,
+        reconnect_max_ms: int = RECONNECT_MAX_MS,
     ) -> None:
+        self._reconnect_max_ms = reconnect_max_ms
         self._session = session
         self._address = address
         self._on_attempt = on_attempt
@@ -168,7 +176,7 @@ class ForwarderConnection:
 
     async def run(self) -> None:
         """Connect and reconnect until an end is final, or until cancelled."""
-        backoff = Backoff(RECONNECT_FIRST_MS, RECONNECT_MAX_MS, self._rng.random)
+        backoff = Backoff(RECONNECT_FIRST_MS, self._reconnect_max_ms, self._rng.random)
         attempt = 0
         while True:
             attempt += 1
@@ -263,7 +271,8 @@ class ForwarderConnection:
                 await self._wait_until_ready()
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None
-            return self._end(code, self._reason(error), welcomed_ms, final=False)
+            end = self._end(code, self._reason(error), welcomed_ms, final=False)
+            return msgspec.structs.replace(end, is_cut=True)
         except TimeoutError:
             return self._end(
                 None, f"no message could be sent for {SEND_S} s", welcomed_ms, final=False

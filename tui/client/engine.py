@@ -28,6 +28,7 @@ from common.errors import (
     EXIT_STOPPED,
 )
 from common.times import iso_range
+from tui.client.connection import RECONNECT_MAX_MS, WATCHED_RECONNECT_MAX_MS
 from tui.client.history import TargetParts, make_status
 from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
@@ -152,6 +153,7 @@ class Engine:
         goal: When the viewer is done; None for never.
         capacity: Rows that the timeline keeps in memory.
         rng: Source of the jitter.
+        is_watched: Whether someone is watching, so that reconnecting may not take long.
         cursors: Folder in which cursors are saved for the next run; None for not at all.
         steady_ms: A monotonic clock.
 
@@ -170,6 +172,7 @@ class Engine:
         capacity: int = CAPACITY,
         rng: random.Random | None = None,
         cursors: Path | None = None,
+        is_watched: bool = False,
         wall_ms: Callable[[], int] | None = None,
         steady_ms: Callable[[], int] | None = None,
     ) -> None:
@@ -213,6 +216,7 @@ class Engine:
                 wall_ms=self.wall_ms,
                 steady_ms=self.steady_ms,
                 rng=jitter,
+                reconnect_max_ms=WATCHED_RECONNECT_MAX_MS if is_watched else RECONNECT_MAX_MS,
             )
             for number, spec in enumerate(targets)
         ]
@@ -412,7 +416,7 @@ class Engine:
         if result is None and failed:
             result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(failed[0]))
         if result is None and self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS:
-            missing = [one for one in self._targets if not one.history.was_connected]
+            missing = [one for one in self._targets if not one.is_reached]
             if missing:
                 result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))
         if result is not None:

@@ -96,6 +96,8 @@ class TargetHistory:
         is_polling: Whether the last round of polling brought lines.
         has_failed: Whether the forwarder forbade reconnecting.
         was_connected: Whether lines could be received at any time, by WebSocket or by polling.
+        was_reached: Whether a connection to the forwarder was open at any time, even if it was
+            cut before ``welcome``.
         is_over: Whether every requested execution has ended, or the viewer was stopped.
     """
 
@@ -116,6 +118,7 @@ class TargetHistory:
         self.state_since_ms = 0
         self.malformed = 0
         self.was_connected = False
+        self.was_reached = False
         self.is_over = False
         self._target = target
         self._session = session
@@ -171,6 +174,7 @@ class TargetHistory:
             match effect:
                 case Stored():
                     self._count_stored(effect, now_ms)
+                    rules += self._count_recovered_later(effect)
                 case Welcomed(outcome, epoch):
                     self.connections.append(ConnectionEntry(now_ms, outcome, epoch))
                     self._is_live = self.was_connected = True
@@ -178,7 +182,10 @@ class TargetHistory:
                     self.attempt, self.retry_at_ms = 0, None
                     rules += self._end_outage(effect, now_ms)
                 case CaughtUp():
-                    rules += self._count_recovered(effect.recovered)
+                    # The session does not count what came by polling, or by a connection
+                    # that was cut again before it had caught up.
+                    lines = self._outage_lines if self.outages else 0
+                    rules += self._count_recovered(max(effect.recovered, lines))
                 case _:
                     rules += self._rules_of(effect, now_ms)
         self._record_state(now_ms)
@@ -306,8 +313,9 @@ class TargetHistory:
 
     def _begin_outage(self, reason: str, code: int | None, now_ms: int) -> list[Rule]:
         """Begin an outage, as lines come neither by WebSocket nor by polling."""
+        if not self.outages or self.outages[-1].recovered is not None:
+            self._outage_lines = 0  # else the lines of the outage before are not all here yet
         self.outages.append(ConnectionOutage(now_ms, None, code, reason, None, None))
-        self._outage_lines = 0
         self._outage_key = rule_key(now_ms, next(self._rule_numbers))
         return [self._offline_rule()]
 
@@ -327,6 +335,18 @@ class TargetHistory:
         if self.outages[-1].recovered is not None:
             return []
         self.outages[-1] = msgspec.structs.replace(self.outages[-1], recovered=lines)
+        return [self._offline_rule()]
+
+    def _count_recovered_later(self, stored: Stored) -> list[Rule]:
+        """Count lines of the last outage that the forwarder itself had not found by its end."""
+        last = self.outages[-1] if self.outages else None
+        if last is None or last.recovered is None or last.ended_ms is None:
+            return []
+        low, high = time_key(last.began_ms), time_key(last.ended_ms + 1)
+        lines = sum(low <= line.key < high for line in stored.lines)
+        if not lines:
+            return []
+        self.outages[-1] = msgspec.structs.replace(last, recovered=last.recovered + lines)
         return [self._offline_rule()]
 
     def _resumed_rule(self, lines: int) -> Rule:

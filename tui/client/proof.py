@@ -39,8 +39,10 @@ class Proof:
         self._unequal: list[UnequalRange] = []
         self._gaps: dict[str, _KnownGap] = {}
         self._unlisted = RangeSet()  # dropped from the list of gaps
-        self._lost: list[LostRange] = []
+        self._lost: dict[LostRange, None] = {}
         self._through: int | None = None
+        self._is_through_stale = False
+        self._repaired: dict[str, None] = {}  # ids of repaired gaps in the list, oldest first
         self._since: int | None = None
 
     @property
@@ -51,11 +53,14 @@ class Proof:
     @since.setter
     def since(self, since: int) -> None:
         self._since = since
-        self._update_through()
+        self._is_through_stale = True
 
     @property
     def complete_through(self) -> int | None:
         """T, ms; None where nothing is verified yet."""
+        if self._is_through_stale:
+            self._is_through_stale = False
+            self._update_through()
         return self._through
 
     @property
@@ -102,7 +107,7 @@ class Proof:
         self._verified.add(from_, through)
         self.add_equal(from_, through)
         repaired = self._close_gaps(from_, through, generation)
-        self._update_through()
+        self._is_through_stale = True
         return repaired
 
     def add_equal(self, from_: int, through: int) -> None:
@@ -119,20 +124,20 @@ class Proof:
         unequal = UnequalRange(self._target, from_, through, max(1, missing), final)
         self._unequal.append(unequal)
         self._unequal.sort(key=lambda one: one.from_ms)
-        self._update_through()
+        self._is_through_stale = True
         return unequal
 
     def withdraw_verified(self, from_: int, through: int) -> None:
         """Remove a range from the verified ones until it is compared again."""
         self._verified.remove(from_, through)
-        self._update_through()
+        self._is_through_stale = True
 
     def rebase(self) -> None:
         """Drop every comparison, as nothing is confirmed any more; known losses stay."""
         self._verified.clear()
         self._given_up.clear()
         self._unequal.clear()
-        self._update_through()
+        self._is_through_stale = True
 
     def put_gap(self, gap: Gap, generation: int) -> GapStatus:
         """Add or replace the gap with this id."""
@@ -140,8 +145,9 @@ class Proof:
             self._target, gap.id, gap.from_, gap.through, gap.state, gap.reason, gap.recovered
         )
         self._gaps[gap.id] = _KnownGap(status, generation)
+        self._note_repaired(status)
         self._drop_old_gaps()
-        self._update_through()
+        self._is_through_stale = True
         return status
 
     def put_lost(self, lost: Lost) -> LostRange | None:
@@ -149,8 +155,8 @@ class Proof:
         entry = LostRange(self._target, lost.from_, lost.through, lost.reason)
         if entry in self._lost:
             return None
-        self._lost.append(entry)
-        self._update_through()
+        self._lost[entry] = None
+        self._is_through_stale = True
         return entry
 
     def _close_gaps(self, from_: int, through: int, generation: int) -> list[GapStatus]:
@@ -161,15 +167,22 @@ class Proof:
             inside = from_ <= gap.from_ms and gap.through_ms <= through
             if gap.state in _OPEN and known.generation < generation and inside:
                 known.gap = msgspec.structs.replace(gap, state="repaired")
+                self._note_repaired(known.gap)
                 closed.append(known.gap)
         return closed
 
+    def _note_repaired(self, gap: GapStatus) -> None:
+        self._repaired.pop(gap.id, None)
+        if gap.state == "repaired":
+            self._repaired[gap.id] = None
+
     def _drop_old_gaps(self) -> None:
-        repaired = [one for one, known in self._gaps.items() if known.gap.state == "repaired"]
-        for one in repaired[:-REPAIRED_MAX]:
-            del self._gaps[one]
+        while len(self._repaired) > REPAIRED_MAX:
+            oldest = next(iter(self._repaired))
+            del self._repaired[oldest], self._gaps[oldest]
         while len(self._gaps) > GAPS_MAX:
             gap = self._gaps.pop(next(iter(self._gaps))).gap
+            self._repaired.pop(gap.id, None)
             self._unlisted.add(gap.from_ms, gap.through_ms)
 
     def _clear_unequal(self, from_: int, through: int) -> None:

@@ -69,6 +69,7 @@ class EngineTarget:
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         steady_ms: A monotonic clock.
         rng: Source of the jitter.
+        reconnect_max_ms: Longest wait between connection attempts.
 
     Attributes:
         group: The log group's name, once it is known.
@@ -86,6 +87,7 @@ class EngineTarget:
         wall_ms: Callable[[], int],
         steady_ms: Callable[[], int],
         rng: random.Random,
+        reconnect_max_ms: int,
     ) -> None:
         self.spec = spec
         self.group = spec.group
@@ -113,6 +115,7 @@ class EngineTarget:
             wait_until_ready=wait_until_ready,
             now_ms=steady_ms,
             rng=rng,
+            reconnect_max_ms=reconnect_max_ms,
         )
         self.getter = HttpGetter(address)
         self.polling = PollingLoop(
@@ -122,6 +125,12 @@ class EngineTarget:
             on_round_end=self._end_round,
             now_ms=wall_ms,
         )
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the forwarder is or was connected; ``welcome`` has a timeout of its own."""
+        history = self.history
+        return history.was_connected or history.was_reached or self.session.is_open
 
     @property
     def saved(self) -> SavedCursor | None:
@@ -172,6 +181,7 @@ class EngineTarget:
 
     def _end_attempt(self, end: Disconnection, wait_ms: int) -> None:
         """Record the end; if only the WebSocket is refused, start polling."""
+        self.history.was_reached |= end.is_cut
         rules = self.history.attempt_ended(
             end.reason, end.code, wait_ms, final=end.final, now_ms=self._wall_ms()
         )

@@ -21,6 +21,11 @@ from tui.render.safe_text import Segment, harmless, segments
 
 OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
+MISSING_SHOWN: Final = 200
+"""Gaps and lost ranges listed one by one: the panel is written again with each status."""
+
+REASON_CHARS: Final = 2_000
+"""Characters of the reason of a gap or lost range."""
 
 DETAIL_CHARS_MAX: Final = 64 << 10
 """Characters of a message that the detail panel shows; ``y`` copies all of it."""
@@ -149,16 +154,28 @@ def _missing(target: TargetStatus, zone: tzinfo) -> Text:
         result = "still different after a repair" if unequal.final else "repair requested"
         count = units.plural(unequal.missing, "line")
         lines.append([(f"{where}  ", "time"), (f"{count} missing: {result}", "bad")])
-    for lost in target.lost:
+    for lost in target.lost[-MISSING_SHOWN:]:
         where = units.span(lost.from_ms, lost.through_ms, zone)
-        lines.append([(f"{where}  ", "time"), (f"not recoverable: {harmless(lost.reason)}", "bad")])
-    for gap in target.gaps:
+        lines.append([(f"{where}  ", "time"), (f"not recoverable: {_reason(lost.reason)}", "bad")])
+    lines += _more(len(target.lost), "lost range")
+    for gap in target.gaps[-MISSING_SHOWN:]:
         where = units.span(gap.from_ms, gap.through_ms, zone)
         role = {"repaired": "ok", "unrecoverable": "bad"}.get(gap.state, "warn")
         recovered = f"{units.plural(gap.recovered, 'line')} recovered"
-        text = f"gap {gap.state}, {recovered}: {harmless(gap.reason)}"
+        text = f"gap {gap.state}, {recovered}: {_reason(gap.reason)}"
         lines.append([(f"{where}  ", "time"), (text, role)])
+    lines += _more(len(target.gaps), "gap")
     return lines or [[("nothing", "muted")]]
+
+
+def _more(count: int, what: str) -> Text:
+    """The line that stands for entries that are not listed."""
+    more = count - MISSING_SHOWN
+    return [[(f"… {units.plural(more, f'older {what}')}", "muted")]] if more > 0 else []
+
+
+def _reason(reason: str) -> str:
+    return harmless(reason[:REASON_CHARS])
 
 
 def _outages(outages: Sequence[ConnectionOutage], now_ms: int, zone: tzinfo) -> Text:

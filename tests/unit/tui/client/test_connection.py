@@ -24,6 +24,8 @@ from tests.support.viewer.scripted_forwarder import (
 )
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.connection import (
+    RECONNECT_MAX_MS,
+    WATCHED_RECONNECT_MAX_MS,
     Address,
     Disconnection,
     ForwarderConnection,
@@ -74,7 +76,11 @@ REFUSED = (401, b'{"error":"a valid token is needed"}')
 
 class Running:
     def __init__(
-        self, server: ScriptedForwarder, session: ViewerSession, token: TokenSource
+        self,
+        server: ScriptedForwarder,
+        session: ViewerSession,
+        token: TokenSource,
+        longest_ms: int = RECONNECT_MAX_MS,
     ) -> None:
         self.server, self.session, self.heard = server, session, Heard()
         self.connection = ForwarderConnection(
@@ -83,17 +89,21 @@ class Running:
             **self.heard.callbacks,
             now_ms=lambda: time.monotonic_ns() // 1_000_000,
             rng=random.Random(0),
+            reconnect_max_ms=longest_ms,
         )
 
 
 @asynccontextmanager
 async def running(
-    *scripts: Script, refusal: tuple[int, bytes] | None = None, token: TokenSource = None
+    *scripts: Script,
+    refusal: tuple[int, bytes] | None = None,
+    token: TokenSource = None,
+    longest_ms: int = RECONNECT_MAX_MS,
 ) -> AsyncIterator[Running]:
     """A connection to a server with these scripts."""
     async with scripted_forwarder(*scripts) as server:
         server.refusal = refusal
-        run = Running(server, ViewerSession(since=SINCE), token)
+        run = Running(server, ViewerSession(since=SINCE), token, longest_ms)
         task = asyncio.create_task(run.connection.run())
         try:
             yield run
@@ -441,3 +451,33 @@ async def test_an_endless_response_is_cut_off() -> None:
         await HttpGetter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
     server.close()
     await server.wait_closed()
+
+
+async def test_an_endless_heartbeat_interval_is_refused() -> None:
+    """Silence would never count as a dead connection."""
+    forwarder = ForwarderMessages()
+    welcome = forwarder.welcome(heartbeat_ms=10**18)
+    async with running(says(welcome, forwarder.heartbeat(0))) as run:
+        await eventually(lambda: run.heard.ends)
+        assert run.heard.errors
+        assert not run.session.is_welcomed
+        assert not run.heard.ends[0].final
+
+
+@pytest.mark.parametrize("longest_ms", [RECONNECT_MAX_MS, WATCHED_RECONNECT_MAX_MS])
+async def test_waits_between_attempts_are_bounded_and_differ(
+    longest_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_at_all(event: asyncio.Event, seconds: float) -> None:  # noqa: ARG001
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("tui.client.connection.wait_and_clear", not_at_all)
+    async with running(hang_up, longest_ms=longest_ms) as run:
+        await eventually(lambda: len(run.heard.waits) >= 12)
+        late = run.heard.waits[8:12]
+        assert longest_ms // 2 <= min(late) < max(late) <= longest_ms
+        assert all(end.is_cut for end in run.heard.ends)
+
+
+async def hang_up(connection: ScriptedConnection) -> None:
+    await connection.websocket.close()

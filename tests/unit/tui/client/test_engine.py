@@ -253,6 +253,24 @@ async def test_the_result_is_a_forwarder_that_cannot_be_reached(
         )
 
 
+async def test_a_first_connection_that_is_cut_before_welcome_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut = asyncio.Event()
+
+    async def hang_up(connection: ScriptedConnection) -> None:
+        monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", 0)
+        cut.set()
+        await connection.websocket.close()
+
+    forwarder = ForwarderMessages()
+    scripts = [hang_up] * 4 + [says(forwarder.welcome(), forwarder.backfill(DONE, done=True))]
+    async with scripted_forwarder(*scripts) as server, started(engine_of(server.url)) as engine:
+        await cut.wait()
+        await eventually(lambda: engine.sessions[0].is_backfilled or engine.finished.is_set())
+        assert engine.result is None
+
+
 async def test_an_internal_error_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_self: object) -> None:
         raise BugError

@@ -29,7 +29,7 @@ from tui.client.status import (
     UnequalRange,
     Welcomed,
 )
-from tui.lines.rows import Rule, describe, time_of
+from tui.lines.rows import Rule, describe, time_key, time_of
 from tui.lines.timeline import Timeline
 from wire.messages import Lost
 
@@ -148,6 +148,34 @@ def test_polling_ends_an_outage_too() -> None:
         "offline 10.0 s · 2 lines recovered",
     ]
     assert history.take_effects([AGAIN, CaughtUp(0)], NOW + 20_000) == []
+
+
+def test_lines_that_polling_brought_before_the_reconnect_are_counted() -> None:
+    history = connected()
+    cut(history, NOW)
+    history.take_effects([Stored([line(1), line(2)], [])], NOW + 100)  # its round has not ended
+    rules = history.take_effects([AGAIN, CaughtUp(0)], NOW + 1_000)
+    assert said(rules)[-1] == "offline 1.0 s · 2 lines recovered"
+
+
+def test_lines_of_a_connection_that_was_cut_while_catching_up_are_counted() -> None:
+    history = connected()
+    cut(history, NOW)
+    history.take_effects([AGAIN, Stored([line(1), line(2)], [])], NOW + 1_000)
+    cut(history, NOW + 2_000)
+    rules = history.take_effects([AGAIN, Stored([line(3)], []), CaughtUp(1)], NOW + 3_000)
+    assert said(rules)[-1] == "offline 1.0 s · 3 lines recovered"
+
+
+def test_lines_that_the_forwarder_found_after_the_reconnect_are_counted() -> None:
+    """A forwarder that was away itself has caught up at once, and reads CloudWatch afterwards."""
+    history = connected()
+    cut(history, NOW)
+    history.take_effects([AGAIN, CaughtUp(0)], NOW + 10_000)
+    away, after = line(time_key(NOW + 5_000)), line(time_key(NOW + 10_001))
+    rules = history.take_effects([Stored([away, after], [])], NOW + 11_000)
+    assert said(rules) == ["offline 10.0 s · 1 line recovered"]
+    assert history.take_effects([Stored([after], [])], NOW + 12_000) == []
 
 
 def test_resuming_an_earlier_run_is_a_rule_above_every_line() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.work_counter import WorkCounter, instrument
+from tui.client import proof as proof_module
 from tui.client.proof import GAPS_MAX, REPAIRED_MAX, Proof
 from wire.messages import Gap, GapState, Lost
 
@@ -157,3 +159,33 @@ def test_gaps_beyond_the_bound_still_keep_their_range_from_being_green() -> None
     made.put_gap(gap(500, 501, name="last"), 1)
     assert len(made.gaps) == GAPS_MAX
     assert made.complete_through == 149
+
+
+@pytest.mark.parametrize("state", ["suspected", "repaired", "unrecoverable"])
+def test_each_of_very_many_gaps_is_the_same_work(state: GapState) -> None:
+    counter = WorkCounter()
+    copy = instrument([proof_module], counter)[proof_module.__name__]
+
+    def work(gaps: int) -> int:
+        known, before = copy.Proof(0), counter.work
+        known.since = 0
+        known.add_verified(0, 1, 1)
+        for number in range(gaps):
+            known.put_gap(gap(3 * number, 3 * number, state, str(number)), 1)
+        return counter.work - before
+
+    assert work(8_000) < 5 * work(2_000)
+
+
+def test_each_of_very_many_losses_is_the_same_work() -> None:
+    counter = WorkCounter()
+    copy = instrument([proof_module], counter)[proof_module.__name__]
+
+    def work(losses: int) -> int:
+        known, before = copy.Proof(0), counter.work
+        known.since = 0
+        for number in range(losses):
+            known.put_lost(Lost(from_=3 * number, through=3 * number, reason="r"))
+        return counter.work - before
+
+    assert work(8_000) < 5 * work(2_000)
