@@ -21,15 +21,13 @@ from tui.client.status import (
     CloseConnection,
     Effect,
     EndStatus,
-    ExecutionEnded,
-    LossDeclared,
-    Marked,
+    LostRange,
     MarkStatus,
-    RangeUnequal,
     Rebased,
     SendMessage,
     Stored,
     Unconfirmed,
+    UnequalRange,
     Welcomed,
 )
 from tui.lines.rows import Line
@@ -153,17 +151,17 @@ class Viewer:
                     self.had = frozenset()
                 case Unconfirmed():
                     self._unconfirm(effect.keys)
-                case Marked():
-                    if effect.mark.equal:
-                        self.new_marks.append(effect.mark)
-                case LossDeclared():
-                    self.lost.append((effect.lost.from_ms, effect.lost.through_ms))
-                case RangeUnequal():
+                case MarkStatus():
+                    if effect.equal:
+                        self.new_marks.append(effect)
+                case LostRange():
+                    self.lost.append((effect.from_ms, effect.through_ms))
+                case UnequalRange():
                     self.unproved += 1
-                    self.unproved_final += effect.range.final
-                case ExecutionEnded():
-                    self.ends[effect.end.execution] = effect.end
-                    self.new_ends.append(effect.end)
+                    self.unproved_final += effect.final
+                case EndStatus():
+                    self.ends[effect.execution] = effect
+                    self.new_ends.append(effect)
 
     def _stored(self, stored: Stored) -> None:
         for line in stored.lines:

@@ -36,7 +36,6 @@ from tui.client.session import ViewerSession
 from tui.client.status import (
     Effect,
     EndStatus,
-    Marked,
     MarkStatus,
     Rebased,
     Status,
@@ -329,8 +328,8 @@ class Engine:
             match effect:
                 case Stored():
                     self._take_stored(effect)
-                case Marked(mark):
-                    self.marks.append(mark)
+                case MarkStatus():
+                    self.marks.append(effect)
                 case Welcomed():
                     self._take_welcomed(effect)
                 case Rebased(era=era, target=target):

@@ -21,17 +21,17 @@ from tui.client.status import (
     ConnectionEntry,
     ConnectionOutage,
     Effect,
-    ExecutionEnded,
-    GapChanged,
-    LossDeclared,
-    Marked,
-    RangeUnequal,
+    EndStatus,
+    GapStatus,
+    LostRange,
+    MarkStatus,
     Rebased,
     StateChange,
     Status,
     Stored,
     TargetState,
     TargetStatus,
+    UnequalRange,
     Welcomed,
 )
 from tui.lines.rows import Rule, RuleKind, rule_key, time_key, time_of
@@ -241,24 +241,24 @@ class TargetHistory:
     def _rules_of(self, effect: Effect, now_ms: int) -> list[Rule]:
         since = self._session.since or 0
         match effect:
-            case GapChanged(gap):
+            case GapStatus() as gap:
                 at, last = max(gap.from_ms, since), gap.through_ms
                 rule = self._rule("gap", gap.id, at, last, gap.state, gap.reason, gap.recovered)
-            case LossDeclared(lost):
+            case LostRange() as lost:
                 name = f"{lost.from_ms}..{lost.through_ms}"
                 at = max(lost.from_ms, since)
                 rule = self._rule("lost", name, at, lost.through_ms, reason=lost.reason)
-            case RangeUnequal(range=one) if one.final:
+            case UnequalRange() as one if one.final:
                 name = f"{one.from_ms}..{one.through_ms}"
                 rule = self._rule("unequal", name, one.from_ms, one.through_ms, count=one.missing)
             case Rebased():
                 rule = self._rule("rebased", str(effect.era), now_ms, now_ms, reason=effect.reason)
-            case ExecutionEnded(end):
+            case EndStatus() as end:
                 reason = f"execution {end.execution}" + ("" if end.equal else " (not verified yet)")
                 rule = self._rule(
                     "end", end.execution, end.through_ms + 1, None, end.status, reason
                 )
-            case Marked(mark) if mark.equal:
+            case MarkStatus(equal=True):
                 return self._verified_after_all()
             case _:
                 return []

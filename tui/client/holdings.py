@@ -16,14 +16,11 @@ from tui.client.proof import Proof
 from tui.client.status import (
     Effect,
     EndStatus,
-    ExecutionEnded,
-    GapChanged,
-    Marked,
     MarkStatus,
-    RangeUnequal,
     Rebased,
     Stored,
     Unconfirmed,
+    UnequalRange,
 )
 from tui.client.tally import AddResult, Tally, Total
 from tui.lines.rows import Line, line_keys, time_key, time_of
@@ -297,7 +294,7 @@ class Holdings:
         )
         self.counts.marks += 1
         self.counts.marks_unequal += not equal
-        result = FollowUp([Marked(self.last_mark)])
+        result = FollowUp([self.last_mark])
         if equal:
             result.effects += self._verify(mark, generation)
         else:
@@ -314,7 +311,7 @@ class Holdings:
         equal = self.is_equal(end)
         if end.execution in self._ends or len(self._ends) < ENDS_MAX:
             self._ends[end.execution] = (end, equal)
-        result = FollowUp([ExecutionEnded(_end_status(end, equal=equal))])
+        result = FollowUp([_end_status(end, equal=equal)])
         if equal:
             self.proof.add_equal(end.from_, end.through)
         else:
@@ -350,7 +347,7 @@ class Holdings:
 
     def _verify(self, claim: ClaimedTotal, generation: int) -> list[Effect]:
         repaired = self.proof.add_verified(claim.from_, claim.through, generation)
-        return [*(GapChanged(gap) for gap in repaired), *self._settle_ends(claim)]
+        return [*repaired, *self._settle_ends(claim)]
 
     def _settle_ends(self, claim: ClaimedTotal) -> list[Effect]:
         """Count unequal ends as equal once a range that contains theirs compares equal."""
@@ -360,7 +357,7 @@ class Holdings:
             contains = claim.from_ <= low and end.through <= claim.through
             if not equal and (contains or self.proof.is_verified(end.from_, end.through)):
                 self._ends[execution] = (end, True)
-                effects.append(ExecutionEnded(_end_status(end, equal=True)))
+                effects.append(_end_status(end, equal=True))
         return effects
 
     def _resend(self, claim: ClaimedTotal, result: FollowUp, *, scanned: bool) -> None:
@@ -379,12 +376,10 @@ class Holdings:
         """Whether part of the range stayed unequal after a repair: no second one [13]."""
         return self.proof.is_given_up(claim.from_, claim.through)
 
-    def _add_unequal(self, claim: ClaimedTotal, *, final: bool) -> RangeUnequal:
+    def _add_unequal(self, claim: ClaimedTotal, *, final: bool) -> UnequalRange:
         """Report an unequal range; ``final`` after a failed repair, which is not retried [13]."""
         missing = claim.count - self.total(claim.from_, claim.through, claim.seq).count
-        return RangeUnequal(
-            self.proof.add_unequal(claim.from_, claim.through, missing, final=final)
-        )
+        return self.proof.add_unequal(claim.from_, claim.through, missing, final=final)
 
     def _unconfirm_unseen(self, claim: ClaimedTotal, seen: Collection[int]) -> list[Effect]:
         """Unconfirm the events that a repair did not bring again [13]."""

@@ -21,8 +21,6 @@ from tui.client.status import (
     CaughtUp,
     CloseConnection,
     Effect,
-    GapChanged,
-    LossDeclared,
     SendMessage,
     Welcomed,
 )
@@ -376,7 +374,7 @@ class ViewerSession:
             case End():
                 return self._on_end(message, now_ms)
             case Gap():
-                return [GapChanged(self.holdings.proof.put_gap(message, self.generation))]
+                return [self.holdings.proof.put_gap(message, self.generation)]
             case Welcome():
                 return self._on_welcome(message)
             case Bye():
@@ -425,7 +423,7 @@ class ViewerSession:
             self.since = message.since
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         added = [self.holdings.proof.put_lost(lost) for lost in message.lost]
-        effects += [LossDeclared(lost) for lost in added if lost is not None]
+        effects += [lost for lost in added if lost is not None]
         has_earlier_lines = self.welcomes > 0 or self.holdings.tally.base > 0
         self._catch_up_seq = message.head_seq if has_earlier_lines else None
         self.welcomes += 1

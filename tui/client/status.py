@@ -1,8 +1,8 @@
 """Immutable snapshots of the viewer's status, and the effects of its pure parts.
 
 ``Engine.status`` makes a ``Status`` on demand; the screen, plain output and the record read it.
-An ``Effect`` is what the session asks its shell to do, or reports to it. Times are in ms since
-the Unix epoch.
+An ``Effect`` is what the session asks its shell to do, or reports to it; a status among the
+effects, such as a gap's, has just come or changed. Times are in ms since the Unix epoch.
 """
 
 from __future__ import annotations
@@ -292,40 +292,10 @@ class Unconfirmed(msgspec.Struct, frozen=True):
     keys: list[int]
 
 
-class Marked(msgspec.Struct, frozen=True):
-    """A mark came and was compared."""
-
-    mark: MarkStatus
-
-
-class GapChanged(msgspec.Struct, frozen=True):
-    """A gap was declared or changed its state."""
-
-    gap: GapStatus
-
-
-class LossDeclared(msgspec.Struct, frozen=True):
-    """The forwarder declared a range as lost."""
-
-    lost: LostRange
-
-
-class RangeUnequal(msgspec.Struct, frozen=True):
-    """A range compared unequal; with ``range.final`` even after its repair."""
-
-    range: UnequalRange
-
-
 class CaughtUp(msgspec.Struct, frozen=True):
     """All events from the time without connection are here."""
 
     recovered: int
-
-
-class ExecutionEnded(msgspec.Struct, frozen=True):
-    """An execution has ended; repeated when its count or its comparison changes."""
-
-    end: EndStatus
 
 
 Effect = (
@@ -335,10 +305,10 @@ Effect = (
     | Welcomed
     | Rebased
     | Unconfirmed
-    | Marked
-    | GapChanged
-    | LossDeclared
-    | RangeUnequal
+    | MarkStatus
+    | GapStatus
+    | LostRange
+    | UnequalRange
     | CaughtUp
-    | ExecutionEnded
+    | EndStatus
 )

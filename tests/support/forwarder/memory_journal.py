@@ -42,7 +42,8 @@ class MemoryJournal:
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         for name in ("_rows", "_seq_of", "_order", "_lost", "_coverage", "_gaps", "_over"):
-            setattr(other, name, getattr(self, name).copy())
+            known = getattr(self, name)
+            setattr(other, name, type(known)(known))
         return other
 
     @property

@@ -20,9 +20,7 @@ from tui.client.history import LAG_MS, QUIET_MS, EventRate, TargetHistory, Targe
 from tui.client.session import ViewerSession
 from tui.client.status import (
     CaughtUp,
-    LossDeclared,
     LostRange,
-    RangeUnequal,
     Rebased,
     Status,
     Stored,
@@ -195,7 +193,7 @@ def test_gaps_losses_and_ends_are_rules_that_stay_in_their_place() -> None:
     (later,) = history.take_effects(deliver(session, forwarder.gap(2_050, 2_100, "repaired")), NOW)
     assert first.key == later.key
     assert later.state == "repaired"
-    (early,) = history.take_effects([LossDeclared(LostRange(0, 10, 2_000, "retention"))], NOW)
+    (early,) = history.take_effects([LostRange(0, 10, 2_000, "retention")], NOW)
     assert time_of(early.key) == SINCE, "not before since"
     deliver(session, forwarder.events(0, [item(1, 2_500)]))
     (ended,) = history.take_effects(
@@ -224,11 +222,8 @@ def test_an_unequal_end_says_that_it_is_not_verified() -> None:
 def test_only_a_second_mismatch_is_a_rule_until_a_later_mark_is_equal() -> None:
     session, forwarder = live_session()
     history = connected(session)
-    assert (
-        history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=False))], NOW)
-        == []
-    )
-    (bad,) = history.take_effects([RangeUnequal(UnequalRange(0, 2_000, 2_100, 3, final=True))], NOW)
+    assert history.take_effects([UnequalRange(0, 2_000, 2_100, 3, final=False)], NOW) == []
+    (bad,) = history.take_effects([UnequalRange(0, 2_000, 2_100, 3, final=True)], NOW)
     assert describe(bad) == "not verified: 3 lines missing or different"
     session.holdings.proof.add_unequal(2_000, 2_100, 3, final=True)
     assert history.take_effects(deliver(session, forwarder.mark(2_200, 2_300, 0)), NOW) == []

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.holdings import Holdings, RangeRequest
-from tui.client.status import ExecutionEnded, Marked, RangeUnequal
+from tui.client.status import EndStatus, MarkStatus, UnequalRange
 from tui.lines.rows import TARGET_BITS
 from wire.digest import digest_hex, event_digest
 from wire.errors import WireError
@@ -107,7 +107,7 @@ def test_a_surplus_event_is_as_unequal_as_a_missing_one() -> None:
     holdings = holding(1, 2)
     forwarder = ForwarderMessages([item(1, SINCE + 1)])
     judged = holdings.compare_mark(forwarder.mark(SINCE, 5_000, 2), 1)
-    assert [type(one) for one in judged.effects] == [Marked, RangeUnequal]
+    assert [type(one) for one in judged.effects] == [MarkStatus, UnequalRange]
     assert judged.requests == [RangeRequest("repair", SINCE, 5_000, scanned=True)]
     assert (holdings.counts.marks, holdings.counts.marks_unequal) == (1, 1)
 
@@ -237,8 +237,8 @@ def test_an_equal_end_verifies_nothing_beyond_the_marks() -> None:
     )
     held.compare_mark(mark, 1)
     (ended,) = held.compare_end(far_end()).effects
-    assert isinstance(ended, ExecutionEnded)
-    assert ended.end.equal
+    assert isinstance(ended, EndStatus)
+    assert ended.equal
     assert held.proof.complete_through == 5_000
 
 
@@ -252,6 +252,6 @@ def test_an_unequal_end_is_compared_again_and_may_become_equal() -> None:
     held.store(FAR_ITEMS, live=False)
     claim = claimed(1_000, FAR_AHEAD, 2, 2, FAR_DIGEST)
     (ended,) = held.compare_answer(request, claim, (), 1).effects
-    assert isinstance(ended, ExecutionEnded)
-    assert ended.end.equal
+    assert isinstance(ended, EndStatus)
+    assert ended.equal
     assert held.proof.complete_through is None

@@ -26,12 +26,12 @@ from tui.client.saved import Cursor
 from tui.client.session import ViewerSession
 from tui.client.status import (
     Effect,
-    ExecutionEnded,
-    RangeUnequal,
+    EndStatus,
     Rebased,
     SendMessage,
     Stored,
     Unconfirmed,
+    UnequalRange,
 )
 from wire.messages import ExecutionSummary, Item, Repair
 from wire.order import Interval, first_key
@@ -205,7 +205,7 @@ def test_an_unequal_range_is_repaired_over_http() -> None:
     session.holdings.store([item(3, SINCE + 31, 77)], live=False)
     http_journal.complete_through = SINCE + 500
     effects = poll(plan, http_journal)
-    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [False]
+    assert [one.final for one in effects if isinstance(one, UnequalRange)] == [False]
     assert [len(one.keys) for one in effects if isinstance(one, Unconfirmed)] == [1]
     assert session.holdings.proof.unequal == ()
     assert green(session) == SINCE + 500
@@ -228,8 +228,8 @@ def test_a_second_mismatch_is_not_repaired_again() -> None:
 
     lying.answer = answer  # type: ignore[method-assign]  # it lies
     effects = poll(plan, lying)
-    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [False, True]
-    assert not [one for one in poll(plan, lying) if isinstance(one, RangeUnequal)]
+    assert [one.final for one in effects if isinstance(one, UnequalRange)] == [False, True]
+    assert not [one for one in poll(plan, lying) if isinstance(one, UnequalRange)]
     assert green(session) is None
 
 
@@ -433,9 +433,7 @@ def test_two_rounds_that_agree_on_verified_events_report_an_end() -> None:
     http_journal.executions = [row, ExecutionSummary("two", "app/two", "FAILED", 1, 2, 3)]
 
     def ends() -> list[str]:
-        return [
-            one.end.status for one in poll(plan, http_journal) if isinstance(one, ExecutionEnded)
-        ]
+        return [one.status for one in poll(plan, http_journal) if isinstance(one, EndStatus)]
 
     assert ends() == []
     assert ends() == [], "nothing is verified"
@@ -462,7 +460,7 @@ def test_an_execution_that_may_still_run_has_not_ended(
         ExecutionSummary("one", "app/one", status, SINCE + 10, SINCE + 10, 1)
     ]
     for _ in range(3):
-        assert not [one for one in poll(plan, http_journal) if isinstance(one, ExecutionEnded)]
+        assert not [one for one in poll(plan, http_journal) if isinstance(one, EndStatus)]
     assert http_journal.asked[-1] == "/v1/executions?group=%2Fg"
 
 

@@ -30,13 +30,13 @@ from tui.client.status import (
     CaughtUp,
     CloseConnection,
     Effect,
-    ExecutionEnded,
-    GapChanged,
-    LossDeclared,
-    Marked,
-    RangeUnequal,
+    EndStatus,
+    GapStatus,
+    LostRange,
+    MarkStatus,
     Rebased,
     SendMessage,
+    UnequalRange,
     Welcomed,
 )
 from tui.lines.rows import time_key
@@ -377,9 +377,9 @@ def test_an_equal_mark_verifies_its_range() -> None:
     session, forwarder = live_session([item(1, 2_000), item(2, 2_500)])
     effects = deliver(session, forwarder.mark(SINCE, 2_400, 2))
     mark = effects[0]
-    assert isinstance(mark, Marked)
-    assert mark.mark.equal
-    assert (mark.mark.count, mark.mark.own_count) == (1, 1)
+    assert isinstance(mark, MarkStatus)
+    assert mark.equal
+    assert (mark.count, mark.own_count) == (1, 1)
     assert green(session) == 2_400
 
 
@@ -417,7 +417,7 @@ def test_a_second_mismatch_stays_unequal_and_is_not_retried() -> None:
     assert not stored_lines(effects)
     claim = forwarder.digest(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
     effects = deliver(session, claim)
-    assert [one.range.final for one in effects if isinstance(one, RangeUnequal)] == [True]
+    assert [one.final for one in effects if isinstance(one, UnequalRange)] == [True]
     unequal = forwarder.mark(SINCE, 3_000, 1, owned=[item(1, 2_000), item(1, 2_000, 7)])
     assert not [one for one in deliver(session, unequal) if isinstance(one, SendMessage)]
     assert green(session) is None
@@ -488,7 +488,7 @@ def test_an_unrecoverable_gap_limits_t() -> None:
     session, forwarder = live_session()
     deliver(session, forwarder.mark(SINCE, 3_000, 0))
     (effect,) = deliver(session, forwarder.gap(2_000, 2_100, "unrecoverable"))
-    assert isinstance(effect, GapChanged)
+    assert isinstance(effect, GapStatus)
     assert green(session) == 1_999
     deliver(session, forwarder.gap(2_000, 2_100, "repaired"))
     assert green(session) == 3_000
@@ -501,19 +501,19 @@ def test_an_open_gap_that_is_not_repeated_was_repaired_meanwhile() -> None:
     forwarder = ForwarderMessages()
     connect(session, forwarder.welcome("resumed"))
     effects = deliver(session, forwarder.mark(SINCE, 3_000, 0))
-    assert [one.gap.state for one in effects if isinstance(one, GapChanged)] == ["repaired"]
+    assert [one.state for one in effects if isinstance(one, GapStatus)] == ["repaired"]
 
 
 def test_a_loss_is_reported_once_and_stays() -> None:
     session, forwarder = ViewerSession(since=SINCE), ForwarderMessages()
     lost = Lost(2_000, 2_100, "retention")
     effects = connect(session, forwarder.welcome(lost=[lost]))
-    assert [one.lost.reason for one in effects if isinstance(one, LossDeclared)] == ["retention"]
+    assert [one.reason for one in effects if isinstance(one, LostRange)] == ["retention"]
     deliver(session, forwarder.backfill(HELD, done=True), forwarder.mark(SINCE, 3_000, 0))
     assert green(session) == 1_999
     forwarder = ForwarderMessages()
     effects = connect(session, forwarder.welcome("resumed", lost=[lost]))
-    assert not [one for one in effects if isinstance(one, LossDeclared)]
+    assert not [one for one in effects if isinstance(one, LostRange)]
     assert green(session) == 1_999
 
 
@@ -521,13 +521,13 @@ def test_an_end_is_reported_again_when_it_changes() -> None:
     """[11]"""
     session, forwarder = live_session([item(1, 2_000)])
     (ended,) = deliver(session, forwarder.end(SINCE, 2_000, 1))
-    assert isinstance(ended, ExecutionEnded)
-    assert ended.end.equal
+    assert isinstance(ended, EndStatus)
+    assert ended.equal
     late = item(2, 1_999)
     deliver(session, forwarder.events(1, [late]))
     (again,) = deliver(session, forwarder.end(SINCE, 2_000, 2))
-    assert isinstance(again, ExecutionEnded)
-    assert (again.end.count, again.end.equal) == (2, True)
+    assert isinstance(again, EndStatus)
+    assert (again.count, again.equal) == (2, True)
     assert len(session.holdings.ends) == 1
 
 
@@ -535,12 +535,12 @@ def test_an_end_among_several_executions_is_compared_by_the_filters_digest() -> 
     mine, other = item(1, 2_000), item(2, 2_000, stream="app/two")
     session, forwarder = live_session([mine, other])
     ended, asked = deliver(session, forwarder.end(2_000, 2_000, 2, owned=[mine]))
-    assert isinstance(ended, ExecutionEnded)
-    assert not ended.end.equal
+    assert isinstance(ended, EndStatus)
+    assert not ended.equal
     assert asked == SendMessage(Verify(2_000, 2_000))
     (proved,) = deliver(session, forwarder.digest(2_000, 2_000, 2))
-    assert isinstance(proved, ExecutionEnded)
-    assert proved.end.equal
+    assert isinstance(proved, EndStatus)
+    assert proved.equal
 
 
 def request(from_: int, through: int) -> RangeRequest:
