@@ -153,6 +153,13 @@ class _TailCommand(click.Command):
     help="Wait for new lines, or exit after the existing ones.",
 )
 @click.option(
+    "--patience",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="With --until or --no-follow: exit after this long without progress.",
+)
+@click.option(
     "--resume",
     type=RESUME,
     is_flag=False,

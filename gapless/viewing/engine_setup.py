@@ -57,7 +57,7 @@ def make_engine(
             start = _Start(viewing.since) if known is None else _Start(*known)
         specs.append(_target_spec(viewing, target, filter_, start))
     through = viewing.until if viewing.follow or viewing.until is not None else now_ms
-    goal = Goal(through_ms=through, executions=viewing.executions)
+    goal = Goal(through_ms=through, executions=viewing.executions, patience_ms=viewing.patience)
     return Engine(
         specs,
         goal=goal,

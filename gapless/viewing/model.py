@@ -39,6 +39,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         capacity: Lines kept in memory; None: the timeline's default.
+        patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
         consumer: The name whose cursor that is; empty: the screen's, or the output form's own.
         notice: Message for the user when watching begins.
@@ -60,6 +61,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     output: Literal["text", "json", "raw"] | None = None
     order: Literal["strict", "arrival"] = "strict"
     hold: int = 10_000
+    patience: int = 30_000
     record: Path | None = None
     follow: bool = True
     resume: bool | None = None

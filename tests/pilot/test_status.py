@@ -124,3 +124,25 @@ async def test_a_short_sparkline_stays_where_there_is_more_to_say() -> None:
         screen.engine.set(upstream="ok")
         await screen.settle()
         assert screen.lines[0].count("█") == 7
+
+
+async def test_a_refusal_is_named_with_what_helps_until_it_is_fixed() -> None:
+    reason = "AWS credentials expired: run `aws sso login --profile dev`"
+    async with running() as screen:
+        screen.engine.set(complete_through_ms=NOW_MS - 2_000)
+        await screen.settle()
+        assert "COMPLETE to 12:00:58" in screen.lines[-2]
+        before = screen.lines[1]
+        screen.engine.set(
+            upstream="unreachable", upstream_code="credentials_expired", upstream_reason=reason
+        )
+        await screen.settle()
+        assert screen.lines[0].startswith("  ✕ CREDENTIALS EXPIRED ")
+        assert screen.lines[1].strip() == reason
+        assert "○ verified to 12:00:58 · 2 s ago" in screen.lines[-2]
+        assert "COMPLETE" not in screen.lines[-2]
+        screen.engine.set(upstream="ok", upstream_code="", upstream_reason="")
+        await screen.settle()
+        assert "LIVE" in screen.lines[0]
+        assert screen.lines[1] == before
+        assert "COMPLETE to 12:00:58" in screen.lines[-2]

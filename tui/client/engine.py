@@ -30,6 +30,7 @@ from common.errors import (
 from common.times import iso_range
 from tui.client.connection import RECONNECT_MAX_MS, WATCHED_RECONNECT_MAX_MS
 from tui.client.history import TargetParts, make_status
+from tui.client.patience import Patience, progress_of, unreached
 from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
 from tui.client.session import ViewerSession
@@ -41,6 +42,7 @@ from tui.client.status import (
     Status,
     Stored,
     Unconfirmed,
+    UpstreamProblem,
     Welcomed,
 )
 from tui.client.target import EngineTarget, TargetSpec
@@ -77,6 +79,8 @@ class Goal(msgspec.Struct, frozen=True):
     """Everything through this time is verified or known to be missing (``--until``)."""
     executions: tuple[str, ...] = ()
     """All of these executions have ended."""
+    patience_ms: int | None = None
+    """Longest wait for ``through_ms`` without progress (``--patience``); None for no limit."""
 
 
 class ViewerResult(msgspec.Struct, frozen=True):
@@ -190,6 +194,10 @@ class Engine:
         self.result: ViewerResult | None = None
         self._goal = goal or Goal()
         self._cursors = cursors
+        self._patience = None
+        if self._goal.through_ms is not None and self._goal.patience_ms is not None:
+            self._patience = Patience(self._goal.patience_ms)
+        self._lines_to_goal = 0
         self.timeline = Timeline(capacity)
         self._rows: deque[Row] = deque()
         self._confirmed: deque[Line] = deque()  # merged after the rows, which may hold the same
@@ -245,6 +253,12 @@ class Engine:
     def groups(self) -> list[str | None]:
         """The targets' log groups, as far as they are known, in the order of the targets."""
         return [one.group for one in self._targets]
+
+    @property
+    def problems(self) -> list[UpstreamProblem | None]:
+        """Why each target's forwarder can't read CloudWatch; None where that is not known now."""
+        sessions = self.sessions
+        return [one.report.problem if one.is_welcomed else None for one in sessions]
 
     @property
     def saved(self) -> list[SavedCursor]:
@@ -347,6 +361,8 @@ class Engine:
 
     def _take_stored(self, stored: Stored) -> None:
         if stored.lines:
+            through_ms = self._goal.through_ms or 0
+            self._lines_to_goal += sum(line.timestamp <= through_ms for line in stored.lines)
             for callback in self._on_lines:
                 callback(stored.lines)
         self._rows.extend(stored.lines)
@@ -418,11 +434,27 @@ class Engine:
             missing = [one for one in self._targets if not one.is_reached]
             if missing:
                 result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))
+        if result is None and self._patience is not None and self._patience.is_over:
+            result = self._out_of_patience(self._goal.through_ms or 0)
         if result is not None:
             self.result = result
             for target in self._targets:
                 target.history.is_over = bool(self._goal.executions)
             self.finished.set()
+
+    def _note_progress(self) -> None:
+        """Measure the time without progress, once the time to reach has come."""
+        if self._patience is None or self.wall_ms() < (self._goal.through_ms or 0):
+            return
+        is_readable = all(one.can_read for one in self._targets)
+        progress = (self._lines_to_goal, progress_of(self.sessions))
+        self._patience.note(progress, self.steady_ms(), is_readable=is_readable)
+
+    def _out_of_patience(self, through_ms: int) -> ViewerResult:
+        reasons = [one.unread_reason for one in self._targets if one.unread_reason]
+        why = reasons[0] if reasons else "CloudWatch Logs can be read, but the scan does not end"
+        has_lines = bool(self._lines_to_goal)
+        return ViewerResult(*unreached(self.sessions, through_ms, why, has_lines=has_lines))
 
     def _note_task_end(self, task: asyncio.Task[None]) -> None:
         """Finish after an internal error, which would look like silence; ``stop`` raises it."""
@@ -434,6 +466,7 @@ class Engine:
         """Check what depends on the clock alone: quiet targets, timeouts, rates, saves."""
         for second in itertools.count(1):
             await asyncio.sleep(1)
+            self._note_progress()
             self._check_goal()
             self._schedule_flush()
             if second % SAVE_S == 0:

@@ -420,6 +420,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
     holdings, report = session.holdings, session.report
     proof, tally, counts = holdings.proof, holdings.tally, holdings.counts
     through = proof.complete_through
+    problem = report.problem if session.is_welcomed else None
     return TargetStatus(
         target=number,
         name=parts.name or parts.group or parts.url,
@@ -452,6 +453,8 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         last_mark=holdings.last_mark,
         malformed=history.malformed,
         upstream=report.upstream.state if report.upstream else None,
+        upstream_code="" if problem is None else problem.code,
+        upstream_reason="" if problem is None else problem.reason,
         upstream_lag_ms=report.upstream.lag_ms if report.upstream else None,
         lag_ms=history.lag_ms(now_ms),
         rate_per_s=history.received.per_second(now_ms),

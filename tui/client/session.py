@@ -22,6 +22,7 @@ from tui.client.status import (
     CloseConnection,
     Effect,
     SendMessage,
+    UpstreamProblem,
     Welcomed,
 )
 from tui.lines.rows import time_key
@@ -66,14 +67,60 @@ REQUEST_TIMEOUT_MS: Final = 60_000
 """A range request that brought nothing for this long is given up."""
 
 
+TRANSIENT_CODES: Final = frozenset({"throttled", "unreachable"})
+"""Problems that often end by themselves with the next call."""
+
+LASTING_MS: Final = 2_500
+"""Time without a complete poll from which on a transient problem is shown."""
+
+REPEATED_MS: Final = 1_500
+"""Time for which heartbeats must report a transient problem; they come every two seconds."""
+
+
 class ForwarderReport(msgspec.Struct):
     """The forwarder's own figures from the present connection, for the status."""
 
     head_seq: int | None = None
     upstream: Upstream | None = None
+    upstream_since_ms: int = 0
+    """When CloudWatch was first reported as it is now, readable or not."""
+    upstream_seen_ms: int = 0
+    """When ``upstream`` was reported last."""
     backfill_total: int | None = None
     backfill_received: int = 0
     bye: Bye | None = None
+
+    def take_upstream(self, upstream: Upstream, now_ms: int) -> None:
+        """Keep a heartbeat's report on CloudWatch, and since when it has been like that."""
+        was_problem = self.upstream is not None and bool(problem_of(self.upstream))
+        if not (was_problem and problem_of(upstream)):
+            self.upstream_since_ms = now_ms
+        self.upstream, self.upstream_seen_ms = upstream, now_ms
+
+    @property
+    def problem(self) -> UpstreamProblem | None:
+        """What keeps the forwarder from reading CloudWatch; None while that is not certain.
+
+        A single call that was throttled or cut is no reason to alarm: the next one succeeds.
+        """
+        upstream = self.upstream
+        if upstream is None:
+            return None
+        if not (code := problem_of(upstream)):
+            return UpstreamProblem()
+        found = UpstreamProblem(code, upstream.reason)
+        if code not in TRANSIENT_CODES:
+            return found
+        is_repeated = self.upstream_seen_ms - self.upstream_since_ms >= REPEATED_MS
+        return found if is_repeated and (upstream.lag_ms or 0) >= LASTING_MS else None
+
+
+def problem_of(upstream: Upstream) -> str:
+    """The code of a state in which CloudWatch can't be read; empty for ok and delayed.
+
+    Forwarders that send no code, as in the first version of the protocol, have it from the state.
+    """
+    return "" if upstream.state in ("ok", "delayed") else upstream.code or upstream.state
 
 
 class CreditWindow:
@@ -517,7 +564,7 @@ class ViewerSession:
             why = f"the forwarder sent seq {message.sent_seq}, but only {self.after} came"
             return self._reject(why)
         self.report.head_seq = message.head_seq
-        self.report.upstream = message.upstream
+        self.report.take_upstream(message.upstream, now_ms)
         return self._renew_credit() + self._send_next_request(now_ms)
 
     def _is_behind(self, sent_seq: int) -> bool:

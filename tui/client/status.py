@@ -117,6 +117,13 @@ class ConnectionEntry(msgspec.Struct, frozen=True):
     epoch: str
 
 
+class UpstreamProblem(msgspec.Struct, frozen=True):
+    """Why a forwarder can't read CloudWatch: a code and a line; both are empty while it can."""
+
+    code: str = ""
+    reason: str = ""
+
+
 class StateChange(msgspec.Struct, frozen=True):
     """A change of a target's state."""
 
@@ -187,6 +194,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     malformed: int
     """Messages that could not be decoded."""
     upstream: UpstreamState | None
+    """CloudWatch's state by the last heartbeat of this connection; None before the first."""
     upstream_lag_ms: int | None
     lag_ms: int | None
     """From the newest live event's timestamp to its arrival."""
@@ -200,6 +208,10 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Newest last, bounded."""
     uncompared_ms: int | None = None
     """Lines before this were not compared and can't be: the tally has dropped them."""
+    upstream_code: str = ""
+    """Why CloudWatch can't be read, as in PROTOCOL.md; empty unless that is certain or lasts."""
+    upstream_reason: str = ""
+    """The forwarder's line on it, with what to do; from the wire, so not harmless."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,6 +246,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unconfirmed: int
     uncompared_ms: int | None = None
     """The latest among the targets; None where every line shown can be compared."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether T keeps advancing: every forwarder is connected and can read CloudWatch."""
+        return not any(
+            target.upstream_code or target.state in ("connecting", "reconnecting", "failed")
+            for target in self.targets
+        )
 
     @property
     def is_green(self) -> bool:

@@ -163,6 +163,24 @@ class EngineTarget:
             return PreviousRun(left_ms, newest_ms, context_ms, before.older)
         return PreviousRun(left_ms, newest_ms, context_ms, before.older + tally.fresh - 1)
 
+    @property
+    def can_read(self) -> bool:
+        """Whether lines come from CloudWatch at present, as far as is known."""
+        if self.history.is_polling:
+            return True
+        report = self.session.report
+        is_known = self.session.is_welcomed and report.upstream is not None
+        return is_known and not (report.problem and report.problem.code)
+
+    @property
+    def unread_reason(self) -> str:
+        """Why no lines come, in one line; empty if they can."""
+        if self.can_read:
+            return ""
+        problem = self.session.report.problem if self.session.is_welcomed else None
+        reason = self.history.detail if problem is None else problem.reason or problem.code
+        return reason or f"{self.spec.url} does not answer"
+
     # Events of the connection
 
     def _begin_attempt(self, attempt: int) -> None:

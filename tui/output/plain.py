@@ -25,6 +25,7 @@ from tui.output.ordering import PrintedLine, ReleaseState
 from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.progress import Progress, StreamPosition
 from tui.output.record import write_record
+from tui.output.upstream_notices import UpstreamNotices
 from tui.render.safe_text import harmless
 
 PRINT_S: Final = 0.05
@@ -102,6 +103,7 @@ class Plain:
             test=options.test,
             printed=[] if consumer is None else consumer.progress,
         )
+        self._upstream_notices = UpstreamNotices()
         self._stop = asyncio.Event()
         self._signals_seen: list[int] = []
         self._signalled_ms = 0
@@ -156,6 +158,7 @@ class Plain:
                 await asyncio.wait(
                     (finished, stopped), timeout=PRINT_S, return_when=asyncio.FIRST_COMPLETED
                 )
+                self._print_upstream()
                 state, positions = self._release_state(), self._positions()
                 for one in self._queue.take_ready(state, positions):
                     await self._print(one.lines)
@@ -228,6 +231,12 @@ class Plain:
         since_ms = max(self._wrote_ms, self._signalled_ms)
         stalled_ms = self._engine.steady_ms() - since_ms
         return len(self._signals_seen) > 1 or stalled_ms > READER_TIMEOUT_MS
+
+    def _print_upstream(self) -> None:
+        """Print to stderr why CloudWatch can't be read, and when it can be again."""
+        names = [group or "" for group in self._engine.groups]
+        for line in self._upstream_notices.take(self._engine.problems, names):
+            self._say(harmless(line))
 
     def _print_rules(self, rules: Sequence[Rule]) -> None:
         """Print to stderr which lines are or may be missing."""

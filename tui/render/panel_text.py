@@ -141,7 +141,9 @@ def _upstream(target: TargetStatus, zone: tzinfo) -> str:
     """CloudWatch's state by the last heartbeat, or else by the last mark, a full scan's result."""
     if target.upstream is not None:
         lag = target.upstream_lag_ms
-        return target.upstream + ("" if lag is None else f", {units.duration(lag)} behind")
+        behind = "" if lag is None else f", {units.duration(lag)} behind"
+        reason = f": {harmless(target.upstream_reason)}" if target.upstream_reason else ""
+        return f"{target.upstream}{behind}{reason}"
     if target.last_mark is not None:
         return f"answered a full scan at {units.clock(target.last_mark.scanned_at_ms, zone)}"
     return "unknown until the first heartbeat"

@@ -5,6 +5,7 @@ A bar is made of chunks with ranks; on a narrow screen those of high rank are le
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Final
@@ -68,7 +69,19 @@ _BADGES: Final[dict[TargetState, tuple[str, str]]] = {
     "ended": ("■", "badge.quiet"),
     "failed": ("✕", "badge.bad"),
 }
+_PROBLEM_BADGES: Final = {
+    "group_missing": "LOG GROUP MISSING",
+    "clock_wrong": "CLOCK WRONG",
+    "throttled": "CLOUDWATCH THROTTLES",
+    "unreachable": "CLOUDWATCH UNREACHABLE",
+}
+"""Badges of codes whose name is not clear by itself."""
+_CODE_CHARS: Final = 30
+
 _END_BADGES: Final = {"SUCCEEDED": "badge.ok", "FAILED": "badge.bad", "STOPPED": "badge.warn"}
+PROBLEM_LINES_MAX: Final = 3
+"""Rows that the reason may take from the log."""
+_REASON_CHARS: Final = 600
 _STALE_MS: Final = 30_000
 """Age from which the verified time is shown with its age; marks arrive every ten seconds."""
 
@@ -83,6 +96,9 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
         word, role = (
             (f"ENDED {ends[-1]}", _END_BADGES.get(ends[-1], role)) if ends else (word, role)
         )
+    problem = next((one for one in status.targets if one.upstream_code), None)
+    if problem is not None and state not in ("reconnecting", "failed", "ended"):
+        glyph, word, role = "✕", _problem_badge(problem.upstream_code), "badge.bad"
     mark = "" if ascii_only else f"{glyph} "
     chunks = [chunk(f" {mark}{word} ", role)]
     affected = [target for target in status.targets if target.state == state]
@@ -94,9 +110,29 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
     if state == "reconnecting" and affected[0].detail:
         chunks.append(chunk(harmless(affected[0].detail), "muted", 4))
     upstream = {target.upstream for target in status.targets} - {None, "ok"}
-    if upstream:
+    if upstream and problem is None:
         chunks.append(chunk(f"CloudWatch {', '.join(sorted(map(str, upstream)))}", "warn", 2))
     return chunks
+
+
+def _problem_badge(code: str) -> str:
+    """The badge of a code; one of a newer forwarder is named as it is."""
+    return _PROBLEM_BADGES.get(code) or harmless(code[:_CODE_CHARS]).replace("_", " ").upper()
+
+
+def problem_lines(status: Status, cells: int) -> tuple[str, ...]:
+    """Why CloudWatch can't be read and what helps, wrapped; empty while it can."""
+    reasons: dict[str, str] = {}
+    for target in status.targets:
+        if target.upstream_code:
+            reasons.setdefault(harmless(target.upstream_reason[:_REASON_CHARS]), target.name)
+    lines: list[str] = []
+    for reason, name in reasons.items():
+        text = reason or "CloudWatch cannot be read"
+        if len(status.targets) > 1:
+            text = f"{harmless(name)}: {text}"
+        lines += textwrap.wrap(text, max(cells, 20), break_on_hyphens=False)
+    return tuple(lines[:PROBLEM_LINES_MAX])
 
 
 def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
@@ -213,6 +249,10 @@ def completeness(
             if verified
             else chunk("not yet verified", "warn", 3)
         )
+    elif through is not None and status.is_green and not status.is_current:
+        age = _whole(max(0, now_ms - through))
+        chunks.append(chunk(f"{ring} verified to {_moment(through, now_ms, zone)}", "warn"))
+        chunks.append(chunk(f"{age} ago", "warn"))
     elif status.is_green and verified is not None:
         chunks.append(chunk(f"{tick} COMPLETE to {verified}", "ok"))
     else:
@@ -231,10 +271,16 @@ def completeness(
     return chunks
 
 
+def _moment(at_ms: int, now_ms: int, zone: tzinfo) -> str:
+    """A time of day, with the date unless it is today's."""
+    text = units.clock(at_ms, zone)
+    if units.date(at_ms, zone) != units.date(now_ms, zone):
+        text = f"{units.date(at_ms, zone)} {text}"
+    return text
+
+
 def _until(through: int, now_ms: int, zone: tzinfo) -> str:
-    text = units.clock(through, zone)
-    if units.date(through, zone) != units.date(now_ms, zone):
-        text = f"{units.date(through, zone)} {text}"
+    text = _moment(through, now_ms, zone)
     age = now_ms - through
     return f"{text} ({_whole(age)} ago)" if age >= _STALE_MS else text
 

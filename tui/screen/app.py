@@ -45,7 +45,7 @@ from tui.screen.search import Search
 from tui.screen.side_panels import HistogramPanel, SidePanel, StreamsPanel
 from tui.screen.terminal import TerminationSignals
 from tui.screen.theme import ThemedApp
-from tui.screen.widgets.bars import ChipBar, ConnectionBar, KeyBar, StatusBar
+from tui.screen.widgets.bars import ChipBar, ConnectionBar, KeyBar, ProblemBar, StatusBar
 from tui.screen.widgets.faults import FaultPanel
 from tui.screen.widgets.log_view import LogView
 from tui.screen.widgets.modals import CommandMenu, HelpPanel
@@ -123,6 +123,7 @@ class ViewerApp(ThemedApp):
             view, self._make_strips(bookmarks.__contains__), ascii_only=palette.ascii_only
         )
         self._connection_bar = ConnectionBar(palette, title)
+        self._problem_bar = ProblemBar(palette)
         self._chip_bar = ChipBar(palette)
         self._status_bar = StatusBar(palette)
         self._prompt = Prompt()
@@ -183,6 +184,7 @@ class ViewerApp(ThemedApp):
     def compose(self) -> ComposeResult:
         """Lay out the screen from top to bottom."""
         yield self._connection_bar
+        yield self._problem_bar
         with Container(id="body"):
             yield self.log_view
             yield self._side_panel.pane
@@ -273,6 +275,7 @@ class ViewerApp(ThemedApp):
         self._send_notifications(status, now_ms)
         self._announce_scenario_step()
         self._connection_bar.update(status, now_ms, self._active_faults())
+        self._problem_bar.update(status, self.size.width)
         message = self._message if now_ms < self._message_until_ms else ""
         counts = [*self._selection_count(), *self._search.match_count()]
         self._status_bar.update(
@@ -315,6 +318,7 @@ class ViewerApp(ThemedApp):
             self._streams_panel.pane,
             self._histogram_panel.chart,
             self._connection_bar,
+            self._problem_bar,
             self._chip_bar,
             self._status_bar,
             self._key_bar,

@@ -123,6 +123,31 @@ class ConnectionBar(Bar):
         self.show(left, status_text.throughput(status, spark_cells=cells, ascii_only=ascii_only))
 
 
+class ProblemBar(Bar):
+    """Why CloudWatch can't be read, and what helps; hidden while it can."""
+
+    def __init__(self, palette: Palette) -> None:
+        super().__init__(palette, id="problem-bar")
+        self.add_class("-away")
+        self._lines: tuple[str, ...] = ()
+
+    def update(self, status: Status, cells: int) -> None:
+        """Show a status in a screen of this width."""
+        lines = status_text.problem_lines(status, cells - 2)
+        if lines != self._lines:
+            self._lines = lines
+            self.set_class(not lines, "-away")
+            self.styles.height = max(1, len(lines))
+            self.refresh(layout=True)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the reason."""
+        width = self.size.width
+        text = self._palette.adapt(self._lines[y]) if y < len(self._lines) else ""
+        parts = [(f" {text}", "bad")]
+        return Strip(self._palette.cells(fmt.clip(parts, 0, width), "bar"), width)
+
+
 class StatusBar(Bar):
     """The line below the log: completeness and the cursor's place."""
 

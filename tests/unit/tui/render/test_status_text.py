@@ -81,6 +81,22 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
         ({"state": "failed", "detail": "HTTP 404"}, " ✕ FAILED  | HTTP 404", "badge.bad"),
         ({"state": "ended"}, " ■ ENDED ", "badge.quiet"),
         ({"upstream": "throttled"}, " ● LIVE  | CloudWatch throttled", "badge.accent"),
+        (
+            {"upstream": "unreachable", "upstream_code": "credentials_expired"},
+            " ✕ CREDENTIALS EXPIRED ",
+            "badge.bad",
+        ),
+        ({"upstream_code": "access_denied"}, " ✕ ACCESS DENIED ", "badge.bad"),
+        ({"upstream_code": "group_missing"}, " ✕ LOG GROUP MISSING ", "badge.bad"),
+        ({"upstream_code": "clock_wrong"}, " ✕ CLOCK WRONG ", "badge.bad"),
+        ({"upstream_code": "throttled"}, " ✕ CLOUDWATCH THROTTLES ", "badge.bad"),
+        ({"upstream_code": "unreachable"}, " ✕ CLOUDWATCH UNREACHABLE ", "badge.bad"),
+        ({"upstream_code": "of_tomorrow\x1b"}, " ✕ OF TOMORROW␛ ", "badge.bad"),
+        (
+            {"state": "failed", "detail": "HTTP 404", "upstream_code": "access_denied"},
+            " ✕ FAILED  | HTTP 404",
+            "badge.bad",
+        ),
     ],
 )
 def test_the_state_of_the_connection(changes: dict[str, Any], text: str, badge: str) -> None:
@@ -182,6 +198,32 @@ def test_an_old_verified_time_has_its_age_and_date() -> None:
     assert "2026-11-23 12:00:00" in said(status_text.completeness(proved, tomorrow))
     tokyo = ZoneInfo("Asia/Tokyo")
     assert "21:00:00" in said(status_text.completeness(proved, EPOCH_MS, tokyo))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": "reconnecting", "attempt": 2},
+        {"state": "connecting"},
+        {"upstream": "unreachable", "upstream_code": "credentials_expired"},
+    ],
+)
+def test_green_means_now(changes: dict[str, Any]) -> None:
+    proved = status(complete_through_ms=EPOCH_MS + 31_000, **changes)
+    chunks = status_text.completeness(proved, EPOCH_MS + 71_000)
+    assert said(chunks).startswith("○ verified to 12:00:31 | 40 s ago | ")
+    assert "ok" not in roles(chunks)
+
+
+def test_the_reason_is_wrapped_and_harmless() -> None:
+    command = "AWS credentials expired: run `aws sso login --profile dev`"
+    told = status(upstream_code="credentials_expired", upstream_reason=f"{command} \x1b[2J")
+    lines = status_text.problem_lines(told, 40)
+    assert " ".join(lines) == f"{command} ␛[2J"
+    assert len(lines) == 2
+    endless = status(upstream_code="access_denied", upstream_reason="no " * 100_000)
+    assert len(status_text.problem_lines(endless, 40)) == status_text.PROBLEM_LINES_MAX
+    assert status_text.problem_lines(status(), 40) == ()
 
 
 def test_unconfirmed_lines_are_counted() -> None:
