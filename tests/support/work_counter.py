@@ -42,6 +42,11 @@ class WorkCounter:
         self.work += 1 + _size(value)
         return value
 
+    def looked_through(self, value: _T) -> _T:
+        """Add the length of a list or text on the right of ``in``."""
+        self.work += len(value) if isinstance(value, list | tuple | str) else 0
+        return value
+
     def step(self, value: _T) -> _T:
         """Add one step."""
         self.work += 1
@@ -105,6 +110,9 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
+        for number, operator in enumerate(node.ops):
+            if isinstance(operator, ast.In | ast.NotIn):
+                node.comparators[number] = _wrapped("looked_through", node.comparators[number])
         return _wrapped("step", node)
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:

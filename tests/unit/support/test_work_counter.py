@@ -37,6 +37,13 @@ def work(text):
     for char in text:
         text.upper()
 """,
+    """
+def work(text):
+    seen = []
+    for number, char in enumerate(text):
+        if number not in seen:
+            seen.append(number)
+""",
 )
 
 LINEAR = (
