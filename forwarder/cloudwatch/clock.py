@@ -55,7 +55,7 @@ def wall_clock_ms() -> int:
 
 
 def timer_ms() -> int:
-    """Milliseconds of a clock that is never set, for intervals."""
+    """Milliseconds of the monotonic clock, for intervals."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -177,7 +177,7 @@ class ClockSkew:
 
         Args:
             clock: this machine's wall clock, ms since the Unix epoch.
-            timer: ms of a clock that is never set.
+            timer: ms of a monotonic clock.
         """
         self.server = ServerClock()
         """The estimate of CloudWatch's clock."""

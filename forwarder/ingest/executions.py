@@ -68,7 +68,7 @@ class Lifecycle:
 
     @property
     def reads_messages(self) -> bool:
-        """Whether a message can end an execution."""
+        """Whether this rule searches messages for the one that ends an execution."""
         return self._expression is not None
 
     @classmethod

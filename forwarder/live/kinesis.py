@@ -90,7 +90,7 @@ class KinesisReader:
         Args:
             stream: the stream to read.
             aws: account, Region and endpoint; an endpoint of CloudWatch Logs alone is not used.
-            timer: ms of a clock that is never set.
+            timer: ms of a monotonic clock.
             clock: ms since the Unix epoch.
         """
         self.counts = PathCounts()

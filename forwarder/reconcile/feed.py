@@ -66,7 +66,7 @@ class OutageWatch:
     """Decides which range is suspected while one log group can't be polled. Pure.
 
     Each method takes the time by two clocks: ``wall_ms``, which stamps events, and ``at_ms`` of a
-    clock that is never set.
+    monotonic clock.
     """
 
     def __init__(self, wall_ms: int, at_ms: int) -> None:
@@ -98,8 +98,7 @@ class OutageWatch:
 class UpstreamWatch:
     """Rates the connection to CloudWatch for one log group's heartbeats. Pure.
 
-    ``at_ms`` is of a clock that is never set; ``now_ms`` is the wall clock's, as events are
-    stamped.
+    ``at_ms`` is of a monotonic clock; ``now_ms`` is of the wall clock, which stamps events.
     """
 
     def __init__(self, at_ms: int, poll_ms: int, overlap_ms: int, allowance_ms: int) -> None:
@@ -211,7 +210,7 @@ class Feed:
             config: retention, and the interval and range of polls.
             on_progress: called often, when there may be something new for viewers; must not block.
             clock: ms since the Unix epoch; may be set at any time.
-            timer: ms of a clock that is never set.
+            timer: ms of a monotonic clock.
             random: returns numbers from 0 to 1, for jitter.
         """
         self.problem: str | None = None

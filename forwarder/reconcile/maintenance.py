@@ -56,7 +56,7 @@ class Maintenance:
             config: how much to retain.
             settings: the log group's.
             clock: ms since the Unix epoch.
-            timer: ms of a clock that is never set.
+            timer: ms of a monotonic clock.
             bodies: held while bodies are removed or refetched.
             earliest_pending: earliest ``since`` of history that is still being sent to a viewer.
         """

@@ -125,7 +125,7 @@ class Scanner:
             cloudwatch: where to read.
             settings: the log group's.
             clock: ms since the Unix epoch.
-            timer: ms of the clock that is never set by which ``cloudwatch`` times its replies.
+            timer: ms of the monotonic clock; ``cloudwatch`` must time its replies by the same one.
             on_progress: called after each chunk with new events, and after each scan.
             on_late: called with the new events of a chunk that has events behind a mark.
         """

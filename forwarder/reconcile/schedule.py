@@ -17,11 +17,13 @@ deep      30 s, while watched the earliest since [#]_    1/20
 drain     2.5 s               an execution's end         while one waits to end
 ========  ==================  =========================  ==================================
 
-.. [#] At most 14 days back, once this process has proved what is older.
+.. [#] At most 14 days back, except once after a start: events that the journal holds from an
+   earlier process must first be covered by a mark of this one.
 
 Throttling stretches the intervals: at most twice for ``live`` and ``recent``, sixteen times for the
-others, and not at all for ``drain``. Intervals are measured by a clock that is never set
-(``timer_ms``), ranges by the wall clock.
+others, and not at all for ``drain``. While the live path is on time, ``live`` runs every 5 s
+(``forwarder.live.receiver``). Intervals are measured by a monotonic clock (``timer_ms``), ranges by
+the wall clock.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class ThrottleLevel:
     """How far scans are stretched to relieve CloudWatch: from 0 (not) to ``LEVEL_MAX``.
 
     ``CallBudget`` delays calls; this makes fewer of them. Rescans of the remote past are stretched
-    first, polls last. Times are ms of a clock that is never set.
+    first, polls last. Times are ms of a monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -201,7 +203,7 @@ class ScanSchedule:
         """Start the schedule with a poll that is due.
 
         Args:
-            timer_ms: now, by a clock that is never set.
+            timer_ms: now, by a monotonic clock.
             wall_ms: now, in ms since the Unix epoch.
             covered_ms: end of the journal's coverage: the first poll starts two minutes before
                 it, unless it is more than an hour ago.
@@ -295,7 +297,7 @@ class ScanSchedule:
 
     @property
     def next_ms(self) -> int:
-        """When the next scan becomes due, by the clock that is never set."""
+        """When the next scan becomes due, by the monotonic clock."""
         return min(
             (
                 self._next_of(name, tier)
