@@ -36,7 +36,7 @@ _READY_BYTES_MAX: Final = 65_536
 
 
 class LockedError(GaplessError):
-    """Another forwarder uses the journal."""
+    """Another process holds the lock, usually a forwarder that uses the same journal."""
 
 
 class _Lock:

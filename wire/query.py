@@ -251,7 +251,10 @@ def _has_surrogate(value: str) -> bool:
 
 
 class _Parameters:
-    """The parameters of one query string by name; the caller ignores those it does not know."""
+    """The parameters of one query string, by name; a name that is never read is ignored.
+
+    Its methods raise ``WireError`` for a value that is malformed or out of range.
+    """
 
     def __init__(self, query: str) -> None:
         try:

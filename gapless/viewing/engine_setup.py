@@ -1,4 +1,4 @@
-"""Makes the viewer's engine for a viewing, which resumes where its consumer stopped."""
+"""Makes the viewer's engine for a ``Viewing``; it resumes where its consumer stopped."""
 
 from __future__ import annotations
 

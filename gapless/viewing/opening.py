@@ -288,10 +288,10 @@ def _as_argument(target: WatchedTarget) -> str:
 
 
 def _reopened(viewing: Viewing, first: Viewing, targets: Sequence[WatchedTarget]) -> Viewing:
-    """Return a viewing like the first, of the chosen targets instead of the command line's.
+    """Return ``viewing`` with the chosen targets, without its filters by execution and stream.
 
-    An execution is shown from its beginning, and its end does not end the viewer: the user may
-    pick another one.
+    A log group is shown from the ``since`` of the ``first`` viewing, an execution from its
+    beginning. The end of the execution does not end the viewer: the user may pick another one.
     """
     return msgspec.structs.replace(
         viewing,

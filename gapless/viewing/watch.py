@@ -1,4 +1,4 @@
-"""Watches a viewing in this process, on screen or as output: what ``tail`` and ``demo`` share."""
+"""Runs a ``Viewing`` in this process, on screen or as output: what ``tail`` and ``demo`` share."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ TabMessage = Typed | Resized | Focused | Pinged
 
 
 def is_of_this_machine(host: str | None) -> bool:
-    """Return whether a ``Host`` header names this machine."""
+    """Whether a ``Host`` header names loopback: 127.0.0.1 or localhost, with any port."""
     return host is not None and _LOOPBACK_HOST.fullmatch(host) is not None
 
 

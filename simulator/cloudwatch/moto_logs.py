@@ -230,7 +230,7 @@ class FaithfulGroup(Untracked, models.LogGroup):
 
 
 class FaithfulFilter(Untracked, models.SubscriptionFilter):
-    """Moto's subscription filter, with a distribution of its own."""
+    """Moto's subscription filter with a settable ``distribution``; moto's is always ByLogStream."""
 
     distribution = "ByLogStream"
 

@@ -61,7 +61,7 @@ class CloseWebSockets(NamedTuple):
 
 
 class GatherCrowd(NamedTuple):
-    """Lets that many clients connect at once, and again whenever they are cut off."""
+    """Connects ``clients`` clients at once, and again whenever they are cut off."""
 
     clients: int
 

@@ -35,7 +35,7 @@ class Crowds:
         self.connections = 0
 
     async def gather(self, owner: str, clients: int) -> None:
-        """Connect that many clients; they replace the owner's earlier crowd."""
+        """Connect ``clients`` clients, which replace the owner's earlier crowd."""
         await self.disperse(owner)
         self._crowds[owner] = [asyncio.create_task(self._client()) for _ in range(clients)]
 

@@ -164,7 +164,7 @@ class Direction:
         self._sink.write_eof()
 
     def stop(self) -> None:
-        """Stop passing bytes on, at once."""
+        """Discard the bytes that wait for delivery, and hold ``run`` back no longer."""
         self._reading.stay_open()
         if self._delivery is not None:
             self._delivery.cancel()

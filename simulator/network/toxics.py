@@ -32,7 +32,7 @@ class Bandwidth(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """Ends the connection after that many of the server's bytes, by a reset or an orderly close."""
+    """Ends the connection, by a reset or in order, after ``after_bytes`` bytes of the server's."""
 
     after_bytes: int
     resets: bool

@@ -217,7 +217,7 @@ class RowStore:
 
     @property
     def lines(self) -> int:
-        """Number of rows that are not rules."""
+        """Number of log lines: the rows without the rules between them."""
         return self._rows - self._rules
 
     def row(self, index: int) -> Row:

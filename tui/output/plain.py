@@ -169,7 +169,7 @@ class Plain:
             stopped.cancel()
 
     async def _print_rest(self) -> None:
-        """Print every line that is held."""
+        """Print every line that was held back for its order, and save what was printed."""
         slices: list[PrintSlice] = self._queue.take_all(self._positions())
         for one in slices:
             await self._print(one.lines)

@@ -236,9 +236,10 @@ def _evicted_place(engine: Engine, rule: Rule, at: int) -> _EvictedPlace:
 async def _write_evicted(
     file: IO[bytes], engine: Engine, place: _EvictedPlace, failure: str
 ) -> str:
-    """Fetch and write the lines of a place; return why a fetch failed, if one has.
+    """Fetch and write the evicted lines that are missing at one place of the record.
 
-    Nothing is fetched if an earlier fetch failed already (``failure``).
+    Lines that cannot be fetched are declared in an entry. Returns the reason of the first failed
+    fetch, empty if none failed; after an earlier failure (``failure``) nothing is fetched.
     """
     low: int | None = place.low
     count = 0

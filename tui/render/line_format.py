@@ -271,7 +271,7 @@ def wrap(
 
 
 def _is_word_longer(text: str, at: int, chars: int) -> bool:
-    """Whether the word that begins at an index has more than so many characters."""
+    """Whether the word that begins at index ``at`` is longer than ``chars``."""
     return len(text) - at > chars and text.find(" ", at, at + chars + 1) < 0
 
 
