@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from common.errors import UsageError
 from common.hosts import host_name
+from common.patterns import compile_pattern
 from common.times import parse_duration, parse_time
 from gapless.aws import AwsChoice
 from wire.limits import NAME_CHARS_MAX
@@ -172,11 +173,7 @@ def _check_text(text: str) -> str:
 
 def _check_pattern(text: str) -> str:
     _check_text(text)
-    try:
-        re.compile(text)
-    except re.error as error:
-        msg = f"{text[:80]!r} is not a regular expression: {error}"
-        raise ValueError(msg) from error
+    compile_pattern(text)
     return text
 
 

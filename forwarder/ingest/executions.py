@@ -7,13 +7,15 @@ that, a visibility allowance apart, have found nothing new of it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final, Literal, get_args
 
 import msgspec
 
+from common.concurrency import in_thread
+from common.patterns import Pattern, PatternError, compile_pattern
 from forwarder.errors import LifecycleError
 from forwarder.records import ExecutionEnd, LogEvent
 from wire.messages import ExecutionStatus, ExecutionSummary
@@ -40,6 +42,10 @@ FORGOTTEN_MS: Final = 60_000
 """Silence after which an execution is over that the external source (ECS) knows nothing of."""
 
 
+Ends = Mapping[str, ExecutionStatus]
+"""Ids of the events that end their executions, with the status."""
+
+
 class Lifecycle:
     """Rule for the end of an execution: a message, silence, or an external source such as ECS."""
 
@@ -47,7 +53,7 @@ class Lifecycle:
         self,
         rule: str,
         *,
-        expression: re.Pattern[str] | None = None,
+        expression: Pattern | None = None,
         idle_ms: int | None = None,
         forgotten_ms: int | None = None,
     ) -> None:
@@ -63,7 +69,7 @@ class Lifecycle:
         self.idle_ms = idle_ms
         self.forgotten_ms = forgotten_ms
         self._expression = expression
-        groups = () if expression is None else expression.groupindex
+        groups = () if expression is None else expression.groups
         self._groups = [status for status in get_args(ExecutionStatus) if status in groups]
 
     @property
@@ -79,12 +85,12 @@ class Lifecycle:
         without one it is UNKNOWN.
 
         Raises:
-            LifecycleError: it is not a regular expression.
+            LifecycleError: it is not a regular expression, or one that needs backtracking.
         """
         try:
-            compiled = re.compile(expression)
-        except re.error as error:
-            msg = f"--lifecycle pattern:{expression} is not a regular expression: {error}"
+            compiled = compile_pattern(expression)
+        except PatternError as error:
+            msg = f"--lifecycle pattern: {error}"
             raise LifecycleError(msg) from error
         return cls(f"pattern:{expression}", expression=compiled)
 
@@ -104,10 +110,18 @@ class Lifecycle:
 
     def status_of(self, message: str) -> ExecutionStatus | None:
         """Status with which a message ends its execution; None: it does not."""
-        found = None if self._expression is None else self._expression.search(message)
+        found = None if self._expression is None else self._expression.groups_in(message)
         if found is None:
             return None
-        return next((one for one in self._groups if found[one] is not None), "UNKNOWN")
+        return next((one for one in self._groups if one in found), "UNKNOWN")
+
+    def ends_among(self, events: Iterable[LogEvent]) -> Ends:
+        """The events that end their executions, by id, with the status.
+
+        May take a second for long messages: shells call it in a thread.
+        """
+        ends = ((event.id, self.status_of(event.message)) for event in events)
+        return {event_id: status for event_id, status in ends if status is not None}
 
     def is_idle(self, last_ms: int, now_ms: int, *, is_forgotten: bool = False) -> bool:
         """Whether silence has ended an execution."""
@@ -117,6 +131,13 @@ class Lifecycle:
     def is_by_silence(self, status: ExecutionStatus | None) -> bool:
         """Whether an end may rest on silence alone, which further events disprove."""
         return self.idle_ms is not None or (self.forgotten_ms is not None and status == "UNKNOWN")
+
+
+async def find_ends(lifecycle: Lifecycle | None, events: Sequence[LogEvent]) -> Ends:
+    """``Lifecycle.ends_among`` in a thread: heartbeats go on while long messages are matched."""
+    if lifecycle is None or not lifecycle.reads_messages or not events:
+        return {}
+    return await in_thread(partial(lifecycle.ends_among, events), name="lifecycle")
 
 
 def execution_of(stream: str) -> str:
@@ -187,8 +208,16 @@ class Executions:
         executions = {execution_of(stream) for stream in {event.stream for event in events}}
         return sorted(one for one in executions if self.end_of(one) is not None)
 
-    def add_events(self, events: Iterable[LogEvent], scans_begun: int) -> None:
-        """Add new events; an execution that had ended is open again."""
+    def add_events(
+        self, events: Iterable[LogEvent], scans_begun: int, ends: Ends | None = None
+    ) -> None:
+        """Add new events; an execution that had ended is open again.
+
+        Args:
+            events: the new events.
+            scans_begun: number of the log group's scans so far.
+            ends: those that end an execution, if that is known; None: the messages are matched.
+        """
         for event in events:
             state = self._add(event.stream, event.timestamp, event.timestamp, 1)
             state.changed = scans_begun
@@ -196,15 +225,18 @@ class Executions:
                 self._reopen(state)
             # The external source may know it by now, since it is running.
             state.is_forgotten = False
-        self.read_messages(events, scans_begun)
+        self.read_messages(events, scans_begun, ends)
 
-    def read_messages(self, events: Iterable[LogEvent], scans_begun: int) -> None:
+    def read_messages(
+        self, events: Iterable[LogEvent], scans_begun: int, ends: Ends | None = None
+    ) -> None:
         """Mark the executions over that a message ends, new or read again after a start."""
         lifecycle = self._lifecycle
         if lifecycle is None or not lifecycle.reads_messages:
             return
-        for event in events:
-            status = lifecycle.status_of(event.message)
+        found = lifecycle.ends_among(events) if ends is None else ends
+        for event in events if found else ():
+            status = found.get(event.id)
             if status is not None:
                 self.mark_over(execution_of(event.stream), status, scans_begun)
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import InvalidEventError
-from forwarder.ingest.executions import Executions, Lifecycle, execution_of
+from forwarder.ingest.executions import Ends, Executions, Lifecycle, execution_of
 from forwarder.ingest.gaps import Gaps, MissingEvents, why_withheld
 from forwarder.ingest.live_check import Agreement, Punctuality, UnscannedRow
 from forwarder.ingest.retention import CLOCK_REASONS, RETENTION_LEAST_MS, Expiry
@@ -139,7 +139,7 @@ class LogGroup:
         """The visibility allowance at present."""
         self._allowance = VisibilityAllowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
         self._expiry = Expiry()
-        self._lifecycle = lifecycle
+        self.lifecycle = lifecycle
         self._overlap_ms = overlap_ms
         self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self._scans_begun = 0
@@ -149,7 +149,7 @@ class LogGroup:
 
     def _load_chain(self) -> None:
         """Set up what belongs to one chain of the journal."""
-        journal, lifecycle = self.journal, self._lifecycle
+        journal, lifecycle = self.journal, self.lifecycle
         self.totals = Totals(journal)
         """Range totals, cached for all viewers."""
         self.executions = Executions(lifecycle)
@@ -208,14 +208,21 @@ class LogGroup:
 
     # Events come in
 
-    def ingest(self, events: Sequence[LogEvent], origin: Origin) -> Ingested:
+    def ingest(
+        self, events: Sequence[LogEvent], origin: Origin, ends: Ends | None = None
+    ) -> Ingested:
         """Add events that no scan returned; known ids only get a missing body back.
+
+        Args:
+            events: the events.
+            origin: their origin.
+            ends: as of ``lifecycle.ends_among``; None: the messages are matched here.
 
         Raises:
             InvalidEventError: the protocol can't carry an event; nothing of the batch was added.
             JournalError: the journal can't be written; what was not committed is not known.
         """
-        return self._ingest(checked(events), origin, None)
+        return self._ingest(checked(events), origin, None, ends)
 
     def begin_scan(self, kind: ScanKind, from_: int, through: int | None, now_ms: int) -> Scan:
         """Begin a scan of ``from_ <= timestamp <= through`` (None: open end)."""
@@ -290,15 +297,17 @@ class LogGroup:
             self._gaps.declare_missed(scan)
         return comparison
 
-    def _take_page(self, scan: Scan, events: Sequence[LogEvent]) -> Ingested:
+    def _take_page(self, scan: Scan, events: Sequence[LogEvent], ends: Ends | None) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
         good = checked(events)
         self._gaps.begin_repair(scan)
-        taken = self._ingest(good, "live", scan)
+        taken = self._ingest(good, "live", scan, ends)
         self.agreement.compare_page(scan, good)
         return taken
 
-    def _ingest(self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None) -> Ingested:
+    def _ingest(
+        self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None, ends: Ends | None
+    ) -> Ingested:
         found = self.journal.find([event.id for event in events])
         fresh: dict[str, LogEvent] = {}
         same: list[KnownRow] = []
@@ -307,20 +316,20 @@ class LogGroup:
             known = found.get(event.id)
             if known is not None:
                 if self._is_reused(known, event):
-                    return self._ingest_into_new_chain(events)
+                    return self._ingest_into_new_chain(events, ends)
                 same.append(known)
                 if not known.has_body:
                     bodiless.append((event, known))
             elif self._is_reused(fresh.setdefault(event.id, event), event):
-                return self._ingest_into_new_chain(events)
+                return self._ingest_into_new_chain(events, ends)
         if scan is not None and scan.number in self._comparisons:
             self._comparisons[scan.number][1].add_returned(same)
         self._restore(bodiless, scan)
         if self._live_begun_ms is None:
             # An earlier process may have stopped before it noticed the end in these messages.
             known_events = [event for event in events if event.id in found]
-            self.executions.read_messages(known_events, self._scans_begun)
-        late = self._append(fresh.values(), origin, scan)
+            self.executions.read_messages(known_events, self._scans_begun, ends)
+        late = self._append(fresh.values(), origin, scan, ends)
         self.counts.duplicates += len(events) - len(fresh)
         self.counts.late += late
         return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
@@ -329,10 +338,10 @@ class LogGroup:
         """Whether a known id names another event: the log group was recreated [17]."""
         return known.timestamp != event.timestamp or known.stream != event.stream
 
-    def _ingest_into_new_chain(self, events: Sequence[LogEvent]) -> Ingested:
+    def _ingest_into_new_chain(self, events: Sequence[LogEvent], ends: Ends | None) -> Ingested:
         self.begin_chain(ID_REUSED)
         fresh = {event.id: event for event in events}
-        self._append(fresh.values(), "live", None)
+        self._append(fresh.values(), "live", None, ends)
         duplicates = len(events) - len(fresh)
         return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
 
@@ -346,7 +355,13 @@ class LogGroup:
         if bodies:
             self.journal.restore(bodies)
 
-    def _append(self, events: Collection[LogEvent], origin: Origin, scan: Scan | None) -> int:
+    def _append(
+        self,
+        events: Collection[LogEvent],
+        origin: Origin,
+        scan: Scan | None,
+        ends: Ends | None,
+    ) -> int:
         """Commit new events, and return how many of them are late."""
         by_origin: dict[Origin, list[LogEvent]] = {}
         if scan is None:
@@ -367,7 +382,7 @@ class LogGroup:
             self.journal.append(batch, of)
             self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
-            self.executions.add_events(batch, self._scans_begun)
+            self.executions.add_events(batch, self._scans_begun, ends)
             if scan is not None:
                 self._note_found(batch, of, scan)
         if scan is not None:
@@ -532,23 +547,30 @@ class LogGroup:
 
         Executions that ended long ago are scanned only if a viewer names them.
         """
-        self._read_back(named)
+        unread = self.take_unread(named)
+        self.executions.read_messages(unread, self._scans_begun)
         return self.executions.drain_range(now_ms, named)
 
-    def _read_back(self, named: Collection[str]) -> None:
-        """Look in the journal for the ends of executions that a viewer names.
+    def take_unread(self, named: Collection[str]) -> list[LogEvent]:
+        """Events of executions that a viewer names which may end them; each once after a start.
 
-        An earlier process may have ingested such an end and stopped before the drain.
+        An earlier process may have ingested such an end and stopped before the drain. What
+        ``find_ends`` finds among them goes to ``note_ends``; ``drain_range`` reads the rest.
         """
+        unread: list[LogEvent] = []
         for execution, first, last in self.executions.take_unread(named):
             interval = Interval(first_key(first), last_key(last))
             rows = self.journal.read_between(interval, READ_BACK_ROWS_MAX, newest_first=True)
-            events = [
+            unread += [
                 LogEvent(row.id, row.timestamp, row.ingestion_time, row.stream, row.message)
                 for row in rows
                 if row.message is not None and execution_of(row.stream) == execution
             ]
-            self.executions.read_messages(events, self._scans_begun)
+        return unread
+
+    def note_ends(self, events: Sequence[LogEvent], ends: Ends) -> None:
+        """Mark the executions over that these events end, as of ``lifecycle.ends_among``."""
+        self.executions.read_messages(events, self._scans_begun, ends)
 
     def _reopen_executions(self, events: Sequence[LogEvent]) -> None:
         """Forget in the journal the ends that new events are late for [11].
@@ -573,5 +595,5 @@ class LogGroup:
             self._put_ended(end.execution, end.status)
 
     def _put_ended(self, execution: str, status: ExecutionStatus | None) -> None:
-        if self._lifecycle is not None:
-            self.journal.put_ended(execution, status, self._lifecycle.rule)
+        if self.lifecycle is not None:
+            self.journal.put_ended(execution, status, self.lifecycle.rule)

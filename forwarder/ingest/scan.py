@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from forwarder.ingest.executions import Ends
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
 from forwarder.records import KnownRow, LogEvent, Row
@@ -84,7 +85,7 @@ class Scan(msgspec.Struct, eq=False):
     begun_ms: int
     number: int
     head_seq: int
-    take: Callable[[Scan, Sequence[LogEvent]], Ingested]
+    take: Callable[[Scan, Sequence[LogEvent], Ends | None], Ingested]
     missed: tuple[int, int] | None = None
     missed_count: int = 0
     is_settled: bool = False
@@ -100,14 +101,18 @@ class Scan(msgspec.Struct, eq=False):
         """Last millisecond that the scan covers once it has finished."""
         return min(self.top, self.begun_ms)
 
-    def take_page(self, events: Sequence[LogEvent]) -> Ingested:
+    def take_page(self, events: Sequence[LogEvent], ends: Ends | None = None) -> Ingested:
         """Add the events of a page that CloudWatch returned.
+
+        Args:
+            events: the page.
+            ends: as of ``Lifecycle.ends_among``; None: the messages are matched here.
 
         Raises:
             InvalidEventError: the protocol can't carry an event; nothing of the page was added.
             JournalError: the journal can't be written; what was not committed is not known.
         """
-        return self.take(self, events)
+        return self.take(self, events, ends)
 
     def add_missed(self, timestamps: Sequence[int]) -> None:
         """Add events that the scan returned first although the live path had read their time."""

@@ -14,6 +14,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from forwarder.errors import JournalFullError
+from forwarder.ingest.executions import Ends, find_ends
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.decoding import LiveBatch
 from forwarder.records import LogEvent
@@ -189,12 +190,13 @@ class LiveReceiver:
         self.counts.refused += batch.refused
         events = batch.events
         for start in range(0, len(events), CHUNK_EVENTS):
-            self._receive_chunk(batch, events[start : start + CHUNK_EVENTS])
+            chunk = events[start : start + CHUNK_EVENTS]
+            self._receive_chunk(batch, chunk, await find_ends(self._group.lifecycle, chunk))
             await asyncio.sleep(0)
         if batch.refused:
             self.request_poll()
 
-    def _receive_chunk(self, batch: LiveBatch, events: Sequence[LogEvent]) -> None:
+    def _receive_chunk(self, batch: LiveBatch, events: Sequence[LogEvent], ends: Ends) -> None:
         now_ms = self._clock()
         fresh = self._unknown(events)
         self._punctuality.note_delivered([one.id for one in events], now_ms)
@@ -211,7 +213,7 @@ class LiveReceiver:
             self.request_poll()
         if rows:
             try:
-                taken = self._group.ingest(rows, "live")
+                taken = self._group.ingest(rows, "live", ends)
             except JournalFullError:
                 self.request_poll()  # a scan finds them once there is room
                 return

@@ -25,6 +25,7 @@ from forwarder.errors import (
     JournalFullError,
     ThrottledError,
 )
+from forwarder.ingest.executions import find_ends
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
 from forwarder.reconcile.maintenance import Maintenance
@@ -346,6 +347,7 @@ class Feed:
         """Begin each scan when the schedule says so; none waits for another."""
         schedule = self._schedule
         while True:
+            await self._note_unread_ends()
             now_ms, at_ms = self._clock(), self._timer()
             self._demand.expire(now_ms)
             is_known = self._maintenance.settings_tried.is_set()
@@ -364,6 +366,17 @@ class Feed:
                 tasks.create_task(self._run_scan(due))
             wait_ms = schedule.next_ms - self._timer()
             await wait_and_clear(self._schedule_changed, max(wait_ms, 1) / 1000)
+
+    async def _note_unread_ends(self) -> None:
+        """Match the messages of executions that viewers name and that were not read since a start.
+
+        In a thread: there may be many, and heartbeats must go on.
+        """
+        group = self._group
+        unread, epoch = group.take_unread(self._demand.executions), group.journal.epoch
+        ends = await find_ends(group.lifecycle, unread)
+        if ends and group.journal.epoch == epoch:  # a new chain knows nothing of them
+            group.note_ends(unread, ends)
 
     def _suspect_outage(self, now_ms: int, at_ms: int) -> None:
         """Declare a suspected gap while polls fail, or extend it."""

@@ -19,6 +19,7 @@ from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch, Observer
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDeniedError, CloudWatchError
+from forwarder.ingest.executions import find_ends
 from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Row
@@ -220,7 +221,8 @@ class Scanner:
 
     async def _take_in(self, scan: Scan, page: list[LogEvent]) -> None:
         for start in range(0, len(page), CHUNK_EVENTS):
-            taken = scan.take_page(page[start : start + CHUNK_EVENTS])
+            events = page[start : start + CHUNK_EVENTS]
+            taken = scan.take_page(events, await find_ends(self._group.lifecycle, events))
             if taken.late:
                 after = taken.head_seq - taken.new
                 self._on_late(self._group.journal.read_after(after, taken.new))

@@ -60,7 +60,8 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
 
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
-    from tui.lines.filters import PatternError, output_filter  # noqa: PLC0415 - with plain
+    from common.patterns import PatternError  # noqa: PLC0415 - with plain
+    from tui.lines.filters import output_filter  # noqa: PLC0415 - with plain
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
     try:

@@ -19,11 +19,12 @@ import psutil
 from textual.app import App, ComposeResult
 from textual.widgets import Log, RichLog
 
+from common.patterns import typed_pattern
 from tests.bench import goals, starts, stream
 from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
 from tui.client.holdings import Holdings
-from tui.lines.filters import Filters, search_pattern
+from tui.lines.filters import Filters
 from tui.lines.timeline import Timeline
 from tui.lines.view import MatchingRows, TextTest, View, find_in_timeline
 from wire.messages import Item
@@ -158,7 +159,7 @@ def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> 
 def _counted(timeline: Timeline, needle: str, what: str) -> str:
     """Measure ``/``: find all matches."""
     began = time.process_time()
-    found = MatchingRows(timeline, TextTest(search_pattern(needle)), rules=False)
+    found = MatchingRows(timeline, TextTest(typed_pattern(needle)), rules=False)
     while found.step():
         pass
     took = (time.process_time() - began) * 1e3
@@ -168,7 +169,7 @@ def _counted(timeline: Timeline, needle: str, what: str) -> str:
 
 def _hunted(timeline: Timeline, direction: int, what: str) -> str:
     """Measure ``n`` and ``N`` when the only match is at the other end."""
-    test = TextTest(search_pattern(_NOWHERE))
+    test = TextTest(typed_pattern(_NOWHERE))
     at: int | None = 0 if direction > 0 else timeline.row(len(timeline) - 1).key + 1
     began = time.process_time()
     while at is not None:

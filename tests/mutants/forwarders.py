@@ -19,7 +19,7 @@ from forwarder.delivery.frames import EMPTY_SLICE, Slice, SliceReader
 from forwarder.delivery.lanes import Lanes, RangeRepair
 from forwarder.delivery.session import Session
 from forwarder.errors import TruncatedResponseError
-from forwarder.ingest.executions import Executions
+from forwarder.ingest.executions import Ends, Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.ingest.visibility import VisibilityAllowance
@@ -78,11 +78,15 @@ def cursor_plus_one() -> None:
     append, scan = LogGroup._append, ScanSchedule._scan
 
     def noting(
-        self: LogGroup, events: Collection[LogEvent], origin: Origin, of: Scan | None
+        self: LogGroup,
+        events: Collection[LogEvent],
+        origin: Origin,
+        of: Scan | None,
+        ends: Ends | None,
     ) -> int:
         nonlocal newest
         newest = max([newest, *(event.timestamp for event in events)])
-        return append(self, events, origin, of)
+        return append(self, events, origin, of, ends)
 
     def after_the_newest(self: ScanSchedule, tier: TierName, wall_ms: int) -> DueScan | None:
         if tier == "live" and newest:
@@ -147,10 +151,16 @@ def _dedup(identity: Any) -> None:  # noqa: ANN401 - of an event, whatever tells
     append = LogGroup._append
     seen: set[object] = set()
 
-    def once(self: LogGroup, events: Collection[LogEvent], origin: Origin, of: Scan | None) -> int:
+    def once(
+        self: LogGroup,
+        events: Collection[LogEvent],
+        origin: Origin,
+        of: Scan | None,
+        ends: Ends | None,
+    ) -> int:
         fresh = {identity(one): one for one in events if identity(one) not in seen}
         seen.update(fresh)
-        return append(self, fresh.values(), origin, of)
+        return append(self, fresh.values(), origin, of, ends)
 
     put(LogGroup, "_append", once)
 

@@ -313,3 +313,13 @@ async def test_the_next_level_is_found_among_lines_that_pass_the_filters() -> No
         assert cursor(screen) == "WARN line 85"
         await screen.press("z", "E")  # with context lines
         assert cursor(screen) == "ERROR line 80"
+
+
+@pytest.mark.parametrize("key", ["slash", "f", "x"])
+async def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(key: str) -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press(key)
+        await screen.type("(?=x)y")
+        assert "look-around is not supported" in "\n".join(screen.lines)
+        assert marked(screen) == []
+        assert not screen.app._search.filters.has_any

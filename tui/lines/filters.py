@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from common.patterns import Pattern, compile_pattern, typed_pattern
 from common.ranges import RangeSet
 from tui.lines.packed import PackedRows
 from tui.lines.rows import LEVELS, Line, at_least, level_of
@@ -29,15 +29,11 @@ CHIPS_MAX: Final = 20
 """Most filters at a time; more would not fit on any screen."""
 
 
-class PatternError(ValueError):
-    """A text is not a regular expression; the message says which, and why."""
-
-
 class OutputFilter(msgspec.Struct, frozen=True):
     """Patterns that a line must match, or must not, and its minimum level."""
 
-    include: tuple[re.Pattern[str], ...] = ()
-    exclude: tuple[re.Pattern[str], ...] = ()
+    include: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
     level: str | None = None
     """One of ``LEVELS``; a line without a level counts as INFO."""
 
@@ -45,8 +41,8 @@ class OutputFilter(msgspec.Struct, frozen=True):
         """Whether a line is printed: it matches all of ``include`` and none of ``exclude``."""
         message = line.message
         return (
-            all(pattern.search(message) for pattern in self.include)
-            and not any(pattern.search(message) for pattern in self.exclude)
+            all(pattern.matches(message) for pattern in self.include)
+            and not any(pattern.matches(message) for pattern in self.exclude)
             and (self.level is None or at_least(level_of(message), self.level))
         )
 
@@ -57,17 +53,11 @@ def output_filter(
     """A filter from command-line arguments.
 
     Raises:
-        PatternError: A text is not a regular expression.
+        PatternError: A text is not a regular expression, or one that needs backtracking.
     """
-    return OutputFilter(tuple(map(_compile, include)), tuple(map(_compile, exclude)), level)
-
-
-def _compile(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        msg = f"{text[:80]!r} is not a regular expression: {error}"
-        raise PatternError(msg) from error
+    return OutputFilter(
+        tuple(map(compile_pattern, include)), tuple(map(compile_pattern, exclude)), level
+    )
 
 
 Scalar = str | int | float | bool | None
@@ -204,18 +194,6 @@ def _dump(found: object) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def search_pattern(text: str) -> re.Pattern[str]:
-    """What the user typed, as a regular expression, or as plain text if it is not one.
-
-    Case matters only if there is an upper-case letter in it (smart case, as in less -i and lnav).
-    """
-    flags = re.NOFLAG if any(char.isupper() for char in text) else re.IGNORECASE
-    try:
-        return re.compile(text, flags)
-    except re.error:
-        return re.compile(re.escape(text), flags)
-
-
 class Chip:
     """One filter, shown as a chip: a text or value that lines must have, or must not.
 
@@ -231,7 +209,7 @@ class Chip:
         self.hits = 0
         if isinstance(criterion, str):
             self.text = criterion
-            test = TextTest(search_pattern(criterion))
+            test = TextTest(typed_pattern(criterion))
             self.matches: LinePredicate = test
             self.flags = test.flags
         else:
@@ -285,7 +263,11 @@ class Filters:
         self.only_streams = self.hidden_streams = frozenset()
 
     def add(self, criterion: str | Value, *, excludes: bool) -> None:
-        """Add a chip and enable all filters; beyond ``CHIPS_MAX`` the oldest chip is removed."""
+        """Add a chip and enable all filters; beyond ``CHIPS_MAX`` the oldest chip is removed.
+
+        Raises:
+            PatternError: The text is a regular expression that cannot be used; nothing changes.
+        """
         if all((one.criterion, one.excludes) != (criterion, excludes) for one in self.chips):
             self.chips = [*self.chips, Chip(criterion, excludes=excludes)][-CHIPS_MAX:]
         self.are_enabled = True

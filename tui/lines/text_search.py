@@ -14,6 +14,8 @@ from itertools import accumulate, compress
 from operator import or_
 from typing import Final, NamedTuple, Self
 
+from common.patterns import Pattern
+
 END: Final = b"\xff"
 """Terminator of each message: not a byte of UTF-8, so that no match spans two messages."""
 
@@ -42,8 +44,11 @@ class JoinedTexts(NamedTuple):
 
     def one(self, at: int) -> str:
         """The message at an index."""
-        begin = self.ends[at - 1] if at else 0
-        return self.data[begin : self.ends[at] - 1].decode("utf-8", "surrogatepass")
+        return self.utf8(at).decode("utf-8", "surrogatepass")
+
+    def utf8(self, at: int) -> bytes:
+        """The message at an index in UTF-8."""
+        return self.data[self.ends[at - 1] if at else 0 : self.ends[at] - 1]
 
     def all(self) -> list[str]:
         """All messages."""
@@ -60,13 +65,13 @@ def split_as_latin1(data: bytes) -> list[str]:
 LITERALS_MAX: Final = 16
 """Most alternative literals of a prefilter: the block is searched once for each."""
 
-_QUANTIFIER: Final = re.compile(r"([*?+]|\{(?:\d+(?:,\d*)?|,\d*)\})[?+]?")
+_QUANTIFIER: Final = re.compile(r"([*?+]|\{\d+(?:,\d*)?\})\??")
 _GROUP: Final = re.compile(r"\((?:\?:|\?P<\w+>|(?!\?))")
 _CLASS: Final = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
 _META: Final = frozenset(".^$*+?[\\|()")
 
-_OTHER_FORMS: Final = tuple(form.encode() for form in "\u0130\u0131\u017f\u212a")
-"""Characters beyond ASCII that ``re.IGNORECASE`` equates with i, k or s."""
+_OTHER_FORMS: Final = tuple(form.encode() for form in "\u017f\u212a")
+"""Characters beyond ASCII that RE2 equates with k or s if case does not matter."""
 
 _FEW: Final = 32
 """Matches before their density is checked."""
@@ -81,7 +86,7 @@ _SAMPLE: Final = 16
 class Prefilter(NamedTuple):
     """A pattern, and literals of which each of its matches contains at least one."""
 
-    pattern: re.Pattern[str]
+    pattern: Pattern
     literals: tuple[str, ...] = ()
     """Empty if no literal is known to be required."""
     is_exact: bool = False
@@ -89,25 +94,23 @@ class Prefilter(NamedTuple):
 
     def flags(self, texts: JoinedTexts) -> bytes:
         """One byte a message: 1 if the pattern is found in it, else 0."""
-        search, ignores_case = self.pattern.search, bool(self.pattern.flags & re.IGNORECASE)
+        matches, ignores_case = self.pattern.matches_utf8, self.pattern.ignores_case
         if not self.literals or (ignores_case and _has_other_forms(texts)):
-            return bytes([search(message) is not None for message in texts.all()])
+            return self.pattern.flag_lines(texts.data, texts.ends)
         flags = _flag_literals(self.literals, texts, ignores_case=ignores_case)
         if self.is_exact:
             return bytes(flags)
-        if flags.count(1) * _DENSE > len(flags):
-            pairs = zip(flags, texts.all(), strict=True)
-            return bytes([flag and search(message) is not None for flag, message in pairs])
+        if flags.count(1) * _DENSE > len(flags) and not self.pattern.has_anchors:
+            return self.pattern.flag_lines(texts.data, texts.ends)
         for line in list(compress(range(len(flags)), flags)):
-            flags[line] = search(texts.one(line)) is not None
+            flags[line] = matches(texts.utf8(line))
         return bytes(flags)
 
 
-def prefilter_of(pattern: re.Pattern[str]) -> Prefilter:
+def prefilter_of(pattern: Pattern) -> Prefilter:
     """The prefilter of a pattern; without literals where its syntax is beyond the parser."""
-    if pattern.flags & re.VERBOSE:
-        return Prefilter(pattern)
-    parser = _LiteralParser(pattern.pattern, ignores_case=bool(pattern.flags & re.IGNORECASE))
+    text = re.escape(pattern.text) if pattern.is_literal else pattern.text
+    parser = _LiteralParser(text, ignores_case=pattern.ignores_case)
     try:
         literals = parser.alternatives()
     except _UnsupportedSyntaxError:
@@ -226,7 +229,7 @@ class _LiteralParser:
         if char == "\\":
             char = self._peek()
             self._at += 1
-            if char.isdigit() or char in "xuUN":
+            if char.isdigit() or char in "xpPQ":
                 raise _UnsupportedSyntaxError  # the characters that follow belong to the escape
             if char.isalpha():
                 return []
@@ -245,7 +248,7 @@ class _LiteralParser:
 
     def _skip(self, construct: re.Pattern[str]) -> None:
         found = construct.match(self._pattern, self._at)
-        if found is None:
+        if found is None or "[:" in found[0]:  # ``[[:alpha:]]`` ends later
             raise _UnsupportedSyntaxError
         self._at = found.end()
 

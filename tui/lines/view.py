@@ -7,12 +7,12 @@ blocks are tested as they are: the far end of a million lines is a quarter of a 
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from common.patterns import Pattern
 from tui.lines.blocks import PACKED_GAIN, Stretch
 from tui.lines.keys import KeySet
 from tui.lines.packed import PackedRows
@@ -50,13 +50,14 @@ class BlockTest(ABC):
 class TextTest(BlockTest):
     """Passes lines whose message matches a pattern."""
 
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        self._search = pattern.search
+    def __init__(self, pattern: Pattern) -> None:
+        self._matches = pattern.matches
         self._prefilter = prefilter_of(pattern)
+        self.slice_rows = SLICE_ROWS if self._prefilter.is_exact else READ_ROWS
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
-        return self._search(line.message) is not None
+        return self._matches(line.message)
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it matches, else 0."""

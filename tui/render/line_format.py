@@ -6,7 +6,6 @@ A segment is a text and its role (``time``, ``stream.7``, ``level.error``, ``mes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -17,6 +16,7 @@ from zlib import crc32
 import msgspec
 from rich.cells import cell_len
 
+from common.patterns import Pattern
 from tui.lines.rows import Rule, describe
 from tui.render import units
 from tui.render.safe_text import CONTROL, MESSAGE, NEWLINE, Segment, harmless
@@ -195,10 +195,10 @@ def rule_segments(text: str, role: str, cells: int, *, ascii_only: bool = False)
     return [(bar * 2 + " ", f"{role}.bar"), (shown, role), (" " + bar * rest, f"{role}.bar")]
 
 
-def highlight(segments: Sequence[Segment], pattern: re.Pattern[str]) -> list[Segment]:
+def highlight(segments: Sequence[Segment], pattern: Pattern) -> list[Segment]:
     """The segments with every match of ``pattern`` in the role ``match``."""
     text = "".join(piece for piece, _ in segments)
-    spans = [found.span() for found in pattern.finditer(text) if found.end() > found.start()]
+    spans = pattern.spans(text)
     if not spans:
         return list(segments)
     out: list[Segment] = []

@@ -7,7 +7,6 @@ only if Textual asks for them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from textual.cache import LRUCache
 from textual.strip import Strip
 
+from common.patterns import Pattern
 from tui.lines.rows import Line, Row, Rule
 from tui.lines.view import ContextRows
 from tui.render import line_format as fmt
@@ -107,7 +107,7 @@ class Appearance(msgspec.Struct, frozen=True):
     wrapped: bool = False
     time: TimeMode = TimeMode.UTC
     dated: bool = False
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     """The search, whose matches are highlighted."""
     context: ContextRows | None = None
     """If context lines are shown: which rows are matches, and where rows are hidden."""

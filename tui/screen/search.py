@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from common.patterns import Pattern, PatternError, typed_pattern
 from tui.lines.counts import LineCounter
-from tui.lines.filters import Filters, Value, search_pattern
+from tui.lines.filters import Filters, Value
 from tui.lines.rows import LEVELS, Change
 from tui.lines.timeline import Timeline
 from tui.lines.view import (
@@ -48,7 +49,7 @@ class Search:
         self._log = log
         self._show = show
         self._run = run
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: Pattern | None = None
         self._matches: MatchingRows | None = None
         self._tally: LineCounter | None = None
         self._context_lines = CONTEXT_AMOUNTS[0]
@@ -64,21 +65,26 @@ class Search:
     def preview(self, kind: Kind, text: str) -> None:
         """Highlight the matches of a search that is being typed."""
         if kind == "search":
-            self._log.highlight(search_pattern(text) if text else self._pattern)
+            with suppress(PatternError):  # shown once it is entered
+                self._log.highlight(typed_pattern(text) if text else self._pattern)
 
     def submit(self, kind: Kind, text: str | None) -> None:
         """Search or filter for what was entered in the prompt; None means Esc."""
-        if kind == "search":
-            self._search(text)
-        elif text:
-            self.filters.add(text, excludes=kind == "exclude")
-            self.refilter()
+        try:
+            if kind == "search":
+                self._search(text)
+            elif text:
+                self.filters.add(text, excludes=kind == "exclude")
+                self.refilter()
+        except PatternError as error:
+            self._log.highlight(self._pattern)
+            self._show(harmless(str(error)))
 
     def match_count(self) -> list[Chunk]:
         """Number of the match under the cursor, and of all: ``/timeout 3/128``."""
         if self._pattern is None or self._matches is None:
             return []
-        text = harmless(self._pattern.pattern)
+        text = harmless(self._pattern.text)
         short = text if len(text) <= _PATTERN_CHARS else f"{text[: _PATTERN_CHARS - 1]}…"
         keys = self._matches.keys
         total = units.number(len(keys)) + ("" if self._matches.is_done else "+")
@@ -112,7 +118,7 @@ class Search:
 
     def _search(self, text: str | None) -> None:
         if text is not None:
-            self._pattern = search_pattern(text) if text else None
+            self._pattern = typed_pattern(text) if text else None
             self._count_matches()
         self._log.highlight(self._pattern)
         if text:

@@ -7,7 +7,6 @@ bar is drawn here, in the last column, and ``render_lines`` hands finished strip
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from common.patterns import Pattern
 from tui.lines.rows import Change, Row
 from tui.lines.view import ContextRows, LinePredicate, View
 from tui.lines.viewport import WHEEL_LINES, Motion, MouseDrag, ReadingPlace, Selection, Viewport
@@ -144,7 +144,7 @@ class LogView(ScrollView, can_focus=True):
         self._strips.forget()
         self._draw()
 
-    def highlight(self, pattern: re.Pattern[str] | None) -> None:
+    def highlight(self, pattern: Pattern | None) -> None:
         """Highlight every match of a pattern; None highlights nothing."""
         self._change_appearance(pattern=pattern)
         self._draw()

@@ -178,7 +178,7 @@ def test_sent_totals_survive_a_viewer_that_disconnects() -> None:
 
 def test_a_viewer_of_an_execution_waits_for_its_end() -> None:
     group = log_group()
-    group._lifecycle = Lifecycle.idle(1)
+    group.lifecycle = Lifecycle.idle(1)
     _, feed, hub = make(group)
     Watcher(hub, TailQuery(filter=Filter(streams=("app/one",))))
     assert [executions for _, _, executions in feed.wanted.values()] == [("one",)]

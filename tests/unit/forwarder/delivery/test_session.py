@@ -573,7 +573,7 @@ def test_waiting_requests_are_bounded() -> None:
 
 def ending(*found: LogEvent) -> SessionClient:
     group = log_group()
-    group._lifecycle = Lifecycle.pattern("(?P<SUCCEEDED>exit 0)|(?P<FAILED>exit 1)")
+    group.lifecycle = Lifecycle.pattern("(?P<SUCCEEDED>exit 0)|(?P<FAILED>exit 1)")
     group._load_chain()
     group.ingest([*found], "live")
     return SessionClient(group, TailQuery(since=SINCE, filter=Filter(executions=("one",))))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from forwarder.errors import LifecycleError
@@ -13,6 +15,7 @@ from forwarder.ingest.executions import (
     Lifecycle,
     _State,
     execution_of,
+    find_ends,
 )
 from forwarder.records import ExecutionEnd
 from tests.support.forwarder.log_events import NOW_MS, event
@@ -57,6 +60,54 @@ def test_a_pattern_names_the_status() -> None:
     found = [lifecycle.status_of(f"state={word}") for word in ("done", "failed", "stopped", "gone")]
     assert found == ["SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN"]
     assert lifecycle.status_of("state=running") is None
+
+
+ENDLESS = ("error " * (1 << 20))[: 1 << 20]
+
+
+@pytest.mark.parametrize("rule", ["error.*timeout", r"(\w+) failed", "(a+)+b"])
+def test_a_pattern_that_backtracking_would_never_finish(rule: str) -> None:
+    executions = Executions(Lifecycle.pattern(rule))
+    executions.add_events([event(1, message=ENDLESS), event(2, message="a" * 40)], 1)
+    assert executions.undecided() == ["1"]
+
+
+async def test_the_event_loop_goes_on_while_messages_are_matched() -> None:
+    lifecycle = Lifecycle.pattern("error.*(?P<FAILED>timeout)")
+    events = [event(number, message=ENDLESS) for number in range(1, 60)]
+    events.append(event(60, message="error: timeout"))
+    matching = asyncio.create_task(find_ends(lifecycle, events))
+    heartbeats = 0
+    while not matching.done():
+        await asyncio.sleep(0)
+        heartbeats += 1
+    assert await matching == {events[-1].id: "FAILED"}
+    assert heartbeats > 100
+
+
+@pytest.mark.parametrize("lifecycle", [None, Lifecycle.idle(30_000)])
+async def test_without_a_pattern_no_message_is_matched(lifecycle: Lifecycle | None) -> None:
+    assert await find_ends(lifecycle, [event(1, message="done")]) == {}
+
+
+def test_ends_that_were_found_before_are_not_looked_for_again() -> None:
+    executions = Executions(Lifecycle.pattern("done"))
+    executions.add_events([event(1, message="done"), event(2, stream="job/2")], 1, {"2": "FAILED"})
+    assert executions.undecided() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("(?=done)", "look-around is not supported"),
+        (r"(a)\1", "back references are not supported"),
+        ("(.{0,500}x){30}", "it repeats something over 1,000 times"),
+        ("(", "is not a regular expression"),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_is_refused(rule: str, why: str) -> None:
+    with pytest.raises(LifecycleError, match=f"^--lifecycle pattern: .*{why}"):
+        Lifecycle.pattern(rule)
 
 
 def test_an_invalid_pattern_is_refused() -> None:

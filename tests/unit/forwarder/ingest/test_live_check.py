@@ -17,7 +17,7 @@ def event(number: int, at: int = NOW, text: str | None = None, stream: str = "s"
 
 
 def scan(number: int, begun_ms: int, *, head_seq: int = 1_000, from_: int = 0) -> Scan:
-    def take(_scan: Scan, _events: object) -> Ingested:
+    def take(_scan: Scan, _events: object, _ends: object) -> Ingested:
         raise AssertionError
 
     return Scan("live", from_, None, begun_ms=begun_ms, number=number, head_seq=head_seq, take=take)

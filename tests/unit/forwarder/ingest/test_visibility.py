@@ -18,7 +18,7 @@ def _scan(begun_ms: int) -> Scan:
         begun_ms=begun_ms,
         number=1,
         head_seq=0,
-        take=lambda _scan, _events: Ingested(0, 0, 0, 0),
+        take=lambda _scan, _events, _ends: Ingested(0, 0, 0, 0),
     )
 
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.patterns import PatternError
 from tests.support.fake_engine import make_line
 from tests.support.viewer.server_messages import line
 from tui.lines.filters import (
     CHIPS_MAX,
     Filters,
-    PatternError,
     Value,
     json_tree,
     output_filter,
     parse_json,
-    search_pattern,
 )
+from tui.lines.packed import PackedRows
 
 LINES = [
     make_line(number, message)
@@ -123,12 +123,6 @@ def test_hits_are_counted_once() -> None:
     assert filters.chips[0].hits == 3
 
 
-def test_typed_search_texts() -> None:
-    assert search_pattern("err|warn").search("a WARNING")
-    assert not search_pattern("Warn").search("WARN")
-    assert search_pattern("a[b").search("xa[b")
-
-
 @pytest.mark.parametrize(
     ("include", "exclude", "level", "message", "passes"),
     [
@@ -151,6 +145,35 @@ def test_output_filters(
     passes: bool,
 ) -> None:
     assert output_filter(include, exclude, level).passes(line(1, message)) is passes
+
+
+ENDLESS = ("error " * (1 << 20))[: 1 << 20]
+
+
+@pytest.mark.parametrize("text", ["error.*timeout", r"(\w+) failed", "(a+)+b"])
+def test_patterns_that_backtracking_would_never_finish(text: str) -> None:
+    messages = [ENDLESS, "a" * 40, f"{text}: error timeout, it failed, aab"]
+    assert [output_filter([text]).passes(line(1, one)) for one in messages] == [False, False, True]
+    assert [output_filter((), [text]).passes(line(1, one)) for one in messages] == [
+        True,
+        True,
+        False,
+    ]
+    filters = Filters()
+    filters.add(text, excludes=False)
+    test = filters.test()
+    assert test is not None
+    lines = [line(number, one) for number, one in enumerate(messages)]
+    assert [test(one) for one in lines] == [False, False, True]
+    packed = PackedRows([one.key for one in lines], lines)
+    assert test.flags(packed) == b"\0\0\1"
+
+
+def test_a_filter_that_cannot_be_used_changes_nothing() -> None:
+    filters = Filters()
+    with pytest.raises(PatternError, match="look-around is not supported"):
+        filters.add("(?=x)", excludes=False)
+    assert not filters.has_any
 
 
 def test_an_invalid_pattern_is_named() -> None:

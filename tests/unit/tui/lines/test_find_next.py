@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.patterns import compile_pattern
 from tests.property.test_timeline import small_blocks
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
 from tui.lines.packed import PackedRows
@@ -66,7 +67,11 @@ lines = st.tuples(st.integers(0, 300), st.sampled_from(TEXTS))
 @given(
     st.lists(st.lists(lines, max_size=30), min_size=1, max_size=6),
     st.sampled_from(
-        [TextTest(re.compile("7")), TextTest(re.compile("error", re.IGNORECASE)), LevelTest("warn")]
+        [
+            TextTest(compile_pattern("7")),
+            TextTest(compile_pattern("error", ignores_case=True)),
+            LevelTest("warn"),
+        ]
     ),
     st.integers(1, 40),
 )
@@ -99,7 +104,7 @@ def test_finding_unpacks_no_block() -> None:
     with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
         for text in ("line 20$", "line 3999"):
             for start, direction in ((0, 1), (timeline.row(3_999).key + 1, -1)):
-                test = TextTest(re.compile(text))
+                test = TextTest(compile_pattern(text))
                 found = find(timeline, start, direction, test, 64)
                 assert found == timeline.row(int(re.findall("[0-9]+", text)[0])).key
 

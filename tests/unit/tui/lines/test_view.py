@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
 from tui.lines.filters import Filters, Value
 from tui.lines.packed import PackedRows
@@ -84,7 +84,7 @@ def test_the_newest_rows_are_there_at_once() -> None:
 def test_packed_blocks_are_filtered_without_unpacking() -> None:
     with patch("tui.lines.blocks.CHUNK_ROWS", 64), patch("tui.lines.blocks.OPEN_MAX", 2):
         timeline = filled(4_000)
-    matching = MatchingRows(timeline, TextTest(re.compile("7")), rules=True)
+    matching = MatchingRows(timeline, TextTest(compile_pattern("7")), rules=True)
     wanted = expected(timeline)
     with patch.object(PackedRows, "rows", side_effect=AssertionError("unpacked")):
         while matching.step(64):
@@ -123,7 +123,7 @@ def _whatever_happens(chance: random.Random, slice_rows: int, *, coalesced: bool
     chance.shuffle(numbers)
     made = [make_line(number, f"line {number}") for number in numbers]
     timeline.add_many(made[: chance.randrange(1_500)])
-    test = has_seven if chance.random() < 0.5 else TextTest(re.compile("7"))
+    test = has_seven if chance.random() < 0.5 else TextTest(compile_pattern("7"))
     matching = MatchingRows(timeline, test, rules=True)
     waiting = Change()
     for number in range(12):
@@ -201,8 +201,11 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
 @pytest.mark.parametrize(
     "test",
     [
-        *(TextTest(re.compile(text, re.IGNORECASE)) for text in ("line 77", "line 7+$", "l")),
-        BothTests(TextTest(re.compile("7")), TextTest(re.compile("1"))),
+        *(
+            TextTest(compile_pattern(text, ignores_case=True))
+            for text in ("line 77", "line 7+$", "l")
+        ),
+        BothTests(TextTest(compile_pattern("7")), TextTest(compile_pattern("1"))),
         *(one.test() for one in filters()),
     ],
 )

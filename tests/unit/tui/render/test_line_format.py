@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, make_rule
 from tui.render import line_format as fmt
 from tui.render.line_format import ColumnLayout, TimeMode
@@ -80,14 +81,14 @@ def test_a_word_longer_than_any_row_begins_where_it_stands() -> None:
 
 @given(PIECES, st.sampled_from(["a", "b+", "漢", "a.b", "x*"]))
 def test_highlighting_changes_roles_and_no_text(line: list[Segment], pattern: str) -> None:
-    marked = fmt.highlight(line, re.compile(pattern))
+    marked = fmt.highlight(line, compile_pattern(pattern))
     assert text_of(marked) == text_of(line)
     found = "".join(m[0] for m in re.finditer(pattern, text_of(line)))
     assert "".join(text for text, role in marked if role == "match") == found
 
 
 def test_highlighting_crosses_pieces() -> None:
-    marked = fmt.highlight([("one tw", "m"), ("o three", "n")], re.compile("two"))
+    marked = fmt.highlight([("one tw", "m"), ("o three", "n")], compile_pattern("two"))
     assert marked == [("one ", "m"), ("tw", "match"), ("o", "match"), (" three", "n")]
 
 

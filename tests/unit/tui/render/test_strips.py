@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-
 import msgspec
 import pytest
 from rich.console import Console
@@ -9,6 +7,7 @@ from textual.color import Color
 from textual.filter import Monochrome
 from textual.strip import Strip
 
+from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
 from tui.lines.rows import Line, Row, level_of
 from tui.render.line_format import ColumnLayout, TimeMode
@@ -108,7 +107,7 @@ def test_times_that_depend_on_more_than_the_row() -> None:
 
 
 def test_matches_are_marked() -> None:
-    strips = make(pattern=re.compile("boom"))
+    strips = make(pattern=compile_pattern("boom"))
     marked = [
         segment.text
         for segment in strips.strips(make_line(1, "a boom b"), None)[0]
