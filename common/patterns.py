@@ -20,6 +20,7 @@ SPANS_MAX: Final = 1_000
 _SHOWN_CHARS: Final = 80
 _COMPILED_MAX: Final = 64
 
+_SPECIAL: Final = frozenset("\\^$.|?*+()[]{}")
 _ANCHOR: Final = re.compile(r"\^|\$|\\[AzC]")
 """What refers to a message's start or end, and what matches any byte."""
 _NEGATED_CLASS: Final = re.compile(r"(?<!\\)\[\^")
@@ -57,11 +58,12 @@ class Pattern:
     def __init__(self, text: str, *, ignores_case: bool, is_literal: bool = False) -> None:
         self.text = text
         self.ignores_case = ignores_case
-        self.is_literal = is_literal
-        """Whether the text stands for itself."""
-        self.has_anchors = _ANCHOR.search(_NEGATED_CLASS.sub("", text)) is not None
+        self.literal = text if is_literal or _SPECIAL.isdisjoint(text) else None
+        """The text if it stands for itself; None if it is more."""
+        self.has_anchors = self.literal is None and bool(
+            _ANCHOR.search(_NEGATED_CLASS.sub("", text))
+        )
         """Whether it may refer to the start or end of a message. Never false where it does."""
-        self.has_anchors = self.has_anchors and not is_literal
         options = {"ignores_case": ignores_case, "is_literal": is_literal}
         self._plain = _compile(text, captures=False, **options)
         self._find = self._plain.search

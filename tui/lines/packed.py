@@ -15,9 +15,10 @@ from typing import Final, cast, get_args
 
 import msgspec
 
+from common.patterns import Pattern
 from tui.lines.keys import PackedKeys
 from tui.lines.rows import LEVELS, Line, Row, Rule, level_of
-from tui.lines.text_search import JoinedTexts, Prefilter
+from tui.lines.text_search import JoinedTexts, flag_matches
 from wire.messages import Origin
 
 DECOMPRESSED_MAX: Final = 16
@@ -162,9 +163,9 @@ class PackedRows:
         """The message of each row, empty for a rule."""
         return self._texts().all()
 
-    def flags_of_pattern(self, prefilter: Prefilter) -> bytes:
+    def flags_of_pattern(self, pattern: Pattern) -> bytes:
         """One byte a row: 1 if its message matches, else 0; undefined for a rule."""
-        return prefilter.flags(self._texts())
+        return flag_matches(pattern, self._texts())
 
     def flags_of_streams(self, shows: Callable[[str], bool]) -> bytes:
         """One byte a row: 1 if its log stream passes a test, else 0."""

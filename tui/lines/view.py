@@ -17,7 +17,6 @@ from tui.lines.blocks import PACKED_GAIN, Stretch
 from tui.lines.keys import KeySet
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row, Rule, at_least, level_of
-from tui.lines.text_search import prefilter_of
 from tui.lines.timeline import Timeline
 
 SLICE_ROWS: Final = 4096
@@ -51,17 +50,16 @@ class TextTest(BlockTest):
     """Passes lines whose message matches a pattern."""
 
     def __init__(self, pattern: Pattern) -> None:
-        self._matches = pattern.matches
-        self._prefilter = prefilter_of(pattern)
-        self.slice_rows = SLICE_ROWS if self._prefilter.is_exact else READ_ROWS
+        self._pattern = pattern
+        self.slice_rows = SLICE_ROWS if pattern.literal else READ_ROWS
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
-        return self._matches(line.message)
+        return self._pattern.matches(line.message)
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it matches, else 0."""
-        return block.flags_of_pattern(self._prefilter)
+        return block.flags_of_pattern(self._pattern)
 
 
 class LevelTest(BlockTest):

@@ -78,7 +78,7 @@ def test_what_is_no_expression_is_plain_text_if_typed(text: str) -> None:
         compile_pattern(text)
     assert caught.value.is_syntax
     typed = typed_pattern(text)
-    assert typed.is_literal
+    assert typed.literal == text
     assert typed.matches(f"x{text}y")
     assert not typed.matches("other")
     assert typed.spans(f"x{text}y") == [(1, 1 + len(text))]

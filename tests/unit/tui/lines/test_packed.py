@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 from unittest.mock import patch
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from common.patterns import compile_pattern
 from tui.lines.packed import PackedRows, RowCache, compressed, decompressed
 from tui.lines.rows import Line, Row, Rule
-from tui.lines.text_search import Prefilter, prefilter_of
 from wire.limits import SEQ_MAX, TIMESTAMP_MAX
 
 any_text = st.text(st.characters(), max_size=12)  # lone surrogates among them
@@ -97,11 +95,10 @@ def test_searching_packed_rows_finds_every_match(
 ) -> None:
     rows: list[Row] = [Line(at, 1, None, "s", text, "live") for at, text in enumerate(texts)]
     packed = PackedRows([row.key for row in rows], rows)
-    pattern = compile_pattern(re.escape(needle), ignores_case=ignores_case)
+    pattern = compile_pattern(needle, ignores_case=ignores_case)
     expected = [at for at, text in enumerate(texts) if pattern.matches(text)]
     for _ in range(2):
-        flags = packed.flags_of_pattern(prefilter_of(pattern))
-        assert flags == packed.flags_of_pattern(Prefilter(pattern))
+        flags = packed.flags_of_pattern(pattern)
         assert [at for at, flag in enumerate(flags) if flag] == expected
         packed.compress()
         assert packed.is_compressed

@@ -7,13 +7,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from common.patterns import Pattern, PatternError, compile_pattern
-from tui.lines.text_search import END, JoinedTexts, Prefilter, prefilter_of, split_as_latin1
+from tui.lines.text_search import END, JoinedTexts, flag_matches, split_as_latin1
 
 
-def searched(pattern: Pattern, texts: list[str], prefilter: Prefilter) -> list[str]:
+def searched(pattern: Pattern, texts: list[str]) -> list[str]:
     packed = JoinedTexts.of(texts)
-    flags = prefilter.flags(packed)
-    assert flags == Prefilter(pattern).flags(packed)
+    flags = flag_matches(pattern, packed)
+    assert flags == pattern.flag_lines(packed.data, packed.ends)
     return [text for text, flag in zip(texts, flags, strict=True) if flag]
 
 
@@ -22,40 +22,6 @@ def compiled(written: str, *, ignores_case: bool) -> Pattern | None:
         return compile_pattern(written, ignores_case=ignores_case)
     except PatternError:
         return None
-
-
-@pytest.mark.parametrize(
-    ("pattern", "literals", "is_exact"),
-    [
-        ("line 7", ["line 7"], True),
-        ("a\\.b", ["a.b"], True),
-        ('{"level":"error"', ['{"level":"error"'], True),
-        ("error|warn", ["error", "warn"], True),
-        ("frame 7[0-9]+ failed", ["frame 7"], False),
-        (r"\d+ms", ["ms"], False),
-        ("colou?r", ["colo"], False),
-        ("ab+cd", ["ab"], False),
-        ("a{2}bc", ["bc"], False),
-        ("a{x}", ["a{x}"], True),
-        ("a{,2}b", ["a{,2}b"], True),
-        ("(timeout|refused) after", ["timeout", "refused"], False),
-        ("(?:timeout|refused)? after", [" after"], False),
-        ("(?P<what>refused)+", ["refused"], False),
-        ("[]x]y]", ["y]"], False),
-        (r"^error$", ["error"], False),
-        ("error|", [], False),
-        (".*", [], False),
-        ("", [], False),
-        (r"x\x41", [], False),
-        (r"\pLx", [], False),
-        ("[[:alpha:]]x", [], False),
-        ("(?i)a b", [], False),
-        ("(a|b)?|error", [], False),
-    ],
-)
-def test_the_literals_of_a_pattern(pattern: str, literals: list[str], is_exact: bool) -> None:  # noqa: FBT001 - an example
-    one = compile_pattern(pattern)
-    assert prefilter_of(one) == Prefilter(one, tuple(literals), is_exact)
 
 
 def test_letters_with_more_forms_than_two() -> None:
@@ -72,7 +38,7 @@ def test_letters_with_more_forms_than_two() -> None:
             for plain in "ks"
             if (found := compile_pattern(plain, ignores_case=True)).matches(form)
         )
-        assert searched(one, ["x", form], prefilter_of(one)) == [form]
+        assert searched(one, ["x", form]) == [form]
 
 
 @given(
@@ -83,7 +49,7 @@ def test_letters_with_more_forms_than_two() -> None:
     ).map("".join),
     st.booleans(),
 )
-def test_a_prefilter_finds_what_the_pattern_alone_finds(
+def test_joined_texts_have_the_matches_that_each_has_alone(
     texts: list[str],
     written: str,
     ignores_case: bool,  # noqa: FBT001 - drawn
@@ -91,7 +57,7 @@ def test_a_prefilter_finds_what_the_pattern_alone_finds(
     pattern = compiled(written, ignores_case=ignores_case)
     assume(pattern is not None)
     assert pattern is not None
-    found = searched(pattern, texts, prefilter_of(pattern))
+    found = searched(pattern, texts)
     assert found == [text for text in texts if pattern.matches(text)]
 
 
@@ -103,7 +69,7 @@ def test_matches_that_are_many_or_few(share: int, ignores_case: bool, other: str
     for written in ("hit", "h.t|hit", "hit|n=77 ", r"h\wt", "hit$|^n=77 "):
         pattern = compile_pattern(written, ignores_case=ignores_case)
         expected = [text for text in texts if pattern.matches(text)]
-        assert searched(pattern, texts, prefilter_of(pattern)) == expected
+        assert searched(pattern, texts) == expected
         assert len(expected) >= 1_000 // share
 
 
