@@ -60,6 +60,9 @@ class Pattern:
         self.ignores_case = ignores_case
         self.literal = text if is_literal or _SPECIAL.isdisjoint(text) else None
         """The text if it stands for itself; None if it is more."""
+        self._folded = "" if self.literal is None or not text.isascii() else text
+        if ignores_case:
+            self._folded = self._folded.lower()
         self.has_anchors = self.literal is None and bool(
             _ANCHOR.search(_NEGATED_CLASS.sub("", text))
         )
@@ -75,6 +78,8 @@ class Pattern:
 
     def matches(self, message: str) -> bool:
         """Whether it matches somewhere in a message."""
+        if self._folded and message.isascii():
+            return self._folded in (message.lower() if self.ignores_case else message)
         return self.matches_utf8(message.encode("utf-8", "surrogatepass"))
 
     def matches_utf8(self, message: bytes) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
 from common import text as common_text
+from common.patterns import compile_pattern
 from tests.support.fake_engine import make_line
 from tests.support.work_counter import WorkCounter, instrument
 from tui.lines import filters, rows
@@ -102,7 +102,7 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "stream_text with folders": lambda text: fmt.stream_text(text.replace("x", "x/"), 30),
         "message_segments": lambda text: fmt.message_segments(text, "error"),
         "rule_segments": lambda text: fmt.rule_segments(text, "rule.bad", 80),
-        "highlight": lambda text: fmt.highlight(segments_of(text), re.compile("[^ ]")),
+        "highlight": lambda text: fmt.highlight(segments_of(text), compile_pattern("[^ ]")),
         "wrap": lambda text: fmt.wrap(segments_of(text), 80, len(text)),
         "wrap at words": lambda text: fmt.wrap(segments_of(text), 80, len(text), words=True),
         "clip": lambda text: fmt.clip(segments_of(text), len(text), 80),
