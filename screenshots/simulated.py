@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 
 from common.processes import start_gapless
 from gapless.viewing.controls import SimulatorControls
-from gapless.viewing.engine_setup import make_engine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import SameTargetsOpener
+from gapless.viewing.watch import make_engine
 from simulator.client import ControlApi
 from tui.client.engine import Engine
 from tui.lines.rows import Rule

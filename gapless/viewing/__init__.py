@@ -1,5 +1,5 @@
 """The viewer as the commands run it: on screen or as output, reopened for what the user picks.
 
-Faces: controls, engine_setup, model, opening, screen, watch.
+Faces: controls, model, opening, screen, watch.
 May import: common, wire, tui, simulator.client; gapless.aws and gapless.terminal.
 """

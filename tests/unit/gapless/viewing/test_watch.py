@@ -10,10 +10,9 @@ import pytest
 from common.errors import GaplessError
 from common.tokens import OfferedToken
 from gapless.viewing import watch as module
-from gapless.viewing.engine_setup import cursors_folder, make_engine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.screen import ScreenApp
-from gapless.viewing.watch import UnseenExecutions
+from gapless.viewing.watch import UnseenExecutions, cursors_folder, make_engine
 from tui.client import saved
 from tui.client.connection import Address
 from tui.client.engine import ViewerResult
