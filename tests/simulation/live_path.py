@@ -7,13 +7,14 @@ and of another filter. None of that may change what viewers receive and show.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from forwarder.ingest import live_check
+from forwarder.ingest.executions import Ends, Lifecycle
 from forwarder.live import receiver
 from forwarder.live.decoding import LiveBatch
 from forwarder.live.receiver import LiveReceiver
@@ -29,7 +30,16 @@ OURS = LiveSource("1", ("all",))
 OTHER_FILTER = LiveSource("1", ("transformed",))
 OTHER_ACCOUNT = LiveSource("2", ("all",))
 
+
+async def find_ends_at_once(lifecycle: Lifecycle | None, events: Sequence[LogEvent]) -> Ends:
+    """Like ``find_ends``, without a thread: virtual time has no event loop."""
+    if lifecycle is None or not lifecycle.reads_messages:
+        return {}
+    return lifecycle.ends_among(events)
+
+
 SMALL = {
+    (receiver, "find_ends"): find_ends_at_once,
     (live_check, "PHANTOM_MS"): 20_000,
     (live_check, "SUSPECT_MS"): 2_000,
     (live_check, "OTHER_ID_MS"): 2_000,
