@@ -301,6 +301,16 @@ def aws_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
     return with_choice
 
 
+def token_file_option(function: _Function) -> _Function:
+    """Add the option that names a file with the token of the forwarder to connect to."""
+    return click.option(
+        "--token-file",
+        type=FILE,
+        metavar="F",
+        help="File with the forwarder's token; tokens of your own forwarders here are found.",
+    )(function)
+
+
 def while_held_option(function: _Function) -> _Function:
     """Add the hidden option that ends the command when no process holds a lock on the file."""
     return click.option("--while-held", type=FILE, hidden=True)(function)

@@ -16,7 +16,14 @@ from common.signals import run_until_signal
 from common.text import NOTHING, replace_unprintable, table
 from common.times import format_local
 from common.tokens import find_offered_token, read_token
-from gapless.options import FILE, TARGET, ForwarderTarget, GroupTarget, Target, aws_options
+from gapless.options import (
+    TARGET,
+    ForwarderTarget,
+    GroupTarget,
+    Target,
+    aws_options,
+    token_file_option,
+)
 from gapless.terminal import say
 
 if TYPE_CHECKING:
@@ -28,12 +35,7 @@ from gapless.aws import AwsChoice, read_cloudwatch
 @click.command("executions")
 @click.argument("target", type=TARGET)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
-@click.option(
-    "--token-file",
-    type=FILE,
-    metavar="F",
-    help="File with the forwarder's token; those of your own forwarders on this machine are found.",
-)
+@token_file_option
 @aws_options
 def command(target: Target, *, as_json: bool, token_file: Path | None, choice: AwsChoice) -> None:
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""

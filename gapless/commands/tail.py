@@ -30,6 +30,7 @@ from gapless.options import (
     check_writable,
     notify_option,
     parse_target,
+    token_file_option,
 )
 
 if TYPE_CHECKING:
@@ -172,12 +173,7 @@ class _TailCommand(click.Command):
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
-@click.option(
-    "--token-file",
-    type=FILE,
-    metavar="F",
-    help="File with the forwarders' token; those of your own forwarders on this machine are found.",
-)
+@token_file_option
 @notify_option
 @aws_options
 def command(

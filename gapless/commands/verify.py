@@ -18,7 +18,6 @@ from common.text import replace_unprintable
 from common.tokens import find_offered_token, read_token
 from gapless.aws import AwsChoice, read_cloudwatch
 from gapless.options import (
-    FILE,
     TARGET,
     TIME,
     ForwarderTarget,
@@ -26,6 +25,7 @@ from gapless.options import (
     Target,
     aws_options,
     parse_target,
+    token_file_option,
 )
 from gapless.terminal import StatusLine
 
@@ -64,12 +64,7 @@ _REASONS: Final = {
 )
 @click.option("--until", type=TIME, metavar="TIME", help="End of the range; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option(
-    "--token-file",
-    type=FILE,
-    metavar="F",
-    help="File with the forwarder's token; those of your own forwarders on this machine are found.",
-)
+@token_file_option
 @aws_options
 def command(
     target: Target,
