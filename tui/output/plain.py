@@ -144,7 +144,7 @@ class Plain:
         self._queue.add_lines(lines, self._engine.wall_ms(), rebases)
 
     def _declare_repeated(self, rebases: Sequence[int]) -> None:
-        """Report that lines are printed again, as another journal numbered them anew."""
+        """Report that lines are printed again, because another journal renumbered them."""
         self._says_repeated = True
         known = [] if self._consumer is None else self._consumer.progress
         if any(count and one for count, one in zip(rebases, known, strict=False)):

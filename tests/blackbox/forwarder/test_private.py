@@ -134,7 +134,7 @@ def port_of(ready: dict[str, Any]) -> int:
 
 
 def earliest_asked(cloudwatch: ScriptedCloudWatch, since: int) -> int:
-    """The earliest time that was asked for after so many requests, once two more polls came."""
+    """The earliest time read from CloudWatch after ``since`` requests, once two more polls came."""
     wanted = len(cloudwatch.asked) + 3
     wait_until(lambda: len(cloudwatch.asked) >= wanted, "further polls")
     reads = [one for one in cloudwatch.asked[since:] if one["operation"] == "FilterLogEvents"]

@@ -228,10 +228,10 @@ async def test_a_recreated_group_reuses_old_ids(tmp_path: Path, numbers: Iterato
     since = now_ms() - 60_000
     with Cable(0) as cable:  # keeps the port for both forwarders
         url = f"http://127.0.0.1:{cable.port}"
-        await a_group_made_anew(group, since, cable, lambda: forwarder(group, url, tmp_path))
+        await recreated_group(group, since, cable, lambda: forwarder(group, url, tmp_path))
 
 
-async def a_group_made_anew(
+async def recreated_group(
     group: str, since: int, cable: Cable, start: Callable[[], GaplessProcess]
 ) -> None:
     with raw_moto() as first:

@@ -22,7 +22,7 @@ def text(payload: str, *, fin: bool = True) -> bytes:
 
 
 def is_between(splitter: FrameSplitter) -> bool:
-    """Asked anew each time, whatever mypy believes to know."""
+    """Read it each time, because mypy would narrow the attribute."""
     return splitter.is_at_frame_end
 
 

@@ -167,8 +167,8 @@ def test_in_another_epoch_all_events_have_to_come_again() -> None:
     session = ViewerSession(since=SINCE)
     plan = PollPlan(session)
     poll(plan, HttpJournal(items(1, 2, 3)))
-    anew = HttpJournal([item(1, SINCE + 20, 2), item(2, SINCE + 90, 9)], epoch="e9")
-    effects = poll(plan, anew)
+    restarted = HttpJournal([item(1, SINCE + 20, 2), item(2, SINCE + 90, 9)], epoch="e9")
+    effects = poll(plan, restarted)
     assert any(isinstance(one, Rebased) for one in effects)
     assert session.cursor() == Cursor("e9", 2, ALL)
     assert shown(session) == 4

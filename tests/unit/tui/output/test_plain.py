@@ -258,7 +258,7 @@ async def test_no_traceback_when_cancelled_as_the_write_fails(
     loop.set_exception_handler(lambda _loop, context: reported.append(context))
 
     async def failing(_work: object) -> None:
-        loop.call_soon(one.task.cancel)  # runs before whoever waits is told of the failure
+        loop.call_soon(one.task.cancel)  # runs before the failure reaches the waiting task
         raise BrokenPipeError
 
     monkeypatch.setattr("tui.output.plain.in_thread", failing)
