@@ -65,6 +65,22 @@ ESCAPES: Final = (
 """Texts that would act on a terminal, each with the effect that it would have."""
 
 
+COSTLY: Final = (
+    "\t",
+    "a",
+    "error ",
+    "e\u0301",
+    "\u0301",
+    "注",
+    "\x1b[31m",
+    "\x00\x07",
+    "\n",
+    "👨\u200d👩\u200d👧",
+)
+"""Units of lines that cost a careless program much: what expands when it is drawn, what a
+backtracking expression (``(a+)+b``, ``error.*timeout``) never finishes, what has no width."""
+
+
 class WriteCall(NamedTuple):
     """A PutLogEvents call of a turn, about to be written.
 
@@ -160,6 +176,15 @@ def _huge_event(call: WriteCall) -> Iterable[NewEvent]:
         wide = rest // 2 // len(WIDE.encode())
         text = head + WIDE * wide + "x" * (rest - wide * len(WIDE.encode()))
         yield NewEvent(call.stream(number), call.now_ms, text)
+
+
+def _hostile_lines(call: WriteCall) -> Iterable[NewEvent]:
+    size = call.value("bytes")
+    for number in range(call.value("rounds") * len(COSTLY)):
+        unit = COSTLY[number % len(COSTLY)]
+        head = call.info(f"hostile {number} ")
+        repeats = (size - len(head)) // len(unit.encode()) if call.draw_hit() else 1
+        yield NewEvent(call.stream(number), call.now_ms, head + unit * max(1, repeats))
 
 
 def _identical_messages(call: WriteCall) -> Iterable[NewEvent]:
@@ -299,6 +324,17 @@ WORKLOAD: Final = (
         _write(_huge_event),
         (
             Attribute("events", 3, 100, "huge events", minimum=1),
+            Attribute("bytes", HUGE_BYTES_MAX, HUGE_BYTES_MAX, "size of each, UTF-8", minimum=100),
+            EVERY_MS,
+        ),
+        instant,
+    ),
+    FaultType(
+        "hostile_lines",
+        "Writes long lines that are costly to draw, measure or match: tabs, marks, escapes.",
+        _write(_hostile_lines),
+        (
+            Attribute("rounds", 1, 100, "rounds of all the texts", minimum=1),
             Attribute("bytes", HUGE_BYTES_MAX, HUGE_BYTES_MAX, "size of each, UTF-8", minimum=100),
             EVERY_MS,
         ),

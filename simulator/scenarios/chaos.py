@@ -79,6 +79,7 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
     "out_of_order_batches": {"batches": (2, 15), "events": (1, 100), "step_ms": (1, 20_000)},
     "burst": {"events": (500, 5_000), "span_ms": (0, 20_000)},
     "huge_event": {"events": (1, 2), "bytes": (100, 700_000)},
+    "hostile_lines": {"rounds": (1, 1), "bytes": (1_000, 700_000)},
     "new_stream": {"streams": (1, 10), "events": (1, 20)},
     "terminal_escapes": {"rounds": (1, 3)},
     "last_words": {"events": (1, 200), "after": (0, 40)},

@@ -169,6 +169,7 @@ def test_unusual_log_events(stack: Stack) -> None:
         "out_of_order_batches": {},
         "burst": {"events": 3_000},
         "huge_event": {"events": 2},
+        "hostile_lines": {},
         "new_stream": {},
         "terminal_escapes": {},
         "last_words": {},

@@ -115,6 +115,15 @@ def test_huge_events_are_as_large_as_can_be() -> None:
     assert all(len(event.message) < 100 for event in written(make("huge_event", 0.0)))
 
 
+def test_hostile_lines_are_as_large_as_can_be() -> None:
+    events = written(make("hostile_lines"))
+    sizes = [event_bytes(event.message) for event in events]
+    assert all(BATCH_BYTES_MAX - 20 < size <= BATCH_BYTES_MAX for size in sizes)
+    assert any(event.message.count("\t") > 1_000_000 for event in events)
+    assert any(event.message.endswith("a" * 1_000_000) for event in events)
+    assert all(len(event.message) < 100 for event in written(make("hostile_lines", 0.0)))
+
+
 def test_new_streams() -> None:
     events = written(make("new_stream", streams=2, events=5))
     assert len({event.stream for event in events}) == 2
