@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gapless.viewing.model import WatchedTarget
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""The levels of ``tui.lines.rows`` (a test compares them), repeated so that --help is fast."""
+"""The levels of ``tui.lines.levels`` (a test compares them), repeated so that --help is fast."""
 
 _LINES_MAX: Final = 1_000_000
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from tests.bench.goals import Goal
 from tests.support.fake_engine import make_line
-from tui.lines.rows import Line, level_of
+from tui.lines.levels import level_of
+from tui.lines.rows import Line
 from tui.output.formats import format_line
 from tui.output.ordering import PrintedLine
 from tui.render.line_format import ColumnLayout

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from common.ranges import RangeSet
-from tui.lines.rows import Change, Line, at_least, level_of
+from tui.lines.levels import at_least, level_of
+from tui.lines.rows import Change, Line
 from tui.lines.timeline import Timeline
 from tui.lines.view import MatchingRows
 

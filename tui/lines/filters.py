@@ -13,8 +13,9 @@ import msgspec
 
 from common.patterns import Pattern, compile_pattern, typed_pattern
 from common.ranges import RangeSet
+from tui.lines.levels import LEVELS, at_least, level_of
 from tui.lines.packed import PackedRows
-from tui.lines.rows import LEVELS, Line, at_least, level_of
+from tui.lines.rows import Line
 from tui.lines.view import (
     READ_ROWS,
     SLICE_ROWS,

@@ -17,7 +17,8 @@ import msgspec
 
 from common.patterns import Pattern
 from tui.lines.keys import PackedKeys
-from tui.lines.rows import LEVELS, Line, Row, Rule, level_of
+from tui.lines.levels import LEVELS, level_of
+from tui.lines.rows import Line, Row, Rule
 from tui.lines.text_search import JoinedTexts, flag_matches
 from wire.messages import Origin
 

@@ -1,14 +1,12 @@
 """The rows of the timeline: log lines, and rules that say what happened between them. Pure.
 
 A row's ``key`` is one integer made of ``(timestamp, int(id), target)``. It orders the rows,
-identifies them, and finds duplicates. The level of a line is parsed from its message.
+identifies them, and finds duplicates.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -213,77 +211,3 @@ def _evicted(rule: Rule) -> str:
 
 def _lines(count: int | None) -> str:
     return "1 line" if count == 1 else f"{count or 0:,} lines"
-
-
-LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""Levels in ascending order."""
-
-CHARS_MAX: Final = 400
-"""Characters of a message searched for a level field; JSON loggers may write it late."""
-
-_TEXT_CHARS: Final = 160
-"""Characters searched for a bare level word: further on, ERROR is probably part of a sentence."""
-
-_NAMES: Final = {
-    "trace": "trace", "trc": "trace", "verbose": "trace", "finest": "trace", "finer": "trace",
-    "debug": "debug", "dbg": "debug", "fine": "debug",
-    "info": "info", "inf": "info", "information": "info", "notice": "info", "log": "info",
-    "warn": "warn", "warning": "warn", "wrn": "warn",
-    "error": "error", "err": "error", "severe": "error",
-    "fatal": "fatal", "critical": "fatal", "crit": "fatal", "panic": "fatal", "alert": "fatal",
-    "emerg": "fatal", "emergency": "fatal",
-}  # fmt: skip
-_NUMBERS: Final = {"10": "trace", "20": "debug", "30": "info", "40": "warn", "50": "error",
-                   "60": "fatal"}  # fmt: skip
-"""Numeric levels of pino and bunyan."""
-
-_FIELD: Final = re.compile(
-    r"""["']?(?:log\.)?(?:level|severity|lvl|levelname|loglevel)["']?\s*[=:]\s*["']?(\w+)""",
-    re.IGNORECASE | re.ASCII,
-)
-_BRACKETS: Final = re.compile(r"[\[<(]\s*([A-Za-z]{3,11})\s*[\])>:]", re.ASCII)
-_WORD: Final = re.compile(
-    r"(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|FATAL|CRIT(?:ICAL)?|PANIC|EMERG)\b"
-)
-"""Without a leading ``\\b``, which takes three times as long: what precedes is checked later."""
-_GLOG: Final = re.compile(r"([IWEF])\d{4} \d\d:\d\d:")
-_GLOG_LETTERS: Final = {"I": "info", "W": "warn", "E": "error", "F": "fatal"}
-_TRACEBACK: Final = ("Traceback (most recent call last)", "Exception in thread", "panic: ")
-
-
-def level_of(message: str) -> str | None:
-    """The level named in a message; None if it names none."""
-    return _level_in_head(message[:CHARS_MAX])
-
-
-@lru_cache(16_384)
-def _level_in_head(head: str) -> str | None:
-    lower = head.lower()
-    # Most lines have no such field; this check takes a tenth of the search's time.
-    if "level" in lower or "severity" in lower or "lvl" in lower:
-        field = _FIELD.search(head)
-        name = field[1].lower() if field is not None else ""
-        found = _NAMES.get(name) or _NUMBERS.get(name)
-        if found is not None:
-            return found
-    return _level_in_text(head[:_TEXT_CHARS])
-
-
-def _level_in_text(text: str) -> str | None:
-    for bracketed in _BRACKETS.finditer(text):
-        found = _NAMES.get(bracketed[1].lower())
-        if found is not None:
-            return found
-    for word in _WORD.finditer(text):
-        before = text[word.start() - 1] if word.start() else " "
-        if not (before.isalnum() or before == "_"):
-            return _NAMES[word[1].lower()]
-    letter = _GLOG.match(text)
-    if letter is not None:
-        return _GLOG_LETTERS[letter[1]]
-    return "error" if text.startswith(_TRACEBACK) else None
-
-
-def at_least(level: str | None, minimum: str) -> bool:
-    """Whether a level is ``minimum`` or above; None counts as INFO."""
-    return LEVELS.index(level or "info") >= LEVELS.index(minimum)

@@ -15,8 +15,9 @@ from typing import Final
 from common.patterns import Pattern
 from tui.lines.blocks import PACKED_GAIN, Stretch
 from tui.lines.keys import KeySet
+from tui.lines.levels import at_least, level_of
 from tui.lines.packed import PackedRows
-from tui.lines.rows import Change, Line, Row, Rule, at_least, level_of
+from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.timeline import Timeline
 
 SLICE_ROWS: Final = 4096

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 from zlib import crc32
 
 from common.times import iso
-from tui.lines.rows import Line, level_of
+from tui.lines.levels import level_of
+from tui.lines.rows import Line
 from tui.output.ordering import PrintedLine
 from tui.render.safe_text import harmless, harmless_lines
 from wire.codec import encode

@@ -11,7 +11,8 @@ from datetime import UTC, tzinfo
 from typing import Final, Literal, get_args
 
 from tui.client.status import Status
-from tui.lines.rows import Line, Row, at_least, level_of
+from tui.lines.levels import at_least, level_of
+from tui.lines.rows import Line, Row
 from tui.render import units
 from tui.render.safe_text import harmless
 

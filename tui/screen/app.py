@@ -27,7 +27,8 @@ from tui.client import saved
 from tui.client.engine import Engine
 from tui.client.status import Status
 from tui.lines.filters import Value
-from tui.lines.rows import Change, Line, Row, Rule, level_of
+from tui.lines.levels import level_of
+from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.view import View
 from tui.render import status_text, units
 from tui.render.key_bindings import available, textual_bindings

@@ -11,7 +11,8 @@ from typing import Final
 from common.patterns import Pattern, PatternError, typed_pattern
 from tui.lines.counts import LineCounter
 from tui.lines.filters import Filters, Value
-from tui.lines.rows import LEVELS, Change
+from tui.lines.levels import LEVELS
+from tui.lines.rows import Change
 from tui.lines.timeline import Timeline
 from tui.lines.view import (
     CONTEXT_AMOUNTS,

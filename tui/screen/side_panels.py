@@ -18,7 +18,8 @@ from textual.widget import Widget
 from tui.client.engine import Engine
 from tui.lines.counts import LineCounter, LineVolume, StreamCounts, count_all_lines
 from tui.lines.filters import Value
-from tui.lines.rows import Change, Line, Row, Rule, level_of
+from tui.lines.levels import level_of
+from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.timeline import Timeline
 from tui.render import histogram, panel_text, units
 from tui.render import line_format as fmt

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from tui.client.status import Status
 from tui.lines.filters import Filters
-from tui.lines.rows import LEVELS
+from tui.lines.levels import LEVELS
 from tui.lines.viewport import ReadingPlace
 from tui.render import line_format as fmt
 from tui.render import status_text, units

@@ -7,7 +7,7 @@ import pytest
 from gapless import cli
 from gapless.commands import tail
 from gapless.viewing.model import Viewing
-from tui.lines.rows import LEVELS
+from tui.lines.levels import LEVELS
 
 
 def test_the_levels_are_the_viewer_s() -> None:

@@ -12,7 +12,7 @@ from common import text as common_text
 from common.patterns import compile_pattern
 from tests.support.fake_engine import make_line
 from tests.support.work_counter import WorkCounter, instrument
-from tui.lines import filters, rows
+from tui.lines import filters, levels, rows
 from tui.output import formats
 from tui.output.ordering import PrintedLine
 from tui.render import line_format, panel_text, safe_text, strips
@@ -61,6 +61,7 @@ def counter() -> WorkCounter:
 def copies(counter: WorkCounter) -> dict[str, ModuleType]:
     modules = [
         common_text,
+        levels,
         rows,
         filters,
         safe_text,
@@ -119,7 +120,7 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "format_line, raw": lambda text: out.format_line(printed(text), "raw", "g", color=False),
         "as_plain": lambda text: saving.as_plain(line_of(text)),
         "as_ndjson": lambda text: saving.as_ndjson(line_of(text), ["g"]),
-        "level_of": copies["tui.lines.rows"].level_of,
+        "level_of": copies["tui.lines.levels"].level_of,
         "escape_unprintable": plain.escape_unprintable,
         "replace_unprintable": plain.replace_unprintable,
     }
@@ -169,7 +170,7 @@ def test_only_the_visible_part_of_a_line_is_drawn(
     def draw(text: str) -> object:
         cache = drawing.StripCache(
             Palette(ThemeTones.of({}, dark=True)),
-            lambda line: rows.level_of(line.message),
+            lambda line: levels.level_of(line.message),
             lambda _line: True,
             line_format.ColumnLayout(),
         )

@@ -9,7 +9,8 @@ from textual.strip import Strip
 
 from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
-from tui.lines.rows import Line, Row, level_of
+from tui.lines.levels import level_of
+from tui.lines.rows import Line, Row
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Depth, Palette, Surface, ThemeTones
 from tui.render.safe_text import MESSAGE, Segment

@@ -1,0 +1,207 @@
+"""The levels of messages in the forms of common loggers."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.lines.levels import (
+    HEAD_CHARS,
+    JSON_CHARS_MAX,
+    LEVELS,
+    at_least,
+    level_of,
+    without_colours,
+)
+
+RED, YELLOW, OFF = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+COLOURED: Final = [
+    (f"{RED}ERROR{OFF} coloured", "error"),
+    (
+        f"2024-01-01 12:00:00.000 {RED}ERROR{OFF} \x1b[35m1\x1b[0;39m --- [main] c.e.App : x",
+        "error",
+    ),
+    (f"\x1b[2m2024-01-01T00:00:00.000Z{OFF} {RED}ERROR{OFF} \x1b[2mapp{OFF}: boom", "error"),
+    (f"{RED}error\x1b[39m: refused", "error"),
+    (f"[{RED}ERROR{OFF}] x", "error"),
+    (f"{YELLOW}WARN{OFF}[0001] tty", "warn"),
+    (f"2024-01-01T00:00:00.000Z\t{RED}ERROR{OFF}\tapp/main.go:1\tboom", "error"),
+    (f'\x1b[32mINFO{OFF}:     127.0.0.1 - "GET / HTTP/1.1" 200 OK', "info"),
+    (f"level={RED}error{OFF} msg=x", "error"),
+    (f"\x1b[36mDEBUG{OFF} dbg", "debug"),
+    (f"\x1b[1;31mfatal{OFF}: cannot go on", "fatal"),
+    (f"\x1b[38;5;208mWARNING{OFF} low disk", "warn"),
+    (f"\x1b[38;2;255;0;0mCRITICAL{OFF} disk full", "fatal"),
+    (f"\x1b[90m3:04PM{OFF} {RED}ERR{OFF} boom", "error"),
+    (f"\x1b[90m3:04PM{OFF} \x1b[32mINF{OFF} started", "info"),
+    (f"[\x1b[90m12:00:00{OFF} {YELLOW}WRN{OFF}] slow", "warn"),
+    ("[08:00:00 FTL] serilog", "fatal"),
+    (f'{{"level": "{RED}error{OFF}", "message": "winston"}}', "error"),
+    ('{"level":"\\u001b[31merror\\u001b[39m","message":"winston"}', "error"),
+    (f"app_1  | {RED}ERROR{OFF} from compose", "error"),
+    (f"{RED}E{OFF} alone is no level", None),
+]
+ABBREVIATED: Final = [
+    ("ERRO[0001] tty", "error"),
+    ("WARN[0003] tty", "warn"),
+    ("INFO[0000] tty", "info"),
+    ("DEBU[0120] tty", "debug"),
+    ("FATA[0000] tty", "fatal"),
+    ("PANI[0000] tty", "fatal"),
+    ("TRAC[0000] tty", "trace"),
+    ("lvl=eror msg=log15", "error"),
+    ("t=2026-11-30T08:00:00 lvl=crit msg=log15", "fatal"),
+    ("lvl=dbug msg=log15", "debug"),
+    ("E1123 12:00:00.000000 1 main.go:1] boom", "error"),
+    ("W1123 12:00:00.000000 1 main.go:1] hm", "warn"),
+    ("E, [2026-11-30T08:00:00.000000 #1] ERROR -- : ruby", "error"),
+    ("D, [2026-11-30T08:00:00.000000 #1] DEBUG -- : ruby", "debug"),
+    ("E/ActivityManager: android", "error"),
+    ("E/S is a ratio", None),
+]
+JSON: Final = [
+    ('{"level":"info","msg":"ERROR is only a word here"}', "info"),
+    ('{"msg":"x","severity":"CRITICAL"}', "fatal"),
+    ('{"level":50,"msg":"pino"}', "error"),
+    ('{"name":"bunyan","hostname":"h","pid":1,"level":40,"msg":"x","v":0}', "warn"),
+    ('{"log.level":"debug"}', "debug"),
+    ('{"log":{"level":"error","logger":"x"},"message":"ECS, nested"}', "error"),
+    ('{"@timestamp":"2026-11-30T08:00:00Z","logger_name":"c.e.App","level":"ERROR"}', "error"),
+    ('{"message":"' + "y" * 500 + '","levelname":"DEBUG"}', "debug"),
+    ('{"message":"saw [error] in the reply of ' + "z" * 500 + '","level":"INFO"}', "info"),
+    ('{"message":"saw [error] in the reply","level":"INFO"}', "info"),
+    ('{"@t":"2026-11-30T08:00:00Z","@mt":"boom","@l":"Error"}', "error"),
+    ('{"@t":"2026-11-30T08:00:00Z","@mt":"boom","@l":"Verbose"}', "trace"),
+    ('{"Timestamp":"x","Level":"Warning","MessageTemplate":"serilog"}', "warn"),
+    ('{"EventId":1,"LogLevel":"Critical","Category":"dotnet","Message":"x"}', "fatal"),
+    ('{"channel":"app","level":400,"level_name":"ERROR","message":"monolog"}', "error"),
+    ('{"channel":"app","level":300,"message":"monolog"}', "warn"),
+    ('{"version":"1.1","host":"h","short_message":"gelf","level":3}', "error"),
+    ('{"t":{"$date":"x"},"s":"E","c":"NETWORK","id":1,"msg":"mongo"}', "error"),
+    ('{"t":{"$date":"x"},"s":"D2","c":"NETWORK","id":1,"msg":"mongo"}', "debug"),
+    ('{"PRIORITY":"3","MESSAGE":"journald"}', "error"),
+    ('{"severityText":"WARN","body":"otel"}', "warn"),
+    ('{"SeverityText":"FATAL","Body":"otel"}', "fatal"),
+    ('{"@level":"warn","@message":"hashicorp"}', "warn"),
+    ('{"level":"critical","event":"structlog"}', "fatal"),
+    ('{"level":"DPANIC","ts":1.5,"msg":"zap"}', "fatal"),
+    ('{"time":"x","level":"WARN","msg":"slog"}', "warn"),
+    ('{"level": null, "message": "ERROR in the message"}', "error"),
+    ('{"message": "no level at all"}', None),
+    ('{"level": true, "message": "not a level"}', None),
+    ('{"level": [1, 2], "message": "not a level"}', None),
+    ('{"levels": "error", "message": "another field"}', None),
+    ("  \t" + '{"level":"error"}\n', "error"),
+]
+INSIDE: Final = [
+    ('{"container_id":"c1","log":"{\\"level\\": \\"error\\", \\"msg\\": \\"x\\"}"}', "error"),
+    ('{"container_id":"c1","log":"ERROR: plain text","source":"stdout"}', "error"),
+    ('{"log":"level=warn msg=slow","container_name":"web"}', "warn"),
+    ('{"message":"{\\"message\\": \\"{\\\\\\"level\\\\\\": \\\\\\"error\\\\\\"}\\"}"}', "error"),
+    ('2026-11-30T08:00:00.000Z\t8f5e\tINFO\t{"level":"error","msg":"x"}', "error"),
+    ('2026-11-30T08:00:00.000Z\t8f5e\tERROR\t{"msg":"x"}', "error"),
+    ('[INFO]\t2026-11-30T08:00:00.000Z\t8f5e\t{"severity":"warning"}', "warn"),
+    ('Nov 30 08:00:00 host app[1]: {"level":"fatal","msg":"x"}', "fatal"),
+    ('web_1 | {"level":30,"msg":"x"}', "info"),
+    ("ERROR handling {'a': 1}", "error"),
+    ("WARN unbalanced { brace", "warn"),
+]
+TEXT: Final = [
+    ("ts=1 level=warn msg=hm", "warn"),
+    ("[error] 1234#0: *1 open() failed", "error"),
+    ("2026/11/30 08:00:00 [crit] 1#1: *1 nginx", "fatal"),
+    ("[Mon Nov 30 08:00:00.000000 2026] [core:error] [pid 1] apache", "error"),
+    ("[Mon Nov 30 08:00:00.000000 2026] [php7:notice] [pid 1] apache", "info"),
+    ("<Notice> something", "info"),
+    ("<3>systemd", "error"),
+    ("<11>Nov 30 08:00:00 host app: syslog", "error"),
+    ("<999>not a priority", None),
+    ("Traceback (most recent call last):\n  File", "error"),
+    ("panic: runtime error: index out of range", "fatal"),
+    ("Nov 30 08:00:00 host app[1]: error: x", "error"),
+    ("Nov  3 08:00:00 host kernel: warning: x", "warn"),
+    ("fail: Microsoft.AspNetCore.Server.Kestrel[13]", "error"),
+    ("warn: Microsoft.Hosting.Lifetime[0]", "warn"),
+    ("crit: App[0]", "fatal"),
+    ("dbug: App[0]", "debug"),
+    ("trce: App[0]", "trace"),
+    ("info: winston", "info"),
+    ("2026-11-30T08:00:00.000Z error: winston", "error"),
+    ("2026-11-30 08:00:00 warn: two words of time", "warn"),
+    ("npm error: x", None),
+    ("2026-11-30 08:00:00.000 UTC [1] ERROR:  relation does not exist", "error"),
+    ("2026-11-30 08:00:00.000 UTC [1] LOG:  checkpoint starting", None),
+    ("1:M 30 Nov 2026 08:00:00.000 # WARNING overcommit", "warn"),
+    ("2026-11-30T08:00:00.000000Z 1 [ERROR] [MY-010119] [Server] mysql", "error"),
+    ("2026-11-30T08:00:00.000000Z 1 [Note] [MY-010119] [Server] mysql", "info"),
+    ("ERROR:root:python", "error"),
+    ("2026-11-30 08:00:00,000 - app - CRITICAL - python", "fatal"),
+    ("Nov 30, 2026 8:00:00 AM c.e.App main\nSEVERE: jul", "error"),
+    ("FINEST: jul", "trace"),
+    ("[2026-11-30T08:00:00Z WARN  app::http] rust", "warn"),
+    ("2026-11-30T08:00:00.000Z TRACE app: tracing", "trace"),
+    ("08:00:00.000 [error] GenServer terminating", "error"),
+    ("time=2026-11-30T08:00:00.000Z level=ERROR msg=slog", "error"),
+    ('time="2026-11-30T08:00:00Z" level=warning msg="docker"', "warn"),
+    ("log_level=error x=1", "error"),
+    ("level=unheard-of but [WARN] later", "warn"),
+    ("MYERROR, _ERROR and ÄERROR, but WARN", "warn"),
+    ("MYERROR,ERROR", "error"),
+    ("nothing of the kind", None),
+    ("an error happened, says the sentence", None),
+    ("0 errors, no error found", None),
+    ("error-prone users are told so", None),
+    ("ERROR-PRONE is a word", None),
+    ("ERRORS are plural", None),
+    ("sublevel=error is another field", None),
+    ("", None),
+    ("x" * (HEAD_CHARS + 100) + " ERROR", None),
+]
+
+
+@pytest.mark.parametrize(("message", "level"), [*COLOURED, *ABBREVIATED, *JSON, *INSIDE, *TEXT])
+def test_levels_in_messages(message: str, level: str | None) -> None:
+    assert level_of(message) == level
+
+
+def test_a_huge_object_is_searched_like_text() -> None:
+    filler = "x" * JSON_CHARS_MAX
+    assert level_of(json.dumps({"level": "error", "filler": filler})) == "error"
+    assert level_of(json.dumps({"filler": filler, "level": "error"})) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    ['{"level": "error", "n": 1' + "0" * 500 + "}", '{"a":' * 3_000 + "1" + "}" * 3_000, "{" * 300],
+)
+def test_an_object_that_cannot_be_read_is_searched_like_text(message: str) -> None:
+    assert level_of(message) == level_of(message[:HEAD_CHARS])
+
+
+@given(st.text())
+def test_any_text_has_a_known_level_or_none(message: str) -> None:
+    for one in (message, f"{{{message}}}", json.dumps({"log": message}), f'{{"level":{message}}}'):
+        assert level_of(one) in (None, *LEVELS)
+
+
+@given(level=st.sampled_from(LEVELS), text=st.text(max_size=2_000), first=st.booleans())
+def test_the_level_field_counts_wherever_it_stands(level: str, text: str, *, first: bool) -> None:
+    fields = [("level", level), ("message", text)]
+    assert level_of(json.dumps(dict(fields if first else fields[::-1]))) == level
+
+
+def test_colour_codes_are_removed_and_nothing_else() -> None:
+    assert without_colours(f"{RED}a{OFF}b\x1b[2Kc\x1b") == "ab\x1b[2Kc\x1b"
+
+
+def test_the_order_of_levels() -> None:
+    assert at_least("error", "warn")
+    assert not at_least("info", "warn")
+    assert at_least(None, "info")
+    assert not at_least(None, "warn")
+    assert all(at_least(level, LEVELS[0]) for level in LEVELS)
