@@ -1,4 +1,4 @@
-"""Request parameters: checks, AWS's refusals, filter patterns and page contents. Pure.
+"""Request parameters: checks, AWS's refusals and page contents. Pure.
 
 Limits are those of botocore's service model; refusals use AWS's codes and words.
 """
@@ -11,6 +11,12 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from simulator.acceptance import EVENT_OVERHEAD_BYTES
+from simulator.cloudwatch.filter_patterns import (
+    FilterPatternError,
+    Matches,
+    compile_filter,
+    parse,
+)
 from simulator.cloudwatch.logs import Event
 
 GROUP_PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9]+")
@@ -221,49 +227,19 @@ def _mistyped(name: str) -> AwsRefusal:
     return malformed(f"{name} has the wrong type")
 
 
-Matches = Callable[[str], bool]
-
-_TERM: Final = re.compile(r'([?-]?)(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))(?:\s+|\Z)')
-_ESCAPED: Final = re.compile(r"\\(.)")
-
-
 @lru_cache(maxsize=256)
 def matcher(pattern: str) -> Matches | None:
-    """Compile a filter pattern of terms; None for the empty pattern, which matches everything.
-
-    Terms are separated by spaces; all must be in the message, in any order, case-sensitively.
-    ``"..."`` is a phrase, ``?term`` one of several of which any suffices, ``-term`` excludes. As on
-    AWS, ``?`` terms are ignored beside others. Patterns for JSON (``{...}``), fields (``[...]``)
-    and regular expressions (``%...%``) are refused. Source:
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+    """Compile a filter pattern; None for the empty pattern, which every message matches.
 
     Raises:
-        AwsRefusal: The pattern is malformed or not supported.
+        AwsRefusal: AWS would refuse the pattern.
     """
-    text = pattern.strip()
-    if not text:
-        return None
-    if text[0] in "{[%":
-        msg = f"Invalid filter pattern: only terms are supported by this simulator: {pattern}"
-        raise invalid(msg)
-    wanted: list[str] = []
-    refused: list[str] = []
-    optional: list[str] = []
-    kinds = {"": wanted, "-": refused, "?": optional}
-    at = 0
-    while at < len(text):
-        found = _TERM.match(text, at)
-        if found is None:
-            msg = f"Invalid filter pattern: {pattern}"
-            raise invalid(msg)
-        sign, phrase, word = found.groups()
-        kinds[sign].append(word if phrase is None else _ESCAPED.sub(r"\1", phrase))
-        at = found.end()
-    if optional and not wanted and not refused:
-        return lambda message: any(term in message for term in optional)
-    return lambda message: (
-        all(term in message for term in wanted) and not any(term in message for term in refused)
-    )
+    try:
+        parsed = parse(pattern)
+    except FilterPatternError as error:
+        msg = f"Invalid filter pattern: {error}"
+        raise invalid(msg) from error
+    return None if parsed is None else compile_filter(parsed)
 
 
 PAGE_BYTES_MAX: Final = 1_048_576

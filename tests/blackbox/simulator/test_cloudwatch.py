@@ -247,6 +247,33 @@ def test_subscriptions_deliver_what_filter_log_events_shows(cloudwatch: CloudWat
         cloudwatch.logs.delete_subscription_filter(logGroupName=GROUP, filterName=name)
 
 
+def test_filter_patterns_select_events_as_on_aws(cloudwatch: CloudWatch) -> None:
+    lines = [
+        '{"level": "error", "ms": 120}',
+        '{"level": "info", "ms": 3}',
+        "GET /a 404",
+        "GET /b 200",
+    ]
+    cloudwatch.logs.create_log_stream(logGroupName=GROUP, logStreamName="patterns")
+    cloudwatch.put("patterns", *lines)
+
+    def found(pattern: str) -> list[str]:
+        answer = cloudwatch.logs.filter_log_events(
+            logGroupName=GROUP, logStreamNames=["patterns"], filterPattern=pattern
+        )
+        return [event["message"] for event in answer["events"]]
+
+    assert found("{ $.level = error || $.ms < 5 }") == lines[:2]
+    assert found("[verb, path, status=4*]") == lines[2:3]
+    assert found(r"%/[ab]\s%") == lines[2:]
+    assert found('GET -"404"') == lines[3:]
+    assert found("?error ?info") == lines[:2]
+    for refused in ("err:", "{ $.level }", "%(a)%", "x" * 1025):
+        with pytest.raises(ClientError) as caught:
+            found(refused)
+        assert caught.value.response["Error"]["Code"] == "InvalidParameterException"
+
+
 def test_a_missing_destination_has_no_effect(cloudwatch: CloudWatch) -> None:
     cloudwatch.subscribe("dead")
     cloudwatch.kinesis.delete_stream(StreamName="dead")

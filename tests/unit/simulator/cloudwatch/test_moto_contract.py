@@ -18,6 +18,7 @@ from moto.core.common_models import BaseModel
 from moto.kinesis import models as kinesis
 from moto.logs import exceptions
 from moto.logs import models as logs
+from moto.logs.utils import EventMessageFilter
 from moto.moto_server import werkzeug_app
 
 from simulator.cloudwatch import moto_logs
@@ -112,3 +113,30 @@ def test_moto_finds_what_is_replaced_by_these_names() -> None:
     assert issubclass(logs.LogStream, BaseModel)
     assert issubclass(UntrackedRecord, BaseModel)
     assert core_models.DEFAULT_ACCOUNT_ID == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message", "in_moto"),
+    [
+        ("ERROR disk", "disk: ERROR", True),
+        ("ERROR", "an error", False),
+        ('"disk full"', "the disk full", True),
+        # From here on moto differs from AWS, and from the stand-in, which answers itself.
+        ("ERROR -timeout", "ERROR timeout", False),
+        ("ERROR -timeout", "ERROR -timeout", True),
+        ("?ERROR ?WARN", "INFO", True),
+        ("-ERROR", "ERROR", True),
+        ('"disk" "full"', "disk full", False),
+        ("{ $.a = 1 }", '{"a": 2}', True),
+        ("[a, b]", "one", True),
+        ("%x%", "y", True),
+        ("err:", "err: x", True),
+    ],
+)
+def test_what_moto_itself_makes_of_a_filter_pattern(
+    pattern: str,
+    message: str,
+    in_moto: bool,  # noqa: FBT001
+) -> None:
+    """Moto reads words, or one quoted phrase; every other pattern matches all messages."""
+    assert EventMessageFilter(pattern).matches(message) is in_moto

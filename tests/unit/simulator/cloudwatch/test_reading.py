@@ -124,7 +124,7 @@ def test_levers_hide_events_from_reads(stored: StoredLogs) -> None:
             "InvalidParameter",
             "2024",
         ),
-        ({"filterPattern": "{ $.a = 1 }"}, "InvalidParameter", "filter pattern"),
+        ({"filterPattern": "{ $.a }"}, "InvalidParameter", "filter pattern"),
         ({"logGroupIdentifier": "/none"}, "ResourceNotFoundException", "log group"),
         ({"logGroupIdentifier": GROUP, "logGroupName": GROUP}, "InvalidParameter", "one of"),
     ],
