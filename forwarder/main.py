@@ -22,7 +22,7 @@ from common.hosts import is_loopback
 from common.state import make_private_dir
 from common.times import TimeFormatError, parse_duration
 from common.tokens import OfferedToken
-from forwarder.cloudwatch.clock import wall_clock
+from forwarder.cloudwatch.clock import timer_ms, wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
@@ -52,6 +52,12 @@ CHECKS_MAX: Final = 3
 """Attempts to reach CloudWatch at the start."""
 
 CHECK_PAUSE_S: Final = 0.5
+
+CHECK_UNANSWERED_MS: Final = 2_000
+"""Longest wait for an answer to the check; then viewers are served, and see the silence."""
+
+CHECK_LOOK_S: Final = 0.2
+"""Interval of looks whether the check has got no answer for that long."""
 
 GOODBYE: Final = "the forwarder is shutting down"
 
@@ -127,7 +133,7 @@ async def run(
         stack.push_async_callback(server.stop, GOODBYE)
         with _explained_bind_errors(config):
             await server.bind(config.host.strip("[]"), config.port, tls)
-        await _check_readable(cloudwatch, journals)
+        await _check_in_time(cloudwatch, journals, stack)
         await live.check()
         jobs += await _ecs_jobs(config, [hub.group for hub in hubs.values()], stack)
         if token_file is not None:
@@ -262,6 +268,30 @@ def _open_journals(config: Config, stack: AsyncExitStack) -> list[Journal]:
     journals = SqliteJournals(path)
     stack.callback(journals.close)
     return [journals.journal(group) for group in config.groups]
+
+
+async def _check_in_time(
+    cloudwatch: CloudWatch, journals: list[Journal], stack: AsyncExitStack
+) -> None:
+    """Check that every log group can be read, unless CloudWatch takes long to answer.
+
+    Raises:
+        CloudWatchError: a log group can't be read; the subclass says why.
+    """
+    check = asyncio.create_task(_check_readable(cloudwatch, journals))
+    stack.callback(check.cancel)
+    while cloudwatch.answers.waited_ms(timer_ms()) < CHECK_UNANSWERED_MS:
+        done, _ = await asyncio.wait({check}, timeout=CHECK_LOOK_S)
+        if done:
+            return check.result()
+    # Polls report whatever it finds. Not cancelled: a call that hangs shows the silence.
+    check.add_done_callback(_ignore_result)
+    return None
+
+
+def _ignore_result(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 async def _check_readable(cloudwatch: CloudWatch, journals: list[Journal]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import hashlib
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+
+from gapless.terminal import say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.reader import CloudWatch
@@ -31,6 +34,9 @@ _VARIABLES: Final = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
 """Variables of the AWS SDK that choose account, Region or endpoint; none of them is a secret."""
+
+_SILENCE_LOOK_S: Final = 0.5
+"""Interval of looks whether CloudWatch answers."""
 
 _SECRETS: Final = ("aws_secret_access_key", "aws_session_token")
 
@@ -111,4 +117,19 @@ async def read_cloudwatch(
         profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
     )
     async with CloudWatch(options) as cloudwatch:
-        return await read(cloudwatch)
+        watching = asyncio.create_task(_report_silence(cloudwatch))
+        try:
+            return await read(cloudwatch)
+        finally:
+            watching.cancel()
+
+
+async def _report_silence(cloudwatch: CloudWatch) -> None:
+    """Print once that CloudWatch does not answer, while the call has not timed out yet."""
+    from forwarder.cloudwatch.clock import timer_ms  # noqa: PLC0415 - with the reader
+
+    while True:
+        await asyncio.sleep(_SILENCE_LOOK_S)
+        if silence := cloudwatch.silence(timer_ms()):
+            say(f"{silence} (still trying)")
+            return

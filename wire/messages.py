@@ -26,6 +26,7 @@ UpstreamCode = Literal[
     "group_missing",
     "clock_wrong",
     "throttled",
+    "unanswered",
     "unreachable",
     "delayed",
 ]

@@ -19,6 +19,7 @@ from botocore.model import Shape
 from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 
 from common.concurrency import Backoff
+from forwarder.cloudwatch.answers import AnswerWatch
 from forwarder.cloudwatch.client import AwsClient, make_client, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
@@ -294,6 +295,9 @@ class CloudWatch:
         self.skew = ClockSkew(clock)
         """Skew of this machine's clock, measured from the replies."""
         self._place: AwsPlace | None = None
+        self._where = self._aws.endpoint_url or ""
+        self.answers = AnswerWatch()
+        """Running calls; notices when none is answered. Timed by ``timer_ms``."""
         self._client = AwsClient(self._make_client)
         self.calls: Counter[str] = Counter()
         """Attempts at calls by outcome: ok, throttled, failed."""
@@ -324,6 +328,15 @@ class CloudWatch:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def silence(self, at_ms: int) -> str:
+        """A message if CloudWatch answers no call at present; else an empty text."""
+        silent_ms = self.answers.silent_ms(at_ms)
+        if silent_ms is None:
+            return ""
+        where = f" at {self._where}" if self._where else ""
+        hint = "check the network, the proxy and --endpoint-url"
+        return f"CloudWatch Logs{where} has not answered for {silent_ms // 1000} s: {hint}"
 
     async def check(self, group: str) -> None:
         """Check that a log group can be read, by asking for one event.
@@ -415,8 +428,13 @@ class CloudWatch:
         """
 
         def timed(client: CloudWatchLogsClient) -> tuple[int, _T, int]:
-            asked_at_ms = timer_ms()
-            return asked_at_ms, function(client), timer_ms()
+            asked_at_ms, answer = timer_ms(), None
+            number = self.answers.begin(asked_at_ms)
+            try:
+                answer = function(client)
+            finally:
+                self.answers.end(number, timer_ms(), is_answered=answer is not None)
+            return asked_at_ms, answer, timer_ms()
 
         def translated(error: Exception, client: CloudWatchLogsClient) -> CloudWatchError:
             where = client.meta.endpoint_url
@@ -444,6 +462,7 @@ class CloudWatch:
         )
         # Found here, in a thread, as it reads files; again whenever the credentials were refused.
         self._place = find_place(self._aws, client.meta.region_name)
+        self._where = client.meta.endpoint_url
         return client
 
 

@@ -53,6 +53,9 @@ DELAYED: Final = "CloudWatch Logs shows events late: they will follow"
 STALE: Final = "CloudWatch Logs does not answer in time: check the network"
 """Reasons of a delay."""
 
+SILENCE_LOOK_MS: Final = 1_000
+"""Interval of looks at a running poll, whose call may get no answer."""
+
 IDLE_WAIT_S: Final = 1.0
 """Longest pause of the backfill; after it, the coverage of a new chain is noticed."""
 UNREAD: Final = "CloudWatch Logs could not be read"
@@ -169,13 +172,18 @@ class UpstreamWatch:
         """Change the interval between polls."""
         self._stale_ms = max(STALE_MS, 3 * poll_ms)
 
-    def status(self, at_ms: int) -> Upstream:
-        """The worst of what is known; ``lag_ms`` is how far behind the screen may be."""
+    def status(self, at_ms: int, silence: str = "") -> Upstream:
+        """The worst of what is known; ``lag_ms`` is how far behind the screen may be.
+
+        ``silence`` says that calls get no answer, before they time out.
+        """
         lag_ms = max(0, at_ms - self._polled_at_ms)
         is_delayed = self._is_recent(self._delayed_at_ms, at_ms)
         if self._failure is not None:
             code = getattr(self._failure, "code", CloudWatchError.code)
             return Upstream("unreachable", lag_ms, code, str(self._failure))
+        if silence:
+            return Upstream("unreachable", lag_ms, "unanswered", silence)
         if self._is_recent(self._throttled_at_ms, at_ms):
             return Upstream("throttled", lag_ms, "throttled", self._throttled_reason)
         if is_delayed:
@@ -217,6 +225,7 @@ class Feed:
         self.problem: str | None = None
         """Why CloudWatch or the journal can't be used at present, in one line; None: no problem."""
         self._group = group
+        self._cloudwatch = cloudwatch
         self._config = config
         self._on_progress = on_progress
         self._clock = clock
@@ -265,7 +274,8 @@ class Feed:
     @property
     def upstream(self) -> Upstream:
         """State of the connection to CloudWatch, for heartbeats."""
-        return self._upstream.status(self._timer())
+        at_ms = self._timer()
+        return self._upstream.status(at_ms, self._cloudwatch.silence(at_ms))
 
     @property
     def is_ready(self) -> bool:
@@ -364,8 +374,18 @@ class Feed:
                 if due.tier == "live":
                     self._polling_from = due.from_
                 tasks.create_task(self._run_scan(due))
-            wait_ms = schedule.next_ms - self._timer()
+            self._report_upstream()
+            wait_ms = self._next_look_ms() - self._timer()
             await wait_and_clear(self._schedule_changed, max(wait_ms, 1) / 1000)
+
+    def _next_look_ms(self) -> int:
+        """When a scan is due, or a silence of CloudWatch may have to be reported."""
+        due_ms = self._schedule.next_ms
+        if self._polling_from is None:
+            return due_ms
+        at_ms, silent_ms = self._timer(), self._cloudwatch.answers.silent_from_ms
+        look_ms = at_ms + SILENCE_LOOK_MS
+        return min(due_ms, look_ms if silent_ms is None else min(look_ms, max(at_ms, silent_ms)))
 
     async def _note_unread_ends(self) -> None:
         """Match the messages of executions that viewers name and that were not read since a start.

@@ -25,7 +25,12 @@ from tui.client.session import ViewerSession
 from tui.client.status import CloseConnection, Effect, SendMessage, Welcomed
 from wire.codec import decode_body, decode_server, encode
 from wire.errors import WireError
-from wire.limits import CLIENT_FRAME_BYTES_MAX, CLOSE_REASONS, forbids_reconnect
+from wire.limits import (
+    CLIENT_FRAME_BYTES_MAX,
+    CLOSE_RATE_LIMITED,
+    CLOSE_REASONS,
+    forbids_reconnect,
+)
 from wire.messages import HttpError
 
 TAIL_PATH: Final = "/v1/tail"
@@ -107,6 +112,9 @@ GRACE_S: Final = 0.1
 RETRY_AFTER_MAX_MS: Final = 60_000
 """Longest wait that a forwarder may ask for."""
 
+RETRY_AFTER_SPREAD: Final = 0.5
+"""Most that is added to that wait, as a share of it: viewers must not come back all at once."""
+
 CONNECT_S: Final = 3
 """Timeout of an HTTP connection."""
 
@@ -144,7 +152,7 @@ class ForwarderConnection:
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         now_ms: A monotonic clock.
         rng: Source of the jitter.
-        reconnect_max_ms: Longest wait between attempts, unless the forwarder asks for more.
+        is_watched: Whether someone watches a screen, who should not wait for long.
     """
 
     def __init__(  # noqa: PLR0913 - one callback for each event
@@ -159,9 +167,9 @@ class ForwarderConnection:
         wait_until_ready: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int],
         rng: random.Random,
-        reconnect_max_ms: int = RECONNECT_MAX_MS,
+        is_watched: bool = False,
     ) -> None:
-        self._reconnect_max_ms = reconnect_max_ms
+        self._is_watched = is_watched
         self._session = session
         self._address = address
         self._on_attempt = on_attempt
@@ -176,7 +184,8 @@ class ForwarderConnection:
 
     async def run(self) -> None:
         """Connect and reconnect until an end is final, or until cancelled."""
-        backoff = Backoff(RECONNECT_FIRST_MS, self._reconnect_max_ms, self._rng.random)
+        longest_ms = WATCHED_RECONNECT_MAX_MS if self._is_watched else RECONNECT_MAX_MS
+        backoff = Backoff(RECONNECT_FIRST_MS, longest_ms, self._rng.random)
         attempt = 0
         while True:
             attempt += 1
@@ -187,7 +196,7 @@ class ForwarderConnection:
             if end.live_ms >= LIVE_RESET_MS:
                 backoff.reset()
                 attempt = 0
-            wait_ms = 0 if end.final else max(backoff.count_failure(), end.retry_after_ms)
+            wait_ms = 0 if end.final else max(backoff.count_failure(), self._asked_wait_ms(end))
             self._on_end(end, wait_ms)
             if end.final:
                 return
@@ -209,6 +218,18 @@ class ForwarderConnection:
             await self._send(websocket, effects)
         except (ConnectionClosed, TimeoutError):
             websocket.transport.abort()
+
+    def _asked_wait_ms(self, end: Disconnection) -> int:
+        """The wait that the forwarder asked for, spread at random.
+
+        On a screen it is capped, except for a viewer that made too many requests.
+        """
+        jitter = self._rng.random()
+        wait_ms = int(end.retry_after_ms * (1 + RETRY_AFTER_SPREAD * jitter))
+        is_capped = self._is_watched and end.code != CLOSE_RATE_LIMITED
+        if is_capped and wait_ms > WATCHED_RECONNECT_MAX_MS:
+            return int(WATCHED_RECONNECT_MAX_MS * (0.5 + jitter / 2))
+        return wait_ms
 
     async def _connect_once(self) -> Disconnection:
         query = self._session.begin_attempt()

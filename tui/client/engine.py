@@ -28,7 +28,6 @@ from common.errors import (
     EXIT_STOPPED,
 )
 from common.times import iso_range
-from tui.client.connection import RECONNECT_MAX_MS, WATCHED_RECONNECT_MAX_MS
 from tui.client.history import TargetParts, make_status
 from tui.client.patience import Patience, progress_of, unreached
 from tui.client.refetch import LineRefetcher, RefetchSource
@@ -223,7 +222,7 @@ class Engine:
                 wall_ms=self.wall_ms,
                 steady_ms=self.steady_ms,
                 rng=jitter,
-                reconnect_max_ms=WATCHED_RECONNECT_MAX_MS if is_watched else RECONNECT_MAX_MS,
+                is_watched=is_watched,
             )
             for number, spec in enumerate(targets)
         ]

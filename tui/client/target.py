@@ -69,7 +69,7 @@ class EngineTarget:
         wait_until_ready: Lets other tasks run, and waits until more lines can be processed.
         steady_ms: A monotonic clock.
         rng: Source of the jitter.
-        reconnect_max_ms: Longest wait between connection attempts.
+        is_watched: Whether someone watches a screen, who should not wait for long.
 
     Attributes:
         group: The log group's name, once it is known.
@@ -87,7 +87,7 @@ class EngineTarget:
         wall_ms: Callable[[], int],
         steady_ms: Callable[[], int],
         rng: random.Random,
-        reconnect_max_ms: int,
+        is_watched: bool,
     ) -> None:
         self.spec = spec
         self.group = spec.group
@@ -115,7 +115,7 @@ class EngineTarget:
             wait_until_ready=wait_until_ready,
             now_ms=steady_ms,
             rng=rng,
-            reconnect_max_ms=reconnect_max_ms,
+            is_watched=is_watched,
         )
         self.getter = HttpGetter(address)
         self.polling = PollingLoop(

@@ -73,6 +73,7 @@ _PROBLEM_BADGES: Final = {
     "group_missing": "LOG GROUP MISSING",
     "clock_wrong": "CLOCK WRONG",
     "throttled": "CLOUDWATCH THROTTLES",
+    "unanswered": "NO ANSWER FROM CLOUDWATCH",
     "unreachable": "CLOUDWATCH UNREACHABLE",
 }
 """Badges of codes whose name is not clear by itself."""

@@ -559,3 +559,27 @@ def test_late_events_are_no_delay() -> None:
     one.record_late_event(T + 2_000, None, T + 10_000, T + 10_000)  # unknown
     one.record_late_event(T + 9_000, T + 9_000, T + 10_500, T + 10_500)  # within the allowance
     assert one.status(T + 10_000).state == "ok"
+
+
+def test_calls_without_an_answer_have_a_code_of_their_own_until_they_fail() -> None:
+    one = watch()
+    one.record_poll(T, T)
+    silence = "CloudWatch Logs has not answered for 3 s"
+    assert one.status(T + 3_000, silence) == Upstream("unreachable", 3_000, "unanswered", silence)
+    one.record_poll_attempt(UnreachableError("timed out"), T + 15_000)
+    assert one.status(T + 16_000, silence).code == "unreachable"
+    one.record_poll(T + 17_000, T + 17_000)
+    assert one.status(T + 17_000).state == "ok"
+
+
+async def test_a_silence_is_reported_while_the_poll_still_runs() -> None:
+    rig = FeedRig()
+    async with rig.run():
+        gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
+        await rig.try_again()
+        rig.cloudwatch.answers.begin(rig.timer())
+        rig.clock.now_ms += 3_000
+        rig.feed._schedule_changed.set()  # time alone would do the same, later
+        await rig.until(lambda: rig.feed._upstream_reported == ("unreachable", "unanswered"))
+        assert "has not answered for 3 s" in rig.feed.upstream.reason
+        gate.set()

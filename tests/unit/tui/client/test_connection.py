@@ -80,7 +80,8 @@ class Running:
         server: ScriptedForwarder,
         session: ViewerSession,
         token: TokenSource,
-        longest_ms: int = RECONNECT_MAX_MS,
+        *,
+        is_watched: bool = False,
     ) -> None:
         self.server, self.session, self.heard = server, session, Heard()
         self.connection = ForwarderConnection(
@@ -89,7 +90,7 @@ class Running:
             **self.heard.callbacks,
             now_ms=lambda: time.monotonic_ns() // 1_000_000,
             rng=random.Random(0),
-            reconnect_max_ms=longest_ms,
+            is_watched=is_watched,
         )
 
 
@@ -98,12 +99,12 @@ async def running(
     *scripts: Script,
     refusal: tuple[int, bytes] | None = None,
     token: TokenSource = None,
-    longest_ms: int = RECONNECT_MAX_MS,
+    is_watched: bool = False,
 ) -> AsyncIterator[Running]:
     """A connection to a server with these scripts."""
     async with scripted_forwarder(*scripts) as server:
         server.refusal = refusal
-        run = Running(server, ViewerSession(since=SINCE), token, longest_ms)
+        run = Running(server, ViewerSession(since=SINCE), token, is_watched=is_watched)
         task = asyncio.create_task(run.connection.run())
         try:
             yield run
@@ -464,19 +465,52 @@ async def test_an_endless_heartbeat_interval_is_refused() -> None:
         assert not run.heard.ends[0].final
 
 
-@pytest.mark.parametrize("longest_ms", [RECONNECT_MAX_MS, WATCHED_RECONNECT_MAX_MS])
+@pytest.mark.parametrize("is_watched", [False, True])
 async def test_waits_between_attempts_are_bounded_and_differ(
-    longest_ms: int, monkeypatch: pytest.MonkeyPatch
+    is_watched: bool,  # noqa: FBT001 - parametrized
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    longest_ms = WATCHED_RECONNECT_MAX_MS if is_watched else RECONNECT_MAX_MS
+
     async def not_at_all(event: asyncio.Event, seconds: float) -> None:  # noqa: ARG001
         await asyncio.sleep(0)
 
     monkeypatch.setattr("tui.client.connection.wait_and_clear", not_at_all)
-    async with running(hang_up, longest_ms=longest_ms) as run:
+    async with running(hang_up, is_watched=is_watched) as run:
         await eventually(lambda: len(run.heard.waits) >= 12)
         late = run.heard.waits[8:12]
         assert longest_ms // 2 <= min(late) < max(late) <= longest_ms
         assert all(end.is_cut for end in run.heard.ends)
+
+
+@pytest.mark.parametrize(
+    ("is_watched", "code", "shortest_ms", "longest_ms"),
+    [
+        (False, 4001, 20_000, 30_000),
+        (True, 4001, WATCHED_RECONNECT_MAX_MS // 2, WATCHED_RECONNECT_MAX_MS),
+        (True, 4013, 20_000, 30_000),
+    ],
+)
+async def test_the_wait_that_a_forwarder_asks_for_is_spread_and_short_on_a_screen(
+    is_watched: bool,  # noqa: FBT001 - parametrized
+    code: int,
+    shortest_ms: int,
+    longest_ms: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def not_at_all(event: asyncio.Event, seconds: float) -> None:  # noqa: ARG001
+        await asyncio.sleep(0)
+
+    async def closing(connection: ScriptedConnection) -> None:
+        forwarder = ForwarderMessages()
+        await connection.send(forwarder.welcome(), forwarder.bye("later", retry_after_ms=20_000))
+        await connection.websocket.close(code, "later")
+
+    monkeypatch.setattr("tui.client.connection.wait_and_clear", not_at_all)
+    async with running(closing, closing, closing, is_watched=is_watched) as run:
+        await eventually(lambda: len(run.heard.waits) >= 3)
+        waits = run.heard.waits[:3]
+        assert shortest_ms <= min(waits) < max(waits) <= longest_ms
 
 
 async def hang_up(connection: ScriptedConnection) -> None:
