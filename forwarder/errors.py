@@ -111,6 +111,12 @@ class GroupNotFoundError(CloudWatchError):
     code = "group_missing"
 
 
+class FilterPatternError(CloudWatchError):
+    """AWS refuses a filter pattern. A usage error."""
+
+    exit_code = EXIT_USAGE
+
+
 class RequestRejectedError(CloudWatchError):
     """AWS rejects a request for a reason without a class of its own; the text quotes it."""
 

@@ -43,6 +43,9 @@ FILTERS_MAX: Final = 100
 NAME_CHARS_MAX: Final = 512
 """Longest log group or log stream name that CloudWatch allows."""
 
+PATTERN_CHARS_MAX: Final = 1_024
+"""Longest filter pattern that CloudWatch accepts."""
+
 HEARTBEAT_MS: Final = 2_000
 """The ``heartbeat_ms`` that this project's forwarder announces."""
 

@@ -11,7 +11,14 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from wire.errors import WireError
-from wire.limits import FILTERS_MAX, LOGS_PAGE_EVENTS_MAX, NAME_CHARS_MAX, SEQ_MAX, TIMESTAMP_MAX
+from wire.limits import (
+    FILTERS_MAX,
+    LOGS_PAGE_EVENTS_MAX,
+    NAME_CHARS_MAX,
+    PATTERN_CHARS_MAX,
+    SEQ_MAX,
+    TIMESTAMP_MAX,
+)
 from wire.order import Interval, parse_interval
 
 History = Literal["newest", "oldest"]
@@ -19,11 +26,19 @@ _EPOCH_CHARS_MAX: Final = 128
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Selects log streams: the union of the three fields; all empty selects every stream."""
+    """Selects log streams, the union of three fields, and the feed that they are taken from.
+
+    Attributes:
+        streams: Names of log streams.
+        executions: Executions, each of which selects its log streams.
+        prefixes: Starts of log stream names. Without any of the three every stream is selected.
+        pattern: CloudWatch's filter pattern, which makes a feed of its own; empty: all events.
+    """
 
     streams: tuple[str, ...] = ()
     executions: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    pattern: str = ""
 
     def matches(self, stream: str) -> bool:
         """Whether the filter selects the log stream named ``stream``."""
@@ -220,13 +235,16 @@ def parse_digest(query: str) -> DigestQuery:
     )
 
 
-def parse_group(query: str) -> str | None:
-    """Parse the only parameter of requests such as ``/v1/executions``; None without a group.
+def parse_feed(query: str) -> tuple[str | None, str]:
+    """Parse the parameters of requests such as ``/v1/executions``: group and pattern.
+
+    Without them they are None and empty.
 
     Raises:
-        WireError: the group is malformed or repeated.
+        WireError: one of them is malformed or repeated.
     """
-    return _Parameters(query).text("group", NAME_CHARS_MAX)
+    parameters = _Parameters(query)
+    return parameters.text("group", NAME_CHARS_MAX), parameters.pattern()
 
 
 def _filter_pairs(group: str | None, selected: Filter) -> list[tuple[str, str]]:
@@ -234,6 +252,8 @@ def _filter_pairs(group: str | None, selected: Filter) -> list[tuple[str, str]]:
     pairs += [("stream", name) for name in selected.streams]
     pairs += [("execution", name) for name in selected.executions]
     pairs += [("prefix", name) for name in selected.prefixes]
+    if selected.pattern:
+        pairs.append(("pattern", selected.pattern))
     return pairs
 
 
@@ -293,6 +313,13 @@ class _Parameters:
             raise WireError(msg)
         return int(text)
 
+    def pattern(self) -> str:
+        pattern = self.text("pattern", PATTERN_CHARS_MAX)
+        if pattern is not None and not pattern.strip():
+            msg = "pattern is blank: leave it out to get all events"
+            raise WireError(msg)
+        return pattern or ""
+
     def filter(self) -> Filter:
         lists = [tuple(self._values.get(name, ())) for name in ("stream", "execution", "prefix")]
         if sum(map(len, lists)) > FILTERS_MAX:
@@ -302,4 +329,5 @@ class _Parameters:
             if any(not value or len(value) > NAME_CHARS_MAX for value in values):
                 msg = f"{name} must have 1 to {NAME_CHARS_MAX} characters"
                 raise WireError(msg)
-        return Filter(*lists)
+        streams, executions, prefixes = lists
+        return Filter(streams, executions, prefixes, self.pattern())

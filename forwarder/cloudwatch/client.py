@@ -48,6 +48,7 @@ from forwarder.errors import (
     CredentialsError,
     CredentialsExpiredError,
     EndpointNotFoundError,
+    FilterPatternError,
     GroupNotFoundError,
     PageTokenError,
     RequestRejectedError,
@@ -127,6 +128,7 @@ def translate(
     *,
     where: str,
     group: str | None = None,
+    pattern: str = "",
     with_token: bool = False,
     service: str = "CloudWatch Logs",
     place: AwsPlace | None = None,
@@ -137,6 +139,7 @@ def translate(
         error: from botocore, or from a layer below it.
         where: the endpoint URL, or the Region.
         group: the log group that the call named.
+        pattern: the filter pattern that the call carried, which AWS may have refused.
         with_token: whether the call carried a ``nextToken``, which AWS may have refused.
         service: the service that was called.
         place: where the call went, for the text; by default, what the environment says.
@@ -145,7 +148,8 @@ def translate(
         return error
     if isinstance(error, ClientError):
         place = place or find_place(AwsOptions())
-        return _translate_response(error, group, service, place, with_token=with_token)
+        refused = _refused_pattern(error, pattern) if pattern and not with_token else None
+        return refused or _translate_response(error, group, service, place, with_token=with_token)
     text = _one_line(error)
     if isinstance(error, (BotoConnectionError, HTTPClientError, OSError)):
         return _translate_connection(error, where, text, service)
@@ -168,6 +172,15 @@ def _translate_connection(
             return EndpointNotFoundError(f"the name of {where} can't be resolved: {hint}")
     hint = "check the network and --endpoint-url"
     return UnreachableError(f"can't reach {service} at {where}: {hint} ({text})")
+
+
+def _refused_pattern(error: ClientError, pattern: str) -> FilterPatternError | None:
+    details = error.response.get("Error", {})
+    if details.get("Code") != "InvalidParameterException":
+        return None
+    text = " ".join(str(details.get("Message", "")).split())[:_TEXT_MAX].rstrip(". ")
+    hint = """quote terms that have other characters than letters, digits and _ ('"a-b"')"""
+    return FilterPatternError(f"AWS refuses --filter-pattern {pattern[:100]!r}: {hint} ({text})")
 
 
 def _translate_response(

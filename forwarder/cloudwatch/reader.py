@@ -338,15 +338,19 @@ class CloudWatch:
         hint = "check the network, the proxy and --endpoint-url"
         return f"CloudWatch Logs{where} has not answered for {silent_ms // 1000} s: {hint}"
 
-    async def check(self, group: str) -> None:
-        """Check that a log group can be read, by asking for one event.
+    async def check(self, group: str, pattern: str = "") -> None:
+        """Check that a log group can be read with a filter pattern, by asking for one event.
 
         Raises:
             CloudWatchError: it can't be read; the subclass says why.
         """
+        request: FilterLogEventsRequestTypeDef = {"logGroupName": group, "limit": 1}
+        if pattern:
+            request["filterPattern"] = pattern
         await self.call(
-            lambda client: client.filter_log_events(logGroupName=group, limit=1),
+            lambda client: client.filter_log_events(**request),
             group=group,
+            pattern=pattern,
             priority=Priority.POLL,
         )
 
@@ -357,6 +361,7 @@ class CloudWatch:
         until: int | None = None,
         streams: Sequence[str] | str | None = None,
         *,
+        pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
@@ -368,6 +373,7 @@ class CloudWatch:
             until: ms, inclusive; None: open, so that events with future timestamps are included.
             streams: log stream names, or one prefix as a ``str``. More than a hundred names are
                 read in batches of a hundred, each batch in order of time.
+            pattern: CloudWatch's filter pattern; empty: all events.
             priority: the purpose of the calls.
             observer: called with the result of each attempt.
 
@@ -379,7 +385,7 @@ class CloudWatch:
         """
         if until is not None and until < since:
             return
-        for parameters in _requests(group, since, until, streams):
+        for parameters in _requests(group, since, until, streams, pattern):
             scan = PagedScan(since, self.random)
             while not scan.is_done:
                 try:
@@ -407,6 +413,7 @@ class CloudWatch:
         answer = await self.call(
             lambda client: client.filter_log_events(**request),
             group=parameters["logGroupName"],
+            pattern=parameters.get("filterPattern", ""),
             priority=priority,
             with_token=scan.token is not None,
         )
@@ -418,6 +425,7 @@ class CloudWatch:
         function: Callable[[CloudWatchLogsClient], _T],
         *,
         group: str | None = None,
+        pattern: str = "",
         priority: Priority = Priority.SCAN,
         with_token: bool = False,
     ) -> _T:
@@ -442,6 +450,7 @@ class CloudWatch:
                 error,
                 where=where,
                 group=group,
+                pattern=pattern,
                 with_token=with_token,
                 place=self._place,
             )
@@ -467,7 +476,7 @@ class CloudWatch:
 
 
 def _requests(
-    group: str, since: int, until: int | None, streams: Sequence[str] | str | None
+    group: str, since: int, until: int | None, streams: Sequence[str] | str | None, pattern: str
 ) -> Iterator[FilterLogEventsRequestTypeDef]:
     request: FilterLogEventsRequestTypeDef = {
         "logGroupName": group,
@@ -477,6 +486,8 @@ def _requests(
     }
     if until is not None:
         request["endTime"] = until
+    if pattern:
+        request["filterPattern"] = pattern
     if isinstance(streams, str):
         yield {**request, "logStreamNamePrefix": streams}
     elif streams is None:

@@ -99,6 +99,16 @@ class Lifecycle:
         """End an execution, with status UNKNOWN, ``quiet_ms`` after its last event."""
         return cls(f"idle:{quiet_ms}ms", idle_ms=quiet_ms)
 
+    @property
+    def without_silence(self) -> Lifecycle | None:
+        """This rule for a feed that lacks events: its silence ends nothing; None: no rule is left.
+
+        The message that ends an execution may be among the events that the feed lacks.
+        """
+        if self.idle_ms is not None:
+            return None
+        return Lifecycle(self.rule, expression=self._expression)
+
     @classmethod
     def external(cls, rule: str) -> Lifecycle:
         """End an execution when ``LogGroup.end_execution`` says so (after ECS was asked).

@@ -122,7 +122,7 @@ class LogGroup:
         """Load the state of the log group from its journal.
 
         Args:
-            journal: the log group's, its epoch begun; nothing else may append to it.
+            journal: the feed's, its epoch begun; nothing else may append to it.
             allowance_ms: least visibility allowance: a scan does not complete its last part.
             allowance_max_ms: up to which it may grow by learning; None: it is fixed.
             lifecycle: the rule for the end of an execution; None: executions never end.
@@ -139,7 +139,8 @@ class LogGroup:
         """The visibility allowance at present."""
         self._allowance = VisibilityAllowance(allowance_ms, allowance_max_ms or 0, overlap_ms)
         self._expiry = Expiry()
-        self.lifecycle = lifecycle
+        is_filtered = bool(journal.pattern)
+        self.lifecycle = lifecycle.without_silence if lifecycle and is_filtered else lifecycle
         self._overlap_ms = overlap_ms
         self._notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self._scans_begun = 0
@@ -165,6 +166,11 @@ class LogGroup:
     def name(self) -> str:
         """The log group's name."""
         return self.journal.group
+
+    @property
+    def pattern(self) -> str:
+        """The filter pattern of the feed; empty: all events of the log group."""
+        return self.journal.pattern
 
     @property
     def epoch(self) -> str:

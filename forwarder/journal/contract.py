@@ -1,9 +1,9 @@
 """The journal's interface and its chain of epochs, independent of how rows are stored.
 
 ``SqliteJournal`` implements ``Journal`` for the product; the tests have one in memory. One journal
-belongs to one log group. All calls are synchronous and come from one thread. An event is committed
-when ``append`` returns, hence before it can be sent. Retention removes message bodies only; the
-rest of a row stays as long as its chain.
+belongs to one feed: a log group, or its events that match a filter pattern. All calls are
+synchronous and come from one thread. An event is committed when ``append`` returns, hence before it
+can be sent. Retention removes message bodies only; the rest of a row stays as long as its chain.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class Journal(Protocol):
     @property
     def group(self) -> str:
         """The log group's name."""
+
+    @property
+    def pattern(self) -> str:
+        """CloudWatch's filter pattern, which every row matches; empty: all events."""
 
     @property
     def epoch(self) -> str:

@@ -45,7 +45,7 @@ _FAILED_WRITES: Final = frozenset(
 )
 
 _SCHEMA: Final = """
-CREATE TABLE chains (  -- one log group's rows from one beginning; the others are being deleted
+CREATE TABLE chains (  -- one feed's rows from one beginning; the others are being deleted
     chain INTEGER PRIMARY KEY AUTOINCREMENT,
     name BLOB NOT NULL,
     is_current INTEGER NOT NULL,

@@ -109,13 +109,21 @@ class SqliteJournals:
         """
         self._db = Database(path)
         self._make_epoch = make_epoch
-        self._journals: dict[str, SqliteJournal] = {}
+        self._journals: dict[tuple[str, str], SqliteJournal] = {}
 
-    def journal(self, group: str) -> SqliteJournal:
-        """The journal of a log group, created if needed; the first call begins its epoch."""
-        journal = self._journals.get(group)
+    def journal(self, group: str, pattern: str = "") -> SqliteJournal:
+        """The journal of a feed, created if needed; the first call begins its epoch.
+
+        Args:
+            group: the log group.
+            pattern: the feed's filter pattern; empty: all events.
+        """
+        key = group, pattern
+        journal = self._journals.get(key)
         if journal is None:
-            journal = self._journals[group] = SqliteJournal(self._db, group, self._make_epoch)
+            journal = self._journals[key] = SqliteJournal(
+                self._db, group, self._make_epoch, pattern=pattern
+            )
         return journal
 
     def close(self) -> None:
@@ -125,19 +133,25 @@ class SqliteJournals:
 
 
 class SqliteJournal:
-    """One log group's ``Journal`` in a shared file."""
+    """One feed's ``Journal`` in a shared file."""
 
-    def __init__(self, db: Database, group: str, make_epoch: Callable[[], str]) -> None:
+    def __init__(
+        self, db: Database, group: str, make_epoch: Callable[[], str], *, pattern: str = ""
+    ) -> None:
         """Continue an existing journal under a new epoch [4], or begin one."""
         self._db = db
         self.group = group
         """The log group's name."""
+        self.pattern = pattern
+        """The filter pattern that all rows match; empty: all events of the log group."""
+        # No name of a log group contains a NUL.
+        self._name = to_blob(f"{group}\0{pattern}" if pattern else group)
         self._make_epoch = make_epoch
         self.revision = 0
         """A number that changes when totals of existing rows do."""
         found = db.rows(
             "SELECT chain, head, body_bytes, retired_ms FROM chains WHERE name = ? AND is_current",
-            (to_blob(group),),
+            (self._name,),
         )
         if found:
             self._load(*found[0])
@@ -218,7 +232,7 @@ class SqliteJournal:
             number = connection.execute(
                 "INSERT INTO chains (name, is_current, head, body_bytes, retired_ms)"
                 " VALUES (?, 1, 0, 0, 0)",
-                (to_blob(self.group),),
+                (self._name,),
             ).lastrowid
             assert number is not None, "SQLite numbers every new row"
             chain = Chain(make=self._make_epoch).restarted()

@@ -168,7 +168,12 @@ class Scanner:
         count: int | None = None
         begun_s, begun_at_ms = time.monotonic(), self._timer()
         pages = self._cloudwatch.fetch_logs_since_timestamp(
-            self._group.name, from_, through, priority=priority, observer=observer
+            self._group.name,
+            from_,
+            through,
+            pattern=self._group.pattern,
+            priority=priority,
+            observer=observer,
         )
         try:
             async with aclosing(pages):

@@ -28,7 +28,7 @@ from wire.codec import encode
 from wire.digest import digest_hex
 from wire.errors import WireError
 from wire.messages import DigestBody, HttpError
-from wire.query import DigestQuery, TailQuery, parse_digest, parse_group, parse_logs, parse_tail
+from wire.query import DigestQuery, TailQuery, parse_digest, parse_feed, parse_logs, parse_tail
 
 ALIVE_PATH: Final = "/healthz"
 LOGS_PATH: Final = "/v1/logs"
@@ -221,7 +221,7 @@ class Api:
         )
 
     def _executions(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
-        hub = self._hub(parse_group(query), authorization)
+        hub = self._hub(parse_feed(query)[0], authorization)
         yield None
         return ApiResponse(HTTPStatus.OK, encode(hub.group.executions.summaries(now_ms)))
 

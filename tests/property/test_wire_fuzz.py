@@ -31,7 +31,7 @@ from wire.query import (
     LogsQuery,
     TailQuery,
     parse_digest,
-    parse_group,
+    parse_feed,
     parse_logs,
     parse_tail,
 )
@@ -273,7 +273,8 @@ def test_arbitrary_text_as_a_key_or_interval(text: str) -> None:
 
 
 WORDS = st.text(min_size=1, max_size=40)
-FILTERS = st.builds(Filter, *([st.lists(WORDS, max_size=4).map(tuple)] * 3))
+PATTERNS = st.just("") | WORDS.filter(str.strip)
+FILTERS = st.builds(Filter, *([st.lists(WORDS, max_size=4).map(tuple)] * 3), PATTERNS)
 INTERVALS = st.builds(
     lambda low, width: Interval(low, None if width is None else low + width),
     KEYS,
@@ -356,7 +357,7 @@ PAIRS = st.lists(
 
 @given(ANY_TEXT | PAIRS)
 def test_arbitrary_text_as_a_query(text: str) -> None:
-    for parse in (parse_tail, parse_logs, parse_digest, parse_group):
+    for parse in (parse_tail, parse_logs, parse_digest, parse_feed):
         try:
             parse(text)
         except WireError as error:

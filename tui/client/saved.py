@@ -178,7 +178,7 @@ def is_of_earlier_version(
 def _cursor_path(
     folder: Path, target: str, group: str | None, event_filter: Filter, consumer: str
 ) -> Path:
-    parts: list[Any] = [target, group, event_filter]
+    parts: list[Any] = [target, group, identity_of(event_filter)]
     return folder / f"{digest_of([*parts, consumer] if consumer else parts)}.json"
 
 
@@ -199,7 +199,7 @@ def bookmarks_path(
         targets: Each target's identity and log group, in their order, since keys depend on it.
         event_filter: The filter.
     """
-    return folder / f"{digest_of([list(targets), event_filter])}.view.json"
+    return folder / f"{digest_of([list(targets), identity_of(event_filter)])}.view.json"
 
 
 def save_bookmarks(path: Path, bookmarks: Iterable[int]) -> None:
@@ -221,6 +221,14 @@ def load_bookmarks(path: Path) -> list[int]:
         return [int(key) for key in content.bookmarks] if is_known else []
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return []
+
+
+def identity_of(event_filter: Filter) -> dict[str, Any]:
+    """Return a filter's values for ``digest_of``; those of one without a pattern never change."""
+    values: dict[str, Any] = msgspec.to_builtins(event_filter)
+    if not event_filter.pattern:
+        del values["pattern"]
+    return values
 
 
 def digest_of(parts: list[Any]) -> str:

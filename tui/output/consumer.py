@@ -17,7 +17,7 @@ from common.errors import GaplessError, UsageError
 from common.files import replace_file
 from common.locks import FileLock
 from common.times import iso
-from tui.client.saved import Cursor, digest_of, is_of_earlier_version
+from tui.client.saved import Cursor, digest_of, identity_of, is_of_earlier_version
 from tui.output.progress import Progress, Region
 from wire.codec import encode
 from wire.order import KEY_MAX, Interval, parse_interval
@@ -36,16 +36,26 @@ class OutputQuery(msgspec.Struct, frozen=True):
 
     def sorted(self) -> OutputQuery:
         """The same query with its parts in a fixed order."""
-        parts = Filter(*(tuple(sorted(set(one))) for one in msgspec.structs.astuple(self.filter)))
+        streams, executions, prefixes = (
+            tuple(sorted(set(one)))
+            for one in (self.filter.streams, self.filter.executions, self.filter.prefixes)
+        )
+        parts = Filter(streams, executions, prefixes, self.filter.pattern)
         grep, exclude = sorted(set(self.grep)), sorted(set(self.exclude))
         return OutputQuery(parts, tuple(grep), tuple(exclude), self.level)
 
     def describe(self) -> str:
         """The options that make this query."""
-        names = ("--stream", "--execution", "--prefix")
-        parts = zip(names, msgspec.structs.astuple(self.filter), strict=True)
-        options = [*parts, ("--grep", self.grep), ("--exclude", self.exclude)]
-        options.append(("--level", (self.level,) if self.level else ()))
+        given = self.filter
+        options = [
+            ("--stream", given.streams),
+            ("--execution", given.executions),
+            ("--prefix", given.prefixes),
+            ("--filter-pattern", (given.pattern,) if given.pattern else ()),
+            ("--grep", self.grep),
+            ("--exclude", self.exclude),
+            ("--level", (self.level,) if self.level else ()),
+        ]
         return (
             " ".join(f"{name} {one}" for name, values in options for one in values) or "all lines"
         )
@@ -257,5 +267,6 @@ def _path(folder: Path, name: str, form: str, target: ConsumedTarget) -> Path:
     """Return the file; a default consumer has one for each query."""
     parts: list[Any] = ["output", target.identity, target.group, name]
     if not name:
-        parts += [form, target.query.sorted()]
+        query = target.query.sorted()
+        parts += [form, {**msgspec.to_builtins(query), "filter": identity_of(query.filter)}]
     return folder / f"{digest_of(parts)}.output.json"

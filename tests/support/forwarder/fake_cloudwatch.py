@@ -72,10 +72,11 @@ class FakeCloudWatch(CloudWatch):
         until: int | None = None,
         streams: Sequence[str] | str | None = None,
         *,
+        pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
-        """Return the pages of a scan."""
+        """Return the pages of a scan; a pattern is a text that messages contain."""
         assert group == self.group
         assert streams is None
         self.asked.append((priority, since, until))
@@ -89,7 +90,9 @@ class FakeCloudWatch(CloudWatch):
                 raise self.down
             if observer is not None:
                 observer(None)
-            wanted = (one for one in self.events if since <= one.timestamp)
+            wanted = (
+                one for one in self.events if since <= one.timestamp and pattern in one.message
+            )
             rows = sorted(
                 (one for one in wanted if until is None or one.timestamp <= until),
                 key=lambda one: one.timestamp,
@@ -107,12 +110,14 @@ class FakeCloudWatch(CloudWatch):
         function: Callable[[Any], _T],
         *,
         group: str | None = None,
+        pattern: str = "",
         priority: Priority = Priority.SCAN,
         with_token: bool = False,
     ) -> _T:
         """Call a client that describes log groups and streams."""
         assert group in (None, self.group)
         assert not with_token
+        assert not pattern
         _ = priority
         if self.down is not None:
             raise self.down

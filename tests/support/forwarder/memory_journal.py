@@ -20,8 +20,11 @@ from wire.query import Filter
 class MemoryJournal:
     """A ``Journal`` in memory; ``copy`` does what copying the journal's file does."""
 
-    def __init__(self, group: str, make_epoch: Callable[[], str] = new_epoch) -> None:
+    def __init__(
+        self, group: str, make_epoch: Callable[[], str] = new_epoch, *, pattern: str = ""
+    ) -> None:
         """Create an empty journal; ``make_epoch`` returns a new string at every call."""
+        self.pattern = pattern
         self._group = group
         self._chain = Chain(make=make_epoch).restarted()
         self._revision = 0

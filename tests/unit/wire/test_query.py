@@ -12,7 +12,7 @@ from wire.query import (
     TailQuery,
     belongs_to_execution,
     parse_digest,
-    parse_group,
+    parse_feed,
     parse_logs,
     parse_tail,
 )
@@ -21,17 +21,17 @@ from wire.query import (
 def test_an_empty_query_gives_the_defaults() -> None:
     assert parse_tail("") == TailQuery()
     assert parse_logs("") == LogsQuery()
-    assert parse_group("") is None
+    assert parse_feed("") == (None, "")
 
 
 def test_tail_accepts_all_its_parameters() -> None:
     query = (
-        "group=%2Faws%2Fjobs&stream=a&stream=b&execution=c&prefix=d&since=5&epoch=E&after=7"
-        "&held=6:1..9:2&history=oldest&base=3&credit=500"
+        "group=%2Faws%2Fjobs&stream=a&stream=b&execution=c&prefix=d&pattern=%3Fx%20%3Fy&since=5"
+        "&epoch=E&after=7&held=6:1..9:2&history=oldest&base=3&credit=500"
     )
     assert parse_tail(query) == TailQuery(
         group="/aws/jobs",
-        filter=Filter(("a", "b"), ("c",), ("d",)),
+        filter=Filter(("a", "b"), ("c",), ("d",), "?x ?y"),
         since=5,
         epoch="E",
         after=7,
@@ -58,6 +58,10 @@ def test_unknown_parameters_are_ignored() -> None:
         ("since=1&since=2", "since is given 2 times"),
         ("group=", "group"),
         ("group=" + "g" * 513, "group"),
+        ("pattern=", "pattern must have 1 to 1024"),
+        ("pattern=" + "p" * 1025, "pattern must have 1 to 1024"),
+        ("pattern=a&pattern=b", "pattern is given 2 times"),
+        ("pattern=%20+", "pattern is blank"),
         ("stream=", "stream"),
         ("prefix=" + "p" * 513, "prefix"),
         ("history=both", "history"),
@@ -133,6 +137,13 @@ def test_an_empty_filter_matches_every_stream() -> None:
     assert Filter().matches_all
     assert Filter().matches("anything")
     assert not Filter(prefixes=("p",)).matches_all
+
+
+def test_a_pattern_chooses_the_feed_and_no_streams_of_it() -> None:
+    assert Filter(pattern="ERROR").matches_all
+    assert Filter(pattern="ERROR").matches("anything")
+    assert not Filter(streams=("a",), pattern="ERROR").matches("b")
+    assert parse_feed("group=g&pattern=%7B+%24.a+%3D+1+%7D") == ("g", "{ $.a = 1 }")
 
 
 def test_a_filter_of_one_kind_does_not_match_other_streams() -> None:

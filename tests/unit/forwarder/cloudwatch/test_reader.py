@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
+from common.errors import EXIT_USAGE
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
@@ -21,6 +22,7 @@ from forwarder.errors import (
     CredentialsError,
     CredentialsExpiredError,
     EndpointNotFoundError,
+    FilterPatternError,
     GroupNotFoundError,
     RequestRejectedError,
     ThrottledError,
@@ -92,6 +94,29 @@ async def test_what_is_asked_for(scripted: ScriptedCloudWatch, cloudwatch: Cloud
         "interleaved": True,
     }
     assert scripted.asked == [first, {**first, "nextToken": "more"}]
+
+
+async def test_a_pattern_is_asked_for_with_each_page(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.script(page([(1, 10, "s")], "more"), page([(2, 11, "s")]))
+    pages = cloudwatch.fetch_logs_since_timestamp("g", 5, pattern="{ $.a = 1 }")
+    assert [len(one) async for one in pages] == [1, 1]
+    await cloudwatch.check("g", "{ $.a = 1 }")
+    assert [one["filterPattern"] for one in scripted.asked] == ["{ $.a = 1 }"] * 3
+
+
+async def test_a_pattern_that_aws_refuses(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.script(refusal("InvalidParameterException", "Invalid filter pattern: at 'err:'"))
+    with pytest.raises(FilterPatternError) as caught:
+        await cloudwatch.check("g", "err:")
+    text = str(caught.value)
+    assert "'err:'" in text
+    assert "Invalid filter pattern" in text
+    assert "quote" in text
+    assert (caught.value.exit_code, "\n" in text) == (EXIT_USAGE, False)
 
 
 async def test_an_open_end_has_no_end_time(

@@ -348,6 +348,17 @@ def test_a_late_event_of_a_task_that_ecs_knew_changes_only_the_count() -> None:
     assert [end.status for end in ends] == ["FAILED"]
 
 
+def test_silence_of_a_filtered_feed_ends_nothing() -> None:
+    assert Lifecycle.idle(30_000).without_silence is None
+    by_message = Lifecycle.pattern("over").without_silence
+    assert by_message is not None
+    assert by_message.status_of("over") == "UNKNOWN"
+    external = Lifecycle.external("ecs:c").without_silence
+    assert external is not None
+    assert external.rule == "ecs:c"
+    assert not external.is_idle(NOW_MS, NOW_MS + FORGOTTEN_MS, is_forgotten=True)
+
+
 @pytest.mark.parametrize("rule", [Lifecycle.pattern("over"), Lifecycle.idle(30_000)])
 def test_a_scan_of_the_present_skips_old_open_executions(
     rule: Lifecycle, monkeypatch: pytest.MonkeyPatch

@@ -37,6 +37,15 @@ def test_known_events_are_ignored_also_within_a_batch(group: LogGroup) -> None:
     assert (group.name, group.epoch, group.head_seq) == (GROUP, group.journal.epoch, 4)
 
 
+def test_a_filtered_log_group_has_no_rule_of_silence() -> None:
+    filtered = MemoryJournal(GROUP, pattern="ERROR")
+    assert LogGroup(filtered).pattern == "ERROR"
+    assert LogGroup(filtered, lifecycle=Lifecycle.idle(5)).lifecycle is None
+    by_message = LogGroup(filtered, lifecycle=Lifecycle.pattern("over")).lifecycle
+    assert by_message is not None
+    assert by_message.reads_messages
+
+
 def test_equal_times_and_messages_are_different_events(group: LogGroup) -> None:
     same = [event(number, message="the same") for number in range(1, 6)]
     assert group.ingest(same, "live").new == 5

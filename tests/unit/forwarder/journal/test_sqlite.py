@@ -80,6 +80,24 @@ def test_groups_of_one_file_do_not_see_each_other(path: Path) -> None:
     journals.close()
 
 
+def test_each_pattern_of_a_group_has_a_journal_of_its_own(path: Path) -> None:
+    journals = SqliteJournals(path)
+    whole, errors = journals.journal(GROUP), journals.journal(GROUP, "ERROR")
+    assert journals.journal(GROUP, "ERROR") is errors
+    assert [(one.group, one.pattern) for one in (whole, errors)] == [(GROUP, ""), (GROUP, "ERROR")]
+    whole.append(events(range(1, 5)), "live")
+    errors.append([event(3)], "live")
+    journals.close()
+    journals = SqliteJournals(path)
+    heads = [journals.journal(GROUP, one).head_seq for one in ("", "ERROR", "WARN")]
+    assert heads == [4, 1, 0]
+    assert journals.journal(GROUP, "ERROR").is_resumable(errors.epoch, 1)
+    assert not journals.journal(GROUP).is_resumable(errors.epoch, 1)
+    journals.journal(GROUP, "ERROR").begin_chain()
+    assert journals.journal(GROUP).head_seq == 4
+    journals.close()
+
+
 def test_only_the_owner_may_read_it(path: Path) -> None:
     SqliteJournals(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

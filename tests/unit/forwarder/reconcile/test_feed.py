@@ -54,6 +54,20 @@ async def test_polls_bring_what_is_new() -> None:
         assert rig.feed.problem is None
 
 
+async def test_a_filtered_feed_has_and_marks_the_matching_events_alone() -> None:
+    rig = FeedRig(MemoryJournal(GROUP, pattern="ERROR"))
+    rig.cloudwatch.put("s", (rig.now_ms - 100, "ERROR before"), (rig.now_ms - 100, "before"))
+    async with rig.run():
+        rig.cloudwatch.put("s", (rig.now_ms + 10, "after"), (rig.now_ms + 20, "an ERROR after"))
+        await rig.pass_ms(10_000)
+        assert rig.messages() == ["ERROR before", "an ERROR after"]
+        assert rig.marks()
+        assert rig.gaps() == []
+        rig.cloudwatch.put("s", (rig.now_ms - 60_000, "late"), (rig.now_ms - 60_000, "late ERROR"))
+        await rig.pass_ms(10_000)
+        assert rig.messages()[2:] == ["late ERROR"]
+
+
 async def test_an_event_stamped_ahead_moves_nothing() -> None:
     rig = FeedRig()
     async with rig.run():

@@ -134,12 +134,13 @@ class EndsEarly(FakeCloudWatch):
         until: int | None = None,
         streams: Sequence[str] | str | None = None,
         *,
+        pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
         self._scans -= 1
         async for page in super().fetch_logs_since_timestamp(
-            group, since, until, streams, priority=priority, observer=observer
+            group, since, until, streams, pattern=pattern, priority=priority, observer=observer
         ):
             yield page[:2] if self._scans >= 0 else page
             if self._scans >= 0:

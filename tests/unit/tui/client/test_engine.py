@@ -361,7 +361,7 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
             "url": server.url,
             "group": "/group",
             "since": SINCE,
-            "filter": {"streams": [], "executions": [], "prefixes": []},
+            "filter": {"streams": [], "executions": [], "prefixes": [], "pattern": ""},
         }
     ]
     assert [row["message"] for row in rows[1:4]] == ["a", "late \ud800", "c"]

@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from tui.client import saved
-from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject, load_cursor, save_cursor
+from tui.client.saved import (
+    Cursor,
+    PreviousRun,
+    SavedCursor,
+    Subject,
+    identity_of,
+    load_cursor,
+    save_cursor,
+)
+from wire.codec import encode
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -39,6 +48,8 @@ def test_a_cursor_belongs_to_its_target_group_filter_and_since(tmp_path: Path) -
     assert load_cursor(tmp_path, "ws://h:2", "/g", WANTED) is None
     assert load_cursor(tmp_path, "ws://h:1", None, WANTED) is None
     assert load_cursor(tmp_path, "ws://h:1", "/g", Filter()) is None
+    filtered = Filter(executions=("one",), pattern="ERROR")
+    assert load_cursor(tmp_path, "ws://h:1", "/g", filtered) is None
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED, 1_001) is None
 
 
@@ -50,6 +61,13 @@ def test_the_cursor_of_another_filter_is_not_used(tmp_path: Path) -> None:
     (other,) = set(tmp_path.iterdir()) - {path}
     path.write_bytes(other.read_bytes())
     assert load_cursor(tmp_path, "ws://h:1", "/g", WANTED) is None
+
+
+def test_a_filter_without_a_pattern_has_the_file_that_earlier_versions_gave_it() -> None:
+    values = {"streams": [], "executions": ["one"], "prefixes": []}
+    assert encode(identity_of(WANTED)) == encode(values)
+    filtered = Filter(executions=("one",), pattern="ERROR")
+    assert encode(identity_of(filtered)) == encode({**values, "pattern": "ERROR"})
 
 
 def test_the_previous_run_is_saved_with_it_and_optional(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def test_a_name_has_one_query(consumer: Callable[..., Consumer]) -> None:
         consumer()
     assert "choose another --resume NAME" in str(caught.value)
     assert saved(consumer("other")) is None
+    filtered = OutputQuery(Filter(pattern="?x ?y"))
+    assert filtered.describe() == "--filter-pattern ?x ?y"
+    assert filtered.sorted() == filtered
 
 
 def test_a_default_consumer_belongs_to_its_form_and_query(
@@ -70,6 +73,7 @@ def test_a_default_consumer_belongs_to_its_form_and_query(
     first.close()
     assert saved(consumer("", form="json")) is None
     assert saved(consumer("", OutputQuery(Filter(), level="error"))) is None
+    assert saved(consumer("", OutputQuery(Filter(pattern="ERROR")))) is None
     assert saved(consumer("")) == PRINTED
 
 
