@@ -38,6 +38,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch and how to show it; times in ms since the Unix epoch.
 
     Attributes:
+        pattern: CloudWatch's filter pattern; empty: all events.
         capacity: Lines kept in memory; None: the timeline's default.
         patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
@@ -51,6 +52,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    pattern: str = ""
     since: int | None = None
     until: int | None = None
     lines: int | None = None

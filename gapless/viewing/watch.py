@@ -143,7 +143,7 @@ def bookmarks_file(viewing: Viewing, folder: Path) -> Path:
 def _shared_filter(viewing: Viewing) -> Filter:
     from wire.query import Filter  # noqa: PLC0415 - with the engine
 
-    return Filter(viewing.streams, viewing.executions, viewing.prefixes)
+    return Filter(viewing.streams, viewing.executions, viewing.prefixes, viewing.pattern)
 
 
 def target_filter(viewing: Viewing, target: WatchedTarget) -> Filter:

@@ -20,6 +20,11 @@ async def test_live(picture: Picture, size: tuple[int, int]) -> None:
 
 
 @SIZES
+async def test_pattern(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(pattern='{ $.level = "error" }'), "c", size=size)
+
+
+@SIZES
 async def test_reconnecting(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.reconnecting(), size=size)
 

@@ -426,6 +426,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         name=parts.name or parts.group or parts.url,
         url=parts.url,
         group=parts.group,
+        pattern=session.event_filter.pattern,
         state=history.state(now_ms),
         state_since_ms=history.state_since_ms,
         detail=history.detail,

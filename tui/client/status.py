@@ -152,6 +152,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     group: str | None
+    pattern: str = ""
+    """CloudWatch's filter pattern: only matching events are shown and verified; empty: all."""
     state: TargetState
     state_since_ms: int
     detail: str

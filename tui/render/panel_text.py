@@ -81,6 +81,11 @@ def _target(target: TargetStatus, now_ms: int, zone: tzinfo) -> Text:
     ]
     if target.detail:
         lines.append(field("", harmless(target.detail), "warn"))
+    if target.pattern:
+        lines += [
+            field("pattern", harmless(target.pattern)),
+            field("", "only events that match it are read, shown and verified", "muted"),
+        ]
     through = target.complete_through_ms
     verified = "nothing yet" if through is None else units.stamp(through, zone)[:19]
     lines += [

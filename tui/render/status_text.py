@@ -83,6 +83,8 @@ _END_BADGES: Final = {"SUCCEEDED": "badge.ok", "FAILED": "badge.bad", "STOPPED":
 PROBLEM_LINES_MAX: Final = 3
 """Rows that the reason may take from the log."""
 _REASON_CHARS: Final = 600
+_PATTERN_CHARS: Final = 24
+"""Longest filter pattern in the status line; the connection panel has all of it."""
 _STALE_MS: Final = 30_000
 """Age from which the verified time is shown with its age; marks arrive every ten seconds."""
 
@@ -190,7 +192,9 @@ def empty_log(status: Status, *, filtered: bool) -> tuple[str, ...]:
         case _:
             since = target.since_ms
             period = "" if since is None else f" since {units.stamp(since)[:19]} UTC"
-            return (f"connected: no lines{period}",)
+            pattern = _pattern(status, ascii_only=False)
+            matching = f" that match {pattern}" if pattern else ""
+            return (f"connected: no lines{matching}{period}",)
 
 
 def throughput(
@@ -258,6 +262,10 @@ def completeness(
         chunks.append(chunk(f"{tick} COMPLETE to {verified}", "ok"))
     else:
         chunks.append(chunk(f"{ring} NOT VERIFIED", "warn"))
+    if pattern := _pattern(status, ascii_only=ascii_only):
+        # Never left out: without it the line would claim more than was verified.
+        verb = "" if through is None else "verified: "
+        chunks.append(chunk(f"{verb}events matching {pattern}", "accent"))
     count = status.provisional
     chunks.append(chunk(f"{units.number(count)} provisional", "warn" if count else "muted", 2))
     if status.uncompared_ms is not None:
@@ -270,6 +278,16 @@ def completeness(
         role, rank = ("bad", 1) if missing else ("muted", 2)
         chunks.append(chunk(f"{units.number(missing)} missing", role, rank))
     return chunks
+
+
+def _pattern(status: Status, *, ascii_only: bool) -> str:
+    """The filter pattern that lines are limited to, shortened; empty without one."""
+    patterns = {target.pattern for target in status.targets}
+    if len(patterns) > 1:
+        return "the filter patterns"
+    text = harmless(patterns.pop(), ascii_only=ascii_only)
+    end = "..." if ascii_only else "…"
+    return text if len(text) <= _PATTERN_CHARS else text[: _PATTERN_CHARS - len(end)] + end
 
 
 def _moment(at_ms: int, now_ms: int, zone: tzinfo) -> str:

@@ -31,6 +31,7 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
         executions=("4f2a",),
         streams=("s",),
         prefixes=("p",),
+        pattern="ERROR",
         since=5,
         token="secret",
     )
@@ -40,7 +41,7 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
     assert specs[0].url == URL
     assert specs[0].group == "/jobs"
     assert specs[0].identity == "own:jobs"
-    assert specs[0].filter == Filter(("s",), ("4f2a",), ("p",))
+    assert specs[0].filter == Filter(("s",), ("4f2a",), ("p",), "ERROR")
     assert (specs[0].since, specs[0].cursor) == (5, None)
     assert engine._goal.executions == ("4f2a",)
     assert engine._goal.through_ms is None

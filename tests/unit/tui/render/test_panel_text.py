@@ -92,6 +92,13 @@ def connection(**changes: Any) -> str:  # noqa: ANN401 - any field
     return text_of(panel_text.connection_report(status_of((target_status(**changes),)), NOW))
 
 
+def test_a_filter_pattern_is_shown_in_full_with_what_it_means() -> None:
+    text = connection(pattern='{ $.level = "error" && $.status >= 500 }')
+    assert '{ $.level = "error" && $.status >= 500 }' in text
+    assert "only events that match it are read, shown and verified" in text
+    assert "pattern" not in connection()
+
+
 def test_a_cursor_is_never_beyond_the_head() -> None:
     """Events arrived after the heartbeat that named the head."""
     assert "seq 357 of 357" in connection(after=357, head_seq=353)

@@ -139,6 +139,25 @@ def test_green_is_only_what_is_verified() -> None:
     assert roles(chunks) == ["ok", "warn", "muted"]
 
 
+def test_a_filtered_feed_says_what_is_verified() -> None:
+    chunks = status_text.completeness(
+        status(pattern="ERROR", complete_through_ms=EPOCH_MS + 20_000), NOW
+    )
+    assert said(chunks[:2]) == "✔ COMPLETE to 12:00:20 | verified: events matching ERROR"
+    assert chunks[1].rank == 0, "it is shown in however narrow a terminal"
+    chunks = status_text.completeness(status(pattern="ERROR"), NOW)
+    assert said(chunks[:2]) == "○ NOT VERIFIED | events matching ERROR"
+    long = '{ $.level = "error"\x1b[2J && $.status >= 500 }'
+    assert said(status_text.completeness(status(pattern=long), NOW)[1:2]) == (
+        'events matching { $.level = "error"␛[2J…'
+    )
+    text = said(status_text.completeness(status(pattern=long), NOW, ascii_only=True))
+    assert text.isascii()
+    assert status_text.empty_log(status(pattern="ERROR"), filtered=False)[0].startswith(
+        "connected: no lines that match ERROR since"
+    )
+
+
 def test_more_lines_than_can_be_compared() -> None:
     chunks = status_text.completeness(
         status(complete_through_ms=None, uncompared_ms=EPOCH_MS + 1_000), NOW
