@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench peers mutants browser screenshots lock clean
+.PHONY: demo test check bench soak peers mutants browser screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
@@ -21,6 +21,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 peers: $(READY)
 	$(BIN)/python -m tests.peers $(ARGS)

@@ -100,7 +100,7 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
 _WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire"})
 """Faults with toxicity 1: with a smaller share they would do nothing at times."""
 
-_HEALED_BY_STEP: Final = frozenset(
+HEALED_BY_STEP: Final = frozenset(
     {
         *("latency", "bandwidth", "reset_peer", "limit_data", "storm", "expire_token"),
         *("drop_frame", "duplicate_frame", "reorder_frame", "visibility_delay"),
@@ -117,8 +117,8 @@ def steps(seed: int) -> Sequence[Step]:
     found = [say(0, f"Chaos, seed {seed}: faults are drawn at random.")]
     for kind in rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH)):
         at_ms = rng.randrange(BEGIN_MS)
-        found.append(_draw(rng, kind, at_ms))
-        if kind in _HEALED_BY_STEP:
+        found.append(draw_fault(rng, kind, at_ms))
+        if kind in HEALED_BY_STEP:
             found.append(heal(at_ms + rng.randint(*LASTS_MS), kind))
     found += [
         heal(HEAL_MS, says="Everything is healed. The viewer must become green, and be right."),
@@ -127,7 +127,8 @@ def steps(seed: int) -> Sequence[Step]:
     return sorted(found, key=lambda step: step.at_ms)
 
 
-def _draw(rng: Random, kind: str, at_ms: int) -> Step:
+def draw_fault(rng: Random, kind: str, at_ms: int) -> Step:
+    """A step that switches a fault on, with random strength."""
     values = {name: rng.randint(*limits) for name, limits in DOSES[kind].items()}
     if kind == "visibility_delay":
         values["jitter_ms"] = min(values["jitter_ms"], values["delay_ms"])
