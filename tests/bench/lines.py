@@ -1,16 +1,23 @@
-"""Time for one long line of each kind of character: as text output, on screen, and saved."""
+"""Time for one long line of each kind of character: as text output, on screen, and saved.
+
+And the longest interval between two messages of a forwarder that matches such lines.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from websockets.asyncio.client import connect
 
+from forwarder.ingest.executions import Lifecycle
 from tests.bench.goals import Goal
 from tests.support.fake_engine import make_line
+from tests.support.forwarder.feed_server import serve_feed
 from tui.lines.levels import level_of
 from tui.lines.rows import Line
 from tui.output.formats import format_line
@@ -19,11 +26,18 @@ from tui.render.line_format import ColumnLayout
 from tui.render.palette import Palette, ThemeTones
 from tui.render.strips import Appearance, StripCache
 from tui.screen.save import writer_of
+from wire.codec import decode_server
+from wire.messages import Events
 
 SIZES = (64 << 10, 256 << 10, 1 << 20)
 REPEATS = 5
 MEGABYTE = Goal(500, "ms")
 RATIO = Goal(5, "times the time of 256 kB")
+
+HEARTBEAT_MS = 100
+HEARTBEATS = Goal(500, "ms")
+HOSTILE_LINES = 100
+HOSTILE = {"(a+)+b": "a", "error.*timeout": "error "}
 
 UNITS = {
     "tabs": "\t",
@@ -42,11 +56,36 @@ UNITS = {
 
 def measure() -> Iterator[str]:
     """A line of the report for each kind and place."""
+    for rule, unit in HOSTILE.items():
+        longest_ms = asyncio.run(_longest_interval_ms(rule, unit))
+        yield (
+            f"longest heartbeat interval while {HOSTILE_LINES} lines of 1 MB are matched with "
+            f"{rule}: {longest_ms:.0f} ms, {HEARTBEATS.judged(longest_ms)}"
+        )
     with TemporaryDirectory() as folder:
         for place, handle in _places(Path(folder)).items():
             yield f"{place}: {', '.join(f'{size >> 10} kB' for size in SIZES)}"
             for kind, unit in UNITS.items():
                 yield "  " + _report(kind, [_best_ms(handle, unit, size) for size in SIZES])
+
+
+async def _longest_interval_ms(rule: str, unit: str) -> float:
+    """Tail hostile lines over a real socket; returns the longest wait for the next message."""
+    message = (unit * (1 << 20))[: 1 << 20]
+    longest_s = received = 0.0
+    async with (
+        serve_feed(Lifecycle.pattern(rule), HEARTBEAT_MS) as served,
+        connect(f"{served.url}?since=0", max_size=8 << 20, proxy=None) as viewer,
+    ):
+        await viewer.recv()
+        served.put(*([message] * HOSTILE_LINES))
+        last = time.perf_counter()
+        while received < HOSTILE_LINES:
+            answer = decode_server(await viewer.recv())
+            now = time.perf_counter()
+            longest_s, last = max(longest_s, now - last), now
+            received += len(answer.items) if isinstance(answer, Events) else 0
+    return longest_s * 1e3
 
 
 def _report(kind: str, taken_ms: list[float]) -> str:
