@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import getpass
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from common.errors import EXIT_CANNOT_CONNECT, GaplessError
 from gapless.terminal import say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.reader import CloudWatch
+    from forwarder.config import AwsOptions
 
 _Result = TypeVar("_Result")
 
@@ -79,6 +84,46 @@ def group_folder(choice: AwsChoice, group: str, env: Mapping[str, str]) -> str:
     return f"{name}-{digest.hexdigest()}"
 
 
+def prepare_credentials(choice: AwsChoice, *, is_background: bool = False) -> None:
+    """Ask for an MFA code on the terminal if the profile's role needs one.
+
+    Call it before a screen, an event loop or a background process starts: those find the role's
+    credentials in the cache of the AWS CLI. Other profiles cost nothing here.
+
+    Args:
+        choice: Profile and Region.
+        is_background: Whether this process must not read the terminal.
+
+    Raises:
+        ForwarderError: the role cannot be assumed, or there is no terminal to ask on.
+    """
+    from forwarder.cloudwatch.profiles import needs_code  # noqa: PLC0415 - not for ws:// targets
+
+    env = os.environ
+    if choice.profile is None and env.get("AWS_ACCESS_KEY_ID"):
+        return  # the variables take precedence over a profile
+    profile = choice.profile or env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
+
+    def settings_of(name: str) -> dict[str, str]:
+        return dict(pair for pairs in reversed(_profile_settings(name, env)) for pair in pairs)
+
+    if not needs_code(profile or "default", settings_of):
+        return
+    # boto3 is slow to import, hence imported only here.
+    from forwarder.cloudwatch.client import renew_role  # noqa: PLC0415
+
+    can_ask = not is_background and sys.stdin is not None and sys.stdin.isatty()
+    renew_role(_options(choice), _ask_code if can_ask else None)
+
+
+def _ask_code(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt).strip()
+    except EOFError:
+        msg = "no MFA code was entered: run the command again with the device at hand"
+        raise GaplessError(msg, EXIT_CANNOT_CONNECT) from None
+
+
 def _profile_settings(profile: str, env: Mapping[str, str]) -> list[list[tuple[str, str]]]:
     """Return a profile's settings in the SDK's two files, without secrets."""
     home = Path(env.get("HOME", "~")).expanduser()
@@ -111,17 +156,21 @@ async def read_cloudwatch(
     """
     # boto3 is slow to import, hence imported only here.
     from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
-    from forwarder.config import AwsOptions  # noqa: PLC0415
 
-    options = AwsOptions(
-        profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
-    )
-    async with CloudWatch(options) as cloudwatch:
+    async with CloudWatch(_options(choice)) as cloudwatch:
         watching = asyncio.create_task(_report_silence(cloudwatch))
         try:
             return await read(cloudwatch)
         finally:
             watching.cancel()
+
+
+def _options(choice: AwsChoice) -> AwsOptions:
+    from forwarder.config import AwsOptions  # noqa: PLC0415 - not for every command
+
+    return AwsOptions(
+        profile=choice.profile, region=choice.region, endpoint_url=choice.endpoint_url
+    )
 
 
 async def _report_silence(cloudwatch: CloudWatch) -> None:

@@ -13,8 +13,6 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
-import botocore.session
-from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -29,6 +27,7 @@ from botocore.exceptions import (
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    RefreshWithMFAUnsupportedError,
     SSOError,
     TokenRetrievalError,
     UnknownEndpointError,
@@ -37,7 +36,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from urllib3.exceptions import NameResolutionError
 
 from common.concurrency import in_thread
-from forwarder.cloudwatch.rate_limit import SLOTS_MAX, CallQueue, Priority
+from forwarder.cloudwatch.credentials import AskCode, assume_role, find_credentials, open_session
+from forwarder.cloudwatch.rate_limit import CallQueue, Priority
 from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -90,7 +90,13 @@ _CREDENTIALS_REFUSED: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_LOGGED_OUT: Final = (NoAuthTokenError, TokenRetrievalError, SSOError, LoginError)
+_LOGGED_OUT: Final = (
+    NoAuthTokenError,
+    TokenRetrievalError,
+    SSOError,
+    LoginError,
+    RefreshWithMFAUnsupportedError,
+)
 _NO_CREDENTIALS: Final = (
     NoCredentialsError,
     PartialCredentialsError,
@@ -114,6 +120,8 @@ def translate_setup(error: Exception, place: AwsPlace | None = None) -> CloudWat
 
     ``place`` says where the calls would go; by default, what the environment says.
     """
+    if isinstance(error, CloudWatchError):
+        return error
     text = _one_line(error)
     if isinstance(error, _NO_CREDENTIALS):
         place = place or find_place(AwsOptions())
@@ -217,21 +225,6 @@ def _translate_response(
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:_TEXT_MAX].rstrip(". ") or type(error).__name__
-
-
-CONNECT_TIMEOUT_S: Final = 5
-READ_TIMEOUT_S: Final = 15
-"""A page takes a second or two; after this long the connection counts as dead."""
-
-BOTO_CONFIG: Final = BotoConfig(
-    connect_timeout=CONNECT_TIMEOUT_S,
-    read_timeout=READ_TIMEOUT_S,
-    max_pool_connections=SLOTS_MAX,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    tcp_keepalive=True,
-    user_agent_extra="gapless",
-)
-"""Settings of every client: one attempt, short timeouts."""
 
 
 class Closable(Protocol):
@@ -348,24 +341,34 @@ def make_client(
         CredentialsError: no credentials are found.
     """
     try:
-        base = botocore.session.get_session()
+        base = open_session(aws, region)
         if parser_factory is not None:
             base.register_component("response_parser_factory", parser_factory)
-        session = boto3.Session(
-            botocore_session=base, profile_name=aws.profile, region_name=region or aws.region
-        )
+        session = boto3.Session(botocore_session=base)
         # The stubs know the names of services only where they are written out.
         client = session.client(
             service,  # type: ignore[call-overload]
             endpoint_url=endpoint_url,
-            config=BOTO_CONFIG,
         )
-        credentials = session.get_credentials()
+        credentials = find_credentials(base)
     except Exception as error:  # the SDK's own, and whatever its files and plug-ins raise
         raise translate_setup(error, find_place(aws, region or "")) from error
     if credentials is None:
         raise translate_setup(NoCredentialsError(), find_place(aws, region or ""))
     return client
+
+
+def renew_role(aws: AwsOptions, ask_code: AskCode | None) -> None:
+    """Assume the profile's role unless its cached credentials are valid; blocks.
+
+    Raises:
+        CloudWatchError: the role can't be assumed, or needs a code and ``ask_code`` is None.
+    """
+    try:
+        assume_role(aws, ask_code)
+    except Exception as error:  # the SDK's own, and whatever its files and plug-ins raise
+        place = find_place(aws)
+        raise translate(error, where=place.region, service="AWS STS", place=place) from error
 
 
 def sibling_endpoint(service: str, endpoint_url: str | None, env: Collection[str]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import botocore.session
 import msgspec
 
+from forwarder.cloudwatch.profiles import login_command
 from forwarder.config import AwsOptions
 
 _UNKNOWN_REGION: Final = "the configured Region"
@@ -69,7 +70,7 @@ def find_place(aws: AwsOptions, region: str = "", env: Mapping[str, str] = os.en
         region or aws.region or str(settings.get("region", "")),
         profile,
         _account_of(settings),
-        _login_command(profile, settings),
+        login_command(profile, _settings_of),
     )
 
 
@@ -85,13 +86,3 @@ def _settings_of(profile: str) -> dict[str, Any]:
 def _account_of(settings: Mapping[str, Any]) -> str:
     role = str(settings.get("role_arn", "")).split(":")
     return role[4] if len(role) > 5 else str(settings.get("sso_account_id", ""))  # noqa: PLR2004 - an ARN's account
-
-
-def _login_command(profile: str, settings: Mapping[str, Any]) -> str:
-    option = f" --profile {profile}" if profile else ""
-    source = settings.get("source_profile")
-    if source and source != profile:
-        return _login_command(str(source), _settings_of(str(source)))
-    if "sso_session" in settings or "sso_start_url" in settings:
-        return f"aws sso login{option}"
-    return f"aws login{option}" if "login_session" in settings else ""

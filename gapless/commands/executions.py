@@ -29,7 +29,7 @@ from gapless.terminal import say
 if TYPE_CHECKING:
     from forwarder.cloudwatch.catalogue import StreamInfo
     from forwarder.cloudwatch.reader import CloudWatch
-from gapless.aws import AwsChoice, read_cloudwatch
+from gapless.aws import AwsChoice, prepare_credentials, read_cloudwatch
 
 
 @click.command("executions")
@@ -41,6 +41,7 @@ def command(target: Target, *, as_json: bool, token_file: Path | None, choice: A
     """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
     token = read_token(token_file)
     if isinstance(target, GroupTarget):
+        prepare_credentials(choice)
         executions = _of_group(target.group, choice)
     else:
         executions = _ask(target, _group_of(target), token or find_offered_token(target.url))

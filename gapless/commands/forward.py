@@ -22,7 +22,7 @@ from common.signals import handle_ending_signals, run_until_signal
 from common.state import make_private_dir, state_dir
 from common.text import escape_unprintable
 from common.tokens import OfferedToken
-from gapless.aws import AwsChoice, group_folder
+from gapless.aws import AwsChoice, group_folder, prepare_credentials
 from gapless.options import (
     DURATION,
     FILE,
@@ -144,6 +144,7 @@ def command(
     """
     if while_held is not None:
         end_when_released(while_held)
+    prepare_credentials(choice, is_background=while_held is not None)
     _check_access(options["host"], options["token_file"], no_token=no_token)
     offered = None if no_token or options["token_file"] is not None else OfferedToken()
     logging.basicConfig(level=logging.WARNING)

@@ -10,7 +10,7 @@ import msgspec
 from common.signals import run_until_signal
 from common.text import NOTHING, format_size, replace_unprintable, table
 from common.times import format_local
-from gapless.aws import AwsChoice, read_cloudwatch
+from gapless.aws import AwsChoice, prepare_credentials, read_cloudwatch
 from gapless.options import TEXT, aws_options
 from gapless.terminal import say
 
@@ -30,6 +30,7 @@ def command(pattern: str | None, *, as_json: bool, choice: AwsChoice) -> None:
     async def read(cloudwatch: CloudWatch) -> list[GroupInfo]:
         return await describe_log_groups(cloudwatch, pattern)
 
+    prepare_credentials(choice)
     groups = run_until_signal(read_cloudwatch(choice, read))
     if as_json:
         click.echo(msgspec.json.encode(groups))

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from common.errors import EXIT_DONE, UsageError
-from gapless.aws import AwsChoice
+from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
     FILE,
@@ -191,6 +191,7 @@ def command(
     """
     if not targets:
         _check_terminal(options)
+        prepare_credentials(choice)
     token = _token(token_file)
     check_writable(options["record"], "record")
     # Imported only now that the options are checked.
@@ -261,6 +262,7 @@ def _open_target(
         return WatchedTarget(url=target.url, name=target.url, key=target.url)
     from gapless.attach import attach  # noqa: PLC0415 - only for a log group
 
+    prepare_credentials(choice)
     own = stack.enter_context(attach(target.group, choice, meanwhile))
     own.keep_running()
     options = click.get_current_context().params

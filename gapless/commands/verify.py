@@ -16,7 +16,7 @@ from common.ranges import Range
 from common.signals import run_until_signal
 from common.text import replace_unprintable
 from common.tokens import find_offered_token, read_token
-from gapless.aws import AwsChoice, read_cloudwatch
+from gapless.aws import AwsChoice, prepare_credentials, read_cloudwatch
 from gapless.options import (
     TARGET,
     TIME,
@@ -86,6 +86,7 @@ def command(
         msg = "--until is before --since: give a later --until"
         raise UsageError(msg)
     token = read_token(token_file)
+    prepare_credentials(choice)
     with contextlib.ExitStack() as stack:
         if isinstance(target, GroupTarget):
             from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
