@@ -2,6 +2,6 @@
 
 Pure: nothing here draws, waits or reads a clock.
 
-Faces: rows, levels, timeline, view, viewport, filters, counts, keys, packed.
+Faces: rows, levels, structure, timeline, view, viewport, filters, counts, keys, packed.
 May import: common.ranges, wire.
 """

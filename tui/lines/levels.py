@@ -163,21 +163,21 @@ def _level_in_json(message: str, depth: int) -> tuple[str | None] | None:
 def _level_of_fields(fields: _LevelFields) -> str | None:
     for name in _NAMED:
         value = getattr(fields, name)
-        if value is not None and (found := _level_named(value)) is not None:
+        if value is not None and (found := level_named(value)) is not None:
             return found
-    if isinstance(fields.log, dict) and (found := _level_named(fields.log.get("level"))):
+    if isinstance(fields.log, dict) and (found := level_named(fields.log.get("level"))):
         return found
     level = fields.level
     if level is not None:
         is_gelf = fields.short_message is not None
-        return _SEVERITIES.get(str(level)) if is_gelf else _level_named(level)
+        return _SEVERITIES.get(str(level)) if is_gelf else level_named(level)
     if isinstance(fields.letter, str):
         return _LETTERS.get(fields.letter[:1]) if len(fields.letter) <= len("D1") else None
     return _SEVERITIES.get(str(fields.priority))
 
 
-def _level_named(value: object) -> str | None:
-    """The level of a field's value: a name, or a number of pino, bunyan or Monolog."""
+def level_named(value: object) -> str | None:
+    """The level that a field's value names, or a number of pino, bunyan or Monolog; else None."""
     if isinstance(value, str):
         name = without_colours(value).strip().lower()
         return _NAMES.get(name) or _NUMBERS.get(name)
@@ -200,7 +200,7 @@ def _level_in_head(head: str) -> str | None:
     # Most lines have no such field; this check takes a tenth of the search's time.
     if "level" in lower or "severity" in lower or "lvl" in lower:
         for field in _FIELD.finditer(head):
-            found = _level_named(field[1])
+            found = level_named(field[1])
             if found is not None:
                 return found
     return _level_in_text(head[:_TEXT_CHARS])

@@ -6,6 +6,8 @@ A segment is a text and its role (``time``, ``stream.7``, ``level.error``, ``mes
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -18,6 +20,7 @@ from rich.cells import cell_len
 
 from common.patterns import Pattern
 from tui.lines.rows import Rule, describe
+from tui.lines.structure import Structure
 from tui.render import units
 from tui.render.safe_text import CONTROL, MESSAGE, NEWLINE, Segment, harmless
 from tui.render.safe_text import segments as harmless_segments
@@ -35,6 +38,8 @@ _GUTTERS: Final = {"backfill": ("↑", "^"), "repair": ("+", "+"), "late": ("~",
 _UNCONFIRMED: Final = "?"
 _BOOKMARK: Final = ("◆", "*")
 _LETTERS: Final = {"trace": "T", "debug": "D", "info": "I", "warn": "W", "error": "E", "fatal": "F"}
+_PLAIN_VALUE: Final = re.compile(r"""[^\s"'=\\]+""")
+"""A value that needs no quotation marks."""
 _TINTED: Final = frozenset({"trace", "debug", "warn", "error", "fatal"})
 
 
@@ -185,6 +190,29 @@ def message_segments(
         return parts
     tinted = f"message.{level}"
     return [(text, tinted if role == MESSAGE else role) for text, role in parts]
+
+
+def structured_segments(
+    structure: Structure, level: str | None, *, ascii_only: bool = False, chars_max: int
+) -> list[Segment]:
+    """A structured line: its message, then its fields, dim, up to about ``chars_max`` characters.
+
+    A value that would be mistaken for more than one field is written as JSON.
+    """
+    parts = message_segments(
+        structure.message, level, ascii_only=ascii_only, chars_max=chars_max, cells_max=chars_max
+    )
+    if structure.is_platform:
+        parts = [(text, "muted") for text, _ in parts]
+    chars = sum(len(text) for text, _ in parts)
+    for name, value in structure.row_fields():
+        if chars > chars_max:
+            break
+        shown = value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        text = f"{'  ' if parts else ''}{name}={shown}"[:chars_max]
+        parts.append((harmless(text, ascii_only=ascii_only), "muted"))
+        chars += len(text)
+    return parts
 
 
 def rule_segments(text: str, role: str, cells: int, *, ascii_only: bool = False) -> list[Segment]:

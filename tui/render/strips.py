@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 from common.patterns import Pattern
 from tui.lines.rows import Line, Row, Rule
+from tui.lines.structure import structure_of
 from tui.lines.view import ContextRows
 from tui.render import line_format as fmt
 from tui.render import units
@@ -105,6 +106,8 @@ class Appearance(msgspec.Struct, frozen=True):
     left: int = 0
     """Cells of the message that are scrolled off at the left."""
     wrapped: bool = False
+    structured: bool = True
+    """Whether structured lines show their message and fields, instead of their text."""
     time: TimeMode = TimeMode.UTC
     dated: bool = False
     pattern: Pattern | None = None
@@ -279,24 +282,36 @@ class StripCache:
         ]
         cells = max(1, appearance.width - columns.cells)
         rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
-        chars_max = _CHARS_PER_CELL * (appearance.left + cells * rows) + 256
-        message = fmt.message_segments(
-            line.message,
-            level,
-            ascii_only=columns.ascii_only,
-            chars_max=chars_max,
-            newlines_max=rows if appearance.wrapped else None,
-            # A match may go on beyond the edge. A newline takes a cell beside its row's.
-            cells_max=chars_max if appearance.pattern else appearance.left + (cells + 1) * rows,
-        )
-        if appearance.pattern is not None:
-            message = fmt.highlight(message, appearance.pattern)
+        message = self._message(line, level, cells, rows)
         if not appearance.wrapped:
             return [self._fitted(prefix + fmt.clip(message, appearance.left, cells))]
         first, *others = fmt.wrap(message, cells, words=True)
         indent = (" " * columns.cells, MESSAGE)
         lines = [[*prefix, *first], *([indent, *other] for other in others)]
         return [fmt.clip(line, 0, appearance.width) for line in lines]
+
+    def _message(self, line: Line, level: str | None, cells: int, rows: int) -> list[Segment]:
+        """What is drawn of a message on ``rows`` screen rows of ``cells`` cells."""
+        appearance, ascii_only = self._appearance, self._columns.ascii_only
+        chars_max = _CHARS_PER_CELL * (appearance.left + cells * rows) + 256
+        structure = structure_of(line.message) if appearance.structured else None
+        if structure is not None:
+            message = fmt.structured_segments(
+                structure, level, ascii_only=ascii_only, chars_max=chars_max
+            )
+        else:
+            message = fmt.message_segments(
+                line.message,
+                level,
+                ascii_only=ascii_only,
+                chars_max=chars_max,
+                newlines_max=rows if appearance.wrapped else None,
+                # A match may go on beyond the edge. A newline takes a cell beside its row's.
+                cells_max=chars_max if appearance.pattern else appearance.left + (cells + 1) * rows,
+            )
+        if appearance.pattern is not None:
+            message = fmt.highlight(message, appearance.pattern)
+        return message
 
     def _fitted(self, line: list[Segment]) -> list[Segment]:
         """A line, clipped only if the screen is narrower than the columns before the message."""

@@ -169,6 +169,7 @@ class ViewerApp(ThemedApp):
         self.action_drop_chip = self._search.remove_filter
         self.action_all_streams = partial(self._streams_panel.choose, "all", "")
         self.action_wrap = self.log_view.toggle_wrap
+        self.action_structure = self.log_view.toggle_structure
         self.action_extend = self.log_view.extend_selection
         self.action_leave = self.exit
 

@@ -166,6 +166,11 @@ class LogView(ScrollView, can_focus=True):
         self._choose_row_heights()
         self._lay_out()
 
+    def toggle_structure(self) -> None:
+        """Show structured lines as message and fields, or their original text."""
+        self._change_appearance(structured=not self._strips.appearance.structured, left=0)
+        self._lay_out()
+
     def tick(self, now_ms: int) -> None:
         """Update times that are relative to now."""
         self._strips.set_now(now_ms)

@@ -12,7 +12,7 @@ from common import text as common_text
 from common.patterns import compile_pattern
 from tests.support.fake_engine import make_line
 from tests.support.work_counter import WorkCounter, instrument
-from tui.lines import filters, levels, rows
+from tui.lines import filters, levels, rows, structure
 from tui.output import formats
 from tui.output.ordering import PrintedLine
 from tui.render import line_format, panel_text, safe_text, strips
@@ -64,6 +64,7 @@ def copies(counter: WorkCounter) -> dict[str, ModuleType]:
         levels,
         rows,
         filters,
+        structure,
         safe_text,
         line_format,
         panel_text,
@@ -81,6 +82,7 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
     panel, out = copies["tui.render.panel_text"], copies["tui.output.formats"]
     saving, plain = copies["tui.screen.save"], copies["common.text"]
     tree = copies["tui.lines.filters"].json_tree
+    structure_of = copies["tui.lines.structure"]._structure_of
 
     def segments_of(text: str) -> list[safe_text.Segment]:
         return safe_text.segments(text)
@@ -120,6 +122,9 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "format_line, raw": lambda text: out.format_line(printed(text), "raw", "g", color=False),
         "as_plain": lambda text: saving.as_plain(line_of(text)),
         "as_ndjson": lambda text: saving.as_ndjson(line_of(text), ["g"]),
+        "structure_of": structure_of,
+        "structure_of JSON": lambda text: structure_of(_json(text)),
+        "structure_of pairs": lambda text: structure_of(f'a="{text}" b={text} {text}'),
         "level_of": copies["tui.lines.levels"].level_of,
         "escape_unprintable": plain.escape_unprintable,
         "replace_unprintable": plain.replace_unprintable,
@@ -178,5 +183,5 @@ def test_only_the_visible_part_of_a_line_is_drawn(
         return cache.strips(make_line(1, text), None)
 
     draw(_text(kind, 1_000))  # what is kept from line to line
-    small, large = (_work(draw, _text(kind, size), counter) for size in (50_000, 200_000))
+    small, large = (_work(draw, _text(kind, size), counter) for size in (100_000, 400_000))
     assert large == small

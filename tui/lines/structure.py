@@ -1,0 +1,276 @@
+"""Parses the structure of a log line: its message, and its fields. Pure.
+
+Known are JSON objects (also behind the prefix of Lambda or syslog, in FireLens' ``log``, or in a
+string of another object), logfmt, and Lambda's own lines (START, END, REPORT, INIT_START). Rows
+show the message first; filters, columns and details use the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from tui.lines.levels import level_named, without_colours
+
+STRUCTURE_CHARS_MAX: Final = 64 << 10
+"""A longer line is shown as it is: parsing it would take longer than a frame."""
+
+_CACHED_CHARS: Final = 4_096
+"""Longer lines are parsed each time they are drawn: the cache would hold too much memory."""
+
+FIELDS_MAX: Final = 500
+"""Fields of a line; an object may have more, which only its text and the details show."""
+
+_DEPTH_MAX: Final = 4
+"""Texts within texts, and their prefixes, that are parsed."""
+
+_NESTING_MAX: Final = 20
+"""Nesting of objects up to which their fields are named; deeper ones are shown as JSON."""
+
+Scalar = str | int | float | bool | None
+Json = Scalar | list["Json"] | dict[str, "Json"]
+
+_PREFIX_CHARS: Final = 300
+"""Characters before an object."""
+
+_MESSAGES: Final = (
+    "message", "msg", "@message", "@m", "short_message", "Message", "MESSAGE", "event", "body",
+    "Body", "@mt", "MessageTemplate", "text",
+)  # fmt: skip
+"""Names of the field with the message, the most usual first."""
+
+_LEVEL_NAMES: Final = frozenset({
+    "level", "severity", "lvl", "levelname", "level_name", "loglevel", "log_level", "log.level",
+    "severitytext", "severity_text", "@l", "@level", "priority",
+})  # fmt: skip
+_TIME_NAMES: Final = frozenset({
+    "time", "timestamp", "ts", "@timestamp", "@t", "datetime", "date", "asctime", "eventtime",
+})  # fmt: skip
+"""Fields in lower case that are not repeated in a row: the level and time have columns."""
+
+_LAMBDA_LINE: Final = re.compile(
+    r"(START|END|REPORT|INIT_START|INIT_REPORT|XRAY) (?=(?:RequestId|Runtime Version|TraceId|Init)"
+    r"[: ])"
+)
+_LAMBDA_PAIR: Final = re.compile(
+    r"([A-Z][\w ]{0,40}): ([^\t\n]*?)(?=[\t\n]|$| Version: )", re.ASCII
+)
+_VERSION: Final = re.compile(r" (Version): (\S+)")
+_LAMBDA_PREFIX: Final = re.compile(
+    r"(?:\[(?P<first>[A-Z]{4,8})\]\t)?\d{4}-\d\d-\d\dT[\d:.]{8,15}Z\t"
+    r"(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|undefined)(?:\t(?P<last>[A-Z]{4,8}))?\t"
+)
+_SYSLOG_PREFIX: Final = re.compile(
+    r"(?:<\d{1,3}>)?[A-Z][a-z]{2} +\d+ [\d:.]{8,15} (?P<host>\S{1,64}) "
+    r"(?P<tag>[\w./-]{1,64})(?:\[(?P<pid>\d{1,10})\])?: ",
+    re.ASCII,
+)
+_PAIR: Final = re.compile(
+    r'([A-Za-z_@][\w.@/-]{0,63})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)', re.ASCII
+)
+_PLATFORM: Final = "platform."
+
+
+class Structure(msgspec.Struct, frozen=True):
+    """What a structured line says.
+
+    Attributes:
+        message: The message for people; empty if the line has none.
+        fields: All fields in order, objects as ``user.id``; a name may occur several times.
+        hidden: Names of the fields that a row does not repeat, because it has columns for them.
+        is_platform: Whether the line is Lambda's own, about an invocation.
+    """
+
+    message: str
+    fields: tuple[tuple[str, Scalar], ...]
+    hidden: frozenset[str] = frozenset()
+    is_platform: bool = False
+
+    def row_fields(self) -> Iterator[tuple[str, str]]:
+        """The fields that a row shows after the message, as texts."""
+        for name, value in self.fields:
+            if name not in self.hidden:
+                yield name, field_text(value)
+
+    def values(self, name: str) -> list[Scalar]:
+        """All values of a field."""
+        return [value for one, value in self.fields if one == name]
+
+
+def field_text(value: Scalar) -> str:
+    """A value as JSON writes it, but a string without quotation marks."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def structure_of(message: str) -> Structure | None:
+    """The structure of a line; None for plain text and for a line that is too long."""
+    if len(message) > STRUCTURE_CHARS_MAX:
+        return None
+    return _cached(message) if len(message) <= _CACHED_CHARS else _structure_of(message)
+
+
+def _structure_of(message: str) -> Structure | None:
+    found = _parse(message, _DEPTH_MAX)
+    return found if found is not None and (found.message or found.fields) else None
+
+
+_cached: Final = lru_cache(2_048)(_structure_of)
+
+
+def _parse(text: str, depth: int) -> Structure | None:
+    if depth == 0:
+        return None
+    if _LAMBDA_LINE.match(text) is not None:
+        return _lambda_line(text)
+    prefix = _LAMBDA_PREFIX.match(text)
+    if prefix is not None:
+        return _behind_lambda_prefix(text, prefix, depth)
+    if "{" in text[:_PREFIX_CHARS]:
+        found = _parse_json(text, depth)
+        if found is not None:
+            return found
+    return _parse_logfmt(text)
+
+
+def _lambda_line(text: str) -> Structure:
+    word, _, rest = text.rstrip().partition(" ")
+    fields = [(name, value.strip()) for name, value in _LAMBDA_PAIR.findall(rest)]
+    fields += _VERSION.findall(rest) if word == "START" else []
+    return Structure(word, tuple(fields), is_platform=True)
+
+
+def _behind_lambda_prefix(text: str, prefix: re.Match[str], depth: int) -> Structure:
+    rest = text[prefix.end() :]
+    inner = _parse(rest, depth - 1)
+    request = (("requestId", prefix["id"]),)
+    if inner is None:
+        return Structure(rest, request)
+    return msgspec.structs.replace(inner, fields=inner.fields + request)
+
+
+def _parse_json(text: str, depth: int) -> Structure | None:
+    start = text.find("{", 0, _PREFIX_CHARS)
+    pairs = _pairs_of(text[start:])
+    if pairs is None:
+        return None
+    found = _structure_of_pairs(pairs, depth)
+    before = text[:start].strip()
+    if not before:
+        return found
+    syslog = _SYSLOG_PREFIX.fullmatch(text, 0, start)
+    if syslog is not None:
+        origin = ((name, syslog[name]) for name in ("host", "tag", "pid") if syslog[name])
+        return msgspec.structs.replace(found, fields=(*found.fields, *origin))
+    message = f"{before} {found.message}" if found.message else before
+    return msgspec.structs.replace(found, message=message)
+
+
+class _Pairs(list[tuple[str, object]]):
+    """The members of a JSON object, of which several may have the same name."""
+
+
+def _pairs_of(text: str) -> _Pairs | None:
+    try:
+        found = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, _Pairs) else None
+
+
+def _structure_of_pairs(pairs: _Pairs, depth: int) -> Structure:
+    by_name = dict(pairs)
+    fields: list[tuple[str, Scalar]] = []
+    hidden: set[str] = set()
+    name = _message_name(by_name)
+    text = by_name[name] if name is not None else ""
+    inner = _parse(text, depth - 1) if isinstance(text, str) and text else None
+    if inner is not None:
+        fields += inner.fields
+        hidden |= inner.hidden
+    message = inner.message if inner is not None else without_colours(field_text(_scalar(text)))
+    at = max((at for at, (key, _) in enumerate(pairs) if key == name), default=-1)
+    for key, value in [*pairs[:at], *pairs[at + 1 :]] if name is not None else pairs:
+        if _has_column(key, value):
+            hidden.add(key)
+        fields.extend(_flat(key, value, _NESTING_MAX))
+        if len(fields) > FIELDS_MAX:
+            break
+    kind = by_name.get("type")
+    is_platform = isinstance(kind, str) and kind.startswith(_PLATFORM)
+    if is_platform and not message:
+        message = str(kind)
+        hidden.add("type")
+    return Structure(
+        message.rstrip("\n"), tuple(fields[:FIELDS_MAX]), frozenset(hidden), is_platform
+    )
+
+
+def _has_column(name: str, value: object) -> bool:
+    """Whether a row shows a field before the message: the time, or a level that was understood."""
+    name = name.lower()
+    return name in _TIME_NAMES or (name in _LEVEL_NAMES and level_named(value) is not None)
+
+
+def _message_name(by_name: dict[str, object]) -> str | None:
+    """The name of the field with the message: FireLens' ``log`` if it holds text."""
+    for name in _MESSAGES:
+        if isinstance(by_name.get(name), str):
+            return name
+    return "log" if isinstance(by_name.get("log"), str) else None
+
+
+def _flat(name: str, value: object, depth: int) -> Iterable[tuple[str, Scalar]]:
+    """A field as one or more with scalar values; lists stay in one piece, as JSON."""
+    if isinstance(value, _Pairs) and value and depth:
+        for key, one in value:
+            yield from _flat(f"{name}.{key}", one, depth - 1)
+    else:
+        yield name, _scalar(value)
+
+
+def _scalar(value: object) -> Scalar:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, _Pairs):
+        return {key: _plain(one) for key, one in value}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _parse_logfmt(text: str) -> Structure | None:
+    """A line that consists of ``name=value`` alone, two at least."""
+    text = without_colours(text).strip()
+    if "=" not in text[:_PREFIX_CHARS] or text[:1] in "{[":
+        return None
+    pairs: list[tuple[str, Scalar]] = []
+    at = 0
+    while at < len(text):
+        found = _PAIR.match(text, at)
+        if found is None or len(pairs) == FIELDS_MAX:
+            return None
+        pairs.append((found[1], _unquoted(found[2])))
+        at = found.end()
+    if len(pairs) < 2:  # noqa: PLR2004 - one pair alone may be a sentence
+        return None
+    name = next((one for one in _MESSAGES if any(key == one for key, _ in pairs)), None)
+    message = next((str(value) for key, value in pairs if key == name), "")
+    rest = [(key, value) for key, value in pairs if key != name]
+    hidden = {key for key, value in rest if _has_column(key, value)}
+    return Structure(message, tuple(rest), frozenset(hidden))
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text[1:-1]
