@@ -110,6 +110,11 @@ class GroupNotFoundError(CloudWatchError):
 
     code = "group_missing"
 
+    def __init__(self, text: str, *, group: str = "") -> None:
+        """Join the text to one line; ``group`` is the log group's name, where it is known."""
+        super().__init__(text)
+        self.group = group
+
 
 class FilterPatternError(CloudWatchError):
     """AWS refuses a filter pattern. A usage error."""

@@ -23,12 +23,14 @@ from common.state import make_private_dir
 from common.times import TimeFormatError, parse_duration
 from common.tokens import OfferedToken
 from forwarder.cloudwatch.clock import timer_ms, wall_clock
+from forwarder.cloudwatch.missing import explain_missing
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import (
     ConfigError,
     ForwarderError,
+    GroupNotFoundError,
     LifecycleError,
     ThrottledError,
     TruncatedResponseError,
@@ -308,6 +310,8 @@ async def _check_readable(cloudwatch: CloudWatch, journals: list[Journal]) -> No
                 await cloudwatch.check(journal.group)
             except ThrottledError:
                 break
+            except GroupNotFoundError as error:
+                raise await explain_missing(cloudwatch, error) from error
             except (UnreachableError, TruncatedResponseError) as error:
                 if journal.head_seq:
                     _LOG.warning("%s: %s (serving what is in the journal)", journal.group, error)

@@ -155,12 +155,16 @@ async def read_cloudwatch(
         ForwarderError: CloudWatch cannot be read; its exit code is the command's.
     """
     # boto3 is slow to import, hence imported only here.
+    from forwarder.cloudwatch.missing import explain_missing  # noqa: PLC0415
     from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
+    from forwarder.errors import GroupNotFoundError  # noqa: PLC0415
 
     async with CloudWatch(_options(choice)) as cloudwatch:
         watching = asyncio.create_task(_report_silence(cloudwatch))
         try:
             return await read(cloudwatch)
+        except GroupNotFoundError as error:
+            raise await explain_missing(cloudwatch, error) from error
         finally:
             watching.cancel()
 

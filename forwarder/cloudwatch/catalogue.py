@@ -52,7 +52,11 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
 
 async def describe_log_groups(
-    cloudwatch: CloudWatch, pattern: str | None = None, *, prefix: str | None = None
+    cloudwatch: CloudWatch,
+    pattern: str | None = None,
+    *,
+    prefix: str | None = None,
+    pages_max: int | None = None,
 ) -> list[GroupInfo]:
     """List the log groups of the account, sorted by name.
 
@@ -60,6 +64,7 @@ async def describe_log_groups(
         cloudwatch: the account to list.
         pattern: a part of the name, or a shell pattern if it contains one of ``*?[``.
         prefix: the start of the name.
+        pages_max: list only this many pages of 50; None: all.
 
     Raises:
         CloudWatchError: they can't be listed.
@@ -71,6 +76,8 @@ async def describe_log_groups(
         if token is not None:
             request["nextToken"] = token
         answer = client.describe_log_groups(**request)
+        for one in answer["logGroups"][:1]:
+            cloudwatch.note_account(one.get("arn", ""))
         found = [
             GroupInfo(
                 one["logGroupName"],
@@ -85,8 +92,12 @@ async def describe_log_groups(
 
     groups: list[GroupInfo] = []
     async with aclosing(_paged(cloudwatch, ask)) as pages:
+        count = 0
         async for page in pages:
             groups += page
+            count += 1
+            if count == pages_max:
+                break
     return sorted(groups, key=lambda one: one.name)
 
 

@@ -205,7 +205,7 @@ def _translate_response(
     elif code == "ResourceNotFoundException":
         hint = "check --region and --profile; `gapless groups` lists the log groups"
         missing = f"there is no log group {group!r} in {place.text}: {hint}"
-        known = GroupNotFoundError(missing if group else text)
+        known = GroupNotFoundError(missing if group else text, group=group or "")
     elif code in _DENIED:
         hint = f"allow it in {place.text}, or give another --profile"
         known = AccessDeniedError(f"AWS denies access: {text}; {hint}")

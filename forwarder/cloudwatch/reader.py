@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -18,9 +20,9 @@ import msgspec
 from botocore.model import Shape
 from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 
-from common.concurrency import Backoff
+from common.concurrency import Backoff, in_thread
 from forwarder.cloudwatch.answers import AnswerWatch
-from forwarder.cloudwatch.client import AwsClient, make_client, translate
+from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.remedies import AwsPlace, find_place
@@ -280,6 +282,12 @@ _T = TypeVar("_T")
 Observer = Callable[[CloudWatchError | None], None]
 """Called with the error of each failed attempt at a page, and with None after a success."""
 
+ACCOUNT_WITHIN_S: Final = 3.0
+"""Longest wait for the account's number."""
+
+_ARN_ACCOUNT: Final = 4
+"""Place of the account's number in an ARN."""
+
 STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
 
@@ -295,6 +303,7 @@ class CloudWatch:
         self.skew = ClockSkew(clock)
         """Skew of this machine's clock, measured from the replies."""
         self._place: AwsPlace | None = None
+        self._account = ""
         self._where = self._aws.endpoint_url or ""
         self.answers = AnswerWatch()
         """Running calls; notices when none is answered. Timed by ``timer_ms``."""
@@ -328,6 +337,28 @@ class CloudWatch:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def note_account(self, arn: str) -> None:
+        """Note the account's number, which messages name, from the ARN of one of its resources."""
+        parts = arn.split(":")
+        if len(parts) > _ARN_ACCOUNT and parts[_ARN_ACCOUNT].isdecimal():
+            self._account = parts[_ARN_ACCOUNT]
+            if self._place is not None and self._place.account != self._account:
+                self._place = msgspec.structs.replace(self._place, account=self._account)
+
+    async def find_place(self) -> AwsPlace:
+        """Where calls go, with the account's number unless AWS denies it; asks once."""
+        if not self._account:
+            with suppress(Exception):  # whatever it is, the message comes without the number
+                async with asyncio.timeout(ACCOUNT_WITHIN_S):
+                    self.note_account(await in_thread(self._ask_identity))
+        return self._place or find_place(self._aws)
+
+    def _ask_identity(self) -> str:
+        endpoint_url = sibling_endpoint("sts", self._aws.endpoint_url, os.environ)
+        client = make_client("sts", self._aws, endpoint_url=endpoint_url)
+        with closing(client):
+            return str(client.get_caller_identity()["Arn"])
 
     def silence(self, at_ms: int) -> str:
         """A message if CloudWatch answers no call at present; else an empty text."""
@@ -470,7 +501,8 @@ class CloudWatch:
             "logs", self._aws, endpoint_url=endpoint_url, parser_factory=parser_factory
         )
         # Found here, in a thread, as it reads files; again whenever the credentials were refused.
-        self._place = find_place(self._aws, client.meta.region_name)
+        place = find_place(self._aws, client.meta.region_name)
+        self._place = msgspec.structs.replace(place, account=self._account or place.account)
         self._where = client.meta.endpoint_url
         return client
 

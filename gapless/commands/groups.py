@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 def command(pattern: str | None, *, as_json: bool, choice: AwsChoice) -> None:
     """List the log groups whose names contain PATTERN (or match it, where it has * or ?)."""
     from forwarder.cloudwatch.catalogue import describe_log_groups  # noqa: PLC0415 - slow to import
+    from forwarder.cloudwatch.missing import explain_no_match  # noqa: PLC0415 - likewise
 
-    async def read(cloudwatch: CloudWatch) -> list[GroupInfo]:
-        return await describe_log_groups(cloudwatch, pattern)
+    async def read(cloudwatch: CloudWatch) -> tuple[list[GroupInfo], str]:
+        found = await describe_log_groups(cloudwatch, pattern)
+        is_explained = not found and not as_json
+        return found, await explain_no_match(cloudwatch, pattern) if is_explained else ""
 
     prepare_credentials(choice)
-    groups = run_until_signal(read_cloudwatch(choice, read))
+    groups, no_match = run_until_signal(read_cloudwatch(choice, read))
     if as_json:
         click.echo(msgspec.json.encode(groups))
     elif groups:
         click.echo(_table(groups))
     else:
-        match = f" matches {pattern!r}" if pattern else ""
-        say(f"no log group in this account and Region{match}")
+        say(no_match)
 
 
 def _table(groups: list[GroupInfo]) -> str:

@@ -29,7 +29,8 @@ class StsStandIn:
         """Status and body of the answer to a request."""
         action = asked["Action"][0]
         if action == "GetCallerIdentity":
-            return 200, _result(action, f"<Account>{ACCOUNT}</Account>")
+            arn = f"arn:aws:iam::{ACCOUNT}:user/ada"
+            return 200, _result(action, f"<Account>{ACCOUNT}</Account><Arn>{arn}</Arn>")
         code = asked.get("TokenCode", [""])[0]
         self.codes.append(code)
         if "SerialNumber" in asked and code != self.code:
