@@ -1,5 +1,5 @@
 """The oracle: the ledger of accepted events, and the verdict on a viewer's record.
 
 Faces: ledger, record, verdict.
-May import: acceptance, errors.
+May import: cloudwatch, acceptance, errors.
 """

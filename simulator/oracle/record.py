@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from simulator.acceptance import NEVER
+from simulator.cloudwatch.filter_patterns import Matches, compile_filter, parse
 from simulator.errors import SimulatorError
 from wire.errors import WireError
 from wire.order import key_of
@@ -77,9 +79,13 @@ class Target(msgspec.Struct, frozen=True):
     since: int | None = None
     filter: Filter = Filter()
 
-    def requests(self, stream: str, timestamp: int) -> bool:
+    def requests(self, stream: str, timestamp: int, message: str) -> bool:
         """Whether the viewer requested an event by this target."""
-        return (self.since is None or timestamp >= self.since) and self.filter.matches(stream)
+        return (self.since is None or timestamp >= self.since) and self.selects(stream, message)
+
+    def selects(self, stream: str, message: str) -> bool:
+        """Whether the filter selects an event, its filter pattern included."""
+        return self.filter.matches(stream) and _matches(self.filter.pattern, message)
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
@@ -120,17 +126,19 @@ class Record(msgspec.Struct):
     claims: list[Claim] = []
     declared: list[tuple[int, int]] = []
 
-    def requests(self, stream: str, timestamp: int) -> bool:
+    def requests(self, stream: str, timestamp: int, message: str) -> bool:
         """Whether the viewer requested an event; without targets it requested all."""
-        return not self.targets or any(one.requests(stream, timestamp) for one in self.targets)
+        return not self.targets or any(
+            one.requests(stream, timestamp, message) for one in self.targets
+        )
 
-    def covers(self, claim: Claim, stream: str) -> bool:
-        """Whether a claim covers events of that stream."""
+    def covers(self, claim: Claim, stream: str, message: str) -> bool:
+        """Whether a claim covers such an event of that stream."""
         if isinstance(claim.target, int):
             mine = self.targets[claim.target : claim.target + 1]
         else:
             mine = [one for one in self.targets if one.name == claim.target]
-        return any(one.filter.matches(stream) for one in mine or self.targets) or not self.targets
+        return not self.targets or any(one.selects(stream, message) for one in mine or self.targets)
 
     def declares(self, timestamp: int) -> bool:
         """Whether the viewer itself declares events missing at that time."""
@@ -181,8 +189,26 @@ def _target(fields: str | dict[str, Any]) -> Target:
             _texts(names.get("streams")),
             _texts(names.get("executions")),
             _texts(names.get("prefixes")),
+            _pattern(names.get("pattern")),
         ),
     )
+
+
+def _pattern(value: object) -> str:
+    """A filter pattern, which the language must know."""
+    pattern = msgspec.convert(value or "", type=str)
+    parse(pattern)
+    return pattern
+
+
+@lru_cache(maxsize=64)
+def _matcher(pattern: str) -> Matches:
+    parsed = parse(pattern)
+    return (lambda _: True) if parsed is None else compile_filter(parsed)
+
+
+def _matches(pattern: str, message: str) -> bool:
+    return not pattern or _matcher(pattern)(message)
 
 
 def _texts(value: object) -> tuple[str, ...]:

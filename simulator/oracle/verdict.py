@@ -66,7 +66,7 @@ def find_false_marks(
         )
         too_late = _not_in_time(claim, late, known, copies)
         proofs = chain(not_shown, too_late)
-        found += islice((one for one in proofs if record.covers(claim, one[0])), 1)
+        found += islice((one for one in proofs if record.covers(claim, one[0], one[2])), 1)
     return found
 
 
@@ -267,7 +267,7 @@ def _match(
     # mark is called false that may have been true.
     for event in sorted(events, key=lambda one: (-one.removed_ms, one.visible_ms)):
         known[event.identity] += 1
-        if record.requests(event.log_stream, event.timestamp):
+        if record.requests(event.log_stream, event.timestamp, event.message):
             verdict.owed += 1
             if known[event.identity] > have[event.identity]:
                 missing.append(event)

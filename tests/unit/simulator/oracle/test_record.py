@@ -20,7 +20,19 @@ def test_unknown_lines_and_blank_lines_are_ignored() -> None:
 def test_targets_may_be_names_alone() -> None:
     read = read_record(record([], targets=["ws://127.0.0.1:1/v1/tail"]))
     assert read.targets[0].name.startswith("ws://")
-    assert read.requests("any", 0)
+    assert read.requests("any", 0, "any")
+
+
+def test_a_filter_pattern_selects_what_was_requested() -> None:
+    targets = [{"name": "g", "since": 5, "filter": {"streams": ["a"], "pattern": "ERROR"}}]
+    read = read_record(record([mark(0, 9, 9)], targets=targets))
+    assert read.requests("a", 5, "an ERROR")
+    assert not read.requests("a", 4, "an ERROR")
+    assert not read.requests("b", 5, "an ERROR")
+    assert not read.requests("a", 5, "fine")
+    [claim] = read.claims
+    assert read.covers(claim, "a", "an ERROR")
+    assert not read.covers(claim, "a", "fine")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +45,8 @@ def test_targets_may_be_names_alone() -> None:
         ([json.dumps({**HEADER, "version": 2})], "must begin with"),
         ([json.dumps({**HEADER, "targets": [{"since": "x"}]})], "line 1"),
         ([json.dumps({**HEADER, "targets": [{"streams": "x"}]})], "line 1"),
+        ([json.dumps({**HEADER, "targets": [{"pattern": 7}]})], "line 1"),
+        ([json.dumps({**HEADER, "targets": [{"pattern": "err:"}]})], "line 1 .*'err:'"),
         (record([{"seq": 1}]), "line 2 .*'type' is missing"),
         (record([{**EVENT, "id": 1}]), "id must be a string"),
         (record([{**EVENT, "id": "x"}]), "not a decimal number"),
