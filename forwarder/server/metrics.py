@@ -344,6 +344,9 @@ class _MetricsCollector(Collector):
             for hub in self._hubs:
                 for labels, value in metric.read(hub):
                     family.add_metric((hub.group.name, *labels), value)
+                    if hub.group.pattern:
+                        # Two feeds of a log group must not have the same labels.
+                        family.samples[-1].labels["pattern"] = hub.group.pattern
             yield family
         for process_metric in PROCESS_METRICS:
             family = _family(process_metric, process_metric.labels)
@@ -361,6 +364,7 @@ _HEAD: Final = """\
 # Metrics
 
 `GET /metrics` returns them in Prometheus' text format; a token gets those of its log groups.
+The label `pattern` marks a feed of events that match a filter pattern; it is beside `group`.
 `forwarder/server/grafana.json` is a dashboard for Grafana. This page is generated:
 `python -m forwarder.server.metrics > METRICS.md`.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from forwarder.delivery.hub import Hub
+from forwarder.ingest.log_group import LogGroup
 from forwarder.server.metrics import (
     METRICS,
     PROCESS_METRICS,
@@ -13,6 +14,7 @@ from forwarder.server.metrics import (
     render,
 )
 from tests.support.forwarder.fake_feed import FakeFeed
+from tests.support.forwarder.memory_journal import MemoryJournal
 from tests.support.forwarder.session_client import NOW, event, log_group
 from wire.messages import Upstream
 from wire.query import TailQuery
@@ -29,6 +31,15 @@ def test_every_metric_of_the_table_is_there_and_named_as_is_usual() -> None:
         assert metric.name.endswith("_total") == (metric.kind == "counter")
         assert metric.help.endswith(".")
     assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_feeds_of_one_log_group_have_different_labels() -> None:
+    groups = [LogGroup(MemoryJournal("/app", pattern=one)) for one in ("", 'say "x"')]
+    text = render([Hub(one, FakeFeed(one)) for one in groups], ProcessStats()).decode()
+    assert 'gapless_ready{group="/app"} ' in text
+    assert r'gapless_ready{group="/app",pattern="say \"x\""} ' in text
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(set(series)) == len(series)
 
 
 def test_values_are_read_when_requested() -> None:
