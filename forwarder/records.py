@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from wire.messages import ExecutionStatus, GapState, Item, Origin
+from wire.query import Filter
 
 
 class LiveSource(msgspec.Struct, frozen=True):
@@ -84,6 +85,27 @@ class GapRecord(msgspec.Struct, frozen=True):
     state: GapState
     reason: str
     recovered: int
+    streams: frozenset[str] | None = None
+    """Log streams whose viewers it concerns, not kept in the journal's file; None: all."""
+
+    def matches(self, filter_: Filter) -> bool:
+        """Whether it concerns the viewers of a filter."""
+        return self.streams is None or any(map(filter_.matches, self.streams))
+
+
+class AlteredEvent(msgspec.Struct, frozen=True):
+    """An event of which CloudWatch returns another text than the journal's, the first one.
+
+    ``message`` is the start of that text, ``length`` its number of characters; None: CloudWatch
+    returns the first text again.
+    """
+
+    seq: int
+    id: str
+    timestamp: int
+    stream: str
+    message: str | None
+    length: int
 
 
 class ScanDone(msgspec.Struct, frozen=True):
@@ -100,13 +122,14 @@ class ScanDone(msgspec.Struct, frozen=True):
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a row in the journal that deduplication needs."""
+    """The fields of a row in the journal that deduplication and the comparison of texts need."""
 
     seq: int
     timestamp: int
     stream: str
     has_body: bool
     is_lost: bool
+    digest: int
 
 
 class ExecutionEnd(msgspec.Struct, frozen=True):
@@ -129,5 +152,11 @@ class Reset(msgspec.Struct, frozen=True):
     reason: str
 
 
-Notice = ScanDone | GapRecord | ExecutionEnd | Reset
+class TextsChanged(msgspec.Struct, frozen=True):
+    """CloudWatch returns other texts than before; those beyond a bound are only counted."""
+
+    events: tuple[AlteredEvent, ...]
+
+
+Notice = ScanDone | GapRecord | TextsChanged | ExecutionEnd | Reset
 """A change in a log group that its viewers' sessions must learn of, in order."""

@@ -26,7 +26,7 @@ _UNKNOWN_DECODER: Final = msgspec.json.Decoder(UnknownMessage)
 _ERROR_CHARS_MAX: Final = 120
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SERVER_TYPES: Final = frozenset(
-    {"welcome", "events", "backfill", "heartbeat", "mark", "gap", "digest", "end", "bye"}
+    {"welcome", "events", "backfill", "heartbeat", "mark", "gap", "altered", "digest", "end", "bye"}
 )
 
 

@@ -19,6 +19,15 @@ as large."""
 CLIENT_MESSAGE_BYTES_MAX: Final = 4096
 """Largest message that a forwarder accepts; all three client messages are small."""
 
+ALTERED_TEXTS_MAX: Final = 1_000
+"""Altered events whose other text is sent; those beyond are only counted."""
+
+ALTERED_CHARS_MAX: Final = 4_096
+"""Characters sent of an altered event's other text."""
+
+ALTERED_FRAME_MAX: Final = 40
+"""Other texts in one message, so that it stays below ``FRAME_BYTES_MAX``."""
+
 LOGS_PAGE_EVENTS_MAX: Final = 10_000
 """Items in one page of ``/v1/logs``."""
 

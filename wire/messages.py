@@ -134,6 +134,27 @@ class Gap(_NumberedMessage, tag="gap", tag_field="type", rename={"from_": "from"
     recovered: Count = 0
 
 
+class AlteredText(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another text that CloudWatch returns under the id of an event that was sent.
+
+    Without ``message``, CloudWatch returns the text that was sent again.
+    """
+
+    id: EventId
+    timestamp: Millis
+    message: str | None = None
+    """The start of the text."""
+    length: Count = 0
+    """Characters of the whole text."""
+
+
+class Altered(_NumberedMessage, tag="altered", tag_field="type", kw_only=True):
+    """Changes of altered texts, and how many events are altered now, kept texts or not."""
+
+    texts: list[AlteredText]
+    count: Count
+
+
 class DigestReply(
     _NumberedMessage, tag="digest", tag_field="type", rename={"from_": "from"}, kw_only=True
 ):
@@ -172,7 +193,9 @@ class UnknownMessage(msgspec.Struct):
     n: Annotated[int, Meta(ge=1, le=SEQ_MAX)]
 
 
-ServerMessage = Welcome | Events | Backfill | Heartbeat | Mark | Gap | DigestReply | End | Bye
+ServerMessage = (
+    Welcome | Events | Backfill | Heartbeat | Mark | Gap | Altered | DigestReply | End | Bye
+)
 
 
 class Credit(msgspec.Struct, tag="credit", tag_field="type"):

@@ -8,7 +8,8 @@ reads on. Numbers in brackets are rules of the protocol.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from common.ranges import Range
@@ -19,10 +20,19 @@ from forwarder.delivery.marks import PendingMarks
 from forwarder.ingest.executions import execution_of
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import concerns
-from forwarder.records import ExecutionEnd, GapRecord, Notice, RangeTotal, ScanDone
+from forwarder.records import (
+    AlteredEvent,
+    ExecutionEnd,
+    GapRecord,
+    Notice,
+    RangeTotal,
+    ScanDone,
+    TextsChanged,
+)
 from wire.codec import encode
 from wire.digest import digest_hex
 from wire.limits import (
+    ALTERED_FRAME_MAX,
     CLOSE_RATE_LIMITED,
     CLOSE_SHUTTING_DOWN,
     CLOSE_TOO_SLOW,
@@ -30,6 +40,8 @@ from wire.limits import (
     TIMESTAMP_MAX,
 )
 from wire.messages import (
+    Altered,
+    AlteredText,
     Bye,
     ClientMessage,
     Credit,
@@ -99,6 +111,8 @@ class Session:
         self._requests: deque[Verify | Repair] = deque()
         self._gaps: dict[str, GapRecord] = {}
         self._gaps_max = GAPS_MAX
+        self._altered: dict[int, AlteredEvent] = {}
+        self._altered_count: int | None = 0
         self._declared_lost: list[Range] = []
 
     # State, for the shell and the hub
@@ -196,6 +210,8 @@ class Session:
                 self._ends[notice.execution] = notice
         elif isinstance(notice, GapRecord):
             self._add_gap(notice)
+        elif isinstance(notice, TextsChanged):
+            self._add_altered(notice.events)
         elif self.is_welcomed:
             self.bye(notice.reason)
         else:
@@ -203,6 +219,7 @@ class Session:
             self._marks.clear()
             self._ends.clear()
             self._gaps.clear()
+            self._altered.clear()
 
     def upstream_changed(self) -> None:
         """Report the new state of CloudWatch by a heartbeat at once."""
@@ -251,6 +268,7 @@ class Session:
             backfill.report_slice(lanes.read_seq)
             or self._heartbeat(now_ms)
             or self._gap()
+            or self._altered_texts()
             or backfill.report_growth(lanes.read_seq)
             or self._mark()
             or self._end()
@@ -394,14 +412,18 @@ class Session:
 
     def _repeat_gaps(self) -> None:
         """Queue the gaps in range that are not repaired, after every ``welcome`` [9]."""
-        gaps = self._journal.gaps()
+        gaps = self.group.gaps()
         # Closing a viewer for these would not help: it would find the same gaps after reconnecting.
         self._gaps_max = GAPS_MAX + len(gaps)
         for gap in gaps:
             self._add_gap(gap)
+        altered = self.group.alterations.texts()
+        if altered:
+            self._add_altered(altered)
 
     def _add_gap(self, gap: GapRecord) -> None:
-        if gap.through < self.since or not concerns(gap.reason, self.since):
+        is_wanted = gap.through >= self.since and gap.matches(self.query.filter)
+        if not is_wanted or not concerns(gap.reason, self.since):
             return
         self._gaps[gap.id] = gap
         if len(self._gaps) > self._gaps_max:
@@ -418,6 +440,29 @@ class Session:
             state=gap.state,
             reason=gap.reason,
             recovered=gap.recovered,
+        )
+
+    def _add_altered(self, events: Iterable[AlteredEvent]) -> None:
+        """Queue the other texts of the viewer's events, and their number if it has changed."""
+        matches = self.query.filter.matches
+        self._altered.update(
+            (one.seq, one) for one in events if one.timestamp >= self.since and matches(one.stream)
+        )
+        if self._altered or self._count_altered() != self._altered_count:
+            self._altered_count = None
+
+    def _count_altered(self) -> int:
+        return self.group.alterations.count(self.query.filter, self.since)
+
+    def _altered_texts(self) -> Altered | None:
+        if self._altered_count is not None and not self._altered:
+            return None
+        seqs = list(islice(self._altered, ALTERED_FRAME_MAX))
+        texts = [self._altered.pop(seq) for seq in seqs]
+        self._altered_count = self._count_altered()
+        return Altered(
+            texts=[AlteredText(one.id, one.timestamp, one.message, one.length) for one in texts],
+            count=self._altered_count,
         )
 
     def _declare_lost(self) -> None:

@@ -77,6 +77,15 @@ class Gaps:
                 return gap if wider == gap else self._put(wider)
         return self._put(self._new(from_, through, "unrecoverable", reason, 0))
 
+    def next_id(self) -> str:
+        """A new gap's id: the epoch is new at every start, hence so is the id."""
+        self._count += 1
+        return f"{self._journal.epoch}.{self._count}"
+
+    def put(self, gap: GapRecord) -> None:
+        """Add or replace a gap that no scan can repair."""
+        self._put(gap)
+
     def retract_lost(self, reasons: Collection[str], from_: int) -> None:
         """Retract from ``from_`` on what was declared lost for one of these reasons."""
         for gap in self._journal.gaps():
@@ -169,10 +178,7 @@ class Gaps:
     def _new(
         self, from_: int, through: int, state: GapState, reason: str, recovered: int
     ) -> GapRecord:
-        self._count += 1
-        # The epoch is new at every start, hence so is the id.
-        gap_id = f"{self._journal.epoch}.{self._count}"
-        return GapRecord(gap_id, from_, through, state, reason, recovered)
+        return GapRecord(self.next_id(), from_, through, state, reason, recovered)
 
     def _put(self, gap: GapRecord) -> GapRecord:
         self._journal.put_gap(gap)

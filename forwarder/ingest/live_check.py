@@ -251,6 +251,11 @@ class Agreement:
         """Drop what a scan that broke off has shown: an event missing from it proves nothing."""
         self._same_content.pop(scan.number, None)
 
+    def awaits_row(self, event_id: str) -> bool:
+        """Whether an event became a row that no scan has returned yet."""
+        one = self._awaited.get(event_id)
+        return one is not None and one.seq is not None
+
     def unscanned_rows(self, scan: Scan) -> list[UnscannedRow]:
         """Rows that a scan might have returned, and that no scan has returned yet.
 

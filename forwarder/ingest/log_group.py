@@ -9,7 +9,7 @@ network.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import InvalidEventError
+from forwarder.ingest.alterations import Alterations, KnownTexts, has_first_text
 from forwarder.ingest.executions import Ends, Executions, Lifecycle, execution_of
 from forwarder.ingest.gaps import Gaps, MissingEvents, why_withheld
 from forwarder.ingest.live_check import Agreement, Punctuality, UnscannedRow
@@ -26,7 +27,16 @@ from forwarder.ingest.scan import Ingested, Scan, ScanComparison, ScanKind
 from forwarder.ingest.visibility import VisibilityAllowance
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
-from forwarder.records import GapRecord, KnownRow, LogEvent, Notice, Reset, Row, ScanDone
+from forwarder.records import (
+    GapRecord,
+    KnownRow,
+    LogEvent,
+    Notice,
+    Reset,
+    Row,
+    ScanDone,
+    TextsChanged,
+)
 from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import ExecutionStatus, GapState, Origin
 from wire.order import Interval, first_key, last_key
@@ -96,6 +106,8 @@ class GroupCounts(msgspec.Struct):
     """Events that were known already: scans read everything again and again."""
     late: int = 0
     """New events whose time was complete according to a mark."""
+    altered: int = 0
+    """Known events of which a scan returned another text than the journal's."""
     scans: Counter[tuple[ScanKind, bool]] = msgspec.field(default_factory=Counter)
     """Scans by kind, and by whether they were whole."""
     scan_s: dict[ScanKind, float] = {}
@@ -159,6 +171,9 @@ class LogGroup:
         self._marked = RangeSet()
         self._deleted: dict[str, int] = {}
         self._gaps = Gaps(journal, self._notices.append)
+        self.alterations = Alterations(journal, self._gaps)
+        """The events whose text changed under their id."""
+        self._texts = KnownTexts()
         self._missing = MissingEvents()
         self._covered_ms: int | None = None
 
@@ -205,6 +220,10 @@ class LogGroup:
     def complete_through(self, from_: int) -> int | None:
         """End of the unbroken time from ``from_`` on marked by this process; None: unmarked."""
         return self._marked.end_from(from_)
+
+    def gaps(self) -> list[GapRecord]:
+        """Declared gaps that are not repaired (unrecoverable ones stay), oldest first."""
+        return self.alterations.gaps(self.journal.gaps())
 
     def take_notices(self) -> list[Notice]:
         """Remove and return the notices since the last call, oldest first."""
@@ -269,6 +288,7 @@ class LogGroup:
         if self.agreement.refuted is not None:
             self.begin_chain(f"{UNLIKE_SCANS}: {self.agreement.refuted}")
             return None
+        self.alterations.save()  # or no mark: it would cover altered events silently
         self._cover(scan, now_ms)
         if scan.kind == "live":
             self._live_begun_ms = scan.begun_ms
@@ -277,6 +297,7 @@ class LogGroup:
         unscanned = self.agreement.unscanned_rows(scan)
         if not self._returned_all(comparison, now_ms, unscanned):
             return None
+        self.alterations.confirm_whole(scan, comparison.proven_from(now_ms))
         self._missing.clear_range(scan.from_, scan.top)
         self._end_executions(scan, unscanned)
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
@@ -336,9 +357,38 @@ class LogGroup:
             known_events = [event for event in events if event.id in found]
             self.executions.read_messages(known_events, self._scans_begun, ends)
         late = self._append(fresh.values(), origin, scan, ends)
+        self._compare_texts(scan, events, found, fresh)
         self.counts.duplicates += len(events) - len(fresh)
         self.counts.late += late
         return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
+
+    def _compare_texts(
+        self,
+        scan: Scan | None,
+        events: Sequence[LogEvent],
+        found: Mapping[str, KnownRow],
+        fresh: Collection[str],
+    ) -> None:
+        """Declare known events that a scan returned with another text than the journal's.
+
+        Rows of the subscription that no scan has returned are left to ``agreement``, which begins
+        a new chain.
+        """
+        if scan is None:
+            return
+        if len(events) > len(found) + len(fresh):  # some came twice, perhaps in two versions
+            found = self.journal.find([event.id for event in events])
+        known = [event for event in events if event.id in found] if fresh else events
+        rows = [found[event.id] for event in known]
+        differing = [
+            (event, row)
+            for event, row in self._texts.differing(known, rows)
+            if not self.agreement.awaits_row(event.id)
+        ]
+        changed, new = self.alterations.add_page(scan, rows, differing, self._scans_begun)
+        self.counts.altered += new
+        if changed or new:
+            self._notices.append(TextsChanged(tuple(changed)))
 
     def _is_reused(self, known: KnownRow | LogEvent, event: LogEvent) -> bool:
         """Whether a known id names another event: the log group was recreated [17]."""
@@ -354,10 +404,15 @@ class LogGroup:
     def _restore(self, bodiless: Sequence[tuple[LogEvent, KnownRow]], scan: Scan | None) -> None:
         """Restore the bodies that a viewer asked for, and those that were declared lost.
 
+        Not another text under the same id, which viewers would take for the first one.
         A repair scan must not bring back what the journal's retention has just removed.
         """
         is_requested = scan is None or scan.kind == "backfill"
-        bodies = {event.id: event.message for event, row in bodiless if is_requested or row.is_lost}
+        bodies = {
+            event.id: event.message
+            for event, row in bodiless
+            if (is_requested or row.is_lost) and has_first_text(event, row)
+        }
         if bodies:
             self.journal.restore(bodies)
 
@@ -385,7 +440,9 @@ class LogGroup:
             if not batch:
                 continue
             self._reopen_executions(batch)
+            first_seq = self.journal.head_seq + 1
             self.journal.append(batch, of)
+            self._texts.add(first_seq, batch)
             self.counts.events[of] += len(batch)
             late += sum(event.timestamp in self._marked for event in batch)
             self.executions.add_events(batch, self._scans_begun, ends)

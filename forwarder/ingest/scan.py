@@ -60,6 +60,10 @@ class SeqSet:
                 chunk = chunks[seq >> _CHUNK_BITS] = bytearray(1 << _CHUNK_BITS)
                 chunk[seq & _CHUNK_MASK] = 1
 
+    def discard(self, seq: int) -> None:
+        """Remove a seq that is in the set."""
+        self._chunks[seq >> _CHUNK_BITS][seq & _CHUNK_MASK] = 0
+
 
 class Scan(msgspec.Struct, eq=False):
     """A scan begun by ``LogGroup.begin_scan``; its pages go in through ``take_page``.
@@ -190,6 +194,15 @@ class ScanComparison:
                 break
             low = key_of(rows[-1].timestamp, rows[-1].id) + 1
         return missing[:MISSING_MAX]
+
+    def proven_from(self, now_ms: int) -> int:
+        """Start of the range in which a complete scan returned every row that is not lost.
+
+        Rows before it may have been excused: by retention, or with a deleted log stream.
+        """
+        spans = {name: last for name, _, last, _ in self._journal.streams() if self._deleted}
+        excused = [spans[name] + 1 for name in self._deleted if name in spans]
+        return max(self._low, self._floor_ms(now_ms), *excused)
 
     def _expected(self) -> int:
         scan, totals = self._scan, self._totals

@@ -180,7 +180,7 @@ class SqliteJournal:
         self._recent = RecentIds(self._rows.greatest_id())
         rows = self.read_after(max(0, head - GENERATION_MAX), GENERATION_MAX)
         self._recent.add(
-            (row.id, KnownRow(row.seq, row.timestamp, row.stream, has_body=True, is_lost=False))
+            (row.id, KnownRow(row.seq, row.timestamp, row.stream, True, False, row.digest))  # noqa: FBT003
             for row in rows
             if row.message is not None
         )
@@ -262,8 +262,10 @@ class SqliteJournal:
         self._streams.commit(spans, numbers)
         self._bodies.commit(batch.size)
         self._recent.add(
-            (event.id, KnownRow(seq, event.timestamp, event.stream, has_body=True, is_lost=False))
-            for seq, event in enumerate(events, self.head_seq + 1)
+            (event.id, KnownRow(seq, event.timestamp, event.stream, True, False, digest))  # noqa: FBT003
+            for seq, (event, digest) in enumerate(
+                zip(events, batch.digests, strict=True), self.head_seq + 1
+            )
         )
         self.head_seq += len(events)
         if self._has_garbage:

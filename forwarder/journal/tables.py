@@ -134,7 +134,8 @@ _HAS_BODY: Final = 1
 _LOST: Final = 2
 _FIND: Final = (
     "SELECT id, place, timestamp, stream, CASE WHEN message IS NOT NULL THEN 1"
-    " WHEN place IN (SELECT place FROM lost) THEN 2 ELSE 0 END FROM events WHERE chain = ?"
+    " WHEN place IN (SELECT place FROM lost) THEN 2 ELSE 0 END, digest"
+    " FROM events WHERE chain = ?"
 )
 _FIND_BETWEEN: Final = _FIND + " AND id BETWEEN ? AND ? LIMIT ?"
 _FIELDS: Final = 9
@@ -202,6 +203,11 @@ class NewRows:
         return zip(*columns, strict=True)
 
     @property
+    def digests(self) -> Iterable[int]:
+        """Digest of each row."""
+        return [digest % MODULUS for digest in self._values[7::_FIELDS]]
+
+    @property
     def order(self) -> Iterable[tuple[int, bytes, int]]:
         """(timestamp, id, place) of each row."""
         values = self._values
@@ -238,11 +244,16 @@ class EventTable:
         ids_of = {id_to_blob(one): one for one in ids}
         blobs = sorted(ids_of)
         for start in range(0, len(blobs), _IDS_PER_QUERY):
-            for blob, place, timestamp, stream, body in self._find(blobs, start):
+            for blob, place, timestamp, stream, body, digest in self._find(blobs, start):
                 event_id = ids_of.get(blob)
                 if event_id is not None:
                     found[event_id] = KnownRow(
-                        place & SEQ_MASK, timestamp, names[stream], body == _HAS_BODY, body == _LOST
+                        place & SEQ_MASK,
+                        timestamp,
+                        names[stream],
+                        body == _HAS_BODY,
+                        body == _LOST,
+                        digest % MODULUS,
                     )
         return found
 

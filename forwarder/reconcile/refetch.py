@@ -10,6 +10,7 @@ from forwarder.cloudwatch.catalogue import find_stream
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.errors import CloudWatchError, InvalidEventError, JournalFullError
+from forwarder.ingest.alterations import ALTERED_LOST
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.scanner import Scanner
 from forwarder.records import Row
@@ -90,7 +91,9 @@ class Refetcher:
                 reasons[stream] = DELETED
         if self._group.epoch != epoch:
             return
+        altered = {row.id for row in rows if self._group.alterations.is_altered(row.seq)}
         for stream, ids in by_stream.items():
             if stream in reasons:
                 self._group.mark_stream_deleted(stream)
-            self._group.journal.mark_lost(ids, reasons.get(stream, GONE))
+            self._group.journal.mark_lost(ids & altered, ALTERED_LOST)
+            self._group.journal.mark_lost(ids - altered, reasons.get(stream, GONE))

@@ -82,8 +82,11 @@ class LogsPageBuilder:
         firsts = [lost.from_ for lost in journal.lost(since, through, self._query.filter)]
         firsts += [
             gap.from_
-            for gap in journal.gaps()
-            if gap.state == "unrecoverable" and gap.through >= since and concerns(gap.reason, since)
+            for gap in self._group.gaps()
+            if gap.state == "unrecoverable"
+            and gap.through >= since
+            and concerns(gap.reason, since)
+            and gap.matches(self._query.filter)
         ]
         through = min([through, *(first - 1 for first in firsts)])
         return through if through >= since else None

@@ -121,6 +121,12 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         _one(lambda hub: hub.group.counts.late),
     ),
     Metric(
+        "gapless_altered_events_total",
+        "counter",
+        "Known events of which a scan returned another text than the first one.",
+        _one(lambda hub: hub.group.counts.altered),
+    ),
+    Metric(
         "gapless_scans_total",
         "counter",
         "Scans of CloudWatch Logs by kind, and by whether they reached the last page.",

@@ -6,9 +6,12 @@ from textual.widgets import OptionList
 from simulator.faults.board import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
+from tui.client.status import GapStatus
+from tui.lines.rows import Line
 from tui.render import key_bindings
 from tui.screen.ports import ControlsError, ScenarioStatus
 from tui.screen.widgets.faults import SWITCH_KEYS
+from wire.messages import AlteredText
 
 
 def engine_with(*messages: str) -> FakeEngine:
@@ -77,6 +80,27 @@ async def test_the_detail_follows_the_cursor(size: tuple[int, int]) -> None:
         assert '"user": "ada"' in screen.text
         await screen.press("escape")
         assert '"user": "ada"' not in screen.text
+
+
+async def test_the_detail_shows_both_texts_of_an_altered_line() -> None:
+    engine = engine_with("the card is 4711")
+    [line] = [row for row in engine.timeline.iterate() if isinstance(row, Line)]
+    async with running(engine, size=WIDE) as screen:
+        await screen.press("enter")
+        assert "original" not in screen.text
+        other = AlteredText(line.id, line.timestamp, "the card is ****\x1b[2J", 9_000)
+        engine.altered[line.key] = other
+        gap = GapStatus(0, "g", line.timestamp, line.timestamp, "unrecoverable", "altered: x", 0)
+        engine.set(altered=1, gaps=(gap,), complete_through_ms=line.timestamp - 1)
+        await screen.settle()
+        rows = screen.text.splitlines()
+        [first] = [number for number, row in enumerate(rows) if "original" in row]
+        [then] = [number for number, row in enumerate(rows) if "CloudWatch now returns" in row]
+        assert "the card is 4711" in rows[first + 1]
+        assert "the card is ****" in rows[then + 1]
+        assert "more characters" in screen.text
+        assert "1 ALTERED" in screen.text
+        assert "COMPLETE" not in screen.text
 
 
 async def test_the_detail_scrolls_with_the_focus() -> None:

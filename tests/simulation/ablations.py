@@ -19,6 +19,8 @@ from forwarder.delivery.backfill import HistoryIntervals, StartPoint, last_wire_
 from forwarder.delivery.lanes import Lanes
 from forwarder.delivery.marks import PendingMarks
 from forwarder.delivery.session import Session
+from forwarder.ingest import log_group
+from forwarder.ingest.alterations import Alterations, KnownTexts
 from forwarder.ingest.executions import Executions
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
@@ -377,3 +379,21 @@ def the_viewer_knows_no_base() -> list[Any]:
 def a_known_id_is_a_duplicate() -> list[Any]:
     """Whatever its timestamp and stream, an event with a known id is ignored."""
     return [override(LogGroup, "_is_reused", lambda _self, _known, _event: False)]
+
+
+# [18] scans compare texts
+
+
+def texts_are_not_compared() -> list[Any]:
+    """Scans compare ids, timestamps and streams alone."""
+    return [override(KnownTexts, "differing", lambda *_: [])]
+
+
+def any_text_restores_a_body() -> list[Any]:
+    """A refetched body is sent as the event's, whatever its text."""
+    return [patch.object(log_group, "has_first_text", lambda *_: True)]
+
+
+def altered_for_ever() -> list[Any]:
+    """A gap stays when CloudWatch returns the first texts again."""
+    return [override(Alterations, "_restore", lambda *_: None)]

@@ -10,12 +10,22 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from forwarder.records import LogEvent
 
 Place = tuple[int, int]
 """(timestamp, number of the write): the order in which scans return events."""
 
 _place = attrgetter("place")
+
+MASK = "masked: "
+"""What precedes the altered text of an event."""
+
+
+def first_text(message: str) -> str:
+    """The text with which an event was written."""
+    return message.removeprefix(MASK)
 
 
 @dataclass(eq=False, slots=True)
@@ -31,6 +41,17 @@ class Stored:
     """Time ranges (inclusive) in which requests do not return it."""
     gone_at: int | None = None
     """When it was deleted, with its stream or group or by retention; None if it exists."""
+    masked: list[int] = field(default_factory=list)
+    """When its text was masked and unmasked, in turn."""
+
+    def text_at(self, moment: int) -> str:
+        """Text that a request at that time returns."""
+        changes = sum(at <= moment for at in self.masked)
+        return (MASK if changes % 2 else "") + self.event.message
+
+    def is_same_throughout(self, start: int, end: int) -> bool:
+        """Whether all requests from ``start`` through ``end`` return the same text."""
+        return not any(start <= at <= end for at in self.masked)
 
     @property
     def put_at(self) -> int:
@@ -99,7 +120,9 @@ class CloudWatch:
             if stored.is_visible(now):
                 if len(found) == limit:
                     return found, stored.place
-                found.append(stored.event)
+                is_plain = not stored.masked
+                text = stored.event.message if is_plain else stored.text_at(now)
+                found.append(stored.event if is_plain else replace(stored.event, message=text))
         return found, None
 
     def delete_stream(self, stream: str, now: int) -> None:

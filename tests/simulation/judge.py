@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS
+from forwarder.ingest.alterations import has_first_text
 from forwarder.ingest.retention import concerns
+from forwarder.records import LogEvent
+from tests.simulation.cloudwatch import first_text
 from tui.client.status import EndStatus, MarkStatus
-from tui.lines.rows import Line
+from tui.lines.rows import Line, is_altered, line_key
+from wire.digest import event_digest
 from wire.messages import ServerMessage, Welcome
 from wire.query import Filter
 
@@ -155,9 +159,17 @@ class Judge:
             raise FaultError(Kind.ALTERED, f"{viewer.name} shows {line} for {event}")
         if not viewer.wanted.matches(event.stream):
             raise FaultError(Kind.UNEXPECTED, f"{viewer.name} shows {line} against its filter")
+        forwarder = self.world.forwarder
+        if stored.masked and forwarder is not None:
+            own = event_digest(line.id, line.timestamp, line.stream, line.message)
+            row = forwarder.journal.find([line.id]).get(line.id)
+            is_ours = viewer.session.epoch == forwarder.group.epoch
+            if is_ours and row is not None and row.seq == line.seq and row.digest != own:
+                what = f"{viewer.name} shows {line}, which was numbered with another text"
+                raise FaultError(Kind.ALTERED, what)
 
     def _find(self, message: str) -> Stored | None:
-        ledger = self.world.cloudwatch.ledger
+        message, ledger = first_text(message), self.world.cloudwatch.ledger
         for stored in ledger[self._indexed :]:
             self._by_message[stored.event.message] = stored
         self._indexed = len(ledger)
@@ -224,6 +236,7 @@ class Judge:
                 if mark.from_ms <= self._by_message[one].event.timestamp <= mark.through_ms
                 and not self._is_declared(viewer, self._by_message[one])
             ]
+            missing += self._altered(viewer, mark, record)
             if not missing:
                 return
             best = missing
@@ -231,6 +244,32 @@ class Judge:
             what = f"{viewer.name} received {mark} without a complete scan"
             raise FaultError(Kind.FALSE_GREEN, what)
         raise FaultError(Kind.FALSE_GREEN, f"{viewer.name}: {mark}, but {best[:5]} are missing")
+
+    def _altered(self, viewer: Viewer, mark: MarkStatus, record: ScanRecord) -> list[str]:
+        """Shown lines of which the scan of a mark returned another text, without a gap [18]."""
+        assert record.ended is not None
+        found = []
+        for stored in self.world.cloudwatch.ledger:
+            event, line = stored.event, self._line(viewer, stored) if stored.masked else None
+            is_returned = (
+                stored.generation == record.generation
+                and stored.is_visible_throughout(record.begun, record.ended)
+                # A gap may be repaired before the mark arrives if the text is the first one again.
+                and stored.is_same_throughout(record.begun, self.world.now)
+            )
+            is_marked = mark.from_ms <= event.timestamp <= mark.through_ms
+            if line is not None and is_marked and is_returned and line.seq <= mark.seq:
+                is_other = line.message != stored.text_at(record.begun)
+                if is_other and not self._is_declared(viewer, stored):
+                    found.append(f"{line.message} with its first text")
+        return found
+
+    def _line(self, viewer: Viewer, stored: Stored) -> Line | None:
+        """The counted line of an event; None if there is none."""
+        key = line_key(stored.event.timestamp, stored.event.id, 0)
+        line = viewer.shown[key] if key in viewer.confirmed else None
+        is_it = line is not None and first_text(line.message) == stored.event.message
+        return line if is_it else None
 
     def _required_by(self, record: ScanRecord, wanted: Filter) -> frozenset[str]:
         """Messages that a viewer must have once the scan is marked."""
@@ -327,7 +366,13 @@ class Judge:
         if missing or not green or not has_read:
             what = f"{what}, verified to {reached} of {healed_at}"
             return FaultError(Kind.NEVER_CONVERGES, what)
-        for look in (self._unsaid_gap, self._unsaid_expiry, self._extra_trouble, self._end_trouble):
+        for look in (
+            self._unsaid_gap,
+            self._unsaid_expiry,
+            self._extra_trouble,
+            self._end_trouble,
+            self._altered_trouble,
+        ):
             trouble = look(viewer, forwarder)
             if trouble is not None:
                 break
@@ -338,7 +383,7 @@ class Judge:
         through, since = viewer.complete_through, viewer.session.since or 0
         for gap in forwarder.journal.gaps():
             is_ours = gap.state == "unrecoverable" and gap.through >= since
-            is_ours = is_ours and concerns(gap.reason, since)
+            is_ours = is_ours and concerns(gap.reason, since) and gap.matches(viewer.wanted)
             if is_ours and through is not None and through >= gap.from_:
                 return FaultError(
                     Kind.FALSE_GREEN, f"{viewer.name} is verified to {through} over {gap}"
@@ -393,7 +438,7 @@ class Judge:
             if one.event.timestamp >= since and viewer.wanted.matches(one.event.stream)
         }
         required |= {
-            row.message
+            first_text(row.message)
             for row in forwarder.journal.read_after(0, 1_000_000)
             if row.message is not None
             and row.timestamp >= since
@@ -417,6 +462,39 @@ class Judge:
             and one.event.timestamp >= since
             and viewer.wanted.matches(one.event.stream)
         }
+
+    def _altered_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
+        """Check that a viewer has exactly the texts and gaps of what is altered now [18]."""
+        session, now, floor = viewer.session, self.world.now, viewer.session.since or 0
+        gaps = [gap for gap in session.holdings.proof.gaps if is_altered(gap.reason)]
+        gaps = [gap for gap in gaps if gap.state == "unrecoverable"]
+        proper: set[str] = set()
+        for stored in self.world.cloudwatch.ledger:
+            if not stored.masked:
+                continue
+            line, moment = self._line(viewer, stored), stored.event.timestamp
+            inside = [gap.id for gap in gaps if gap.from_ms <= moment <= gap.through_ms]
+            if stored.gone_at is not None:
+                proper.update(inside)  # nobody can say whether its text is the first one again
+                continue
+            row = forwarder.journal.find([stored.event.id]).get(stored.event.id)
+            text = stored.text_at(now)
+            found = LogEvent(stored.event.id, moment, None, stored.event.stream, text)
+            if row is not None and not has_first_text(found, row):
+                proper.update(inside)
+            if line is None or line.message == text or moment < floor:
+                continue
+            if line.seq <= session.holdings.tally.base:
+                continue
+            other = session.altered.find(line)
+            if not inside or other is None or other.message != text:
+                what = f"{viewer.name} is not told that {line.message!r} is {text!r} now"
+                return FaultError(Kind.NEVER_CONVERGES, what)
+        left = [gap for gap in gaps if gap.id not in proper]
+        if left and not self.world.cloudwatch.remade:
+            what = f"{viewer.name} has {left[0]}, in which every text is the first one again"
+            return FaultError(Kind.NEVER_CONVERGES, what)
+        return None
 
     def _end_trouble(self, viewer: Viewer, forwarder: Forwarder) -> FaultError | None:
         """Check that viewers of ended executions have received the end [11]."""

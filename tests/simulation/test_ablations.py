@@ -12,7 +12,7 @@ from tests.simulation.world import run
 SEEDS = 100
 """Runs within which the fault must be found."""
 
-RULES = 17
+RULES = 18
 
 ABLATIONS = [
     Ablation(
@@ -172,6 +172,17 @@ ABLATIONS = [
         (Kind.LOST, Kind.ALTERED, Kind.FALSE_GREEN, Kind.NEVER_CONVERGES),
         off.a_known_id_is_a_duplicate,
     ),
+    Ablation(
+        18, "texts are not compared", ("altered",), (Kind.FALSE_GREEN,), off.texts_are_not_compared
+    ),
+    Ablation(
+        18,
+        "any text restores a body",
+        ("altered", "retention", "viewer crash"),
+        (Kind.ALTERED,),
+        off.any_text_restores_a_body,
+    ),
+    Ablation(18, "altered for ever", ("altered",), (Kind.NEVER_CONVERGES,), off.altered_for_ever),
 ]
 
 

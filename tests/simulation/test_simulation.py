@@ -76,6 +76,24 @@ def test_events_expired_before_a_scan_are_declared(
     assert unrecoverable > 10
 
 
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        ("altered", "late", "flap", "break off"),
+        ("altered", "cut", "restart"),
+        ("altered", "retention", "viewer crash"),
+        ("altered", "blocked", "stream deleted", "refilter"),
+        ("altered", "journal lost", "rollback", "log group recreated"),
+        ("altered", "shorten"),
+    ],
+)
+def test_no_mark_covers_an_altered_event_silently(troubles: tuple[str, ...]) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(40):
+        seen += run(seed, troubles).seen
+    assert seen["Altered"] > 10
+
+
 def test_undeclared_expiry_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Expiry, "due", lambda _self: [])
 

@@ -150,6 +150,14 @@ class Saboteur:
         self.world.forwarder.group.declare_gap(from_, through, "unrecoverable", "retention")
         self.world.forwarder.hub.progress()
 
+    def _altered(self) -> None:
+        """Mask some texts, or unmask masked ones."""
+        random = self.world.random
+        around = self.world.now - random.choice((0, 1_000, 8_000, 30_000))
+        for one in self.world.cloudwatch.stored:
+            if abs(one.event.timestamp - around) <= random.choice((0, 500, 5_000)):
+                one.masked.append(self.world.now)
+
     def _shorten(self) -> None:
         """Shorten the retention, which deletes older events at once."""
         cloudwatch = self.world.cloudwatch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from common.http import Response
 from forwarder.server.api import Api, ApiResponse
 from forwarder.server.log_pages import BodyRequest
+from tests.simulation.cloudwatch import first_text
 from tests.simulation.judge import FaultError, Kind
 from tests.simulation.link import Link
 from tui.client import saved as state
@@ -175,16 +176,16 @@ class Viewer:
 
     def _show(self, line: Line) -> None:
         if line.key in self.confirmed:
-            self.good.discard(self.shown[line.key].message)
+            self.good.discard(first_text(self.shown[line.key].message))
         self.shown[line.key] = line
         self.confirmed.add(line.key)
-        self.good.add(line.message)
+        self.good.add(first_text(line.message))
         self.new_lines.append(line)
 
     def _unconfirm(self, keys: list[int]) -> None:
         for key in keys:
             self.confirmed.discard(key)
-            self.good.discard(self.shown[key].message)
+            self.good.discard(first_text(self.shown[key].message))
 
     def rot(self, random: Random) -> None:
         """Remove an event from memory, or add one that was never written."""
@@ -199,7 +200,7 @@ class Viewer:
         self.rotted += 1
         if random.random() < 0.6:
             session.holdings.tally.unconfirm([key])
-            self.forgotten.add(line.message)
+            self.forgotten.add(first_text(line.message))
             self._unconfirm([key])
             return
         item = Item(

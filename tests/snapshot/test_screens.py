@@ -38,6 +38,12 @@ async def test_missing(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.missing(), size=size)
 
 
+@SIZES
+async def test_altered(picture: Picture, size: tuple[int, int]) -> None:
+    keys = ("k",) * 5 if size == NARROW else ("k",) * 6
+    await picture(scenes.altered(), *keys, "enter", size=size)
+
+
 async def test_unreachable(picture: Picture) -> None:
     await picture(scenes.unreachable(), size=NARROW, controls=False)
 

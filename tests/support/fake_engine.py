@@ -17,7 +17,7 @@ from tui.client.status import Status, TargetStatus
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
 from tui.screen.ports import ScenarioStatus
-from wire.messages import Origin
+from wire.messages import AlteredText, Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
 """2026-11-23 12:00:00 UTC, the start of every example."""
@@ -92,6 +92,7 @@ def status_of(targets: tuple[TargetStatus, ...], **changes: Any) -> Status:  # n
         "repaired": first.repaired,
         "unconfirmed": first.unconfirmed,
         "uncompared_ms": first.uncompared_ms,
+        "altered": first.altered,
     }
     return Status(**(fields | changes))
 
@@ -117,6 +118,7 @@ class FakeEngine(Engine):
         super().__init__([], capacity=capacity)
         self.target = target_status()
         self.extra: dict[str, Any] = {}
+        self.altered: dict[int, AlteredText] = {}
         self.started = False
         self.stopped = False
         self.reconnects = 0
@@ -130,6 +132,9 @@ class FakeEngine(Engine):
     def status(self) -> Status:
         lines = self.timeline.lines
         return status_of((self.target,), **({"lines": lines} | self.extra))
+
+    def altered_text(self, line: Line) -> AlteredText | None:
+        return self.altered.get(line.key)
 
     async def start(self) -> None:
         self.started = True

@@ -15,7 +15,8 @@ from tui.client.status import (
     StateChange,
     UnequalRange,
 )
-from tui.lines.rows import Row
+from tui.lines.rows import Line, Row
+from wire.messages import AlteredText
 
 LINES: Final = 420
 NOW_MS: Final = EPOCH_MS + LINES * 100 + 900
@@ -124,6 +125,23 @@ def missing() -> FakeEngine:
         missing=214,
         complete_through_ms=EPOCH_MS + 10_000,
     )
+
+
+def altered() -> FakeEngine:
+    """CloudWatch now masks what three lines said."""
+    engine = live()
+    lines = [row for row in engine.timeline.iterate() if isinstance(row, Line)][-8:-5]
+    first, last = lines[0].timestamp, lines[-1].timestamp
+    reason = "altered: CloudWatch now returns another text"
+    for line in lines:
+        text = "\x1b[32m" + "*" * 24 + f" masked by a policy, seq {line.seq}"
+        engine.altered[line.key] = AlteredText(line.id, line.timestamp, text, len(text) + 700)
+    engine.add(
+        [make_rule(9, first, "gap", through_ms=last, state="unrecoverable", reason=reason, count=0)]
+    )
+    gap = GapStatus(0, "g9", first, last, "unrecoverable", reason, 0)
+    engine.set(gaps=(gap,), altered=3, complete_through_ms=first - 1)
+    return engine
 
 
 def unreachable() -> FakeEngine:

@@ -48,6 +48,7 @@ from tui.client.target import EngineTarget, TargetSpec
 from tui.lines.packed import release_free_memory
 from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
+from wire.messages import AlteredText
 
 FLUSH_S: Final = 1 / 30
 """Shortest interval between changes of the timeline."""
@@ -275,6 +276,10 @@ class Engine:
     def is_backfilled(self) -> bool:
         """Whether every target has all of its requested history."""
         return all(one.session.is_backfilled for one in self._targets)
+
+    def altered_text(self, line: Line) -> AlteredText | None:
+        """The text that CloudWatch now returns for a line, if that is another one."""
+        return self.sessions[line.target].altered.find(line)
 
     def on_change(self, callback: Callable[[Change], None]) -> None:
         """Call back after each change, in order, and after changes of the status alone."""

@@ -411,6 +411,7 @@ def make_status(parts: Sequence[TargetParts], timeline: Timeline, now_ms: int) -
         late=sum(one.late for one in targets),
         repaired=sum(one.repaired for one in targets),
         unconfirmed=sum(one.unconfirmed for one in targets),
+        altered=sum(one.altered for one in targets),
         uncompared_ms=max(floors, default=None),
     )
 
@@ -464,6 +465,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         outages=tuple(history.outages),
         connections=tuple(history.connections),
         uncompared_ms=holdings.uncompared_ms,
+        altered=session.altered.count,
     )
 
 

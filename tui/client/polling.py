@@ -364,6 +364,9 @@ class PollPlan:
             low = max(low, verified + 1 - OVERLAP_MS)
         low = max(low, session.holdings.floor_ms)
         through = self._scanned_through(current.scanned)
+        if through is not None and verified is not None and through < verified:
+            # The forwarder takes back what it marked when texts have changed under their ids.
+            session.holdings.proof.withdraw_verified(through + 1, verified)
         if through is not None and through >= low:
             yield RangeRequest("verify", low, through, scanned=True)
             low = through + 1

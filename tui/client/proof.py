@@ -12,6 +12,7 @@ import msgspec
 
 from common.ranges import RangeSet
 from tui.client.status import GapStatus, LostRange, UnequalRange
+from tui.lines.rows import is_altered
 from wire.limits import TIMESTAMP_MAX
 from wire.messages import Gap, Lost
 
@@ -164,8 +165,9 @@ class Proof:
         closed = []
         for known in self._gaps.values():
             gap = known.gap
-            inside = from_ <= gap.from_ms and gap.through_ms <= through
-            if gap.state in _OPEN and known.generation < generation and inside:
+            inside = from_ <= max(gap.from_ms, self._since or 0) and gap.through_ms <= through
+            may_close = gap.state in _OPEN or is_altered(gap.reason)
+            if may_close and known.generation < generation and inside:
                 known.gap = msgspec.structs.replace(gap, state="repaired")
                 self._note_repaired(known.gap)
                 closed.append(known.gap)

@@ -11,6 +11,7 @@ Numbers in brackets are rules of PROTOCOL.md. Rules about counts and digests are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -25,14 +26,17 @@ from tui.client.status import (
     UpstreamProblem,
     Welcomed,
 )
-from tui.lines.rows import time_key
+from tui.lines.rows import Line, time_key
 from wire.limits import (
+    ALTERED_TEXTS_MAX,
     CLOSE_NO_HEARTBEAT,
     CLOSE_PROTOCOL_VERSION,
     CLOSE_SEQUENCE_BROKEN,
     PROTOCOL_VERSION,
 )
 from wire.messages import (
+    Altered,
+    AlteredText,
     Backfill,
     Bye,
     Credit,
@@ -149,6 +153,37 @@ class CreditWindow:
         return Credit(self._granted)
 
 
+class AlteredTexts:
+    """The texts that CloudWatch now returns for lines that were received with another one.
+
+    Attributes:
+        count: Number of altered events, also of those whose other text is not here.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._texts: dict[tuple[int, int], AlteredText] = {}
+
+    def take(self, message: Altered) -> None:
+        """Take the forwarder's changes."""
+        self.count = message.count
+        for text in message.texts:
+            key = text.timestamp, int(text.id)
+            self._texts.pop(key, None)
+            if text.message is not None:
+                self._texts[key] = text
+        while len(self._texts) > ALTERED_TEXTS_MAX:
+            del self._texts[next(iter(self._texts))]
+
+    def __iter__(self) -> Iterator[AlteredText]:
+        """Iterate over the texts in the order in which they came."""
+        return iter(self._texts.values())
+
+    def find(self, line: Line) -> AlteredText | None:
+        """The other text of a line; None if there is none, or it is not here."""
+        return self._texts.get((line.timestamp, int(line.id)))
+
+
 class RequestQueue:
     """The range requests of one connection: one in flight, few waiting, no two overlapping.
 
@@ -242,6 +277,7 @@ class ViewerSession:
         welcomes: Number of connections that a forwarder accepted.
         generation: Number of connection attempts.
         rebases: Number of times that the cursor was dropped, as it was of another epoch.
+        altered: Lines of which CloudWatch now returns another text.
         live_from: Every event with a later seq, up to ``after``, was received, wherever it
             sorts; None without a cursor.
     """
@@ -270,6 +306,7 @@ class ViewerSession:
         self.is_welcomed = False
         self.heartbeat_ms: int | None = None
         self.report = ForwarderReport()
+        self.altered = AlteredTexts()
         self._attempt = _Attempt()
         self.rebases = 0
         self.live_from: int | None = None
@@ -420,12 +457,18 @@ class ViewerSession:
                 return self._on_digest(message, now_ms)
             case End():
                 return self._on_end(message, now_ms)
-            case Gap():
-                return [self.holdings.proof.put_gap(message, self.generation)]
+            case Gap() | Altered():
+                return self._on_declared(message)
             case Welcome():
                 return self._on_welcome(message)
             case Bye():
                 self.report.bye = message
+        return []
+
+    def _on_declared(self, message: Gap | Altered) -> list[Effect]:
+        if isinstance(message, Gap):
+            return [self.holdings.proof.put_gap(message, self.generation)]
+        self.altered.take(message)
         return []
 
     def _reject(self, why: str) -> list[Effect]:
@@ -462,6 +505,7 @@ class ViewerSession:
             assert self._attempt.cursor is not None, "a resume was requested"
             self.set_held(self._attempt.cursor.held)
         self.is_welcomed = True
+        self.altered = AlteredTexts()  # the forwarder sends all of them after every welcome [18]
         self.heartbeat_ms = message.heartbeat_ms
         self.report.head_seq = message.head_seq
         self.epoch, self.after = message.epoch, message.after

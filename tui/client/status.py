@@ -212,6 +212,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Lines before this were not compared and can't be: the tally has dropped them."""
     upstream_code: str = ""
     """Why CloudWatch can't be read, as in PROTOCOL.md; empty unless that is certain or lasts."""
+    altered: int = 0
+    """Events of which CloudWatch now returns another text than the one shown."""
     upstream_reason: str = ""
     """The forwarder's line on it, with what to do; from the wire, so not harmless."""
 
@@ -248,6 +250,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unconfirmed: int
     uncompared_ms: int | None = None
     """The latest among the targets; None where every line shown can be compared."""
+    altered: int = 0
 
     @property
     def is_current(self) -> bool:

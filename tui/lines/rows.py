@@ -187,7 +187,14 @@ def _offline(rule: Rule) -> str:
     return length if rule.count is None else f"{length} · {_lines(rule.count)} recovered"
 
 
+def is_altered(reason: str) -> bool:
+    """Whether a gap's reason says that texts changed under their ids [18]."""
+    return reason.startswith("altered")
+
+
 def _gap(rule: Rule) -> str:
+    if is_altered(rule.reason):
+        return "no longer altered" if rule.state == "repaired" else rule.reason
     match rule.state:
         case "unrecoverable":
             return f"not recoverable: {rule.reason}"

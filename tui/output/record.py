@@ -2,8 +2,9 @@
 
 The lines are ``record`` first, then ``event`` in display order, ``mark``, ``connection`` (each one
 that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in the state
-``unproved``), ``lost``, ``evicted``, ``outage``, and ``status`` last. Events and marks are
-``confirmed`` if they belong to the present epoch's chain: only their seqs can be compared.
+``unproved``), ``lost``, ``altered`` (the text that CloudWatch now returns for an event),
+``evicted``, ``outage``, and ``status`` last. Events and marks are ``confirmed`` if they belong to
+the present epoch's chain: only their seqs can be compared.
 
 ``write_record`` writes what is in memory. ``write_complete_record`` then also fetches the evicted
 lines, a page at a time, each to its place; they have ``recalled``. What cannot be fetched stays
@@ -115,6 +116,16 @@ def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, A
                 "epoch": one.epoch,
             }
     yield from _missing_entries(status)
+    for number, session in enumerate(engine.sessions):
+        for text in session.altered:
+            yield {
+                "type": "altered",
+                "target": number,
+                "id": text.id,
+                "timestamp": text.timestamp,
+                "message": text.message,
+                "length": text.length,
+            }
 
 
 def closing_entries(status: Status) -> Iterator[dict[str, Any]]:
@@ -142,6 +153,7 @@ def closing_entries(status: Status) -> Iterator[dict[str, Any]]:
         "late": status.late,
         "repaired": status.repaired,
         "unconfirmed": status.unconfirmed,
+        "altered": status.altered,
         "uncompared_before": status.uncompared_ms,
         "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
     }

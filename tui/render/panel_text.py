@@ -14,10 +14,11 @@ import msgspec
 
 from tui.client.status import STATE_LABELS, ConnectionOutage, MarkStatus, Status, TargetStatus
 from tui.lines.filters import Value, json_tree, parse_json
-from tui.lines.rows import Line, Rule, describe
+from tui.lines.rows import Line, Rule, describe, is_altered
 from tui.render import units
 from tui.render.key_bindings import sections
 from tui.render.safe_text import Segment, harmless, segments
+from wire.messages import AlteredText
 
 OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
@@ -170,6 +171,8 @@ def _missing(target: TargetStatus, zone: tzinfo) -> Text:
         role = {"repaired": "ok", "unrecoverable": "bad"}.get(gap.state, "warn")
         recovered = f"{units.plural(gap.recovered, 'line')} recovered"
         text = f"gap {gap.state}, {recovered}: {_reason(gap.reason)}"
+        if is_altered(gap.reason):
+            text = "no longer altered" if gap.state == "repaired" else _reason(gap.reason)
         lines.append([(f"{where}  ", "time"), (text, role)])
     lines += _more(len(target.gaps), "gap")
     return lines or [[("nothing", "muted")]]
@@ -287,7 +290,13 @@ class DetailText(msgspec.Struct):
 
 
 def detail_report(
-    line: Line, *, group: str, level: str | None, confirmed: bool, zone: tzinfo = UTC
+    line: Line,
+    *,
+    group: str,
+    level: str | None,
+    confirmed: bool,
+    altered: AlteredText | None = None,
+    zone: tzinfo = UTC,
 ) -> DetailText:
     """The detail panel of a line: the message, JSON as a tree, and all fields of the event."""
     size = len(line.message)
@@ -298,11 +307,15 @@ def detail_report(
     stream = Value("stream", ("stream",), line.stream)
     text.add(field("log stream", harmless(line.stream)), stream)
     text.add([])
+    if altered is not None:
+        text.add([("original", "strong")])
     _add_message(text, line.message[:DETAIL_CHARS_MAX])
     if size > DETAIL_CHARS_MAX:
         more = units.plural(size - DETAIL_CHARS_MAX, "more character")
         text.add([(f"… {more}: y copies all", "control")])
     text.add([])
+    if altered is not None:
+        _add_altered(text, altered)
     text.add(
         field("level", level or "none found"),
         None if level is None else Value("level", ("level",), level),
@@ -320,6 +333,17 @@ def detail_report(
     text.add(field("seq", units.number(line.seq)))
     text.add(field("size", units.plural(size, "character")))
     return text
+
+
+def _add_altered(text: DetailText, altered: AlteredText) -> None:
+    """Add the text that CloudWatch returns by now, as far as the forwarder sends it."""
+    message = altered.message or ""
+    text.add([("CloudWatch now returns", "bad")])
+    _add_message(text, message)
+    if altered.length > len(message):
+        more = units.plural(altered.length - len(message), "more character")
+        text.add([(f"… {more}: read them in CloudWatch", "control")])
+    text.add([])
 
 
 def _ingested(line: Line) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from rich.cells import cell_len
 
 from tui.client.status import STATE_LABELS, BackfillProgress, Status, TargetState, TargetStatus
+from tui.lines.rows import is_altered
 from tui.lines.viewport import ReadingPlace
 from tui.render import units
 from tui.render.safe_text import Segment, harmless
@@ -273,6 +274,8 @@ def completeness(
         chunks.append(chunk(f"too many lines to verify before {before}", "warn", 1))
     if status.unconfirmed:
         chunks.append(chunk(f"{units.number(status.unconfirmed)} unconfirmed", "warn", 1))
+    if status.altered and not _is_only_altered(status):
+        chunks.append(chunk(f"{units.number(status.altered)} altered", "bad", 1))
     if not problem:
         missing = status.missing
         role, rank = ("bad", 1) if missing else ("muted", 2)
@@ -313,11 +316,20 @@ def _problem(status: Status, zone: tzinfo) -> str:
     if not ranges:
         return ""
     where = units.span(min(low for low, _ in ranges), max(high for _, high in ranges), zone)
+    if _is_only_altered(status):
+        return f"{units.number(status.altered)} ALTERED {where}".removeprefix("0 ")
     if status.missing:
         return f"{units.number(status.missing)} MISSING {where}"
     if status.unequal or status.lost or any(gap.state == "unrecoverable" for gap in open_gaps):
         return f"MISSING {where}"
     return f"GAP {where} {open_gaps[0].state}"
+
+
+def _is_only_altered(status: Status) -> bool:
+    """Whether nothing is missing but the first texts of lines."""
+    open_gaps = [gap for gap in status.gaps if gap.state != "repaired"]
+    is_missing = status.missing or status.unequal or status.lost
+    return not is_missing and bool(open_gaps) and all(is_altered(one.reason) for one in open_gaps)
 
 
 def position(place: ReadingPlace, *, ascii_only: bool = False) -> list[Chunk]:

@@ -234,6 +234,7 @@ class SidePanel:
             group="" if target is None else target.group or target.name,
             level=level_of(row.message),
             confirmed=self._engine.timeline.is_confirmed(row),
+            altered=self._engine.altered_text(row),
             zone=self._zone,
         )
 

@@ -98,7 +98,8 @@ class MemoryJournal:
             if seq is not None:
                 row = self._rows[seq - 1]
                 has_body = row.message is not None
-                found[one] = KnownRow(seq, row.timestamp, row.stream, has_body, seq in self._lost)
+                is_lost = seq in self._lost
+                found[one] = KnownRow(seq, row.timestamp, row.stream, has_body, is_lost, row.digest)
         return found
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:

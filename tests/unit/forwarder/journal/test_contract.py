@@ -117,8 +117,15 @@ def test_an_interval_may_begin_and_end_within_a_millisecond(journal: Journal) ->
 def test_find_returns_known_rows_only(journal: Journal) -> None:
     journal.append([event(1), event(2, NOW_MS + 5, "job/2")], "live")
     assert journal.find(["1", "2", "3"]) == {
-        "1": KnownRow(1, NOW_MS, "job/1", has_body=True, is_lost=False),
-        "2": KnownRow(2, NOW_MS + 5, "job/2", has_body=True, is_lost=False),
+        "1": KnownRow(1, NOW_MS, "job/1", has_body=True, is_lost=False, digest=_digest(event(1))),
+        "2": KnownRow(
+            2,
+            NOW_MS + 5,
+            "job/2",
+            has_body=True,
+            is_lost=False,
+            digest=_digest(event(2, NOW_MS + 5, "job/2")),
+        ),
     }
 
 
@@ -215,7 +222,9 @@ def test_retention_removes_only_the_bodies_of_old_events(journal: Journal) -> No
     assert [row.message is None for row in rows] == [True, True, False, False, False]
     assert [row.digest for row in rows] == [_digest(one) for one in logged]
     assert journal.total(NOW_MS, NOW_MS + 99, ALL) == _total(*logged)
-    assert journal.find(["1"]) == {"1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=False)}
+    assert journal.find(["1"]) == {
+        "1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=False, digest=_digest(logged[0]))
+    }
     assert _ids(journal.bodiless(NOW_MS, NOW_MS + 99, 10)) == ["1", "2"]
     assert _ids(journal.bodiless(NOW_MS, NOW_MS + 99, 1)) == ["1"]
     assert journal.bodiless(NOW_MS + 20, NOW_MS + 99, 10) == []
@@ -274,8 +283,10 @@ def test_lost_rows_are_not_counted_until_they_are_found_again(journal: Journal) 
     assert journal.total(0, 1 << 52, ALL, seq=2) == _total(logged[1])
     assert _ids(journal.bodiless(0, 1 << 52, 9)) == ["2"]
     assert journal.find(["1", "2"]) == {
-        "1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=True),
-        "2": KnownRow(2, NOW_MS + 5_000, "job/1", has_body=False, is_lost=False),
+        "1": KnownRow(1, NOW_MS, "job/1", has_body=False, is_lost=True, digest=_digest(logged[0])),
+        "2": KnownRow(
+            2, NOW_MS + 5_000, "job/1", has_body=False, is_lost=False, digest=_digest(logged[1])
+        ),
     }
     assert journal.lost(0, 1 << 52, ALL) == [
         Lost(from_=NOW_MS, through=NOW_MS, reason="the log stream was deleted"),

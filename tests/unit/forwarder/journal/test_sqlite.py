@@ -349,7 +349,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _known(number: int) -> tuple[str, KnownRow]:
-    return str(number), KnownRow(number, number, "job/1", has_body=True, is_lost=False)
+    return str(number), KnownRow(
+        number, number, "job/1", has_body=True, is_lost=False, digest=number
+    )
 
 
 def test_an_id_greater_than_all_dropped_ones_is_new() -> None:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import Observer
 from forwarder.errors import UnreachableError
+from forwarder.ingest.alterations import ALTERED_LOST
 from forwarder.reconcile.refetch import DELETED, GONE
 from forwarder.records import LogEvent
 from tests.support.forwarder.fake_cloudwatch import FakeCloudWatch
@@ -171,3 +173,16 @@ async def test_a_group_recreated_meanwhile_has_nothing_to_refetch() -> None:
     assert rig.group.epoch != epoch
     assert lost(rig) == []
     assert None not in rig.messages()
+
+
+async def test_a_body_with_another_text_is_lost_not_shown_as_the_first() -> None:
+    rig = retired()
+    first = rig.cloudwatch.events[3]
+    rig.cloudwatch.events[3] = replace(first, message="****")
+    assert await refetched(rig)
+    assert rig.messages() == [f"m{number}" if number != 3 else None for number in range(10)]
+    assert lost(rig) == [(-7, -7, ALTERED_LOST)]
+    rig.cloudwatch.events[3] = first
+    await rig.feed._scanner.scan("repair", rig.now_ms - 10, rig.now_ms, priority=Priority.SCAN)
+    assert rig.messages()[3] == "m3"
+    assert lost(rig) == []

@@ -14,6 +14,7 @@ from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tests.unit.tui.client.test_refetch import ITEMS, NEWEST_MS, going_on, says, started, whole
 from tui.client.target import TargetSpec
 from tui.output.record import write_complete_record, write_record
+from wire.messages import Altered, AlteredText
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,42 @@ def read(path: Path, kind: str) -> list[dict[str, Any]]:
 
 def names(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir())
+
+
+async def test_the_other_text_of_an_altered_line_is_an_entry(tmp_path: Path) -> None:
+    forwarder = ForwarderMessages()
+    moment = ITEMS[0].timestamp
+    gap = forwarder.gap
+    script = says(
+        forwarder.welcome(),
+        forwarder.backfill(f"{SINCE}:0..", done=True),
+        forwarder.events(0, ITEMS[:2]),
+        gap(moment, moment, "unrecoverable"),
+        Altered(
+            n=forwarder._number(),
+            texts=[AlteredText(ITEMS[0].id, moment, "****", 9_000)],
+            count=1,
+        ),
+    )
+    async with (
+        scripted_forwarder(script) as server,
+        started(TargetSpec(url=server.url, since=SINCE, group="/group")) as engine,
+    ):
+        await eventually(lambda: engine.status.altered == 1)
+        write_record(tmp_path / "record", engine)
+    [entry] = read(tmp_path / "record", "altered")
+    assert entry == {
+        "type": "altered",
+        "target": 0,
+        "id": ITEMS[0].id,
+        "timestamp": moment,
+        "message": "****",
+        "length": 9_000,
+    }
+    [first, _] = read(tmp_path / "record", "event")
+    assert (first["id"], first["message"]) == (ITEMS[0].id, ITEMS[0].message)
+    [status] = read(tmp_path / "record", "status")
+    assert status["altered"] == 1
 
 
 async def test_evicted_lines_are_fetched_page_by_page_to_their_places(tmp_path: Path) -> None:

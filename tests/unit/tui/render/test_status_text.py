@@ -204,6 +204,19 @@ def test_how_many_are_missing() -> None:
     assert said(chunks).startswith("✕ 214 MISSING 12:00:00 to 12:00:04 | not yet verified")
 
 
+def test_altered_lines_are_red_and_counted() -> None:
+    gap = GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 4_000, "unrecoverable", "altered: other", 0)
+    chunks = status_text.completeness(status(gaps=(gap,), altered=1_204), NOW)
+    assert said(chunks).startswith("✕ 1,204 ALTERED 12:00:00 to 12:00:04 | not yet verified")
+    assert "ok" not in roles(chunks)
+    # A forwarder may declare the gap before it says how many.
+    assert said(status_text.completeness(status(gaps=(gap,)), NOW)).startswith("✕ ALTERED 12:00")
+    lost = (LostRange(0, EPOCH_MS, EPOCH_MS, "expired"),)
+    chunks = status_text.completeness(status(gaps=(gap,), altered=2, lost=lost), NOW)
+    assert said(chunks).startswith("✕ MISSING")
+    assert "2 altered" in said(chunks)
+
+
 def test_a_repaired_gap_is_no_gap() -> None:
     gaps = (GapStatus(0, "g", EPOCH_MS, EPOCH_MS + 1, "repaired", "", 2),)
     chunks = status_text.completeness(status(complete_through_ms=EPOCH_MS + 20_000, gaps=gaps), NOW)
