@@ -148,5 +148,9 @@ class PageTokenError(CloudWatchError):
     """A page token expired or was refused; the scan continues by time."""
 
 
+class ScanInconclusiveError(CloudWatchError):
+    """A scan reached its last page, but its answers prove nothing. Retried later."""
+
+
 class ScanStuckError(CloudWatchError):
     """A scan restarted several times without progress. Retried later."""

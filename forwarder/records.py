@@ -36,6 +36,18 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class UnreadableEvent(msgspec.Struct, frozen=True):
+    """An event of a reply that the protocol can't carry.
+
+    ``text`` is the start of its id, or of the whole event. ``timestamp`` is in ms as CloudWatch
+    sent it, or that of a neighbour in the page, and None where neither is known.
+    """
+
+    text: str
+    timestamp: int | None
+    why: str
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """An event in the journal; ``message`` is None where retention removed the body."""
 

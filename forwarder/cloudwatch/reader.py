@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar, cast
 
 import msgspec
 from botocore.model import Shape
@@ -29,13 +29,14 @@ from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     CloudWatchError,
+    InvalidEventError,
     PageTokenError,
     ScanStuckError,
     ThrottledError,
     TruncatedResponseError,
     UnreachableError,
 )
-from forwarder.records import LogEvent
+from forwarder.records import LogEvent, UnreadableEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 _RESPONSE_SHAPE: Final = "FilterLogEventsResponse"
 _NULL: Final = msgspec.Raw(b"null")
 _HTTP_OK: Final = 200
+_TEXT_MAX: Final = 40
+
+WRONG_FIELDS: Final = "a field is missing or has another type than CloudWatch documents"
+"""Why an event of a reply can't be decoded."""
 
 
 class _PageEvent(
@@ -73,8 +78,19 @@ class _Page(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_Page)
 
 
-def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
-    """Decode a reply's events; also return the rest of it as a JSON body for botocore's parser.
+class DecodedPage(NamedTuple):
+    """A reply's events, those that lack a field or have one of another type, and the rest.
+
+    ``rest`` is a JSON body for botocore's parser.
+    """
+
+    events: list[LogEvent]
+    unreadable: list[UnreadableEvent]
+    rest: bytes
+
+
+def decode_page(body: bytes) -> DecodedPage:
+    """Decode a reply; an event that can't be decoded does not affect the others.
 
     msgspec rejects lone surrogates, which a message may contain; the standard library decodes such
     a page (rare), as botocore does.
@@ -82,10 +98,11 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
     Raises:
         TruncatedResponseError: the body is not JSON of a whole reply, or has no ``events``.
     """
+    unreadable: list[UnreadableEvent] = []
     try:
         page = _DECODER.decode(body)
     except msgspec.DecodeError:
-        page = _decode_slowly(body)
+        page, unreadable = _decode_slowly(body)
     names: dict[str, str] = {}
     share = names.setdefault  # the same few names occur thousands of times
     events = [
@@ -95,26 +112,45 @@ def decode_page(body: bytes) -> tuple[list[LogEvent], bytes]:
         for one in page.events
     ]
     rest = b'{"nextToken":%b,"searchedLogStreams":%b}'
-    return events, rest % (bytes(page.nextToken), bytes(page.searchedLogStreams))
+    rest %= (bytes(page.nextToken), bytes(page.searchedLogStreams))
+    return DecodedPage(events, unreadable, rest)
 
 
-def _decode_slowly(body: bytes) -> _Page:
+def _decode_slowly(body: bytes) -> tuple[_Page, list[UnreadableEvent]]:
     try:
         reply = json.loads(body.decode("utf-8", "surrogatepass"))
-        events = msgspec.convert(reply["events"], list[_PageEvent])
+        events, unreadable = _convert_each(msgspec.convert(reply["events"], list[Any]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         # json's and msgspec's errors are ValueErrors; a KeyError is a reply without events.
         msg = f"CloudWatch Logs sent a truncated reply ({len(body)} bytes)"
         raise TruncatedResponseError(msg) from error
     names = ("nextToken", "searchedLogStreams")
     rest = [msgspec.Raw(json.dumps(reply.get(name)).encode("ascii")) for name in names]
-    return _Page(events, *rest)
+    return _Page(events, *rest), unreadable
+
+
+def _convert_each(found: Sequence[Any]) -> tuple[list[_PageEvent], list[UnreadableEvent]]:
+    """Convert a page's events; one without a usable timestamp gets that of its neighbour."""
+    events: list[_PageEvent] = []
+    unreadable: list[UnreadableEvent] = []
+    for one in found:
+        try:
+            events.append(msgspec.convert(one, _PageEvent))
+        except msgspec.ValidationError:
+            fields = one if isinstance(one, dict) else {}
+            timestamp = fields.get("timestamp")
+            if type(timestamp) is not int:
+                timestamp = events[-1].timestamp if events else None
+            text = json.dumps(fields.get("eventId", one))[:_TEXT_MAX]
+            unreadable.append(UnreadableEvent(text, timestamp, WRONG_FIELDS))
+    return events, unreadable
 
 
 class PageParser(JSONParser):
     """botocore's parser of the ``json`` protocol, with pages of events decoded by msgspec.
 
-    A page's ``events`` are ``LogEvent``s instead of dictionaries. botocore turns a FilterLogEvents
+    A page's ``events`` are ``LogEvent``s instead of dictionaries, and ``unreadable`` has those that
+    can't be decoded. botocore turns a FilterLogEvents
     reply whose body was cut short into one without ``events`` and without an error (measured, with
     moto 5.2.5); here that is a ``TruncatedResponseError``. All other replies, errors included, go
     through botocore's parser.
@@ -129,9 +165,11 @@ class PageParser(JSONParser):
         parse = super().parse
         if response["status_code"] != _HTTP_OK or getattr(shape, "name", None) != _RESPONSE_SHAPE:
             return cast("dict[str, Any]", parse(response, shape))
-        events, rest = decode_page(response["body"])
-        parsed = cast("dict[str, Any]", parse({**response, "body": rest}, shape))
-        parsed["events"] = events
+        page = decode_page(response["body"])
+        parsed = cast("dict[str, Any]", parse({**response, "body": page.rest}, shape))
+        parsed["events"] = page.events
+        if page.unreadable:
+            parsed["unreadable"] = page.unreadable
         return parsed
 
 
@@ -203,6 +241,8 @@ class PagedScan:
         """The ``nextToken`` to ask with."""
         self.is_done = False
         """Whether the last page has come."""
+        self.restart_count = 0
+        """Restarts by time. What CloudWatch left out before one can't be known."""
         self._since = since
         self._last: int | None = None
         self._ids_at_last: set[str] = set()
@@ -252,6 +292,7 @@ class PagedScan:
             msg = f"a scan of CloudWatch Logs is stuck at {self.start} ms; it will be retried"
             raise ScanStuckError(msg)
         self._restarts += 1
+        self.restart_count += 1
         self.start = self._last if self._last is not None and self._in_order else self._since
         self.token = None
         self._repeats = True
@@ -287,6 +328,20 @@ ACCOUNT_WITHIN_S: Final = 3.0
 
 _ARN_ACCOUNT: Final = 4
 """Place of the account's number in an ARN."""
+
+
+class ReadReport(msgspec.Struct):
+    """What a scan's pages do not show; the reader adds to it before it yields each page.
+
+    Attributes:
+        restart_count: Restarts by time, after a page token was refused: such a scan may have
+            skipped events, and proves nothing.
+        unreadable: Events that can't be decoded.
+    """
+
+    restart_count: int = 0
+    unreadable: list[UnreadableEvent] = []
+
 
 STREAM_NAMES_MAX: Final = 100
 """``logStreamNames`` of one FilterLogEvents call."""
@@ -395,6 +450,7 @@ class CloudWatch:
         pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
+        report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
         """Scan a log group in order of time, a page at a time; complete if no error is raised.
 
@@ -407,12 +463,15 @@ class CloudWatch:
             pattern: CloudWatch's filter pattern; empty: all events.
             priority: the purpose of the calls.
             observer: called with the result of each attempt.
+            report: collects what the pages do not show; without one, an event that can't be
+                decoded is an error.
 
         Yields:
             Non-empty pages; no event twice.
 
         Raises:
             CloudWatchError: the scan can't be finished; the pages so far are incomplete.
+            InvalidEventError: an event can't be decoded, and there is no ``report``.
         """
         if until is not None and until < since:
             return
@@ -420,15 +479,20 @@ class CloudWatch:
             scan = PagedScan(since, self.random)
             while not scan.is_done:
                 try:
-                    events, token = await self._page(parameters, scan, priority)
+                    events, unreadable, token = await self._page(parameters, scan, priority)
                 except CloudWatchError as error:
                     if observer is not None:
                         observer(error)
-                    await asyncio.sleep(scan.take_error(error) / 1000)
+                    restarts = scan.restart_count
+                    wait_ms = scan.take_error(error)
+                    _note_page(report, scan.restart_count - restarts, [])
+                    await asyncio.sleep(wait_ms / 1000)
                     continue
                 if observer is not None:
                     observer(None)
+                restarts = scan.restart_count
                 fresh = scan.take_page(events, token)
+                _note_page(report, scan.restart_count - restarts, unreadable)
                 if isinstance(streams, str):  # moto ignores logStreamNamePrefix
                     fresh = [one for one in fresh if one.stream.startswith(streams)]
                 if fresh:
@@ -436,7 +500,7 @@ class CloudWatch:
 
     async def _page(
         self, parameters: FilterLogEventsRequestTypeDef, scan: PagedScan, priority: Priority
-    ) -> tuple[list[LogEvent], str | None]:
+    ) -> tuple[list[LogEvent], list[UnreadableEvent], str | None]:
         request = parameters.copy()
         request["startTime"] = scan.start
         if scan.token is not None:
@@ -449,7 +513,8 @@ class CloudWatch:
             with_token=scan.token is not None,
         )
         # PageParser returns LogEvents where botocore has dictionaries.
-        return cast("list[LogEvent]", answer["events"]), answer.get("nextToken")
+        page = cast("Mapping[str, Any]", answer)
+        return page["events"], page.get("unreadable", []), page.get("nextToken")
 
     async def call(
         self,
@@ -505,6 +570,18 @@ class CloudWatch:
         self._place = msgspec.structs.replace(place, account=self._account or place.account)
         self._where = client.meta.endpoint_url
         return client
+
+
+def _note_page(
+    report: ReadReport | None, restarts: int, unreadable: Sequence[UnreadableEvent]
+) -> None:
+    if report is not None:
+        report.restart_count += restarts
+        report.unreadable += unreadable
+    elif unreadable:
+        one = unreadable[0]
+        msg = f"CloudWatch sent the event {one.text}: {one.why}; check --endpoint-url"
+        raise InvalidEventError(msg)
 
 
 def _requests(

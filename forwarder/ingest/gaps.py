@@ -30,6 +30,22 @@ Journals hold it and it is compared, so the text must stay as it is.
 """
 
 
+INCONSISTENT: Final = "CloudWatch Logs answered inconsistently"
+"""Start of the reason of a gap where an answer contradicts the journal [17]; compared as well."""
+
+UNREADABLE: Final = "CloudWatch Logs sent an event that can't be shown: {}; check --endpoint-url"
+"""Reason of a gap for an event that the protocol can't carry."""
+
+CONTRADICTED: Final = (
+    "CloudWatch Logs keeps returning an event id with another timestamp or log stream than before:"
+    " the first is shown"
+)
+"""Reason of a gap where an inconsistency has lasted [17]."""
+
+SAME_REASON_MAX: Final = 20
+"""Gaps that an ill CloudWatch can open for one reason; more widen the nearest, not the journal."""
+
+
 class Gaps:
     """The gaps of one chain of a log group's journal; every change becomes a notice."""
 
@@ -86,6 +102,59 @@ class Gaps:
         """Add or replace a gap that no scan can repair."""
         self._put(gap)
 
+    def declare_inconsistent(
+        self, from_: int, through: int, reason: str, scans_begun: int, apart_ms: int
+    ) -> None:
+        """Declare where an answer contradicts the journal, or widen such a gap close to it [17].
+
+        Only a scan that begins from now on can repair it or complete its range.
+        """
+        near = self._nearest(from_, through)
+        distance = 0 if near is None else max(near.from_ - through, from_ - near.through)
+        if near is None or (distance > apart_ms and self._count_inconsistent() < SAME_REASON_MAX):
+            self.declare(from_, through, "suspected", reason, scans_begun)
+            return
+        self.widen(near.id, from_, through, scans_begun)
+        self._declared_at[near.id] = scans_begun
+        self._completed.pop(near.id, None)
+
+    def explain_inconsistent(self, remark: str) -> None:
+        """Add to the reasons of these gaps why they last."""
+        for gap in list(self._open.values()):
+            reason = f"{gap.reason.partition('; ')[0]}; {remark}"
+            if gap.reason.startswith(INCONSISTENT) and reason != gap.reason:
+                self._put(replace(gap, reason=reason))
+
+    def blocks(self, scan: Scan) -> bool:
+        """Whether an answer contradicted the journal in a scan's range since the scan began."""
+        return any(
+            gap.reason.startswith(INCONSISTENT)
+            and gap.from_ <= scan.top
+            and scan.from_ <= gap.through
+            and scan.number <= self._declared_at.get(gap.id, 0)
+            for gap in self._open.values()
+        )
+
+    def _count_inconsistent(self) -> int:
+        return sum(gap.reason.startswith(INCONSISTENT) for gap in self._open.values())
+
+    def _nearest(self, from_: int, through: int) -> GapRecord | None:
+        gaps = (gap for gap in self._open.values() if gap.reason.startswith(INCONSISTENT))
+        return min(
+            gaps, key=lambda gap: max(gap.from_ - through, from_ - gap.through), default=None
+        )
+
+    def declare_not_shown(self, from_: int, through: int, reason: str) -> None:
+        """Declare events that are not shown; beyond ``SAME_REASON_MAX`` gaps, widen the nearest.
+
+        Widening declares more than is lost, which is safe.
+        """
+        same = [gap for gap in self._journal.gaps() if gap.reason == reason]
+        if len(same) >= SAME_REASON_MAX:
+            near = min(same, key=lambda gap: max(gap.from_ - through, from_ - gap.through))
+            from_, through = min(from_, near.through), max(through, near.from_)
+        self.declare_lost(from_, through, reason)
+
     def retract_lost(self, reasons: Collection[str], from_: int) -> None:
         """Retract from ``from_`` on what was declared lost for one of these reasons."""
         for gap in self._journal.gaps():
@@ -109,7 +178,7 @@ class Gaps:
         reached = [
             gap
             for gap in self._open.values()
-            if not gap.reason.startswith(WITHHELD)
+            if not gap.reason.startswith((WITHHELD, INCONSISTENT))
             and gap.from_ <= scan.covered
             and scan.from_ <= gap.through
             and scan.number > self._declared_at.get(gap.id, 0)

@@ -13,14 +13,29 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from common.ranges import RangeSet
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
-from forwarder.errors import InvalidEventError
 from forwarder.ingest.alterations import Alterations, KnownTexts, has_first_text
+from forwarder.ingest.conflicts import (
+    JOIN_MS,
+    REMEMBERED_MAX,
+    Conflicts,
+    UnreadableEvents,
+    compare_with_rows,
+    join_positions,
+    position_of,
+    sort_out,
+)
 from forwarder.ingest.executions import Ends, Executions, Lifecycle, execution_of
-from forwarder.ingest.gaps import Gaps, MissingEvents, why_withheld
+from forwarder.ingest.gaps import (
+    CONTRADICTED,
+    INCONSISTENT,
+    UNREADABLE,
+    Gaps,
+    MissingEvents,
+    why_withheld,
+)
 from forwarder.ingest.live_check import Agreement, Punctuality, UnscannedRow
 from forwarder.ingest.retention import CLOCK_REASONS, RETENTION_LEAST_MS, Expiry
 from forwarder.ingest.scan import Ingested, Scan, ScanComparison, ScanKind
@@ -36,8 +51,8 @@ from forwarder.records import (
     Row,
     ScanDone,
     TextsChanged,
+    UnreadableEvent,
 )
-from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
 from wire.messages import ExecutionStatus, GapState, Origin
 from wire.order import Interval, first_key, last_key
 
@@ -48,53 +63,15 @@ READ_BACK_ROWS_MAX: Final = 10_000
 """Rows before an execution's last event in which its end is looked for after a start."""
 
 RECREATED: Final = "the log group was deleted and recreated"
-ID_REUSED: Final = (
-    "the log group was recreated: a known event id came with another timestamp or log stream"
-)
 UNLIKE_SCANS: Final = "the subscription delivered what CloudWatch Logs does not have"
 TOO_LARGE: Final = "the journal reached its size limit"
 """Reasons for a new chain."""
 
-_TEXT_MAX: Final = 40
+CONFLICTS_LOOKED_UP: Final = 100
+"""Rows of a page whose age is looked up when its events contradict them: one is enough."""
 
-
-def checked(events: Sequence[LogEvent]) -> Sequence[LogEvent]:
-    """Check that the protocol can carry these events, and strip leading zeros from their ids.
-
-    Raises:
-        InvalidEventError: an id is not a decimal number of at most 57 digits, or a timestamp
-            is out of the protocol's range.
-    """
-    ids = [event.id for event in events]
-    digits = "".join(ids)
-    # Whole lists at once: this runs for every event that a scan returns again.
-    if events and not (
-        digits.isdecimal()
-        and digits.isascii()
-        and min(ids) >= "1"
-        and max(map(len, ids)) <= ID_DIGITS_MAX
-        and min(event.timestamp for event in events) >= 0
-        and max(event.timestamp for event in events) <= TIMESTAMP_MAX
-    ):
-        return [_canonical(event) for event in events]
-    return events
-
-
-def _canonical(event: LogEvent) -> LogEvent:
-    event_id = event.id
-    if not (event_id.isascii() and event_id.isdecimal() and len(event_id) <= ID_DIGITS_MAX):
-        msg = (
-            f"CloudWatch gave an event the id {event_id[:_TEXT_MAX]!r}, which is not a decimal"
-            f" number of 1 to {ID_DIGITS_MAX} digits: check --endpoint-url"
-        )
-        raise InvalidEventError(msg)
-    if not 0 <= event.timestamp <= TIMESTAMP_MAX:
-        msg = (
-            f"CloudWatch gave the event {event_id} the timestamp {event.timestamp}, which is not"
-            " in milliseconds since 1970: check --endpoint-url"
-        )
-        raise InvalidEventError(msg)
-    return replace(event, id=event_id.lstrip("0") or "0") if event_id[0] == "0" else event
+NOT_SHOWN_APART_MS: Final = 1_000
+"""Events that are not shown and are at most this far apart become one gap."""
 
 
 class GroupCounts(msgspec.Struct):
@@ -108,6 +85,12 @@ class GroupCounts(msgspec.Struct):
     """New events whose time was complete according to a mark."""
     altered: int = 0
     """Known events of which a scan returned another text than the journal's."""
+    held: int = 0
+    """Events held back, because they contradict the journal or each other."""
+    unreadable: int = 0
+    """Events that the protocol can't carry, counted in each scan."""
+    inconclusive: int = 0
+    """Scans that reached the last page and proved nothing: inconsistent or resumed by time."""
     scans: Counter[tuple[ScanKind, bool]] = msgspec.field(default_factory=Counter)
     """Scans by kind, and by whether they were whole."""
     scan_s: dict[ScanKind, float] = {}
@@ -175,6 +158,8 @@ class LogGroup:
         """The events whose text changed under their id."""
         self._texts = KnownTexts()
         self._missing = MissingEvents()
+        self._conflicts = Conflicts()
+        self._unreadable = UnreadableEvents()
         self._covered_ms: int | None = None
 
     @property
@@ -244,10 +229,11 @@ class LogGroup:
             ends: as of ``lifecycle.ends_among``; None: the messages are matched here.
 
         Raises:
-            InvalidEventError: the protocol can't carry an event; nothing of the batch was added.
             JournalError: the journal can't be written; what was not committed is not known.
         """
-        return self._ingest(checked(events), origin, None, ends)
+        good, bad = sort_out(events)
+        self.counts.unreadable += len(bad)
+        return self._ingest(good, origin, None, ends)
 
     def begin_scan(self, kind: ScanKind, from_: int, through: int | None, now_ms: int) -> Scan:
         """Begin a scan of ``from_ <= timestamp <= through`` (None: open end)."""
@@ -260,6 +246,7 @@ class LogGroup:
             number=self._scans_begun,
             head_seq=self.journal.head_seq,
             take=self._take_page,
+            set_aside=self._set_aside,
         )
         comparison = ScanComparison(
             self.journal, self.totals, scan, self._deleted, self.retention_ms
@@ -272,7 +259,8 @@ class LogGroup:
 
         Returns:
             What it completes, which is also a notice. None if nothing: a new chain began
-            meanwhile, the range is younger than the allowance, or events were missing [8].
+            meanwhile, the range is younger than the allowance, events were missing [8], or its
+            answers contradict the journal or were resumed by time [17].
         """
         try:
             return self._finish(scan, now_ms)
@@ -284,7 +272,11 @@ class LogGroup:
         if comparison is None:
             self.agreement.abandon_scan(scan)
             return None
-        self.agreement.finish_scan(scan, max(0, now_ms - (self.retention_ms or now_ms)))
+        is_conclusive = scan.is_conclusive and not self._gaps.blocks(scan)
+        if scan.is_resumed:  # what it may have skipped speaks against nobody
+            self.agreement.abandon_scan(scan)
+        else:
+            self.agreement.finish_scan(scan, max(0, now_ms - (self.retention_ms or now_ms)))
         if self.agreement.refuted is not None:
             self.begin_chain(f"{UNLIKE_SCANS}: {self.agreement.refuted}")
             return None
@@ -294,6 +286,10 @@ class LogGroup:
             self._live_begun_ms = scan.begun_ms
             self._allowance.note_poll(scan.begun_ms)
         self.allowance_ms = self._allowance.at(scan.begun_ms)
+        if not is_conclusive:
+            self.counts.inconclusive += 1
+            self._settle_conflicts(scan)
+            return None
         unscanned = self.agreement.unscanned_rows(scan)
         if not self._returned_all(comparison, now_ms, unscanned):
             return None
@@ -326,41 +322,43 @@ class LogGroup:
 
     def _take_page(self, scan: Scan, events: Sequence[LogEvent], ends: Ends | None) -> Ingested:
         assert scan.is_open, "a scan that has ended takes no page"
-        good = checked(events)
+        good, bad = sort_out(events)
+        self._set_aside(scan, bad)
         self._gaps.begin_repair(scan)
         taken = self._ingest(good, "live", scan, ends)
-        self.agreement.compare_page(scan, good)
+        self.agreement.compare_page(scan, [one for one in good if self._is_comparable(scan, one)])
         return taken
+
+    def _is_comparable(self, scan: Scan, event: LogEvent) -> bool:
+        """Whether an event may speak against the subscription: it does not contradict itself."""
+        return (
+            scan.is_consistent
+            or not (event.id in scan.conflicts or len(scan.conflicts) >= REMEMBERED_MAX)
+        ) and not self._conflicts.is_settled(event.id)
 
     def _ingest(
         self, events: Sequence[LogEvent], origin: Origin, scan: Scan | None, ends: Ends | None
     ) -> Ingested:
         found = self.journal.find([event.id for event in events])
-        fresh: dict[str, LogEvent] = {}
-        same: list[KnownRow] = []
-        bodiless: list[tuple[LogEvent, KnownRow]] = []
-        for event in events:
-            known = found.get(event.id)
-            if known is not None:
-                if self._is_reused(known, event):
-                    return self._ingest_into_new_chain(events, ends)
-                same.append(known)
-                if not known.has_body:
-                    bodiless.append((event, known))
-            elif self._is_reused(fresh.setdefault(event.id, event), event):
-                return self._ingest_into_new_chain(events, ends)
+        batch = compare_with_rows(events, found, self._is_reused, self._conflicts)
+        fresh = batch.fresh
+        if batch.conflicts:
+            self._hold_back(batch.conflicts, batch.held, scan)
+        plain = batch.plain
+        self._conflicts.retract(event.id for event in plain if event.id in found)
         if scan is not None and scan.number in self._comparisons:
-            self._comparisons[scan.number][1].add_returned(same)
-        self._restore(bodiless, scan)
+            self._comparisons[scan.number][1].add_returned(batch.returned)
+        self._restore(batch.bodiless, scan)
         if self._live_begun_ms is None:
             # An earlier process may have stopped before it noticed the end in these messages.
-            known_events = [event for event in events if event.id in found]
+            known_events = [event for event in plain if event.id in found]
             self.executions.read_messages(known_events, self._scans_begun, ends)
         late = self._append(fresh.values(), origin, scan, ends)
-        self._compare_texts(scan, events, found, fresh)
-        self.counts.duplicates += len(events) - len(fresh)
+        self._compare_texts(scan, plain, found, fresh)
+        duplicates = len(events) - len(fresh) - batch.held
+        self.counts.duplicates += duplicates
         self.counts.late += late
-        return Ingested(len(fresh), len(events) - len(fresh), late, self.journal.head_seq)
+        return Ingested(len(fresh), duplicates, late, self.journal.head_seq, batch.held)
 
     def _compare_texts(
         self,
@@ -391,15 +389,59 @@ class LogGroup:
             self._notices.append(TextsChanged(tuple(changed)))
 
     def _is_reused(self, known: KnownRow | LogEvent, event: LogEvent) -> bool:
-        """Whether a known id names another event: the log group was recreated [17]."""
+        """Whether a known id names another event [17]."""
         return known.timestamp != event.timestamp or known.stream != event.stream
 
-    def _ingest_into_new_chain(self, events: Sequence[LogEvent], ends: Ends | None) -> Ingested:
-        self.begin_chain(ID_REUSED)
-        fresh = {event.id: event for event in events}
-        self._append(fresh.values(), "live", None, ends)
-        duplicates = len(events) - len(fresh)
-        return Ingested(len(fresh), duplicates, 0, self.journal.head_seq, reset=True)
+    def _hold_back(
+        self,
+        conflicts: Sequence[tuple[LogEvent, KnownRow | LogEvent]],
+        held: int,
+        scan: Scan | None,
+    ) -> None:
+        """Declare events that contradict the journal or each other; they are not taken in [17].
+
+        One such answer may be a mistake of CloudWatch. A new chain would forget rows that only the
+        journal has, so that the log group's creation time must confirm it.
+        """
+        self.counts.held += held
+        if scan is not None:
+            scan.is_consistent = False
+            for event, known in conflicts[: max(0, REMEMBERED_MAX - len(scan.conflicts))]:
+                scan.conflicts[event.id] = known.timestamp, event.timestamp
+        for _, known in conflicts[:CONFLICTS_LOOKED_UP]:
+            rows = self.journal.read_after(known.seq - 1, 1) if isinstance(known, KnownRow) else []
+            self._conflicts.add(self.agreement.ingested_ms(rows[0]) if rows else None)
+        event, known = conflicts[0]
+        what = "log stream" if known.timestamp == event.timestamp else "timestamp"
+        reason = f"{INCONSISTENT}: event id {event.id} came with another {what}"
+        positions = [one.timestamp for pair in conflicts for one in pair]
+        for from_, through in join_positions(positions):
+            self._gaps.declare_inconsistent(from_, through, reason, self._scans_begun, JOIN_MS)
+
+    def _set_aside(self, scan: Scan, events: Sequence[UnreadableEvent]) -> None:
+        """Count and declare events of a scan that the protocol can't carry."""
+        if not events:
+            return
+        self.counts.unreadable += len(events)
+        by_reason: dict[str, list[int]] = {}
+        undeclared = self._unreadable.undeclared(events)
+        for one in undeclared:
+            by_reason.setdefault(one.why, []).append(position_of(one, scan))
+        for why, positions in by_reason.items():
+            for from_, through in join_positions(positions, NOT_SHOWN_APART_MS):
+                self._gaps.declare_not_shown(from_, through, UNREADABLE.format(why))
+        self._unreadable.note_declared(undeclared)  # not before: the journal may be full
+
+    def _settle_conflicts(self, scan: Scan) -> None:
+        """Declare contradictions for good that have lasted for many scans, and go on without them.
+
+        The rows in the journal stay: CloudWatch may not have them any more.
+        """
+        lasting = self._conflicts.lasting(scan.conflicts, scan.begun_ms)
+        positions = [position for one in lasting for position in scan.conflicts[one]]
+        for from_, through in join_positions(positions, NOT_SHOWN_APART_MS):
+            self._gaps.declare_not_shown(from_, through, CONTRADICTED)
+        self._conflicts.settle(lasting)
 
     def _restore(self, bodiless: Sequence[tuple[LogEvent, KnownRow]], scan: Scan | None) -> None:
         """Restore the bodies that a viewer asked for, and those that were declared lost.
@@ -536,6 +578,22 @@ class LogGroup:
     def take_suspect_streams(self) -> set[str]:
         """Remove and return the log streams that may be deleted: scans lack events of theirs."""
         return self._missing.take_streams()
+
+    def is_recreated(self, created_ms: int) -> bool:
+        """Whether the log group's creation time shows that the journal's is a deleted one [17].
+
+        Rows that scans lack, or that their answers contradict, are older than it, or it is newer
+        than before and answers contradict the journal.
+        """
+        if self._conflicts.is_recreated(created_ms) or self.lacks_older(created_ms):
+            return True
+        self._conflicts.note_answer()
+        return False
+
+    def explain_conflicts(self, remark: str) -> None:
+        """Tell viewers what a check of the log group's age found, or why it could not."""
+        self._conflicts.note_answer()
+        self._gaps.explain_inconsistent(remark)
 
     def lacks_older(self, created_ms: int, stream: str | None = None) -> bool:
         """Whether scans lack an event ingested before its log stream or group was created.

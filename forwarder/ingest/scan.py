@@ -15,7 +15,7 @@ import msgspec
 from forwarder.ingest.executions import Ends
 from forwarder.journal.contract import Journal
 from forwarder.journal.totals import Totals
-from forwarder.records import KnownRow, LogEvent, Row
+from forwarder.records import KnownRow, LogEvent, Row, UnreadableEvent
 from wire.limits import TIMESTAMP_MAX
 from wire.order import Interval, first_key, key_of, last_key
 from wire.query import Filter
@@ -28,13 +28,16 @@ _CHUNK_MASK: Final = (1 << _CHUNK_BITS) - 1
 
 
 class Ingested(msgspec.Struct, frozen=True):
-    """How many events of a batch were new and known; ``late`` of the new ones lie behind a mark."""
+    """How many events of a batch were new and known; ``late`` of the new ones lie behind a mark.
+
+    ``held`` were held back, because they contradict the journal or each other [17].
+    """
 
     new: int
     duplicates: int
     late: int
     head_seq: int
-    reset: bool = False
+    held: int = 0
 
 
 class SeqSet:
@@ -81,6 +84,11 @@ class Scan(msgspec.Struct, eq=False):
         is_settled: whether the log group's settings were requested after its last page
             (``Expiry``).
         is_open: whether it has neither finished nor been abandoned.
+        is_consistent: whether no event that it returned contradicts the journal [17].
+        conflicts: the events that do, by id, and the two timestamps; a part of them if many.
+        is_resumed: whether it was resumed by time after a page token was refused: then it says
+            nothing of what it may have skipped.
+        set_aside: adds events of a page that the protocol can't carry.
     """
 
     kind: ScanKind
@@ -90,10 +98,19 @@ class Scan(msgspec.Struct, eq=False):
     number: int
     head_seq: int
     take: Callable[[Scan, Sequence[LogEvent], Ends | None], Ingested]
+    set_aside: Callable[[Scan, Sequence[UnreadableEvent]], None]
     missed: tuple[int, int] | None = None
     missed_count: int = 0
     is_settled: bool = False
     is_open: bool = True
+    is_consistent: bool = True
+    conflicts: dict[str, tuple[int, int]] = {}
+    is_resumed: bool = False
+
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether its answers can prove anything."""
+        return self.is_consistent and not self.is_resumed
 
     @property
     def top(self) -> int:
@@ -113,7 +130,6 @@ class Scan(msgspec.Struct, eq=False):
             ends: as of ``Lifecycle.ends_among``; None: the messages are matched here.
 
         Raises:
-            InvalidEventError: the protocol can't carry an event; nothing of the page was added.
             JournalError: the journal can't be written; what was not committed is not known.
         """
         return self.take(self, events, ends)

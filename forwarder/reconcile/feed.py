@@ -21,7 +21,6 @@ from forwarder.config import Config
 from forwarder.errors import (
     CloudWatchError,
     ForwarderError,
-    InvalidEventError,
     JournalFullError,
     ThrottledError,
 )
@@ -247,7 +246,9 @@ class Feed:
         self._polling_from: int | None = None
         self._schedule_changed = asyncio.Event()
         self._demand_changed = asyncio.Event()
-        settings = GroupSettings(group, cloudwatch, clock=clock, on_progress=on_progress)
+        settings = GroupSettings(
+            group, cloudwatch, clock=clock, timer=timer, on_progress=on_progress
+        )
         self._scanner = Scanner(
             group,
             cloudwatch,
@@ -330,6 +331,7 @@ class Feed:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_running(self._maintenance.refresh_settings))
                 tasks.create_task(self._keep_running(self._maintenance.check_suspect_streams))
+                tasks.create_task(self._keep_running(self._maintenance.check_conflicts))
                 tasks.create_task(self._keep_running(self._maintenance.retain))
                 tasks.create_task(self._keep_running(partial(self._run_schedule, tasks)))
                 tasks.create_task(self._keep_running(self._backfill))
@@ -423,7 +425,7 @@ class Feed:
                 priority=Priority.POLL if is_poll else Priority.SCAN,
                 observer=self._record_poll_attempt if is_poll else self._record_scan_attempt,
             )
-        except (CloudWatchError, InvalidEventError) as error:
+        except CloudWatchError as error:
             self._schedule.fail(due.tier, self._timer())
             if is_poll:
                 self._record_poll_failure(error)
@@ -460,7 +462,7 @@ class Feed:
                     observer=self._record_scan_attempt,
                     is_needed=partial(self._demand.reaches, through),
                 )
-            except (CloudWatchError, InvalidEventError) as error:
+            except CloudWatchError as error:
                 _LOG.debug("%s: a backfill broke off: %s", self._group.name, error)
                 await wait_and_clear(self._demand_changed, backoff.count_failure() / 1000)
                 continue

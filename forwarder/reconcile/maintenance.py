@@ -23,10 +23,18 @@ SETTINGS_EVERY_S: Final = 600
 """Interval between lookups of the log group's settings."""
 SETTINGS_RETRY_S: Final = 15
 """The same after a failure other than a denial, or when a scan needs the settings."""
+CONFLICT_CHECK_FIRST_S: Final = 2
+CONFLICT_CHECK_MAX_S: Final = 60
+"""First and longest pause between two checks of the log group's age while answers contradict the
+journal; each pause doubles the next."""
 FAILURES_MAX: Final = 2
 """Failed lookups after which backfill starts without the settings."""
 STREAM_CHECK_EVERY_MS: Final = 30_000
 """Least interval between lookups of the same log stream."""
+CONFLICTED: Final = (
+    "CloudWatch Logs returned a known event id with another timestamp or log stream: checking"
+    " whether the log group was recreated"
+)
 GROUP_AGE_MS: Final = 35 * DAY_MS
 """Assumed age of a log group whose creation time is unknown."""
 OLDER_THAN_GROUP_MS: Final = 14 * DAY_MS
@@ -108,6 +116,20 @@ class Maintenance:
                 self.settings_tried.set()
             await asyncio.sleep(min(pause_s, SETTINGS_RETRY_S))
             await wait_and_clear(self._settings.needed, max(0.0, pause_s - SETTINGS_RETRY_S))
+
+    async def check_conflicts(self) -> None:
+        """Check whether the log group was recreated when answers contradict the journal [17]."""
+        pause_s = CONFLICT_CHECK_FIRST_S
+        conflicted = self._settings.conflicted
+        while True:
+            await conflicted.wait()
+            conflicted.clear()
+            if pause_s == CONFLICT_CHECK_FIRST_S:
+                _LOG.warning("%s: %s", self._group.name, CONFLICTED)
+            await self._settings.check_age()
+            await asyncio.sleep(pause_s)
+            is_over = not conflicted.is_set()
+            pause_s = CONFLICT_CHECK_FIRST_S if is_over else min(2 * pause_s, CONFLICT_CHECK_MAX_S)
 
     async def check_suspect_streams(self) -> None:
         """Look up log streams of which scans lack events: they may have been deleted [8].

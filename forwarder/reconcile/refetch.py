@@ -9,7 +9,7 @@ from typing import Final
 from forwarder.cloudwatch.catalogue import find_stream
 from forwarder.cloudwatch.rate_limit import Priority
 from forwarder.cloudwatch.reader import CloudWatch
-from forwarder.errors import CloudWatchError, InvalidEventError, JournalFullError
+from forwarder.errors import CloudWatchError, JournalFullError
 from forwarder.ingest.alterations import ALTERED_LOST
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.scanner import Scanner
@@ -43,7 +43,7 @@ class Refetcher:
         """Refetch every body of a range, or mark it lost; whether all was done in time.
 
         Missing bodies are scanned for twice: where log streams are deleted meanwhile, a single
-        scan may end early without an error.
+        scan may end early without an error. A scan that proves nothing makes nothing lost.
 
         Args:
             from_: ms, inclusive.
@@ -59,7 +59,7 @@ class Refetcher:
             async with asyncio.timeout((deadline_ms - self._clock()) / 1000), self.bodies:
                 while rows := self._group.journal.bodiless(from_, through, SLICE_ROWS):
                     await self._refetch_rows(rows)
-        except (TimeoutError, CloudWatchError, InvalidEventError, JournalFullError):
+        except (TimeoutError, CloudWatchError, JournalFullError):
             return not self._group.journal.bodiless(from_, through, 1)
         return True
 
@@ -70,7 +70,7 @@ class Refetcher:
         for _ in range(2):
             low = min(row.timestamp for row in missing)
             high = max(row.timestamp for row in missing)
-            await self._scanner.scan("backfill", low, high, priority=Priority.SCAN)
+            await self._scanner.scan("backfill", low, high, priority=Priority.SCAN, must_prove=True)
             if self._group.epoch != epoch:  # a new chain does not have these rows
                 return
             wanted = {row.id for row in missing}

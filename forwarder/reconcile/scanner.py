@@ -16,19 +16,30 @@ from typing import Final
 from forwarder.cloudwatch.catalogue import find_group
 from forwarder.cloudwatch.clock import timer_ms
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.cloudwatch.reader import CloudWatch, Observer
+from forwarder.cloudwatch.reader import CloudWatch, Observer, ReadReport
 from forwarder.config import DAY_MS
-from forwarder.errors import AccessDeniedError, CloudWatchError
+from forwarder.errors import AccessDeniedError, CloudWatchError, ScanInconclusiveError
 from forwarder.ingest.executions import find_ends
 from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
-from forwarder.records import LogEvent, Row
+from forwarder.records import LogEvent, Row, UnreadableEvent
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
 
 CHUNK_EVENTS: Final = 1_000
 """Events taken in without a pause: more would make viewers wait."""
+
+RECREATED_EVERY_MS: Final = 30_000
+"""Least time between two new chains of a recreated log group.
+
+While AWS replaces a log group, replies of the former one may alternate with those of the new one.
+"""
+
+AGE_DENIED: Final = "allow logs:DescribeLogGroups to find out whether the log group was recreated"
+AGE_UNKNOWN: Final = "CloudWatch does not say when the log group was created"
+NOT_RECREATED: Final = "the log group was not recreated"
+"""What a check of the log group's age found; added to the reason of a gap."""
 
 
 class GroupSettings:
@@ -40,6 +51,7 @@ class GroupSettings:
         cloudwatch: CloudWatch,
         *,
         clock: Callable[[], int],
+        timer: Callable[[], int] = timer_ms,
         on_progress: Callable[[], None],
     ) -> None:
         """Make no call yet.
@@ -48,17 +60,22 @@ class GroupSettings:
             group: learns the settings.
             cloudwatch: where to look them up.
             clock: ms since the Unix epoch.
+            timer: ms of a monotonic clock.
             on_progress: called when there may be something new for viewers.
         """
         self.created_ms: int | None = None
         """When the log group was created; None: unknown."""
         self.needed = asyncio.Event()
         """Set when the settings are needed sooner than their next regular lookup."""
+        self.conflicted = asyncio.Event()
+        """Set when an answer contradicts the journal [17]: was the log group recreated?"""
         self._group = group
         self._cloudwatch = cloudwatch
         self._clock = clock
+        self._timer = timer
         self._on_progress = on_progress
         self._is_denied = False
+        self._recreated_at_ms: int | None = None
 
     async def refresh(self) -> bool:
         """Look up the settings; whether the log group exists.
@@ -78,11 +95,38 @@ class GroupSettings:
         days = found.retention_days
         self.created_ms = found.created
         self._group.learn_settings(None if days is None else days * DAY_MS, found.created, number)
-        if found.created is not None and self._group.lacks_older(found.created):
-            _LOG.warning("%s: %s", self._group.name, RECREATED)
-            self._group.begin_chain(RECREATED)
+        if found.created is not None and self._group.is_recreated(found.created):
+            self._begin_chain()
         self._on_progress()
         return True
+
+    def _begin_chain(self) -> None:
+        """Start over for a recreated log group, but not again and again within a moment."""
+        last_ms, at_ms = self._recreated_at_ms, self._timer()
+        if last_ms is not None and at_ms - last_ms < RECREATED_EVERY_MS:
+            self.needed.set()
+            return
+        self._recreated_at_ms = at_ms
+        _LOG.warning("%s: %s", self._group.name, RECREATED)
+        self._group.begin_chain(RECREATED)
+
+    async def check_age(self) -> None:
+        """Find out whether the log group was recreated, after answers contradicted the journal.
+
+        Only a creation time that confirms it begins a new chain: an inconsistent answer proves
+        nothing, and what only the journal still has would be lost. Without the permission to look
+        it up, the gap stays declared.
+        """
+        epoch = self._group.epoch
+        try:
+            if await self.refresh() and self._group.epoch == epoch:
+                is_known = self.created_ms is not None
+                self._group.explain_conflicts(NOT_RECREATED if is_known else AGE_UNKNOWN)
+        except AccessDeniedError:
+            self._group.explain_conflicts(AGE_DENIED)
+        except CloudWatchError as error:
+            _LOG.debug("%s: can't look up its creation time: %s", self._group.name, error)
+        self._on_progress()
 
     async def settle(self, scan: Scan) -> None:
         """Look up the settings before a scan is finished whose events retention may have removed.
@@ -138,6 +182,7 @@ class Scanner:
         self._on_progress = on_progress
         self._on_late = on_late
         self._one_page = asyncio.Lock()
+        self._has_warned = False
 
     async def scan(
         self,
@@ -148,6 +193,7 @@ class Scanner:
         priority: Priority,
         observer: Observer | None = None,
         is_needed: Callable[[], bool] | None = None,
+        must_prove: bool = False,
     ) -> int | None:
         """Scan a range; returns the number of events, None if it was not needed any more.
 
@@ -158,15 +204,17 @@ class Scanner:
             priority: priority of its calls.
             observer: called with the result of each attempt at a page.
             is_needed: asked before each page; the scan stops when it returns False.
+            must_prove: whether a scan that proves nothing is an error.
 
         Raises:
             CloudWatchError: the scan broke off; the events that it found stay.
-            InvalidEventError: CloudWatch sent an event that the protocol can't express.
+            ScanInconclusiveError: its answers contradict the journal, or it was resumed by time.
             JournalError: the journal can't be written.
         """
         scan = self._group.begin_scan(kind, from_, through, self._clock())
         count: int | None = None
         begun_s, begun_at_ms = time.monotonic(), self._timer()
+        report = ReadReport()
         pages = self._cloudwatch.fetch_logs_since_timestamp(
             self._group.name,
             from_,
@@ -174,10 +222,11 @@ class Scanner:
             pattern=self._group.pattern,
             priority=priority,
             observer=observer,
+            report=report,
         )
         try:
             async with aclosing(pages):
-                count = await self._take_pages(scan, pages, is_needed)
+                count = await self._take_pages(scan, pages, report, is_needed)
             if count is not None:
                 await self._settings.settle(scan)
         finally:
@@ -193,6 +242,9 @@ class Scanner:
             else:
                 self._group.abandon_scan(scan)
             self._on_progress()
+            if must_prove and not scan.is_conclusive:
+                msg = "CloudWatch Logs answered inconsistently; it will be asked again"
+                raise ScanInconclusiveError(msg)
         return count
 
     def _cap_start(self, scan: Scan, begun_at_ms: int) -> None:
@@ -209,6 +261,7 @@ class Scanner:
         self,
         scan: Scan,
         pages: AsyncGenerator[list[LogEvent], None],
+        report: ReadReport,
         is_needed: Callable[[], bool] | None,
     ) -> int | None:
         count = 0
@@ -218,16 +271,37 @@ class Scanner:
             else:
                 async with self._one_page:
                     page = await anext(pages, None)
+            self._take_report(scan, report)
             if page is None:
                 return count
             await self._take_in(scan, page)
             count += len(page)
         return None
 
+    def _take_report(self, scan: Scan, report: ReadReport) -> None:
+        scan.is_resumed = report.restart_count > 0
+        unreadable, report.unreadable = report.unreadable, []
+        scan.set_aside(scan, unreadable)
+        if unreadable:
+            self._warn(unreadable[0])
+
+    def _warn(self, one: UnreadableEvent) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "%s: CloudWatch sent the event %s, which can't be shown: %s (check --endpoint-url;"
+                " /metrics counts such events)",
+                self._group.name,
+                one.text,
+                one.why,
+            )
+
     async def _take_in(self, scan: Scan, page: list[LogEvent]) -> None:
         for start in range(0, len(page), CHUNK_EVENTS):
             events = page[start : start + CHUNK_EVENTS]
             taken = scan.take_page(events, await find_ends(self._group.lifecycle, events))
+            if taken.held:
+                self._settings.conflicted.set()
             if taken.late:
                 after = taken.head_seq - taken.new
                 self._on_late(self._group.journal.read_after(after, taken.new))

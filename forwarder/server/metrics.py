@@ -127,6 +127,25 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         _one(lambda hub: hub.group.counts.altered),
     ),
     Metric(
+        "gapless_events_held_back_total",
+        "counter",
+        "Events held back: a known event id came with another timestamp or log stream.",
+        _one(lambda hub: hub.group.counts.held),
+    ),
+    Metric(
+        "gapless_unreadable_events_total",
+        "counter",
+        "Events that can't be shown, counted in each scan: an invalid id, timestamp or field.",
+        _one(lambda hub: hub.group.counts.unreadable),
+    ),
+    Metric(
+        "gapless_inconclusive_scans_total",
+        "counter",
+        "Whole scans that proved nothing: they contradicted the journal, or were resumed by time "
+        "after a refused page token.",
+        _one(lambda hub: hub.group.counts.inconclusive),
+    ),
+    Metric(
         "gapless_scans_total",
         "counter",
         "Scans of CloudWatch Logs by kind, and by whether they reached the last page.",

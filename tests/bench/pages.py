@@ -35,7 +35,7 @@ class Rate(msgspec.Struct):
 def measure() -> list[Rate]:
     """Measure every step, in the order in which an event passes them."""
     body = canned_page(PAGE_EVENTS)
-    events, _ = decode_page(body)
+    events = decode_page(body).events
     return [
         _rate("parse a page: botocore's own parser", lambda: _botocore(body), "peer"),
         _rate("parse a page: json.loads alone", lambda: json.loads(body), "limit of the peer"),

@@ -127,11 +127,11 @@ def truncated_is_empty() -> None:
     """A truncated response counts as an empty last page; rule [8] is off."""
     decode = reader.decode_page
 
-    def lenient(body: bytes) -> tuple[list[LogEvent], bytes]:
+    def lenient(body: bytes) -> reader.DecodedPage:
         try:
             return decode(body)
         except TruncatedResponseError:
-            return [], b"{}"
+            return reader.DecodedPage([], [], b"{}")
 
     put(reader, "decode_page", lenient)
     _nothing_is_missed_by_scans()

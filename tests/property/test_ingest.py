@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.records import LogEvent, Reset, ScanDone
 from tests.support.forwarder.memory_journal import MemoryJournal
@@ -87,7 +87,7 @@ class Ingestion(RuleBasedStateMachine):
         self._took(events, watched)
         assert result.new == len(set(self.taken) - before)
         assert result.duplicates == len(events) + len(events[:2]) - result.new
-        assert not result.reset
+        assert not result.held
 
     @rule(watched=scans)
     def page_of_all(self, watched: _Watched) -> None:
@@ -167,13 +167,32 @@ class Ingestion(RuleBasedStateMachine):
 
     @precondition(lambda self: self.taken)
     @rule(elsewhere=st.booleans())
+    def contradict(self, *, elsewhere: bool) -> None:
+        """A known id comes with another position, which changes nothing."""
+        old = next(iter(self.taken.values()))
+        stream, timestamp = ("new/9", old.timestamp) if elsewhere else (old.stream, 1)
+        if (stream, timestamp) == (old.stream, old.timestamp):
+            return
+        event = LogEvent(old.id, timestamp, None, stream, "other")
+        scan = self.group.begin_scan("repair", 0, None, self.now_ms)
+        taken = scan.take_page([event])
+        assert (taken.new, taken.held) == (0, 1)
+        self.group.take_notices()
+        assert self.group.finish_scan(scan, self.now_ms) is None
+        [gap] = [one for one in self.journal.gaps() if one.from_ <= timestamp <= one.through]
+        assert gap.from_ <= old.timestamp <= gap.through
+        assert not any(isinstance(one, ScanDone | Reset) for one in self.group.take_notices())
+
+    @precondition(lambda self: self.taken)
+    @rule(elsewhere=st.booleans())
     def make_anew(self, *, elsewhere: bool) -> None:
         old = next(iter(self.taken.values()))
         stream, timestamp = ("new/9", old.timestamp) if elsewhere else (old.stream, 1)
         if (stream, timestamp) == (old.stream, old.timestamp):
             return
         event = LogEvent(old.id, timestamp, None, stream, "other")
-        assert self.group.ingest([event, event], "live").reset
+        self.group.begin_chain(RECREATED)
+        assert self.group.ingest([event, event], "live").new == 1
         self.written = {old.id: event}
         self.taken = {old.id: event}
         self.excused = set()

@@ -87,6 +87,8 @@ class CloudWatch:
         self.stored: list[Stored] = []
         """Existing events, in scan order."""
         self.generation = 0
+        self.created_at = -1
+        """When the log group was created."""
         self.created: dict[str, int] = {}
         """Creation times of existing log streams."""
         self.remade: set[str] = set()
@@ -146,6 +148,7 @@ class CloudWatch:
         """Delete and recreate the log group; counted ids restart."""
         self._remove(self.stored, now)
         self.generation += 1
+        self.created_at = now
         self.remade |= set(self.created)
         self.created = {}
         self._ids = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
 from forwarder.reconcile.schedule import ScanSchedule, TierName
@@ -30,6 +30,8 @@ HEARTBEAT_MS = 2_000
 BODIES_WAIT_MS = 5_000
 LEARN_EVERY_MS = 60_000
 """Long enough that a retention setting may remove events long before it is read."""
+CHECK_FIRST_MS, CHECK_MAX_MS = 500, 8_000
+"""Pauses between checks of the log group's age while answers contradict the journal [17]."""
 PAST_EVERY = 3
 """Live frames in a row that may precede a history frame [15]."""
 LIFECYCLE = Lifecycle.pattern("DONE (?P<SUCCEEDED>ok)?(?P<FAILED>bad)?")
@@ -126,6 +128,10 @@ class Forwarder:
         self.polled_ms: int | None = None
         self._learn_at = now
         self._suspects: set[str] = set()
+        self._is_conflicted = False
+        self._check_at = now
+        self._pause_ms = CHECK_FIRST_MS
+        self.group.is_recreated(cloudwatch.created_at)
 
     # HistoryFeed
 
@@ -244,7 +250,7 @@ class Forwarder:
         scan = task.scan
         events, task.token = self.cloudwatch.page(scan.from_, scan.through, task.token, limit, now)
         task.record.returned.update(event.id for event in events)
-        scan.take_page(events)
+        self._is_conflicted |= scan.take_page(events).held > 0
         if task.token is None:
             task.record.ended = now
             self._finish(task, now)
@@ -300,11 +306,25 @@ class Forwarder:
         """
         if now >= self._learn_at:
             self._learn(now)
+        if now >= self._check_at:
+            self._check_age(now)
         for stream in sorted(self._suspects):
             created = self.cloudwatch.created.get(stream)
             if created is None or self.group.lacks_older(created, stream):
                 self.group.mark_stream_deleted(stream)
         self._suspects.clear()
+
+    def _check_age(self, now: int) -> None:
+        """Ask for the log group's age, as the real shell, if an answer contradicts the journal."""
+        if not self._is_conflicted:
+            self._pause_ms = CHECK_FIRST_MS
+            return
+        self._is_conflicted = False
+        self._check_at = now + self._pause_ms
+        self._pause_ms = min(2 * self._pause_ms, CHECK_MAX_MS)
+        if self.group.is_recreated(self.cloudwatch.created_at):
+            self.group.begin_chain(RECREATED)
+            self.hub.progress()
 
     def retain(self, now: int) -> None:
         """Remove bodies that are too old and that no connected viewer needs."""

@@ -168,6 +168,7 @@ class Saboteur:
 
     def _log_group_recreated(self) -> None:
         if self.world.random.random() < 0.3:
+            self.world.now += 1  # a group can't be recreated in the millisecond of its last event
             self.world.cloudwatch.recreate(self.world.now)
             self.world.journal_is_intact = False
 

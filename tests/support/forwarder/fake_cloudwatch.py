@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.cloudwatch.reader import CloudWatch, Observer
+from forwarder.cloudwatch.reader import CloudWatch, Observer, ReadReport
 from forwarder.errors import CloudWatchError
-from forwarder.records import LogEvent
+from forwarder.records import LogEvent, UnreadableEvent
 
 _T = TypeVar("_T")
 
@@ -48,6 +48,12 @@ class FakeCloudWatch(CloudWatch):
         """Pages after which a scan fails with ``down``; None for immediately."""
         self.gates: dict[Priority, asyncio.Event] = {}
         """Events that pages of a priority wait for."""
+        self.restarts = 0
+        """Restarts by time that each scan reports."""
+        self.unreadable: list[UnreadableEvent] = []
+        """Events that can't be decoded, in each page."""
+        self.alter: Callable[[list[LogEvent]], list[LogEvent]] = lambda page: page
+        """Changes each page on its way."""
         self._number = 0
 
     def put(self, stream: str, *events: tuple[int, str]) -> list[LogEvent]:
@@ -75,6 +81,7 @@ class FakeCloudWatch(CloudWatch):
         pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
+        report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
         """Return the pages of a scan; a pattern is a text that messages contain."""
         assert group == self.group
@@ -99,7 +106,10 @@ class FakeCloudWatch(CloudWatch):
             )
             start = pages * self.page_events
             pages += 1
-            if page := rows[start : start + self.page_events]:
+            if report is not None:
+                report.restart_count = self.restarts
+                report.unreadable += self.unreadable
+            if page := self.alter(rows[start : start + self.page_events]):
                 yield page
             if start + self.page_events >= len(rows):
                 self.finished += 1

@@ -15,7 +15,12 @@ from botocore.parsers import JSONParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.cloudwatch.reader import PageParser, PageParserFactory, decode_page
+from forwarder.cloudwatch.reader import (
+    WRONG_FIELDS,
+    PageParser,
+    PageParserFactory,
+    decode_page,
+)
 from forwarder.errors import TruncatedResponseError
 from forwarder.records import LogEvent
 
@@ -159,10 +164,7 @@ def test_a_body_cut_anywhere_is_an_error() -> None:
         b'"events"',
         b'{"events":null}',
         b'{"events":{}}',
-        b'{"events":[null]}',
         b'{"nextToken":"x"}',
-        b'{"events":[{"timestamp":1,"message":"m","logStreamName":"s"}]}',
-        b'{"events":[{"eventId":"1","timestamp":"1","message":"m","logStreamName":"s"}]}',
         b'{"events":[]}{"events":[]}',
         b"<html>Sign in to the hotel's network</html>",
         b'{"events":[\xff]}',
@@ -175,6 +177,34 @@ def test_a_reply_that_is_no_page_is_an_error(body: bytes) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("bad", "text", "timestamp"),
+    [
+        (None, "null", 3),
+        (
+            {"timestamp": 5, "message": "m", "logStreamName": "s"},
+            '{"timestamp": 5, "message": "m", "logStre',
+            5,
+        ),
+        ({**event(5, "m"), "timestamp": "5"}, None, 3),
+        ({**event(5, "m"), "timestamp": True}, None, 3),
+        ({**event(5, "m"), "timestamp": 5, "eventId": 17}, "17", 5),
+        ({**event(5, "m"), "timestamp": 5, "message": None}, None, 5),
+    ],
+)
+def test_an_event_that_cannot_be_decoded_leaves_the_rest_of_its_page(
+    bad: dict[str, Any] | None, text: str | None, timestamp: int
+) -> None:
+    sent: list[Any] = [{**event(3, "a"), "timestamp": 3}, bad, event(6, "b")]
+    found = PageParser().parse(response(page(sent, nextToken="x")), PAGE)
+    assert [one.message for one in found["events"]] == ["a", "b"]
+    assert found["nextToken"] == "x"
+    [one] = found["unreadable"]
+    assert (one.timestamp, one.why) == (timestamp, WRONG_FIELDS)
+    assert text is None or one.text == text[:40]
+    assert len(one.text) <= 40
+
+
 def test_botocore_itself_takes_a_cut_body_for_a_reply_without_events() -> None:
     # The reason for the test above; if this fails, botocore has become stricter.
     theirs = JSONParser().parse(response(WHOLE[:-5]), PAGE)
@@ -182,7 +212,7 @@ def test_botocore_itself_takes_a_cut_body_for_a_reply_without_events() -> None:
 
 
 def test_names_of_streams_are_shared_within_a_page() -> None:
-    events, _ = decode_page(page([event(3, "a"), event(6, "b")]))
+    events = decode_page(page([event(3, "a"), event(6, "b")])).events
     assert events[0].stream is events[1].stream
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.log_group import RECREATED, LogGroup
 from tests.support.forwarder.fake_feed import FakeFeed
 from tests.support.forwarder.session_client import NOW, event, log_group, scan
 from wire.messages import Bye, Events, Heartbeat, Mark, ServerMessage, Upstream
@@ -83,7 +83,7 @@ def test_a_new_chain_closes_all_viewers_and_forgets_marked_time() -> None:
     hub.progress()
     watcher = Watcher(hub)
     watcher.pull()
-    group.ingest([event(1, NOW, stream="other")], "live")
+    group.begin_chain(RECREATED)
     hub.progress()
     assert isinstance(watcher.pull()[-1], Bye)
     assert hub.counts.resets == 1

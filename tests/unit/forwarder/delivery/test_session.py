@@ -8,7 +8,7 @@ from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import Lanes
 from forwarder.delivery.session import GAPS_MAX, REQUESTS_MAX, Session
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import LogGroup
+from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.records import ExecutionEnd, LogEvent, Reset, ScanDone
 from tests.support.forwarder.scans import change_gap
 from tests.support.forwarder.session_client import (
@@ -667,7 +667,7 @@ def test_bye_goes_before_everything_and_nothing_follows_it() -> None:
 def test_a_new_chain_ends_the_connection_with_or_without_a_notice() -> None:
     client = covered(past_events(3))
     client.pull()
-    client.group.ingest([event(1, NOW, stream=TWO)], "live")
+    client.group.begin_chain(RECREATED)
     (bye,) = client.pull()
     assert isinstance(bye, Bye)
     again = client.connect()
@@ -679,6 +679,7 @@ def test_a_new_chain_before_welcome_is_just_the_journal() -> None:
     client = covered(past_events(3))
     scan(client.group, SINCE, None, past_events(3), at=NOW)
     pass_notices(client)
+    client.group.begin_chain(RECREATED)
     client.group.ingest([event(1, NOW, stream=TWO)], "live")
     pass_notices(client)
     assert isinstance(client.one(), Welcome)

@@ -20,7 +20,16 @@ def scan(number: int, begun_ms: int, *, head_seq: int = 1_000, from_: int = 0) -
     def take(_scan: Scan, _events: object, _ends: object) -> Ingested:
         raise AssertionError
 
-    return Scan("live", from_, None, begun_ms=begun_ms, number=number, head_seq=head_seq, take=take)
+    return Scan(
+        "live",
+        from_,
+        None,
+        begun_ms=begun_ms,
+        number=number,
+        head_seq=head_seq,
+        take=take,
+        set_aside=lambda _scan, _events: None,
+    )
 
 
 def returned(one: Agreement, number: int, begun_ms: int, *events: LogEvent) -> None:

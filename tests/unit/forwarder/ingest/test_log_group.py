@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
-from forwarder.errors import InvalidEventError
 from forwarder.ingest.executions import Lifecycle
-from forwarder.ingest.log_group import TOO_LARGE, LogGroup, checked
+from forwarder.ingest.log_group import TOO_LARGE, LogGroup
 from forwarder.ingest.scan import Ingested
-from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone
+from forwarder.records import ExecutionEnd, GapRecord, Reset, ScanDone
 from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
 from tests.support.forwarder.memory_journal import MemoryJournal
 from tests.support.forwarder.scans import run_scan
@@ -49,52 +48,6 @@ def test_a_filtered_log_group_has_no_rule_of_silence() -> None:
 def test_equal_times_and_messages_are_different_events(group: LogGroup) -> None:
     same = [event(number, message="the same") for number in range(1, 6)]
     assert group.ingest(same, "live").new == 5
-
-
-def test_an_event_that_the_protocol_cannot_carry_rejects_its_batch(group: LogGroup) -> None:
-    with pytest.raises(InvalidEventError):
-        group.ingest([event(1), LogEvent("a-b", NOW_MS, None, "job/1", "line")], "live")
-    assert group.head_seq == 0
-
-
-@pytest.mark.parametrize("elsewhere", [event(2, NOW_MS + 1), event(2, NOW_MS, "job/2")])
-def test_a_known_id_elsewhere_is_another_log_group(group: LogGroup, elsewhere: LogEvent) -> None:
-    old = group.epoch
-    group.ingest([event(1), event(2)], "live")
-    group.journal.cover(1, 2)
-    taken = group.ingest([event(3), elsewhere], "live")
-    assert taken == Ingested(2, 0, 0, 2, reset=True)
-    assert not group.journal.is_resumable(old, 0)
-    assert group.journal.find(["1"]) == {}
-    [reset] = group.take_notices()
-    assert isinstance(reset, Reset)
-    assert reset.epoch == group.epoch != old
-    assert "recreated" in reset.reason
-    assert group.coverage.ranges == []
-    assert [one.count for one in group.executions.summaries(NOW_MS)] == (
-        [2] if elsewhere.stream == "job/1" else [1, 1]
-    )
-
-
-def test_ids_that_clash_in_one_batch_begin_one_chain(group: LogGroup) -> None:
-    taken = group.ingest([event(1), event(1, NOW_MS + 5)], "live")
-    assert taken == Ingested(1, 1, 0, 1, reset=True)
-    known = group.journal.find(["1"])["1"]
-    assert (known.timestamp, known.stream) == (NOW_MS + 5, "job/1")
-    assert not group.ingest([event(1, NOW_MS + 5)], "live").reset
-
-
-def test_scans_begun_before_the_group_was_recreated_complete_nothing(
-    group: LogGroup,
-) -> None:
-    scan = group.begin_scan("repair", NOW_MS, None, NOW_MS + 9_000)
-    scan.take_page([event(1)])
-    assert scan.take_page([event(1, NOW_MS + 5)]).reset
-    assert scan.take_page([event(2)]).new == 1
-    group.take_notices()
-    assert group.finish_scan(scan, NOW_MS + 9_000) is None
-    assert group.take_notices() == []
-    assert group.coverage.ranges == []
 
 
 def test_a_whole_scan_covers_up_to_its_begin_and_completes_all_but_the_allowance(
@@ -275,31 +228,3 @@ def test_end_execution_ends_it_after_two_scans(journal: MemoryJournal) -> None:
     end = group.executions.end_of("1")
     assert end is not None
     assert end.status == "STOPPED"
-
-
-def _event(event_id: str, timestamp: int = 5) -> LogEvent:
-    return LogEvent(event_id, timestamp, None, "job/1", "line")
-
-
-def test_ordinary_ids_are_unchanged() -> None:
-    events = [_event("3" * 56), _event("12")]
-    assert checked(events) is events
-    assert checked([]) == []
-
-
-def test_leading_zeros_of_ids_are_removed() -> None:
-    found = [event.id for event in checked([_event("0"), _event("007"), _event("7"), _event("00")])]
-    assert found == ["0", "7", "7", "0"]
-
-
-@pytest.mark.parametrize("event_id", ["", "abc", "-1", "1.5", "٣", "9" * 58, "²", "1\n"])
-def test_an_id_that_is_not_a_number_is_refused(event_id: str) -> None:
-    with pytest.raises(InvalidEventError, match="is not a decimal number") as error:
-        checked([_event("1"), _event(event_id)])
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("timestamp", [-1, 1 << 53])
-def test_a_timestamp_out_of_the_protocols_range_is_refused(timestamp: int) -> None:
-    with pytest.raises(InvalidEventError, match="timestamp"):
-        checked([_event("1", timestamp)])

@@ -19,6 +19,7 @@ def _scan(begun_ms: int) -> Scan:
         number=1,
         head_seq=0,
         take=lambda _scan, _events, _ends: Ingested(0, 0, 0, 0),
+        set_aside=lambda _scan, _events: None,
     )
 
 

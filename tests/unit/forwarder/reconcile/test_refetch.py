@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.cloudwatch.reader import Observer
+from forwarder.cloudwatch.reader import Observer, ReadReport
 from forwarder.errors import UnreachableError
 from forwarder.ingest.alterations import ALTERED_LOST
+from forwarder.ingest.log_group import RECREATED
 from forwarder.reconcile.refetch import DELETED, GONE
 from forwarder.records import LogEvent
 from tests.support.forwarder.fake_cloudwatch import FakeCloudWatch
@@ -139,10 +140,18 @@ class EndsEarly(FakeCloudWatch):
         pattern: str = "",
         priority: Priority = Priority.SCAN,
         observer: Observer | None = None,
+        report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
         self._scans -= 1
         async for page in super().fetch_logs_since_timestamp(
-            group, since, until, streams, pattern=pattern, priority=priority, observer=observer
+            group,
+            since,
+            until,
+            streams,
+            pattern=pattern,
+            priority=priority,
+            observer=observer,
+            report=report,
         ):
             yield page[:2] if self._scans >= 0 else page
             if self._scans >= 0:
@@ -169,6 +178,13 @@ async def test_a_group_recreated_meanwhile_has_nothing_to_refetch() -> None:
         for one in rig.cloudwatch.events
     ]
     epoch = rig.group.epoch
+
+    def recreate(page: list[LogEvent]) -> list[LogEvent]:
+        if rig.group.epoch == epoch:
+            rig.group.begin_chain(RECREATED)
+        return page
+
+    rig.cloudwatch.alter = recreate
     assert await refetched(rig)
     assert rig.group.epoch != epoch
     assert lost(rig) == []
@@ -185,4 +201,26 @@ async def test_a_body_with_another_text_is_lost_not_shown_as_the_first() -> None
     rig.cloudwatch.events[3] = first
     await rig.feed._scanner.scan("repair", rig.now_ms - 10, rig.now_ms, priority=Priority.SCAN)
     assert rig.messages()[3] == "m3"
+
+
+async def test_inconsistent_answers_make_nothing_lost() -> None:
+    rig = retired()
+    original = rig.cloudwatch.events
+    rig.cloudwatch.events = [
+        LogEvent(one.id, one.timestamp + 1, one.ingestion_time, one.stream, "another text")
+        for one in original
+    ]
+    assert not await refetched(rig)
+    assert lost(rig) == []
+    assert rig.messages() == [None] * 10
+    rig.cloudwatch.events = original
+    assert await refetched(rig)
+    assert rig.messages() == [f"m{number}" for number in range(10)]
+
+
+async def test_a_resumed_scan_makes_nothing_lost() -> None:
+    rig = retired()
+    rig.cloudwatch.restarts = 1
+    rig.cloudwatch.alter = lambda page: page[5:]
+    assert not await refetched(rig)
     assert lost(rig) == []

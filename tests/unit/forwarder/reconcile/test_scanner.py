@@ -8,9 +8,10 @@ from email.utils import formatdate
 import pytest
 
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.errors import InvalidEventError, UnreachableError
+from forwarder.cloudwatch.reader import WRONG_FIELDS
+from forwarder.errors import ScanInconclusiveError, UnreachableError
 from forwarder.reconcile.scanner import CHUNK_EVENTS, GroupSettings, Scanner
-from forwarder.records import Row
+from forwarder.records import Row, UnreadableEvent
 from tests.support.forwarder.feed_rig import FeedRig
 
 
@@ -91,12 +92,36 @@ async def test_a_cancelled_scan_covers_nothing(rig: FeedRig) -> None:
     assert rig.group.coverage.ranges == []
 
 
-async def test_an_event_that_the_protocol_cannot_express_is_an_error(rig: FeedRig) -> None:
+async def test_an_event_that_the_protocol_cannot_express_leaves_the_rest(
+    rig: FeedRig, caplog: pytest.LogCaptureFixture
+) -> None:
     ears = Ears(rig)
-    rig.cloudwatch.put("s", (-1, "before time began"))
-    with pytest.raises(InvalidEventError):
-        await ears.scanner.scan("live", -5, None, priority=Priority.POLL)
-    assert rig.group.coverage.ranges == []
+    rig.cloudwatch.put("s", (rig.now_ms - 9_000, "a"), (1 << 60, "after time has ended"))
+    rig.cloudwatch.unreadable = [UnreadableEvent("null", rig.now_ms - 8_000, WRONG_FIELDS)]
+    for _ in range(2):
+        await ears.scanner.scan("live", rig.now_ms - 10_000, None, priority=Priority.POLL)
+    assert rig.messages() == ["a"]
+    assert len(rig.group.coverage.ranges) == 1
+    assert rig.group.complete_through(rig.now_ms - 10_000) is not None
+    found = {(gap.from_ - rig.now_ms, gap.state) for gap in rig.group.journal.gaps()}
+    assert found == {(-8_000, "unrecoverable"), (0, "unrecoverable")}
+    assert rig.group.counts.unreadable == 4
+    assert len([one for one in caplog.records if "can't be shown" in one.message]) == 1
+
+
+async def test_a_scan_that_was_resumed_by_time_marks_nothing(rig: FeedRig) -> None:
+    ears = Ears(rig)
+    rig.cloudwatch.put("s", (rig.now_ms - 5_000, "a"))
+    rig.cloudwatch.restarts = 1
+    from_, through = rig.now_ms - 5_000, rig.now_ms - 4_000
+    assert await ears.scanner.scan("repair", from_, through, priority=Priority.SCAN) == 1
+    assert rig.messages() == ["a"]
+    assert rig.group.complete_through(from_) is None
+    with pytest.raises(ScanInconclusiveError):
+        await ears.scanner.scan("repair", from_, through, priority=Priority.SCAN, must_prove=True)
+    rig.cloudwatch.restarts = 0
+    await ears.scanner.scan("repair", from_, through, priority=Priority.SCAN, must_prove=True)
+    assert rig.group.complete_through(from_) == through
 
 
 async def test_late_events_are_reported(rig: FeedRig) -> None:
