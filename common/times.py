@@ -1,4 +1,4 @@
-"""Durations (``90s 10m 2h 3d 2d1h20m``) and times: parsing and formatting.
+"""Durations (``90s 10m 2h 3d 1w 2d1h20m``) and times: parsing and formatting.
 
 Times are ms since the Unix epoch. Pure: the present is an argument; only the time zone is the
 machine's.
@@ -13,16 +13,38 @@ from typing import Final
 
 from common.text import NOTHING
 
-_UNITS_MS: Final[dict[str, int]] = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
+_UNITS_MS: Final[dict[str, int]] = {
+    "w": 604_800_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1_000,
+}
 _DURATION: Final = re.compile(
-    r"(?=[0-9])(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", re.ASCII
+    r"(?=[0-9])(?:([0-9]{1,9})w)?(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?"
+    r"(?:([0-9]{1,9})s)?",
+    re.ASCII,
 )
+_AGO: Final = re.compile(
+    r"([0-9]{1,9}|an?) *(weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)"
+    r"(?: ago)?",
+    re.ASCII,
+)
+"""As in ``2 days ago``, ``an hour ago``, ``15min ago``."""
+_EPOCH: Final = re.compile(r"[0-9]{9,13}(?:\.[0-9]{1,9})?", re.ASCII)
+"""Seconds since the epoch (from 1973 on, with a fraction if need be), or milliseconds."""
+_EPOCH_S_MAX: Final = 100_000_000_000
+"""A larger number is milliseconds: as seconds it would be after the year 5000."""
+_DAYS: Final = {"today": 0, "yesterday": 1}
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 _DURATION_MS_MAX: Final = 36_600 * 86_400_000
 """A hundred years: a larger number was mistyped."""
 
-DURATION_FORMS: Final = "90s, 10m, 2h, 3d or 2d1h20m"
-TIME_FORMS: Final = f"{DURATION_FORMS} ago, ISO 8601 as 2026-11-23T12:04Z, or 12:04"
+DURATION_FORMS: Final = "90s, 10m, 2h, 3d, 1w or 2d1h20m"
+TIME_FORMS: Final = (
+    f"{DURATION_FORMS} (ago), '2 days ago', yesterday, 12:04, ISO 8601 as 2026-11-23T12:04Z, or "
+    "seconds or milliseconds since 1970"
+)
 
 
 class TimeFormatError(ValueError):
@@ -33,7 +55,7 @@ def parse_duration(text: str) -> int:
     """Parse a duration; return ms.
 
     Raises:
-        TimeFormatError: not of the form ``90s 10m 2h 3d 2d1h20m``.
+        TimeFormatError: not of the form ``90s 10m 2h 3d 1w 2d1h20m``.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -53,25 +75,49 @@ def parse_duration(text: str) -> int:
 def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
     """Parse a time; return ms since the Unix epoch.
 
-    A duration is counted back from ``now_ms``; ``12:04`` is the latest such time that is not in
-    the future; ISO 8601 without an offset is in ``zone`` (None: the machine's).
+    A duration is counted back from ``now_ms``, with or without a minus sign or ``ago``; ``today``
+    and ``yesterday`` begin at midnight; ``12:04`` is the latest such time that is not in the
+    future; ISO 8601 without an offset is in ``zone`` (None: the machine's).
 
     Raises:
         TimeFormatError: none of these forms, or before 1970.
     """
     text = text.strip()
-    if _DURATION.fullmatch(text) is not None:
-        return _checked(now_ms - parse_duration(text), text)
+    back_ms = _time_back(text)
+    if back_ms is not None:
+        return _checked(now_ms - back_ms, text)
+    if _EPOCH.fullmatch(text) is not None:
+        number = float(text)
+        return round(number * 1000) if number < _EPOCH_S_MAX else int(number)
     clock = _CLOCK.fullmatch(text)
     try:
         if clock is not None:
             return _checked(_clock_time(clock, now_ms, zone), text)
+        if text.lower() in _DAYS:
+            return _checked(_midnight(now_ms, _DAYS[text.lower()], zone), text)
         return _checked(_millis(datetime.fromisoformat(text), zone), text)
     except (ValueError, OverflowError) as error:
         if isinstance(error, TimeFormatError):
             raise
         msg = f"{text[:40]!r} is not a time: write {TIME_FORMS}"
         raise TimeFormatError(msg) from error
+
+
+def _time_back(text: str) -> int | None:
+    """How far a text goes back, ms: ``10m``, ``-10m``, ``2 days ago``; None: another form."""
+    text = text.removeprefix("-").lower()
+    if _DURATION.fullmatch(text.removesuffix(" ago")) is not None:
+        return parse_duration(text.removesuffix(" ago"))
+    found = _AGO.fullmatch(text)
+    if found is None:
+        return None
+    number = 1 if found[1].startswith("a") else int(found[1])
+    return parse_duration(f"{number}{found[2][0]}")
+
+
+def _midnight(now_ms: int, days_back: int, zone: tzinfo | None) -> int:
+    day = datetime.fromtimestamp(now_ms / 1000, zone) - timedelta(days=days_back)
+    return _millis(day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None), zone)
 
 
 def _clock_time(clock: re.Match[str], now_ms: int, zone: tzinfo | None) -> int:

@@ -204,10 +204,32 @@ def _check_host(text: str) -> str:
     return text
 
 
+LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
+"""The levels of ``tui.lines.levels`` (a test compares them), repeated so that --help is fast."""
+_LEVEL_ALIASES: Final = {
+    "information": "info",
+    "notice": "info",
+    "warning": "warn",
+    "err": "error",
+    "critical": "fatal",
+}
+
+
+def _parse_level(text: str) -> str:
+    name = text.lower()
+    name = _LEVEL_ALIASES.get(name, name)
+    if name not in LEVELS:
+        msg = f"{text[:80]!r} is not one of {', '.join(LEVELS)}"
+        raise ValueError(msg)
+    return name
+
+
+LEVEL: Final = ParsedType("level", _parse_level, choices=LEVELS)
+"""A level in any case, also as ``warning`` or ``critical``."""
 DURATION: Final = ParsedType("duration", parse_duration, parsed=int)
-"""``90s 10m 2h 3d 2d1h20m``, as ms."""
+"""``90s 10m 2h 3d 1w 2d1h20m``, as ms."""
 TIME: Final = ParsedType("time", _parse_time, parsed=int)
-"""A duration ago, ISO 8601 or ``12:04``, as ms since the Unix epoch."""
+"""A time in any form of ``common.times.parse_time``, as ms since the Unix epoch."""
 SIZE: Final = ParsedType("size", _parse_size, parsed=int)
 """``2GiB``, ``500MiB``, as bytes."""
 TARGET: Final = ParsedType("target", parse_target)

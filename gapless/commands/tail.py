@@ -19,6 +19,8 @@ from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
     FILE,
+    LEVEL,
+    LEVELS,
     PATTERN,
     TARGET,
     TEXT,
@@ -36,8 +38,6 @@ from gapless.options import (
 if TYPE_CHECKING:
     from gapless.viewing.model import WatchedTarget
 
-LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
-"""The levels of ``tui.lines.levels`` (a test compares them), repeated so that --help is fast."""
 
 _LINES_MAX: Final = 1_000_000
 
@@ -125,8 +125,9 @@ class _TailCommand(click.Command):
 @click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="Hide lines that match.")
 @click.option(
     "--level",
-    type=click.Choice(LEVELS, case_sensitive=False),
-    help="Only lines of this level or above.",
+    type=LEVEL,
+    metavar=f"[{'|'.join(LEVELS)}]",
+    help="Only lines of this level or above; lines without a level count as info.",
 )
 @click.option(
     "--output",

@@ -32,7 +32,8 @@ def format_line(one: PrintedLine, output: OutputFormat, group: str | None, *, co
     if output == "json":
         return format_json(one, group) + b"\n"
     if output == "raw":
-        return one.line.message.encode("utf-8", "surrogatepass") + b"\n"
+        message = one.line.message.removesuffix("\n").removesuffix("\r")
+        return message.encode("utf-8", "surrogatepass") + b"\n"
     return format_text(one, color=color).encode() + b"\n"
 
 

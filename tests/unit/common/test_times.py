@@ -27,6 +27,8 @@ NOW_MS = 1_795_435_200_000
         ("2h", 7_200_000),
         ("3d", 259_200_000),
         ("2d1h20m", 177_600_000),
+        ("1w", 604_800_000),
+        ("1w1d", 691_200_000),
         ("0s", 0),
         (" 5m ", 300_000),
     ],
@@ -70,10 +72,31 @@ def test_a_formatted_duration_is_parsed_to_the_same_value(seconds: int) -> None:
         ("2026-11-23T14:00+02:00", NOW_MS),
         ("2026-11-23T12:00", NOW_MS),
         ("2026-11-23", NOW_MS - 12 * 3_600_000),
+        ("-5m", NOW_MS - 300_000),
+        ("10m ago", NOW_MS - 600_000),
+        ("1w", NOW_MS - 7 * 86_400_000),
+        ("2 days ago", NOW_MS - 2 * 86_400_000),
+        ("2 Days", NOW_MS - 2 * 86_400_000),
+        ("an hour ago", NOW_MS - 3_600_000),
+        ("a minute ago", NOW_MS - 60_000),
+        ("15min", NOW_MS - 15 * 60_000),
+        ("30 secs ago", NOW_MS - 30_000),
+        ("2 hrs", NOW_MS - 2 * 3_600_000),
+        ("today", NOW_MS - 12 * 3_600_000),
+        ("Yesterday", NOW_MS - 36 * 3_600_000),
+        (str(NOW_MS), NOW_MS),
+        (str(NOW_MS // 1000), NOW_MS),
+        (f"{NOW_MS // 1000}.250", NOW_MS + 250),
     ],
 )
 def test_times(text: str, expected: int) -> None:
     assert parse_time(text, NOW_MS, UTC) == expected
+
+
+def test_days_begin_at_midnight_of_the_zone() -> None:
+    east = timezone(timedelta(hours=13))
+    assert parse_time("today", NOW_MS, east) == NOW_MS - 3_600_000
+    assert parse_time("yesterday", NOW_MS, east) == NOW_MS - 25 * 3_600_000
 
 
 def test_a_time_without_offset_is_in_the_zone() -> None:
@@ -87,7 +110,11 @@ def test_without_a_zone_it_is_the_machine_s_own() -> None:
     assert parse_time(local, NOW_MS) == NOW_MS
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "25:00", "12:60", "2026-13-01", "12:0", "600"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "tomorrow", "25:00", "12:60", "2026-13-01", "12:0", "600", "--5m", "2 months ago", "a",
+     "ago", "1 2", "17954352000000", "1795435200x", "-yesterday", "2 mr ago"],
+)  # fmt: skip
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(TimeFormatError, match="is not a time"):
         parse_time(text, NOW_MS, UTC)

@@ -6,6 +6,8 @@ import pytest
 from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
+    LEVEL,
+    LEVELS,
     LIVE,
     PATTERN,
     SIZE,
@@ -18,6 +20,13 @@ from gapless.options import (
     aws_choice,
     parse_target,
 )
+from tui.lines import levels
+
+
+def test_the_levels_are_the_viewer_s() -> None:
+    assert levels.LEVELS == LEVELS
+    for text, level in {"warning": "warn", "WARN": "warn", "Critical": "fatal"}.items():
+        assert LEVEL.convert(text, None, None) == level
 
 
 def test_valid_values() -> None:
@@ -37,6 +46,7 @@ def test_valid_values() -> None:
     [
         (DURATION, "soon"),
         (TIME, "soon"),
+        (LEVEL, "loud"),
         (SIZE, "2 GB"),
         (TARGET, "http://x"),
         (PATTERN, "("),

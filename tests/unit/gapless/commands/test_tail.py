@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 
 from gapless import cli
-from gapless.commands import tail
 from gapless.viewing.model import Viewing
-from tui.lines.levels import LEVELS
-
-
-def test_the_levels_are_the_viewer_s() -> None:
-    assert tail.LEVELS == LEVELS
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,15 @@ def test_raw_is_the_message_as_it_came() -> None:
     )
 
 
+@pytest.mark.parametrize("message", ["a", "a\n", "a\r\n"])
+def test_raw_ends_each_message_with_exactly_one_newline(message: str) -> None:
+    assert format_line(one(message), "raw", None, color=False) == b"a\n"
+
+
+def test_raw_keeps_all_other_newlines() -> None:
+    assert format_line(one("\na\n\n"), "raw", None, color=False) == b"\na\n\n"
+
+
 WICKED = (
     "\x1b[2J\x1b]0;title\x07",
     "a\rb\bc\x00d\x7f",
