@@ -11,7 +11,18 @@ import platform
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.bench import cloudwatch, delivery, frame, lag, lines, live, pages, viewer, viewers
+from tests.bench import (
+    cloudwatch,
+    delivery,
+    frame,
+    lag,
+    lines,
+    live,
+    pages,
+    refusals,
+    viewer,
+    viewers,
+)
 from tests.bench.pages import Rate
 
 PARTS = ("pages", "delivery", "lag", "live", "frame", "lines", "viewer", "cloudwatch")
@@ -53,6 +64,7 @@ def main() -> None:
     if "viewer" in parts:
         _say("\n## The viewer and other tools, on a million lines")
         viewer.measure(_say)
+    _listed("refusals" in parts, "While CloudWatch refuses", refusals.measure)
     _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
     _listed(
         "cloudwatch" in parts,

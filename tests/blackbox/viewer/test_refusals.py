@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.forwarder.scripted_cloudwatch import (
-    Asked,
-    Reply,
-    ScriptedCloudWatch,
-    page,
-    refusal,
-    scripted_cloudwatch,
-)
+from tests.support.forwarder.refusals import GROUP, REFUSALS, working
+from tests.support.forwarder.scripted_cloudwatch import ScriptedCloudWatch, scripted_cloudwatch
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
 
 pytestmark = pytest.mark.timeout(600)
-
-GROUP = "/jobs/nightly"
-
-REFUSALS = {
-    "expired": (refusal("ExpiredTokenException", "The security token is expired"), "expired: "),
-    "denied": (refusal("AccessDeniedException", "not authorized"), "AWS denies access: "),
-    "deleted": (refusal("ResourceNotFoundException"), f"there is no log group '{GROUP}' in us-e"),
-    "throttled": (refusal("ThrottlingException", "Rate exceeded"), "throttles calls in us-east-1"),
-    "silent": (Reply(hold=threading.Event()), "CloudWatch Logs at http://127.0.0.1"),
-    "gone": (Reply(closes=True), "can't reach CloudWatch Logs at http://127.0.0.1"),
-    "clock": (
-        refusal("InvalidSignatureException", "Signature expired: 2026 is now earlier than 2027"),
-        "this machine's clock is wrong: ",
-    ),
-}
 
 
 def figures(kind: str, what: str, begun_s: float) -> None:
     """Write how long something took; nothing is asserted of it, as the machine may be busy."""
     sys.stderr.write(f"FIGURE {kind}: {what} after {time.monotonic() - begun_s:.1f} s\n")
-
-
-def working() -> Callable[[Asked], Reply]:
-    """Three events, and an answer to every other call."""
-    now_ms = time.time_ns() // 1_000_000
-    events = [(number, now_ms - 60_000 + number, "s") for number in (1, 2, 3)]
-
-    def reply(asked: Asked) -> Reply:
-        if asked["operation"] != "FilterLogEvents":
-            listed = f'{{"logGroups":[{{"logGroupName":"{GROUP}","creationTime":1}}]}}'
-            return Reply(body=listed.encode())
-        low, high = asked.get("startTime", 0), asked.get("endTime", 1 << 60)
-        return page([one for one in events if low <= one[1] <= high])
-
-    return reply
 
 
 @pytest.fixture
@@ -83,7 +46,8 @@ def has_line(process: GaplessProcess, text: str) -> bool:
 def test_the_reason_comes_at_once_and_a_run_without_follow_ends(
     kind: str, cloudwatch: ScriptedCloudWatch, tmp_path: Path
 ) -> None:
-    reply, text = REFUSALS[kind]
+    refused = REFUSALS[kind]
+    reply, text = refused.reply, refused.text
     with tail(cloudwatch, tmp_path, "--output", "text") as following:
         following.out.wait_for(3, "lines")
         cloudwatch.default, works = lambda _: reply, cloudwatch.default
@@ -112,7 +76,8 @@ def test_the_reason_comes_at_once_and_a_run_without_follow_ends(
 def test_a_forwarder_that_starts_while_cloudwatch_refuses(
     kind: str, follow: str, cloudwatch: ScriptedCloudWatch, tmp_path: Path
 ) -> None:
-    reply, text = REFUSALS[kind]
+    refused = REFUSALS[kind]
+    reply, text = refused.reply, refused.text
     cloudwatch.default = lambda _: reply
     begun_s = time.monotonic()
     end = ("--until", until()) if follow == "--until" else (follow,)
