@@ -356,6 +356,7 @@ STREAMING = (
                 *("n-dense", "seq-cover", "once", "late", "welcome", "fresh", "since", "shape"),
                 *("frame-size", "past-neutral", "backfill", "done", "heartbeat", "sent-seq"),
                 *("mark-range", "mark-seq", "mark-true", "green", "lost", "bye"),
+                "altered",
             }
         ),
         load_main,

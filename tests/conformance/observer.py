@@ -20,6 +20,7 @@ from wire.digest import digest_hex, event_digest
 from wire.errors import WireError
 from wire.limits import FRAME_BYTES_MAX, FRAME_EVENTS_MAX, PROTOCOL_VERSION
 from wire.messages import (
+    Altered,
     Backfill,
     Bye,
     Credit,
@@ -222,8 +223,8 @@ class Observer:
             self._on_digest(message)
         elif isinstance(message, End):
             self._on_end(message)
-        elif isinstance(message, Gap):
-            self.gaps[message.id] = message
+        elif isinstance(message, Gap | Altered):
+            self._on_declared(message)
         elif isinstance(message, Bye):
             self.last_bye = message
             self._ledger.check("bye", holds=True, expected="", got="")
@@ -396,6 +397,20 @@ class Observer:
             check("mark-range", inside, "within held before done", got)
         self._check_total("mark-true", message)
         self.marks.append(message)
+
+    def _on_declared(self, message: Gap | Altered) -> None:
+        if isinstance(message, Gap):
+            self.gaps[message.id] = message
+            return
+        around = [
+            (gap.from_, gap.through)
+            for gap in self.gaps.values()
+            if gap.state == "unrecoverable" and gap.reason.startswith("altered")
+        ]
+        for text in message.texts:
+            if text.message is not None:
+                holds = any(low <= text.timestamp <= high for low, high in around)
+                self._ledger.check("altered", holds, f"a gap at {text.timestamp}", f"{around[:3]}")
 
     def _on_digest(self, message: DigestReply) -> None:
         check = self._ledger.check

@@ -118,6 +118,10 @@ RULES: Final[tuple[Rule, ...]] = (
         "scan-true", _SERVER, "a scan that misses a known event makes no mark", (8,),
         "needs CloudWatch: run gapless verify",
     ),
+    Rule(
+        "altered", _SERVER, "another text has a declared gap around it, sent before", (18,),
+        "no text changed under its id during the run",
+    ),
     Rule("gap-again", _SERVER, "after welcome every open gap is resent", (9,), "no open gaps"),
     Rule("lost", _SERVER, "each welcome lists lost time ranges", (), "no lost events"),
     Rule("end", _SERVER, "end follows done, with correct totals", (), "no execution has ended"),

@@ -11,10 +11,13 @@ from tests.conformance.observer import Held, Holdings, Observer
 from tests.conformance.rules import Ledger, selected
 from wire.codec import encode
 from wire.messages import (
+    Altered,
+    AlteredText,
     Backfill,
     Bye,
     DigestReply,
     Events,
+    Gap,
     Heartbeat,
     Item,
     Mark,
@@ -93,6 +96,19 @@ def test_a_connection_as_it_should_be() -> None:
     for rule in ("n-dense", "seq-cover", "once", "mark-true", "heartbeat", "done", "late"):
         assert run.is_ok(rule), rule
     assert run.observer.green_through() == SINCE + 9
+
+
+def test_another_text_needs_a_gap_around_it() -> None:
+    gap = Gap(
+        id="g", from_=SINCE + 1, through=SINCE + 2, state="unrecoverable", reason="altered: other"
+    )
+    inside = Altered(texts=[AlteredText("2", SINCE + 2, "*", 1)], count=1)
+    outside = Altered(texts=[AlteredText("3", SINCE + 3, "*", 1)], count=1)
+    back = Altered(texts=[AlteredText("3", SINCE + 3)], count=0)
+    declared = Run().take(welcome(), gap, inside, back)
+    assert declared.is_ok("altered")
+    assert Run().take(welcome(), inside, gap).failed == {"altered"}
+    assert Run().take(welcome(), gap, outside).failed == {"altered"}
 
 
 @pytest.mark.parametrize(
