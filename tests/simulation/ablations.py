@@ -22,6 +22,7 @@ from forwarder.delivery.session import Session
 from forwarder.ingest import log_group
 from forwarder.ingest.alterations import Alterations, KnownTexts
 from forwarder.ingest.executions import Executions
+from forwarder.ingest.gaps import Gaps
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.scan import Scan
 from forwarder.journal.contract import Journal
@@ -379,6 +380,33 @@ def the_viewer_knows_no_base() -> list[Any]:
 def a_known_id_is_a_duplicate() -> list[Any]:
     """Whatever its timestamp and stream, an event with a known id is ignored."""
     return [override(LogGroup, "_is_reused", lambda _self, _known, _event: False)]
+
+
+def a_contradiction_is_a_recreation() -> list[Any]:
+    """The first answer that contradicts the journal begins a new chain."""
+
+    def reset(self: LogGroup, *_: object) -> None:
+        self.begin_chain("recreated")
+
+    return [override(LogGroup, "_hold_back", reset)]
+
+
+def contradicting_scans_count() -> list[Any]:
+    """A scan whose answers contradict the journal or each other yields a mark."""
+    return [
+        override(Scan, "is_conclusive", property(lambda self: not self.is_resumed)),
+        override(Gaps, "blocks", lambda *_: False),
+    ]
+
+
+def resumed_scans_count() -> list[Any]:
+    """A scan that was resumed by time yields a mark."""
+    return [override(Scan, "is_conclusive", property(lambda self: self.is_consistent))]
+
+
+def unreadable_events_are_dropped() -> list[Any]:
+    """An event that the protocol can't carry is not declared."""
+    return [override(Gaps, "declare_not_shown", lambda *_: None)]
 
 
 # [18] scans compare texts

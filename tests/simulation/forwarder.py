@@ -18,6 +18,7 @@ from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
 from forwarder.reconcile.schedule import ScanSchedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.judge import FaultError, Kind
+from tests.simulation.lies import Lies
 from tests.simulation.link import Link
 from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import Events, Upstream
@@ -107,13 +108,14 @@ class Forwarder:
         records: list[ScanRecord],
         lost: set[str],
         now: int,
+        lies: Lies | None = None,
     ) -> None:
         """Start with a new epoch, as the command does.
 
         ``records`` collects scans; ``lost`` collects ids of rows that were ever declared lost,
         some of which may be found later.
         """
-        self.journal, self.cloudwatch = journal, cloudwatch
+        self.journal, self.cloudwatch, self.lies = journal, cloudwatch, lies
         journal.begin_epoch()
         self.group = LogGroup(journal, allowance_max_ms=8_000, lifecycle=LIFECYCLE)
         self.hub = Hub(self.group, cast("Feed", self), heartbeat_ms=HEARTBEAT_MS)
@@ -248,8 +250,23 @@ class Forwarder:
     def page(self, task: ScanTask, now: int, limit: int) -> None:
         """One page of a scan, and its end if that was the last."""
         scan = task.scan
-        events, task.token = self.cloudwatch.page(scan.from_, scan.through, task.token, limit, now)
-        task.record.returned.update(event.id for event in events)
+        if self.lies is None:
+            span = scan.from_, scan.through
+            events, task.token = self.cloudwatch.page(*span, task.token, limit, now)
+            task.record.returned.update(event.id for event in events)
+        else:
+            held = {row.id for row in self.journal.read_after(0, 1_000_000)}
+            events, task.token, true, is_resumed = self.lies.page(
+                (task.record.epoch, scan.number),
+                scan.from_,
+                scan.through,
+                task.token,
+                limit,
+                now,
+                held,
+            )
+            scan.is_resumed |= is_resumed
+            task.record.returned.update(true)
         self._is_conflicted |= scan.take_page(events).held > 0
         if task.token is None:
             task.record.ended = now
@@ -277,6 +294,8 @@ class Forwarder:
             self._learn_at = min(self._learn_at, now)
         if task.tier is not None:
             self.schedule.finish(task.tier, now)
+        if task.refetch is not None and not task.scan.is_conclusive:
+            task.refetch.tries -= 1
         if task.tier == "live":
             self.polled_ms = task.scan.begun_ms
         if task.scan.kind == "backfill" and task.refetch is None:

@@ -521,8 +521,13 @@ class Judge:
         return None
 
     def finally_(self) -> None:
-        """Check the final state of all viewers."""
+        """Check the final state of all viewers, and that what can't be shown is declared."""
         world = self.world
+        gaps = [gap for gap in world.journal.gaps() if gap.state == "unrecoverable"]
+        unreadable = world.lies.unreadable if world.lies and world.journal_is_intact else set()
+        for at in sorted(unreadable):
+            if not any(gap.from_ <= at <= gap.through for gap in gaps):
+                raise FaultError(Kind.LOST, f"an unreadable event at {at} is not declared")
         forwarder = world.forwarder
         assert forwarder is not None
         for viewer in world.viewers:

@@ -173,6 +173,34 @@ ABLATIONS = [
         off.a_known_id_is_a_duplicate,
     ),
     Ablation(
+        17,
+        "a contradiction is a recreation",
+        ("other time", "other stream"),
+        (Kind.DISHONEST,),
+        off.a_contradiction_is_a_recreation,
+    ),
+    Ablation(
+        17,
+        "contradicting scans count",
+        ("two streams", "bursts"),
+        (Kind.FALSE_GREEN,),
+        off.contradicting_scans_count,
+    ),
+    Ablation(
+        17,
+        "resumed scans count",
+        ("pages swapped", "token refused", "bursts"),
+        (Kind.FALSE_GREEN,),
+        off.resumed_scans_count,
+    ),
+    Ablation(
+        17,
+        "unreadable events are dropped",
+        ("unreadable",),
+        (Kind.LOST,),
+        off.unreadable_events_are_dropped,
+    ),
+    Ablation(
         18, "texts are not compared", ("altered",), (Kind.FALSE_GREEN,), off.texts_are_not_compared
     ),
     Ablation(

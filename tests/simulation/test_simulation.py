@@ -18,6 +18,7 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import Expiry
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.judge import FaultError
+from tests.simulation.lies import LIES
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World, run
 
@@ -92,6 +93,30 @@ def test_no_mark_covers_an_altered_event_silently(troubles: tuple[str, ...]) -> 
     for seed in range(40):
         seen += run(seed, troubles).seen
     assert seen["Altered"] > 10
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        ("other time",),
+        ("other stream", "cut", "late"),
+        ("two streams", "bursts", "restart"),
+        ("scrambled", "pages swapped", "token refused", "bursts"),
+        ("unreadable", "viewer crash", "cut"),
+        ("other time", "two streams", "retention", "viewer crash"),
+        ("other time", "other stream", "log group recreated", "late"),
+        LIES,
+    ],
+)
+def test_inconsistent_answers_lose_nothing(troubles: tuple[str, ...]) -> None:
+    told = 0
+    for seed in range(25):
+        world = run(seed, troubles)
+        assert world.lies is not None
+        told += world.lies.told
+        if "log group recreated" not in troubles:
+            assert world.seen["Bye"] == 0
+    assert told > 25
 
 
 def test_undeclared_expiry_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.lies import LIES
 from tests.simulation.plan import FILTERS, STREAMS
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Saboteur:
         if random.random() > 0.18:
             return
         trouble = random.choice(self.world.plan.troubles)
+        if self.world.lies is not None and trouble in LIES:
+            self.world.lies.until[trouble] = self.world.now + random.choice((0, 500, 5_000))
         method = getattr(self, "_" + trouble.replace(" ", "_"), None)
         if method is not None:
             self.world.trace.append(f"{self.world.now} {trouble}")

@@ -13,6 +13,7 @@ from random import Random
 from tests.simulation.cloudwatch import CloudWatch
 from tests.simulation.forwarder import Forwarder, ScanRecord
 from tests.simulation.judge import FaultError, Judge
+from tests.simulation.lies import LIES, Lies
 from tests.simulation.link import Link, Toxics
 from tests.simulation.plan import FILTERS, START, STREAMS, Plan, small_world
 from tests.simulation.troubles import Saboteur
@@ -46,6 +47,9 @@ class World:
         self._write_past()
         if "expiry" in plan.troubles:
             self.cloudwatch.retention_ms = self.random.choice((8_000, 20_000))
+        self.lies: Lies | None = None
+        if set(plan.troubles) & set(LIES):
+            self.lies = Lies(self.cloudwatch, self.random)
         self.journal = self.new_journal()
         self.records: list[ScanRecord] = []
         self.lost: set[str] = set()
@@ -72,7 +76,9 @@ class World:
         return MemoryJournal("group", make_epoch=lambda: f"e{next(self._epochs)}")
 
     def _start(self) -> Forwarder:
-        return Forwarder(self.journal, self.cloudwatch, self.records, self.lost, self.now)
+        return Forwarder(
+            self.journal, self.cloudwatch, self.records, self.lost, self.now, self.lies
+        )
 
     def _new_viewer(self, number: int) -> Viewer:
         random = self.random
@@ -234,6 +240,8 @@ class World:
         self.is_healing = True
         self.toxics = Toxics()
         self.throttled_until = 0
+        if self.lies is not None:
+            self.lies.until.clear()
         for one in self.cloudwatch.stored:
             one.hidden = [(a, min(b, self.now)) for a, b in one.hidden if a <= self.now]
         for stream in self.live_streams:
