@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import contextlib
 import getpass
 import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -43,6 +44,8 @@ _VARIABLES: Final = (
 _SILENCE_LOOK_S: Final = 0.5
 """Interval of looks whether CloudWatch answers."""
 
+_ARN_PARTS: Final = 6
+
 _SECRETS: Final = ("aws_secret_access_key", "aws_session_token")
 
 
@@ -61,6 +64,44 @@ class AwsChoice(msgspec.Struct, frozen=True, kw_only=True):
             ("--endpoint-url", self.endpoint_url),
         )
         return [text for name, value in pairs if value is not None for text in (name, value)]
+
+
+def choices_of(
+    profiles: Sequence[str], regions: Sequence[str], endpoint_url: str | None
+) -> tuple[AwsChoice, ...]:
+    """Return every combination of a profile and a Region, each once; one without any."""
+    return tuple(
+        AwsChoice(profile=profile, region=region, endpoint_url=endpoint_url)
+        for profile in dict.fromkeys(profiles or (None,))
+        for region in dict.fromkeys(regions or (None,))
+    )
+
+
+def region_of(choice: AwsChoice, env: Mapping[str, str]) -> str | None:
+    """Return the Region that the AWS SDK would use, without importing it; None if unknown."""
+    if choice.region or env.get("AWS_DEFAULT_REGION"):
+        return choice.region or env["AWS_DEFAULT_REGION"]
+    return _setting(choice, "region", env)
+
+
+def account_of(choice: AwsChoice, env: Mapping[str, str]) -> str | None:
+    """Return the account that a profile's settings name, by a role or single sign-on."""
+    if not choice.profile and env.get("AWS_ACCESS_KEY_ID"):
+        return None  # the variables take precedence over a profile
+    role = (_setting(choice, "role_arn", env) or "").split(":")
+    if len(role) == _ARN_PARTS:
+        return role[4]
+    return _setting(choice, "sso_account_id", env)
+
+
+def _setting(choice: AwsChoice, name: str, env: Mapping[str, str]) -> str | None:
+    pairs = [pair for one in _profile_settings(_profile_of(choice, env), env) for pair in one]
+    return next((value for key, value in pairs if key == name and value), None)
+
+
+def _profile_of(choice: AwsChoice, env: Mapping[str, str]) -> str:
+    profile = choice.profile or env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
+    return profile or "default"
 
 
 def group_folder(choice: AwsChoice, group: str, env: Mapping[str, str]) -> str:
@@ -124,26 +165,45 @@ def _ask_code(prompt: str) -> str:
         raise GaplessError(msg, EXIT_CANNOT_CONNECT) from None
 
 
+def profile_names(env: Mapping[str, str]) -> list[str]:
+    """Return the profiles of the SDK's two files, sorted."""
+    return sorted(
+        {
+            section.removeprefix("profile ")
+            for path in _settings_files(env)
+            for section in _parse(path).sections()
+            if not section.startswith(("sso-session ", "services "))
+        }
+    )
+
+
 def _profile_settings(profile: str, env: Mapping[str, str]) -> list[list[tuple[str, str]]]:
     """Return a profile's settings in the SDK's two files, without secrets."""
-    home = Path(env.get("HOME", "~")).expanduser()
-    files = (
-        (env.get("AWS_CONFIG_FILE") or home / ".aws/config", f"profile {profile}"),
-        (env.get("AWS_SHARED_CREDENTIALS_FILE") or home / ".aws/credentials", profile),
-    )
     found = []
-    for path, section in files:
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(Path(path).expanduser(), encoding="utf-8")
-        except (configparser.Error, OSError, UnicodeError):
-            continue  # the SDK reports it later
+    for path, section in zip(_settings_files(env), (f"profile {profile}", profile), strict=True):
+        parser = _parse(path)
         for name in (section, profile):
             if parser.has_section(name):
                 pairs = sorted(parser.items(name))
                 found.append([pair for pair in pairs if pair[0] not in _SECRETS])
                 break
     return found
+
+
+def _settings_files(env: Mapping[str, str]) -> tuple[Path, Path]:
+    home = Path(env.get("HOME", "~")).expanduser()
+    return (
+        Path(env.get("AWS_CONFIG_FILE") or home / ".aws/config").expanduser(),
+        Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or home / ".aws/credentials").expanduser(),
+    )
+
+
+def _parse(path: Path) -> configparser.RawConfigParser:
+    """Return the settings of a file; none if it is unreadable, which the SDK reports later."""
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(configparser.Error, OSError, UnicodeError):
+        parser.read(path, encoding="utf-8")
+    return parser
 
 
 async def read_cloudwatch(
@@ -186,3 +246,21 @@ async def _report_silence(cloudwatch: CloudWatch) -> None:
         if silence := cloudwatch.silence(timer_ms()):
             say(f"{silence} (still trying)")
             return
+
+
+async def read_each(
+    choices: Sequence[AwsChoice], read: Callable[[CloudWatch, AwsChoice], Awaitable[_Result]]
+) -> list[_Result]:
+    """Call ``read`` with a client of each account and Region at the same time.
+
+    Raises:
+        ForwarderError: one of them cannot be read.
+    """
+
+    async def read_one(choice: AwsChoice) -> _Result:
+        async def read_it(cloudwatch: CloudWatch) -> _Result:
+            return await read(cloudwatch, choice)
+
+        return await read_cloudwatch(choice, read_it)
+
+    return list(await asyncio.gather(*(read_one(choice) for choice in choices)))

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "tail": "Watch log groups, or forwarders, live and complete.",
     "groups": "List the log groups of the account.",
     "executions": "List the executions of a log group.",
+    "streams": "List the log streams of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",

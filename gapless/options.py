@@ -1,4 +1,4 @@
-"""Options and argument types that several commands share, and the TARGET argument's grammar."""
+"""Options and argument types that several commands share."""
 
 from __future__ import annotations
 
@@ -9,27 +9,21 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import click
-import msgspec
 from click.shell_completion import CompletionItem
 
 from common.errors import UsageError
 from common.hosts import host_name
 from common.patterns import compile_pattern
-from common.times import parse_duration, parse_time
-from gapless.aws import AwsChoice
-from wire.limits import NAME_CHARS_MAX
+from common.times import iso, parse_duration, parse_time
+from gapless.aws import AwsChoice, choices_of
+from gapless.targets import completion
+from gapless.targets.grammar import GroupTarget, PatternTarget, parse_target
 
 if TYPE_CHECKING:
     from simulator.scenarios.base import Scenario
 
-TAIL_PATH: Final = "/v1/tail"
-_SCHEMES: Final = {"ws": "http", "wss": "https"}
-
-_GROUP: Final = re.compile(rf"[.\-_/#A-Za-z0-9]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
-"""Names of log groups, as the CloudWatch Logs API reference (CreateLogGroup) allows them."""
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 """Name or ARN of an ECS cluster (Amazon ECS API reference, CreateCluster)."""
 _STREAM: Final = re.compile(
@@ -40,67 +34,10 @@ _SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)?", re.ASCII)
 _SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
-class TargetError(ValueError):
-    """The text is neither a forwarder's URL nor a log group; the message says what to write."""
+GroupPattern = str | GroupTarget | PatternTarget
+"""What ``gapless groups`` lists: a part or pattern of names as text, or an ARN."""
 
-
-class ForwarderTarget(msgspec.Struct, frozen=True):
-    """A running forwarder; ``url`` is ``ws://`` or ``wss://`` with its path."""
-
-    url: str
-
-    @property
-    def http_url(self) -> str:
-        """Scheme, host and port of the forwarder's HTTP side, without a path."""
-        parts = urlsplit(self.url)
-        return f"{_SCHEMES[parts.scheme]}://{parts.netloc}"
-
-
-class GroupTarget(msgspec.Struct, frozen=True):
-    """A log group, watched through a forwarder of its own."""
-
-    group: str
-
-
-Target = ForwarderTarget | GroupTarget
-
-
-def parse_target(text: str) -> Target:
-    """Parse a TARGET argument.
-
-    Raises:
-        TargetError: a URL of another kind, or not a possible name of a log group.
-    """
-    if "://" in text:
-        return _parse_url(text)
-    if text.startswith("arn:"):
-        msg = f"{text[:80]!r} is an ARN: give the log group's name, which follows 'log-group:'"
-        raise TargetError(msg)
-    if _GROUP.fullmatch(text) is None:
-        msg = (
-            f"{text[:80]!r} is neither the URL of a forwarder (ws://HOST:PORT{TAIL_PATH}) "
-            "nor a possible name of a log group (letters, digits, and . - _ / #)"
-        )
-        raise TargetError(msg)
-    return GroupTarget(text)
-
-
-def _parse_url(text: str) -> ForwarderTarget:
-    example = f"ws://127.0.0.1:8765{TAIL_PATH}"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        msg = f"{text[:80]!r} is not a URL ({error}): write it like {example}"
-        raise TargetError(msg) from error
-    if parts.scheme not in _SCHEMES:
-        msg = f"{text[:80]!r} begins with {parts.scheme}://: a forwarder's URL is like {example}"
-        raise TargetError(msg)
-    if not parts.hostname or port == 0 or parts.fragment or parts.username is not None:
-        msg = f"{text[:80]!r} does not name a host and port: write it like {example}"
-        raise TargetError(msg)
-    path = TAIL_PATH if parts.path in ("", "/") else parts.path
-    return ForwarderTarget(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")))
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 class ParsedType(click.ParamType[Any]):
@@ -116,6 +53,7 @@ class ParsedType(click.ParamType[Any]):
         *,
         parsed: type | None = None,
         choices: tuple[str, ...] = (),
+        complete: Complete | None = None,
     ) -> None:
         """Make a type.
 
@@ -124,11 +62,13 @@ class ParsedType(click.ParamType[Any]):
             parse: From text to a value; raises ValueError.
             parsed: Type of values that need no parsing, such as defaults.
             choices: What shell completion offers.
+            complete: Completes a value, where that takes more than ``choices``.
         """
         self.name = name
         self._parse = parse
         self._parsed = parsed
         self._choices = choices
+        self._complete = complete
 
     def convert(
         self,
@@ -148,7 +88,8 @@ class ParsedType(click.ParamType[Any]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the choices that begin with the text so far."""
-        del ctx, param
+        if self._complete is not None:
+            return self._complete(ctx, param, incomplete)
         return [CompletionItem(one) for one in self._choices if one.startswith(incomplete)]
 
 
@@ -169,6 +110,11 @@ def _check_text(text: str) -> str:
         msg = "it is empty"
         raise ValueError(msg)
     return text
+
+
+def _parse_groups(text: str) -> GroupPattern:
+    target = parse_target(text) if text.startswith("arn:") else None
+    return target if isinstance(target, GroupTarget | PatternTarget) else _check_text(text)
 
 
 def _check_pattern(text: str) -> str:
@@ -232,9 +178,16 @@ TIME: Final = ParsedType("time", _parse_time, parsed=int)
 """A time in any form of ``common.times.parse_time``, as ms since the Unix epoch."""
 SIZE: Final = ParsedType("size", _parse_size, parsed=int)
 """``2GiB``, ``500MiB``, as bytes."""
-TARGET: Final = ParsedType("target", parse_target)
+TARGET: Final = ParsedType("target", parse_target, complete=completion.complete_target)
+"""A forwarder's URL; a log group's name, ARN, or pattern of names."""
+GROUPS: Final = ParsedType("pattern", _parse_groups, complete=completion.complete_target)
+"""A part or pattern of log groups' names, as text, or the ARN of one."""
 TEXT: Final = ParsedType("text", _check_text)
 """Any text that is not empty."""
+EXECUTION: Final = ParsedType("id", _check_text, complete=completion.complete_execution)
+STREAM: Final = ParsedType("stream", _check_text, complete=completion.complete_stream)
+PROFILE: Final = ParsedType("profile", _check_text, complete=completion.complete_profile)
+REGION: Final = ParsedType("region", _check_text, complete=completion.complete_region)
 PATTERN: Final = ParsedType("re", _check_pattern)
 """A regular expression, checked, as text."""
 LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
@@ -306,21 +259,51 @@ def aws_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
     @wraps(function)
     def with_choice(
         *arguments: Any,  # noqa: ANN401 - click has checked them
-        profile: str | None,
-        region: str | None,
+        choices: tuple[AwsChoice, ...],
+        **options: Any,  # noqa: ANN401 - likewise
+    ) -> _Result:
+        if len(choices) > 1:
+            msg = "this command reads one account and Region: run it once for each"
+            raise UsageError(msg)
+        return function(*arguments, choice=choices[0], **options)
+
+    return several_aws_options(with_choice)
+
+
+def several_aws_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Add the same options, repeatable: the command gets each combination, in ``choices``."""
+
+    @wraps(function)
+    def with_choices(
+        *arguments: Any,  # noqa: ANN401 - click has checked them
+        profile: tuple[str, ...],
+        region: tuple[str, ...],
         endpoint_url: str | None,
         **options: Any,  # noqa: ANN401 - likewise
     ) -> _Result:
-        choice = aws_choice(profile, region, endpoint_url)
-        return function(*arguments, choice=choice, **options)
+        choices = aws_choices(profile, region, endpoint_url)
+        return function(*arguments, choices=choices, **options)
 
+    repeated = "  [repeatable]"
     for option in (
         click.option("--endpoint-url", type=TEXT, metavar="U", help="CloudWatch Logs endpoint."),
-        click.option("--region", type=TEXT, metavar="R", help="AWS Region."),
-        click.option("--profile", type=TEXT, metavar="P", help="Profile of the AWS settings."),
+        click.option(
+            "--region",
+            type=REGION,
+            multiple=True,
+            metavar="R",
+            help=f"AWS Region.{repeated}",
+        ),
+        click.option(
+            "--profile",
+            type=PROFILE,
+            multiple=True,
+            metavar="P",
+            help=f"Profile of the AWS settings.{repeated}",
+        ),
     ):
-        with_choice = option(with_choice)
-    return with_choice
+        with_choices = option(with_choices)
+    return with_choices
 
 
 def token_file_option(function: _Function) -> _Function:
@@ -338,8 +321,10 @@ def while_held_option(function: _Function) -> _Function:
     return click.option("--while-held", type=FILE, hidden=True)(function)
 
 
-def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None) -> AwsChoice:
-    """Check the three AWS options and join them.
+def aws_choices(
+    profiles: tuple[str, ...], regions: tuple[str, ...], endpoint_url: str | None
+) -> tuple[AwsChoice, ...]:
+    """Check the AWS options; return every combination of a profile and a Region.
 
     Raises:
         click.BadParameter: the endpoint is not a URL.
@@ -347,7 +332,7 @@ def aws_choice(profile: str | None, region: str | None, endpoint_url: str | None
     if endpoint_url is not None and not endpoint_url.startswith(("http://", "https://")):
         msg = f"{endpoint_url[:80]!r} is not a URL: write http://… or https://…"
         raise click.BadParameter(msg, param_hint="--endpoint-url")
-    return AwsChoice(profile=profile, region=region, endpoint_url=endpoint_url)
+    return choices_of(profiles, regions, endpoint_url)
 
 
 def complete_scenario(
@@ -381,6 +366,20 @@ def find_scenario(name: str) -> Scenario:
         msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
         raise UsageError(msg)
     return known[name]
+
+
+def check_times(since: int | None, until: int | None, now_ms: int) -> None:
+    """Check that a range of time can contain events; all in ms since the Unix epoch.
+
+    Raises:
+        UsageError: it begins in the future or after its end.
+    """
+    if since is not None and since > now_ms:
+        msg = f"--since {iso(since)} is in the future: give an earlier time, or a duration like 10m"
+        raise UsageError(msg)
+    if since is not None and until is not None and until < since:
+        msg = f"--until {iso(until)} is before --since {iso(since)}: nothing can be in between"
+        raise UsageError(msg)
 
 
 def check_writable(path: Path | None, what: str) -> None:

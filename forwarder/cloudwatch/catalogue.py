@@ -40,6 +40,8 @@ class GroupInfo(msgspec.Struct, frozen=True):
     created: int | None
     stored_bytes: int | None
     retention_days: int | None
+    arn: str = ""
+    """Without the ``:*`` that AWS appends to it."""
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class StreamInfo(msgspec.Struct, frozen=True):
     created: int | None
     first: int | None
     last: int | None
+    stored_bytes: int | None = None
+    """Its size; AWS gives none for streams written to since June 2019."""
 
 
 async def describe_log_groups(
@@ -56,27 +60,31 @@ async def describe_log_groups(
     pattern: str | None = None,
     *,
     prefix: str | None = None,
+    account: str | None = None,
     pages_max: int | None = None,
 ) -> list[GroupInfo]:
-    """List the log groups of the account, sorted by name.
+    """List the log groups of an account, sorted by name.
 
     Args:
         cloudwatch: the account to list.
         pattern: a part of the name, or a shell pattern if it contains one of ``*?[``.
         prefix: the start of the name.
+        account: a linked account to list instead (CloudWatch cross-account observability).
         pages_max: list only this many pages of 50; None: all.
 
     Raises:
         CloudWatchError: they can't be listed.
     """
     head, matches = _name_filter(pattern, prefix)
+    if account is not None:
+        head = {**head, "includeLinkedAccounts": True, "accountIdentifiers": [account]}
 
     def ask(token: str | None, client: CloudWatchLogsClient) -> _Page[GroupInfo]:
         request: DescribeLogGroupsRequestTypeDef = {**head, "limit": DESCRIBE_LIMIT}
         if token is not None:
             request["nextToken"] = token
         answer = client.describe_log_groups(**request)
-        for one in answer["logGroups"][:1]:
+        for one in [] if account is not None else answer["logGroups"][:1]:
             cloudwatch.note_account(one.get("arn", ""))
         found = [
             GroupInfo(
@@ -84,6 +92,7 @@ async def describe_log_groups(
                 one.get("creationTime"),
                 one.get("storedBytes"),
                 one.get("retentionInDays"),
+                (one.get("logGroupArn") or one.get("arn") or "").removesuffix(":*"),
             )
             for one in answer["logGroups"]
             if matches(one["logGroupName"])
@@ -104,7 +113,7 @@ async def describe_log_groups(
 async def describe_log_streams(
     cloudwatch: CloudWatch, group: str, prefix: str | None = None
 ) -> AsyncGenerator[list[StreamInfo], None]:
-    """List the log streams of a log group by name, a page at a time.
+    """List the log streams of a log group, given by name or ARN, by name, a page at a time.
 
     Never choose streams by their times, which lag (AWS API reference, LogStream).
 
@@ -113,7 +122,11 @@ async def describe_log_streams(
     """
 
     def ask(token: str | None, client: CloudWatchLogsClient) -> _Page[StreamInfo]:
-        request: DescribeLogStreamsRequestTypeDef = {"logGroupName": group, "limit": DESCRIBE_LIMIT}
+        request: DescribeLogStreamsRequestTypeDef = {"limit": DESCRIBE_LIMIT}
+        if group.startswith("arn:"):
+            request["logGroupIdentifier"] = group
+        else:
+            request["logGroupName"] = group
         if prefix:
             request["logStreamNamePrefix"] = prefix
         if token is not None:
@@ -125,6 +138,7 @@ async def describe_log_streams(
                 one.get("creationTime"),
                 one.get("firstEventTimestamp"),
                 one.get("lastEventTimestamp"),
+                one.get("storedBytes") or None,
             )
             for one in answer["logStreams"]
         ]

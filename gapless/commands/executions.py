@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,39 +11,36 @@ import click
 
 from common.errors import GaplessError
 from common.http import request
-from common.signals import run_until_signal
 from common.text import NOTHING, replace_unprintable, table
 from common.times import format_local
 from common.tokens import find_offered_token, read_token
-from gapless.options import (
-    TARGET,
-    ForwarderTarget,
-    GroupTarget,
-    Target,
-    aws_options,
-    token_file_option,
-)
+from gapless.aws import AwsChoice
+from gapless.options import TARGET, several_aws_options, token_file_option
+from gapless.targets.executions import id_of_stream
+from gapless.targets.grammar import ForwarderTarget, GroupTarget, PatternTarget, Target
 from gapless.terminal import say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.catalogue import StreamInfo
-    from forwarder.cloudwatch.reader import CloudWatch
-from gapless.aws import AwsChoice, prepare_credentials, read_cloudwatch
 
 
 @click.command("executions")
 @click.argument("target", type=TARGET)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
 @token_file_option
-@aws_options
-def command(target: Target, *, as_json: bool, token_file: Path | None, choice: AwsChoice) -> None:
-    """List the executions of TARGET: a log group, or the ws:// URL of a forwarder."""
+@several_aws_options
+def command(
+    target: Target, *, as_json: bool, token_file: Path | None, choices: tuple[AwsChoice, ...]
+) -> None:
+    """List the executions of TARGET.
+
+    TARGET is a log group, a pattern of them, an ARN, or the ws:// URL of a forwarder.
+    """
     token = read_token(token_file)
-    if isinstance(target, GroupTarget):
-        prepare_credentials(choice)
-        executions = _of_group(target.group, choice)
-    else:
+    if isinstance(target, ForwarderTarget):
         executions = _ask(target, _group_of(target), token or find_offered_token(target.url))
+    else:
+        executions = _of_groups(target, choices)
     if as_json:
         click.echo(json.dumps(executions))
         return
@@ -54,41 +50,45 @@ def command(target: Target, *, as_json: bool, token_file: Path | None, choice: A
     click.echo(_table(executions))
 
 
-def _of_group(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
-    """List the group's log streams, with details from its own forwarder if one is running.
+def _of_groups(
+    target: GroupTarget | PatternTarget, choices: tuple[AwsChoice, ...]
+) -> list[dict[str, Any]]:
+    """List the groups' log streams, with details from own forwarders that are running.
 
     An execution that no forwarder has seen has status UNKNOWN and no count; its times are those
     of DescribeLogStreams, which lag by up to an hour.
     """
+    from gapless.targets.reading import read_streams  # noqa: PLC0415 - not needed for --help
+
+    rows: list[dict[str, Any]] = []
+    for group in read_streams((target,), choices):
+        found = {one.name: _unseen(one) for one in group.streams}
+        for one in _seen(group.found.identifier, group.found.choice):
+            found[str(one.get("stream"))] = one
+        rows += [one | group.found.place for one in found.values()]
+    return rows
+
+
+def _unseen(stream: StreamInfo) -> dict[str, Any]:
+    return {
+        "execution": id_of_stream(stream.name),
+        "stream": stream.name,
+        "status": "UNKNOWN",
+        "first": stream.first,
+        "last": stream.last,
+        "count": None,
+    }
+
+
+def _seen(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
+    """Return what the group's own forwarder knows of its executions, if one is running."""
     from gapless.attach import journal_of, running_forwarder  # noqa: PLC0415 - only where one is needed
 
-    found = {str(one["stream"]): one for one in _of_streams(group, choice)}
     ready = running_forwarder(journal_of(group, choice))
-    if ready:
-        url = str(ready["websocket"])
-        for one in _ask(ForwarderTarget(url), group, find_offered_token(url)):
-            found[str(one.get("stream"))] = one
-    return list(found.values())
-
-
-def _of_streams(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
-    from forwarder.cloudwatch.catalogue import describe_log_streams  # noqa: PLC0415 - slow to import
-
-    async def read(cloudwatch: CloudWatch) -> list[StreamInfo]:
-        async with contextlib.aclosing(describe_log_streams(cloudwatch, group)) as pages:
-            return [one async for page in pages for one in page]
-
-    return [
-        {
-            "execution": one.name.rpartition("/")[2],
-            "stream": one.name,
-            "status": "UNKNOWN",
-            "first": one.first,
-            "last": one.last,
-            "count": None,
-        }
-        for one in run_until_signal(read_cloudwatch(choice, read))
-    ]
+    if not ready:
+        return []
+    url = str(ready["websocket"])
+    return _ask(ForwarderTarget(url), group, find_offered_token(url))
 
 
 def _ask(target: ForwarderTarget, group: str | None, token: str | None) -> list[dict[str, Any]]:
@@ -107,6 +107,8 @@ def _group_of(target: ForwarderTarget) -> str | None:
 
 
 def _table(executions: list[dict[str, Any]]) -> str:
+    places = {(one.get("log_group"), one.get("region")) for one in executions}
+    is_several = len(places) > 1
     newest_first = sorted(executions, key=lambda one: one.get("last") or 0, reverse=True)
     rows = [
         (
@@ -115,9 +117,15 @@ def _table(executions: list[dict[str, Any]]) -> str:
             format_local(one.get("first")),
             format_local(one.get("last")),
             NOTHING if one.get("count") is None else str(one["count"]),
+            *(_place(one) if is_several else ()),
             replace_unprintable(str(one.get("stream"))),
         )
         for one in newest_first
     ]
-    titles = ("EXECUTION", "STATUS", "FIRST EVENT", "LAST EVENT", "EVENTS", "LOG STREAM")
+    titles = ["EXECUTION", "STATUS", "FIRST EVENT", "LAST EVENT", "EVENTS"]
+    titles += [*(("LOG GROUP", "REGION") if is_several else ()), "LOG STREAM"]
     return table(titles, rows, frozenset({4}))
+
+
+def _place(execution: dict[str, Any]) -> tuple[str, str]:
+    return str(execution.get("log_group") or NOTHING), str(execution.get("region") or NOTHING)

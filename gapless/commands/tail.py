@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Callable
+import time
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,29 +14,31 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from common.errors import EXIT_DONE, UsageError
+from common.errors import EXIT_DONE, CannotConnectError, UsageError
 from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
+    EXECUTION,
     FILE,
     LEVEL,
     LEVELS,
     PATTERN,
+    STREAM,
     TARGET,
     TEXT,
     TIME,
-    GroupTarget,
     ParsedType,
-    Target,
-    aws_options,
+    check_times,
     check_writable,
     notify_option,
-    parse_target,
+    several_aws_options,
     token_file_option,
 )
+from gapless.targets.executions import CheckedFilter, StreamFilter
+from gapless.targets.grammar import Target
 
 if TYPE_CHECKING:
-    from gapless.viewing.model import WatchedTarget
+    from gapless.viewing.model import Viewing
 
 
 _LINES_MAX: Final = 1_000_000
@@ -91,10 +93,15 @@ class _TailCommand(click.Command):
 @click.command("tail", cls=_TailCommand)
 @click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
 @click.option(
-    "--execution", "executions", type=TEXT, multiple=True, metavar="ID", help="Only this execution."
+    "--execution",
+    "executions",
+    type=EXECUTION,
+    multiple=True,
+    metavar="ID",
+    help="Only this execution: its id, or the beginning of it.",
 )
 @click.option(
-    "--stream", "streams", type=TEXT, multiple=True, metavar="NAME", help="Only this log stream."
+    "--stream", "streams", type=STREAM, multiple=True, metavar="NAME", help="Only this log stream."
 )
 @click.option(
     "--prefix",
@@ -176,34 +183,38 @@ class _TailCommand(click.Command):
 )
 @token_file_option
 @notify_option
-@aws_options
+@several_aws_options
 def command(
     targets: tuple[Target, ...],
     *,
     token_file: Path | None,
-    choice: AwsChoice,
+    choices: tuple[AwsChoice, ...],
     resume: Resume | None,
     no_resume: bool,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
     """Watch TARGETs, merged by time, each line verified to be there exactly once.
 
-    A TARGET is a log group, or the ws:// URL of a forwarder.
+    A TARGET is a log group, a pattern of them ('/aws/lambda/*'), the ARN of a log group or log
+    stream, also of a linked account, or the ws:// URL of a forwarder. Several --region and
+    --profile are watched side by side.
     """
     if not targets:
         _check_terminal(options)
-        prepare_credentials(choice)
+        for one in choices:
+            prepare_credentials(one)
     token = _token(token_file)
     check_writable(options["record"], "record")
+    check_times(options["since"], options["until"], time.time_ns() // 1_000_000)
     # Imported only now that the options are checked.
     from gapless.viewing.model import Viewing  # noqa: PLC0415
     from gapless.viewing.opening import AnyTargetOpener, pick_targets  # noqa: PLC0415
+    from gapless.viewing.sources import StreamLists, TargetOpener  # noqa: PLC0415
     from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
-
-    def open_target(stack: contextlib.ExitStack, target: str) -> WatchedTarget:
-        return _open_target(stack, parse_target(target), choice, load)
+    waits_for_end = options["executions"] and options["follow"] and options["until"] is None
+    target_opener = TargetOpener(choices, load, waits_for_end=bool(waits_for_end))
 
     resuming = _resuming(resume, no_resume=no_resume)
     viewing = Viewing(
@@ -213,18 +224,39 @@ def command(
         consumer="" if resuming is None else resuming.consumer,
         **options,
     )
-    opener = AnyTargetOpener(viewing, open_target, choice, token_file)
+    opener = AnyTargetOpener(viewing, target_opener, token_file)
     with contextlib.ExitStack() as stack:
         if targets:
-            opened = tuple(_open_target(stack, target, choice, load) for target in targets)
+            given = StreamFilter(options["executions"], options["streams"], options["prefixes"])
+            lists = None if given.is_empty else StreamLists(stack, targets, choices, token_file)
+            opened = target_opener.open(stack, targets)
             viewing = msgspec.structs.replace(viewing, targets=opened)
-        elif chosen := pick_targets(choice):
+            if lists is not None:
+                viewing = _filtered(viewing, lists.check(given))
+        elif chosen := pick_targets(choices):
             filters = {name: options[name] for name in ("executions", "streams", "prefixes")}
             viewing = stack.enter_context(opener.open(viewing, chosen))
             viewing = msgspec.structs.replace(viewing, **filters)
         else:
             return EXIT_DONE
         return watch(viewing, opener)
+
+
+def _filtered(viewing: Viewing, checked: CheckedFilter) -> Viewing:
+    """Return the viewing with the filter that was meant, and a notice of what matches nothing.
+
+    Raises:
+        CannotConnectError: Nothing matches, and the viewer would not wait for it.
+    """
+    if checked.matches_nothing and not viewing.follow:
+        raise CannotConnectError("; ".join(checked.unmatched))
+    # Output that ends by itself reports at its end which executions had no events.
+    reported_later = 0 if viewing.follow else checked.unmatched_executions
+    return msgspec.structs.replace(
+        viewing,
+        executions=checked.filter.executions,
+        notice=" · ".join(checked.unmatched[reported_later:]),
+    )
 
 
 def _resuming(resume: Resume | None, *, no_resume: bool) -> Resume | None:
@@ -251,30 +283,6 @@ def _token(path: Path | None) -> str | None:
     from common.tokens import read_token  # noqa: PLC0415 - most need no file
 
     return read_token(path)
-
-
-def _open_target(
-    stack: contextlib.ExitStack, target: Target, choice: AwsChoice, meanwhile: Callable[[], None]
-) -> WatchedTarget:
-    """Return where a target is served; attaches to a log group's own forwarder until the end."""
-    from gapless.viewing.model import WatchedTarget  # noqa: PLC0415 - once the options are checked
-
-    if not isinstance(target, GroupTarget):
-        return WatchedTarget(url=target.url, name=target.url, key=target.url)
-    from gapless.attach import attach  # noqa: PLC0415 - only for a log group
-
-    prepare_credentials(choice)
-    own = stack.enter_context(attach(target.group, choice, meanwhile))
-    own.keep_running()
-    options = click.get_current_context().params
-    waits_for_end = options["executions"] and options["follow"] and options["until"] is None
-    return WatchedTarget(
-        url=own.url,
-        name=target.group,
-        group=target.group,
-        key=f"own:{own.folder.name}",
-        note=own.endless_notice() if waits_for_end else "",
-    )
 
 
 def _check_terminal(options: dict[str, Any]) -> None:

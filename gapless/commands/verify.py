@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from common.errors import EXIT_DONE, EXIT_INCOMPLETE, UsageError
+from common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from common.ranges import Range
 from common.signals import run_until_signal
 from common.text import replace_unprintable
@@ -20,13 +19,11 @@ from gapless.aws import AwsChoice, prepare_credentials, read_cloudwatch
 from gapless.options import (
     TARGET,
     TIME,
-    ForwarderTarget,
-    GroupTarget,
-    Target,
-    aws_options,
-    parse_target,
+    check_times,
+    several_aws_options,
     token_file_option,
 )
+from gapless.targets.grammar import ForwarderTarget, Target, parse_target
 from gapless.terminal import StatusLine
 
 if TYPE_CHECKING:
@@ -65,7 +62,7 @@ _REASONS: Final = {
 @click.option("--until", type=TIME, metavar="TIME", help="End of the range; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @token_file_option
-@aws_options
+@several_aws_options
 def command(
     target: Target,
     *,
@@ -73,37 +70,45 @@ def command(
     until: int | None,
     as_json: bool,
     token_file: Path | None,
-    choice: AwsChoice,
+    choices: tuple[AwsChoice, ...],
 ) -> int:
     """Read a range from CloudWatch and from TARGET, and list the differences.
 
-    TARGET is a log group, or the ws:// URL of a forwarder. Exit code 0: every event is there
-    exactly once, unaltered. 4: some are not; they are listed.
+    TARGET is a log group, a pattern of them, an ARN, or the ws:// URL of a forwarder. Exit code
+    0: every event is there exactly once, unaltered. 4: some are not; they are listed.
     """
-    now_ms = time.time_ns() // 1_000_000
-    wanted = now_ms if until is None else until
-    if wanted < since:
-        msg = "--until is before --since: give a later --until"
-        raise UsageError(msg)
-    token = read_token(token_file)
-    prepare_credentials(choice)
-    with contextlib.ExitStack() as stack:
-        if isinstance(target, GroupTarget):
-            from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
+    from gapless.targets.reading import find_groups  # noqa: PLC0415 - not needed for --help
 
-            own = stack.enter_context(attach(target.group, choice))
-            served = parse_target(own.url)
-            assert isinstance(served, ForwarderTarget)
-            group: str | None = target.group
-            token = None
-        else:
-            served, group = target, None
-        if token is None:
-            token = find_offered_token(served.url)
-        result = _verify(served, group, choice, token, (since, min(wanted, now_ms)))
-    click.echo(json.dumps(as_object(result)) if as_json else as_text(result))
-    is_short = until is not None and result.through < min(until, now_ms)
-    return EXIT_DONE if result.clean and not is_short else EXIT_INCOMPLETE
+    now_ms = time.time_ns() // 1_000_000
+    check_times(since, until, now_ms)
+    through = min(now_ms if until is None else until, now_ms)
+    if isinstance(target, ForwarderTarget):
+        token = read_token(token_file) or find_offered_token(target.url)
+        prepare_credentials(choices[0])
+        results = [_verify(target, None, choices[0], token, (since, through))]
+    else:
+        results = [
+            _verify_group(one.identifier, one.choice, (since, through))
+            for one in find_groups((target,), choices)
+        ]
+    objects = [as_object(one) for one in results]
+    if as_json:
+        click.echo(json.dumps(objects if len(objects) > 1 else objects[0]))
+    else:
+        click.echo("\n".join(as_text(one) for one in results))
+    is_short = until is not None and any(one.through < min(until, now_ms) for one in results)
+    is_clean = all(one.clean for one in results)
+    return EXIT_DONE if is_clean and not is_short else EXIT_INCOMPLETE
+
+
+def _verify_group(group: str, choice: AwsChoice, span: Range) -> VerificationResult:
+    """Verify a log group with its own forwarder."""
+    from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
+
+    with attach(group, choice) as own:
+        served = parse_target(own.url)
+        assert isinstance(served, ForwarderTarget)
+        return _verify(served, group, choice, find_offered_token(served.url), span)
 
 
 def _verify(

@@ -17,7 +17,7 @@ from common.errors import EXIT_USAGE, CannotConnectError, GaplessError
 from common.http import HttpStatusError, request
 from common.network_errors import describe_network_error, error_detail
 from common.ranges import Range
-from gapless.options import ForwarderTarget
+from gapless.targets.grammar import ForwarderTarget
 from gapless.verification.compare import SideEvent
 from wire.codec import decode_server
 from wire.errors import WireError

@@ -21,7 +21,7 @@ from common.ranges import Range
 from forwarder.cloudwatch.catalogue import find_group, find_stream
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.errors import CloudWatchError
-from gapless.options import ForwarderTarget
+from gapless.targets.grammar import ForwarderTarget
 from gapless.verification.compare import Comparison, Difference, OrderError, Side, SideEvent
 from gapless.verification.sources import DeclaredLosses, ForwarderPages, connect_for_losses
 from wire.digest import digest_hex

@@ -18,6 +18,7 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
         group: Its log group, if known.
         key: Identifies its saved cursor: stays the same when the port changes.
         executions: Executions of this target alone; None: those of the viewing.
+        streams: Log streams of this target alone; None: those of the viewing.
         note: Message for the user when watching begins.
     """
 
@@ -26,6 +27,7 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     key: str
     executions: tuple[str, ...] | None = None
+    streams: tuple[str, ...] | None = None
     note: str = ""
 
     @property

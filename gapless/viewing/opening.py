@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from common.errors import GaplessError
-from common.processes import ERROR_PREFIX
 from common.signals import run_until_signal
 from gapless.aws import AwsChoice
+from gapless.targets.grammar import label_choices, split_label
+from gapless.targets.listing import LIST_WITHIN_S, ListError, list_command, parse_rows
 from gapless.terminal import StatusLine, restored_terminal
 from gapless.viewing.model import Viewing, WatchedTarget
 from tui.screen.ports import Catalogue, CatalogueError, Choice
@@ -67,11 +67,11 @@ def show_in_turn(
             before.enter_context(after)
 
 
-def pick_targets(choice: AwsChoice) -> tuple[Choice, ...]:
-    """Let the user pick log groups and executions of an account; empty if the user quits."""
+def pick_targets(choices: Sequence[AwsChoice]) -> tuple[Choice, ...]:
+    """Let the user pick log groups and executions; empty if the user quits."""
     from tui.screen.theme import PickerApp  # noqa: PLC0415 - textual is slow to import
 
-    app = PickerApp(ProcessCatalogue([], choice=choice, token_file=None))
+    app = PickerApp(ProcessCatalogue([], choices=choices, token_file=None))
     with restored_terminal():
         run_until_signal(app.run_async())
     return app.chosen
@@ -88,21 +88,12 @@ def executions_by_target(chosen: Sequence[Choice]) -> dict[str, tuple[str, ...]]
     }
 
 
-LIST_WITHIN_S: Final = 60.0
-"""Longest wait for a list; botocore itself gives up sooner."""
-
-CHOICES_MAX: Final = 20_000
-"""Log groups or executions that are offered; more cannot be picked from."""
-
-_ERROR_CHARS_MAX: Final = 300
-
-
 class ProcessCatalogue:
     """Lists log groups and executions; implements ``tui.screen.ports.Catalogue``.
 
     Args:
         targets: The open targets: as written on the command line, and their names.
-        choice: Account and Region whose log groups are listed; None: no log groups.
+        choices: Accounts and Regions whose log groups are listed.
         token_file: For forwarders that require a token.
     """
 
@@ -110,11 +101,11 @@ class ProcessCatalogue:
         self,
         targets: Sequence[tuple[str, str]],
         *,
-        choice: AwsChoice | None,
+        choices: Sequence[AwsChoice],
         token_file: Path | None,
     ) -> None:
         self._names = dict(targets)
-        self._choice = choice
+        self._choices = choices
         self._token_file = token_file
 
     @property
@@ -128,13 +119,20 @@ class ProcessCatalogue:
         Raises:
             CatalogueError: the list could not be read.
         """
-        if self._choice is None:
-            return []
-        rows = await _list("groups", "--json", *self._choice.arguments())
-        return [
-            Choice(str(row["name"]), None, str(row["name"]), "log group", _time(row, "created"))
+        labels = label_choices(self._choices)
+        lists = await asyncio.gather(
+            *(_list("groups", "--json", *choice.arguments()) for choice in labels)
+        )
+        names = [
+            (f"{label}:{row['name']}" if label else str(row["name"]), _time(row, "created"))
+            for label, rows in zip(labels.values(), lists, strict=True)
             for row in rows
-            if row.get("name") and str(row["name"]) not in self._names
+            if row.get("name")
+        ]
+        return [
+            Choice(name, None, name, "log group", created)
+            for name, created in names
+            if name not in self._names
         ]
 
     async def executions(self, target: str) -> Sequence[Choice]:
@@ -143,7 +141,8 @@ class ProcessCatalogue:
         Raises:
             CatalogueError: the list could not be read.
         """
-        options = [] if self._choice is None else self._choice.arguments()
+        written, choices = split_label(target, self._choices)
+        options = choices[0].arguments() if choices else []
         if self._token_file is not None:
             options += ["--token-file", str(self._token_file)]
         name = self._names.get(target, target)
@@ -155,7 +154,7 @@ class ProcessCatalogue:
                 _note(row),
                 _time(row, "last"),
             )
-            for row in await _list("executions", target, "--json", *options)
+            for row in await _list("executions", written, "--json", *options)
             if row.get("execution")
         ]
 
@@ -178,7 +177,7 @@ async def _list(*arguments: str) -> list[dict[str, Any]]:
     """
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gapless", *arguments),
+            *list_command(arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -197,23 +196,10 @@ async def _list(*arguments: str) -> list[dict[str, Any]]:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode:
-        lines = errors.decode("utf-8", "replace").strip().splitlines()
-        default = f"it ended with exit code {process.returncode}"
-        text = lines[-1].removeprefix(ERROR_PREFIX) if lines else default
-        raise CatalogueError(text[:_ERROR_CHARS_MAX])
-    return _rows(out)
-
-
-def _rows(out: bytes) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(out or b"[]")
-    except ValueError:
-        rows = None
-    if not isinstance(rows, list):
-        msg = "the answer is not a list"
-        raise CatalogueError(msg)
-    return [row for row in rows[:CHOICES_MAX] if isinstance(row, dict)]
+        return parse_rows(out, errors, process.returncode)
+    except ListError as error:
+        raise CatalogueError(str(error)) from error
 
 
 class SameTargetsOpener:
@@ -226,7 +212,7 @@ class SameTargetsOpener:
     def catalogue(self, viewing: Viewing) -> Catalogue:  # noqa: ARG002 - the protocol's
         """Return the targets' executions."""
         targets = [(one.url, one.name) for one in self._first.targets]
-        return ProcessCatalogue(targets, choice=None, token_file=None)
+        return ProcessCatalogue(targets, choices=(), token_file=None)
 
     @contextlib.contextmanager
     def open(self, viewing: Viewing, chosen: Sequence[Choice]) -> Iterator[Viewing]:
@@ -240,51 +226,58 @@ class SameTargetsOpener:
         yield _reopened(viewing, self._first, targets)
 
 
+class NameOpener(Protocol):
+    """Opens what the picker names."""
+
+    @property
+    def choices(self) -> Sequence[AwsChoice]:
+        """The accounts and Regions whose log groups are offered."""
+
+    def open_name(self, stack: ExitStack, text: str) -> Sequence[WatchedTarget]:
+        """Open a log group, pattern or forwarder until the stack is closed.
+
+        Raises:
+            GaplessError: It matches nothing, or a forwarder cannot be started.
+        """
+
+
 class AnyTargetOpener:
     """Offers the account's log groups, and executions of what is open: for ``tail``.
 
     Args:
         first: The first viewing; later ones are shown like it.
-        open_target: Starts or finds a target's forwarder, kept until the stack is closed.
-        choice: Account and Region whose log groups are listed.
+        targets: Finds log groups, and starts or finds their forwarders.
         token_file: For forwarders that require a token.
     """
 
-    def __init__(
-        self,
-        first: Viewing,
-        open_target: Callable[[ExitStack, str], WatchedTarget],
-        choice: AwsChoice,
-        token_file: Path | None,
-    ) -> None:
+    def __init__(self, first: Viewing, targets: NameOpener, token_file: Path | None) -> None:
         self._first = first
-        self._open_target = open_target
-        self._choice = choice
+        self._targets = targets
         self._token_file = token_file
 
     def catalogue(self, viewing: Viewing) -> Catalogue:
         """Return the account's log groups, and the executions of the open targets."""
         targets = [(_as_argument(one), one.name) for one in viewing.targets]
-        return ProcessCatalogue(targets, choice=self._choice, token_file=self._token_file)
+        return ProcessCatalogue(targets, choices=self._targets.choices, token_file=self._token_file)
 
     @contextlib.contextmanager
     def open(self, viewing: Viewing, chosen: Sequence[Choice]) -> Iterator[Viewing]:
         """Open each target, with a forwarder of its own if none is running."""
         with ExitStack() as stack:
-            targets = [
-                msgspec.structs.replace(
-                    self._open_target(stack, target), executions=executions or None
-                )
+            opened = {
+                one.key: msgspec.structs.replace(one, executions=executions or None)
                 for target, executions in executions_by_target(chosen).items()
-            ]
+                for one in self._targets.open_name(stack, target)
+            }
+            targets = list(opened.values())
             yield _reopened(viewing, self._first, targets)
 
 
 def _as_argument(target: WatchedTarget) -> str:
-    """Return the target as it is written on the command line."""
-    if target.group is not None and target.is_own:
-        return target.group
-    return target.url
+    """Return the target as the command line or the picker names it."""
+    if target.group is None or not target.is_own:
+        return target.url
+    return target.group if target.group.startswith("arn:") else target.name
 
 
 def _reopened(viewing: Viewing, first: Viewing, targets: Sequence[WatchedTarget]) -> Viewing:

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from common.errors import EXIT_DONE, GaplessError, UsageError
 from common.signals import run_until_signal
 from common.state import state_dir
@@ -147,11 +145,11 @@ def _shared_filter(viewing: Viewing) -> Filter:
 
 
 def target_filter(viewing: Viewing, target: WatchedTarget) -> Filter:
-    """Return the target's filter: its own executions if it has any."""
+    """Return the target's filter: its own executions or log streams if it has any."""
     shared = _shared_filter(viewing)
-    if target.executions is None:
+    if target.executions is None and target.streams is None:
         return shared
-    return msgspec.structs.replace(shared, streams=(), executions=target.executions, prefixes=())
+    return type(shared)(target.streams or (), target.executions or ())
 
 
 class _Start(NamedTuple):

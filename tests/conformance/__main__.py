@@ -12,7 +12,8 @@ import click
 from common.errors import EXIT_DONE, EXIT_FAILURE, CannotConnectError, GaplessError, UsageError
 from common.signals import run_until_signal
 from common.tokens import read_token
-from gapless.options import DURATION, FILE, TARGET, TEXT, TIME, ForwarderTarget, Target
+from gapless.options import DURATION, FILE, TARGET, TEXT, TIME
+from gapless.targets.grammar import ForwarderTarget, Target, describe_target
 from gapless.terminal import say
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def command(
     default is all rules. Exit code 0: no rule failed; 1: at least one failed.
     """
     if not isinstance(target, ForwarderTarget):
-        msg = f"{target.group!r} is not a ws:// URL: give the one that gapless forward prints"
+        given = describe_target(target)
+        msg = f"{given} is not a ws:// URL: give the one that gapless forward prints"
         raise UsageError(msg)
     # Imported late: websockets would slow down --help.
     from tests.conformance.rules import as_object, as_text, selected  # noqa: PLC0415

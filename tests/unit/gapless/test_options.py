@@ -3,6 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
+from common.errors import UsageError
 from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
@@ -14,12 +15,10 @@ from gapless.options import (
     TARGET,
     TEXT,
     TIME,
-    ForwarderTarget,
-    GroupTarget,
-    TargetError,
-    aws_choice,
-    parse_target,
+    aws_choices,
+    check_times,
 )
+from gapless.targets.grammar import GroupTarget
 from tui.lines import levels
 
 
@@ -63,48 +62,22 @@ def test_invalid_values(kind: click.ParamType[object], value: str) -> None:
 
 
 def test_the_aws_options() -> None:
-    assert aws_choice("p", None, "https://u") == AwsChoice(profile="p", endpoint_url="https://u")
+    assert aws_choices(("p",), (), "https://u") == (
+        AwsChoice(profile="p", endpoint_url="https://u"),
+    )
+    assert aws_choices(("p", "q"), ("r", "s", "r"), None) == tuple(
+        AwsChoice(profile=profile, region=region)
+        for profile, region in (("p", "r"), ("p", "s"), ("q", "r"), ("q", "s"))
+    )
     with pytest.raises(click.BadParameter, match="is not a URL"):
-        aws_choice(None, None, "localhost:4566")
+        aws_choices((), (), "localhost:4566")
 
 
-@pytest.mark.parametrize(
-    ("text", "url", "http_url"),
-    [
-        ("ws://127.0.0.1:8765", "ws://127.0.0.1:8765/v1/tail", "http://127.0.0.1:8765"),
-        ("ws://127.0.0.1:8765/", "ws://127.0.0.1:8765/v1/tail", "http://127.0.0.1:8765"),
-        ("wss://logs.example/v1/tail", "wss://logs.example/v1/tail", "https://logs.example"),
-        ("ws://[::1]:1/v1/tail?group=a", "ws://[::1]:1/v1/tail?group=a", "http://[::1]:1"),
-    ],
-)
-def test_urls_of_forwarders(text: str, url: str, http_url: str) -> None:
-    target = parse_target(text)
-    assert target == ForwarderTarget(url)
-    assert isinstance(target, ForwarderTarget)
-    assert target.http_url == http_url
-
-
-@pytest.mark.parametrize("text", ["/ecs/my-service", "jobs", "/aws/lambda/a_b.c#1"])
-def test_log_groups(text: str) -> None:
-    assert parse_target(text) == GroupTarget(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("http://127.0.0.1:8765", "begins with http://"),
-        ("ws://", "does not name a host"),
-        ("ws://:80/v1/tail", "does not name a host"),
-        ("ws://a:0/", "does not name a host"),
-        ("ws://a:99999/", "not a URL"),
-        ("ws://[::1/", "not a URL"),
-        ("ws://me:secret@a/", "does not name a host"),
-        ("arn:aws:logs:us-east-1:1:log-group:/a", "is an ARN"),
-        ("a group", "nor a possible name"),
-        ("", "nor a possible name"),
-        ("x" * 513, "nor a possible name"),
-    ],
-)
-def test_what_is_no_target(text: str, says: str) -> None:
-    with pytest.raises(TargetError, match=says):
-        parse_target(text)
+def test_a_range_of_time_can_contain_events() -> None:
+    check_times(None, 5, 10)
+    check_times(5, 5, 10)
+    check_times(10, 20, 10)
+    with pytest.raises(UsageError, match="is in the future"):
+        check_times(11, None, 10)
+    with pytest.raises(UsageError, match="is before --since"):
+        check_times(5, 4, 10)

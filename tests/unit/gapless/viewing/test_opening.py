@@ -40,6 +40,13 @@ class Served:
         self.open: list[str] = []
         self.log: list[str] = []
 
+    @property
+    def choices(self) -> tuple[AwsChoice, ...]:
+        return (AwsChoice(),)
+
+    def open_name(self, stack: ExitStack, text: str) -> tuple[WatchedTarget, ...]:
+        return (self.target(stack, text),)
+
     def target(self, stack: ExitStack, target: str) -> WatchedTarget:
         if target == "/broken":
             msg = "the forwarder of /broken did not start"
@@ -63,7 +70,7 @@ def test_choices_are_grouped_by_target() -> None:
 
 def test_viewings_are_shown_in_turn() -> None:
     served = Served()
-    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served, None)
     seen: list[Viewing] = []
     open_then: list[list[str]] = []
     answers: list[int | tuple[Choice, ...]] = [
@@ -92,7 +99,7 @@ def test_viewings_are_shown_in_turn() -> None:
 
 def test_an_opening_error_is_shown_where_the_choice_was_made() -> None:
     served = Served()
-    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served, None)
     seen: list[Viewing] = []
     answers: list[int | tuple[Choice, ...]] = [
         (choice("/a"),),
@@ -113,7 +120,7 @@ def test_an_opening_error_is_shown_where_the_choice_was_made() -> None:
 
 def test_an_error_of_the_screen_closes_everything() -> None:
     served = Served()
-    opener = AnyTargetOpener(FIRST, served.target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, served, None)
     seen: list[Viewing] = []
 
     def show(viewing: Viewing) -> int | tuple[Choice, ...]:
@@ -142,7 +149,7 @@ def test_of_the_same_targets() -> None:
 
 
 def test_targets_are_called_what_the_command_line_calls_them() -> None:
-    opener = AnyTargetOpener(FIRST, Served().target, AwsChoice(), None)
+    opener = AnyTargetOpener(FIRST, Served(), None)
     other = WatchedTarget(url="ws://h:2/v1/tail", name="ws://h:2/v1/tail", key="ws://h:2/v1/tail")
     viewing = Viewing(targets=(*FIRST.targets, other))
     found: Catalogue = opener.catalogue(viewing)
@@ -185,9 +192,16 @@ async def test_log_groups(program: Path) -> None:
     rows = '[{"name": "/a", "created": 5}, {"name": "/here"}, {"name": ""}, {}, 7]'
     write(program, f"print('{rows}'); assert sys.argv[1:] == ['-m', 'gapless', 'groups', '--json', "
           "'--region', 'eu-west-1'], sys.argv")  # fmt: skip
-    asked = ProcessCatalogue([("/here", "/here")], choice=AWS, token_file=None)
+    asked = ProcessCatalogue([("/here", "/here")], choices=(AWS,), token_file=None)
     assert list(asked.open_now) == [Choice("/here", None, "/here", "open now")]
     assert list(await asked.groups()) == [Choice("/a", None, "/a", "log group", 5)]
+
+
+async def test_log_groups_of_several_regions(program: Path) -> None:
+    write(program, """print('[{"name": "/a"}]' if sys.argv[-1] == 'x' else '[]')""")
+    places = tuple(AwsChoice(region=one) for one in ("x", "y"))
+    asked = ProcessCatalogue([], choices=places, token_file=None)
+    assert list(await asked.groups()) == [Choice("x:/a", None, "x:/a", "log group", None)]
 
 
 async def test_executions(program: Path) -> None:
@@ -198,7 +212,7 @@ async def test_executions(program: Path) -> None:
     write(program, f"print('{rows}'); assert sys.argv[3:] == ['executions', 'ws://h:1/v1/tail', "
           "'--json', '--token-file', '/t'], sys.argv")  # fmt: skip
     url = "ws://h:1/v1/tail"
-    asked = ProcessCatalogue([(url, "/g")], choice=None, token_file=Path("/t"))
+    asked = ProcessCatalogue([(url, "/g")], choices=(), token_file=Path("/t"))
     assert list(await asked.executions(url)) == [
         Choice(url, "x1", "/g x1", "FAILED", 9),
         Choice(url, "x2", "/g x2", "execution", None),
@@ -218,7 +232,7 @@ async def test_executions(program: Path) -> None:
 )
 async def test_errors_are_one_line(program: Path, body: str, said: str) -> None:
     write(program, body)
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
+    asked = ProcessCatalogue([], choices=(AWS,), token_file=None)
     with pytest.raises(CatalogueError) as caught:
         await asked.groups()
     assert str(caught.value).startswith(said)
@@ -227,7 +241,7 @@ async def test_errors_are_one_line(program: Path, body: str, said: str) -> None:
 
 
 async def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
+    asked = ProcessCatalogue([], choices=(AWS,), token_file=None)
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(CatalogueError, match="No such file"):
         await asked.groups()
@@ -235,7 +249,7 @@ async def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch)
 
 async def test_nothing_is_as_good_as_an_empty_list(program: Path) -> None:
     write(program, "pass")
-    assert list(await ProcessCatalogue([], choice=AWS, token_file=None).groups()) == []
+    assert list(await ProcessCatalogue([], choices=(AWS,), token_file=None).groups()) == []
 
 
 async def test_a_process_that_hangs_is_ended(
@@ -243,7 +257,7 @@ async def test_a_process_that_hangs_is_ended(
 ) -> None:
     monkeypatch.setattr(opening, "LIST_WITHIN_S", 0.0)
     write(program, "import time; time.sleep(600)")
-    asked = ProcessCatalogue([], choice=AWS, token_file=None)
+    asked = ProcessCatalogue([], choices=(AWS,), token_file=None)
     with pytest.raises(CatalogueError, match="no answer within"):
         await asked.groups()
     monkeypatch.setattr(opening, "LIST_WITHIN_S", 60.0)
