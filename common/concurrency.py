@@ -43,12 +43,16 @@ async def in_thread(
     *,
     name: str = "blocking call",
     finished: Callable[[], None] | None = None,
+    is_bounded: bool = False,
 ) -> _T:
     """Run a blocking function in a daemon thread of its own; its exception is raised here.
 
     The threads of an executor are joined when the process ends, so one call that hangs would
     hold up SIGTERM for as long as its timeout; a daemon thread does not. ``finished`` is called in
     the event loop once the function has really ended, also if this coroutine was cancelled before.
+
+    ``is_bounded``: the function ends soon of itself, and the process waits for it. RE2 must not be
+    left running: Python ends a daemon thread that returns from C++ in a way that aborts the process.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_T] = loop.create_future()
@@ -72,7 +76,7 @@ async def in_thread(
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=not is_bounded).start()
     return await answer
 
 

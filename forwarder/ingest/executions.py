@@ -147,7 +147,8 @@ async def find_ends(lifecycle: Lifecycle | None, events: Sequence[LogEvent]) -> 
     """``Lifecycle.ends_among`` in a thread: heartbeats go on while long messages are matched."""
     if lifecycle is None or not lifecycle.reads_messages or not events:
         return {}
-    return await in_thread(partial(lifecycle.ends_among, events), name="lifecycle")
+    match = partial(lifecycle.ends_among, events)
+    return await in_thread(match, name="lifecycle", is_bounded=True)
 
 
 def execution_of(stream: str) -> str:

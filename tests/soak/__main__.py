@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what was printed there")
     given = parser.parse_args()
     if not given.minutes > 0:
         parser.error("--minutes must be above 0")
@@ -28,7 +29,9 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gapless-soak-") as folder:
-        report = Soak(given.seed, given.minutes, Path(folder), _print).run()
+        kept = Path(folder) if given.keep is None else given.keep
+        kept.mkdir(parents=True, exist_ok=True)
+        report = Soak(given.seed, given.minutes, kept, _print).run()
     minutes = (time.monotonic() - began) / 60
     for line in report.facts:
         _print(line)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import subprocess
+import sys
 import threading
 import warnings
 from functools import partial
@@ -103,3 +105,32 @@ async def test_the_result_of_a_cancelled_call_is_dropped() -> None:
         await task
     may_go.set()
     await in_thread(lambda: None)
+
+
+LEFT_RUNNING = """
+import asyncio, sys
+from common.concurrency import in_thread
+from common.patterns import compile_pattern
+
+pattern, text = compile_pattern("(a+)+b"), "a" * (1 << 20)
+
+async def main():
+    def match():
+        loop.call_soon_threadsafe(started.set)
+        for _ in range(40):
+            pattern.matches(text)
+        print("ended", flush=True)
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+    call = asyncio.create_task(in_thread(match, is_bounded=True))
+    await started.wait()
+    call.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_ends_while_a_pattern_is_matched_ends_in_order() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_RUNNING], capture_output=True, check=False, timeout=240
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"ended\n", b"")
