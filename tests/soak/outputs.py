@@ -23,7 +23,7 @@ REPEATED_S: Final = 30.0
 """How long before a kill a line may have been printed that is repeated: progress is saved every two
 seconds, but only where it can be stated, which bursts in the wrong order prevent for a while."""
 
-ANNOUNCED: Final = "lines of earlier runs are printed again"
+ANNOUNCED: Final = "the forwarder has another journal"
 
 EXAMPLES_MAX: Final = 3
 
@@ -55,7 +55,7 @@ class Life(NamedTuple):
     lines: Sequence[Printed]
     was_killed: bool
     announces: bool = False
-    """Whether it said that lines of earlier lives are printed again."""
+    """Whether it said that lines are printed again, by it or by the next life."""
     is_torn: bool = False
     """Whether its last line is incomplete, which only a kill may leave."""
 
@@ -164,9 +164,10 @@ def judge_output(
                 examples.append(f"{one.id} twice in life {number}")
             elif one.id and one.id in seen:
                 before, age_s = seen[one.id]
-                if life.announces or _may_repeat(lives[before:number], age_s):
+                is_announced = any(one.announces for one in lives[before : number + 1])
+                if is_announced or _may_repeat(lives[before:number], age_s):
                     repeated += 1
-                    oldest_s = oldest_s if life.announces else max(oldest_s, age_s)
+                    oldest_s = oldest_s if is_announced else max(oldest_s, age_s)
                 else:
                     duplicated += 1
                     examples.append(f"{one.id} in lives {before} and {number}, {age_s:.0f} s")

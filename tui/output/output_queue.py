@@ -70,15 +70,25 @@ class OutputQueue:
 
     def add_lines(self, lines: Iterable[Line], now_ms: int, rebases: Sequence[int]) -> None:
         """Add new lines; ``rebases`` is each target's number of rebases."""
+        self.add_passing(self.passing(self.select(lines, rebases)), now_ms)
+
+    def select(self, lines: Iterable[Line], rebases: Sequence[int]) -> list[Line]:
+        """The new lines that are to be printed if their text matches."""
         until, trackers = self._until_ms, self.trackers
-        passed = [
+        return [
             line
             for line in lines
             if (until is None or line.timestamp <= until)
-            and self._test.passes(line)
             and not (trackers and trackers[line.target].was_printed(line, rebases[line.target]))
         ]
-        self._order.add_lines(passed, now_ms)
+
+    def passing(self, lines: Iterable[Line]) -> list[Line]:
+        """The lines whose text matches; long ones take long, and any thread may call this."""
+        return [line for line in lines if self._test.passes(line)]
+
+    def add_passing(self, lines: Iterable[Line], now_ms: int) -> None:
+        """Add selected lines whose text matches."""
+        self._order.add_lines(lines, now_ms)
 
     def take_ready(
         self, state: ReleaseState, positions: Sequence[StreamPosition]

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -42,6 +43,9 @@ WRITE_BYTES: Final = 65_536
 
 WAITING_MAX: Final = 150_000
 """Lines that may wait for the reader of the output; then no more are received."""
+
+MATCHED_CHARS: Final = 1 << 17
+"""Text that is matched in the event loop; it takes a fraction of a millisecond."""
 
 _DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unequal"})
 """The rules that are printed to stderr."""
@@ -103,6 +107,10 @@ class Plain:
             test=options.test,
             printed=[] if consumer is None else consumer.progress,
         )
+        self._unmatched: list[tuple[list[Line], int]] = []
+        """Received lines, and when they came."""
+        self._waiting = 0
+        """How many those are."""
         self._upstream_notices = UpstreamNotices()
         self._stop = asyncio.Event()
         self._signals_seen: list[int] = []
@@ -141,14 +149,38 @@ class Plain:
         rebases = [session.rebases for session in self._engine.sessions]
         if any(rebases) and not self._says_repeated:
             self._declare_repeated(rebases)
-        self._queue.add_lines(lines, self._engine.wall_ms(), rebases)
+        selected = self._queue.select(lines, rebases)
+        self._unmatched.append((selected, self._engine.wall_ms()))
+        self._waiting += len(selected)
+
+    async def _match(self) -> None:
+        """Move the lines that match to the queue; long ones are matched in a thread.
+
+        The caller takes state and positions just before: lines that come while it runs are behind
+        both, and must neither be released nor count as printed.
+        """
+        unmatched, self._unmatched, self._waiting = self._unmatched, [], 0
+        for lines, at_ms in unmatched:
+            match = partial(self._queue.passing, lines)
+            if sum(len(line.message) for line in lines) > MATCHED_CHARS:
+                passing = await in_thread(match, name="match", is_bounded=True)
+            else:
+                passing = match()
+            self._queue.add_passing(passing, at_ms)
 
     def _declare_repeated(self, rebases: Sequence[int]) -> None:
         """Report that lines are printed again, because another journal renumbered them."""
         self._says_repeated = True
-        known = [] if self._consumer is None else self._consumer.progress
-        if any(count and one for count, one in zip(rebases, known, strict=False)):
+        consumer = self._consumer
+        if consumer is None:
+            return
+        if any(count and one for count, one in zip(rebases, consumer.progress, strict=False)):
             self._say("the forwarder has another journal: lines of earlier runs are printed again")
+        else:  # what this run printed can be stated only by the numbers of the new journal
+            self._say(
+                "the forwarder has another journal: if this run ends before it has received that, "
+                f"the next run of consumer {consumer.title!r} prints lines again"
+            )
 
     async def _print_until_finished(self) -> None:
         finished = asyncio.create_task(self._engine.finished.wait())
@@ -160,6 +192,7 @@ class Plain:
                 )
                 self._print_upstream()
                 state, positions = self._release_state(), self._positions()
+                await self._match()
                 for one in self._queue.take_ready(state, positions):
                     await self._print(one.lines)
                     if self._engine.steady_ms() >= self._save_at_ms:
@@ -170,13 +203,15 @@ class Plain:
 
     async def _print_rest(self) -> None:
         """Print every line that was held back for its order, and save what was printed."""
-        slices: list[PrintSlice] = self._queue.take_all(self._positions())
+        positions = self._positions()
+        await self._match()
+        slices: list[PrintSlice] = self._queue.take_all(positions)
         for one in slices:
             await self._print(one.lines)
         await self._save(slices[-1].progress)
 
     def _positions(self) -> list[StreamPosition]:
-        """How far each target has received; all of those lines are in the queue or printed."""
+        """How far each target has received; those lines are unmatched, in the queue, or printed."""
         return [
             StreamPosition(one.cursor(), one.since, one.live_from, one.rebases)
             for one in self._engine.sessions
@@ -195,10 +230,9 @@ class Plain:
         writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, groups)))
         # With `| head`, this may be cancelled at the moment when the write fails.
         writing.add_done_callback(_retrieve_exception)
-        before = self._queue.arrived
         while not writing.done():
             await asyncio.wait((writing,), timeout=PRINT_S)
-            if self._queue.arrived - before > WAITING_MAX:
+            if self._waiting > WAITING_MAX:
                 self._engine.pause()
             if self._is_abandoned():
                 writing.cancel()

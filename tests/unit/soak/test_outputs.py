@@ -70,6 +70,7 @@ def test_a_life_may_not_repeat_what_an_orderly_end_has_saved() -> None:
 
 def test_an_announced_new_journal_may_repeat_everything() -> None:
     assert wrong(life(0, 1, 2, 3), life(0, 1, 2, 3, 4, 5, announces=True)) == []
+    assert wrong(life(0, 1, 2, 3, announces=True), life(0, 1, 2, 3, 4, 5)) == []
 
 
 def test_order_holds_within_a_life_except_for_late_lines() -> None:

@@ -29,7 +29,8 @@ from tests.support.viewer.scripted_forwarder import (
 from tests.support.viewer.server_messages import SINCE, ForwarderMessages, item
 from tui.client.engine import Engine, Goal
 from tui.client.target import TargetSpec
-from tui.lines.filters import output_filter
+from tui.lines.filters import OutputFilter, output_filter
+from tui.lines.rows import Line
 from tui.output.consumer import ConsumedTarget, Consumer, OutputQuery
 from tui.output.formats import format_line
 from tui.output.plain import Plain, PlainOptions
@@ -378,6 +379,72 @@ async def test_at_the_end_what_was_printed_is_saved(
     async with printing(script, cursors=tmp_path, goal=goal, **options) as one:
         await one.task
         assert printed_keys(tmp_path) == printed
+
+
+async def test_another_journal_is_announced_to_a_consumer(tmp_path: Path) -> None:
+    old, new = ForwarderMessages(), ForwarderMessages()
+
+    async def leaving(connection: ScriptedConnection) -> None:
+        await connection.send(*four(old))
+
+    def another_journal() -> Script:
+        return says(
+            new.welcome("rebased", epoch="e2", head_seq=1),
+            new.events(0, [item(1, 2_003)]),
+        )
+
+    async with printing(leaving, another_journal(), hold_ms=0, cursors=tmp_path) as one:
+        await eventually(lambda: any("another journal" in text for text in one.said))
+        [text] = [text for text in one.said if "another journal" in text]
+        assert text == (
+            "the forwarder has another journal: if this run ends before it has received that, "
+            "the next run of consumer 'archive' prints lines again"
+        )
+
+
+class HeldFilter(OutputFilter, frozen=True):
+    """Lets every line pass once ``may_pass`` is set."""
+
+    may_pass = threading.Event()
+    is_asked = threading.Event()
+
+    def passes(self, line: Line) -> bool:
+        self.is_asked.set()
+        # On the event loop, it would wait for a heartbeat that cannot be received.
+        return self.may_pass.wait(20) and line.message != ""
+
+
+async def test_long_lines_are_matched_outside_the_event_loop_and_none_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
+    monkeypatch.setattr(HeldFilter, "may_pass", threading.Event())
+    monkeypatch.setattr(HeldFilter, "is_asked", threading.Event())
+    forwarder, go = ForwarderMessages(), asyncio.Event()
+    long = "a" * (1 << 18)
+
+    async def talking(connection: ScriptedConnection) -> None:
+        await connection.send(
+            forwarder.welcome(),
+            forwarder.backfill(DONE, done=True),
+            forwarder.events(0, [item(1, 2_003, message=long), item(2, 2_001, message=long)]),
+        )
+        await go.wait()
+        # While the first ones are matched: a mark that covers them and a third one.
+        third = item(3, 2_002)
+        await connection.send(forwarder.events(2, [third]), forwarder.mark(SINCE, 5_000, 3))
+        await stay_connected(connection)
+
+    async with printing(talking, hold_ms=1 << 40, cursors=tmp_path, test=HeldFilter()) as one:
+        await eventually(HeldFilter.is_asked.is_set)
+        go.set()
+        await eventually(lambda: one.engine.complete_through == 5_000)
+        assert one.lines == []
+        assert printed_keys(tmp_path) == []
+        HeldFilter.may_pass.set()
+        await eventually(lambda: len(one.lines) == 3 and one.data.endswith(b"\n"))
+        assert one.messages == [long, "line 3", long]
+        await eventually(lambda: printed_keys(tmp_path) == [1, 2, 3])
 
 
 def test_output_imports_no_screen() -> None:
