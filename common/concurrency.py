@@ -52,7 +52,7 @@ async def in_thread(
     the event loop once the function has really ended, also if this coroutine was cancelled before.
 
     ``is_bounded``: the function ends soon of itself, and the process waits for it. RE2 must not be
-    left running: Python ends a daemon thread that returns from C++ in a way that aborts the process.
+    left running: Python ends a daemon thread that returns from C++ so that the process aborts.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_T] = loop.create_future()

@@ -7,15 +7,22 @@ not changed for a while are packed, and later compressed.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from tui.lines.packed import PackedRows, RowCache
-from tui.lines.rows import Row, Rule
+from tui.lines.rows import Line, Row, Rule
 
 CHUNK_ROWS: Final = 1024
 """Rows that a block is filled up to; a block is split beyond twice as many."""
+
+CHUNK_CHARS: Final = 1 << 20
+"""Characters that a block is filled up to: a step of a search, or packing a block, must take a few
+milliseconds however long the lines are."""
+
+ROW_CHARS: Final = CHUNK_CHARS // CHUNK_ROWS
+"""Characters that count as one row in a step of a search."""
 
 OPEN_MAX: Final = 16
 """Blocks kept as objects: those changed last."""
@@ -32,10 +39,30 @@ UNCOMPRESSED_MAX: Final = 128
 PACKED_GAIN: Final = 4
 """How many times faster a packed row is searched than an unpacked one."""
 
+_LONG_CHARS: Final = 4 * ROW_CHARS
+"""Late rows of more text may overfill a block."""
+
 _FEW: Final = 16
 """Most rows inserted one by one; more are merged with the whole block."""
 
 key_of_row = attrgetter("key")
+
+
+def chars_of(rows: Iterable[Row]) -> int:
+    """Size of the messages of rows, in characters."""
+    return sum(len(row.message) for row in rows if isinstance(row, Line))
+
+
+def _cut(rows: Sequence[Row]) -> Iterator[int]:
+    """Where rows are to be cut into blocks: the end of each."""
+    begin = chars = 0
+    for at, row in enumerate(rows):
+        size = len(row.message) if isinstance(row, Line) else 0
+        if at > begin and (at - begin == CHUNK_ROWS or chars + size > CHUNK_CHARS):
+            yield at
+            begin, chars = at, 0
+        chars += size
+    yield len(rows)
 
 
 class Block:
@@ -138,6 +165,16 @@ class Block:
             self._cache.forget(self.keys)
             self.packed = self._loose_indexes = None
 
+    def room_for(self, rows: Sequence[Row]) -> int:
+        """How many of some rows an open block takes before it is full."""
+        count = max(0, min(len(rows), CHUNK_ROWS - len(self.keys)))
+        chars = chars_of(self.rows) if count else 0
+        for at, row in enumerate(rows[:count]):
+            chars += len(row.message) if isinstance(row, Line) else 0
+            if chars > CHUNK_CHARS:
+                return at
+        return count
+
     def has_packed(self, keys: Sequence[int]) -> bool:
         """Whether any of the keys is a packed row's."""
         if self.packed is None:
@@ -195,6 +232,14 @@ class Stretch(NamedTuple):
     rows: list[Row]
     """All rows, or the loose ones if ``packed`` has the others."""
     packed: PackedRows | None = None
+
+    @property
+    def cost(self) -> int:
+        """As how many rows it counts in a step of a search: long ones for more than one."""
+        cost = len(self.rows) + chars_of(self.rows) // ROW_CHARS
+        if self.packed is not None:
+            cost += (len(self.packed) + self.packed.text_bytes // ROW_CHARS) // PACKED_GAIN
+        return max(1, cost)
 
 
 class RowStore:
@@ -278,7 +323,7 @@ class RowStore:
             block = self._blocks[at]
             if packed and block.packed and not block.packed.rules and self._lasts[at] < key:
                 found.append(Stretch(block.rows, block.packed))
-                rows -= len(block) // PACKED_GAIN
+                rows -= found[-1].cost
                 at -= 1
                 continue
             part = block.all_rows()
@@ -287,7 +332,7 @@ class RowStore:
                 found.append(Stretch(part[-rows:]))
                 return found, part[-rows].key
             found.append(Stretch(part))
-            rows -= len(part)
+            rows -= found[-1].cost
             at -= 1
         return found, self._lasts[at] + 1 if at >= 0 else 0
 
@@ -404,17 +449,19 @@ class RowStore:
         done = 0
         if self._blocks and self._blocks[-1].packed is None:
             block = self._blocks[-1]
-            done = max(0, CHUNK_ROWS - len(block.keys))
+            done = block.room_for(rows)
             if done:
                 block.keys += keys[:done]
                 block.rows += rows[:done]
                 self._lasts[-1] = block.keys[-1]
                 self._mark_changed(block)
-        for begin in range(done, len(keys), CHUNK_ROWS):
-            part = keys[begin : begin + CHUNK_ROWS]
-            self._blocks.append(Block(part, rows[begin : begin + CHUNK_ROWS], self._cache))
-            self._lasts.append(part[-1])
+        rest_keys, rest = keys[done:], rows[done:]
+        begin = 0
+        for end in _cut(rest) if rest else ():
+            self._blocks.append(Block(rest_keys[begin:end], rest[begin:end], self._cache))
+            self._lasts.append(rest_keys[end - 1])
             self._mark_changed(self._blocks[-1])
+            begin = end
         return len(rows)
 
     def _merge(self, batch: list[Row]) -> tuple[list[int], list[int]]:
@@ -433,8 +480,12 @@ class RowStore:
 
     def _merge_into(self, at: int, run: list[Row]) -> tuple[dict[int, Row], list[int]]:
         block = self._blocks[at]
+        chars = chars_of(run)
+        is_long = chars > _LONG_CHARS and chars + chars_of(block.rows) > CHUNK_CHARS
         if block.packed is not None and (
-            len(block.keys) + len(run) > LOOSE_MAX or block.has_packed([row.key for row in run])
+            is_long
+            or len(block.keys) + len(run) > LOOSE_MAX
+            or block.has_packed([row.key for row in run])
         ):
             self._unpack(block)
         new, replaced = block.put(run)
@@ -447,17 +498,17 @@ class RowStore:
             if block.packed is not None:
                 self._loose.pop(block, None)
                 self._loose[block] = None
-            elif len(block.keys) > 2 * CHUNK_ROWS:
+            elif is_long or len(block.keys) > 2 * CHUNK_ROWS:
                 self._split(at)
         return new, replaced
 
     def _split(self, at: int) -> None:
         block = self._blocks[at]
-        keys, rows = block.keys, block.rows
-        parts = [
-            Block(keys[begin : begin + CHUNK_ROWS], rows[begin : begin + CHUNK_ROWS], self._cache)
-            for begin in range(0, len(keys), CHUNK_ROWS)
-        ]
+        parts: list[Block] = []
+        begin = 0
+        for end in _cut(block.rows):
+            parts.append(Block(block.keys[begin:end], block.rows[begin:end], self._cache))
+            begin = end
         self._blocks[at : at + 1] = parts
         self._lasts[at : at + 1] = [part.keys[-1] for part in parts]
         del self._starts[at:]

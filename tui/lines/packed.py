@@ -131,6 +131,11 @@ class PackedRows:
         return len(self.keys)
 
     @property
+    def text_bytes(self) -> int:
+        """Size of all messages, joined."""
+        return self._ends[-1] if self._ends else 0
+
+    @property
     def rules(self) -> list[Rule]:
         """The rules among the rows."""
         return list(self._rules.values())

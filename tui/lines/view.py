@@ -26,6 +26,9 @@ SLICE_ROWS: Final = 4096
 READ_ROWS: Final = SLICE_ROWS // PACKED_GAIN
 """The same for a test that must parse each line: for its level, or as JSON."""
 
+_PART_ROWS: Final = 16
+"""Rows read at once for a search that reads them as objects: as many may be of 1 MB each."""
+
 CONTEXT_AMOUNTS: Final = (0, 3, 10)
 """Numbers of context lines before and after a match, in the order in which ``z`` offers them."""
 
@@ -242,16 +245,26 @@ class ContextRows(MatchingRows):
             return False
         rows = SLICE_ROWS if rows is None else rows
         high = self._timeline.index_of(self._from)
-        part = self._timeline.rows(high - rows, high)
+        part = self._part_below(high, rows)
         passing = self._passing(part)
         self._matches[:0] = [key for key in passing if key not in self._rule_keys]
         if part:
             self._from = part[0].key
-        self.is_done = high <= rows
+        self.is_done = high <= len(part)
         if self.is_done:
             self._from = 0
         self._show([*passing, *self._context_of(high - len(part), high)])
         return not self.is_done
+
+    def _part_below(self, high: int, rows: int) -> list[Row]:
+        """The rows below an index, upwards, that one step tests."""
+        parts: list[list[Row]] = []
+        while high > 0 and rows > 0:
+            low = max(0, high - min(rows, _PART_ROWS))
+            parts.append(self._timeline.rows(low, high))
+            rows -= Stretch(parts[-1]).cost
+            high = low
+        return [row for part in reversed(parts) for row in part]
 
     def apply(self, change: Change) -> None:
         """Take in a change of the timeline."""
@@ -374,13 +387,20 @@ def find_in_view(
         rows: Rows in the slice.
     """
     index = view.index_of(start)
-    part = view.rows(index, index + rows) if direction > 0 else view.rows(index - rows, index)
-    for row in part if direction > 0 else reversed(part):
-        if isinstance(row, Line) and test(row):
-            return row.key, None
-    if not part:
-        return NOT_FOUND
-    return None, part[-1].key + 1 if direction > 0 else part[0].key
+    at = start
+    while rows > 0:
+        count = min(rows, _PART_ROWS)
+        low, high = (index, index + count) if direction > 0 else (index - count, index)
+        part = view.rows(low, high)
+        if not part:
+            return NOT_FOUND
+        for row in part if direction > 0 else reversed(part):
+            if isinstance(row, Line) and test(row):
+                return row.key, None
+        at = part[-1].key + 1 if direction > 0 else part[0].key
+        index += direction * count
+        rows -= Stretch(part).cost
+    return None, at
 
 
 def find_in_timeline(
@@ -405,9 +425,7 @@ def find_in_timeline(
         found = _find_in_stretch(stretch, at, direction, test)
         if found is not None:
             return found, None
-        rows -= len(stretch.rows)
-        if stretch.packed is not None:
-            rows -= len(stretch.packed) // PACKED_GAIN
+        rows -= stretch.cost
         at = after
     return None, at
 
