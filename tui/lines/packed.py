@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
+from sys import getsizeof
 from typing import Final, cast, get_args
 
 import msgspec
@@ -27,6 +28,10 @@ DECOMPRESSED_MAX: Final = 16
 
 DECODED_MAX: Final = 4096
 """Rows kept as objects, so that a row on the screen is the same object in each frame."""
+
+DECODED_BYTES_MAX: Final = 64 << 20
+"""Size of those rows' messages: 4,096 lines of 1 MB would take 4 GB. The row that was read last is
+kept whatever its size."""
 
 _ZSTD_LEVEL: Final = 1
 """Level 2 takes half as long again and saves a twentieth at most."""
@@ -268,6 +273,7 @@ class RowCache:
     def __init__(self) -> None:
         self._decompressed: dict[PackedRows, None] = {}
         self._rows: dict[int, Row] = {}
+        self._bytes = 0
 
     def row(self, packed: PackedRows, at: int) -> Row:
         """The row at an index of a block; the same object while it stays in the cache."""
@@ -276,9 +282,12 @@ class RowCache:
         if row is None:
             self.decompress(packed)
             row = packed.row(at)
-            if len(self._rows) >= DECODED_MAX:
-                del self._rows[next(iter(self._rows))]
+            self._bytes += _message_bytes(row)
         self._rows[key] = row
+        while len(self._rows) > 1 and (
+            len(self._rows) > DECODED_MAX or self._bytes > DECODED_BYTES_MAX
+        ):
+            self.forget((next(iter(self._rows)),))
         return row
 
     def decompress(self, packed: PackedRows) -> None:
@@ -295,7 +304,14 @@ class RowCache:
     def forget(self, keys: Sequence[int]) -> None:
         """Drop rows that were changed or removed."""
         for key in keys:
-            self._rows.pop(key, None)
+            row = self._rows.pop(key, None)
+            if row is not None:
+                self._bytes -= _message_bytes(row)
+
+
+def _message_bytes(row: Row) -> int:
+    """Memory that a row's message takes; characters beyond ASCII take up to four bytes."""
+    return getsizeof(row.message) if isinstance(row, Line) else 0
 
 
 def _blank_rules(rows: Sequence[Row]) -> list[Line]:

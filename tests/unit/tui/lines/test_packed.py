@@ -83,6 +83,24 @@ def test_the_row_cache_is_bounded() -> None:
         assert again is not first
 
 
+def test_long_rows_in_the_cache_are_bounded_by_bytes() -> None:
+    rows = [Line(at, 1, None, "s", "é" * 1_000, "live") for at in range(9)]
+    packed = PackedRows([row.key for row in rows], rows)
+    with patch("tui.lines.packed.DECODED_BYTES_MAX", 3_500):
+        memory = RowCache()
+        read = [memory.row(packed, at) for at in range(5)]
+        assert [memory.row(packed, at) is read[at] for at in (4, 3, 2)] == [True] * 3
+        assert memory.row(packed, 1) is not read[1]
+        # What was dropped or forgotten does not count any more.
+        memory.forget([1, 2, 3])
+        kept = [memory.row(packed, at) for at in (5, 6, 7)]
+        assert [memory.row(packed, at) for at in (5, 6, 7)] == kept
+        assert all(memory.row(packed, at) is row for at, row in zip((5, 6, 7), kept, strict=True))
+    with patch("tui.lines.packed.DECODED_BYTES_MAX", 1):
+        memory = RowCache()
+        assert memory.row(packed, 0) is memory.row(packed, 0)
+
+
 @given(
     st.lists(st.text("abK\u212a\ud800é", max_size=4), max_size=8),
     st.text("abkKé", min_size=1, max_size=2),
