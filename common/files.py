@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, never written in place."""
+"""Files that are replaced as a whole, never written in place, and files that are watched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+class StableFile:
+    """Notices when a file has changed, once it stays the same for two checks in a row.
+
+    A file that is still being written lacks its last lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the file as it is now for read."""
+        self.path = path
+        self._read = self._seen = _signature(path)
+
+    def has_changed(self) -> bool:
+        """Whether the file is another one than at the last change, and is written completely."""
+        found = _signature(self.path)
+        is_stable, self._seen = found == self._seen, found
+        if found == self._read or not is_stable:
+            return False
+        self._read = found
+        return True
+
+
+def _signature(path: Path) -> tuple[int, int, int, int] | None:
+    """Return what changes with a file's content; None if the file can't be examined."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 @contextmanager

@@ -178,15 +178,15 @@ class LockFile(_Lock):
     """The exclusive lock on a journal, with the ready line of the forwarder that has it."""
 
     @classmethod
-    def take(cls, path: Path) -> Self:
-        """Lock a file, made if missing.
+    def take(cls, path: Path, tries: int = _TRIES) -> Self:
+        """Lock a file, made if missing; waits between tries, since another may just be ending.
 
         Raises:
             LockedError: another process has it.
             GaplessError: it cannot be made or opened.
         """
         pause = threading.Event()
-        for _ in range(_TRIES):
+        for _ in range(tries):
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
             except OSError as error:

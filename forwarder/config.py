@@ -15,6 +15,7 @@ import msgspec
 
 from common.hosts import host_name
 from forwarder.errors import ConfigError
+from forwarder.targets import parse_target
 from wire.limits import HEARTBEAT_MS
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
@@ -152,11 +153,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return self.viewers_max + SPARE_SOCKETS
 
 
+GROUPS_MAX: Final = 500
+"""Log groups at the same time. Each costs a poll in 1 to 5 s out of the account's few calls a
+second, three open files and about a megabyte."""
+
+LINGER_MS: Final = 120_000
+"""A viewer that reconnects, or a screen that switches between log groups, finds the feed running.
+Longer than the lease of a polling viewer's request for history (60 s)."""
+
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
-_GROUP_NAME: Final = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}", re.ASCII)
 _PORT_MAX: Final = 65_535
 _LIVE: Final = ("auto", "poll")
 
@@ -190,8 +198,18 @@ class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one forwarder process."""
 
-    groups: tuple[str, ...]
-    """The log groups to serve."""
+    groups: tuple[str, ...] = ()
+    """The log groups to serve: names, patterns (``*`` and ``?``), and ARNs."""
+    groups_file: Path | None = None
+    """File with further ones, one a line; read again when it changes."""
+    any_group: bool = False
+    """Whether to serve any log group of the account that an authorised client asks for."""
+    wait: bool = False
+    """Whether log groups of ``groups`` may not exist yet."""
+    groups_max: int = GROUPS_MAX
+    """Log groups served at the same time."""
+    linger_ms: int = LINGER_MS
+    """How long a log group that only clients asked for is served after its last viewer has gone."""
     aws: AwsOptions = AwsOptions()
     live: str = "auto"
     """The live path: ``poll``, ``kinesis:STREAM`` (a name or ARN), or ``auto``: the stream that
@@ -208,7 +226,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
     journal: Path | None = None
-    """A file, or a folder for several log groups; None: a temporary file, deleted at the end."""
+    """A file, or a folder for several log groups; None: a temporary folder, deleted at the end."""
     retain_ms: int = DAY_MS
     """Age, by its event's timestamp, at which a body may be dropped from the journal."""
     retain_bytes: int = 2 << 30
@@ -229,13 +247,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew: Path | None = None
     """File with the error of the wall clock, for simulations; see ``wall_clock``."""
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether log groups may come and go, so that each needs a journal file of its own."""
+        return (
+            self.any_group
+            or self.groups_file is not None
+            or any(parse_target(one).is_pattern for one in self.groups)
+        )
+
     def __post_init__(self) -> None:
         """Validate the values that can be checked without AWS.
 
         Raises:
             ConfigError: a value can't work; the text says what to change.
         """
-        _check_groups(self.groups)
+        _check_groups(self)
         _check_live(self.live)
         for host in self.allow_hosts:
             if host_name(host) is None:
@@ -255,6 +282,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LEAST: Final[dict[str, int]] = {
+    "groups_max": 1,
+    "linger_ms": 0,
     "retain_ms": 1_000,
     "retain_bytes": 1 << 20,
     "poll_ms": 50,
@@ -266,16 +295,16 @@ _LEAST: Final[dict[str, int]] = {
 """Least values: below them the forwarder would have no time for anything else."""
 
 
-def _check_groups(groups: tuple[str, ...]) -> None:
-    if not groups:
+def _check_groups(config: Config) -> None:
+    if not (config.groups or config.groups_file or config.any_group):
         msg = "no log group is given: name at least one"
         raise ConfigError(msg)
-    for group in groups:
-        if _GROUP_NAME.fullmatch(group) is None:
-            msg = f"{group[:100]!r} is not the name of a log group (letters, digits and ._-/# only)"
-            raise ConfigError(msg)
-    if len(set(groups)) < len(groups):
+    targets = [parse_target(one) for one in config.groups]
+    if len(set(targets)) < len(targets):
         msg = "a log group is given twice"
+        raise ConfigError(msg)
+    if len(targets) > config.groups_max:
+        msg = f"{len(targets)} log groups are given, more than --max-groups {config.groups_max}"
         raise ConfigError(msg)
 
 

@@ -19,6 +19,7 @@ class RequestError(Exception):
         epoch: str | None = None,
         *,
         retry_after_s: int | None = None,
+        code: UpstreamCode | None = None,
     ) -> None:
         """Describe the refusal.
 
@@ -27,12 +28,14 @@ class RequestError(Exception):
             text: what is wrong, and what to do about it.
             epoch: the current epoch, where the request's cursor is not valid.
             retry_after_s: when to try again, where that helps.
+            code: why CloudWatch can't be read, where that is the reason.
         """
         super().__init__(text)
         self.status = status
         self.text = text
         self.epoch = epoch
         self.retry_after_s = retry_after_s
+        self.code = code
 
 
 class ForwarderError(GaplessError):
@@ -57,6 +60,18 @@ class LifecycleError(ForwarderError):
     exit_code = EXIT_USAGE
 
 
+class GroupLimitError(ForwarderError):
+    """The forwarder serves as many log groups as it may."""
+
+
+class ListingLimitError(ForwarderError):
+    """Too many patterns of log groups are listed at the same time. Transient."""
+
+
+class GroupStoppedError(ForwarderError):
+    """The forwarder is shutting down, so that no log group is started any more. Transient."""
+
+
 class InvalidEventError(ForwarderError):
     """CloudWatch (or an endpoint in its place) sent an event that the protocol can't express."""
 
@@ -65,6 +80,10 @@ class ConfigError(ForwarderError):
     """The configuration can't work; the text names the option. A usage error."""
 
     exit_code = EXIT_USAGE
+
+
+class TargetError(ConfigError):
+    """A text names no log group and is no pattern of names. A usage error."""
 
 
 class CloudWatchError(ForwarderError):

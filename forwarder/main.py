@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import re
 import resource
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from errno import EADDRINUSE
 from functools import partial
@@ -18,50 +19,40 @@ from typing import Final
 
 import msgspec
 
+from common.concurrency import in_thread
 from common.hosts import is_loopback
 from common.state import make_private_dir
 from common.times import TimeFormatError, parse_duration
 from common.tokens import OfferedToken
-from forwarder.cloudwatch.clock import timer_ms, wall_clock
-from forwarder.cloudwatch.missing import explain_missing
+from forwarder.cloudwatch.clock import wall_clock
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import REFUSED_SOCKETS, RESERVED_DESCRIPTORS, Config, Limits
 from forwarder.delivery.hub import Hub
-from forwarder.errors import (
-    ConfigError,
-    ForwarderError,
-    GroupNotFoundError,
-    LifecycleError,
-    ThrottledError,
-    TruncatedResponseError,
-    UnreachableError,
+from forwarder.errors import ConfigError, ForwarderError, LifecycleError
+from forwarder.groups.journals import (
+    DESCRIPTORS_PER_FEED,
+    SHARED_NAME,
+    JournalFolder,
+    Journals,
+    SharedFile,
 )
+from forwarder.groups.keeper import SHUTTING_DOWN, Keeper
+from forwarder.groups.opening import FeedOpener
+from forwarder.groups.served import ServedGroups
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
-from forwarder.journal.contract import Journal
-from forwarder.journal.sqlite import SqliteJournals
-from forwarder.live.receiver import LiveReceiver
 from forwarder.live.subscriptions import LivePaths
-from forwarder.reconcile.feed import Feed
+from forwarder.records import FeedKey
 from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
+from forwarder.server.status import StatusReport
 from forwarder.server.tokens import BearerTokens, TokenFile, TokenGrant
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
-CHECKS_MAX: Final = 3
-"""Attempts to reach CloudWatch at the start."""
-
-CHECK_PAUSE_S: Final = 0.5
-
-CHECK_UNANSWERED_MS: Final = 2_000
-"""Longest wait for an answer to the check; then viewers are served, and see the silence."""
-
-CHECK_LOOK_S: Final = 0.2
-"""Interval of looks whether the check has got no answer for that long."""
-
-GOODBYE: Final = "the forwarder is shutting down"
+DELETE_UNUSED_S: Final = 3_600.0
+"""Interval between deletions of unused journals."""
 
 _CLUSTER: Final = re.compile(r"(arn:[\w.:-]+/)?[\w-]{1,255}", re.ASCII)
 
@@ -72,7 +63,7 @@ _Job = Callable[[], Awaitable[None]]
 class Ready(msgspec.Struct):
     """The line that ``forward`` prints once it accepts connections.
 
-    ``epoch`` is the first log group's.
+    ``epoch`` is the first log group's; empty as long as none is served.
     """
 
     websocket: str
@@ -111,36 +102,29 @@ async def run(
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
     async with AsyncExitStack() as stack:
-        journals = _open_journals(config, stack)
         cloudwatch = CloudWatch(config.aws, clock=wall_clock(config.clock_skew))
-        clock = cloudwatch.skew.now_ms
         stack.push_async_callback(cloudwatch.close)
-        jobs: list[_Job] = []
-        hubs: dict[str, Hub] = {}
-        for journal in journals:
-            group = LogGroup(
-                journal,
-                allowance_ms=config.allowance_ms,
-                allowance_max_ms=config.allowance_max_ms,
-                lifecycle=lifecycle,
-                overlap_ms=config.overlap_ms,
-            )
-            feed, hubs[group.name] = _feed_and_hub(group, cloudwatch, config, clock)
-            jobs.append(feed.run)
-        receivers = {name: hub.live for name, hub in hubs.items() if hub.live is not None}
-        live = LivePaths(config.live, config.aws, cloudwatch, receivers)
-        jobs.append(live.run)
+        journals = _open_journals(config, stack)
+        live = LivePaths(config.live, config.aws, cloudwatch)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        server = _server(config, hubs, cloudwatch, tokens, partial(_fail, failed))
-        stack.push_async_callback(server.stop, GOODBYE)
+        opener = FeedOpener(config, cloudwatch, journals, live, lifecycle)
+        stack.callback(opener.cancel_checks)
+        keeper = _keeper(config, opener, partial(_fail, failed))
+        stack.push_async_callback(keeper.close)
+        groups = ServedGroups(config, keeper, cloudwatch, skip_check=opener.skip_check)
+        report = StatusReport(cloudwatch.calls, keeper, journals, asyncio.get_running_loop().time)
+        server = _server(config, groups, keeper, cloudwatch, tokens, report)
+        stack.push_async_callback(server.stop, SHUTTING_DOWN)
         with _explained_bind_errors(config):
             await server.bind(config.host.strip("[]"), config.port, tls)
-        await _check_in_time(cloudwatch, journals, stack)
+        await groups.start()
         await live.check()
-        jobs += await _ecs_jobs(config, [hub.group for hub in hubs.values()], stack)
+        jobs: list[_Job] = [live.run, keeper.run, report.run]
+        jobs += _folder_jobs(config, groups, journals)
+        jobs += await _ecs_jobs(config, opener.log_groups, stack)
         if token_file is not None:
             jobs.append(partial(token_file.run, server.tokens_changed))
-        line = _ready(config, server.port, journals[0].epoch)
+        line = _ready(config, server.port, keeper.hubs)
         if offered is not None:
             # Before connections are accepted: a viewer that reconnects at once needs it.
             stack.callback(offered.withdraw)
@@ -172,43 +156,52 @@ def lifecycle_of(text: str) -> Lifecycle:
     raise LifecycleError(msg)
 
 
-def _feed_and_hub(
-    group: LogGroup, cloudwatch: CloudWatch, config: Config, clock: Callable[[], int]
-) -> tuple[Feed, Hub]:
-    """The feed of a log group, and the hub that serves its viewers from it."""
-
-    def on_progress() -> None:
-        hub.progress()
-
-    feed = Feed(group, cloudwatch, config=config, on_progress=on_progress, clock=clock)
-    receiver = None
-    if config.live != "poll":
-        receiver = LiveReceiver(group, feed, clock=clock, on_progress=on_progress)
-    hub = Hub(group, feed, live=receiver, heartbeat_ms=config.heartbeat_ms)
-    return feed, hub
+def _keeper(
+    config: Config, opener: FeedOpener, on_alone: Callable[[ForwarderError], None]
+) -> Keeper:
+    """The keeper of all feeds; a forwarder of fixed log groups ends with the last of them."""
+    return Keeper(
+        opener.open,
+        feeds_max=config.groups_max,
+        linger_s=config.linger_ms / 1000,
+        now_s=asyncio.get_running_loop().time,
+        random=random.random,
+        on_alone=(lambda _: None) if config.is_dynamic else on_alone,
+    )
 
 
 def _server(
     config: Config,
-    hubs: dict[str, Hub],
+    groups: ServedGroups,
+    keeper: Keeper,
     cloudwatch: CloudWatch,
     tokens: BearerTokens | None,
-    on_error: Callable[[ForwarderError], None],
+    report: StatusReport,
 ) -> Server:
     """The server of all log groups, with its limits; it does not listen yet."""
-    admission = Admission(config.limits, sockets_max=_sockets_max(config.limits))
+    descriptors = config.groups_max * DESCRIPTORS_PER_FEED if config.is_dynamic else 0
+    admission = Admission(config.limits, sockets_max=_sockets_max(config.limits, descriptors))
     api = Api(
-        hubs,
+        keeper.hubs,
         tokens,
+        may_serve=groups.may_serve,
+        place=lambda: groups.place,
+        status=report.status,
         refused=admission.refused,
         calls=cloudwatch.calls,
         skew=cloudwatch.skew,
     )
+
+    def on_error(hub: Hub | None, error: ForwarderError) -> None:
+        if hub is not None:
+            keeper.fail(hub, error)
+
     return Server(
         api,
         admission,
         clock=cloudwatch.skew.now_ms,
         on_error=on_error,
+        groups=groups,
         allowed_hosts=config.allow_hosts,
     )
 
@@ -258,69 +251,38 @@ def _fail(failed: asyncio.Future[None], error: ForwarderError) -> None:
         failed.set_exception(error)
 
 
-def _open_journals(config: Config, stack: AsyncExitStack) -> list[Journal]:
-    """One journal for each log group, all in one file; for several groups in a folder's file."""
+def _open_journals(config: Config, stack: AsyncExitStack) -> Journals:
+    """One file for the log groups of the command line; a folder where they come and go."""
     path = config.journal
     if path is None:
         path = Path(stack.enter_context(TemporaryDirectory(prefix="gapless-journal-")))
-    if len(config.groups) > 1 or path.is_dir():
-        path /= "journal.sqlite3"
-    with suppress(OSError):  # opening the file reports the reason
-        make_private_dir(path.parent)
-    journals = SqliteJournals(path)
-    stack.callback(journals.close)
-    return [journals.journal(group) for group in config.groups]
+    journals: Journals
+    if config.is_dynamic:
+        journals = JournalFolder(path)
+    else:
+        if len(config.groups) > 1 or path.is_dir():
+            path /= SHARED_NAME
+        with suppress(OSError):  # opening the file reports the reason
+            make_private_dir(path.parent)
+        journals = SharedFile(path)
+    stack.callback(journals.close_all)
+    return journals
 
 
-async def _check_in_time(
-    cloudwatch: CloudWatch, journals: list[Journal], stack: AsyncExitStack
-) -> None:
-    """Check that every log group can be read, unless CloudWatch takes long to answer.
-
-    Raises:
-        CloudWatchError: a log group can't be read; the subclass says why.
-    """
-    check = asyncio.create_task(_check_readable(cloudwatch, journals))
-    stack.callback(check.cancel)
-    while cloudwatch.answers.waited_ms(timer_ms()) < CHECK_UNANSWERED_MS:
-        done, _ = await asyncio.wait({check}, timeout=CHECK_LOOK_S)
-        if done:
-            return check.result()
-    # Polls report whatever it finds. Not cancelled: a call that hangs shows the silence.
-    check.add_done_callback(_ignore_result)
-    return None
+def _folder_jobs(config: Config, groups: ServedGroups, journals: Journals) -> list[_Job]:
+    """The jobs of a forwarder whose log groups come and go."""
+    if not isinstance(journals, JournalFolder):
+        return []
+    return [groups.follow, partial(_delete_unused, journals, config.retain_ms)]
 
 
-def _ignore_result(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()
-
-
-async def _check_readable(cloudwatch: CloudWatch, journals: list[Journal]) -> None:
-    """Check that every log group can be read, before connections are accepted.
-
-    A transient failure does not stop a forwarder whose journal already has events to serve.
-
-    Raises:
-        CloudWatchError: a log group can't be read; the subclass says why.
-    """
-    for journal in journals:
-        for attempt in range(1, CHECKS_MAX + 1):
-            try:
-                await cloudwatch.check(journal.group)
-            except ThrottledError:
-                break
-            except GroupNotFoundError as error:
-                raise await explain_missing(cloudwatch, error) from error
-            except (UnreachableError, TruncatedResponseError) as error:
-                if journal.head_seq:
-                    _LOG.warning("%s: %s (serving what is in the journal)", journal.group, error)
-                    break
-                if attempt == CHECKS_MAX:
-                    raise
-                await asyncio.sleep(CHECK_PAUSE_S)
-            else:
-                break
+async def _delete_unused(journals: JournalFolder, retain_ms: int) -> None:
+    """Delete the journals that were not used for as long as messages are kept, again and again."""
+    while True:
+        freed = await in_thread(partial(journals.delete_unused, retain_ms / 1000))
+        if freed:
+            _LOG.warning("deleted journals unused for longer than --retain: %d bytes", freed)
+        await asyncio.sleep(DELETE_UNUSED_S)
 
 
 @contextmanager
@@ -336,13 +298,13 @@ def _explained_bind_errors(config: Config) -> Iterator[None]:
         raise ForwarderError(msg) from error
 
 
-def _sockets_max(limits: Limits) -> int:
+def _sockets_max(limits: Limits, descriptors: int) -> int:
     """The number of sockets that the server may open; raises the soft limit where it can.
 
     Some file descriptors stay reserved: without them neither the journal nor CloudWatch could
-    be reached any more.
+    be reached any more. ``descriptors`` are those that the journals may need besides.
     """
-    reserved = REFUSED_SOCKETS + RESERVED_DESCRIPTORS
+    reserved = REFUSED_SOCKETS + RESERVED_DESCRIPTORS + descriptors
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.sockets_max + reserved
     if soft < wanted and soft != resource.RLIM_INFINITY:
@@ -376,12 +338,12 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-def _ready(config: Config, port: int, epoch: str) -> Ready:
+def _ready(config: Config, port: int, hubs: Mapping[FeedKey, Hub]) -> Ready:
     host = config.host.strip("[]")
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     secure = "s" if config.tls_cert is not None else ""
     return Ready(
         websocket=f"ws{secure}://{address}{TAIL_PATH}",
         http=f"http{secure}://{address}",
-        epoch=epoch,
+        epoch=next((hub.group.journal.epoch for hub in hubs.values()), ""),
     )

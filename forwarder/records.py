@@ -10,6 +10,18 @@ from wire.messages import ExecutionStatus, GapState, Item, Origin
 from wire.query import Filter
 
 
+class FeedKey(msgspec.Struct, frozen=True, order=True):
+    """Identity of a feed, its journal and its hub.
+
+    Attributes:
+        group: The log group: its name, or its ARN if it belongs to a linked account.
+        pattern: The server-side filter; empty for every event.
+    """
+
+    group: str
+    pattern: str = ""
+
+
 class LiveSource(msgspec.Struct, frozen=True):
     """The origin of a live path's record: the account, and the subscription filters it matched.
 

@@ -1,29 +1,37 @@
-"""A log group's own forwarder: started by the first command, shared, ended with the last.
+"""The background forwarder of an account, Region and endpoint: shared by all commands of a user.
 
-Two files are beside its journal. Every attached command holds ``….users`` (a shared lock); the
-forwarder ends when no command holds it. The forwarder holds ``….lock``, which says where it
-listens. A command holds the first file before it reads the second, so the forwarder that it
-finds cannot be about to end: one that ends keeps the first file locked until it has ended
-(``common.locks``).
+The first command starts it; it ends with the last one attached. It serves any log group that they
+ask for, as the parameter ``group`` of ``/v1/tail`` and of the HTTP paths (PROTOCOL.md).
+
+Beside its folder of journals are two files. Every attached command holds ``journals.users`` (a
+shared lock); the forwarder ends when no command holds it. The forwarder holds ``journals.lock``,
+which says where it listens. A command holds the first file before it reads the second, so the
+forwarder that it finds cannot be about to end: one that ends keeps the first file locked until it
+has ended (``common.locks``). ``journals.stopped`` is there after ``gapless forwarders stop``:
+attached commands do not start that forwarder again; the next new command does, on the same port.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from common.errors import GaplessError
+from common.errors import CannotConnectError, GaplessError
+from common.http import HttpStatusError, request
 from common.locks import FileHold, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
-from common.state import state_dir
-from gapless.aws import AwsChoice, group_folder
+from common.state import state_dir, state_path
+from common.tokens import find_offered_token
+from gapless.aws import ACCOUNTS, JOURNALS, AwsChoice, account_folder, group_folder
 from gapless.settings import setting_of
+from gapless.terminal import say
 
 _POLL_S: Final = 0.05
 """Pause between checks whether a forwarder that another command starts is ready."""
@@ -33,31 +41,43 @@ _RESTART_PAUSE_S: Final = 1.0
 
 
 class OwnForwarder:
-    """This command's attachment to a log group's own forwarder, until ``close``."""
+    """This command's attachment to the background forwarder of its account, until ``close``."""
 
-    def __init__(self, group: str, choice: AwsChoice, journal: Path) -> None:
+    def __init__(self, choice: AwsChoice, journals: Path) -> None:
         """Attach to nothing yet; ``attach`` makes an open one."""
-        self.group = group
         self.ready: dict[str, Any] = {}
         self._choice = choice
-        self._journal = journal
-        self._users = journal.with_name(journal.name + ".users")
+        self._journals = journals
+        self._users = journals.with_name(journals.name + ".users")
         self._held: FileHold | None = None
         self._part: ChildProcess | None = None
         self._closing = threading.Event()
 
     @property
     def url(self) -> str:
-        """Its WebSocket URL."""
+        """Its WebSocket URL, which takes the parameter ``group``."""
         return str(self.ready["websocket"])
+
+    @property
+    def http_url(self) -> str:
+        """Scheme, host and port of its HTTP side."""
+        return str(self.ready["http"])
+
+    def token(self) -> str | None:
+        """Return the token that it requires at present; None while it is not running."""
+        return find_offered_token(self.url)
+
+    def key(self, group: str) -> str:
+        """Name the saved cursors of a log group: the same whatever the port."""
+        return f"own:{group_folder(self._choice, group, os.environ)}"
 
     @property
     def lifecycle(self) -> str | None:
         """Its ``--lifecycle`` rule, by which executions end; None without one."""
-        found = (running_forwarder(self._journal) or {}).get("lifecycle")
+        found = (owner_of(lock_path(self._journals)) or {}).get("lifecycle")
         return None if found is None else str(found)
 
-    def endless_notice(self) -> str:
+    def endless_notice(self, group: str) -> str:
         """Return a message if the end of an execution cannot be known; else an empty text.
 
         Silence counts as the end only if the user says so: a job may be quiet for hours, and
@@ -66,15 +86,28 @@ class OwnForwarder:
         if self.lifecycle is not None:
             return ""
         return (
-            f"the forwarder of {self.group} cannot tell when an execution ends, so tail does "
+            f"the forwarder of {group} cannot tell when an execution ends, so tail does "
             "not exit: set GAPLESS_LIFECYCLE to ecs:CLUSTER, pattern:RE or idle:30s before "
-            "the first tail of this log group"
+            "it starts (`gapless forwarders stop` ends the running one)"
         )
 
     @property
     def folder(self) -> Path:
-        """State folder of this account, Region, endpoint and log group."""
-        return self._journal.parent
+        """State folder of this account, Region and endpoint."""
+        return self._journals.parent
+
+    def serve(self, group: str) -> None:
+        """Have a log group served, so that a viewer of it gets its answer at once.
+
+        Raises:
+            GaplessError: it cannot be served: it does not exist, or cannot be read; the text is
+                the forwarder's, with the remedy.
+        """
+        url = f"{self.http_url}/v1/groups?group={quote(group, safe='')}"
+        try:
+            request(url, token=self.token())
+        except HttpStatusError as error:
+            raise CannotConnectError(error.detail or str(error)) from error
 
     def open(self, port: int = 0, meanwhile: Callable[[], None] | None = None) -> None:
         """Attach to the running forwarder, or start one on ``port`` (0 = any free one).
@@ -87,7 +120,7 @@ class OwnForwarder:
         self._held = self._held or hold(self._users)
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline and not self._closing.is_set():
-            owner = running_forwarder(self._journal)
+            owner = owner_of(lock_path(self._journals))
             if owner is None:
                 if self._start(port, meanwhile):
                     return
@@ -96,23 +129,25 @@ class OwnForwarder:
                 return
             self._closing.wait(_POLL_S)
         msg = (
-            f"the forwarder of {self.group} that another command started is not ready: "
-            f"see {self._journal.with_name('forwarder.log')}"
+            "the background forwarder that another command started is not ready: "
+            f"see {self._journals.with_name('forwarder.log')}"
         )
         raise GaplessError(msg)
 
     def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
         """Start a forwarder; return whether it is ready, False if another command was faster."""
+        self._adopt_former_journals()
         # Child processes read no settings, and tail has no option for this one.
         lifecycle = setting_of("forward", "lifecycle", os.environ)
         part = start_gapless(
-            f"the forwarder of {self.group}",
+            "the background forwarder",
             [
-                *("forward", self.group, "--port", str(port), "--journal", str(self._journal)),
+                *("forward", "--any-group", "--port", str(port)),
+                *("--journal", str(self._journals)),
                 *("--while-held", str(self._users), *self._choice.arguments()),
                 *(("--lifecycle", lifecycle) if lifecycle is not None else ()),
             ],
-            log=self._journal.with_name("forwarder.log"),
+            log=self._journals.with_name("forwarder.log"),
         )
         try:
             if meanwhile is not None:
@@ -120,7 +155,7 @@ class OwnForwarder:
             self.ready = part.ready()
         except ChildFailedError:
             part.detach()
-            if running_forwarder(self._journal) is not None:
+            if owner_of(lock_path(self._journals)) is not None:
                 return False
             raise
         except BaseException:
@@ -129,6 +164,17 @@ class OwnForwarder:
             raise
         self._replace(part)
         return True
+
+    def _adopt_former_journals(self) -> None:
+        if not state_path("groups").is_dir():
+            return
+        from gapless.journals import adopt_former  # noqa: PLC0415 - only after an update
+
+        for group in adopt_former(self._choice, os.environ, self._journals):
+            say(
+                f"a forwarder of an earlier version still has the journal of {group}: end its "
+                "commands, or what they showed is not continued"
+            )
 
     def _replace(self, part: ChildProcess | None) -> None:
         if self._part is not None:
@@ -142,13 +188,30 @@ class OwnForwarder:
     def _restart_when_dead(self) -> None:
         port = urlsplit(self.url).port or 0
         while not self._closing.is_set():
-            wait_until_free(lock_path(self._journal))
+            wait_until_free(lock_path(self._journals))
             if self._closing.is_set():
                 return
-            # Meanwhile the screen shows that the viewer is not connected, and retries.
-            with contextlib.suppress(GaplessError):
-                self.open(port)
+            if stopped_port(self._journals) != port:
+                # Meanwhile the screen shows that the viewer is not connected, and retries.
+                with contextlib.suppress(GaplessError):
+                    self.open(port)
             self._closing.wait(_RESTART_PAUSE_S)
+
+    def reopen(self, meanwhile: Callable[[], None] | None = None) -> None:
+        """Attach as a new command does: also to a forwarder that was stopped on purpose.
+
+        It is started on the port that it had, where viewers that were attached find it.
+
+        Raises:
+            GaplessError: as for ``open``.
+        """
+        port = stopped_port(self._journals)
+        _stop_mark(self._journals).unlink(missing_ok=True)
+        if port:
+            with contextlib.suppress(ChildFailedError):  # such as a port that is in use by now
+                self.open(port, meanwhile)
+                return
+        self.open(meanwhile=meanwhile)
 
     def close(self) -> None:
         """Detach; the forwarder ends if no other command is attached."""
@@ -158,7 +221,7 @@ class OwnForwarder:
             self._held.release()
             self._held = None
             # A running forwarder removes the file itself, as the last thing it does.
-            remove_if_free(self._users, lambda: running_forwarder(self._journal) is not None)
+            remove_if_free(self._users, lambda: owner_of(lock_path(self._journals)) is not None)
 
     def __enter__(self) -> Self:
         return self
@@ -167,38 +230,56 @@ class OwnForwarder:
         self.close()
 
 
-def journal_of(group: str, choice: AwsChoice) -> Path:
-    """Return the journal of a log group's own forwarder.
+def journals_of(choice: AwsChoice) -> Path:
+    """Return the folder of the journals of an account's background forwarder; not made yet.
 
     Raises:
         GaplessError: the state directory cannot be made.
     """
-    folder = state_dir("groups", group_folder(choice, group, os.environ))
-    return folder / "journal.sqlite3"
+    return state_dir(ACCOUNTS, account_folder(choice, os.environ)) / JOURNALS
 
 
-def running_forwarder(journal: Path) -> dict[str, Any] | None:
-    """Return the ready line of the forwarder that uses a journal, or None.
-
-    The dictionary is empty until the forwarder is ready.
-    """
-    return owner_of(lock_path(journal))
+def running_forwarder(choice: AwsChoice) -> dict[str, Any] | None:
+    """Return the ready line of an account's background forwarder; None if none is ready."""
+    folder = state_path(ACCOUNTS, account_folder(choice, os.environ))
+    return owner_of(lock_path(folder / JOURNALS)) or None
 
 
-def attach(
-    group: str, choice: AwsChoice, meanwhile: Callable[[], None] | None = None
-) -> OwnForwarder:
-    """Attach to a log group's own forwarder, which is started if none is running.
+def attach(choice: AwsChoice, meanwhile: Callable[[], None] | None = None) -> OwnForwarder:
+    """Attach to an account's background forwarder, which is started if none is running.
 
     ``meanwhile`` is called while a started one gets ready.
 
     Raises:
         GaplessError: it cannot be started; text and exit code are its own.
     """
-    own = OwnForwarder(group, choice, journal_of(group, choice))
+    own = OwnForwarder(choice, journals_of(choice))
     try:
-        own.open(meanwhile=meanwhile)
+        own.reopen(meanwhile)
     except BaseException:
         own.close()
         raise
     return own
+
+
+def mark_stopped(journals: Path, port: int) -> None:
+    """Note that the forwarder on a port is stopped on purpose: nobody is to start it again.
+
+    Raises:
+        OSError: the note cannot be written.
+    """
+    _stop_mark(journals).write_text(json.dumps({"port": port}), encoding="ascii")
+
+
+def stopped_port(journals: Path) -> int:
+    """Return the port of the forwarder that was stopped on purpose; 0 if none was."""
+    try:
+        found = json.loads(_stop_mark(journals).read_bytes())
+    except (OSError, ValueError):
+        return 0
+    port = found.get("port") if isinstance(found, dict) else None
+    return port if isinstance(port, int) else 0
+
+
+def _stop_mark(journals: Path) -> Path:
+    return journals.with_name(journals.name + ".stopped")

@@ -49,6 +49,13 @@ _ARN_PARTS: Final = 6
 _SECRETS: Final = ("aws_secret_access_key", "aws_session_token")
 
 
+ACCOUNTS: Final = "accounts"
+"""Folder of the state directory with a folder for each account, Region and endpoint."""
+
+JOURNALS: Final = "journals"
+"""Folder of a background forwarder's journals, in that of its account."""
+
+
 class AwsChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The AWS options of the command line; None: the SDK's own settings decide."""
 
@@ -104,25 +111,48 @@ def _profile_of(choice: AwsChoice, env: Mapping[str, str]) -> str:
     return profile or "default"
 
 
-def group_folder(choice: AwsChoice, group: str, env: Mapping[str, str]) -> str:
-    """Name a folder for one account, Region, endpoint and log group.
+def account_folder(choice: AwsChoice, env: Mapping[str, str]) -> str:
+    """Name a folder for one account, Region and endpoint; ends in a digest of 16 digits.
 
     Taken from what the AWS SDK would read, without importing it and without a call: an access
     key id, a role or a single sign-on account belongs to one account. Two ways to the same
     account may get two names, which costs a second forwarder; two accounts never share one.
     """
-    profile = choice.profile or env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
-    seen = {
-        "group": group,
+    parts = (_named_profile(choice, env), choice.region or env.get("AWS_REGION"))
+    name = _slug("-".join(part for part in parts if part)) or "default"
+    return f"{name}-{_digest(_settings_seen(choice, env))}"
+
+
+def group_folder(choice: AwsChoice, group: str, env: Mapping[str, str]) -> str:
+    """Name a folder for one account, Region, endpoint and log group; likewise.
+
+    Saved cursors are named by it, so it must stay the same from version to version.
+    """
+    return f"{_slug(group)}-{_digest({'group': group, **_settings_seen(choice, env)})}"
+
+
+def _settings_seen(choice: AwsChoice, env: Mapping[str, str]) -> dict[str, object]:
+    profile = _named_profile(choice, env)
+    return {
         "profile": profile,
         "region": choice.region,
         "endpoint": choice.endpoint_url,
         "variables": {name: env[name] for name in _VARIABLES if env.get(name)},
         "settings": _profile_settings(profile or "default", env),
     }
-    digest = hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8)
-    name = re.sub(r"[^A-Za-z0-9]+", "-", group).strip("-")[:60]
-    return f"{name}-{digest.hexdigest()}"
+
+
+def _named_profile(choice: AwsChoice, env: Mapping[str, str]) -> str | None:
+    return choice.profile or env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
+
+
+def _digest(seen: dict[str, object]) -> str:
+    data = json.dumps(seen, sort_keys=True).encode()
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60]
 
 
 def prepare_credentials(choice: AwsChoice, *, is_background: bool = False) -> None:

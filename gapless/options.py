@@ -93,6 +93,16 @@ class ParsedType(click.ParamType[Any]):
         return [CompletionItem(one) for one in self._choices if one.startswith(incomplete)]
 
 
+def _check_served_target(text: str) -> str:
+    from forwarder.errors import TargetError as NoTargetError  # noqa: PLC0415 - for one command
+    from forwarder.targets import parse_target as parse  # noqa: PLC0415 - for one command
+
+    try:
+        return str(parse(text))
+    except NoTargetError as error:
+        raise ValueError(str(error)) from error
+
+
 def _parse_time(text: str) -> int:
     return parse_time(text, time.time_ns() // 1_000_000)
 
@@ -182,6 +192,8 @@ TARGET: Final = ParsedType("target", parse_target, complete=completion.complete_
 """A forwarder's URL; a log group's name, ARN, or pattern of names."""
 GROUPS: Final = ParsedType("pattern", _parse_groups, complete=completion.complete_target)
 """A part or pattern of log groups' names, as text, or the ARN of one."""
+SERVED_TARGET: Final = ParsedType("target", _check_served_target)
+"""A log group's name, a pattern of names, or an ARN, checked, as text."""
 TEXT: Final = ParsedType("text", _check_text)
 """Any text that is not empty."""
 EXECUTION: Final = ParsedType("id", _check_text, complete=completion.complete_execution)

@@ -55,6 +55,9 @@ NAME_CHARS_MAX: Final = 512
 PATTERN_CHARS_MAX: Final = 1_024
 """Longest filter pattern that CloudWatch accepts."""
 
+GROUP_CHARS_MAX: Final = NAME_CHARS_MAX + 128
+"""Longest value of the parameter ``group``: an ARN, which ends in the name."""
+
 HEARTBEAT_MS: Final = 2_000
 """The ``heartbeat_ms`` that this project's forwarder announces."""
 

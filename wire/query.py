@@ -13,6 +13,7 @@ import msgspec
 from wire.errors import WireError
 from wire.limits import (
     FILTERS_MAX,
+    GROUP_CHARS_MAX,
     LOGS_PAGE_EVENTS_MAX,
     NAME_CHARS_MAX,
     PATTERN_CHARS_MAX,
@@ -159,7 +160,7 @@ def parse_tail(query: str) -> TailQuery:
         msg = "history must be newest or oldest"
         raise WireError(msg)
     parsed = TailQuery(
-        group=parameters.text("group", NAME_CHARS_MAX),
+        group=parameters.text("group", GROUP_CHARS_MAX),
         filter=parameters.filter(),
         since=parameters.number("since", TIMESTAMP_MAX),
         epoch=parameters.text("epoch", _EPOCH_CHARS_MAX),
@@ -193,7 +194,7 @@ def parse_logs(query: str) -> LogsQuery:
         msg = "limit must be at least 1"
         raise WireError(msg)
     parsed = LogsQuery(
-        group=parameters.text("group", NAME_CHARS_MAX),
+        group=parameters.text("group", GROUP_CHARS_MAX),
         filter=parameters.filter(),
         since=parameters.number("since", TIMESTAMP_MAX),
         through=parameters.number("through", TIMESTAMP_MAX),
@@ -225,7 +226,7 @@ def parse_digest(query: str) -> DigestQuery:
         msg = "from, through, epoch and seq are all needed"
         raise WireError(msg)
     return DigestQuery(
-        group=parameters.text("group", NAME_CHARS_MAX),
+        group=parameters.text("group", GROUP_CHARS_MAX),
         filter=parameters.filter(),
         from_=from_,
         through=through,
@@ -244,7 +245,7 @@ def parse_feed(query: str) -> tuple[str | None, str]:
         WireError: one of them is malformed or repeated.
     """
     parameters = _Parameters(query)
-    return parameters.text("group", NAME_CHARS_MAX), parameters.pattern()
+    return parameters.text("group", GROUP_CHARS_MAX), parameters.pattern()
 
 
 def _filter_pairs(group: str | None, selected: Filter) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from forwarder.cloudwatch.reader import CloudWatch, RetryPolicy
+from forwarder.cloudwatch.reader import CloudWatch, RetryPolicy, is_arn
 from forwarder.errors import CloudWatchError, ScanStuckError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ async def describe_log_groups(
     prefix: str | None = None,
     account: str | None = None,
     pages_max: int | None = None,
+    on_page: Callable[[], None] = lambda: None,
 ) -> list[GroupInfo]:
     """List the log groups of an account, sorted by name.
 
@@ -71,6 +72,7 @@ async def describe_log_groups(
         prefix: the start of the name.
         account: a linked account to list instead (CloudWatch cross-account observability).
         pages_max: list only this many pages of 50; None: all.
+        on_page: called for each page, which is a call.
 
     Raises:
         CloudWatchError: they can't be listed.
@@ -104,6 +106,7 @@ async def describe_log_groups(
         count = 0
         async for page in pages:
             groups += page
+            on_page()
             count += 1
             if count == pages_max:
                 break
@@ -123,7 +126,7 @@ async def describe_log_streams(
 
     def ask(token: str | None, client: CloudWatchLogsClient) -> _Page[StreamInfo]:
         request: DescribeLogStreamsRequestTypeDef = {"limit": DESCRIBE_LIMIT}
-        if group.startswith("arn:"):
+        if is_arn(group):
             request["logGroupIdentifier"] = group
         else:
             request["logGroupName"] = group
@@ -164,11 +167,15 @@ async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> Stream
 
 
 async def find_group(cloudwatch: CloudWatch, group: str) -> GroupInfo | None:
-    """Look up a log group by name; None if it does not exist.
+    """Look up a log group by name, or by the ARN of a linked account's; None without one.
 
     Raises:
         CloudWatchError: the lookup failed.
     """
+    if is_arn(group):
+        name, account = group.split(":", 6)[6], group.split(":")[4]
+        found = await describe_log_groups(cloudwatch, prefix=name, account=account)
+        return next((one for one in found if one.arn == group), None)
     found = await describe_log_groups(cloudwatch, prefix=group)
     return next((one for one in found if one.name == group), None)
 

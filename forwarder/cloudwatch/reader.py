@@ -415,6 +415,11 @@ class CloudWatch:
         with closing(client):
             return str(client.get_caller_identity()["Arn"])
 
+    @property
+    def place(self) -> AwsPlace:
+        """Region, account and profile, as far as they are known; a client must exist."""
+        return self._place or AwsPlace(self._aws.region or "", self._aws.profile or "")
+
     def silence(self, at_ms: int) -> str:
         """A message if CloudWatch answers no call at present; else an empty text."""
         silent_ms = self.answers.silent_ms(at_ms)
@@ -430,7 +435,7 @@ class CloudWatch:
         Raises:
             CloudWatchError: it can't be read; the subclass says why.
         """
-        request: FilterLogEventsRequestTypeDef = {"logGroupName": group, "limit": 1}
+        request: FilterLogEventsRequestTypeDef = {**_source(group), "limit": 1}
         if pattern:
             request["filterPattern"] = pattern
         await self.call(
@@ -507,7 +512,7 @@ class CloudWatch:
             request["nextToken"] = scan.token
         answer = await self.call(
             lambda client: client.filter_log_events(**request),
-            group=parameters["logGroupName"],
+            group=parameters.get("logGroupName") or parameters.get("logGroupIdentifier"),
             pattern=parameters.get("filterPattern", ""),
             priority=priority,
             with_token=scan.token is not None,
@@ -584,11 +589,20 @@ def _note_page(
         raise InvalidEventError(msg)
 
 
+def is_arn(group: str) -> bool:
+    """Whether a log group is named by its ARN, as one of a linked account is."""
+    return group.startswith("arn:")
+
+
+def _source(group: str) -> FilterLogEventsRequestTypeDef:
+    return {"logGroupIdentifier": group} if is_arn(group) else {"logGroupName": group}
+
+
 def _requests(
     group: str, since: int, until: int | None, streams: Sequence[str] | str | None, pattern: str
 ) -> Iterator[FilterLogEventsRequestTypeDef]:
     request: FilterLogEventsRequestTypeDef = {
-        "logGroupName": group,
+        **_source(group),
         "startTime": since,
         # AWS has ignored this since 2019 and always merges streams; moto merges only with it.
         "interleaved": True,

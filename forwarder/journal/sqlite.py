@@ -126,6 +126,10 @@ class SqliteJournals:
             )
         return journal
 
+    def release(self, group: str, pattern: str = "") -> None:
+        """Forget a feed's journal; the next ``journal`` continues it under a new epoch."""
+        self._journals.pop((group, pattern), None)
+
     def close(self) -> None:
         """Close and unlock the file."""
         self._journals.clear()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from forwarder.cloudwatch.rate_limit import Priority
-from forwarder.cloudwatch.reader import CloudWatch
+from forwarder.cloudwatch.reader import CloudWatch, is_arn
 from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import CloudWatchError
 from forwarder.live.kinesis import KinesisReader
@@ -38,6 +38,10 @@ class StreamChoice(msgspec.Struct, frozen=True):
     stream: StreamRef | None
     why: str | None = None
 
+
+OTHER_ACCOUNT: Final = StreamChoice(
+    None, "its subscription filters belong to another account, where they can't be looked up"
+)
 
 NO_FILTER: Final = StreamChoice(None, "it has no subscription filter to a Kinesis stream")
 
@@ -94,7 +98,6 @@ class LivePaths:
         live: str,
         aws: AwsOptions,
         cloudwatch: CloudWatch,
-        receivers: Mapping[str, LiveReceiver],
         *,
         make_reader: Callable[[StreamRef], KinesisReader] | None = None,
         look_up_every_s: float = LOOK_UP_EVERY_S,
@@ -105,19 +108,39 @@ class LivePaths:
             live: ``poll``, ``auto`` or ``kinesis:STREAM``, as ``Config.live``.
             aws: account, Region and endpoint.
             cloudwatch: where to look up subscription filters.
-            receivers: the receivers, by log group.
             make_reader: creates the reader of a stream.
             look_up_every_s: interval between lookups of subscription filters, with ``auto``.
         """
         self._live = live
         self._aws = aws
         self._cloudwatch = cloudwatch
-        self._receivers = receivers
+        self._receivers: dict[str, LiveReceiver] = {}
         self._make_reader = make_reader or (lambda stream: KinesisReader(stream, aws))
         self._look_up_every_s = look_up_every_s
         self._open: dict[StreamRef, _OpenPath] = {}
         self._chosen: dict[str, StreamChoice] = {}
+        self._lookups: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+
+    def add(self, group: str, receiver: LiveReceiver) -> None:
+        """Deliver a log group's live events to a receiver from now on, until ``remove``."""
+        self._receivers[group] = receiver
+        stream = self._configured_stream()
+        if stream is not None:
+            self._choose(group, StreamChoice(stream))
+        elif self._live == "auto":
+            self._lookups[group] = asyncio.create_task(self._look_up(group))
+
+    async def remove(self, group: str) -> None:
+        """Deliver nothing to a log group's receiver any more."""
+        task = self._lookups.pop(group, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        chosen = self._chosen.pop(group, None)
+        if chosen is not None and chosen.stream is not None:
+            self._leave(group, chosen.stream)
+        self._receivers.pop(group, None)
 
     async def check(self) -> None:
         """Check that a stream given by name can be read, before connections are accepted.
@@ -140,25 +163,18 @@ class LivePaths:
         Raises:
             JournalError: a journal can't be written. Errors of a live path are never raised.
         """
-        lookups: list[asyncio.Task[None]] = []
         try:
-            stream = self._configured_stream()
-            if stream is not None:
-                for group in self._receivers:
-                    self._choose(group, StreamChoice(stream))
-            elif self._live == "auto":
-                lookups = [asyncio.create_task(self._look_up(group)) for group in self._receivers]
             while True:
                 await self._wait_for_change()
                 for receiver in self._receivers.values():
                     receiver.update_state()
                 for path in self._open.values():
                     path.restart_if_stalled()
-                for task in (*lookups, *(one.task for one in self._open.values())):
+                for task in (*self._lookups.values(), *(one.task for one in self._open.values())):
                     if task.done():
                         task.result()  # raises, since these tasks end only by an error
         finally:
-            tasks = [*lookups, *(one.task for one in self._open.values())]
+            tasks = [*self._lookups.values(), *(one.task for one in self._open.values())]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -202,7 +218,8 @@ class LivePaths:
         if before is not None and before.stream is not None:
             self._leave(group, before.stream)
         if choice.stream is None:
-            level = logging.INFO if choice == NO_FILTER else logging.WARNING
+            is_usual = choice in (NO_FILTER, OTHER_ACCOUNT)
+            level = logging.INFO if is_usual else logging.WARNING
             _LOG.log(level, "%s: no live path: %s (polling)", group, choice.why)
             receiver.detach(choice.why)
         else:
@@ -234,6 +251,8 @@ async def look_up_stream(cloudwatch: CloudWatch, group: str) -> StreamChoice:
     Raises:
         CloudWatchError: the lookup failed.
     """
+    if is_arn(group):
+        return OTHER_ACCOUNT
     answer = await cloudwatch.call(
         lambda client: client.describe_subscription_filters(logGroupName=group, limit=FILTERS_MAX),
         group=group,

@@ -2,7 +2,8 @@
 
 There is no socket, and the time is an argument. A response is made by a generator that yields now
 and then, so that a page of ten thousand events does not delay other connections. It yields a
-``BodyRequest`` where bodies must be fetched again before it can go on.
+``StepRequest`` where something must be done before it can go on: bodies fetched again, a log group
+started, the account's log groups listed. None is yielded before the token has been checked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -19,10 +20,11 @@ from forwarder.cloudwatch.clock import ClockSkew
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.live.receiver import LiveStatus
-from forwarder.records import TokenVerdict
+from forwarder.records import FeedKey, TokenVerdict
 from forwarder.server import metrics
 from forwarder.server.admission import RefusalReason
 from forwarder.server.log_pages import BodyRequest, LogsPageBuilder
+from forwarder.server.status import ForwarderStatus
 from forwarder.server.tokens import BearerTokens
 from wire.codec import encode
 from wire.digest import digest_hex
@@ -33,7 +35,10 @@ from wire.query import DigestQuery, TailQuery, parse_digest, parse_feed, parse_l
 ALIVE_PATH: Final = "/healthz"
 LOGS_PATH: Final = "/v1/logs"
 TAIL_PATH: Final = "/v1/tail"
+GROUPS_PATH: Final = "/v1/groups"
 JSON: Final = "application/json"
+
+_Result = TypeVar("_Result")
 
 
 class ApiResponse(msgspec.Struct):
@@ -54,8 +59,32 @@ class AcceptedViewer(msgspec.Struct):
     """Returns the present verdict on its token, without revealing the token."""
 
 
-ResponseSteps = Generator[BodyRequest | None, None, ApiResponse]
+class GroupRequest(msgspec.Struct):
+    """A feed that is to be served; the answer sent into the steps is its hub.
+
+    Attributes:
+        key: The feed; its log group may be an ARN of the forwarder's own account.
+    """
+
+    key: FeedKey
+
+
+class ListingRequest(msgspec.Struct):
+    """Patterns of log groups to list; the answer sent into the steps is a list of them."""
+
+    patterns: tuple[str, ...]
+
+
+StepRequest = BodyRequest | GroupRequest | ListingRequest
+"""What the steps of a response need from the server before they can go on."""
+
+_Steps = Generator[StepRequest | None, Any, _Result]
+
+ResponseSteps = _Steps[ApiResponse]
 """The steps of making a response, which is the generator's return value."""
+
+PATTERNS_MAX: Final = 20
+"""Patterns in one request for log groups."""
 
 
 class Api:
@@ -67,9 +96,12 @@ class Api:
 
     def __init__(
         self,
-        hubs: Mapping[str, Hub],
+        hubs: Mapping[FeedKey, Hub],
         tokens: BearerTokens | None = None,
         *,
+        may_serve: Callable[[str], bool] = lambda _: False,
+        place: Callable[[], str] = lambda: "",
+        status: Callable[[], ForwarderStatus] = ForwarderStatus,
         refused: Mapping[RefusalReason, int] | None = None,
         calls: Counter[str] | None = None,
         skew: ClockSkew | None = None,
@@ -77,8 +109,11 @@ class Api:
         """Serve the log groups of ``hubs``.
 
         Args:
-            hubs: Served log groups by name.
+            hubs: Hubs of the log groups that are served; changes as they come and go.
             tokens: Accepted bearer tokens; None: no token is needed.
+            may_serve: Whether a log group that is not in ``hubs`` can be added to them.
+            place: Returns Region and account, for messages.
+            status: Returns values of the process, for the metrics and ``/v1/forwarder``.
             refused: Refusals by reason, for the metrics.
             calls: CloudWatch calls by outcome, for the metrics.
             skew: Difference between this machine's clock and CloudWatch's; None: not measured.
@@ -88,6 +123,9 @@ class Api:
         self._refused = {} if refused is None else refused
         self._calls: Counter[str] = Counter() if calls is None else calls
         self._skew = skew
+        self._may_serve = may_serve
+        self._place = place
+        self._status = status
         self.responses: Counter[int] = Counter()
         self._open_routes: dict[str, Callable[[], ApiResponse]] = {
             ALIVE_PATH: lambda: ApiResponse(HTTPStatus.OK, b'{"alive":true}'),
@@ -97,7 +135,8 @@ class Api:
             LOGS_PATH: self._logs,
             "/v1/digest": self._digest,
             "/v1/executions": self._executions,
-            "/v1/groups": self._groups,
+            GROUPS_PATH: self._groups,
+            "/v1/forwarder": self._forwarder,
             "/v1/viewers": self._viewers,
             "/metrics": self._metrics,
             TAIL_PATH: self._tail,
@@ -141,11 +180,13 @@ class Api:
         except (WireError, ValueError) as error:
             return _refuse(HTTPStatus.BAD_REQUEST, str(error))
 
-    def accept(self, target: str, authorization: str | None) -> AcceptedViewer | ApiResponse:
+    def accept(
+        self, target: str, authorization: str | None
+    ) -> _Steps[AcceptedViewer | ApiResponse]:
         """Decide whether a viewer may connect with a target; returns the refusal if it may not."""
         try:
             query = parse_tail(split_target(target)[1])
-            hub = self._hub(query.group, authorization)
+            hub = yield from self._hub(query.group, query.filter.pattern, authorization)
             return AcceptedViewer(hub, query, lambda: self._verdict(authorization, hub.group.name))
         except RequestError as error:
             return error_response(error)
@@ -154,20 +195,50 @@ class Api:
 
     # Access
 
-    def _hub(self, group: str | None, authorization: str | None) -> Hub:
-        """Return the requested log group's hub, if the token covers it; None: the only one."""
-        self._check(authorization, group)
+    def _hub(self, group: str | None, pattern: str, authorization: str | None) -> _Steps[Hub]:
+        """Return the requested feed's hub, if the token covers its log group; None: the only one.
+
+        A feed that does not run yet is started, if that is possible here.
+        """
         if group is None:
-            if len(self._hubs) > 1:
-                text = f"the parameter group is missing: {len(self._hubs)} log groups are served"
-                raise RequestError(HTTPStatus.BAD_REQUEST, text)
-            group = next(iter(self._hubs))
-            self._check(authorization, group)
-        hub = self._hubs.get(group)
+            self._check(authorization, None)
+            group = self._only_group()
+        else:
+            self._check_request(authorization, group)
+        key = FeedKey(group, pattern)
+        hub = self._hubs.get(key)
+        if hub is not None:
+            self._check(authorization, key.group)
+        if self._may_serve(key.group):
+            # Asked even if it runs: that it is used keeps it running.
+            found = yield GroupRequest(key)
+            assert isinstance(found, Hub)
+            hub = found
         if hub is None:
-            text = f"log group {group[:100]!a} is not served here"
+            where = f", in {place}" if (place := self._place()) else ""
+            text = f"log group {key.group[:200]!a} is not served here{where}"
             raise RequestError(HTTPStatus.NOT_FOUND, text)
+        self._check(authorization, hub.group.name)
         return hub
+
+    def _only_group(self) -> str:
+        groups = list(dict.fromkeys(key.group for key in self._hubs))
+        if not groups and (problems := self._status().problems):
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(problems))
+        if len(groups) != 1:
+            count = len(groups) or "no"
+            text = f"the parameter group is missing: {count} log groups are served"
+            raise RequestError(HTTPStatus.BAD_REQUEST, text)
+        return groups[0]
+
+    def _check_request(self, authorization: str | None, group: str) -> None:
+        """Check a token before the log group is known: an ARN may name one of the own account.
+
+        What it names is checked again once it is known.
+        """
+        if group.startswith("arn:") and self._verdict(authorization, group) == "denied":
+            group = group.partition(":log-group:")[2].removesuffix(":*")
+        self._check(authorization, group)
 
     def _verdict(self, authorization: str | None, group: str | None) -> TokenVerdict:
         return "ok" if self._tokens is None else self._tokens.check(authorization, group)
@@ -183,14 +254,16 @@ class Api:
     def _covered(self, authorization: str | None) -> list[Hub]:
         self._check(authorization, None)
         return [
-            hub for name, hub in self._hubs.items() if self._verdict(authorization, name) == "ok"
+            hub
+            for key, hub in self._hubs.items()
+            if self._verdict(authorization, key.group) == "ok"
         ]
 
     # Responses
 
     def _logs(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         parsed = parse_logs(query)
-        hub = self._hub(parsed.group, authorization)
+        hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
         builder = LogsPageBuilder(hub, parsed)
         if parsed.since is not None:
             hub.request_polled_history(parsed.since, parsed.filter.executions, now_ms)
@@ -198,7 +271,7 @@ class Api:
 
     def _digest(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         parsed = parse_digest(query)
-        hub = self._hub(parsed.group, authorization)
+        hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
         yield None
         return ApiResponse(HTTPStatus.OK, encode(self._range_digest(hub, parsed)))
 
@@ -221,26 +294,72 @@ class Api:
         )
 
     def _executions(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
-        hub = self._hub(parse_feed(query)[0], authorization)
+        hub = yield from self._hub(*parse_feed(query), authorization)
         yield None
         return ApiResponse(HTTPStatus.OK, encode(hub.group.executions.summaries(now_ms)))
 
     def _groups(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
-        """List the log groups; with ``detail`` also the allowance and live path of each."""
+        """List log groups.
+
+        Those that are served; with ``detail`` also the allowance and live path of each; with
+        ``group`` only that one, which is served from now on; with ``match`` those of the account.
+        """
         yield None
-        hubs = self._covered(authorization)
-        if "detail" not in parse_qs(query, keep_blank_values=True):
-            return ApiResponse(HTTPStatus.OK, encode([hub.group.name for hub in hubs]))
+        parameters = parse_qs(query, keep_blank_values=True)
+        group, pattern = parse_feed(query)
+        patterns = tuple(parameters.get("match", ()))
+        if patterns:
+            return (yield from self._matching(patterns, authorization))
+        if group is not None:
+            hubs = [(yield from self._hub(group, pattern, authorization))]
+        else:
+            hubs = self._covered(authorization)
+        if "detail" not in parameters:
+            return ApiResponse(
+                HTTPStatus.OK, encode(list(dict.fromkeys(hub.group.name for hub in hubs)))
+            )
         polled = LiveStatus("poll", None, None)
         details = [
             {
                 "group": hub.group.name,
+                "pattern": hub.group.pattern,
                 "allowance_ms": hub.group.allowance_ms,
                 "live": polled if hub.live is None else hub.live.status,
             }
             for hub in hubs
         ]
         return ApiResponse(HTTPStatus.OK, encode(details))
+
+    def _matching(self, patterns: tuple[str, ...], authorization: str | None) -> ResponseSteps:
+        self._check(authorization, None)
+        if len(patterns) > PATTERNS_MAX:
+            text = f"{len(patterns)} patterns are given: at most {PATTERNS_MAX}"
+            raise RequestError(HTTPStatus.BAD_REQUEST, text)
+        found = yield ListingRequest(patterns)
+        covered = [one for one in found if self._verdict(authorization, one.group) == "ok"]
+        return ApiResponse(HTTPStatus.OK, encode(covered))
+
+    def _forwarder(self, _query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
+        """Describe the process and its log groups, for ``gapless forwarders``."""
+        yield None
+        hubs = self._covered(authorization)
+        status = self._status()
+        groups = [
+            {
+                "group": hub.group.name,
+                "pattern": hub.group.pattern,
+                "viewers": len(hub.viewers),
+                "journal_bytes": status.journal_bytes(hub),
+            }
+            for hub in hubs
+        ]
+        body = {
+            "pid": status.pid,
+            "uptime_ms": status.uptime_ms,
+            "calls_per_minute": status.calls_per_minute,
+            "groups": groups,
+        }
+        return ApiResponse(HTTPStatus.OK, encode(body))
 
     def _viewers(self, _query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         yield None
@@ -251,14 +370,22 @@ class Api:
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         yield None
         skew_ms = 0 if self._skew is None else self._skew.ms
-        process = metrics.ProcessStats(self.responses, self._refused, self._calls, skew_ms)
+        status = self._status()
+        process = metrics.ProcessStats(
+            self.responses,
+            self._refused,
+            self._calls,
+            skew_ms,
+            groups=len(self._hubs),
+            failed_starts=status.failed_starts,
+        )
         text = metrics.render(self._covered(authorization), process)
         return ApiResponse(HTTPStatus.OK, text, metrics.CONTENT_TYPE)
 
     def _tail(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         # Errors of the request are reported first, upgrade or not.
-        self._hub(parse_tail(query).group, authorization)
-        yield None
+        parsed = parse_tail(query)
+        yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
         raise RequestError(HTTPStatus.UPGRADE_REQUIRED, "this path needs a WebSocket upgrade")
 
     def _readyz(self) -> ApiResponse:
@@ -268,12 +395,13 @@ class Api:
         CloudWatch refuses at present, whose past is served all the same.
         """
         upstream = {
-            name: {"state": one.state, "code": one.code, "reason": one.reason}
-            for name, hub in self._hubs.items()
+            key.group: {"state": one.state, "code": one.code, "reason": one.reason}
+            for key, hub in self._hubs.items()
             if (one := hub.feed.upstream).state != "ok"
         }
         about_upstream = {"upstream": upstream} if upstream else {}
         reasons = [why for hub in self._hubs.values() if (why := hub.unready_reason) is not None]
+        reasons += self._status().problems
         if reasons:
             refusal = _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons))
             refusal.body = encode({"error": "; ".join(reasons), **about_upstream})
@@ -286,7 +414,11 @@ class Api:
 def error_response(error: RequestError) -> ApiResponse:
     """Make the response to a refused request, with the reason in ``error``."""
     body = HttpError(error.text, error.epoch)
-    fields = {"error": body.error} if body.epoch is None else body
+    fields = {"error": body.error}
+    if body.epoch is not None:
+        fields["epoch"] = body.epoch
+    if error.code is not None:
+        fields["code"] = error.code
     response = ApiResponse(int(error.status), encode(fields))
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -51,6 +51,10 @@ class ProcessStats(msgspec.Struct, frozen=True):
     """CloudWatch calls by outcome."""
     skew_ms: int = 0
     """How far this machine's clock is ahead of CloudWatch's, at least."""
+    groups: int = 0
+    """Log groups served at present."""
+    failed_starts: int = 0
+    """Log groups that could not be started."""
 
 
 def _one(read: Callable[[Hub], float]) -> Callable[[Hub], Iterable[Value]]:
@@ -337,6 +341,18 @@ PROCESS_METRICS: Final[Sequence[Metric[ProcessStats]]] = (
         "CloudWatch Logs calls by outcome.",
         lambda process: [((one,), float(process.calls.get(one, 0))) for one in CALL_OUTCOMES],
         ("outcome",),
+    ),
+    Metric(
+        "gapless_groups",
+        "gauge",
+        "Log groups served at present; viewers' requests, patterns and the groups file change it.",
+        lambda process: [((), float(process.groups))],
+    ),
+    Metric(
+        "gapless_group_start_failures_total",
+        "counter",
+        "Log groups that could not be started: missing, unreadable, or without a journal.",
+        lambda process: [((), float(process.failed_starts))],
     ),
     Metric(
         "gapless_clock_skew_seconds",

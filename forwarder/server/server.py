@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
@@ -33,8 +33,9 @@ from forwarder.config import (
     SEND_S,
     STOP_S,
 )
-from forwarder.delivery.hub import ConnectedViewer
+from forwarder.delivery.hub import ConnectedViewer, Hub
 from forwarder.errors import ForwarderError, RequestError
+from forwarder.records import FeedKey
 from forwarder.server.admission import RETRY_S, Admission, RefusalReason, TokenBucket
 from forwarder.server.api import (
     ALIVE_PATH,
@@ -43,7 +44,9 @@ from forwarder.server.api import (
     AcceptedViewer,
     Api,
     ApiResponse,
-    ResponseSteps,
+    GroupRequest,
+    ListingRequest,
+    StepRequest,
     error_response,
     split_target,
 )
@@ -54,6 +57,7 @@ from forwarder.server.connection import (
     ServedConnection,
     bind_sockets,
 )
+from forwarder.server.log_pages import BodyRequest
 from forwarder.server.origins import OriginPolicy
 from wire.codec import decode_client
 from wire.errors import WireError
@@ -91,6 +95,29 @@ _REFUSAL_REASONS: Final[dict[int, RefusalReason]] = {
 """Reason in the metrics for each close code."""
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
+
+_Result = TypeVar("_Result")
+
+
+class GroupSource(Protocol):
+    """Starts log groups that are not served yet, and lists those of the account.
+
+    A Protocol because tests serve hubs without CloudWatch.
+    """
+
+    async def acquire(self, key: FeedKey) -> Hub:
+        """Return a feed's hub; starts its feed if needed.
+
+        Raises:
+            RequestError: it can't be served; the text says why.
+        """
+
+    async def match(self, patterns: Iterable[str]) -> Sequence[object]:
+        """List the log groups that match.
+
+        Raises:
+            RequestError: they can't be listed; the text says why.
+        """
 
 
 class SessionRunner:
@@ -261,7 +288,8 @@ class Server:
         admission: Admission,
         *,
         clock: Callable[[], int],
-        on_error: Callable[[ForwarderError], None],
+        on_error: Callable[[Hub | None, ForwarderError], None],
+        groups: GroupSource | None = None,
         send_deadline_s: float = SEND_S,
         allowed_hosts: Collection[str] = (),
     ) -> None:
@@ -271,7 +299,9 @@ class Server:
             api: Makes responses and decides which viewers may connect.
             admission: Limits connections and requests.
             clock: Returns ms since the Unix epoch.
-            on_error: Called with errors that a connection can't handle, like a broken journal.
+            on_error: Called with errors that a connection can't handle, like a broken journal, and
+                the hub in question.
+            groups: Starts log groups and lists them; None: those of ``api`` are all there are.
             send_deadline_s: How long one send may take.
             allowed_hosts: Hosts that clients may name besides loopback and the bound address.
         """
@@ -279,6 +309,7 @@ class Server:
         self._admission = admission
         self._clock = clock
         self._on_error = on_error
+        self._groups = groups
         self._send_deadline_s = send_deadline_s
         self._allowed_hosts = allowed_hosts
         self._origins = OriginPolicy("127.0.0.1", allowed_hosts)
@@ -369,7 +400,7 @@ class Server:
         if refusal is not None:
             return self._to_library(error_response(refusal))
         if _is_upgrade(request):
-            result = self._accept_viewer(request, authorization)
+            result = await self._accept_viewer(request, authorization)
         else:
             result = await self._respond(connection, request, authorization)
         if isinstance(result, AcceptedViewer):
@@ -402,10 +433,10 @@ class Server:
             return None
         return self._admission.check_request(connection.address, connection.loop.time())
 
-    def _accept_viewer(
+    async def _accept_viewer(
         self, request: Request, authorization: str | None
     ) -> AcceptedViewer | ApiResponse:
-        accepted = self._api.accept(request.path, authorization)
+        accepted = await self._run_steps(self._api.accept(request.path, authorization))
         if isinstance(accepted, AcceptedViewer):
             refusal = self._admission.check_viewers()
             return accepted if refusal is None else error_response(refusal)
@@ -451,22 +482,47 @@ class Server:
             else:
                 self._large_responses.release()
 
-    async def _run_steps(self, steps: ResponseSteps) -> ApiResponse:
-        """Run the steps of a response, yield to other tasks, and fetch bodies as needed."""
+    async def _run_steps(
+        self, steps: Generator[StepRequest | None, Any, _Result]
+    ) -> _Result | ApiResponse:
+        """Run the steps of a response, yield to other tasks, and do what the steps ask for."""
+        hub: Hub | None = None
         try:
+            needed = next(steps)
             while True:
-                needed = next(steps)
-                if needed is None:
-                    await asyncio.sleep(0)
+                if isinstance(needed, BodyRequest):
+                    hub = needed.hub
+                try:
+                    answer = await self._fulfil(needed)
+                except RequestError as error:
+                    needed = steps.throw(error)
                 else:
-                    deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
-                    await needed.hub.feed.refetch(needed.from_, needed.through, deadline_ms)
+                    hub = answer if isinstance(answer, Hub) else hub
+                    needed = steps.send(answer)
         except StopIteration as done:
-            response: ApiResponse = done.value
-            return response
+            result: _Result = done.value
+            return result
         except ForwarderError as error:
-            self._on_error(error)
+            self._on_error(hub, error)
             return error_response(RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+
+    async def _fulfil(self, needed: StepRequest | None) -> object:
+        """Do what the steps of a response ask for; returns the answer.
+
+        Raises:
+            RequestError: it is not possible; the text says why.
+        """
+        if isinstance(needed, BodyRequest):
+            deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
+            await needed.hub.feed.refetch(needed.from_, needed.through, deadline_ms)
+        elif isinstance(needed, GroupRequest):
+            assert self._groups is not None, "otherwise no other log group may be served"
+            return await self._groups.acquire(needed.key)
+        elif isinstance(needed, ListingRequest):
+            return [] if self._groups is None else await self._groups.match(needed.patterns)
+        else:
+            await asyncio.sleep(0)
+        return None
 
     def _to_library(self, response: ApiResponse) -> Response:
         self._api.responses[response.status] += 1
@@ -515,7 +571,7 @@ class Server:
             hub.close(viewer)
             await runner.cut_off()
         except ForwarderError as error:
-            self._on_error(error)
+            self._on_error(hub, error)
         finally:
             admission.viewers -= 1
             hub.close(viewer)

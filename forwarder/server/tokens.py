@@ -17,6 +17,7 @@ from typing import Final, Self
 
 import msgspec
 
+from common.files import StableFile
 from common.tokens import TokenFileError, check_private
 from forwarder.errors import ConfigError
 from forwarder.records import TokenVerdict
@@ -30,8 +31,6 @@ CHECK_S: Final = 1.0
 
 _SCHEME: Final = "bearer "
 _LOG: Final = logging.getLogger("gapless.forwarder")
-
-_Signature = tuple[int, int, int, int]
 
 
 class TokenGrant(msgspec.Struct, frozen=True):
@@ -124,8 +123,7 @@ class TokenFile:
             ConfigError: the file can't be read, has no token, or has an invalid line.
         """
         self._path = path
-        self._loaded = _signature(path)
-        self._seen = self._loaded
+        self._file = StableFile(path)
         self.tokens = BearerTokens.load(path)
 
     def reload(self) -> bool:
@@ -135,11 +133,8 @@ class TokenFile:
         if it was the same at two checks: one that is still being written lacks its last lines, and
         viewers closed for that would not reconnect.
         """
-        found = _signature(self._path)
-        is_stable, self._seen = found == self._seen, found
-        if found == self._loaded or not is_stable:
+        if not self._file.has_changed():
             return False
-        self._loaded = found
         try:
             changed = self.tokens.replace_by(BearerTokens.load(self._path))
         except ConfigError as error:
@@ -160,12 +155,3 @@ class TokenFile:
 def _fingerprint(token: bytes) -> bytes:
     """Hash a token; all hashes have one length, so comparing them does not reveal the token's."""
     return hashlib.blake2b(token, digest_size=32).digest()
-
-
-def _signature(path: Path) -> _Signature | None:
-    """Return what changes with a file's content; None if the file can't be examined."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -53,7 +53,7 @@ def command(
 def _of_groups(
     target: GroupTarget | PatternTarget, choices: tuple[AwsChoice, ...]
 ) -> list[dict[str, Any]]:
-    """List the groups' log streams, with details from own forwarders that are running.
+    """List the groups' log streams, with details from background forwarders that serve them.
 
     An execution that no forwarder has seen has status UNKNOWN and no count; its times are those
     of DescribeLogStreams, which lag by up to an hour.
@@ -81,14 +81,17 @@ def _unseen(stream: StreamInfo) -> dict[str, Any]:
 
 
 def _seen(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
-    """Return what the group's own forwarder knows of its executions, if one is running."""
-    from gapless.attach import journal_of, running_forwarder  # noqa: PLC0415 - only where one is needed
+    """Return what a background forwarder knows of a group's executions, if it serves the group."""
+    from gapless.attach import running_forwarder  # noqa: PLC0415 - only where one is needed
 
-    ready = running_forwarder(journal_of(group, choice))
+    ready = running_forwarder(choice)
     if not ready:
         return []
     url = str(ready["websocket"])
-    return _ask(ForwarderTarget(url), group, find_offered_token(url))
+    target, token = ForwarderTarget(url), find_offered_token(url)
+    # Asking for a log group that is not served would begin to serve it.
+    is_served = group in request(f"{target.http_url}/v1/groups", token=token)
+    return _ask(target, group, token) if is_served else []
 
 
 def _ask(target: ForwarderTarget, group: str | None, token: str | None) -> list[dict[str, Any]]:

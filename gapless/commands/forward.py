@@ -31,8 +31,8 @@ from gapless.options import (
     LIVE,
     PATH,
     PORT,
+    SERVED_TARGET,
     SIZE,
-    TEXT,
     aws_options,
     while_held_option,
 )
@@ -54,7 +54,33 @@ class OneLineFormatter(logging.Formatter):
 
 
 @click.command("forward")
-@click.argument("groups", type=TEXT, nargs=-1, required=True, metavar="GROUP...")
+@click.argument("groups", type=SERVED_TARGET, nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--groups-file",
+    type=FILE,
+    metavar="F",
+    help="File with further TARGETs, one a line (# begins a comment); read again when it changes.",
+)
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait for log groups that do not exist yet. Those that match a pattern may always come "
+    "and go.",
+)
+@click.option(
+    "--any-group",
+    is_flag=True,
+    help="Serve any log group of the account that a client with a token asks for, as the forwarder "
+    "does that tail starts.",
+)
+@click.option(
+    "--max-groups",
+    "groups_max",
+    type=click.IntRange(1, 10_000),
+    default=500,
+    show_default=True,
+    help="Log groups served at the same time; each costs calls, three open files and some memory.",
+)
 @click.option(
     "--live",
     type=LIVE,
@@ -67,7 +93,13 @@ class OneLineFormatter(logging.Formatter):
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=PORT, default=8765, show_default=True, help="0 = any free one.")
-@click.option("--journal", type=PATH, help="Journal: a file; for several groups a folder.")
+@click.option(
+    "--journal",
+    type=PATH,
+    help="Journal: a file; for several groups a folder. With patterns, --groups-file or "
+    "--any-group a folder with a file for each group; one unused for longer than --retain is "
+    "deleted.",
+)
 @click.option(
     "--retain", type=DURATION, default="24h", show_default=True, help="How long to keep messages."
 )
@@ -140,8 +172,15 @@ def command(
 ) -> int:
     """Serve log groups to viewers; a JSON line says where, once it is ready.
 
-    Ends with SIGTERM or Ctrl+C.
+    A TARGET is a log group, a pattern of names ('/ecs/*'; * and ? stand for any characters), or an
+    ARN, also of a log group in an account that is linked to yours (cross-account observability).
+    Log groups that match a pattern join and leave as they are created and deleted. Ends with
+    SIGTERM or Ctrl+C.
     """
+    if not (groups or options["groups_file"] or options["any_group"]):
+        msg = "give a TARGET, --groups-file or --any-group: gapless forward '/ecs/*'"
+        raise UsageError(msg)
+    groups = tuple(dict.fromkeys(groups))
     if while_held is not None:
         end_when_released(while_held)
     prepare_credentials(choice, is_background=while_held is not None)
@@ -152,7 +191,7 @@ def command(
         handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
 
     with contextlib.ExitStack() as stack:
-        journal, lock = _take_journal(options["journal"], groups, choice, options["port"])
+        journal, lock = _take_journal(groups, choice, options)
         stack.enter_context(lock)
         config = _config(groups, choice, {**options, "journal": journal})
         return _serve(config, lock, offered)
@@ -190,7 +229,14 @@ def _serve(config: Config, lock: LockFile, offered: OfferedToken | None) -> int:
         if ready.token_file is None:
             del line["token_file"]
         # Attached viewers ask whether the end of an execution can be known.
-        lock.write({**line, "lifecycle": config.lifecycle})
+        about = {
+            "lifecycle": config.lifecycle,
+            "targets": [*config.groups, *(["*"] if config.any_group else [])],
+            "profile": config.aws.profile,
+            "region": config.aws.region,
+            "endpoint_url": config.aws.endpoint_url,
+        }
+        lock.write({**line, **about})
         click.echo(json.dumps(line))
         # The parent process waits for this line.
         sys.stdout.flush()
@@ -229,29 +275,35 @@ def _check_access(host: str, token_file: Path | None, *, no_token: bool) -> None
 
 
 def _take_journal(
-    journal: Path | None, groups: tuple[str, ...], choice: AwsChoice, port: int
+    groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]
 ) -> tuple[Path, LockFile]:
     """Lock the journal: the one named, else one in the state directory.
 
-    The default depends on account, Region, endpoint, groups and port, so that the same command
+    The default depends on account, Region, endpoint, targets and port, so that the same command
     continues it after a restart, and two forwarders never share one.
     """
+    from forwarder.targets import GROUP_NAME  # noqa: PLC0415 - with the rest of it
+
+    journal: Path | None = options["journal"]
     if journal is not None:
         with contextlib.suppress(OSError):  # taking the lock reports the problem
             make_private_dir(journal.parent)
         return journal, LockFile.take(lock_path(journal))
-    folder = state_dir("forward", group_folder(choice, " ".join(groups), os.environ))
+    named = list(groups)
+    if options["groups_file"] is not None:
+        named.append(f"file {options['groups_file']}")
+    if options["any_group"]:
+        named.append("any group")
+    is_file = len(named) == len(groups) == 1 and GROUP_NAME.fullmatch(groups[0]) is not None
+    suffix = ".sqlite3" if is_file else ""
+    folder = state_dir("forward", group_folder(choice, " ".join(named), os.environ))
+    port: int = options["port"]
     if port:
         path = folder / f"port-{port}"
-        return _journal_path(path, groups), LockFile.take(lock_path(path))
+        return path.with_suffix(suffix), LockFile.take(lock_path(path))
     for number in range(1, _ANY_PORT_MAX):
         path = folder / f"any-port-{number}"
         with contextlib.suppress(LockedError):
-            return _journal_path(path, groups), LockFile.take(lock_path(path))
+            return path.with_suffix(suffix), LockFile.take(lock_path(path))
     msg = f"{_ANY_PORT_MAX} forwarders of these log groups are already running: give --journal"
     raise GaplessError(msg)
-
-
-def _journal_path(path: Path, groups: tuple[str, ...]) -> Path:
-    """Return a folder for several groups, a file for one."""
-    return path if len(groups) > 1 else path.with_suffix(".sqlite3")

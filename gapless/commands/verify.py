@@ -102,10 +102,11 @@ def command(
 
 
 def _verify_group(group: str, choice: AwsChoice, span: Range) -> VerificationResult:
-    """Verify a log group with its own forwarder."""
+    """Verify a log group with the background forwarder."""
     from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
 
-    with attach(group, choice) as own:
+    with attach(choice) as own:
+        own.serve(group)
         served = parse_target(own.url)
         assert isinstance(served, ForwarderTarget)
         return _verify(served, group, choice, find_offered_token(served.url), span)

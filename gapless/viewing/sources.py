@@ -83,15 +83,16 @@ class TargetOpener:
     def _open_group(self, stack: ExitStack, found: FoundGroup) -> WatchedTarget:
         from gapless.attach import attach  # noqa: PLC0415 - only for a log group
 
-        own = stack.enter_context(attach(found.identifier, found.choice, self._meanwhile))
+        own = stack.enter_context(attach(found.choice, self._meanwhile))
         own.keep_running()
+        own.serve(found.identifier)
         return WatchedTarget(
             url=own.url,
             name=found.name,
             group=found.identifier,
-            key=f"own:{own.folder.name}",
+            key=own.key(found.identifier),
             streams=found.streams or None,
-            note=own.endless_notice() if self._waits_for_end else "",
+            note=own.endless_notice(found.identifier) if self._waits_for_end else "",
         )
 
 

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from common.http import Response
+from forwarder.records import FeedKey
 from forwarder.server.api import Api, ApiResponse
 from forwarder.server.log_pages import BodyRequest
 from tests.simulation.cloudwatch import first_text
@@ -306,7 +307,9 @@ class Poller:
 
     def _get(self, forwarder: Forwarder, target: str, now: int) -> Response | None:
         """Send one request; None if it failed, as while bodies are fetched."""
-        steps = Api({forwarder.group.name: forwarder.hub}).respond("GET", target, None, now)
+        steps = Api({FeedKey(forwarder.group.name): forwarder.hub}).respond(
+            "GET", target, None, now
+        )
         while True:
             try:
                 needed = next(steps)

@@ -14,6 +14,7 @@ from forwarder.errors import ForwarderError
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.feed import Feed
+from forwarder.records import FeedKey
 from forwarder.server.admission import Admission
 from forwarder.server.api import Api
 from forwarder.server.server import Server
@@ -50,9 +51,11 @@ async def serve_feed(lifecycle: Lifecycle | None, heartbeat_ms: int) -> AsyncIte
     feed = Feed(group, cloudwatch, config=config, clock=wall_clock_ms, on_progress=on_progress)
     hub = Hub(group, feed, heartbeat_ms=heartbeat_ms)
     admission = Admission(Limits())
-    api = Api({GROUP: hub}, None, refused=admission.refused)
+    api = Api({FeedKey(GROUP): hub}, None, refused=admission.refused)
     errors: list[ForwarderError] = []
-    server = Server(api, admission, clock=wall_clock_ms, on_error=errors.append)
+    server = Server(
+        api, admission, clock=wall_clock_ms, on_error=lambda _, error: errors.append(error)
+    )
     await server.bind("127.0.0.1", 0)
     await server.accept()
     reading = asyncio.create_task(feed.run())

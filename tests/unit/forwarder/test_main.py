@@ -15,7 +15,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from common.tokens import OfferedToken, find_offered_token, read_token
-from forwarder import main
 from forwarder.cloudwatch.clock import wall_clock_ms
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, Config
@@ -28,6 +27,7 @@ from forwarder.errors import (
     TruncatedResponseError,
     UnreachableError,
 )
+from forwarder.groups import opening
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of, run
 from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
@@ -184,7 +184,7 @@ async def test_a_group_that_is_not_there(moto: RawMoto) -> None:
 
 
 async def test_an_endpoint_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forwarder.main.CHECK_PAUSE_S", 0)
+    monkeypatch.setattr("forwarder.groups.opening.CHECK_PAUSE_S", 0)
     error = await refused(Config(groups=(GROUP,), aws=NOWHERE, port=0))
     assert isinstance(error, UnreachableError)
 
@@ -209,24 +209,24 @@ async def test_answers_that_are_cut_short_pass_and_a_journal_is_served_meanwhile
 ) -> None:
     asked: list[str] = []
 
-    async def check(_: CloudWatch, group: str) -> None:
-        asked.append(group)
+    async def check(_: CloudWatch, group: str, pattern: str) -> None:
+        asked.append(group + pattern)
         msg = "cut short"
         raise TruncatedResponseError(msg)
 
     journal = tmp_path / "journal.sqlite3"
-    monkeypatch.setattr(main, "CHECK_PAUSE_S", 0.01)
+    monkeypatch.setattr(opening, "CHECK_PAUSE_S", 0.01)
     with monkeypatch.context() as patch:
         patch.setattr(CloudWatch, "check", check)
         assert isinstance(await refused(config(moto, journal=journal)), TruncatedResponseError)
-        assert len(asked) == main.CHECKS_MAX
+        assert len(asked) == opening.CHECKS_MAX
     async with running(config(moto, journal=journal)) as ready:
         _, found = await messages_until_done(ready)
     monkeypatch.setattr(CloudWatch, "check", check)
     async with running(config(moto, journal=journal)) as ready:
         assert sorted((await messages_until_done(ready))[1]) == sorted(found)
     assert len(found) == 3
-    assert len(asked) == main.CHECKS_MAX + 1
+    assert len(asked) == opening.CHECKS_MAX + 1
 
 
 async def test_a_file_that_is_not_a_journal(moto: RawMoto, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from common.errors import GaplessError
 from common.locks import LockFile, lock_path
 from common.processes import ChildFailedError
 from gapless import attach as module
-from gapless.attach import OwnForwarder, attach, journal_of
+from gapless.attach import OwnForwarder, attach, journals_of
 from gapless.aws import AwsChoice
 
 CHOICE = AwsChoice(endpoint_url="http://127.0.0.1:1")
@@ -35,7 +35,7 @@ class FakePart:
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
-    return journal_of("/jobs", CHOICE)
+    return journals_of(CHOICE)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
 
 
 def users(journal: Path) -> Path:
-    return journal.with_name("journal.sqlite3.users")
+    return journal.with_name("journals.users")
 
 
 def fail(code: int = 3) -> dict[str, Any]:
@@ -65,13 +65,13 @@ def test_a_forwarder_is_started_with_its_journal_and_lifeline(
     journal: Path, started: list[Sequence[str]]
 ) -> None:
     loaded: list[bool] = []
-    with attach("/jobs", CHOICE, lambda: loaded.append(True)) as own:
+    with attach(CHOICE, lambda: loaded.append(True)) as own:
         assert own.url == READY["websocket"]
         assert own.folder == journal.parent
         assert users(journal).exists()
     assert loaded == [True]
     text = " ".join(started[0])
-    assert text.startswith("forward /jobs --port 0")
+    assert text.startswith("forward --any-group --port 0")
     assert f"--journal {journal}" in text
     assert f"--while-held {users(journal)}" in text
     assert text.endswith("--endpoint-url http://127.0.0.1:1")
@@ -80,7 +80,7 @@ def test_a_forwarder_is_started_with_its_journal_and_lifeline(
 def test_a_running_forwarder_is_attached_to(journal: Path, started: list[Sequence[str]]) -> None:
     with LockFile.take(lock_path(journal)) as lock:
         lock.write(READY)
-        with attach("/jobs", CHOICE) as own:
+        with attach(CHOICE) as own:
             assert own.url == READY["websocket"]
         assert users(journal).exists()
     assert started == []
@@ -92,7 +92,7 @@ def test_a_forwarder_that_another_command_starts_is_waited_for(
     with LockFile.take(lock_path(journal)) as lock:
         ready = threading.Timer(0.1, lock.write, (READY,))
         ready.start()
-        with attach("/jobs", CHOICE) as own:
+        with attach(CHOICE) as own:
             assert own.url == READY["websocket"]
         ready.join()
     assert started == []
@@ -106,7 +106,7 @@ def test_a_forwarder_that_never_becomes_ready(
         LockFile.take(lock_path(journal)),
         pytest.raises(GaplessError, match=r"is not ready: see .*forwarder\.log"),
     ):
-        attach("/jobs", CHOICE)
+        attach(CHOICE)
 
 
 def test_a_forwarder_that_fails_reports_its_error_and_leaves_nothing(
@@ -114,7 +114,7 @@ def test_a_forwarder_that_fails_reports_its_error_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(module, "start_gapless", lambda *_, **__: FakePart(fail))
     with pytest.raises(ChildFailedError, match="there is no log group") as caught:
-        attach("/jobs", CHOICE)
+        attach(CHOICE)
     assert caught.value.exit_code == 3
     assert not users(journal).exists()
 
@@ -130,7 +130,7 @@ def test_the_slower_of_two_that_start_one_attaches_to_the_other_s(
         return fail(1)
 
     monkeypatch.setattr(module, "start_gapless", lambda *_, **__: FakePart(lose))
-    with attach("/jobs", CHOICE) as own:
+    with attach(CHOICE) as own:
         assert own.url == READY["websocket"]
     locks[0].release()
 
@@ -138,7 +138,7 @@ def test_the_slower_of_two_that_start_one_attaches_to_the_other_s(
 def test_a_dead_forwarder_is_restarted_on_its_port(
     journal: Path, started: list[Sequence[str]]
 ) -> None:
-    own = OwnForwarder("/jobs", CHOICE, journal)
+    own = OwnForwarder(CHOICE, journal)
     lock = LockFile.take(lock_path(journal))
     lock.write(READY)
     own.open()
@@ -155,10 +155,10 @@ def test_a_dead_forwarder_is_restarted_on_its_port(
 
 
 def test_a_notice_says_that_no_end_can_be_known(journal: Path) -> None:
-    own = OwnForwarder("/jobs", CHOICE, journal)
-    assert "/jobs cannot tell when an execution ends" in own.endless_notice()
-    assert "GAPLESS_LIFECYCLE" in own.endless_notice()
+    own = OwnForwarder(CHOICE, journal)
+    assert "/jobs cannot tell when an execution ends" in own.endless_notice("/jobs")
+    assert "GAPLESS_LIFECYCLE" in own.endless_notice("/jobs")
     lock = LockFile.take(lock_path(journal))
     lock.write(READY | {"lifecycle": "idle:30s"})
-    assert own.endless_notice() == ""
+    assert own.endless_notice("/jobs") == ""
     lock.release()

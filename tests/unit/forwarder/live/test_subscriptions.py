@@ -100,7 +100,6 @@ class Rig:
             live,
             AwsOptions(),
             cast("CloudWatch", self.cloudwatch),
-            self.receivers,
             make_reader=self._make,
             look_up_every_s=0.01,
         )
@@ -120,6 +119,8 @@ class Rig:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
+        for name, receiver in self.receivers.items():
+            self.live.add(name, receiver)
         task = asyncio.create_task(self.live.run())
         try:
             yield

@@ -10,6 +10,7 @@ from forwarder.cloudwatch.clock import REPORTED_MS, ClockSkew
 from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
+from forwarder.records import FeedKey
 from forwarder.server.api import AcceptedViewer, Api, ApiResponse
 from forwarder.server.log_pages import BodyRequest
 from forwarder.server.tokens import BearerTokens, TokenGrant
@@ -39,12 +40,22 @@ def answer(
         return found
 
 
+def accept(api: Api, target: str, authorization: str | None = None) -> AcceptedViewer | ApiResponse:
+    steps = api.accept(target, authorization)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        found: AcceptedViewer | ApiResponse = done.value
+        return found
+
+
 def body(found: ApiResponse) -> Any:  # noqa: ANN401 - JSON
     return json.loads(found.body)
 
 
 def api_of(*groups: LogGroup, tokens: BearerTokens | None = None) -> Api:
-    return Api({group.name: Hub(group, FakeFeed(group)) for group in groups}, tokens)
+    return Api({FeedKey(group.name): Hub(group, FakeFeed(group)) for group in groups}, tokens)
 
 
 @pytest.fixture
@@ -54,7 +65,7 @@ def group() -> LogGroup:
 
 def test_a_polling_client_requests_history_for_a_while(group: LogGroup) -> None:
     feed = FakeFeed(group)
-    api = Api({group.name: Hub(group, feed)})
+    api = Api({FeedKey(group.name): Hub(group, feed)})
     assert answer(api, "/v1/logs").status == 200
     assert feed.wanted == {}
     assert answer(api, f"/v1/logs?since={NOW - 9_000}&execution=a").status == 200
@@ -64,7 +75,7 @@ def test_a_polling_client_requests_history_for_a_while(group: LogGroup) -> None:
 
 def test_alive_and_ready(group: LogGroup) -> None:
     feed = FakeFeed(group)
-    api = Api({group.name: Hub(group, feed)})
+    api = Api({FeedKey(group.name): Hub(group, feed)})
     assert answer(api, "/healthz").status == 200
     assert answer(api, "/readyz").status == 200
     feed.is_ready, feed.problem = False, "no such host"
@@ -76,7 +87,7 @@ def test_alive_and_ready(group: LogGroup) -> None:
 
 def test_readyz_says_why_cloudwatch_refuses(group: LogGroup) -> None:
     feed = FakeFeed(group)
-    api = Api({group.name: Hub(group, feed)})
+    api = Api({FeedKey(group.name): Hub(group, feed)})
     feed.upstream = Upstream("unreachable", 900, "credentials_expired", "run `aws sso login`")
     told = {
         "/app": {
@@ -104,7 +115,7 @@ def test_a_wrong_clock_is_reported_by_readyz_and_metrics(
     group: LogGroup, ahead_ms: int, said_ms: int
 ) -> None:
     skew = ClockSkew(lambda: NOW + ahead_ms, lambda: 0)
-    api = Api({group.name: Hub(group, FakeFeed(group))}, skew=skew)
+    api = Api({FeedKey(group.name): Hub(group, FakeFeed(group))}, skew=skew)
     date = formatdate(NOW // 1000, usegmt=True)
     skew.observe({"ResponseMetadata": {"HTTPHeaders": {"date": date}}}, 0, 0)
     said = {} if abs(said_ms) < REPORTED_MS else {"clock_ahead_ms": said_ms}
@@ -143,7 +154,7 @@ def test_executions_groups_and_viewers() -> None:
     ]
     assert body(answer(api, "/v1/groups")) == ["/app"]
     assert body(answer(api, "/v1/viewers")) == []
-    accepted = api.accept("/v1/tail?since=5", None)
+    accepted = accept(api, "/v1/tail?since=5", None)
     assert isinstance(accepted, AcceptedViewer)
     accepted.hub.open(accepted.query, NOW, wake=lambda: None, peer="a:1")
     (record,) = body(answer(api, "/v1/viewers"))
@@ -233,7 +244,7 @@ def test_only_get(group: LogGroup) -> None:
 
 def test_who_may_connect(group: LogGroup) -> None:
     api = api_of(group)
-    accepted = api.accept("/v1/tail?group=/app&since=7&stream=a", None)
+    accepted = accept(api, "/v1/tail?group=/app&since=7&stream=a", None)
     assert isinstance(accepted, AcceptedViewer)
     assert accepted.query == TailQuery(group="/app", since=7, filter=Filter(streams=("a",)))
     for target, status in (
@@ -241,18 +252,18 @@ def test_who_may_connect(group: LogGroup) -> None:
         ("/v1/tail?since=-1", 400),
         ("/v1/tail?epoch=a", 400),
     ):
-        refusal = api.accept(target, None)
+        refusal = accept(api, target, None)
         assert isinstance(refusal, ApiResponse)
         assert refusal.status == status
 
 
 def test_of_several_groups_one_must_be_named(group: LogGroup) -> None:
     api = api_of(group, LogGroup(MemoryJournal("/other")))
-    refusal = api.accept("/v1/tail", None)
+    refusal = accept(api, "/v1/tail", None)
     assert isinstance(refusal, ApiResponse)
     assert refusal.status == 400
     assert b"group" in refusal.body
-    assert isinstance(api.accept("/v1/tail?group=/other", None), AcceptedViewer)
+    assert isinstance(accept(api, "/v1/tail?group=/other", None), AcceptedViewer)
     assert body(answer(api, "/v1/groups")) == ["/app", "/other"]
 
 
@@ -270,14 +281,14 @@ def test_tokens_are_required_and_cover_groups(group: LogGroup) -> None:
     assert answer(api, "/v1/logs?group=/secret", "Bearer only-other").status == 403
     assert body(answer(api, "/v1/groups", "Bearer only-other")) == ["/other"]
     assert b"/app" not in answer(api, "/metrics", "Bearer only-other").body
-    refusal = api.accept("/v1/tail?group=/app", "Bearer only-other")
+    refusal = accept(api, "/v1/tail?group=/app", "Bearer only-other")
     assert isinstance(refusal, ApiResponse)
     assert refusal.status == 403
 
 
 def test_bye_reaches_every_group(group: LogGroup) -> None:
     api = api_of(group)
-    accepted = api.accept("/v1/tail", None)
+    accepted = accept(api, "/v1/tail", None)
     assert isinstance(accepted, AcceptedViewer)
     viewer = accepted.hub.open(accepted.query, NOW, wake=lambda: None)
     api.bye("the end")

@@ -14,6 +14,7 @@ from forwarder.config import REFUSED_SOCKETS, Limits
 from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.ingest.log_group import LogGroup
+from forwarder.records import FeedKey
 from forwarder.server.admission import Admission, GuessLimit, RefusalReason
 from forwarder.server.api import Api
 from forwarder.server.connection import PIECE_BYTES
@@ -43,13 +44,13 @@ class Running:
         self.feed = FakeFeed(group)
         self.hub = Hub(group, self.feed, heartbeat_ms=HEARTBEAT_MS)
         self.admission = Admission(limits or Limits(), sockets_max=sockets_max)
-        self.api = Api({group.name: self.hub}, tokens, refused=self.admission.refused)
+        self.api = Api({FeedKey(group.name): self.hub}, tokens, refused=self.admission.refused)
         self.errors: list[ForwarderError] = []
         self.server = Server(
             self.api,
             self.admission,
             clock=wall_clock_ms,
-            on_error=self.errors.append,
+            on_error=lambda _, error: self.errors.append(error),
             send_deadline_s=send_deadline_s,
         )
 

@@ -25,7 +25,9 @@ from gapless.commands.forward import OneLineFormatter
         (["--lifecycle", "ecs:", "jobs"], 2, "--lifecycle"),
         (["--allow-host", "https://logs", "jobs"], 2, "is not a host"),
         (["--tls-cert", "cert.pem", "jobs"], 2, "--tls-key"),
-        ([], 2, "Missing argument 'GROUP...'"),
+        (["arn:aws:s3:::bucket"], 2, "is not the ARN of a log group"),
+        (["--groups-file", "/no/such/file"], 2, "can't be read"),
+        ([], 2, "give a TARGET, --groups-file or --any-group"),
     ],
 )
 def test_what_can_go_wrong_before_anything_is_asked(
