@@ -33,6 +33,8 @@ COMMANDS: Final[dict[str, str]] = {
     "executions": "List the executions of a log group.",
     "streams": "List the log streams of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
+    "forwarders": "List the forwarders that run in the background, or stop one.",
+    "purge": "Delete the journals of log groups that nobody watches.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",

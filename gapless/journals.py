@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from common.errors import GaplessError
-from common.locks import LockFile, lock_path
+from common.locks import LockFile, lock_path, owner_of
 from common.state import make_private_dir, state_path
 from forwarder.groups.journals import (
     SHARED_NAME,
@@ -49,6 +49,11 @@ class KeptJournal(msgspec.Struct, frozen=True):
     def last_used_s(self) -> float:
         """When it was last used, seconds since the Unix epoch."""
         return last_used_s(self.path)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a forwarder has it open now."""
+        return owner_of(self.lock) is not None
 
     def delete(self, older_than_s: float) -> int | None:
         """Delete it if it is not in use and was not for this long; returns the bytes freed."""

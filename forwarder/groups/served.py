@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,12 @@ from forwarder.targets import GroupTarget, common_prefix, parse_file, parse_targ
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
-ACQUIRE_S: Final = 8.0
-"""How long a request waits for a feed to start: less than clients wait for an answer (10 s)."""
+ACQUIRE_S: Final = 6.0
+"""How long a request waits for a feed to start."""
+
+EXPLAIN_S: Final = 3.0
+"""How long similar names of a missing log group are looked for. Both together are less than clients
+wait for an answer (10 s)."""
 
 FOLLOW_S: Final = 1.0
 """Interval between checks of the groups file and of the patterns, whose listings are shared."""
@@ -148,12 +153,11 @@ class ServedGroups:
         try:
             async with asyncio.timeout(ACQUIRE_S):
                 found = await self._resolve(target)
-                try:
-                    return await self._keeper.acquire(FeedKey(found.group, key.pattern))
-                except GroupNotFoundError as error:
-                    raise await explain_missing(self._cloudwatch, error) from error
+                return await self._keeper.acquire(FeedKey(found.group, key.pattern))
         except GroupNotFoundError as error:
-            raise RequestError(HTTPStatus.NOT_FOUND, str(error), code=error.code) from error
+            explained = await self._explain(error)
+            status = HTTPStatus.NOT_FOUND
+            raise RequestError(status, str(explained), code=error.code) from error
         except TimeoutError as error:
             text = (
                 f"log group {key.group[:100]!a} can't be read yet: CloudWatch Logs does not answer"
@@ -163,6 +167,13 @@ class ServedGroups:
             ) from error
         except ForwarderError as error:
             raise _unavailable(error) from error
+
+    async def _explain(self, error: GroupNotFoundError) -> GroupNotFoundError:
+        """Add Region, account and similar names, unless that takes long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXPLAIN_S):
+                return await explain_missing(self._cloudwatch, error)
+        return error
 
     async def match(self, patterns: Iterable[str]) -> list[ListedGroup]:
         """List the log groups that match any of the patterns and may be served, by name.

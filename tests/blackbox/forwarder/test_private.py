@@ -68,6 +68,7 @@ print(json.dumps(found))
 PATHS: Final = (
     *("/v1/logs?since=0", "/v1/executions", "/v1/groups", "/v1/viewers", "/metrics"),
     "/v1/digest?from=0&through=1&epoch=a&seq=0",
+    *("/v1/logs?group=/other", "/v1/groups?group=/other", "/v1/groups?match=*", "/v1/forwarder"),
 )
 
 
@@ -185,13 +186,15 @@ def test_another_user_gets_nothing_from_the_forwarder_that_tail_starts(
         *("tail", GROUP, "--output", "raw", *aws), state=state, program=("-c", UMASK_0)
     ) as process:
         assert process.out.wait_for(1, "lines") == ["m2"]
-        (lock,) = (state / "xdg_state_home" / "gapless" / "groups").glob("*/*.lock")
+        (lock,) = (state / "xdg_state_home" / "gapless" / "accounts").glob("*/journals.lock")
         ready = json.loads(lock.read_text())
         before = len(cloudwatch.asked)
         found = as_other_user(port_of(ready), ready["token_file"])
         assert found.pop("token") == "PermissionError"
         assert set(found.values()) == {401}
         assert earliest_asked(cloudwatch, before) > STARTED_MS - DAY_MS
+        # Any log group is served to the user alone: nothing was started or listed for the other.
+        assert {one.get("logGroupName", GROUP) for one in cloudwatch.asked} == {GROUP}
         check_modes(state)
         # A second command of the same user attaches to it.
         done = own_command(state, "tail", GROUP, "--no-follow", "--output", "raw", *aws)
