@@ -19,11 +19,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from common.errors import CannotConnectError, GaplessError
+from common.errors import CannotConnectError, GaplessError, UsageError
 from common.http import HttpStatusError, request
 from common.locks import FileHold, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
@@ -35,6 +36,14 @@ from gapless.terminal import say
 
 _POLL_S: Final = 0.05
 """Pause between checks whether a forwarder that another command starts is ready."""
+
+_FILTERED_ENDS: Final = {
+    "pattern": "only a last line that matches --filter-pattern ends an execution: if it does not "
+    "match, tail does not exit",
+    "idle": "silence ends no execution with --filter-pattern, as other lines may go on: tail does "
+    "not exit",
+}
+"""Notices by kind of lifecycle rule, where only matching events are read."""
 
 _RESTART_PAUSE_S: Final = 1.0
 """Pause between attempts to restart a forwarder that died."""
@@ -77,12 +86,14 @@ class OwnForwarder:
         found = (owner_of(lock_path(self._journals)) or {}).get("lifecycle")
         return None if found is None else str(found)
 
-    def endless_notice(self, group: str) -> str:
-        """Return a message if the end of an execution cannot be known; else an empty text.
+    def endless_notice(self, group: str, pattern: str = "") -> str:
+        """Return a message if the end of an execution may not be known; else an empty text.
 
         Silence counts as the end only if the user says so: a job may be quiet for hours, and
         would be reported as done.
         """
+        if pattern and self.lifecycle is not None:
+            return _FILTERED_ENDS.get(self.lifecycle.partition(":")[0], "")
         if self.lifecycle is not None:
             return ""
         return (
@@ -96,17 +107,24 @@ class OwnForwarder:
         """State folder of this account, Region and endpoint."""
         return self._journals.parent
 
-    def serve(self, group: str) -> None:
+    def serve(self, group: str, pattern: str = "") -> None:
         """Have a log group served, so that a viewer of it gets its answer at once.
 
+        Args:
+            group: The log group.
+            pattern: The filter pattern of the feed; empty: all events.
+
         Raises:
+            UsageError: CloudWatch refuses the filter pattern.
             GaplessError: it cannot be served: it does not exist, or cannot be read; the text is
                 the forwarder's, with the remedy.
         """
-        url = f"{self.http_url}/v1/groups?group={quote(group, safe='')}"
+        query = {"group": group, "pattern": pattern} if pattern else {"group": group}
         try:
-            request(url, token=self.token())
+            request(f"{self.http_url}/v1/groups?{urlencode(query)}", token=self.token())
         except HttpStatusError as error:
+            if error.status == HTTPStatus.BAD_REQUEST and pattern:
+                raise UsageError(error.detail or str(error)) from error
             raise CannotConnectError(error.detail or str(error)) from error
 
     def open(self, port: int = 0, meanwhile: Callable[[], None] | None = None) -> None:

@@ -20,6 +20,7 @@ from common.times import iso, parse_duration, parse_time
 from gapless.aws import AwsChoice, choices_of
 from gapless.targets import completion
 from gapless.targets.grammar import GroupTarget, PatternTarget, parse_target
+from wire.limits import PATTERN_CHARS_MAX
 
 if TYPE_CHECKING:
     from simulator.scenarios.base import Scenario
@@ -127,6 +128,16 @@ def _parse_groups(text: str) -> GroupPattern:
     return target if isinstance(target, GroupTarget | PatternTarget) else _check_text(text)
 
 
+def _check_filter_pattern(text: str) -> str:
+    if not text.strip():
+        msg = "it is blank: leave the option out to get all events"
+        raise ValueError(msg)
+    if len(text) > PATTERN_CHARS_MAX:
+        msg = f"it has {len(text):,} characters: CloudWatch accepts {PATTERN_CHARS_MAX:,}"
+        raise ValueError(msg)
+    return text
+
+
 def _check_pattern(text: str) -> str:
     _check_text(text)
     compile_pattern(text)
@@ -200,6 +211,8 @@ EXECUTION: Final = ParsedType("id", _check_text, complete=completion.complete_ex
 STREAM: Final = ParsedType("stream", _check_text, complete=completion.complete_stream)
 PROFILE: Final = ParsedType("profile", _check_text, complete=completion.complete_profile)
 REGION: Final = ParsedType("region", _check_text, complete=completion.complete_region)
+FILTER_PATTERN: Final = ParsedType("filter pattern", _check_filter_pattern)
+"""A filter pattern of CloudWatch Logs, as text; AWS checks its syntax."""
 PATTERN: Final = ParsedType("re", _check_pattern)
 """A regular expression, checked, as text."""
 LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
@@ -325,6 +338,18 @@ def token_file_option(function: _Function) -> _Function:
         type=FILE,
         metavar="F",
         help="File with the forwarder's token; tokens of your own forwarders here are found.",
+    )(function)
+
+
+def filter_pattern_option(function: _Function) -> _Function:
+    """Add ``--filter-pattern``: the command gets ``filter_pattern``, empty for all events."""
+    return click.option(
+        "--filter-pattern",
+        "filter_pattern",
+        type=FILTER_PATTERN,
+        callback=lambda _context, _parameter, value: value or "",
+        metavar="P",
+        help="Only events that match CloudWatch's filter pattern P, as of filter-log-events.",
     )(function)
 
 

@@ -26,6 +26,7 @@ from forwarder.errors import (
     AccessDeniedError,
     CloudWatchError,
     ConfigError,
+    FilterPatternError,
     ForwarderError,
     GroupNotFoundError,
     RequestError,
@@ -147,7 +148,8 @@ class ServedGroups:
         """Return the hub of a feed whose log group may be served; starts the feed if needed.
 
         Raises:
-            RequestError: the log group does not exist (404), or its feed can't be started (503).
+            RequestError: the log group does not exist (404), CloudWatch refuses the pattern (400),
+                or the feed can't be started (503).
         """
         target = parse_target(key.group)
         try:
@@ -158,6 +160,8 @@ class ServedGroups:
             explained = await self._explain(error)
             status = HTTPStatus.NOT_FOUND
             raise RequestError(status, str(explained), code=error.code) from error
+        except FilterPatternError as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
         except TimeoutError as error:
             text = (
                 f"log group {key.group[:100]!a} can't be read yet: CloudWatch Logs does not answer"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
@@ -82,6 +82,9 @@ _Steps = Generator[StepRequest | None, Any, _Result]
 
 ResponseSteps = _Steps[ApiResponse]
 """The steps of making a response, which is the generator's return value."""
+
+_FEED: Final = ("group", "pattern")
+"""Parameters that name a feed."""
 
 PATTERNS_MAX: Final = 20
 """Patterns in one request for log groups."""
@@ -306,7 +309,9 @@ class Api:
         """
         yield None
         parameters = parse_qs(query, keep_blank_values=True)
-        group, pattern = parse_feed(query)
+        # ``detail`` may have no value, which a strict query has.
+        named = [(name, one) for name in _FEED for one in parameters.get(name, ())]
+        group, pattern = parse_feed(urlencode(named))
         patterns = tuple(parameters.get("match", ()))
         if patterns:
             return (yield from self._matching(patterns, authorization))
@@ -392,15 +397,17 @@ class Api:
         """Report whether every log group is served completely.
 
         A wrong clock makes nothing incomplete, but is worth reporting; so is a log group that
-        CloudWatch refuses at present, whose past is served all the same.
+        CloudWatch refuses at present, whose past is served all the same. A feed with a filter
+        pattern does not count: viewers start them at any time.
         """
+        whole = {key.group: hub for key, hub in self._hubs.items() if not key.pattern}
         upstream = {
-            key.group: {"state": one.state, "code": one.code, "reason": one.reason}
-            for key, hub in self._hubs.items()
+            group: {"state": one.state, "code": one.code, "reason": one.reason}
+            for group, hub in whole.items()
             if (one := hub.feed.upstream).state != "ok"
         }
         about_upstream = {"upstream": upstream} if upstream else {}
-        reasons = [why for hub in self._hubs.values() if (why := hub.unready_reason) is not None]
+        reasons = [why for hub in whole.values() if (why := hub.unready_reason) is not None]
         reasons += self._status().problems
         if reasons:
             refusal = _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons))

@@ -165,7 +165,10 @@ def _described(one: RunningForwarder) -> dict[str, Any]:
         said = request(f"{address}/v1/forwarder", token=_token_of(one), timeout_s=_ANSWER_S)
         groups = said["groups"]
         return row | {
-            "groups": [group["group"] for group in groups],
+            "groups": [
+                f"{one['group']} matching {one['pattern']}" if one.get("pattern") else one["group"]
+                for one in groups
+            ],
             "viewers": sum(group["viewers"] for group in groups),
             "journal_bytes": sum(group["journal_bytes"] for group in groups),
             "calls_per_minute": said["calls_per_minute"],

@@ -30,6 +30,7 @@ from gapless.options import (
     ParsedType,
     check_times,
     check_writable,
+    filter_pattern_option,
     notify_option,
     several_aws_options,
     token_file_option,
@@ -111,6 +112,7 @@ class _TailCommand(click.Command):
     metavar="P",
     help="Only log streams with this prefix.",
 )
+@filter_pattern_option
 @click.option(
     "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
 )
@@ -214,7 +216,13 @@ def command(
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
     waits_for_end = options["executions"] and options["follow"] and options["until"] is None
-    target_opener = TargetOpener(choices, load, waits_for_end=bool(waits_for_end))
+    target_opener = TargetOpener(
+        choices,
+        load,
+        waits_for_end=bool(waits_for_end),
+        pattern=options["filter_pattern"],
+        token=token,
+    )
 
     resuming = _resuming(resume, no_resume=no_resume)
     viewing = Viewing(

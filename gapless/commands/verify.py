@@ -20,6 +20,7 @@ from gapless.options import (
     TARGET,
     TIME,
     check_times,
+    filter_pattern_option,
     several_aws_options,
     token_file_option,
 )
@@ -60,6 +61,7 @@ _REASONS: Final = {
     help="Start of the range.",
 )
 @click.option("--until", type=TIME, metavar="TIME", help="End of the range; default: now.")
+@filter_pattern_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @token_file_option
 @several_aws_options
@@ -68,6 +70,7 @@ def command(
     *,
     since: int,
     until: int | None,
+    filter_pattern: str,
     as_json: bool,
     token_file: Path | None,
     choices: tuple[AwsChoice, ...],
@@ -75,7 +78,8 @@ def command(
     """Read a range from CloudWatch and from TARGET, and list the differences.
 
     TARGET is a log group, a pattern of them, an ARN, or the ws:// URL of a forwarder. Exit code
-    0: every event is there exactly once, unaltered. 4: some are not; they are listed.
+    0: every event is there exactly once, unaltered. 4: some are not; they are listed. With
+    --filter-pattern, the matching events are compared.
     """
     from gapless.targets.reading import find_groups  # noqa: PLC0415 - not needed for --help
 
@@ -85,10 +89,10 @@ def command(
     if isinstance(target, ForwarderTarget):
         token = read_token(token_file) or find_offered_token(target.url)
         prepare_credentials(choices[0])
-        results = [_verify(target, None, choices[0], token, (since, through))]
+        results = [_verify(target, None, filter_pattern, choices[0], token, (since, through))]
     else:
         results = [
-            _verify_group(one.identifier, one.choice, (since, through))
+            _verify_group(one.identifier, filter_pattern, one.choice, (since, through))
             for one in find_groups((target,), choices)
         ]
     objects = [as_object(one) for one in results]
@@ -101,29 +105,41 @@ def command(
     return EXIT_DONE if is_clean and not is_short else EXIT_INCOMPLETE
 
 
-def _verify_group(group: str, choice: AwsChoice, span: Range) -> VerificationResult:
+def _verify_group(group: str, pattern: str, choice: AwsChoice, span: Range) -> VerificationResult:
     """Verify a log group with the background forwarder."""
     from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
 
     with attach(choice) as own:
-        own.serve(group)
+        own.serve(group, pattern)
         served = parse_target(own.url)
         assert isinstance(served, ForwarderTarget)
-        return _verify(served, group, choice, find_offered_token(served.url), span)
+        return _verify(served, group, pattern, choice, find_offered_token(served.url), span)
 
 
 def _verify(
-    target: ForwarderTarget, group: str | None, choice: AwsChoice, token: str | None, span: Range
+    target: ForwarderTarget,
+    group: str | None,
+    pattern: str,
+    choice: AwsChoice,
+    token: str | None,
+    span: Range,
 ) -> VerificationResult:
     # boto3 and websockets are slow to import, hence imported only here.
-    from gapless.verification.sources import find_served_group  # noqa: PLC0415
+    from gapless.verification.sources import find_served_group, named_pattern  # noqa: PLC0415
     from gapless.verification.verifier import Verification  # noqa: PLC0415
 
     async def run(progress: Callable[[str], None]) -> VerificationResult:
         name = group or await find_served_group(target, token)
 
         async def verify(cloudwatch: CloudWatch) -> VerificationResult:
-            one = Verification(target, name, cloudwatch, token=token, progress=progress)
+            one = Verification(
+                target,
+                name,
+                cloudwatch,
+                token=token,
+                progress=progress,
+                pattern=pattern or named_pattern(target),
+            )
             return await one.run(*span)
 
         return await read_cloudwatch(choice, verify)
@@ -161,6 +177,7 @@ def as_object(result: VerificationResult) -> dict[str, Any]:
     return {
         "complete": result.clean,
         "log_group": result.group,
+        "pattern": result.pattern or None,
         "since": result.since,
         "through": result.through,
         "wanted_through": result.wanted_through,
@@ -199,5 +216,6 @@ def as_text(result: VerificationResult) -> str:
     found = [f"{count:,} {_NOUNS[kind]}" for kind, count in result.counts.items() if count]
     summary = ", ".join(found) or "every one is there once, unaltered"
     span = iso_range(result.since, result.through)
-    lines.append(f"{result.cloudwatch:,} events of {result.group} in {span}: {summary}")
+    matching = f" matching {replace_unprintable(result.pattern)}" if result.pattern else ""
+    lines.append(f"{result.cloudwatch:,} events of {result.group}{matching} in {span}: {summary}")
     return "\n".join(lines)

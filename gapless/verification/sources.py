@@ -38,15 +38,18 @@ _ITEM_FIELDS: Final = 6
 
 
 class ForwarderPages:
-    """Reads the events of one log group from a forwarder's HTTP side.
+    """Reads a feed's events, a log group's or those that match a pattern, over HTTP.
 
     Attributes:
         group: Name of the log group.
         head: Epoch and head seq of the pages that were read; ``digest`` asks for the same.
     """
 
-    def __init__(self, target: ForwarderTarget, group: str, token: str | None) -> None:
+    def __init__(
+        self, target: ForwarderTarget, group: str, token: str | None, *, pattern: str = ""
+    ) -> None:
         self.group = group
+        self._feed = _feed_query(group, pattern)
         self.head: tuple[str, int] | None = None
         self._http = target.http_url
         self._token = token
@@ -95,7 +98,7 @@ class ForwarderPages:
         return await self._get("/v1/logs", query)
 
     async def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
-        url = f"{self._http}{path}?{urlencode({'group': self.group, **query})}"
+        url = f"{self._http}{path}?{urlencode({**self._feed, **query})}"
         try:
             answer = await in_thread(
                 partial(request, url, token=self._token, timeout_s=PAGE_TIMEOUT_S)
@@ -174,7 +177,7 @@ class DeclaredLosses:
 
 @contextlib.asynccontextmanager
 async def connect_for_losses(
-    target: ForwarderTarget, group: str, since: int, token: str | None
+    target: ForwarderTarget, group: str, since: int, token: str | None, *, pattern: str = ""
 ) -> AsyncIterator[DeclaredLosses]:
     """Connect for the length of the ``with`` block.
 
@@ -182,7 +185,8 @@ async def connect_for_losses(
         CannotConnectError: the forwarder does not answer, or refuses.
     """
     parts = urlsplit(target.url)
-    query = {**parse_qs(parts.query), "group": [group], "since": [str(since)], "credit": ["0"]}
+    feed = _feed_query(group, pattern)
+    query = {**parse_qs(parts.query), **feed, "since": str(since), "credit": "0"}
     url = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
@@ -198,6 +202,15 @@ async def connect_for_losses(
         raise CannotConnectError(msg) from error
     async with DeclaredLosses(socket) as losses:
         yield losses
+
+
+def _feed_query(group: str, pattern: str) -> dict[str, str]:
+    return {"group": group, "pattern": pattern} if pattern else {"group": group}
+
+
+def named_pattern(target: ForwarderTarget) -> str:
+    """Return the filter pattern that a forwarder's URL names; empty without one."""
+    return parse_qs(urlsplit(target.url).query).get("pattern", [""])[0]
 
 
 async def find_served_group(target: ForwarderTarget, token: str | None) -> str:

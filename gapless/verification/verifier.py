@@ -156,6 +156,7 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a verification; times in ms since the Unix epoch.
 
     Attributes:
+        pattern: Only events that match it were compared; empty: all.
         through: End of the compared range.
         wanted_through: End of the requested range; the rest is not verified by the forwarder yet.
         cloudwatch: Number of events that CloudWatch returned.
@@ -165,6 +166,7 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     group: str
+    pattern: str = ""
     since: int
     through: int
     wanted_through: int
@@ -189,13 +191,16 @@ class Verification:
         *,
         token: str | None,
         progress: Progress,
+        pattern: str = "",
     ) -> None:
+        """``pattern`` is CloudWatch's filter pattern, which both sides are read with."""
         self._target = target
         self._group = group
+        self._pattern = pattern
         self._cloudwatch = cloudwatch
         self._token = token
         self._progress = progress
-        self._forwarder = ForwarderPages(target, group, token)
+        self._forwarder = self._pages()
 
     async def run(self, since: int, until: int) -> VerificationResult:
         """Compare ``since <= timestamp <= until``, as far as the forwarder has verified it.
@@ -205,8 +210,10 @@ class Verification:
             CloudWatchError: CloudWatch cannot be read.
         """
         began_ms = _now_ms()
-        await self._cloudwatch.check(self._group)
-        async with connect_for_losses(self._target, self._group, since, self._token) as losses:
+        await self._cloudwatch.check(self._group, self._pattern)
+        async with connect_for_losses(
+            self._target, self._group, since, self._token, pattern=self._pattern
+        ) as losses:
             through = await self._wait_verified(since, until, losses)
             comparison = await self._compare(since, through)
             digest = await self._forwarder.digest(since, through)
@@ -215,6 +222,7 @@ class Verification:
         agrees = digest == (comparison.count("forwarder"), digest_hex(comparison.digest))
         return VerificationResult(
             group=self._group,
+            pattern=self._pattern,
             since=since,
             through=through,
             wanted_through=until,
@@ -227,6 +235,10 @@ class Verification:
             digest_agrees=agrees,
             clean=agrees and is_clean(comparison, explained),
         )
+
+    def _pages(self) -> ForwarderPages:
+        """Return a client of the forwarder's pages."""
+        return ForwarderPages(self._target, self._group, self._token, pattern=self._pattern)
 
     async def _wait_verified(self, since: int, until: int, losses: DeclaredLosses) -> int:
         """Wait until the range is verified or progress stops; return through when it is."""
@@ -280,7 +292,9 @@ class Verification:
     async def _cloudwatch_pages(
         self, since: int, through: int
     ) -> AsyncGenerator[list[SideEvent], None]:
-        pages = self._cloudwatch.fetch_logs_since_timestamp(self._group, since, through)
+        pages = self._cloudwatch.fetch_logs_since_timestamp(
+            self._group, since, through, pattern=self._pattern
+        )
         async with aclosing(pages):
             async for page in pages:
                 yield [
@@ -330,7 +344,7 @@ class Verification:
         while times:
             for at in times:
                 # Another client: the digest must be that of the pages that were compared.
-                again = ForwarderPages(self._target, self._group, self._token)
+                again = self._pages()
                 async with aclosing(again.pages(at, at)) as pages:
                     async for page in pages:
                         is_same = again.head is not None and again.head[0] == epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -17,6 +18,7 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
         name: What the screen calls it.
         group: Its log group, if known.
         key: Identifies its saved cursor: stays the same when the port changes.
+        pattern: The filter pattern that its URL named; empty: that of the viewing.
         executions: Executions of this target alone; None: those of the viewing.
         streams: Log streams of this target alone; None: those of the viewing.
         note: Message for the user when watching begins.
@@ -26,6 +28,7 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     group: str | None = None
     key: str
+    pattern: str = ""
     executions: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
     note: str = ""
@@ -36,11 +39,23 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
         return self.key.startswith("own:")
 
 
+def forwarder_at(url: str) -> WatchedTarget:
+    """Return the target at a forwarder's URL, whose query may name a filter pattern."""
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    patterns = [value for name, value in pairs if name == "pattern"]
+    if not patterns:
+        return WatchedTarget(url=url, name=url, key=url)
+    rest = urlencode([pair for pair in pairs if pair[0] != "pattern"])
+    bare = urlunsplit(parts._replace(query=rest))
+    return WatchedTarget(url=bare, name=url, key=url, pattern=patterns[0])
+
+
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch and how to show it; times in ms since the Unix epoch.
 
     Attributes:
-        pattern: CloudWatch's filter pattern; empty: all events.
+        filter_pattern: CloudWatch's filter pattern; empty: all events.
         capacity: Lines kept in memory; None: the timeline's default.
         patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
@@ -54,7 +69,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
-    pattern: str = ""
+    filter_pattern: str = ""
     since: int | None = None
     until: int | None = None
     lines: int | None = None

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
+from common.errors import GaplessError, UsageError
+from common.http import HttpStatusError, request
+from common.tokens import find_offered_token
 from gapless.aws import AwsChoice
 from gapless.targets.executions import CheckedFilter, StreamFilter, check_filter
 from gapless.targets.grammar import ForwarderTarget, Target, parse_target, split_label
 from gapless.targets.listing import ListError, ListProcess
 from gapless.targets.reading import FoundGroup, find_groups
-from gapless.viewing.model import WatchedTarget
+from gapless.viewing.model import WatchedTarget, forwarder_at
 
 
 class TargetOpener:
@@ -28,14 +33,24 @@ class TargetOpener:
         choices: The accounts and Regions.
         meanwhile: Called while a forwarder that was started gets ready.
         waits_for_end: Whether the viewer ends with its executions.
+        pattern: The filter pattern of every target; empty: all events.
+        token: For forwarders that require a token; None: what they offer to this user.
     """
 
     def __init__(
-        self, choices: Sequence[AwsChoice], meanwhile: Callable[[], None], *, waits_for_end: bool
+        self,
+        choices: Sequence[AwsChoice],
+        meanwhile: Callable[[], None],
+        *,
+        waits_for_end: bool,
+        pattern: str = "",
+        token: str | None = None,
     ) -> None:
         self._choices = choices
         self._meanwhile = meanwhile
         self._waits_for_end = waits_for_end
+        self._pattern = pattern
+        self._token = token
 
     @property
     def choices(self) -> Sequence[AwsChoice]:
@@ -68,13 +83,16 @@ class TargetOpener:
             choices: Where to look it up; None: everywhere.
 
         Raises:
+            UsageError: CloudWatch refuses the filter pattern.
             GaplessError: A target matches nothing, or a forwarder cannot be started.
         """
         watched: dict[str, WatchedTarget] = {}
         for target in targets:
             if isinstance(target, ForwarderTarget):
-                url = target.url
-                watched.setdefault(url, WatchedTarget(url=url, name=url, key=url))
+                one = forwarder_at(target.url)
+                if pattern := one.pattern or self._pattern:
+                    check_pattern(one.url, target.http_url, pattern, self._token)
+                watched.setdefault(one.key, one)
         for group in find_groups(targets, choices or self._choices):
             one = self._open_group(stack, group)
             watched.setdefault(one.key, one)
@@ -85,15 +103,33 @@ class TargetOpener:
 
         own = stack.enter_context(attach(found.choice, self._meanwhile))
         own.keep_running()
-        own.serve(found.identifier)
+        own.serve(found.identifier, self._pattern)
         return WatchedTarget(
             url=own.url,
             name=found.name,
             group=found.identifier,
             key=own.key(found.identifier),
             streams=found.streams or None,
-            note=own.endless_notice(found.identifier) if self._waits_for_end else "",
+            note=own.endless_notice(found.identifier, self._pattern) if self._waits_for_end else "",
         )
+
+
+def check_pattern(url: str, http_url: str, pattern: str, token: str | None) -> None:
+    """Have a forwarder judge a filter pattern before the screen starts.
+
+    Whatever else is wrong, the viewer reports.
+
+    Raises:
+        UsageError: CloudWatch refuses it.
+    """
+    query = urlencode([*parse_qsl(urlsplit(url).query), ("pattern", pattern)])
+    try:
+        request(f"{http_url}/v1/executions?{query}", token=token or find_offered_token(url))
+    except HttpStatusError as error:
+        if error.status == HTTPStatus.BAD_REQUEST:
+            raise UsageError(error.detail or str(error)) from error
+    except GaplessError:
+        pass
 
 
 LIST_WITHIN_S: Final = 15.0

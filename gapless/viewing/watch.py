@@ -141,15 +141,16 @@ def bookmarks_file(viewing: Viewing, folder: Path) -> Path:
 def _shared_filter(viewing: Viewing) -> Filter:
     from wire.query import Filter  # noqa: PLC0415 - with the engine
 
-    return Filter(viewing.streams, viewing.executions, viewing.prefixes, viewing.pattern)
+    return Filter(viewing.streams, viewing.executions, viewing.prefixes, viewing.filter_pattern)
 
 
 def target_filter(viewing: Viewing, target: WatchedTarget) -> Filter:
-    """Return the target's filter: its own executions or log streams if it has any."""
+    """Return the target's filter: its own executions, log streams or pattern if it has any."""
     shared = _shared_filter(viewing)
+    pattern = target.pattern or shared.pattern
     if target.executions is None and target.streams is None:
-        return shared
-    return type(shared)(target.streams or (), target.executions or ())
+        return type(shared)(shared.streams, shared.executions, shared.prefixes, pattern)
+    return type(shared)(target.streams or (), target.executions or (), pattern=pattern)
 
 
 class _Start(NamedTuple):

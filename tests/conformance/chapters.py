@@ -6,7 +6,9 @@ whose events the others compare theirs.
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -25,7 +27,7 @@ from wire.limits import (
     REQUEST_LINE_BYTES_MAX,
 )
 from wire.messages import Credit, LogsPage, Repair, Verify
-from wire.order import Interval
+from wire.order import Interval, key_of
 from wire.query import Filter, TailQuery
 
 EVENTS_MIN: Final = 4
@@ -44,6 +46,7 @@ MALFORMED: Final = (
     ("epoch=E&after=1&since=0&held=x", "held"),
     ("credit=much", "credit"),
     ("base=x", "base"),
+    ("pattern=", "pattern"),
 )
 """Malformed queries, and the parameter that the error must name."""
 
@@ -74,8 +77,7 @@ async def resumed(suite: Suite) -> None:
         missing = await _missing(suite, connection, {one.key for one in events[at + 1 :]})
         expected = f"the {len(events) - at - 1} events after {cursor}"
         suite.ledger.check("resumed", not missing, expected, f"{len(missing)} missing")
-        beats = observer.beats + 1
-        await connection.until(lambda: observer.beats >= beats, suite.patience_s)
+        await _next_beat(suite, connection)
         seen = {one.key for one in events[: at + 1]} & observer.seen
         got = f"{len(seen)} events that the cursor covers"
         suite.ledger.check("no-held", not seen, "no history", got)
@@ -149,6 +151,61 @@ async def filters(suite: Suite) -> None:
         connection = await suite.open(TailQuery(since=suite.main.observer.since, filter=one))
         await _is_whole(suite, connection, "filters", events)
         await suite.drop(connection)
+
+
+async def pattern(suite: Suite) -> None:
+    """Connect to a feed of the events that contain a word, and compare it with all of them."""
+    since = suite.main.observer.since
+    word = _rare_word(await _messages(suite, since, None))
+    if word is None:
+        return
+    connection = await suite.open(TailQuery(since=since, filter=Filter(pattern=word)))
+    observer = connection.observer
+    await connection.until(lambda: observer.is_done and bool(observer.marks), suite.patience_s)
+    through = observer.marks[-1].through if observer.marks else None
+    holds, got = False, "no mark"
+    deadline = time.monotonic() + suite.patience_s
+    # Two feeds learn of a late event at different times.
+    while through is not None and not holds and time.monotonic() < deadline:
+        messages = await _messages(suite, since, through)
+        wanted = {key for key, message in messages.items() if word in message}
+        events = observer.holdings.events.values()
+        found = {one.key for one in events if one.timestamp <= through}
+        holds = found == wanted
+        got = f"{len(wanted - found)} missing, {len(found - wanted)} that do not match"
+        await _next_beat(suite, connection)
+    suite.ledger.check("pattern", holds, f"the events that contain {word}", got)
+    await suite.drop(connection)
+
+
+async def _next_beat(suite: Suite, connection: Connection) -> None:
+    beats = connection.observer.beats + 1
+    await connection.until(lambda: connection.observer.beats >= beats, suite.patience_s)
+
+
+async def _messages(suite: Suite, since: int, through: int | None) -> dict[int, str]:
+    """Every message of a range by its position K, from /v1/logs."""
+    found: dict[int, str] = {}
+    query: dict[str, Any] = {"since": since} | ({} if through is None else {"through": through})
+    for _ in range(PAGES_MAX):
+        page = _page(suite, await suite.get("/v1/logs", **query), LOGS_PAGE_EVENTS_MAX)
+        if page is None:
+            break
+        found |= {key_of(one.timestamp, one.id): one.message for one in page.items}
+        if page.next is None:
+            break
+        query["next"] = page.next
+    return found
+
+
+def _rare_word(messages: dict[int, str]) -> str | None:
+    """A word that few messages contain, as CloudWatch takes it for a pattern; None without one."""
+    counts = Counter(
+        word
+        for message in messages.values()
+        for word in set(re.findall(r"(?<!\w)[A-Za-z][A-Za-z0-9_]{1,100}", message))
+    )
+    return min(counts, key=lambda word: (counts[word], word), default=None)
 
 
 async def refusals(suite: Suite) -> None:
@@ -229,6 +286,7 @@ CONNECTING: Final = (
     Scenario(frozenset({"rebased"}), rebased),
     Scenario(frozenset({"base"}), base),
     Scenario(frozenset({"filters"}), filters),
+    Scenario(frozenset({"pattern"}), pattern),
     Scenario(frozenset({"malformed", "unknown-group", "token"}), refusals),
 )
 

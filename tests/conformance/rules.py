@@ -88,6 +88,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("base", _CONNECTING, "counts and digests leave out seq <= base", (16,), _FEW),
     Rule("filters", _CONNECTING, "stream, execution and prefix filters are united", (), _FEW),
     Rule(
+        "pattern", _CONNECTING, "pattern: a feed of exactly the matching events", (),
+        "no event contains a word",
+    ),
+    Rule(
         "cursor-filter", _CONNECTING, "a cursor is valid for one group, filter and since", (7,),
         "the client has to keep this rule",
     ),

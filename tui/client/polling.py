@@ -185,9 +185,10 @@ class PollPlan:
         if current.to_compare:
             return self._digest_request(current.to_compare[0])
         if current.fetches_lines and self._ends.are_open and not current.has_executions:
-            group = self._session.group
-            query = "" if group is None else "?" + urlencode({"group": group})
-            return PollRequest("executions", f"/v1/executions{query}")
+            session = self._session
+            named = (("group", session.group), ("pattern", session.event_filter.pattern))
+            query = urlencode([(name, value) for name, value in named if value])
+            return PollRequest("executions", f"/v1/executions{query and '?' + query}")
         return None
 
     def take_response(self, request: PollRequest, response: Response, now_ms: int) -> list[Effect]:

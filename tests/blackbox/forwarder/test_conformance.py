@@ -408,6 +408,7 @@ BROKEN: list[tuple[Callable[[], Mangler], str]] = [
     (Generous, "credit"),
     (AddsUpCredit, "credit-cumulative"),
     (without("prefix"), "filters"),
+    (without("pattern"), "pattern"),
     (without("base"), "base"),
     (without("since"), "fresh"),
     (without("history"), "history"),

@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -44,8 +44,15 @@ class Ledger:
 class Load:
     """A thread that writes ``rate`` events per second, round robin over the log streams."""
 
-    def __init__(self, ledger: Ledger, rate: int, tag: str = "load") -> None:
-        self._ledger, self._rate, self._tag = ledger, rate, tag
+    def __init__(
+        self,
+        ledger: Ledger,
+        rate: int,
+        tag: str = "load",
+        make: Callable[[int], str] | None = None,
+    ) -> None:
+        """``make`` returns the message of an event, by its number; default: tag and number."""
+        self._ledger, self._rate, self._make = ledger, rate, make or f"{tag} {{}}".format
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run)
@@ -89,7 +96,7 @@ class Load:
         for place, stream in enumerate(streams):
             share = range(self.written + place, self.written + due, len(streams))
             if share:
-                self._ledger.put(stream, [(now, f"{self._tag} {number}") for number in share])
+                self._ledger.put(stream, [(now, self._make(number)) for number in share])
         self.written += due
 
 

@@ -7,6 +7,7 @@ standard input does, so it never outlives the tests, even after SIGKILL; at the 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -100,6 +101,26 @@ def put_events(
         ]
         answer = client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)
         assert "rejectedLogEventsInfo" not in answer, answer["rejectedLogEventsInfo"]
+
+
+@contextmanager
+def stand_in() -> Iterator[RawMoto]:
+    """Run the CloudWatch stand-in, which answers as AWS does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulator.moto_process"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        ready = process.stdout.readline()
+        assert ready, "the stand-in did not start: see its standard error"
+        yield RawMoto(url=json.loads(ready)["cloudwatch"], pid=process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 @contextmanager

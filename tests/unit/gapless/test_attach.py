@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.errors import GaplessError
+from common.errors import CannotConnectError, GaplessError, UsageError
+from common.http import HttpStatusError
 from common.locks import LockFile, lock_path
 from common.processes import ChildFailedError
 from gapless import attach as module
@@ -161,4 +162,27 @@ def test_a_notice_says_that_no_end_can_be_known(journal: Path) -> None:
     lock = LockFile.take(lock_path(journal))
     lock.write(READY | {"lifecycle": "idle:30s"})
     assert own.endless_notice("/jobs") == ""
+    assert "silence ends no execution" in own.endless_notice("/jobs", "ERROR")
+    lock.write(READY | {"lifecycle": "pattern:over"})
+    assert "only a last line that matches" in own.endless_notice("/jobs", "ERROR")
+    lock.write(READY | {"lifecycle": "ecs:cluster-of-jobs"})
+    assert own.endless_notice("/jobs", "ERROR") == ""
     lock.release()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, UsageError), (404, CannotConnectError)])
+def test_a_refused_filter_pattern_is_a_usage_error(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[GaplessError]
+) -> None:
+    asked: list[str] = []
+
+    def refuse(url: str, **_: object) -> None:
+        asked.append(url)
+        raise HttpStatusError(url, status, "AWS refuses it: quote terms")
+
+    monkeypatch.setattr(module, "request", refuse)
+    own = OwnForwarder(CHOICE, journal)
+    own.ready = READY | {"http": "http://127.0.0.1:5"}
+    with pytest.raises(kind, match="quote terms"):
+        own.serve("/jobs", "{ $.a = 1 }")
+    assert asked[0].endswith("/v1/groups?group=%2Fjobs&pattern=%7B+%24.a+%3D+1+%7D")

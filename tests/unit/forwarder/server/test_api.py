@@ -85,6 +85,24 @@ def test_alive_and_ready(group: LogGroup) -> None:
     assert body(found) == {"error": "/app: no such host"}
 
 
+def test_a_feed_with_a_pattern_is_another_one_and_does_not_count_as_unready() -> None:
+    whole, errors = log_group([event(1), event(2)]), LogGroup(MemoryJournal("/app", pattern="E"))
+    feed = FakeFeed(errors)
+    feed.is_ready, feed.problem = False, "not read yet"
+    hubs = {FeedKey("/app"): Hub(whole, FakeFeed(whole)), FeedKey("/app", "E"): Hub(errors, feed)}
+    api = Api(hubs)
+    assert len(body(answer(api, "/v1/logs?group=/app"))["items"]) == 2
+    assert body(answer(api, "/v1/logs?group=/app&pattern=E"))["items"] == []
+    assert answer(api, "/v1/logs?group=/app&pattern=other").status == 404
+    assert answer(api, "/v1/logs?group=/app&pattern=+").status == 400
+    accepted = accept(api, "/v1/tail?pattern=E")
+    assert isinstance(accepted, AcceptedViewer)
+    assert accepted.hub.group is errors
+    assert body(answer(api, "/v1/groups")) == ["/app"]
+    assert [one["pattern"] for one in body(answer(api, "/v1/groups?detail"))] == ["", "E"]
+    assert answer(api, "/readyz").status == 200
+
+
 def test_readyz_says_why_cloudwatch_refuses(group: LogGroup) -> None:
     feed = FakeFeed(group)
     api = Api({FeedKey(group.name): Hub(group, feed)})

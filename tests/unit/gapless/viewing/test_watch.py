@@ -10,7 +10,7 @@ import pytest
 from common.errors import GaplessError
 from common.tokens import OfferedToken
 from gapless.viewing import watch as module
-from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.model import Viewing, WatchedTarget, forwarder_at
 from gapless.viewing.screen import ScreenApp
 from gapless.viewing.watch import UnseenExecutions, cursors_folder, make_engine
 from tui.client import saved
@@ -31,7 +31,7 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
         executions=("4f2a",),
         streams=("s",),
         prefixes=("p",),
-        pattern="ERROR",
+        filter_pattern="ERROR",
         since=5,
         token="secret",
     )
@@ -45,6 +45,16 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
     assert (specs[0].since, specs[0].cursor) == (5, None)
     assert engine._goal.executions == ("4f2a",)
     assert engine._goal.through_ms is None
+
+
+def test_a_url_that_names_a_filter_pattern_has_that_of_its_own(tmp_path: Path) -> None:
+    url = "ws://127.0.0.1:9/v1/tail?group=%2Fjobs&pattern=%7B+%24.a+%3D+1+%7D"
+    targets = (forwarder_at(url), forwarder_at("ws://127.0.0.1:9/v1/tail?group=%2Fjobs"))
+    viewing = Viewing(targets=targets, filter_pattern="ERROR")
+    specs = [one.spec for one in make_engine(viewing, NOW_MS, cursors=tmp_path)._targets]
+    assert [one.url for one in specs] == ["ws://127.0.0.1:9/v1/tail?group=%2Fjobs"] * 2
+    assert [one.filter.pattern for one in specs] == ["{ $.a = 1 }", "ERROR"]
+    assert specs[0].identity == url, "its cursor is not that of the whole log group"
 
 
 def test_an_own_forwarder_gets_its_offered_token_and_others_that_of_the_file(

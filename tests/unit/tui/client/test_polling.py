@@ -416,6 +416,15 @@ def test_executions_in_another_format_do_not_end_the_round() -> None:
     assert session.after == 2
 
 
+def test_every_request_names_the_filter_pattern() -> None:
+    wanted = Filter(executions=("x",), pattern="{ $.a = 1 }")
+    http_journal = HttpJournal(items(1, 2))
+    poll(PollPlan(ViewerSession(since=SINCE, group="/g", event_filter=wanted)), http_journal)
+    paths = {target.partition("?")[0] for target in http_journal.asked}
+    assert {"/v1/logs", "/v1/executions"} <= paths
+    assert all("&pattern=%7B+%24.a+%3D+1+%7D" in target for target in http_journal.asked)
+
+
 @pytest.mark.parametrize("seqs", [(1, 4), (5, 4)])
 def test_lines_out_of_order_are_rejected(seqs: tuple[int, int]) -> None:
     session = ViewerSession(since=SINCE, cursor=Cursor("e1", 3, ALL))
