@@ -62,12 +62,13 @@ class FaithfulLogs:
         send = partial(destinations.send, logs=self.logs)
         self.delivery = Delivery(send, self.rack.deliver, self.logs.ids, now_ms)
         self._uninstall = moto_logs.install(self.logs, self.delivery)
-        reading = Reading(self.logs, self.rack, moto_logs.find_store)
+        reading = Reading(self.logs, self.rack, moto_logs.find_store, moto_logs.list_linked)
         writing = Writing(self.logs, self.delivery, moto_logs.find_store)
         self._own: dict[str, Callable[[Call], dict[str, Any]]] = {
             "FilterLogEvents": reading.filter_log_events,
             "GetLogEvents": reading.get_log_events,
             "DescribeLogStreams": reading.describe_log_streams,
+            "DescribeLogGroups": reading.describe_linked_groups,
             "PutLogEvents": writing.put_log_events,
             "PutSubscriptionFilter": self._put_subscription_filter,
         }
@@ -101,6 +102,8 @@ class FaithfulLogs:
 
     def _answer(self, call: Call, environ: WSGIEnvironment) -> Answer:
         own = self._own.get(call.action) if call.service == "logs" else None
+        if call.action == "DescribeLogGroups" and not call.parameters.get("includeLinkedAccounts"):
+            own = None
         if own is None or _OTHER_ACCOUNT in environ:
             return self._ask_moto(call, environ)
         try:

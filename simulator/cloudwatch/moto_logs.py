@@ -9,7 +9,7 @@ ends; Logs Insights reads everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
 
@@ -260,11 +260,13 @@ def install(logs: Logs, delivery: Delivery) -> Callable[[], None]:
     return undo
 
 
-def find_group(region: str, name: str) -> FaithfulGroup | None:
-    """The log group with that name; None if there is none."""
-    accounts = models.logs_backends[DEFAULT_ACCOUNT_ID]
+def find_group(region: str, name: str, account: str = "") -> FaithfulGroup | None:
+    """The log group with that name, of our own account or another one; None if there is none."""
+    wanted = account or DEFAULT_ACCOUNT_ID
+    if wanted not in models.logs_backends:  # asking moto for an account creates it
+        return None
     try:
-        found = accounts[region].groups.get(name)
+        found = models.logs_backends[wanted][region].groups.get(name)
     except KeyError:
         return None  # no such Region
     return found if isinstance(found, FaithfulGroup) else None
@@ -277,9 +279,24 @@ def backdate(region: str, name: str, by_ms: int) -> None:
     group.creation_time -= timedelta(milliseconds=by_ms)
 
 
-def find_store(region: str, name: str) -> GroupStore | None:
+def list_linked(region: str, prefix: str, accounts: Collection[str] | None) -> list[dict[str, Any]]:
+    """Log groups of our own and of all linked accounts, as DescribeLogGroups returns them.
+
+    Every account that moto knows counts as linked. ``accounts`` limits them; None: all.
+    """
+    found = [
+        group
+        for account, regions in models.logs_backends.items()
+        if accounts is None or account in accounts
+        for name, group in regions[region].groups.items()
+        if name.startswith(prefix)
+    ]
+    return [group.to_describe_dict() for group in sorted(found, key=lambda one: one.name)]
+
+
+def find_store(region: str, name: str, account: str = "") -> GroupStore | None:
     """Storage of the log group with that name; None if there is none."""
-    found = find_group(region, name)
+    found = find_group(region, name, account)
     return None if found is None else found.store
 
 

@@ -166,6 +166,14 @@ RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "nextToken": Text(1),
         "limit": Whole(1, 50),
     },
+    "DescribeLogGroups": {
+        "logGroupNamePrefix": GROUP,
+        "logGroupNamePattern": Text(0, 512, re.compile(r"[.\-_/#A-Za-z0-9]*")),
+        "accountIdentifiers": Several(Text(12, 12, re.compile(r"\d{12}")), 0, 20),
+        "includeLinkedAccounts": Flag(),
+        "nextToken": Text(1),
+        "limit": Whole(1, 50),
+    },
     "PutSubscriptionFilter": {
         "logGroupName": GROUP,
         "filterName": STREAM,
@@ -187,6 +195,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "GetLogEvents": ("logStreamName",),
     "PutLogEvents": ("logGroupName", "logStreamName", "logEvents"),
     "DescribeLogStreams": (),
+    "DescribeLogGroups": (),
     "PutSubscriptionFilter": ("logGroupName", "filterName", "filterPattern", "destinationArn"),
     "DescribeSubscriptionFilters": ("logGroupName",),
 }
@@ -207,8 +216,10 @@ def check(action: str, parameters: Mapping[str, Any]) -> None:
             rule.check(name, value)
 
 
-def group_of(parameters: Mapping[str, Any]) -> str:
-    """Name of the log group, given by name, identifier or ARN.
+def group_of(parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and account of the log group, given by name, identifier or ARN.
+
+    The account is empty if it is our own, or not named.
 
     Raises:
         AwsRefusal: Neither or both are given.
@@ -219,8 +230,9 @@ def group_of(parameters: Mapping[str, Any]) -> str:
         raise invalid(msg)
     found = str(identifier if name is None else name)
     if name is None and found.startswith("arn:"):
-        found = found.partition(":log-group:")[2]
-    return found
+        head, _, rest = found.partition(":log-group:")
+        return rest.removesuffix(":*"), head.rpartition(":")[2]
+    return found, ""
 
 
 def _mistyped(name: str) -> AwsRefusal:

@@ -131,7 +131,7 @@ class Writing:
         """
         asked = call.parameters
         with self._logs.lock:
-            store = self._find_group(call.region, asked["logGroupName"])
+            store = self._find_group(call.region, asked["logGroupName"], "")
             if store is None or asked["logStreamName"] not in store.streams:
                 raise not_found("log group" if store is None else "log stream")
         accepted = accept(asked["logEvents"], call.now_ms, store.retention_ms)

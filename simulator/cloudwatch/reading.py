@@ -27,18 +27,26 @@ STREAMS_PER_PAGE: Final = 50
 
 _POSITION: Final = re.compile(r"([fb])/([0-9]{56})/([0-9]{1,20})")
 
-FindGroup = Callable[[str, str], GroupStore | None]
-"""Finds a log group by Region and name."""
+FindGroup = Callable[[str, str, str], GroupStore | None]
+"""Finds a log group by Region, name and account (empty: our own)."""
+
+ListGroups = Callable[[str, str, Collection[str] | None], list[dict[str, Any]]]
+"""Describes the log groups of linked accounts by Region, prefix and accounts (None: all)."""
+
+GROUPS_PER_PAGE: Final = 50
 
 
 class Reading:
     """Answers the calls that read; each holds the storage's lock while it searches."""
 
-    def __init__(self, logs: Logs, rack: Rack, find_group: FindGroup) -> None:
+    def __init__(
+        self, logs: Logs, rack: Rack, find_group: FindGroup, list_groups: ListGroups
+    ) -> None:
         """``rack`` holds the levers, which may hide events."""
         self._logs = logs
         self._rack = rack
         self._find_group = find_group
+        self._list_groups = list_groups
 
     def filter_log_events(self, call: Call) -> dict[str, Any]:
         """One page of the merged log streams; both ends of the range are inclusive.
@@ -161,8 +169,27 @@ class Reading:
             answer["nextToken"] = self._logs.tokens.issue(request, position, call.now_ms)
         return answer
 
+    def describe_linked_groups(self, call: Call) -> dict[str, Any]:
+        """One page of the log groups of our own account and of linked ones, by name.
+
+        Raises:
+            AwsRefusal: AWS would refuse the request.
+        """
+        asked = call.parameters
+        request, token = _fingerprint(asked), asked.get("nextToken")
+        begun = 0 if token is None else int(self._position(request, token, call.now_ms))
+        prefix, part = asked.get("logGroupNamePrefix") or "", asked.get("logGroupNamePattern") or ""
+        with self._logs.lock:
+            groups = self._list_groups(call.region, prefix, asked.get("accountIdentifiers"))
+        groups = [one for one in groups if part in one["logGroupName"]]
+        end = begun + (asked.get("limit") or GROUPS_PER_PAGE)
+        answer: dict[str, Any] = {"logGroups": groups[begun:end]}
+        if end < len(groups):
+            answer["nextToken"] = self._logs.tokens.issue(request, str(end), call.now_ms)
+        return answer
+
     def _store(self, call: Call) -> GroupStore:
-        store = self._find_group(call.region, group_of(call.parameters))
+        store = self._find_group(call.region, *group_of(call.parameters))
         if store is None:
             what = "log group"
             raise not_found(what)

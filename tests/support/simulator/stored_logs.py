@@ -30,7 +30,7 @@ class StoredLogs:
         self.logs = Logs(lambda: self.now_ms)
         self.rack = Rack(self.logs, levers or {}, lambda: self.now_ms)
         self.delivery = Delivery(self._send, self.rack.deliver, self.logs.ids, lambda: self.now_ms)
-        reading = Reading(self.logs, self.rack, self._find)
+        reading = Reading(self.logs, self.rack, self._find, lambda *_: [])
         writing = Writing(self.logs, self.delivery, self._find)
         self._calls = {
             "FilterLogEvents": reading.filter_log_events,
@@ -71,7 +71,8 @@ class StoredLogs:
         """Messages that one FilterLogEvents call returns."""
         return texts(self.ask("FilterLogEvents", **given)["events"])
 
-    def _find(self, region: str, name: str) -> GroupStore | None:
+    def _find(self, region: str, name: str, account: str) -> GroupStore | None:
+        del account
         return self.store if (region, name) == (REGION, GROUP) else None
 
     def _send(self, batch: Batch) -> None:

@@ -95,6 +95,47 @@ def test_events_go_in_and_come_out(rig: Rig) -> None:
     assert [one["logStreamName"] for one in answer["logStreams"]] == ["s"]
 
 
+def test_log_groups_of_a_linked_account_are_listed_and_read_by_their_arn(rig: Rig) -> None:
+    other = {"X-Moto-Account-Id": "222222222222"}
+
+    def there(action: str, **given: object) -> None:
+        body = json.dumps({"logGroupName": GROUP, **given}).encode()
+        assert rig.raw(action, body, **other).status_code == 200
+
+    def raw(action: str, **given: object) -> tuple[int, Any]:
+        answer = rig.raw(action, json.dumps(given).encode())
+        return answer.status_code, json.loads(answer.get_data())
+
+    there("CreateLogGroup")
+    there("CreateLogStream", logStreamName="s")
+    event = {"timestamp": wall_clock_ms(), "message": "of the other account"}
+    there("PutLogEvents", logStreamName="s", logEvents=[event])
+    rig.put("of our own")
+    _, listed = raw("DescribeLogGroups", logGroupNamePrefix=GROUP)
+    assert len(listed["logGroups"]) == 1
+    arns = []
+    for accounts in ({}, {"accountIdentifiers": ["222222222222"]}):
+        asked = {"logGroupNamePrefix": GROUP, "includeLinkedAccounts": True, "limit": 1, **accounts}
+        status, listed = raw("DescribeLogGroups", **asked)
+        assert status == 200, listed
+        arns.append([one["arn"].split(":")[4] for one in listed["logGroups"]])
+        while "nextToken" in listed:
+            _, listed = raw("DescribeLogGroups", **asked, nextToken=listed["nextToken"])
+            arns[-1] += [one["arn"].split(":")[4] for one in listed["logGroups"]]
+    assert arns == [["123456789012", "222222222222"], ["222222222222"]]
+    arn = f"arn:aws:logs:us-east-1:222222222222:log-group:{GROUP}"
+    status, found = raw("FilterLogEvents", logGroupIdentifier=arn)
+    assert status == 200, found
+    assert [one["message"] for one in found["events"]] == ["of the other account"]
+    assert rig.messages() == ["of our own"]
+    _, streams = raw("DescribeLogStreams", logGroupIdentifier=arn)
+    assert [one["logStreamName"] for one in streams["logStreams"]] == ["s"]
+    nobody = arn.replace("222222222222", "333333333333")
+    status, refused = raw("FilterLogEvents", logGroupIdentifier=nobody)
+    assert (status, refused["__type"]) == (400, "ResourceNotFoundException")
+    there("DeleteLogGroup")
+
+
 def test_every_fault_that_names_a_lever_can_be_engaged() -> None:
     app = FaithfulLogs(build_moto(), lever_types(), wall_clock_ms)
     try:

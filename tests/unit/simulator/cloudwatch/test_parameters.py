@@ -88,9 +88,9 @@ def test_wrong_types_are_refused(given: dict[str, Any]) -> None:
 
 def test_a_log_group_is_given_once_by_name_identifier_or_arn() -> None:
     arn = "arn:aws:logs:us-east-1:123456789012:log-group:/g"
-    assert group_of(GROUP) == "/g"
-    assert group_of({"logGroupIdentifier": "/g"}) == "/g"
-    assert group_of({"logGroupIdentifier": arn}) == "/g"
+    assert group_of(GROUP) == ("/g", "")
+    assert group_of({"logGroupIdentifier": "/g"}) == ("/g", "")
+    assert group_of({"logGroupIdentifier": arn}) == ("/g", "123456789012")
     for wrong in ({}, {**GROUP, "logGroupIdentifier": arn}):
         with pytest.raises(AwsRefusal):
             group_of(wrong)
