@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from common.http import request
+from common.http import HttpStatusError, request
+from gapless.aws import AwsChoice, group_folder
 from tests.support.processes.gapless_processes import (
     GaplessProcess,
+    clean_environment,
+    forwarder,
     wait_until,
 )
 from tests.support.processes.moto_server import RawMoto, raw_moto
@@ -47,9 +51,8 @@ def delete_group(moto: RawMoto, group: str) -> None:
 
 def tail(group: str, moto: RawMoto, state: Path, *options: str) -> GaplessProcess:
     where = ("--endpoint-url", moto.url, "--region", "us-east-1")
-    return GaplessProcess(
-        "tail", group, *where, "--since", "10m", "--output", "text", *options, state=state
-    )
+    since = () if "--resume" in options else ("--since", "10m")
+    return GaplessProcess("tail", group, *where, *since, "--output", "text", *options, state=state)
 
 
 def lock_files(state: Path) -> list[dict[str, Any]]:
@@ -94,3 +97,119 @@ def test_two_tails_of_different_groups_share_one_forwarder(moto: RawMoto, tmp_pa
     wait_until(lambda: not lock_files(tmp_path), "the end of the forwarder")
     names = [path.name for path in tmp_path.glob("**/accounts/*/journals/*.sqlite3")]
     assert len(names) == 3
+
+
+def test_a_pattern_follows_what_is_created_and_deleted(moto: RawMoto, tmp_path: Path) -> None:
+    with forwarder("/jobs/*", moto.url, tmp_path, journal="folder") as serving:
+        ready = serving.ready()
+        assert served(ready) == [ONE, TWO]
+        with pytest.raises(HttpStatusError) as refused:
+            get(ready, "/v1/executions?group=/elsewhere")
+        assert refused.value.status == 404
+        assert "'/elsewhere' is not served here, in us-east-1" in refused.value.detail
+        add_group(moto, LATER)
+        until_served(ready, LATER, ONE, TWO)
+        listed = get(ready, "/v1/groups?match=/jobs/*r&match=/jobs/o?e")
+        assert [(one["name"], one["served"]) for one in listed] == [(LATER, True), (ONE, True)]
+        with tail(f"{ready['websocket']}?group={LATER}", moto, tmp_path) as viewer:
+            viewer.out.wait_for(1, "lines")
+            delete_group(moto, LATER)
+            wait_until(
+                lambda: any("there is no log group" in one for one in viewer.err.so_far()),
+                "the announcement that the log group is gone",
+            )
+            add_group(moto, LATER)
+            moto.put(LATER, "s", [(now_ms(), "it is back")])
+            wait_until(
+                lambda: any("it is back" in one for one in viewer.out.so_far()),
+                "the lines of the log group that was created again",
+            )
+
+
+def test_a_groups_file_is_read_again_when_it_changes(moto: RawMoto, tmp_path: Path) -> None:
+    path = tmp_path / "groups.txt"
+    path.write_text(f"# ours\n{ONE}\n{LATER}  # not there yet\n", encoding="ascii")
+    with GaplessProcess(
+        *("forward", "--groups-file", str(path), "--no-token", "--port", "0"),
+        *("--endpoint-url", moto.url, "--region", "us-east-1"),
+        state=tmp_path,
+    ) as serving:
+        ready = serving.ready()
+        until_served(ready, ONE)
+        with tail(f"{ready['websocket']}?group={ONE}", moto, tmp_path) as viewer:
+            viewer.out.wait_for(1, "lines")
+            path.write_text(f"no good name\n{TWO}\n", encoding="ascii")
+            until_served(ready, TWO)
+            assert viewer.popen.wait(240) == 3
+            assert "is not served here" in viewer.err.wait_end()[-1]
+        assert any("line 1: 'no good name' is not" in one for one in serving.err.so_far())
+        path.write_text(f"{LATER}\n", encoding="ascii")
+        until_served(ready)
+        add_group(moto, LATER)
+        until_served(ready, LATER)
+
+
+def test_forwarders_are_listed_and_stopped_and_their_journals_purged(
+    moto: RawMoto, tmp_path: Path
+) -> None:
+    with tail(ONE, moto, tmp_path) as viewer:
+        viewer.out.wait_for(1, "lines")
+        (ready,) = lock_files(tmp_path)
+        (row,) = json.loads(run("forwarders", "--json", state=tmp_path))
+        assert (row["pid"], row["groups"], row["viewers"]) == (ready["pid"], [ONE], 1)
+        assert row["background"]
+        assert row["journal_bytes"] > 0
+        assert row["calls_per_minute"] > 0
+        assert ONE in run("forwarders", state=tmp_path)
+        assert "0 journals deleted; 1 kept" in run("purge", "--yes", state=tmp_path)
+        assert "stopped the forwarder" in run("forwarders", "stop", row["id"][:6], state=tmp_path)
+        assert lock_files(tmp_path) == []
+        # A new command starts it on its port, where the first one finds it again.
+        with tail(TWO, moto, tmp_path) as other:
+            other.out.wait_for(1, "lines")
+            (again,) = lock_files(tmp_path)
+            assert again["websocket"] == ready["websocket"]
+            moto.put(ONE, "s", [(now_ms(), "after the stop")])
+            wait_until(
+                lambda: any("after the stop" in one for one in viewer.out.so_far()),
+                "the first viewer's reconnection",
+            )
+    wait_until(lambda: not lock_files(tmp_path), "the end of the forwarder")
+    assert "no forwarder is running" in run("forwarders", state=tmp_path)
+    assert "nobody can be asked" in run("purge", state=tmp_path, code=2)
+    assert "0 journals deleted; 2 kept" in run(
+        "purge", "--yes", "--older-than", "1h", state=tmp_path
+    )
+    assert "2 journals deleted, " in run("purge", "--yes", state=tmp_path)
+    assert list(tmp_path.glob("**/*.sqlite3*")) == []
+
+
+def run(*arguments: str, state: Path, code: int = 0) -> str:
+    """Run a command to its end; returns what it printed."""
+    with GaplessProcess(*arguments, state=state) as process:
+        assert process.popen.wait(240) == code
+        return "\n".join(process.out.wait_end() + process.err.wait_end())
+
+
+def test_journals_of_one_forwarder_a_group_are_moved_and_cursors_stay(
+    moto: RawMoto, tmp_path: Path
+) -> None:
+    with tail(ONE, moto, tmp_path, "--resume", "name") as viewer:
+        viewer.out.wait_for(1, "lines")
+        viewer.end(signal.SIGINT)
+    wait_until(lambda: not lock_files(tmp_path), "the end of the forwarder")
+    # Where version 0.1 had it.
+    root = tmp_path / "xdg_state_home" / "gapless"
+    (journal,) = root.glob("accounts/*/journals/*.sqlite3")
+    choice = AwsChoice(endpoint_url=moto.url, region="us-east-1")
+    former = root / "groups" / group_folder(choice, ONE, clean_environment(tmp_path))
+    former.mkdir(parents=True)
+    journal.rename(former / "journal.sqlite3")
+    (former / "forwarder.log").touch()
+    moto.put(ONE, "s", [(now_ms(), "a new line")])
+    with tail(ONE, moto, tmp_path, "--resume", "name") as viewer:
+        (line,) = viewer.out.wait_for(1, "lines")
+        assert line.endswith("a new line")
+        assert not any("again" in one for one in viewer.err.so_far())
+    assert not former.exists()
+    assert journal.exists()
