@@ -37,6 +37,7 @@ from forwarder.errors import (
     UnreachableError,
 )
 from forwarder.records import LogEvent, UnreadableEvent
+from wire.limits import TIMESTAMP_MAX
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -107,7 +108,12 @@ def decode_page(body: bytes) -> DecodedPage:
     share = names.setdefault  # the same few names occur thousands of times
     events = [
         LogEvent(
-            one.id, one.timestamp, one.ingestion_time, share(one.stream, one.stream), one.message
+            one.id,
+            one.timestamp,
+            # Neither SQLite nor the protocol carries a larger or negative number: unknown.
+            at if (at := one.ingestion_time) is None or 0 <= at <= TIMESTAMP_MAX else None,
+            share(one.stream, one.stream),
+            one.message,
         )
         for one in page.events
     ]

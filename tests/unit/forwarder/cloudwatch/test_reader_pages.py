@@ -23,6 +23,7 @@ from forwarder.cloudwatch.reader import (
 )
 from forwarder.errors import TruncatedResponseError
 from forwarder.records import LogEvent
+from wire.limits import TIMESTAMP_MAX
 
 HEADERS: Any = {"x-amzn-requestid": "11-22", "content-type": "application/x-amz-json-1.1"}
 
@@ -209,6 +210,17 @@ def test_botocore_itself_takes_a_cut_body_for_a_reply_without_events() -> None:
     # The reason for the test above; if this fails, botocore has become stricter.
     theirs = JSONParser().parse(response(WHOLE[:-5]), PAGE)
     assert "events" not in theirs
+
+
+@pytest.mark.parametrize("wrong", [-1, TIMESTAMP_MAX + 1, 10**30])
+@pytest.mark.parametrize("text", ["a", "half a pair \ud83d"])
+def test_an_impossible_ingestion_time_counts_as_unknown(wrong: int, text: str) -> None:
+    # Neither SQLite nor the protocol can carry such a number.
+    sent = [{**event(3, text), "ingestionTime": wrong}, event(6, "b")]
+    found = decode_page(page(sent))
+    assert [one.message for one in found.events] == [text, "b"]
+    assert found.events[0].ingestion_time is None
+    assert found.unreadable == []
 
 
 def test_names_of_streams_are_shared_within_a_page() -> None:
