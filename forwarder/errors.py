@@ -46,8 +46,12 @@ class JournalError(ForwarderError):
     """The journal can't be opened, read or written; its contents are unchanged."""
 
 
+class JournalInUseError(JournalError):
+    """Another process has the journal's file open."""
+
+
 class JournalFullError(JournalError):
-    """The journal can't be written for want of disk space. Transient.
+    """The journal can't be written now: no disk space, or its replicated log is away. Transient.
 
     Earlier commits stay readable. Events of the failed write are not in the journal, so that the
     next scan brings them again.

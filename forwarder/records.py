@@ -145,6 +145,15 @@ class ScanDone(msgspec.Struct, frozen=True):
     head_seq: int
 
 
+class Retirement(msgspec.Struct, frozen=True):
+    """How far one step of retention goes: positions, (timestamp, id), inclusive; None: nowhere."""
+
+    strays: tuple[int, str] | None
+    """Among the bodies that were added or restored behind the end of earlier steps."""
+    rows: tuple[int, str] | None
+    """Among all others."""
+
+
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
     """The fields of a row in the journal that deduplication and the comparison of texts need."""
 

@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from forwarder.errors import JournalError, JournalFullError
+from forwarder.errors import JournalError, JournalFullError, JournalInUseError
 
 SCHEMA_VERSION: Final = 1
 """The file's ``user_version``; a greater one means that a newer gapless wrote it."""
 
 APPLICATION_ID: Final = 0x6761706C
 """The file's ``application_id``: ``gapl`` in ASCII."""
+
+REPLICA_ID: Final = 0x67617076
+"""A replica's ``application_id``, ``gapv``: opening it as a journal would begin an epoch."""
 
 _BUSY_S: Final = 1.0
 """Time to wait for the lock of a forwarder that is just stopping."""
@@ -43,6 +46,8 @@ _FAILED_WRITES: Final = frozenset(
         sqlite3.SQLITE_IOERR_DIR_FSYNC,
     }
 )
+
+_IN_USE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _SCHEMA: Final = """
 CREATE TABLE chains (  -- one feed's rows from one beginning; the others are being deleted
@@ -125,14 +130,21 @@ def from_blob(data: bytes) -> str:
 class Database:
     """An open SQLite file, for one thread, locked against other processes until it is closed."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, is_replica: bool = False) -> None:
         """Open or create the file.
+
+        Args:
+            path: the file.
+            is_replica: whether another store holds the truth, so that commits need not survive a
+                power cut (the owner of the file must notice one).
 
         Raises:
             JournalError: it can't be opened, is not a journal, is in use, or is of a newer
                 version; nothing was changed.
         """
         self.path = os.fspath(path)
+        self._application_id = REPLICA_ID if is_replica else APPLICATION_ID
+        self._synchronous = "OFF" if is_replica else _SYNCHRONOUS
         self._create_file()
         with self._translating_errors("opened"):
             self._connection = sqlite3.connect(
@@ -151,9 +163,16 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write in a transaction: committed at the end of the block, rolled back on an error."""
+        """Write in a transaction: committed at the end of the block, rolled back on an error.
+
+        Within another one it is a part of that: committed or rolled back with it.
+        """
         connection = self._connection
         with self._translating_errors("written"):
+            is_nested = connection.in_transaction
+            if is_nested:
+                yield connection
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -189,7 +208,7 @@ class Database:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
         is_new = not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
-        if not is_new and owner != APPLICATION_ID:
+        if not is_new and owner != self._application_id:
             self._fail("it is another program's database: give --journal another path")
         if version > SCHEMA_VERSION:
             self._fail(
@@ -198,7 +217,7 @@ class Database:
             )
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
         connection.execute("PRAGMA foreign_keys = OFF")
@@ -207,7 +226,7 @@ class Database:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {self._application_id}")
         connection.execute("COMMIT")
 
     @contextmanager
@@ -219,7 +238,14 @@ class Database:
 
     def _fail(self, why: str, action: str = "opened", error: Exception | None = None) -> NoReturn:
         msg = f"the journal {self.path} can't be {action}: {why}"
-        raise (JournalFullError if _is_out_of_space(error) else JournalError)(msg) from error
+        raise _error_type(error)(msg) from error
+
+
+def _error_type(error: Exception | None) -> type[JournalError]:
+    if _is_out_of_space(error):
+        return JournalFullError
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return JournalInUseError if code in _IN_USE else JournalError
 
 
 def _is_out_of_space(error: Exception | None) -> bool:
@@ -230,7 +256,7 @@ def _is_out_of_space(error: Exception | None) -> bool:
 
 def _advice(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in _IN_USE:
         return "another forwarder is using it: stop that one, or give --journal another path"
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full: make room"

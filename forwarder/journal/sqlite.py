@@ -16,13 +16,23 @@ from forwarder.journal.range_sums import RangeSums, write_sums
 from forwarder.journal.tables import (
     SEQ_BITS,
     SEQ_MASK,
+    Bodied,
     Bodies,
     EventTable,
     NewRows,
     StreamTable,
+    compute_digests,
     spans_of,
 )
-from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
+from forwarder.records import (
+    EpochStart,
+    GapRecord,
+    KnownRow,
+    LogEvent,
+    RangeTotal,
+    Retirement,
+    Row,
+)
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
@@ -140,9 +150,18 @@ class SqliteJournal:
     """One feed's ``Journal`` in a shared file."""
 
     def __init__(
-        self, db: Database, group: str, make_epoch: Callable[[], str], *, pattern: str = ""
+        self,
+        db: Database,
+        group: str,
+        make_epoch: Callable[[], str],
+        *,
+        pattern: str = "",
+        is_replica: bool = False,
     ) -> None:
-        """Continue an existing journal under a new epoch [4], or begin one."""
+        """Continue an existing journal under a new epoch [4], or begin one.
+
+        A replica continues under the epoch that it has, since its rows are those of a log.
+        """
         self._db = db
         self.group = group
         """The log group's name."""
@@ -159,9 +178,16 @@ class SqliteJournal:
         )
         if found:
             self._load(*found[0])
-            self.begin_epoch()
+            if not is_replica:
+                self.begin_epoch()
         else:
             self._begin(None)
+
+    def reload(self) -> None:
+        """Read the state from the file again, after a transaction around calls has failed."""
+        sql = "SELECT chain, head, body_bytes, retired_ms FROM chains WHERE name = ? AND is_current"
+        [found] = self._db.rows(sql, (self._name,))
+        self._load(*found)
 
     def _load(self, number: int, head: int, body_bytes: int, retired_ms: int) -> None:
         db = self._db
@@ -252,10 +278,15 @@ class SqliteJournal:
 
     def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
         """Number and commit events with unknown ids; return the new ``head_seq``."""
+        messages = [to_blob(event.message) for event in events]
+        return self.append_bodied(events, Bodied(compute_digests(events), messages), origin)
+
+    def append_bodied(self, events: Sequence[LogEvent], bodies: Bodied, origin: Origin) -> int:
+        """Do what ``append`` does, with digests and encoded messages that are already known."""
         spans = spans_of([(event.stream, event.timestamp) for event in events])
         with self._db.transaction() as connection:
             numbers = self._streams.write(connection, spans)
-            batch = NewRows(self._number, self.head_seq + 1, events, numbers)
+            batch = NewRows(self._number, self.head_seq + 1, events, bodies, numbers)
             batch.write(connection, origin)
             write_sums(connection, self._number, batch.sums)
             self._bodies.add_strays(connection, batch.order)
@@ -268,9 +299,13 @@ class SqliteJournal:
         self._recent.add(
             (event.id, KnownRow(seq, event.timestamp, event.stream, True, False, digest))  # noqa: FBT003
             for seq, (event, digest) in enumerate(
-                zip(events, batch.digests, strict=True), self.head_seq + 1
+                zip(events, bodies.digests, strict=True), self.head_seq + 1
             )
         )
+        if None in bodies.messages:
+            # The cache holds only rows with bodies.
+            columns = zip(events, bodies.messages, strict=True)
+            self._recent.forget(event.id for event, message in columns if message is None)
         self.head_seq += len(events)
         if self._has_garbage:
             self._delete_garbage()
@@ -308,8 +343,12 @@ class SqliteJournal:
     def cover(self, from_: int, through: int) -> None:
         """Add a range to the coverage."""
         coverage = RangeSet(self._coverage)
-        if not coverage.add(from_, through):
-            return
+        if coverage.add(from_, through):
+            self.set_coverage(coverage)
+
+    def set_coverage(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Replace the coverage."""
+        coverage = RangeSet(ranges)
         # Only the difference is written: for polls of a quiet log group, one row.
         before, after = set(self._coverage.ranges), set(coverage.ranges)
         with self._db.transaction() as connection:
@@ -344,6 +383,37 @@ class SqliteJournal:
                 values = gap.from_, gap.through, gap.state, to_blob(gap.reason), gap.recovered
                 connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, *values))
 
+    def set_gaps(self, gaps: Iterable[GapRecord]) -> None:
+        """Replace all gaps."""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM gaps WHERE chain = ?", (self._number,))
+            for gap in gaps:
+                self.put_gap(gap)
+
+    def plan_retirement(
+        self, *, before: int | None = None, bytes_max: int | None = None
+    ) -> Retirement | None:
+        """How far ``retire`` would go with these arguments; None: it would remove nothing."""
+        excess = 0 if bytes_max is None else self.size_bytes() - bytes_max
+        bodies = self._bodies.oldest(before, excess, RETIRE_ROWS_MAX)
+        return self._bodies.extent(bodies) if bodies else None
+
+    def retire_within(self, extent: Retirement) -> int:
+        """Remove the bodies up to explicit positions; return how many there were."""
+        bodies = self._bodies.within(extent)
+        self._recent.forget(self._bodies.remove(bodies, extent.rows[0] if extent.rows else 0))
+        if self._has_garbage:
+            self._delete_garbage()
+        return len(bodies)
+
+    def first_seq_with_body(self, after: int) -> int | None:
+        """The first seq above ``after`` whose row has its body; None without one.
+
+        Also one up to ``after`` whose body was restored.
+        """
+        place = self._bodies.first_place(self._number << SEQ_BITS | after)
+        return None if place is None else place & SEQ_MASK
+
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
         """Remove the bodies of events older than ``before``, then the oldest while over size."""
         excess = 0 if bytes_max is None else self.size_bytes() - bytes_max
@@ -358,8 +428,15 @@ class SqliteJournal:
         """Rows of a range whose body was removed and is not known to be lost."""
         return self._rows.bodiless(from_, min(through, self._bodies.retired_ms), limit)
 
-    def restore(self, bodies: Mapping[str, str]) -> int:
-        """Put messages (by id) back into rows without one; return the number restored."""
+    def missing(self, ids: Collection[str]) -> dict[str, bool]:
+        """Those of ``ids`` whose rows have no body: whether they are declared lost, by id."""
+        return {event_id: is_lost for event_id, _, _, is_lost in self._bodies.missing(ids)}
+
+    def restore(self, bodies: Mapping[str, str | None]) -> int:
+        """Put messages (by id) back into rows without one; return the number restored.
+
+        None stands for a message that a replica does not get any more; its row is not lost.
+        """
         restored, found_again = self._bodies.restore(bodies)
         self.revision += bool(found_again)
         return restored

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, get_args
+from itertools import compress
+from typing import Any, Final, NamedTuple, get_args
 
 from forwarder.journal.database import Database, from_blob, to_blob
-from forwarder.records import KnownRow, LogEvent, Row
+from forwarder.records import KnownRow, LogEvent, Retirement, Row
 from wire.digest import MODULUS, event_digest
 from wire.messages import Origin
 from wire.order import Interval, id_of, timestamp_of
@@ -146,19 +147,42 @@ _INSERT_MANY: Final = _INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?)" * (_ROWS_PER_INS
 _IDS_PER_QUERY: Final = 1_000
 
 
+class Bodied(NamedTuple):
+    """The digest and the encoded message of each event of a batch."""
+
+    digests: Sequence[int]
+    messages: Sequence[bytes | None]
+    """None where retention has removed the body elsewhere already."""
+
+
+def compute_digests(events: Sequence[LogEvent]) -> list[int]:
+    """Compute the digest of each event."""
+    return [event_digest(one.id, one.timestamp, one.stream, one.message) for one in events]
+
+
+def _is_there(message: bytes | None) -> bool:
+    return message is not None
+
+
 class NewRows:
     """A batch of new rows, encoded for the ``events`` table, and columns for other tables."""
 
     def __init__(
-        self, chain: int, first_seq: int, events: Sequence[LogEvent], numbers: dict[str, int]
+        self,
+        chain: int,
+        first_seq: int,
+        events: Sequence[LogEvent],
+        bodies: Bodied,
+        numbers: dict[str, int],
     ) -> None:
         """Number the events from ``first_seq`` on; ``numbers`` are those of their streams."""
         self._chain = chain
         self._place = chain << SEQ_BITS | first_seq
         self._events = events
+        self._bodies = bodies
         self._numbers = numbers
-        self.size = 0
-        """Bytes of the messages, after ``write``."""
+        self.size = sum(len(one) for one in bodies.messages if one is not None)
+        """Bytes of the messages."""
         self._values: list[Any] = []
 
     def write(self, connection: sqlite3.Connection, origin: Origin) -> None:
@@ -174,11 +198,8 @@ class NewRows:
     def _encode(self, origin: int) -> None:
         chain, place, numbers = self._chain, self._place, self._numbers
         add = self._values.extend
-        size = 0
-        for event in self._events:
-            digest = event_digest(event.id, event.timestamp, event.stream, event.message)
-            message = to_blob(event.message)
-            size += len(message)
+        columns = self._events, self._bodies.digests, self._bodies.messages
+        for event, digest, message in zip(*columns, strict=True):
             add(
                 (
                     place,
@@ -193,7 +214,6 @@ class NewRows:
                 )
             )
             place += 1
-        self.size = size
 
     @property
     def sums(self) -> Iterable[tuple[int, int, int]]:
@@ -203,16 +223,11 @@ class NewRows:
         return zip(*columns, strict=True)
 
     @property
-    def digests(self) -> Iterable[int]:
-        """Digest of each row."""
-        return [digest % MODULUS for digest in self._values[7::_FIELDS]]
-
-    @property
     def order(self) -> Iterable[tuple[int, bytes, int]]:
-        """(timestamp, id, place) of each row."""
+        """(timestamp, id, place) of each row that has its body."""
         values = self._values
         columns = values[3::_FIELDS], values[2::_FIELDS], values[0::_FIELDS]
-        return zip(*columns, strict=True)
+        return compress(zip(*columns, strict=True), map(_is_there, self._bodies.messages))
 
 
 class EventTable:
@@ -390,10 +405,60 @@ class Bodies:
         )
         return rows
 
-    def remove(self, bodies: Collection[_Body]) -> list[str]:
-        """Remove bodies that ``oldest`` returned, in one transaction; return their ids."""
+    def extent(self, bodies: Sequence[_Body]) -> Retirement:
+        """The positions up to which removing ``bodies``, which ``oldest`` returned, goes."""
+        strays = [body for body in bodies if body[0] < self.retired_ms]
+        ends = [
+            (part[-1][0], id_from_blob(part[-1][1])) if part else None
+            for part in (strays, bodies[len(strays) :])
+        ]
+        return Retirement(*ends)
+
+    def within(self, extent: Retirement) -> list[_Body]:
+        """Bodies to remove up to explicit positions, some of which may be missing already."""
+        bodies: list[_Body] = []
+        if extent.strays is not None:
+            bodies += self._db.rows(
+                "SELECT s.timestamp, s.id, s.place, IFNULL(LENGTH(e.message), 0) FROM strays s"
+                " JOIN events e USING (place) WHERE s.chain = ?"
+                " AND (s.timestamp, s.id) <= (?, ?) ORDER BY s.timestamp, s.id",
+                (self._chain, extent.strays[0], id_to_blob(extent.strays[1])),
+            )
+        if extent.rows is not None:
+            bodies += self._db.rows(
+                "SELECT timestamp, id, place, LENGTH(message) FROM events INDEXED BY display_order"
+                " WHERE chain = ? AND timestamp >= ? AND (timestamp, id) <= (?, ?)"
+                " AND message IS NOT NULL ORDER BY timestamp, id",
+                (self._chain, self.retired_ms, extent.rows[0], id_to_blob(extent.rows[1])),
+            )
+        return bodies
+
+    def first_place(self, after: int) -> int | None:
+        """The first place above ``after`` whose row has its body; None without one.
+
+        A body that came back to a row up to ``after`` counts, too.
+        """
+        [(stray,)] = self._db.rows(
+            "SELECT MIN(place) FROM strays WHERE chain = ? AND place <= ?", (self._chain, after)
+        )
+        if stray is not None:
+            return int(stray)
+        [(place,)] = self._db.rows(
+            "SELECT MIN(place) FROM (SELECT place FROM events NOT INDEXED"
+            " WHERE place > ? AND place <= ? AND message IS NOT NULL ORDER BY place LIMIT 1)",
+            (after, self._chain << SEQ_BITS | SEQ_MASK),
+        )
+        return place if place is None else int(place)
+
+    def remove(self, bodies: Collection[_Body], through_ms: int = 0) -> list[str]:
+        """Remove bodies in one transaction; return their ids.
+
+        Args:
+            bodies: those to remove, up to a position.
+            through_ms: timestamp of that position, which may have lost its body before.
+        """
         size = self.size - sum(body[3] for body in bodies)
-        retired_ms = max(self.retired_ms, *(body[0] for body in bodies))
+        retired_ms = max(self.retired_ms, through_ms, *(body[0] for body in bodies))
         with self._db.transaction() as connection:
             connection.executemany(
                 "UPDATE events SET message = NULL WHERE place = ?", [(b[2],) for b in bodies]
@@ -416,18 +481,25 @@ class Bodies:
             found += self._db.rows(f"{_MISSING} AND id IN ({placeholders})", (self._chain, *chunk))
         return [(id_from_blob(one), place, at, bool(lost)) for one, place, at, lost in found]
 
-    def restore(self, bodies: Mapping[str, str]) -> tuple[int, int]:
-        """Restore missing bodies; return how many, and how many of them had been lost."""
-        rows = [(to_blob(bodies[row[0]]), *row) for row in self.missing(list(bodies))]
+    def restore(self, bodies: Mapping[str, str | None]) -> tuple[int, int]:
+        """Restore missing bodies; return how many, and how many of them had been lost.
+
+        None stands for a body that was restored and removed again elsewhere: it is not lost.
+        """
+        rows = [
+            (None if (body := bodies[row[0]]) is None else to_blob(body), *row)
+            for row in self.missing(list(bodies))
+        ]
         if not rows:
             return 0, 0
-        size = self.size + sum(len(row[0]) for row in rows)
+        size = self.size + sum(len(row[0]) for row in rows if row[0] is not None)
         with self._db.transaction() as connection:
             connection.executemany(
                 "UPDATE events SET message = ? WHERE place = ?", [(r[0], r[2]) for r in rows]
             )
             connection.executemany("DELETE FROM lost WHERE place = ?", [(r[2],) for r in rows])
-            self.add_strays(connection, [(r[3], id_to_blob(r[1]), r[2]) for r in rows])
+            strays = [(r[3], id_to_blob(r[1]), r[2]) for r in rows if r[0] is not None]
+            self.add_strays(connection, strays)
             self._write(connection, size, self.retired_ms)
         self.size = size
         return len(rows), sum(row[4] for row in rows)
