@@ -164,6 +164,9 @@ class _TailCommand(click.Command):
     help="Wait for new lines, or exit after the existing ones.",
 )
 @click.option(
+    "--wait", is_flag=True, help="Wait for log groups that do not exist yet; Ctrl+C ends it."
+)
+@click.option(
     "--patience",
     type=DURATION,
     default="30s",
@@ -216,10 +219,13 @@ def command(
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
     waits_for_end = options["executions"] and options["follow"] and options["until"] is None
+    waits = options.pop("wait")
     target_opener = TargetOpener(
         choices,
         load,
         waits_for_end=bool(waits_for_end),
+        follows=options["follow"] and options["until"] is None,
+        waits=waits,
         pattern=options["filter_pattern"],
         token=token,
     )
@@ -236,9 +242,11 @@ def command(
     with contextlib.ExitStack() as stack:
         if targets:
             given = StreamFilter(options["executions"], options["streams"], options["prefixes"])
-            lists = None if given.is_empty else StreamLists(stack, targets, choices, token_file)
-            opened = target_opener.open(stack, targets)
-            viewing = msgspec.structs.replace(viewing, targets=opened)
+            lists = None
+            if not (given.is_empty or waits):
+                lists = StreamLists(stack, targets, choices, token_file)
+            opened, patterns = target_opener.open(stack, targets)
+            viewing = msgspec.structs.replace(viewing, targets=opened, patterns=patterns)
             if lists is not None:
                 viewing = _filtered(viewing, lists.check(given))
         elif chosen := pick_targets(choices):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
+
+from gapless.aws import AwsChoice, account_of, group_folder, region_of
 
 
 class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,8 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
         pattern: The filter pattern that its URL named; empty: that of the viewing.
         executions: Executions of this target alone; None: those of the viewing.
         streams: Log streams of this target alone; None: those of the viewing.
+        region: Its Region and account, where they are known.
+        account: Likewise.
         note: Message for the user when watching begins.
     """
 
@@ -31,6 +36,8 @@ class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     executions: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
+    region: str | None = None
+    account: str | None = None
     note: str = ""
 
     @property
@@ -51,11 +58,72 @@ def forwarder_at(url: str) -> WatchedTarget:
     return WatchedTarget(url=bare, name=url, key=url, pattern=patterns[0])
 
 
+class WatchedPattern(msgspec.Struct, frozen=True, kw_only=True):
+    """Names or patterns of log groups that may join while they are watched.
+
+    Attributes:
+        url: The WebSocket URL of the forwarder that lists them.
+        patterns: The names and patterns, or ARNs that end in one.
+        choice: Account and Region.
+        label: What tells those apart on screen; empty where there is one.
+        known: The log groups that are watched from the start.
+        streams: The only log streams to watch; None: those of the viewing.
+    """
+
+    url: str
+    patterns: tuple[str, ...]
+    choice: AwsChoice
+    label: str = ""
+    known: tuple[str, ...] = ()
+    streams: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the screen calls it."""
+        return ", ".join(f"{self.label}:{one}" if self.label else one for one in self.patterns)
+
+    def watch(self, name: str, group: str, arn: str | None) -> WatchedTarget:
+        """Return the target of a log group that the forwarder has listed."""
+        return own_target(
+            self.url, self.choice, self.label, name=name, group=group, arn=arn, streams=self.streams
+        )
+
+
+def own_target(
+    url: str,
+    choice: AwsChoice,
+    label: str,
+    *,
+    name: str,
+    group: str,
+    arn: str | None = None,
+    streams: tuple[str, ...] | None = None,
+    note: str = "",
+) -> WatchedTarget:
+    """Return the target of a log group that a background forwarder serves."""
+    account = arn.split(":")[4] if arn else account_of(choice, os.environ)
+    shown = account if group.startswith("arn:") and not label else label
+    return WatchedTarget(
+        url=url,
+        name=f"{shown}:{name}" if shown else name,
+        group=group,
+        key=f"own:{group_folder(choice, group, os.environ)}",
+        streams=streams,
+        region=region_of(choice, os.environ),
+        account=account,
+        note=note,
+    )
+
+
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch and how to show it; times in ms since the Unix epoch.
 
     Attributes:
         filter_pattern: CloudWatch's filter pattern; empty: all events.
+
+
+        pattern: CloudWatch's filter pattern; empty: all events.
+        patterns: Log groups that join while they are watched.
         capacity: Lines kept in memory; None: the timeline's default.
         patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
@@ -66,6 +134,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     targets: tuple[WatchedTarget, ...]
+    patterns: tuple[WatchedPattern, ...] = ()
     executions: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()

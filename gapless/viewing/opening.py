@@ -22,7 +22,8 @@ from gapless.aws import AwsChoice
 from gapless.targets.grammar import label_choices, split_label
 from gapless.targets.listing import LIST_WITHIN_S, ListError, list_command, parse_rows
 from gapless.terminal import StatusLine, restored_terminal
-from gapless.viewing.model import Viewing, WatchedTarget
+from gapless.viewing.model import Viewing, WatchedPattern, WatchedTarget
+from gapless.viewing.sources import Opened
 from tui.screen.ports import Catalogue, CatalogueError, Choice
 
 
@@ -233,7 +234,7 @@ class NameOpener(Protocol):
     def choices(self) -> Sequence[AwsChoice]:
         """The accounts and Regions whose log groups are offered."""
 
-    def open_name(self, stack: ExitStack, text: str) -> Sequence[WatchedTarget]:
+    def open_name(self, stack: ExitStack, text: str) -> Opened:
         """Open a log group, pattern or forwarder until the stack is closed.
 
         Raises:
@@ -264,13 +265,15 @@ class AnyTargetOpener:
     def open(self, viewing: Viewing, chosen: Sequence[Choice]) -> Iterator[Viewing]:
         """Open each target, with a forwarder of its own if none is running."""
         with ExitStack() as stack:
-            opened = {
-                one.key: msgspec.structs.replace(one, executions=executions or None)
-                for target, executions in executions_by_target(chosen).items()
-                for one in self._targets.open_name(stack, target)
-            }
-            targets = list(opened.values())
-            yield _reopened(viewing, self._first, targets)
+            targets: dict[str, WatchedTarget] = {}
+            patterns: list[WatchedPattern] = []
+            for target, executions in executions_by_target(chosen).items():
+                opened = self._targets.open_name(stack, target)
+                patterns += opened.patterns
+                for one in opened.targets:
+                    targets[one.key] = msgspec.structs.replace(one, executions=executions or None)
+            reopened = _reopened(viewing, self._first, list(targets.values()))
+            yield msgspec.structs.replace(reopened, patterns=tuple(patterns))
 
 
 def _as_argument(target: WatchedTarget) -> str:
@@ -289,6 +292,7 @@ def _reopened(viewing: Viewing, first: Viewing, targets: Sequence[WatchedTarget]
     return msgspec.structs.replace(
         viewing,
         targets=tuple(targets),
+        patterns=(),
         executions=(),
         streams=(),
         prefixes=(),

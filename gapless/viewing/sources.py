@@ -10,20 +10,38 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
 from common.errors import GaplessError, UsageError
 from common.http import HttpStatusError, request
 from common.tokens import find_offered_token
-from gapless.aws import AwsChoice
+from gapless.aws import AwsChoice, prepare_credentials
 from gapless.targets.executions import CheckedFilter, StreamFilter, check_filter
-from gapless.targets.grammar import ForwarderTarget, Target, parse_target, split_label
+from gapless.targets.grammar import (
+    ForwarderTarget,
+    GroupTarget,
+    PatternTarget,
+    SourcedTarget,
+    Target,
+    parse_target,
+    split_label,
+)
 from gapless.targets.listing import ListError, ListProcess
-from gapless.targets.reading import FoundGroup, find_groups
-from gapless.viewing.model import WatchedTarget, forwarder_at
+from gapless.targets.reading import find_groups, sources_of
+from gapless.viewing.model import WatchedPattern, WatchedTarget, forwarder_at, own_target
+
+if TYPE_CHECKING:
+    from gapless.attach import OwnForwarder
+
+
+class Opened(NamedTuple):
+    """What targets were opened as."""
+
+    targets: tuple[WatchedTarget, ...]
+    patterns: tuple[WatchedPattern, ...]
 
 
 class TargetOpener:
@@ -33,6 +51,8 @@ class TargetOpener:
         choices: The accounts and Regions.
         meanwhile: Called while a forwarder that was started gets ready.
         waits_for_end: Whether the viewer ends with its executions.
+        follows: Whether log groups may join that are created later.
+        waits: Whether to wait for log groups that do not exist yet.
         pattern: The filter pattern of every target; empty: all events.
         token: For forwarders that require a token; None: what they offer to this user.
     """
@@ -42,13 +62,17 @@ class TargetOpener:
         choices: Sequence[AwsChoice],
         meanwhile: Callable[[], None],
         *,
-        waits_for_end: bool,
+        waits_for_end: bool = False,
+        follows: bool = True,
+        waits: bool = False,
         pattern: str = "",
         token: str | None = None,
     ) -> None:
         self._choices = choices
         self._meanwhile = meanwhile
         self._waits_for_end = waits_for_end
+        self._follows = follows
+        self._waits = waits
         self._pattern = pattern
         self._token = token
 
@@ -57,7 +81,7 @@ class TargetOpener:
         """The accounts and Regions of the command line."""
         return self._choices
 
-    def open_name(self, stack: ExitStack, text: str) -> tuple[WatchedTarget, ...]:
+    def open_name(self, stack: ExitStack, text: str) -> Opened:
         """Open what a screen names, which begins with Region or profile where there are several.
 
         Raises:
@@ -67,15 +91,16 @@ class TargetOpener:
         opened = self.open(stack, (parse_target(written),), choices)
         if written == text:
             return opened
-        return tuple(msgspec.structs.replace(one, name=text) for one in opened)
+        named = (msgspec.structs.replace(one, name=text) for one in opened.targets)
+        return Opened(tuple(named), opened.patterns)
 
     def open(
         self,
         stack: ExitStack,
         targets: Sequence[Target],
         choices: Sequence[AwsChoice] | None = None,
-    ) -> tuple[WatchedTarget, ...]:
-        """Open targets, with forwarders of their own where none is running.
+    ) -> Opened:
+        """Open targets, with background forwarders where none is running.
 
         Args:
             stack: Keeps the forwarders running until it is closed.
@@ -83,35 +108,110 @@ class TargetOpener:
             choices: Where to look it up; None: everywhere.
 
         Raises:
-            UsageError: CloudWatch refuses the filter pattern.
             GaplessError: A target matches nothing, or a forwarder cannot be started.
+            UsageError: CloudWatch refuses the filter pattern.
         """
+        choices = choices or self._choices
+        forwarders: dict[AwsChoice, OwnForwarder] = {}
         watched: dict[str, WatchedTarget] = {}
-        for target in targets:
-            if isinstance(target, ForwarderTarget):
-                one = forwarder_at(target.url)
-                if pattern := one.pattern or self._pattern:
-                    check_pattern(one.url, target.http_url, pattern, self._token)
+        patterns: list[WatchedPattern] = []
+        matched: set[Target] = set()
+        for source in sources_of(targets, choices):
+            if isinstance(source.target, ForwarderTarget):
+                at = forwarder_at(source.target.url)
+                if pattern := at.pattern or self._pattern:
+                    check_pattern(at.url, source.target.http_url, pattern, self._token)
+                watched.setdefault(at.key, at)
+                continue
+            assert source.choice is not None, "only a forwarder has no account"
+            own = forwarders.get(source.choice)
+            if own is None:
+                own = forwarders[source.choice] = self._attach(stack, source.choice)
+            found = self._find(own, source, source.choice)
+            for one in found:
                 watched.setdefault(one.key, one)
-        for group in find_groups(targets, choices or self._choices):
-            one = self._open_group(stack, group)
-            watched.setdefault(one.key, one)
-        return tuple(watched.values())
+            if found:
+                matched.add(source.target)
+            if self._may_join(source.target, found):
+                patterns.append(_pattern_of(own, source, source.choice, found))
+        if not self._waits:
+            self._check_matched(targets, matched, choices)
+        return Opened(tuple(watched.values()), tuple(patterns))
 
-    def _open_group(self, stack: ExitStack, found: FoundGroup) -> WatchedTarget:
+    def _attach(self, stack: ExitStack, choice: AwsChoice) -> OwnForwarder:
         from gapless.attach import attach  # noqa: PLC0415 - only for a log group
 
-        own = stack.enter_context(attach(found.choice, self._meanwhile))
+        prepare_credentials(choice)
+        own = stack.enter_context(attach(choice, self._meanwhile))
         own.keep_running()
-        own.serve(found.identifier, self._pattern)
-        return WatchedTarget(
-            url=own.url,
-            name=found.name,
-            group=found.identifier,
-            key=own.key(found.identifier),
-            streams=found.streams or None,
-            note=own.endless_notice(found.identifier, self._pattern) if self._waits_for_end else "",
-        )
+        return own
+
+    def _find(
+        self, own: OwnForwarder, source: SourcedTarget, choice: AwsChoice
+    ) -> list[WatchedTarget]:
+        """Return the log groups of a target in one account and Region."""
+        target = source.target
+        assert not isinstance(target, ForwarderTarget), "forwarders are found by their URL"
+        streams = source.streams or None
+        is_name = isinstance(target, GroupTarget) and target.arn is None
+        if is_name and not source.label and not self._waits:
+            own.serve(target.identifier, self._pattern)
+            listed = [{"name": target.identifier, "group": target.identifier}]
+        else:
+            url = f"{own.http_url}/v1/groups?match={quote(target.identifier, safe='')}"
+            listed = request(url, token=own.token())
+            if self._pattern and listed:
+                own.serve(str(listed[0]["group"]), self._pattern)  # CloudWatch may refuse it
+        return [
+            own_target(
+                own.url,
+                choice,
+                source.label,
+                name=str(one["name"]),
+                group=str(one["group"]),
+                arn=one.get("arn"),
+                streams=streams,
+                note=self._note(own, str(one["name"])),
+            )
+            for one in listed
+        ]
+
+    def _note(self, own: OwnForwarder, name: str) -> str:
+        return own.endless_notice(name, self._pattern) if self._waits_for_end else ""
+
+    def _may_join(self, target: Target, found: Sequence[WatchedTarget]) -> bool:
+        if isinstance(target, PatternTarget):
+            return self._follows or (self._waits and not found)
+        return self._waits and not found
+
+    def _check_matched(
+        self, targets: Sequence[Target], matched: set[Target], choices: Sequence[AwsChoice]
+    ) -> None:
+        """Check that each target matches something somewhere.
+
+        Raises:
+            CannotConnectError: One does not; the text says where, with similar names.
+        """
+        wanted = (one for one in targets if not isinstance(one, ForwarderTarget))
+        for one in wanted:
+            has_stream = isinstance(one, GroupTarget) and one.stream is not None
+            whole = msgspec.structs.replace(one, stream=None) if has_stream else one
+            if whole not in matched:
+                find_groups([whole], choices)  # explains it; or else it was just created
+
+
+def _pattern_of(
+    own: OwnForwarder, source: SourcedTarget, choice: AwsChoice, found: Sequence[WatchedTarget]
+) -> WatchedPattern:
+    assert not isinstance(source.target, ForwarderTarget), "a forwarder is no pattern"
+    return WatchedPattern(
+        url=own.url,
+        patterns=(source.target.identifier,),
+        choice=choice,
+        label=source.label,
+        known=tuple(one.group for one in found if one.group is not None),
+        streams=source.streams or None,
+    )
 
 
 def check_pattern(url: str, http_url: str, pattern: str, token: str | None) -> None:

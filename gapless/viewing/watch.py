@@ -25,11 +25,13 @@ from wire.query import belongs_to_execution
 
 if TYPE_CHECKING:
     from gapless.viewing.controls import SimulatorControls
+    from gapless.viewing.model import WatchedPattern
     from gapless.viewing.opening import Opener
     from tui.client.engine import Engine, ViewerResult
+    from tui.client.membership import GroupSource
     from tui.client.saved import Cursor, PreviousRun
     from tui.client.target import TargetSpec
-    from tui.output.consumer import Consumer
+    from tui.output.consumer import ConsumedTarget, Consumer
     from tui.output.plain import PlainOptions
     from tui.screen.ports import Choice
     from wire.query import Filter
@@ -72,11 +74,40 @@ def make_engine(
     goal = Goal(through_ms=through, executions=viewing.executions, patience_ms=viewing.patience)
     return Engine(
         specs,
+        sources=[_group_source(viewing, one, consumer) for one in viewing.patterns],
         goal=goal,
         capacity=viewing.capacity or CAPACITY,
         cursors=folder,
         is_watched=viewing.is_on_screen,
     )
+
+
+def _group_source(
+    viewing: Viewing, pattern: WatchedPattern, consumer: Consumer | None
+) -> GroupSource:
+    """Return the log groups of a pattern, as the engine follows them."""
+    from tui.client.membership import ForwarderGroups, ListedGroup  # noqa: PLC0415 - likewise
+
+    def make_spec(listed: ListedGroup) -> TargetSpec:
+        target = pattern.watch(listed.name, listed.group, listed.arn)
+        start = _Start(viewing.since)
+        if consumer is not None:
+            number = consumer.add_target(_consumed(viewing, target))
+            known = consumer.start_of(number)
+            start = start if known is None else _Start(*known)
+        return _target_spec(viewing, target, target_filter(viewing, target), start)
+
+    token = partial(find_offered_token, pattern.url)
+    return ForwarderGroups(pattern.url, token, pattern.patterns, pattern.known, make_spec)
+
+
+def _consumed(viewing: Viewing, target: WatchedTarget) -> ConsumedTarget:
+    from tui.output.consumer import ConsumedTarget, OutputQuery  # noqa: PLC0415 - with the engine
+
+    query = OutputQuery(
+        target_filter(viewing, target), viewing.grep, viewing.exclude, viewing.level
+    )
+    return ConsumedTarget(identity=target.key, group=target.group, name=target.name, query=query)
 
 
 def make_consumer(viewing: Viewing, folder: Path) -> Consumer:
@@ -85,23 +116,9 @@ def make_consumer(viewing: Viewing, folder: Path) -> Consumer:
     Raises:
         UsageError: Another process is this consumer, or the consumer has another query.
     """
-    from tui.output.consumer import (  # noqa: PLC0415 - with the engine
-        ConsumedTarget,
-        Consumer,
-        OutputQuery,
-    )
+    from tui.output.consumer import Consumer  # noqa: PLC0415 - with the engine
 
-    targets = [
-        ConsumedTarget(
-            identity=one.key,
-            group=one.group,
-            name=one.name,
-            query=OutputQuery(
-                target_filter(viewing, one), viewing.grep, viewing.exclude, viewing.level
-            ),
-        )
-        for one in viewing.targets
-    ]
+    targets = [_consumed(viewing, one) for one in viewing.targets]
     consumer = Consumer(folder, viewing.consumer, viewing.output or "text", targets, say)
     try:
         consumer.check_since(viewing.since)
@@ -134,7 +151,8 @@ def bookmarks_file(viewing: Viewing, folder: Path) -> Path:
     from tui.client.saved import bookmarks_path  # noqa: PLC0415 - with the engine
 
     names = ["\n".join((one.key, *(one.executions or ()))) for one in viewing.targets]
-    groups = [one.group for one in viewing.targets]
+    names += [one.name for one in viewing.patterns]
+    groups = [one.group for one in viewing.targets] + [None for _ in viewing.patterns]
     return bookmarks_path(folder, list(zip(names, groups, strict=True)), _shared_filter(viewing))
 
 
@@ -201,6 +219,8 @@ def _target_spec(
         consumer=viewing.consumer,
         cursor=start.cursor,
         previous=start.previous,
+        region=target.region,
+        account=target.account,
         awaits_group=not viewing.is_on_screen,
     )
 
@@ -251,6 +271,9 @@ async def _print_lines(viewing: Viewing) -> int:
         raise UsageError(str(error)) from error
     for notice in viewing.notices:
         say(notice)
+    for pattern in viewing.patterns:
+        if not pattern.known:
+            say(f"waiting for log group {pattern.name}; Ctrl+C ends")
     options = PlainOptions(
         output=viewing.output or "text",
         order=viewing.order,
@@ -409,7 +432,13 @@ def _controls(viewing: Viewing) -> SimulatorControls | None:
 
 
 def _title(viewing: Viewing) -> str:
-    names = [" ".join((one.name, *(one.executions or ()))) for one in viewing.targets]
+    known = {group for one in viewing.patterns for group in one.known}
+    names = [one.name for one in viewing.patterns]
+    names += [
+        " ".join((one.name, *(one.executions or ())))
+        for one in viewing.targets
+        if one.group not in known
+    ]
     return viewing.title or " · ".join(names)
 
 

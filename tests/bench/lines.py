@@ -18,6 +18,7 @@ from forwarder.ingest.executions import Lifecycle
 from tests.bench.goals import Goal
 from tests.support.fake_engine import make_line
 from tests.support.forwarder.feed_server import serve_feed
+from tui.client.target import LineSource
 from tui.lines.levels import level_of
 from tui.lines.rows import Line
 from tui.output.formats import format_line
@@ -118,7 +119,7 @@ def _places(folder: Path) -> dict[str, Callable[[Line], object]]:
 
 
 def _print_text(line: Line) -> bytes:
-    return format_line(PrintedLine(line, is_late=False), "text", None, color=True)
+    return format_line(PrintedLine(line, is_late=False), "text", LineSource("", None), color=True)
 
 
 def _draw(line: Line, *, wrapped: bool) -> None:

@@ -2,6 +2,6 @@
 
 The engine runs it; session, holdings, proof, tally, history and the polling plan are pure.
 
-Faces: engine, target, saved, status, refetch.
+Faces: engine, membership, target, saved, status, refetch.
 May import: tui.lines, common, wire.
 """

@@ -13,7 +13,7 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,9 +26,11 @@ from common.errors import (
     EXIT_FAILURE,
     EXIT_INCOMPLETE,
     EXIT_STOPPED,
+    GaplessError,
 )
-from common.times import iso_range
-from tui.client.history import TargetParts, make_status
+from common.times import iso, iso_range
+from tui.client.history import make_status, verified_through
+from tui.client.membership import LIST_S, GroupSource, ListedGroup, ListingError, Membership
 from tui.client.patience import Patience, progress_of, unreached
 from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
@@ -44,9 +46,9 @@ from tui.client.status import (
     UpstreamProblem,
     Welcomed,
 )
-from tui.client.target import EngineTarget, TargetSpec
+from tui.client.target import EngineTarget, LineSource, TargetSpec
 from tui.lines.packed import release_free_memory
-from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, time_key
+from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, RuleKind, rule_key, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
 from wire.messages import AlteredText
 
@@ -157,6 +159,7 @@ class Engine:
         capacity: Rows that the timeline keeps in memory.
         rng: Source of the jitter.
         is_watched: Whether someone is watching, so that reconnecting may not take long.
+        sources: Patterns whose log groups join and leave while the engine runs.
         cursors: Folder in which cursors are saved for the next run; None for not at all.
         steady_ms: A monotonic clock.
 
@@ -167,13 +170,14 @@ class Engine:
         finished: Set once there is a ``result``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what to watch, and one option each
         self,
         targets: Sequence[TargetSpec],
         *,
         goal: Goal | None = None,
         capacity: int = CAPACITY,
         rng: random.Random | None = None,
+        sources: Sequence[GroupSource] = (),
         cursors: Path | None = None,
         is_watched: bool = False,
         wall_ms: Callable[[], int] | None = None,
@@ -210,25 +214,22 @@ class Engine:
         self._is_ready = asyncio.Event()
         self._is_ready.set()
         self._began_ms = 0
-        numbers = itertools.count(1)
-        jitter = rng or random.Random()  # noqa: S311 - jitter is no secret
-        self._targets = [
-            EngineTarget(
-                number,
-                spec,
-                rule_numbers=numbers,
-                on_effects=self._take_effects,
-                on_status=self._schedule_flush,
-                wait_until_ready=self.wait_until_ready,
-                wall_ms=self.wall_ms,
-                steady_ms=self.steady_ms,
-                rng=jitter,
-                is_watched=is_watched,
-            )
-            for number, spec in enumerate(targets)
-        ]
-        sources = [RefetchSource(one.session, one.getter) for one in self._targets]
-        self.refetcher = LineRefetcher(self.timeline, sources, self._note_change, self.steady_ms)
+        self._rule_numbers = itertools.count(1)
+        self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._is_watched = is_watched
+        self._targets = [self._make_target(*numbered) for numbered in enumerate(targets)]
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._sources = [(source, Membership(source.known)) for source in sources]
+        for source in sources:
+            for group in source.known:
+                if (number := self._find(source.url, group)) is not None:
+                    self._targets[number].is_listed = True
+        self.refetcher = LineRefetcher(
+            self.timeline,
+            [RefetchSource(one.session, one.getter) for one in self._targets],
+            self._note_change,
+            self.steady_ms,
+        )
         self._context: int | None = None  # the last key of the earlier run, until it is fetched
         self._declare_previous_lines()
 
@@ -241,13 +242,18 @@ class Engine:
     def status(self) -> Status:
         """The state of all targets at this moment."""
         return make_status(
-            [
-                TargetParts(one.spec.name, one.group, one.spec.url, one.session, one.history)
-                for one in self._targets
-            ],
+            [one.parts for one in self._targets],
             self.timeline,
             self.wall_ms(),
+            listed=self._listed,
+            waiting=self._waiting,
+            unlisted=next((one.problem for _, one in self._sources if one.problem), ""),
         )
+
+    @property
+    def sources(self) -> list[LineSource]:
+        """Where the lines come from, in the order of the targets."""
+        return [one.source for one in self._targets]
 
     @property
     def groups(self) -> list[str | None]:
@@ -257,8 +263,13 @@ class Engine:
     @property
     def problems(self) -> list[UpstreamProblem | None]:
         """Why each target's forwarder can't read CloudWatch; None where that is not known now."""
-        sessions = self.sessions
-        return [one.report.problem if one.is_welcomed else None for one in sessions]
+        problems = []
+        for one in self._targets:
+            problem = one.session.report.problem if one.session.is_welcomed else None
+            # Of a group that is listed, the next listings say that it has left.
+            is_news = problem is None or not one.is_listed or problem.code != "group_missing"
+            problems.append(problem if is_news else None)
+        return problems
 
     @property
     def saved(self) -> list[SavedCursor]:
@@ -268,14 +279,13 @@ class Engine:
     @property
     def complete_through(self) -> int | None:
         """The time through which all targets are verified, ms; None while any has none."""
-        throughs = [one.session.holdings.proof.complete_through for one in self._targets]
-        known = [through for through in throughs if through is not None]
-        return min(known) if known and len(known) == len(throughs) else None
+        throughs = [one.parts.verified_ms for one in self._targets if one.phase != "left"]
+        return verified_through(throughs, self._listed)
 
     @property
     def is_backfilled(self) -> bool:
-        """Whether every target has all of its requested history."""
-        return all(one.session.is_backfilled for one in self._targets)
+        """Whether every target that was there from the start has all of its requested history."""
+        return all(one.session.is_backfilled for one in self._targets if one.phase == "here")
 
     def altered_text(self, line: Line) -> AlteredText | None:
         """The text that CloudWatch now returns for a line, if that is another one."""
@@ -296,19 +306,20 @@ class Engine:
     async def start(self) -> None:
         """Begin to connect and to poll."""
         self._began_ms = self.steady_ms()
-        runs = [*(target.run() for target in self._targets), self._watch(), self._tidy()]
-        self._tasks = [asyncio.create_task(run) for run in runs]
-        for task in self._tasks:
-            task.add_done_callback(self._note_task_end)
+        for number in range(len(self._targets)):
+            self._start_target(number)
+        runs = [self._watch(), self._tidy(), *(self._follow(*one) for one in self._sources)]
+        self._tasks = [self._start_task(run) for run in runs]
 
     async def stop(self) -> None:
         """Close all connections, and merge the lines that have come."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._runs.values()]
+        self._tasks, self._runs = [], {}
+        for task in tasks:
             task.cancel()
-        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
-        self._tasks = []
         await self.refetcher.stop()
         self.merge()
         self._save()
@@ -337,6 +348,121 @@ class Engine:
         """Let other tasks run, and wait while paused."""
         await asyncio.sleep(0)
         await self._is_ready.wait()
+
+    # Targets that join and leave
+
+    @property
+    def _listed(self) -> list[int | None]:
+        return [one.listed_ms for _, one in self._sources]
+
+    @property
+    def _waiting(self) -> tuple[str, ...]:
+        return tuple(source.name for source, one in self._sources if one.is_empty)
+
+    def _make_target(self, number: int, spec: TargetSpec) -> EngineTarget:
+        return EngineTarget(
+            number,
+            spec,
+            rule_numbers=self._rule_numbers,
+            on_effects=self._take_effects,
+            on_status=self._schedule_flush,
+            wait_until_ready=self.wait_until_ready,
+            wall_ms=self.wall_ms,
+            steady_ms=self.steady_ms,
+            rng=self._rng,
+            is_watched=self._is_watched,
+        )
+
+    def _start_task(self, run: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(run)
+        task.add_done_callback(self._note_task_end)
+        return task
+
+    def _start_target(self, number: int) -> None:
+        self._runs[number] = self._start_task(self._targets[number].run())
+
+    async def _follow(self, source: GroupSource, membership: Membership) -> None:
+        """List the groups of a source again and again; watch those that join."""
+        while True:
+            began_ms, before_ms = self.wall_ms(), membership.listed_ms
+            try:
+                listed = await source.list_groups()
+            except ListingError as error:
+                membership.problem = str(error)
+            else:
+                changes = membership.take(listed, began_ms)
+                for one in changes.joined:
+                    self._join(source, one, before_ms)
+                for group in changes.left:
+                    await self._leave(source, group)
+            self._schedule_flush()
+            await asyncio.sleep(LIST_S)
+
+    def _add_target(self, source: GroupSource, listed: ListedGroup) -> int | None:
+        """Add a target for a group; None, and an announcement, if it can't be watched."""
+        number = len(self._targets)
+        problem = ""
+        if number >= TARGETS_MAX:
+            problem = f"{TARGETS_MAX} log groups are watched already"
+        else:
+            try:
+                spec = source.spec_of(listed)
+            except GaplessError as error:
+                problem = str(error)
+        if problem:
+            self._announce("left", None, f"log group {listed.name} is not watched: {problem}")
+            return None
+        target = self._make_target(number, spec)
+        self._targets.append(target)
+        self.refetcher.add_source(RefetchSource(target.session, target.getter))
+        return number
+
+    def _join(self, source: GroupSource, listed: ListedGroup, absent_ms: int | None) -> None:
+        """Watch a group that was not listed at ``absent_ms``; one that has left comes back."""
+        known = self._find(source.url, listed.group)
+        if known is None:
+            known = self._add_target(source, listed)
+        elif self._targets[known].phase != "left":
+            return
+        if known is None:
+            return
+        target = self._targets[known]
+        target.phase, target.is_listed = "joining", True
+        target.joined_ms, target.absent_ms = self.wall_ms(), absent_ms
+        target.history.is_over = target.history.has_failed = False
+        self._announce("joined", known, f"log group {target.spec.name} joined")
+        self._start_target(known)
+
+    async def _leave(self, source: GroupSource, group: str) -> None:
+        """Stop watching a group that is not listed any more; its lines stay."""
+        number = self._find(source.url, group)
+        if number is not None:
+            await self._end_target(number, "was deleted")
+
+    async def _end_target(self, number: int, why: str) -> None:
+        target = self._targets[number]
+        if target.phase == "left":
+            return
+        target.phase = "left"
+        run = self._runs.pop(number, None)
+        if run is not None:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        target.session.connection_closed()
+        target.history.is_over = True
+        through = target.session.holdings.proof.complete_through
+        until = "" if through is None else f"; its lines are verified to {iso(through)}"
+        self._announce("left", number, f"log group {target.spec.name} {why}{until}")
+
+    def _find(self, url: str, group: str) -> int | None:
+        specs = [(one.spec.url, one.spec.group) for one in self._targets]
+        return specs.index((url, group)) if (url, group) in specs else None
+
+    def _announce(self, kind: RuleKind, number: int | None, text: str) -> None:
+        now_ms = self.wall_ms()
+        key = rule_key(now_ms, next(self._rule_numbers))
+        rule = Rule(key=key, kind=kind, target=number, from_ms=now_ms, through_ms=None, reason=text)
+        self._take_effects([], [rule])
 
     # Effects of the targets
 
@@ -430,12 +556,15 @@ class Engine:
         """Finish once the goal is reached, or can't be."""
         if self.result is not None:
             return
-        result = goal_result(self._goal, self.sessions)
-        failed = [one for one in self._targets if one.history.has_failed]
+        counted = [one for one in self._targets if one.phase != "left"]
+        result = None
+        if counted or not self._sources:
+            result = goal_result(self._goal, [one.session for one in counted])
+        failed = [one for one in counted if one.history.has_failed and not one.is_listed]
         if result is None and failed:
             result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(failed[0]))
         if result is None and self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS:
-            missing = [one for one in self._targets if not one.is_reached]
+            missing = [one for one in counted if not one.is_reached and not one.is_listed]
             if missing:
                 result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))
         if result is None and self._patience is not None and self._patience.is_over:
@@ -450,12 +579,16 @@ class Engine:
         """Measure the time without progress, once the time to reach has come."""
         if self._patience is None or self.wall_ms() < (self._goal.through_ms or 0):
             return
-        is_readable = all(one.can_read for one in self._targets)
+        is_readable = not self._waiting and all(
+            one.can_read for one in self._targets if one.phase != "left"
+        )
         progress = (self._lines_to_goal, progress_of(self.sessions))
         self._patience.note(progress, self.steady_ms(), is_readable=is_readable)
 
     def _out_of_patience(self, through_ms: int) -> ViewerResult:
-        reasons = [one.unread_reason for one in self._targets if one.unread_reason]
+        counted = [one for one in self._targets if one.phase != "left"]
+        reasons = [one.unread_reason for one in counted if one.unread_reason]
+        reasons += [f"no log group matches {one} yet" for one in self._waiting]
         why = reasons[0] if reasons else "CloudWatch Logs can be read, but the scan does not end"
         has_lines = bool(self._lines_to_goal)
         return ViewerResult(*unreached(self.sessions, through_ms, why, has_lines=has_lines))
@@ -471,10 +604,17 @@ class Engine:
         for second in itertools.count(1):
             await asyncio.sleep(1)
             self._note_progress()
+            await self._update_phases()
             self._check_goal()
             self._schedule_flush()
             if second % SAVE_S == 0:
                 self._save()
+
+    async def _update_phases(self) -> None:
+        for number, target in enumerate(self._targets):
+            target.update_phase(self.wall_ms())
+            if target.is_listed and target.history.has_failed and target.phase != "left":
+                await self._end_target(number, f"can't be watched: {target.history.detail}")
 
     async def _tidy(self) -> None:
         """Compress old blocks, a little at a time."""

@@ -25,6 +25,7 @@ from tui.client.status import (
     GapStatus,
     LostRange,
     MarkStatus,
+    Phase,
     Rebased,
     StateChange,
     Status,
@@ -379,12 +380,51 @@ class TargetParts(NamedTuple):
     url: str
     session: ViewerSession
     history: TargetHistory
+    phase: Phase = "here"
+    absent_ms: int | None = None
+    is_listed: bool = False
+
+    @property
+    def verified_ms(self) -> int | None:
+        """The time through which it is verified; while it joins, the time it did not exist."""
+        through = self.session.holdings.proof.complete_through
+        return self.absent_ms if through is None and self.phase == "joining" else through
 
 
-def make_status(parts: Sequence[TargetParts], timeline: Timeline, now_ms: int) -> Status:
-    """Make a snapshot of all targets together."""
+def verified_through(throughs: Sequence[int | None], listed: Sequence[int | None]) -> int | None:
+    """Return the time through which everything that matches is verified, ms; None without one.
+
+    Args:
+        throughs: Of each target that counts, the time through which it is verified.
+        listed: Of each source, the time through which all of its groups are known.
+    """
+    known = [one for one in throughs if one is not None]
+    if not known or len(known) < len(throughs):
+        return None
+    return min([*known, *(one for one in listed if one is not None)])
+
+
+def make_status(
+    parts: Sequence[TargetParts],
+    timeline: Timeline,
+    now_ms: int,
+    *,
+    listed: Sequence[int | None] = (),
+    waiting: tuple[str, ...] = (),
+    unlisted: str = "",
+) -> Status:
+    """Make a snapshot of all targets together.
+
+    Args:
+        parts: The targets.
+        timeline: The merged rows.
+        now_ms: The present.
+        listed: Of each pattern, the time through which all of its log groups are known.
+        waiting: Patterns that match no log group yet.
+        unlisted: Why the log groups that match can't be listed now.
+    """
     targets = tuple(_target_status(number, one, now_ms) for number, one in enumerate(parts))
-    throughs = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
+    counted = [one for one in targets if one.phase == "here"] or targets
     floors = [one.uncompared_ms for one in targets if one.uncompared_ms is not None]
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
     received = [one.history.received.by_second(now_ms) for one in parts]
@@ -392,9 +432,11 @@ def make_status(parts: Sequence[TargetParts], timeline: Timeline, now_ms: int) -
     return Status(
         at_ms=now_ms,
         targets=targets,
-        state=min((one.state for one in targets), key=STATE_ORDER.index, default="connecting"),
-        complete_through_ms=min(throughs) if throughs and len(throughs) == len(targets) else None,
-        provisional=sum(one.provisional for one in targets),
+        state=min((one.state for one in counted), key=STATE_ORDER.index, default="connecting"),
+        complete_through_ms=verified_through(
+            [one.verified_ms for one in parts if one.phase != "left"], listed
+        ),
+        provisional=sum(one.provisional for one in targets if one.phase != "left"),
         missing=sum(one.missing for one in targets),
         gaps=tuple(gap for one in targets for gap in one.gaps),
         lost=tuple(lost for one in targets for lost in one.lost),
@@ -413,6 +455,8 @@ def make_status(parts: Sequence[TargetParts], timeline: Timeline, now_ms: int) -
         unconfirmed=sum(one.unconfirmed for one in targets),
         altered=sum(one.altered for one in targets),
         uncompared_ms=max(floors, default=None),
+        waiting=waiting,
+        unlisted=unlisted,
     )
 
 
@@ -422,6 +466,8 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
     proof, tally, counts = holdings.proof, holdings.tally, holdings.counts
     through = proof.complete_through
     problem = report.problem if session.is_welcomed else None
+    if problem is not None and parts.is_listed and problem.code == "group_missing":
+        problem = None  # the next listings say that it has left
     return TargetStatus(
         target=number,
         name=parts.name or parts.group or parts.url,
@@ -466,6 +512,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         connections=tuple(history.connections),
         uncompared_ms=holdings.uncompared_ms,
         altered=session.altered.count,
+        phase=parts.phase,
     )
 
 

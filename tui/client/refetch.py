@@ -125,11 +125,15 @@ class LineRefetcher:
         now_ms: Callable[[], int],
     ) -> None:
         self._timeline = timeline
-        self._sources = sources
+        self._sources = list(sources)
         self._on_change = on_change
         self._now_ms = now_ms
         self._task: asyncio.Task[None] | None = None
         self._failed_ms = -RETRY_MS
+
+    def add_source(self, source: RefetchSource) -> None:
+        """Fetch from a target that has joined, too."""
+        self._sources.append(source)
 
     def fetch_visible(self, rows: Sequence[Row], cursor: int | None, *, is_filtered: bool) -> None:
         """Fetch what is evicted among or near the rows on screen, given from top to bottom.

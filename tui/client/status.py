@@ -144,6 +144,13 @@ class EndStatus(msgspec.Struct, frozen=True):
     """Whether the viewer holds exactly those events."""
 
 
+Phase = Literal["here", "joining", "left"]
+"""Whether a target counts for what is verified: always, not yet, or no more."""
+
+JOIN_MS: Final = 30_000
+"""How long a log group that has joined may be unverified before it counts like all others."""
+
+
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one target: one log group of one forwarder."""
 
@@ -214,6 +221,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why CloudWatch can't be read, as in PROTOCOL.md; empty unless that is certain or lasts."""
     altered: int = 0
     """Events of which CloudWatch now returns another text than the one shown."""
+    phase: Phase = "here"
     upstream_reason: str = ""
     """The forwarder's line on it, with what to do; from the wire, so not harmless."""
 
@@ -251,13 +259,33 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uncompared_ms: int | None = None
     """The latest among the targets; None where every line shown can be compared."""
     altered: int = 0
+    waiting: tuple[str, ...] = ()
+    """Patterns that match no log group yet."""
+    unlisted: str = ""
+    """Why the log groups that match can't be listed now; from the wire, so not harmless."""
+
+    @property
+    def counted(self) -> tuple[TargetStatus, ...]:
+        """The targets that count for the state: neither joining nor left; all if there are none."""
+        found = tuple(one for one in self.targets if one.phase == "here")
+        return found or self.targets
+
+    @property
+    def joining(self) -> int:
+        """Number of log groups that have joined and are not verified yet."""
+        return sum(one.phase == "joining" for one in self.targets)
+
+    @property
+    def left(self) -> int:
+        """Number of log groups that were deleted while watching."""
+        return sum(one.phase == "left" for one in self.targets)
 
     @property
     def is_current(self) -> bool:
         """Whether T keeps advancing: every forwarder is connected and can read CloudWatch."""
         return not any(
             target.upstream_code or target.state in ("connecting", "reconnecting", "failed")
-            for target in self.targets
+            for target in self.counted
         )
 
     @property

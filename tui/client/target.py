@@ -19,11 +19,11 @@ from tui.client.connection import (
     HttpGetter,
     TokenSource,
 )
-from tui.client.history import TargetHistory
+from tui.client.history import TargetHistory, TargetParts
 from tui.client.polling import PollingLoop, PollPlan, RoundResult
 from tui.client.saved import CONTEXT_LINES, Cursor, PreviousRun, SavedCursor, Subject
 from tui.client.session import ViewerSession
-from tui.client.status import Effect, SendMessage
+from tui.client.status import JOIN_MS, Effect, Phase, SendMessage
 from tui.lines.rows import Rule, time_of
 from wire.query import Filter, History
 
@@ -53,8 +53,20 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A cursor saved by an earlier run, from which to resume without that run's lines."""
     previous: PreviousRun | None = None
     """Which lines that run received; saved with its cursor."""
+    region: str | None = None
+    """The Region and account of the log group, where they are known, for JSON output."""
+    account: str | None = None
     awaits_group: bool = True
     """Whether to wait for the log group's name before any line, as output prints it."""
+
+
+class LineSource(msgspec.Struct, frozen=True):
+    """Where a target's lines come from, for output."""
+
+    name: str
+    group: str | None
+    region: str | None = None
+    account: str | None = None
 
 
 class EngineTarget:
@@ -73,6 +85,10 @@ class EngineTarget:
 
     Attributes:
         group: The log group's name, once it is known.
+        phase: Whether the target counts for what is verified.
+        joined_ms: When it joined; None if it was there from the start.
+        absent_ms: A time at which it did not exist yet; None if it was there from the start.
+        is_listed: Whether it comes from a pattern, so that its end is not the viewer's.
     """
 
     def __init__(  # noqa: PLR0913 - one collaborator each
@@ -91,6 +107,10 @@ class EngineTarget:
     ) -> None:
         self.spec = spec
         self.group = spec.group
+        self.phase: Phase = "here"
+        self.joined_ms: int | None = None
+        self.absent_ms: int | None = None
+        self.is_listed = False
         self.session = ViewerSession(
             number,
             group=spec.group,
@@ -125,6 +145,37 @@ class EngineTarget:
             on_round_end=self._end_round,
             now_ms=wall_ms,
         )
+
+    @property
+    def source(self) -> LineSource:
+        """Where its lines come from; an ARN is given as the name in it."""
+        spec, group = self.spec, self.group
+        if group is not None and group.startswith("arn:"):
+            group = group.partition(":log-group:")[2]
+        return LineSource(spec.name or group or spec.url, group, spec.region, spec.account)
+
+    @property
+    def parts(self) -> TargetParts:
+        """What its status is made of."""
+        spec, absent_ms = self.spec, self.absent_ms
+        return TargetParts(
+            spec.name,
+            self.group,
+            spec.url,
+            self.session,
+            self.history,
+            self.phase,
+            absent_ms,
+            self.is_listed,
+        )
+
+    def update_phase(self, now_ms: int) -> None:
+        """End joining with the first verification, or after a time without."""
+        if self.phase != "joining":
+            return
+        is_verified = self.session.holdings.proof.complete_through is not None
+        if is_verified or now_ms - (self.joined_ms or 0) > JOIN_MS:
+            self.phase = "here"
 
     @property
     def is_reached(self) -> bool:

@@ -26,7 +26,9 @@ TARGETS_MAX: Final = RULE_TARGET
 _TARGET_MASK: Final = (1 << TARGET_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + TARGET_BITS
 
-RuleKind = Literal["offline", "gap", "lost", "unequal", "rebased", "evicted", "end", "resumed"]
+RuleKind = Literal[
+    "offline", "gap", "lost", "unequal", "rebased", "evicted", "end", "resumed", "joined", "left"
+]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -174,6 +176,8 @@ def describe(rule: Rule) -> str:
         "evicted": _evicted(rule),
         "end": f"{rule.reason} {rule.state}",
         "resumed": f"{_lines(rule.count)} since you left",
+        "joined": rule.reason,
+        "left": rule.reason,
     }
     if rule.kind == "offline":
         return _offline(rule)

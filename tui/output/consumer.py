@@ -142,8 +142,9 @@ class Consumer:
             UsageError: Another process is this consumer, or the consumer has another query.
         """
         self.title = name or form
-        self._targets = targets
+        self._targets = list(targets)
         self._warn = warn
+        self._folder, self._name, self._form = folder, name, form
         self._failed = False
         self._saved: dict[Path, bytes] = {}
         self._paths = [_path(folder, name, form, target) for target in targets]
@@ -158,6 +159,20 @@ class Consumer:
         except BaseException:
             self.close()
             raise
+
+    def add_target(self, target: ConsumedTarget) -> int:
+        """Print one more target as this consumer; return its number.
+
+        Raises:
+            UsageError: Another process is this consumer, or the consumer has another query.
+        """
+        path = _path(self._folder, self._name, self._form, target)
+        if path not in self._paths:
+            self._locks.append(self._lock(path))
+        self.progress.append(self._load(self._folder, path, target))
+        self._paths.append(path)
+        self._targets.append(target)
+        return len(self._targets) - 1
 
     def close(self) -> None:
         """Let another process be this consumer."""
@@ -185,7 +200,8 @@ class Consumer:
 
     def save(self, progress: Sequence[Progress | None]) -> None:
         """Save what was printed of each target; a failure is reported once."""
-        for path, target, known in zip(self._paths, self._targets, progress, strict=True):
+        # A target may have joined since the progress was stated.
+        for path, target, known in zip(self._paths, self._targets, progress, strict=False):
             if known is None:
                 continue
             data = encode(self._file(target, known))

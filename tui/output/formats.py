@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from zlib import crc32
 
 from common.times import iso
+from tui.client.target import LineSource
 from tui.lines.levels import level_of
 from tui.lines.rows import Line
 from tui.output.ordering import PrintedLine
@@ -27,10 +28,12 @@ _HUES: Final = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
 _LEVEL_COLOURS: Final = {"warn": "\x1b[33m", "error": "\x1b[31m", "fatal": "\x1b[31m"}
 
 
-def format_line(one: PrintedLine, output: OutputFormat, group: str | None, *, color: bool) -> bytes:
+def format_line(
+    one: PrintedLine, output: OutputFormat, source: LineSource, *, color: bool
+) -> bytes:
     """Return a line in a format, as UTF-8 with its newline."""
     if output == "json":
-        return format_json(one, group) + b"\n"
+        return format_json(one, source) + b"\n"
     if output == "raw":
         message = one.line.message.removesuffix("\n").removesuffix("\r")
         return message.encode("utf-8", "surrogatepass") + b"\n"
@@ -52,9 +55,11 @@ def format_text(one: PrintedLine, *, color: bool) -> str:
     return f"{_DIM}{time}{_RESET} \x1b[{hue}m{stream}{_RESET} {shown}"
 
 
-def format_json(one: PrintedLine, group: str | None) -> bytes:
+def format_json(one: PrintedLine, source: LineSource) -> bytes:
     """Return an object with the event's fields, and ``"late": true`` for a late one."""
-    fields: dict[str, Any] = event_fields(one.line, group)
+    fields: dict[str, Any] = event_fields(one.line, source.group)
+    place = {"region": source.region, "account": source.account}
+    fields |= {name: value for name, value in place.items() if value is not None}
     if one.is_late:
         fields["late"] = True
     if one.line.message.isprintable() and one.line.stream.isprintable():

@@ -234,7 +234,7 @@ class LastLines:
     ) -> None:
         self.left_out: dict[int, int] = {}
         self._order = order
-        self._floors = floors or {}
+        self._floors = {} if floors is None else floors
         self._count = count
         self._start = None if start_ms is None else time_key(start_ms)
         self._history: list[tuple[int, int, Line]] = []  # heap by key, then by arrival

@@ -39,7 +39,7 @@ class OutputQueue:
         start_ms: Where the history ends for ``lines``; None: output ends with it.
         until_ms: Time of the last event to release.
         test: The filter of texts and levels.
-        printed: By target, what earlier runs of the consumer printed.
+        printed: By target, what earlier runs of the consumer printed; None without a consumer.
     """
 
     def __init__(
@@ -51,17 +51,24 @@ class OutputQueue:
         start_ms: int | None,
         until_ms: int | None,
         test: OutputFilter,
-        printed: Sequence[Progress | None],
+        printed: Sequence[Progress | None] | None,
     ) -> None:
-        self.trackers = [
-            PrintedLines(number, before, until_ms) for number, before in enumerate(printed)
-        ]
+        self._is_tracking = printed is not None
+        self._floors: dict[int, int] = {}
+        self.trackers: list[PrintedLines] = []
         self._until_ms = until_ms
         self._test = test
         self._highest_printed = -1
         inner: PrintOrder = StrictOrder(hold_ms) if order == "strict" else ArrivalOrder()
-        floors = {number: one.floor for number, one in enumerate(self.trackers)}
-        self._order = inner if lines is None else LastLines(inner, lines, start_ms, floors)
+        self._order = inner if lines is None else LastLines(inner, lines, start_ms, self._floors)
+        for before in printed or ():
+            self.add_target(before)
+
+    def add_target(self, before: Progress | None) -> None:
+        """Track what is printed of one more target; ``before`` is what earlier runs printed."""
+        tracker = PrintedLines(len(self.trackers), before, self._until_ms)
+        self._floors[len(self.trackers)] = tracker.floor
+        self.trackers.append(tracker)
 
     @property
     def arrived(self) -> int:
@@ -125,7 +132,7 @@ class OutputQueue:
         self, lowest: int | None, positions: Sequence[StreamPosition]
     ) -> list[Progress | None] | None:
         """What is printed once all lines below ``lowest`` are."""
-        if not self.trackers or (lowest is not None and lowest < self._highest_printed):
+        if not self._is_tracking or (lowest is not None and lowest < self._highest_printed):
             return None
         unprinted = Unprinted(lowest, self._order.left_out)
         return [

@@ -18,6 +18,7 @@ from common.errors import EXIT_DONE, exit_code_of_signal
 from common.signals import handle_ending_signals
 from common.times import iso_range
 from tui.client.engine import Engine
+from tui.client.target import LineSource
 from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule, describe
 from tui.output.consumer import Consumer
@@ -49,6 +50,8 @@ MATCHED_CHARS: Final = 1 << 17
 
 _DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unequal"})
 """The rules that are printed to stderr."""
+_NEWS: Final = frozenset({"joined", "left"})
+"""The rules that are printed to stderr without a range of time."""
 
 
 class _AbandonedError(Exception):
@@ -105,7 +108,7 @@ class Plain:
             start_ms=engine.wall_ms() if options.follow else None,
             until_ms=options.until_ms,
             test=options.test,
-            printed=[] if consumer is None else consumer.progress,
+            printed=None if consumer is None else consumer.progress,
         )
         self._unmatched: list[tuple[list[Line], int]] = []
         """Received lines, and when they came."""
@@ -146,6 +149,7 @@ class Plain:
         return result.code
 
     def _add_lines(self, lines: list[Line]) -> None:
+        self._track_targets()
         rebases = [session.rebases for session in self._engine.sessions]
         if any(rebases) and not self._says_repeated:
             self._declare_repeated(rebases)
@@ -217,6 +221,12 @@ class Plain:
             for one in self._engine.sessions
         ]
 
+    def _track_targets(self) -> None:
+        """Track what is printed of targets that have joined."""
+        if self._consumer is not None:
+            for before in self._consumer.progress[len(self._queue.trackers) :]:
+                self._queue.add_target(before)
+
     def _release_state(self) -> ReleaseState:
         engine = self._engine
         return ReleaseState(engine.wall_ms(), engine.complete_through, engine.is_backfilled)
@@ -226,8 +236,8 @@ class Plain:
             self._say(warning)
         if not lines:
             return
-        groups = self._engine.groups
-        writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, groups)))
+        sources = self._engine.sources
+        writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, sources)))
         # With `| head`, this may be cancelled at the moment when the write fails.
         writing.add_done_callback(_retrieve_exception)
         while not writing.done():
@@ -240,13 +250,13 @@ class Plain:
         self._engine.resume()
         await writing
 
-    def _write_lines(self, lines: list[PrintedLine], groups: Sequence[str | None]) -> None:
+    def _write_lines(self, lines: list[PrintedLine], sources: Sequence[LineSource]) -> None:
         """Format and write lines, in a thread: a long one would hold up the connection."""
         options = self._options
         data = bytearray()
         for one in lines:
-            group = groups[one.line.target]
-            data += format_line(one, options.output, group, color=options.color)
+            source = sources[one.line.target]
+            data += format_line(one, options.output, source, color=options.color)
             if len(data) >= WRITE_BYTES:
                 self._write(data)
                 data = bytearray()
@@ -268,13 +278,15 @@ class Plain:
 
     def _print_upstream(self) -> None:
         """Print to stderr why CloudWatch can't be read, and when it can be again."""
-        names = [group or "" for group in self._engine.groups]
+        names = [one.name for one in self._engine.sources]
         for line in self._upstream_notices.take(self._engine.problems, names):
             self._say(harmless(line))
 
     def _print_rules(self, rules: Sequence[Rule]) -> None:
         """Print to stderr which lines are or may be missing."""
         for rule in rules:
+            if rule.kind in _NEWS:
+                self._say(harmless(describe(rule)))
             if rule.kind in _DECLARED and (rule.kind != "gap" or rule.state == "unrecoverable"):
                 through = rule.from_ms if rule.through_ms is None else rule.through_ms
                 self._say(f"{harmless(describe(rule))} ({iso_range(rule.from_ms, through)})")

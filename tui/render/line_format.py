@@ -395,6 +395,8 @@ _RULE_ROLES: Final = {
     "evicted": "rule.note",
     "end": "rule.note",
     "resumed": "rule.note",
+    "joined": "rule.note",
+    "left": "rule.warn",
 }
 _STATE_ROLES: Final = {
     "repaired": "rule.ok",

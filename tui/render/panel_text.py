@@ -12,7 +12,14 @@ from typing import Final
 
 import msgspec
 
-from tui.client.status import STATE_LABELS, ConnectionOutage, MarkStatus, Status, TargetStatus
+from tui.client.status import (
+    STATE_LABELS,
+    STATE_ORDER,
+    ConnectionOutage,
+    MarkStatus,
+    Status,
+    TargetStatus,
+)
 from tui.lines.filters import Value, json_tree, parse_json
 from tui.lines.rows import Line, Rule, describe, is_altered
 from tui.render import units
@@ -22,6 +29,9 @@ from wire.messages import AlteredText
 
 OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
+TARGETS_SHOWN: Final = 3
+"""Targets shown with all details; of more, each has a line."""
+
 MISSING_SHOWN: Final = 200
 """Gaps and lost ranges listed one by one: the panel is written again with each status."""
 
@@ -64,13 +74,62 @@ _STATUS_WORDS: Final = (
 Text = list[list[Segment]]
 
 
-def connection_report(status: Status, now_ms: int, zone: tzinfo = UTC) -> Text:
-    """The connection panel: state, verification, outages and history of each target."""
+def connection_report(
+    status: Status, now_ms: int, zone: tzinfo = UTC, *, focus: int | None = None
+) -> Text:
+    """The connection panel: state, verification, outages and history of each target.
+
+    Of many targets it lists each in a line, and these details of the one with the number ``focus``.
+    """
     lines: Text = []
-    for target in status.targets:
+    targets = status.targets
+    if len(targets) > TARGETS_SHOWN or status.waiting or status.unlisted:
+        lines += _overview(status, zone)
+        lines.append([])
+        focused = [one for one in targets if one.target == focus] or list(targets[:1])
+        targets = tuple(focused)
+    for target in targets:
         lines += _target(target, now_ms, zone)
         lines.append([])
     return lines[:-1]
+
+
+def _overview(status: Status, zone: tzinfo) -> Text:
+    """A line for each log group: its state, how far it is verified, its events, its name."""
+    counts = [
+        f"{units.number(count)} {word}"
+        for count, word in (
+            (len(status.targets) - status.joining - status.left, "watched"),
+            (status.joining, "joining"),
+            (status.left, "deleted"),
+        )
+        if count
+    ]
+    lines: Text = [[("Log groups", "strong"), (f"  {', '.join(counts)}", "muted")]]
+    lines += [[("waiting for ", "muted"), (harmless(one), "text")] for one in status.waiting]
+    if status.unlisted:
+        lines.append([(f"cannot list log groups: {harmless(status.unlisted)}", "warn")])
+    for one in sorted(status.targets, key=_by_urgency):
+        through = one.complete_through_ms
+        verified = "not yet" if through is None else units.clock(through, zone)[:8]
+        state = {"joining": "joining", "left": "deleted"}.get(one.phase, STATE_LABELS[one.state])
+        role = "bad" if one.upstream_code or one.missing else "text"
+        lines.append(
+            [
+                (f"{state:<13}", "muted" if one.phase == "left" else role),
+                (f"{verified:<9}", "warn" if through is None else "ok"),
+                (f"{units.number(one.events):>9}  ", "muted"),
+                (harmless(one.name), "text"),
+            ]
+        )
+    return lines
+
+
+def _by_urgency(target: TargetStatus) -> tuple[bool, bool, int, str]:
+    """Those with a problem first, deleted ones last; then by state and name."""
+    is_urgent = bool(target.upstream_code or target.missing)
+    state = STATE_ORDER.index(target.state)
+    return (target.phase == "left", not is_urgent, state, target.name)
 
 
 def _target(target: TargetStatus, now_ms: int, zone: tzinfo) -> Text:

@@ -100,23 +100,39 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
         word, role = (
             (f"ENDED {ends[-1]}", _END_BADGES.get(ends[-1], role)) if ends else (word, role)
         )
-    problem = next((one for one in status.targets if one.upstream_code), None)
+    if not status.targets and status.waiting:
+        mark = "" if ascii_only else "○ "
+        return [chunk(f" {mark}WAITING ", "badge.quiet"), chunk(_waiting(status), "strong", 1)]
+    counted = status.counted
+    problem = next((one for one in counted if one.upstream_code), None)
     if problem is not None and state not in ("reconnecting", "failed", "ended"):
         glyph, word, role = "✕", _problem_badge(problem.upstream_code), "badge.bad"
     mark = "" if ascii_only else f"{glyph} "
     chunks = [chunk(f" {mark}{word} ", role)]
-    affected = [target for target in status.targets if target.state == state]
+    affected = [target for target in counted if target.state == state]
     detail = _detail(affected, now_ms) if affected else ""
-    if len(status.targets) > 1 and affected:
-        detail = f"{len(affected)} of {len(status.targets)} {detail}".rstrip()
+    if len(counted) > 1 and affected:
+        detail = f"{len(affected)} of {len(counted)} {detail}".rstrip()
     if detail:
         chunks.append(chunk(harmless(detail), "strong" if state != "quiet" else "muted", 1))
     if state == "reconnecting" and affected[0].detail:
         chunks.append(chunk(harmless(affected[0].detail), "muted", 4))
-    upstream = {target.upstream for target in status.targets} - {None, "ok"}
+    upstream = {target.upstream for target in counted} - {None, "ok"}
     if upstream and problem is None:
         chunks.append(chunk(f"CloudWatch {', '.join(sorted(map(str, upstream)))}", "warn", 2))
+    changing = [
+        f"{units.number(count)} {word}"
+        for count, word in ((status.joining, "joining"), (status.left, "deleted"))
+        if count
+    ]
+    if changing:
+        chunks.append(chunk(", ".join(changing), "muted", 3))
     return chunks
+
+
+def _waiting(status: Status) -> str:
+    text = f"for log group {harmless(', '.join(status.waiting))}"
+    return f"{text} · {harmless(status.unlisted)}" if status.unlisted else text
 
 
 def _problem_badge(code: str) -> str:
@@ -127,7 +143,7 @@ def _problem_badge(code: str) -> str:
 def problem_lines(status: Status, cells: int) -> tuple[str, ...]:
     """Why CloudWatch can't be read and what helps, wrapped; empty while it can."""
     reasons: dict[str, str] = {}
-    for target in status.targets:
+    for target in status.counted:
         if target.upstream_code:
             reasons.setdefault(harmless(target.upstream_reason[:_REASON_CHARS]), target.name)
     lines: list[str] = []
@@ -143,7 +159,7 @@ def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
     target = targets[0]
     match target.state:
         case "backfilling":
-            return _progress(target.progress)
+            return _progress([one.progress for one in targets if one.progress is not None])
         case "reconnecting":
             wait = "" if target.retry_at_ms is None else _wait(target.retry_at_ms - now_ms)
             return f"attempt {max(1, target.attempt)}{wait}"
@@ -155,11 +171,12 @@ def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
             return ""
 
 
-def _progress(progress: BackfillProgress | None) -> str:
-    if progress is None:
+def _progress(progresses: Sequence[BackfillProgress]) -> str:
+    if not progresses:
         return ""
-    done, total = progress.received, progress.total
-    if not total:
+    done = sum(one.received for one in progresses)
+    total = sum(one.total or 0 for one in progresses)
+    if not all(one.total for one in progresses):
         return f"{units.number(done)} lines of history"
     share = min(100, 100 * done // total)
     return f"{share} % · {units.number(done)} of {units.number(total)}"
@@ -178,7 +195,12 @@ def empty_log(status: Status, *, filtered: bool) -> tuple[str, ...]:
     """Lines of text to show while there is no log line to show."""
     if filtered and status.lines:
         return ("no line matches the filters", "Ctrl+F disables them, Esc clears them")
-    target = next(one for one in status.targets if one.state == status.state)
+    target = next((one for one in status.counted if one.state == status.state), None)
+    return _empty_of_groups(status) if target is None else _empty_of(target, status)
+
+
+def _empty_of(target: TargetStatus, status: Status) -> tuple[str, ...]:
+    """What to show while a target, one with the worst state, has no line."""
     match status.state:
         case "failed":
             name = harmless(target.name)
@@ -196,6 +218,13 @@ def empty_log(status: Status, *, filtered: bool) -> tuple[str, ...]:
             pattern = _pattern(status, ascii_only=False)
             matching = f" that match {pattern}" if pattern else ""
             return (f"connected: no lines{matching}{period}",)
+
+
+def _empty_of_groups(status: Status) -> tuple[str, ...]:
+    """What to show while no log group matches."""
+    unlisted = f"cannot list log groups: {harmless(status.unlisted)}"
+    last = unlisted if status.unlisted else "q quits"
+    return ("waiting for log group", *map(harmless, status.waiting), last)
 
 
 def throughput(

@@ -14,6 +14,7 @@ from common.concurrency import in_thread
 from common.files import replace_file
 from common.times import iso
 from tui.client.engine import Engine
+from tui.client.target import LineSource
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import format_json, format_text
 from tui.output.ordering import PrintedLine
@@ -142,7 +143,8 @@ def as_plain(row: Row) -> str:
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
     """An event as piped JSON output has it, or a rule with its time range."""
     if isinstance(row, Line):
-        return format_json(_printed(row), groups[row.target] if row.target < len(groups) else None)
+        group = groups[row.target] if row.target < len(groups) else None
+        return format_json(_printed(row), LineSource("", group))
     fields = {
         "rule": row.kind,
         "from": row.from_ms,

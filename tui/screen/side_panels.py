@@ -210,7 +210,13 @@ class SidePanel:
         if self._content != content:
             return
         if content == "connection":
-            text = panel_text.connection_report(self._engine.status, self._clock(), self._zone)
+            row = self._current()
+            text = panel_text.connection_report(
+                self._engine.status,
+                self._clock(),
+                self._zone,
+                focus=None if row is None else row.target,
+            )
             self.pane.show(content, text, from_top=from_top)
             return
         detail = self._detail()

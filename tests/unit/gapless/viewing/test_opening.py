@@ -19,6 +19,7 @@ from gapless.viewing.opening import (
     executions_by_target,
     show_in_turn,
 )
+from gapless.viewing.sources import Opened
 from tui.screen.ports import Catalogue, CatalogueError, Choice
 
 FIRST = Viewing(
@@ -44,8 +45,8 @@ class Served:
     def choices(self) -> tuple[AwsChoice, ...]:
         return (AwsChoice(),)
 
-    def open_name(self, stack: ExitStack, text: str) -> tuple[WatchedTarget, ...]:
-        return (self.target(stack, text),)
+    def open_name(self, stack: ExitStack, text: str) -> Opened:
+        return Opened((self.target(stack, text),), ())
 
     def target(self, stack: ExitStack, target: str) -> WatchedTarget:
         if target == "/broken":

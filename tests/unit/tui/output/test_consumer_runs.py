@@ -139,7 +139,7 @@ class Process:
             start_ms=None,
             until_ms=run.until,
             test=output_filter(CONSUMERS[run.consumer or ""].grep),
-            printed=[] if consumer is None else consumer.progress,
+            printed=None if consumer is None else consumer.progress,
         )
         self.printed: list[int] = []
         self.saved = 0

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tui.client.target import LineSource
 from tui.lines.rows import Line, line_key
 from tui.output.formats import INDENT, OutputFormat, format_line, format_text
 from tui.output.ordering import PrintedLine
@@ -17,12 +18,12 @@ def one(message: str, *, stream: str = "app/one", is_late: bool = False) -> Prin
 
 
 def test_text_is_time_stream_message() -> None:
-    data = format_line(one("hello"), "text", "/g", color=False)
+    data = format_line(one("hello"), "text", LineSource("", "/g"), color=False)
     assert data == b"2026-11-23T11:44:31.123Z app/one hello\n"
 
 
 def test_json_is_an_object_a_line() -> None:
-    data = format_line(one("hello"), "json", "/g", color=True)
+    data = format_line(one("hello"), "json", LineSource("", "/g"), color=True)
     assert data.endswith(b"}\n")
     assert list(json.loads(data).items()) == [
         ("seq", 9),
@@ -34,23 +35,25 @@ def test_json_is_an_object_a_line() -> None:
         ("message", "hello"),
         ("origin", "live"),
     ]
-    late = json.loads(format_line(one("hello", is_late=True), "json", None, color=False))
+    late = json.loads(
+        format_line(one("hello", is_late=True), "json", LineSource("", None), color=False)
+    )
     assert (late["late"], late["log_group"]) == (True, None)
 
 
 def test_raw_is_the_message_as_it_came() -> None:
-    assert format_line(one("\x1b[31mred\ud800"), "raw", None, color=False) == (
+    assert format_line(one("\x1b[31mred\ud800"), "raw", LineSource("", None), color=False) == (
         b"\x1b[31mred\xed\xa0\x80\n"
     )
 
 
 @pytest.mark.parametrize("message", ["a", "a\n", "a\r\n"])
 def test_raw_ends_each_message_with_exactly_one_newline(message: str) -> None:
-    assert format_line(one(message), "raw", None, color=False) == b"a\n"
+    assert format_line(one(message), "raw", LineSource("", None), color=False) == b"a\n"
 
 
 def test_raw_keeps_all_other_newlines() -> None:
-    assert format_line(one("\na\n\n"), "raw", None, color=False) == b"\na\n\n"
+    assert format_line(one("\na\n\n"), "raw", LineSource("", None), color=False) == b"\na\n\n"
 
 
 WICKED = (
@@ -67,7 +70,7 @@ WICKED = (
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_no_message_can_act_on_a_terminal(message: str, output: OutputFormat) -> None:
     for stream in ("app/one", message):
-        data = format_line(one(message, stream=stream), output, None, color=False)
+        data = format_line(one(message, stream=stream), output, LineSource("", None), color=False)
         text = data.decode()
         assert text.endswith("\n")
         assert all(char == "\n" or char.isprintable() for char in text)
@@ -78,7 +81,10 @@ def test_no_message_can_act_on_a_terminal(message: str, output: OutputFormat) ->
 
 @pytest.mark.parametrize("message", WICKED)
 def test_json_preserves_the_message(message: str) -> None:
-    assert json.loads(format_line(one(message), "json", None, color=False))["message"] == message
+    assert (
+        json.loads(format_line(one(message), "json", LineSource("", None), color=False))["message"]
+        == message
+    )
 
 
 def test_only_output_adds_colour() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta, timezone
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,9 @@ from rich.cells import cell_len
 
 from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, make_rule
+from tui.lines.rows import Rule, RuleKind, rule_key
 from tui.render import line_format as fmt
-from tui.render.line_format import ColumnLayout, TimeMode
+from tui.render.line_format import ColumnLayout, TimeMode, rule_text
 from tui.render.safe_text import MESSAGE, NEWLINE, Segment
 
 PIECES = st.lists(
@@ -199,3 +201,13 @@ def test_rules_say_what_happened_and_when() -> None:
 @given(st.text(max_size=80), st.integers(10, 100))
 def test_rules_cross_the_screen(text: str, cells: int) -> None:
     assert width(fmt.rule_segments(text, "rule.bad", cells)) == cells
+
+
+def test_every_kind_of_rule_has_a_text_and_a_role() -> None:
+    for kind in get_args(RuleKind):
+        rule = Rule(
+            key=rule_key(0, 1), kind=kind, target=0, from_ms=0, through_ms=None, reason="why"
+        )
+        text, role = rule_text(rule)
+        assert text
+        assert role

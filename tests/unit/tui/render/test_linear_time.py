@@ -12,6 +12,7 @@ from common import text as common_text
 from common.patterns import compile_pattern
 from tests.support.fake_engine import make_line
 from tests.support.work_counter import WorkCounter, instrument
+from tui.client.target import LineSource
 from tui.lines import filters, levels, rows, structure
 from tui.output import formats
 from tui.output.ordering import PrintedLine
@@ -50,6 +51,8 @@ PREFIXES = {"one sequence without an end": "\x1b["}
 CHARS = 1_000
 
 Function = Callable[[str], object]
+
+SOURCE = LineSource("", "g")
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +121,8 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "palette_title": panel.palette_title,
         "pasteable": panel.pasteable,
         "format_text": lambda text: out.format_text(printed(text), color=True),
-        "format_json": lambda text: out.format_json(printed(text), "g"),
-        "format_line, raw": lambda text: out.format_line(printed(text), "raw", "g", color=False),
+        "format_json": lambda text: out.format_json(printed(text), SOURCE),
+        "format_line, raw": lambda text: out.format_line(printed(text), "raw", SOURCE, color=False),
         "as_plain": lambda text: saving.as_plain(line_of(text)),
         "as_ndjson": lambda text: saving.as_ndjson(line_of(text), ["g"]),
         "structure_of": structure_of,
