@@ -19,7 +19,7 @@ from tests.support.processes.gapless_processes import (
     forwarder,
     wait_until,
 )
-from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.processes.moto_server import RawMoto, put_events, raw_moto, stand_in
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -213,3 +213,39 @@ def test_journals_of_one_forwarder_a_group_are_moved_and_cursors_stay(
         assert not any("again" in one for one in viewer.err.so_far())
     assert not former.exists()
     assert journal.exists()
+
+
+LINKED = "222222222222"
+
+
+def add_linked_group(moto: RawMoto, group: str) -> None:
+    client = moto.client()
+
+    def sign_for_linked(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
+        request.headers["X-Moto-Account-Id"] = LINKED
+
+    client.meta.events.register("before-sign.logs", sign_for_linked)
+    client.create_log_group(logGroupName=group)
+    client.create_log_stream(logGroupName=group, logStreamName="s")
+    put_events(client, group, "s", [(now_ms(), "line of the linked account")])
+    client.close()
+
+
+def test_a_log_group_of_a_linked_account_is_served_by_its_arn(tmp_path: Path) -> None:
+    with stand_in() as moto:
+        add_group(moto, ONE)
+        add_linked_group(moto, ONE)
+        arn = f"arn:aws:logs:us-east-1:{LINKED}:log-group:{ONE}"
+        own = f"arn:aws:logs:us-east-1:123456789012:log-group:{ONE}:*"
+        with forwarder(own, moto.url, tmp_path, f"{arn[:-3]}*", journal="folder") as serving:
+            ready = serving.ready()
+            until_served(ready, ONE, arn)
+            (listed,) = get(ready, f"/v1/groups?match=arn:aws:logs:us-east-1:{LINKED}:log-group:*")
+            assert (listed["name"], listed["group"], listed["served"]) == (ONE, arn, True)
+            linked_line, own_line = "line of the linked account", f"line of {ONE}"
+            for group, text in ((arn, linked_line), (own, own_line), (ONE, own_line)):
+                with tail(f"{ready['websocket']}?group={group}", moto, tmp_path) as viewer:
+                    (line,) = viewer.out.wait_for(1, "lines")
+                    assert line.endswith(text)
+            with pytest.raises(HttpStatusError, match="is in eu-west-1, but"):
+                get(ready, f"/v1/executions?group={arn.replace('us-east', 'eu-west')}")
