@@ -36,6 +36,7 @@ _CHECK_CLOSED_S: Final = 0.02
 
 UNUSED: Final = "the log group is not watched any more"
 FAILED: Final = "the log group's journal failed"
+STARTING: Final = "it is starting"
 SHUTTING_DOWN: Final = "the forwarder is shutting down"
 
 
@@ -259,7 +260,9 @@ class Keeper:
     @property
     def problems(self) -> dict[FeedKey, str]:
         """Why pinned feeds do not run at present."""
-        return {key: pin.problem for key, pin in self._pins.items() if pin.problem}
+        return {
+            key: pin.problem or STARTING for key, pin in self._pins.items() if key not in self.hubs
+        }
 
     def pin(self, key: FeedKey) -> None:
         """Let a feed run until ``unpin``; ``run`` starts it, and again after an error."""

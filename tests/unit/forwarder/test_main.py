@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -165,6 +166,22 @@ async def test_several_groups_in_a_folder(moto: RawMoto, tmp_path: Path) -> None
         assert (await messages_until_done(ready, f"since=0&group={OTHER}"))[1] == []
         assert await status_of(ready, "/v1/logs") == 400
     assert [path.name for path in (tmp_path / "journals").iterdir()] == ["journal.sqlite3"]
+
+
+async def test_with_wait_a_group_that_does_not_exist_yet_is_served_once_it_does(
+    moto: RawMoto, tmp_path: Path
+) -> None:
+    later = "/main/later"
+    assert isinstance(await refused(config(moto, GROUP, later)), GroupNotFoundError)
+    settings = msgspec.structs.replace(config(moto, GROUP, later, journal=tmp_path), wait=True)
+    async with running(settings) as ready:
+        assert await status_of(ready, "/readyz") == 503
+        assert await status_of(ready, f"/v1/executions?group={later}") == 404
+        moto.create(later, "a")
+        async with asyncio.timeout(240):
+            while await status_of(ready, "/readyz") != 200:  # noqa: ASYNC110 - of the server
+                await asyncio.sleep(0.05)
+        assert await status_of(ready, f"/v1/executions?group={later}") == 200
 
 
 async def test_a_port_in_use_is_one_line(moto: RawMoto) -> None:
