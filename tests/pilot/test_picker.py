@@ -62,6 +62,16 @@ async def test_a_few_letters_and_enter() -> None:
     assert screen.app.return_code == 0
 
 
+async def test_a_pattern_opens_all_that_match() -> None:
+    async with running(catalogue=FakeCatalogue()) as screen:
+        await screen.press("o", *"/aws/lambda/*")
+        assert "and new ones" in screen.line_with("[ ] /aws/lambda/*")
+        assert "/aws/lambda/thumbnail" in screen.text
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [("/aws/lambda/*", None)]
+
+
 async def test_several_at_once() -> None:
     async with running(catalogue=FakeCatalogue()) as screen:
         await screen.press("o", *"ecs", "tab", "tab")

@@ -2,9 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, target_status
 from tests.support.screen import NARROW, NOW_MS, WIDE, running
-from tui.client.status import BackfillProgress, ConnectionOutage, StateChange, UnequalRange
+from tui.client.status import (
+    BackfillProgress,
+    ConnectionOutage,
+    Phase,
+    StateChange,
+    UnequalRange,
+)
 
 
 async def test_the_screen_always_answers() -> None:
@@ -27,6 +33,51 @@ async def test_the_screen_always_answers() -> None:
         engine.set(state="backfilling", progress=BackfillProgress(30, 40, None))
         await screen.settle()
         assert "75 % · 30 of 40" in screen.lines[0]
+
+
+async def test_log_groups_that_join_and_leave_are_counted() -> None:
+    async with running(size=WIDE) as screen:
+        engine = screen.engine
+        through = NOW_MS - 2_000
+        engine.set(complete_through_ms=through)
+        here: list[Phase] = ["here"] * 28
+        phases: list[Phase] = [*here, "joining", "left"]
+        targets = tuple(
+            target_status(
+                target=number,
+                name=f"/ecs/{number:02}",
+                state="connecting" if phase == "joining" else "live",
+                complete_through_ms=None if phase == "joining" else through,
+                phase=phase,
+            )
+            for number, phase in enumerate(phases)
+        )
+        engine.extra = {"targets": targets}
+        engine.set(state="live")
+        await screen.settle()
+        assert "LIVE" in screen.lines[0]
+        assert "28 of 28" in screen.lines[0]
+        assert "1 joining, 1 deleted" in screen.lines[0]
+        assert "COMPLETE to" in screen.lines[-2]
+        await screen.press("c")
+        assert "28 watched, 1 joining, 1 deleted" in screen.text
+        assert "not yet" in screen.line_with("/ecs/28")
+
+
+async def test_waiting_for_log_groups() -> None:
+    async with running() as screen:
+        screen.engine.extra = {"targets": (), "waiting": ("/ecs/later",), "state": "connecting"}
+        screen.engine.set()
+        await screen.settle()
+        assert "WAITING" in screen.lines[0]
+        assert "for log group /ecs/later" in screen.lines[0]
+        assert "waiting for log group" in screen.text
+        screen.engine.extra |= {"unlisted": "AWS denies access: logs:DescribeLogGroups"}
+        screen.engine.set()
+        await screen.settle()
+        assert "cannot list log groups: AWS denies access" in screen.text
+        await screen.press("c")
+        assert "waiting for /ecs/later" in screen.text
 
 
 async def test_green_means_verified() -> None:

@@ -130,8 +130,10 @@ class FakeEngine(Engine):
 
     @property
     def status(self) -> Status:
-        lines = self.timeline.lines
-        return status_of((self.target,), **({"lines": lines} | self.extra))
+        extra = {"lines": self.timeline.lines} | self.extra
+        targets = extra.pop("targets", None)
+        status = status_of((self.target,), **extra)
+        return status if targets is None else msgspec.structs.replace(status, targets=targets)
 
     def altered_text(self, line: Line) -> AlteredText | None:
         return self.altered.get(line.key)

@@ -317,7 +317,7 @@ def _pattern(status: Status, *, ascii_only: bool) -> str:
     patterns = {target.pattern for target in status.targets}
     if len(patterns) > 1:
         return "the filter patterns"
-    text = harmless(patterns.pop(), ascii_only=ascii_only)
+    text = harmless("".join(patterns), ascii_only=ascii_only)
     end = "..." if ascii_only else "…"
     return text if len(text) <= _PATTERN_CHARS else text[: _PATTERN_CHARS - len(end)] + end
 

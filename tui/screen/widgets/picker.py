@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
+from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -29,6 +31,9 @@ _NOTE_CELLS: Final = 34
 _EXECUTIONS_AT_ONCE: Final = 8
 """Open targets whose executions are listed from the start; for others the user asks."""
 
+_PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9*?]*[*?][.\-_/#A-Za-z0-9*?]*", re.ASCII)
+"""A pattern of log groups' names."""
+
 _FUZZY: Final = FuzzySearch(case_sensitive=True)
 
 
@@ -47,6 +52,25 @@ def rank_choices(choices: Iterable[Choice], typed: str) -> list[Choice]:
             found.append((sum(scores), choice.newest_ms or 0, choice))
     found.sort(key=lambda one: (-one[0], -one[1], one[2].name))
     return [choice for *_, choice in found[:CHOICES_MAX]]
+
+
+def match_pattern(
+    choices: Iterable[Choice], pattern: str, here: Collection[Choice]
+) -> list[Choice]:
+    """The log groups whose whole names match a pattern, after the pattern itself.
+
+    Opening the pattern opens them all, and those that are created later. ``here`` is what is open
+    already: of that alone no pattern is offered.
+    """
+    groups = [
+        one
+        for one in choices
+        if one.execution is None and fnmatchcase(one.name.rpartition(":")[2], pattern)
+    ]
+    if all(one in here for one in groups):
+        return groups
+    note = f"{units.plural(len(groups), 'log group')}, and new ones"
+    return [Choice(pattern, None, pattern, note), *groups[:CHOICES_MAX]]
 
 
 def _score(name: str, word: str) -> float:
@@ -258,7 +282,12 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         choices = [one for one in self._all if inside in (None, one.target)]
         before = self._current()
         typed = self.query_one(PickerField).value
-        self._shown = rank_choices(choices, typed)
+        is_pattern = inside is None and _PATTERN.fullmatch(typed) is not None
+        self._shown = (
+            match_pattern(choices, typed, self._catalogue.open_now)
+            if is_pattern
+            else rank_choices(choices, typed)
+        )
         items = [self._item(str(index), one) for index, one in enumerate(self._shown)]
         if self._loading:
             items.append(ListItem("", (("    loading …", "muted"),)))
