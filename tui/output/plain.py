@@ -151,8 +151,6 @@ class Plain:
     def _add_lines(self, lines: list[Line]) -> None:
         self._track_targets()
         rebases = [session.rebases for session in self._engine.sessions]
-        if any(rebases) and not self._says_repeated:
-            self._declare_repeated(rebases)
         selected = self._queue.select(lines, rebases)
         self._unmatched.append((selected, self._engine.wall_ms()))
         self._waiting += len(selected)
@@ -172,13 +170,18 @@ class Plain:
                 passing = match()
             self._queue.add_passing(passing, at_ms)
 
-    def _declare_repeated(self, rebases: Sequence[int]) -> None:
+    def _declare_repeated(self) -> None:
         """Report that lines are printed again, because another journal renumbered them."""
-        self._says_repeated = True
         consumer = self._consumer
-        if consumer is None:
+        if consumer is None or self._says_repeated:
             return
-        if any(count and one for count, one in zip(rebases, consumer.progress, strict=False)):
+        rebases = [session.rebases for session in self._engine.sessions]
+        known = [one is not None for one in consumer.progress]
+        # The first ``welcome`` to a run without a cursor counts as well, and renumbers nothing.
+        if not any(count > (not one) for count, one in zip(rebases, known, strict=False)):
+            return
+        self._says_repeated = True
+        if any(count and one for count, one in zip(rebases, known, strict=False)):
             self._say("the forwarder has another journal: lines of earlier runs are printed again")
         else:  # what this run printed can be stated only by the numbers of the new journal
             self._say(
@@ -195,6 +198,7 @@ class Plain:
                     (finished, stopped), timeout=PRINT_S, return_when=asyncio.FIRST_COMPLETED
                 )
                 self._print_upstream()
+                self._declare_repeated()
                 state, positions = self._release_state(), self._positions()
                 await self._match()
                 for one in self._queue.take_ready(state, positions):

@@ -379,6 +379,7 @@ async def test_at_the_end_what_was_printed_is_saved(
     async with printing(script, cursors=tmp_path, goal=goal, **options) as one:
         await one.task
         assert printed_keys(tmp_path) == printed
+        assert not [text for text in one.said if "another journal" in text], "it is the first run"
 
 
 async def test_another_journal_is_announced_to_a_consumer(tmp_path: Path) -> None:
