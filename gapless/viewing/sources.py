@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
-from common.errors import GaplessError, UsageError
+from common.errors import CannotConnectError, GaplessError, UsageError
 from common.http import HttpStatusError, request
 from common.tokens import find_offered_token
 from gapless.aws import AwsChoice, prepare_credentials
@@ -159,7 +159,10 @@ class TargetOpener:
             listed = [{"name": target.identifier, "group": target.identifier}]
         else:
             url = f"{own.http_url}/v1/groups?match={quote(target.identifier, safe='')}"
-            listed = request(url, token=own.token())
+            try:
+                listed = request(url, token=own.token())
+            except HttpStatusError as error:
+                raise CannotConnectError(error.detail or str(error)) from error
             if self._pattern and listed:
                 own.serve(str(listed[0]["group"]), self._pattern)  # CloudWatch may refuse it
         return [
